@@ -1,0 +1,12 @@
+//! The rules of `gridveil-protocol` as halo2 circuits.
+//!
+//! Layers: [`trace`] (cells, copies, labels: a witness table laid out by hand) <- [`chips`] (columns, gates) <- `settlement` (reads like the
+//! specification). The table is built once from concrete values and poured into halo2 in one region, so that the layout is exactly the area plan.
+#![forbid(unsafe_code)]
+
+pub mod chips;
+pub mod pour;
+pub mod trace;
+
+/// BN254 scalar field, this crate's implementation (`halo2curves`), independent of the one in `protocol` (`ark-ff`).
+pub type Fr = halo2curves::bn256::Fr;

@@ -1,0 +1,187 @@
+//! The witness table: every cell, constant, selector and copy of one circuit, built from concrete values.
+//!
+//! Building never branches on a secret, so keys are made from the table of any valid witness. Rows carry the clause they serve: a failed
+//! constraint is reported by clause. Free witness cells (those no constraint determines from earlier cells) are named, and a test may
+//! replace one ([`Trace::tamper`]): everything downstream follows the replaced value, so only the clause that guards the cell can refuse.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Fr,
+    chips::columns::{ADVICE, CONSTANTS, COPYABLE, SELECTORS, Selector},
+};
+use halo2curves::ff::Field;
+
+/// Position of an advice cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// Advice column index.
+    pub column: usize,
+    /// Row.
+    pub row: usize,
+}
+
+/// A free witness cell: clause, name, slot or interval index (or 0).
+pub type Name = (&'static str, &'static str, usize);
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    rows: usize,
+    next: usize,
+    advice: Vec<[Fr; ADVICE]>,
+    constants: Vec<[Fr; CONSTANTS]>,
+    selectors: Vec<u16>,
+    copies: Vec<(Cell, Cell)>,
+    labels: Vec<(usize, &'static str)>,
+    tampered: BTreeMap<Name, Fr>,
+    names: Option<Vec<Name>>,
+    instance: Vec<Fr>,
+}
+
+impl Trace {
+    /// Table of at most `rows` usable rows.
+    #[must_use]
+    pub fn new(rows: usize) -> Self {
+        Self {
+            rows,
+            next: 0,
+            advice: vec![[Fr::ZERO; ADVICE]; rows],
+            constants: vec![[Fr::ZERO; CONSTANTS]; rows],
+            selectors: vec![0; rows],
+            copies: Vec::new(),
+            labels: Vec::new(),
+            tampered: BTreeMap::new(),
+            names: None,
+            instance: Vec::new(),
+        }
+    }
+
+    /// Test hook: the named free cell takes `value` when it is assigned.
+    pub fn tamper(&mut self, name: Name, value: Fr) {
+        self.tampered.insert(name, value);
+    }
+
+    /// Test hook: remember the names of all free cells.
+    pub fn record_names(&mut self) {
+        self.names = Some(Vec::new());
+    }
+
+    /// Names of the free cells, if recorded.
+    #[must_use]
+    pub fn names(&self) -> &[Name] {
+        self.names.as_deref().unwrap_or(&[])
+    }
+
+    /// The value a free cell takes: `value`, or what a test put in its place.
+    pub fn free(&mut self, name: Name, value: Fr) -> Fr {
+        if let Some(names) = &mut self.names {
+            names.push(name);
+        }
+        self.tampered.get(&name).copied().unwrap_or(value)
+    }
+
+    /// Takes the next `count` rows.
+    ///
+    /// # Panics
+    /// If the shape's rows do not hold the statement: a shape is checked once, by its golden cost.
+    pub fn take(&mut self, count: usize) -> usize {
+        let start = self.next;
+        self.next += count;
+        assert!(self.next <= self.rows, "the shape's k is too small for its statement");
+        start
+    }
+
+    /// The next free row.
+    #[must_use]
+    pub const fn next_row(&self) -> usize {
+        self.next
+    }
+
+    /// Rows from here on belong to `clause` (until the next label).
+    pub fn label(&mut self, clause: &'static str) {
+        self.label_at(self.next, clause);
+    }
+
+    /// Rows from `row` on belong to `clause`.
+    pub fn label_at(&mut self, row: usize, clause: &'static str) {
+        self.labels.push((row, clause));
+    }
+
+    /// The clause a row belongs to.
+    #[must_use]
+    pub fn clause(&self, row: usize) -> &'static str {
+        self.labels.iter().rev().filter(|(start, _)| *start <= row).max_by_key(|(start, _)| *start).map_or("", |(_, c)| c)
+    }
+
+    /// Writes an advice cell.
+    pub fn set(&mut self, column: usize, row: usize, value: Fr) -> Cell {
+        self.advice[row][column] = value;
+        Cell { column, row }
+    }
+
+    /// Writes an advice cell and ties it to `source`.
+    pub fn copy_to(&mut self, source: Cell, column: usize, row: usize) -> Cell {
+        let cell = self.set(column, row, self.value(source));
+        self.equal(source, cell);
+        cell
+    }
+
+    /// Ties two cells (both in copyable columns).
+    pub fn equal(&mut self, a: Cell, b: Cell) {
+        debug_assert!(COPYABLE.contains(&a.column) && COPYABLE.contains(&b.column), "{a:?} {b:?}");
+        self.copies.push((a, b));
+    }
+
+    /// Value of a cell.
+    #[must_use]
+    pub fn value(&self, cell: Cell) -> Fr {
+        self.advice[cell.row][cell.column]
+    }
+
+    /// Writes a constant.
+    pub fn constant(&mut self, index: usize, row: usize, value: Fr) {
+        self.constants[row][index] = value;
+    }
+
+    /// Turns a selector on.
+    pub fn enable(&mut self, selector: Selector, row: usize) {
+        self.selectors[row] |= 1 << (selector as usize);
+    }
+
+    /// Advice rows used so far.
+    #[must_use]
+    pub fn advice(&self) -> &[[Fr; ADVICE]] {
+        &self.advice[..self.next]
+    }
+
+    /// Constants of the used rows.
+    #[must_use]
+    pub fn constants(&self) -> &[[Fr; CONSTANTS]] {
+        &self.constants[..self.next]
+    }
+
+    /// Selector `index` at `row`.
+    #[must_use]
+    pub fn selected(&self, index: usize, row: usize) -> bool {
+        debug_assert!(index < SELECTORS);
+        (self.selectors[row] >> index) & 1 == 1
+    }
+
+    /// All copies.
+    #[must_use]
+    pub fn copies(&self) -> &[(Cell, Cell)] {
+        &self.copies
+    }
+
+    /// Public inputs the table itself leads to.
+    #[must_use]
+    pub fn instance(&self) -> &[Fr] {
+        &self.instance
+    }
+
+    /// Sets the public inputs.
+    pub fn set_instance(&mut self, instance: Vec<Fr>) {
+        self.instance = instance;
+    }
+}

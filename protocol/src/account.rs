@@ -1,0 +1,187 @@
+//! One slot of a community: what its leaf commits to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codec::hex_bytes,
+    field::{Fr, hex_fr, reduce, shifted},
+    params::REGISTER_BITS,
+    poseidon::{Use, hash2, hash4, sponge},
+    schnorr::PublicKey,
+    units::{Interval, Ticks, Wh},
+};
+use ark_ff::AdditiveGroup;
+
+/// Salts of one leaf: two for `exit_c`, two for `private_c`, never shared.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeafSalts {
+    /// s1, s2.
+    #[serde(with = "hex_fr::seq")]
+    pub exit: [Fr; 2],
+    /// s3, s4.
+    #[serde(with = "hex_fr::seq")]
+    pub private: [Fr; 2],
+}
+
+impl std::fmt::Debug for LeafSalts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LeafSalts(4 elements)")
+    }
+}
+
+/// Lifetime energy registers, Wh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Registers {
+    /// Energy taken from the network.
+    pub import: Wh,
+    /// Energy fed in.
+    pub export: Wh,
+    /// Energy bought locally.
+    pub bought: Wh,
+    /// Energy sold locally.
+    pub sold: Wh,
+}
+
+impl Registers {
+    /// `import | export<<62 | bought<<124 | sold<<186`.
+    #[must_use]
+    pub fn packed(&self) -> Fr {
+        [self.import, self.export, self.bought, self.sold]
+            .into_iter()
+            .zip(0u32..)
+            .map(|(wh, i)| shifted(wh, i * REGISTER_BITS))
+            .sum()
+    }
+
+    /// Sum of registers.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            import: self.import.saturating_add(other.import),
+            export: self.export.saturating_add(other.export),
+            bought: self.bought.saturating_add(other.bought),
+            sold: self.sold.saturating_add(other.sold),
+        }
+    }
+}
+
+/// Everything a leaf commits to.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Commitment of the owner's key ([`PublicKey::commitment`]); zero in an empty slot.
+    #[serde(with = "hex_fr")]
+    pub owner: Fr,
+    /// Key of the meter; `None` marks an empty slot.
+    pub meter: Option<PublicKey>,
+    /// Nano-currency the member owns.
+    pub balance: u64,
+    /// L1 address paid on exit.
+    #[serde(with = "hex_bytes")]
+    pub payout: [u8; 20],
+    /// Nano-currency the member owes; zero unless the balance is zero.
+    pub debt: u64,
+    /// Count of owner operations.
+    pub nonce: u32,
+    /// First interval that may carry readings.
+    pub active_from: Interval,
+    /// First interval that may not.
+    pub active_until: Interval,
+    /// Highest price at which the member buys locally, for the next period.
+    pub buy_limit: Ticks,
+    /// Lowest price at which it sells locally, for the next period.
+    pub sell_limit: Ticks,
+    /// Largest substituted import of an interval, in units of `scale` Wh.
+    pub cap_import: u16,
+    /// Largest substituted export of an interval, in units of `scale` Wh.
+    pub cap_export: u16,
+    /// Generation technology; 0 earns no certificates.
+    pub technology: u8,
+    /// Wh per reading unit: 1, 10 or 100.
+    pub scale: u8,
+    /// Tariff class, 0 or 1.
+    pub class: u8,
+    /// Lifetime registers.
+    pub registers: Registers,
+    /// Salts of the current leaf.
+    pub salts: LeafSalts,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.meter.is_some() { "Account(used)" } else { "Account(empty)" })
+    }
+}
+
+impl Account {
+    /// An empty slot.
+    #[must_use]
+    pub fn empty(salts: LeafSalts) -> Self {
+        Self {
+            owner: Fr::ZERO,
+            meter: None,
+            balance: 0,
+            payout: [0; 20],
+            debt: 0,
+            nonce: 0,
+            active_from: 0,
+            active_until: 0,
+            buy_limit: 0,
+            sell_limit: 0,
+            cap_import: 0,
+            cap_export: 0,
+            technology: 0,
+            scale: 1,
+            class: 0,
+            registers: Registers::default(),
+            salts,
+        }
+    }
+
+    /// Meter coordinates, (0,0) in an empty slot.
+    #[must_use]
+    pub fn meter_xy(&self) -> (Fr, Fr) {
+        self.meter.map_or((Fr::ZERO, Fr::ZERO), |key| key.xy())
+    }
+
+    /// `exit_c = P(balance, payout, s1, s2)`.
+    #[must_use]
+    pub fn exit_commitment(&self) -> Fr {
+        let [s1, s2] = self.salts.exit;
+        hash4([Fr::from(self.balance), reduce(&self.payout), s1, s2])
+    }
+
+    /// Packed terms, 248 bits (`docs/spec/state.md`, Leaf).
+    #[must_use]
+    pub fn terms(&self) -> Fr {
+        [
+            (self.debt, 0),
+            (u64::from(self.nonce), 64),
+            (u64::from(self.active_from), 96),
+            (u64::from(self.active_until), 128),
+            (u64::from(self.buy_limit), 160),
+            (u64::from(self.sell_limit), 176),
+            (u64::from(self.cap_import), 192),
+            (u64::from(self.cap_export), 208),
+            (u64::from(self.technology), 224),
+            (u64::from(self.scale), 232),
+            (u64::from(self.class), 240),
+        ]
+        .into_iter()
+        .map(|(value, shift)| shifted(value, shift))
+        .sum()
+    }
+
+    /// `private_c`.
+    #[must_use]
+    pub fn private_commitment(&self) -> Fr {
+        let (x, y) = self.meter_xy();
+        let [s3, s4] = self.salts.private;
+        sponge(Use::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4])
+    }
+
+    /// The leaf.
+    #[must_use]
+    pub fn leaf(&self) -> Fr {
+        hash2(self.exit_commitment(), self.private_commitment())
+    }
+}

@@ -1,0 +1,229 @@
+//! The only place that makes bytes which are stored, hashed or sent: packets, keys, signatures. Decoders are checked and never panic.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    field::{self, Fr, Scalar},
+    packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
+    params::MAX_INTERVALS,
+    schnorr::{PublicKey, Signature},
+};
+use ark_ff::PrimeField;
+
+/// First bytes of an encoded packet.
+pub const PACKET_MAGIC: [u8; 4] = *b"GVP1";
+/// Bytes of an encoded packet before its readings, and of the signature after them.
+pub const PACKET_FIXED_BYTES: usize = 4 + 32 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 1 + 32 + 6 * 32 + 64;
+/// Largest encoded packet.
+pub const PACKET_MAX_BYTES: usize = PACKET_FIXED_BYTES + 4 * MAX_INTERVALS;
+
+/// Bytes that are not a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Does not start with `GVP1`.
+    #[error("not a packet (bad magic)")]
+    BadMagic,
+    /// Ends early, goes on after its end, or announces too many intervals.
+    #[error("packet has {got} bytes, its header announces {expected}")]
+    WrongLength {
+        /// Bytes announced.
+        expected: usize,
+        /// Bytes there.
+        got: usize,
+    },
+    /// A field is out of its range.
+    #[error("packet field {0} is not canonical")]
+    NotCanonical(&'static str),
+}
+
+/// Canonical bytes of a packet: every field big-endian, in the order of [`Packet`]; readings as import, export u16; then the signature.
+#[must_use]
+pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
+    let p = &signed.packet;
+    let c = &p.context;
+    let mut out = Vec::with_capacity(PACKET_FIXED_BYTES + 4 * p.readings.len());
+    out.extend(PACKET_MAGIC);
+    out.extend(field::to_bytes(&c.domain));
+    out.extend(c.community.to_be_bytes());
+    out.extend(c.first_interval.to_be_bytes());
+    out.extend(c.interval_length.to_be_bytes());
+    out.extend(c.intervals.to_be_bytes());
+    out.extend(p.slot.to_be_bytes());
+    out.extend(p.buy_limit.to_be_bytes());
+    out.extend(p.sell_limit.to_be_bytes());
+    out.push(u8::from(p.substituted));
+    out.extend(field::to_bytes(&p.op_digest));
+    for salt in p.salts.exit.iter().chain(&p.salts.private).chain(&p.salts.note) {
+        out.extend(field::to_bytes(salt));
+    }
+    for r in &p.readings {
+        out.extend(r.import.to_be_bytes());
+        out.extend(r.export.to_be_bytes());
+    }
+    out.extend(signed.signature.to_bytes());
+    out
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        let short = CodecError::WrongLength { expected: N, got: self.0.len() };
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(short)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u16(&mut self) -> Result<u16, CodecError> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, CodecError> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    fn element(&mut self, name: &'static str) -> Result<Fr, CodecError> {
+        field::from_bytes(&self.take()?).map_err(|_| CodecError::NotCanonical(name))
+    }
+
+    fn pair(&mut self, name: &'static str) -> Result<[Fr; 2], CodecError> {
+        Ok([self.element(name)?, self.element(name)?])
+    }
+}
+
+/// Inverse of [`encode_packet`].
+///
+/// # Errors
+/// [`CodecError`]: never panics, refuses trailing bytes and non-canonical elements.
+pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
+    let mut r = Reader(bytes);
+    if r.take::<4>()? != PACKET_MAGIC {
+        return Err(CodecError::BadMagic);
+    }
+    let domain = r.element("domain")?;
+    let context = Context {
+        domain,
+        community: r.u32()?,
+        first_interval: r.u32()?,
+        interval_length: r.u16()?,
+        intervals: r.u16()?,
+    };
+    let expected = PACKET_FIXED_BYTES + 4 * usize::from(context.intervals);
+    if usize::from(context.intervals) > MAX_INTERVALS || bytes.len() != expected {
+        return Err(CodecError::WrongLength { expected, got: bytes.len() });
+    }
+    let (slot, buy_limit, sell_limit) = (r.u16()?, r.u16()?, r.u16()?);
+    let substituted = match r.take::<1>()? {
+        [0] => false,
+        [1] => true,
+        _ => return Err(CodecError::NotCanonical("substituted")),
+    };
+    let op_digest = r.element("op_digest")?;
+    let salts = PacketSalts { exit: r.pair("salts")?, private: r.pair("salts")?, note: r.pair("salts")? };
+    let readings = (0..context.intervals).map(|_| Ok(Reading { import: r.u16()?, export: r.u16()? })).collect::<Result<_, CodecError>>()?;
+    let signature = Signature::from_bytes(&r.take::<64>()?).map_err(|_| CodecError::NotCanonical("signature"))?;
+    Ok(SignedPacket {
+        packet: Packet { context, slot, readings, buy_limit, sell_limit, substituted, salts, op_digest },
+        signature,
+    })
+}
+
+/// Identity of a packet: BLAKE3 of its canonical bytes.
+#[must_use]
+pub fn packet_id(signed: &SignedPacket) -> [u8; 32] {
+    *blake3::hash(&encode_packet(signed)).as_bytes()
+}
+
+/// serde of byte arrays as `0x` hex.
+pub mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `0x…`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
+    }
+
+    /// Reads exactly N bytes.
+    ///
+    /// # Errors
+    /// Malformed hex or another length.
+    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<[u8; N], D::Error> {
+        let text = String::deserialize(d)?;
+        let mut out = [0u8; N];
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        hex::decode_to_slice(digits, &mut out).map_err(|_| D::Error::custom(format!("expected {N} bytes of hex")))?;
+        Ok(out)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        hex_bytes::serialize(&self.to_bytes(), s)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::from_bytes(&hex_bytes::deserialize::<D, 64>(d)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        hex_bytes::serialize(&self.to_bytes(), s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::from_bytes(&hex_bytes::deserialize::<D, 64>(d)?).map_err(D::Error::custom)
+    }
+}
+
+// Both curves' moduli have 254 bits: 32 bytes always suffice.
+const _: () = assert!(Fr::MODULUS_BIT_SIZE == 254 && Scalar::MODULUS_BIT_SIZE == 254);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schnorr::SecretKey;
+
+    fn packet() -> SignedPacket {
+        let context = Context { domain: Fr::from(7u64), community: 3, first_interval: 400_000, interval_length: 3600, intervals: 3 };
+        let salts = PacketSalts::from_random(&std::array::from_fn(|i| u8::try_from(i % 251).unwrap()));
+        let readings = vec![Reading { import: 1, export: 0 }, Reading { import: 65535, export: 2 }, Reading::default()];
+        Packet { context, slot: 2, readings, buy_limit: 5, sell_limit: 6, substituted: false, salts, op_digest: Fr::from(0u64) }
+            .sign(&SecretKey::from_seed(&[5; 64]))
+            .unwrap()
+    }
+
+    #[test]
+    fn bytes_and_json_round_trip() {
+        let p = packet();
+        assert_eq!(decode_packet(&encode_packet(&p)), Ok(p.clone()));
+        let json = serde_json::to_string(&p).unwrap();
+        assert_eq!(serde_json::from_str::<SignedPacket>(&json).unwrap(), p);
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_without_panic() {
+        let bytes = encode_packet(&packet());
+        for cut in 0..bytes.len() {
+            assert!(decode_packet(&bytes[..cut]).is_err());
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(decode_packet(&longer).is_err());
+        let mut high = bytes.clone();
+        high[4] = 0xff; // domain above the modulus
+        assert_eq!(decode_packet(&high), Err(CodecError::NotCanonical("domain")));
+        for i in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[i] ^= 0x41;
+            let _ = decode_packet(&flipped); // must not panic
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! One community's state, and the commitments above it.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    account::Account,
+    field::{Fr, hex_fr},
+    header::Header,
+    params::{CERTIFICATES_DEPTH, Shape},
+    poseidon::hash4,
+    tree::{SparseTree, dense_root},
+};
+use ark_ff::AdditiveGroup;
+
+/// Everything a community node commits to, and the certificate roots appended so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Community {
+    /// Index in the state tree, below 4^8.
+    pub index: u32,
+    /// Shape of its settlements.
+    #[serde(serialize_with = "shape_name", deserialize_with = "shape_from_name")]
+    pub shape: Shape,
+    /// Header.
+    pub header: Header,
+    /// N accounts in slot order.
+    pub accounts: Vec<Account>,
+    /// Append-only tree of notes roots.
+    #[serde(serialize_with = "write_certificates", deserialize_with = "read_certificates")]
+    pub certificates: SparseTree,
+}
+
+fn shape_name<S: Serializer>(shape: &Shape, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(shape.name)
+}
+
+fn shape_from_name<'de, D: Deserializer<'de>>(d: D) -> Result<Shape, D::Error> {
+    let name = String::deserialize(d)?;
+    Shape::by_name(&name).ok_or_else(|| D::Error::custom(format!("unknown shape {name}")))
+}
+
+#[derive(Serialize, Deserialize)]
+struct NotesRoot(#[serde(with = "hex_fr")] Fr);
+
+fn write_certificates<S: Serializer>(tree: &SparseTree, s: S) -> Result<S::Ok, S::Error> {
+    let roots: Vec<NotesRoot> = (0..).map(|i| tree.leaf(i)).take_while(|root| *root != Fr::ZERO).map(NotesRoot).collect();
+    roots.serialize(s)
+}
+
+fn read_certificates<'de, D: Deserializer<'de>>(d: D) -> Result<SparseTree, D::Error> {
+    let roots = Vec::<NotesRoot>::deserialize(d)?;
+    let mut tree = SparseTree::new(CERTIFICATES_DEPTH);
+    for (i, root) in (0u64..).zip(roots) {
+        tree.set(i, root.0);
+    }
+    Ok(tree)
+}
+
+impl Community {
+    /// Leaves in slot order.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Fr> {
+        self.accounts.iter().map(Account::leaf).collect()
+    }
+
+    /// Root of the dense members tree.
+    #[must_use]
+    pub fn members_root(&self) -> Fr {
+        dense_root(&self.leaves())
+    }
+
+    /// The community node.
+    #[must_use]
+    pub fn node(&self) -> Fr {
+        node(self.header.leaf(), self.members_root(), self.certificates.root())
+    }
+}
+
+/// `P(header_leaf, members_root, certificates_root, 0)`.
+#[must_use]
+pub fn node(header_leaf: Fr, members_root: Fr, certificates_root: Fr) -> Fr {
+    hash4([header_leaf, members_root, certificates_root, Fr::ZERO])
+}

@@ -1,0 +1,218 @@
+//! Seeded communities, packets and tariffs for tests and benchmarks (feature `fixture`). Nothing here is secret.
+
+use crate::{
+    account::{Account, LeafSalts, Registers},
+    community::Community,
+    field::Fr,
+    header::{Header, Totals},
+    instance::domain,
+    market::Mechanism,
+    packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
+    params::{CERTIFICATES_DEPTH, CIRCUIT_VERSION, STATE_DEPTH, Shape},
+    poseidon::{Use, sponge},
+    schnorr::{PublicKey, SchnorrError, SecretKey},
+    settlement::SettlementInput,
+    tariff::{ClassPrices, IntervalTariff, Tariff},
+    tree::SparseTree,
+};
+
+/// Deterministic stream of bytes.
+#[derive(Debug)]
+pub struct Stream(blake3::OutputReader);
+
+impl Stream {
+    /// Stream named by a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(blake3::Hasher::new_derive_key("gridveil fixture").update(&seed.to_be_bytes()).finalize_xof())
+    }
+
+    /// N bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        self.0.fill(&mut out);
+        out
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        u64::from_be_bytes(self.bytes()) % bound.max(1)
+    }
+
+    /// A field element.
+    pub fn element(&mut self) -> Fr {
+        crate::field::reduce(&self.bytes::<64>())
+    }
+}
+
+/// Key of the meter in `slot`.
+#[must_use]
+pub fn meter_key(slot: usize) -> SecretKey {
+    let mut seed = [7; 64];
+    seed[..8].copy_from_slice(&(slot as u64).to_be_bytes());
+    SecretKey::from_seed(&seed)
+}
+
+/// Key of the meter data manager.
+#[must_use]
+pub fn manager_key() -> SecretKey {
+    SecretKey::from_seed(&[9; 64])
+}
+
+/// What a fixture varies.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// Size.
+    pub shape: Shape,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Mechanism.
+    pub mechanism: Mechanism,
+    /// Used slots; the rest is empty.
+    pub used: usize,
+}
+
+/// A community and one period's packets: a debtor in slot 1, a substituted packet in the last used slot, a scale-10 plant in slot 0,
+/// both classes, random limits and readings.
+///
+/// # Errors
+/// Signing errors, practically never.
+pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
+    let mut stream = Stream::new(recipe.seed);
+    let shape = recipe.shape;
+    let first_interval = 420_000 + u32::try_from(recipe.seed % 1000).unwrap_or(0) * 24;
+    let accounts: Vec<Account> = (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
+    let debt = accounts.iter().map(|a| a.debt).sum();
+    let header = Header {
+        mechanism: recipe.mechanism,
+        interval_length: 3600,
+        intervals: u16::try_from(shape.intervals).unwrap_or(0),
+        manager: manager_key().public(),
+        next_interval: first_interval,
+        float: 5_000_000_000_000,
+        accrual: 77,
+        reserve: 1_000,
+        nonce: 0,
+        totals: Totals { debt, ..Totals::default() },
+        certificate_count: 1,
+        salts: [stream.element(), stream.element()],
+    };
+    let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
+    certificates.set(0, stream.element());
+    let community = Community { index: 5, shape, header, accounts, certificates };
+    let mut state = SparseTree::new(STATE_DEPTH);
+    state.set(4, stream.element());
+    state.set(5, community.node());
+    let mut input = SettlementInput {
+        domain: domain(31337, &[0x11; 20], CIRCUIT_VERSION),
+        state_path: state.path(5),
+        community,
+        packets: Vec::new(),
+        tariff: tariff(&mut stream, shape.intervals),
+        header_salts: [stream.element(), stream.element()],
+    };
+    input.packets = packets(&mut stream, recipe, &input)?;
+    Ok(input)
+}
+
+fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u32) -> Account {
+    let salts = LeafSalts { exit: [stream.element(), stream.element()], private: [stream.element(), stream.element()] };
+    if slot >= recipe.used {
+        return Account::empty(salts);
+    }
+    let debtor = slot == 1;
+    Account {
+        owner: sponge(Use::Request, &[Fr::from(slot as u64)]),
+        meter: Some(meter_key(slot).public()),
+        balance: if debtor { 0 } else { stream.below(5_000_000_000) },
+        payout: stream.bytes(),
+        debt: if debtor { 1_000_000 + stream.below(1_000_000) } else { 0 },
+        nonce: u32::try_from(stream.below(9)).unwrap_or(0),
+        active_from: if slot == 2 { first_interval + 1 } else { 0 },
+        active_until: if slot == 3 { first_interval + 1 } else { u32::MAX },
+        buy_limit: u16::try_from(900 + stream.below(5) * 300).unwrap_or(0),
+        sell_limit: u16::try_from(600 + stream.below(5) * 200).unwrap_or(0),
+        cap_import: 9000,
+        cap_export: 8000,
+        technology: u8::from(slot % 3 != 1),
+        scale: if slot == 0 { 10 } else { 1 },
+        class: u8::from(slot % 2 == 1),
+        registers: Registers { import: 100 + slot as u64, export: 50, bought: 20, sold: 10 },
+        salts,
+    }
+}
+
+/// A random two-class tariff with a negative price in it.
+#[must_use]
+pub fn tariff(stream: &mut Stream, intervals: usize) -> Tariff {
+    let mut price = |base: i32, spread: u64| base + i32::try_from(stream.below(spread)).unwrap_or(0);
+    let entry = |interval: usize, price: &mut dyn FnMut(i32, u64) -> i32| IntervalTariff {
+        classes: std::array::from_fn(|class| ClassPrices {
+            energy: if interval == 1 { -20_000 } else { price(150_000, 100_000) + i32::try_from(class).unwrap_or(0) * 10_000 },
+            network: price(60_000, 1000),
+            feed_in: price(50_000, 20_000),
+            local_fee: price(10_000, 1000),
+        }),
+        cap: u16::try_from(price(1500, 700)).unwrap_or(0),
+        floor: u16::try_from(price(500, 300)).unwrap_or(0),
+        reference: u16::try_from(price(900, 600)).unwrap_or(0),
+    };
+    Tariff { intervals: (0..intervals).map(|i| entry(i, &mut price)).collect() }
+}
+
+fn packets(stream: &mut Stream, recipe: &Recipe, input: &SettlementInput) -> Result<Vec<SignedPacket>, SchnorrError> {
+    let context = input.context();
+    (0..recipe.shape.members)
+        .map(|slot| {
+            let salts = PacketSalts::from_random(&stream.bytes());
+            let number = u16::try_from(slot).unwrap_or(u16::MAX);
+            if slot >= recipe.used {
+                return empty_slot(context, number, salts);
+            }
+            let substituted = slot + 1 == recipe.used && recipe.used > 3;
+            let key = if substituted { manager_key() } else { meter_key(slot) };
+            let readings = (0..recipe.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
+            packet(context, number, readings, substituted, salts).sign(&key)
+        })
+        .collect()
+}
+
+fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: usize) -> Reading {
+    let at = input.community.header.next_interval + u32::try_from(interval).unwrap_or(0);
+    let account = input.community.accounts.get(slot);
+    if account.is_none_or(|a| at < a.active_from || at >= a.active_until) {
+        return Reading::default();
+    }
+    let small = |x: u64| u16::try_from(x).unwrap_or(0);
+    let export = if stream.below(3) == 0 { 0 } else { small(stream.below(3000)) };
+    Reading { import: small(stream.below(3000)), export }
+}
+
+/// A plain packet.
+#[must_use]
+pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
+    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, salts, op_digest: Fr::from(0u64) }
+}
+
+/// Signs a slot's packet again after an edit, with the key that slot and flag ask for.
+///
+/// # Errors
+/// Signing errors, practically never.
+pub fn resign(input: &mut SettlementInput, slot: usize) -> Result<(), SchnorrError> {
+    let used = input.community.accounts.get(slot).is_some_and(|a| a.meter.is_some());
+    if let Some(signed) = input.packets.get_mut(slot) {
+        let key = match (signed.packet.substituted, used) {
+            (true, _) => manager_key(),
+            (false, true) => meter_key(slot),
+            (false, false) => crate::schnorr::empty_slot_key(),
+        };
+        *signed = signed.packet.clone().sign(&key)?;
+    }
+    Ok(())
+}
+
+/// Public key of the meter in `slot`.
+#[must_use]
+pub fn meter_public(slot: usize) -> PublicKey {
+    meter_key(slot).public()
+}

@@ -1,0 +1,24 @@
+//! The rules of Gridveil, natively. Pure: no I/O, no clock, no proving system.
+//!
+//! [`settlement::apply`] is the one state transition; the circuit proves it, the sequencer calls it, the auditor and the members rely on it.
+//! Clause ids (`SETTLE.6`) are those of `docs/spec/settlement.md`.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod codec;
+pub mod community;
+pub mod field;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
+pub mod header;
+pub mod instance;
+pub mod market;
+pub mod note;
+pub mod packet;
+pub mod params;
+pub mod poseidon;
+pub mod schnorr;
+pub mod settlement;
+pub mod tariff;
+pub mod tree;
+pub mod units;

@@ -1,0 +1,82 @@
+//! Every bound of the protocol in one place, each with the reason it holds.
+
+/// Tariff classes a period's tariff carries. Two fit the packed price limbs of [`crate::tariff`].
+pub const CLASSES: usize = 2;
+/// Readings packed in one field element of a packet: 7 intervals x (16 + 16) bits = 224 bits.
+pub const INTERVALS_PER_GROUP: usize = 7;
+/// Arity of every Merkle tree (ADR 0001).
+pub const ARITY: usize = 4;
+/// Depth of the state tree: 4^8 = 65,536 communities.
+pub const STATE_DEPTH: usize = 8;
+/// Depth of the append-only certificates tree: 4^10 settlements of one community.
+pub const CERTIFICATES_DEPTH: usize = 10;
+/// Largest number of slots of a shape.
+pub const MAX_MEMBERS: usize = 512;
+/// Largest number of intervals of a period.
+pub const MAX_INTERVALS: usize = 96;
+/// Largest account scale: Wh per reading unit.
+pub const MAX_SCALE: u64 = 100;
+/// Nano-currency per price tick and Wh (0.01 ct/kWh).
+pub const NANO_PER_TICK: i64 = 100;
+/// Prices are committed as `price + PRICE_OFFSET`, so that limbs are never negative.
+pub const PRICE_OFFSET: i64 = 1 << 31;
+/// Bits of one packed price limb, and of one per-period sum of price x energy.
+pub const PRICE_LIMB_BITS: u32 = 62;
+/// Bits of one lifetime energy register of an account.
+pub const REGISTER_BITS: u32 = 62;
+/// Fractional bits of the rationing ratio (ADR 0002).
+pub const RATIO_BITS: u32 = 32;
+/// Circuit version, part of the domain of every statement.
+pub const CIRCUIT_VERSION: u64 = 1;
+/// Deposits are capped on L1, so balances cannot overflow a u64 (nano-currency).
+pub const MAX_TOTAL_DEPOSITS_NANO: u64 = 1 << 62;
+
+const READING_BOUND: u64 = 1 << 16;
+
+// A period's sum of (offset) price x energy of one account stays inside its packed limb.
+const _: () = assert!((MAX_INTERVALS as u128) * (MAX_SCALE as u128) * (READING_BOUND as u128) * (1u128 << 32) < 1u128 << PRICE_LIMB_BITS);
+// Four limbs stay below the field modulus (> 2^253).
+const _: () = assert!(4 * PRICE_LIMB_BITS < 253);
+// An interval's community total fits 32 bits, so that ratio x weight never wraps and the range checks are two 16-bit limbs.
+const _: () = assert!((MAX_MEMBERS as u64) * MAX_SCALE * (READING_BOUND - 1) < 1 << RATIO_BITS);
+// A register grows by less than 2^30 Wh a period, and there are fewer than 2^32 periods.
+const _: () = assert!((MAX_INTERVALS as u64) * MAX_SCALE * (READING_BOUND - 1) < 1 << 30);
+const _: () = assert!(30 + 32 <= REGISTER_BITS);
+
+/// Size of a settlement statement. Each shape has its own pinned keys and verifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Shape {
+    /// Name used in file names, keys and the L1 registry.
+    pub name: &'static str,
+    /// Identifier on L1.
+    pub id: u32,
+    /// Slots N, a power of two, 4..=512.
+    pub members: usize,
+    /// Intervals m of a period, 2..=96.
+    pub intervals: usize,
+    /// log2 of the circuit's rows.
+    pub k: u32,
+    /// Bits of one range-table entry (16 where 2^16 rows exist, 8 in the small shapes).
+    pub table_bits: u32,
+}
+
+/// The shapes that exist. `tiny-4x2` is for tests of the rules, not for deployment.
+pub const SHAPES: [Shape; 3] = [
+    Shape { name: "tiny-4x2", id: 1, members: 4, intervals: 2, k: 13, table_bits: 8 },
+    Shape { name: "home-32x24", id: 2, members: 32, intervals: 24, k: 15, table_bits: 8 },
+    Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, k: 17, table_bits: 16 },
+];
+
+impl Shape {
+    /// The shape of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        SHAPES.into_iter().find(|shape| shape.name == name)
+    }
+
+    /// Reading groups of one packet.
+    #[must_use]
+    pub const fn groups(&self) -> usize {
+        self.intervals.div_ceil(INTERVALS_PER_GROUP)
+    }
+}

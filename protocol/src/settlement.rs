@@ -1,0 +1,637 @@
+//! The one state transition: settle one community for one period (`docs/spec/settlement.md`).
+//!
+//! [`compute`] is total: it follows the rules for any input and refuses nothing. [`check`] refuses, clause by clause, in the order of
+//! [`SettlementError`]. [`apply`] is both. The circuit proves what `check` accepts; tests feed the circuit what it refuses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{Account, LeafSalts, Registers},
+    community::{self, Community},
+    field::{Fr, hex_fr},
+    header::Totals,
+    instance::{Instance, data_challenge, data_evaluation, period},
+    market::{self, Clearing, Mechanism, Order, Rules},
+    note::Note,
+    packet::{Context, SignedPacket},
+    params::{CERTIFICATES_DEPTH, NANO_PER_TICK, REGISTER_BITS, STATE_DEPTH},
+    schnorr::{self, SchnorrError},
+    tariff::{ClassPrices, Tariff},
+    tree::{Children, SparseTree, dense_root, path_root},
+    units::{Interval, Wh},
+};
+use ark_ff::AdditiveGroup;
+
+/// Why a settlement is refused. Variants are in the order they are checked; each names its clause, the item and whose input it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettlementError {
+    /// The caller's packets are not one a slot.
+    #[error("SETTLE.1: {got} packets for {expected} slots (sequencer)")]
+    PacketCount {
+        /// N.
+        expected: usize,
+        /// Packets given.
+        got: usize,
+    },
+    /// A packet sits in another slot's place.
+    #[error("SETTLE.2: packet for slot {got} in the place of slot {slot} (sequencer)")]
+    Slot {
+        /// Place.
+        slot: usize,
+        /// Slot the packet names.
+        got: u16,
+    },
+    /// A packet is for another deployment, community, period or interval length.
+    #[error("SETTLE.2: slot {slot}: packet has another {field} than the header (meter)")]
+    Context {
+        /// Slot.
+        slot: usize,
+        /// Which field.
+        field: &'static str,
+    },
+    /// A packet has another number of readings than the shape.
+    #[error("SETTLE.2: slot {slot}: {got} readings for {expected} intervals (meter)")]
+    Length {
+        /// Slot.
+        slot: usize,
+        /// m.
+        expected: usize,
+        /// Readings.
+        got: usize,
+    },
+    /// An operation where the circuit version has none.
+    #[error("SETTLE.1: slot {slot}: operations are not part of this circuit version (member)")]
+    Operation {
+        /// Slot.
+        slot: usize,
+    },
+    /// A substituted packet for an empty slot.
+    #[error("SETTLE.1b: slot {slot}: an empty slot cannot be substituted (manager)")]
+    SubstitutedEmpty {
+        /// Slot.
+        slot: usize,
+    },
+    /// Signature does not verify under the meter key (or the manager's, if substituted).
+    #[error("SETTLE.1: slot {slot}: {source} (meter)")]
+    Signature {
+        /// Slot.
+        slot: usize,
+        /// Why.
+        source: SchnorrError,
+    },
+    /// A substituted reading above the account's cap.
+    #[error("SETTLE.1b: slot {slot}, interval {interval}: substituted reading above the account's cap (manager)")]
+    AboveCap {
+        /// Slot.
+        slot: usize,
+        /// Position in the period.
+        interval: usize,
+    },
+    /// A reading outside the active window.
+    #[error("SETTLE.2: slot {slot}, interval {interval}: reading outside the account's active window (meter)")]
+    Inactive {
+        /// Slot.
+        slot: usize,
+        /// Position in the period.
+        interval: usize,
+    },
+    /// Next interval would overflow.
+    #[error("SETTLE.2: the period ends after the last interval index (sequencer)")]
+    PeriodOverflow,
+    /// Tariff of another length than the period.
+    #[error("SETTLE.7: tariff has {got} intervals, the period {expected} (tariff authority)")]
+    TariffLength {
+        /// m.
+        expected: usize,
+        /// Entries.
+        got: usize,
+    },
+    /// Orders of one interval too large.
+    #[error("SETTLE.4: interval {interval}: orders add up to 2^32 Wh or more (meters)")]
+    TooMuchEnergy {
+        /// Position in the period.
+        interval: usize,
+    },
+    /// Balance or debt does not fit.
+    #[error("SETTLE.8: slot {slot}: balance leaves 64 bits (tariff authority)")]
+    BalanceOverflow {
+        /// Slot.
+        slot: usize,
+    },
+    /// The supplier's pool cannot pay for the energy fed in.
+    #[error("SETTLE.8: float is {missing_nano} nano short; the operator must add float before this period can settle (operator)")]
+    FloatTooSmall {
+        /// Nano-currency missing.
+        missing_nano: u128,
+    },
+    /// Fees of this period would make the accrual negative or too large.
+    #[error("SETTLE.8: accrual leaves 0..2^64 (tariff authority)")]
+    Accrual,
+    /// A register would leave its 62 bits.
+    #[error("SETTLE.9: slot {slot}: a register leaves its 62 bits (meter)")]
+    RegisterOverflow {
+        /// Slot.
+        slot: usize,
+    },
+    /// A header total would overflow.
+    #[error("SETTLE.11: a header total leaves 64 bits (sequencer)")]
+    TotalOverflow,
+    /// No room for another notes tree.
+    #[error("SETTLE.13: the certificates tree is full or its counter disagrees (sequencer)")]
+    Certificates,
+    /// The state path does not hold the community.
+    #[error("SETTLE.13: the state path does not lead from this community (sequencer)")]
+    StatePath,
+}
+
+impl SettlementError {
+    /// Clause id, as in the specification, the gates and the tests.
+    #[must_use]
+    pub const fn clause(&self) -> &'static str {
+        match self {
+            Self::PacketCount { .. } | Self::Operation { .. } | Self::Signature { .. } => "SETTLE.1",
+            Self::SubstitutedEmpty { .. } | Self::AboveCap { .. } => "SETTLE.1b",
+            Self::Slot { .. } | Self::Context { .. } | Self::Length { .. } | Self::Inactive { .. } | Self::PeriodOverflow => "SETTLE.2",
+            Self::TariffLength { .. } => "SETTLE.7",
+            Self::TooMuchEnergy { .. } => "SETTLE.4",
+            Self::BalanceOverflow { .. } | Self::FloatTooSmall { .. } | Self::Accrual => "SETTLE.8",
+            Self::RegisterOverflow { .. } => "SETTLE.9",
+            Self::TotalOverflow => "SETTLE.11",
+            Self::Certificates | Self::StatePath => "SETTLE.13",
+        }
+    }
+}
+
+/// Everything a settlement depends on: enough to compute, prove and re-prove it byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettlementInput {
+    /// Chain, contract and circuit version.
+    #[serde(with = "hex_fr")]
+    pub domain: Fr,
+    /// The community before.
+    pub community: Community,
+    /// Opening of the community in the state tree before, bottom up, the community's own node included.
+    #[serde(with = "children")]
+    pub state_path: Vec<Children>,
+    /// One packet a slot, in slot order.
+    pub packets: Vec<SignedPacket>,
+    /// Tariff in force.
+    pub tariff: Tariff,
+    /// Fresh salts of the new header.
+    #[serde(with = "hex_fr::seq")]
+    pub header_salts: [Fr; 2],
+}
+
+mod children {
+    use super::{Children, Fr, hex_fr};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Level(#[serde(with = "hex_fr::seq")] [Fr; 4]);
+
+    pub fn serialize<S: Serializer>(path: &[Children], s: S) -> Result<S::Ok, S::Error> {
+        path.iter().map(|c| Level(*c)).collect::<Vec<_>>().serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Children>, D::Error> {
+        Ok(Vec::<Level>::deserialize(d)?.into_iter().map(|l| l.0).collect())
+    }
+}
+
+impl SettlementInput {
+    /// The context every packet must carry.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        let header = &self.community.header;
+        Context {
+            domain: self.domain,
+            community: self.community.index,
+            first_interval: header.next_interval,
+            interval_length: header.interval_length,
+            intervals: header.intervals,
+        }
+    }
+}
+
+/// What one slot's period came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Energy of the period, Wh.
+    pub energy: Registers,
+    /// For locally sold less locally bought energy at the market price, nano.
+    pub trade: i128,
+    /// To the supplier (energy) less from the supplier (feed-in), nano.
+    pub supply: i128,
+    /// Network and local fees, nano.
+    pub fees: i128,
+    /// `balance - debt` afterwards, nano.
+    pub value: i128,
+}
+
+impl Outcome {
+    /// SETTLE.7: `trade - supply - fees`, nano.
+    #[must_use]
+    pub const fn delta(&self) -> i128 {
+        self.trade - self.supply - self.fees
+    }
+}
+
+/// A computed settlement: the statement's witness and everything the sequencer stores and publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What it was computed from.
+    pub input: SettlementInput,
+    /// One an interval.
+    pub clearings: Vec<Clearing>,
+    /// One a slot.
+    pub outcomes: Vec<Outcome>,
+    /// One a slot.
+    pub notes: Vec<Note>,
+    /// Float before range checks, nano.
+    pub float_after: i128,
+    /// Accrual before range checks, nano.
+    pub accrual_after: i128,
+    /// The community after.
+    pub after: Community,
+    /// Opening of the append position in the certificates tree before.
+    pub certificate_path: Vec<Children>,
+    /// The data vector d for L1.
+    pub data: Vec<Fr>,
+    /// Public inputs.
+    pub instance: Instance,
+}
+
+/// Settles: the one native state transition.
+///
+/// # Errors
+/// [`SettlementError`], the first clause that refuses.
+pub fn apply(input: SettlementInput) -> Result<Transition, SettlementError> {
+    check_input(&input)?;
+    let transition = compute(input);
+    check_outcome(&transition)?;
+    Ok(transition)
+}
+
+/// Everything that can be refused before computing.
+///
+/// # Errors
+/// [`SettlementError`].
+pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
+    let community = &input.community;
+    let expected = community.shape.members;
+    if input.packets.len() != expected || community.accounts.len() != expected {
+        return Err(SettlementError::PacketCount { expected, got: input.packets.len() });
+    }
+    let (m, tariff) = (community.shape.intervals, input.tariff.intervals.len());
+    let context = input.context();
+    for (slot, (account, signed)) in community.accounts.iter().zip(&input.packets).enumerate() {
+        check_packet(&context, slot, account, &community.header.manager, signed, m)?;
+    }
+    let end = u64::from(community.header.next_interval) + m as u64;
+    if end > u64::from(Interval::MAX) || usize::from(community.header.intervals) != m {
+        return Err(SettlementError::PeriodOverflow);
+    }
+    if tariff != m {
+        return Err(SettlementError::TariffLength { expected: m, got: tariff });
+    }
+    for interval in 0..m {
+        let (demand, supply) = orders(input, interval);
+        let (rules, _) = rules(input, interval);
+        market::clear(&rules, &demand, &supply).map_err(|_| SettlementError::TooMuchEnergy { interval })?;
+    }
+    Ok(())
+}
+
+/// Admission of one packet: what SETTLE.1, 1b and 2 ask of it alone.
+///
+/// # Errors
+/// [`SettlementError`].
+pub fn check_packet(
+    context: &Context,
+    slot: usize,
+    account: &Account,
+    manager: &schnorr::PublicKey,
+    signed: &SignedPacket,
+    intervals: usize,
+) -> Result<(), SettlementError> {
+    let packet = &signed.packet;
+    if usize::from(packet.slot) != slot {
+        return Err(SettlementError::Slot { slot, got: packet.slot });
+    }
+    check_context(context, slot, &packet.context)?;
+    if packet.readings.len() != intervals {
+        return Err(SettlementError::Length { slot, expected: intervals, got: packet.readings.len() });
+    }
+    if packet.op_digest != Fr::ZERO {
+        return Err(SettlementError::Operation { slot });
+    }
+    if packet.substituted && account.meter.is_none() {
+        return Err(SettlementError::SubstitutedEmpty { slot });
+    }
+    let key = match (packet.substituted, account.meter) {
+        (true, _) => *manager,
+        (false, Some(meter)) => meter,
+        (false, None) => schnorr::empty_slot_key().public(),
+    };
+    signed.verify(&key).map_err(|source| SettlementError::Signature { slot, source })?;
+    for (interval, reading) in packet.readings.iter().enumerate() {
+        let at = u64::from(context.first_interval) + interval as u64;
+        let active = u64::from(account.active_from) <= at && at < u64::from(account.active_until);
+        if !active && (reading.import, reading.export) != (0, 0) {
+            return Err(SettlementError::Inactive { slot, interval });
+        }
+        if packet.substituted && (reading.import > account.cap_import || reading.export > account.cap_export) {
+            return Err(SettlementError::AboveCap { slot, interval });
+        }
+    }
+    Ok(())
+}
+
+fn check_context(expected: &Context, slot: usize, got: &Context) -> Result<(), SettlementError> {
+    let wrong = |field| Err(SettlementError::Context { slot, field });
+    if got.domain != expected.domain {
+        wrong("domain")
+    } else if got.community != expected.community {
+        wrong("community")
+    } else if got.first_interval != expected.first_interval {
+        wrong("first interval")
+    } else if got.interval_length != expected.interval_length {
+        wrong("interval length")
+    } else if got.intervals != expected.intervals {
+        wrong("number of intervals")
+    } else {
+        Ok(())
+    }
+}
+
+/// Everything that can be refused once it is computed.
+///
+/// # Errors
+/// [`SettlementError`].
+pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
+    for (slot, outcome) in t.outcomes.iter().enumerate() {
+        if outcome.value.unsigned_abs() >> 64 != 0 {
+            return Err(SettlementError::BalanceOverflow { slot });
+        }
+    }
+    if t.float_after < 0 {
+        return Err(SettlementError::FloatTooSmall { missing_nano: t.float_after.unsigned_abs() });
+    }
+    if t.float_after >> 64 != 0 {
+        return Err(SettlementError::TotalOverflow);
+    }
+    if t.accrual_after < 0 || t.accrual_after >> 64 != 0 {
+        return Err(SettlementError::Accrual);
+    }
+    for (slot, account) in t.after.accounts.iter().enumerate() {
+        let r = &account.registers;
+        if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| wh >> REGISTER_BITS != 0) {
+            return Err(SettlementError::RegisterOverflow { slot });
+        }
+    }
+    let totals = &t.after.header.totals;
+    if [totals.import, totals.export, totals.issued, totals.debt].contains(&u64::MAX) {
+        return Err(SettlementError::TotalOverflow);
+    }
+    let count = t.input.community.header.certificate_count;
+    let tree = &t.input.community.certificates;
+    if count >= tree.capacity() || tree.leaf(count) != Fr::ZERO || (count > 0 && tree.leaf(count - 1) == Fr::ZERO) {
+        return Err(SettlementError::Certificates);
+    }
+    let leads = path_root(t.input.community.node(), u64::from(t.input.community.index), &t.input.state_path);
+    if t.input.state_path.len() != STATE_DEPTH || leads != Some(t.instance.old_root) {
+        return Err(SettlementError::StatePath);
+    }
+    Ok(())
+}
+
+/// Orders of one interval, by slot: SETTLE.5 (limits of the old leaf; debtors and substituted packets do not trade).
+#[must_use]
+pub fn orders(input: &SettlementInput, interval: usize) -> (Vec<Order>, Vec<Order>) {
+    let slots = input.community.accounts.iter().zip(&input.packets);
+    slots
+        .map(|(account, signed)| {
+            let reading = signed.packet.readings.get(interval).copied().unwrap_or_default();
+            let scale = u64::from(account.scale);
+            let trades = !signed.packet.substituted;
+            let buy = (trades && account.debt == 0).then_some(account.buy_limit);
+            let sell = trades.then_some(account.sell_limit);
+            (
+                Order { wh: u64::from(reading.import) * scale, limit: buy },
+                Order { wh: u64::from(reading.export) * scale, limit: sell },
+            )
+        })
+        .unzip()
+}
+
+fn rules(input: &SettlementInput, interval: usize) -> (Rules, [ClassPrices; 2]) {
+    let mechanism = input.community.header.mechanism;
+    input.tariff.intervals.get(interval).map_or(
+        (Rules { mechanism, cap: 0, floor: 0, reference: 0 }, [ClassPrices::default(); 2]),
+        |t| (Rules { mechanism, cap: t.cap, floor: t.floor, reference: t.reference }, t.classes),
+    )
+}
+
+/// Clears every interval by the rules.
+#[must_use]
+pub fn clear_all(input: &SettlementInput) -> Vec<Clearing> {
+    (0..input.community.shape.intervals)
+        .map(|interval| {
+            let (demand, supply) = orders(input, interval);
+            let (rules, _) = rules(input, interval);
+            market::clear(&rules, &demand, &supply).unwrap_or_else(|_| market::clear_at(&rules, &demand, &supply, 0))
+        })
+        .collect()
+}
+
+/// Computes the transition without refusing anything.
+#[must_use]
+pub fn compute(input: SettlementInput) -> Transition {
+    let clearings = clear_all(&input);
+    compute_with(input, clearings)
+}
+
+/// [`compute`] from given clearings. Tests use it to build transitions of unfair clearings.
+#[must_use]
+pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transition {
+    let outcomes: Vec<Outcome> = (0..input.community.accounts.len()).map(|slot| outcome(&input, &clearings, slot)).collect();
+    let accounts: Vec<Account> =
+        input.community.accounts.iter().zip(&input.packets).zip(&outcomes).map(|((a, p), o)| advance(a, p, o)).collect();
+    let notes: Vec<Note> = (0..accounts.len()).filter_map(|slot| note(&input, slot, outcomes.get(slot)?)).collect();
+    let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
+    let old = &input.community;
+    let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
+    let float_after = i128::from(old.header.float) + supply - (debts(&accounts) - debts(&old.accounts));
+    let accrual_after = i128::from(old.header.accrual) + outcomes.iter().map(|o| o.fees).sum::<i128>();
+
+    let mut header = old.header.clone();
+    header.next_interval = header.next_interval.saturating_add(u32::from(header.intervals));
+    header.float = u64::try_from(float_after).unwrap_or(0);
+    header.accrual = u64::try_from(accrual_after).unwrap_or(0);
+    header.totals = totals(&input, &outcomes, &accounts, &notes);
+    header.certificate_count = header.certificate_count.saturating_add(1);
+    header.salts = input.header_salts;
+
+    let position = old.header.certificate_count;
+    let certificate_path = old.certificates.path(position);
+    let notes_root = dense_root(&notes.iter().map(Note::commitment).collect::<Vec<_>>());
+    let mut certificates: SparseTree = old.certificates.clone();
+    certificates.set(position, notes_root);
+
+    let after = Community { index: old.index, shape: old.shape, header, accounts, certificates };
+    let mut data = after.leaves();
+    let (members_root, header_leaf, certificates_root) = (dense_root(&data), after.header.leaf(), after.certificates.root());
+    data.extend([header_leaf, certificates_root]);
+    let community_new = community::node(header_leaf, members_root, certificates_root);
+    let instance = instance(&input, community_new, &data);
+    Transition { input, clearings, outcomes, notes, float_after, accrual_after, after, certificate_path, data, instance }
+}
+
+fn instance(input: &SettlementInput, community_new: Fr, data: &[Fr]) -> Instance {
+    let header = &input.community.header;
+    let index = u64::from(input.community.index);
+    let z = data_challenge(&input.domain, &community_new, data);
+    Instance {
+        domain: input.domain,
+        old_root: replaced_root(&input.state_path, index, input.community.node()),
+        new_root: replaced_root(&input.state_path, index, community_new),
+        community: Fr::from(index),
+        period: period(header.next_interval, header.interval_length, header.intervals),
+        tariff_commitment: input.tariff.commitment(),
+        community_new,
+        ops_digest: Fr::ZERO,
+        z,
+        y: data_evaluation(data, &z),
+    }
+}
+
+/// Root of a path with `leaf` put at `index`.
+#[must_use]
+pub fn replaced_root(path: &[Children], index: u64, leaf: Fr) -> Fr {
+    let mut at = index;
+    path.iter().fold(leaf, |node, children| {
+        let place = usize::try_from(at % 4).unwrap_or(0);
+        at /= 4;
+        let mut children = *children;
+        if let Some(child) = children.get_mut(place) {
+            *child = node;
+        }
+        crate::poseidon::hash4(children)
+    })
+}
+
+/// SETTLE.3, 7, 8 of one slot.
+fn outcome(input: &SettlementInput, clearings: &[Clearing], slot: usize) -> Outcome {
+    let Some((account, signed)) = input.community.accounts.get(slot).zip(input.packets.get(slot)) else {
+        return Outcome::default();
+    };
+    let scale = u64::from(account.scale);
+    let mut out = Outcome::default();
+    for (interval, (reading, clearing)) in signed.packet.readings.iter().zip(clearings).enumerate() {
+        let (_, classes) = rules(input, interval);
+        let prices = classes.get(usize::from(account.class)).copied().unwrap_or_default();
+        let energy = Registers {
+            import: u64::from(reading.import) * scale,
+            export: u64::from(reading.export) * scale,
+            bought: clearing.bought.get(slot).copied().unwrap_or(0),
+            sold: clearing.sold.get(slot).copied().unwrap_or(0),
+        };
+        let line = bill_line(&energy, &prices, clearing.tick);
+        out.energy = out.energy.plus(&energy);
+        out.trade += line.trade;
+        out.supply += line.supply;
+        out.fees += line.fees;
+    }
+    out.value = i128::from(account.balance) - i128::from(account.debt) + out.delta();
+    out
+}
+
+/// Money of one interval, nano (SETTLE.7). Also what a member recomputes from its own readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BillLine {
+    /// Local trade at the market price.
+    pub trade: i128,
+    /// Supplier: energy less feed-in.
+    pub supply: i128,
+    /// Network and local fees.
+    pub fees: i128,
+}
+
+/// SETTLE.7 for one interval.
+#[must_use]
+pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: u16) -> BillLine {
+    let wh = |x: Wh| i128::from(x);
+    let (bought, sold) = (wh(energy.bought), wh(energy.sold));
+    let (import_residual, export_residual) = (wh(energy.import) - bought, wh(energy.export) - sold);
+    let price = i128::from(tick) * i128::from(NANO_PER_TICK);
+    BillLine {
+        trade: (sold - bought) * price,
+        supply: import_residual * i128::from(prices.energy) - export_residual * i128::from(prices.feed_in),
+        fees: import_residual * i128::from(prices.network) + bought * i128::from(prices.local_fee),
+    }
+}
+
+/// SETTLE.8, 9, 12: the account after.
+fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome) -> Account {
+    let packet = &signed.packet;
+    let mut next = account.clone();
+    next.balance = u64::try_from(outcome.value.max(0)).unwrap_or(u64::MAX);
+    next.debt = u64::try_from((-outcome.value).max(0)).unwrap_or(u64::MAX);
+    next.registers = account.registers.plus(&outcome.energy);
+    if !packet.substituted && account.meter.is_some() {
+        next.buy_limit = packet.buy_limit;
+        next.sell_limit = packet.sell_limit;
+    }
+    next.salts = LeafSalts { exit: packet.salts.exit, private: packet.salts.private };
+    next
+}
+
+/// SETTLE.10: does this slot's energy earn certificates?
+fn earns(account: &Account, signed: &SignedPacket) -> bool {
+    account.technology != 0 && !signed.packet.substituted
+}
+
+fn note(input: &SettlementInput, slot: usize, outcome: &Outcome) -> Option<Note> {
+    let account = input.community.accounts.get(slot)?;
+    let signed = input.packets.get(slot)?;
+    let residual = outcome.energy.export.saturating_sub(outcome.energy.sold);
+    Some(Note {
+        owner: account.owner,
+        amount: if earns(account, signed) { residual } else { 0 },
+        first_interval: input.community.header.next_interval,
+        intervals: input.community.header.intervals,
+        community: input.community.index,
+        technology: account.technology,
+        salts: signed.packet.salts.note,
+    })
+}
+
+/// SETTLE.10 and SETTLE.11.
+fn totals(input: &SettlementInput, outcomes: &[Outcome], accounts: &[Account], notes: &[Note]) -> Totals {
+    let mut t = input.community.header.totals;
+    let add = |total: &mut u64, x: u64| *total = total.saturating_add(x);
+    let slots = input.community.accounts.iter().zip(&input.packets).zip(outcomes).zip(notes);
+    for (((account, signed), outcome), note) in slots {
+        let energy = &outcome.energy;
+        add(&mut t.import, energy.import);
+        add(&mut t.export, energy.export);
+        add(&mut t.traded, energy.bought);
+        if earns(account, signed) {
+            add(&mut t.issued, energy.export);
+            add(&mut t.retired, energy.sold);
+            add(&mut t.outstanding, note.amount);
+        }
+        if signed.packet.substituted {
+            add(&mut t.flagged_packets, 1);
+            add(&mut t.flagged_wh, energy.import.saturating_add(energy.export));
+        }
+    }
+    t.debt = accounts.iter().fold(0, |sum: u64, a| sum.saturating_add(a.debt));
+    t
+}
+
+const _: () = assert!(CERTIFICATES_DEPTH < 32 && Mechanism::Auction as u8 == 0);
+
+#[cfg(test)]
+#[path = "settlement_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! Merkle trees of arity 4: dense (all leaves at once) and sparse of fixed depth (`docs/spec/state.md`, Trees).
+
+use std::collections::BTreeMap;
+
+use crate::{field::Fr, params::ARITY, poseidon::hash4};
+use ark_ff::AdditiveGroup;
+
+/// One level of an opening: the four children of a node on the path, the opened one included.
+pub type Children = [Fr; ARITY];
+
+fn chunk_node(chunk: &[Fr]) -> Fr {
+    hash4(std::array::from_fn(|j| chunk.get(j).copied().unwrap_or(Fr::ZERO)))
+}
+
+/// Levels of a dense tree, leaves first, root (one value) last.
+#[must_use]
+pub fn dense_levels(leaves: &[Fr]) -> Vec<Vec<Fr>> {
+    let mut levels = vec![leaves.to_vec()];
+    while let Some(last) = levels.last().filter(|level| level.len() > 1) {
+        levels.push(last.chunks(ARITY).map(chunk_node).collect());
+    }
+    levels
+}
+
+/// Root of a dense tree.
+#[must_use]
+pub fn dense_root(leaves: &[Fr]) -> Fr {
+    dense_levels(leaves).last().and_then(|l| l.first()).copied().unwrap_or(Fr::ZERO)
+}
+
+/// Opening of leaf `index` of a dense tree, bottom up; `None` if there is no such leaf.
+#[must_use]
+pub fn dense_path(leaves: &[Fr], index: usize) -> Option<Vec<Children>> {
+    let levels = dense_levels(leaves);
+    let mut at = index;
+    leaves.get(index)?;
+    let mut path = Vec::new();
+    for level in levels.iter().take(levels.len().saturating_sub(1)) {
+        let base = at - at % ARITY;
+        path.push(std::array::from_fn(|j| level.get(base + j).copied().unwrap_or(Fr::ZERO)));
+        at /= ARITY;
+    }
+    Some(path)
+}
+
+/// Root that an opening of `leaf` at `index` leads to; `None` if a level does not hold the running node at its place.
+#[must_use]
+pub fn path_root(leaf: Fr, index: u64, path: &[Children]) -> Option<Fr> {
+    let mut node = leaf;
+    let mut at = index;
+    for children in path {
+        let place = usize::try_from(at % ARITY as u64).ok()?;
+        if children.get(place) != Some(&node) {
+            return None;
+        }
+        node = hash4(*children);
+        at /= ARITY as u64;
+    }
+    (at == 0).then_some(node)
+}
+
+/// `Z0 = 0, Z(k+1) = P(Zk,Zk,Zk,Zk)`, for depths `0..=depth`.
+#[must_use]
+pub fn empty_ladder(depth: usize) -> Vec<Fr> {
+    let mut ladder = vec![Fr::ZERO];
+    for _ in 0..depth {
+        let z = ladder.last().copied().unwrap_or(Fr::ZERO);
+        ladder.push(hash4([z; ARITY]));
+    }
+    ladder
+}
+
+/// Sparse tree of fixed depth: absent nodes are the empty ladder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SparseTree {
+    depth: usize,
+    ladder: Vec<Fr>,
+    nodes: BTreeMap<(usize, u64), Fr>,
+}
+
+impl SparseTree {
+    /// Empty tree with `4^depth` leaves.
+    #[must_use]
+    pub fn new(depth: usize) -> Self {
+        Self { depth, ladder: empty_ladder(depth), nodes: BTreeMap::new() }
+    }
+
+    /// Number of leaves.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        (ARITY as u64).saturating_pow(u32::try_from(self.depth).unwrap_or(u32::MAX))
+    }
+
+    fn node(&self, level: usize, index: u64) -> Fr {
+        let empty = self.ladder.get(level).copied().unwrap_or(Fr::ZERO);
+        self.nodes.get(&(level, index)).copied().unwrap_or(empty)
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> Fr {
+        self.node(self.depth, 0)
+    }
+
+    /// The leaf at `index` (zero where none was set).
+    #[must_use]
+    pub fn leaf(&self, index: u64) -> Fr {
+        self.node(0, index)
+    }
+
+    /// Opening of `index`, bottom up, `depth` levels.
+    #[must_use]
+    pub fn path(&self, index: u64) -> Vec<Children> {
+        let mut at = index;
+        (0..self.depth)
+            .map(|level| {
+                let base = at - at % ARITY as u64;
+                at /= ARITY as u64;
+                std::array::from_fn(|j| self.node(level, base + j as u64))
+            })
+            .collect()
+    }
+
+    /// Sets a leaf and its path.
+    pub fn set(&mut self, index: u64, leaf: Fr) {
+        self.nodes.insert((0, index), leaf);
+        let mut at = index;
+        for level in 0..self.depth {
+            let base = at - at % ARITY as u64;
+            let children = std::array::from_fn(|j| self.node(level, base + j as u64));
+            at /= ARITY as u64;
+            self.nodes.insert((level + 1, at), hash4(children));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dense_opening_leads_to_the_root_and_no_other_place() {
+        for n in [4usize, 8, 32] {
+            let leaves: Vec<Fr> = (1..=n as u64).map(Fr::from).collect();
+            let root = dense_root(&leaves);
+            for i in 0..n {
+                let path = dense_path(&leaves, i).unwrap();
+                assert_eq!(path_root(leaves[i], i as u64, &path), Some(root));
+                assert_ne!(path_root(leaves[i], (i as u64 + 1) % n as u64, &path), Some(root));
+            }
+        }
+    }
+
+    #[test]
+    fn sparse_set_and_open() {
+        let mut tree = SparseTree::new(3);
+        assert_eq!(tree.root(), empty_ladder(3)[3]);
+        tree.set(17, Fr::from(9u64));
+        tree.set(63, Fr::from(8u64));
+        assert_eq!(path_root(Fr::from(9u64), 17, &tree.path(17)), Some(tree.root()));
+        assert_eq!(path_root(Fr::ZERO, 18, &tree.path(18)), Some(tree.root()));
+        assert_eq!(path_root(Fr::from(9u64), 17 + 64, &tree.path(17)), None);
+    }
+}

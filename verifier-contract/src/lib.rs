@@ -1,0 +1,4 @@
+//! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, the generator of its verifiers.
+
+#[cfg(feature = "codegen")]
+pub mod codegen;
