@@ -163,7 +163,7 @@ impl SettlementError {
 }
 
 /// Everything a settlement depends on: enough to compute, prove and re-prove it byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettlementInput {
     /// Chain, contract and circuit version.
     #[serde(with = "hex_fr")]
@@ -198,6 +198,12 @@ mod children {
     }
 }
 
+impl std::fmt::Debug for SettlementInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SettlementInput").field("packets", &self.packets.len()).finish_non_exhaustive()
+    }
+}
+
 impl SettlementInput {
     /// The context every packet must carry.
     #[must_use]
@@ -214,7 +220,7 @@ impl SettlementInput {
 }
 
 /// What one slot's period came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Energy of the period, Wh.
     pub energy: Registers,
@@ -228,6 +234,12 @@ pub struct Outcome {
     pub value: i128,
 }
 
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outcome(hidden)")
+    }
+}
+
 impl Outcome {
     /// SETTLE.7: `trade - supply - fees`, nano.
     #[must_use]
@@ -237,7 +249,7 @@ impl Outcome {
 }
 
 /// A computed settlement: the statement's witness and everything the sequencer stores and publishes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Transition {
     /// What it was computed from.
     pub input: SettlementInput,
@@ -259,6 +271,12 @@ pub struct Transition {
     pub data: Vec<Fr>,
     /// Public inputs.
     pub instance: Instance,
+}
+
+impl std::fmt::Debug for Transition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transition").field("slots", &self.outcomes.len()).finish_non_exhaustive()
+    }
 }
 
 /// Settles: the one native state transition.
