@@ -17,6 +17,7 @@ pub mod note;
 pub mod packet;
 pub mod params;
 pub mod poseidon;
+pub mod receipt;
 pub mod schnorr;
 pub mod settlement;
 pub mod tariff;

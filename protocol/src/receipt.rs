@@ -1,0 +1,313 @@
+//! What a member gets for a settled period, and how it checks every figure against its own readings and the root on L1.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{Account, Registers},
+    community,
+    field::{Fr, hex_fr},
+    note::Note,
+    packet::Reading,
+    params::NANO_PER_TICK,
+    settlement::{BillLine, Transition, bill_line, replaced_root},
+    tariff::Tariff,
+    tree::{Children, dense_path, path_root},
+    units::{Interval, Ticks, Wh},
+};
+
+/// One interval of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementLine {
+    /// Clearing tick of the interval.
+    pub tick: Ticks,
+    /// Locally bought, Wh.
+    pub bought_wh: Wh,
+    /// Locally sold, Wh.
+    pub sold_wh: Wh,
+}
+
+/// Statement, opening and path of one slot and period. Confidential to the member.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// First interval of the period.
+    pub first_interval: Interval,
+    /// Was the packet substituted by the manager?
+    pub substituted: bool,
+    /// Readings that were settled (the member's own, or the substitute's).
+    pub readings: Vec<Reading>,
+    /// One line an interval.
+    pub lines: Vec<StatementLine>,
+    /// Account before the period.
+    pub before: Account,
+    /// Account after the period: the opening of the leaf.
+    pub after: Account,
+    /// Certificate note of the period.
+    pub note_amount_wh: Wh,
+    /// Path of the leaf in the members tree.
+    #[serde(with = "path")]
+    pub members_path: Vec<Children>,
+    /// Header leaf after.
+    #[serde(with = "hex_fr")]
+    pub header_leaf: Fr,
+    /// Certificates root after.
+    #[serde(with = "hex_fr")]
+    pub certificates_root: Fr,
+    /// Path of the community in the state tree (siblings; the community's own place is replaced).
+    #[serde(with = "path")]
+    pub state_path: Vec<Children>,
+    /// The root it leads to.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receipt").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+mod path {
+    use super::{Children, Fr, hex_fr};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Level(#[serde(with = "hex_fr::seq")] [Fr; 4]);
+
+    pub fn serialize<S: Serializer>(path: &[Children], s: S) -> Result<S::Ok, S::Error> {
+        path.iter().map(|c| Level(*c)).collect::<Vec<_>>().serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Children>, D::Error> {
+        Ok(Vec::<Level>::deserialize(d)?.into_iter().map(|l| l.0).collect())
+    }
+}
+
+/// Why a receipt does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// Settled readings are not the member's own.
+    #[error("interval {interval}: settled reading is not the one this meter signed")]
+    Reading {
+        /// Position in the period.
+        interval: usize,
+    },
+    /// Lengths disagree.
+    #[error("receipt, readings and tariff have different numbers of intervals")]
+    Length,
+    /// More sold or bought than metered, or a trade beyond the member's limit.
+    #[error("interval {interval}: traded energy is more than metered, or outside the order limit")]
+    Trade {
+        /// Position in the period.
+        interval: usize,
+    },
+    /// The balance is not what readings and tariff come to.
+    #[error("balance differs from the bill recomputed from readings and tariff by {difference_nano} nano")]
+    Money {
+        /// Settled value less recomputed value, nano.
+        difference_nano: i128,
+    },
+    /// Registers did not advance by the readings.
+    #[error("registers did not advance by the settled energy")]
+    Registers,
+    /// Keys, terms or payout changed without the owner.
+    #[error("an account term changed without the owner")]
+    Terms,
+    /// The opened leaf does not lead to the root.
+    #[error("leaf and path do not lead to the root")]
+    Path,
+}
+
+/// A verified bill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Energy of the period, Wh.
+    pub energy: Registers,
+    /// Local trade, supplier and fees, nano (see [`BillLine`]).
+    pub trade_nano: i128,
+    /// Supplier, nano.
+    pub supply_nano: i128,
+    /// Fees, nano.
+    pub fees_nano: i128,
+}
+
+impl Bill {
+    /// What the balance changes by, nano.
+    #[must_use]
+    pub const fn delta_nano(&self) -> i128 {
+        self.trade_nano - self.supply_nano - self.fees_nano
+    }
+}
+
+impl Receipt {
+    /// The receipt of `slot`, from a settlement; `None` if there is no such slot.
+    #[must_use]
+    pub fn of(t: &Transition, slot: usize) -> Option<Self> {
+        let signed = t.input.packets.get(slot)?;
+        let lines = t.clearings.iter().map(|c| StatementLine {
+            tick: c.tick,
+            bought_wh: c.bought.get(slot).copied().unwrap_or(0),
+            sold_wh: c.sold.get(slot).copied().unwrap_or(0),
+        });
+        Some(Self {
+            community: t.after.index,
+            slot: u16::try_from(slot).ok()?,
+            first_interval: t.input.community.header.next_interval,
+            substituted: signed.packet.substituted,
+            readings: signed.packet.readings.clone(),
+            lines: lines.collect(),
+            before: t.input.community.accounts.get(slot)?.clone(),
+            after: t.after.accounts.get(slot)?.clone(),
+            note_amount_wh: t.notes.get(slot).map_or(0, |n: &Note| n.amount),
+            members_path: dense_path(&t.after.leaves(), slot)?,
+            header_leaf: t.after.header.leaf(),
+            certificates_root: t.after.certificates.root(),
+            state_path: t.input.state_path.clone(),
+            root: t.instance.new_root,
+        })
+    }
+
+    /// Recomputes the bill from `own` readings (what this meter signed; `None` for a period that was substituted) and the published tariff,
+    /// and checks that the opened leaf leads to `root`, which the caller has read from L1. The caller also checks that the tariff's
+    /// commitment is the one registered on L1.
+    ///
+    /// # Errors
+    /// [`ReceiptError`], the first figure that is wrong.
+    pub fn verify(&self, own: Option<&[Reading]>, tariff: &Tariff, root: Fr) -> Result<Bill, ReceiptError> {
+        let m = self.lines.len();
+        if self.readings.len() != m || tariff.intervals.len() != m || own.is_some_and(|o| o.len() != m) {
+            return Err(ReceiptError::Length);
+        }
+        if let Some(own) = own {
+            if let Some(interval) = own.iter().zip(&self.readings).position(|(a, b)| a != b) {
+                return Err(ReceiptError::Reading { interval });
+            }
+        }
+        let bill = self.bill(tariff)?;
+        let value = |a: &Account| i128::from(a.balance) - i128::from(a.debt);
+        let difference_nano = value(&self.after) - value(&self.before) - bill.delta_nano();
+        if difference_nano != 0 || (self.after.balance != 0 && self.after.debt != 0) {
+            return Err(ReceiptError::Money { difference_nano });
+        }
+        if self.after.registers != self.before.registers.plus(&bill.energy) {
+            return Err(ReceiptError::Registers);
+        }
+        if !self.terms_kept() {
+            return Err(ReceiptError::Terms);
+        }
+        let members_root = path_root(self.after.leaf(), u64::from(self.slot), &self.members_path).ok_or(ReceiptError::Path)?;
+        let node = community::node(self.header_leaf, members_root, self.certificates_root);
+        let reached = replaced_root(&self.state_path, u64::from(self.community), node);
+        if reached == root && self.root == root { Ok(bill) } else { Err(ReceiptError::Path) }
+    }
+
+    fn bill(&self, tariff: &Tariff) -> Result<Bill, ReceiptError> {
+        let scale = u64::from(self.before.scale);
+        let mut bill = Bill::default();
+        for (interval, ((line, reading), prices)) in self.lines.iter().zip(&self.readings).zip(&tariff.intervals).enumerate() {
+            let energy = Registers {
+                import: u64::from(reading.import) * scale,
+                export: u64::from(reading.export) * scale,
+                bought: line.bought_wh,
+                sold: line.sold_wh,
+            };
+            let within_limits = (energy.bought == 0 || self.before.buy_limit.min(prices.cap) >= line.tick)
+                && (energy.sold == 0 || self.before.sell_limit.max(prices.floor) <= line.tick);
+            if energy.bought > energy.import || energy.sold > energy.export || !within_limits {
+                return Err(ReceiptError::Trade { interval });
+            }
+            let class = prices.classes.get(usize::from(self.before.class)).copied().unwrap_or_default();
+            let BillLine { trade, supply, fees } = bill_line(&energy, &class, line.tick);
+            bill.energy = bill.energy.plus(&energy);
+            bill.trade_nano += trade;
+            bill.supply_nano += supply;
+            bill.fees_nano += fees;
+        }
+        Ok(bill)
+    }
+
+    fn terms_kept(&self) -> bool {
+        let (a, b) = (&self.before, &self.after);
+        let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
+        let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
+        terms(a) == terms(b) && window(a) == window(b)
+    }
+}
+
+/// Price of one tick and Wh, nano: what statements multiply by.
+pub const TICK_NANO: i64 = NANO_PER_TICK;
+
+/// A signed request for a receipt: Schnorr by the owner key over `[domain, community, slot, first_interval, timestamp]`, use REQUEST.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptRequest {
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// First interval of the period.
+    pub first_interval: Interval,
+    /// Unix seconds; a server refuses requests more than five minutes off.
+    pub timestamp: u64,
+    /// Owner's key; its commitment must be the account's owner.
+    pub owner: crate::schnorr::PublicKey,
+    /// Signature.
+    pub signature: crate::schnorr::Signature,
+}
+
+impl ReceiptRequest {
+    /// The signed elements.
+    #[must_use]
+    pub fn message(domain: Fr, community: u32, slot: u16, first_interval: Interval, timestamp: u64) -> [Fr; 5] {
+        let n = Fr::from;
+        [domain, n(u64::from(community)), n(u64::from(slot)), n(u64::from(first_interval)), n(timestamp)]
+    }
+
+    /// Verifies under the owner commitment of the account.
+    ///
+    /// # Errors
+    /// [`crate::schnorr::SchnorrError::Mismatch`] for a wrong key or signature.
+    pub fn verify(&self, domain: Fr, owner: Fr) -> Result<(), crate::schnorr::SchnorrError> {
+        if self.owner.commitment() != owner {
+            return Err(crate::schnorr::SchnorrError::Mismatch);
+        }
+        let message = Self::message(domain, self.community, self.slot, self.first_interval, self.timestamp);
+        crate::schnorr::verify(crate::poseidon::Use::Request, &self.owner, &message, &self.signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixture, market::Mechanism, params::Shape, settlement::apply};
+
+    #[test]
+    fn every_member_verifies_and_every_edit_is_noticed() {
+        let recipe = fixture::Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 4 };
+        let t = apply(fixture::settlement(&recipe).unwrap()).unwrap();
+        for slot in 0..4 {
+            let receipt = Receipt::of(&t, slot).unwrap();
+            let own = t.input.packets[slot].packet.readings.clone();
+            let check = |r: &Receipt| r.verify(Some(&own), &t.input.tariff, t.instance.new_root);
+            let bill = check(&receipt).unwrap();
+            assert_eq!(bill.delta_nano(), t.outcomes[slot].delta());
+            let json = serde_json::to_string(&receipt).unwrap();
+            assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt);
+            let mut r = receipt.clone();
+            r.after.balance += 1;
+            assert!(matches!(check(&r), Err(ReceiptError::Money { .. })));
+            let mut r = receipt.clone();
+            r.readings[0].import += 1;
+            assert!(matches!(check(&r), Err(ReceiptError::Reading { interval: 0 })));
+            let mut r = receipt.clone();
+            r.after.salts.exit[0] += Fr::from(1u64);
+            assert_eq!(check(&r), Err(ReceiptError::Path));
+            let mut r = receipt.clone();
+            r.after.payout[0] ^= 1;
+            assert_eq!(check(&r), Err(ReceiptError::Terms));
+            assert_eq!(receipt.verify(Some(&own), &t.input.tariff, t.instance.old_root), Err(ReceiptError::Path));
+        }
+    }
+}
