@@ -517,8 +517,8 @@ object "{name}" {{
         }}
       }}
       // Every instance and evaluation is canonical.
-      function check_scalars(q, at, end) {{
-        for {{ }} lt(at, end) {{ at := add(at, 0x20) }} {{ if iszero(lt(calldataload(at), q)) {{ revert(0, 0) }} }}
+      function check_scalars(modulus, at, end) {{
+        for {{ }} lt(at, end) {{ at := add(at, 0x20) }} {{ if iszero(lt(calldataload(at), modulus)) {{ revert(0, 0) }} }}
       }}
       // Adds scalar * point to the accumulator.
       function term(point, scalar) {{
@@ -527,14 +527,14 @@ object "{name}" {{
         if iszero(staticcall(gas(), 7, {product:#x}, 0x60, {product:#x}, 0x40)) {{ revert(0, 0) }}
         if iszero(staticcall(gas(), 6, {scratch:#x}, 0x80, {scratch:#x}, 0x40)) {{ revert(0, 0) }}
       }}
-      // x^(q - 2); zero has no inverse and gives zero.
-      function invert(q, x) -> inverse {{
+      // x^(modulus - 2); zero has no inverse and gives zero.
+      function invert(modulus, x) -> inverse {{
         mstore({s0:#x}, 0x20)
         mstore({s1:#x}, 0x20)
         mstore({s2:#x}, 0x20)
         mstore({s3:#x}, x)
-        mstore({s4:#x}, sub(q, 2))
-        mstore({s5:#x}, q)
+        mstore({s4:#x}, sub(modulus, 2))
+        mstore({s5:#x}, modulus)
         if iszero(staticcall(gas(), 5, {s0:#x}, 0xc0, {s0:#x}, 0x20)) {{ revert(0, 0) }}
         inverse := mload({s0:#x})
       }}

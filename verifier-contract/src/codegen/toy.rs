@@ -19,7 +19,7 @@ pub const TOY_K: u32 = 11;
 /// Public inputs of the toy circuit.
 pub const TOY_INSTANCES: usize = 10;
 const MATRICES: usize = 6;
-const FAR: i32 = -200;
+const FAR: i32 = -190;
 
 /// The toy circuit: copies its instances into a column and computes a few matrix products.
 #[derive(Clone, Debug, Default)]
