@@ -9,7 +9,8 @@
 //! | a' | `xa'` | `halves'` | | | | `px` | `py` | `q2x` | `q2y` | `ya'` |
 //!
 //! `T = (2 va - 1) (vc ? Q2 : Q1)` with `Q1 = (beta^2 px, py)`; `F = (2 f0 - 1) table[f1 + 2 f2 + 4 f3]`; `W = T + F`;
-//! the accumulator goes from `A` to `(A + W) + A`, and to `W` in the first step. Constant 0 of row a is `first`: 1 in the first step, else 0.
+//! the accumulator goes from `A` to `(A + W) + A`. It starts at the constant point `H = protocol::schnorr::start()`: constants 0, 1, 2 of the
+//! first row a are `first = 1` and `H`, those of every other row a are 0.
 //!
 //! What each clause stops:
 //! - bits are boolean: a digit outside {-1, 1} selects a point between the table's (the interpolation is a polynomial), so a forged `F`;
@@ -19,15 +20,14 @@
 //! - `halves' = 2 halves + va + 2^64 vb`, `vb = va xor vc`, from a zero cell to the cell the caller compares with the digest: other digits
 //!   than the challenge's. 64 boolean digits a half, so the final value determines all of them;
 //! - `(gx - tx)(xw - xa) inverse = 1`: with equal x the slope equation reads `lambda 0 = 0`, the slope and all that follows would be free.
-//!   In the first step `xw - xa` is a non-zero number of the prover's choice, so that `gx != tx` is still enforced;
 //! - the third division, by `xa - xr` for `xr = x(A + W)`: its equation `(lambda1 + lambda2)(xa - xr) = 2 ya` has no solution for
 //!   `xr = xa`, because `ya != 0`: the order of Grumpkin is odd, no point has y = 0. So an accumulator at infinity cannot occur either.
 //!   This uses that `A` is on the curve, thus that `P` is: the formulas do not contain the curve's constant. **The caller must ensure
 //!   that the key is on the curve** (every key enters the state through a check; a leaf's key cannot be chosen by the prover);
-//! - the first step's `xa, ya, lambda1, lambda2` are free and reach nothing: its result is `xw` and `lambda1 (xw - xa) + ya`, which the
-//!   slope equation of the same step makes `yw`;
+//! - `first xa = hx`, `first ya = hy`: a start of the prover's choice shifts the end to any point. A fixed start other than `W` keeps the
+//!   first additions apart: from `W_0`, an honest chain would be exceptional whenever `W_1 = W_0`, one signature in 32;
 //! - `xa', ya'` of a step are the cells `xa, ya` of the next: no step starts anywhere else; the last step's are `end`;
-//! - `first` is a constant: a chain restarted at a later step would forget the more significant digits, so e = anything.
+//! - `first` is a constant, on in one row: a chain restarted at a later step would forget the more significant digits.
 
 use std::sync::LazyLock;
 
@@ -35,7 +35,7 @@ use gridveil_protocol::schnorr::{self as native, STEPS, StepDigits};
 use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression};
 use halo2curves::{
     ff::{BatchInvert, Field},
-    group::Curve,
+    group::{Curve, Group},
     grumpkin::{G1, G1Affine},
 };
 
@@ -99,6 +99,8 @@ struct Tables {
     beta: Fr,
     beta_squared: Fr,
     two_64: Fr,
+    /// The accumulator before the first step.
+    start: Point,
     /// Fixed points by `f1 + 2 f2 + 4 f3`.
     fixed: [Point; 8],
     /// Multilinear coefficients of the fixed points' coordinates, by the set of factors `f1, f2, f3`.
@@ -121,6 +123,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         beta,
         beta_squared: beta.square(),
         two_64: Fr::from(u64::MAX) + Fr::ONE,
+        start: (imported(&native::start().1.x), imported(&native::start().1.y)),
         fixed,
         interpolation: [coefficients(fixed.map(|p| p.0)), coefficients(fixed.map(|p| p.1))],
     }
@@ -128,6 +131,9 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 
 /// `Q2 = phi(P) - P` of a key `(x, y)`, and the slope that leads to it:
 /// `slope (beta - 1) x = 2 y`, `q2x = slope^2 - (beta + 1) x`, `q2y = slope (x - q2x) + y`.
+///
+/// The equations fix the slope for every point of the curve (no point with x = 0 has y = 0), but **not for (0, 0)**, the key of an empty
+/// slot: there the slope and `Q2` would be free, and so would the signature. Such a slot must use another, constant key.
 #[must_use]
 pub fn second_point(key: (Fr, Fr)) -> (Fr, (Fr, Fr)) {
     let (x, y) = key;
@@ -148,7 +154,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
     let tables = &*TABLES;
     meta.create_gate("Schnorr step", |v| {
         let on = columns.selector(v, Selector::Sign);
-        let first = columns.constant(v, 0);
+        let [first, hx, hy] = [0, 1, 2].map(|i| columns.constant(v, i));
         let mut at = |column: usize, rotation: i32| columns.cell(v, column, rotation);
         let one = || Expression::Constant(Fr::ONE);
         let sign = |bit: &Expression<Fr>| bit.clone() + bit.clone() - one();
@@ -172,7 +178,6 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
         let xr = lambda_1.clone() * lambda_1.clone() - xa.clone() - xw.clone();
         let x_end = lambda_2.clone() * lambda_2.clone() - xa.clone() - xr.clone();
         let y_end = lambda_2.clone() * (xa.clone() - xa_next.clone()) - ya.clone();
-        let y_sum = lambda_1.clone() * (xw.clone() - xa.clone()) + ya.clone();
         let gap = gx.clone() - tx.clone();
 
         let mut clauses: Vec<(&'static str, Expression<Fr>)> = Vec::with_capacity(20);
@@ -189,11 +194,13 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
             ("gx = table(f1, f2, f3)", gx.clone() - fx),
             ("lambda_w (gx - tx) = gy - ty", lambda_w.clone() * gap.clone() - gy + ty),
             ("xw = lambda_w^2 - tx - gx", xw.clone() - lambda_w.clone() * lambda_w + tx + gx),
-            ("lambda1 (xw - xa) + ya = yw", y_sum.clone() - yw),
-            ("(lambda1 + lambda2) (xa - xr) = 2 ya", (lambda_1 + lambda_2) * (xa.clone() - xr) - ya.clone() - ya),
-            ("(gx - tx) (xw - xa) inverse = 1", gap * (xw.clone() - xa) * inverse - one()),
-            ("xa' = first ? xw : lambda2^2 - xa - xr", xa_next - x_end.clone() + first.clone() * (x_end - xw)),
-            ("ya' = first ? yw : lambda2 (xa - xa') - ya", ya_next - y_end.clone() + first * (y_end - y_sum)),
+            ("lambda1 (xw - xa) = yw - ya", lambda_1.clone() * (xw.clone() - xa.clone()) - yw + ya.clone()),
+            ("(lambda1 + lambda2) (xa - xr) = 2 ya", (lambda_1 + lambda_2) * (xa.clone() - xr) - ya.clone() - ya.clone()),
+            ("(gx - tx) (xw - xa) inverse = 1", gap * (xw - xa.clone()) * inverse - one()),
+            ("xa' = lambda2^2 - xa - xr", xa_next - x_end),
+            ("ya' = lambda2 (xa - xa') - ya", ya_next - y_end),
+            ("first xa = hx", first.clone() * xa - hx),
+            ("first ya = hy", first * ya - hy),
         ]);
         for ((name, here), there) in
             ["px' = px", "py' = py", "q2x' = q2x", "q2y' = q2y"].into_iter().zip([px, py, q2x, q2y]).zip(carried)
@@ -230,8 +237,11 @@ pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[Step
     let digits: [StepDigits; STEPS] = std::array::from_fn(|i| digits.get(i).copied().unwrap_or(NO_DIGITS));
     let hints = inverse_hints(&variable_points(key, q2), &digits);
 
-    trace.copy_to(zero, a::HALVES, start);
-    let mut state = State { accumulator: None, halves: Fr::ZERO };
+    let nothing = trace.copy_to(zero, a::HALVES, start);
+    let mut state = State { accumulator: TABLES.start, halves: trace.value(nothing) };
+    for (index, value) in [Fr::ONE, TABLES.start.0, TABLES.start.1].into_iter().enumerate() {
+        trace.constant(index, start, value);
+    }
     for (step, (digit, hint)) in digits.iter().zip(&hints).enumerate() {
         let row = start + 2 * step;
         for (column, value) in [(a::PX, px), (a::PY, py), (a::Q2X, q2.0), (a::Q2Y, q2.1)] {
@@ -240,7 +250,7 @@ pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[Step
         state = assign_step(trace, row, (key, q2), &state, digit, hint, slot * STEPS + step);
     }
     let end_row = start + 2 * STEPS;
-    let (x, y) = state.accumulator.unwrap_or_default();
+    let (x, y) = state.accumulator;
     for (column, value) in [(a::PX, px), (a::PY, py), (a::Q2X, q2.0), (a::Q2Y, q2.1)] {
         trace.set(column, end_row, value);
     }
@@ -255,8 +265,7 @@ pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[Step
 
 /// What a step hands to the next.
 struct State {
-    /// `None` before the first step.
-    accumulator: Option<Point>,
+    accumulator: Point,
     halves: Fr,
 }
 
@@ -295,24 +304,14 @@ fn assign_step(
     let lambda_w = free("lambda_w", (gy - ty) * inverse_gap);
     let xw = lambda_w.square() - tx - gx;
     let yw = lambda_w * (gx - xw) - gy;
-    // In the first step any point with another x than W's will do; this one needs no division.
-    let (xa, ya) = state.accumulator.unwrap_or((xw - Fr::ONE, Fr::ZERO));
+    let (xa, ya) = state.accumulator;
     let inverse_sum = inverse(xw - xa, hint[1]);
     let lambda_1 = free("lambda1", (yw - ya) * inverse_sum);
     let xr = lambda_1.square() - xa - xw;
-    let lambda_2 = match state.accumulator {
-        None => -lambda_1,
-        Some(_) => ya.double() * inverse(xa - xr, hint[2]) - lambda_1,
-    };
-    let lambda_2 = free("lambda2", lambda_2);
+    let lambda_2 = free("lambda2", ya.double() * inverse(xa - xr, hint[2]) - lambda_1);
     let product = free("inverse", inverse_gap * inverse_sum);
-    let accumulator = match state.accumulator {
-        None => (xw, lambda_1 * (xw - xa) + ya),
-        Some(_) => {
-            let x = lambda_2.square() - xa - xr;
-            (x, lambda_2 * (xa - x) - ya)
-        }
-    };
+    let x_end = lambda_2.square() - xa - xr;
+    let accumulator = (x_end, lambda_2 * (xa - x_end) - ya);
 
     for (column, value) in
         [(a::X, xa), (a::HALVES, state.halves), (a::LAMBDA_1, lambda_1), (a::LAMBDA_2, lambda_2), (a::XW, xw), (a::Y, ya)]
@@ -323,9 +322,8 @@ fn assign_step(
         trace.set(column, row + 1, value);
     }
     trace.enable(Selector::Sign, row);
-    trace.constant(0, row, if state.accumulator.is_none() { Fr::ONE } else { Fr::ZERO });
     let vb = va + vc - (va * vc).double();
-    State { accumulator: Some(accumulator), halves: state.halves.double() + va + tables.two_64 * vb }
+    State { accumulator, halves: state.halves.double() + va + tables.two_64 * vb }
 }
 
 /// `hint` if it is the inverse, else the inverse, else zero.
@@ -358,9 +356,8 @@ fn inverse_hints(variable: &[Point; 2], digits: &[StepDigits; STEPS]) -> Vec<Hin
             (x, slope * (g.0 - x) - g.1)
         })
         .collect();
-    // Accumulators before each step; the first is not used.
     let mut running = Vec::with_capacity(STEPS);
-    let mut accumulator = G1::default();
+    let mut accumulator = G1::from(G1Affine { x: TABLES.start.0, y: TABLES.start.1 });
     for (x, y) in &sums {
         running.push(accumulator);
         accumulator = accumulator.double() + G1Affine { x: *x, y: *y };
@@ -372,7 +369,7 @@ fn inverse_hints(variable: &[Point; 2], digits: &[StepDigits; STEPS]) -> Vec<Hin
         let slope = (w.1 - acc.y) * inverse;
         acc.x - (slope.square() - acc.x - w.0)
     }));
-    (0..STEPS).map(|i| [gaps[i], if i == 0 { Fr::ONE } else { chord[i] }, last[i]]).collect()
+    (0..STEPS).map(|i| [gaps[i], chord[i], last[i]]).collect()
 }
 
 fn inverted(values: impl Iterator<Item = Fr>) -> Vec<Fr> {
