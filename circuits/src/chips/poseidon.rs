@@ -15,8 +15,8 @@
 //! Only the S-box inputs `z_i` of partial rounds are kept: with `N` = the identity without its first entry and `t = M w`,
 //! `w` the S-boxes of row 4,
 //! - Entry: `z_i = e0 (M N)^i t + sum_{j<i} e0 (M N)^(i-1-j) M e0 s_j + const`;
-//! - Partial: `z_(r+5) = sum_{k<5} a_k z_(r+k) + g_k s_(r+k) + const`, the recurrence of `M`'s characteristic polynomial, the same ten
-//!   coefficients for all rounds;
+//! - Partial: `z_(r+5) = sum_{k<5} a_k z_(r+k) + g_k s_(r+k) + const`, the recurrence of `M`'s characteristic polynomial, the same nine
+//!   coefficients for all rounds (`a_0 = 0`: of round r only the S-box output goes on);
 //! - Exit, to the S-box inputs `Y` of round 64: `Y_0 = z_60` by the recurrence, and backwards with `T = M^-1`
 //!   `s_(59-i) = e0 T (N T)^i Y + sum_{j<i} e0 T (N T)^(i-1-j) e0 z_(59-j) + const` for `i < 4`.
 //!
@@ -29,6 +29,7 @@
 //! - New sets the capacity to the tag and the rate to the inputs alone: a prover-chosen state would open any root to any leaf;
 //! - the tag is a constant: a note cannot be read as a header, nor a sponge of one length as one of another;
 //! - Chain adds to the state of its own row, which the last Full row has determined: blocks cannot be swapped between sponges;
+//! - no sponge goes on from a boundary row that no permutation has written ([`Lane::permute`] refuses to lay that out);
 //! - padding is copied from a zero cell: `P(a,b,c,d)` cannot pass for `P(a,b,0,0)`.
 
 use std::sync::LazyLock;
@@ -79,24 +80,28 @@ pub enum Input {
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
     row: usize,
+    /// The boundary row's state is the output of a permutation.
+    written: bool,
     zero: Cell,
 }
 
 impl Lane {
     /// Takes the first boundary row. `zero` is a copyable cell that is tied to 0 elsewhere.
     pub fn start(trace: &mut Trace, zero: Cell) -> Self {
-        Self { row: trace.take(1), zero }
+        Self { row: trace.take(1), written: false, zero }
     }
 
     /// One permutation: a new sponge with capacity `tag`, or (`None`) the last sponge goes on. Returns the cells of the inputs.
     ///
     /// # Panics
-    /// If a sponge is to go on although other rows were taken since its last permutation: a fault of the layout, whatever the witness.
+    /// If a sponge is to go on that has not begun, or that other rows separate from its last permutation: a fault of the layout,
+    /// whatever the witness.
     pub fn permute(&mut self, trace: &mut Trace, tag: Option<Fr>, inputs: [Input; RATE]) -> [Cell; RATE] {
         if trace.next_row() != self.row + 1 {
-            assert!(tag.is_some(), "the permutations of one sponge are in consecutive rows");
-            self.row = trace.take(1);
+            (self.row, self.written) = (trace.take(1), false);
         }
+        assert!(tag.is_some() || self.written, "a sponge goes on in the row that its last permutation wrote");
+        self.written = true;
         let cells: [Cell; RATE] = std::array::from_fn(|i| match inputs[i] {
             Input::Copy(source) => trace.copy_to(source, INPUT + i, self.row),
             Input::Free(value) => trace.set(INPUT + i, self.row, value),
@@ -160,7 +165,7 @@ impl Lane {
         }
     }
 
-    /// The output of the last permutation.
+    /// The output of the last permutation; no circuit value before the first.
     #[must_use]
     pub const fn output(&self) -> Cell {
         Cell { column: 0, row: self.row }
@@ -173,7 +178,11 @@ impl Lane {
     }
 
     /// `Sponge` with capacity `tag` (`protocol::poseidon::Use::tag`); returns the output and the cells of the inputs, in order.
+    ///
+    /// # Panics
+    /// If there is nothing to absorb: a fault of the layout.
     pub fn sponge(&mut self, trace: &mut Trace, tag: Fr, inputs: &[Input]) -> (Cell, Vec<Cell>) {
+        assert!(!inputs.is_empty(), "a sponge absorbs at least one element");
         let mut cells = Vec::with_capacity(inputs.len() + RATE);
         for (index, block) in inputs.chunks(RATE).enumerate() {
             let block = std::array::from_fn(|i| block.get(i).copied().unwrap_or(Input::Zero));
@@ -197,7 +206,7 @@ struct Coefficients {
     entry_t: [Row; 4],
     /// `e0 (M N)^d M e0`.
     entry_s: [Fr; 4],
-    /// Coefficients of `z_(r+k)` and `s_(r+k)` in `z_(r+5)`.
+    /// Coefficients of `z_(r+k)` and `s_(r+k)` in `z_(r+5)`; that of `z_r` is zero.
     partial_z: Row,
     partial_s: Row,
     /// `e0 T (N T)^i` on `Y`.
@@ -389,9 +398,10 @@ fn scaled(coefficient: Fr, value: &Expression<Fr>) -> Expression<Fr> {
     value.clone() * Expression::Constant(coefficient)
 }
 
-/// `sum coefficients_k values_k` over the shorter of the two.
+/// `sum coefficients_k values_k` over the shorter of the two, without terms that are zero.
 fn combine(coefficients: &[Fr], values: &[Expression<Fr>]) -> Expression<Fr> {
-    coefficients.iter().zip(values).map(|(c, x)| scaled(*c, x)).reduce(|a, b| a + b).unwrap_or(zero())
+    let terms = coefficients.iter().zip(values).filter(|(c, _)| **c != Fr::ZERO);
+    terms.map(|(c, x)| scaled(*c, x)).reduce(|a, b| a + b).unwrap_or(zero())
 }
 
 fn quintic(x: Fr) -> Fr {
