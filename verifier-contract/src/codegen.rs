@@ -5,6 +5,7 @@
 //! that solc assembles. [`generate_reference_verifier`] keeps the unoptimised path for differential tests.
 
 mod emit;
+pub mod fixture;
 mod program;
 mod recorder;
 pub mod solc;

@@ -1,0 +1,156 @@
+//! A whole settlement for the contract's tests: verifier, calldata and proof that belong together, from the toy circuit until the
+//! settlement circuit's are there (same file, same fields).
+
+use std::path::{Path, PathBuf};
+
+use ethers::types::U256;
+use ethers::utils::keccak256;
+use halo2curves::bn256::Fr;
+use halo2curves::ff::{Field, PrimeField};
+use rand::rngs::StdRng;
+use rand::SeedableRng;
+use serde_json::{Value, json};
+
+use super::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
+use super::{CodegenError, GeneratedVerifier, Multiopen, VerifierStats, generate_verifier};
+use crate::anvil::LOCAL_CHAIN_ID;
+
+/// Where the tests deploy the rollup: its address is in the proof's domain.
+pub const FIXTURE_ROLLUP: [u8; 20] = [0x67; 20];
+const SLOTS: usize = 128;
+const M: u64 = 96;
+const INTERVAL_LENGTH: u64 = 900;
+const FIRST_INTERVAL: u64 = 1_959_744;
+const COMMUNITY: u64 = 7;
+const CIRCUIT_VERSION: u64 = 1;
+const NAME: &str = "ToyVerifier";
+
+/// A verifier and a settlement it accepts.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    /// The fixture file.
+    pub json: Value,
+    /// The verifier.
+    pub verifier: GeneratedVerifier,
+    /// Its sizes.
+    pub stats: VerifierStats,
+}
+
+/// Why a fixture could not be made, written or confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum FixtureError {
+    /// Verifier generation.
+    #[error(transparent)]
+    Codegen(#[from] CodegenError),
+    /// halo2 refused the toy circuit.
+    #[error("halo2: {0:?}")]
+    Halo2(halo2_proofs::plonk::Error),
+    /// A file could not be read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// What is committed is not what is generated.
+    #[error("{0} is not what the generator writes: run `npm run fixture`")]
+    Stale(PathBuf),
+}
+
+impl From<halo2_proofs::plonk::Error> for FixtureError {
+    fn from(error: halo2_proofs::plonk::Error) -> Self {
+        Self::Halo2(error)
+    }
+}
+
+fn word(value: &Fr) -> [u8; 32] {
+    let mut bytes = value.to_repr();
+    bytes.reverse();
+    bytes
+}
+
+/// A hash as a field element: modulo r.
+fn reduced(hash: [u8; 32]) -> Fr {
+    let shift = Fr::from(256);
+    hash.iter().fold(Fr::ZERO, |acc, byte| acc * shift + Fr::from(u64::from(*byte)))
+}
+
+fn uint(value: u64) -> [u8; 32] {
+    let mut out = [0; 32];
+    U256::from(value).to_big_endian(&mut out);
+    out
+}
+
+fn hex_word(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// The toy verifier and one settlement of 128 slots and 96 intervals at [`FIXTURE_ROLLUP`] on the local chain.
+///
+/// # Errors
+/// [`FixtureError`].
+pub fn toy_fixture() -> Result<Fixture, FixtureError> {
+    let (params, pk) = toy_keys(StdRng::seed_from_u64(1))?;
+    let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], NAME, Multiopen::Shplonk)?;
+    let mut rng = StdRng::seed_from_u64(2);
+    let data: Vec<Fr> = (0..SLOTS + 2).map(|_| Fr::random(&mut rng)).collect();
+    let [old_root, new_root, community_new, tariff] = [(); 4].map(|()| Fr::random(&mut rng));
+    let mut contract = [0; 32];
+    contract[12..].copy_from_slice(&FIXTURE_ROLLUP);
+    let domain = reduced(keccak256([uint(LOCAL_CHAIN_ID), contract, uint(CIRCUIT_VERSION)].concat()));
+    let data_hash = keccak256(data.iter().flat_map(word).collect::<Vec<u8>>());
+    let z = reduced(keccak256([word(&domain), word(&community_new), data_hash].concat()));
+    let y = data.iter().rev().fold(Fr::ZERO, |acc, d| acc * z + d);
+    let period = Fr::from(FIRST_INTERVAL) + Fr::from(INTERVAL_LENGTH) * Fr::from(1 << 32) + Fr::from(M) * Fr::from(1 << 48);
+    let instances = [domain, old_root, new_root, Fr::from(COMMUNITY), period, tariff, community_new, Fr::ZERO, z, y];
+    let proof = prove(&params, &pk, ToyCircuit { instances }, &[&instances], Multiopen::Shplonk, rng)?;
+    let json = json!({
+        "rollup": hex_word(&FIXTURE_ROLLUP),
+        "chain_id": LOCAL_CHAIN_ID,
+        "circuit_version": CIRCUIT_VERSION,
+        "slots": SLOTS,
+        "m": M,
+        "interval_length": INTERVAL_LENGTH,
+        "first_interval": FIRST_INTERVAL,
+        "community": COMMUNITY,
+        "old_root": hex_word(&word(&old_root)),
+        "new_root": hex_word(&word(&new_root)),
+        "community_new": hex_word(&word(&community_new)),
+        "tariff_commitment": hex_word(&word(&tariff)),
+        "instances": instances.iter().map(|value| hex_word(&word(value))).collect::<Vec<_>>(),
+        "data": data.iter().map(|value| hex_word(&word(value))).collect::<Vec<_>>(),
+        "proof": hex_word(&proof),
+        "verifier_runtime": hex_word(&verifier.runtime),
+    });
+    let stats = verifier.stats;
+    Ok(Fixture { json, verifier, stats })
+}
+
+fn paths(root: &Path) -> (PathBuf, PathBuf) {
+    (root.join("test/fixtures/settlement.json"), root.join("verifiers/ToyVerifier.yul"))
+}
+
+/// Writes the fixture and the verifier's source under `verifier-contract`.
+///
+/// # Errors
+/// [`FixtureError::File`].
+pub fn write(root: &Path, made: &Fixture) -> Result<(), FixtureError> {
+    let (json_path, source_path) = paths(root);
+    let write = |path: PathBuf, text: String| std::fs::write(&path, text).map_err(|e| FixtureError::File(path, e));
+    write(json_path, format!("{:#}\n", made.json))?;
+    write(source_path, made.verifier.source.clone())
+}
+
+/// Checks that the committed verifier source and bytecode are what the generator gives (proofs are not reproducible, the rest is).
+///
+/// # Errors
+/// [`FixtureError::Stale`] and what making a fixture can give.
+pub fn check_sources(root: &Path) -> Result<(), FixtureError> {
+    let (json_path, source_path) = paths(root);
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|e| FixtureError::File(path.clone(), e));
+    let made = toy_fixture()?;
+    if read(&source_path)? != made.verifier.source {
+        return Err(FixtureError::Stale(source_path));
+    }
+    let committed: Value = serde_json::from_str(&read(&json_path)?).map_err(|e| FixtureError::File(json_path.clone(), e.into()))?;
+    if committed["verifier_runtime"] != made.json["verifier_runtime"] {
+        return Err(FixtureError::Stale(json_path));
+    }
+    Ok(())
+}

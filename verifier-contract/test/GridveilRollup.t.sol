@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {stdJson} from "forge-std/StdJson.sol";
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {GridveilRollup} from "../contracts/GridveilRollup.sol";
+import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+
+/// @dev Accepts everything and records its calldata's hash in the answer's place: returns 1.
+contract AcceptAll {
+    fallback() external {
+        assembly {
+            mstore(0, 1)
+            return(0, 0x20)
+        }
+    }
+}
+
+/// @dev Returns 1 only for the calldata it was told.
+contract AcceptOne {
+    bytes32 public immutable expected;
+
+    constructor(bytes32 hash) {
+        expected = hash;
+    }
+
+    fallback() external {
+        bool same = keccak256(msg.data) == expected;
+        assembly {
+            mstore(0, same)
+            return(0, 0x20)
+        }
+    }
+}
+
+/// @dev Succeeds with no answer, as a call to an empty account does.
+contract Silent {
+    fallback() external {}
+}
+
+/// @dev Burns all the gas it is given.
+contract Burner {
+    fallback() external {
+        assembly { invalid() }
+    }
+}
+
+contract Relay {
+    function relay(address to, bytes calldata data) external {
+        (bool ok, bytes memory answer) = to.call(data);
+        if (!ok) {
+            assembly { revert(add(answer, 0x20), mload(answer)) }
+        }
+    }
+}
+
+abstract contract RollupTest is Test {
+    uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
+    uint32 internal constant SHAPE = 3;
+    uint32 internal constant SET = 5;
+    uint32 internal constant COMMUNITY = 7;
+    uint32 internal constant VERSION = 1;
+    uint32 internal constant SLOTS = 4;
+    uint16 internal constant M = 24;
+    uint16 internal constant LENGTH = 3600;
+    uint32 internal constant PROOF_LENGTH = 70;
+    bytes32 internal constant GENESIS = bytes32(uint256(0x1234));
+    bytes32 internal constant TARIFF = bytes32(uint256(0x7a));
+
+    address internal operator = makeAddr("operator");
+    address internal manager = makeAddr("manager");
+    address internal authority = makeAddr("tariff authority");
+    address internal regulator = makeAddr("regulator");
+    address internal upgrader = makeAddr("upgrader");
+    address internal admin = makeAddr("admin");
+
+    GridveilRollup internal rollup;
+    uint32 internal first;
+
+    function config() internal view returns (IGridveilRollup.Config memory) {
+        return IGridveilRollup.Config({
+            admin: admin,
+            operator: operator,
+            manager: manager,
+            tariffAuthority: authority,
+            regulator: regulator,
+            upgrader: upgrader,
+            genesisRoot: GENESIS,
+            circuitVersion: VERSION,
+            verifierDelay: 7 days,
+            enforceFutureTariffs: true
+        });
+    }
+
+    function verifierInit(address verifier) internal pure returns (IGridveilRollup.VerifierInit memory) {
+        return IGridveilRollup.VerifierInit({shape: SHAPE, slots: SLOTS, m: M, verifier: verifier, proofLength: PROOF_LENGTH});
+    }
+
+    function deploy(address verifier) internal returns (GridveilRollup) {
+        IGridveilRollup.VerifierInit[] memory verifiers = new IGridveilRollup.VerifierInit[](1);
+        verifiers[0] = verifierInit(verifier);
+        return new GridveilRollup(config(), verifiers);
+    }
+
+    function start(address verifier) internal {
+        vm.warp(1_764_000_000);
+        rollup = deploy(verifier);
+        first = uint32(block.timestamp / LENGTH) + 10;
+        vm.prank(authority);
+        rollup.openTariffSet(SET, LENGTH, M);
+        vm.prank(authority);
+        rollup.registerTariff(SET, first - 5, TARIFF);
+        vm.prank(manager);
+        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET);
+        vm.warp(uint256(first + M) * LENGTH);
+    }
+
+    function batch() internal view returns (IGridveilRollup.Settlement memory) {
+        return IGridveilRollup.Settlement({
+            circuitVersion: VERSION,
+            community: COMMUNITY,
+            firstInterval: first,
+            tariffIndex: 0,
+            newRoot: bytes32(uint256(0x2222)),
+            communityNew: bytes32(uint256(0x3333))
+        });
+    }
+
+    function words(uint256 count, uint256 seed) internal pure returns (bytes32[] memory out) {
+        out = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            out[i] = bytes32(uint256(keccak256(abi.encode(seed, i))) % R);
+        }
+    }
+
+    function proofBytes() internal pure returns (bytes memory out) {
+        out = new bytes(PROOF_LENGTH);
+        for (uint256 i = 0; i < PROOF_LENGTH; ++i) {
+            out[i] = bytes1(uint8(i + 1));
+        }
+    }
+
+    function settleAs(address who, IGridveilRollup.Settlement memory s, bytes32[] memory data, bytes memory proof) internal {
+        vm.prank(who, who);
+        rollup.settle(s, data, proof);
+    }
+
+    function settle(IGridveilRollup.Settlement memory s) internal {
+        settleAs(operator, s, words(SLOTS + 2, 1), proofBytes());
+    }
+
+    function expectSettleRevert(IGridveilRollup.Settlement memory s, bytes memory error) internal {
+        bytes32[] memory data = words(SLOTS + 2, 1);
+        vm.expectRevert(error);
+        settleAs(operator, s, data, proofBytes());
+    }
+}
+
+contract GridveilRollupTest is RollupTest {
+    function setUp() public {
+        start(address(new AcceptAll()));
+    }
+
+    function test_settles() public {
+        vm.expectEmit(address(rollup));
+        emit IGridveilRollup.BatchSettled(1, COMMUNITY, first, GENESIS, batch().newRoot, batch().communityNew, TARIFF, VERSION);
+        settle(batch());
+        assertEq(rollup.stateRoot(), batch().newRoot);
+        assertEq(rollup.batchCount(), 1);
+        assertEq(rollup.rootAt(0), GENESIS);
+        assertEq(rollup.rootAt(1), batch().newRoot);
+        assertTrue(rollup.isFinalised(GENESIS));
+        assertTrue(rollup.isFinalised(batch().newRoot));
+        assertFalse(rollup.isFinalised(bytes32(uint256(9))));
+    }
+
+    function test_everyRootStaysFinalised() public {
+        IGridveilRollup.Settlement memory s = batch();
+        for (uint256 i = 1; i < 5; ++i) {
+            s.newRoot = bytes32(0x5000 + i);
+            settle(s);
+        }
+        for (uint256 i = 1; i < 5; ++i) {
+            assertTrue(rollup.isFinalised(bytes32(0x5000 + i)));
+            assertEq(rollup.rootAt(uint64(i)), bytes32(0x5000 + i));
+        }
+        s.newRoot = bytes32(uint256(0x5002));
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
+    }
+
+    function test_onlyOperator() public {
+        bytes32 role = rollup.OPERATOR_ROLE();
+        bytes32[] memory data = words(SLOTS + 2, 1);
+        vm.expectRevert(abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, manager, role));
+        settleAs(manager, batch(), data, proofBytes());
+    }
+
+    function test_onlyDirect() public {
+        Relay relay = new Relay();
+        bytes32 role = rollup.OPERATOR_ROLE();
+        vm.prank(admin);
+        rollup.grantRole(role, address(relay));
+        bytes memory call = abi.encodeCall(IGridveilRollup.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
+        vm.prank(operator, operator);
+        vm.expectRevert(IGridveilRollup.NotDirectCall.selector);
+        relay.relay(address(rollup), call);
+    }
+
+    function test_trailingBytes() public {
+        bytes memory call = abi.encodeCall(IGridveilRollup.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
+        vm.prank(operator, operator);
+        (bool ok, bytes memory answer) = address(rollup).call(bytes.concat(call, hex"00"));
+        assertFalse(ok);
+        assertEq(bytes4(answer), IGridveilRollup.TrailingBytes.selector);
+        vm.prank(operator, operator);
+        (ok,) = address(rollup).call(call);
+        assertTrue(ok);
+    }
+
+    function test_unknownCommunity() public {
+        IGridveilRollup.Settlement memory s = batch();
+        s.community = 8;
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.UnknownCommunity.selector, 8));
+    }
+
+    function test_periodNotOver() public {
+        uint256 end = block.timestamp;
+        vm.warp(end - 1);
+        expectSettleRevert(batch(), abi.encodeWithSelector(IGridveilRollup.PeriodNotOver.selector, end, end - 1));
+        vm.warp(end);
+        settle(batch());
+    }
+
+    function test_retiredVersion() public {
+        vm.prank(upgrader);
+        rollup.retireVersion(VERSION);
+        expectSettleRevert(batch(), abi.encodeWithSelector(IGridveilRollup.VersionRetired.selector, VERSION));
+    }
+
+    function test_unknownVersion() public {
+        IGridveilRollup.Settlement memory s = batch();
+        s.circuitVersion = 2;
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.UnknownVerifier.selector, 2, SHAPE));
+    }
+
+    function test_newVersionWaitsForTheDelay() public {
+        address next = address(new AcceptAll());
+        vm.prank(upgrader);
+        rollup.registerVerifier(2, verifierInit(next));
+        uint64 activeFrom = uint64(block.timestamp) + 7 days;
+        assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
+        assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
+        IGridveilRollup.Settlement memory s = batch();
+        s.circuitVersion = 2;
+        vm.warp(activeFrom - 1);
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.VerifierNotActive.selector, activeFrom));
+        vm.warp(activeFrom);
+        settle(s);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.VerifierAlreadyRegistered.selector, 2, SHAPE));
+        vm.prank(upgrader);
+        rollup.registerVerifier(2, verifierInit(next));
+    }
+
+    function test_verifierRegistrationRules() public {
+        IGridveilRollup.VerifierInit memory init = verifierInit(address(0xdead));
+        vm.startPrank(upgrader);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NoCode.selector, address(0xdead)));
+        rollup.registerVerifier(2, init);
+        init.verifier = address(rollup);
+        init.m = M + 1;
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ShapeMismatch.selector, SHAPE));
+        rollup.registerVerifier(2, init);
+        rollup.retireVersion(3);
+        init.m = M;
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.VersionRetired.selector, 3));
+        rollup.registerVerifier(3, init);
+        vm.stopPrank();
+    }
+
+    function test_proofLength() public {
+        bytes32[] memory data = words(SLOTS + 2, 1);
+        for (uint256 i = 0; i < 3; ++i) {
+            uint256 length = [uint256(0), PROOF_LENGTH - 1, PROOF_LENGTH + 1][i];
+            vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ProofLength.selector, PROOF_LENGTH, length));
+            settleAs(operator, batch(), data, new bytes(length));
+        }
+    }
+
+    function testFuzz_dataLength(uint256 length) public {
+        length = bound(length, 0, 40);
+        vm.assume(length != SLOTS + 2);
+        bytes32[] memory data = words(length, 1);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.DataLength.selector, SLOTS + 2, length));
+        settleAs(operator, batch(), data, proofBytes());
+    }
+
+    function testFuzz_wordsBelowModulus(uint256 index, uint256 excess) public {
+        bytes32[] memory data = words(SLOTS + 2, 1);
+        index = bound(index, 0, data.length - 1);
+        uint256 word = bound(excess, R, type(uint256).max);
+        data[index] = bytes32(word);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        settleAs(operator, batch(), data, proofBytes());
+    }
+
+    function testFuzz_rootsBelowModulus(uint256 excess) public {
+        uint256 word = bound(excess, R, type(uint256).max);
+        IGridveilRollup.Settlement memory s = batch();
+        s.newRoot = bytes32(word);
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        s = batch();
+        s.communityNew = bytes32(word);
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+    }
+
+    // ------------------------------------------------------------ communities
+
+    function test_communityRules() public {
+        vm.startPrank(manager);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.CommunityAlreadyRegistered.selector, COMMUNITY));
+        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.CommunityOutOfRange.selector, 65536));
+        rollup.registerCommunity(65536, SHAPE, LENGTH, M, SET);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.BadIntervalLength.selector, 901));
+        rollup.registerCommunity(1, SHAPE, 901, M, SET);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownShape.selector, 9));
+        rollup.registerCommunity(1, 9, LENGTH, M, SET);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ShapeMismatch.selector, SHAPE));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M - 1, SET);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownTariffSet.selector, 6));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M, 6);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffSetMismatch.selector, SET));
+        rollup.registerCommunity(1, SHAPE, 900, M, SET);
+        rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET);
+        vm.stopPrank();
+        assertTrue(rollup.communityOf(65535).registered);
+    }
+
+    // ---------------------------------------------------------------- tariffs
+
+    function test_tariffRules() public {
+        uint32 next = uint32(block.timestamp / LENGTH) + 1;
+        vm.startPrank(authority);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffNotLater.selector, first - 5, first - 5));
+        rollup.registerTariff(SET, first - 5, TARIFF);
+        // The warp left us exactly at the start of interval next - 1.
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffAlreadyStarted.selector, block.timestamp, block.timestamp));
+        rollup.registerTariff(SET, next - 1, TARIFF);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, R));
+        rollup.registerTariff(SET, next, bytes32(R));
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownTariffSet.selector, 77));
+        rollup.registerTariff(77, next, TARIFF);
+        assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffSetAlreadyOpen.selector, SET));
+        rollup.openTariffSet(SET, LENGTH, M);
+        vm.stopPrank();
+        assertEq(rollup.tariffCount(SET), 2);
+    }
+
+    function test_tariffInForce() public {
+        uint32 next = uint32(block.timestamp / LENGTH) + 1;
+        vm.prank(authority);
+        rollup.registerTariff(SET, next, bytes32(uint256(0x7b)));
+        vm.warp(uint256(next + 2 * M) * LENGTH);
+        IGridveilRollup.Settlement memory s = batch();
+        // The last interval before the new tariff: still the old one.
+        s.firstInterval = next - 1;
+        s.tariffIndex = 1;
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 1));
+        s.tariffIndex = 0;
+        settle(s);
+        s.firstInterval = next;
+        s.newRoot = bytes32(uint256(0x4444));
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 0));
+        s.tariffIndex = 2;
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 2));
+        s.tariffIndex = 1;
+        settle(s);
+        // Before the first tariff there is none.
+        s.firstInterval = first - 6;
+        s.tariffIndex = 0;
+        s.newRoot = bytes32(uint256(0x4445));
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 0));
+    }
+
+    function test_historicTariffsOnTheLocalChainOnly() public {
+        IGridveilRollup.Config memory c = config();
+        c.enforceFutureTariffs = false;
+        GridveilRollup local = new GridveilRollup(c, new IGridveilRollup.VerifierInit[](0));
+        vm.startPrank(authority);
+        local.openTariffSet(SET, LENGTH, M);
+        local.registerTariff(SET, 1, TARIFF);
+        vm.stopPrank();
+        vm.chainId(1);
+        vm.expectRevert(IGridveilRollup.LocalChainOnly.selector);
+        new GridveilRollup(c, new IGridveilRollup.VerifierInit[](0));
+    }
+
+    // ------------------------------------------------------------------ roles
+
+    function testFuzz_roles(address who) public {
+        vm.assume(who != manager && who != authority && who != regulator && who != upgrader && who != admin && who != operator);
+        bytes4 refused = IAccessControl.AccessControlUnauthorizedAccount.selector;
+        bytes[6] memory calls = [
+            abi.encodeCall(rollup.registerCommunity, (1, SHAPE, LENGTH, M, SET)),
+            abi.encodeCall(rollup.openTariffSet, (6, LENGTH, M)),
+            abi.encodeCall(rollup.registerTariff, (SET, type(uint32).max, TARIFF)),
+            abi.encodeCall(rollup.registerVerifier, (2, verifierInit(address(rollup)))),
+            abi.encodeCall(rollup.retireVersion, (1)),
+            abi.encodeCall(rollup.setDepositsPaused, (true))
+        ];
+        address[6] memory owners = [manager, authority, authority, upgrader, upgrader, regulator];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            vm.prank(who);
+            (bool ok, bytes memory answer) = address(rollup).call(calls[i]);
+            assertFalse(ok);
+            assertEq(bytes4(answer), refused);
+            // Nobody else's role is enough either.
+            for (uint256 j = 0; j < owners.length; ++j) {
+                if (owners[j] != owners[i]) {
+                    vm.prank(owners[j]);
+                    (ok,) = address(rollup).call(calls[i]);
+                    assertFalse(ok);
+                }
+            }
+        }
+        for (uint256 i = 0; i < calls.length; ++i) {
+            vm.prank(owners[i]);
+            (bool ok,) = address(rollup).call(calls[i]);
+            assertTrue(ok);
+        }
+        assertTrue(rollup.depositsPaused());
+    }
+
+    function test_pauseDoesNotTouchSettlement() public {
+        vm.prank(regulator);
+        rollup.setDepositsPaused(true);
+        settle(batch());
+    }
+
+    function test_codeSize() public view {
+        assertLt(address(rollup).code.length, 24_576);
+    }
+}
+
+/// @dev What the verifier is given: exactly the ten instances and the proof.
+contract GridveilRollupInstancesTest is RollupTest {
+    function polynomial(bytes32[] memory data, uint256 z) internal pure returns (uint256 y) {
+        uint256 power = 1;
+        for (uint256 i = 0; i < data.length; ++i) {
+            y = addmod(y, mulmod(uint256(data[i]), power, R), R);
+            power = mulmod(power, z, R);
+        }
+    }
+
+    function expectedCalldata(address at, IGridveilRollup.Settlement memory s, bytes32[] memory data, bytes memory proof)
+        internal
+        view
+        returns (bytes memory)
+    {
+        uint256 domain = uint256(keccak256(abi.encode(block.chainid, at, uint256(s.circuitVersion)))) % R;
+        uint256 z = uint256(keccak256(abi.encode(domain, s.communityNew, keccak256(abi.encodePacked(data))))) % R;
+        uint256 period = uint256(s.firstInterval) + uint256(LENGTH) * 2 ** 32 + uint256(M) * 2 ** 48;
+        return bytes.concat(
+            abi.encode(domain, GENESIS, s.newRoot, uint256(s.community), period, TARIFF),
+            abi.encode(s.communityNew, uint256(0), z, polynomial(data, z)),
+            proof
+        );
+    }
+
+    function prepare(uint256 seed) internal returns (IGridveilRollup.Settlement memory s, bytes32[] memory data) {
+        vm.warp(1_764_000_000);
+        first = uint32(block.timestamp / LENGTH) + 10;
+        data = words(SLOTS + 2, seed);
+        s = batch();
+        s.newRoot = bytes32(uint256(keccak256(abi.encode(seed, "root"))) % R);
+        s.communityNew = bytes32(uint256(keccak256(abi.encode(seed, "node"))) % R);
+    }
+
+    function testFuzz_instances(uint256 seed) public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(seed);
+        // The rollup is deployed next, after the verifier.
+        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        assertEq(address(rollup), at);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function testFuzz_anyOtherDataIsRefused(uint256 seed, uint256 index, uint256 delta) public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(seed);
+        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        index = bound(index, 0, data.length - 1);
+        data[index] = bytes32(addmod(uint256(data[index]), bound(delta, 1, R - 1), R));
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_otherDeployment() public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        start(address(new AcceptOne(keccak256(expectedCalldata(address(0xbeef), s, data, proofBytes())))));
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_otherChain() public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        vm.chainId(31338);
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_staleRoot() public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        settleAs(operator, s, data, proofBytes());
+        // The same proof again: the current root is not the one it starts from.
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_silentVerifierIsRefused() public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        start(address(new Silent()));
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_burningVerifierCostsAtMostTheCap() public {
+        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        start(address(new Burner()));
+        uint256 before = gasleft();
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settleAs(operator, s, data, proofBytes());
+        assertLt(before - gasleft(), rollup.VERIFIER_GAS() + 300_000);
+    }
+}
+
+/// @dev The generated verifier, a real proof, and corruptions of it.
+contract GridveilRollupProofTest is Test {
+    using stdJson for string;
+
+    uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
+    string internal json;
+    GridveilRollup internal rollup;
+    address internal verifier = makeAddr("verifier");
+    address internal operator = makeAddr("operator");
+    IGridveilRollup.Settlement internal batch;
+    bytes32[] internal data;
+    bytes internal proof;
+
+    function setUp() public {
+        json = vm.readFile("test/fixtures/settlement.json");
+        vm.etch(verifier, json.readBytes(".verifier_runtime"));
+        uint16 m = uint16(json.readUint(".m"));
+        uint16 length = uint16(json.readUint(".interval_length"));
+        uint32 first = uint32(json.readUint(".first_interval"));
+        uint32 community = uint32(json.readUint(".community"));
+        proof = json.readBytes(".proof");
+        data = json.readBytes32Array(".data");
+        IGridveilRollup.VerifierInit[] memory verifiers = new IGridveilRollup.VerifierInit[](1);
+        verifiers[0] = IGridveilRollup.VerifierInit({
+            shape: 1,
+            slots: uint32(json.readUint(".slots")),
+            m: m,
+            verifier: verifier,
+            proofLength: uint32(proof.length)
+        });
+        vm.warp(uint256(first) * length - 1);
+        IGridveilRollup.Config memory config = IGridveilRollup.Config({
+            admin: address(this),
+            operator: operator,
+            manager: address(this),
+            tariffAuthority: address(this),
+            regulator: address(this),
+            upgrader: address(this),
+            genesisRoot: json.readBytes32(".old_root"),
+            circuitVersion: uint32(json.readUint(".circuit_version")),
+            verifierDelay: 7 days,
+            enforceFutureTariffs: true
+        });
+        address at = json.readAddress(".rollup");
+        deployCodeTo("GridveilRollup.sol:GridveilRollup", abi.encode(config, verifiers), at);
+        rollup = GridveilRollup(at);
+        rollup.openTariffSet(1, length, m);
+        rollup.registerTariff(1, first, json.readBytes32(".tariff_commitment"));
+        rollup.registerCommunity(community, 1, length, m, 1);
+        vm.warp(uint256(first + m) * length);
+        batch = IGridveilRollup.Settlement({
+            circuitVersion: config.circuitVersion,
+            community: community,
+            firstInterval: first,
+            tariffIndex: 0,
+            newRoot: json.readBytes32(".new_root"),
+            communityNew: json.readBytes32(".community_new")
+        });
+    }
+
+    function settle(bytes memory proof_) internal {
+        vm.prank(operator, operator);
+        rollup.settle(batch, data, proof_);
+    }
+
+    function test_validProof() public {
+        settle(proof);
+        assertEq(rollup.stateRoot(), batch.newRoot);
+    }
+
+    function test_gasOfSettle() public {
+        bytes memory call = abi.encodeCall(IGridveilRollup.settle, (batch, data, proof));
+        uint256 intrinsic = 21_000;
+        for (uint256 i = 0; i < call.length; ++i) {
+            intrinsic += call[i] == 0 ? 4 : 16;
+        }
+        vm.prank(operator, operator);
+        uint256 before = gasleft();
+        (bool ok,) = address(rollup).call(call);
+        uint256 used = before - gasleft() + intrinsic;
+        assertTrue(ok);
+        vm.snapshotValue("settle-128-slots-total-gas", used);
+        vm.snapshotValue("settlement-verifier-bytes", verifier.code.length);
+        vm.snapshotValue("rollup-bytes", address(rollup).code.length);
+        assertLt(used, 900_000);
+    }
+
+    function test_codeHashes() public {
+        vm.snapshotValue("rollup-runtime-codehash", uint256(keccak256(vm.getDeployedCode("GridveilRollup.sol:GridveilRollup"))));
+        vm.snapshotValue("settlement-verifier-codehash", uint256(verifier.codehash));
+    }
+
+    function testFuzz_corruptedProof(uint256 word, uint256 bit) public {
+        word = bound(word, 0, proof.length / 32 - 1);
+        bit = bound(bit, 0, 255);
+        bytes memory bad = proof;
+        bad[32 * word + bit / 8] ^= bytes1(uint8(1 << (bit % 8)));
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settle(bad);
+    }
+
+    function test_corruptedProofLadder() public {
+        for (uint256 word = 0; word < proof.length / 32; ++word) {
+            bytes memory bad = bytes.concat(proof);
+            bad[32 * word + 31] ^= 0x01;
+            vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+            settle(bad);
+        }
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settle(new bytes(proof.length));
+        settle(proof);
+    }
+
+    function testFuzz_otherPublicInputs(uint256 field, uint256 delta) public {
+        field = bound(field, 0, 3);
+        delta = bound(delta, 1, R - 1);
+        if (field == 0) batch.newRoot = bytes32(addmod(uint256(batch.newRoot), delta, R));
+        if (field == 1) batch.communityNew = bytes32(addmod(uint256(batch.communityNew), delta, R));
+        if (field == 2) data[delta % data.length] = bytes32(addmod(uint256(data[delta % data.length]), 1, R));
+        if (field == 3) {
+            // Later periods are over too.
+            batch.firstInterval += uint32(1 + delta % 1000);
+            vm.warp(block.timestamp + 1001 * 3600);
+        }
+        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        settle(proof);
+    }
+}
