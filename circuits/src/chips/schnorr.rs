@@ -19,13 +19,13 @@
 //!   (the caller ties the first row to the leaf's key, and `q2` to `phi(P) - P`);
 //! - `halves' = 2 halves + va + 2^64 vb`, `vb = va xor vc`, from a zero cell to the cell the caller compares with the digest: other digits
 //!   than the challenge's. 64 boolean digits a half, so the final value determines all of them;
-//! - `(gx - tx)(xw - xa) inverse = 1`: with equal x the slope equation reads `lambda 0 = 0`, the slope and all that follows would be free.
+//! - `(gx - tx)(xw - xa) inverse = 1`: with equal x the slope equation reads `lambda 0 = 0`, the slope and all that follows would be free;
 //! - the third division, by `xa - xr` for `xr = x(A + W)`: its equation `(lambda1 + lambda2)(xa - xr) = 2 ya` has no solution for
 //!   `xr = xa`, because `ya != 0`: the order of Grumpkin is odd, no point has y = 0. So an accumulator at infinity cannot occur either.
 //!   This uses that `A` is on the curve, thus that `P` is: the formulas do not contain the curve's constant. **The caller must ensure
-//!   that the key is on the curve** (every key enters the state through a check; a leaf's key cannot be chosen by the prover);
+//!   that the key is on the curve**;
 //! - `first xa = hx`, `first ya = hy`: a start of the prover's choice shifts the end to any point. A fixed start other than `W` keeps the
-//!   first additions apart: from `W_0`, an honest chain would be exceptional whenever `W_1 = W_0`, one signature in 32;
+//!   first additions apart: from `W_0`, an honest chain would be exceptional whenever `W_1 = W_0`, about one signature in 32;
 //! - `xa', ya'` of a step are the cells `xa, ya` of the next: no step starts anywhere else; the last step's are `end`;
 //! - `first` is a constant, on in one row: a chain restarted at a later step would forget the more significant digits.
 
