@@ -1,1 +1,7 @@
+//! A member's side of Gridveil: reads the meter's file, signs a period's packet, hands it in, and checks what came of it.
+//!
+//! The operator is not trusted: a statement holds only if the bill recomputed from the member's own readings and the published tariff
+//! leads to a root that the contract on L1 has finalised.
+#![forbid(unsafe_code)]
 
+pub mod source;
