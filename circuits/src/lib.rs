@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod chips;
+pub mod gadgets;
 pub mod pour;
+pub mod settlement;
 pub mod trace;
 
 /// BN254 scalar field, this crate's implementation (`halo2curves`), independent of the one in `protocol` (`ark-ff`).

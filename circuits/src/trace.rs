@@ -21,6 +21,15 @@ pub struct Cell {
     pub row: usize,
 }
 
+/// Two independent uses of a row: the multiply-and-add columns and the range columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Columns 0, 5, 6, 7, and every other use of a whole row.
+    Main = 0,
+    /// Columns 4, 8, 9.
+    Range = 1,
+}
+
 /// A free witness cell: clause, name, slot or interval index (or 0).
 pub type Name = (&'static str, &'static str, usize);
 
@@ -33,7 +42,8 @@ pub struct Trace {
     constants: Vec<[Fr; CONSTANTS]>,
     selectors: Vec<u16>,
     copies: Vec<(Cell, Cell)>,
-    labels: Vec<(usize, &'static str)>,
+    serving: &'static str,
+    clauses: Vec<[&'static str; 2]>,
     tampered: BTreeMap<Name, Fr>,
     names: Option<Vec<Name>>,
     instance: Vec<Fr>,
@@ -50,7 +60,8 @@ impl Trace {
             constants: vec![[Fr::ZERO; CONSTANTS]; rows],
             selectors: vec![0; rows],
             copies: Vec::new(),
-            labels: Vec::new(),
+            serving: "",
+            clauses: vec![[""; 2]; rows],
             tampered: BTreeMap::new(),
             names: None,
             instance: Vec::new(),
@@ -88,6 +99,8 @@ impl Trace {
     pub fn take(&mut self, count: usize) -> usize {
         let start = self.next;
         self.next += count;
+        let end = self.next.min(self.rows);
+        self.clauses[start.min(end)..end].fill([self.serving; 2]);
         assert!(self.next <= self.rows, "the shape's k is too small for its statement");
         start
     }
@@ -98,20 +111,26 @@ impl Trace {
         self.next
     }
 
-    /// Rows from here on belong to `clause` (until the next label).
-    pub fn label(&mut self, clause: &'static str) {
-        self.label_at(self.next, clause);
+    /// Later writes to rows serve `clause`.
+    pub fn serve(&mut self, clause: &'static str) {
+        self.serving = clause;
     }
 
-    /// Rows from `row` on belong to `clause`.
-    pub fn label_at(&mut self, row: usize, clause: &'static str) {
-        self.labels.push((row, clause));
-    }
-
-    /// The clause a row belongs to.
+    /// The clause later writes serve.
     #[must_use]
-    pub fn clause(&self, row: usize) -> &'static str {
-        self.labels.iter().rev().filter(|(start, _)| *start <= row).max_by_key(|(start, _)| *start).map_or("", |(_, c)| c)
+    pub const fn serving(&self) -> &'static str {
+        self.serving
+    }
+
+    /// `lane` of `row` serves the current clause.
+    pub fn mark(&mut self, row: usize, lane: Lane) {
+        self.clauses[row][lane as usize] = self.serving;
+    }
+
+    /// The clause that `lane` of `row` serves.
+    #[must_use]
+    pub fn clause(&self, row: usize, lane: Lane) -> &'static str {
+        self.clauses.get(row).map_or("", |lanes| lanes[lane as usize])
     }
 
     /// Writes an advice cell.

@@ -21,7 +21,9 @@ pub const NANO_PER_TICK: i64 = 100;
 /// Prices are committed as `price + PRICE_OFFSET`, so that limbs are never negative.
 pub const PRICE_OFFSET: i64 = 1 << 31;
 /// Bits of one packed price limb, and of one per-period sum of price x energy.
-pub const PRICE_LIMB_BITS: u32 = 62;
+pub const PRICE_LIMB_BITS: u32 = 64;
+/// Leading 64 bits of the field modulus: the top limb of four stays below it, so four limbs never wrap.
+pub const MODULUS_TOP: u64 = 0x3064_4e72_e131_a029;
 /// Bits of one lifetime energy register of an account.
 pub const REGISTER_BITS: u32 = 62;
 /// Fractional bits of the rationing ratio (ADR 0002).
@@ -33,10 +35,8 @@ pub const MAX_TOTAL_DEPOSITS_NANO: u64 = 1 << 62;
 
 const READING_BOUND: u64 = 1 << 16;
 
-// A period's sum of (offset) price x energy of one account stays inside its packed limb.
-const _: () = assert!((MAX_INTERVALS as u128) * (MAX_SCALE as u128) * (READING_BOUND as u128) * (1u128 << 32) < 1u128 << PRICE_LIMB_BITS);
-// Four limbs stay below the field modulus (> 2^253).
-const _: () = assert!(4 * PRICE_LIMB_BITS < 253);
+// A period's sum of (offset) price x energy of one account fits even the top limb, so that four limbs stay below the modulus.
+const _: () = assert!((MAX_INTERVALS as u128) * (MAX_SCALE as u128) * ((READING_BOUND - 1) as u128) * (1u128 << 32) < MODULUS_TOP as u128);
 // An interval's community total fits 32 bits, so that ratio x weight never wraps and the range checks are two 16-bit limbs.
 const _: () = assert!((MAX_MEMBERS as u64) * MAX_SCALE * (READING_BOUND - 1) < 1 << RATIO_BITS);
 // A register grows by less than 2^30 Wh a period, and there are fewer than 2^32 periods.
@@ -66,6 +66,13 @@ pub const SHAPES: [Shape; 3] = [
     Shape { name: "home-32x24", id: 2, members: 32, intervals: 24, k: 15, table_bits: 8 },
     Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, k: 17, table_bits: 16 },
 ];
+
+impl Default for Shape {
+    /// The smallest shape.
+    fn default() -> Self {
+        SHAPES[0]
+    }
+}
 
 impl Shape {
     /// The shape of that name.

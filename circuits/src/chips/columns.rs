@@ -40,12 +40,14 @@ pub enum Selector {
     Lookup,
     /// One multiply-and-add.
     Arith,
-    /// One row of a running range decomposition.
+    /// One row of a running decomposition, two table entries.
     Range,
+    /// One row of a running decomposition, one table entry.
+    Half,
 }
 
 /// Number of selectors.
-pub const SELECTORS: usize = 11;
+pub const SELECTORS: usize = 12;
 
 /// The configured columns.
 #[derive(Clone, Copy, Debug)]

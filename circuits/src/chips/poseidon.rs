@@ -41,7 +41,7 @@ use halo2curves::ff::Field;
 use super::columns::{Columns, Selector};
 use crate::{
     Fr,
-    trace::{Cell, Trace},
+    trace::{self as witness, Cell, Trace},
 };
 
 /// Rows of one permutation.
@@ -102,6 +102,9 @@ impl Lane {
         }
         assert!(tag.is_some() || self.written, "a sponge goes on in the row that its last permutation wrote");
         self.written = true;
+        // The row was taken by the last permutation; its gate serves this one.
+        trace.mark(self.row, witness::Lane::Main);
+        trace.mark(self.row, witness::Lane::Range);
         let cells: [Cell; RATE] = std::array::from_fn(|i| match inputs[i] {
             Input::Copy(source) => trace.copy_to(source, INPUT + i, self.row),
             Input::Free(value) => trace.set(INPUT + i, self.row, value),

@@ -1,0 +1,73 @@
+//! One multiply-and-add a row: `c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public`.
+//!
+//! Columns 0, 5, 6, 7 are copyable; the coefficients are constants of the row. `public` is the instance column: zero but in the first rows,
+//! where a row without coefficients is the public input itself.
+
+use halo2_proofs::{
+    plonk::{ConstraintSystem, Constraints},
+    poly::Rotation,
+};
+
+use super::columns::{Columns, Selector};
+use crate::{
+    Fr,
+    trace::{Cell, Lane, Trace},
+};
+
+/// Columns of result and operands.
+pub const RESULT: usize = 0;
+/// First operand.
+pub const A: usize = 5;
+/// Second operand.
+pub const B: usize = 6;
+/// Addend.
+pub const C: usize = 7;
+
+/// Adds the gate.
+pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
+    meta.create_gate("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public", |v| {
+        let [result, a, b, c] = [RESULT, A, B, C].map(|column| columns.cell(v, column, 0));
+        let k: [_; 5] = std::array::from_fn(|i| columns.constant(v, i));
+        let public = v.query_instance(columns.instance, Rotation::cur());
+        let [k0, k1, k2, k3, k4] = k;
+        let sum = (k0 * b.clone() + k1) * a + k2 * b + k3 * c + k4 + public;
+        Constraints::with_selector(columns.selector(v, Selector::Arith), [("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public", result - sum)])
+    });
+}
+
+/// One row's coefficients `k0..k4`.
+#[derive(Clone, Copy, Debug)]
+pub struct Coefficients(pub [Fr; 5]);
+
+/// Operand of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand {
+    /// Tied to an earlier cell.
+    Copy(Cell),
+    /// Zero and without influence (its coefficient is zero).
+    Unused,
+    /// Tied to the row's own result.
+    Result,
+}
+
+/// Writes a row with a given result (which the gate then checks).
+pub fn assign(trace: &mut Trace, row: usize, k: Coefficients, operands: [Operand; 3], result: Fr) -> Cell {
+    let result = trace.set(RESULT, row, result);
+    for (operand, column) in operands.into_iter().zip([A, B, C]) {
+        match operand {
+            Operand::Copy(cell) => {
+                trace.copy_to(cell, column, row);
+            }
+            Operand::Result => {
+                trace.copy_to(result, column, row);
+            }
+            Operand::Unused => {}
+        }
+    }
+    for (i, value) in k.0.into_iter().enumerate() {
+        trace.constant(i, row, value);
+    }
+    trace.enable(Selector::Arith, row);
+    trace.mark(row, Lane::Main);
+    result
+}

@@ -1,0 +1,332 @@
+//! What the settlement is written in: sums, products, selections, range checks and hashes over cells, with no column in sight.
+//!
+//! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the longest of the three.
+
+use halo2curves::ff::{Field, PrimeField};
+
+use crate::{
+    Fr,
+    chips::{
+        arith::{self, Coefficients, Operand},
+        poseidon::{self, Input},
+        range,
+    },
+    trace::{Cell, Lane, Name, Trace},
+};
+
+/// Column of free witness cells, beside the arithmetic.
+const FREE: usize = 1;
+
+/// `2^n`.
+#[must_use]
+pub fn power(n: u32) -> Fr {
+    Fr::from(2u64).pow([u64::from(n)])
+}
+
+/// Little-endian 64-bit limbs of the canonical value.
+#[must_use]
+pub fn limbs(x: Fr) -> [u64; 4] {
+    let bytes = x.to_repr();
+    let bytes: &[u8] = bytes.as_ref();
+    std::array::from_fn(|i| (0..8).map(|j| u64::from(bytes.get(8 * i + j).copied().unwrap_or(0)) << (8 * j)).sum())
+}
+
+/// A 128-bit integer.
+#[must_use]
+pub fn wide(x: u128) -> Fr {
+    let half = |x: u128| Fr::from(u64::try_from(x & u128::from(u64::MAX)).unwrap_or(u64::MAX));
+    half(x) + half(x >> 64) * power(64)
+}
+
+/// Bits `from..from+width` of the canonical value (`width` <= 32).
+fn bits(limbs: &[u64; 4], from: u32, width: u32) -> u64 {
+    (0..width).map(|i| from + i).map(|at| ((limbs.get((at / 64) as usize).copied().unwrap_or(0) >> (at % 64)) & 1) << (at - from)).sum()
+}
+
+/// Writes the statement into a [`Trace`].
+#[derive(Debug)]
+pub struct Builder {
+    /// The table being written.
+    pub trace: Trace,
+    table_bits: u32,
+    zero: Cell,
+    arith_next: usize,
+    range_next: usize,
+    free_next: usize,
+    end: usize,
+    /// The hash lane: permutations in consecutive rows.
+    lane: poseidon::Lane,
+    used: (usize, usize),
+}
+
+impl Builder {
+    /// Starts a table; the first rows are the public inputs, then the zero cell. Returns their cells.
+    #[must_use]
+    pub fn new(mut trace: Trace, table_bits: u32, public: &[Fr]) -> (Self, Vec<Cell>) {
+        let none = Coefficients([Fr::ZERO; 5]);
+        let unused = [Operand::Unused; 3];
+        let start = trace.take(public.len() + 1);
+        let cells = (start..).zip(public).map(|(row, value)| arith::assign(&mut trace, row, none, unused, *value)).collect();
+        let zero = arith::assign(&mut trace, start + public.len(), none, unused, Fr::ZERO);
+        let lane = poseidon::Lane::start(&mut trace, zero);
+        let next = trace.next_row();
+        (Self { trace, table_bits, zero, arith_next: next, range_next: next, free_next: next, end: next, lane, used: (0, 0) }, cells)
+    }
+
+    /// Opens a block of `rows` rows for the arithmetic and range operations that follow.
+    pub fn block(&mut self, rows: usize) {
+        if std::env::var_os("GRIDVEIL_BLOCKS").is_some() { eprintln!("{} {:?} of {}", self.trace.serving(), self.used, self.end); }
+        let start = self.trace.take(rows);
+        (self.arith_next, self.range_next, self.free_next, self.end) = (start, start, start, start + rows);
+        self.used = (0, 0);
+    }
+
+    /// Rows the current block needed so far: arithmetic, range.
+    #[must_use]
+    pub const fn used(&self) -> (usize, usize) {
+        self.used
+    }
+
+    /// The clause that following operations serve.
+    pub fn serve(&mut self, clause: &'static str) {
+        self.trace.serve(clause);
+    }
+
+    /// The cell that is zero.
+    #[must_use]
+    pub const fn zero(&self) -> Cell {
+        self.zero
+    }
+
+    /// Value of a cell.
+    #[must_use]
+    pub fn value(&self, cell: Cell) -> Fr {
+        self.trace.value(cell)
+    }
+
+    fn arith_row(&mut self) -> usize {
+        let row = self.arith_next;
+        self.arith_next += 1;
+        self.used.0 += 1;
+        assert!(row < self.end, "block too small for its arithmetic: {:?}", self.used);
+        row
+    }
+
+    /// `k0 a b + k1 a + k2 b + k3 c + k4` in a new cell.
+    pub fn row(&mut self, k: [Fr; 5], operands: [Operand; 3]) -> Cell {
+        let value = |b: &Self, o: Operand| if let Operand::Copy(cell) = o { b.value(cell) } else { Fr::ZERO };
+        let [a, b, c] = operands.map(|o| value(self, o));
+        let result = k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4];
+        let row = self.arith_row();
+        arith::assign(&mut self.trace, row, Coefficients(k), operands, result)
+    }
+
+    /// A free witness cell: no constraint yet.
+    pub fn witness(&mut self, name: Name, value: Fr) -> Cell {
+        let value = self.trace.free(name, value);
+        let row = self.free_next;
+        self.free_next += 1;
+        assert!(row < self.end, "block too small for its free cells");
+        self.trace.set(FREE, row, value)
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, value: Fr) -> Cell {
+        self.row([Fr::ZERO, Fr::ZERO, Fr::ZERO, Fr::ZERO, value], [Operand::Unused; 3])
+    }
+
+    /// `sum k_i x_i + constant`; any number of terms.
+    pub fn linear(&mut self, terms: &[(Fr, Cell)], constant: Fr) -> Cell {
+        let mut rest = terms.chunks(3);
+        let first = rest.next().unwrap_or(&[]);
+        let mut sum = self.linear_row(first, constant);
+        for pair in terms.get(first.len()..).unwrap_or(&[]).chunks(2) {
+            let mut row = vec![(Fr::ONE, sum)];
+            row.extend_from_slice(pair);
+            sum = self.linear_row(&row, Fr::ZERO);
+        }
+        sum
+    }
+
+    fn linear_row(&mut self, terms: &[(Fr, Cell)], constant: Fr) -> Cell {
+        let k = |i: usize| terms.get(i).map_or(Fr::ZERO, |t| t.0);
+        let operand = |i: usize| terms.get(i).map_or(Operand::Unused, |t| Operand::Copy(t.1));
+        self.row([Fr::ZERO, k(0), k(1), k(2), constant], [operand(0), operand(1), operand(2)])
+    }
+
+    /// `x - y`.
+    pub fn sub(&mut self, x: Cell, y: Cell) -> Cell {
+        self.linear(&[(Fr::ONE, x), (-Fr::ONE, y)], Fr::ZERO)
+    }
+
+    /// `x y`.
+    pub fn mul(&mut self, x: Cell, y: Cell) -> Cell {
+        self.mul_add(Fr::ONE, x, y, Fr::ZERO, self.zero)
+    }
+
+    /// `k x y + l z`.
+    pub fn mul_add(&mut self, k: Fr, x: Cell, y: Cell, l: Fr, z: Cell) -> Cell {
+        self.row([k, Fr::ZERO, Fr::ZERO, l, Fr::ZERO], [Operand::Copy(x), Operand::Copy(y), Operand::Copy(z)])
+    }
+
+    /// `bit ? x : y`.
+    pub fn select(&mut self, bit: Cell, x: Cell, y: Cell) -> Cell {
+        let difference = self.sub(x, y);
+        self.mul_add(Fr::ONE, bit, difference, Fr::ONE, y)
+    }
+
+    /// `(1 - bit) x`.
+    pub fn unless(&mut self, bit: Cell, x: Cell) -> Cell {
+        self.row([-Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(x), Operand::Copy(bit), Operand::Unused])
+    }
+
+    /// Ties two cells.
+    pub fn equal(&mut self, a: Cell, b: Cell) {
+        self.trace.equal(a, b);
+    }
+
+    /// `x = 0`.
+    pub fn assert_zero(&mut self, x: Cell) {
+        self.trace.equal(x, self.zero);
+    }
+
+    /// `x y = 0`.
+    pub fn assert_product_zero(&mut self, x: Cell, y: Cell) {
+        let product = self.mul(x, y);
+        self.assert_zero(product);
+    }
+
+    /// `x (x - 1) = 0`.
+    pub fn assert_boolean(&mut self, x: Cell) {
+        let k = [Fr::ONE, -Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO];
+        let row = self.row(k, [Operand::Copy(x), Operand::Copy(x), Operand::Unused]);
+        self.assert_zero(row);
+    }
+
+    /// A free boolean.
+    pub fn bit(&mut self, name: Name, value: bool) -> Cell {
+        let cell = self.witness(name, Fr::from(u64::from(value)));
+        self.assert_boolean(cell);
+        cell
+    }
+
+    /// 1 if `x = 0`, else 0.
+    pub fn is_zero(&mut self, name: Name, x: Cell) -> Cell {
+        let inverse = self.value(x).invert();
+        let inverse = self.witness(name, Option::from(inverse).unwrap_or(Fr::ZERO));
+        let k = [-Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO, Fr::ONE];
+        let zero = self.row(k, [Operand::Copy(x), Operand::Copy(inverse), Operand::Unused]);
+        self.assert_product_zero(x, zero);
+        zero
+    }
+
+    /// Is `x` above, or below, `y`? Both are below 2^16. Returns two bits, never both 1.
+    pub fn compare(&mut self, names: [Name; 2], x: Cell, y: Cell) -> (Cell, Cell) {
+        let gap = self.sub(x, y);
+        let value = self.value(gap);
+        let negative = limbs(value)[3] != 0;
+        let above = self.bit(names[0], !negative && value != Fr::ZERO);
+        let below = self.bit(names[1], negative);
+        self.assert_product_zero(above, below);
+        // (above - below) gap - (above + below) is the distance less one; gap (1 - above - below) = 0.
+        let direction = self.sub(above, below);
+        let k = [Fr::ONE, Fr::ONE, Fr::ZERO, -Fr::from(2), Fr::ZERO];
+        let distance = self.row(k, [Operand::Copy(direction), Operand::Copy(gap), Operand::Copy(above)]);
+        // direction gap + direction - 2 above = direction gap - above - below
+        self.assert_range(distance, 16);
+        let different = self.linear(&[(Fr::ONE, above), (Fr::ONE, below)], Fr::ZERO);
+        let rest = self.unless(different, gap);
+        self.assert_zero(rest);
+        (above, below)
+    }
+
+    /// `0 <= x < 2^width`. `width` is a multiple of 8.
+    pub fn assert_range(&mut self, x: Cell, width: u32) {
+        let rounded = width.next_multiple_of(self.table_bits);
+        self.unpack(x, &[rounded]);
+        if rounded > width {
+            // x below 2^rounded and 2^(rounded-width) x below 2^rounded: as integers, so x is below 2^width.
+            let scaled = self.linear(&[(power(rounded - width), x)], Fr::ZERO);
+            self.unpack(scaled, &[rounded]);
+        }
+    }
+
+    /// Splits `x` into fields of the given widths, **most significant first**, each a multiple of 8 (of the table's bits in wide tables).
+    /// The caller sees to it that the total stays below the modulus. Returns the fields in the same order.
+    pub fn unpack(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
+        let prefixes = self.decompose(x, widths);
+        let mut fields = Vec::with_capacity(widths.len());
+        let mut before: Option<Cell> = None;
+        for (prefix, width) in prefixes.into_iter().zip(widths) {
+            fields.push(match before {
+                None => prefix,
+                Some(before) => self.linear(&[(Fr::ONE, prefix), (-power(*width), before)], Fr::ZERO),
+            });
+            before = Some(prefix);
+        }
+        fields
+    }
+
+    fn decompose(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
+        let value = limbs(self.value(x));
+        let mut at: u32 = widths.iter().sum();
+        let rows = 1 + widths.iter().map(|w| range::rows(*w, self.table_bits)).sum::<usize>();
+        let mut row = self.range_next;
+        self.range_next += rows;
+        self.used.1 += rows;
+        assert!(self.range_next <= self.end, "block too small for its ranges: {:?}", self.used);
+        self.trace.copy_to(self.zero, range::RUNNING, row);
+        self.trace.mark(row, Lane::Range);
+        let mut prefixes = Vec::with_capacity(widths.len());
+        for width in widths {
+            let entries: Vec<u64> = (0..width / self.table_bits)
+                .map(|_| {
+                    at -= self.table_bits;
+                    bits(&value, at, self.table_bits)
+                })
+                .collect();
+            row = range::assign_step(&mut self.trace, row, self.table_bits, &entries);
+            prefixes.push(Cell { column: range::RUNNING, row });
+        }
+        if let Some(last) = prefixes.last() {
+            self.trace.equal(*last, x);
+        }
+        prefixes
+    }
+
+    /// `P(a, b, c, d)`; absent inputs are zero.
+    pub fn hash4(&mut self, inputs: [Input; 4]) -> (Cell, [Cell; 4]) {
+        let cells = self.lane.permute(&mut self.trace, Some(Fr::ZERO), inputs);
+        (self.lane.output(), cells)
+    }
+
+    /// A sponge; returns output and input cells.
+    pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::Use, inputs: &[Input]) -> (Cell, Vec<Cell>) {
+        let tag = Fr::from(((purpose as u64) << 32) + inputs.len() as u64);
+        self.lane.sponge(&mut self.trace, tag, inputs)
+    }
+
+    /// Root of a dense tree.
+    pub fn dense_root(&mut self, leaves: &[Cell]) -> Cell {
+        let mut level = leaves.to_vec();
+        while level.len() > 1 {
+            level = level
+                .chunks(4)
+                .map(|c| self.hash4(std::array::from_fn(|j| c.get(j).map_or(Input::Zero, |cell| Input::Copy(*cell)))).0)
+                .collect();
+        }
+        level.first().copied().unwrap_or(self.zero)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_of_canonical_values() {
+        let x = power(200) + Fr::from(0xabcd_u64);
+        assert_eq!(bits(&limbs(x), 0, 16), 0xabcd);
+        assert_eq!(bits(&limbs(x), 196, 8), 16);
+    }
+}

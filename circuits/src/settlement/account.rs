@@ -1,0 +1,418 @@
+//! One slot: its packet's signature, its readings, its money, its leaf before and after (SETTLE.1 to 3, 5, 7 to 10, 12).
+
+use gridveil_protocol::{
+    account::Account,
+    packet::SignedPacket,
+    params::{MODULUS_TOP, PRICE_OFFSET, REGISTER_BITS, Shape},
+    poseidon::Use,
+    schnorr,
+    settlement::Outcome,
+};
+use halo2curves::ff::Field;
+
+use super::state::imported;
+use crate::{
+    Fr,
+    chips::{
+        arith::Operand,
+        market::{self, IntervalCells, ReadingWitness, SlotCells},
+        poseidon::Input,
+        schnorr as chain,
+    },
+    gadgets::{Builder, limbs, power},
+    trace::Cell,
+};
+
+/// Cells the whole batch shares.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Packet context element.
+    pub context: Cell,
+    /// Next interval before.
+    pub first_interval: Cell,
+    /// Manager key.
+    pub manager: [Cell; 2],
+    /// `first_interval 2^48 + m 2^80 + community 2^96`.
+    pub note_base: Cell,
+    /// One an interval.
+    pub intervals: Vec<IntervalCells>,
+}
+
+/// What a slot adds to the community.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotOutput {
+    /// Leaf before.
+    pub old_leaf: Cell,
+    /// Leaf after.
+    pub new_leaf: Cell,
+    /// Certificate note.
+    pub note: Cell,
+    /// import, export, traded, issued, retired, outstanding, debt after, flagged packets, flagged Wh: as in the header.
+    pub totals: [Cell; 9],
+    /// Supplier flow and fees.
+    pub supply: Cell,
+    /// Network and local fees.
+    pub fees: Cell,
+}
+
+/// Rows of a slot's block, by table width (checked by the builder).
+#[must_use]
+pub const fn block_rows(shape: &Shape) -> usize {
+    if shape.table_bits >= 16 { 130 } else { 180 }
+}
+
+/// The slot's inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotWitness<'a> {
+    /// Account before.
+    pub account: &'a Account,
+    /// Its packet.
+    pub signed: &'a SignedPacket,
+    /// What the native transition made of it (claims, never trusted).
+    pub outcome: &'a Outcome,
+    /// First interval of the period.
+    pub first_interval: u32,
+}
+
+struct Old {
+    balance: Cell,
+    payout: Cell,
+    owner: Cell,
+    meter: [Cell; 2],
+    terms: Cell,
+    registers: Cell,
+    leaf: Cell,
+}
+
+struct Terms {
+    debt: Cell,
+    active_from: Cell,
+    active_until: Cell,
+    buy: Cell,
+    sell: Cell,
+    cap_import: Cell,
+    cap_export: Cell,
+    technology: Cell,
+    scale: Cell,
+    class: Cell,
+}
+
+struct Packet {
+    flag: Cell,
+    buy: Cell,
+    sell: Cell,
+    salts: [Cell; 6],
+    empty: Cell,
+}
+
+struct Money {
+    supply: Cell,
+    fees: Cell,
+    value: Cell,
+    import: Cell,
+    export: Cell,
+    bought: Cell,
+    sold: Cell,
+}
+
+/// Writes one slot; its market rows start at `market_row`.
+pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, common: &Common, w: &SlotWitness<'_>) -> SlotOutput {
+    b.block(block_rows(shape));
+    let old = old_leaf(b, index, w.account);
+    let terms = unpack_terms(b, index, old.terms, w.account);
+    let flag = b.bit(("SETTLE.1b", "substituted", index), w.signed.packet.substituted);
+    let slot_cells = limits(b, index, &terms, flag);
+    b.serve("SETTLE.6");
+    let geometry = super::geometry(shape);
+    let readings = readings(w, shape.intervals);
+    let zero = b.zero();
+    let sums = market::assign_slot(&mut b.trace, geometry, market_row, (index, zero), &slot_cells, &common.intervals, &readings);
+    let packet = packet(b, index, common, &old, flag, &sums.groups, w);
+    let money = money(b, index, shape, common, &old, &terms, &sums.sums, w);
+    after(b, index, common, &old, &terms, &packet, &money, w)
+}
+
+fn old_leaf(b: &mut Builder, index: usize, account: &Account) -> Old {
+    b.serve("SETTLE.13");
+    let free = |b: &mut Builder, name, value: Fr| Input::Free(b.trace.free(("SETTLE.13", name, index), value));
+    let salt = |x: &gridveil_protocol::field::Fr| Input::Free(imported(x));
+    let [s1, s2] = account.salts.exit;
+    let [s3, s4] = account.salts.private;
+    let (x, y) = account.meter_xy();
+    let inputs = [
+        free(b, "balance", Fr::from(account.balance)),
+        free(b, "payout", imported(&gridveil_protocol::field::reduce(&account.payout))),
+        salt(&s1),
+        salt(&s2),
+    ];
+    let (exit, [balance, payout, ..]) = b.hash4(inputs);
+    let inputs = [
+        free(b, "owner", imported(&account.owner)),
+        free(b, "meter_x", imported(&x)),
+        free(b, "meter_y", imported(&y)),
+        free(b, "terms", imported(&account.terms())),
+        free(b, "registers", imported(&account.registers.packed())),
+        salt(&s3),
+        salt(&s4),
+    ];
+    let (private, cells) = b.sponge(Use::Private, &inputs);
+    let (leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
+    let cell = |i: usize| cells.get(i).copied().unwrap_or(leaf);
+    Old { balance, payout, owner: cell(0), meter: [cell(1), cell(2)], terms: cell(3), registers: cell(4), leaf }
+}
+
+/// Unpacks the terms of the old leaf; each field is range-checked, so the split is the only one.
+fn unpack_terms(b: &mut Builder, index: usize, terms: Cell, account: &Account) -> Terms {
+    b.serve("SETTLE.13");
+    let fields = b.unpack(terms, &[32, 16, 16, 16, 16, 32, 32, 32, 64]);
+    let field = |i: usize| fields.get(i).copied().unwrap_or(terms);
+    let kind = field(0);
+    let technology = b.witness(("SETTLE.13", "technology", index), Fr::from(u64::from(account.technology)));
+    b.assert_range(technology, 8);
+    let scale = b.witness(("SETTLE.13", "scale", index), Fr::from(u64::from(account.scale)));
+    // (scale - 1)(scale - 10)(scale - 100) = 0
+    let k = [Fr::ONE, -Fr::from(11), Fr::ZERO, Fr::ZERO, Fr::from(10)];
+    let low = b.row(k, [Operand::Copy(scale), Operand::Copy(scale), Operand::Unused]);
+    let rest = b.row([Fr::ONE, -Fr::from(100), Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(low), Operand::Copy(scale), Operand::Unused]);
+    b.assert_zero(rest);
+    let class = b.bit(("SETTLE.13", "class", index), account.class == 1);
+    let composed = b.linear(&[(Fr::ONE, technology), (power(8), scale), (power(16), class)], Fr::ZERO);
+    b.equal(composed, kind);
+    Terms {
+        cap_export: field(1),
+        cap_import: field(2),
+        sell: field(3),
+        buy: field(4),
+        active_until: field(5),
+        active_from: field(6),
+        debt: field(8),
+        technology,
+        scale,
+        class,
+    }
+}
+
+/// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in their place.
+fn limits(b: &mut Builder, index: usize, terms: &Terms, flag: Cell) -> SlotCells {
+    b.serve("SETTLE.5");
+    let no_debt = b.is_zero(("SETTLE.5", "debt_inverse", index), terms.debt);
+    let k = [Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, -Fr::ONE];
+    let buy = b.row(k, [Operand::Copy(no_debt), Operand::Copy(terms.buy), Operand::Unused]);
+    b.serve("SETTLE.1b");
+    let buy_limit = b.select(flag, terms.cap_import, buy);
+    let sell_limit = b.select(flag, terms.cap_export, terms.sell);
+    SlotCells { buy_limit, sell_limit, scale: terms.scale, flag }
+}
+
+fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
+    // A window that holds no interval of the period is written as never started.
+    let first = u64::from(w.first_interval);
+    let (from, until) = (u64::from(w.account.active_from), u64::from(w.account.active_until));
+    let idle = until <= first || from >= first + intervals as u64 || from >= until;
+    (0..intervals)
+        .map(|t| {
+            let at = first + t as u64;
+            let reading = w.signed.packet.readings.get(t).copied().unwrap_or_default();
+            ReadingWitness { import: reading.import, export: reading.export, started: !idle && at >= from, ended: !idle && at >= until }
+        })
+        .collect()
+}
+
+/// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot is empty.
+fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
+    let one = Fr::ONE;
+    let packet = &w.signed.packet;
+    b.serve("SETTLE.1b");
+    let [meter_x, meter_y] = old.meter;
+    let empty = b.is_zero(("SETTLE.1b", "meter_inverse", index), meter_x);
+    b.assert_product_zero(flag, empty);
+    b.serve("SETTLE.1");
+    let (empty_x, empty_y) = schnorr::empty_slot_key().public().xy();
+    let meter_x = b.linear(&[(one, meter_x), (imported(&empty_x), empty)], Fr::ZERO);
+    let meter_y = b.linear(&[(one, meter_y), (imported(&empty_y), empty)], Fr::ZERO);
+    let x = b.select(flag, common.manager[0], meter_x);
+    let y = b.select(flag, common.manager[1], meter_y);
+    let q2 = key_point(b, index, x, y);
+
+    let buy = b.witness(("SETTLE.12", "buy_limit", index), Fr::from(u64::from(packet.buy_limit)));
+    let sell = b.witness(("SETTLE.12", "sell_limit", index), Fr::from(u64::from(packet.sell_limit)));
+    b.assert_range(buy, 16);
+    b.assert_range(sell, 16);
+    let slot_number = Fr::from(index as u64);
+    let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag)], slot_number);
+    let s = &packet.salts;
+    let mut inputs = vec![Input::Free(imported(&w.signed.signature.r_x)), Input::Copy(x), Input::Copy(info), Input::Zero];
+    inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
+    inputs.extend(groups.iter().map(|group| Input::Copy(*group)));
+    let (digest, cells) = b.sponge(Use::Packet, &inputs);
+    let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
+
+    let key = (b.value(x), b.value(y));
+    let [a, c, ..] = limbs(b.value(digest));
+    let digits = schnorr::digits(&w.signed.signature.s, a, c);
+    let zero = b.zero();
+    let end = chain::assign_chain(&mut b.trace, zero, key, &digits, index);
+    b.equal(end.key.0, x);
+    b.equal(end.key.1, y);
+    b.equal(end.q2.0, q2.0);
+    b.equal(end.q2.1, q2.1);
+    b.equal(end.end.0, cell(0));
+    challenge(b, index, digest, end.halves);
+    Packet { flag, buy, sell, salts: std::array::from_fn(|i| cell(4 + i)), empty }
+}
+
+/// The key is on the curve, and `Q2 = phi(P) - P`.
+fn key_point(b: &mut Builder, index: usize, x: Cell, y: Cell) -> (Cell, Cell) {
+    let one = Fr::ONE;
+    let square = b.mul(x, x);
+    let cubic = b.row([one, Fr::ZERO, Fr::ZERO, Fr::ZERO, -Fr::from(17)], [Operand::Copy(square), Operand::Copy(x), Operand::Unused]);
+    let y_squared = b.mul(y, y);
+    b.equal(cubic, y_squared);
+    let beta = chain::beta();
+    let (slope, _) = chain::second_point((b.value(x), b.value(y)));
+    let slope = b.witness(("SETTLE.1", "slope", index), slope);
+    // slope (beta - 1) x = 2 y
+    let rest = b.mul_add(beta - one, slope, x, -Fr::from(2), y);
+    b.assert_zero(rest);
+    let q2x = b.mul_add(one, slope, slope, -(beta + one), x);
+    let run = b.sub(x, q2x);
+    let q2y = b.mul_add(one, slope, run, one, y);
+    (q2x, q2y)
+}
+
+/// `digest = halves + 2^128 high` with `high` below the modulus' own bits from 128 up: the only decomposition of a canonical digest.
+fn challenge(b: &mut Builder, index: usize, digest: Cell, halves: Cell) {
+    let [_, _, low, top] = limbs(b.value(digest));
+    let [_, _, modulus_low, modulus_top] = limbs(-Fr::ONE);
+    let join = |low: u64, top: u64| crate::gadgets::wide(u128::from(low) | u128::from(top) << 64);
+    let high = b.witness(("SETTLE.1", "digest_high", index), join(low, top));
+    let sum = b.linear(&[(Fr::ONE, halves), (power(128), high)], Fr::ZERO);
+    b.equal(sum, digest);
+    b.assert_range(high, 128);
+    let below = b.linear(&[(-Fr::ONE, high)], join(modulus_low, modulus_top) - Fr::ONE);
+    b.assert_range(below, 128);
+}
+
+/// SETTLE.2 (window), SETTLE.7 (money of the period).
+#[allow(clippy::too_many_arguments)]
+fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &Old, terms: &Terms, sums: &[Cell; 3], w: &SlotWitness<'_>) -> Money {
+    let one = Fr::ONE;
+    b.serve("SETTLE.7");
+    let fields = b.unpack(sums[2], &market::ACC3_WIDTHS.map(|w| if w == 8 { w.max(shape.table_bits) } else { w }));
+    let field = |i: usize| fields.get(i).copied().unwrap_or(sums[2]);
+    // The top field is below 2^8: the whole stays below the modulus.
+    b.assert_range(field(0), 8);
+    let (ended, started, trade_bought, trade_sold) = (field(0), field(1), field(2), field(3));
+    let (sold, bought, export, import) = (field(4), field(5), field(6), field(7));
+    window(b, index, shape, common.first_interval, terms, started, ended, w);
+
+    b.serve("SETTLE.7");
+    let [network_1, network_0, energy_1, energy_0] = price_limbs(b, sums[0]);
+    let [local_1, local_0, feed_1, feed_0] = price_limbs(b, sums[1]);
+    let energy = b.select(terms.class, energy_1, energy_0);
+    let network = b.select(terms.class, network_1, network_0);
+    let feed_in = b.select(terms.class, feed_1, feed_0);
+    let local = b.select(terms.class, local_1, local_0);
+    let offset = Fr::from(PRICE_OFFSET.unsigned_abs());
+    // energy - offset (import - bought) - feed_in + offset (export - sold)
+    let supply = b.linear(
+        &[(one, energy), (-one, feed_in), (-offset, import), (offset, bought), (offset, export), (-offset, sold)],
+        Fr::ZERO,
+    );
+    // network - offset (import - bought) + local - offset bought
+    let fees = b.linear(&[(one, network), (one, local), (-offset, import)], Fr::ZERO);
+    let tick = Fr::from(gridveil_protocol::params::NANO_PER_TICK.unsigned_abs());
+    b.serve("SETTLE.8");
+    let value = b.linear(
+        &[(one, old.balance), (-one, terms.debt), (tick, trade_sold), (-tick, trade_bought), (-one, supply), (-one, fees)],
+        Fr::ZERO,
+    );
+    Money { supply, fees, value, import, export, bought, sold }
+}
+
+/// Splits four sums of offset prices, top first. The top limb stays below the modulus' own top limb, so four limbs never wrap.
+fn price_limbs(b: &mut Builder, packed: Cell) -> [Cell; 4] {
+    let fields = b.unpack(packed, &[64; 4]);
+    let limb: [Cell; 4] = std::array::from_fn(|i| fields.get(i).copied().unwrap_or(packed));
+    let room = b.linear(&[(-Fr::ONE, limb[0])], Fr::from(MODULUS_TOP - 1));
+    b.assert_range(room, 64);
+    limb
+}
+
+/// SETTLE.2: the `started` and `ended` intervals lie inside the account's window, or none has started.
+#[allow(clippy::too_many_arguments)]
+fn window(b: &mut Builder, index: usize, shape: &Shape, first: Cell, terms: &Terms, started: Cell, ended: Cell, w: &SlotWitness<'_>) {
+    let one = Fr::ONE;
+    b.serve("SETTLE.2");
+    let idle = readings(w, shape.intervals).iter().all(|r| !r.started);
+    let idle = b.bit(("SETTLE.2", "idle", index), idle);
+    b.assert_product_zero(idle, started);
+    let m = Fr::from(shape.intervals as u64);
+    let after_from = b.linear(&[(one, first), (-one, started), (-one, terms.active_from)], m);
+    let after_from = b.unless(idle, after_from);
+    b.assert_range(after_from, 32);
+    let before_until = b.linear(&[(one, terms.active_until), (-one, first), (one, ended)], -m);
+    let before_until = b.unless(idle, before_until);
+    b.assert_range(before_until, 32);
+}
+
+/// SETTLE.8, 9, 10, 12: balance, registers, note, leaf after.
+#[allow(clippy::too_many_arguments)]
+fn after(b: &mut Builder, index: usize, common: &Common, old: &Old, terms: &Terms, packet: &Packet, money: &Money, w: &SlotWitness<'_>) -> SlotOutput {
+    let one = Fr::ONE;
+    b.serve("SETTLE.8");
+    let nano = |x: i128| crate::gadgets::wide(u128::try_from(x.max(0)).unwrap_or(0));
+    let balance = b.witness(("SETTLE.8", "balance", index), nano(w.outcome.value));
+    let debt = b.witness(("SETTLE.8", "debt", index), nano(-w.outcome.value));
+    let net = b.sub(balance, debt);
+    b.equal(net, money.value);
+    b.assert_product_zero(balance, debt);
+    b.assert_range(balance, 64);
+    b.assert_range(debt, 64);
+
+    b.serve("SETTLE.9");
+    let register = |i: u32| power(i * REGISTER_BITS);
+    let registers = b.linear(
+        &[(one, old.registers), (one, money.import), (register(1), money.export), (register(2), money.bought), (register(3), money.sold)],
+        Fr::ZERO,
+    );
+
+    b.serve("SETTLE.10");
+    let no_technology = b.is_zero(("SETTLE.10", "technology_inverse", index), terms.technology);
+    let k = [one, -one, -one, Fr::ZERO, one];
+    let earns = b.row(k, [Operand::Copy(no_technology), Operand::Copy(packet.flag), Operand::Unused]);
+    let issued = b.mul(earns, money.export);
+    let retired = b.mul(earns, money.sold);
+    let outstanding = b.sub(issued, retired);
+    let info = b.linear(&[(one, outstanding), (power(128), terms.technology), (one, common.note_base)], Fr::ZERO);
+
+    b.serve("SETTLE.12");
+    let keep = b.linear(&[(one, packet.flag), (one, packet.empty)], Fr::ZERO);
+    let buy_change = b.sub(packet.buy, terms.buy);
+    let buy_change = b.unless(keep, buy_change);
+    let sell_change = b.sub(packet.sell, terms.sell);
+    let sell_change = b.unless(keep, sell_change);
+    let new_terms = b.linear(
+        &[(one, old.terms), (one, debt), (-one, terms.debt), (power(160), buy_change), (power(176), sell_change)],
+        Fr::ZERO,
+    );
+    let [s1, s2, s3, s4, s5, s6] = packet.salts.map(Input::Copy);
+    let (exit, _) = b.hash4([Input::Copy(balance), Input::Copy(old.payout), s1, s2]);
+    let [meter_x, meter_y] = old.meter.map(Input::Copy);
+    let inputs = [Input::Copy(old.owner), meter_x, meter_y, Input::Copy(new_terms), Input::Copy(registers), s3, s4];
+    let (private, _) = b.sponge(Use::Private, &inputs);
+    let (new_leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
+    let (note, _) = b.sponge(Use::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
+
+    b.serve("SETTLE.1b");
+    let energy = b.linear(&[(one, money.import), (one, money.export)], Fr::ZERO);
+    let flagged_wh = b.mul(packet.flag, energy);
+    SlotOutput {
+        old_leaf: old.leaf,
+        new_leaf,
+        note,
+        totals: [money.import, money.export, money.bought, issued, retired, outstanding, debt, packet.flag, flagged_wh],
+        supply: money.supply,
+        fees: money.fees,
+    }
+}
