@@ -1,5 +1,18 @@
 //! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, the generator of its verifiers.
+//!
+//! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`. [`client::L1Client`] is what
+//! the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC, [`memory::MemoryL1`] is a fake for tests.
+//! Specification: docs/spec/l1.md.
 
 pub mod anvil;
+pub mod client;
 #[cfg(feature = "codegen")]
 pub mod codegen;
+pub mod ethers_client;
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
+pub mod types;
+
+pub use client::{L1Client, L1Error, L1Future};
+pub use ethers_client::{EthersClient, RollupConfig, VerifierInit};
+pub use types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};

@@ -1,0 +1,578 @@
+//! [`L1Client`] over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of it leaves this module.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ethers::abi::{AbiDecode, RawLog};
+use ethers::contract::EthEvent;
+use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
+use ethers::signers::{LocalWallet, Signer};
+use ethers::types::transaction::eip2718::TypedTransaction;
+use ethers::types::{Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64};
+use tokio::sync::Mutex;
+
+use crate::client::{L1Client, L1Error, L1Future};
+use crate::types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};
+
+#[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
+mod bindings {
+    ethers::contract::abigen!(GridveilRollup, "artifacts/GridveilRollup.json");
+}
+
+use bindings::{
+    BatchSettledFilter, CommunityRegisteredFilter, Config as AbiConfig, GRIDVEILROLLUP_ABI, GRIDVEILROLLUP_BYTECODE, GridveilRollup, SettleCall as AbiSettleCall,
+    Settlement, TariffRegisteredFilter, VerifierInit as AbiVerifierInit,
+};
+
+/// Longest wait for one JSON-RPC answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a sent transaction to be mined.
+const MINED_TIMEOUT: Duration = Duration::from_secs(180);
+/// Blocks asked for in one log query: public nodes limit the range.
+const LOG_RANGE: u64 = 5_000;
+
+/// A circuit shape and its verifier, for [`EthersClient::deploy_rollup`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierInit {
+    /// Shape id.
+    pub shape: u32,
+    /// Member slots N.
+    pub slots: u32,
+    /// Intervals of one period.
+    pub m: u16,
+    /// Verifier contract.
+    pub verifier: Address,
+    /// Exact proof length, bytes.
+    pub proof_length: u32,
+}
+
+/// Constructor arguments of the rollup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupConfig {
+    /// Role administration.
+    pub admin: Address,
+    /// Brings batches.
+    pub operator: Address,
+    /// Registers communities.
+    pub manager: Address,
+    /// Publishes tariffs.
+    pub tariff_authority: Address,
+    /// May pause deposits.
+    pub regulator: Address,
+    /// Registers circuit versions.
+    pub upgrader: Address,
+    /// State root before the first batch.
+    pub genesis_root: Word,
+    /// Circuit version of the first verifiers.
+    pub circuit_version: u32,
+    /// Seconds from a later verifier's registration to its first use.
+    pub verifier_delay_s: u64,
+    /// Tariffs must be registered before they start; false is refused on any chain but the local one.
+    pub enforce_future_tariffs: bool,
+}
+
+impl RollupConfig {
+    /// One account in every role: for the local chain.
+    #[must_use]
+    pub fn single_account(account: Address, genesis_root: Word, enforce_future_tariffs: bool) -> Self {
+        Self {
+            admin: account,
+            operator: account,
+            manager: account,
+            tariff_authority: account,
+            regulator: account,
+            upgrader: account,
+            genesis_root,
+            circuit_version: 1,
+            verifier_delay_s: 7 * 24 * 3600,
+            enforce_future_tariffs,
+        }
+    }
+}
+
+/// A rollup contract through one node, with at most one key.
+pub struct EthersClient {
+    provider: Arc<Provider<Http>>,
+    wallet: Option<LocalWallet>,
+    contract: Address,
+    chain_id: u64,
+    /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never doubles.
+    sending: Mutex<()>,
+}
+
+impl std::fmt::Debug for EthersClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The wallet is left out on purpose.
+        f.debug_struct("EthersClient").field("contract", &hex::encode(self.contract)).field("chain_id", &self.chain_id).finish_non_exhaustive()
+    }
+}
+
+fn revert_name(data: &[u8]) -> String {
+    let Some(selector) = data.get(..4) else { return "unknown".to_owned() };
+    GRIDVEILROLLUP_ABI
+        .errors
+        .values()
+        .flatten()
+        .find(|error| error.signature().0[..4] == *selector)
+        .map_or_else(|| "unknown".to_owned(), |error| error.name.clone())
+}
+
+/// The revert data that a node puts in an error response, if any.
+fn revert_data(error: &ProviderError) -> Option<Vec<u8>> {
+    let response = error.as_error_response()?;
+    if let Some(data) = response.as_revert_data() {
+        return Some(data.to_vec());
+    }
+    response.message.contains("revert").then(Vec::new)
+}
+
+fn provider_error(error: ProviderError) -> L1Error {
+    if let Some(data) = revert_data(&error) {
+        return L1Error::Reverted { name: revert_name(&data) };
+    }
+    match error.as_error_response() {
+        Some(response) => {
+            let message: String = response.message.chars().take(200).collect();
+            let low = message.to_lowercase();
+            if ["already known", "already imported", "nonce too low", "underpriced"].iter().any(|text| low.contains(text)) {
+                L1Error::Pending(message)
+            } else {
+                L1Error::Unreachable(message)
+            }
+        }
+        None => L1Error::Unreachable(error.to_string().chars().take(200).collect()),
+    }
+}
+
+async fn request<T>(future: impl Future<Output = Result<T, ProviderError>>) -> Result<T, L1Error> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, future).await {
+        Ok(answer) => answer.map_err(provider_error),
+        Err(_) => Err(L1Error::Unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+    }
+}
+
+fn malformed(what: impl std::fmt::Display) -> L1Error {
+    L1Error::Malformed(what.to_string())
+}
+
+fn wallet_of(private_key: &str) -> Result<LocalWallet, L1Error> {
+    // The parse error is dropped: it may quote the key.
+    private_key.trim().trim_start_matches("0x").parse::<LocalWallet>().map_err(|_| L1Error::Config("the private key does not parse"))
+}
+
+/// The account of a private key, 32 bytes hex.
+///
+/// # Errors
+/// [`L1Error::Config`] if the key does not parse.
+pub fn address_of(private_key: &str) -> Result<Address, L1Error> {
+    Ok(wallet_of(private_key)?.address().0)
+}
+
+impl EthersClient {
+    /// Connects to a node without a contract yet: to deploy.
+    ///
+    /// # Errors
+    /// [`L1Error::Unreachable`], [`L1Error::Config`].
+    pub async fn connect(url: &str, private_key: Option<&str>, contract: Option<Address>) -> Result<Self, L1Error> {
+        let provider = Provider::<Http>::try_from(url).map_err(|_| L1Error::Config("the node's URL does not parse"))?.interval(Duration::from_millis(100));
+        let chain_id = request(provider.get_chainid()).await?.as_u64();
+        let wallet = private_key.map(wallet_of).transpose()?.map(|wallet| wallet.with_chain_id(chain_id));
+        Ok(Self { provider: Arc::new(provider), wallet, contract: contract.unwrap_or_default(), chain_id, sending: Mutex::new(()) })
+    }
+
+    /// The same node and contract with another key (the manager's, the tariff authority's).
+    ///
+    /// # Errors
+    /// [`L1Error::Config`] if the key does not parse.
+    pub fn with_key(&self, private_key: &str) -> Result<Self, L1Error> {
+        let wallet = wallet_of(private_key)?.with_chain_id(self.chain_id);
+        Ok(Self {
+            provider: self.provider.clone(),
+            wallet: Some(wallet),
+            contract: self.contract,
+            chain_id: self.chain_id,
+            sending: Mutex::new(()),
+        })
+    }
+
+    /// The account that sends transactions.
+    #[must_use]
+    pub fn account(&self) -> Option<Address> {
+        self.wallet.as_ref().map(|wallet| wallet.address().0)
+    }
+
+    /// Deploys a contract from its creation bytecode and gives its address.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn deploy_code(&self, creation: &[u8]) -> Result<Address, L1Error> {
+        let receipt = self.send(None, creation.to_vec()).await?;
+        let address = receipt.contract_address.ok_or_else(|| malformed("deployment receipt without an address"))?;
+        let code = request(self.provider.get_code(address, None)).await?;
+        if code.is_empty() { Err(malformed("the deployed contract has no code")) } else { Ok(address.0) }
+    }
+
+    /// Deploys the rollup and gives a client on it, with the same key.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn deploy_rollup(&self, config: &RollupConfig, verifiers: &[VerifierInit]) -> Result<Self, L1Error> {
+        let verifiers: Vec<AbiVerifierInit> = verifiers
+            .iter()
+            .map(|init| AbiVerifierInit {
+                shape: init.shape,
+                slots: init.slots,
+                m: init.m,
+                verifier: EthAddress::from(init.verifier),
+                proof_length: init.proof_length,
+            })
+            .collect();
+        let config = AbiConfig {
+            admin: config.admin.into(),
+            operator: config.operator.into(),
+            manager: config.manager.into(),
+            tariff_authority: config.tariff_authority.into(),
+            regulator: config.regulator.into(),
+            upgrader: config.upgrader.into(),
+            genesis_root: config.genesis_root,
+            circuit_version: config.circuit_version,
+            verifier_delay: config.verifier_delay_s,
+            enforce_future_tariffs: config.enforce_future_tariffs,
+        };
+        let mut creation = GRIDVEILROLLUP_BYTECODE.to_vec();
+        creation.extend(ethers::abi::encode(&ethers::abi::Tokenize::into_tokens((config, verifiers))));
+        let contract = self.deploy_code(&creation).await?;
+        Ok(Self {
+            provider: self.provider.clone(),
+            wallet: self.wallet.clone(),
+            contract,
+            chain_id: self.chain_id,
+            sending: Mutex::new(()),
+        })
+    }
+
+    /// Registers a verifier of a later circuit version or shape (upgrader).
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn register_verifier(&self, circuit_version: u32, init: VerifierInit) -> Result<TxReceipt, L1Error> {
+        let init = AbiVerifierInit {
+            shape: init.shape,
+            slots: init.slots,
+            m: init.m,
+            verifier: EthAddress::from(init.verifier),
+            proof_length: init.proof_length,
+        };
+        self.transact(self.bound().register_verifier(circuit_version, init).calldata()).await
+    }
+
+    /// Moves the local chain's clock to `timestamp` (unix seconds) and mines a block: development chains only.
+    ///
+    /// # Errors
+    /// [`L1Error`], also if the chain is not the local one.
+    pub async fn set_local_time(&self, timestamp: u64) -> Result<(), L1Error> {
+        if self.chain_id != crate::anvil::LOCAL_CHAIN_ID {
+            return Err(L1Error::Config("only a local chain's clock can be moved"));
+        }
+        let _: serde_json::Value = request(self.provider.request("evm_setNextBlockTimestamp", [timestamp])).await?;
+        let _: serde_json::Value = request(self.provider.request("evm_mine", ())).await?;
+        Ok(())
+    }
+
+    fn bound(&self) -> GridveilRollup<Provider<Http>> {
+        GridveilRollup::new(EthAddress::from(self.contract), self.provider.clone())
+    }
+
+    async fn view<T: AbiDecode>(&self, calldata: Option<Bytes>) -> Result<T, L1Error> {
+        let tx: TypedTransaction = Eip1559TransactionRequest::new().to(EthAddress::from(self.contract)).data(required(calldata)?).into();
+        let answer = request(self.provider.call(&tx, None)).await?;
+        if answer.is_empty() {
+            return Err(malformed("no contract at the address"));
+        }
+        T::decode(&answer).map_err(malformed)
+    }
+
+    /// Calls first, to learn the contract's error, then sends and waits.
+    async fn transact(&self, calldata: Option<Bytes>) -> Result<TxReceipt, L1Error> {
+        let receipt = self.send(Some(EthAddress::from(self.contract)), required(calldata)?.to_vec()).await?;
+        tx_receipt(&receipt)
+    }
+
+    async fn send(&self, to: Option<EthAddress>, data: Vec<u8>) -> Result<TransactionReceipt, L1Error> {
+        let wallet = self.wallet.as_ref().ok_or(L1Error::Config("the client has no key"))?;
+        let _one_at_a_time = self.sending.lock().await;
+        let from = wallet.address();
+        let mut tx = Eip1559TransactionRequest::new().from(from).data(data).chain_id(self.chain_id);
+        if let Some(to) = to {
+            tx = tx.to(to);
+        }
+        let mut typed: TypedTransaction = tx.clone().into();
+        request(self.provider.call(&typed, None)).await?;
+        let gas = request(self.provider.estimate_gas(&typed, None)).await?;
+        let nonce = request(self.provider.get_transaction_count(from, Some(BlockNumber::Latest.into()))).await?;
+        let (max_fee, max_priority) = request(self.provider.estimate_eip1559_fees(None)).await?;
+        // The verifier is given a fixed amount of gas: 63/64 of what is left must cover it, so the estimate gets a margin.
+        tx = tx.gas(gas * 5 / 4).nonce(nonce).max_fee_per_gas(max_fee).max_priority_fee_per_gas(max_priority);
+        typed = tx.into();
+        let signature = wallet.sign_transaction(&typed).await.map_err(|_| L1Error::Config("signing failed"))?;
+        let raw = typed.rlp_signed(&signature);
+        let pending = request(self.provider.send_raw_transaction(raw)).await?;
+        let hash = pending.tx_hash();
+        let receipt = self.wait(hash).await?;
+        if receipt.status == Some(U64::one()) { Ok(receipt) } else { Err(L1Error::Reverted { name: "unknown".to_owned() }) }
+    }
+
+    async fn wait(&self, hash: H256) -> Result<TransactionReceipt, L1Error> {
+        let start = tokio::time::Instant::now();
+        let mut pause = Duration::from_millis(20);
+        while start.elapsed() < MINED_TIMEOUT {
+            if let Some(receipt) = request(self.provider.get_transaction_receipt(hash)).await? {
+                return Ok(receipt);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+        Err(L1Error::Pending(format!("transaction {hash:?} was not mined within {} s", MINED_TIMEOUT.as_secs())))
+    }
+
+    /// Logs of one event from `from_block` to the latest block.
+    async fn logs(&self, topic: H256, from_block: u64) -> Result<Vec<Log>, L1Error> {
+        let latest = request(self.provider.get_block_number()).await?.as_u64();
+        let mut out = Vec::new();
+        let mut from = from_block;
+        while from <= latest {
+            let to = latest.min(from + LOG_RANGE - 1);
+            let filter = Filter::new().address(EthAddress::from(self.contract)).topic0(topic).from_block(from).to_block(to);
+            out.extend(request(self.provider.get_logs(&filter)).await?);
+            from = to + 1;
+        }
+        Ok(out)
+    }
+
+    async fn settled(&self, log: &Log) -> Result<SettledBatch, L1Error> {
+        let event: BatchSettledFilter = decode_log(log)?;
+        let hash = log.transaction_hash.ok_or_else(|| malformed("a log without a transaction"))?;
+        let tx = request(self.provider.get_transaction(hash)).await?.ok_or_else(|| malformed("a log's transaction is unknown"))?;
+        if tx.to != Some(EthAddress::from(self.contract)) {
+            return Err(malformed("a batch that was not settled by a direct call"));
+        }
+        let call = decode_settle_calldata(&tx.input)?;
+        let agrees = event.community == call.community
+            && event.first_interval == call.first_interval
+            && event.new_root == call.new_root
+            && event.community_new == call.community_new
+            && event.circuit_version == call.circuit_version;
+        if !agrees {
+            return Err(malformed("a batch's event and calldata differ"));
+        }
+        Ok(SettledBatch {
+            batch: event.batch,
+            old_root: event.old_root,
+            tariff_commitment: event.tariff_commitment,
+            call,
+            tx: hash.0,
+            block: block_of(log)?,
+        })
+    }
+
+    /// The receipt of the batch that made `call`'s root, if it is that batch.
+    async fn already_settled(&self, call: &SettleCall) -> Result<Option<SettleReceipt>, L1Error> {
+        if self.state_root().await? != call.new_root {
+            return Ok(None);
+        }
+        let logs = self.logs(BatchSettledFilter::signature(), 0).await?;
+        let Some(log) = logs.last() else { return Ok(None) };
+        let settled = self.settled(log).await?;
+        // The proof may differ from one attempt to the next: proofs are randomised.
+        let same = settled.call.data == call.data && settled.call.community == call.community && settled.call.first_interval == call.first_interval;
+        if !same || settled.call.new_root != call.new_root {
+            return Ok(None);
+        }
+        let receipt = self.wait(H256(settled.tx)).await?;
+        Ok(Some(settle_receipt(&receipt)?))
+    }
+
+    async fn settle_call(&self, call: SettleCall) -> Result<SettleReceipt, L1Error> {
+        if let Some(receipt) = self.already_settled(&call).await? {
+            return Ok(receipt);
+        }
+        let calldata = encode_settle_calldata(&call);
+        let receipt = self.send(Some(EthAddress::from(self.contract)), calldata).await?;
+        settle_receipt(&receipt)
+    }
+}
+
+fn required(calldata: Option<Bytes>) -> Result<Bytes, L1Error> {
+    calldata.ok_or(L1Error::Config("the call does not encode"))
+}
+
+fn decode_log<E: EthEvent>(log: &Log) -> Result<E, L1Error> {
+    E::decode_log(&RawLog { topics: log.topics.clone(), data: log.data.to_vec() }).map_err(malformed)
+}
+
+fn block_of(log: &Log) -> Result<u64, L1Error> {
+    Ok(log.block_number.ok_or_else(|| malformed("a log without a block"))?.as_u64())
+}
+
+fn tx_receipt(receipt: &TransactionReceipt) -> Result<TxReceipt, L1Error> {
+    Ok(TxReceipt {
+        tx: receipt.transaction_hash.0,
+        block: receipt.block_number.ok_or_else(|| malformed("a receipt without a block"))?.as_u64(),
+        gas_used: receipt.gas_used.ok_or_else(|| malformed("a receipt without gas"))?.as_u64(),
+    })
+}
+
+fn settle_receipt(receipt: &TransactionReceipt) -> Result<SettleReceipt, L1Error> {
+    let signature = BatchSettledFilter::signature();
+    let log = receipt.logs.iter().find(|log| log.topics.first() == Some(&signature)).ok_or_else(|| malformed("a settlement without its event"))?;
+    let event: BatchSettledFilter = decode_log(log)?;
+    let TxReceipt { tx, block, gas_used } = tx_receipt(receipt)?;
+    Ok(SettleReceipt { batch: event.batch, tx, block, gas_used })
+}
+
+/// The calldata of `settle`.
+#[must_use]
+pub fn encode_settle_calldata(call: &SettleCall) -> Vec<u8> {
+    ethers::abi::AbiEncode::encode(AbiSettleCall {
+        batch: Settlement {
+            circuit_version: call.circuit_version,
+            community: call.community,
+            first_interval: call.first_interval,
+            tariff_index: call.tariff_index,
+            new_root: call.new_root,
+            community_new: call.community_new,
+        },
+        data: call.data.clone(),
+        proof: Bytes::from(call.proof.clone()),
+    })
+}
+
+/// Decodes the calldata of `settle`.
+///
+/// # Errors
+/// [`L1Error::Malformed`] if it is another call, or not its standard encoding.
+pub fn decode_settle_calldata(calldata: &[u8]) -> Result<SettleCall, L1Error> {
+    let decoded = AbiSettleCall::decode(calldata).map_err(malformed)?;
+    let call = SettleCall {
+        circuit_version: decoded.batch.circuit_version,
+        community: decoded.batch.community,
+        first_interval: decoded.batch.first_interval,
+        tariff_index: decoded.batch.tariff_index,
+        new_root: decoded.batch.new_root,
+        community_new: decoded.batch.community_new,
+        data: decoded.data,
+        proof: decoded.proof.to_vec(),
+    };
+    // The standard encoding is unique: anything else would let two byte strings mean one batch.
+    if encode_settle_calldata(&call) == calldata { Ok(call) } else { Err(malformed("settle calldata is not its standard encoding")) }
+}
+
+impl L1Client for EthersClient {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        Box::pin(async { Ok(self.chain_id) })
+    }
+
+    fn contract(&self) -> Address {
+        self.contract
+    }
+
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        Box::pin(async {
+            let block = request(self.provider.get_block(BlockNumber::Latest)).await?;
+            Ok(block.ok_or_else(|| malformed("no latest block"))?.timestamp.as_u64())
+        })
+    }
+
+    fn state_root(&self) -> L1Future<'_, Word> {
+        Box::pin(async { self.view(self.bound().state_root().calldata()).await })
+    }
+
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        Box::pin(async { self.view(self.bound().batch_count().calldata()).await })
+    }
+
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        Box::pin(async move { self.view(self.bound().root_at(batch).calldata()).await })
+    }
+
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        Box::pin(async move { self.view(self.bound().is_finalised(root).calldata()).await })
+    }
+
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        Box::pin(async move {
+            let (registered, interval_length_s, m, shape, tariff_set): (bool, u16, u16, u32, u32) =
+                self.view(self.bound().community_of(community).calldata()).await?;
+            Ok(registered.then_some(CommunityParams { community, shape, interval_length_s, m, tariff_set }))
+        })
+    }
+
+    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let CommunityParams { community, shape, interval_length_s, m, tariff_set } = params;
+            self.transact(self.bound().register_community(community, shape, interval_length_s, m, tariff_set).calldata()).await
+        })
+    }
+
+    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await })
+    }
+
+    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await })
+    }
+
+    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        Box::pin(async move {
+            let logs = self.logs(TariffRegisteredFilter::signature(), from_block).await?;
+            logs.iter()
+                .map(|log| {
+                    let event: TariffRegisteredFilter = decode_log(log)?;
+                    Ok(TariffEntry {
+                        tariff_set: event.tariff_set,
+                        index: event.index,
+                        first_interval: event.first_interval,
+                        commitment: event.commitment,
+                        block: block_of(log)?,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        Box::pin(async move {
+            let logs = self.logs(CommunityRegisteredFilter::signature(), from_block).await?;
+            logs.iter()
+                .map(|log| {
+                    let event: CommunityRegisteredFilter = decode_log(log)?;
+                    Ok(CommunityParams {
+                        community: event.community,
+                        shape: event.shape,
+                        interval_length_s: event.interval_length,
+                        m: event.m,
+                        tariff_set: event.tariff_set,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
+        Box::pin(self.settle_call(call))
+    }
+
+    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        Box::pin(async move {
+            let mut out: Vec<SettledBatch> = Vec::new();
+            for log in self.logs(BatchSettledFilter::signature(), from_block).await? {
+                let settled = self.settled(&log).await?;
+                if out.last().is_some_and(|last| last.batch + 1 != settled.batch || last.call.new_root != settled.old_root) {
+                    return Err(malformed("the settled batches do not follow one another"));
+                }
+                out.push(settled);
+            }
+            Ok(out)
+        })
+    }
+}
