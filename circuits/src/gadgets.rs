@@ -75,7 +75,6 @@ impl Builder {
 
     /// Opens a block of `rows` rows for the arithmetic and range operations that follow.
     pub fn block(&mut self, rows: usize) {
-        if std::env::var_os("GRIDVEIL_BLOCKS").is_some() { eprintln!("{} {:?} of {}", self.trace.serving(), self.used, self.end); }
         let start = self.trace.take(rows);
         (self.arith_next, self.range_next, self.free_next, self.end) = (start, start, start, start + rows);
         self.used = (0, 0);

@@ -58,7 +58,7 @@ pub struct SlotOutput {
 /// Rows of a slot's block, by table width (checked by the builder).
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 130 } else { 180 }
+    if shape.table_bits >= 16 { 98 } else { 120 }
 }
 
 /// The slot's inputs.

@@ -2,7 +2,7 @@
 
 use gridveil_protocol::{
     market::{Clearing, Rationed},
-    params::{RATIO_BITS, Shape},
+    params::RATIO_BITS,
 };
 use halo2curves::ff::Field;
 
@@ -16,15 +16,10 @@ use crate::{
     trace::Cell,
 };
 
-/// Rows of [`open`] (checked by the builder).
-pub const fn open_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 40 } else { 40 }
-}
-
-/// Rows of [`close`] (checked by the builder).
-pub const fn close_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 40 } else { 40 }
-}
+/// Rows of [`open`].
+pub const OPEN_ROWS: usize = 27;
+/// Rows of [`close`].
+pub const CLOSE_ROWS: usize = 21;
 
 /// Prices and flags of interval `t`. `tariff` are its four committed elements.
 pub fn open(b: &mut Builder, t: usize, mechanism: Cell, tariff: &[Cell; 4], clearing: &Clearing) -> IntervalCells {

@@ -75,7 +75,7 @@ pub fn replace(b: &mut Builder, name: &'static str, index: Cell, path: &[Childre
         terms.extend([(power(weight), bits[0]), (power(weight + 1), bits[1])]);
         roots = level_up(b, bits, children, roots);
     }
-    b.block(2 * path.len());
+    b.block(path.len());
     let sum = b.linear(&terms, Fr::ZERO);
     b.equal(sum, index);
     roots

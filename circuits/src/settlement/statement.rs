@@ -32,6 +32,9 @@ mod public {
     pub const Y: usize = 9;
 }
 
+/// Rows that the header's range checks take with the narrow table.
+const HEADER_RANGE_ROWS: usize = 58;
+
 struct Statement<'a> {
     b: Builder,
     t: &'a Transition,
@@ -87,7 +90,7 @@ impl Statement<'_> {
     fn common(&mut self, header: &HeaderCells) -> Common {
         let one = Fr::ONE;
         let (domain, community) = (self.input(public::DOMAIN), self.input(public::COMMUNITY));
-        self.b.block(24);
+        self.b.block(4);
         self.b.serve("SETTLE.2");
         let m = Fr::from(self.shape.intervals as u64);
         let intervals = self.b.constant(m);
@@ -126,7 +129,7 @@ impl Statement<'_> {
             .zip(&t.clearings)
             .enumerate()
             .map(|(i, (tariff, clearing))| {
-                self.b.block(interval::open_rows(&self.shape));
+                self.b.block(interval::OPEN_ROWS);
                 let tariff = std::array::from_fn(|j| tariff.get(j).copied().unwrap_or(commitment));
                 interval::open(&mut self.b, i, mechanism, &tariff, clearing)
             })
@@ -154,7 +157,7 @@ impl Statement<'_> {
         let geometry = geometry(&self.shape);
         let last = market + geometry.stride() * self.shape.members;
         for (t, interval) in cells.iter().enumerate() {
-            self.b.block(interval::close_rows(&self.shape));
+            self.b.block(interval::CLOSE_ROWS);
             let totals = market::running(geometry, last, t);
             interval::close(&mut self.b, t, header.0[at::MECHANISM], interval, &totals);
         }
@@ -163,7 +166,7 @@ impl Statement<'_> {
     /// SETTLE.8 (pools) and SETTLE.11 (totals): the header after, its leaf first.
     fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput]) -> Cell {
         let one = Fr::ONE;
-        self.b.block(12 * slots.len().div_ceil(2) + 120);
+        self.b.block((11 * slots.len().div_ceil(2) + 3).max(HEADER_RANGE_ROWS));
         let mut next = header.0;
         self.b.serve("SETTLE.2");
         next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT])], Fr::from(self.shape.intervals as u64));
