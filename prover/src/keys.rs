@@ -1,0 +1,163 @@
+//! Proving and verifying keys, made once and kept on disk.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use gridveil_protocol::params::Shape;
+use halo2_proofs::{
+    SerdeFormat,
+    plonk::{Error, ProvingKey, VerifyingKey, keygen_pk, keygen_vk},
+};
+use halo2curves::bn256::G1Affine;
+
+use crate::{
+    layout,
+    progress::Progress,
+    proof::{ProofError, caught},
+    srs::{Params, SrsId},
+    statement::Statement,
+    store::{self, StoreError},
+};
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Key generation.
+    #[error("key generation for {shape}: {source}")]
+    Keygen {
+        /// Shape.
+        shape: &'static str,
+        /// Reason.
+        source: ProofError,
+    },
+    /// The cache.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A proving key (its verifying key inside), and how it was come by.
+#[derive(Debug)]
+pub struct Keys {
+    /// Proving key.
+    pub pk: ProvingKey<G1Affine>,
+    /// Digest of the circuit's layout.
+    pub layout: blake3::Hash,
+    /// Made now, or read from the cache.
+    pub made: bool,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Where keys are kept: circuit, version, shape, parameters and layout name a file.
+#[derive(Clone, Debug)]
+pub struct KeyStore {
+    dir: PathBuf,
+}
+
+impl KeyStore {
+    /// Keys under `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    /// File of one proving key.
+    #[must_use]
+    pub fn file<S: Statement>(&self, shape: &Shape, srs: &SrsId, layout: &blake3::Hash) -> PathBuf {
+        let digest = layout.to_hex();
+        self.dir.join(format!("pk-{}-v{}-{}-{srs}-{}.bin", S::NAME, S::VERSION, shape.name, digest.get(..16).unwrap_or_default()))
+    }
+
+    /// The keys of a shape: from the cache if they are whole, else made and cached.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn open<S: Statement>(&self, shape: Shape, params: &Params, srs: &SrsId, progress: &dyn Progress) -> Result<Keys, KeyError> {
+        let start = Instant::now();
+        let keygen = |source| KeyError::Keygen { shape: shape.name, source };
+        progress.stage("laying out the circuit", shape.name);
+        let template = caught(|| Ok(S::template(shape))).map_err(keygen)?;
+        let layout = caught(|| Ok(layout::digest(&template, S::k(&shape))?)).map_err(keygen)?;
+        let file = self.file::<S>(&shape, srs, &layout);
+        let label = format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, shape.name, fingerprint(params));
+        match store::open(&file, &label) {
+            Ok(Some(mut reader)) => {
+                progress.stage("reading keys", shape.name);
+                let pk = ProvingKey::read::<_, S>(&mut reader, SerdeFormat::RawBytesUnchecked, shape).map_err(StoreError::io(&file))?;
+                return Ok(Keys { pk, layout, made: false, took: start.elapsed() });
+            }
+            Ok(None) => {}
+            Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "keys are made again"),
+            Err(error) => return Err(error.into()),
+        }
+        progress.stage("making keys", shape.name);
+        let pk = caught(|| Ok(make(params, &template)?)).map_err(keygen)?;
+        progress.stage("writing keys", shape.name);
+        store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
+        Ok(Keys { pk, layout, made: true, took: start.elapsed() })
+    }
+}
+
+fn make<S: Statement>(params: &Params, template: &S) -> Result<ProvingKey<G1Affine>, Error> {
+    let vk = keygen_vk(params, template)?;
+    keygen_pk(params, vk, template)
+}
+
+/// The verifying key alone, without a cache.
+///
+/// # Errors
+/// [`KeyError::Keygen`].
+pub fn verifying_key<S: Statement>(shape: Shape, params: &Params) -> Result<VerifyingKey<G1Affine>, KeyError> {
+    caught(|| Ok(keygen_vk(params, &S::template(shape))?)).map_err(|source| KeyError::Keygen { shape: shape.name, source })
+}
+
+/// Ties keys to the very parameters they were made with.
+fn fingerprint(params: &Params) -> blake3::Hash {
+    use halo2curves::serde::SerdeObject;
+    blake3::hash(&params.s_g2().to_raw_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        progress::Silent,
+        proof,
+        srs::{Srs, SrsSource, dev},
+        statement::toy::{K, Toy},
+    };
+    use gridveil_protocol::params::SHAPES;
+    use std::fs;
+
+    #[test]
+    fn keys_are_cached_by_what_they_depend_on_and_rebuilt_if_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let srs = Srs::for_chain(31_337, SrsSource::InsecureDev, dir.path()).unwrap().id();
+        let (params, store) = (dev::params(K), KeyStore::new(dir.path()));
+        let open = |shape: usize| store.open::<Toy>(SHAPES[shape], &params, &srs, &Silent).unwrap();
+        let first = open(0);
+        let again = open(0);
+        assert_eq!((first.made, again.made), (true, false));
+        assert_eq!(first.pk.get_vk().transcript_repr(), again.pk.get_vk().transcript_repr());
+        assert_ne!(first.layout, open(1).layout, "shapes have their own keys");
+
+        let circuit = Toy::template(SHAPES[0]);
+        let proof = proof::prove(&again.pk, &params, circuit.clone(), &circuit.instance()).unwrap();
+        proof::verify(first.pk.get_vk(), &params, &circuit.instance(), &proof).unwrap();
+
+        let file = store.file::<Toy>(&SHAPES[0], &srs, &first.layout);
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        fs::write(&file, &bytes).unwrap();
+        assert!(open(0).made, "a flipped bit is not loaded");
+        fs::write(&file, &bytes[..middle]).unwrap();
+        assert!(open(0).made, "nor half a file");
+        // Another shape's file in its place.
+        fs::copy(store.file::<Toy>(&SHAPES[1], &srs, &open(1).layout), &file).unwrap();
+        assert!(open(0).made);
+        assert!(!open(0).made);
+    }
+}

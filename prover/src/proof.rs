@@ -1,0 +1,286 @@
+//! Proofs: made, checked, measured in bytes.
+//!
+//! KZG with SHPLONK, Fiat-Shamir by Keccak as the generated contract computes it. Scalars and coordinates are 32 bytes big-endian.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, Once},
+};
+
+use halo2_proofs::{
+    plonk::{Circuit, ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof, verify_proof},
+    poly::kzg::{
+        commitment::KZGCommitmentScheme,
+        multiopen::{ProverSHPLONK, VerifierSHPLONK},
+        strategy::SingleStrategy,
+    },
+    transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
+};
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
+use rand::{SeedableRng, rngs::OsRng};
+use rand_chacha::ChaCha20Rng;
+use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
+
+use crate::srs::Params;
+
+const POINT_BYTES: usize = 64;
+const SCALAR_BYTES: usize = 32;
+
+/// Why there is no proof, or it is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The prover refused the circuit or the public inputs.
+    #[error("halo2: {0}")]
+    Halo2(Error),
+    /// The prover panicked. The message is not repeated: it could hold a witness value.
+    #[error("the prover panicked at {location}")]
+    Panicked {
+        /// Source file and line.
+        location: String,
+    },
+    /// Not as long as a proof under this key.
+    #[error("{got} bytes; a proof under this key has {expected}")]
+    Length {
+        /// By the key.
+        expected: usize,
+        /// Given.
+        got: usize,
+    },
+    /// Another number of public inputs than the circuit has.
+    #[error("{got} instance columns or rows do not fit the key")]
+    Instance {
+        /// Given.
+        got: usize,
+    },
+    /// The proof does not hold for these public inputs under this key.
+    #[error("the proof is not valid for these public inputs under this key")]
+    Invalid,
+}
+
+impl From<Error> for ProofError {
+    fn from(error: Error) -> Self {
+        Self::Halo2(error)
+    }
+}
+
+/// Bytes of every proof under a constraint system.
+#[must_use]
+pub fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
+    let (lookups, columns) = (cs.lookups().len(), cs.permutation().get_columns().len());
+    let products = columns.div_ceil(cs.degree() - 2);
+    let quotient = cs.degree() - 1;
+    // Advice; permuted input, permuted table and product of each lookup; permutation products; the random polynomial; the quotient's
+    // pieces; SHPLONK's two.
+    let points = cs.num_advice_columns() + 3 * lookups + products + 1 + quotient + 2;
+    // Queries; the random polynomial; the permutation's columns; its products at x, at the next row and, but for the last, at the last
+    // usable row; five of each lookup.
+    let product_evaluations = (3 * products).saturating_sub(1);
+    let scalars = cs.advice_queries().len() + cs.fixed_queries().len() + 1 + columns + product_evaluations + 5 * lookups;
+    points * POINT_BYTES + scalars * SCALAR_BYTES
+}
+
+/// Makes a proof and checks it.
+///
+/// # Errors
+/// [`ProofError`]; a false witness is [`ProofError::Invalid`], a panic of the prover [`ProofError::Panicked`].
+pub fn prove<C: Circuit<Fr> + Sync>(pk: &ProvingKey<G1Affine>, params: &Params, circuit: C, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+    let proof = prove_unchecked(pk, params, circuit, instance)?;
+    verify(pk.get_vk(), params, instance, &proof)?;
+    Ok(proof)
+}
+
+/// Makes a proof without checking it. Callers check it: a prover handed a false witness makes a false proof without a word.
+///
+/// # Errors
+/// [`ProofError`].
+pub fn prove_unchecked<C: Circuit<Fr> + Sync>(
+    pk: &ProvingKey<G1Affine>,
+    params: &Params,
+    circuit: C,
+    instance: &[Fr],
+) -> Result<Vec<u8>, ProofError> {
+    check_instance(pk.get_vk().cs(), instance)?;
+    caught(move || {
+        let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
+        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Halo2(Error::Synthesis))?;
+        create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
+            params,
+            pk,
+            &[circuit],
+            &[&[instance]],
+            rng,
+            &mut transcript,
+        )?;
+        Ok(TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript))
+    })
+}
+
+/// Checks a proof. `params` may be [`crate::srs::verifier_params`].
+///
+/// # Errors
+/// [`ProofError::Length`], [`ProofError::Instance`] or [`ProofError::Invalid`]; never panics on any bytes.
+pub fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], proof: &[u8]) -> Result<(), ProofError> {
+    let expected = proof_bytes(vk.cs());
+    if proof.len() != expected {
+        return Err(ProofError::Length { expected, got: proof.len() });
+    }
+    check_instance(vk.cs(), instance)?;
+    let verified = caught(|| {
+        let mut transcript = <EvmTranscript<G1Affine, NativeLoader, &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(proof);
+        verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, SingleStrategy<'_, Bn256>>(
+            params,
+            vk,
+            SingleStrategy::new(params),
+            &[&[instance]],
+            &mut transcript,
+        )
+        .map_err(ProofError::from)
+    });
+    verified.map_err(|_| ProofError::Invalid)
+}
+
+fn check_instance(cs: &ConstraintSystem<Fr>, instance: &[Fr]) -> Result<(), ProofError> {
+    if cs.num_instance_columns() == 1 { Ok(()) } else { Err(ProofError::Instance { got: instance.len() }) }
+}
+
+
+/// Name of the threads proofs are made on.
+pub(crate) const THREAD_NAME: &str = "gridveil-prove";
+
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Runs `work`; a panic becomes an error that names the place and nothing else. On threads named [`THREAD_NAME`] the panic's message,
+/// which may hold a witness value, is not printed either.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, ProofError>) -> Result<T, ProofError> {
+    install_hook();
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let location = LAST_PANIC.lock().ok().and_then(|mut last| last.take());
+        Err(ProofError::Panicked { location: location.unwrap_or_else(|| "an unknown place".into()) })
+    })
+}
+
+fn install_hook() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let location = info.location().map(ToString::to_string);
+            if let Ok(mut last) = LAST_PANIC.lock() {
+                last.clone_from(&location);
+            }
+            if std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME)) {
+                tracing::error!(location = location.as_deref().unwrap_or("?"), "panic while proving; its message is withheld");
+            } else {
+                previous(info);
+            }
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        srs::{dev, verifier_params},
+        statement::{
+            Statement,
+            toy::{K, Toy},
+        },
+    };
+    use gridveil_protocol::params::SHAPES;
+    use halo2_proofs::plonk::{keygen_pk, keygen_vk};
+    use halo2curves::ff::Field;
+    use std::sync::OnceLock;
+
+    fn keys(shape: usize) -> (Params, ProvingKey<G1Affine>) {
+        let (params, circuit) = (dev::params(K), Toy::template(SHAPES[shape]));
+        let vk = keygen_vk(&params, &circuit).unwrap();
+        let pk = keygen_pk(&params, vk, &circuit).unwrap();
+        (params, pk)
+    }
+
+    fn setup() -> &'static (Params, ProvingKey<G1Affine>) {
+        static SETUP: OnceLock<(Params, ProvingKey<G1Affine>)> = OnceLock::new();
+        SETUP.get_or_init(|| keys(0))
+    }
+
+    fn rows() -> Vec<Fr> {
+        (0..10u64).map(|i| Fr::from(1_000 + i).square().square().square().square()).collect()
+    }
+
+    #[test]
+    fn a_proof_verifies_with_three_points_and_has_the_computed_length() {
+        let (params, pk) = setup();
+        let proof = prove(pk, params, Toy::with(rows()), &rows()).unwrap();
+        assert_eq!(proof.len(), proof_bytes(pk.get_vk().cs()));
+        verify(pk.get_vk(), &verifier_params(params), &rows(), &proof).unwrap();
+    }
+
+    #[test]
+    fn tampered_proofs_are_refused() {
+        let (params, pk) = setup();
+        let (vk, instance) = (pk.get_vk(), rows());
+        let proof = prove(pk, params, Toy::with(rows()), &instance).unwrap();
+        for position in (0..proof.len()).step_by(29).chain([proof.len() - 1]) {
+            for flip in [1, 0x80] {
+                let mut bad = proof.clone();
+                bad[position] ^= flip;
+                assert!(matches!(verify(vk, params, &instance, &bad), Err(ProofError::Invalid)), "byte {position} ^ {flip}");
+            }
+        }
+        for length in [0, 1, 32, proof.len() - 32, proof.len() - 1] {
+            assert!(matches!(verify(vk, params, &instance, &proof[..length]), Err(ProofError::Length { .. })));
+        }
+        for tail in [[0; 1].as_slice(), &[0; 32], &proof] {
+            assert!(matches!(verify(vk, params, &instance, &[&proof, tail].concat()), Err(ProofError::Length { .. })));
+        }
+        for filler in [0, 0xff] {
+            assert!(matches!(verify(vk, params, &instance, &vec![filler; proof.len()]), Err(ProofError::Invalid)));
+        }
+        // Two words swapped.
+        let mut bad = proof.clone();
+        bad[..64].rotate_left(32);
+        assert!(matches!(verify(vk, params, &instance, &bad), Err(ProofError::Invalid)));
+        // Another shape's key.
+        let (_, other) = keys(1);
+        assert!(matches!(verify(other.get_vk(), params, &instance, &proof), Err(ProofError::Invalid)));
+    }
+
+    #[test]
+    fn every_public_input_is_bound() {
+        let (params, pk) = setup();
+        let instance = rows();
+        let proof = prove(pk, params, Toy::with(rows()), &instance).unwrap();
+        for row in 0..instance.len() {
+            for change in [Fr::ONE, -Fr::ONE, Fr::from(1 << 40)] {
+                let mut bad = instance.clone();
+                bad[row] += change;
+                assert!(matches!(verify(pk.get_vk(), params, &bad, &proof), Err(ProofError::Invalid)), "row {row}");
+            }
+        }
+        assert!(verify(pk.get_vk(), params, &instance[..9], &proof).is_err());
+        assert!(verify(pk.get_vk(), params, &[instance.as_slice(), &[Fr::ONE]].concat(), &proof).is_err());
+        assert!(verify(pk.get_vk(), params, &vec![Fr::ONE; 1 << K], &proof).is_err());
+    }
+
+    #[test]
+    fn a_false_witness_yields_no_proof() {
+        let (params, pk) = setup();
+        let mut circuit = Toy::with(rows());
+        circuit.broken = true;
+        assert!(prove(pk, params, circuit, &rows()).is_err());
+        let mut other = rows();
+        other[3] += Fr::ONE;
+        assert!(matches!(prove(pk, params, Toy::with(rows()), &other), Err(ProofError::Invalid)));
+    }
+
+    #[test]
+    fn a_panic_is_an_error_without_its_message() {
+        let (params, pk) = setup();
+        let mut circuit = Toy::with(rows());
+        circuit.panics = true;
+        let error = prove(pk, params, circuit, &rows()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(matches!(error, ProofError::Panicked { .. }) && !text.contains("123456789"), "{text}");
+    }
+}

@@ -1,0 +1,158 @@
+//! What the prover asks of a circuit. `SettlementCircuit` is the one in use; tests put a toy in its place.
+
+use gridveil_protocol::{params::Shape, settlement::Transition};
+use halo2_proofs::plonk::Circuit;
+use halo2curves::bn256::Fr;
+
+/// A circuit that proves a [`Transition`].
+pub trait Statement: Circuit<Fr, Params = Shape> + Send + Sync + Sized {
+    /// Name in file names and labels.
+    const NAME: &'static str;
+    /// Version in file names, labels and the statement's domain.
+    const VERSION: u64;
+
+    /// The circuit with the witness of a transition.
+    fn of(transition: &Transition) -> Self;
+
+    /// The circuit keys are made from.
+    fn template(shape: Shape) -> Self;
+
+    /// The public inputs the circuit's own witness leads to.
+    fn instance(&self) -> Vec<Fr>;
+
+    /// log2 of the rows.
+    #[must_use]
+    fn k(shape: &Shape) -> u32 {
+        shape.k
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod toy {
+    //! A small circuit over the same public inputs: each is copied from an advice cell `c = a + b`, with `b` range-checked to a byte.
+
+    use super::{Fr, Shape, Statement, Transition};
+    use gridveil_protocol::{field::to_bytes, params::SHAPES};
+    use halo2_proofs::{
+        circuit::{Layouter, SimpleFloorPlanner, Value},
+        plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Fixed, Instance, TableColumn},
+        poly::Rotation,
+    };
+    use halo2curves::ff::{Field, PrimeField};
+
+    pub(crate) const K: u32 = 9;
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Toy {
+        pub shape: Shape,
+        pub rows: Vec<Fr>,
+        /// Makes the witness false.
+        pub broken: bool,
+        /// Panics in synthesis, with what a careless assertion would print.
+        pub panics: bool,
+    }
+
+    impl Toy {
+        pub fn with(rows: Vec<Fr>) -> Self {
+            Self { shape: SHAPES[0], rows, broken: false, panics: false }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Config {
+        advice: [Column<Advice>; 3],
+        q: Column<Fixed>,
+        shape: Column<Fixed>,
+        table: TableColumn,
+        instance: Column<Instance>,
+    }
+
+    impl Circuit<Fr> for Toy {
+        type Config = Config;
+        type FloorPlanner = SimpleFloorPlanner;
+        type Params = Shape;
+
+        fn without_witnesses(&self) -> Self {
+            self.clone()
+        }
+
+        fn params(&self) -> Shape {
+            self.shape
+        }
+
+        fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
+            let advice = [(); 3].map(|()| meta.advice_column());
+            let (q, shape, table, instance) = (meta.fixed_column(), meta.fixed_column(), meta.lookup_table_column(), meta.instance_column());
+            meta.enable_equality(advice[2]);
+            meta.enable_equality(instance);
+            meta.create_gate("c = a + b", |m| {
+                let [a, b, c] = advice.map(|column| m.query_advice(column, Rotation::cur()));
+                vec![m.query_fixed(q, Rotation::cur()) * (c - a - b)]
+            });
+            meta.create_gate("binds the shape", |m| {
+                let a = m.query_advice(advice[0], Rotation::next());
+                let shape = m.query_fixed(shape, Rotation::cur());
+                vec![m.query_fixed(q, Rotation::next()) * shape * a.clone() * (a - m.query_advice(advice[0], Rotation::next()))]
+            });
+            meta.lookup("byte", |m| {
+                vec![(m.query_fixed(q, Rotation::cur()) * m.query_advice(advice[1], Rotation::cur()), table)]
+            });
+            Config { advice, q, shape, table, instance }
+        }
+
+        fn synthesize(&self, config: Config, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
+            assert!(!self.panics, "secret reading 123456789");
+            let cells = layouter.assign_region(
+                || "rows",
+                |mut region| {
+                    region.assign_fixed(config.shape, 0, Fr::from(u64::from(self.shape.id)));
+                    Ok(self
+                        .rows
+                        .iter()
+                        .enumerate()
+                        .map(|(row, c)| {
+                            let b = Fr::from(if self.broken { 256 } else { row as u64 });
+                            region.assign_fixed(config.q, row, Fr::ONE);
+                            region.assign_advice(config.advice[0], row, Value::known(*c - b));
+                            region.assign_advice(config.advice[1], row, Value::known(b));
+                            region.assign_advice(config.advice[2], row, Value::known(*c)).cell()
+                        })
+                        .collect::<Vec<_>>())
+                },
+            )?;
+            for (row, cell) in cells.into_iter().enumerate() {
+                layouter.constrain_instance(cell, config.instance, row);
+            }
+            layouter.assign_table(
+                || "bytes",
+                |mut table| (0..256).try_for_each(|row| table.assign_cell(|| "byte", config.table, row, || Value::known(Fr::from(row as u64)))),
+            )
+        }
+    }
+
+    impl Statement for Toy {
+        const NAME: &'static str = "toy";
+        const VERSION: u64 = 1;
+
+        fn of(transition: &Transition) -> Self {
+            let rows = transition.instance.rows().into_iter().map(|x| {
+                let mut repr = to_bytes(&x);
+                repr.reverse();
+                Fr::from_repr(repr).unwrap()
+            });
+            Self { shape: transition.input.community.shape, ..Self::with(rows.collect()) }
+        }
+
+        fn template(shape: Shape) -> Self {
+            Self { shape, ..Self::with((0..10).map(Fr::from).collect()) }
+        }
+
+        fn instance(&self) -> Vec<Fr> {
+            self.rows.clone()
+        }
+
+        fn k(_: &Shape) -> u32 {
+            K
+        }
+    }
+}
