@@ -1,1 +1,53 @@
-fn main() {}
+//! `gridveil`: one thin binary over the workspace.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "gridveil",
+    version,
+    about = "Private settlement of energy communities on a zero-knowledge rollup",
+    after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Clears one interval of a local market and draws its merit order.
+    Market(gridveil::market::Args),
+    /// Settles measured days natively, without proofs, and checks that nothing is lost.
+    Simulate(gridveil::simulate::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        Command::Market(args) => gridveil::market::run(&args),
+        Command::Simulate(args) => gridveil::simulate::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gridveil: {}", gridveil::text::one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A usage error on one line; the rest is in `--help`.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let first = first.join(" ");
+    eprintln!("gridveil: {} (see --help)", first.strip_prefix("error: ").unwrap_or(&first));
+    ExitCode::from(2)
+}

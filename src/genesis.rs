@@ -1,0 +1,237 @@
+//! First state of a community of homes, with keys anyone can derive: for simulations and the demonstration, never for real money.
+
+use gridveil_protocol::{
+    account::{Account, LeafSalts, Registers},
+    community::Community,
+    field::{Fr, reduce},
+    header::{Header, Totals},
+    market::Mechanism,
+    packet::PacketSalts,
+    params::{CERTIFICATES_DEPTH, Shape},
+    schnorr::{PublicKey, SecretKey},
+    tree::SparseTree,
+    units::{Interval, Ticks},
+};
+
+/// Name of the generation technology "solar" in leaves and notes.
+pub const SOLAR: u8 = 1;
+
+/// Why a community cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// More homes than slots.
+    #[error("{homes} homes do not fit {slots} slots")]
+    TooManyHomes {
+        /// Homes.
+        homes: usize,
+        /// N.
+        slots: usize,
+    },
+}
+
+/// Deterministic bytes under a public name: not secret.
+#[derive(Debug)]
+pub struct Stream(blake3::OutputReader);
+
+impl Stream {
+    /// The stream of `purpose` and `number`.
+    #[must_use]
+    pub fn new(purpose: &str, number: u64) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("gridveil demonstration 1, public");
+        hasher.update(&(purpose.len() as u64).to_be_bytes()).update(purpose.as_bytes()).update(&number.to_be_bytes());
+        Self(hasher.finalize_xof())
+    }
+
+    /// N bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        self.0.fill(&mut out);
+        out
+    }
+
+    /// A field element.
+    pub fn element(&mut self) -> Fr {
+        reduce(&self.bytes::<64>())
+    }
+
+    /// Salts of a packet.
+    pub fn packet_salts(&mut self) -> PacketSalts {
+        PacketSalts::from_random(&self.bytes())
+    }
+}
+
+/// Key of a home's meter.
+#[must_use]
+pub fn meter_key(home: u16) -> SecretKey {
+    SecretKey::from_seed(&Stream::new("meter", home.into()).bytes())
+}
+
+/// Key of a home's owner.
+#[must_use]
+pub fn owner_key(home: u16) -> SecretKey {
+    SecretKey::from_seed(&Stream::new("owner", home.into()).bytes())
+}
+
+/// Key of the meter data manager.
+#[must_use]
+pub fn manager_key() -> SecretKey {
+    SecretKey::from_seed(&Stream::new("manager", 0).bytes())
+}
+
+/// L1 address a home is paid to.
+#[must_use]
+pub fn payout(home: u16) -> [u8; 20] {
+    Stream::new("payout", home.into()).bytes()
+}
+
+/// Order limits of a home, the same every day: what a member's own energy manager would set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Highest price at which it buys locally.
+    pub buy: Ticks,
+    /// Lowest price at which it sells locally.
+    pub sell: Ticks,
+}
+
+impl Limits {
+    /// Auction: the homes differ (buyers 0.09 to 0.19, sellers 0.06 to 0.15 per kWh), so that some energy finds no match.
+    /// Community price: everybody takes part at the published price, within the tariff's bounds.
+    #[must_use]
+    pub const fn of(home: u16, mechanism: Mechanism) -> Self {
+        match mechanism {
+            Mechanism::Auction => Self { buy: 900 + 200 * (home % 6), sell: 600 + 150 * (home % 7) },
+            Mechanism::CommunityPrice => Self { buy: Ticks::MAX, sell: 0 },
+        }
+    }
+}
+
+/// What a community starts with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Index in the state tree.
+    pub index: u32,
+    /// Size of its settlements.
+    pub shape: Shape,
+    /// Clearing rule.
+    pub mechanism: Mechanism,
+    /// Seconds.
+    pub interval_length: u16,
+    /// First interval that is settled, and in which accounts are active.
+    pub first_interval: Interval,
+    /// First interval in which they are not.
+    pub active_until: Interval,
+    /// Homes, in slot order; the other slots are empty.
+    pub homes: Vec<u16>,
+    /// Prepaid by each home, nano.
+    pub balance: u64,
+    /// Supplier's pool, nano.
+    pub float: u64,
+    /// Largest substituted import and export of an interval, Wh.
+    pub caps_wh: [u16; 2],
+    /// Key of the meter data manager.
+    pub manager: PublicKey,
+}
+
+impl Plan {
+    /// Money in the community: what the L1 vault must hold for it, nano.
+    #[must_use]
+    pub fn funds(&self) -> u128 {
+        u128::from(self.float) + u128::from(self.balance) * self.homes.len() as u128
+    }
+
+    /// Builds the community: zero totals, every slot salted alike.
+    ///
+    /// # Errors
+    /// [`GenesisError`].
+    pub fn community(&self) -> Result<Community, GenesisError> {
+        let (homes, slots) = (self.homes.len(), self.shape.members);
+        if homes > slots {
+            return Err(GenesisError::TooManyHomes { homes, slots });
+        }
+        let mut salts = Stream::new("genesis salts", self.index.into());
+        let mut next = || LeafSalts { exit: [salts.element(), salts.element()], private: [salts.element(), salts.element()] };
+        let mut account = |slot| match self.homes.get(slot) {
+            Some(home) => self.account(*home, next()),
+            None => Account::empty(next()),
+        };
+        let accounts = (0..slots).map(&mut account).collect();
+        let header = Header {
+            mechanism: self.mechanism,
+            interval_length: self.interval_length,
+            intervals: u16::try_from(self.shape.intervals).unwrap_or(u16::MAX),
+            manager: self.manager,
+            next_interval: self.first_interval,
+            float: self.float,
+            accrual: 0,
+            reserve: 0,
+            nonce: 0,
+            totals: Totals::default(),
+            certificate_count: 0,
+            salts: [salts.element(), salts.element()],
+        };
+        Ok(Community { index: self.index, shape: self.shape, header, accounts, certificates: SparseTree::new(CERTIFICATES_DEPTH) })
+    }
+
+    fn account(&self, home: u16, salts: LeafSalts) -> Account {
+        let limits = Limits::of(home, self.mechanism);
+        Account {
+            owner: owner_key(home).public().commitment(),
+            meter: Some(meter_key(home).public()),
+            balance: self.balance,
+            payout: payout(home),
+            debt: 0,
+            nonce: 0,
+            active_from: self.first_interval,
+            active_until: self.active_until,
+            buy_limit: limits.buy,
+            sell_limit: limits.sell,
+            cap_import: self.caps_wh[0],
+            cap_export: self.caps_wh[1],
+            technology: SOLAR,
+            scale: 1,
+            class: 0,
+            registers: Registers::default(),
+            salts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(homes: u16) -> Plan {
+        Plan {
+            index: 0,
+            shape: Shape::by_name("tiny-4x2").unwrap(),
+            mechanism: Mechanism::Auction,
+            interval_length: 3600,
+            first_interval: 10,
+            active_until: 20,
+            homes: (1..=homes).collect(),
+            balance: 7,
+            float: 5,
+            caps_wh: [10, 10],
+            manager: manager_key().public(),
+        }
+    }
+
+    #[test]
+    fn keys_differ_by_home_and_purpose() {
+        assert_ne!(meter_key(1).to_bytes(), meter_key(2).to_bytes());
+        assert_ne!(meter_key(1).to_bytes(), owner_key(1).to_bytes());
+        assert_ne!(payout(1), payout(2));
+    }
+
+    #[test]
+    fn no_two_leaves_share_salts_and_the_rest_is_empty() {
+        let community = plan(3).community().unwrap();
+        let mut salts: Vec<_> = community.accounts.iter().flat_map(|a| a.salts.exit.into_iter().chain(a.salts.private)).collect();
+        salts.sort_unstable();
+        salts.dedup();
+        assert_eq!(salts.len(), 16);
+        assert_eq!(community.accounts.iter().filter(|a| a.meter.is_some()).count(), 3);
+        assert_eq!(plan(3).funds(), 26);
+        assert_eq!(plan(5).community().unwrap_err(), GenesisError::TooManyHomes { homes: 5, slots: 4 });
+    }
+}

@@ -1,0 +1,14 @@
+//! The umbrella of Gridveil: commands for people, and the demonstration that runs every part together.
+//!
+//! Nothing here decides what the protocol decides: markets are cleared by [`gridveil_protocol::market`], periods are settled by
+//! [`gridveil_protocol::settlement::apply`].
+#![forbid(unsafe_code)]
+
+pub mod genesis;
+pub mod homes;
+pub mod ledger;
+pub mod market;
+pub mod packets;
+pub mod simulate;
+pub mod text;
+pub mod tou;

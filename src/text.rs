@@ -1,0 +1,102 @@
+//! Numbers and tables for people: aligned, with units, without loss where a loss would matter.
+
+use std::io::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
+}
+
+/// Writes to standard output; a reader that has gone away is not an error.
+///
+/// # Errors
+/// Any other failure to write.
+pub fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// `1,234,567`.
+#[must_use]
+pub fn grouped(x: i128) -> String {
+    let digits = x.unsigned_abs().to_string();
+    let mut out = String::from(if x < 0 { "-" } else { "" });
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Energy in kWh with three decimals: exact.
+#[must_use]
+pub fn kwh(wh: u64) -> String {
+    format!("{}.{:03}", grouped(i128::from(wh / 1000)), wh % 1000)
+}
+
+/// Money in currency units, rounded half away from zero to two decimals. For tables only; files carry nano-currency.
+#[must_use]
+pub fn money(nano: i128) -> String {
+    let cents = (nano.unsigned_abs() + 5_000_000) / 10_000_000;
+    let sign = if nano < 0 && cents > 0 { "-" } else { "" };
+    let whole = i128::try_from(cents / 100).unwrap_or(i128::MAX);
+    format!("{sign}{}.{:02}", grouped(whole), cents % 100)
+}
+
+/// A tick as currency per kWh: `0.1182`.
+#[must_use]
+pub fn per_kwh(ticks: u16) -> String {
+    format!("{}.{:04}", ticks / 10_000, ticks % 10_000)
+}
+
+/// `part` of `whole` in percent with one decimal, `-` if the whole is zero.
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".into();
+    }
+    let permille = (u128::from(part) * 2000 + u128::from(whole)) / (2 * u128::from(whole));
+    format!("{}.{} %", permille / 10, permille % 10)
+}
+
+/// A table with the first column left and the others right aligned.
+#[must_use]
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header.to_vec());
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if i == 0 { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(-999), "-999");
+        assert_eq!(kwh(7_126_734), "7,126.734");
+        assert_eq!(money(-1_234_567_890_123), "-1,234.57");
+        assert_eq!(money(-4_000_000), "0.00");
+        assert_eq!(per_kwh(1182), "0.1182");
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(0, 0), "-");
+    }
+
+    #[test]
+    fn errors_take_one_line() {
+        let error = anyhow::anyhow!("second\nline").context("first");
+        assert_eq!(one_line(&error), "first: second line");
+    }
+}

@@ -1,0 +1,193 @@
+//! The shape of the workspace: who may depend on whom, and what every source file keeps to. See ARCHITECTURE.md.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may depend on
+/// everything, and nothing depends on them.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("gridveil-protocol", &[]),
+    ("gridveil-circuits", &["gridveil-protocol"]),
+    ("gridveil-prover", &["gridveil-circuits", "gridveil-protocol"]),
+    ("gridveil-meter-client", &["gridveil-protocol"]),
+    // `circuits` only behind the feature `codegen`.
+    ("gridveil-verifier-contract", &["gridveil-protocol", "gridveil-circuits"]),
+    // Of the prover only the job and wire types.
+    ("gridveil-sequencer", &["gridveil-protocol", "gridveil-verifier-contract", "gridveil-prover"]),
+    ("gridveil-auditor", &["gridveil-protocol", "gridveil-circuits", "gridveil-verifier-contract", "gridveil-prover"]),
+];
+const TOPS: [&str; 2] = ["gridveil", "gridveil-benches"];
+const LONGEST_FILE: usize = 800;
+/// Pages that sources already name and nobody has written yet. A page that appears here by mistake would hide a dead link: keep it short.
+const PAGES_TO_WRITE: [&str; 2] = ["docs/spec/settlement.md", "docs/spec/l1.md"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of the project that people write, by path relative to the root.
+fn files() -> Vec<PathBuf> {
+    const LEFT_OUT: [&str; 6] = ["target", "node_modules", ".git", "out", "cache", "generated"];
+    let mut found = Vec::new();
+    let mut open = vec![root().to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !LEFT_OUT.contains(&name.as_str()) {
+                open.push(path);
+            } else if path.is_file() {
+                found.push(path.strip_prefix(root()).unwrap().to_path_buf());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn is(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+struct Dependency {
+    from: String,
+    to: String,
+    dev: bool,
+    optional: bool,
+}
+
+fn dependencies() -> Vec<Dependency> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let name = |p: &serde_json::Value| p["name"].as_str().unwrap().to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    assert_eq!(ours.len(), ARROWS.len() + TOPS.len(), "a crate is missing from this test: {ours:?}");
+    let of = |p: &serde_json::Value| {
+        let from = name(p);
+        let one = move |d: &serde_json::Value| Dependency {
+            from: from.clone(),
+            to: name(d),
+            dev: d["kind"] == "dev",
+            optional: d["optional"] == true,
+        };
+        p["dependencies"].as_array().unwrap().iter().map(one).collect::<Vec<_>>()
+    };
+    packages.iter().flat_map(of).filter(|d| ours.contains(&d.to)).collect()
+}
+
+#[test]
+fn arrows_point_the_allowed_way() {
+    let allowed: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    for Dependency { from, to, dev, optional } in dependencies() {
+        let loop_to_itself = dev && from == to;
+        assert!(loop_to_itself || !TOPS.contains(&to.as_str()), "{from} depends on {to}, on which nothing may depend");
+        if TOPS.contains(&from.as_str()) || dev {
+            continue;
+        }
+        assert!(allowed[from.as_str()].contains(&to.as_str()), "{from} may not depend on {to}");
+        let codegen = from == "gridveil-verifier-contract" && to == "gridveil-circuits";
+        assert!(!codegen || optional, "{from} depends on {to} outside the feature codegen");
+    }
+}
+
+#[test]
+fn the_protocol_is_pure() {
+    for path in files().into_iter().filter(|p| p.starts_with("protocol/src") && is(p, &["rs"])) {
+        for word in ["std::fs", "std::net", "std::time", "std::env", "std::process", "std::thread", "halo2", "getrandom", "println!"] {
+            assert!(!read(&path).contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_where_nothing_needs_it() {
+    for path in ["protocol/src/lib.rs", "meter-client/src/lib.rs", "auditor/src/lib.rs", "src/lib.rs"] {
+        let text = read(Path::new(path));
+        let empty = text.lines().count() <= 1;
+        assert!(empty || text.contains("#![forbid(unsafe_code)]"), "{path}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_bears() {
+    for path in files().into_iter().filter(|p| is(p, &["rs", "sol", "ts", "js", "svelte", "py"])) {
+        let lines = read(&path).lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines, more than {LONGEST_FILE}: split it", path.display());
+    }
+}
+
+#[test]
+fn no_path_of_one_machine() {
+    // Put together here, so that this file does not contain them.
+    let roots = ["root", "home", "work", "Users"].map(|x| format!("/{x}/"));
+    let before = |c: char| c.is_alphanumeric() || c == '.' || c == '_' || c == '-' || c == '}';
+    for path in files().into_iter().filter(|p| is(p, &["rs", "sol", "ts", "js", "svelte", "py", "md", "toml", "json", "sh", "mk"])) {
+        let text = read(&path);
+        for root in &roots {
+            let absolute = text.match_indices(root.as_str()).any(|(at, _)| !text[..at].ends_with(before));
+            assert!(!absolute, "{} contains the machine path {root}", path.display());
+        }
+    }
+}
+
+/// Clause ids such as `SETTLE.1b` in a text.
+fn clauses(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for family in ["SETTLE.", "HEADER.", "STATE.", "FORCED.", "CERT."] {
+        for (at, _) in text.match_indices(family) {
+            let rest = &text[at + family.len()..];
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let letter = rest[digits.len()..].chars().next().filter(|c| matches!(c, 'a'..='d'));
+            // A letter belongs to the id only if the word ends after it.
+            let letter = letter.filter(|_| !rest[digits.len() + 1..].starts_with(|c: char| c.is_alphanumeric()));
+            if !digits.is_empty() {
+                found.insert(format!("{family}{digits}{}", letter.map(String::from).unwrap_or_default()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_cited_clause_is_specified() {
+    let (pages, sources): (Vec<_>, Vec<_>) = files().into_iter().filter(|p| is(p, &["rs", "sol", "md"])).partition(|p| p.starts_with("docs/spec"));
+    if !pages.iter().any(|p| p.ends_with("settlement.md")) {
+        println!("skipped: docs/spec/settlement.md is not written yet");
+        return;
+    }
+    let specified: BTreeSet<String> = pages.iter().flat_map(|p| clauses(&read(p))).collect();
+    for path in sources {
+        for clause in clauses(&read(&path)) {
+            assert!(specified.contains(&clause), "{} cites {clause}, which no page of docs/spec has", path.display());
+        }
+    }
+}
+
+#[test]
+fn pages_the_sources_point_to_exist() {
+    // This file only names pages.
+    for path in files().into_iter().filter(|p| is(p, &["rs", "sol"]) && !p.ends_with("tests/architecture.rs")) {
+        let text = read(&path);
+        for (at, _) in text.match_indices("docs/") {
+            let rest: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/.-_".contains(*c)).collect();
+            let page = rest.trim_end_matches('.');
+            if is(Path::new(page), &["md"]) && !PAGES_TO_WRITE.contains(&page) {
+                assert!(root().join(page).exists(), "{} points to {page}, which does not exist", path.display());
+            }
+        }
+    }
+}
