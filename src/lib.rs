@@ -4,6 +4,7 @@
 //! [`gridveil_protocol::settlement::apply`].
 #![forbid(unsafe_code)]
 
+pub mod demo;
 pub mod genesis;
 pub mod homes;
 pub mod ledger;

@@ -22,6 +22,8 @@ enum Command {
     Market(gridveil::market::Args),
     /// Settles measured days natively, without proofs, and checks that nothing is lost.
     Simulate(gridveil::simulate::Args),
+    /// Runs everything together on this machine: chain, sequencer, prover, meters, auditor.
+    Demo(gridveil::demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Market(args) => gridveil::market::run(&args),
         Command::Simulate(args) => gridveil::simulate::run(&args),
+        Command::Demo(args) => gridveil::demo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

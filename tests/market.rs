@@ -181,7 +181,7 @@ fn bad_input_is_one_line_with_its_place_and_a_failing_exit() {
 
 #[test]
 fn help_has_an_example() {
-    for command in ["market", "simulate"] {
+    for command in ["market", "simulate", "demo"] {
         let out = gridveil(&[command, "--help"], "");
         assert!(out.status.success());
         assert!(String::from_utf8(out.stdout).unwrap().contains("Example:"), "{command}");

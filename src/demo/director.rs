@@ -1,0 +1,110 @@
+//! Plays a scenario through a backend, checks what must hold, and sums up.
+
+use std::{io::IsTerminal, time::Duration};
+
+use anyhow::Context as _;
+use gridveil_protocol::{header::Totals, receipt::Bill};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    backend::{Backend, Settled},
+    scenario::{Day, Scenario},
+    summary::{CommunitySummary, DaySummary, Summary},
+};
+
+/// Progress on a terminal; silent otherwise.
+#[must_use]
+pub fn bar(steps: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} [{elapsed}] {bar:30} {pos}/{len} {msg}");
+    let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Plays the scenario. Every member's statement is checked against its own readings, the published tariff and the root.
+///
+/// # Errors
+/// The first thing that fails or does not hold, and on which day.
+pub fn run(scenario: &Scenario, backend: &mut dyn Backend, bar: &ProgressBar) -> anyhow::Result<Summary> {
+    bar.set_message("starting");
+    backend.start(scenario).context("start")?;
+    bar.inc(1);
+    let mut summary = Summary::new(scenario);
+    for day in &scenario.days {
+        play(scenario, day, backend, bar, &mut summary).with_context(|| day.date.to_string())?;
+    }
+    bar.set_message("auditing from L1");
+    let audit = backend.audit().context("auditor")?;
+    if let Some(audit) = audit {
+        anyhow::ensure!(audit.batches == summary.batches, "the auditor saw {} batches of {}", audit.batches, summary.batches);
+        anyhow::ensure!(audit.root == summary.state_root, "the auditor's replay ends at another root");
+        summary.auditor = Some("ok".into());
+    }
+    summary.verifier_bytes = backend.verifier_bytes();
+    bar.finish_and_clear();
+    Ok(summary)
+}
+
+fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, bar: &ProgressBar, summary: &mut Summary) -> anyhow::Result<()> {
+    bar.set_message(format!("{}: meters", day.date));
+    backend.publish(scenario, day).context("tariff")?;
+    for slot in 0..day.homes.len() {
+        backend.deliver(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
+        bar.inc(1);
+    }
+    bar.set_message(format!("{}: settling", day.date));
+    let settled = backend.settle(scenario, day).context("settlement")?;
+    bar.inc(2);
+    bar.set_message(format!("{}: statements", day.date));
+    let mut bills = Vec::new();
+    for slot in 0..day.homes.len() {
+        let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
+        anyhow::ensure!(receipt.substituted == day.own(slot).is_none(), "slot {slot}: not flagged as it was delivered");
+        bills.push(receipt.verify(day.own(slot), &day.tariff, settled.root).with_context(|| format!("statement of slot {slot}"))?);
+        bar.inc(1);
+    }
+    record(scenario, day, &settled, &bills, summary)
+}
+
+/// Adds a settled day, after checking that header, bills and readings agree to the last unit.
+fn record(scenario: &Scenario, day: &Day, settled: &Settled, bills: &[Bill], summary: &mut Summary) -> anyhow::Result<()> {
+    let plan = scenario.plan(day)?;
+    let community = match summary.communities.iter_mut().find(|c| c.community == day.community) {
+        Some(community) => community,
+        None => {
+            summary.communities.push(CommunitySummary::new(plan));
+            summary.communities.last_mut().context("a community")?
+        }
+    };
+    let before: Totals = community.totals;
+    let after = settled.header.totals;
+    let sum = |of: fn(&Bill) -> u64| bills.iter().map(of).sum::<u64>();
+    let energy = [sum(|b| b.energy.import), sum(|b| b.energy.export), sum(|b| b.energy.bought), sum(|b| b.energy.sold)];
+    let [import, export, bought, sold] = energy;
+    anyhow::ensure!(bought == sold, "{bought} Wh bought, {sold} Wh sold");
+    let header = (after.import - before.import, after.export - before.export, after.traded - before.traded);
+    anyhow::ensure!(header == (import, export, bought), "the header's totals are not the members'");
+    anyhow::ensure!(after.issued == after.retired + after.outstanding, "certificates issued are not retired or outstanding");
+    let nano = |of: fn(&Bill) -> i128| bills.iter().map(of).sum::<i128>();
+    community.add(bills, &settled.header);
+    let funds = i128::try_from(plan.funds())?;
+    anyhow::ensure!(community.funds_nano() == funds, "money is not conserved: {} nano became {}", funds, community.funds_nano());
+    summary.days.push(DaySummary {
+        date: day.date.to_string(),
+        community: day.community,
+        mechanism: settled.header.mechanism,
+        import_wh: import,
+        export_wh: export,
+        matchable_wh: day.matchable_wh(),
+        local_wh: bought,
+        bills_nano: -nano(Bill::delta_nano),
+        flagged: after.flagged_packets - before.flagged_packets,
+        proving_ms: settled.proving_ms,
+        gas: settled.gas,
+    });
+    summary.add(day, settled);
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! What the demonstration has to show, for people and in `summary.json`.
+
+use gridveil_protocol::{
+    field::{Fr, hex_fr},
+    header::{Header, Totals},
+    market::Mechanism,
+    receipt::Bill,
+    units::Wh,
+};
+use serde::Serialize;
+
+use super::{
+    backend::Settled,
+    scenario::{Day, Scenario},
+};
+use crate::{genesis::Plan, text};
+
+/// One settled day.
+#[derive(Clone, Debug, Serialize)]
+pub struct DaySummary {
+    /// Local day.
+    pub date: String,
+    /// Community.
+    pub community: u32,
+    /// Clearing rule.
+    pub mechanism: Mechanism,
+    /// From the network.
+    pub import_wh: Wh,
+    /// Into the network.
+    pub export_wh: Wh,
+    /// The most local trade can be.
+    pub matchable_wh: Wh,
+    /// Local trade.
+    pub local_wh: Wh,
+    /// What members' balances fell by.
+    pub bills_nano: i128,
+    /// Substituted packets.
+    pub flagged: u64,
+    /// Time of the proof.
+    pub proving_ms: Option<u64>,
+    /// Gas of the settling transaction.
+    pub gas: Option<u64>,
+}
+
+/// One community at the end.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommunitySummary {
+    /// Index.
+    pub community: u32,
+    /// Clearing rule.
+    pub mechanism: Mechanism,
+    /// Members' money at the start and at the end, less debts, nano.
+    pub members_nano: [i128; 2],
+    /// Supplier's pool at the start and at the end, nano.
+    pub float_nano: [i128; 2],
+    /// Network and local fees collected, nano.
+    pub fees_nano: i128,
+    /// Life totals of the header.
+    pub totals: Totals,
+}
+
+impl CommunitySummary {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let members = i128::from(plan.balance) * plan.homes.len() as i128;
+        Self {
+            community: plan.index,
+            mechanism: plan.mechanism,
+            members_nano: [members; 2],
+            float_nano: [plan.float.into(); 2],
+            fees_nano: 0,
+            totals: Totals::default(),
+        }
+    }
+
+    pub(super) fn add(&mut self, bills: &[Bill], header: &Header) {
+        self.members_nano[1] += bills.iter().map(Bill::delta_nano).sum::<i128>();
+        self.float_nano[1] = header.float.into();
+        self.fees_nano = header.accrual.into();
+        self.totals = header.totals;
+    }
+
+    /// Money of the community now, nano; members' debts were paid by the float and are owed to it (SETTLE.8).
+    pub(super) fn funds_nano(&self) -> i128 {
+        self.members_nano[1] + i128::from(self.totals.debt) + self.float_nano[1] + self.fees_nano
+    }
+}
+
+/// The demonstration's result; the keys of `summary.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Settled readings: one a home and hour, substituted ones included.
+    pub readings: u64,
+    /// Settled periods.
+    pub batches: u64,
+    /// Seconds of each proof; empty without proofs.
+    pub proving_s: Vec<f64>,
+    /// Gas of each settling transaction; empty without a chain.
+    pub gas_settle: Vec<u64>,
+    /// Gas of all settling transactions by reading.
+    pub gas_per_reading: Option<f64>,
+    /// Bytes of the verifier contract's code.
+    pub verifier_bytes: Option<u64>,
+    /// Energy traded locally, Wh.
+    pub local_wh: Wh,
+    /// State root at the end.
+    #[serde(serialize_with = "hex_fr::serialize")]
+    pub state_root: Fr,
+    /// `ok` after an audit; absent without a chain.
+    pub auditor: Option<String>,
+    /// Currency of the tariff.
+    pub currency: String,
+    /// Members whose statements were checked, over all days.
+    pub statements_verified: u64,
+    /// By day.
+    pub days: Vec<DaySummary>,
+    /// By community.
+    pub communities: Vec<CommunitySummary>,
+}
+
+impl Summary {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            readings: 0,
+            batches: 0,
+            proving_s: Vec::new(),
+            gas_settle: Vec::new(),
+            gas_per_reading: None,
+            verifier_bytes: None,
+            local_wh: 0,
+            state_root: Fr::from(0u64),
+            auditor: None,
+            currency: scenario.currency.clone(),
+            statements_verified: 0,
+            days: Vec::new(),
+            communities: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, day: &Day, settled: &Settled) {
+        self.readings += day.homes.iter().map(|home| home.readings.len() as u64).sum::<u64>();
+        self.batches += 1;
+        self.statements_verified += day.homes.len() as u64;
+        self.state_root = settled.root;
+        self.local_wh = self.days.iter().map(|d| d.local_wh).sum();
+        self.proving_s.extend(settled.proving_ms.map(|ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0));
+        self.gas_settle.extend(settled.gas);
+        let gas: u64 = self.gas_settle.iter().sum();
+        self.gas_per_reading = (gas > 0 && self.readings > 0).then(|| {
+            let tenths = (gas * 10 + self.readings / 2) / self.readings;
+            f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
+        });
+    }
+}
+
+const fn mechanism(m: Mechanism) -> &'static str {
+    match m {
+        Mechanism::Auction => "auction",
+        Mechanism::CommunityPrice => "community price",
+    }
+}
+
+fn seconds(ms: Option<u64>) -> String {
+    ms.map_or_else(|| "-".into(), |ms| format!("{}.{}", ms / 1000, ms % 1000 / 100))
+}
+
+fn count(x: Option<u64>) -> String {
+    x.map_or_else(|| "-".into(), |x| text::grouped(x.into()))
+}
+
+/// Tables for a person.
+#[must_use]
+pub fn render(s: &Summary) -> String {
+    let unit = &s.currency;
+    let bills = format!("bills {unit}");
+    let mut days = text::table(&[
+        "day", "community", "mechanism", "import kWh", "export kWh", "local kWh", "of matchable", &bills, "flagged", "proof s", "gas",
+    ]);
+    for d in &s.days {
+        days.add_row([
+            d.date.clone(),
+            d.community.to_string(),
+            mechanism(d.mechanism).into(),
+            text::kwh(d.import_wh),
+            text::kwh(d.export_wh),
+            text::kwh(d.local_wh),
+            text::percent(d.local_wh, d.matchable_wh),
+            text::money(d.bills_nano),
+            d.flagged.to_string(),
+            seconds(d.proving_ms),
+            count(d.gas),
+        ]);
+    }
+    let mut communities = text::table(&[
+        "community", "mechanism", &format!("members {unit}"), &format!("supplier {unit}"), &format!("fees {unit}"), "issued kWh",
+        "retired kWh", "outstanding kWh", "flagged kWh",
+    ]);
+    let change = |[from, to]: [i128; 2]| format!("{} → {}", text::money(from), text::money(to));
+    for c in &s.communities {
+        communities.add_row([
+            c.community.to_string(),
+            mechanism(c.mechanism).into(),
+            change(c.members_nano),
+            change(c.float_nano),
+            text::money(c.fees_nano),
+            text::kwh(c.totals.issued),
+            text::kwh(c.totals.retired),
+            text::kwh(c.totals.outstanding),
+            text::kwh(c.totals.flagged_wh),
+        ]);
+    }
+    let mut out = format!("{days}\n{communities}\n");
+    out += &format!(
+        "{} readings in {} batches, {} kWh traded locally, {} statements verified by their members\n",
+        text::grouped(s.readings.into()),
+        s.batches,
+        text::kwh(s.local_wh),
+        s.statements_verified
+    );
+    match (&s.auditor, s.gas_per_reading) {
+        (Some(auditor), Some(gas)) => {
+            out += &format!("auditor, from L1 alone: {auditor}; {gas:.1} gas a reading; verifier {} bytes\n", count(s.verifier_bytes));
+        }
+        _ => out += "without proofs: nothing was proven, nothing is on a chain\n",
+    }
+    out
+}
