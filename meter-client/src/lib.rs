@@ -4,4 +4,12 @@
 //! leads to a root that the contract on L1 has finalised.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+mod durable;
+pub mod key_store;
+pub mod outbox;
+pub mod packet;
+pub mod l1;
 pub mod source;
+pub mod statement;
+pub mod submit;

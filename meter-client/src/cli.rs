@@ -1,0 +1,420 @@
+//! `gridveil meter …`: keys, files, packets and statements of one member.
+
+use std::{
+    io::BufRead,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Parser, Subcommand};
+use gridveil_protocol::{
+    field::{Fr, to_bytes},
+    instance,
+    packet::Context,
+    params::CIRCUIT_VERSION,
+    units::{Interval, Nano, Ticks},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    key_store::{Cost, KeyStoreError, Keys},
+    l1::{JsonRpc, L1Error},
+    outbox::{Outbox, OutboxError, Period},
+    packet::Draft,
+    source::{self, Choice, CutError, Format, Import, SourceError},
+    statement::{Asked, Own, Statement, StatementError, verify},
+    submit::{ApiError, Retry, Sequencer, address},
+};
+
+/// Everything that can go wrong, each with one line of text.
+#[derive(Debug, thiserror::Error)]
+pub enum MeterError {
+    /// Meter file.
+    #[error("{}: {source}", path.display())]
+    Source {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: SourceError,
+    },
+    /// The period is not in the file.
+    #[error("{}: {source}", path.display())]
+    Cut {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: CutError,
+    },
+    /// Key file.
+    #[error("{}: {source}", path.display())]
+    Keys {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: KeyStoreError,
+    },
+    /// Outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// Sequencer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// L1.
+    #[error(transparent)]
+    L1(#[from] L1Error),
+    /// Statement.
+    #[error("statement does not hold: {0}")]
+    Statement(#[from] StatementError),
+    /// Passphrase.
+    #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or write it to standard input")]
+    Passphrase,
+    /// A contract address that is none.
+    #[error("contract address must be 0x and 40 hex digits")]
+    Contract,
+    /// The sequencer serves another deployment than the one named.
+    #[error("the sequencer serves another deployment than contract and chain given")]
+    OtherDeployment,
+    /// The machine's clock.
+    #[error("the clock is before 1970")]
+    Clock,
+    /// Standard output.
+    #[error("cannot write JSON")]
+    Json,
+}
+
+/// Keys, meter files, packets and statements of one member.
+#[derive(Debug, Parser)]
+#[command(name = "meter", arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes the owner's and the meter's key and stores them under a passphrase.
+    #[command(after_help = "Example:\n  GRIDVEIL_PASSPHRASE=... gridveil meter keygen --keys home7.keys")]
+    Keygen(KeygenArgs),
+    /// Shows what a meter file holds.
+    #[command(after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json")]
+    Read(ReadArgs),
+    /// Signs a period's packet, keeps it, and hands it in. Repeating it hands in the same bytes.
+    #[command(after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
+                            --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900")]
+    Submit(SubmitArgs),
+    /// Fetches a period's receipt and checks every figure against own readings and L1.
+    #[command(after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 --first-interval 413856 \\\n    \
+                            --keys home7.keys --outbox home7.outbox")]
+    Statement(StatementArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct KeyArgs {
+    /// Key file.
+    #[arg(long)]
+    keys: PathBuf,
+    /// File whose first line is the passphrase; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct KeygenArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// Meter file.
+    file: PathBuf,
+    /// Format; found from the file if absent.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Which meter: `home` of a CSV, usage point of a Green Button feed.
+    #[arg(long)]
+    meter: Option<String>,
+    /// Sums intervals up to this length, seconds.
+    #[arg(long)]
+    resample: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ReadArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct PlaceArgs {
+    /// Sequencer, `http://…`.
+    #[arg(long)]
+    url: String,
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// Slot in the community.
+    #[arg(long)]
+    slot: u16,
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// Directory of what was signed and verified.
+    #[arg(long)]
+    outbox: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct SubmitArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// First interval of the period; the community's open period if absent.
+    #[arg(long)]
+    first_interval: Option<Interval>,
+    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    buy_limit: Ticks,
+    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    sell_limit: Ticks,
+    /// The account's scale, Wh per unit.
+    #[arg(long, default_value_t = 1)]
+    scale: u64,
+    /// Sign intervals for which the file has two readings, with the later block's.
+    #[arg(long)]
+    accept_overlaps: bool,
+    /// Refuse any deployment but this contract.
+    #[arg(long)]
+    contract: Option<String>,
+    /// Refuse any other chain.
+    #[arg(long)]
+    chain_id: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct StatementArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// L1 node, `http://…`: one you trust, best your own.
+    #[arg(long)]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long)]
+    contract: String,
+    /// First interval of the period.
+    #[arg(long)]
+    first_interval: Interval,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command. Blocking: call it outside any async runtime.
+///
+/// # Errors
+/// [`MeterError`].
+pub fn run(args: Args) -> Result<(), MeterError> {
+    match args.command {
+        Command::Keygen(args) => keygen(&args),
+        Command::Read(args) => read(&args),
+        Command::Submit(args) => submit(&args),
+        Command::Statement(args) => statement(&args),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), MeterError> {
+    println!("{}", serde_json::to_string(value).map_err(|_| MeterError::Json)?);
+    Ok(())
+}
+
+fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
+    let mut line = Zeroizing::new(String::new());
+    if let Some(path) = &args.passphrase_file {
+        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|_| MeterError::Passphrase)?);
+        line.push_str(text.lines().next().unwrap_or(""));
+    } else if let Ok(value) = std::env::var("GRIDVEIL_PASSPHRASE") {
+        line.push_str(&Zeroizing::new(value));
+    } else {
+        std::io::stdin().lock().read_line(&mut line).map_err(|_| MeterError::Passphrase)?;
+    }
+    let trimmed = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
+    if trimmed.is_empty() { Err(MeterError::Passphrase) } else { Ok(trimmed) }
+}
+
+fn open_keys(args: &KeyArgs) -> Result<Keys, MeterError> {
+    let passphrase = passphrase(args)?;
+    Keys::open(&args.keys, &passphrase).map_err(|source| MeterError::Keys { path: args.keys.clone(), source })
+}
+
+fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
+    let failed = |source| MeterError::Keys { path: args.keys.keys.clone(), source };
+    let passphrase = passphrase(&args.keys)?;
+    let keys = Keys::generate().map_err(failed)?;
+    keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
+    let (owner, meter) = (keys.owner.public(), keys.meter.public());
+    let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let commitment = hex(&to_bytes(&owner.commitment()));
+    if args.json {
+        return print_json(&serde_json::json!({"owner": owner, "owner_commitment": commitment, "meter": meter}));
+    }
+    println!("owner key         {}", hex(&owner.to_bytes()));
+    println!("owner commitment  {commitment}");
+    println!("meter key         {}", hex(&meter.to_bytes()));
+    println!("Give these to the meter data manager for enrolment. The secret keys are in {}.", args.keys.keys.display());
+    Ok(())
+}
+
+fn import(args: &FileArgs) -> Result<Import, MeterError> {
+    let failed = |source| MeterError::Source { path: args.file.clone(), source };
+    let choice = Choice { format: args.format, meter: args.meter.clone(), length: None };
+    let mut import = source::read_file(&args.file, &choice).map_err(failed)?;
+    if let Some(to) = args.resample {
+        import.series = import.series.resample(to).map_err(failed)?;
+    }
+    Ok(import)
+}
+
+/// RFC 3339, UTC.
+fn utc(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
+}
+
+fn read(args: &ReadArgs) -> Result<(), MeterError> {
+    let import = import(&args.file)?;
+    let series = &import.series;
+    let (first, last) = (series.entries().first().map_or(0, |e| e.start), series.entries().last().map_or(0, |e| e.start));
+    let (length, gaps) = (i64::from(series.length()), series.gaps());
+    let missing: u64 = gaps.iter().map(|g| g.intervals).sum();
+    let [import_wh, export_wh] = series.total_wh();
+    if args.json {
+        return print_json(&serde_json::json!({
+            "meter": import.meter, "interval_length": length, "intervals": series.entries().len(), "from": utc(first),
+            "until": utc(last + length), "first_interval": first / length, "import_wh": import_wh, "export_wh": export_wh,
+            "readings_in_file": import.readings, "identical_duplicates": import.merged, "incomplete": import.incomplete,
+            "gaps": gaps.iter().map(|g| serde_json::json!({"from": utc(g.start), "intervals": g.intervals})).collect::<Vec<_>>(),
+            "overlaps": series.overlaps().iter().map(|o| serde_json::json!({"at": utc(o.start), "kept_line": o.kept_line,
+                "dropped_line": o.dropped_line})).collect::<Vec<_>>(),
+        }));
+    }
+    let name = if import.meter.is_empty() { "-" } else { &import.meter };
+    println!("meter       {name}");
+    println!("intervals   {} of {length} s, {} to {} (first interval {})", series.entries().len(), utc(first), utc(last + length), first / length);
+    println!("import      {import_wh:>12} Wh");
+    println!("export      {export_wh:>12} Wh");
+    println!("in file     {} readings, {} identical duplicates merged, {} incomplete", import.readings, import.merged, import.incomplete);
+    println!("missing     {missing} intervals in {} gaps", gaps.len());
+    for gap in gaps.iter().take(10) {
+        println!("            {} from {}", gap.intervals, utc(gap.start));
+    }
+    for o in series.overlaps().iter().take(10) {
+        println!("overlap     {}: two readings, line {} used, line {} left out", utc(o.start), o.kept_line, o.dropped_line);
+    }
+    Ok(())
+}
+
+fn contract(text: &str) -> Result<[u8; 20], MeterError> {
+    address(text).ok_or(MeterError::Contract)
+}
+
+fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
+    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
+    let import = import(&args.file)?;
+    let sequencer = Sequencer::new(url, Retry::default())?;
+    let info = sequencer.info()?;
+    let domain = info.checked_domain()?;
+    let named = args.contract.as_deref().map(contract).transpose()?;
+    if named.is_some_and(|c| address(&info.contract) != Some(c)) || args.chain_id.is_some_and(|id| id != info.chain_id) {
+        return Err(MeterError::OtherDeployment);
+    }
+    let terms = sequencer.community(*community)?;
+    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
+    let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
+    let readings = import.series.cut(first_interval, intervals, length, args.scale, args.accept_overlaps);
+    let readings = readings.map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
+    let keys = open_keys(keys)?;
+    let outbox = Outbox::open(outbox, &keys)?;
+    let context =
+        Context { domain, community: *community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
+    let draft = Draft { context, slot: *slot, readings, buy_limit: args.buy_limit, sell_limit: args.sell_limit };
+    let signed = outbox.sign_once(draft, &keys.meter)?;
+    let status = sequencer.submit(&signed)?;
+    outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
+    let from = utc(i64::from(first_interval) * i64::from(length));
+    println!("period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}");
+    Ok(())
+}
+
+fn statement(args: &StatementArgs) -> Result<(), MeterError> {
+    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
+    let l1 = JsonRpc::new(&args.rpc, contract(&args.contract)?)?;
+    // The domain comes from L1 and the contract the member names, never from the sequencer.
+    let domain = instance::domain(l1.chain_id()?, &contract(&args.contract)?, CIRCUIT_VERSION);
+    let sequencer = Sequencer::new(url, Retry::default())?;
+    let terms = sequencer.community(*community)?;
+    let keys = open_keys(keys)?;
+    let outbox = Outbox::open(outbox, &keys)?;
+    let asked = Asked { community: *community, slot: *slot, first_interval: args.first_interval };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| MeterError::Clock)?.as_secs();
+    let request = asked.request(domain, now, &keys.owner).map_err(StatementError::from)?;
+    let receipt = sequencer.receipt(&request)?;
+    let tariff = sequencer.tariff(*community, args.first_interval)?;
+    let period = |domain: Fr, first_interval| Period { domain, community: *community, slot: *slot, first_interval };
+    let this = period(domain, args.first_interval);
+    let previous = args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(domain, first)));
+    let (packet, previous) = (outbox.packet(&this)?, previous.transpose()?.flatten());
+    let own = Own {
+        owner: &keys.owner.public(),
+        meter: &keys.meter.public(),
+        packet: packet.as_ref(),
+        delivered: outbox.is_delivered(&this)?,
+        previous: previous.as_ref(),
+    };
+    let statement = verify(&asked, &receipt, &own, &tariff, &l1)?;
+    outbox.keep_receipt(&this, &receipt)?;
+    if args.json {
+        return print_json(&statement);
+    }
+    print!("{}", table(&statement, u32::from(terms.interval_length)));
+    Ok(())
+}
+
+/// The statement for a person. Money in currency units, exact.
+#[must_use]
+pub fn table(s: &Statement, interval_length: u32) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
+    let _ = writeln!(out, "Statement: community {}, slot {}, {} intervals from {}\n", s.community, s.slot, s.lines.len(), start(s.first_interval));
+    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}", "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh");
+    for l in &s.lines {
+        let price = format!("{}.{:04}", l.tick / 10_000, l.tick % 10_000);
+        let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}", start(l.interval), l.import_wh, l.export_wh, l.bought_wh, l.sold_wh, price);
+    }
+    let e = &s.bill.energy;
+    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
+    for (name, nano) in [
+        ("balance before", s.before_nano),
+        ("local trade", s.bill.trade_nano),
+        ("supplier", -s.bill.supply_nano),
+        ("fees", -s.bill.fees_nano),
+        ("balance after", s.after_nano),
+    ] {
+        let _ = writeln!(out, "{name:<20} {:>24}", Nano(nano));
+    }
+    let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
+    let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
+    let _ = writeln!(out, "the account is in root 0x{}, final on L1.", hex::encode(to_bytes(&s.root)));
+    for notice in &s.notices {
+        let _ = writeln!(out, "Note: {notice}");
+    }
+    out
+}
+

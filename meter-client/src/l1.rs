@@ -1,0 +1,203 @@
+//! The two facts a member takes from L1 itself: is this root final, and which tariff was registered.
+//!
+//! Plain JSON-RPC `eth_call`s to the rollup contract's views (`IGridveilRollup`): `isFinalised(bytes32)`, `communityOf(uint32)`,
+//! `tariffCount(uint32)`, `tariffAt(uint32,uint256)`. Every argument and result is a static word, so the encoding is words in order.
+
+use std::{io::Read, time::Duration};
+
+use gridveil_protocol::{
+    field::{Fr, from_bytes, to_bytes},
+    units::Interval,
+};
+use serde::Deserialize;
+use sha3::{Digest, Keccak256};
+
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Why L1 does not answer. A failed call is never taken for a "no".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum L1Error {
+    /// The address is no plain `http://` one.
+    #[error("RPC address must start with http:// (a local node or a local proxy)")]
+    Address,
+    /// No connection, or no answer in time.
+    #[error("the L1 node does not answer")]
+    Unreachable,
+    /// An RPC error, or something that is no answer.
+    #[error("the L1 node's answer to {0} is an error or malformed")]
+    Answer(&'static str),
+    /// The community is not registered.
+    #[error("community {0} is not registered on L1")]
+    UnknownCommunity(u32),
+    /// No tariff was in force.
+    #[error("no tariff was in force for community {community} at interval {first_interval}")]
+    NoTariff {
+        /// Community index.
+        community: u32,
+        /// First interval of the period.
+        first_interval: Interval,
+    },
+}
+
+/// What a statement asks of L1.
+pub trait Roots {
+    /// Was `root` ever the contract's state root?
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    fn is_finalised(&self, root: Fr) -> Result<bool, L1Error>;
+
+    /// Commitment of the tariff in force for the community's period from `first_interval`.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error>;
+}
+
+type Word = [u8; 32];
+
+fn number(x: u64) -> Word {
+    let mut out = [0; 32];
+    out[24..].copy_from_slice(&x.to_be_bytes());
+    out
+}
+
+fn as_u64(word: &Word) -> Option<u64> {
+    let (high, low) = word.split_at(24);
+    if high.iter().all(|b| *b == 0) { low.try_into().ok().map(u64::from_be_bytes) } else { None }
+}
+
+/// Calldata of a view with static arguments.
+fn calldata(signature: &str, words: &[Word]) -> Vec<u8> {
+    let selector = Keccak256::digest(signature.as_bytes());
+    let mut out = selector.get(..4).unwrap_or_default().to_vec();
+    out.extend(words.iter().flatten());
+    out
+}
+
+/// A view: signature, name in errors, words of its result.
+#[derive(Clone, Copy)]
+struct View(&'static str, &'static str, usize);
+
+const IS_FINALISED: View = View("isFinalised(bytes32)", "isFinalised", 1);
+const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 5);
+const TARIFF_COUNT: View = View("tariffCount(uint32)", "tariffCount", 1);
+const TARIFF_AT: View = View("tariffAt(uint32,uint256)", "tariffAt", 2);
+
+/// The contract, seen through one node.
+#[derive(Debug)]
+pub struct JsonRpc {
+    url: String,
+    contract: [u8; 20],
+    client: reqwest::blocking::Client,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    result: Option<String>,
+}
+
+impl JsonRpc {
+    /// Contract `contract` through the node at `url`.
+    ///
+    /// # Errors
+    /// [`L1Error::Address`].
+    pub fn new(url: &str, contract: [u8; 20]) -> Result<Self, L1Error> {
+        if !url.starts_with("http://") {
+            return Err(L1Error::Address);
+        }
+        let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(20)).redirect(reqwest::redirect::Policy::none());
+        Ok(Self { url: url.to_owned(), contract, client: client.build().map_err(|_| L1Error::Address)? })
+    }
+
+    /// The chain the node is on.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub fn chain_id(&self) -> Result<u64, L1Error> {
+        let result = self.rpc("eth_chainId", serde_json::json!([]), "eth_chainId")?;
+        u64::from_str_radix(result.strip_prefix("0x").unwrap_or(""), 16).map_err(|_| L1Error::Answer("eth_chainId"))
+    }
+
+    fn rpc(&self, method: &str, params: serde_json::Value, what: &'static str) -> Result<String, L1Error> {
+        let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = self.client.post(&self.url).json(&request).send().map_err(|_| L1Error::Unreachable)?;
+        let mut body = Vec::new();
+        answer.take(MAX_ANSWER).read_to_end(&mut body).map_err(|_| L1Error::Unreachable)?;
+        let answer: Answer = serde_json::from_slice(&body).map_err(|_| L1Error::Answer(what))?;
+        answer.result.ok_or(L1Error::Answer(what))
+    }
+
+    fn call(&self, view: View, words: &[Word]) -> Result<Vec<Word>, L1Error> {
+        let View(signature, name, expected) = view;
+        let data = format!("0x{}", hex::encode(calldata(signature, words)));
+        let to = format!("0x{}", hex::encode(self.contract));
+        let result = self.rpc("eth_call", serde_json::json!([{"to": to, "data": data}, "latest"]), name)?;
+        let bytes = hex::decode(result.strip_prefix("0x").unwrap_or("")).map_err(|_| L1Error::Answer(name))?;
+        let (words, rest) = bytes.as_chunks::<32>();
+        if words.len() == expected && rest.is_empty() { Ok(words.to_vec()) } else { Err(L1Error::Answer(name)) }
+    }
+
+    fn tariff(&self, set: u64, index: u64) -> Result<(u64, Word), L1Error> {
+        match self.call(TARIFF_AT, &[number(set), number(index)])?.as_slice() {
+            [first, commitment] => Ok((as_u64(first).ok_or(L1Error::Answer(TARIFF_AT.1))?, *commitment)),
+            _ => Err(L1Error::Answer(TARIFF_AT.1)),
+        }
+    }
+}
+
+impl Roots for JsonRpc {
+    fn is_finalised(&self, root: Fr) -> Result<bool, L1Error> {
+        match self.call(IS_FINALISED, &[to_bytes(&root)])?.first().and_then(as_u64) {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            _ => Err(L1Error::Answer(IS_FINALISED.1)),
+        }
+    }
+
+    fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error> {
+        let words = self.call(COMMUNITY_OF, &[number(u64::from(community))])?;
+        let numbers: Option<Vec<u64>> = words.iter().map(as_u64).collect();
+        let set = match numbers.as_deref() {
+            Some([1, _, _, _, set]) => *set,
+            Some([0, ..]) => return Err(L1Error::UnknownCommunity(community)),
+            _ => return Err(L1Error::Answer(COMMUNITY_OF.1)),
+        };
+        let count = self.call(TARIFF_COUNT, &[number(set)])?.first().and_then(as_u64).ok_or(L1Error::Answer(TARIFF_COUNT.1))?;
+        // Tariffs start in increasing order: the one in force is the last that starts at or before the period.
+        let (mut below, mut above, mut found) = (0, count, None);
+        while below < above {
+            let middle = below + (above - below) / 2;
+            let (starts, commitment) = self.tariff(set, middle)?;
+            if starts <= u64::from(first_interval) {
+                (below, found) = (middle + 1, Some(commitment));
+            } else {
+                above = middle;
+            }
+        }
+        let commitment = found.ok_or(L1Error::NoTariff { community, first_interval })?;
+        from_bytes(&commitment).map_err(|_| L1Error::Answer(TARIFF_AT.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calldata_is_selector_and_words() {
+        // transfer(address,uint256) is the selector everybody knows.
+        assert_eq!(calldata("transfer(address,uint256)", &[])[..], [0xa9, 0x05, 0x9c, 0xbb]);
+        let data = calldata(TARIFF_AT.0, &[number(7), number(258)]);
+        assert_eq!(data.len(), 4 + 64);
+        assert_eq!((data[35], data[66], data[67]), (7, 1, 2));
+    }
+
+    #[test]
+    fn numbers_are_whole_words() {
+        assert_eq!(as_u64(&number(u64::MAX)), Some(u64::MAX));
+        let mut high = number(1);
+        high[23] = 1;
+        assert_eq!(as_u64(&high), None);
+    }
+}

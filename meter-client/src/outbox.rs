@@ -1,0 +1,286 @@
+//! What was signed, kept before it is sent.
+//!
+//! A packet's exact bytes are on disk, synced, before the first submission, so that a retry is byte-identical and a period is never signed
+//! twice with different content. Its salts open the member's leaf: losing them is losing the proof of one's own balance, so nothing is ever
+//! deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under a key derived from the meter key, with the file name authenticated.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use gridveil_protocol::{
+    codec::{PACKET_MAX_BYTES, decode_packet, encode_packet},
+    field::{Fr, to_bytes},
+    packet::SignedPacket,
+    receipt::Receipt,
+    schnorr::SecretKey,
+    units::Interval,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    durable,
+    key_store::Keys,
+    packet::{Draft, PacketError},
+};
+
+const NONCE: usize = 24;
+const TAG: usize = 16;
+const MAX_FILE: u64 = 1 << 20;
+const _: () = assert!((PACKET_MAX_BYTES + NONCE + TAG) as u64 <= MAX_FILE);
+
+/// Why the outbox does not give or take a packet.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// File system.
+    #[error("outbox {}: {kind}", path.display())]
+    Io {
+        /// File or directory.
+        path: PathBuf,
+        /// What happened.
+        kind: io::ErrorKind,
+    },
+    /// The file cannot be opened with this key, or holds something else.
+    #[error("outbox file {} was changed or belongs to another key", path.display())]
+    Damaged {
+        /// File.
+        path: PathBuf,
+    },
+    /// The period was signed before, with other readings or limits.
+    #[error("this period was already signed with other readings or limits; the first packet stands ({})", path.display())]
+    AlreadySigned {
+        /// The first packet.
+        path: PathBuf,
+    },
+    /// Not signed.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+}
+
+/// Which period of which slot of which deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// Deployment.
+    pub domain: Fr,
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// First interval.
+    pub first_interval: Interval,
+}
+
+impl Period {
+    fn of(draft: &Draft) -> Self {
+        let c = &draft.context;
+        Self { domain: c.domain, community: c.community, slot: draft.slot, first_interval: c.first_interval }
+    }
+
+    fn file(&self, kind: &str) -> String {
+        let domain = hex::encode(to_bytes(&self.domain));
+        format!("{}-{}-{}-{}.{kind}", domain.get(..16).unwrap_or_default(), self.community, self.slot, self.first_interval)
+    }
+}
+
+/// A directory of signed packets and verified receipts.
+pub struct Outbox {
+    directory: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// Opens, or creates, an outbox.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn open(directory: &Path, keys: &Keys) -> Result<Self, OutboxError> {
+        durable::private_directory(directory).map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;
+        Ok(Self { directory: directory.to_owned(), key: keys.outbox_key() })
+    }
+
+    /// The packet of the draft's period: the one already kept if it says the same, else a new one, signed and kept.
+    ///
+    /// # Errors
+    /// [`OutboxError::AlreadySigned`] if the kept one says something else.
+    pub fn sign_once(&self, draft: Draft, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
+        let period = Period::of(&draft);
+        if let Some(kept) = self.packet(&period)? {
+            return self.same(&draft, kept);
+        }
+        let signed = draft.clone().sign(meter)?;
+        match self.write(&period.file("packet"), &encode_packet(&signed)) {
+            // Another process was first: its packet stands.
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, path }) => {
+                let kept = self.packet(&period)?.ok_or(OutboxError::Damaged { path })?;
+                self.same(&draft, kept)
+            }
+            written => written.map(|()| signed),
+        }
+    }
+
+    fn same(&self, draft: &Draft, kept: SignedPacket) -> Result<SignedPacket, OutboxError> {
+        if draft.is_said_by(&kept) {
+            Ok(kept)
+        } else {
+            Err(OutboxError::AlreadySigned { path: self.directory.join(Period::of(draft).file("packet")) })
+        }
+    }
+
+    /// The packet of a period, if one was signed.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn packet(&self, period: &Period) -> Result<Option<SignedPacket>, OutboxError> {
+        let name = period.file("packet");
+        let Some(bytes) = self.read(&name)? else { return Ok(None) };
+        let signed = decode_packet(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
+        Ok(Some(signed))
+    }
+
+    /// Notes that the sequencer has durably taken the packet.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn mark_delivered(&self, period: &Period) -> Result<(), OutboxError> {
+        match self.write(&period.file("delivered"), &[]) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Was the packet taken?
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn is_delivered(&self, period: &Period) -> Result<bool, OutboxError> {
+        self.read(&period.file("delivered")).map(|found| found.is_some())
+    }
+
+    /// Keeps a verified receipt: the opening of the member's leaf, and what the next period's statement continues from.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn keep_receipt(&self, period: &Period, receipt: &Receipt) -> Result<(), OutboxError> {
+        let name = period.file("receipt");
+        let bytes = Zeroizing::new(serde_json::to_vec(receipt).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?);
+        match self.write(&name, &bytes) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A kept receipt.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn receipt(&self, period: &Period) -> Result<Option<Receipt>, OutboxError> {
+        let name = period.file("receipt");
+        let Some(bytes) = self.read(&name)? else { return Ok(None) };
+        let receipt = serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
+        Ok(Some(receipt))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutboxError> {
+        let path = self.directory.join(name);
+        let mut nonce = [0u8; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| PacketError::Randomness)?;
+        let sealed = XChaCha20Poly1305::new(self.key.as_ref().into())
+            .encrypt(XNonce::from_slice(&nonce), Payload { msg: bytes, aad: name.as_bytes() })
+            .map_err(|_| OutboxError::Damaged { path: path.clone() })?;
+        durable::create_new(&path, &[nonce.as_slice(), &sealed].concat()).map_err(|e| OutboxError::Io { path, kind: e.kind() })
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, OutboxError> {
+        let path = self.directory.join(name);
+        let bytes = match durable::read_bounded(&path, MAX_FILE) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(OutboxError::Io { path, kind: e.kind() }),
+        };
+        let opened = bytes.split_at_checked(NONCE).and_then(|(nonce, sealed)| {
+            let payload = Payload { msg: sealed, aad: name.as_bytes() };
+            XChaCha20Poly1305::new(self.key.as_ref().into()).decrypt(XNonce::from_slice(nonce), payload).ok()
+        });
+        opened.map(|plain| Some(Zeroizing::new(plain))).ok_or(OutboxError::Damaged { path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridveil_protocol::packet::{Context, Reading};
+
+    use super::*;
+
+    fn draft() -> Draft {
+        let context = Context { domain: Fr::from(9u64), community: 1, first_interval: 48, interval_length: 3600, intervals: 2 };
+        let readings = vec![Reading { import: 11_111, export: 0 }, Reading { import: 3, export: 4 }];
+        Draft { context, slot: 2, readings, buy_limit: 10, sell_limit: 20 }
+    }
+
+    #[test]
+    fn a_period_is_signed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::generate().unwrap();
+        let outbox = Outbox::open(&dir.path().join("box"), &keys).unwrap();
+        let first = outbox.sign_once(draft(), &keys.meter).unwrap();
+        first.verify(&keys.meter.public()).unwrap();
+        // A retry, also after a restart, is the same bytes.
+        let reopened = Outbox::open(&dir.path().join("box"), &keys).unwrap();
+        assert_eq!(encode_packet(&reopened.sign_once(draft(), &keys.meter).unwrap()), encode_packet(&first));
+        for edit in [|d: &mut Draft| d.readings[0].import += 1, |d: &mut Draft| d.buy_limit += 1] {
+            let mut other = draft();
+            edit(&mut other);
+            assert!(matches!(outbox.sign_once(other, &keys.meter), Err(OutboxError::AlreadySigned { .. })));
+        }
+        // Another period, slot or deployment is another packet, with other salts.
+        let mut next = draft();
+        next.context.first_interval += 2;
+        let second = outbox.sign_once(next, &keys.meter).unwrap();
+        assert!(second.packet.salts != first.packet.salts);
+        let period = Period::of(&draft());
+        assert!(!outbox.is_delivered(&period).unwrap());
+        outbox.mark_delivered(&period).unwrap();
+        outbox.mark_delivered(&period).unwrap();
+        assert!(outbox.is_delivered(&period).unwrap());
+    }
+
+    #[test]
+    fn files_are_sealed_and_bound_to_their_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::generate().unwrap();
+        let outbox = Outbox::open(dir.path(), &keys).unwrap();
+        let signed = outbox.sign_once(draft(), &keys.meter).unwrap();
+        let period = Period::of(&draft());
+        let path = dir.path().join(period.file("packet"));
+        let bytes = std::fs::read(&path).unwrap();
+        let plain = encode_packet(&signed);
+        assert!(!bytes.windows(16).any(|w| plain.windows(16).any(|p| p == w)));
+        let other = Period { slot: 3, ..period };
+        std::fs::copy(&path, dir.path().join(other.file("packet"))).unwrap();
+        assert!(matches!(outbox.packet(&other), Err(OutboxError::Damaged { .. })));
+        let stranger = Outbox::open(dir.path(), &Keys::generate().unwrap()).unwrap();
+        assert!(matches!(stranger.packet(&period), Err(OutboxError::Damaged { .. })));
+        std::fs::write(&path, &bytes[..20]).unwrap();
+        // A damaged packet is never silently signed anew.
+        assert!(matches!(outbox.sign_once(draft(), &keys.meter), Err(OutboxError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_draft_must_fill_its_period() {
+        let mut short = draft();
+        short.readings.pop();
+        let keys = Keys::generate().unwrap();
+        assert_eq!(short.sign(&keys.meter).unwrap_err(), PacketError::Length { expected: 2, got: 1 });
+    }
+}

@@ -1,0 +1,302 @@
+//! A member against a scripted sequencer and L1 node.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use gridveil_meter_client::{
+    key_store::Keys,
+    l1::{JsonRpc, L1Error, Roots},
+    outbox::{Outbox, Period},
+    packet::Draft,
+    statement::{Asked, Own, StatementError, verify},
+    submit::{ApiError, Problem, Retry, Sequencer},
+};
+use gridveil_protocol::{
+    codec::packet_id,
+    community::Community,
+    field::{Fr, to_bytes},
+    fixture::{self, Recipe},
+    instance::domain,
+    market::Mechanism,
+    packet::{Context, Reading},
+    params::Shape,
+    receipt::{Receipt, ReceiptError},
+    schnorr::PublicKey,
+    settlement::{SettlementInput, Transition, apply},
+    tariff::Tariff,
+    tree::SparseTree,
+};
+
+type Handler = dyn Fn(usize, &str, &str) -> (u16, String) + Send + Sync;
+
+/// Serves each request by its number, path and body; the bodies are kept.
+fn serve(handler: Box<Handler>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let kept = bodies.clone();
+    let count = AtomicUsize::new(0);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut first, mut length) = (String::new(), 0);
+            reader.read_line(&mut first).unwrap();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body = String::from_utf8(body).unwrap();
+            let path = first.split(' ').nth(1).unwrap_or("").to_owned();
+            let (status, answer) = handler(count.fetch_add(1, Ordering::SeqCst), &path, &body);
+            kept.lock().unwrap().push(body);
+            if status != 0 {
+                let text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len());
+                stream.write_all(text.as_bytes()).unwrap();
+            }
+        }
+    });
+    (url, bodies)
+}
+
+fn sequencer(url: &str) -> Sequencer {
+    let retry = Retry { attempts: 4, first_pause: Duration::from_millis(1), timeout: Duration::from_secs(5) };
+    Sequencer::new(url, retry).unwrap()
+}
+
+fn context() -> Context {
+    Context { domain: domain(31337, &[0x11; 20], 1), community: 5, first_interval: 48, interval_length: 3600, intervals: 2 }
+}
+
+fn signed(keys: &Keys, directory: &Path) -> gridveil_protocol::packet::SignedPacket {
+    let readings = vec![Reading { import: 1, export: 2 }; 2];
+    let draft = Draft { context: context(), slot: 1, readings, buy_limit: 3, sell_limit: 4 };
+    Outbox::open(directory, keys).unwrap().sign_once(draft, &keys.meter).unwrap()
+}
+
+#[test]
+fn submission_insists_with_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = Keys::generate().unwrap();
+    let packet = signed(&keys, dir.path());
+    let id = hex::encode(packet_id(&packet));
+    let (url, bodies) = serve(Box::new(move |n, path, _| {
+        assert_eq!(path, "/v1/packets");
+        match n {
+            0 => (503, r#"{"type":"about:blank","title":"busy","status":503,"detail":"","code":"BUSY"}"#.into()),
+            1 => (0, String::new()), // closes without an answer
+            2 => (201, format!(r#"{{"packet_id":"0x{id}","status":"accepted"}}"#)),
+            _ => (200, format!(r#"{{"packet_id":"{id}","status":"already\u001b known"}}"#)),
+        }
+    }));
+    assert_eq!(sequencer(&url).submit(&packet).unwrap(), "accepted");
+    assert_eq!(sequencer(&url).submit(&signed(&keys, dir.path())).unwrap(), "already  known");
+    let bodies = bodies.lock().unwrap();
+    assert_eq!(bodies.len(), 4);
+    assert!(bodies.iter().all(|b| b == bodies.first().unwrap()));
+    let back: gridveil_protocol::packet::SignedPacket = serde_json::from_str(bodies.first().unwrap()).unwrap();
+    assert_eq!(back, packet);
+}
+
+#[test]
+fn refusals_keep_their_code_and_are_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let packet = signed(&Keys::generate().unwrap(), dir.path());
+    let problem = r#"{"type":"x","title":"refused","status":422,"detail":"SETTLE.2","code":"PERIOD_CLOSED"}"#;
+    let (url, bodies) = serve(Box::new(move |_, _, _| (422, problem.into())));
+    let Err(ApiError::Refused(Problem { status: 422, code, .. })) = sequencer(&url).submit(&packet) else { unreachable!("refused") };
+    assert_eq!((code.as_str(), bodies.lock().unwrap().len()), ("PERIOD_CLOSED", 1));
+    let (url, _) = serve(Box::new(|_, _, _| (200, r#"{"packet_id":"0x00","status":"accepted"}"#.into())));
+    assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::OtherPacket));
+    let (url, _) = serve(Box::new(|_, _, _| (200, "<html>".into())));
+    assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::Answer("a confirmation")));
+    let (url, bodies) = serve(Box::new(|_, _, _| (503, "no json".into())));
+    assert!(matches!(sequencer(&url).submit(&packet), Err(ApiError::Unavailable { attempts: 4, .. })));
+    assert_eq!(bodies.lock().unwrap().len(), 4);
+    assert_eq!(sequencer("http://127.0.0.1:1").submit(&packet), Err(ApiError::Unreachable { attempts: 4 }));
+    assert_eq!(Sequencer::new("ftp://x", Retry::default()).unwrap_err(), ApiError::Address);
+}
+
+#[test]
+fn a_server_cannot_name_a_domain_that_is_not_its_own() {
+    let info = |domain: Fr| format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":1}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)));
+    let good = info(context().domain);
+    let (url, _) = serve(Box::new(move |_, _, _| (200, good.clone())));
+    assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Ok(context().domain));
+    let bad = info(Fr::from(7u64));
+    let (url, _) = serve(Box::new(move |_, _, _| (200, bad.clone())));
+    assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Err(ApiError::Domain));
+}
+
+/// L1 as the member sees it.
+struct Facts {
+    root: Fr,
+    tariff: Fr,
+}
+
+impl Roots for Facts {
+    fn is_finalised(&self, root: Fr) -> Result<bool, L1Error> {
+        Ok(root == self.root)
+    }
+
+    fn tariff_commitment(&self, _: u32, _: u32) -> Result<Fr, L1Error> {
+        Ok(self.tariff)
+    }
+}
+
+/// A settlement whose slot 2 belongs to `owner`.
+fn settled(owner: &PublicKey, seed: u64) -> Transition {
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 4 };
+    let mut input = fixture::settlement(&recipe).unwrap();
+    input.community.accounts[2].owner = owner.commitment();
+    placed(input)
+}
+
+fn placed(mut input: SettlementInput) -> Transition {
+    let mut state = SparseTree::new(8);
+    state.set(u64::from(input.community.index), input.community.node());
+    input.state_path = state.path(u64::from(input.community.index));
+    apply(input).unwrap()
+}
+
+/// The next period after `t`, with the same readings.
+fn following(t: &Transition) -> Transition {
+    let mut input = t.input.clone();
+    input.community = Community::clone(&t.after);
+    let context = input.context();
+    for slot in 0..4 {
+        input.packets[slot].packet.context = context;
+        for salt in &mut input.packets[slot].packet.salts.exit {
+            *salt += Fr::from(1u64);
+        }
+        fixture::resign(&mut input, slot).unwrap();
+    }
+    // Slots 2 and 3 of the fixture are active in one of the two intervals only: nothing of them in this period.
+    placed(input)
+}
+
+#[test]
+fn statements_hold_and_every_false_fact_is_found() {
+    let keys = Keys::generate().unwrap();
+    let (owner, meter) = (keys.owner.public(), fixture::meter_public(2));
+    let t = settled(&owner, 3);
+    let receipt = Receipt::of(&t, 2).unwrap();
+    let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
+    let asked = Asked { community: 5, slot: 2, first_interval: receipt.first_interval };
+    let packet = t.input.packets[2].clone();
+    let own = Own { owner: &owner, meter: &meter, packet: Some(&packet), delivered: true, previous: None };
+    let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
+    assert_eq!(statement.after_nano - statement.before_nano, t.outcomes[2].delta());
+    assert!(!statement.continues);
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&statement).unwrap()).unwrap();
+    assert_eq!(json["lines"].as_array().unwrap().len(), 2);
+    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    assert!(table.contains("import Wh") && table.contains("final on L1"));
+
+    let check = |asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &Facts| verify(asked, receipt, own, tariff, l1).unwrap_err();
+    let tariff = &t.input.tariff;
+    let edited = |edit: fn(&mut Receipt)| {
+        let mut r = receipt.clone();
+        edit(&mut r);
+        check(&asked, &r, &own, tariff, &l1)
+    };
+    assert_eq!(edited(|r| r.community += 1), StatementError::Other("community"));
+    assert_eq!(edited(|r| r.slot += 1), StatementError::Other("slot"));
+    assert_eq!(edited(|r| r.first_interval += 2), StatementError::Other("period"));
+    assert_eq!(edited(|r| r.after.owner += Fr::from(1u64)), StatementError::NotMine("owner"));
+    assert_eq!(edited(|r| r.after.meter = Some(fixture::meter_public(1))), StatementError::NotMine("meter"));
+    assert_eq!(edited(|r| r.after.salts.private[1] += Fr::from(1u64)), StatementError::Salts);
+    assert!(matches!(edited(|r| r.after.balance += 1), StatementError::Receipt(ReceiptError::Money { .. })));
+    assert!(matches!(edited(|r| r.readings[0].import += 1), StatementError::Receipt(ReceiptError::Reading { .. })));
+    assert!(matches!(edited(|r| r.header_leaf += Fr::from(1u64)), StatementError::Receipt(ReceiptError::Path)));
+    assert_eq!(check(&asked, &receipt, &Own { packet: None, ..own }, tariff, &l1), StatementError::NoPacket);
+    assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { root: Fr::from(1u64), ..l1 }), StatementError::NotFinal);
+    assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { tariff: Fr::from(1u64), ..l1 }), StatementError::Tariff);
+    let mut other = tariff.clone();
+    other.intervals[0].cap ^= 1 << 15;
+    assert!(matches!(check(&asked, &receipt, &own, &other, &l1), StatementError::Tariff | StatementError::Receipt(_)));
+}
+
+#[test]
+fn a_statement_continues_from_the_one_before() {
+    let keys = Keys::generate().unwrap();
+    // Slot 0 is active in every interval.
+    let owner = keys.owner.public();
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
+    let mut input = fixture::settlement(&recipe).unwrap();
+    input.community.accounts[0].owner = owner.commitment();
+    let first = placed(input);
+    let second = following(&first);
+    let (before, now) = (Receipt::of(&first, 0).unwrap(), Receipt::of(&second, 0).unwrap());
+    let meter = fixture::meter_public(0);
+    let asked = Asked { community: 5, slot: 0, first_interval: now.first_interval };
+    let l1 = Facts { root: second.instance.new_root, tariff: second.input.tariff.commitment() };
+    let own = Own { owner: &owner, meter: &meter, packet: Some(&second.input.packets[0]), delivered: true, previous: Some(&before) };
+    assert!(verify(&asked, &now, &own, &second.input.tariff, &l1).unwrap().continues);
+    let mut shifted = before.clone();
+    shifted.after.balance += 1;
+    let own = Own { previous: Some(&shifted), ..own };
+    assert_eq!(verify(&asked, &now, &own, &second.input.tariff, &l1).unwrap_err(), StatementError::Continuity);
+
+    // Kept receipts come back as they were.
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(dir.path(), &keys).unwrap();
+    let period = Period { domain: first.input.domain, community: 5, slot: 0, first_interval: before.first_interval };
+    assert_eq!(outbox.receipt(&period).unwrap(), None);
+    outbox.keep_receipt(&period, &before).unwrap();
+    assert_eq!(outbox.receipt(&period).unwrap(), Some(before));
+}
+
+#[test]
+fn l1_views_are_read_word_by_word() {
+    let word = |x: u64| format!("{x:064x}");
+    let tariffs: Vec<(u64, u64)> = vec![(10, 100), (20, 200), (30, 300)];
+    let (url, bodies) = serve(Box::new(move |_, _, body| {
+        let request: serde_json::Value = serde_json::from_str(body).unwrap();
+        if request["method"] == "eth_chainId" {
+            return (200, r#"{"jsonrpc":"2.0","id":1,"result":"0x7a69"}"#.into());
+        }
+        let data = request["params"][0]["data"].as_str().unwrap().to_owned();
+        let argument = |i: usize| u64::from_str_radix(&data[10 + 64 * i + 48..10 + 64 * (i + 1)], 16).unwrap();
+        let words = match data.len() {
+            138 => tariffs.get(usize::try_from(argument(1)).unwrap()).map(|(first, c)| word(*first) + &word(*c)).unwrap(),
+            _ if argument(0) == 5 => word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
+            _ if argument(0) == 6 => word(0).repeat(5),
+            _ if argument(0) == 7 => word(3),
+            _ if argument(0) == 1 => word(1),
+            _ if argument(0) == 2 => word(0),
+            _ if argument(0) == 3 => word(2),
+            _ => return (200, r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"reverted"}}"#.into()),
+        };
+        (200, format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{words}"}}"#))
+    }));
+    let l1 = JsonRpc::new(&url, [0x22; 20]).unwrap();
+    assert_eq!(l1.chain_id(), Ok(31337));
+    for (first, expected) in [(10, 100u64), (19, 100), (20, 200), (29, 200), (30, 300), (4_000_000, 300)] {
+        assert_eq!(l1.tariff_commitment(5, first), Ok(Fr::from(expected)), "{first}");
+    }
+    assert_eq!(l1.tariff_commitment(5, 9), Err(L1Error::NoTariff { community: 5, first_interval: 9 }));
+    assert_eq!(l1.tariff_commitment(6, 9), Err(L1Error::UnknownCommunity(6)));
+    assert_eq!(l1.is_finalised(Fr::from(1u64)), Ok(true));
+    assert_eq!(l1.is_finalised(Fr::from(2u64)), Ok(false));
+    assert_eq!(l1.is_finalised(Fr::from(3u64)), Err(L1Error::Answer("isFinalised")));
+    assert_eq!(l1.is_finalised(Fr::from(4u64)), Err(L1Error::Answer("isFinalised")));
+    assert!(bodies.lock().unwrap().iter().skip(1).all(|b| b.contains(&"22".repeat(20))));
+    assert_eq!(JsonRpc::new("http://127.0.0.1:1", [0; 20]).unwrap().is_finalised(Fr::from(1u64)), Err(L1Error::Unreachable));
+}
