@@ -9,6 +9,8 @@ pub mod pool;
 pub mod progress;
 pub mod proof;
 pub mod prover;
+pub mod spool;
 pub mod srs;
 pub mod statement;
 pub mod store;
+pub mod worker;
