@@ -1,4 +1,4 @@
-//! The shape of the workspace: who may depend on whom, and what every source file keeps to. See ARCHITECTURE.md.
+//! The shape of the workspace: who may depend on whom, and what every source file keeps to.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{

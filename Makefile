@@ -1,0 +1,53 @@
+# make demo | test | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+NPM_DIR := verifier-contract
+NPM_STAMP := $(NPM_DIR)/node_modules/.package-lock.json
+OUT ?= target/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help check-rust check-node setup demo test bench generate lint
+
+help:
+	@echo "make demo      three days of 17 real homes through the whole system, summary in $(OUT)/summary.json"
+	@echo "make test      every test: Rust, contracts, generated code"
+	@echo "make bench     measurements, report in benches/results/latest.json"
+	@echo "make generate  verifiers, artifacts and golden files again"
+	@echo "make lint      clippy, without warnings in our own code"
+
+check-rust:
+	@command -v $(CARGO) >/dev/null 2>&1 || { echo "make: cargo is missing: install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
+	@$(CARGO) --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 91) }' \
+	  || { echo "make: $$($(CARGO) --version) is too old, 1.91 or later is needed" >&2; exit 1; }
+	@command -v cc >/dev/null 2>&1 || { echo "make: a C compiler is missing (Debian: apt install build-essential)" >&2; exit 1; }
+
+check-node:
+	@command -v npm >/dev/null 2>&1 || { echo "make: npm is missing: install node 20 or later (Debian: apt install nodejs npm)" >&2; exit 1; }
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
+	  || { echo "make: node $$(node --version) is too old, 20 or later is needed" >&2; exit 1; }
+
+# Installed again when the lock file changes.
+$(NPM_STAMP): $(NPM_DIR)/package-lock.json $(NPM_DIR)/package.json | check-node
+	cd $(NPM_DIR) && npm ci --no-audit --no-fund
+	@touch $@
+
+setup: check-rust check-node $(NPM_STAMP)
+
+demo: setup
+	$(CARGO) run -q -p gridveil -- demo --out $(OUT)
+
+test: setup
+	$(CARGO) test --workspace
+	cd $(NPM_DIR) && npm test
+	cd $(NPM_DIR) && npm run -s check
+
+bench: setup
+	$(CARGO) bench -p gridveil-benches
+
+generate: setup
+	cd $(NPM_DIR) && npm run -s fixture
+	cd $(NPM_DIR) && npm run -s generate
+
+lint: setup
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
