@@ -1,13 +1,15 @@
 //! On-chain verifiers from verifying keys.
 //!
 //! `snark-verifier` describes the verifier; its own EVM loader writes about 50 bytes of bytecode for each field operation's neighbourhood.
-//! Here the description is *recorded* ([`recorder`]) as a graph ([`program`]), simplified, and written as a compact Yul object ([`emit`])
-//! that solc assembles. [`generate_reference_verifier`] keeps the unoptimised path for differential tests.
+//! Here the description is *recorded* (`recorder`) as a graph (`program`), rewritten (`simplify`), and written as a compact Yul object
+//! (`emit`) that solc assembles. [`generate_reference_verifier`] keeps the unoptimised path for differential tests.
 
+pub mod artifact;
 mod emit;
 pub mod fixture;
 mod program;
 mod recorder;
+mod simplify;
 pub mod solc;
 pub mod toy;
 
@@ -145,7 +147,8 @@ pub fn verifier_source(
         return Err(CodegenError::Unsupported("aggregation"));
     };
     let pairing = PairingConstants { g2: g2_words(&params.g2())?, minus_s_g2: g2_words(&-params.s_g2())? };
-    let program = recorder.0.borrow();
+    let mut program = recorder.0.borrow_mut();
+    simplify::simplify(&mut program);
     let emitted = emit::emit(&program, name, accumulator.lhs.point, accumulator.rhs.point, &pairing)?;
     let stats = VerifierStats {
         runtime_bytes: 0,

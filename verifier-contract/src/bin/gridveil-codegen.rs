@@ -15,7 +15,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             fixture::write(root, &made)?;
             Ok(())
         }
-        ["fixture", "--check"] => Ok(fixture::check_sources(root)?),
+        ["fixture", "--check"] => Ok(fixture::check(root)?),
         _ => Err("usage: gridveil-codegen fixture [--check]".into()),
     }
 }

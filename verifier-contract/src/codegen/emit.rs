@@ -16,6 +16,7 @@ use halo2curves::ff::PrimeField;
 
 use super::CodegenError;
 use super::program::{Id, Op, Point, Program, WordKind};
+use super::simplify::{Factors, Monomial};
 
 /// Values kept in stack variables besides the modulus.
 const STACK_VARIABLES: usize = 5;
@@ -71,6 +72,8 @@ struct Emitter<'a> {
     bytes: Vec<usize>,
     bound: Vec<u8>,
     must_reduce: Vec<bool>,
+    /// Constants written as the negative of another one.
+    negatives: HashMap<Id, Id>,
     home: HashMap<Id, Home>,
 }
 
@@ -132,6 +135,7 @@ impl Emitter<'_> {
     fn measure(&mut self, id: Id) {
         let index = id as usize;
         let (need, bytes, bound) = match self.program.op(id) {
+            Op::Const(_) if self.negatives.contains_key(&id) => (2, 6, 1),
             Op::Const(value) => {
                 let (_, bytes, need) = constant_text(&value);
                 (need, bytes, 1)
@@ -179,6 +183,7 @@ impl Emitter<'_> {
                 self.measure(id);
             }
             self.form[index] = match self.program.op(id) {
+                Op::Const(_) if self.negatives.contains_key(&id) => Form::Inline,
                 Op::Const(_) => {
                     if uses[index] * self.bytes[index] > 32 + 4 * uses[index] { Form::Pooled } else { Form::Inline }
                 }
@@ -194,6 +199,9 @@ impl Emitter<'_> {
     /// Counts how often each value with a home is read by the code for `id`.
     fn count(&self, id: Id, counts: &mut HashMap<Id, usize>) {
         if self.form[id as usize] == Form::Inline {
+            if let Some(positive) = self.negatives.get(&id) {
+                self.count(*positive, counts);
+            }
             for operand in self.program.op(id).operands() {
                 self.count(operand, counts);
             }
@@ -223,7 +231,10 @@ impl Emitter<'_> {
     /// The expression that computes `id`.
     fn definition(&self, id: Id) -> String {
         match self.program.op(id) {
-            Op::Const(value) => constant_text(&value).0,
+            Op::Const(value) => match self.negatives.get(&id) {
+                Some(positive) => format!("sub(q, {})", self.value(*positive)),
+                None => constant_text(&value).0,
+            },
             Op::Mul(a, b) => {
                 let (first, second) = self.ordered(a, b);
                 format!("mulmod({}, {}, q)", self.value(first), self.value(second))
@@ -287,6 +298,53 @@ fn runs(words: &[WordKind]) -> Vec<(WordKind, usize, usize)> {
     runs
 }
 
+/// Terms of a sum whose scalars form a geometric progression in a challenge.
+struct Run {
+    terms: Vec<(Id, Point)>,
+    /// The challenge; `None` for a single term.
+    ratio: Option<Id>,
+}
+
+/// Orders the terms of a sum in runs: the opening's scalars are powers of the batching challenge within each set.
+fn geometric_runs(program: &Program, terms: &[(Id, Point)]) -> Vec<Run> {
+    let mut factors = Factors::new(program);
+    let mut monomials: Vec<Monomial> = terms.iter().map(|(scalar, _)| factors.monomial(program, *scalar)).collect();
+    for monomial in &mut monomials {
+        monomial.retain(|atom, _| !is_one(program, *atom));
+    }
+    let challenges: Vec<Id> = (0..program.nodes.len() as Id).filter(|id| matches!(program.op(*id), Op::Challenge(_))).collect();
+    let index_of: HashMap<&Monomial, usize> = monomials.iter().enumerate().map(|(index, monomial)| (monomial, index)).collect();
+    let mut taken = vec![false; terms.len()];
+    let mut runs: Vec<Run> = Vec::new();
+    let best_for = |start: usize, taken: &[bool]| -> (usize, Option<Id>, Vec<usize>) {
+        let mut best = (1, None, vec![start]);
+        for challenge in &challenges {
+            let mut chain = vec![start];
+            let mut at = monomials[start].clone();
+            loop {
+                *at.entry(*challenge).or_default() += 1;
+                match index_of.get(&at) {
+                    Some(next) if !taken[*next] && !chain.contains(next) => chain.push(*next),
+                    _ => break,
+                }
+            }
+            if chain.len() > best.0 {
+                best = (chain.len(), Some(*challenge), chain);
+            }
+        }
+        best
+    };
+    while taken.iter().any(|taken| !taken) {
+        let longest = (0..terms.len()).filter(|index| !taken[*index]).map(|start| best_for(start, &taken)).max_by_key(|(length, _, chain)| (*length, std::cmp::Reverse(chain[0])));
+        let Some((_, ratio, chain)) = longest else { break };
+        for index in &chain {
+            taken[*index] = true;
+        }
+        runs.push(Run { terms: chain.iter().map(|index| terms[*index]).collect(), ratio });
+    }
+    runs
+}
+
 fn is_one(program: &Program, id: Id) -> bool {
     program.as_constant(id) == Some(Fr::one())
 }
@@ -307,12 +365,17 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
         }
     };
     let (lhs_terms, rhs_terms) = (msm_terms(lhs)?, msm_terms(rhs)?);
-    let all_terms: Vec<(Id, Point)> = lhs_terms.iter().chain(&rhs_terms).copied().collect();
+    let lhs_runs = geometric_runs(program, &lhs_terms);
+    let rhs_runs = geometric_runs(program, &rhs_terms);
+    // What is written: the first scalar of each run, and the ratio.
+    let all_runs: Vec<&Run> = lhs_runs.iter().chain(&rhs_runs).collect();
+    let all_terms: Vec<(Id, Point)> = all_runs.iter().flat_map(|run| &run.terms).copied().collect();
+    let written: Vec<Id> = all_runs.iter().flat_map(|run| [Some(run.terms[0].0), run.ratio]).flatten().collect();
 
     // Liveness and uses.
     let count = program.nodes.len();
     let mut uses = vec![0usize; count];
-    for (scalar, _) in &all_terms {
+    for scalar in &written {
         uses[*scalar as usize] += 1;
     }
     let mut must_reduce = vec![false; count];
@@ -326,7 +389,22 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
             }
         }
     }
+    // Pairs of large constants that are each other's negative share one.
+    let mut negatives: HashMap<Id, Id> = HashMap::new();
+    let constants: HashMap<[u8; 32], Id> = (0..count as Id)
+        .filter(|id| uses[*id as usize] > 0)
+        .filter_map(|id| if let Op::Const(bytes) = program.op(id) { Some((bytes, id)) } else { None })
+        .collect();
+    for (bytes, id) in &constants {
+        let value: Option<Fr> = Fr::from_repr(*bytes).into();
+        let negative = constants.get(&(-value.unwrap_or_default()).to_repr());
+        if let Some(negative) = negative.filter(|negative| *id < **negative && constant_text(bytes).1 > 16) {
+            negatives.insert(*negative, *id);
+            uses[*id as usize] += uses[*negative as usize];
+        }
+    }
     let mut emitter = Emitter {
+        negatives,
         program,
         form: vec![Form::Dead; count],
         need: vec![0; count],
@@ -343,7 +421,7 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
     for id in &cells {
         emitter.count_definition(*id, &mut counts);
     }
-    for (scalar, _) in &all_terms {
+    for scalar in &written {
         emitter.count(*scalar, &mut counts);
     }
     let mut by_heat: Vec<(Id, usize)> = counts.iter().map(|(id, uses)| (*id, *uses)).collect();
@@ -378,10 +456,10 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
     // The pool: g2, one key point in the place of the pairing's right G1, -s g2, the other key points, constants.
     let mut key_points: Vec<([u8; 32], [u8; 32])> = Vec::new();
     for (_, base) in &all_terms {
-        if let Point::Const(x, y) = base {
-            if !key_points.contains(&(*x, *y)) {
-                key_points.push((*x, *y));
-            }
+        if let Point::Const(x, y) = base
+            && !key_points.contains(&(*x, *y))
+        {
+            key_points.push((*x, *y));
         }
     }
     let rhs_has_key_point = rhs_terms.iter().any(|(_, base)| matches!(base, Point::Const(..)));
@@ -399,11 +477,11 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
         }
     }
     for id in 0..count as Id {
-        if let (Form::Pooled, Op::Const(bytes)) = (emitter.form[id as usize], program.op(id)) {
-            if !emitter.home.contains_key(&id) {
-                emitter.home.insert(id, Home::Memory(pool_at + 0x20 * pool.len()));
-                pool.push(big_endian(&bytes));
-            }
+        if let (Form::Pooled, Op::Const(bytes)) = (emitter.form[id as usize], program.op(id))
+            && !emitter.home.contains_key(&id)
+        {
+            emitter.home.insert(id, Home::Memory(pool_at + 0x20 * pool.len()));
+            pool.push(big_endian(&bytes));
         }
     }
     let locate = |point: Point| -> Result<usize, CodegenError> {
@@ -460,16 +538,42 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
             None => return Err(CodegenError::Unsupported("a value without a place")),
         }
     }
-    let accumulate = |terms: &[(Id, Point)], line: &mut dyn FnMut(String)| -> Result<(), CodegenError> {
-        let first = terms.iter().position(|(scalar, _)| is_one(program, *scalar));
+    let accumulate = |runs: &[Run], line: &mut dyn FnMut(String)| -> Result<(), CodegenError> {
+        // A term with the coefficient one starts the sum: it leads its run.
+        let first = runs.iter().position(|run| is_one(program, run.terms[0].0));
         match first {
-            Some(index) => line(format!("mcopy({scratch:#x}, {:#x}, 0x40)", locate(terms[index].1)?)),
+            Some(index) => line(format!("mcopy({scratch:#x}, {:#x}, 0x40)", locate(runs[index].terms[0].1)?)),
             None => line(format!("calldatacopy({scratch:#x}, calldatasize(), 0x40)")),
         }
-        for (index, (scalar, point)) in terms.iter().enumerate() {
-            if Some(index) != first {
-                line(format!("term({:#x}, {})", locate(*point)?, emitter.value(*scalar)));
+        for (index, run) in runs.iter().enumerate() {
+            let places = run.terms.iter().map(|(_, point)| locate(*point)).collect::<Result<Vec<_>, _>>()?;
+            let Some(ratio) = run.ratio else {
+                if Some(index) != first {
+                    line(format!("term({:#x}, {})", places[0], emitter.value(run.terms[0].0)));
+                }
+                continue;
+            };
+            let ratio = emitter.value(ratio);
+            let mut rest = places.as_slice();
+            if Some(index) == first {
+                line(format!("{{ let s := {ratio}"));
+                rest = &rest[1..];
+            } else {
+                line(format!("{{ let s := {}", emitter.value(run.terms[0].0)));
             }
+            while let Some(start) = rest.first() {
+                let consecutive = rest.iter().enumerate().take_while(|(i, at)| **at == start + 0x40 * i).count();
+                if consecutive >= 4 {
+                    let end = start + 0x40 * consecutive;
+                    line(format!("for {{ let at := {start:#x} }} lt(at, {end:#x}) {{ at := add(at, 0x40) }} {{ term(at, s) s := mulmod(s, {ratio}, q) }}"));
+                    rest = &rest[consecutive..];
+                } else {
+                    let last = rest.len() == 1;
+                    line(if last { format!("term({start:#x}, s)") } else { format!("term({start:#x}, s) s := mulmod(s, {ratio}, q)") });
+                    rest = &rest[1..];
+                }
+            }
+            line("}".to_owned());
         }
         Ok(())
     };
@@ -477,13 +581,13 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
     let rhs_from = match rhs_terms.as_slice() {
         [(scalar, point)] if is_one(program, *scalar) => locate(*point)?,
         _ => {
-            accumulate(&rhs_terms, &mut line)?;
+            accumulate(&rhs_runs, &mut line)?;
             let save = pool_at + 0x20 * pool.len();
             line(format!("mcopy({save:#x}, {scratch:#x}, 0x40)"));
             save
         }
     };
-    accumulate(&lhs_terms, &mut line)?;
+    accumulate(&lhs_runs, &mut line)?;
     line(format!("mcopy({pairing_at:#x}, {scratch:#x}, 0x40)"));
     line(format!("mcopy({rhs_save:#x}, {rhs_from:#x}, 0x40)"));
     line(format!("if iszero(staticcall(gas(), 8, {pairing_at:#x}, 0x180, 0, 0x20)) {{ revert(0, 0) }}"));

@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::SeedableRng;
 use serde_json::{Value, json};
 
+use super::artifact::{ArtifactError, check_verifier, write_verifier};
 use super::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
 use super::{CodegenError, GeneratedVerifier, Multiopen, VerifierStats, generate_verifier};
 use crate::anvil::LOCAL_CHAIN_ID;
@@ -48,6 +49,9 @@ pub enum FixtureError {
     /// A file could not be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
+    /// The verifier's files.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// What is committed is not what is generated.
     #[error("{0} is not what the generator writes: run `npm run fixture`")]
     Stale(PathBuf),
@@ -122,35 +126,29 @@ pub fn toy_fixture() -> Result<Fixture, FixtureError> {
     Ok(Fixture { json, verifier, stats })
 }
 
-fn paths(root: &Path) -> (PathBuf, PathBuf) {
-    (root.join("test/fixtures/settlement.json"), root.join("verifiers/ToyVerifier.yul"))
+fn json_path(root: &Path) -> PathBuf {
+    root.join("test/fixtures/settlement.json")
 }
 
-/// Writes the fixture and the verifier's source under `verifier-contract`.
+/// Writes the fixture, and the verifier's files, under `root` (the `verifier-contract` folder).
 ///
 /// # Errors
 /// [`FixtureError::File`].
 pub fn write(root: &Path, made: &Fixture) -> Result<(), FixtureError> {
-    let (json_path, source_path) = paths(root);
-    let write = |path: PathBuf, text: String| std::fs::write(&path, text).map_err(|e| FixtureError::File(path, e));
-    write(json_path, format!("{:#}\n", made.json))?;
-    write(source_path, made.verifier.source.clone())
+    let path = json_path(root);
+    std::fs::write(&path, format!("{:#}\n", made.json)).map_err(|e| FixtureError::File(path, e))?;
+    Ok(write_verifier(root, &made.verifier)?)
 }
 
-/// Checks that the committed verifier source and bytecode are what the generator gives (proofs are not reproducible, the rest is).
+/// Checks that the committed verifier is what the generator gives (proofs are not reproducible, the rest is).
 ///
 /// # Errors
 /// [`FixtureError::Stale`] and what making a fixture can give.
-pub fn check_sources(root: &Path) -> Result<(), FixtureError> {
-    let (json_path, source_path) = paths(root);
-    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|e| FixtureError::File(path.clone(), e));
+pub fn check(root: &Path) -> Result<(), FixtureError> {
+    let path = json_path(root);
     let made = toy_fixture()?;
-    if read(&source_path)? != made.verifier.source {
-        return Err(FixtureError::Stale(source_path));
-    }
-    let committed: Value = serde_json::from_str(&read(&json_path)?).map_err(|e| FixtureError::File(json_path.clone(), e.into()))?;
-    if committed["verifier_runtime"] != made.json["verifier_runtime"] {
-        return Err(FixtureError::Stale(json_path));
-    }
-    Ok(())
+    check_verifier(root, &made.verifier)?;
+    let text = std::fs::read_to_string(&path).map_err(|e| FixtureError::File(path.clone(), e))?;
+    let committed: Value = serde_json::from_str(&text).map_err(|e| FixtureError::File(path.clone(), e.into()))?;
+    if committed["verifier_runtime"] == made.json["verifier_runtime"] { Ok(()) } else { Err(FixtureError::Stale(path)) }
 }

@@ -172,16 +172,10 @@ impl Program {
             if c == -Fr::ONE {
                 return self.neg(b);
             }
-            match self.op(b) {
-                Op::Mul(d, x) if self.as_constant(d).is_some() => {
-                    let product = self.mul(a, d);
-                    return self.mul(product, x);
-                }
-                Op::Neg(x) => {
-                    let minus = self.neg(a);
-                    return self.mul(minus, x);
-                }
-                _ => {}
+            // Two constant factors are not merged: the inner product is often shared, and so are the constants.
+            if let Op::Neg(x) = self.op(b) {
+                let minus = self.neg(a);
+                return self.mul(minus, x);
             }
         }
         match (self.op(a), self.op(b)) {
