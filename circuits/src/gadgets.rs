@@ -116,6 +116,7 @@ impl Builder {
         let value = |b: &Self, o: Operand| if let Operand::Copy(cell) = o { b.value(cell) } else { Fr::ZERO };
         let [a, b, c] = operands.map(|o| value(self, o));
         let result = k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4];
+        let result = self.trace.derive(result);
         let row = self.arith_row();
         arith::assign(&mut self.trace, row, Coefficients(k), operands, result)
     }
@@ -226,8 +227,8 @@ impl Builder {
         let negative = limbs(value)[3] != 0;
         let above = self.bit(names[0], !negative && value != Fr::ZERO);
         let below = self.bit(names[1], negative);
-        self.assert_product_zero(above, below);
-        // (above - below) gap - (above + below) is the distance less one; gap (1 - above - below) = 0.
+        // The distance less one is (above - below) gap - above - below, and gap (1 - above - below) = 0. Both bits on would make the
+        // distance -2.
         let direction = self.sub(above, below);
         let k = [Fr::ONE, Fr::ONE, Fr::ZERO, -Fr::from(2), Fr::ZERO];
         let distance = self.row(k, [Operand::Copy(direction), Operand::Copy(gap), Operand::Copy(above)]);

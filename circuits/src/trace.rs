@@ -45,7 +45,10 @@ pub struct Trace {
     serving: &'static str,
     clauses: Vec<[&'static str; 2]>,
     tampered: BTreeMap<Name, Fr>,
+    falsified: Option<(&'static str, usize, Fr)>,
+    computed: BTreeMap<&'static str, usize>,
     names: Option<Vec<Name>>,
+    remembered: Option<(Name, Option<Fr>)>,
     instance: Vec<Fr>,
 }
 
@@ -63,7 +66,10 @@ impl Trace {
             serving: "",
             clauses: vec![[""; 2]; rows],
             tampered: BTreeMap::new(),
+            falsified: None,
+            computed: BTreeMap::new(),
             names: None,
+            remembered: None,
             instance: Vec::new(),
         }
     }
@@ -71,6 +77,28 @@ impl Trace {
     /// Test hook: the named free cell takes `value` when it is assigned.
     pub fn tamper(&mut self, name: Name, value: Fr) {
         self.tampered.insert(name, value);
+    }
+
+    /// Test hook: the `nth` value computed while serving `clause` is off by `by`; everything downstream follows.
+    pub fn falsify(&mut self, clause: &'static str, nth: usize, by: Fr) {
+        self.falsified = Some((clause, nth, by));
+    }
+
+    /// How many values were computed for each clause.
+    #[must_use]
+    pub const fn computed(&self) -> &BTreeMap<&'static str, usize> {
+        &self.computed
+    }
+
+    /// A computed value, or what a test made of it.
+    pub fn derive(&mut self, value: Fr) -> Fr {
+        let count = self.computed.entry(self.serving).or_default();
+        let nth = *count;
+        *count += 1;
+        match self.falsified {
+            Some((clause, at, by)) if clause == self.serving && at == nth => value + by,
+            _ => value,
+        }
     }
 
     /// Test hook: remember the names of all free cells.
@@ -84,10 +112,26 @@ impl Trace {
         self.names.as_deref().unwrap_or(&[])
     }
 
+    /// Test hook: keep the honest value of one free cell.
+    pub fn remember(&mut self, name: Name) {
+        self.remembered = Some((name, None));
+    }
+
+    /// The value kept by [`Trace::remember`].
+    #[must_use]
+    pub fn remembered(&self) -> Option<Fr> {
+        self.remembered.and_then(|(_, value)| value)
+    }
+
     /// The value a free cell takes: `value`, or what a test put in its place.
     pub fn free(&mut self, name: Name, value: Fr) -> Fr {
         if let Some(names) = &mut self.names {
             names.push(name);
+        }
+        if let Some((wanted, kept)) = &mut self.remembered {
+            if *wanted == name {
+                *kept = Some(value);
+            }
         }
         self.tampered.get(&name).copied().unwrap_or(value)
     }

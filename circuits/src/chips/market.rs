@@ -19,7 +19,7 @@ use super::columns::{Columns, LOOKED_UP, Selector};
 use crate::{
     Fr,
     gadgets::{limbs, power},
-    trace::{Cell, Trace},
+    trace::{Cell, Lane, Trace},
 };
 
 /// Looked-up values of a block, in order.
@@ -412,6 +412,16 @@ fn assign_reading(
     if keep {
         trace.constant(0, row, Fr::ONE);
     }
+    let distance = if trace.value(cell(FLAG, row)) == Fr::ZERO { "SETTLE.5" } else { "SETTLE.1b" };
+    for index in 0..LOOKUPS {
+        trace.serve(match index {
+            0 | 1 => "SETTLE.3",
+            2 | 3 => distance,
+            _ => "SETTLE.6",
+        });
+        trace.mark(row + index * geometry.rows() / LOOKUPS, Lane::Range);
+    }
+    trace.serve("SETTLE.6");
     trace.enable(Selector::Market, row);
     for offset in 0..geometry.rows() {
         trace.enable(Selector::Lookup, row + offset);

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// Rows of [`open`].
-pub const OPEN_ROWS: usize = 27;
+pub const OPEN_ROWS: usize = 25;
 /// Rows of [`close`].
-pub const CLOSE_ROWS: usize = 21;
+pub const CLOSE_ROWS: usize = 22;
 
 /// Prices and flags of interval `t`. `tariff` are its four committed elements.
 pub fn open(b: &mut Builder, t: usize, mechanism: Cell, tariff: &[Cell; 4], clearing: &Clearing) -> IntervalCells {
@@ -32,7 +32,7 @@ pub fn open(b: &mut Builder, t: usize, mechanism: Cell, tariff: &[Cell; 4], clea
     b.assert_range(price, 16);
     let off_reference = b.sub(price, reference);
     b.assert_product_zero(mechanism, off_reference);
-    let ratio = b.witness(("SETTLE.6", "ratio", t), Fr::from(clearing.ratio));
+    let ratio = b.witness(("SETTLE.4", "ratio", t), Fr::from(clearing.ratio));
     let side = b.bit(("SETTLE.6", "side", t), clearing.rationed == Rationed::Demand);
     b.serve("SETTLE.5");
     let (cap_above, cap_below) = b.compare([("SETTLE.5", "cap_above", t), ("SETTLE.5", "cap_below", t)], cap, price);
@@ -75,7 +75,8 @@ pub fn close(b: &mut Builder, t: usize, mechanism: Cell, cells: &IntervalCells, 
     b.assert_range(side_is_longer, 32);
     let remaining = b.select(cells.side, left_for_marginal_demand, left_for_marginal_supply);
     let weight = b.select(cells.side, demand_equal, supply_equal);
-    // ratio = ceil(2^32 R / W), 0 if W = 0
+    // ratio = ceil(2^32 R / W), 0 if W = 0: exactly then the marginal orders of the longer side add up to R, and both sides to V.
+    b.serve("SETTLE.4");
     let over = b.mul_add(one, cells.ratio, weight, -power(RATIO_BITS), remaining);
     b.assert_range(over, 32);
     b.assert_range(cells.ratio, 48);
@@ -84,6 +85,6 @@ pub fn close(b: &mut Builder, t: usize, mechanism: Cell, cells: &IntervalCells, 
     let slack = b.unless(no_weight, slack);
     b.assert_range(slack, 32);
     b.assert_product_zero(no_weight, cells.ratio);
-    b.serve("SETTLE.4");
-    b.equal(rationed, remaining);
+    let unserved = b.sub(remaining, rationed);
+    b.assert_zero(unserved);
 }

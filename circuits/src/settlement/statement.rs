@@ -15,7 +15,7 @@ use crate::{
         poseidon::Input,
     },
     gadgets::{Builder, power},
-    trace::{Cell, Trace},
+    trace::{Cell, Lane, Trace},
 };
 
 /// Rows of the public inputs, by name.
@@ -30,6 +30,10 @@ mod public {
     pub const OPS_DIGEST: usize = 7;
     pub const Z: usize = 8;
     pub const Y: usize = 9;
+    /// The clause that each row serves.
+    pub const CLAUSES: [&str; 10] = [
+        "SETTLE.1", "SETTLE.13", "SETTLE.13", "SETTLE.13", "SETTLE.2", "SETTLE.7", "SETTLE.13", "SETTLE.14", "SETTLE.14", "SETTLE.14",
+    ];
 }
 
 /// Rows that the header's range checks take with the narrow table.
@@ -47,7 +51,11 @@ struct Statement<'a> {
 pub fn build(t: &Transition, trace: Trace) -> Trace {
     let shape = t.input.community.shape;
     let rows = t.instance.rows().map(|x| imported(&x));
-    let (b, public) = Builder::new(trace, shape.table_bits, &rows);
+    let (mut b, public) = Builder::new(trace, shape.table_bits, &rows);
+    for (cell, clause) in public.iter().zip(public::CLAUSES) {
+        b.serve(clause);
+        b.trace.mark(cell.row, Lane::Main);
+    }
     let mut s = Statement { b, t, shape, public };
     let header = s.header();
     let common = s.common(&header);

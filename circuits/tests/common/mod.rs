@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use gridveil_circuits::{
     Fr,
     settlement::{SettlementCircuit, build, table},
-    trace::{Lane, Trace},
+    trace::{Cell, Lane, Trace},
 };
 use gridveil_protocol::{
     fixture::{self, Recipe},
@@ -46,7 +46,44 @@ pub fn refusals_for(shape: Shape, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<
     let circuit = SettlementCircuit::from_trace(shape, trace.clone());
     let prover = MockProver::run(shape.k, &circuit, vec![instance]).unwrap();
     let Err(failures) = prover.verify() else { return BTreeSet::new() };
-    failures.iter().map(|f| clause_of(trace, f)).collect()
+    let classes = Classes::new(trace);
+    failures.iter().filter(|f| !classes.is_bystander(trace, f)).map(|f| clause_of(trace, f)).collect()
+}
+
+/// Copy classes: of the cells that should be equal, the odd one out is at fault, not the cell it is compared with.
+struct Classes(std::collections::BTreeMap<Cell, Cell>);
+
+impl Classes {
+    fn new(trace: &Trace) -> Self {
+        let mut classes = Self(std::collections::BTreeMap::new());
+        for (a, b) in trace.copies() {
+            let (a, b) = (classes.root(*a), classes.root(*b));
+            if a != b {
+                classes.0.insert(a, b);
+            }
+        }
+        classes
+    }
+
+    fn root(&self, cell: Cell) -> Cell {
+        let mut at = cell;
+        while let Some(up) = self.0.get(&at) {
+            at = *up;
+        }
+        at
+    }
+
+    fn is_bystander(&self, trace: &Trace, failure: &VerifyFailure) -> bool {
+        let VerifyFailure::Permutation { column, location } = failure else { return false };
+        let Some(row) = row_of(location) else { return false };
+        let text = format!("{column:?}");
+        let index = text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let cell = Cell { column: index.unwrap(), row };
+        let root = self.root(cell);
+        let cells: BTreeSet<Cell> = trace.copies().iter().flat_map(|(a, b)| [*a, *b]).filter(|c| self.root(*c) == root).collect();
+        let same = cells.iter().filter(|c| trace.value(**c) == trace.value(cell)).count();
+        2 * same > cells.len()
+    }
 }
 
 fn clause_of(trace: &Trace, failure: &VerifyFailure) -> String {
