@@ -4,9 +4,12 @@
 
 use ethers::providers::{Http, Middleware, Provider};
 use ethers::types::{Address, Bytes, TransactionRequest, U256};
-use gridveil_verifier_contract::anvil::Anvil;
+use gridveil_protocol::{field as protocol_field, instance};
+use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
+use gridveil_verifier_contract::codegen::fixture::toy_settlement;
 use gridveil_verifier_contract::codegen::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
 use gridveil_verifier_contract::codegen::{Multiopen, generate_reference_verifier, generate_verifier};
+use gridveil_verifier_contract::{EthersClient, L1Client, RollupConfig, VerifierInit};
 use halo2curves::bn256::Fr;
 use halo2curves::ff::PrimeField;
 use rand_chacha::ChaCha20Rng;
@@ -130,4 +133,43 @@ async fn shplonk_agrees_with_the_reference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gwc_agrees_with_the_reference() {
     differential(Multiopen::Gwc, 600_000).await;
+}
+
+/// A real proof through the real contract, as the services send it; also the gas of a settlement.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_with_a_real_proof() {
+    let (params, pk) = toy_keys(ChaCha20Rng::seed_from_u64(1)).unwrap();
+    let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], "ToyVerifier", Multiopen::Shplonk).unwrap();
+    let sample = toy_settlement(&params, &pk, [0; 20]).unwrap();
+    let start = u64::from(sample.call.first_interval) * u64::from(sample.params.interval_length_s) - 1000;
+    let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(start), ..AnvilOptions::default() }).unwrap();
+    let client = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
+    let address = client.deploy_code(&verifier.creation).await.unwrap();
+    let init = VerifierInit { shape: 1, slots: sample.slots, m: sample.params.m, verifier: address, proof_length: verifier.stats.proof_bytes as u32 };
+    let config = RollupConfig::single_account(client.account().unwrap(), sample.old_root, true);
+    let l1 = client.deploy_rollup(&config, &[init]).await.unwrap();
+    l1.open_tariff_set(1, sample.params.interval_length_s, sample.params.m).await.unwrap();
+    l1.register_tariff(1, sample.call.first_interval, sample.tariff_commitment).await.unwrap();
+    l1.register_community(sample.params).await.unwrap();
+    l1.set_local_time(start + 1000 + u64::from(sample.params.m) * u64::from(sample.params.interval_length_s)).await.unwrap();
+    let settlement = toy_settlement(&params, &pk, l1.contract()).unwrap();
+
+    // The public inputs are the protocol's.
+    let field = |bytes: &[u8; 32]| protocol_field::from_bytes::<protocol_field::Fr>(bytes).unwrap();
+    let domain = instance::domain(31_337, &l1.contract(), 1);
+    let data: Vec<_> = settlement.call.data.iter().map(field).collect();
+    let z = instance::data_challenge(&domain, &field(&settlement.call.community_new), &data);
+    let y = instance::data_evaluation(&data, &z);
+    assert_eq!([0, 8, 9].map(|row| field(&settlement.instances[row])), [domain, z, y]);
+
+    // A proof for another deployment.
+    assert!(l1.settle(sample.call.clone()).await.unwrap_err().is_revert("ProofRejected"));
+    let mut bad = settlement.call.clone();
+    bad.data[3][31] ^= 1;
+    assert!(l1.settle(bad).await.unwrap_err().is_revert("ProofRejected"));
+    let receipt = l1.settle(settlement.call.clone()).await.unwrap();
+    println!("settle: {} gas", receipt.gas_used);
+    assert!(receipt.gas_used < 900_000, "{}", receipt.gas_used);
+    let batches = l1.settled_batches(0).await.unwrap();
+    assert_eq!(batches.iter().map(|batch| &batch.call).collect::<Vec<_>>(), [&settlement.call]);
 }

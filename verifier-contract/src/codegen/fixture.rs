@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use ethers::types::U256;
 use ethers::utils::keccak256;
-use halo2curves::bn256::Fr;
+use halo2_proofs::plonk::ProvingKey;
+use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use halo2curves::ff::{Field, PrimeField};
 use rand::rngs::StdRng;
 use rand::SeedableRng;
@@ -15,15 +17,16 @@ use super::artifact::{ArtifactError, check_verifier, write_verifier};
 use super::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
 use super::{CodegenError, GeneratedVerifier, Multiopen, VerifierStats, generate_verifier};
 use crate::anvil::LOCAL_CHAIN_ID;
+use crate::types::{Address, CommunityParams, SettleCall, Word};
 
 /// Where the tests deploy the rollup: its address is in the proof's domain.
 pub const FIXTURE_ROLLUP: [u8; 20] = [0x67; 20];
-const SLOTS: usize = 128;
-const M: u64 = 96;
-const INTERVAL_LENGTH: u64 = 900;
-const FIRST_INTERVAL: u64 = 1_959_744;
-const COMMUNITY: u64 = 7;
-const CIRCUIT_VERSION: u64 = 1;
+const SLOTS: u32 = 128;
+const M: u16 = 96;
+const INTERVAL_LENGTH: u16 = 900;
+const FIRST_INTERVAL: u32 = 1_959_744;
+const COMMUNITY: u32 = 7;
+const CIRCUIT_VERSION: u32 = 1;
 const NAME: &str = "ToyVerifier";
 
 /// A verifier and a settlement it accepts.
@@ -85,25 +88,69 @@ fn hex_word(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-/// The toy verifier and one settlement of 128 slots and 96 intervals at [`FIXTURE_ROLLUP`] on the local chain.
+/// Everything one toy settlement consists of.
+#[derive(Clone, Debug)]
+pub struct ToySettlement {
+    /// What `settle` is called with.
+    pub call: SettleCall,
+    /// State root before.
+    pub old_root: Word,
+    /// Tariff commitment.
+    pub tariff_commitment: Word,
+    /// The ten public inputs.
+    pub instances: [Word; TOY_INSTANCES],
+    /// Member slots.
+    pub slots: u32,
+    /// The community's parameters: shape 1, tariff set 1.
+    pub params: CommunityParams,
+}
+
+/// A toy settlement of 128 slots and 96 intervals, for a rollup at `rollup` on the local chain. Everything but the proof's blinding follows
+/// from the seeds.
+///
+/// # Errors
+/// As halo2's `create_proof`.
+pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, rollup: Address) -> Result<ToySettlement, FixtureError> {
+    let mut rng = StdRng::seed_from_u64(2);
+    let data: Vec<Fr> = (0..SLOTS + 2).map(|_| Fr::random(&mut rng)).collect();
+    let [old_root, new_root, community_new, tariff] = [(); 4].map(|()| Fr::random(&mut rng));
+    let mut contract = [0; 32];
+    contract[12..].copy_from_slice(&rollup);
+    let domain = reduced(keccak256([uint(LOCAL_CHAIN_ID), contract, uint(u64::from(CIRCUIT_VERSION))].concat()));
+    let data_hash = keccak256(data.iter().flat_map(word).collect::<Vec<u8>>());
+    let z = reduced(keccak256([word(&domain), word(&community_new), data_hash].concat()));
+    let y = data.iter().rev().fold(Fr::ZERO, |acc, d| acc * z + d);
+    let period = Fr::from(u64::from(FIRST_INTERVAL)) + Fr::from(u64::from(INTERVAL_LENGTH)) * Fr::from(1 << 32) + Fr::from(u64::from(M)) * Fr::from(1 << 48);
+    let community = Fr::from(u64::from(COMMUNITY));
+    let instances = [domain, old_root, new_root, community, period, tariff, community_new, Fr::ZERO, z, y];
+    let proof = prove(params, pk, ToyCircuit { instances }, &[&instances], Multiopen::Shplonk, rng)?;
+    Ok(ToySettlement {
+        call: SettleCall {
+            circuit_version: CIRCUIT_VERSION,
+            community: COMMUNITY,
+            first_interval: FIRST_INTERVAL,
+            tariff_index: 0,
+            new_root: word(&new_root),
+            community_new: word(&community_new),
+            data: data.iter().map(word).collect(),
+            proof,
+        },
+        old_root: word(&old_root),
+        tariff_commitment: word(&tariff),
+        instances: instances.map(|value| word(&value)),
+        slots: SLOTS,
+        params: CommunityParams { community: COMMUNITY, shape: 1, interval_length_s: INTERVAL_LENGTH, m: M, tariff_set: 1 },
+    })
+}
+
+/// The toy verifier and [`toy_settlement`] at [`FIXTURE_ROLLUP`].
 ///
 /// # Errors
 /// [`FixtureError`].
 pub fn toy_fixture() -> Result<Fixture, FixtureError> {
     let (params, pk) = toy_keys(StdRng::seed_from_u64(1))?;
     let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], NAME, Multiopen::Shplonk)?;
-    let mut rng = StdRng::seed_from_u64(2);
-    let data: Vec<Fr> = (0..SLOTS + 2).map(|_| Fr::random(&mut rng)).collect();
-    let [old_root, new_root, community_new, tariff] = [(); 4].map(|()| Fr::random(&mut rng));
-    let mut contract = [0; 32];
-    contract[12..].copy_from_slice(&FIXTURE_ROLLUP);
-    let domain = reduced(keccak256([uint(LOCAL_CHAIN_ID), contract, uint(CIRCUIT_VERSION)].concat()));
-    let data_hash = keccak256(data.iter().flat_map(word).collect::<Vec<u8>>());
-    let z = reduced(keccak256([word(&domain), word(&community_new), data_hash].concat()));
-    let y = data.iter().rev().fold(Fr::ZERO, |acc, d| acc * z + d);
-    let period = Fr::from(FIRST_INTERVAL) + Fr::from(INTERVAL_LENGTH) * Fr::from(1 << 32) + Fr::from(M) * Fr::from(1 << 48);
-    let instances = [domain, old_root, new_root, Fr::from(COMMUNITY), period, tariff, community_new, Fr::ZERO, z, y];
-    let proof = prove(&params, &pk, ToyCircuit { instances }, &[&instances], Multiopen::Shplonk, rng)?;
+    let made = toy_settlement(&params, &pk, FIXTURE_ROLLUP)?;
     let json = json!({
         "rollup": hex_word(&FIXTURE_ROLLUP),
         "chain_id": LOCAL_CHAIN_ID,
@@ -113,13 +160,13 @@ pub fn toy_fixture() -> Result<Fixture, FixtureError> {
         "interval_length": INTERVAL_LENGTH,
         "first_interval": FIRST_INTERVAL,
         "community": COMMUNITY,
-        "old_root": hex_word(&word(&old_root)),
-        "new_root": hex_word(&word(&new_root)),
-        "community_new": hex_word(&word(&community_new)),
-        "tariff_commitment": hex_word(&word(&tariff)),
-        "instances": instances.iter().map(|value| hex_word(&word(value))).collect::<Vec<_>>(),
-        "data": data.iter().map(|value| hex_word(&word(value))).collect::<Vec<_>>(),
-        "proof": hex_word(&proof),
+        "old_root": hex_word(&made.old_root),
+        "new_root": hex_word(&made.call.new_root),
+        "community_new": hex_word(&made.call.community_new),
+        "tariff_commitment": hex_word(&made.tariff_commitment),
+        "instances": made.instances.iter().map(|value| hex_word(value)).collect::<Vec<_>>(),
+        "data": made.call.data.iter().map(|value| hex_word(value)).collect::<Vec<_>>(),
+        "proof": hex_word(&made.call.proof),
         "verifier_runtime": hex_word(&verifier.runtime),
     });
     let stats = verifier.stats;
