@@ -1,6 +1,13 @@
 //! Jobs in, proofs out.
+//!
+//! [`prover::Prover`] proves [`job::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Two queues feed it:
+//! [`pool`] inside the sequencer's process, [`spool`] and [`worker`] for a process of its own.
+//!
+//! Architecture invariants: the prover decides nothing (it recomputes the transition by the rules and refuses what they refuse); it can
+//! change nothing (a result is a proof, and whoever takes it checks it); no reading, salt, key or balance leaves it in a log or an error.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod job;
 pub mod keys;
 pub mod layout;

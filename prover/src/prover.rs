@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_protocol::{
     field::{self, to_bytes},
     params::Shape,
@@ -122,7 +123,7 @@ struct Served {
 }
 
 /// Parameters and keys of the shapes it serves, and the threads proofs are made on.
-pub struct Prover<S> {
+pub struct Prover<S = SettlementCircuit> {
     served: BTreeMap<&'static str, Served>,
     srs: String,
     threads: ThreadPool,

@@ -242,6 +242,7 @@ impl Spool {
             let dir = root.join(place);
             fs::create_dir_all(&dir).map_err(io_at(&dir))?;
         }
+        sweep(&root.join("tmp"));
         Ok(Self { root: root.to_path_buf(), key, config })
     }
 
@@ -432,12 +433,8 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`].
     pub fn redeliver(&self, worker: &str) -> Result<usize, SpoolError> {
-        let claimed = self.list("claimed")?;
-        if claimed.is_empty() {
-            return Ok(0);
-        }
         let mut count = 0;
-        for (id, attempt, file) in claimed {
+        for (id, attempt, file) in self.list("claimed")? {
             let Ok(beat) = fs::metadata(&file).and_then(|metadata| metadata.modified()) else { continue };
             if SystemTime::now().duration_since(beat).unwrap_or_default() <= self.config.lease {
                 continue;
@@ -455,6 +452,17 @@ impl Spool {
             count += 1;
         }
         Ok(count)
+    }
+}
+
+/// Removes what killed writers left. Nobody writes one file for an hour.
+fn sweep(tmp: &Path) {
+    const OLD: Duration = Duration::from_secs(3600);
+    for entry in fs::read_dir(tmp).into_iter().flatten().flatten() {
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        if written.is_ok_and(|at| SystemTime::now().duration_since(at).unwrap_or_default() > OLD) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -548,6 +556,7 @@ mod tests {
         fs::write(&a, fs::read(&b).unwrap()).unwrap();
         let claim = spool.claim("w").unwrap().unwrap();
         assert_eq!(claim.id, ids[1]);
+        assert!(spool.claim("w").unwrap().is_none());
         assert!(matches!(spool.state(ids[0]).unwrap(), SpoolState::Poisoned(_)));
         spool.finish(&claim, &answer(&claim.job)).unwrap();
         let result = spool.at("results", ids[1]);

@@ -1,6 +1,10 @@
 //! What the prover asks of a circuit. `SettlementCircuit` is the one in use; tests put a toy in its place.
 
-use gridveil_protocol::{params::Shape, settlement::Transition};
+use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_protocol::{
+    params::{CIRCUIT_VERSION, Shape},
+    settlement::Transition,
+};
 use halo2_proofs::plonk::Circuit;
 use halo2curves::bn256::Fr;
 
@@ -24,6 +28,23 @@ pub trait Statement: Circuit<Fr, Params = Shape> + Send + Sync + Sized {
     #[must_use]
     fn k(shape: &Shape) -> u32 {
         shape.k
+    }
+}
+
+impl Statement for SettlementCircuit {
+    const NAME: &'static str = "settlement";
+    const VERSION: u64 = CIRCUIT_VERSION;
+
+    fn of(transition: &Transition) -> Self {
+        Self::new(transition)
+    }
+
+    fn template(shape: Shape) -> Self {
+        Self::template(shape)
+    }
+
+    fn instance(&self) -> Vec<Fr> {
+        self.instance()
     }
 }
 

@@ -62,6 +62,16 @@ pub fn published(power: u32) -> Option<[u8; 64]> {
     Some(hash)
 }
 
+/// The published hash of the power that a file's header claims: what a file is pinned to if nobody pins it by hand.
+///
+/// # Errors
+/// [`PtauError`] if it is not a ceremony file.
+pub fn published_for(path: &Path) -> Result<Option<[u8; 64]>, PtauError> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let [header, ..] = sections(&mut reader)?;
+    Ok(published(read_power(&mut reader, header)?))
+}
+
 /// Why a ceremony file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PtauError {

@@ -1,0 +1,317 @@
+//! `gridveil prover`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_protocol::params::{SHAPES, Shape};
+
+use crate::{
+    job::{JobEncoding, ProofJob, ProofResult},
+    keys::{KeyError, verifying_key},
+    measure::{millis, peak_rss_bytes},
+    progress::{Progress, Reporter},
+    proof::{self, ProofError},
+    prover::{Prove, Prover, ProverConfig, ProverError, convert},
+    spool::{Spool, SpoolConfig, SpoolError, SpoolKey},
+    srs::{Srs, SrsError, SrsSource, ptau, verifier_params},
+    statement::Statement,
+    store::{StoreError, write_atomic},
+    worker::{self, WorkerConfig},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  # Parameters and keys for the local chain, once:
+  gridveil prover setup --shape home-32x24
+  # A prover process beside the sequencer (same spool directory, same key file):
+  gridveil prover run --dir /var/lib/gridveil/spool --key /etc/gridveil/spool.key --shape home-32x24
+  # The same for a public chain, with the Hermez ceremony file:
+  gridveil prover run --dir spool --key spool.key --chain-id 8453 --ptau powersOfTau28_hez_final_17.ptau
+  # One job, by hand:
+  gridveil prover prove job.json --out proof.json && gridveil prover verify proof.json";
+
+/// Proves settlements: jobs in, proofs out.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ProverArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves a spool directory until stopped; may be killed at any time.
+    #[command(after_help = "Example:\n  gridveil prover run --dir spool --key spool.key --shape home-32x24")]
+    Run(RunArgs),
+    /// Makes or loads parameters and keys, so that the first proof does not wait for them.
+    #[command(after_help = "Examples:\n  gridveil prover setup --shape home-32x24 --shape district-128x96\n  gridveil prover setup --chain-id 1 --ptau powersOfTau28_hez_final_17.ptau")]
+    Setup(Setup),
+    /// Proves one job file (JSON; it holds readings: keep it private) and writes the proof.
+    #[command(after_help = "Example:\n  gridveil prover prove job.json --out proof.json")]
+    Prove(ProveArgs),
+    /// Checks a proof file against the circuit's own verifying key.
+    #[command(after_help = "Example:\n  gridveil prover verify proof.json")]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+struct Setup {
+    /// Directory of parameters and keys [default: $XDG_CACHE_HOME/gridveil, ~/.cache/gridveil]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Chain the proofs are for. Only 31337 and 1337 may use the INSECURE development parameters
+    #[arg(long, default_value_t = 31_337)]
+    chain_id: u64,
+    /// Powers-of-tau ceremony file (snarkjs format)
+    #[arg(long, value_name = "FILE")]
+    ptau: Option<PathBuf>,
+    /// BLAKE2b-512 the ceremony file must have [default: the published one of the Hermez file of its power]
+    #[arg(long, value_name = "HEX", requires = "ptau")]
+    ptau_blake2b: Option<String>,
+    /// Shape to serve; may be repeated
+    #[arg(long = "shape", value_name = "NAME", default_values_t = [String::from("home-32x24")])]
+    shapes: Vec<String>,
+    /// Threads of one proof [default: all processors]
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Spool directory shared with the sequencer
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Key file shared with the sequencer; made, readable by its owner only, if it does not exist
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Seconds without a heartbeat after which a claimed job is another worker's
+    #[arg(long, default_value_t = 60)]
+    lease_s: u64,
+    /// Attempts before a job is set aside
+    #[arg(long, default_value_t = 3)]
+    attempts: u32,
+    /// Stop when the spool is empty
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    setup: Setup,
+}
+
+#[derive(Debug, Args)]
+struct ProveArgs {
+    /// Job file
+    file: PathBuf,
+    /// Proof file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    setup: Setup,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// Proof file
+    file: PathBuf,
+    #[command(flatten)]
+    setup: Setup,
+}
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// An option.
+    #[error("{0}")]
+    Usage(String),
+    /// Proving.
+    #[error(transparent)]
+    Prover(#[from] ProverError),
+    /// Parameters.
+    #[error(transparent)]
+    Srs(#[from] SrsError),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A job file.
+    #[error("{path}: {source}")]
+    Job {
+        /// File.
+        path: PathBuf,
+        /// Where it is wrong.
+        source: JobEncoding,
+    },
+    /// A proof file.
+    #[error("{path}: {source}")]
+    Proof {
+        /// File.
+        path: PathBuf,
+        /// Why it is refused.
+        source: ProofError,
+    },
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`CliError`].
+pub fn run(args: ProverArgs) -> Result<(), CliError> {
+    let progress = Reporter::stderr();
+    match args.command {
+        Command::Run(args) => serve(&args, &progress),
+        Command::Setup(args) => setup(&args, &progress),
+        Command::Prove(args) => prove(&args, &progress),
+        Command::Verify(args) => verify(&args, &progress),
+    }
+}
+
+fn shape(name: &str) -> Result<Shape, CliError> {
+    let known = || SHAPES.map(|shape| shape.name).join(", ");
+    Shape::by_name(name).ok_or_else(|| CliError::Usage(format!("no shape {name}; there are {}", known())))
+}
+
+fn default_cache() -> PathBuf {
+    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
+    cache.unwrap_or_else(|| PathBuf::from(".cache")).join("gridveil")
+}
+
+impl Setup {
+    fn cache(&self) -> PathBuf {
+        self.cache.clone().unwrap_or_else(default_cache)
+    }
+
+    fn source(&self) -> Result<SrsSource, CliError> {
+        let Some(path) = &self.ptau else { return Ok(SrsSource::InsecureDev) };
+        let pinned = match &self.ptau_blake2b {
+            Some(digits) => {
+                let mut hash = [0; 64];
+                hex::decode_to_slice(digits, &mut hash).map(|()| hash).map_err(|_| CliError::Usage("--ptau-blake2b: expected 128 hex digits".into()))?
+            }
+            None => {
+                let published = ptau::published_for(path).map_err(|source| SrsError::Ptau { path: path.clone(), source })?;
+                let unknown = || CliError::Usage("no published hash is known for a ceremony of this power: give --ptau-blake2b".into());
+                published.ok_or_else(unknown)?
+            }
+        };
+        Ok(SrsSource::Ptau { path: path.clone(), blake2b_512: pinned })
+    }
+
+    fn config(&self, shapes: Vec<Shape>) -> Result<ProverConfig, CliError> {
+        Ok(ProverConfig { cache_dir: self.cache(), srs: self.source()?, chain_id: self.chain_id, shapes, threads: self.threads, domain: None })
+    }
+
+    fn shapes(&self) -> Result<Vec<Shape>, CliError> {
+        self.shapes.iter().map(|name| shape(name)).collect()
+    }
+}
+
+fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
+    let shapes = args.shapes()?;
+    let prover = Prover::<SettlementCircuit>::open(&args.config(shapes.clone())?, progress)?;
+    for shape in shapes {
+        if let Some(keys) = prover.keys(shape.name) {
+            let how = if keys.made { "made" } else { "read" };
+            let length = proof::proof_bytes(keys.pk.get_vk().cs());
+            println!("{}: keys {how} in {:.1} s, layout {}, proofs of {length} bytes", shape.name, keys.took.as_secs_f64(), keys.layout);
+        }
+    }
+    println!("in {}; peak memory {} MiB", args.cache().display(), peak_rss_bytes() >> 20);
+    Ok(())
+}
+
+fn serve(args: &RunArgs, progress: &dyn Progress) -> Result<(), CliError> {
+    // The cheap checks first: a wrong key file should not wait for the keys of the circuit.
+    let key = SpoolKey::open_or_create(&args.key)?;
+    let config = SpoolConfig { lease: Duration::from_secs(args.lease_s.max(1)), attempts: args.attempts.max(1) };
+    let spool = Spool::open(&args.dir, key, config)?;
+    let prover = Prover::<SettlementCircuit>::open(&args.setup.config(args.setup.shapes()?)?, progress)?;
+    println!("serving {}", args.dir.display());
+    let worker = WorkerConfig { once: args.once, ..WorkerConfig::default() };
+    let served = worker::serve(&prover, &spool, &worker, &AtomicBool::new(false), progress)?;
+    println!("{} proved, {} attempts failed", served.proved, served.failed);
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    Ok(fs::read(path).map_err(StoreError::io(path))?)
+}
+
+fn prove(args: &ProveArgs, progress: &dyn Progress) -> Result<(), CliError> {
+    let job = ProofJob::from_json(&read(&args.file)?).map_err(|source| CliError::Job { path: args.file.clone(), source })?;
+    let prover = Prover::<SettlementCircuit>::open(&args.setup.config(vec![shape(&job.shape)?])?, progress)?;
+    let result = prover.prove_job(&job, progress)?;
+    let json = serde_json::to_vec_pretty(&result).map_err(|_| CliError::Spool(SpoolError::Encoding))?;
+    write_atomic(&args.out, &json)?;
+    let t = result.timings;
+    println!("batch {}: {} bytes in {:.1} s ({:.1} s of processor time)", result.batch, result.proof.len(), seconds(t.prove_ms), seconds(t.cpu_ms));
+    Ok(())
+}
+
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
+}
+
+fn verify(args: &VerifyArgs, progress: &dyn Progress) -> Result<(), CliError> {
+    let parsed = serde_json::from_slice::<ProofResult>(&read(&args.file)?);
+    let result = parsed.map_err(|source| CliError::Job { path: args.file.clone(), source: source.into() })?;
+    if result.circuit_version != <SettlementCircuit as Statement>::VERSION {
+        let expected = <SettlementCircuit as Statement>::VERSION;
+        return Err(ProverError::Version { expected, got: result.circuit_version }.into());
+    }
+    let shape = shape(&result.shape)?;
+    let srs = Srs::for_chain(args.setup.chain_id, args.setup.source()?, &args.setup.cache())?;
+    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
+    progress.stage("making the verifying key", shape.name);
+    let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
+    progress.finish();
+    let instance: Vec<_> = result.instance.iter().map(convert).collect();
+    let start = std::time::Instant::now();
+    let verified = proof::verify(&vk, &verifier_params(&params), &instance, &result.proof);
+    verified.map_err(|source| CliError::Proof { path: args.file.clone(), source })?;
+    println!("valid: batch {}, {} ({} ms)", result.batch, shape.name, millis(start.elapsed()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Top {
+        #[command(flatten)]
+        prover: ProverArgs,
+    }
+
+    fn parse(line: &str) -> Result<ProverArgs, clap::Error> {
+        Top::try_parse_from(line.split_whitespace().skip(1)).map(|top| top.prover)
+    }
+
+    #[test]
+    fn every_example_of_the_help_parses() {
+        let examples = EXAMPLES.lines().flat_map(|line| line.split("&&")).map(str::trim).filter(|line| line.starts_with("gridveil prover"));
+        assert_eq!(examples.clone().map(|line| parse(line).unwrap()).count(), 5);
+        assert!(parse("gridveil prover setup --ptau-blake2b 00").is_err());
+    }
+
+    #[test]
+    fn a_public_chain_without_a_ceremony_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = format!("gridveil prover setup --chain-id 1 --cache {}", dir.path().display());
+        assert!(matches!(run(parse(&line).unwrap()), Err(CliError::Prover(ProverError::Srs(SrsError::InsecureOnPublicChain { chain_id: 1 })))));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let line = format!("gridveil prover setup --shape nonsense --cache {}", dir.path().display());
+        assert!(matches!(run(parse(&line).unwrap()), Err(CliError::Usage(text)) if text.contains("home-32x24")));
+    }
+}
