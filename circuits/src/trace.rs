@@ -10,7 +10,7 @@ use crate::{
     Fr,
     chips::columns::{ADVICE, CONSTANTS, COPYABLE, SELECTORS, Selector},
 };
-use halo2curves::ff::Field;
+use halo2curves::ff::{Field, PrimeField};
 
 /// Position of an advice cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -229,6 +229,24 @@ impl Trace {
     pub fn selected(&self, index: usize, row: usize) -> bool {
         debug_assert!(index < SELECTORS);
         (self.selectors[row] >> index) & 1 == 1
+    }
+
+    /// BLAKE3 over constants, selectors and copies: what keys depend on beside the gates.
+    #[must_use]
+    pub fn layout_digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (constants, selectors) in self.constants.iter().zip(&self.selectors) {
+            for constant in constants {
+                hasher.update(constant.to_repr().as_ref());
+            }
+            hasher.update(&selectors.to_be_bytes());
+        }
+        for (a, b) in &self.copies {
+            for part in [a.column, a.row, b.column, b.row] {
+                hasher.update(&(part as u64).to_be_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
     /// All copies.

@@ -1,32 +1,87 @@
-mod common;
-use common::{input, trace};
-use gridveil_protocol::{market::Mechanism, params::SHAPES, settlement::apply};
+//! Golden description and cost of every shape: what is committed under `golden/` is what the keys are made from.
+//! `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new circuit version, on purpose).
 
-#[test]
-fn rows() {
-    for shape in SHAPES {
-        let mut shape = shape;
-        shape.k += 1;
-        let start = std::time::Instant::now();
-        let t = apply(input(shape, 1, Mechanism::Auction)).unwrap();
-        let native = start.elapsed();
-        let start = std::time::Instant::now();
-        let trace = trace(&t);
-        println!("{} rows {} of {} native {native:?} trace {:?}", shape.name, trace.next_row(), 1u32 << (shape.k-1), start.elapsed());
+mod common;
+
+use common::{input, trace};
+use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_protocol::{
+    market::Mechanism,
+    params::{CIRCUIT_VERSION, SHAPES, Shape},
+    settlement::apply,
+};
+use halo2_proofs::plonk::{Circuit, ConstraintSystem};
+use serde::{Deserialize, Serialize};
+
+/// What a shape's key depends on, and what it costs.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Golden {
+    shape: String,
+    circuit_version: u64,
+    k: u32,
+    rows_used: usize,
+    rows_usable: usize,
+    degree: usize,
+    advice_columns: usize,
+    fixed_columns: usize,
+    lookup_arguments: usize,
+    copyable_columns: usize,
+    advice_queries: usize,
+    gates: usize,
+    copies: usize,
+    /// BLAKE3 of halo2's pinned description of gates, queries, lookups and permutation.
+    constraint_system: String,
+    /// BLAKE3 of constants, selectors and copies of all rows.
+    layout: String,
+}
+
+fn golden(shape: Shape) -> Golden {
+    let mut meta = ConstraintSystem::default();
+    SettlementCircuit::configure_with_params(&mut meta, shape);
+    let circuit = SettlementCircuit::template(shape);
+    let trace = circuit.trace();
+    Golden {
+        shape: shape.name.to_string(),
+        circuit_version: CIRCUIT_VERSION,
+        k: shape.k,
+        rows_used: trace.next_row(),
+        rows_usable: (1 << shape.k) - meta.blinding_factors() - 1,
+        degree: meta.gates().iter().flat_map(|g| g.polynomials()).map(|p| p.degree()).max().unwrap(),
+        advice_columns: meta.num_advice_columns(),
+        fixed_columns: meta.num_fixed_columns(),
+        lookup_arguments: meta.lookups().len(),
+        copyable_columns: meta.permutation().get_columns().len(),
+        advice_queries: meta.advice_queries().len(),
+        gates: meta.gates().iter().map(|g| g.polynomials().len()).sum(),
+        copies: trace.copies().len(),
+        constraint_system: blake3::hash(format!("{:?}", meta.pinned()).as_bytes()).to_hex().to_string(),
+        layout: trace.layout_digest(),
     }
 }
 
 #[test]
-fn constraint_system() {
-    use gridveil_circuits::settlement::SettlementCircuit;
-    use halo2_proofs::plonk::{Circuit, ConstraintSystem};
+fn keys_and_costs_are_the_committed_ones() {
     for shape in SHAPES {
-        let mut meta = ConstraintSystem::default();
-        SettlementCircuit::configure_with_params(&mut meta, shape);
-        let degree = meta.gates().iter().flat_map(|g| g.polynomials()).map(|p| p.degree()).max();
-        println!("{} degree {degree:?} advice queries {} fixed {} blinding {}", shape.name, meta.advice_queries().len(), meta.fixed_queries().len(), meta.blinding_factors());
-        let mut sets = std::collections::BTreeMap::<usize, std::collections::BTreeSet<i32>>::new();
-        for (c, r) in meta.advice_queries() { sets.entry(c.index()).or_default().insert(r.0); }
-        println!("{sets:?}");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", shape.name));
+        let found = golden(shape);
+        if std::env::var_os("GRIDVEIL_BLESS").is_some() {
+            std::fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
+        }
+        let committed: Golden = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(found, committed, "bless on purpose, with a new circuit version");
+        assert!(found.rows_used <= found.rows_usable);
+        // halo2-axiom clamps silently above 5.
+        assert!(found.degree <= 5);
+    }
+}
+
+#[test]
+fn the_layout_does_not_depend_on_the_witness() {
+    let shape = common::tiny();
+    let template = SettlementCircuit::template(shape).trace().layout_digest();
+    for seed in 0..3 {
+        for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {
+            assert_eq!(trace(&apply(input(shape, seed, mechanism)).unwrap()).layout_digest(), template);
+        }
     }
 }
