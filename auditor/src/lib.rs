@@ -1,1 +1,15 @@
+//! Replays a Gridveil deployment from L1 alone, believing nobody.
+//!
+//! Input: the contract's events and calldata, and the list of community nodes published at deployment. Every root is computed anew, every
+//! public input is rebuilt from calldata, every proof is verified natively. What L1 does not carry (readings, balances) is what the proofs
+//! are about; the auditor needs none of it.
+#![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod genesis;
+pub mod native;
+mod replay;
+mod report;
+
+pub use replay::{ProofVerifier, VerifierError, audit};
+pub use report::{AuditReport, Failure, Verdict};

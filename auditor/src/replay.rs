@@ -1,0 +1,295 @@
+//! The replay. Every check names its clause; a failed check never hides a later one.
+
+use std::collections::BTreeMap;
+
+use gridveil_protocol::{
+    community,
+    field::{Fr, from_bytes, to_bytes},
+    instance::{Instance, data_challenge, data_evaluation, domain, period},
+    params::{CIRCUIT_VERSION, SHAPES, STATE_DEPTH, Shape},
+    tree::{SparseTree, dense_root},
+};
+use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, SettledBatch, TariffEntry, Word};
+
+use crate::report::{AuditReport, Failure, Verdict};
+
+/// Why a proof could not be checked at all. Not the same as a proof that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct VerifierError(pub String);
+
+/// Verifies settlement proofs.
+pub trait ProofVerifier {
+    /// Does `proof` hold for these public inputs, under the pinned key of the shape?
+    ///
+    /// # Errors
+    /// [`VerifierError`] if there is no key of that shape.
+    fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError>;
+}
+
+/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes published at deployment.
+///
+/// # Errors
+/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the report.
+pub async fn audit(
+    l1: &dyn L1Client,
+    verifier: &dyn ProofVerifier,
+    genesis: &[(u32, Fr)],
+    from_block: u64,
+) -> Result<AuditReport, L1Error> {
+    let mut replay = Replay::new(l1.chain_id().await?, l1.contract(), verifier);
+    replay.genesis(genesis, &l1.root_at(0).await?);
+    replay.now = l1.timestamp().await?;
+    for params in l1.communities(from_block).await? {
+        replay.register(params);
+    }
+    for tariff in l1.tariffs(from_block).await? {
+        replay.publish(tariff);
+    }
+    let batches = match l1.settled_batches(from_block).await {
+        Ok(batches) => batches,
+        Err(L1Error::Malformed(what)) => {
+            replay.fail("L1.CALLDATA", format!("events and calldata are not those of the contract: {what}"));
+            Vec::new()
+        }
+        Err(error) => return Err(error),
+    };
+    for batch in &batches {
+        replay.batch(batch);
+        replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
+    }
+    replay.end(l1.batch_count().await?, &l1.state_root().await?);
+    Ok(replay.report())
+}
+
+struct Replay<'a> {
+    chain_id: u64,
+    contract: [u8; 20],
+    verifier: &'a dyn ProofVerifier,
+    now: u64,
+    state: SparseTree,
+    /// New root of the batch before, as L1 has it.
+    root: Word,
+    communities: BTreeMap<u32, CommunityParams>,
+    tariffs: BTreeMap<u32, Vec<TariffEntry>>,
+    next_interval: BTreeMap<u32, u64>,
+    batches: u64,
+    proofs: u64,
+    /// Batch under examination.
+    at: Option<u64>,
+    failures: Vec<Failure>,
+}
+
+/// A batch whose words are field elements.
+struct Elements {
+    old_root: Fr,
+    new_root: Fr,
+    community_new: Fr,
+    tariff_commitment: Fr,
+    data: Vec<Fr>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(chain_id: u64, contract: [u8; 20], verifier: &'a dyn ProofVerifier) -> Self {
+        Self {
+            chain_id,
+            contract,
+            verifier,
+            now: 0,
+            state: SparseTree::new(STATE_DEPTH),
+            root: [0; 32],
+            communities: BTreeMap::new(),
+            tariffs: BTreeMap::new(),
+            next_interval: BTreeMap::new(),
+            batches: 0,
+            proofs: 0,
+            at: None,
+            failures: Vec::new(),
+        }
+    }
+
+    fn fail(&mut self, clause: &'static str, what: impl Into<String>) {
+        self.failures.push(Failure { batch: self.at, clause, what: what.into() });
+    }
+
+    fn require(&mut self, holds: bool, clause: &'static str, what: impl FnOnce() -> String) {
+        if !holds {
+            self.fail(clause, what());
+        }
+    }
+
+    /// STATE.INIT as far as L1 carries it: the published nodes lead to the contract's genesis root.
+    fn genesis(&mut self, nodes: &[(u32, Fr)], root: &Word) {
+        for (community, node) in nodes {
+            let index = u64::from(*community);
+            self.require(index < self.state.capacity(), "STATE.INIT", || format!("genesis community {community} is outside the state tree"));
+            self.require(self.state.leaf(index) == Fr::from(0u64), "STATE.INIT", || format!("genesis lists community {community} twice"));
+            if index < self.state.capacity() {
+                self.state.set(index, *node);
+            }
+        }
+        self.require(to_bytes(&self.state.root()) == *root, "STATE.INIT", || "the published genesis nodes do not lead to the contract's genesis root".into());
+        self.root = *root;
+    }
+
+    fn register(&mut self, params: CommunityParams) {
+        let id = params.community;
+        let shape = SHAPES.iter().find(|s| s.id == params.shape);
+        self.require(shape.is_some_and(|s| s.intervals == usize::from(params.m)), "L1.COMMUNITY", || {
+            format!("community {id} is registered with shape {} and {} intervals, which is no known shape", params.shape, params.m)
+        });
+        self.require([900, 1800, 3600].contains(&params.interval_length_s), "L1.COMMUNITY", || {
+            format!("community {id} has intervals of {} s", params.interval_length_s)
+        });
+        let twice = self.communities.insert(id, params).is_some();
+        self.require(!twice, "L1.COMMUNITY", || format!("community {id} is registered twice"));
+    }
+
+    fn publish(&mut self, tariff: TariffEntry) {
+        let TariffEntry { tariff_set, index, first_interval, .. } = tariff;
+        let set = self.tariffs.entry(tariff_set).or_default();
+        let follows = set.len() as u64 == u64::from(index) && set.last().is_none_or(|last| last.first_interval < first_interval);
+        set.push(tariff);
+        self.require(follows, "L1.TARIFF", || format!("tariff {index} of set {tariff_set} does not follow the one before"));
+    }
+
+    fn batch(&mut self, batch: &SettledBatch) {
+        let call = &batch.call;
+        self.at = Some(batch.batch);
+        self.batches += 1;
+        let expected = self.batches;
+        self.require(batch.batch == expected, "L1.SEQUENCE", || format!("batch {} in the place of batch {expected}", batch.batch));
+        let root = std::mem::replace(&mut self.root, call.new_root);
+        self.require(batch.old_root == root, "L1.SEQUENCE", || "the old root is not the new root of the batch before".into());
+        self.require(u64::from(call.circuit_version) == CIRCUIT_VERSION, "L1.VERSION", || {
+            format!("circuit version {} is not the one this auditor knows ({CIRCUIT_VERSION})", call.circuit_version)
+        });
+
+        let Some(elements) = self.elements(batch) else { return };
+        let Some(params) = self.communities.get(&call.community).copied() else {
+            return self.fail("L1.COMMUNITY", format!("community {} is not registered", call.community));
+        };
+        self.period(batch, &params);
+        self.tariff(batch, &params);
+        self.state(batch, &elements);
+        let Some(shape) = SHAPES.into_iter().find(|s| s.id == params.shape) else {
+            return self.fail("L1.COMMUNITY", format!("shape {} is not known", params.shape));
+        };
+        if elements.data.len() != shape.members + 2 {
+            let (got, expected) = (elements.data.len(), shape.members + 2);
+            return self.fail("SETTLE.14", format!("{got} data words, shape {} has {expected}", shape.name));
+        }
+        self.node(&elements);
+        self.proof(batch, &params, &shape, &elements);
+    }
+
+    /// Every word below the modulus: a value has one encoding.
+    fn elements(&mut self, batch: &SettledBatch) -> Option<Elements> {
+        let call = &batch.call;
+        let mut high = Vec::new();
+        let mut element = |name: String, word: &Word| {
+            let x = from_bytes::<Fr>(word).ok();
+            if x.is_none() {
+                high.push(name);
+            }
+            x.unwrap_or_default()
+        };
+        let elements = Elements {
+            old_root: element("old root".into(), &batch.old_root),
+            new_root: element("new root".into(), &call.new_root),
+            community_new: element("community node".into(), &call.community_new),
+            tariff_commitment: element("tariff commitment".into(), &batch.tariff_commitment),
+            data: call.data.iter().enumerate().map(|(i, w)| element(format!("data word {i}"), w)).collect(),
+        };
+        let canonical = high.is_empty();
+        for name in high {
+            self.fail("L1.CANONICAL", format!("{name} is not below the field's modulus"));
+        }
+        canonical.then_some(elements)
+    }
+
+    fn period(&mut self, batch: &SettledBatch, params: &CommunityParams) {
+        let (id, first) = (params.community, u64::from(batch.call.first_interval));
+        let end = first + u64::from(params.m);
+        if let Some(next) = self.next_interval.insert(id, end) {
+            self.require(first == next, "SETTLE.2", || format!("community {id} settles from interval {first}, its last period ended at {next}"));
+        }
+        let ends_at = end * u64::from(params.interval_length_s);
+        self.require(ends_at <= self.now, "SETTLE.2", || format!("the period ends at {ends_at}, after the latest block"));
+    }
+
+    fn tariff(&mut self, batch: &SettledBatch, params: &CommunityParams) {
+        let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
+        let first = batch.call.first_interval;
+        let Some(in_force) = entries.iter().rfind(|t| t.first_interval <= first).copied() else {
+            return self.fail("SETTLE.7", format!("no tariff of set {} was in force at interval {first}", params.tariff_set));
+        };
+        let index = batch.call.tariff_index;
+        self.require(in_force.index == index, "SETTLE.7", || format!("settled with tariff {index}, tariff {} was in force", in_force.index));
+        self.require(in_force.commitment == batch.tariff_commitment, "SETTLE.7", || "the settled tariff is not the registered one".into());
+    }
+
+    /// SETTLE.13: the state tree with the community's new node has the new root.
+    fn state(&mut self, batch: &SettledBatch, elements: &Elements) {
+        let index = u64::from(batch.call.community);
+        if index >= self.state.capacity() {
+            return self.fail("SETTLE.13", format!("community {index} is outside the state tree"));
+        }
+        self.state.set(index, elements.community_new);
+        let reached = self.state.root() == elements.new_root;
+        self.require(reached, "SETTLE.13", || "the state tree with the community's new node does not have the new root".into());
+    }
+
+    /// SETTLE.13, 14: the published leaves, header and certificates are the community's new node.
+    fn node(&mut self, elements: &Elements) {
+        let Some((leaves, [header_leaf, certificates_root])) = elements.data.split_last_chunk::<2>() else { return };
+        let node = community::node(*header_leaf, dense_root(leaves), *certificates_root);
+        self.require(node == elements.community_new, "SETTLE.13", || "the published leaves do not lead to the community's new node".into());
+    }
+
+    fn proof(&mut self, batch: &SettledBatch, params: &CommunityParams, shape: &Shape, elements: &Elements) {
+        let call = &batch.call;
+        let domain = domain(self.chain_id, &self.contract, u64::from(call.circuit_version));
+        let z = data_challenge(&domain, &elements.community_new, &elements.data);
+        let instance = Instance {
+            domain,
+            old_root: elements.old_root,
+            new_root: elements.new_root,
+            community: Fr::from(u64::from(call.community)),
+            period: period(call.first_interval, params.interval_length_s, params.m),
+            tariff_commitment: elements.tariff_commitment,
+            community_new: elements.community_new,
+            ops_digest: Fr::from(0u64),
+            z,
+            y: data_evaluation(&elements.data, &z),
+        };
+        match self.verifier.verify(shape.id, &instance.rows(), &call.proof) {
+            Ok(true) => self.proofs += 1,
+            Ok(false) => self.fail("PROOF", "the proof does not hold for the public inputs rebuilt from calldata"),
+            Err(error) => self.fail("PROOF", format!("not verified: {error}")),
+        }
+    }
+
+    fn finalised(&mut self, batch: &SettledBatch, root_at: &Word, is_finalised: bool) {
+        self.require(*root_at == batch.call.new_root, "L1.FINALISED", || "the contract keeps another root for this batch".into());
+        self.require(is_finalised, "L1.FINALISED", || "the contract does not know the new root as finalised".into());
+    }
+
+    fn end(&mut self, count: u64, root: &Word) {
+        self.at = None;
+        let replayed = self.batches;
+        self.require(count == replayed, "L1.SEQUENCE", || format!("the contract counts {count} batches, {replayed} were found"));
+        self.require(*root == self.root, "L1.SEQUENCE", || "the contract's state root is not that of the last batch".into());
+        self.require(*root == to_bytes(&self.state.root()), "SETTLE.13", || "the contract's state root is not the replayed one".into());
+    }
+
+    fn report(self) -> AuditReport {
+        AuditReport {
+            auditor: if self.failures.is_empty() { Verdict::Ok } else { Verdict::Failed },
+            batches: self.batches,
+            proofs_verified: self.proofs,
+            state_root: self.state.root(),
+            failures: self.failures,
+        }
+    }
+}

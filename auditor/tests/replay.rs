@@ -1,0 +1,367 @@
+//! The replay over fixture transitions: an honest chain passes, and every false fact has its own finding.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use gridveil_auditor::{AuditReport, Failure, ProofVerifier, VerifierError, audit};
+use gridveil_protocol::{
+    community::Community,
+    field::{Fr, to_bytes},
+    fixture::{self, Recipe, Stream},
+    instance::Instance,
+    market::Mechanism,
+    params::{STATE_DEPTH, Shape},
+    settlement::{SettlementInput, Transition, apply},
+    tree::SparseTree,
+};
+use gridveil_verifier_contract::{
+    Address, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    memory::{MemoryL1, MemoryL1Config},
+};
+
+const MODULUS: &str = "30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001";
+
+/// L1 as a node tells it: every answer can be edited.
+#[derive(Clone)]
+struct World {
+    genesis: Vec<(u32, Fr)>,
+    chain_id: u64,
+    timestamp: u64,
+    roots: Vec<Word>,
+    finalised: BTreeSet<Word>,
+    communities: Vec<CommunityParams>,
+    tariffs: Vec<TariffEntry>,
+    batches: Vec<SettledBatch>,
+    count: u64,
+    state_root: Word,
+    malformed: bool,
+    /// What the verifier accepts.
+    proofs: Vec<(Instance, Vec<u8>)>,
+}
+
+fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+fn read_only<'a, T: Send + 'a>() -> L1Future<'a, T> {
+    Box::pin(async { Err(L1Error::Config("read only")) })
+}
+
+impl L1Client for World {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        now(self.chain_id)
+    }
+    fn contract(&self) -> Address {
+        [0x11; 20]
+    }
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        now(self.timestamp)
+    }
+    fn state_root(&self) -> L1Future<'_, Word> {
+        now(self.state_root)
+    }
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        now(self.count)
+    }
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        now(self.roots.get(usize::try_from(batch).unwrap()).copied().unwrap_or_default())
+    }
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        now(self.finalised.contains(&root))
+    }
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        now(self.communities.iter().find(|c| c.community == community).copied())
+    }
+    fn register_community(&self, _: CommunityParams) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn open_tariff_set(&self, _: u32, _: u16, _: u16) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn register_tariff(&self, _: u32, _: u32, _: Word) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn tariffs(&self, _: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        now(self.tariffs.clone())
+    }
+    fn communities(&self, _: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        now(self.communities.clone())
+    }
+    fn settle(&self, _: SettleCall) -> L1Future<'_, SettleReceipt> {
+        read_only()
+    }
+    fn settled_batches(&self, _: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        if self.malformed {
+            return Box::pin(async { Err(L1Error::Malformed("settle calldata is not its standard encoding".into())) });
+        }
+        now(self.batches.clone())
+    }
+}
+
+/// Accepts exactly the proofs it was told, for exactly their public inputs.
+impl ProofVerifier for World {
+    fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError> {
+        if shape_id != 1 {
+            return Err(VerifierError(format!("no verifying key for shape {shape_id}")));
+        }
+        Ok(self.proofs.iter().any(|(i, p)| i.rows() == *instance && p == proof))
+    }
+}
+
+fn community(index: u32, seed: u64) -> SettlementInput {
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 2 };
+    let mut input = fixture::settlement(&recipe).unwrap();
+    input.community.index = index;
+    resigned(input)
+}
+
+fn resigned(mut input: SettlementInput) -> SettlementInput {
+    let context = input.context();
+    for slot in 0..input.packets.len() {
+        input.packets[slot].packet.context = context;
+        input.packets[slot].packet.salts.exit[0] += Fr::from(1u64);
+        fixture::resign(&mut input, slot).unwrap();
+    }
+    input
+}
+
+fn following(t: &Transition) -> SettlementInput {
+    let mut input = t.input.clone();
+    input.community = Community::clone(&t.after);
+    input.tariff = fixture::tariff(&mut Stream::new(99), 2);
+    resigned(input)
+}
+
+/// Two communities, three batches: community 5, community 4, community 5 again.
+fn transitions() -> (Vec<(u32, Fr)>, Word, Vec<Transition>) {
+    let (a, b) = (community(5, 3), community(4, 8));
+    let genesis = vec![(5, a.community.node()), (4, b.community.node())];
+    let mut state = SparseTree::new(STATE_DEPTH);
+    for (index, node) in &genesis {
+        state.set(u64::from(*index), *node);
+    }
+    let root = to_bytes(&state.root());
+    let mut settle = |mut input: SettlementInput| {
+        let index = u64::from(input.community.index);
+        input.state_path = state.path(index);
+        let t = apply(input).unwrap();
+        state.set(index, t.instance.community_new);
+        t
+    };
+    let first = settle(a);
+    let second = settle(b);
+    let third = settle(following(&first));
+    (genesis, root, vec![first, second, third])
+}
+
+fn call(t: &Transition, number: usize, tariff_index: u32) -> SettleCall {
+    SettleCall {
+        circuit_version: 1,
+        community: t.after.index,
+        first_interval: t.input.community.header.next_interval,
+        tariff_index,
+        new_root: to_bytes(&t.instance.new_root),
+        community_new: to_bytes(&t.instance.community_new),
+        data: t.data.iter().map(to_bytes).collect(),
+        proof: vec![u8::try_from(number).unwrap(); 100],
+    }
+}
+
+fn params(community: u32) -> CommunityParams {
+    CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: community }
+}
+
+const TARIFF_INDICES: [u32; 3] = [0, 0, 1];
+
+fn world() -> World {
+    let (genesis, root, transitions) = transitions();
+    let mut w = World {
+        genesis,
+        chain_id: 31337,
+        timestamp: 3_000_000_000,
+        roots: vec![root],
+        finalised: BTreeSet::from([root]),
+        communities: vec![params(5), params(4)],
+        tariffs: Vec::new(),
+        batches: Vec::new(),
+        count: 3,
+        state_root: root,
+        malformed: false,
+        proofs: Vec::new(),
+    };
+    for ((t, index), number) in transitions.iter().zip(TARIFF_INDICES).zip(1usize..) {
+        let call = call(t, number, index);
+        let tariff_commitment = to_bytes(&t.instance.tariff_commitment);
+        let tariff = TariffEntry { tariff_set: call.community, index, first_interval: call.first_interval, commitment: tariff_commitment, block: 1 };
+        w.tariffs.push(tariff);
+        w.proofs.push((t.instance, call.proof.clone()));
+        w.roots.push(call.new_root);
+        w.finalised.insert(call.new_root);
+        let old_root = std::mem::replace(&mut w.state_root, call.new_root);
+        w.batches.push(SettledBatch { batch: number as u64, old_root, tariff_commitment, call, tx: [0; 32], block: 7 });
+    }
+    w
+}
+
+fn run(l1: &dyn L1Client, verifier: &World) -> AuditReport {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(audit(l1, verifier, &verifier.genesis, 0)).unwrap()
+}
+
+#[test]
+fn an_honest_chain_passes() {
+    let w = world();
+    let report = run(&w, &w);
+    assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 3, 3));
+    assert_eq!(to_bytes(&report.state_root), w.state_root);
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!((json["auditor"].as_str(), json["batches"].as_u64()), (Some("ok"), Some(3)));
+    assert!(json["failures"].as_array().unwrap().is_empty());
+    assert!(report.table().starts_with("auditor          ok\n"));
+}
+
+#[test]
+fn a_chain_kept_by_the_contracts_rules_passes() {
+    let w = world();
+    let config = MemoryL1Config {
+        chain_id: 31337,
+        contract: [0x11; 20],
+        genesis_root: w.roots[0],
+        timestamp: 1_000,
+        shapes: vec![(1, 4, 2)],
+        circuit_version: 1,
+        proof_length: Some(100),
+        enforce_future_tariffs: true,
+    };
+    let l1 = MemoryL1::new(config);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        for p in &w.communities {
+            l1.open_tariff_set(p.tariff_set, 3600, 2).await.unwrap();
+            l1.register_community(*p).await.unwrap();
+        }
+        for t in &w.tariffs {
+            l1.register_tariff(t.tariff_set, t.first_interval, t.commitment).await.unwrap();
+        }
+        l1.set_timestamp(w.timestamp);
+        for b in &w.batches {
+            l1.settle(b.call.clone()).await.unwrap();
+        }
+    });
+    let report = run(&l1, &w);
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 3));
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_no_finding() {
+    let w = world();
+    let config = MemoryL1Config {
+        chain_id: 1,
+        contract: [0; 20],
+        genesis_root: [0; 32],
+        timestamp: 0,
+        shapes: vec![],
+        circuit_version: 1,
+        proof_length: None,
+        enforce_future_tariffs: true,
+    };
+    let l1 = MemoryL1::new(config);
+    l1.fail_next(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(matches!(runtime.block_on(audit(&l1, &w, &[], 0)), Err(L1Error::Unreachable(_))));
+}
+
+fn bump(word: &mut Word) {
+    word[31] ^= 1;
+}
+
+fn modulus() -> Word {
+    hex::decode(MODULUS).unwrap().try_into().unwrap()
+}
+
+/// One edit, and the finding it must lead to: batch, clause, part of its text.
+struct Case(&'static str, fn(&mut World), Option<u64>, &'static str, &'static str);
+
+const CASES: &[Case] = &[
+    Case("genesis node", |w| w.genesis[0].1 += Fr::from(1u64), None, "STATE.INIT", "do not lead to the contract's genesis root"),
+    Case("genesis left out", |w| _ = w.genesis.pop(), None, "STATE.INIT", "do not lead to the contract's genesis root"),
+    Case("genesis twice", |w| w.genesis.push(w.genesis[0]), None, "STATE.INIT", "lists community 5 twice"),
+    Case("genesis outside", |w| w.genesis.push((65_536, Fr::from(1u64))), None, "STATE.INIT", "outside the state tree"),
+    Case("genesis root", |w| bump(&mut w.roots[0]), Some(1), "L1.SEQUENCE", "old root is not the new root"),
+    Case("unknown shape", |w| w.communities[0].shape = 77, None, "L1.COMMUNITY", "no known shape"),
+    Case("another m", |w| w.communities[0].m = 3, None, "L1.COMMUNITY", "no known shape"),
+    Case("interval length", |w| w.communities[0].interval_length_s = 60, None, "L1.COMMUNITY", "intervals of 60 s"),
+    Case("registered twice", |w| w.communities.push(params(5)), None, "L1.COMMUNITY", "registered twice"),
+    Case("not registered", |w| _ = w.communities.remove(0), Some(1), "L1.COMMUNITY", "community 5 is not registered"),
+    Case("tariff order", |w| w.tariffs[2].first_interval = w.tariffs[0].first_interval, None, "L1.TARIFF", "does not follow"),
+    Case("tariff index gap", |w| w.tariffs[2].index = 2, None, "L1.TARIFF", "does not follow"),
+    Case("calldata encoding", |w| w.malformed = true, None, "L1.CALLDATA", "standard encoding"),
+    Case("batch number", |w| w.batches[1].batch = 3, Some(3), "L1.SEQUENCE", "batch 3 in the place of batch 2"),
+    Case("batch left out", |w| _ = w.batches.remove(1), Some(3), "L1.SEQUENCE", "old root is not the new root"),
+    Case("batches counted", |w| w.count = 4, None, "L1.SEQUENCE", "counts 4 batches, 3 were found"),
+    Case("old root", |w| bump(&mut w.batches[1].old_root), Some(2), "L1.SEQUENCE", "old root is not the new root"),
+    Case("circuit version", |w| w.batches[0].call.circuit_version = 2, Some(1), "L1.VERSION", "circuit version 2"),
+    Case("high data word", |w| w.batches[2].call.data[3] = modulus(), Some(3), "L1.CANONICAL", "data word 3"),
+    Case("high root", |w| w.batches[2].call.new_root = [0xff; 32], Some(3), "L1.CANONICAL", "new root"),
+    Case("high node", |w| w.batches[2].call.community_new = modulus(), Some(3), "L1.CANONICAL", "community node"),
+    Case("high tariff", |w| w.batches[2].tariff_commitment = modulus(), Some(3), "L1.CANONICAL", "tariff commitment"),
+    Case("period skipped", |w| w.batches[2].call.first_interval += 2, Some(3), "SETTLE.2", "its last period ended at"),
+    Case("period again", |w| w.batches[2].call.first_interval -= 2, Some(3), "SETTLE.2", "its last period ended at"),
+    Case("period not over", |w| w.timestamp = 1_512_000_000, Some(1), "SETTLE.2", "after the latest block"),
+    Case("tariff not registered", |w| w.tariffs.retain(|t| t.tariff_set != 4), Some(2), "SETTLE.7", "no tariff of set 4"),
+    Case("old tariff", |w| w.batches[2].call.tariff_index = 0, Some(3), "SETTLE.7", "settled with tariff 0, tariff 1 was in force"),
+    Case("registered tariff", |w| bump(&mut w.tariffs[1].commitment), Some(2), "SETTLE.7", "not the registered one"),
+    Case("settled tariff", |w| bump(&mut w.batches[1].tariff_commitment), Some(2), "SETTLE.7", "not the registered one"),
+    Case("new root", |w| bump(&mut w.batches[1].call.new_root), Some(2), "SETTLE.13", "does not have the new root"),
+    Case("community", |w| w.batches[1].call.community = 5, Some(2), "SETTLE.13", "does not have the new root"),
+    Case("community node", |w| bump(&mut w.batches[1].call.community_new), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case("leaf", |w| bump(&mut w.batches[1].call.data[2]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case("header leaf", |w| bump(&mut w.batches[1].call.data[4]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case("certificates root", |w| bump(&mut w.batches[1].call.data[5]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case("data short", |w| _ = w.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
+    Case("data long", |w| w.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
+    Case("proof", |w| w.batches[2].call.proof[9] ^= 1, Some(3), "PROOF", "does not hold"),
+    Case("proof with trailing bytes", |w| w.batches[2].call.proof.push(0), Some(3), "PROOF", "does not hold"),
+    Case("another batch's proof", |w| w.batches[2].call.proof = w.batches[1].call.proof.clone(), Some(3), "PROOF", "does not hold"),
+    Case("another chain", |w| w.chain_id = 1, Some(1), "PROOF", "does not hold"),
+    Case("root kept", |w| bump(&mut w.roots[2]), Some(2), "L1.FINALISED", "keeps another root"),
+    Case("root unknown", |w| _ = w.finalised.remove(&w.roots[2]), Some(2), "L1.FINALISED", "does not know the new root"),
+    Case("state root", |w| bump(&mut w.state_root), None, "L1.SEQUENCE", "not that of the last batch"),
+    Case("state root replayed", |w| bump(&mut w.state_root), None, "SETTLE.13", "not the replayed one"),
+];
+
+#[test]
+fn every_false_fact_has_its_own_finding() {
+    let honest = world();
+    for Case(name, edit, batch, clause, text) in CASES {
+        let mut w = honest.clone();
+        edit(&mut w);
+        let report = run(&w, &w);
+        let found = |f: &&Failure| f.batch == *batch && f.clause == *clause && f.what.contains(text);
+        assert!(report.failures.iter().any(|f| found(&f)), "{name}: {:#?}", report.failures);
+        assert!(!report.is_ok() && report.table().contains("FAILED"), "{name}");
+    }
+}
+
+/// Each public input reaches the proof: no edit that changes one leaves the proof count whole.
+#[test]
+fn every_public_input_is_rebuilt() {
+    let honest = world();
+    let edits: [fn(&mut World); 8] = [
+        |w| w.chain_id += 1,
+        |w| bump(&mut w.batches[0].old_root),
+        |w| bump(&mut w.batches[0].call.new_root),
+        |w| w.batches[0].call.community = 4,
+        |w| w.batches[0].call.first_interval += 1,
+        |w| bump(&mut w.batches[0].tariff_commitment),
+        |w| bump(&mut w.batches[0].call.community_new),
+        |w| bump(&mut w.batches[0].call.data[0]),
+    ];
+    for (i, edit) in edits.iter().enumerate() {
+        let mut w = honest.clone();
+        edit(&mut w);
+        let report = run(&w, &w);
+        assert!(report.failures.iter().any(|f| f.batch == Some(1) && f.clause == "PROOF"), "edit {i}");
+    }
+}
