@@ -193,6 +193,21 @@ mod tests {
         assert_eq!((data[35], data[66], data[67]), (7, 1, 2));
     }
 
+    /// The contract's own interface says the same of every view used here.
+    #[test]
+    fn views_are_those_of_the_contract() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contract/artifacts/GridveilRollup.json");
+        let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        for View(signature, name, words) in [IS_FINALISED, COMMUNITY_OF, TARIFF_COUNT, TARIFF_AT] {
+            let function = artifact["abi"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap();
+            let inputs: Vec<&str> = function["inputs"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
+            assert_eq!(format!("{name}({})", inputs.join(",")), signature);
+            let [output] = function["outputs"].as_array().unwrap().as_slice() else { unreachable!("one output") };
+            assert_eq!(output["components"].as_array().map_or(1, Vec::len), words, "{name}");
+            assert_eq!(function["stateMutability"], "view");
+        }
+    }
+
     #[test]
     fn numbers_are_whole_words() {
         assert_eq!(as_u64(&number(u64::MAX)), Some(u64::MAX));

@@ -1,0 +1,170 @@
+//! The commands of one member, from keys to a statement, against a scripted sequencer that settles what it is handed.
+
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use clap::Parser;
+use gridveil_meter_client::{
+    cli::{Args, MeterError, run},
+    key_store::Keys,
+    outbox::OutboxError,
+    source::CutError,
+    statement::StatementError,
+    submit::ApiError,
+};
+use gridveil_protocol::{
+    codec::packet_id,
+    field::{Fr, to_bytes},
+    fixture::{self, Recipe},
+    market::Mechanism,
+    packet::SignedPacket,
+    params::Shape,
+    receipt::{Receipt, ReceiptRequest},
+    settlement::{SettlementInput, Transition, apply},
+    tree::SparseTree,
+};
+use server::serve;
+
+fn meter(arguments: &[&str]) -> Result<(), MeterError> {
+    run(Args::try_parse_from([&["meter"], arguments].concat()).unwrap())
+}
+
+fn path(p: &Path) -> &str {
+    p.to_str().unwrap()
+}
+
+/// Slot 0 is the member's; it meters in units of 10 Wh.
+fn community(keys: &Keys) -> SettlementInput {
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 2 };
+    let mut input = fixture::settlement(&recipe).unwrap();
+    input.community.accounts[0].owner = keys.owner.public().commitment();
+    input.community.accounts[0].meter = Some(keys.meter.public());
+    let mut state = SparseTree::new(8);
+    state.set(u64::from(input.community.index), input.community.node());
+    input.state_path = state.path(u64::from(input.community.index));
+    input
+}
+
+#[derive(Default)]
+struct Book {
+    packet: Option<SignedPacket>,
+    settled: Option<Transition>,
+}
+
+fn problem(status: u16, code: &str) -> (u16, String) {
+    (status, format!(r#"{{"type":"about:blank","title":"refused","status":{status},"detail":"","code":"{code}"}}"#))
+}
+
+#[test]
+fn keys_reading_submission_statement() {
+    let dir = tempfile::tempdir().unwrap();
+    let [keys, secret, file, outbox] = ["m.keys", "secret", "m.csv", "outbox"].map(|name| dir.path().join(name));
+    std::fs::write(&secret, "a long passphrase\n").unwrap();
+    let with_keys = ["--keys", path(&keys), "--passphrase-file", path(&secret)];
+    meter(&[&["keygen", "--json"], &with_keys[..]].concat()).unwrap();
+    assert!(matches!(meter(&[&["keygen"], &with_keys[..]].concat()), Err(MeterError::Keys { .. })));
+    let opened = Keys::open(&keys, "a long passphrase").unwrap();
+
+    let input = community(&opened);
+    let (first, domain, community) = (input.community.header.next_interval, input.domain, input.community.index);
+    let start = i64::from(first) * 3600;
+    std::fs::write(&file, format!("interval_start,import_wh,export_wh\n{start},500,0\n{},0,1230\n{},70,0\n", start + 3600, start + 7200)).unwrap();
+    meter(&["read", path(&file)]).unwrap();
+    meter(&["read", path(&file), "--json"]).unwrap();
+
+    let book = Arc::new(Mutex::new(Book::default()));
+    let (shared, tariff) = (book.clone(), input.tariff.clone());
+    let (sequencer, _) = serve(Box::new(move |_, path, body| {
+        let mut book = shared.lock().unwrap();
+        match path {
+            "/v1/info" => (200, format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":1}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)))),
+            "/v1/communities/5" => (200, format!(r#"{{"community":5,"shape":"tiny-4x2","members":4,"intervals":2,"interval_length":3600,"next_interval":{first}}}"#)),
+            "/v1/packets" => {
+                let packet: SignedPacket = serde_json::from_str(body).unwrap();
+                let id = hex::encode(packet_id(&packet));
+                // A retry is the same packet.
+                assert!(book.packet.as_ref().is_none_or(|p| *p == packet));
+                book.packet = Some(packet);
+                (201, format!(r#"{{"packet_id":"{id}","status":"accepted"}}"#))
+            }
+            "/v1/receipts" => {
+                let request: ReceiptRequest = serde_json::from_str(body).unwrap();
+                let Some(t) = &book.settled else { return problem(404, "NOT_SETTLED") };
+                if request.verify(domain, t.after.accounts[0].owner).is_err() {
+                    return problem(403, "OWNER");
+                }
+                (200, serde_json::to_string(&Receipt::of(t, usize::from(request.slot)).unwrap()).unwrap())
+            }
+            _ if path.starts_with("/v1/communities/5/tariffs/") => (200, serde_json::to_string(&tariff).unwrap()),
+            _ => problem(404, "NO_SUCH_PATH"),
+        }
+    }));
+
+    let number = community.to_string();
+    let place = ["--url", &sequencer, "--community", &number, "--slot", "0", "--outbox", path(&outbox)];
+    let limits = ["--buy-limit", "2100", "--sell-limit", "800"];
+    let contract = format!("0x{}", "11".repeat(20));
+    let submit = |extra: &[&str]| meter(&[&["submit", path(&file)], &place[..], &with_keys[..], &limits[..], extra].concat());
+    assert!(matches!(submit(&["--scale", "100"]), Err(MeterError::Cut { source: CutError::NotAMultiple { .. }, .. })));
+    let late = (first + 2).to_string();
+    assert!(matches!(submit(&["--scale", "10", "--first-interval", &late]), Err(MeterError::Cut { source: CutError::Missing { .. }, .. })));
+    assert!(matches!(submit(&["--scale", "10", "--chain-id", "1"]), Err(MeterError::OtherDeployment)));
+    submit(&["--scale", "10", "--chain-id", "31337", "--contract", &contract]).unwrap();
+    submit(&["--scale", "10"]).unwrap();
+    // Other readings for the same period are not signed.
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(",1230", ",1240")).unwrap();
+    assert!(matches!(submit(&["--scale", "10"]), Err(MeterError::Outbox(OutboxError::AlreadySigned { .. }))));
+
+    let root = Arc::new(Mutex::new(Fr::from(0u64)));
+    let (finalised, commitment) = (root.clone(), input.tariff.commitment());
+    let (rpc, _) = serve(Box::new(move |_, _, body| {
+        let request: serde_json::Value = serde_json::from_str(body).unwrap();
+        let data = request["params"][0]["data"].as_str().unwrap_or("").to_owned();
+        let word = |x: u64| format!("{x:064x}");
+        let result = match (request["method"].as_str().unwrap(), data.len()) {
+            ("eth_chainId", _) => "7a69".to_owned(),
+            (_, 138) => word(0) + &hex::encode(to_bytes(&commitment)),
+            _ if data.ends_with(&hex::encode(to_bytes(&*finalised.lock().unwrap()))) => word(1),
+            // communityOf(5), then tariffCount(7); any other root is not final.
+            _ if data.ends_with(&word(5)) => word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
+            _ if data.ends_with(&word(7)) => word(1),
+            _ => word(0),
+        };
+        (200, format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{result}"}}"#))
+    }));
+    let period = first.to_string();
+    let last = ["--rpc", &rpc, "--contract", &contract, "--first-interval", &period];
+    let statement = |extra: &[&str]| meter(&[&["statement"], &place[..], &with_keys[..], &last[..], extra].concat());
+    let early = statement(&[]);
+    assert!(matches!(early, Err(MeterError::Api(ApiError::Refused(ref p))) if p.code == "NOT_SETTLED"), "{early:?}");
+
+    let mut settled = input;
+    settled.packets[0] = book.lock().unwrap().packet.clone().unwrap();
+    let t = apply(settled).unwrap();
+    let new_root = t.instance.new_root;
+    book.lock().unwrap().settled = Some(t);
+    assert!(matches!(statement(&[]), Err(MeterError::Statement(StatementError::NotFinal))));
+    *root.lock().unwrap() = new_root;
+    statement(&[]).unwrap();
+    statement(&["--json"]).unwrap();
+    assert_eq!(std::fs::read_dir(&outbox).unwrap().count(), 3, "packet, delivered, receipt");
+
+    std::fs::write(&secret, "another\n").unwrap();
+    let wrong = statement(&[]).unwrap_err();
+    assert!(!wrong.to_string().contains('\n') && matches!(wrong, MeterError::Keys { .. }));
+}
+
+#[test]
+fn help_has_examples() {
+    for command in ["keygen", "read", "submit", "statement"] {
+        let help = Args::try_parse_from(["meter", command, "--help"]).unwrap_err().to_string();
+        assert!(help.contains("gridveil meter"), "{command}");
+    }
+}
