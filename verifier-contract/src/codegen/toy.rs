@@ -75,9 +75,9 @@ impl Circuit<Fr> for ToyCircuit {
                 })
                 .collect::<Vec<_>>()
         });
-        for index in 0..MATRICES {
+        for (index, selector) in selectors.iter().enumerate().take(MATRICES) {
             meta.create_gate("matrix", |m| {
-                let q = m.query_fixed(selectors[index], Rotation::cur());
+                let q = m.query_fixed(*selector, Rotation::cur());
                 let at = Rotation(index as i32 % 4);
                 let sbox: Vec<Expression<Fr>> = (0..5)
                     .map(|j| {
