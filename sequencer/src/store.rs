@@ -1,0 +1,315 @@
+//! The durable store: log (truth), vault (data keys), index (where things are).
+
+pub mod archive;
+pub mod book;
+pub mod index;
+pub mod log;
+pub mod record;
+pub mod vault;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use gridveil_protocol::{community::Community, field::Fr, params::STATE_DEPTH, tree::SparseTree};
+use zeroize::Zeroizing;
+
+use self::{
+    archive::Archive,
+    book::{Book, Entry, OrderError},
+    index::Index,
+    log::{Log, LogError, Record},
+    record::{Event, Genesis, GenesisCommunity, OwnState, RecordError, decode_body, encode_body},
+    vault::{COMMUNITY_PART, Label, Vault, VaultError},
+};
+
+/// A store that cannot be opened, read or written. No variant carries content, keys or paths.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Directory of the data.
+    #[error("data directory: {0}")]
+    Directory(std::io::Error),
+    /// Log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Keys.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A record's body.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A record that does not follow.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// Index.
+    #[error("index: {0}")]
+    Index(#[from] sled::Error),
+    /// What the records say does not add up.
+    #[error("store: {0}")]
+    Inconsistent(&'static str),
+}
+
+/// What a deployment starts from, given by the operator once.
+#[derive(Clone, Debug)]
+pub struct GenesisState {
+    /// Chain.
+    pub chain_id: u64,
+    /// Contract.
+    pub contract: [u8; 20],
+    /// Circuit version.
+    pub circuit_version: u64,
+    /// Communities served.
+    pub communities: Vec<Community>,
+    /// Leaves of the state tree of communities not served here.
+    pub other_leaves: Vec<(u64, Fr)>,
+}
+
+impl GenesisState {
+    /// The public record.
+    #[must_use]
+    pub fn public(&self) -> Genesis {
+        let mut tree = SparseTree::new(STATE_DEPTH);
+        for (index, leaf) in &self.other_leaves {
+            tree.set(*index, *leaf);
+        }
+        for community in &self.communities {
+            tree.set(u64::from(community.index), community.node());
+        }
+        Genesis {
+            chain_id: self.chain_id,
+            contract: self.contract,
+            circuit_version: self.circuit_version,
+            domain: gridveil_protocol::instance::domain(self.chain_id, &self.contract, self.circuit_version),
+            leaves: self.other_leaves.iter().map(|(i, leaf)| (*i, record::Element(*leaf))).collect(),
+            communities: self
+                .communities
+                .iter()
+                .map(|c| GenesisCommunity { index: c.index, shape: c.shape.name.to_owned(), next_interval: c.header.next_interval })
+                .collect(),
+            root: tree.root(),
+        }
+    }
+}
+
+/// Something to be sealed: its label and its plain bytes, wiped on drop.
+pub type Part = (Label, Zeroizing<Vec<u8>>);
+
+/// A record to be written: its public part, and what is to be sealed.
+#[derive(Debug)]
+pub struct Draft {
+    /// Public part.
+    pub event: Event,
+    /// Sealed parts in plain.
+    pub parts: Vec<Part>,
+}
+
+impl Draft {
+    /// A record without sealed parts.
+    #[must_use]
+    pub const fn public(event: Event) -> Self {
+        Self { event, parts: Vec::new() }
+    }
+}
+
+/// JSON of something to be sealed.
+///
+/// # Errors
+/// [`RecordError`], practically never.
+pub fn plain<T: serde::Serialize>(record_kind: u16, value: &T) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+    serde_json::to_vec(value).map(Zeroizing::new).map_err(|_| RecordError { kind: record_kind, why: "cannot be written" })
+}
+
+/// Sealed parts of a community's state.
+///
+/// # Errors
+/// [`RecordError`], practically never.
+pub fn state_parts(
+    record_kind: u16,
+    first_interval: u32,
+    community: &Community,
+    certificates: Vec<record::Element>,
+) -> Result<Vec<Part>, RecordError> {
+    let label = |part| Label { kind: record_kind, community: community.index, part, first_interval };
+    let own = OwnState { header: community.header.clone(), certificates };
+    let mut parts = vec![(label(COMMUNITY_PART), plain(record_kind, &own)?)];
+    for (slot, account) in (0u16..).zip(&community.accounts) {
+        parts.push((label(slot), plain(record_kind, account)?));
+    }
+    Ok(parts)
+}
+
+/// The writer's side of the store. There is one.
+#[derive(Debug)]
+pub struct Store {
+    log: Log,
+    index: Index,
+    archive: Arc<Archive>,
+    pending: Vec<(u16, Vec<u8>)>,
+    pending_entries: Vec<Entry>,
+    pending_bytes: u64,
+}
+
+/// An opened store and what was read from it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The writer's side.
+    pub store: Store,
+    /// Structure of the log.
+    pub book: Book,
+    /// Openings of every community.
+    pub communities: BTreeMap<u32, Community>,
+    /// State tree.
+    pub tree: SparseTree,
+    /// Was the index rebuilt?
+    pub index_rebuilt: bool,
+}
+
+fn add(book: &mut Book, record: &Record) -> Result<Vec<Entry>, StoreError> {
+    let (public, _) = decode_body(record.kind, &record.body)?;
+    Ok(book.add(&Event::decode(record.kind, public)?, record.offset)?)
+}
+
+impl Store {
+    /// Opens the store in `directory`, writing `genesis` where there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A genesis other than the stored one is refused.
+    pub fn open(directory: &Path, master_key_file: &Path, genesis: Option<&GenesisState>) -> Result<Opened, StoreError> {
+        std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
+        let path = log::path_in(directory);
+        let (mut book, mut good) = (Book::default(), true);
+        // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
+        let mut index = None;
+        let log = Log::open::<StoreError>(&path, |_, record| {
+            let entries = add(&mut book, &record)?;
+            if index.is_none() {
+                index = Some(Index::open(&directory.join("index"))?);
+            }
+            good = good && index.as_ref().is_some_and(|i: &Index| i.holds(&entries));
+            Ok(())
+        })?;
+        let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
+        let rebuilt = log.tip().height > 0 && !(good && index.stands_at(&log.tip(), &book.root, book.entries));
+        if rebuilt {
+            tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
+            rebuild(&log, &index)?;
+        } else if log.tip().height == 0 {
+            index.clear()?;
+        }
+        let mut vault = Vault::open(&directory.join("keys"), master_key_file, log.id())?;
+        for (community, entry) in &book.communities {
+            vault.load(*community, entry.shape.members)?;
+        }
+        let fresh = book.genesis.is_none();
+        if fresh {
+            let genesis = genesis.ok_or(StoreError::Inconsistent("the log is empty and no genesis was given"))?;
+            for community in &genesis.communities {
+                if community.accounts.len() != community.shape.members || usize::from(community.header.intervals) != community.shape.intervals {
+                    return Err(StoreError::Inconsistent("a genesis community does not have its shape"));
+                }
+                vault.create(community.index, community.shape.members)?;
+            }
+        }
+        let archive = Arc::new(Archive::new(log.reader()?, vault, index.clone()));
+        let mut store = Self { log, index, archive, pending: Vec::new(), pending_entries: Vec::new(), pending_bytes: 0 };
+        if let (true, Some(genesis)) = (fresh, genesis) {
+            store.stage(&mut book, genesis_draft(genesis)?)?;
+            store.commit(&book)?;
+        }
+        let stored = book.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
+        if genesis.is_some_and(|g| g.public() != *stored) {
+            return Err(StoreError::Inconsistent("the genesis given is not the one in the log"));
+        }
+        let (communities, tree) = load_state(&store.archive, &book, stored)?;
+        Ok(Opened { store, book, communities, tree, index_rebuilt: rebuilt })
+    }
+
+    /// The readers' side.
+    #[must_use]
+    pub fn archive(&self) -> Arc<Archive> {
+        Arc::clone(&self.archive)
+    }
+
+    /// Number of durable records.
+    #[must_use]
+    pub const fn height(&self) -> u64 {
+        self.log.tip().height
+    }
+
+    /// Seals a draft, adds it to the book and to the records of the next [`Store::commit`]; gives the offset it will have.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changed then.
+    pub fn stage(&mut self, book: &mut Book, draft: Draft) -> Result<u64, StoreError> {
+        let public = draft.event.encode()?;
+        let sealed = draft.parts.iter().map(|(label, plain)| self.archive.vault().seal(label, plain)).collect::<Result<Vec<_>, _>>()?;
+        let body = encode_body(&public, &sealed);
+        if body.len() > log::MAX_BODY_BYTES as usize {
+            return Err(LogError::BodyLength { got: body.len() }.into());
+        }
+        let offset = self.log.tip().end + self.pending_bytes;
+        let entries = book.add(&draft.event, offset)?;
+        self.pending_bytes += log::RECORD_HEADER_BYTES + body.len() as u64 + log::CHAIN_BYTES;
+        self.pending.push((draft.event.kind(), body));
+        self.pending_entries.extend(entries);
+        Ok(offset)
+    }
+
+    /// Makes everything staged durable with one sync.
+    ///
+    /// # Errors
+    /// [`StoreError::Log`]: the store must be opened again.
+    pub fn commit(&mut self, book: &Book) -> Result<(), StoreError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.log.append(&std::mem::take(&mut self.pending))?;
+        self.pending_bytes = 0;
+        let entries = std::mem::take(&mut self.pending_entries);
+        if self.index.add(entries, &self.log.tip(), &book.root).is_err() {
+            tracing::error!("the index could not be written; it is rebuilt at the next start");
+        }
+        Ok(())
+    }
+
+    /// Flushes the index.
+    pub fn close(self) {
+        self.index.flush();
+    }
+}
+
+fn rebuild(log: &Log, index: &Index) -> Result<(), StoreError> {
+    index.clear()?;
+    let mut again = Book::default();
+    log.scan::<StoreError>(|record| {
+        let entries = add(&mut again, &record)?;
+        index.add(entries, &log.tip(), &again.root)?;
+        Ok(())
+    })?;
+    index.flush();
+    Ok(())
+}
+
+fn genesis_draft(genesis: &GenesisState) -> Result<Draft, StoreError> {
+    let mut parts = Vec::new();
+    for community in &genesis.communities {
+        let appended = (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
+        parts.extend(state_parts(record::kind::GENESIS, 0, community, appended)?);
+    }
+    Ok(Draft { event: Event::Genesis(genesis.public()), parts })
+}
+
+fn load_state(archive: &Archive, book: &Book, genesis: &Genesis) -> Result<(BTreeMap<u32, Community>, SparseTree), StoreError> {
+    let mut tree = SparseTree::new(STATE_DEPTH);
+    for (index, leaf) in &genesis.leaves {
+        tree.set(*index, leaf.0);
+    }
+    let mut communities = BTreeMap::new();
+    for (index, entry) in &book.communities {
+        let community = archive.community(*index, entry)?;
+        tree.set(u64::from(*index), community.node());
+        communities.insert(*index, community);
+    }
+    if tree.root() != book.root {
+        return Err(StoreError::Inconsistent("the openings in the log do not lead to its last state root"));
+    }
+    Ok((communities, tree))
+}

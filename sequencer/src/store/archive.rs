@@ -1,0 +1,235 @@
+//! Reading back: packets, states, tariffs, proofs, and the input of any settlement, from the log.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use gridveil_protocol::{
+    codec,
+    community::Community,
+    field::Fr,
+    header::Header,
+    packet::{SignedPacket, empty_slot},
+    params::{CERTIFICATES_DEPTH, Shape},
+    settlement::{self, SettlementInput, Transition},
+    tariff::Tariff,
+    tree::{Children, SparseTree},
+    units::Interval,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    StoreError,
+    book::{CommunityBook, key},
+    index::Index,
+    log::LogReader,
+    record::{Applied, Closed, ClosedSecrets, Event, OwnState, decode_body, kind},
+    vault::{COMMUNITY_PART, Label, Sealed, Vault},
+};
+
+/// Recomputed transitions kept.
+const CACHED: usize = 4;
+
+/// The readers' side of the store.
+#[derive(Debug)]
+pub struct Archive {
+    log: LogReader,
+    vault: Vault,
+    index: Index,
+    cache: Mutex<VecDeque<(u64, Arc<Transition>)>>,
+}
+
+impl Archive {
+    /// A reader.
+    #[must_use]
+    pub const fn new(log: LogReader, vault: Vault, index: Index) -> Self {
+        Self { log, vault, index, cache: Mutex::new(VecDeque::new()) }
+    }
+
+    /// The open keys.
+    #[must_use]
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    fn read(&self, offset: u64, record_kind: u16) -> Result<(Event, Vec<Sealed>), StoreError> {
+        let body = self.log.read(offset, record_kind)?;
+        let (public, sealed) = decode_body(record_kind, &body)?;
+        Ok((Event::decode(record_kind, public)?, sealed))
+    }
+
+    fn open(&self, label: &Label, sealed: &[Sealed]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let part = sealed.iter().find(|s| s.community == label.community && s.part == label.part);
+        let part = part.ok_or(StoreError::Inconsistent("a record lacks a sealed part"))?;
+        Ok(self.vault.open_part(label, part)?)
+    }
+
+    fn open_json<T: serde::de::DeserializeOwned>(&self, label: &Label, sealed: &[Sealed]) -> Result<T, StoreError> {
+        let plain = self.open(label, sealed)?;
+        serde_json::from_slice(&plain).map_err(|_| StoreError::Inconsistent("a sealed part is not what its record says"))
+    }
+
+    fn offset(&self, index_key: &[u8]) -> Result<u64, StoreError> {
+        self.index.number(index_key)?.ok_or(StoreError::Inconsistent("an index entry is missing"))
+    }
+
+    /// Openings of a community as they stand.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn community(&self, index: u32, book: &CommunityBook) -> Result<Community, StoreError> {
+        let (mut community, genesis_count) = self.state_at(index, book.shape, book.state_at)?;
+        for (position, root) in (genesis_count..).zip(&book.notes_roots) {
+            community.certificates.set(position, *root);
+        }
+        Ok(community)
+    }
+
+    /// The state in a genesis or applied record, with the certificates of the genesis only, and how many those are.
+    fn state_at(&self, community: u32, shape: Shape, (record_kind, offset): (u16, u64)) -> Result<(Community, u64), StoreError> {
+        let (event, sealed) = self.read(offset, record_kind)?;
+        let first_interval = if let Event::Applied(applied) = &event { applied.first_interval } else { 0 };
+        let label = |part| Label { kind: record_kind, community, part, first_interval };
+        let own: OwnState = self.open_json(&label(COMMUNITY_PART), &sealed)?;
+        let slots = u16::try_from(shape.members).map_err(|_| StoreError::Inconsistent("a shape is too large"))?;
+        let accounts = (0..slots).map(|slot| self.open_json(&label(slot), &sealed)).collect::<Result<Vec<_>, _>>()?;
+        let appended = if record_kind == kind::GENESIS { own.certificates } else { self.genesis_certificates(community)? };
+        let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
+        for (position, root) in (0..).zip(&appended) {
+            certificates.set(position, root.0);
+        }
+        Ok((Community { index: community, shape, header: own.header, accounts, certificates }, appended.len() as u64))
+    }
+
+    fn genesis_certificates(&self, community: u32) -> Result<Vec<super::record::Element>, StoreError> {
+        let (_, sealed) = self.read(self.offset(b"g")?, kind::GENESIS)?;
+        let own: OwnState = self.open_json(&Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)?;
+        Ok(own.certificates)
+    }
+
+    /// Identity of an accepted packet, of any period.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn packet_id(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<Option<[u8; 32]>, StoreError> {
+        Ok(self.index.packet_id(&key::packet(community, first_interval, slot, substituted))?)
+    }
+
+    fn packet(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<SignedPacket, StoreError> {
+        let offset = self.offset(&key::packet(community, first_interval, slot, substituted))?;
+        let (_, sealed) = self.read(offset, kind::PACKET)?;
+        let plain = self.open(&Label { kind: kind::PACKET, community, part: slot, first_interval }, &sealed)?;
+        codec::decode_packet(&plain).map_err(|_| StoreError::Inconsistent("a stored packet does not decode"))
+    }
+
+    /// A published tariff.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tariff(&self, offset: u64) -> Result<Tariff, StoreError> {
+        match self.read(offset, kind::TARIFF)?.0 {
+            Event::Tariff(t) => Ok(t.tariff),
+            _ => Err(StoreError::Inconsistent("not a tariff")),
+        }
+    }
+
+    /// Batch of a period, if it was applied.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn batch_of(&self, community: u32, first_interval: Interval) -> Result<Option<u64>, StoreError> {
+        Ok(self.index.number(&key::period(b'f', community, first_interval))?)
+    }
+
+    /// The applied record of a batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn applied(&self, batch: u64) -> Result<Applied, StoreError> {
+        match self.read(self.offset(&key::batch(b'a', batch))?, kind::APPLIED)?.0 {
+            Event::Applied(applied) => Ok(applied),
+            _ => Err(StoreError::Inconsistent("not a batch")),
+        }
+    }
+
+    /// The proof of a batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn proof(&self, batch: u64) -> Result<Vec<u8>, StoreError> {
+        match self.read(self.offset(&key::batch(b'v', batch))?, kind::PROVEN)?.0 {
+            Event::Proven(proven) => hex::decode(&proven.proof).map_err(|_| StoreError::Inconsistent("a stored proof is not hex")),
+            _ => Err(StoreError::Inconsistent("not a proof")),
+        }
+    }
+
+    /// The input of a closed period's settlement: exactly what was recorded, so that a retry is byte-identical.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn input(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
+        let (index, first_interval) = (community.index, community.header.next_interval);
+        let (event, sealed) = self.read(self.offset(&key::period(b'c', index, first_interval))?, kind::CLOSED)?;
+        let Event::Closed(Closed { used, tariff_from, .. }) = event else {
+            return Err(StoreError::Inconsistent("not a closing"));
+        };
+        let label = Label { kind: kind::CLOSED, community: index, part: COMMUNITY_PART, first_interval };
+        let secrets: ClosedSecrets = self.open_json(&label, &sealed)?;
+        let tariff = self.tariff(self.offset(&key::period(b't', index, tariff_from))?)?;
+        let header_salts = secrets.header_salts;
+        let mut input = SettlementInput { domain, community, state_path, packets: Vec::new(), tariff, header_salts };
+        let context = input.context();
+        let mut packets = used.iter().map(|u| self.packet(index, first_interval, u.slot, u.substituted)).collect::<Result<Vec<_>, _>>()?;
+        for (slot, salts) in secrets.empty {
+            packets.push(empty_slot(context, slot, salts).map_err(|_| StoreError::Inconsistent("an empty slot cannot be signed"))?);
+        }
+        packets.sort_by_key(|p| p.packet.slot);
+        input.packets = packets;
+        Ok(input)
+    }
+
+    /// Settlement of an applied batch, recomputed. `current` is the community as it stands (for its certificates).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn transition(&self, domain: Fr, batch: u64, current: &Community) -> Result<Arc<Transition>, StoreError> {
+        let cached = |cache: &VecDeque<(u64, Arc<Transition>)>| cache.iter().find(|(b, _)| *b == batch).map(|(_, t)| Arc::clone(t));
+        if let Some(hit) = cached(&self.cache.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(hit);
+        }
+        let applied = self.applied(batch)?;
+        let before = self.before(&applied, current)?;
+        let input = self.input(domain, before, applied.path())?;
+        let transition = Arc::new(settlement::compute(input));
+        if transition.instance.new_root != applied.new_root {
+            return Err(StoreError::Inconsistent("a batch recomputed does not lead to its recorded root"));
+        }
+        self.keep(batch, &transition);
+        Ok(transition)
+    }
+
+    /// Remembers a transition just computed.
+    pub fn keep(&self, batch: u64, transition: &Arc<Transition>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.push_front((batch, Arc::clone(transition)));
+        cache.truncate(CACHED);
+    }
+
+    /// A community before a batch.
+    fn before(&self, applied: &Applied, current: &Community) -> Result<Community, StoreError> {
+        let shape = current.shape;
+        let length = u32::try_from(shape.intervals).unwrap_or(0);
+        let previous = applied.first_interval.checked_sub(length).map(|first| self.batch_of(applied.community, first)).transpose()?.flatten();
+        let at = match previous {
+            Some(batch) => (kind::APPLIED, self.offset(&key::batch(b'a', batch))?),
+            None => (kind::GENESIS, self.offset(b"g")?),
+        };
+        let (mut community, from) = self.state_at(applied.community, shape, at)?;
+        let Header { certificate_count, .. } = community.header;
+        for position in from..certificate_count {
+            community.certificates.set(position, current.certificates.leaf(position));
+        }
+        Ok(community)
+    }
+}

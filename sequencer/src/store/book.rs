@@ -1,0 +1,255 @@
+//! The structure of the log: what exists, in which step, and where. A fold over the public parts of its records; opening a log and writing to it
+//! use the same fold, so a restart sees what the writer saw.
+
+use std::collections::BTreeMap;
+
+use gridveil_protocol::{
+    field::Fr,
+    params::{STATE_DEPTH, Shape},
+    units::Interval,
+};
+
+use super::record::{Closed, Event, Genesis, Settled};
+
+/// A record that does not follow from those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("log: record out of order: {0}")]
+pub struct OrderError(pub &'static str);
+
+/// An index entry.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// Keys of the index (`docs/spec/log.md`, Index).
+pub mod key {
+    use gridveil_protocol::units::Interval;
+
+    /// Offset and identity of an accepted packet.
+    #[must_use]
+    pub fn packet(community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Vec<u8> {
+        [&b"p"[..], &community.to_be_bytes(), &first_interval.to_be_bytes(), &slot.to_be_bytes(), &[u8::from(substituted)]].concat()
+    }
+
+    /// Something of a community and period: `t`ariff, `c`losed, batch o`f`.
+    #[must_use]
+    pub fn period(letter: u8, community: u32, first_interval: Interval) -> Vec<u8> {
+        [&[letter][..], &community.to_be_bytes(), &first_interval.to_be_bytes()].concat()
+    }
+
+    /// Something of a batch: `a`pplied, pro`v`en, `s`ettled.
+    #[must_use]
+    pub fn batch(letter: u8, batch: u64) -> Vec<u8> {
+        [&[letter][..], &batch.to_be_bytes()].concat()
+    }
+}
+
+/// A packet of the open period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketEntry {
+    /// Identity.
+    pub id: [u8; 32],
+    /// Where it is.
+    pub offset: u64,
+}
+
+/// A settled period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledPeriod {
+    /// Period.
+    pub first_interval: Interval,
+    /// Root after.
+    pub root: Fr,
+    /// Where on L1.
+    pub record: Settled,
+    /// Wall time of the proof, ms; zero if it was not recorded.
+    pub prove_ms: u64,
+}
+
+/// Step of a batch that is not settled yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchEntry {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// Root before.
+    pub old_root: Fr,
+    /// Root after.
+    pub new_root: Fr,
+    /// Wall time of the proof, ms, once proven.
+    pub prove_ms: Option<u64>,
+}
+
+/// One community.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommunityBook {
+    /// Shape.
+    pub shape: Shape,
+    /// First interval of the open period.
+    pub next_interval: Interval,
+    /// Record that holds the current openings.
+    pub state_at: (u16, u64),
+    /// Notes roots appended since genesis.
+    pub notes_roots: Vec<Fr>,
+    /// Offset and commitment of the published tariffs.
+    pub tariffs: BTreeMap<Interval, (u64, Fr)>,
+    /// Packets of the open period, by slot and substituted.
+    pub packets: BTreeMap<(u16, bool), PacketEntry>,
+    /// Set while the open period is closed and not applied.
+    pub closed: Option<Closed>,
+    /// Settled periods, oldest first.
+    pub settled: Vec<SettledPeriod>,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    /// The genesis.
+    pub genesis: Option<Genesis>,
+    /// Communities.
+    pub communities: BTreeMap<u32, CommunityBook>,
+    /// Applied and not settled.
+    pub batches: BTreeMap<u64, BatchEntry>,
+    /// Number of the last batch.
+    pub last_batch: u64,
+    /// State root after the last applied batch.
+    pub root: Fr,
+    /// Index entries so far.
+    pub entries: u64,
+}
+
+impl CommunityBook {
+    /// First interval of the period after the open one.
+    #[must_use]
+    pub fn after_open(&self) -> Interval {
+        self.next_interval.saturating_add(u32::try_from(self.shape.intervals).unwrap_or(u32::MAX))
+    }
+
+    /// The tariff in force for the period that starts at `first_interval`: the latest one published at or before it.
+    #[must_use]
+    pub fn tariff_for(&self, first_interval: Interval) -> Option<(Interval, u64, Fr)> {
+        self.tariffs.range(..=first_interval).next_back().map(|(from, (offset, commitment))| (*from, *offset, *commitment))
+    }
+}
+
+impl Book {
+    /// Adds a record and gives its index entries.
+    ///
+    /// # Errors
+    /// [`OrderError`]; the book is unchanged then.
+    pub fn add(&mut self, event: &Event, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        let entries = match event {
+            Event::Genesis(genesis) => self.genesis(genesis, offset)?,
+            Event::Packet(p) => {
+                let book = self.open_period(p.community, p.first_interval)?;
+                let place = (p.slot, p.substituted);
+                if usize::from(p.slot) >= book.shape.members || book.packets.contains_key(&place) {
+                    return Err(OrderError("a second packet of a slot"));
+                }
+                book.packets.insert(place, PacketEntry { id: p.packet_id, offset });
+                let value = [&offset.to_be_bytes()[..], &p.packet_id].concat();
+                vec![(key::packet(p.community, p.first_interval, p.slot, p.substituted), value)]
+            }
+            Event::Tariff(t) => {
+                let book = self.community(t.community)?;
+                if book.tariffs.contains_key(&t.first_interval) {
+                    return Err(OrderError("a second tariff of a period"));
+                }
+                book.tariffs.insert(t.first_interval, (offset, t.commitment));
+                vec![(key::period(b't', t.community, t.first_interval), offset.to_be_bytes().to_vec())]
+            }
+            Event::Closed(closed) => {
+                let book = self.open_period(closed.community, closed.first_interval)?;
+                book.closed = Some(closed.clone());
+                vec![(key::period(b'c', closed.community, closed.first_interval), offset.to_be_bytes().to_vec())]
+            }
+            Event::Applied(applied) => self.applied(applied, offset)?,
+            Event::Proven(proven) => {
+                let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
+                batch.ok_or(OrderError("a proof of no batch that waits for one"))?.prove_ms = Some(proven.prove_ms);
+                vec![(key::batch(b'v', proven.batch), offset.to_be_bytes().to_vec())]
+            }
+            Event::Settled(settled) => {
+                let first = self.batches.first_key_value().map(|(batch, _)| *batch);
+                if first != Some(settled.batch) {
+                    return Err(OrderError("a settlement of another batch than the next"));
+                }
+                let Some(batch) = self.batches.remove(&settled.batch) else {
+                    return Err(OrderError("a settlement of no batch"));
+                };
+                let prove_ms = batch.prove_ms.unwrap_or(0);
+                let period = SettledPeriod { first_interval: batch.first_interval, root: batch.new_root, record: settled.clone(), prove_ms };
+                self.community(batch.community)?.settled.push(period);
+                vec![(key::batch(b's', settled.batch), offset.to_be_bytes().to_vec())]
+            }
+        };
+        self.entries += entries.len() as u64;
+        Ok(entries)
+    }
+
+    fn community(&mut self, community: u32) -> Result<&mut CommunityBook, OrderError> {
+        self.communities.get_mut(&community).ok_or(OrderError("of an unknown community"))
+    }
+
+    fn open_period(&mut self, community: u32, first_interval: Interval) -> Result<&mut CommunityBook, OrderError> {
+        let book = self.community(community)?;
+        if book.next_interval != first_interval || book.closed.is_some() {
+            return Err(OrderError("of a period that is not open"));
+        }
+        Ok(book)
+    }
+
+    fn genesis(&mut self, genesis: &Genesis, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        if self.genesis.is_some() {
+            return Err(OrderError("a second genesis"));
+        }
+        for community in &genesis.communities {
+            let shape = Shape::by_name(&community.shape).ok_or(OrderError("a community of an unknown shape"))?;
+            if u64::from(community.index) >= 4u64.pow(u32::try_from(STATE_DEPTH).unwrap_or(0)) {
+                return Err(OrderError("a community beyond the state tree"));
+            }
+            let book = CommunityBook {
+                shape,
+                next_interval: community.next_interval,
+                state_at: (super::record::kind::GENESIS, offset),
+                notes_roots: Vec::new(),
+                tariffs: BTreeMap::new(),
+                packets: BTreeMap::new(),
+                closed: None,
+                settled: Vec::new(),
+            };
+            self.communities.insert(community.index, book);
+        }
+        self.root = genesis.root;
+        self.genesis = Some(genesis.clone());
+        Ok(vec![(b"g".to_vec(), offset.to_be_bytes().to_vec())])
+    }
+
+    fn applied(&mut self, applied: &super::record::Applied, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        if applied.batch != self.last_batch + 1 || applied.old_root != self.root {
+            return Err(OrderError("a batch that does not follow the last one"));
+        }
+        let book = self.community(applied.community)?;
+        if book.closed.as_ref().is_none_or(|c| c.first_interval != applied.first_interval) {
+            return Err(OrderError("a batch of a period that is not closed"));
+        }
+        book.closed = None;
+        book.packets.clear();
+        book.next_interval = book.after_open();
+        book.state_at = (super::record::kind::APPLIED, offset);
+        book.notes_roots.push(applied.notes_root);
+        self.last_batch = applied.batch;
+        self.root = applied.new_root;
+        let batch = BatchEntry {
+            community: applied.community,
+            first_interval: applied.first_interval,
+            old_root: applied.old_root,
+            new_root: applied.new_root,
+            prove_ms: None,
+        };
+        self.batches.insert(applied.batch, batch);
+        Ok(vec![
+            (key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()),
+            (key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()),
+        ])
+    }
+}

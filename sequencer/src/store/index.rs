@@ -1,0 +1,109 @@
+//! The sled index: where things are in the log. Never the truth; compared with the log on opening and rebuilt on any difference.
+
+use std::path::Path;
+
+use super::{book::Entry, log::Tip};
+use gridveil_protocol::field::{Fr, to_bytes};
+
+const TIP: &[u8] = b"m";
+
+const LOCK_TRIES: u32 = 250;
+
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("lock"))
+}
+
+/// An open index.
+#[derive(Clone, Debug)]
+pub struct Index {
+    db: sled::Db,
+}
+
+fn tip_value(tip: &Tip, root: &Fr) -> Vec<u8> {
+    [&tip.height.to_be_bytes()[..], &tip.chain, &to_bytes(root)].concat()
+}
+
+impl Index {
+    /// Opens the index; one that does not open is removed and made anew.
+    ///
+    /// # Errors
+    /// Those of sled, where not even an empty one can be made.
+    pub fn open(directory: &Path) -> Result<Self, sled::Error> {
+        let open = || sled::Config::new().path(directory).cache_capacity(16 << 20).flush_every_ms(Some(1000)).open();
+        let mut opened = open();
+        // The log's lock is ours, so a lock on the index is that of threads of this process that are about to end.
+        for _ in 0..LOCK_TRIES {
+            if !opened.as_ref().is_err_and(is_lock) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            opened = open();
+        }
+        let db = match opened {
+            Ok(db) => db,
+            Err(error) if is_lock(&error) => return Err(error),
+            Err(_) => {
+                tracing::warn!("the index does not open; it is made anew");
+                std::fs::remove_dir_all(directory)?;
+                open()?
+            }
+        };
+        Ok(Self { db })
+    }
+
+    /// Is every one of these entries there?
+    #[must_use]
+    pub fn holds(&self, entries: &[Entry]) -> bool {
+        entries.iter().all(|(key, value)| self.db.get(key).ok().flatten().is_some_and(|v| v == value.as_slice()))
+    }
+
+    /// Does the index stand at this tip, with this many entries?
+    #[must_use]
+    pub fn stands_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
+        self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice()) && self.db.len() as u64 == entries + 1
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn clear(&self) -> Result<(), sled::Error> {
+        self.db.clear()
+    }
+
+    /// Adds entries and moves the tip, atomically.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn add(&self, entries: Vec<Entry>, tip: &Tip, root: &Fr) -> Result<(), sled::Error> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in entries {
+            batch.insert(key, value);
+        }
+        batch.insert(TIP, tip_value(tip, root));
+        self.db.apply_batch(batch)
+    }
+
+    /// The 8 bytes at the start of an entry, as a number.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn number(&self, key: &[u8]) -> Result<Option<u64>, sled::Error> {
+        let value = self.db.get(key)?;
+        Ok(value.and_then(|v| v.first_chunk::<8>().copied()).map(u64::from_be_bytes))
+    }
+
+    /// Identity of an accepted packet.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn packet_id(&self, key: &[u8]) -> Result<Option<[u8; 32]>, sled::Error> {
+        let value = self.db.get(key)?;
+        Ok(value.and_then(|v| v.get(8..).and_then(|id| id.try_into().ok())))
+    }
+
+    /// Writes what sled still holds back.
+    pub fn flush(&self) {
+        let _ = self.db.flush();
+    }
+}

@@ -1,0 +1,488 @@
+//! The append-only log: the truth of the sequencer (`docs/spec/log.md`).
+//!
+//! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On opening, every record is
+//! checked; a last record whose end was never written is cut, anything else that does not check is an error that names the offset.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// First bytes of a log file.
+pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
+/// Format version.
+pub const VERSION: u32 = 1;
+/// Bytes of the file header.
+pub const FILE_HEADER_BYTES: u64 = 64;
+/// Bytes of a record before its body.
+pub const RECORD_HEADER_BYTES: u64 = 32;
+/// Bytes of the chain value after a body.
+pub const CHAIN_BYTES: u64 = 32;
+/// Largest body. A settlement of the largest shape needs about 0.5 MiB.
+pub const MAX_BODY_BYTES: u32 = 16 << 20;
+
+const _: () = assert!(RECORD_HEADER_BYTES + CHAIN_BYTES == 64);
+
+/// A log that cannot be opened, read or written. Offsets are bytes from the start of the file. No variant carries a path or content.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The operating system refused.
+    #[error("log: {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process has the log open.
+    #[error("log: another process has it open")]
+    Locked,
+    /// Not a log, another version, or a damaged file header.
+    #[error("log: file header is {0}")]
+    FileHeader(&'static str),
+    /// A record header does not check.
+    #[error("log: record header at offset {offset} is damaged")]
+    RecordHeader {
+        /// Where the record starts.
+        offset: u64,
+    },
+    /// A body or its chain value does not check.
+    #[error("log: record {height} at offset {offset} is damaged")]
+    Record {
+        /// Number of the record.
+        height: u64,
+        /// Where the record starts.
+        offset: u64,
+    },
+    /// A body that is empty or too large.
+    #[error("log: a body of {got} bytes (1 to {MAX_BODY_BYTES} allowed)")]
+    BodyLength {
+        /// Bytes given.
+        got: usize,
+    },
+    /// An earlier write or sync failed: what is on disk is unknown until the log is opened again.
+    #[error("log: closed after a failed write; open it again")]
+    Poisoned,
+}
+
+fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> LogError {
+    move |source| LogError::Io { what, source }
+}
+
+/// One record read back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Number, from 0.
+    pub height: u64,
+    /// Offset of its first byte.
+    pub offset: u64,
+    /// Kind.
+    pub kind: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("height", &self.height).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Number of records.
+    pub height: u64,
+    /// Bytes.
+    pub end: u64,
+    /// Chain value of the last record (of the file header, if there is none).
+    pub chain: [u8; 32],
+}
+
+/// An open log, locked against other processes.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    id: [u8; 16],
+    tip: Tip,
+    poisoned: bool,
+}
+
+/// Reads records of an open log while the writer appends.
+#[derive(Debug)]
+pub struct LogReader {
+    file: File,
+}
+
+fn header_check(chain: &[u8; 32], first: &[u8; 16]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("gridveil log record header v1");
+    hasher.update(chain).update(first);
+    let mut out = [0; 16];
+    hasher.finalize_xof().fill(&mut out);
+    out
+}
+
+fn record_chain(chain: &[u8; 32], header: &[u8; 32], body: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("gridveil log record v1");
+    *hasher.update(chain).update(header).update(body).finalize().as_bytes()
+}
+
+fn file_header(id: &[u8; 16]) -> [u8; 64] {
+    let mut out = [0; 64];
+    out[..8].copy_from_slice(&MAGIC);
+    out[8..12].copy_from_slice(&VERSION.to_be_bytes());
+    out[16..32].copy_from_slice(id);
+    let check = *blake3::hash(&out[..32]).as_bytes();
+    out[32..].copy_from_slice(&check);
+    out
+}
+
+struct RecordHeader {
+    length: u32,
+    kind: u16,
+    height: u64,
+}
+
+impl RecordHeader {
+    fn encode(&self, chain: &[u8; 32]) -> [u8; 32] {
+        let mut first = [0; 16];
+        first[..4].copy_from_slice(&self.length.to_be_bytes());
+        first[4..6].copy_from_slice(&self.kind.to_be_bytes());
+        first[8..16].copy_from_slice(&self.height.to_be_bytes());
+        let mut out = [0; 32];
+        out[..16].copy_from_slice(&first);
+        out[16..].copy_from_slice(&header_check(chain, &first));
+        out
+    }
+
+    fn decode(bytes: &[u8; 32], chain: &[u8; 32]) -> Option<Self> {
+        let (mut first, mut length, mut kind, mut height) = ([0; 16], [0; 4], [0; 2], [0; 8]);
+        first.copy_from_slice(&bytes[..16]);
+        length.copy_from_slice(&bytes[..4]);
+        kind.copy_from_slice(&bytes[4..6]);
+        height.copy_from_slice(&bytes[8..16]);
+        let header = Self { length: u32::from_be_bytes(length), kind: u16::from_be_bytes(kind), height: u64::from_be_bytes(height) };
+        let good = header_check(chain, &first) == bytes[16..] && bytes[6..8] == [0, 0];
+        (good && (1..=MAX_BODY_BYTES).contains(&header.length)).then_some(header)
+    }
+}
+
+/// Makes a rename, creation or removal inside `directory` durable.
+///
+/// # Errors
+/// [`LogError::Io`].
+pub fn sync_directory(directory: &Path) -> Result<(), LogError> {
+    File::open(directory).and_then(|d| d.sync_all()).map_err(io_error("sync of the directory"))
+}
+
+impl Log {
+    /// Opens the log, creating it where there is none, and gives every record to `each` in order.
+    ///
+    /// # Errors
+    /// [`LogError`], or what `each` refuses.
+    pub fn open<E: From<LogError>>(path: &Path, mut each: impl FnMut(&[u8; 16], Record) -> Result<(), E>) -> Result<Self, E> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path).map_err(io_error("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(LogError::Locked.into()),
+            Err(std::fs::TryLockError::Error(e)) => return Err(io_error("lock")(e).into()),
+        }
+        let size = file.metadata().map_err(io_error("size"))?.len();
+        let id = read_or_create(&file, size, path)?;
+        let header = file_header(&id);
+        let mut chain = [0; 32];
+        chain.copy_from_slice(&header[32..]);
+        let size = size.max(FILE_HEADER_BYTES);
+        let mut scan = Scan { reader: BufReader::with_capacity(1 << 16, &file), size, tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain } };
+        scan.reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
+        while let Some(record) = scan.next()? {
+            each(&id, record)?;
+        }
+        let tip = scan.tip;
+        drop(scan);
+        if tip.end < size {
+            tracing::warn!(bytes = size - tip.end, height = tip.height, "cut an incomplete last record that was never acknowledged");
+            file.set_len(tip.end).and_then(|()| file.sync_all()).map_err(io_error("cut of the torn tail"))?;
+        }
+        Ok(Self { file, id, tip, poisoned: false })
+    }
+
+    /// Where the log ends.
+    #[must_use]
+    pub const fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// Random identity of the file.
+    #[must_use]
+    pub const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// A reader of the same file.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn reader(&self) -> Result<LogReader, LogError> {
+        Ok(LogReader { file: self.file.try_clone().map_err(io_error("clone"))? })
+    }
+
+    /// Reads every record again, in order.
+    ///
+    /// # Errors
+    /// [`LogError`], or what `each` refuses.
+    pub fn scan<E: From<LogError>>(&self, mut each: impl FnMut(Record) -> Result<(), E>) -> Result<(), E> {
+        let mut chain = [0; 32];
+        chain.copy_from_slice(&file_header(&self.id)[32..]);
+        let mut reader = BufReader::with_capacity(1 << 16, &self.file);
+        reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
+        let mut scan = Scan { reader, size: self.tip.end, tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain } };
+        while let Some(record) = scan.next()? {
+            each(record)?;
+        }
+        Ok(())
+    }
+
+    /// Appends records with one write and one sync (group commit) and returns the offset of each. When it returns, they are durable.
+    ///
+    /// # Errors
+    /// [`LogError`]. After a failed write the log refuses everything until it is opened again.
+    pub fn append(&mut self, records: &[(u16, Vec<u8>)]) -> Result<Vec<u64>, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let mut bytes = Vec::new();
+        let mut offsets = Vec::with_capacity(records.len());
+        let mut tip = self.tip;
+        for (kind, body) in records {
+            let length = u32::try_from(body.len()).ok().filter(|n| (1..=MAX_BODY_BYTES).contains(n));
+            let length = length.ok_or(LogError::BodyLength { got: body.len() })?;
+            let header = RecordHeader { length, kind: *kind, height: tip.height }.encode(&tip.chain);
+            offsets.push(tip.end);
+            tip.chain = record_chain(&tip.chain, &header, body);
+            tip.end += RECORD_HEADER_BYTES + u64::from(length) + CHAIN_BYTES;
+            tip.height += 1;
+            bytes.extend(header);
+            bytes.extend(body);
+            bytes.extend(tip.chain);
+        }
+        self.poisoned = true;
+        self.file.write_all_at(&bytes, self.tip.end).map_err(io_error("append"))?;
+        self.file.sync_data().map_err(io_error("sync"))?;
+        self.poisoned = false;
+        self.tip = tip;
+        Ok(offsets)
+    }
+}
+
+fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogError> {
+    let mut header = [0; 64];
+    let there = usize::try_from(size.min(FILE_HEADER_BYTES)).unwrap_or(64);
+    file.read_exact_at(&mut header[..there], 0).map_err(io_error("read of the file header"))?;
+    let (mut id, mut version) = ([0; 16], [0; 4]);
+    id.copy_from_slice(&header[16..32]);
+    version.copy_from_slice(&header[8..12]);
+    if there == 64 && header == file_header(&id) {
+        return Ok(id);
+    }
+    if there == 64 && header[..8] == MAGIC && u32::from_be_bytes(version) != VERSION {
+        return Err(LogError::FileHeader("of another version"));
+    }
+    // Creation interrupted: nothing but (a prefix of) a header was written, so nothing was ever acknowledged.
+    let started = MAGIC.iter().zip(&header[..there]).all(|(a, b)| a == b || *b == 0);
+    if size > FILE_HEADER_BYTES || !started || (there == 64 && header != [0; 64]) {
+        return Err(LogError::FileHeader("damaged, or not that of a log"));
+    }
+    getrandom::fill(&mut id).map_err(|_| io_error("random identity")(io::Error::other("no OS randomness")))?;
+    file.set_len(0).and_then(|()| file.write_all_at(&file_header(&id), 0)).and_then(|()| file.sync_all()).map_err(io_error("creation"))?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(id)
+}
+
+struct Scan<R> {
+    reader: R,
+    size: u64,
+    tip: Tip,
+}
+
+impl<R: Read> Scan<R> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], LogError> {
+        let mut out = [0; N];
+        self.reader.read_exact(&mut out).map_err(io_error("read"))?;
+        Ok(out)
+    }
+
+    /// The next record; `None` at the end, and where the last record was not written to its end.
+    fn next(&mut self) -> Result<Option<Record>, LogError> {
+        let offset = self.tip.end;
+        let left = self.size - offset;
+        if left < RECORD_HEADER_BYTES {
+            return Ok(None);
+        }
+        let header: [u8; 32] = self.take()?;
+        let Some(fields) = RecordHeader::decode(&header, &self.tip.chain) else {
+            // A record has a body and a chain value, which is never zero: with nothing but zeros after the header it was never whole.
+            return if self.only_zeros()? { Ok(None) } else { Err(LogError::RecordHeader { offset }) };
+        };
+        let damaged = LogError::Record { height: self.tip.height, offset };
+        if fields.height != self.tip.height {
+            return Err(damaged);
+        }
+        let whole = RECORD_HEADER_BYTES + u64::from(fields.length) + CHAIN_BYTES;
+        if left < whole {
+            return Ok(None);
+        }
+        let mut body = vec![0; usize::try_from(fields.length).unwrap_or(0)];
+        self.reader.read_exact(&mut body).map_err(io_error("read"))?;
+        let stored: [u8; 32] = self.take()?;
+        let chain = record_chain(&self.tip.chain, &header, &body);
+        if stored != chain {
+            // The file was made longer, but the end of the record never reached the disk: BLAKE3 never gives zeros.
+            return if stored == [0; 32] && self.only_zeros()? { Ok(None) } else { Err(damaged) };
+        }
+        self.tip = Tip { height: self.tip.height + 1, end: offset + whole, chain };
+        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body }))
+    }
+
+    fn only_zeros(&mut self) -> Result<bool, LogError> {
+        let mut block = [0; 4096];
+        loop {
+            let n = self.reader.read(&mut block).map_err(io_error("read"))?;
+            if n == 0 {
+                return Ok(true);
+            }
+            if block.iter().take(n).any(|b| *b != 0) {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+impl LogReader {
+    /// Body of the record of `kind` at `offset`. The chain was checked on opening; here the lengths and the kind are.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn read(&self, offset: u64, kind: u16) -> Result<Vec<u8>, LogError> {
+        let mut header = [0; 32];
+        self.file.read_exact_at(&mut header, offset).map_err(io_error("read"))?;
+        let [a, b, c, d, k0, k1, ..] = header;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if u16::from_be_bytes([k0, k1]) != kind || !(1..=MAX_BODY_BYTES).contains(&length) {
+            return Err(LogError::RecordHeader { offset });
+        }
+        let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.file.read_exact_at(&mut body, offset + RECORD_HEADER_BYTES).map_err(io_error("read"))?;
+        Ok(body)
+    }
+}
+
+/// Name of the log inside a data directory.
+#[must_use]
+pub fn path_in(directory: &Path) -> PathBuf {
+    directory.join("sequencer.log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(path: &Path) -> Result<(Vec<Record>, Tip), LogError> {
+        let mut all = Vec::new();
+        let log = Log::open(path, |_, record| {
+            all.push(record);
+            Ok::<_, LogError>(())
+        })?;
+        Ok((all, log.tip()))
+    }
+
+    fn sample(path: &Path) -> Vec<u64> {
+        let mut log = Log::open(path, |_, _| Ok::<_, LogError>(())).unwrap();
+        let mut offsets = log.append(&[(1, vec![1; 40]), (2, vec![2; 7])]).unwrap();
+        offsets.extend(log.append(&[(3, b"the last one".to_vec())]).unwrap());
+        offsets
+    }
+
+    #[test]
+    fn appends_survive_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        let offsets = sample(&path);
+        let (all, tip) = records(&path).unwrap();
+        assert_eq!(all.iter().map(|r| r.offset).collect::<Vec<_>>(), offsets);
+        assert_eq!(all[2].body, b"the last one");
+        let log = Log::open(&path, |_, _| Ok::<_, LogError>(())).unwrap();
+        assert_eq!(log.tip(), tip);
+        assert_eq!(log.reader().unwrap().read(offsets[1], 2).unwrap(), vec![2; 7]);
+        assert!(matches!(Log::open(&path, |_, _| Ok::<_, LogError>(())), Err(LogError::Locked)));
+    }
+
+    #[test]
+    fn a_tail_torn_at_any_byte_is_cut_and_the_log_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        let offsets = sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        let last = usize::try_from(offsets[2]).unwrap();
+        for cut in last..whole.len() {
+            // Both ways a tail can tear: the file ends early, or it has its length but the rest was never written.
+            for padded in [false, true] {
+                let mut torn = whole[..cut].to_vec();
+                if padded && cut < whole.len() - 32 {
+                    torn.resize(whole.len(), 0);
+                }
+                std::fs::write(&path, &torn).unwrap();
+                let (all, tip) = records(&path).unwrap_or_else(|e| unreachable!("cut at {cut}, padded {padded}: {e}"));
+                assert_eq!((all.len(), tip.end), (2, offsets[2]));
+                let mut log = Log::open(&path, |_, _| Ok::<_, LogError>(())).unwrap();
+                log.append(&[(3, b"the last one".to_vec())]).unwrap();
+                drop(log);
+                assert_eq!(std::fs::read(&path).unwrap(), whole);
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_is_an_error_that_names_the_offset() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        let offsets = sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            std::fs::write(&path, &damaged).unwrap();
+            let start = offsets.iter().rev().find(|o| **o <= at as u64).copied();
+            match (records(&path), start) {
+                (Err(LogError::FileHeader(_)), None) => {}
+                (Err(LogError::RecordHeader { offset } | LogError::Record { offset, .. }), Some(start)) => assert_eq!(offset, start),
+                (other, _) => unreachable!("byte {at}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_interrupted_creation_starts_again_and_a_foreign_file_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        for there in 0..64 {
+            std::fs::write(&path, &file_header(&[7; 16])[..there]).unwrap();
+            assert_eq!(records(&path).unwrap().1.height, 0, "{there}");
+        }
+        std::fs::write(&path, b"something else entirely").unwrap();
+        assert!(matches!(records(&path), Err(LogError::FileHeader(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), b"something else entirely");
+    }
+
+    #[test]
+    fn bodies_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&path_in(dir.path()), |_, _| Ok::<_, LogError>(())).unwrap();
+        assert!(matches!(log.append(&[(1, Vec::new())]), Err(LogError::BodyLength { got: 0 })));
+        log.append(&[(1, vec![0])]).unwrap();
+    }
+}

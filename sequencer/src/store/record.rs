@@ -1,0 +1,352 @@
+//! Records of the log: their public part and their sealed parts (`docs/spec/log.md`, Body).
+
+use gridveil_protocol::{
+    codec::hex_bytes,
+    field::{Fr, hex_fr},
+    header::Header,
+    packet::PacketSalts,
+    tariff::Tariff,
+    tree::Children,
+    units::Interval,
+};
+use serde::{Deserialize, Serialize};
+
+use super::vault::Sealed;
+
+/// A field element in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element(#[serde(with = "hex_fr")] pub Fr);
+
+/// 32 bytes in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes32(#[serde(with = "hex_bytes")] pub [u8; 32]);
+
+/// Kinds, in the order they first appear in a log.
+pub mod kind {
+    /// Deployment, communities, state tree.
+    pub const GENESIS: u16 = 1;
+    /// A packet was accepted.
+    pub const PACKET: u16 = 2;
+    /// A tariff was published.
+    pub const TARIFF: u16 = 3;
+    /// A period was closed.
+    pub const CLOSED: u16 = 4;
+    /// A period was settled natively.
+    pub const APPLIED: u16 = 5;
+    /// A batch was proven.
+    pub const PROVEN: u16 = 6;
+    /// A batch is final on L1.
+    pub const SETTLED: u16 = 7;
+}
+
+/// A community in a genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenesisCommunity {
+    /// Index in the state tree.
+    pub index: u32,
+    /// Shape name.
+    pub shape: String,
+    /// First interval of the first period.
+    pub next_interval: Interval,
+}
+
+/// Public part of a genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Genesis {
+    /// Chain.
+    pub chain_id: u64,
+    /// Contract.
+    #[serde(with = "hex_bytes")]
+    pub contract: [u8; 20],
+    /// Circuit version.
+    pub circuit_version: u64,
+    /// Domain of every statement.
+    #[serde(with = "hex_fr")]
+    pub domain: Fr,
+    /// Leaves of the state tree that belong to no community served here.
+    pub leaves: Vec<(u64, Element)>,
+    /// Communities served.
+    pub communities: Vec<GenesisCommunity>,
+    /// State root.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
+}
+
+/// Public part of an accepted packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketAccepted {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// Slot.
+    pub slot: u16,
+    /// By the manager?
+    pub substituted: bool,
+    /// BLAKE3 of the canonical bytes (which hold six random elements).
+    #[serde(with = "hex_bytes")]
+    pub packet_id: [u8; 32],
+}
+
+/// A published tariff.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TariffPublished {
+    /// Community.
+    pub community: u32,
+    /// First period it is for.
+    pub first_interval: Interval,
+    /// The tariff.
+    pub tariff: Tariff,
+    /// Its commitment.
+    #[serde(with = "hex_fr")]
+    pub commitment: Fr,
+}
+
+/// Which packet of a used slot is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Slot.
+    pub slot: u16,
+    /// The manager's?
+    pub substituted: bool,
+}
+
+/// A closed period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// One a used slot.
+    pub used: Vec<Used>,
+    /// `first_interval` of the tariff in force.
+    pub tariff_from: Interval,
+}
+
+/// Sealed part of a closed period: everything random in its settlement that no meter chose.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ClosedSecrets {
+    /// h1, h2 of the new header.
+    #[serde(with = "hex_fr::seq")]
+    pub header_salts: [Fr; 2],
+    /// Salts of the empty slots.
+    pub empty: Vec<(u16, PacketSalts)>,
+}
+
+/// A natively settled period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Number over all communities, from 1.
+    pub batch: u64,
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// State root before.
+    #[serde(with = "hex_fr")]
+    pub old_root: Fr,
+    /// State root after.
+    #[serde(with = "hex_fr")]
+    pub new_root: Fr,
+    /// Root of the notes of this period.
+    #[serde(with = "hex_fr")]
+    pub notes_root: Fr,
+    /// Opening of the community in the state tree before.
+    pub state_path: Vec<[Element; 4]>,
+}
+
+impl Applied {
+    /// The path as the rules take it.
+    #[must_use]
+    pub fn path(&self) -> Vec<Children> {
+        self.state_path.iter().map(|level| level.map(|e| e.0)).collect()
+    }
+}
+
+/// Sealed state of a community apart from its accounts.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OwnState {
+    /// Header.
+    pub header: Header,
+    /// Notes roots appended so far; only in a genesis.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Element>,
+}
+
+/// A proven batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// Batch.
+    pub batch: u64,
+    /// Wall time of the proof, ms.
+    pub prove_ms: u64,
+    /// Hex.
+    pub proof: String,
+}
+
+/// A batch final on L1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Batch.
+    pub batch: u64,
+    /// Transaction, unless its receipt was lost in a crash.
+    pub tx: Option<Bytes32>,
+    /// Block.
+    pub block: Option<u64>,
+    /// Gas.
+    pub gas_used: Option<u64>,
+}
+
+/// The public part of any record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// [`Genesis`].
+    Genesis(Genesis),
+    /// [`PacketAccepted`].
+    Packet(PacketAccepted),
+    /// [`TariffPublished`].
+    Tariff(TariffPublished),
+    /// [`Closed`].
+    Closed(Closed),
+    /// [`Applied`].
+    Applied(Applied),
+    /// [`Proven`].
+    Proven(Proven),
+    /// [`Settled`].
+    Settled(Settled),
+}
+
+/// A body that is not one of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record of kind {kind} {why}")]
+pub struct RecordError {
+    /// Kind.
+    pub kind: u16,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+impl Event {
+    /// Kind number.
+    #[must_use]
+    pub const fn kind(&self) -> u16 {
+        match self {
+            Self::Genesis(_) => kind::GENESIS,
+            Self::Packet(_) => kind::PACKET,
+            Self::Tariff(_) => kind::TARIFF,
+            Self::Closed(_) => kind::CLOSED,
+            Self::Applied(_) => kind::APPLIED,
+            Self::Proven(_) => kind::PROVEN,
+            Self::Settled(_) => kind::SETTLED,
+        }
+    }
+
+    /// The public part.
+    ///
+    /// # Errors
+    /// [`RecordError`], practically never.
+    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        let json = match self {
+            Self::Genesis(x) => serde_json::to_vec(x),
+            Self::Packet(x) => serde_json::to_vec(x),
+            Self::Tariff(x) => serde_json::to_vec(x),
+            Self::Closed(x) => serde_json::to_vec(x),
+            Self::Applied(x) => serde_json::to_vec(x),
+            Self::Proven(x) => serde_json::to_vec(x),
+            Self::Settled(x) => serde_json::to_vec(x),
+        };
+        json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
+    }
+
+    /// Inverse of [`Event::encode`].
+    ///
+    /// # Errors
+    /// [`RecordError`] for an unknown kind or a public part of another form.
+    pub fn decode(record_kind: u16, public: &[u8]) -> Result<Self, RecordError> {
+        let event = match record_kind {
+            kind::GENESIS => serde_json::from_slice(public).map(Self::Genesis),
+            kind::PACKET => serde_json::from_slice(public).map(Self::Packet),
+            kind::TARIFF => serde_json::from_slice(public).map(Self::Tariff),
+            kind::CLOSED => serde_json::from_slice(public).map(Self::Closed),
+            kind::APPLIED => serde_json::from_slice(public).map(Self::Applied),
+            kind::PROVEN => serde_json::from_slice(public).map(Self::Proven),
+            kind::SETTLED => serde_json::from_slice(public).map(Self::Settled),
+            _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
+        };
+        event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })
+    }
+}
+
+/// Writes a body.
+#[must_use]
+pub fn encode_body(public: &[u8], sealed: &[Sealed]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(public.len() + 6 + sealed.iter().map(|s| s.ciphertext.len() + 38).sum::<usize>());
+    out.extend(u32::try_from(public.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend(public);
+    out.extend(u16::try_from(sealed.len()).unwrap_or(u16::MAX).to_be_bytes());
+    for part in sealed {
+        out.extend(part.community.to_be_bytes());
+        out.extend(part.part.to_be_bytes());
+        out.extend(part.generation.to_be_bytes());
+        out.extend(u32::try_from(part.ciphertext.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend(part.nonce);
+        out.extend(&part.ciphertext);
+    }
+    out
+}
+
+/// Splits a body into its public part and its sealed parts.
+///
+/// # Errors
+/// [`RecordError`] where the lengths do not add up.
+pub fn decode_body(record_kind: u16, body: &[u8]) -> Result<(&[u8], Vec<Sealed>), RecordError> {
+    let mut rest = body;
+    split_body(&mut rest).filter(|_| rest.is_empty()).ok_or(RecordError { kind: record_kind, why: "has lengths that do not add up" })
+}
+
+fn split_body<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Vec<Sealed>)> {
+    let length = u32::from_be_bytes(take(rest)?);
+    let public = take_slice(rest, length)?;
+    let count = u16::from_be_bytes(take(rest)?);
+    let sealed = (0..count)
+        .map(|_| {
+            let community = u32::from_be_bytes(take(rest)?);
+            let part = u16::from_be_bytes(take(rest)?);
+            let generation = u32::from_be_bytes(take(rest)?);
+            let length = u32::from_be_bytes(take(rest)?);
+            let nonce = take(rest)?;
+            Some(Sealed { community, part, generation, nonce, ciphertext: take_slice(rest, length)?.to_vec() })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    Some((public, sealed))
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+fn take_slice<'a>(rest: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = tail;
+    Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_round_trip_and_cut_bodies_are_refused() {
+        let sealed = vec![Sealed { community: 5, part: 2, generation: 0, nonce: [4; 24], ciphertext: vec![9; 33] }];
+        let body = encode_body(b"{}", &sealed);
+        assert_eq!(decode_body(2, &body).unwrap(), (&b"{}"[..], sealed));
+        for cut in 0..body.len() {
+            assert!(decode_body(2, &body[..cut]).is_err());
+        }
+        assert!(Event::decode(99, b"{}").is_err());
+        assert!(Event::decode(kind::PACKET, b"{}").is_err());
+    }
+}
