@@ -1,1 +1,209 @@
+//! The sequencer: admits packets, keeps the log, closes periods, has them proven, settles them on L1, gives receipts.
+//!
+//! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store` log, keys and index;
+//!   `batcher` closing and the native rules; `pipeline` proving and settling; `receipts`.
+//!
+//! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the rules are
+//! `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
+#![forbid(unsafe_code)]
 
+pub mod admission;
+pub mod api;
+pub mod batcher;
+pub mod config;
+pub mod l1;
+pub mod pipeline;
+pub mod problem;
+pub mod proof;
+pub mod receipts;
+pub mod service;
+pub mod store;
+pub mod writer;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use gridveil_verifier_contract::L1Client;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+pub use config::{AdminToken, Backoff, Clock, Config, Limits};
+pub use proof::{BoxFuture, ProofError, ProofJob, ProofSource};
+pub use store::{GenesisState, StoreError, vault::create_master_key};
+
+use crate::{
+    service::{Health, Metrics, Service},
+    store::Store,
+    writer::Ledger,
+};
+
+/// Why the sequencer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Configuration.
+    #[error("configuration: {0}")]
+    Config(&'static str),
+    /// Store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener or thread.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+fn io_error(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { what, source }
+}
+
+/// A running sequencer.
+#[derive(Debug)]
+pub struct Handle {
+    public: SocketAddr,
+    admin: SocketAddr,
+    service: Arc<Service>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
+///
+/// # Errors
+/// [`Error`].
+pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+    if !config.admin_bind.ip().is_loopback() {
+        return Err(Error::Config("the admin listener must bind to a loopback address"));
+    }
+    let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
+    let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
+    let opened = opened.map_err(|_| Error::Config("the store did not open"))??;
+    let genesis = opened.book.genesis.clone().ok_or(StoreError::Inconsistent("no genesis"))?;
+    if l1.contract() != genesis.contract {
+        return Err(Error::Config("the L1 client is for another contract than the log"));
+    }
+    if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
+        return Err(Error::Config("L1 is another chain than the log's"));
+    }
+    let archive = opened.store.archive();
+    let ledger = Ledger {
+        height: opened.store.height(),
+        book: opened.book,
+        communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
+        tree: opened.tree,
+        failed: false,
+    };
+    let public = TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?;
+    let admin = TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?;
+    let (writer, thread) = writer::start(opened.store, ledger, config.limits.queue).map_err(io_error("writer thread"))?;
+    let service = Arc::new(Service {
+        domain: genesis.domain,
+        genesis,
+        writer,
+        archive,
+        l1,
+        proofs,
+        closing: tokio::sync::Mutex::new(()),
+        closings: std::sync::Mutex::default(),
+        killed: watch::channel(false).0,
+        blocked: std::sync::Mutex::default(),
+        health: Health::default(),
+        metrics: Metrics::default(),
+        in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
+        receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+        config,
+    });
+    start(service, public, admin, thread)
+}
+
+fn start(service: Arc<Service>, public: TcpListener, admin: TcpListener, writer: std::thread::JoinHandle<()>) -> Result<Handle, Error> {
+    let (stop, stopped) = watch::channel(false);
+    let addresses = (public.local_addr().map_err(io_error("public listener"))?, admin.local_addr().map_err(io_error("admin listener"))?);
+    let listen = |listener: TcpListener, router: axum::Router| {
+        let mut stopped = stopped.clone();
+        tokio::spawn(async move {
+            let until = async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
+                tracing::error!(%error, "a listener ended");
+            }
+        })
+    };
+    let servers = vec![listen(public, api::public::router(&service)), listen(admin, api::admin::router(&service))];
+    let mut tasks = vec![tokio::spawn(pipeline::prove_all(Arc::clone(&service))), tokio::spawn(pipeline::settle_all(Arc::clone(&service)))];
+    let resumed = Arc::clone(&service);
+    tasks.push(tokio::spawn(async move {
+        batcher::resume(&resumed).await;
+        if resumed.config.auto_close {
+            batcher::auto_close(resumed).await;
+        }
+    }));
+    let height = service.writer.ledger().height;
+    tracing::info!(records = height, "sequencer started");
+    Ok(Handle { public: addresses.0, admin: addresses.1, service, stop, servers, tasks, writer: Some(writer) })
+}
+
+impl Handle {
+    /// Address of the public listener.
+    #[must_use]
+    pub const fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Address of the admin listener.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The running parts, for a process that embeds the sequencer (the demo) and reads the ledger or closes periods itself.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Stops: no new requests, those in work are answered, proofs and L1 calls in flight are dropped (they are asked again after the next start), the log is closed.
+    pub async fn shutdown(self) {
+        let _ = self.stop.send(true);
+        let deadline = tokio::time::Instant::now() + self.service.config.limits.request;
+        while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.kill().await;
+    }
+
+    /// Stops at once, as a crash would, and returns when the log is closed, so that it can be opened again.
+    pub async fn kill(mut self) {
+        let _ = self.service.killed.send(true);
+        let _ = self.stop.send(true);
+        for task in self.tasks.drain(..) {
+            task.abort();
+            let _ = task.await;
+        }
+        let mut closings = std::mem::take(&mut *self.service.closings.lock().unwrap_or_else(PoisonError::into_inner));
+        closings.shutdown().await;
+        for mut server in self.servers.drain(..) {
+            if tokio::time::timeout(Duration::from_secs(2), &mut server).await.is_err() {
+                server.abort();
+            }
+        }
+        self.service.writer.stop().await;
+        if let Some(writer) = self.writer.take() {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        // Computations on other threads cannot be dropped; they end by themselves, and hold the index open until then.
+        let end = tokio::time::Instant::now() + Duration::from_secs(10);
+        while Arc::strong_count(&self.service) + Arc::strong_count(&self.service.archive) > 2 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Admission of packets: checks that never mutate, then one decision of the writer.
+
+use std::sync::Arc;
+
+use gridveil_protocol::{
+    codec::packet_id,
+    packet::{Context, SignedPacket},
+    settlement::check_packet,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    problem::{self, Problem},
+    service::Service,
+    store::{
+        Draft,
+        record::{Event, PacketAccepted, kind},
+        vault::Label,
+    },
+    writer::{Decision, Ledger},
+};
+
+/// How a packet was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// Durable now.
+    Accepted([u8; 32]),
+    /// Was durable already.
+    Duplicate([u8; 32]),
+}
+
+fn unknown() -> Problem {
+    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community, no such slot, or an empty slot")
+}
+
+/// Seconds after which a meter may try again while an earlier period is open.
+const EARLY_RETRY_S: u32 = 300;
+
+/// Admits a packet.
+///
+/// # Errors
+/// [`Problem`], with the code that says why not.
+pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admitted, Problem> {
+    let id = packet_id(&signed);
+    let at = (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot, signed.packet.substituted);
+    let (community, open, open_closed) = {
+        let ledger = service.writer.ledger();
+        let book = ledger.book.communities.get(&at.0).ok_or_else(unknown)?;
+        (Arc::clone(ledger.communities.get(&at.0).ok_or_else(unknown)?), book.next_interval, book.closed.is_some())
+    };
+    let context = Context {
+        domain: service.domain,
+        community: at.0,
+        first_interval: open,
+        interval_length: community.header.interval_length,
+        intervals: community.header.intervals,
+    };
+    check_deployment(&context, &signed.packet.context)?;
+    let slot = usize::from(at.2);
+    let account = community.accounts.get(slot).filter(|a| a.meter.is_some()).ok_or_else(unknown)?;
+    if at.1 > open {
+        return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open").after(EARLY_RETRY_S));
+    }
+    if at.1 < open || open_closed {
+        return late(service, at, id);
+    }
+    let (account, manager) = (account.clone(), community.header.manager);
+    let m = usize::from(context.intervals);
+    let checked = tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &manager, &signed, m).map(|()| signed)).await;
+    let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
+    let admitted = service.writer.submit(move |ledger| decide(ledger, &signed, id)).await?;
+    match admitted {
+        Some(admitted) => Ok(admitted),
+        None => late(service, at, id),
+    }
+}
+
+/// SETTLE.2 but for the period, which has codes of its own.
+fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
+    let wrong = |field| Err(Problem::new(problem::PACKET_CONTEXT, format!("packet has another {field} than this community (meter)")));
+    let m = i64::from(expected.intervals).max(1);
+    if got.domain != expected.domain {
+        wrong("domain")
+    } else if got.interval_length != expected.interval_length {
+        wrong("interval length")
+    } else if got.intervals != expected.intervals {
+        wrong("number of intervals")
+    } else if (i64::from(got.first_interval) - i64::from(expected.first_interval)) % m != 0 {
+        wrong("first interval")
+    } else {
+        Ok(())
+    }
+}
+
+/// A packet of a period that is closed: fine if it is the very packet that was accepted.
+fn late(service: &Service, at: (u32, u32, u16, bool), id: [u8; 32]) -> Result<Admitted, Problem> {
+    if service.archive.packet_id(at.0, at.1, at.2, at.3)? == Some(id) {
+        return Ok(Admitted::Duplicate(id));
+    }
+    Err(Problem::new(problem::PACKET_CLOSED, "the period is closed"))
+}
+
+/// The writer's decision; `None` where the period was closed in between.
+fn decide(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32]) -> Result<Decision<Option<Admitted>>, Problem> {
+    let packet = &signed.packet;
+    let (community, first_interval) = (packet.context.community, packet.context.first_interval);
+    let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
+    if book.next_interval != first_interval || book.closed.is_some() {
+        return Ok(Decision::Answer(None));
+    }
+    match book.packets.get(&(packet.slot, packet.substituted)) {
+        Some(there) if there.id == id => Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
+        Some(_) => Err(Problem::new(problem::PACKET_DUPLICATE, format!("slot {}: another packet of this period is already accepted", packet.slot))),
+        None => {
+            let event = PacketAccepted { community, first_interval, slot: packet.slot, substituted: packet.substituted, packet_id: id };
+            let label = Label { kind: kind::PACKET, community, part: packet.slot, first_interval };
+            let bytes = Zeroizing::new(gridveil_protocol::codec::encode_packet(signed));
+            let draft = Draft { event: Event::Packet(event), parts: vec![(label, bytes)] };
+            Ok(Decision::write(draft, Some(Admitted::Accepted(id))))
+        }
+    }
+}

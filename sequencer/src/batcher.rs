@@ -1,0 +1,278 @@
+//! From packets to batches: closing a period, filling what is empty, applying the rules. Decides nothing that `protocol` decides.
+
+use std::sync::{Arc, PoisonError};
+
+use gridveil_protocol::{
+    field::{Fr, reduce, to_bytes},
+    packet::PacketSalts,
+    settlement,
+    tariff::Tariff,
+    units::Interval,
+};
+use serde_json::json;
+
+use crate::{
+    l1,
+    problem::{self, Problem},
+    service::Service,
+    store::{
+        Draft, StoreError, plain,
+        book::CommunityBook,
+        record::{Applied, Closed, ClosedSecrets, Element, Event, TariffPublished, Used, kind},
+        state_parts,
+        vault::{self, COMMUNITY_PART, Label, VaultError},
+    },
+    writer::{Decision, Ledger},
+};
+
+/// A period settled natively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppliedPeriod {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// Batch.
+    pub batch: u64,
+    /// State root after.
+    pub new_root: Fr,
+}
+
+fn unknown_community() -> Problem {
+    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community")
+}
+
+fn book_of(ledger: &Ledger, community: u32) -> Result<&CommunityBook, Problem> {
+    ledger.book.communities.get(&community).ok_or_else(unknown_community)
+}
+
+/// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is closed but not settled, tries
+/// again. Ends even if whoever asks goes away.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn close(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<AppliedPeriod, Problem> {
+    let (answer, outcome) = tokio::sync::oneshot::channel();
+    let own = Arc::clone(service);
+    let closing = async move {
+        let _one_at_a_time = own.closing.lock().await;
+        let _ = answer.send(close_locked(&own, community, first_interval).await);
+    };
+    {
+        let mut closings = service.closings.lock().unwrap_or_else(PoisonError::into_inner);
+        while closings.try_join_next().is_some() {}
+        closings.spawn(closing);
+    }
+    outcome.await.unwrap_or_else(|_| Err(Problem::internal("a closing did not end")))
+}
+
+async fn close_locked(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<AppliedPeriod, Problem> {
+    let (open, closed) = {
+        let ledger = service.writer.ledger();
+        let book = book_of(&ledger, community)?;
+        (book.next_interval, book.closed.is_some())
+    };
+    if first_interval < open
+        && let Some(batch) = service.archive.batch_of(community, first_interval)?
+    {
+        let new_root = service.archive.applied(batch)?.new_root;
+        return Ok(AppliedPeriod { community, first_interval, batch, new_root });
+    }
+    if first_interval != open {
+        return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}")).with("open", json!(open)));
+    }
+    if !closed {
+        close_open(service, community, first_interval).await?;
+    }
+    apply(service, community).await
+}
+
+/// Is the period over for L1? And is the tariff we hold the one L1 has in force?
+async fn check_l1(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
+    let (end, tariff) = {
+        let ledger = service.writer.ledger();
+        let book = book_of(&ledger, community)?;
+        let length = ledger.communities.get(&community).map_or(0, |c| c.header.interval_length);
+        (u64::from(book.after_open()) * u64::from(length), book.tariff_for(first_interval))
+    };
+    let now = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
+    if now < end {
+        return Err(Problem::new(problem::CLOSE_NOT_OVER, format!("the period ends in {} s of L1 time", end - now)));
+    }
+    let (_, _, commitment) = tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let in_force = l1::in_force(service, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
+    if in_force.map(|t| t.commitment) != Some(to_bytes(&commitment)) {
+        return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "the tariff published here is not the one L1 has in force for this period"));
+    }
+    Ok(())
+}
+
+/// Used slots without any packet.
+fn missing(ledger: &Ledger, community: u32) -> Result<Vec<u16>, Problem> {
+    let book = book_of(ledger, community)?;
+    let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
+    let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some()).map(|(slot, _)| slot);
+    Ok(used.filter(|slot| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s)))).collect())
+}
+
+async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
+    check_l1(service, community, first_interval).await?;
+    let decide = move |ledger: &Ledger| {
+        let missing = missing(ledger, community)?;
+        if !missing.is_empty() {
+            let detail = format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
+            return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(missing)));
+        }
+        Ok(Decision::write(closing_draft(ledger, community, first_interval)?, ()))
+    };
+    service.writer.submit_waiting(decide).await
+}
+
+fn fresh_element() -> Result<Fr, VaultError> {
+    vault::random::<64>().map(|bytes| reduce(&bytes))
+}
+
+fn closing_draft(ledger: &Ledger, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
+    let book = book_of(ledger, community)?;
+    let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
+    let (tariff_from, _, _) =
+        book.tariff_for(first_interval).ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let (mut used, mut empty) = (Vec::new(), Vec::new());
+    for (slot, account) in (0u16..).zip(accounts) {
+        if account.meter.is_some() {
+            // The meter's own packet wins over a substitute.
+            used.push(Used { slot, substituted: !book.packets.contains_key(&(slot, false)) });
+        } else {
+            empty.push((slot, PacketSalts::from_random(&vault::random().map_err(StoreError::from)?)));
+        }
+    }
+    let header_salts = [fresh_element().map_err(StoreError::from)?, fresh_element().map_err(StoreError::from)?];
+    let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts, empty }).map_err(StoreError::from)?;
+    let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
+    Ok(Draft { event: Event::Closed(Closed { community, first_interval, used, tariff_from }), parts: vec![(label, secrets)] })
+}
+
+/// Settles a closed period natively.
+async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, Problem> {
+    let (current, path, batch) = {
+        let ledger = service.writer.ledger();
+        let current = Arc::clone(ledger.communities.get(&community).ok_or_else(unknown_community)?);
+        (current, ledger.tree.path(u64::from(community)), ledger.book.last_batch + 1)
+    };
+    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+    let settled = tokio::task::spawn_blocking(move || {
+        let input = archive.input(domain, Arc::unwrap_or_clone(current), path)?;
+        Ok::<_, Problem>(settlement::apply(input))
+    });
+    let settled = settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
+    let transition = match settled {
+        Ok(transition) => Arc::new(transition),
+        Err(error) => {
+            let problem = Problem::of_settlement(&error);
+            tracing::error!(community, code = problem.code.code, clause = error.clause(), "a closed period does not settle; nothing is lost, it can be tried again");
+            service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());
+            return Err(problem);
+        }
+    };
+    let instance = transition.instance;
+    let first_interval = transition.input.community.header.next_interval;
+    let count = transition.input.community.header.certificate_count;
+    let applied = Applied {
+        batch,
+        community,
+        first_interval,
+        old_root: instance.old_root,
+        new_root: instance.new_root,
+        notes_root: transition.after.certificates.leaf(count),
+        state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
+    };
+    let kept = Arc::clone(&transition);
+    let decide = move |_: &Ledger| {
+        let parts = state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
+        let draft = Draft { event: Event::Applied(applied), parts };
+        Ok(Decision::Write { draft: Box::new(draft), after: Some(Box::new(transition.after.clone())), answer: () })
+    };
+    service.writer.submit_waiting(decide).await?;
+    service.archive.keep(batch, &kept);
+    service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
+    tracing::info!(community, batch, first_interval, "period applied");
+    Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
+}
+
+/// Applies every period that was closed and not applied before the last stop.
+pub async fn resume(service: &Arc<Service>) {
+    let closed: Vec<(u32, Interval)> = {
+        let ledger = service.writer.ledger();
+        ledger.book.communities.iter().filter(|(_, b)| b.closed.is_some()).map(|(c, b)| (*c, b.next_interval)).collect()
+    };
+    for (community, first_interval) in closed {
+        if let Err(problem) = close(service, community, first_interval).await {
+            tracing::warn!(community, code = problem.code.code, "a closed period still waits");
+        }
+    }
+}
+
+/// Closes periods that are over and complete, as they become so.
+pub async fn auto_close(service: Arc<Service>) {
+    let mut tick = tokio::time::interval(service.config.auto_close_every);
+    loop {
+        tick.tick().await;
+        let complete: Vec<(u32, Interval)> = {
+            let ledger = service.writer.ledger();
+            let candidates = ledger.book.communities.iter().filter(|(_, b)| b.closed.is_none() && !b.packets.is_empty());
+            candidates.filter(|(c, _)| missing(&ledger, **c).is_ok_and(|m| m.is_empty())).map(|(c, b)| (*c, b.next_interval)).collect()
+        };
+        for (community, first_interval) in complete {
+            if let Err(problem) = close(&service, community, first_interval).await {
+                tracing::info!(community, code = problem.code.code, "not closed yet");
+            }
+        }
+    }
+}
+
+/// How a tariff stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishedTariff {
+    /// Its commitment.
+    pub commitment: Fr,
+    /// Is it new here?
+    pub new: bool,
+    /// Has L1 registered this commitment for this interval?
+    pub registered: bool,
+}
+
+/// Publishes a tariff off-chain.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn publish_tariff(service: &Service, community: u32, first_interval: Interval, tariff: Tariff) -> Result<PublishedTariff, Problem> {
+    let commitment = tariff.commitment();
+    let m = book_of(&service.writer.ledger(), community)?.shape.intervals;
+    if tariff.intervals.len() != m {
+        let detail = format!("{} intervals given, the period has {m}", tariff.intervals.len());
+        return Err(Problem::new(problem::TARIFF_LENGTH, detail));
+    }
+    let on_l1 = l1::tariffs_of(service, community).await.ok();
+    let registered = on_l1.and_then(|all| all.into_iter().find(|t| t.first_interval == first_interval)).map(|t| t.commitment);
+    if registered.is_some_and(|c| c != to_bytes(&commitment)) {
+        return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "L1 has another commitment for this interval"));
+    }
+    let decide = move |ledger: &Ledger| {
+        let book = book_of(ledger, community)?;
+        match book.tariffs.get(&first_interval) {
+            Some((_, there)) if *there == commitment => return Ok(Decision::Answer(false)),
+            Some(_) => return Err(Problem::new(problem::TARIFF_PUBLISHED, "another tariff is published for this interval")),
+            None => {}
+        }
+        // A tariff must not change what was in force for a period that is closed already.
+        let length = u32::try_from(m).unwrap_or(0);
+        let before = (!book.notes_roots.is_empty()).then(|| book.next_interval.saturating_sub(length));
+        let last_closed = if book.closed.is_some() { Some(book.next_interval) } else { before };
+        if last_closed.is_some_and(|last| first_interval <= last) {
+            return Err(Problem::new(problem::TARIFF_CLOSED, "that period is already closed"));
+        }
+        Ok(Decision::write(Draft::public(Event::Tariff(TariffPublished { community, first_interval, tariff, commitment })), true))
+    };
+    let new = service.writer.submit(decide).await?;
+    Ok(PublishedTariff { commitment, new, registered: registered.is_some() })
+}

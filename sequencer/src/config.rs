@@ -1,0 +1,163 @@
+//! Configuration.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::store::GenesisState;
+
+/// The admin token: only its keyed hash is kept, and compared in constant time.
+#[derive(Clone)]
+pub struct AdminToken {
+    key: [u8; 32],
+    hash: blake3::Hash,
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken")
+    }
+}
+
+impl AdminToken {
+    /// Shortest token taken, bytes.
+    pub const MIN_BYTES: usize = 16;
+
+    /// From the token.
+    ///
+    /// # Errors
+    /// One that is too short, or no randomness.
+    pub fn new(token: &str) -> Result<Self, crate::Error> {
+        if token.len() < Self::MIN_BYTES {
+            return Err(crate::Error::Config("the admin token is shorter than 16 bytes"));
+        }
+        let key = crate::store::vault::random().map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
+        Ok(Self { key, hash: blake3::keyed_hash(&key, token.as_bytes()) })
+    }
+
+    /// Is this the token? Constant time in the content (`blake3::Hash` compares so).
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        blake3::keyed_hash(&self.key, token.as_bytes()) == self.hash
+    }
+}
+
+/// Where the time comes from.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Clock {
+    /// The system's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+    }
+
+    /// Any other, unix seconds.
+    #[must_use]
+    pub fn new(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Unix seconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// Bounds of the public interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest body, bytes.
+    pub body_bytes: usize,
+    /// Deadline of a request.
+    pub request: Duration,
+    /// Requests in work at once.
+    pub in_flight: usize,
+    /// Decisions waiting for the writer.
+    pub queue: usize,
+    /// Receipts computed at once.
+    pub receipts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 64 << 10, request: Duration::from_secs(10), in_flight: 1024, queue: 4096, receipts: 2 }
+    }
+}
+
+/// Waits between tries: doubled from the first to the longest.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// First wait.
+    pub first: Duration,
+    /// Longest wait.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) }
+    }
+}
+
+/// Everything the sequencer is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory of log, index and keys.
+    pub data_dir: PathBuf,
+    /// File of 32 random bytes, mode 0600 ([`crate::store::vault::create_master_key`]).
+    pub master_key_file: PathBuf,
+    /// Public listener; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Admin listener; a loopback address.
+    pub admin_bind: SocketAddr,
+    /// Admin token.
+    pub admin_token: AdminToken,
+    /// What a new log starts from; a log that is there must agree. `None` takes the log as it is.
+    pub genesis: Option<GenesisState>,
+    /// Close a period by itself once it is over and every used slot has a packet.
+    pub auto_close: bool,
+    /// How often [`Config::auto_close`] looks.
+    pub auto_close_every: Duration,
+    /// Proofs in work at once.
+    pub proving: usize,
+    /// Bounds.
+    pub limits: Limits,
+    /// Waits between tries of L1 and provers.
+    pub backoff: Backoff,
+    /// Time, for the window of receipt requests. Whether a period is over is asked of L1.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// Loopback on free ports, no genesis, everything else default.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, master_key_file: PathBuf, admin_token: AdminToken) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            data_dir,
+            master_key_file,
+            bind: any,
+            admin_bind: any,
+            admin_token,
+            genesis: None,
+            auto_close: false,
+            auto_close_every: Duration::from_secs(5),
+            proving: 1,
+            limits: Limits::default(),
+            backoff: Backoff::default(),
+            clock: Clock::system(),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What every part of a running sequencer shares.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use gridveil_protocol::field::Fr;
+use gridveil_verifier_contract::L1Client;
+
+use crate::{
+    config::Config,
+    problem::Problem,
+    proof::ProofSource,
+    store::{archive::Archive, record::Genesis},
+    writer::Writer,
+};
+
+/// Why the sequencer is not well. Nothing is lost in either case.
+#[derive(Debug, Default)]
+pub struct Health {
+    stopped: Mutex<Option<String>>,
+    degraded: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Health {
+    /// The pipeline stops until an operator has looked and restarted.
+    pub fn stop(&self, reason: String) {
+        tracing::error!(reason, "the pipeline stopped");
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// Why the pipeline stopped.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something is being retried (`Some`), or works again (`None`).
+    pub fn degraded(&self, what: &'static str, reason: Option<String>) {
+        let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => {
+                tracing::warn!(what, reason, "retrying");
+                degraded.insert(what, reason);
+            }
+            None => {
+                degraded.remove(what);
+            }
+        }
+    }
+
+    /// What is being retried.
+    #[must_use]
+    pub fn retrying(&self) -> Vec<String> {
+        let degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        degraded.iter().map(|(what, reason)| format!("{what}: {reason}")).collect()
+    }
+}
+
+/// Counts. Never a figure of a person.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Packets accepted since the start.
+    pub accepted: AtomicU64,
+    /// Identical packets seen again.
+    pub duplicates: AtomicU64,
+    /// Receipts given.
+    pub receipts: AtomicU64,
+    /// Batches settled since the start.
+    pub settled: AtomicU64,
+    /// Tries of L1 that failed and are retried.
+    pub l1_retries: AtomicU64,
+    /// Refusals by code.
+    pub refusals: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Metrics {
+    /// Adds one.
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, problem: &Problem) {
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(problem.code.code).or_default() += 1;
+    }
+}
+
+/// The shared parts.
+pub struct Service {
+    /// Configuration.
+    pub config: Config,
+    /// Deployment, as in the log.
+    pub genesis: Genesis,
+    /// Domain of every statement.
+    pub domain: Fr,
+    /// The writer.
+    pub writer: Writer,
+    /// The readers' side of the store.
+    pub archive: Arc<Archive>,
+    /// L1.
+    pub l1: Arc<dyn L1Client>,
+    /// Provers.
+    pub proofs: Arc<dyn ProofSource>,
+    /// Held while a period is closed and applied: batches are applied one after the other, over all communities.
+    pub closing: tokio::sync::Mutex<()>,
+    /// Closings in work.
+    pub closings: Mutex<tokio::task::JoinSet<()>>,
+    /// Set when requests in work are to be dropped.
+    pub killed: tokio::sync::watch::Sender<bool>,
+    /// Closed periods the rules refuse to settle, by community.
+    pub blocked: Mutex<BTreeMap<u32, Problem>>,
+    /// Health.
+    pub health: Health,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Requests in work.
+    pub in_flight: tokio::sync::Semaphore,
+    /// Receipts in work.
+    pub receipts: tokio::sync::Semaphore,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}

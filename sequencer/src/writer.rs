@@ -1,0 +1,265 @@
+//! The one writer. Decisions are made one after the other on the ledger, made durable together (one sync for all that wait), and only then answered.
+//!
+//! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its record is durable.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    thread::JoinHandle,
+};
+
+use gridveil_protocol::{community::Community, field::Fr, tree::SparseTree};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    problem::{self, Problem},
+    store::{Draft, Store, StoreError, book::Book, record::Event},
+};
+
+/// Everything known: the fold over the log. What readers see is durable; the writer's own copy is ahead by what it is writing.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// Structure of the log.
+    pub book: Book,
+    /// Openings, as of the last applied batch.
+    pub communities: BTreeMap<u32, Arc<Community>>,
+    /// State tree, as of the last applied batch.
+    pub tree: SparseTree,
+    /// Number of durable records.
+    pub height: u64,
+    /// Set when the log could not be written: nothing is accepted until a restart.
+    pub failed: bool,
+}
+
+/// What a decision comes to.
+#[derive(Debug)]
+pub enum Decision<T> {
+    /// Write this, then answer.
+    Write {
+        /// Record.
+        draft: Box<Draft>,
+        /// The community after, for an applied batch.
+        after: Option<Box<Community>>,
+        /// Answer.
+        answer: T,
+    },
+    /// Nothing to write.
+    Answer(T),
+}
+
+impl<T> Decision<T> {
+    /// Write a record that changes no opening.
+    #[must_use]
+    pub fn write(draft: Draft, answer: T) -> Self {
+        Self::Write { draft: Box::new(draft), after: None, answer }
+    }
+}
+
+type Staged = Option<(Box<Draft>, Option<Box<Community>>)>;
+
+trait Job: Send {
+    fn decide(&mut self, ledger: &Ledger) -> Staged;
+    fn refuse(&mut self, problem: Problem);
+    fn finish(self: Box<Self>);
+    fn is_last(&self) -> bool {
+        false
+    }
+}
+
+/// The job after which the writer takes no more.
+struct Stop;
+
+impl Job for Stop {
+    fn decide(&mut self, _: &Ledger) -> Staged {
+        None
+    }
+    fn refuse(&mut self, _: Problem) {}
+    fn finish(self: Box<Self>) {}
+    fn is_last(&self) -> bool {
+        true
+    }
+}
+
+struct TypedJob<T, F> {
+    decide: Option<F>,
+    outcome: Result<T, Problem>,
+    reply: oneshot::Sender<Result<T, Problem>>,
+}
+
+impl<T: Send, F: FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send> Job for TypedJob<T, F> {
+    fn decide(&mut self, ledger: &Ledger) -> Staged {
+        match self.decide.take().map(|decide| decide(ledger)) {
+            Some(Ok(Decision::Write { draft, after, answer })) => {
+                self.outcome = Ok(answer);
+                Some((draft, after))
+            }
+            Some(Ok(Decision::Answer(answer))) => {
+                self.outcome = Ok(answer);
+                None
+            }
+            Some(Err(problem)) => {
+                self.outcome = Err(problem);
+                None
+            }
+            None => None,
+        }
+    }
+
+    fn refuse(&mut self, problem: Problem) {
+        self.outcome = Err(problem);
+    }
+
+    fn finish(self: Box<Self>) {
+        let _ = self.reply.send(self.outcome);
+    }
+}
+
+/// Largest group of one sync.
+const GROUP: usize = 256;
+
+/// A handle to the writer. [`Writer::stop`] ends it.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    ledger: Arc<RwLock<Ledger>>,
+    changed: watch::Sender<u64>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+/// Starts the writer on its own thread.
+///
+/// # Errors
+/// Where no thread can be made.
+pub fn start(mut store: Store, ledger: Ledger, queue_length: usize) -> std::io::Result<(Writer, JoinHandle<()>)> {
+    let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(queue_length);
+    let mut working = ledger.clone();
+    let ledger = Arc::new(RwLock::new(ledger));
+    let (changed, _) = watch::channel(0);
+    let writer = Writer { queue, ledger: Arc::clone(&ledger), changed: changed.clone() };
+    let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
+        let mut group = Vec::with_capacity(GROUP);
+        while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
+            if group.iter().any(|job| job.is_last()) {
+                jobs.close();
+            }
+            write_group(&mut store, &mut working, &ledger, &mut group);
+            changed.send_modify(|n| *n += 1);
+        }
+        store.close();
+    })?;
+    Ok((writer, thread))
+}
+
+/// A staged record, to be shown to readers once it is durable.
+struct Shown {
+    event: Event,
+    offset: u64,
+    after: Option<(Arc<Community>, Fr)>,
+}
+
+/// Decides a group on the writer's own ledger, makes it durable, and only then shows it to readers and answers.
+fn write_group(store: &mut Store, working: &mut Ledger, shared: &RwLock<Ledger>, group: &mut Vec<Box<dyn Job>>) {
+    let mut staged = Vec::new();
+    for job in group.iter_mut() {
+        if working.failed {
+            job.refuse(Problem::new(problem::STORE_FAILED, "an earlier write failed; the sequencer must be restarted"));
+        } else if let Some((draft, after)) = job.decide(working) {
+            let event = draft.event.clone();
+            match store.stage(&mut working.book, *draft) {
+                Ok(offset) => {
+                    let after = after.map(|community| (community.node(), Arc::new(*community))).map(|(node, community)| (community, node));
+                    after.iter().for_each(|(community, node)| working.replace(community, *node));
+                    staged.push(Shown { event, offset, after });
+                }
+                Err(error) => job.refuse(error.into()),
+            }
+        }
+    }
+    let committed: Result<(), StoreError> = store.commit(&working.book);
+    let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
+    let shown = committed.and_then(|()| {
+        for Shown { event, offset, after } in staged {
+            shared.book.add(&event, offset)?;
+            after.iter().for_each(|(community, node)| shared.replace(community, *node));
+        }
+        shared.height = store.height();
+        Ok(())
+    });
+    if let Err(error) = shown {
+        (working.failed, shared.failed) = (true, true);
+        let problem = Problem::from(error);
+        group.iter_mut().for_each(|job| job.refuse(problem.clone()));
+    }
+    drop(shared);
+    group.drain(..).for_each(Job::finish);
+}
+
+impl Ledger {
+    fn replace(&mut self, community: &Arc<Community>, node: Fr) {
+        self.tree.set(u64::from(community.index), node);
+        self.communities.insert(community.index, Arc::clone(community));
+    }
+}
+
+impl Writer {
+    /// The ledger, to look at. Never held across a wait.
+    pub fn ledger(&self) -> RwLockReadGuard<'_, Ledger> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told after every group of decisions.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Asks for a decision; refuses when the queue is full.
+    ///
+    /// # Errors
+    /// What `decide` refuses, `queue.full`, `store.failed`.
+    pub async fn submit<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (job, answer) = job(decide);
+        self.queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::new(problem::QUEUE_FULL, "the writer's queue is full").after(1),
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Ends the writer after what is queued.
+    pub async fn stop(&self) {
+        let _ = self.queue.send(Box::new(Stop)).await;
+    }
+
+    /// Asks for a decision and waits for room in the queue: for the sequencer's own steps, which must not be lost.
+    ///
+    /// # Errors
+    /// What `decide` refuses, `store.failed`.
+    pub async fn submit_waiting<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (job, answer) = job(decide);
+        self.queue.send(job).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(problem::STORE_FAILED, "the sequencer is stopping")
+}
+
+type Answer<T> = oneshot::Receiver<Result<T, Problem>>;
+
+fn job<T: Send + 'static>(decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static) -> (Box<dyn Job>, Answer<T>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(TypedJob { decide: Some(decide), outcome: Err(stopped()), reply }), answer)
+}

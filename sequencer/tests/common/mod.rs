@@ -1,0 +1,365 @@
+//! A small deployment: two fixture communities of shape tiny-4x2, an L1 in memory, a prover that answers at once or never.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use gridveil_protocol::{
+    community::Community,
+    field::{Fr, to_bytes},
+    fixture::{self, Recipe, Stream},
+    market::Mechanism,
+    packet::{Context, PacketSalts, Reading, SignedPacket},
+    params::Shape,
+    schnorr::SecretKey,
+    tariff::Tariff,
+};
+use gridveil_sequencer::{AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key, serve};
+use gridveil_verifier_contract::{
+    Address, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    memory::{MemoryL1, MemoryL1Config},
+};
+use serde_json::{Value, json};
+
+pub const CHAIN: u64 = 31337;
+pub const CONTRACT: [u8; 20] = [0x11; 20];
+pub const TOKEN: &str = "a token of enough bytes";
+/// Used slots of a fixture community; slot 3 is empty.
+pub const USED: usize = 3;
+pub const SET: u32 = 9;
+
+/// A prover. Its "proof" is the batch number and the digest of the input, so that a repeated or changed job shows.
+#[derive(Default)]
+pub struct FakeProver {
+    pub stuck: AtomicBool,
+    pub unavailable: AtomicU32,
+    pub asked: AtomicU32,
+    pub fails: AtomicBool,
+}
+
+pub fn proof_of(job: &ProofJob) -> Vec<u8> {
+    let digest = blake3::hash(&serde_json::to_vec(&job.input).unwrap());
+    [&job.batch.to_be_bytes()[..], digest.as_bytes()].concat()
+}
+
+impl ProofSource for FakeProver {
+    fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            if self.stuck.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(ProofError::Failed("told to fail".to_owned()));
+            }
+            if self.unavailable.load(Ordering::SeqCst) > 0 {
+                self.unavailable.fetch_sub(1, Ordering::SeqCst);
+                return Err(ProofError::Unavailable("told to wait".to_owned()));
+            }
+            Ok(proof_of(&job))
+        })
+    }
+}
+
+/// L1 with faults around [`MemoryL1`].
+pub struct TestL1 {
+    pub inner: MemoryL1,
+    /// Every call fails.
+    pub down: AtomicBool,
+    /// `settle` never answers; `after` says whether the contract did it first.
+    pub hang: AtomicBool,
+    pub hang_after: AtomicBool,
+    /// `settle` reverts with this name.
+    pub revert: AtomicBool,
+    /// Transactions sent.
+    pub sent: AtomicU32,
+}
+
+impl TestL1 {
+    fn gate<'a, T: Send + 'a>(&'a self, call: L1Future<'a, T>) -> L1Future<'a, T> {
+        Box::pin(async move { if self.down.load(Ordering::SeqCst) { Err(L1Error::Unreachable("down".to_owned())) } else { call.await } })
+    }
+}
+
+impl L1Client for TestL1 {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        self.gate(self.inner.chain_id())
+    }
+    fn contract(&self) -> Address {
+        self.inner.contract()
+    }
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        self.gate(self.inner.timestamp())
+    }
+    fn state_root(&self) -> L1Future<'_, Word> {
+        self.gate(self.inner.state_root())
+    }
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        self.gate(self.inner.batch_count())
+    }
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        self.gate(self.inner.root_at(batch))
+    }
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        self.gate(self.inner.is_finalised(root))
+    }
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        self.gate(self.inner.community(community))
+    }
+    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
+        self.inner.register_community(params)
+    }
+    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
+        self.inner.open_tariff_set(tariff_set, interval_length_s, m)
+    }
+    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
+        self.inner.register_tariff(tariff_set, first_interval, commitment)
+    }
+    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        self.gate(self.inner.tariffs(from_block))
+    }
+    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        self.gate(self.inner.communities(from_block))
+    }
+    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
+        Box::pin(async move {
+            if self.down.load(Ordering::SeqCst) {
+                return Err(L1Error::Unreachable("down".to_owned()));
+            }
+            if self.revert.load(Ordering::SeqCst) {
+                return Err(L1Error::Reverted { name: "InvalidProof".to_owned() });
+            }
+            if self.hang.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            self.sent.fetch_add(1, Ordering::SeqCst);
+            let receipt = self.inner.settle(call).await?;
+            if self.hang_after.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(receipt)
+        })
+    }
+    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        self.gate(self.inner.settled_batches(from_block))
+    }
+}
+
+/// A deployment: what survives a crash of the sequencer, and the means to start it again.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub genesis: GenesisState,
+    pub tariff: Tariff,
+    pub l1: Arc<TestL1>,
+    pub prover: Arc<FakeProver>,
+}
+
+pub fn owner_key(slot: usize) -> SecretKey {
+    SecretKey::from_seed(&[u8::try_from(40 + slot).unwrap(); 64])
+}
+
+fn community(index: u32) -> Community {
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 2, mechanism: Mechanism::Auction, used: USED };
+    let mut community = fixture::settlement(&recipe).unwrap().community;
+    community.index = index;
+    for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
+        account.owner = owner_key(slot).public().commitment();
+        account.active_from = 0;
+    }
+    community
+}
+
+pub fn first_interval() -> u32 {
+    community(5).header.next_interval
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(edit: impl FnOnce(&mut GenesisState)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        create_master_key(&dir.path().join("master")).unwrap();
+        let mut genesis = GenesisState {
+            chain_id: CHAIN,
+            contract: CONTRACT,
+            circuit_version: 1,
+            communities: vec![community(5), community(7)],
+            other_leaves: vec![(1, Fr::from(77u64))],
+        };
+        edit(&mut genesis);
+        let tariff = fixture::tariff(&mut Stream::new(8), 2);
+        let l1 = Arc::new(new_l1(&genesis, &tariff).await);
+        Self { dir, genesis, tariff, l1, prover: Arc::new(FakeProver::default()) }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn config(&self, data: &Path) -> Config {
+        let mut config = Config::new(data.to_path_buf(), self.dir.path().join("master"), AdminToken::new(TOKEN).unwrap());
+        config.genesis = Some(self.genesis.clone());
+        config.backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) };
+        config
+    }
+
+    pub async fn start(&self) -> Node {
+        self.start_with(self.config(&self.data())).await
+    }
+
+    pub async fn start_with(&self, config: Config) -> Node {
+        Node::over(serve(config, self.l1.clone(), self.prover.clone()).await.unwrap())
+    }
+
+    pub fn domain(&self) -> Fr {
+        self.genesis.public().domain
+    }
+
+    pub fn context(&self, community: u32, period: u32) -> Context {
+        Context { domain: self.domain(), community, first_interval: first_interval() + 2 * period, interval_length: 3600, intervals: 2 }
+    }
+
+    /// The packet a meter makes: the same every time.
+    pub fn packet(&self, community: u32, period: u32, slot: usize, substituted: bool) -> SignedPacket {
+        let mut stream = Stream::new(u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 });
+        let readings = (0..2).map(|_| Reading { import: u16::try_from(stream.below(900)).unwrap(), export: u16::try_from(stream.below(900)).unwrap() });
+        let packet = fixture::packet(
+            self.context(community, period),
+            u16::try_from(slot).unwrap(),
+            readings.collect(),
+            substituted,
+            PacketSalts::from_random(&stream.bytes()),
+        );
+        let key = if substituted { fixture::manager_key() } else { fixture::meter_key(slot) };
+        packet.sign(&key).unwrap()
+    }
+}
+
+pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> TestL1 {
+    let config = MemoryL1Config {
+        chain_id: CHAIN,
+        contract: CONTRACT,
+        genesis_root: to_bytes(&genesis.public().root),
+        timestamp: 4_000_000_000,
+        shapes: vec![(1, 4, 2)],
+        circuit_version: 1,
+        proof_length: Some(40),
+        enforce_future_tariffs: false,
+    };
+    let inner = MemoryL1::new(config);
+    inner.open_tariff_set(SET, 3600, 2).await.unwrap();
+    for community in [5, 7] {
+        inner.register_community(CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET }).await.unwrap();
+    }
+    inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
+    let off = || AtomicBool::new(false);
+    TestL1 { inner, down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
+}
+
+/// A running sequencer and a client.
+pub struct Node {
+    pub handle: Handle,
+    pub http: reqwest::Client,
+}
+
+pub type Answer = (u16, Value);
+
+impl Node {
+    pub fn over(handle: Handle) -> Self {
+        Self { handle, http: reqwest::Client::new() }
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        if status >= 400 && !response.url().path().ends_with("/healthz") {
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+        }
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Self::answer(self.http.get(format!("http://{}{path}", self.handle.public_address()))).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Self::answer(self.http.post(format!("http://{}{path}", self.handle.public_address())).json(body)).await
+    }
+
+    pub async fn post_raw(&self, path: &str, media: &str, body: Vec<u8>) -> Answer {
+        let request = self.http.post(format!("http://{}{path}", self.handle.public_address()));
+        Self::answer(request.header("content-type", media).body(body)).await
+    }
+
+    pub async fn submit(&self, packet: &SignedPacket) -> Answer {
+        self.post("/v1/packets", &serde_json::to_value(packet).unwrap()).await
+    }
+
+    pub async fn admin(&self, path: &str, body: Option<&Value>, token: &str) -> Answer {
+        let url = format!("http://{}{path}", self.handle.admin_address());
+        let request = body.map_or_else(|| self.http.get(&url), |body| self.http.post(&url).json(body));
+        Self::answer(request.bearer_auth(token)).await
+    }
+
+    pub async fn publish(&self, world: &World, community: u32) -> Answer {
+        let body = json!({"first_interval": first_interval(), "tariff": world.tariff});
+        self.admin(&format!("/admin/v1/communities/{community}/tariffs"), Some(&body), TOKEN).await
+    }
+
+    pub async fn close(&self, community: u32, period: u32) -> Answer {
+        let body = json!({"first_interval": first_interval() + 2 * period});
+        self.admin(&format!("/admin/v1/communities/{community}/close"), Some(&body), TOKEN).await
+    }
+
+    pub async fn status(&self) -> Value {
+        self.admin("/admin/v1/status", None, TOKEN).await.1
+    }
+
+    /// Waits until this many periods of a community are final on L1.
+    pub async fn settled(&self, community: u32, periods: usize) -> Value {
+        for _ in 0..2000 {
+            let (_, value) = self.get(&format!("/v1/communities/{community}")).await;
+            if value["settled"].as_array().unwrap().len() >= periods {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("community {community} never settled {periods} periods: {}", self.status().await);
+    }
+
+    /// Submits every meter's packet of a period.
+    pub async fn submit_all(&self, world: &World, community: u32, period: u32) {
+        for slot in 0..USED {
+            let (status, body) = self.submit(&world.packet(community, period, slot, false)).await;
+            assert!(status == 201 || status == 200, "{body}");
+        }
+    }
+
+    /// Everything a period needs, from nothing to L1.
+    pub async fn run_period(&self, world: &World, community: u32, period: u32) -> Value {
+        self.publish(world, community).await;
+        self.submit_all(world, community, period).await;
+        let (status, body) = self.close(community, period).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+}
+
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never: {what}");
+}

@@ -1,0 +1,290 @@
+//! Nothing that was acknowledged is lost and nothing is done twice, wherever the sequencer stops.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use common::{Node, World, first_interval, new_l1, until};
+use gridveil_protocol::field::to_bytes;
+use gridveil_sequencer::{
+    Error, StoreError, serve,
+    store::log::{self, Log, LogError},
+};
+use gridveil_verifier_contract::L1Client;
+use serde_json::json;
+
+fn boundaries(data: &Path) -> Vec<(u16, u64)> {
+    let mut all = Vec::new();
+    Log::open::<LogError>(&log::path_in(data), |_, record| {
+        all.push((record.kind, record.offset));
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
+fn copy(from: &Path, to: &Path, cut: Option<u64>) {
+    std::fs::create_dir_all(to.join("keys")).unwrap();
+    for entry in std::fs::read_dir(from.join("keys")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join("keys").join(entry.file_name())).unwrap();
+    }
+    let mut bytes = std::fs::read(log::path_in(from)).unwrap();
+    bytes.truncate(cut.map_or(bytes.len(), |c| usize::try_from(c).unwrap()));
+    std::fs::write(log::path_in(to), bytes).unwrap();
+}
+
+/// Two periods of community 5 and one of 7, to the end.
+async fn history(world: &World) -> Node {
+    let node = world.start().await;
+    node.run_period(world, 5, 0).await;
+    node.run_period(world, 7, 0).await;
+    node.run_period(world, 5, 1).await;
+    node.settled(5, 2).await;
+    node.settled(7, 1).await;
+    node
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_prefix_of_the_log_goes_on_to_the_end() {
+    let world = World::new().await;
+    let node = history(&world).await;
+    let root = node.status().await["state_root"].clone();
+    node.handle.kill().await;
+    let records = boundaries(&world.data());
+    let kinds: Vec<u16> = records.iter().map(|r| r.0).collect();
+    assert_eq!(kinds.iter().filter(|k| **k == 7).count(), 3);
+    let l1_root = world.l1.inner.state_root().await.unwrap();
+    let end = std::fs::metadata(log::path_in(&world.data())).unwrap().len();
+    let cuts = records.iter().map(|r| r.1).skip(1).chain([end]);
+    for (n, cut) in cuts.enumerate() {
+        let data = world.dir.path().join(format!("cut-{n}"));
+        copy(&world.data(), &data, Some(cut));
+        // An L1 that has seen nothing: the chain is rebuilt from the log, and ends where the log and the meters say.
+        let l1 = Arc::new(new_l1(&world.genesis, &world.tariff).await);
+        let node = Node::over(serve(world.config(&data), l1.clone(), world.prover.clone()).await.unwrap());
+        for (community, period) in [(5, 0), (7, 0), (5, 1)] {
+            node.run_period(&world, community, period).await;
+        }
+        let state = node.settled(5, 2).await;
+        node.settled(7, 1).await;
+        assert_eq!(l1.sent.load(Ordering::SeqCst), 3 - u32::try_from(kinds[..=n].iter().filter(|k| **k == 7).count()).unwrap_or(0), "cut {n}");
+        assert_eq!(state["next_interval"], first_interval() + 4);
+        // Once every closing is in the log, everything random is fixed.
+        let closed = kinds[..=n].iter().filter(|k| **k == 4).count();
+        if closed == 3 {
+            assert_eq!(node.status().await["state_root"], root, "cut {n}");
+        }
+        node.handle.kill().await;
+        let settled_before = kinds[..=n].contains(&7);
+        if closed == 3 && !settled_before {
+            assert_eq!(l1.inner.state_root().await.unwrap(), l1_root);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_l1_that_is_ahead_of_the_log_is_not_asked_twice() {
+    let world = World::new().await;
+    let node = history(&world).await;
+    node.handle.kill().await;
+    let sent = world.l1.sent.load(Ordering::SeqCst);
+    let records = boundaries(&world.data());
+    let applied_last = records.iter().rposition(|r| r.0 == 5).unwrap();
+    for (n, (_, cut)) in records.iter().enumerate().skip(applied_last + 1) {
+        let data = world.dir.path().join(format!("ahead-{n}"));
+        copy(&world.data(), &data, Some(*cut));
+        let node = world.start_with(world.config(&data)).await;
+        node.settled(5, 2).await;
+        assert!(node.handle.service().health.stopped().is_none());
+        node.handle.kill().await;
+    }
+    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 3);
+    assert!(world.l1.sent.load(Ordering::SeqCst) - sent <= 2, "only the idempotent question for the receipt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_every_step_of_the_pipeline() {
+    let world = World::new().await;
+    // While proving.
+    world.prover.stuck.store(true, Ordering::SeqCst);
+    let node = world.start().await;
+    let closed = node.run_period(&world, 5, 0).await;
+    until("asked for a proof", async || world.prover.asked.load(Ordering::SeqCst) == 1).await;
+    node.handle.kill().await;
+    world.prover.stuck.store(false, Ordering::SeqCst);
+    // Proven, before sending.
+    world.l1.hang.store(true, Ordering::SeqCst);
+    let node = world.start().await;
+    until("proven", async || node.status().await["communities"][0]["batches"][0]["step"] == "proven").await;
+    let asked = world.prover.asked.load(Ordering::SeqCst);
+    node.handle.kill().await;
+    // Sent, before recording.
+    world.l1.hang.store(false, Ordering::SeqCst);
+    world.l1.hang_after.store(true, Ordering::SeqCst);
+    let node = world.start().await;
+    until("sent", async || world.l1.inner.batch_count().await.unwrap() == 1).await;
+    node.handle.kill().await;
+    world.l1.hang_after.store(false, Ordering::SeqCst);
+    let node = world.start().await;
+    let state = node.settled(5, 1).await;
+    assert_eq!(state["settled"][0]["root"], closed["new_root"]);
+    assert!(state["settled"][0]["tx"].is_string());
+    assert_eq!(world.prover.asked.load(Ordering::SeqCst), asked, "a recorded proof is not made again");
+    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 1);
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_and_provers_that_are_away_are_waited_for() {
+    let world = World::new().await;
+    world.prover.unavailable.store(3, Ordering::SeqCst);
+    let node = world.start().await;
+    node.publish(&world, 5).await;
+    node.submit_all(&world, 5, 0).await;
+    assert_eq!(node.close(5, 0).await.0, 200);
+    world.l1.down.store(true, Ordering::SeqCst);
+    until("degraded", async || node.get("/healthz").await.1["status"] == "degraded").await;
+    // Packets of the next period are taken all the same.
+    node.submit_all(&world, 5, 1).await;
+    world.l1.down.store(false, Ordering::SeqCst);
+    node.settled(5, 1).await;
+    until("well again", async || node.get("/healthz").await.1["status"] == "ok").await;
+    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 1);
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revert_and_a_failed_proof_stop_the_pipeline_loudly() {
+    let world = World::new().await;
+    world.l1.revert.store(true, Ordering::SeqCst);
+    let node = world.start().await;
+    node.run_period(&world, 5, 0).await;
+    until("unhealthy", async || node.get("/healthz").await.0 == 503).await;
+    let (_, health) = node.get("/healthz").await;
+    assert!(health["reasons"][0].as_str().unwrap().contains("l1.reverted: InvalidProof"), "{health}");
+    node.handle.kill().await;
+    world.l1.revert.store(false, Ordering::SeqCst);
+    world.prover.fails.store(true, Ordering::SeqCst);
+    let node = world.start().await;
+    node.settled(5, 1).await;
+    node.run_period(&world, 7, 0).await;
+    until("unhealthy", async || node.get("/healthz").await.0 == 503).await;
+    node.handle.kill().await;
+    world.prover.fails.store(false, Ordering::SeqCst);
+    let node = world.start().await;
+    node.settled(7, 1).await;
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_the_rules_refuse_stays_closed_and_holds_up_nobody_else() {
+    let world = World::with(|g| g.communities[0].header.float = 0).await;
+    // A feed-in so high that the empty float cannot pay it.
+    let mut world = world;
+    for interval in &mut world.tariff.intervals {
+        interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
+    }
+    world.l1 = Arc::new(new_l1(&world.genesis, &world.tariff).await);
+    let node = world.start().await;
+    node.publish(&world, 5).await;
+    node.submit_all(&world, 5, 0).await;
+    let (status, refusal) = node.close(5, 0).await;
+    assert_eq!((status, &refusal["code"], &refusal["clause"]), (422, &json!("settlement.float_too_small"), &json!("SETTLE.8")));
+    assert_eq!(node.status().await["communities"][0]["blocked"]["code"], "settlement.float_too_small");
+    assert_eq!(node.submit(&world.packet(5, 0, 0, false)).await.0, 200);
+    assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.1["code"], "packet.early");
+    node.handle.kill().await;
+    let node = world.start().await;
+    until("tried again", async || node.status().await["communities"][0]["blocked"].is_object()).await;
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
+    node.run_period(&world, 7, 0).await;
+    node.settled(7, 1).await;
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_is_rebuilt_when_it_is_gone_or_wrong() {
+    let world = World::new().await;
+    let node = history(&world).await;
+    let before = node.status().await;
+    node.handle.shutdown().await;
+    let index = world.data().join("index");
+    let entries = || sled::open(&index).unwrap().iter().map(|e| e.unwrap()).collect::<Vec<_>>();
+    let good = entries();
+    let damages: [&dyn Fn(); 4] = [
+        &|| std::fs::remove_dir_all(&index).unwrap(),
+        &|| drop(sled::open(&index).unwrap().insert(&good[3].0, &b"elsewhere"[..]).unwrap()),
+        &|| drop(sled::open(&index).unwrap().insert(b"pSTALE", &b"of a packet that was never acknowledged"[..]).unwrap()),
+        &|| {
+            std::fs::remove_dir_all(&index).unwrap();
+            std::fs::write(&index, b"not a directory").unwrap();
+            std::fs::remove_file(&index).unwrap();
+        },
+    ];
+    for damage in damages {
+        damage();
+        let node = world.start().await;
+        assert_eq!(node.status().await["communities"], before["communities"]);
+        node.settled(5, 2).await;
+        assert_eq!(node.submit(&world.packet(5, 0, 1, false)).await.0, 200);
+        node.handle.shutdown().await;
+        assert_eq!(entries(), good);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_and_wrong_keys_are_typed_errors() {
+    let world = World::new().await;
+    history(&world).await.handle.shutdown().await;
+    let path = log::path_in(&world.data());
+    let records = boundaries(&world.data());
+    let whole = std::fs::read(&path).unwrap();
+    let open = async || serve(world.config(&world.data()), world.l1.clone(), world.prover.clone()).await.map(drop);
+    for (_, offset) in records.iter().skip(1).step_by(3) {
+        let mut damaged = whole.clone();
+        damaged[usize::try_from(*offset).unwrap() + 50] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        match open().await {
+            Err(Error::Store(StoreError::Log(LogError::Record { offset: at, .. }))) => assert_eq!(at, *offset),
+            other => panic!("{other:?}"),
+        }
+    }
+    std::fs::write(&path, &whole).unwrap();
+    let mut other = world.config(&world.data());
+    other.genesis.as_mut().unwrap().other_leaves.clear();
+    let refused = serve(other, world.l1.clone(), world.prover.clone()).await;
+    assert!(matches!(refused, Err(Error::Store(StoreError::Inconsistent(_)))));
+    let master = world.dir.path().join("master");
+    std::fs::remove_file(&master).unwrap();
+    gridveil_sequencer::create_master_key(&master).unwrap();
+    assert!(matches!(open().await, Err(Error::Store(StoreError::Vault(_)))));
+    let mut config = world.config(&world.data());
+    config.admin_bind = ([0, 0, 0, 0], 0).into();
+    assert!(matches!(serve(config, world.l1.clone(), world.prover.clone()).await, Err(Error::Config(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_personal_is_in_the_files_in_plain() {
+    let world = World::new().await;
+    history(&world).await.handle.shutdown().await;
+    let log = std::fs::read(log::path_in(&world.data())).unwrap();
+    let holds = |needle: &[u8]| log.windows(needle.len()).any(|w| w == needle);
+    assert!(holds(b"packet_id"));
+    for word in ["balance", "payout", "readings", "salts", "meter", "import"] {
+        assert!(!holds(word.as_bytes()), "{word}");
+    }
+    for community in &world.genesis.communities {
+        for account in &community.accounts {
+            assert!(!holds(&to_bytes(&account.owner)) && !holds(hex::encode(to_bytes(&account.salts.exit[0])).as_bytes()));
+        }
+    }
+    for slot in 0..common::USED {
+        let bytes = gridveil_protocol::codec::encode_packet(&world.packet(5, 0, slot, false));
+        assert!(!holds(&bytes[60..92]));
+    }
+}
