@@ -28,6 +28,7 @@ pub trait ProofVerifier {
 }
 
 /// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes published at deployment.
+/// Batches that are settled while the audit runs are left to the next one.
 ///
 /// # Errors
 /// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the report.
@@ -38,6 +39,7 @@ pub async fn audit(
     from_block: u64,
 ) -> Result<AuditReport, L1Error> {
     let mut replay = Replay::new(l1.chain_id().await?, l1.contract(), verifier);
+    let count = l1.batch_count().await?;
     replay.genesis(genesis, &l1.root_at(0).await?);
     replay.now = l1.timestamp().await?;
     for params in l1.communities(from_block).await? {
@@ -46,7 +48,7 @@ pub async fn audit(
     for tariff in l1.tariffs(from_block).await? {
         replay.publish(tariff);
     }
-    let batches = match l1.settled_batches(from_block).await {
+    let mut batches = match l1.settled_batches(from_block).await {
         Ok(batches) => batches,
         Err(L1Error::Malformed(what)) => {
             replay.fail("L1.CALLDATA", format!("events and calldata are not those of the contract: {what}"));
@@ -54,11 +56,17 @@ pub async fn audit(
         }
         Err(error) => return Err(error),
     };
+    // Read in this order, an unchanged count means that the root is the one after `count` batches.
+    let (mut root, grown) = (l1.state_root().await?, l1.batch_count().await? > count);
+    if grown {
+        batches.retain(|batch| batch.batch <= count);
+        root = l1.root_at(count).await?;
+    }
     for batch in &batches {
         replay.batch(batch);
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
     }
-    replay.end(l1.batch_count().await?, &l1.state_root().await?);
+    replay.end(count, &root);
     Ok(replay.report())
 }
 

@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use gridveil_auditor::{AuditReport, Failure, ProofVerifier, VerifierError, audit};
 use gridveil_protocol::{
@@ -34,6 +40,8 @@ struct World {
     tariffs: Vec<TariffEntry>,
     batches: Vec<SettledBatch>,
     count: u64,
+    /// The first answer to `batch_count` is one batch short: another comes while the audit runs.
+    grows: Arc<AtomicBool>,
     state_root: Word,
     malformed: bool,
     /// What the verifier accepts.
@@ -62,7 +70,7 @@ impl L1Client for World {
         now(self.state_root)
     }
     fn batch_count(&self) -> L1Future<'_, u64> {
-        now(self.count)
+        now(self.count - u64::from(self.grows.swap(false, Ordering::SeqCst)))
     }
     fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
         now(self.roots.get(usize::try_from(batch).unwrap()).copied().unwrap_or_default())
@@ -186,6 +194,7 @@ fn world() -> World {
         tariffs: Vec::new(),
         batches: Vec::new(),
         count: 3,
+        grows: Arc::default(),
         state_root: root,
         malformed: false,
         proofs: Vec::new(),
@@ -251,6 +260,16 @@ fn a_chain_kept_by_the_contracts_rules_passes() {
     });
     let report = run(&l1, &w);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 3));
+}
+
+#[test]
+fn a_batch_that_comes_during_the_audit_is_left_to_the_next() {
+    let w = world();
+    w.grows.store(true, Ordering::SeqCst);
+    let report = run(&w, &w);
+    assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 2, 2));
+    assert_eq!(to_bytes(&report.state_root), w.roots[2]);
+    assert_eq!(run(&w, &w).batches, 3);
 }
 
 #[test]
