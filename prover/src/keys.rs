@@ -46,7 +46,7 @@ pub struct Keys {
     pub layout: blake3::Hash,
     /// Made now, or read from the cache.
     pub made: bool,
-    /// How long that took.
+    /// How long that took, without writing the cache.
     pub took: Duration,
 }
 
@@ -94,9 +94,10 @@ impl KeyStore {
         }
         progress.stage("making keys", shape.name);
         let pk = caught(|| Ok(make(params, &template)?)).map_err(keygen)?;
+        let took = start.elapsed();
         progress.stage("writing keys", shape.name);
         store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
-        Ok(Keys { pk, layout, made: true, took: start.elapsed() })
+        Ok(Keys { pk, layout, made: true, took })
     }
 }
 

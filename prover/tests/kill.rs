@@ -1,5 +1,6 @@
 //! A worker process is killed (SIGKILL) at different moments; no job is lost.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)]
 
 use std::{
     path::Path,

@@ -1,4 +1,5 @@
 //! The real circuit, smallest shape: jobs to proofs, and everything that must not be accepted.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::OnceLock;
 
