@@ -190,3 +190,17 @@ impl From<crate::store::StoreError> for Problem {
         Self::new(STORE_FAILED, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let page = include_str!("../../docs/spec/api.md");
+        for code in CODES {
+            let row = format!("| `{}` | {} |", code.code, code.status);
+            assert!(page.contains(&row), "docs/spec/api.md lacks {row}");
+        }
+    }
+}
