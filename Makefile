@@ -39,15 +39,14 @@ demo: setup
 
 test: setup
 	$(CARGO) test --workspace
-	cd $(NPM_DIR) && npm test
 	cd $(NPM_DIR) && npm run -s check
 
 bench: setup
-	$(CARGO) bench -p gridveil-benches
+	$(CARGO) run -q -p gridveil-benches
 
 generate: setup
-	cd $(NPM_DIR) && npm run -s fixture
 	cd $(NPM_DIR) && npm run -s generate
+	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test cost
 
 lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings

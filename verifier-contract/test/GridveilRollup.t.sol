@@ -621,7 +621,7 @@ contract GridveilRollupProofTest is Test {
         (bool ok,) = address(rollup).call(call);
         uint256 used = before - gasleft() + intrinsic;
         assertTrue(ok);
-        vm.snapshotValue("settle-128-slots-total-gas", used);
+        vm.snapshotValue("settle-home-32x24-total-gas", used);
         vm.snapshotValue("settlement-verifier-bytes", verifier.code.length);
         vm.snapshotValue("rollup-bytes", address(rollup).code.length);
         assertLt(used, 900_000);

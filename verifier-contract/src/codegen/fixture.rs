@@ -1,7 +1,4 @@
-//! A whole settlement for the contract's tests: verifier, calldata and proof that belong together, from the toy circuit until the
-//! settlement circuit's are there (same file, same fields).
-
-use std::path::{Path, PathBuf};
+//! A settlement-shaped statement of the toy circuit, for tests that need a verifier and a proof quickly.
 
 use ethers::types::U256;
 use ethers::utils::keccak256;
@@ -11,15 +8,13 @@ use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use halo2curves::ff::{Field, PrimeField};
 use rand::rngs::StdRng;
 use rand::SeedableRng;
-use serde_json::{Value, json};
 
-use super::artifact::{ArtifactError, check_verifier, write_verifier};
-use super::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
-use super::{CodegenError, GeneratedVerifier, Multiopen, VerifierStats, generate_verifier};
+use super::Multiopen;
+use super::toy::{TOY_INSTANCES, ToyCircuit, prove};
 use crate::anvil::LOCAL_CHAIN_ID;
 use crate::types::{Address, CommunityParams, SettleCall, Word};
 
-/// Where the tests deploy the rollup: its address is in the proof's domain.
+/// Where the contract's tests deploy the rollup: its address is in the proof's domain.
 pub const FIXTURE_ROLLUP: [u8; 20] = [0x67; 20];
 const SLOTS: u32 = 128;
 const M: u16 = 96;
@@ -27,37 +22,13 @@ const INTERVAL_LENGTH: u16 = 900;
 const FIRST_INTERVAL: u32 = 1_959_744;
 const COMMUNITY: u32 = 7;
 const CIRCUIT_VERSION: u32 = 1;
-const NAME: &str = "ToyVerifier";
-
-/// A verifier and a settlement it accepts.
-#[derive(Clone, Debug)]
-pub struct Fixture {
-    /// The fixture file.
-    pub json: Value,
-    /// The verifier.
-    pub verifier: GeneratedVerifier,
-    /// Its sizes.
-    pub stats: VerifierStats,
-}
 
 /// Why a fixture could not be made, written or confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum FixtureError {
-    /// Verifier generation.
-    #[error(transparent)]
-    Codegen(#[from] CodegenError),
     /// halo2 refused the toy circuit.
     #[error("halo2: {0:?}")]
     Halo2(halo2_proofs::plonk::Error),
-    /// A file could not be read or written.
-    #[error("{0}: {1}")]
-    File(PathBuf, std::io::Error),
-    /// The verifier's files.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-    /// What is committed is not what is generated.
-    #[error("{0} is not what the generator writes: run `npm run fixture`")]
-    Stale(PathBuf),
 }
 
 impl From<halo2_proofs::plonk::Error> for FixtureError {
@@ -82,10 +53,6 @@ fn uint(value: u64) -> [u8; 32] {
     let mut out = [0; 32];
     U256::from(value).to_big_endian(&mut out);
     out
-}
-
-fn hex_word(bytes: &[u8]) -> String {
-    format!("0x{}", hex::encode(bytes))
 }
 
 /// Everything one toy settlement consists of.
@@ -141,61 +108,4 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
         slots: SLOTS,
         params: CommunityParams { community: COMMUNITY, shape: 1, interval_length_s: INTERVAL_LENGTH, m: M, tariff_set: 1 },
     })
-}
-
-/// The toy verifier and [`toy_settlement`] at [`FIXTURE_ROLLUP`].
-///
-/// # Errors
-/// [`FixtureError`].
-pub fn toy_fixture() -> Result<Fixture, FixtureError> {
-    let (params, pk) = toy_keys(StdRng::seed_from_u64(1))?;
-    let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], NAME, Multiopen::Shplonk)?;
-    let made = toy_settlement(&params, &pk, FIXTURE_ROLLUP)?;
-    let json = json!({
-        "rollup": hex_word(&FIXTURE_ROLLUP),
-        "chain_id": LOCAL_CHAIN_ID,
-        "circuit_version": CIRCUIT_VERSION,
-        "slots": SLOTS,
-        "m": M,
-        "interval_length": INTERVAL_LENGTH,
-        "first_interval": FIRST_INTERVAL,
-        "community": COMMUNITY,
-        "old_root": hex_word(&made.old_root),
-        "new_root": hex_word(&made.call.new_root),
-        "community_new": hex_word(&made.call.community_new),
-        "tariff_commitment": hex_word(&made.tariff_commitment),
-        "instances": made.instances.iter().map(|value| hex_word(value)).collect::<Vec<_>>(),
-        "data": made.call.data.iter().map(|value| hex_word(value)).collect::<Vec<_>>(),
-        "proof": hex_word(&made.call.proof),
-        "verifier_runtime": hex_word(&verifier.runtime),
-    });
-    let stats = verifier.stats;
-    Ok(Fixture { json, verifier, stats })
-}
-
-fn json_path(root: &Path) -> PathBuf {
-    root.join("test/fixtures/settlement.json")
-}
-
-/// Writes the fixture, and the verifier's files, under `root` (the `verifier-contract` folder).
-///
-/// # Errors
-/// [`FixtureError::File`].
-pub fn write(root: &Path, made: &Fixture) -> Result<(), FixtureError> {
-    let path = json_path(root);
-    std::fs::write(&path, format!("{:#}\n", made.json)).map_err(|e| FixtureError::File(path, e))?;
-    Ok(write_verifier(root, &made.verifier)?)
-}
-
-/// Checks that the committed verifier is what the generator gives (proofs are not reproducible, the rest is).
-///
-/// # Errors
-/// [`FixtureError::Stale`] and what making a fixture can give.
-pub fn check(root: &Path) -> Result<(), FixtureError> {
-    let path = json_path(root);
-    let made = toy_fixture()?;
-    check_verifier(root, &made.verifier)?;
-    let text = std::fs::read_to_string(&path).map_err(|e| FixtureError::File(path.clone(), e))?;
-    let committed: Value = serde_json::from_str(&text).map_err(|e| FixtureError::File(path.clone(), e.into()))?;
-    if committed["verifier_runtime"] == made.json["verifier_runtime"] { Ok(()) } else { Err(FixtureError::Stale(path)) }
 }

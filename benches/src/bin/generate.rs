@@ -1,0 +1,156 @@
+//! `generate [--check]`: the settlement verifiers of every deployable shape, and one real settlement of `home-32x24` for the contract's tests.
+//!
+//! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and `verifier-contract/test/fixtures/settlement.json`; with it, it
+//! compares them with what is committed. The keys are those of the INSECURE development setup: a deployment on a public chain generates its own
+//! from a ceremony file.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_protocol::{
+    field::{self, Fr},
+    fixture::{self, Recipe},
+    instance,
+    market::Mechanism,
+    params::{CIRCUIT_VERSION, Shape},
+    settlement::{SettlementInput, Transition, apply},
+};
+use gridveil_prover::{
+    keys::KeyStore,
+    progress::Silent,
+    proof,
+    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
+};
+use gridveil_verifier_contract::codegen::{
+    GeneratedVerifier,
+    artifact::{check_verifier, write_verifier},
+    fixture::FIXTURE_ROLLUP,
+    generate_settlement_verifier,
+};
+use serde_json::{Value, json};
+
+/// Shape and contract name.
+const DEPLOYED: [(&str, &str); 2] = [("home-32x24", "SettlementHome32x24"), ("district-128x96", "SettlementDistrict128x96")];
+
+fn main() -> ExitCode {
+    let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [flag] if flag == "--check" => true,
+        _ => {
+            eprintln!("usage: generate [--check]");
+            return ExitCode::from(2);
+        }
+    };
+    match run(check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("generate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(check: bool) -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
+    let contracts = root.join("verifier-contract");
+    let cache = root.join("target/prover");
+    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache)?;
+    for (shape, name) in DEPLOYED {
+        let shape = Shape::by_name(shape).context("a shape")?;
+        let params = srs.params(shape.k, &Silent)?;
+        let keys = KeyStore::new(&cache).open::<SettlementCircuit>(shape, &params, &srs.id(), &Silent)?;
+        let verifier = generate_settlement_verifier(&params, keys.pk.get_vk(), vec![instance::ROWS.len()], name)?;
+        println!("{name}: {} bytes, proof {} bytes", verifier.stats.runtime_bytes, verifier.stats.proof_bytes);
+        if check {
+            check_verifier(&contracts, &verifier)?;
+        } else {
+            write_verifier(&contracts, &verifier)?;
+        }
+        if shape.name == DEPLOYED[0].0 {
+            settlement_fixture(check, &contracts, shape, &params, &keys.pk, &verifier)?;
+        }
+    }
+    Ok(())
+}
+
+/// A settlement of the fixture community for the contract at [`FIXTURE_ROLLUP`].
+fn settlement(shape: Shape) -> anyhow::Result<Transition> {
+    let recipe = Recipe { shape, seed: 7, mechanism: Mechanism::Auction, used: 17 };
+    let mut input: SettlementInput = fixture::settlement(&recipe)?;
+    input.domain = instance::domain(LOCAL_CHAIN_IDS[0], &FIXTURE_ROLLUP, CIRCUIT_VERSION);
+    for slot in 0..shape.members {
+        if let Some(signed) = input.packets.get_mut(slot) {
+            signed.packet.context.domain = input.domain;
+        }
+        fixture::resign(&mut input, slot)?;
+    }
+    Ok(apply(input)?)
+}
+
+fn settlement_fixture(
+    check: bool,
+    contracts: &Path,
+    shape: Shape,
+    params: &Params,
+    pk: &halo2_proofs::plonk::ProvingKey<halo2curves::bn256::G1Affine>,
+    verifier: &GeneratedVerifier,
+) -> anyhow::Result<()> {
+    let path: PathBuf = contracts.join("test/fixtures/settlement.json");
+    let transition = settlement(shape)?;
+    let circuit = SettlementCircuit::new(&transition);
+    let instance = circuit.instance();
+    let hex = |bytes: &[u8]| format!("0x{}", hex_of(bytes));
+    let word = |x: &Fr| hex(&field::to_bytes(x));
+    let rows = transition.instance.rows();
+    let header = &transition.input.community.header;
+    let proof = if check {
+        // Proofs are not reproducible: the committed one is verified instead.
+        let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
+        let text = committed["proof"].as_str().context("a proof")?;
+        let proof = bytes_of(text.trim_start_matches("0x")).context("proof hex")?;
+        proof::verify(pk.get_vk(), params, &instance, &proof)?;
+        proof
+    } else {
+        proof::prove(pk, params, circuit, &instance)?
+    };
+    let fixture = json!({
+        "rollup": hex(&FIXTURE_ROLLUP),
+        "chain_id": LOCAL_CHAIN_IDS[0],
+        "circuit_version": CIRCUIT_VERSION,
+        "slots": shape.members,
+        "m": shape.intervals,
+        "interval_length": header.interval_length,
+        "first_interval": header.next_interval,
+        "community": transition.input.community.index,
+        "old_root": word(&transition.instance.old_root),
+        "new_root": word(&transition.instance.new_root),
+        "community_new": word(&transition.instance.community_new),
+        "tariff_commitment": word(&transition.instance.tariff_commitment),
+        "instances": rows.iter().map(word).collect::<Vec<_>>(),
+        "data": transition.data.iter().map(word).collect::<Vec<_>>(),
+        "proof": hex(&proof),
+        "verifier_runtime": hex(&verifier.runtime),
+    });
+    let text = serde_json::to_string_pretty(&fixture)? + "\n";
+    if !check {
+        return std::fs::write(&path, text).with_context(|| path.display().to_string());
+    }
+    if std::fs::read_to_string(&path)? != text {
+        bail!("{} is not what the generator writes: run `make generate`", path.display());
+    }
+
+
+    Ok(())
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
+}
