@@ -2,22 +2,24 @@
 //!
 //! [`scenario`] says what happens, [`director`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
 pub mod backend;
 pub mod director;
+pub mod full;
 pub mod native;
 pub mod scenario;
 pub mod summary;
+pub mod teller;
 
 use crate::{simulate::TARIFF, text, tou::TimeOfUse};
 use scenario::Scenario;
 
 /// Options of `gridveil demo`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gridveil demo --without-proofs")]
+#[command(after_help = "Examples:\n  gridveil demo\n  gridveil demo --without-proofs --json")]
 pub struct Args {
     /// Hourly net readings; the three days from 2017-05-05 are used.
     #[arg(long, value_name = "FILE", default_value = "data/zne17-2017-05-05.csv")]
@@ -25,6 +27,9 @@ pub struct Args {
     /// Where the summary goes.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/demo")]
     out: PathBuf,
+    /// Where proving parameters and keys are kept between runs.
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
+    cache: PathBuf,
     /// Settles natively: no chain, no proofs, no auditor.
     #[arg(long)]
     without_proofs: bool,
@@ -38,14 +43,13 @@ pub struct Args {
 /// # Errors
 /// The first step that fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.without_proofs,
-        "chain, prover, sequencer, meters and auditor are not wired together yet; --without-proofs runs the same days natively"
-    );
     let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
     let scenario = Scenario::read(&args.data, &tou).with_context(|| args.data.display().to_string())?;
-    let mut backend = native::Native::default();
-    let summary = director::run(&scenario, &mut backend, &director::bar(scenario.steps()))?;
+    let teller = Arc::new(teller::Teller::stderr(scenario.steps()));
+    let mut backend: Box<dyn backend::Backend> =
+        if args.without_proofs { Box::new(native::Native::default()) } else { Box::new(full::Full::new(&args.cache, Arc::clone(&teller))?) };
+    let summary = director::run(&scenario, backend.as_mut(), &teller)?;
+    drop(backend);
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let file = args.out.join("summary.json");
     let json = serde_json::to_string_pretty(&summary)? + "\n";

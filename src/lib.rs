@@ -4,12 +4,15 @@
 //! [`gridveil_protocol::settlement::apply`].
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod demo;
 pub mod genesis;
 pub mod homes;
 pub mod ledger;
 pub mod market;
+pub mod operator;
 pub mod packets;
+pub mod proofs;
 pub mod simulate;
 pub mod text;
 pub mod tou;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 
 #[derive(Parser)]
 #[command(
@@ -24,18 +24,31 @@ enum Command {
     Simulate(gridveil::simulate::Args),
     /// Runs everything together on this machine: chain, sequencer, prover, meters, auditor.
     Demo(gridveil::demo::Args),
+    /// A member's side: keys, meter files, packets, statements.
+    Meter(gridveil_meter_client::cli::Args),
+    /// Admits packets, clears the market, batches, settles on L1, gives receipts.
+    Sequencer(gridveil::operator::Args),
+    /// Proofs: parameters, keys, a worker process.
+    Prover(gridveil_prover::cli::ProverArgs),
+    /// Replays a deployment from L1 alone and verifies every proof.
+    #[command(after_help = gridveil::audit::EXAMPLE)]
+    Audit(gridveil::audit::AuditArgs),
 }
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
         Err(error) => return usage(&error),
     };
     let result = match cli.command {
         Command::Market(args) => gridveil::market::run(&args),
         Command::Simulate(args) => gridveil::simulate::run(&args),
         Command::Demo(args) => gridveil::demo::run(&args),
+        Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
+        Command::Sequencer(args) => gridveil::operator::run(&args),
+        Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
+        Command::Audit(args) => gridveil::audit::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,31 @@
-//! The demonstration's story, played natively: no chain, no proofs.
+//! The demonstration's story, with everything and natively.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::process::Command;
+use std::{path::Path, process::Command};
+
+/// Everything together: local chain, real proofs, HTTP, 17 meters, auditor. The natively played story must have the same figures.
+#[test]
+fn the_days_settle_on_a_chain_with_proofs_and_an_auditor_agrees() {
+    if !Path::new("verifier-contract/node_modules/@foundry-rs").exists() {
+        println!("skipped: npm packages are not installed (make test installs them)");
+        return;
+    }
+    let play = |options: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_gridveil")).arg("demo").args(options).arg("--out").arg(out.path()).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap()
+    };
+    let (full, native) = (play(&[]), play(&["--without-proofs"]));
+    assert_eq!(full["auditor"], "ok");
+    assert_eq!(full["batches"], 3);
+    assert_eq!(full["statements_verified"], 51);
+    assert_eq!((full["proving_s"].as_array().unwrap().len(), full["gas_settle"].as_array().unwrap().len()), (3, 3));
+    assert!(full["verifier_bytes"].as_u64().unwrap() <= 24_576);
+    // Salts and domain differ, so the roots do; energy, money and certificates may not.
+    assert_eq!((&full["communities"], &full["local_wh"]), (&native["communities"], &native["local_wh"]));
+    assert_ne!(full["state_root"], native["state_root"]);
+}
 
 #[test]
 fn the_days_settle_natively_and_every_member_verifies() {

@@ -26,8 +26,8 @@ pub struct Audit {
     pub root: Fr,
 }
 
-/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`, then for each day `publish`, `deliver` for every home,
-/// `settle`, `receipt` for every home; at the end `audit`.
+/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; then for each day `deliver` for
+/// every home, `settle`, `receipt` for every home; at the end `audit`.
 pub trait Backend {
     /// Brings everything up and registers the communities.
     ///

@@ -1,42 +1,31 @@
 //! Plays a scenario through a backend, checks what must hold, and sums up.
 
-use std::{io::IsTerminal, time::Duration};
-
 use anyhow::Context as _;
 use gridveil_protocol::{header::Totals, receipt::Bill};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     backend::{Backend, Settled},
     scenario::{Day, Scenario},
     summary::{CommunitySummary, DaySummary, Summary},
+    teller::Teller,
 };
-
-/// Progress on a terminal; silent otherwise.
-#[must_use]
-pub fn bar(steps: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} [{elapsed}] {bar:30} {pos}/{len} {msg}");
-    let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
-}
 
 /// Plays the scenario. Every member's statement is checked against its own readings, the published tariff and the root.
 ///
 /// # Errors
 /// The first thing that fails or does not hold, and on which day.
-pub fn run(scenario: &Scenario, backend: &mut dyn Backend, bar: &ProgressBar) -> anyhow::Result<Summary> {
-    bar.set_message("starting");
+pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> anyhow::Result<Summary> {
+    teller.say("starting");
     backend.start(scenario).context("start")?;
-    bar.inc(1);
+    for day in &scenario.days {
+        backend.publish(scenario, day).with_context(|| format!("tariff of {}", day.date))?;
+    }
+    teller.done(1);
     let mut summary = Summary::new(scenario);
     for day in &scenario.days {
-        play(scenario, day, backend, bar, &mut summary).with_context(|| day.date.to_string())?;
+        play(scenario, day, backend, teller, &mut summary).with_context(|| day.date.to_string())?;
     }
-    bar.set_message("auditing from L1");
+    teller.say("auditing from L1");
     let audit = backend.audit().context("auditor")?;
     if let Some(audit) = audit {
         anyhow::ensure!(audit.batches == summary.batches, "the auditor saw {} batches of {}", audit.batches, summary.batches);
@@ -44,27 +33,26 @@ pub fn run(scenario: &Scenario, backend: &mut dyn Backend, bar: &ProgressBar) ->
         summary.auditor = Some("ok".into());
     }
     summary.verifier_bytes = backend.verifier_bytes();
-    bar.finish_and_clear();
+    teller.finish();
     Ok(summary)
 }
 
-fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, bar: &ProgressBar, summary: &mut Summary) -> anyhow::Result<()> {
-    bar.set_message(format!("{}: meters", day.date));
-    backend.publish(scenario, day).context("tariff")?;
+fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, teller: &Teller, summary: &mut Summary) -> anyhow::Result<()> {
+    teller.say(&format!("{}: meters", day.date));
     for slot in 0..day.homes.len() {
         backend.deliver(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
-        bar.inc(1);
+        teller.done(1);
     }
-    bar.set_message(format!("{}: settling", day.date));
+    teller.say(&format!("{}: settling", day.date));
     let settled = backend.settle(scenario, day).context("settlement")?;
-    bar.inc(2);
-    bar.set_message(format!("{}: statements", day.date));
+    teller.done(2);
+    teller.say(&format!("{}: statements", day.date));
     let mut bills = Vec::new();
     for slot in 0..day.homes.len() {
         let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
         anyhow::ensure!(receipt.substituted == day.own(slot).is_none(), "slot {slot}: not flagged as it was delivered");
         bills.push(receipt.verify(day.own(slot), &day.tariff, settled.root).with_context(|| format!("statement of slot {slot}"))?);
-        bar.inc(1);
+        teller.done(1);
     }
     record(scenario, day, &settled, &bills, summary)
 }

@@ -1,7 +1,7 @@
 //! The demonstration without chain and proofs: the same packets, rules and statements, in memory.
 
 use anyhow::Context as _;
-use gridveil_protocol::{instance, packet::SignedPacket, params::CIRCUIT_VERSION, receipt::Receipt, settlement::Transition};
+use gridveil_protocol::{instance, params::CIRCUIT_VERSION, receipt::Receipt, settlement::Transition};
 
 use super::{
     backend::{Audit, Backend, Settled},
@@ -13,7 +13,6 @@ use crate::{genesis, ledger::Ledger, packets::sign_all};
 #[derive(Default)]
 pub struct Native {
     ledger: Option<Ledger>,
-    packets: Vec<SignedPacket>,
     last: Option<Transition>,
 }
 
@@ -24,21 +23,18 @@ impl Backend for Native {
         Ok(())
     }
 
-    fn publish(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
-        let context = self.ledger.as_ref().context("not started")?.context(day.community)?;
-        self.packets = sign_all(scenario.plan(day)?, context, day.homes.clone())?;
+    fn publish(&mut self, _: &Scenario, _: &Day) -> anyhow::Result<()> {
         Ok(())
     }
 
-    fn deliver(&mut self, _: &Scenario, _: &Day, slot: usize) -> anyhow::Result<()> {
-        anyhow::ensure!(self.packets.get(slot).is_some(), "no packet for slot {slot}");
+    fn deliver(&mut self, _: &Scenario, _: &Day, _: usize) -> anyhow::Result<()> {
         Ok(())
     }
 
-    fn settle(&mut self, _: &Scenario, day: &Day) -> anyhow::Result<Settled> {
+    fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {
         let ledger = self.ledger.as_mut().context("not started")?;
+        let packets = sign_all(scenario.plan(day)?, ledger.context(day.community)?, day.homes.clone())?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
-        let packets = std::mem::take(&mut self.packets);
         let transition = ledger.settle(day.community, packets, day.tariff.clone(), [salts.element(), salts.element()])?;
         let settled = Settled { root: ledger.root(), header: transition.after.header.clone(), proving_ms: None, gas: None };
         self.last = Some(transition);

@@ -150,7 +150,7 @@ impl Scenario {
         self.communities.iter().find(|plan| plan.index == day.community).context("a day of no community")
     }
 
-    /// Steps a progress bar counts: start, and for each day publish, meters, settle, statements; audit.
+    /// Steps a progress bar counts: start; for each day meters, settlement, statements; audit.
     #[must_use]
     pub fn steps(&self) -> u64 {
         let homes: usize = self.days.iter().map(|day| 2 * day.homes.len() + 2).sum();

@@ -1,0 +1,326 @@
+//! The demonstration with everything in it: a local chain, the contract with its verifier, the sequencer with its log and HTTP interface,
+//! the prover, 17 meters that keep their own keys and outboxes, and an auditor that reads L1 alone.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, anyhow};
+use gridveil_auditor::native::NativeVerifier;
+use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_meter_client::{
+    key_store::Keys,
+    l1::JsonRpc,
+    outbox::{Outbox, Period},
+    packet::Draft,
+    statement::{self, Asked, Own},
+    submit::{Retry, Sequencer},
+};
+use gridveil_protocol::{
+    field::{Fr, to_bytes},
+    instance::ROWS,
+    packet::{Context, PacketSalts},
+    params::{CIRCUIT_VERSION, Shape},
+    receipt::Receipt,
+};
+use gridveil_prover::{
+    pool::{PoolConfig, ProverPool},
+    prover::{Prover, ProverConfig},
+    srs::{Srs, SrsSource},
+};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, store::vault};
+use gridveil_verifier_contract::{
+    CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
+    anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
+    codegen::generate_settlement_verifier,
+};
+use tokio::runtime::Runtime;
+
+use super::{
+    backend::{Audit, Backend, Settled},
+    scenario::{Day, Scenario, TARIFF_SET},
+    teller::Teller,
+};
+use crate::{
+    genesis::{self, Limits, Plan},
+    ledger::Ledger,
+    packets,
+    proofs::PoolProofs,
+    simulate::SHAPE,
+};
+
+/// The chain's clock starts this long before the first day: time to register everything, as tariffs must be, before they begin.
+const LEAD_S: u64 = 6 * 3600;
+/// Longest wait for a batch to be proven and final.
+const FINAL_WITHIN: Duration = Duration::from_secs(1800);
+const NAME: &str = "SettlementVerifier";
+
+/// Everything that runs.
+pub struct Full {
+    cache: PathBuf,
+    teller: Arc<Teller>,
+    state: tempfile::TempDir,
+    runtime: Runtime,
+    running: Option<Running>,
+}
+
+struct Running {
+    // Dropped in this order: nothing may outlive the chain it talks to.
+    handle: Option<Handle>,
+    l1: Arc<EthersClient>,
+    sequencer: Sequencer,
+    roots: JsonRpc,
+    domain: Fr,
+    meters: Vec<Meter>,
+    nodes: Vec<(u32, Fr)>,
+    verifier_bytes: u64,
+    anvil: Anvil,
+}
+
+/// One home's own side.
+struct Meter {
+    keys: Keys,
+    outbox: Outbox,
+}
+
+impl Full {
+    /// Nothing runs yet. Parameters and keys are kept in `cache`; everything else is gone at the end.
+    ///
+    /// # Errors
+    /// No temporary directory, or no threads.
+    pub fn new(cache: &Path, teller: Arc<Teller>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        Ok(Self { cache: cache.to_path_buf(), teller, state: tempfile::tempdir()?, runtime, running: None })
+    }
+
+    fn running(&self) -> anyhow::Result<&Running> {
+        self.running.as_ref().context("not started")
+    }
+
+    fn prover(&self, shape: Shape) -> anyhow::Result<Prover> {
+        let config = ProverConfig {
+            cache_dir: self.cache.clone(),
+            srs: SrsSource::InsecureDev,
+            chain_id: LOCAL_CHAIN_ID,
+            shapes: vec![shape],
+            threads: None,
+            domain: None,
+        };
+        Ok(Prover::<SettlementCircuit>::open(&config, self.teller.as_ref())?)
+    }
+
+    /// The contract with the verifier of this very circuit, and everything registered.
+    async fn deploy(url: &str, scenario: &Scenario, prover: &Prover, root: Fr) -> anyhow::Result<(EthersClient, u64)> {
+        let shape = shape()?;
+        let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
+        let verifier = generate_settlement_verifier(params, keys.pk.get_vk(), vec![ROWS.len()], NAME)?;
+        let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
+        let account = deployer.account().context("no account")?;
+        let init = VerifierInit {
+            shape: shape.id,
+            slots: u32::try_from(shape.members)?,
+            m: u16::try_from(shape.intervals)?,
+            verifier: deployer.deploy_code(&verifier.creation).await?,
+            proof_length: u32::try_from(verifier.stats.proof_bytes)?,
+        };
+        let l1 = deployer.deploy_rollup(&RollupConfig::single_account(account, to_bytes(&root), true), &[init]).await?;
+        let length = scenario.communities.first().context("no community")?.interval_length;
+        l1.open_tariff_set(TARIFF_SET, length, init.m).await?;
+        for plan in &scenario.communities {
+            let params = CommunityParams {
+                community: plan.index,
+                shape: shape.id,
+                interval_length_s: plan.interval_length,
+                m: init.m,
+                tariff_set: TARIFF_SET,
+            };
+            l1.register_community(params).await?;
+        }
+        Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
+    }
+
+    async fn serve(state: &Path, scenario: &Scenario, l1: Arc<EthersClient>, prover: Prover) -> anyhow::Result<Handle> {
+        let master = state.join("master.key");
+        gridveil_sequencer::create_master_key(&master)?;
+        let token: [u8; 16] = vault::random()?;
+        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut config = Config::new(state.join("sequencer"), master, AdminToken::new(&token)?);
+        config.genesis = Some(GenesisState {
+            chain_id: LOCAL_CHAIN_ID,
+            contract: l1.contract(),
+            circuit_version: CIRCUIT_VERSION,
+            communities: scenario.communities.iter().map(Plan::community).collect::<Result<_, _>>()?,
+            other_leaves: Vec::new(),
+        });
+        let pool = ProverPool::start(Arc::new(prover), PoolConfig { queue: 8, workers: 1, attempts: 1 })?;
+        Ok(gridveil_sequencer::serve(config, l1, Arc::new(PoolProofs::new(pool))).await?)
+    }
+
+    fn meters(&self, scenario: &Scenario) -> anyhow::Result<Vec<Meter>> {
+        let homes = &scenario.communities.first().context("no community")?.homes;
+        let one = |home: &u16| {
+            let keys = Keys { owner: genesis::owner_key(*home), meter: genesis::meter_key(*home) };
+            let outbox = Outbox::open(&self.state.path().join(format!("meter-{home}")), &keys)?;
+            anyhow::Ok(Meter { keys, outbox })
+        };
+        homes.iter().map(one).collect()
+    }
+}
+
+fn shape() -> anyhow::Result<Shape> {
+    Shape::by_name(SHAPE).context("the shape of homes is missing")
+}
+
+fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
+    Ok(Context {
+        domain,
+        community: day.community,
+        first_interval: day.first_interval,
+        interval_length: plan.interval_length,
+        intervals: u16::try_from(plan.shape.intervals)?,
+    })
+}
+
+impl Backend for Full {
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+        let prover = self.prover(shape()?)?;
+        self.teller.say("starting the local chain and deploying");
+        let communities = scenario.communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
+        let nodes = communities.iter().map(|c| (c.index, c.node())).collect();
+        let root = Ledger::new(Fr::from(0u64), communities).root();
+        let first = scenario.days.first().context("no days")?;
+        let plan = scenario.plan(first)?;
+        let starts = u64::from(first.first_interval) * u64::from(plan.interval_length);
+        let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
+        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), scenario, &prover, root))?;
+        let l1 = Arc::new(l1);
+        self.teller.say("starting the sequencer");
+        let handle = self.runtime.block_on(Self::serve(self.state.path(), scenario, Arc::clone(&l1), prover))?;
+        let sequencer = Sequencer::new(&format!("http://{}", handle.public_address()), Retry::default())?;
+        let domain = sequencer.info()?.checked_domain()?;
+        let meters = self.meters(scenario)?;
+        let roots = JsonRpc::new(&anvil.url(), l1.contract())?;
+        self.running = Some(Running { handle: Some(handle), l1, sequencer, roots, domain, meters, nodes, verifier_bytes, anvil });
+        Ok(())
+    }
+
+    fn publish(&mut self, _: &Scenario, day: &Day) -> anyhow::Result<()> {
+        let running = self.running()?;
+        let service = running.handle.as_ref().context("stopped")?.service();
+        self.runtime.block_on(async {
+            running.l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await?;
+            let published = batcher::publish_tariff(service, day.community, day.first_interval, day.tariff.clone()).await;
+            published.map(|_| ()).map_err(|problem| anyhow!("{problem}"))
+        })
+    }
+
+    fn deliver(&mut self, scenario: &Scenario, day: &Day, slot: usize) -> anyhow::Result<()> {
+        let running = self.running()?;
+        let plan = scenario.plan(day)?;
+        let (home, settled) = plan.homes.get(slot).zip(day.homes.get(slot)).context("no such home")?;
+        let (number, limits) = (u16::try_from(slot)?, Limits::of(*home, plan.mechanism));
+        let context = context(running.domain, plan, day)?;
+        if settled.substituted {
+            let salts = PacketSalts::from_random(&vault::random()?);
+            let packet = packets::packet(context, number, limits, settled.clone(), salts).sign(&genesis::manager_key())?;
+            running.sequencer.submit(&packet)?;
+            return Ok(());
+        }
+        let meter = running.meters.get(slot).context("no such meter")?;
+        let readings = settled.readings.clone();
+        let draft = Draft { context, slot: number, readings, buy_limit: limits.buy, sell_limit: limits.sell };
+        let signed = meter.outbox.sign_once(draft, &meter.keys.meter)?;
+        running.sequencer.submit(&signed)?;
+        let period = Period { domain: running.domain, community: day.community, slot: number, first_interval: day.first_interval };
+        Ok(meter.outbox.mark_delivered(&period)?)
+    }
+
+    fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {
+        let running = self.running()?;
+        let plan = scenario.plan(day)?;
+        let service = running.handle.as_ref().context("stopped")?.service();
+        let ends = (u64::from(day.first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
+        self.runtime.block_on(async {
+            running.l1.set_local_time(ends).await?;
+            let applied = batcher::close(service, day.community, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
+            self.teller.say(&format!("{}: proving", day.date));
+            let deadline = Instant::now() + FINAL_WITHIN;
+            loop {
+                if let Some(reason) = service.health.stopped() {
+                    anyhow::bail!("the sequencer stopped: {reason}");
+                }
+                anyhow::ensure!(Instant::now() < deadline, "not final within {} s", FINAL_WITHIN.as_secs());
+                let found = {
+                    let ledger = service.writer.ledger();
+                    let book = ledger.book.communities.get(&day.community);
+                    let settled = book.and_then(|b| b.settled.iter().find(|s| s.first_interval == day.first_interval).cloned());
+                    settled.zip(ledger.communities.get(&day.community).map(|c| c.header.clone()))
+                };
+                let Some((settled, header)) = found else {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                };
+                let on_l1 = running.l1.state_root().await?;
+                anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
+                return Ok(Settled { root: applied.new_root, header, proving_ms: Some(settled.prove_ms), gas: settled.record.gas_used });
+            }
+        })
+    }
+
+    fn receipt(&mut self, _: &Scenario, day: &Day, slot: usize) -> anyhow::Result<Receipt> {
+        let running = self.running()?;
+        let meter = running.meters.get(slot).context("no such meter")?;
+        let number = u16::try_from(slot)?;
+        let asked = Asked { community: day.community, slot: number, first_interval: day.first_interval };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let receipt = running.sequencer.receipt(&asked.request(running.domain, now, &meter.keys.owner)?)?;
+        let tariff = running.sequencer.tariff(day.community, day.first_interval)?;
+        let period = |first_interval| Period { domain: running.domain, community: day.community, slot: number, first_interval };
+        let this = period(day.first_interval);
+        let before = day.first_interval.saturating_sub(u32::try_from(day.tariff.intervals.len())?);
+        let (packet, previous) = (meter.outbox.packet(&this)?, meter.outbox.receipt(&period(before))?);
+        let own = Own {
+            owner: &meter.keys.owner.public(),
+            meter: &meter.keys.meter.public(),
+            packet: packet.as_ref(),
+            delivered: meter.outbox.is_delivered(&this)?,
+            previous: previous.as_ref(),
+        };
+        statement::verify(&asked, &receipt, &own, &tariff, &running.roots)?;
+        meter.outbox.keep_receipt(&this, &receipt)?;
+        Ok(receipt)
+    }
+
+    fn audit(&mut self) -> anyhow::Result<Option<Audit>> {
+        let running = self.running()?;
+        let shape = shape()?;
+        // Its own parameters, its own keys from the circuit, its own view of the chain, without a key.
+        let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &self.cache)?;
+        let mut verifier = NativeVerifier::default();
+        verifier.add(shape, srs.params(shape.k, self.teller.as_ref())?)?;
+        self.teller.say("auditing from L1 alone");
+        let report = self.runtime.block_on(async {
+            let l1 = EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())).await?;
+            gridveil_auditor::audit(&l1, &verifier, &running.nodes, 0).await
+        })?;
+        if let Some(failure) = report.failures.first() {
+            anyhow::bail!("{}: {} ({} findings)", failure.clause, failure.what, report.failures.len());
+        }
+        anyhow::ensure!(report.proofs_verified == report.batches, "{} proofs of {} batches", report.proofs_verified, report.batches);
+        Ok(Some(Audit { batches: report.batches, root: report.state_root }))
+    }
+
+    fn verifier_bytes(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.verifier_bytes)
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        if let Some(handle) = self.running.as_mut().and_then(|running| running.handle.take()) {
+            self.runtime.block_on(handle.shutdown());
+        }
+    }
+}
