@@ -66,7 +66,7 @@ impl Builder {
         let none = Coefficients([Fr::ZERO; 5]);
         let unused = [Operand::Unused; 3];
         let start = trace.take(public.len() + 1);
-        let cells = (start..).zip(public).map(|(row, value)| arith::assign(&mut trace, row, none, unused, *value)).collect();
+        let cells = (start..).zip(public).map(|(row, value)| arith::assign_public(&mut trace, row, *value)).collect();
         let zero = arith::assign(&mut trace, start + public.len(), none, unused, Fr::ZERO);
         let lane = poseidon::Lane::start(&mut trace, zero);
         let next = trace.next_row();

@@ -79,6 +79,21 @@ pub enum SettlementError {
         /// Why.
         source: SchnorrError,
     },
+    /// An empty slot whose leaf is not empty: energy could enter under the public empty-slot key.
+    #[error("SETTLE.1b: slot {slot}: an empty slot has an active window (manager)")]
+    ActiveEmpty {
+        /// Slot.
+        slot: usize,
+    },
+    /// An account whose scale or class does not exist.
+    #[error("SETTLE.13: slot {slot}: scale is 1, 10 or 100 and class 0 or 1 (manager)")]
+    Terms {
+        /// Slot.
+        slot: usize,
+    },
+    /// A header whose total of debts is not the sum of its accounts' debts.
+    #[error("SETTLE.11: the header's total of debts is not the sum of the accounts' (sequencer)")]
+    DebtTotal,
     /// A substituted reading above the account's cap.
     #[error("SETTLE.1b: slot {slot}, interval {interval}: substituted reading above the account's cap (manager)")]
     AboveCap {
@@ -150,14 +165,14 @@ impl SettlementError {
     pub const fn clause(&self) -> &'static str {
         match self {
             Self::PacketCount { .. } | Self::Operation { .. } | Self::Signature { .. } => "SETTLE.1",
-            Self::SubstitutedEmpty { .. } | Self::AboveCap { .. } => "SETTLE.1b",
+            Self::SubstitutedEmpty { .. } | Self::ActiveEmpty { .. } | Self::AboveCap { .. } => "SETTLE.1b",
             Self::Slot { .. } | Self::Context { .. } | Self::Length { .. } | Self::Inactive { .. } | Self::PeriodOverflow => "SETTLE.2",
             Self::TariffLength { .. } => "SETTLE.7",
             Self::TooMuchEnergy { .. } => "SETTLE.4",
             Self::BalanceOverflow { .. } | Self::FloatTooSmall { .. } | Self::Accrual => "SETTLE.8",
             Self::RegisterOverflow { .. } => "SETTLE.9",
-            Self::TotalOverflow => "SETTLE.11",
-            Self::Certificates | Self::StatePath => "SETTLE.13",
+            Self::DebtTotal | Self::TotalOverflow => "SETTLE.11",
+            Self::Terms { .. } | Self::Certificates | Self::StatePath => "SETTLE.13",
         }
     }
 }
@@ -305,6 +320,10 @@ pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
     for (slot, (account, signed)) in community.accounts.iter().zip(&input.packets).enumerate() {
         check_packet(&context, slot, account, &community.header.manager, signed, m)?;
     }
+    let debts: u128 = community.accounts.iter().map(|a| u128::from(a.debt)).sum();
+    if debts != u128::from(community.header.totals.debt) {
+        return Err(SettlementError::DebtTotal);
+    }
     let end = u64::from(community.header.next_interval) + m as u64;
     if end > u64::from(Interval::MAX) || usize::from(community.header.intervals) != m {
         return Err(SettlementError::PeriodOverflow);
@@ -345,6 +364,12 @@ pub fn check_packet(
     }
     if packet.substituted && account.meter.is_none() {
         return Err(SettlementError::SubstitutedEmpty { slot });
+    }
+    if account.meter.is_none() && (account.active_from, account.active_until) != (0, 0) {
+        return Err(SettlementError::ActiveEmpty { slot });
+    }
+    if ![1, 10, 100].contains(&account.scale) || account.class > 1 {
+        return Err(SettlementError::Terms { slot });
     }
     let key = match (packet.substituted, account.meter) {
         (true, _) => *manager,
@@ -407,8 +432,9 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
             return Err(SettlementError::RegisterOverflow { slot });
         }
     }
-    let totals = &t.after.header.totals;
-    if [totals.import, totals.export, totals.issued, totals.debt].contains(&u64::MAX) {
+    let n = &t.after.header.totals;
+    // Saturated while computing: not a total but a bound.
+    if [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.debt, n.flagged_packets, n.flagged_wh].contains(&u64::MAX) {
         return Err(SettlementError::TotalOverflow);
     }
     let count = t.input.community.header.certificate_count;

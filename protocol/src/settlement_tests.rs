@@ -80,6 +80,10 @@ fn every_input_clause_refuses() {
     assert!(matches!(edited(0, |i| drop(i.packets[0].packet.readings.pop())), SettlementError::Length { slot: 0, .. }));
     assert_eq!(edited(0, |i| i.packets[0].packet.op_digest = Fr::from(1u64)), SettlementError::Operation { slot: 0 });
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
+    assert_eq!(edited(7, |i| i.community.accounts[7].active_until = u32::MAX), SettlementError::ActiveEmpty { slot: 7 });
+    assert_eq!(edited(0, |i| i.community.accounts[0].scale = 7), SettlementError::Terms { slot: 0 });
+    assert_eq!(edited(0, |i| i.community.accounts[0].class = 2), SettlementError::Terms { slot: 0 });
+    assert_eq!(edited(0, |i| i.community.header.totals.debt += 1), SettlementError::DebtTotal);
     let mut forged = valid();
     forged.packets[0].packet.readings[0].import += 1;
     assert!(matches!(apply(forged).unwrap_err(), SettlementError::Signature { slot: 0, .. }));
@@ -112,6 +116,7 @@ fn every_outcome_clause_refuses() {
     }), SettlementError::BalanceOverflow { slot: 0 });
     assert_eq!(edited(0, |i| i.community.accounts[0].registers.import = 1 << 62), SettlementError::RegisterOverflow { slot: 0 });
     assert_eq!(edited(0, |i| i.community.header.totals.import = u64::MAX), SettlementError::TotalOverflow);
+    assert_eq!(edited(0, |i| i.community.header.totals.traded = u64::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.certificate_count = 3), SettlementError::Certificates);
     assert_eq!(edited(0, |i| drop(i.state_path.pop())), SettlementError::StatePath);
 }

@@ -179,6 +179,10 @@ impl<S: Statement> Prover<S> {
     pub fn verify(&self, result: &ProofResult) -> Result<(), ProverError> {
         let served = self.served(&result.shape, result.circuit_version)?;
         let instance: Vec<Fr> = result.instance.iter().map(convert).collect();
+        // halo2 takes surplus public inputs; a settlement has exactly these.
+        if instance.len() != gridveil_protocol::instance::ROWS.len() {
+            return Err(ProofError::Instance { got: instance.len() }.into());
+        }
         Ok(proof::verify(served.keys.pk.get_vk(), &served.params, &instance, &result.proof)?)
     }
 

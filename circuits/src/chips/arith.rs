@@ -1,7 +1,7 @@
-//! One multiply-and-add a row: `c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public`.
+//! One multiply-and-add a row: `c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4`; and rows whose `c0` is a public input.
 //!
-//! Columns 0, 5, 6, 7 are copyable; the coefficients are constants of the row. `public` is the instance column: zero but in the first rows,
-//! where a row without coefficients is the public input itself.
+//! Columns 0, 5, 6, 7 are copyable; the coefficients are constants of the row. Public inputs have a selector of their own: the instance
+//! column enters no other row, so surplus public inputs (which halo2 does not refuse) reach nothing.
 
 use halo2_proofs::{
     plonk::{ConstraintSystem, Constraints},
@@ -23,16 +23,25 @@ pub const B: usize = 6;
 /// Addend.
 pub const C: usize = 7;
 
-/// Adds the gate.
+/// Adds the gates.
 pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
-    meta.create_gate("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public", |v| {
+    meta.create_gate("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4", |v| {
         let [result, a, b, c] = [RESULT, A, B, C].map(|column| columns.cell(v, column, 0));
-        let k: [_; 5] = std::array::from_fn(|i| columns.constant(v, i));
-        let public = v.query_instance(columns.instance, Rotation::cur());
-        let [k0, k1, k2, k3, k4] = k;
-        let sum = (k0 * b.clone() + k1) * a + k2 * b + k3 * c + k4 + public;
-        Constraints::with_selector(columns.selector(v, Selector::Arith), [("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4 + public", result - sum)])
+        let [k0, k1, k2, k3, k4] = std::array::from_fn(|i| columns.constant(v, i));
+        let sum = (k0 * b.clone() + k1) * a + k2 * b + k3 * c + k4;
+        Constraints::with_selector(columns.selector(v, Selector::Arith), [("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4", result - sum)])
     });
+    meta.create_gate("c0 = public", |v| {
+        let (result, public) = (columns.cell(v, RESULT, 0), v.query_instance(columns.instance, Rotation::cur()));
+        Constraints::with_selector(columns.selector(v, Selector::Public), [("c0 = public", result - public)])
+    });
+}
+
+/// Writes a public input; its row in the table is its row in the instance.
+pub fn assign_public(trace: &mut Trace, row: usize, value: Fr) -> Cell {
+    trace.enable(Selector::Public, row);
+    trace.mark(row, Lane::Main);
+    trace.set(RESULT, row, value)
 }
 
 /// One row's coefficients `k0..k4`.

@@ -44,10 +44,12 @@ pub enum Selector {
     Range,
     /// One row of a running decomposition, one table entry.
     Half,
+    /// The result column is the public input of this row.
+    Public,
 }
 
 /// Number of selectors.
-pub const SELECTORS: usize = 12;
+pub const SELECTORS: usize = 13;
 
 /// The configured columns.
 #[derive(Clone, Copy, Debug)]

@@ -58,7 +58,7 @@ pub struct SlotOutput {
 /// Rows of a slot's block, by table width (checked by the builder).
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 98 } else { 120 }
+    if shape.table_bits >= 16 { 99 } else { 120 }
 }
 
 /// The slot's inputs.
@@ -113,6 +113,8 @@ struct Money {
     export: Cell,
     bought: Cell,
     sold: Cell,
+    /// Intervals at or after the start of the active window.
+    started: Cell,
 }
 
 /// Writes one slot; its market rows start at `market_row`.
@@ -129,6 +131,10 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     let sums = market::assign_slot(&mut b.trace, geometry, market_row, (index, zero), &slot_cells, &common.intervals, &readings);
     let packet = packet(b, index, common, &old, flag, &sums.groups, w);
     let money = money(b, index, shape, common, &old, &terms, &sums.sums, w);
+    b.serve("SETTLE.1b");
+    // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum is two zeros.
+    let signs_of_use = b.linear(&[(Fr::ONE, flag), (Fr::ONE, money.started)], Fr::ZERO);
+    b.assert_product_zero(packet.empty, signs_of_use);
     after(b, index, common, &old, &terms, &packet, &money, w)
 }
 
@@ -225,7 +231,6 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell,
     b.serve("SETTLE.1b");
     let [meter_x, meter_y] = old.meter;
     let empty = b.is_zero(("SETTLE.1b", "meter_inverse", index), meter_x);
-    b.assert_product_zero(flag, empty);
     b.serve("SETTLE.1");
     let (empty_x, empty_y) = schnorr::empty_slot_key().public().xy();
     let meter_x = b.linear(&[(one, meter_x), (imported(&empty_x), empty)], Fr::ZERO);
@@ -327,7 +332,7 @@ fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &Ol
         &[(one, old.balance), (-one, terms.debt), (tick, trade_sold), (-tick, trade_bought), (-one, supply), (-one, fees)],
         Fr::ZERO,
     );
-    Money { supply, fees, value, import, export, bought, sold }
+    Money { supply, fees, value, import, export, bought, sold, started }
 }
 
 /// Splits four sums of offset prices, top first. The top limb stays below the modulus' own top limb, so four limbs never wrap.

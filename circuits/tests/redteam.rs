@@ -1,0 +1,616 @@
+//! Red team: is every cell determined, are unusual but honest inputs provable, and are known attacks refused?
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use common::{input, refusals, refusals_for, tiny, trace};
+use gridveil_circuits::{
+    Fr,
+    chips::columns::{ADVICE, CONSTANTS, LOOKED_UP, SELECTORS, Selector},
+    settlement::{SettlementCircuit, build, table},
+    trace::{Cell, Lane, Name, Trace},
+};
+use gridveil_protocol::{
+    field,
+    fixture::{Recipe, resign, settlement},
+    market::Mechanism,
+    packet::Reading,
+    settlement::{SettlementInput, Transition, apply},
+    tariff::ClassPrices,
+    tree::SparseTree,
+};
+use halo2_proofs::plonk::{Circuit, ConstraintSystem, Expression};
+use halo2curves::ff::Field;
+
+/// A value and its derivatives by cell.
+type Dual = (Fr, Rc<Vec<(usize, Fr)>>);
+
+fn scaled(d: &Dual, k: Fr) -> Dual {
+    (d.0 * k, Rc::new(if k == Fr::ZERO { Vec::new() } else { d.1.iter().map(|(c, x)| (*c, *x * k)).collect() }))
+}
+
+fn plus(a: &Dual, b: &Dual) -> Dual {
+    if a.1.is_empty() {
+        return (a.0 + b.0, b.1.clone());
+    }
+    if b.1.is_empty() {
+        return (a.0 + b.0, a.1.clone());
+    }
+    let mut sum: BTreeMap<usize, Fr> = a.1.iter().copied().collect();
+    for (c, x) in b.1.iter() {
+        *sum.entry(*c).or_insert(Fr::ZERO) += x;
+    }
+    (a.0 + b.0, Rc::new(sum.into_iter().filter(|(_, x)| *x != Fr::ZERO).collect()))
+}
+
+fn times(a: &Dual, b: &Dual) -> Dual {
+    let sum = plus(&scaled(a, b.0), &scaled(b, a.0));
+    (a.0 * b.0, sum.1)
+}
+
+fn evaluate(e: &Expression<Fr>, t: &Trace, row: usize, class: &dyn Fn(Cell) -> usize) -> Dual {
+    let known = |x: Fr| (x, Rc::new(Vec::new()));
+    // Rows before the table are read by gates that are off there.
+    let at = |rotation: i32| usize::try_from(i64::try_from(row).unwrap() + i64::from(rotation)).unwrap_or(usize::MAX);
+    e.evaluate(
+        &known,
+        &|_| unreachable!(),
+        &|q| {
+            let (row, column) = (at(q.rotation().0), q.column_index());
+            if column < CONSTANTS {
+                known(t.constants().get(row).map_or(Fr::ZERO, |c| c[column]))
+            } else {
+                known(Fr::from(u64::from(row < t.constants().len() && t.selected(column - CONSTANTS, row))))
+            }
+        },
+        &|q| {
+            let cell = Cell { column: q.column_index(), row: at(q.rotation().0) };
+            if cell.row >= t.advice().len() {
+                return known(Fr::ZERO);
+            }
+            (t.value(cell), Rc::new(vec![(class(cell), Fr::ONE)]))
+        },
+        &|q| known(t.instance().get(at(q.rotation().0)).copied().unwrap_or(Fr::ZERO)),
+        &|_| unreachable!(),
+        &|a| scaled(&a, -Fr::ONE),
+        &|a, b| plus(&a, &b),
+        &|a, b| times(&a, &b),
+        &|a, k| scaled(&a, k),
+    )
+}
+
+struct Union(Vec<usize>);
+
+impl Union {
+    fn find(&mut self, mut x: usize) -> usize {
+        while self.0[x] != x {
+            self.0[x] = self.0[self.0[x]];
+            x = self.0[x];
+        }
+        x
+    }
+}
+
+
+/// What the analysis takes as given.
+struct Given {
+    /// Cells that stand still.
+    cells: Vec<Cell>,
+    /// All looked-up entries stand still (or only the readings).
+    entries: bool,
+    /// Index of a copy constraint that is left out.
+    without: Option<usize>,
+    /// All absorbed elements stand still (or only those that are copies of nothing: what old roots and signatures fix).
+    absorbed: bool,
+}
+
+/// Cells that can move, to first order, while public inputs and what is given stand still. A running decomposition stands still with its value
+/// (fields are range-checked, the split is the only one), and a rationed sum with its weight and ratio.
+fn movable(t: &Trace, given: &Given) -> Vec<Cell> {
+    let mut cs = ConstraintSystem::default();
+    let columns = SettlementCircuit::configure_with_params(&mut cs, tiny());
+    assert_eq!(columns.constants.map(|c| c.index()), std::array::from_fn(|i| i));
+    assert_eq!(columns.selectors.map(|c| c.index()), std::array::from_fn(|i| CONSTANTS + i));
+    let rows = t.advice().len();
+    let id = |c: Cell| c.row * ADVICE + c.column;
+    let mut union = Union((0..rows * ADVICE).collect());
+    let mut copied: BTreeSet<Cell> = BTreeSet::new();
+    for (i, (a, b)) in t.copies().iter().enumerate() {
+        // A decomposition is tied to the value it splits, the other way round.
+        if a.column != 8 || t.selected(Selector::New as usize, a.row) || t.selected(Selector::Chain as usize, a.row) {
+            copied.insert(*b);
+        }
+        if given.without == Some(i) {
+            continue;
+        }
+        let (a, b) = (union.find(id(*a)), union.find(id(*b)));
+        union.0[a] = b;
+    }
+    let class: Vec<usize> = (0..rows * ADVICE).map(|i| union.find(i)).collect();
+    let at = |column: usize, row: usize| class[id(Cell { column, row })];
+    let on = |s: Selector, row: usize| t.selected(s as usize, row);
+
+    let mut fixed: BTreeSet<usize> = given.cells.iter().map(|c| at(c.column, c.row)).collect();
+    // (if all of these stand still, then all of those)
+    let mut rules: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+    let mut chain: Vec<usize> = Vec::new();
+    for row in 0..rows {
+        if on(Selector::New, row) || on(Selector::Chain, row) {
+            let free = |column: &usize| given.absorbed || !copied.contains(&Cell { column: *column, row });
+            fixed.extend((5..9).filter(free).map(|column| at(column, row)));
+        }
+        if on(Selector::Lookup, row) && given.entries {
+            fixed.extend(LOOKED_UP.map(|column| at(column, row)));
+        }
+        if on(Selector::Market, row) {
+            fixed.extend([row, row + 1].into_iter().flat_map(|row| LOOKED_UP.map(|column| at(column, row))));
+            let rationed = (row + 4..row + 8).flat_map(|row| LOOKED_UP.map(|column| at(column, row))).chain([at(7, row + 1)]);
+            // D=, S=, side, ratio
+            rules.push((vec![at(1, row + 1), at(6, row + 1), at(5, row + 2), at(1, row + 2)], rationed.collect()));
+            let distances = (row + 2..row + 4).flat_map(|row| LOOKED_UP.map(|column| at(column, row)));
+            // limits, p, flag and the four standing bits
+            let standing = [(7, 0), (8, 0), (0, 2), (7, 3), (2, 1), (3, 1), (2, 2), (3, 2)].map(|(column, below)| at(column, row + below));
+            rules.push((standing.to_vec(), distances.collect()));
+        }
+        if on(Selector::Range, row) || on(Selector::Half, row) {
+            // The first running cell must be zero on its own account.
+            if !chain.is_empty() {
+                chain.push(at(8, row));
+            }
+            chain.extend([at(4, row), at(9, row)]);
+            if !(on(Selector::Range, row + 1) || on(Selector::Half, row + 1)) {
+                rules.push((vec![at(8, row + 1)], std::mem::take(&mut chain)));
+            }
+        }
+    }
+    let mut equations: Vec<Vec<(usize, Fr)>> = Vec::new();
+    let mut read: BTreeSet<usize> = BTreeSet::new();
+    for row in (0..rows).filter(|row| (0..SELECTORS).any(|s| t.selected(s, *row))) {
+        // What is published of the state is what is asked for, when absorbed elements may move.
+        if !given.absorbed && [1, 2, 5, 6, 9].contains(&row) {
+            continue;
+        }
+        for gate in cs.gates() {
+            for polynomial in gate.polynomials() {
+                let (value, gradient) = evaluate(polynomial, t, row, &|c| class[id(c)]);
+                assert_eq!(value, Fr::ZERO, "row {row} {}", gate.name());
+                read.extend(gradient.iter().map(|(c, _)| *c));
+                if !gradient.is_empty() {
+                    equations.push(gradient.to_vec());
+                }
+            }
+        }
+    }
+    loop {
+        let before = fixed.len();
+        for (these, those) in &rules {
+            if these.iter().all(|c| fixed.contains(c)) {
+                fixed.extend(those);
+            }
+        }
+        for e in &mut equations {
+            e.retain(|(c, _)| !fixed.contains(c));
+            if let [(c, _)] = e[..] {
+                fixed.insert(c);
+            }
+        }
+        equations.retain(|e| !e.is_empty());
+        if fixed.len() > before {
+            continue;
+        }
+        // Elimination of what unit propagation left over.
+        let alone = eliminate(&equations);
+        if alone.is_empty() {
+            break;
+        }
+        fixed.extend(alone);
+    }
+    read.into_iter().filter(|c| !fixed.contains(c)).map(|c| Cell { column: c % ADVICE, row: c / ADVICE }).collect()
+}
+
+/// Unknowns that the homogeneous equations force to zero (Gauss-Jordan).
+fn eliminate(equations: &[Vec<(usize, Fr)>]) -> Vec<usize> {
+    let mut pivots: BTreeMap<usize, BTreeMap<usize, Fr>> = BTreeMap::new();
+    let subtract = |e: &mut BTreeMap<usize, Fr>, p: &BTreeMap<usize, Fr>, k: Fr| {
+        for (d, x) in p {
+            *e.entry(*d).or_insert(Fr::ZERO) -= *x * k;
+        }
+        e.retain(|_, x| *x != Fr::ZERO);
+    };
+    for e in equations {
+        let mut e: BTreeMap<usize, Fr> = e.iter().copied().collect();
+        let known: Vec<usize> = e.keys().copied().filter(|c| pivots.contains_key(c)).collect();
+        for c in known {
+            if let Some(k) = e.get(&c).copied() {
+                subtract(&mut e, &pivots[&c], k);
+            }
+        }
+        let Some((c, k)) = e.iter().next().map(|(c, k)| (*c, *k)) else { continue };
+        let inverse = k.invert().unwrap();
+        e.values_mut().for_each(|x| *x *= inverse);
+        for p in pivots.values_mut() {
+            if let Some(k) = p.get(&c).copied() {
+                subtract(p, &e, k);
+            }
+        }
+        pivots.insert(c, e);
+    }
+    pivots.into_iter().filter(|(_, row)| row.len() == 1).map(|(c, _)| c).collect()
+}
+
+/// The column-1 cell that holds a named free value.
+fn free_cell(t: &Transition, name: Name) -> Cell {
+    let odd = Fr::from(0x1234_5678_9abc_def1_u64).square();
+    let mut trace = table(&tiny());
+    trace.tamper(name, odd);
+    let trace = build(t, trace);
+    let row = (0..trace.advice().len()).find(|row| trace.value(Cell { column: 1, row: *row }) == odd);
+    Cell { column: 1, row: row.unwrap_or_else(|| panic!("{name:?}")) }
+}
+
+fn report(t: &Trace, cells: &[Cell]) {
+    for c in cells.iter().take(40) {
+        println!("{c:?} main {} range {} zero {}", t.clause(c.row, Lane::Main), t.clause(c.row, Lane::Range), t.value(*c) == Fr::ZERO);
+    }
+}
+
+#[test]
+fn no_cell_is_free() {
+    for (seed, mechanism) in [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)] {
+        let t = trace(&apply(input(tiny(), seed, mechanism)).unwrap());
+        let cells = movable(&t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
+        report(&t, &cells);
+        assert!(cells.is_empty());
+    }
+}
+
+fn chosen(native: &Transition) -> Vec<Cell> {
+    let of_interval = (0..2).flat_map(|i| [("SETTLE.6", "tick", i), ("SETTLE.4", "ratio", i)]);
+    let of_slot = (0..4).flat_map(|i| [("SETTLE.12", "buy_limit", i), ("SETTLE.12", "sell_limit", i)]);
+    of_interval.chain(of_slot).map(|name| free_cell(native, name)).collect()
+}
+
+/// Given old leaves, header, siblings, tariff, what packets sign, and tick and ratio (fixed by inequalities), nothing is left to choose.
+#[test]
+fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
+    for (seed, mechanism) in [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)] {
+        let native = apply(input(tiny(), seed, mechanism)).unwrap();
+        let t = trace(&native);
+        let cells = movable(&t, &Given { cells: chosen(&native), entries: false, absorbed: false, without: None });
+        report(&t, &cells);
+        assert!(cells.is_empty());
+    }
+}
+
+/// The analysis is not blind: without one copy constraint something can move. It sees copies that *define* a cell; those that *check* one
+/// (both ends determined), or whose factor is zero in this witness, are the mutants' business.
+#[test]
+fn copies_that_define_a_cell_matter() {
+    const SAMPLES: usize = 20;
+    let native = apply(input(tiny(), 1, Mechanism::Auction)).unwrap();
+    let (t, cells) = (trace(&native), chosen(&native));
+    let step = t.copies().len() / SAMPLES + 1;
+    let moves = |without: &usize| {
+        let given = Given { cells: cells.clone(), entries: false, absorbed: false, without: Some(*without) };
+        !movable(&t, &given).is_empty()
+    };
+    let noticed = (0..t.copies().len()).step_by(step).filter(moves).count();
+    assert!(noticed * 3 > SAMPLES, "{noticed}");
+}
+
+fn rooted(mut input: SettlementInput) -> SettlementInput {
+    for slot in 0..input.packets.len() {
+        let context = input.context();
+        input.packets[slot].packet.context = context;
+        resign(&mut input, slot).unwrap();
+    }
+    let index = u64::from(input.community.index);
+    let mut state = SparseTree::new(8);
+    state.set(index, input.community.node());
+    input.state_path = state.path(index);
+    input
+}
+
+fn all_readings(i: &mut SettlementInput, import: u16, export: u16) {
+    for (slot, account) in i.community.accounts.iter_mut().enumerate().filter(|(_, a)| a.meter.is_some()) {
+        (account.active_from, account.active_until) = (0, u32::MAX);
+        (account.cap_import, account.cap_export) = (u16::MAX, u16::MAX);
+        i.packets[slot].packet.readings.fill(Reading { import, export });
+    }
+}
+
+fn all_prices(i: &mut SettlementInput, of: impl Fn(usize) -> ClassPrices) {
+    for interval in &mut i.tariff.intervals {
+        interval.classes = std::array::from_fn(&of);
+    }
+}
+
+fn rich(i: &mut SettlementInput) {
+    i.community.header.float = 1 << 63;
+    i.community.header.accrual = 1 << 62;
+    for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some() && a.debt == 0) {
+        a.balance = 1 << 61;
+    }
+}
+
+fn extreme(energy: i32, network: i32, feed_in: i32, local_fee: i32) -> ClassPrices {
+    ClassPrices { energy, network, feed_in, local_fee }
+}
+
+type Edit = Box<dyn Fn(&mut SettlementInput)>;
+
+fn unusual() -> Vec<(&'static str, Edit)> {
+    let mut cases: Vec<(&'static str, Edit)> = Vec::new();
+    let mut add = |name, edit: Edit| cases.push((name, edit));
+    add("zero readings", Box::new(|i| all_readings(i, 0, 0)));
+    for (name, buy, sell, cap, floor, reference) in [
+        ("everything at 0", 0, 0, 0, 0, 0),
+        ("everything at the top", 65535, 65535, 65535, 65535, 65535),
+        ("widest limits, widest bounds", 65535, 0, 65535, 0, 65535),
+        ("widest limits, reference 0", 65535, 0, 65535, 0, 0),
+        ("bounds that cross", 65535, 0, 0, 65535, 7),
+        ("limits that cross", 0, 65535, 65535, 0, 30000),
+        ("floor at the cap", 65535, 0, 1000, 1000, 1000),
+    ] {
+        add(name, Box::new(move |i| {
+            rich(i);
+            for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
+                (a.buy_limit, a.sell_limit) = (buy, sell);
+            }
+            for t in &mut i.tariff.intervals {
+                (t.cap, t.floor, t.reference) = (cap, floor, reference);
+            }
+        }));
+    }
+    for (name, prices) in [
+        ("lowest prices", extreme(i32::MIN, i32::MIN, i32::MIN, i32::MIN)),
+        ("highest prices", extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX)),
+        ("lowest and highest", extreme(i32::MIN, i32::MAX, i32::MAX, i32::MIN)),
+        ("highest and lowest", extreme(i32::MAX, i32::MIN, i32::MIN, i32::MAX)),
+    ] {
+        for (import, export) in [(65535, 65535), (65535, 0), (0, 65535), (1, 65535)] {
+            add(name, Box::new(move |i| {
+                rich(i);
+                i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| a.scale = 100);
+                all_prices(i, |_| prices);
+                all_readings(i, import, export);
+            }));
+        }
+    }
+    add("one class at the bottom, one at the top", Box::new(|i| {
+        rich(i);
+        all_prices(i, |class| if class == 0 { extreme(i32::MIN, i32::MAX, i32::MIN, i32::MAX) } else { extreme(i32::MAX, i32::MIN, i32::MAX, i32::MIN) });
+        all_readings(i, 65535, 65534);
+    }));
+    for (from, until) in [(0u32, 0u32), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (1, 0), (3, 1), (0, u32::MAX), (u32::MAX, u32::MAX)] {
+        add("window", Box::new(move |i| {
+            let first = i.community.header.next_interval;
+            let shifted = |x: u32| if x > 100 { x } else { first - 1 + x };
+            for slot in 0..3 {
+                let a = &mut i.community.accounts[slot];
+                (a.active_from, a.active_until) = (shifted(from), shifted(until));
+                for t in 0..2 {
+                    if first + t < shifted(from) || first + t >= shifted(until) {
+                        i.packets[slot].packet.readings[t as usize] = Reading::default();
+                    }
+                }
+            }
+        }));
+    }
+    add("windows open for ever, or never", Box::new(|i| {
+        for (slot, (from, until)) in [(0, u32::MAX), (u32::MAX, 0), (u32::MAX, u32::MAX)].into_iter().enumerate() {
+            let a = &mut i.community.accounts[slot];
+            (a.active_from, a.active_until) = (from, until);
+            if slot > 0 {
+                i.packets[slot].packet.readings.fill(Reading::default());
+            }
+        }
+    }));
+    add("the last period there is", Box::new(|i| {
+        i.community.header.next_interval = u32::MAX - 2;
+        all_readings(i, 3, 4);
+        i.community.accounts[3].active_until = u32::MAX;
+    }));
+    add("the first period there is", Box::new(|i| {
+        i.community.header.next_interval = 0;
+        all_readings(i, 3, 4);
+        i.community.accounts[2].active_from = 1;
+        i.packets[2].packet.readings[0] = Reading::default();
+    }));
+    add("all fields of the terms full", Box::new(|i| {
+        rich(i);
+        for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
+            (a.nonce, a.technology, a.class, a.scale) = (u32::MAX, 255, 1, 100);
+            (a.buy_limit, a.sell_limit, a.cap_import, a.cap_export) = (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
+            a.payout = [0xff; 20];
+        }
+        i.packets[0].packet.buy_limit = u16::MAX;
+        i.packets[0].packet.sell_limit = u16::MAX;
+        i.packets[2].packet.buy_limit = 0;
+        i.packets[2].packet.sell_limit = 0;
+    }));
+    add("everybody is a debtor", Box::new(|i| {
+        for a in &mut i.community.accounts {
+            (a.balance, a.debt) = (0, u64::MAX / 8);
+        }
+        i.community.header.totals.debt = u64::MAX / 8 * 4;
+        i.community.header.float = 1 << 62;
+        all_readings(i, 5000, 5000);
+    }));
+    add("a debtor pays exactly", Box::new(|i| {
+        all_readings(i, 0, 0);
+        i.community.accounts[1].debt = 0;
+        i.community.header.totals.debt = 0;
+        i.community.accounts[0].balance = 0;
+    }));
+    add("balance at its end", Box::new(|i| {
+        all_readings(i, 0, 0);
+        i.community.accounts[0].balance = u64::MAX;
+    }));
+    add("a substituted debtor at its cap", Box::new(|i| {
+        let a = &mut i.community.accounts[3];
+        (a.balance, a.debt, a.cap_import, a.cap_export) = (0, 10, u16::MAX, u16::MAX);
+        (a.active_from, a.active_until) = (0, u32::MAX);
+        i.community.header.totals.debt += 10;
+        i.packets[3].packet.readings = vec![Reading { import: u16::MAX, export: u16::MAX }; 2];
+    }));
+    add("substituted with caps of zero", Box::new(|i| {
+        let a = &mut i.community.accounts[3];
+        (a.cap_import, a.cap_export) = (0, 0);
+        i.packets[3].packet.readings.fill(Reading::default());
+    }));
+    add("everybody substituted", Box::new(|i| {
+        all_readings(i, 70, 80);
+        i.packets.iter_mut().for_each(|p| p.packet.substituted = true);
+    }));
+    add("the last certificate", Box::new(|i| {
+        let last = (1u64 << 20) - 1;
+        i.community.certificates.set(last - 1, field::Fr::from(7u64));
+        i.community.header.certificate_count = last;
+    }));
+    add("the last community", Box::new(|i| i.community.index = 65535));
+    add("odd header", Box::new(|i| {
+        let h = &mut i.community.header;
+        (h.interval_length, h.reserve, h.nonce) = (u16::MAX, u64::MAX, u64::MAX);
+    }));
+    add("old totals and registers", Box::new(|i| {
+        let t = &mut i.community.header.totals;
+        (t.import, t.export, t.traded, t.issued) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+        (t.retired, t.outstanding, t.flagged_packets, t.flagged_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+        let r = &mut i.community.accounts[0].registers;
+        (r.import, r.export, r.bought, r.sold) = ((1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20));
+    }));
+    add("one order on each side, equal", Box::new(|i| {
+        all_readings(i, 0, 0);
+        i.packets[0].packet.readings.fill(Reading { import: 100, export: 0 });
+        i.packets[2].packet.readings.fill(Reading { import: 0, export: 1000 });
+    }));
+    add("one Wh against the most there is", Box::new(|i| {
+        rich(i);
+        all_readings(i, 65535, 0);
+        i.community.accounts.iter_mut().for_each(|a| (a.scale, a.buy_limit, a.sell_limit, a.debt) = (100, 2000, 0, 0));
+        i.community.accounts[2].scale = 1;
+        i.community.header.totals.debt = 0;
+        i.packets[2].packet.readings.fill(Reading { import: 0, export: 1 });
+        i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (2000, 0, 2000));
+    }));
+    cases
+}
+
+/// What the native rules accept, the circuit proves.
+#[test]
+fn unusual_but_honest_settlements_are_provable() {
+    let (mut failed, mut refused_natively) = (Vec::new(), Vec::new());
+    for (number, (name, edit)) in unusual().into_iter().enumerate() {
+        for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {
+            let mut i = input(tiny(), 3, mechanism);
+            edit(&mut i);
+            match apply(rooted(i)) {
+                Err(e) => refused_natively.push(format!("{number} {name}: {e}")),
+                Ok(t) => {
+                    let found = refusals(tiny(), &trace(&t));
+                    if !found.is_empty() {
+                        failed.push(format!("{number} {name}: {found:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused_natively.is_empty(), "{refused_natively:#?}");
+    assert!(failed.is_empty(), "{failed:#?}");
+    for used in 0..4 {
+        for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {
+            let i = settlement(&Recipe { shape: tiny(), seed: 9, mechanism, used }).unwrap();
+            assert_eq!(refusals(tiny(), &trace(&apply(i).unwrap())), BTreeSet::new(), "{used} used slots");
+        }
+    }
+}
+
+/// halo2 does not refuse surplus public inputs, so they must reach no row: here slot 0 is credited 1,000,000 nano out of nothing, and the
+/// difference in every arithmetic row is offered as a public input.
+#[test]
+fn surplus_public_inputs_reach_nothing() {
+    let native = (0..9).map(|seed| apply(input(tiny(), seed, Mechanism::Auction)).unwrap()).find(|t| t.after.accounts[0].balance > 0).unwrap();
+    let (stolen, honest) = (1_000_000, native.after.accounts[0].balance);
+    let mut t = table(&tiny());
+    t.tamper(("SETTLE.8", "balance", 0), Fr::from(honest + stolen));
+    t.falsify("SETTLE.8", 2, Fr::from(stolen));
+    let t = build(&native, t);
+    assert_eq!(refusals(tiny(), &t), BTreeSet::from(["SETTLE.8".to_string()]));
+    let mut instance = t.instance().to_vec();
+    for row in instance.len()..t.advice().len() {
+        let [c0, a, b, c] = [0, 5, 6, 7].map(|column| t.value(Cell { column, row }));
+        let k = t.constants()[row];
+        let arith = t.selected(Selector::Arith as usize, row);
+        instance.push(if arith { c0 - (k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4]) } else { Fr::ZERO });
+    }
+    assert_eq!(refusals_for(tiny(), &t, instance), BTreeSet::from(["SETTLE.8".to_string()]));
+}
+
+/// Several cells at once, each choice consistent with every equation but the one that guards it.
+#[test]
+fn aliases_are_refused() {
+    let minus = |x: u64| -Fr::from(x);
+    let native = apply(input(tiny(), 3, Mechanism::Auction)).unwrap();
+    let a = |slot: usize| &native.input.community.accounts[slot];
+    let creditor = (0..4).find(|i| native.after.accounts[*i].balance > 0).unwrap();
+    let debtor = (0..4).find(|i| native.after.accounts[*i].debt > 0).unwrap();
+    let technology = |slot: usize| Fr::from(u64::from(a(slot).technology));
+    let (balance, debt) = (native.after.accounts[creditor].balance, native.after.accounts[debtor].debt);
+    let cases: Vec<(&str, Vec<(Name, Fr)>)> = vec![
+        ("a balance as a negative debt", vec![(("SETTLE.8", "balance", creditor), Fr::ZERO), (("SETTLE.8", "debt", creditor), minus(balance))]),
+        ("a debt as a negative balance", vec![(("SETTLE.8", "debt", debtor), Fr::ZERO), (("SETTLE.8", "balance", debtor), minus(debt))]),
+        ("scale 10 read as 1", vec![(("SETTLE.13", "scale", 0), Fr::ONE), (("SETTLE.13", "technology", 0), technology(0) + Fr::from(9 * 256))]),
+        ("scale 1 read as 10", vec![(("SETTLE.13", "scale", 2), Fr::from(10)), (("SETTLE.13", "technology", 2), technology(2) - Fr::from(9 * 256))]),
+        ("class 1 read as 0", vec![(("SETTLE.13", "class", 1), Fr::ZERO), (("SETTLE.13", "scale", 1), Fr::from(257))]),
+        ("class 0 read as 1", vec![(("SETTLE.13", "class", 2), Fr::ONE), (("SETTLE.13", "scale", 2), minus(255))]),
+        ("place 1 written as (-1, 1)", vec![(("SETTLE.13", "append_bit", 0), minus(1)), (("SETTLE.13", "append_bit", 1), Fr::ONE)]),
+        ("place 1 as -3 of four", vec![(("SETTLE.13", "append_bit", 0), minus(3)), (("SETTLE.13", "append_bit", 2), Fr::ONE)]),
+        ("half substituted", vec![(("SETTLE.1b", "substituted", 0), Fr::from(2).invert().unwrap())]),
+        ("mechanism 2", vec![(("SETTLE.13", "header", 0), Fr::from(2))]),
+        ("half a side", vec![(("SETTLE.6", "side", 0), Fr::from(2).invert().unwrap())]),
+        ("ratio less the modulus' quotient", vec![(("SETTLE.4", "ratio", 0), Fr::from(native.clearings[0].ratio) + Fr::from(2).invert().unwrap())]),
+        ("started in the first interval alone", vec![(("SETTLE.2", "started", 1), Fr::ZERO)]),
+        ("neither above, below nor at", vec![(("SETTLE.5", "buyer_above", 2), Fr::ZERO), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)]),
+        ("a debtor's limit is above", vec![(("SETTLE.5", "buyer_above", 2), Fr::ONE), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)]),
+        ("above and below", vec![(("SETTLE.5", "buyer_above", 0), Fr::ONE), (("SETTLE.5", "buyer_below", 0), Fr::ONE)]),
+        ("debt forgotten", vec![(("SETTLE.5", "debt_inverse", 1), Fr::ZERO)]),
+        ("meter forgotten", vec![(("SETTLE.1b", "meter_inverse", 0), Fr::ZERO)]),
+        ("technology forgotten", vec![(("SETTLE.10", "technology_inverse", 0), Fr::ZERO)]),
+        ("price forgotten", vec![(("SETTLE.6", "price_inverse", 0), Fr::ZERO)]),
+    ];
+    for (name, edits) in cases {
+        let mut t = table(&tiny());
+        for (cell, value) in edits {
+            t.tamper(cell, value);
+        }
+        let found = refusals(tiny(), &build(&native, t));
+        assert!(!found.is_empty(), "{name}");
+    }
+}
+
+/// Every bound at once in the largest shape: 128 slots of scale 100, full readings in 96 intervals, prices at their ends.
+#[test]
+fn the_largest_sums_fit() {
+    let shape = gridveil_protocol::params::Shape::by_name("district-128x96").unwrap();
+    let mut i = input(shape, 3, Mechanism::Auction);
+    rich(&mut i);
+    i.community.header.totals.debt = 0;
+    // Sums run over both classes at once; everybody is in the class without prices.
+    all_prices(&mut i, |class| if class == 1 { extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX) } else { extreme(0, 0, 0, 0) });
+    i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (65535, 0, 65535));
+    all_readings(&mut i, 65535, 65535);
+    i.packets.iter_mut().for_each(|p| p.packet.substituted = false);
+    // All trade at the highest price, or nobody trades.
+    for (buy, sell) in [(65535, 65535), (0, 65535)] {
+        i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| {
+            (a.scale, a.class, a.buy_limit, a.sell_limit, a.debt) = (100, 0, buy, sell, 0);
+        });
+        let t = apply(rooted(i.clone())).unwrap();
+        assert_eq!(refusals(shape, &trace(&t)), BTreeSet::new());
+    }
+}
