@@ -132,10 +132,14 @@ impl Problem {
             SettlementError::Operation { .. } => PACKET_OPERATION,
             SettlementError::Inactive { .. } => PACKET_INACTIVE,
             SettlementError::AboveCap { .. } => PACKET_CAP,
-            SettlementError::SubstitutedEmpty { .. } | SettlementError::PacketCount { .. } => ACCOUNT_UNKNOWN,
+            SettlementError::SubstitutedEmpty { .. }
+            | SettlementError::ActiveEmpty { .. }
+            | SettlementError::Terms { .. }
+            | SettlementError::PacketCount { .. } => ACCOUNT_UNKNOWN,
             SettlementError::Slot { .. }
             | SettlementError::Context { .. }
             | SettlementError::PeriodOverflow
+            | SettlementError::DebtTotal
             | SettlementError::TariffLength { .. }
             | SettlementError::TooMuchEnergy { .. }
             | SettlementError::BalanceOverflow { .. }
@@ -164,6 +168,9 @@ impl Problem {
             | SettlementError::Length { .. }
             | SettlementError::Operation { .. }
             | SettlementError::SubstitutedEmpty { .. }
+            | SettlementError::ActiveEmpty { .. }
+            | SettlementError::Terms { .. }
+            | SettlementError::DebtTotal
             | SettlementError::Signature { .. }
             | SettlementError::AboveCap { .. }
             | SettlementError::Inactive { .. }
