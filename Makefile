@@ -37,6 +37,7 @@ setup: check-rust check-node $(NPM_STAMP)
 demo: setup
 	$(CARGO) run -q -p gridveil -- demo --out $(OUT)
 
+# `check` compiles the contracts, compares every generated file with its generator, and runs the contract suite with its gas snapshots.
 test: setup
 	$(CARGO) test --workspace
 	cd $(NPM_DIR) && npm run -s check

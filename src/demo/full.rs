@@ -34,7 +34,7 @@ use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, stor
 use gridveil_verifier_contract::{
     CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
-    codegen::generate_settlement_verifier,
+    codegen::{artifact::check_verifier, generate_settlement_verifier},
 };
 use tokio::runtime::Runtime;
 
@@ -55,7 +55,10 @@ use crate::{
 const LEAD_S: u64 = 6 * 3600;
 /// Longest wait for a batch to be proven and final.
 const FINAL_WITHIN: Duration = Duration::from_secs(1800);
-const NAME: &str = "SettlementVerifier";
+/// Name of the committed verifier of [`SHAPE`].
+const NAME: &str = "SettlementHome32x24";
+/// Where the committed contracts are.
+const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/verifier-contract");
 
 /// Everything that runs.
 pub struct Full {
@@ -116,6 +119,7 @@ impl Full {
         let shape = shape()?;
         let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
         let verifier = generate_settlement_verifier(params, keys.pk.get_vk(), vec![ROWS.len()], NAME)?;
+        check_verifier(Path::new(CONTRACTS), &verifier).context("the circuit is not the one the committed verifier is for (make generate)")?;
         let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
         let account = deployer.account().context("no account")?;
         let init = VerifierInit {
