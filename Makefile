@@ -37,10 +37,12 @@ setup: check-rust check-node $(NPM_STAMP)
 demo: setup
 	$(CARGO) run -q -p gridveil -- demo --out $(OUT)
 
-# `check` compiles the contracts, compares every generated file with its generator, and runs the contract suite with its gas snapshots.
+# Rust; then every generated file against its generator; then the contract suite with its gas snapshots.
 test: setup
 	$(CARGO) test --workspace
-	cd $(NPM_DIR) && npm run -s check
+	cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check
+	$(CARGO) run -q -p gridveil-benches --bin generate -- --check
+	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test
 
 bench: setup
 	$(CARGO) run -q -p gridveil-benches
