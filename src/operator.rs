@@ -1,4 +1,4 @@
-//! `gridveil sequencer`: the operator's process, with a prover in it.
+//! `gridveil sequencer`: the operator's process, with a prover in it or beside it.
 
 use std::{
     net::SocketAddr,
@@ -9,23 +9,38 @@ use std::{
 use anyhow::Context as _;
 use gridveil_protocol::{
     community::Community,
+    field::{Fr, to_bytes},
     params::{CIRCUIT_VERSION, Shape},
 };
 use gridveil_prover::{
     pool::{PoolConfig, ProverPool},
     progress::Reporter,
     prover::{Prover, ProverConfig},
+    spool::{Spool, SpoolConfig, SpoolKey},
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, ProofSource};
 use gridveil_verifier_contract::{EthersClient, L1Client};
 
-use crate::{audit::source, proofs::PoolProofs};
+use crate::{
+    audit::source,
+    ledger::Ledger,
+    proofs::{PoolProofs, SpoolProofs},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  # The first start creates the log from the genesis file; later starts may leave it out:
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token --genesis communities.json
+  # Proofs by processes of their own; any number, killed and started at any time:
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
+    --spool /var/spool/gridveil --spool-key spool.key
+  gridveil prover run --dir /var/spool/gridveil --key spool.key --shape home-32x24";
 
 /// Options of `gridveil sequencer`. Secrets are files, never arguments.
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "Example (the first start creates the log from the genesis file; later starts leave it out):\n  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\\n    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token --genesis communities.json"
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Directory of the log.
     #[arg(long, value_name = "DIRECTORY")]
@@ -57,6 +72,12 @@ pub struct Args {
     /// Closes a period by itself once it is over and every used slot has a packet.
     #[arg(long)]
     auto_close: bool,
+    /// Has proofs made by prover processes (`gridveil prover run`) that share this directory, instead of in this process.
+    #[arg(long, value_name = "DIRECTORY", requires = "spool_key", conflicts_with_all = ["shapes", "cache", "ptau"])]
+    spool: Option<PathBuf>,
+    /// Key shared with the prover processes; made if it is not there. Mode 0600.
+    #[arg(long, value_name = "FILE", requires = "spool")]
+    spool_key: Option<PathBuf>,
     /// Shapes to prove; may be repeated.
     #[arg(long = "shape", value_name = "NAME", default_value = "home-32x24")]
     shapes: Vec<String>,
@@ -84,35 +105,88 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
     serde_json::from_slice(&json).map_err(|e| anyhow::anyhow!("{}:{}:{}: not a list of communities", name(), e.line(), e.column()))
 }
 
+fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
+    let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let prover = ProverConfig { cache_dir: args.cache.clone(), srs, chain_id, shapes, threads: None, domain: None };
+    let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
+    Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), PoolConfig::default())?))
+}
+
+fn in_other_processes(args: &Args) -> anyhow::Result<Option<SpoolProofs>> {
+    let Some((directory, key)) = args.spool.as_deref().zip(args.spool_key.as_deref()) else { return Ok(None) };
+    let key = SpoolKey::open_or_create(key).context("--spool-key")?;
+    // Leases and attempts are the provers' business.
+    Ok(Some(SpoolProofs::new(Spool::open(directory, key, SpoolConfig::default()).context("--spool")?)))
+}
+
+/// The contract answers, and a log made from these openings would be the one it settles.
+async fn check_contract(l1: &EthersClient, communities: Option<&[Community]>) -> anyhow::Result<()> {
+    let start = l1.root_at(0).await.context("--contract")?;
+    if let Some(communities) = communities {
+        let root = Ledger::new(Fr::from(0u64), communities.iter().cloned()).root();
+        anyhow::ensure!(to_bytes(&root) == start, "--genesis: not the state the contract started from");
+    }
+    Ok(())
+}
+
 /// Runs until it is interrupted.
 ///
 /// # Errors
 /// Configuration, keys, store, or no answer from L1 at the start.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let shapes: Vec<Shape> =
-        args.shapes.iter().map(|name| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"))).collect::<Result<_, _>>()?;
+    // What needs no network is refused first.
+    let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
+    let shapes = args.shapes.iter().map(shape).collect::<Result<_, _>>()?;
     let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
+    let token = AdminToken::new(&secret(&args.admin_token)?)?;
+    let communities = args.genesis.as_deref().map(communities).transpose()?;
+    let spooled = in_other_processes(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
+    let chain_id = runtime.block_on(l1.chain_id())?;
+    runtime.block_on(check_contract(&l1, communities.as_deref()))?;
     if !args.master_key.exists() {
         gridveil_sequencer::create_master_key(&args.master_key)?;
     }
-    let mut config = Config::new(args.data.clone(), args.master_key.clone(), AdminToken::new(&secret(&args.admin_token)?)?);
+    let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract)))?;
-    let chain_id = runtime.block_on(l1.chain_id())?;
-    if let Some(path) = &args.genesis {
-        let communities = communities(path)?;
-        config.genesis = Some(GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new() });
-    }
-    let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
-    let prover = ProverConfig { cache_dir: args.cache.clone(), srs, chain_id, shapes, threads: None, domain: None };
-    let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
-    let pool = ProverPool::start(Arc::new(prover), PoolConfig::default())?;
+    config.genesis =
+        communities.map(|communities| GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new() });
+    let proofs: Arc<dyn ProofSource> = match spooled {
+        Some(spooled) => Arc::new(spooled),
+        None => Arc::new(in_this_process(args, shapes, chain_id)?),
+    };
     runtime.block_on(async {
-        let handle = gridveil_sequencer::serve(config, Arc::new(l1), Arc::new(PoolProofs::new(pool))).await?;
+        let handle = gridveil_sequencer::serve(config, Arc::new(l1), proofs).await?;
         eprintln!("public http://{}, admin http://{}", handle.public_address(), handle.admin_address());
         tokio::signal::ctrl_c().await?;
         handle.shutdown().await;
         anyhow::Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Top {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Top::try_parse_from(line.split_whitespace().skip(1)).map(|top| top.args)
+    }
+
+    #[test]
+    fn every_example_of_the_help_parses() {
+        let lines = EXAMPLES.replace("\\\n", " ");
+        let examples: Vec<_> = lines.lines().map(str::trim).filter(|line| line.starts_with("gridveil sequencer")).collect();
+        let spools: Vec<_> = examples.iter().map(|line| parse(line).unwrap().spool.is_some()).collect();
+        assert_eq!(spools, [false, true]);
+        assert!(parse(&format!("{} --shape home-32x24", examples[1])).is_err(), "the provers have the shapes");
+        assert!(parse(&examples[1].replace("--spool-key spool.key", "")).is_err());
+    }
 }

@@ -1,17 +1,27 @@
-//! A pool of provers as the sequencer's source of proofs, in one process.
+//! The sequencer's sources of proofs: a pool of provers in its own process, or prover processes behind a spool directory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use gridveil_prover::{
-    job::ProofJob as PoolJob,
+    job::{JobId, ProofJob as PoolJob},
     pool::{JobState, PoolError, ProverPool},
+    spool::{Spool, SpoolError, SpoolState},
+    store::StoreError,
 };
 use gridveil_sequencer::{BoxFuture, ProofError, ProofJob, ProofSource};
 
 /// How long one wait for a proof takes before its state is looked at again.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// Pause between looks at the spool.
+const POLL: Duration = Duration::from_millis(200);
+/// A job that no prover has taken for this long is a reason to tell the operator.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Proofs made in this process.
 #[derive(Debug)]
 pub struct PoolProofs {
     pool: Arc<ProverPool>,
@@ -23,6 +33,11 @@ impl PoolProofs {
     pub fn new(pool: ProverPool) -> Self {
         Self { pool: Arc::new(pool) }
     }
+}
+
+fn as_pool_job(job: ProofJob) -> PoolJob {
+    let ProofJob { batch, input, circuit_version, shape } = job;
+    PoolJob { batch, shape: shape.to_owned(), circuit_version, input }
 }
 
 fn wait(pool: &ProverPool, job: PoolJob) -> Result<Vec<u8>, ProofError> {
@@ -47,10 +62,229 @@ impl ProofSource for PoolProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         let pool = Arc::clone(&self.pool);
         Box::pin(async move {
-            let ProofJob { batch, input, circuit_version, shape } = job;
-            let job = PoolJob { batch, shape: shape.to_owned(), circuit_version, input };
-            let proof = tokio::task::spawn_blocking(move || wait(&pool, job)).await;
+            let proof = tokio::task::spawn_blocking(move || wait(&pool, as_pool_job(job))).await;
             proof.unwrap_or_else(|_| Err(ProofError::Unavailable("the prover's thread ended".into())))
         })
+    }
+}
+
+/// Proofs made by `gridveil prover run`, in any number of processes that share a spool directory with this one. A job is its contents: asked
+/// for again after a crash, it is the same job, and a proof that was made meanwhile is there at once.
+#[derive(Debug)]
+pub struct SpoolProofs {
+    spool: Spool,
+    /// The latest proof handed over. Its result stays in the spool until another proof is handed over: the sequencer's log has it by then.
+    handed_over: Mutex<Option<JobId>>,
+}
+
+/// One look at the spool.
+enum Seen {
+    Proof(Vec<u8>),
+    Waiting,
+    Claimed,
+}
+
+impl SpoolProofs {
+    /// Proofs from this spool.
+    #[must_use]
+    pub const fn new(spool: Spool) -> Self {
+        Self { spool, handed_over: Mutex::new(None) }
+    }
+
+    async fn ask(&self, job: PoolJob) -> Result<Vec<u8>, ProofError> {
+        let id = self.blocking(move |spool| enter(spool, &job)).await?;
+        let mut waiting_since = Instant::now();
+        loop {
+            match self.blocking(move |spool| look(spool, id)).await? {
+                Seen::Proof(proof) => {
+                    let before = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).replace(id);
+                    if let Some(before) = before.filter(|before| *before != id) {
+                        // Only tidiness: a result that stays does no harm.
+                        let _ = self.blocking(move |spool| spool.forget(before).map_err(|error| refused(&error))).await;
+                    }
+                    return Ok(proof);
+                }
+                Seen::Claimed => waiting_since = Instant::now(),
+                Seen::Waiting if waiting_since.elapsed() >= PATIENCE => {
+                    return Err(ProofError::Unavailable(format!("no prover process has taken the job for {} s", PATIENCE.as_secs())));
+                }
+                Seen::Waiting => {}
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Spool) -> Result<T, ProofError> + Send + 'static) -> Result<T, ProofError> {
+        let spool = self.spool.clone();
+        let done = tokio::task::spawn_blocking(move || work(&spool)).await;
+        done.unwrap_or_else(|_| Err(ProofError::Unavailable("a look at the spool did not end".into())))
+    }
+}
+
+/// Messages reach `/healthz`: no path in them.
+fn refused(error: &SpoolError) -> ProofError {
+    match error {
+        SpoolError::Job(_) | SpoolError::Encoding => ProofError::Failed(error.to_string()),
+        SpoolError::Store(StoreError::Io { source, .. }) => ProofError::Unavailable(format!("the spool: {source}")),
+        SpoolError::Store(_) | SpoolError::Key { .. } => ProofError::Unavailable("the spool is damaged".into()),
+        SpoolError::Sealed { .. } | SpoolError::Contents { .. } => ProofError::Unavailable(format!("the spool: {error}")),
+    }
+}
+
+/// A file of the job that cannot be used (damaged, or of a prover with another key) is thrown away, so that asking again starts over.
+fn or_start_over<T>(spool: &Spool, id: JobId, outcome: Result<T, SpoolError>) -> Result<T, ProofError> {
+    outcome.map_err(|error| {
+        if matches!(error, SpoolError::Sealed { .. } | SpoolError::Contents { .. }) {
+            // If this fails too, the next try meets the same file.
+            let _ = spool.forget(id);
+        }
+        refused(&error)
+    })
+}
+
+fn enter(spool: &Spool, job: &PoolJob) -> Result<JobId, ProofError> {
+    let id = job.id().map_err(|error| ProofError::Failed(error.to_string()))?;
+    // Set aside in an earlier run: that run stopped, and whoever started this one has looked at why.
+    if matches!(or_start_over(spool, id, spool.state(id))?, SpoolState::Poisoned(_)) {
+        spool.forget(id).map_err(|error| refused(&error))?;
+    }
+    spool.submit(job).map_err(|error| refused(&error))
+}
+
+fn look(spool: &Spool, id: JobId) -> Result<Seen, ProofError> {
+    match or_start_over(spool, id, spool.state(id))? {
+        SpoolState::Done => {
+            let result = or_start_over(spool, id, spool.result(id))?;
+            result.map(|result| Seen::Proof(result.proof)).ok_or_else(gone)
+        }
+        SpoolState::Waiting => Ok(Seen::Waiting),
+        SpoolState::Claimed => Ok(Seen::Claimed),
+        SpoolState::Poisoned(why) => Err(ProofError::Failed(why)),
+        SpoolState::Unknown => Err(gone()),
+    }
+}
+
+fn gone() -> ProofError {
+    ProofError::Unavailable("the job has gone from the spool".into())
+}
+
+impl ProofSource for SpoolProofs {
+    fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
+        Box::pin(self.ask(as_pool_job(job)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gridveil_prover::{
+        job::{ProofResult, Timings},
+        spool::{SpoolConfig, SpoolKey},
+    };
+    use gridveil_protocol::{field::Fr, params::Shape, settlement::SettlementInput, tariff::Tariff, tree::SparseTree};
+
+    fn job() -> ProofJob {
+        let shape = Shape::by_name("tiny-4x2").unwrap();
+        let plan = crate::genesis::Plan {
+            index: 0,
+            shape,
+            mechanism: gridveil_protocol::market::Mechanism::Auction,
+            interval_length: 3600,
+            first_interval: 10,
+            active_until: 20,
+            homes: vec![1],
+            balance: 7,
+            float: 5,
+            caps_wh: [10, 10],
+            manager: crate::genesis::manager_key().public(),
+        };
+        let input = SettlementInput {
+            domain: Fr::from(1u64),
+            community: plan.community().unwrap(),
+            state_path: SparseTree::new(8).path(0),
+            packets: Vec::new(),
+            tariff: Tariff { intervals: Vec::new() },
+            header_salts: [Fr::from(3u64); 2],
+        };
+        ProofJob { batch: 1, input, circuit_version: 1, shape: shape.name }
+    }
+
+    fn spool(dir: &std::path::Path, key: u8) -> Spool {
+        Spool::open(dir, SpoolKey::new([key; 32]), SpoolConfig { lease: Duration::from_secs(60), attempts: 3 }).unwrap()
+    }
+
+    fn result(job: &PoolJob) -> ProofResult {
+        ProofResult {
+            job: job.id().unwrap(),
+            batch: job.batch,
+            shape: job.shape.clone(),
+            circuit_version: job.circuit_version,
+            srs: "none".into(),
+            proof: vec![7; 9],
+            instance: Vec::new(),
+            timings: Timings::default(),
+            peak_rss_bytes: 0,
+        }
+    }
+
+    /// What a source says while a prover does its part once.
+    fn asked(source: &SpoolProofs, prover: impl FnOnce() + Send) -> Result<Vec<u8>, ProofError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(prover);
+            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), source.prove(job())).await.unwrap() })
+        })
+    }
+
+    fn claim(spool: &Spool) -> gridveil_prover::spool::Claim {
+        for _ in 0..500 {
+            if let Some(claim) = spool.claim("w").unwrap() {
+                return claim;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no job came within 5 s")
+    }
+
+    #[test]
+    fn a_proof_made_elsewhere_arrives_and_is_there_for_whoever_asks_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = spool(dir.path(), 5);
+        let proved = asked(&SpoolProofs::new(worker.clone()), || {
+            let claim = claim(&worker);
+            worker.finish(&claim, &result(&claim.job)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+        // As after a crash: another source, no prover.
+        assert_eq!(asked(&SpoolProofs::new(worker), || {}), Ok(vec![7; 9]));
+    }
+
+    #[test]
+    fn what_cannot_be_proved_stops_and_is_tried_again_by_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = spool(dir.path(), 5);
+        let refused = asked(&SpoolProofs::new(worker.clone()), || worker.fail(&claim(&worker), "SETTLE.8: no", true).unwrap());
+        assert_eq!(refused, Err(ProofError::Failed("SETTLE.8: no".into())));
+        let proved = asked(&SpoolProofs::new(worker.clone()), || {
+            let claim = claim(&worker);
+            worker.finish(&claim, &result(&claim.job)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+    }
+
+    #[test]
+    fn a_prover_with_another_key_is_told_apart_and_the_job_starts_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (spool(dir.path(), 5), spool(dir.path(), 6));
+        let id = as_pool_job(job()).id().unwrap();
+        let refused = asked(&SpoolProofs::new(own.clone()), || {
+            // It cannot read the job, and sets it aside with its own key.
+            while !dir.path().join("errors").join(id.to_string()).exists() {
+                assert!(other.claim("w").unwrap().is_none());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        assert!(matches!(&refused, Err(ProofError::Unavailable(why)) if why.contains("not sealed with this key")), "{refused:?}");
+        assert_eq!(own.state(id).unwrap(), SpoolState::Unknown);
     }
 }
