@@ -115,33 +115,12 @@ impl Full {
     }
 
     /// The contract with the verifier of this very circuit, and everything registered.
-    async fn deploy(url: &str, scenario: &Scenario, prover: &Prover, root: Fr) -> anyhow::Result<(EthersClient, u64)> {
+    async fn deploy(url: &str, scenario: &Scenario, prover: &Prover) -> anyhow::Result<(EthersClient, u64)> {
         let shape = shape()?;
         let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
         let verifier = generate_settlement_verifier(params, keys.pk.get_vk(), vec![ROWS.len()], NAME)?;
         check_verifier(Path::new(CONTRACTS), &verifier).context("the circuit is not the one the committed verifier is for (make generate)")?;
-        let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
-        let account = deployer.account().context("no account")?;
-        let init = VerifierInit {
-            shape: shape.id,
-            slots: u32::try_from(shape.members)?,
-            m: u16::try_from(shape.intervals)?,
-            verifier: deployer.deploy_code(&verifier.creation).await?,
-            proof_length: u32::try_from(verifier.stats.proof_bytes)?,
-        };
-        let l1 = deployer.deploy_rollup(&RollupConfig::single_account(account, to_bytes(&root), true), &[init]).await?;
-        let length = scenario.communities.first().context("no community")?.interval_length;
-        l1.open_tariff_set(TARIFF_SET, length, init.m).await?;
-        for plan in &scenario.communities {
-            let params = CommunityParams {
-                community: plan.index,
-                shape: shape.id,
-                interval_length_s: plan.interval_length,
-                m: init.m,
-                tariff_set: TARIFF_SET,
-            };
-            l1.register_community(params).await?;
-        }
+        let l1 = deploy(url, &scenario.communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
     }
 
@@ -173,6 +152,28 @@ impl Full {
     }
 }
 
+/// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under one account.
+///
+/// # Errors
+/// No communities, or L1.
+pub async fn deploy(url: &str, communities: &[Plan], verifier: &[u8], proof_length: u32) -> anyhow::Result<EthersClient> {
+    let shape = shape()?;
+    let openings = communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
+    let root = to_bytes(&Ledger::new(Fr::from(0u64), openings).root());
+    let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
+    let account = deployer.account().context("no account")?;
+    let (slots, m) = (u32::try_from(shape.members)?, u16::try_from(shape.intervals)?);
+    let init = VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
+    let l1 = deployer.deploy_rollup(&RollupConfig::single_account(account, root, true), &[init]).await?;
+    let length = communities.first().context("no community")?.interval_length;
+    l1.open_tariff_set(TARIFF_SET, length, m).await?;
+    for plan in communities {
+        let (community, interval_length_s) = (plan.index, plan.interval_length);
+        l1.register_community(CommunityParams { community, shape: shape.id, interval_length_s, m, tariff_set: TARIFF_SET }).await?;
+    }
+    Ok(l1)
+}
+
 fn shape() -> anyhow::Result<Shape> {
     Shape::by_name(SHAPE).context("the shape of homes is missing")
 }
@@ -193,12 +194,11 @@ impl Backend for Full {
         self.teller.say("starting the local chain and deploying");
         let communities = scenario.communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
         let nodes = communities.iter().map(|c| (c.index, c.node())).collect();
-        let root = Ledger::new(Fr::from(0u64), communities).root();
         let first = scenario.days.first().context("no days")?;
         let plan = scenario.plan(first)?;
         let starts = u64::from(first.first_interval) * u64::from(plan.interval_length);
         let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
-        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), scenario, &prover, root))?;
+        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), scenario, &prover))?;
         let l1 = Arc::new(l1);
         self.teller.say("starting the sequencer");
         let handle = self.runtime.block_on(Self::serve(self.state.path(), scenario, Arc::clone(&l1), prover))?;

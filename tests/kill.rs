@@ -1,0 +1,420 @@
+//! `kill -9`, again and again, while one day of four homes is settled by real processes: what was acknowledged is not lost, what was settled
+//! is not settled twice, and the outcome is the one the rules give.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use gridveil::{
+    demo::{
+        full::deploy,
+        scenario::{Day, Scenario, TARIFF_SET},
+    },
+    genesis::{self, Limits, Plan, Stream},
+    ledger::Ledger,
+    packets,
+    simulate::TARIFF,
+    tou::TimeOfUse,
+};
+use gridveil_meter_client::{
+    l1::JsonRpc,
+    statement::{self, Asked, Own},
+    submit::{ApiError, Retry, Sequencer},
+};
+use gridveil_protocol::{
+    field::{Fr, to_bytes},
+    packet::{Context, SignedPacket},
+};
+use gridveil_sequencer::store::{Opened, Store};
+use gridveil_verifier_contract::{
+    EthersClient, L1Client,
+    anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
+    codegen::artifact::VerifierArtifact,
+};
+use serde_json::{Value, json};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const HOMES: usize = 4;
+/// Everything that computes nothing.
+const SOON: Duration = Duration::from_secs(30);
+/// A proof, and keys where there are none yet: on a busy machine.
+const PROVEN: Duration = Duration::from_secs(400);
+
+/// What `look` finds; `said` explains a failure.
+fn wait<T>(what: &str, within: Duration, said: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < within, "{what}: not within {} s: {}", within.as_secs(), said());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A process, killed when it is dropped.
+struct Process {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    fn start(args: &[String]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
+        let mut child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let streams: [Box<dyn Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
+        }
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().join("\n")
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "it had ended by itself: {}", self.said());
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What `look` finds, while the process runs.
+    fn wait<T>(&mut self, what: &str, within: Duration, mut look: impl FnMut(&str) -> Option<T>) -> T {
+        let Self { child, said } = self;
+        let said = || said.lock().unwrap().join("\n");
+        wait(what, within, said, || {
+            let found = look(&said());
+            let ended = child.try_wait().unwrap();
+            assert!(found.is_some() || ended.is_none(), "{what}: the process ended with {}: {}", ended.unwrap(), said());
+            found
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running sequencer.
+struct Operator {
+    process: Process,
+    public: Sequencer,
+    admin: String,
+    token: String,
+}
+
+impl Operator {
+    fn request(&self, method: &str, path: &str, body: &Value) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.admin).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let body = body.to_string();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n", self.token);
+        let head = format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        stream
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut answer = String::new();
+        self.request(method, path, body).read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer}"));
+        assert!(head.starts_with("HTTP/1.1 20"), "{method} {path}: {answer}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    fn status(&self) -> Value {
+        let status = self.ask("GET", "/admin/v1/status", &Value::Null);
+        assert!(status["stopped"].is_null(), "the pipeline stopped: {status}");
+        status
+    }
+
+    fn kill(self) {
+        self.process.kill();
+    }
+}
+
+struct World {
+    directory: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    l1: EthersClient,
+    plan: Plan,
+    day: Day,
+    sequencer: Vec<String>,
+    prover: Vec<String>,
+    token: String,
+    // The last to go: nothing may outlive the chain it talks to.
+    anvil: Anvil,
+}
+
+/// The bytes of `0x` and hex digits.
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.strip_prefix("0x").unwrap().as_bytes();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let Scenario { communities, days, .. } =
+            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05-05.csv"), &TimeOfUse::parse(TARIFF).unwrap()).unwrap();
+        let (mut plan, mut day) = (communities.into_iter().next().unwrap(), days.into_iter().next().unwrap());
+        plan.homes.truncate(HOMES);
+        day.homes.truncate(HOMES);
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let starts = u64::from(day.first_interval) * u64::from(plan.interval_length);
+        let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - 3600), ..AnvilOptions::default() }).unwrap();
+        let artifact = std::fs::read(Path::new(ROOT).join("verifier-contract/artifacts/SettlementHome32x24.json")).unwrap();
+        let artifact: VerifierArtifact = serde_json::from_slice(&artifact).unwrap();
+        let l1 = runtime.block_on(async {
+            let l1 = deploy(&anvil.url(), std::slice::from_ref(&plan), &hex(&artifact.bytecode), artifact.proof_length).await.unwrap();
+            l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await.unwrap();
+            l1
+        });
+
+        let token = "a token of the test".to_owned();
+        std::fs::write(at("genesis"), serde_json::to_vec(&[plan.community().unwrap()]).unwrap()).unwrap();
+        std::fs::write(at("token"), &token).unwrap();
+        std::fs::write(at("operator"), ANVIL_KEYS[0]).unwrap();
+        let contract = l1.contract().iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        // Ports are chosen by the system at every start, and reported.
+        let mut sequencer = words("sequencer --bind 127.0.0.1:0 --admin-bind 127.0.0.1:0");
+        for (option, value) in [
+            ("--data", at("log")),
+            ("--master-key", at("master")),
+            ("--rpc", anvil.url()),
+            ("--contract", contract),
+            ("--operator-key", at("operator")),
+            ("--admin-token", at("token")),
+            ("--genesis", at("genesis")),
+            ("--spool", at("spool")),
+            ("--spool-key", at("spool-key")),
+        ] {
+            sequencer.extend([option.to_owned(), value]);
+        }
+        let mut prover = words("prover run --lease-s 2 --attempts 9 --shape home-32x24");
+        let cache = Path::new(ROOT).join("target/keys").to_str().unwrap().to_owned();
+        for (option, value) in [("--dir", at("spool")), ("--key", at("spool-key")), ("--cache", cache)] {
+            prover.extend([option.to_owned(), value]);
+        }
+        Self { directory, runtime, l1, plan, day, sequencer, prover, token, anvil }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn sequencer(&self) -> Operator {
+        let mut process = Process::start(&self.sequencer);
+        let (public, admin) = process.wait("the sequencer's addresses", SOON, |said| {
+            let (public, admin) = said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
+            Some((public.to_owned(), admin.to_owned()))
+        });
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        Operator { process, public: Sequencer::new(&public, retry).unwrap(), admin, token: self.token.clone() }
+    }
+
+    fn prover(&self) -> Process {
+        Process::start(&self.prover)
+    }
+
+    /// Files in a place of the spool.
+    fn spooled(&self, place: &str) -> usize {
+        std::fs::read_dir(self.at("spool").join(place)).map_or(0, Iterator::count)
+    }
+
+    fn packet(&self, domain: Fr, slot: usize) -> SignedPacket {
+        let (plan, day) = (&self.plan, &self.day);
+        let context = Context {
+            domain,
+            community: plan.index,
+            first_interval: day.first_interval,
+            interval_length: plan.interval_length,
+            intervals: u16::try_from(plan.shape.intervals).unwrap(),
+        };
+        let (home, number) = (plan.homes[slot], u16::try_from(slot).unwrap());
+        let salts = Stream::new("test salts", number.into()).packet_salts();
+        packets::packet(context, number, Limits::of(home, plan.mechanism), day.homes[slot].clone(), salts).sign(&genesis::meter_key(home)).unwrap()
+    }
+
+    fn close(&self) -> (String, Value) {
+        (format!("/admin/v1/communities/{}/close", self.plan.index), json!({"first_interval": self.day.first_interval}))
+    }
+
+    fn batches(&self) -> u64 {
+        self.runtime.block_on(self.l1.batch_count()).unwrap()
+    }
+
+    /// The log as it is now; only while no sequencer runs.
+    fn open(&self, log: &Path) -> Opened {
+        Store::open(log, &self.at("master"), None).unwrap()
+    }
+}
+
+/// The start is refused in one line that names the option, and leaves no log behind.
+fn refused(world: &World, option: &str, value: &str, why: &str) {
+    let mut args = world.sequencer.clone();
+    let at = args.iter().position(|arg| arg == option).unwrap();
+    args[at + 1] = value.to_owned();
+    let Process { child, said } = &mut Process::start(&args);
+    let said = || said.lock().unwrap().clone();
+    let status = wait("a refusal", SOON, || said().join("\n"), || child.try_wait().unwrap());
+    wait("the reason", SOON, String::new, || (!said().is_empty()).then_some(()));
+    assert_eq!((status.code(), said().len()), (Some(1), 1), "{option}: {:?}", said());
+    assert!(said()[0].starts_with(&format!("gridveil: {option}: {why}")), "{:?}", said());
+    assert!(!world.at("log").exists() && !world.at("master").exists());
+}
+
+fn all_are_there(operator: &Operator, packets: &[SignedPacket]) {
+    for (slot, packet) in packets.iter().enumerate() {
+        assert_eq!(operator.public.submit(packet).unwrap(), "duplicate", "slot {slot} was acknowledged before");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
+    if !Path::new(ROOT).join("verifier-contract/node_modules/@foundry-rs").exists() {
+        println!("skipped: npm packages are not installed (make test installs them)");
+        return;
+    }
+    let start = Instant::now();
+    let tell = |what: &str| println!("{:5.1} s {what}", start.elapsed().as_secs_f64());
+    let world = World::new();
+    tell("chain deployed");
+    let (community, first_interval) = (world.plan.index, world.day.first_interval);
+
+    // What cannot work is not begun.
+    refused(&world, "--rpc", "http://127.0.0.1:1", "L1 node unreachable");
+    refused(&world, "--contract", "0x00000000000000000000000000000000000000aa", "malformed L1 answer: no contract at the address");
+    let other = world.at("other-genesis");
+    let fewer = Plan { homes: world.plan.homes[1..].to_vec(), ..world.plan.clone() };
+    std::fs::write(&other, serde_json::to_vec(&[fewer.community().unwrap()]).unwrap()).unwrap();
+    refused(&world, "--genesis", other.to_str().unwrap(), "not the state the contract started from");
+
+    // Packets, and a kill right after some were acknowledged.
+    let operator = world.sequencer();
+    let domain = operator.public.info().unwrap().checked_domain().unwrap();
+    let packets: Vec<SignedPacket> = (0..HOMES).map(|slot| world.packet(domain, slot)).collect();
+    let tariff = json!({"first_interval": first_interval, "tariff": world.day.tariff});
+    let published = operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);
+    assert_eq!(published["l1"], "registered");
+    for packet in &packets[..2] {
+        assert_eq!(operator.public.submit(packet).unwrap(), "accepted");
+    }
+    operator.kill();
+    tell("sequencer killed after two packets");
+
+    // A kill while a packet is on its way: either answer is right, but a confirmation is a promise.
+    let Operator { process, public, .. } = world.sequencer();
+    assert_eq!(public.submit(&packets[0]).unwrap(), "duplicate");
+    let answer = std::thread::scope(|scope| {
+        let answer = scope.spawn(|| public.submit(&packets[2]));
+        std::thread::sleep(Duration::from_millis(3));
+        process.kill();
+        answer.join().unwrap()
+    });
+    tell(&format!("sequencer killed with a packet on its way: {answer:?}"));
+    let operator = world.sequencer();
+    all_are_there(&operator, &packets[..2]);
+    match (answer, operator.public.submit(&packets[2]).unwrap().as_str()) {
+        (Ok(_), "duplicate") | (Err(ApiError::Unreachable { .. }), "duplicate" | "accepted") => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(operator.public.submit(&packets[3]).unwrap(), "accepted");
+
+    // Kills while the period is being closed, and right after it was.
+    let ends = (u64::from(first_interval) + world.plan.shape.intervals as u64) * u64::from(world.plan.interval_length);
+    world.runtime.block_on(world.l1.set_local_time(ends)).unwrap();
+    let (path, body) = world.close();
+    let unanswered = operator.request("POST", &path, &body);
+    std::thread::sleep(Duration::from_millis(20));
+    operator.kill();
+    drop(unanswered);
+    let operator = world.sequencer();
+    let applied = operator.ask("POST", &path, &body);
+    operator.kill();
+    let operator = world.sequencer();
+    assert_eq!(operator.ask("POST", &path, &body), applied, "closed is closed");
+    all_are_there(&operator, &packets);
+    tell("period closed; sequencer killed in the middle and after");
+
+    // Both killed while the batch is being proved.
+    let mut prover = world.prover();
+    prover.wait("a prover takes the job", PROVEN, |_| (world.spooled("claimed") == 1).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((world.spooled("results"), world.batches()), (0, 0), "killed while proving");
+    prover.kill();
+    operator.kill();
+    tell("both killed while proving");
+
+    // Proved while there is no sequencer; then there is no prover, and nothing is proved again.
+    let mut prover = world.prover();
+    prover.wait("the silent prover's job is proved by another", PROVEN, |_| (world.spooled("results") == 1).then_some(()));
+    prover.wait("the claim is given up", SOON, |_| (world.spooled("claimed") == 0).then_some(()));
+    prover.kill();
+    tell("proved; prover killed");
+    let mut operator = world.sequencer();
+    operator.process.wait("the batch reaches L1", SOON, |_| (world.batches() == 1).then_some(()));
+    operator.kill();
+    assert_eq!(world.spooled("jobs"), 0, "not proved again");
+    // Looked at in a copy: the next start must find what the kill left.
+    let copy = world.at("copy");
+    assert!(Command::new("cp").arg("-r").args([world.at("log"), copy.clone()]).status().unwrap().success());
+    let when = if world.open(&copy).book.batches.is_empty() { "after" } else { "before" };
+    tell(&format!("on L1; sequencer killed {when} its log says so"));
+
+    // The end of the day.
+    let operator = world.sequencer();
+    let batch = wait("the batch is settled in the log", SOON, || operator.process.said(), || {
+        let status = operator.status();
+        let batches = status["communities"][0]["batches"].as_array().unwrap().clone();
+        assert_eq!(batches.len(), 1, "{status}");
+        batches.into_iter().find(|batch| batch["step"] == "settled")
+    });
+    all_are_there(&operator, &packets);
+    let roots = JsonRpc::new(&world.anvil.url(), world.l1.contract()).unwrap();
+    for (slot, packet) in packets.iter().enumerate() {
+        let (home, now) = (world.plan.homes[slot], SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+        let (owner, meter) = (genesis::owner_key(home), genesis::meter_key(home).public());
+        let asked = Asked { community, slot: u16::try_from(slot).unwrap(), first_interval };
+        let receipt = operator.public.receipt(&asked.request(domain, now, &owner).unwrap()).unwrap();
+        let own = Own { owner: &owner.public(), meter: &meter, packet: Some(packet), delivered: true, previous: None };
+        statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots).unwrap();
+    }
+    tell("statements verified");
+    operator.kill();
+
+    // L1 has it once, and it is what the rules make of these packets.
+    let settled = world.runtime.block_on(world.l1.settled_batches(0)).unwrap();
+    let root = world.runtime.block_on(world.l1.state_root()).unwrap();
+    assert_eq!((settled.len(), world.batches()), (1, 1));
+    assert_eq!(hex(applied["new_root"].as_str().unwrap()), root);
+    if let Some(tx) = batch["tx"].as_str() {
+        assert_eq!(hex(tx), settled[0].tx);
+    }
+    let opened = world.open(&world.at("log"));
+    assert!(opened.book.batches.is_empty(), "nothing waits");
+    // The sequencer's own randomness: salts of the header and of empty slots.
+    let input = opened.store.archive().transition(domain, 1, &opened.communities[&community]).unwrap().input.clone();
+    assert_eq!(input.packets[..HOMES], packets, "every acknowledged packet, as it was signed");
+    let mut ledger = Ledger::new(domain, [world.plan.community().unwrap()]);
+    let all = packets.iter().chain(&input.packets[HOMES..]).cloned().collect();
+    ledger.settle(community, all, world.day.tariff.clone(), input.header_salts).unwrap();
+    assert_eq!(to_bytes(&ledger.root()), root, "the native rules end at another root");
+    tell("the same root natively");
+}
