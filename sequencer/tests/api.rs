@@ -263,10 +263,15 @@ async fn work_and_time_are_bounded() {
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     node.handle.kill().await;
     let mut config = world.config(&world.data());
-    config.limits.request = std::time::Duration::ZERO;
+    config.limits.request = std::time::Duration::from_millis(100);
     let node = world.start_with(config).await;
-    let (status, body) = node.submit(&world.packet(5, 0, 0, false)).await;
-    assert_eq!((status, &body["code"]), (503, &json!("request.timeout")));
+    // A body that is announced and never sent.
+    let mut slow = tokio::net::TcpStream::connect(node.handle.public_address()).await.unwrap();
+    let head = b"POST /v1/packets HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\nconnection: close\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut slow, head).await.unwrap();
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut slow, &mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("request.timeout"), "{answer}");
     node.handle.kill().await;
     let mut config = world.config(&world.data());
     config.auto_close = true;
