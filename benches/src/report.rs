@@ -124,7 +124,7 @@ mod tests {
             name: name.into(),
             members: 32,
             intervals: 24,
-            keygen_s: 3.14,
+            keygen_s: 3.25,
             prove_s: 10.0,
             prove_cpu_s: 19.5,
             peak_rss_bytes: 1 << 30,

@@ -128,11 +128,10 @@ impl Trace {
         if let Some(names) = &mut self.names {
             names.push(name);
         }
-        if let Some((wanted, kept)) = &mut self.remembered {
-            if *wanted == name {
+        if let Some((wanted, kept)) = &mut self.remembered
+            && *wanted == name {
                 *kept = Some(value);
             }
-        }
         self.tampered.get(&name).copied().unwrap_or(value)
     }
 

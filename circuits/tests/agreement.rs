@@ -1,5 +1,7 @@
 //! Native rules and circuit agree: on random valid settlements, and on random invalid ones.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use common::{input, refusals, tiny, trace};

@@ -1,5 +1,7 @@
 //! The settlement circuit agrees with the native rules.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use common::{input, refusals, tiny, trace};

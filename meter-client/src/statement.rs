@@ -145,11 +145,10 @@ pub struct Line {
 pub fn verify(asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &dyn Roots) -> Result<Statement, StatementError> {
     check_subject(asked, receipt, own)?;
     let readings = check_packet(receipt, own)?;
-    if let Some(previous) = own.previous {
-        if previous.after != receipt.before {
+    if let Some(previous) = own.previous
+        && previous.after != receipt.before {
             return Err(StatementError::Continuity);
         }
-    }
     let bill = receipt.verify(readings, tariff, receipt.root)?;
     if tariff.commitment() != l1.tariff_commitment(asked.community, asked.first_interval)? {
         return Err(StatementError::Tariff);

@@ -47,11 +47,10 @@ pub fn shifted(value: u64, shift: u32) -> Fr {
     if let Some(low) = limbs.get_mut(limb) {
         *low = value << bit;
     }
-    if bit > 0 {
-        if let Some(high) = limbs.get_mut(limb + 1) {
+    if bit > 0
+        && let Some(high) = limbs.get_mut(limb + 1) {
             *high = value >> (64 - bit);
         }
-    }
     Fr::from(ark_ff::BigInt::new(limbs))
 }
 

@@ -50,7 +50,7 @@ pub fn permute(state: &mut [Fr; WIDTH]) {
         for (x, c) in state.iter_mut().zip(round) {
             *x += c;
         }
-        let full = r < FULL_ROUNDS / 2 || r >= FULL_ROUNDS / 2 + PARTIAL_ROUNDS;
+        let full = !(FULL_ROUNDS / 2..FULL_ROUNDS / 2 + PARTIAL_ROUNDS).contains(&r);
         let boxes = if full { WIDTH } else { 1 };
         for x in state.iter_mut().take(boxes) {
             *x = quintic(*x);

@@ -181,11 +181,10 @@ impl Receipt {
         if self.readings.len() != m || tariff.intervals.len() != m || own.is_some_and(|o| o.len() != m) {
             return Err(ReceiptError::Length);
         }
-        if let Some(own) = own {
-            if let Some(interval) = own.iter().zip(&self.readings).position(|(a, b)| a != b) {
+        if let Some(own) = own
+            && let Some(interval) = own.iter().zip(&self.readings).position(|(a, b)| a != b) {
                 return Err(ReceiptError::Reading { interval });
             }
-        }
         let bill = self.bill(tariff)?;
         let value = |a: &Account| i128::from(a.balance) - i128::from(a.debt);
         let difference_nano = value(&self.after) - value(&self.before) - bill.delta_nano();

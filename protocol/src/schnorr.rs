@@ -280,7 +280,6 @@ fn divide_by_three(limbs: &[u64]) -> Vec<u64> {
 }
 
 /// `2^(64 j) G` for the four pieces of `s`.
-#[must_use]
 pub fn fixed_bases() -> &'static [Affine; PIECES] {
     static BASES: LazyLock<[Affine; PIECES]> = LazyLock::new(|| {
         let mut point = Projective::generator();
@@ -296,7 +295,6 @@ pub fn fixed_bases() -> &'static [Affine; PIECES] {
 }
 
 /// Start of the chain: `h` (a hash, below 2^248) and `H = h G`.
-#[must_use]
 pub fn start() -> &'static (Scalar, Affine) {
     static START: LazyLock<(Scalar, Affine)> = LazyLock::new(|| {
         let h = field::reduce::<Scalar>(&blake3::derive_key("gridveil schnorr chain start v1", &[])[..31]);
@@ -306,7 +304,6 @@ pub fn start() -> &'static (Scalar, Affine) {
 }
 
 /// `F` for digits `(+1, 1-2c1, 1-2c2, 1-2c3)`, index `c1 + 2 c2 + 4 c3`; a negative first digit negates it.
-#[must_use]
 pub fn fixed_table() -> &'static [Affine; 8] {
     static TABLE: LazyLock<[Affine; 8]> = LazyLock::new(|| {
         let bases = fixed_bases();
@@ -357,7 +354,6 @@ pub fn digits(s: &Scalar, a: u64, b: u64) -> Vec<StepDigits> {
 }
 
 /// The two variable points: `Q1 = phi^2(P) = (beta^2 x, y)` and `Q2 = phi(P) - P`; `T = sign * (choice ? Q2 : Q1)` is a digit of `-e P`.
-#[must_use]
 pub fn variable_points(key: &PublicKey) -> [Affine; 2] {
     let beta = endomorphism().beta;
     let q1 = Affine::new_unchecked(beta.square() * key.x, key.y);

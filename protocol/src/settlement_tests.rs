@@ -67,7 +67,8 @@ fn every_input_clause_refuses() {
     missing.packets.pop();
     assert_eq!(apply(missing).unwrap_err(), SettlementError::PacketCount { expected: 8, got: 7 });
     assert_eq!(edited(0, |i| i.packets[0].packet.slot = 1), SettlementError::Slot { slot: 0, got: 1 });
-    let fields: [(&str, fn(&mut Context)); 5] = [
+    type Edit = fn(&mut Context);
+    let fields: [(&str, Edit); 5] = [
         ("domain", |c| c.domain += Fr::from(1u64)),
         ("community", |c| c.community += 1),
         ("first interval", |c| c.first_interval += 1),
@@ -77,7 +78,7 @@ fn every_input_clause_refuses() {
     for (field, edit) in fields {
         assert_eq!(edited(0, |i| edit(&mut i.packets[0].packet.context)), SettlementError::Context { slot: 0, field });
     }
-    assert!(matches!(edited(0, |i| drop(i.packets[0].packet.readings.pop())), SettlementError::Length { slot: 0, .. }));
+    assert!(matches!(edited(0, |i| i.packets[0].packet.readings.truncate(4)), SettlementError::Length { slot: 0, .. }));
     assert_eq!(edited(0, |i| i.packets[0].packet.op_digest = Fr::from(1u64)), SettlementError::Operation { slot: 0 });
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
     assert_eq!(edited(7, |i| i.community.accounts[7].active_until = u32::MAX), SettlementError::ActiveEmpty { slot: 7 });
@@ -90,7 +91,7 @@ fn every_input_clause_refuses() {
     assert_eq!(edited(5, |i| i.packets[5].packet.readings[2].import = 9001), SettlementError::AboveCap { slot: 5, interval: 2 });
     assert_eq!(edited(2, |i| i.packets[2].packet.readings[0].import = 1), SettlementError::Inactive { slot: 2, interval: 0 });
     assert_eq!(edited(3, |i| i.packets[3].packet.readings[1].import = 1), SettlementError::Inactive { slot: 3, interval: 1 });
-    assert!(matches!(edited(0, |i| drop(i.tariff.intervals.pop())), SettlementError::TariffLength { .. }));
+    assert!(matches!(edited(0, |i| i.tariff.intervals.truncate(4)), SettlementError::TariffLength { .. }));
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn every_outcome_clause_refuses() {
     assert_eq!(edited(0, |i| i.community.header.totals.import = u64::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.totals.traded = u64::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.certificate_count = 3), SettlementError::Certificates);
-    assert_eq!(edited(0, |i| drop(i.state_path.pop())), SettlementError::StatePath);
+    assert_eq!(edited(0, |i| i.state_path.truncate(STATE_DEPTH - 1)), SettlementError::StatePath);
 }
 
 #[test]

@@ -202,7 +202,8 @@ impl<S: Statement> Prover<S> {
             return Err(ProverError::Domain);
         }
         let (cpu, mut clock) = (cpu_time(), Clock(Instant::now()));
-        let stage = |name| if progress.is_cancelled() { Err(ProverError::Cancelled) } else { Ok(progress.stage(name, &job.shape)) };
+        let stage = |name| if progress.is_cancelled() { Err(ProverError::Cancelled) } else { let _: () = progress.stage(name, &job.shape);
+        Ok(()) };
 
         stage("witness")?;
         let transition = settlement::apply(job.input.clone())?;

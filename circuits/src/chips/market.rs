@@ -129,9 +129,12 @@ fn one() -> Expression<Fr> {
     Expression::Constant(Fr::ONE)
 }
 
+/// Named equations of one gate.
+type Equations = Vec<(&'static str, Expression<Fr>)>;
+
 /// Adds the gates.
 pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, geometry: Geometry) {
-    let gate = |meta: &mut ConstraintSystem<Fr>, name: &'static str, build: &dyn Fn(&mut View<'_, '_>) -> Vec<(&'static str, Expression<Fr>)>| {
+    let gate = |meta: &mut ConstraintSystem<Fr>, name: &'static str, build: &dyn Fn(&mut View<'_, '_>) -> Equations| {
         meta.create_gate(name, |cells| {
             let on = columns.selector(cells, Selector::Market);
             let constraints = build(&mut View { columns, geometry, cells });
@@ -210,7 +213,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, geometry: G
 }
 
 /// Is the limit above, below or at the price? For a flagged slot the limit is the cap, and the reading stays below it instead.
-fn standing(v: &mut View<'_, '_>, limit: Place, above: Place, below: Place, reading: usize, distance: usize) -> Vec<(&'static str, Expression<Fr>)> {
+fn standing(v: &mut View<'_, '_>, limit: Place, above: Place, below: Place, reading: usize, distance: usize) -> Equations {
     let (limit, above, below) = (v.at(limit), v.at(above), v.at(below));
     let (price, flag, reading, distance) = (v.at(PRICE), v.at(FLAG), v.looked_up(reading), v.looked_up(distance));
     let equal = one() - above.clone() - below.clone() - flag.clone();

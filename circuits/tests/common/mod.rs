@@ -1,5 +1,5 @@
 //! Shared by the settlement tests: fixtures, and MockProver failures translated to clauses.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

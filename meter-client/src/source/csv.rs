@@ -57,11 +57,10 @@ struct Row {
 pub fn read(text: &str, home: Option<&str>, length: Option<u32>) -> Result<Import, SourceError> {
     let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
     let columns = Columns::find(&reader.headers().map_err(|e| refused(&e))?.clone())?;
-    if columns.home.is_none() {
-        if let Some(name) = home {
+    if columns.home.is_none()
+        && let Some(name) = home {
             return Err(SourceError::NoSuchMeter(name.to_owned()));
         }
-    }
     let mut meters: BTreeSet<String> = BTreeSet::new();
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
     let mut import = Import { meter: String::new(), series: Series::new(3600, vec![], vec![]), readings: 0, total_wh: [0; 2], merged: 0, incomplete: 0 };

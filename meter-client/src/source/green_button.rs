@@ -381,11 +381,10 @@ fn energy(value: i64, power: i64, at: Place) -> Result<u64, SourceError> {
 
 /// Import and export registers of one usage point side by side. A register the meter does not have reads zero.
 fn join(meter: String, import: Option<Channel>, export: Option<Channel>) -> Result<Import, SourceError> {
-    if let (Some(i), Some(e)) = (&import, &export) {
-        if i.length != e.length {
+    if let (Some(i), Some(e)) = (&import, &export)
+        && i.length != e.length {
             return Err(SourceError::MixedLengths { at: e.first, length: e.length, expected: i.length });
         }
-    }
     let sole = import.is_none() || export.is_none();
     let (i, e) = (import.unwrap_or_default(), export.unwrap_or_default());
     let starts = || i.wh.keys().chain(e.wh.keys().filter(|s| !i.wh.contains_key(s)));

@@ -160,7 +160,7 @@ impl Series {
         if to == self.length {
             return Ok(self.clone());
         }
-        if to == 0 || to % self.length != 0 || 3600 % to != 0 {
+        if to == 0 || !to.is_multiple_of(self.length) || 3600 % to != 0 {
             return Err(SourceError::Resample { from: self.length, to });
         }
         let (parts, whole) = ((to / self.length) as usize, i64::from(to));
@@ -219,7 +219,7 @@ impl Series {
 }
 
 fn units(wh: u64, scale: u64, interval: Interval, register: &'static str) -> Result<u16, CutError> {
-    if wh % scale != 0 {
+    if !wh.is_multiple_of(scale) {
         return Err(CutError::NotAMultiple { interval, register, scale });
     }
     u16::try_from(wh / scale).map_err(|_| CutError::OutOfRange { interval, register, scale })

@@ -204,11 +204,10 @@ fn sections(reader: &mut (impl Read + Seek)) -> Result<[Section; 3], PtauError> 
         let next = start.checked_add(bytes).filter(|next| *next <= end);
         let next = next.ok_or(PtauError::Section { section, what: "longer than the file" })?;
         let slot = section.checked_sub(HEADER).and_then(|i| found.get_mut(i as usize));
-        if let Some(slot) = slot {
-            if slot.replace(Section { start, bytes }).is_some() {
+        if let Some(slot) = slot
+            && slot.replace(Section { start, bytes }).is_some() {
                 return Err(PtauError::Section { section, what: "given twice" });
             }
-        }
         reader.seek(SeekFrom::Start(next))?;
     }
     match found {
