@@ -15,7 +15,7 @@ fn honest_settlements_are_accepted_with_the_native_instance() {
             let t = apply(input(tiny(), seed, mechanism)).unwrap();
             let trace = trace(&t);
             let native: Vec<_> = t.instance.rows().iter().map(|x| format!("{}", ark_ff::PrimeField::into_bigint(*x))).collect();
-            let own: Vec<_> = trace.instance().iter().map(|x| num(x)).collect();
+            let own: Vec<_> = trace.instance().iter().map(num).collect();
             assert_eq!(own, native);
             assert_eq!(refusals(tiny(), &trace), std::collections::BTreeSet::new(), "seed {seed}");
             println!("rows {}", trace.next_row());
