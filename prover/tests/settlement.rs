@@ -103,3 +103,21 @@ fn what_the_rules_refuse_is_not_proved() {
     let error = fixture().prover.prove_job(&job, &Silent).unwrap_err();
     assert!(matches!(&error, ProverError::Settlement(refused) if refused.clause() == "SETTLE.2") && error.is_permanent());
 }
+
+/// Both shapes have the same columns and the same proof length, so only the key can tell.
+#[test]
+fn another_shapes_key_refuses() {
+    let Fixture { result, _dir, .. } = fixture();
+    let config = ProverConfig {
+        cache_dir: _dir.path().to_path_buf(),
+        srs: SrsSource::InsecureDev,
+        chain_id: 31_337,
+        shapes: vec![SHAPES[0], SHAPES[1]],
+        threads: None,
+        domain: None,
+    };
+    let prover = Prover::<SettlementCircuit>::open(&config, &Silent).unwrap();
+    prover.verify(result).unwrap();
+    let disguised = ProofResult { shape: SHAPES[1].name.to_string(), ..result.clone() };
+    assert!(matches!(prover.verify(&disguised), Err(ProverError::Proof(ProofError::Invalid))));
+}
