@@ -8,8 +8,8 @@ use gridveil_protocol::{
     header::Totals,
     instance,
     market::Mechanism,
-    params::{CIRCUIT_VERSION, Shape},
-    receipt::{Receipt, ReceiptError, TICK_NANO},
+    params::{CIRCUIT_VERSION, NANO_PER_TICK, Shape},
+    receipt::{Receipt, ReceiptError},
     settlement::Transition,
     units::Wh,
 };
@@ -320,7 +320,7 @@ impl<'a> Tally<'a> {
             let prices = prices.classes.get(class).copied().unwrap_or_default();
             let sold = clearing.sold.get(slot).copied().unwrap_or(0);
             money.supplier_feed_in_nano += (i128::from(reading.export) - i128::from(sold)) * i128::from(prices.feed_in);
-            money.local_trade_nano += i128::from(clearing.tick) * i128::from(TICK_NANO) * i128::from(sold);
+            money.local_trade_nano += i128::from(clearing.tick) * i128::from(NANO_PER_TICK) * i128::from(sold);
             let retail = i128::from(prices.energy) + i128::from(prices.network);
             home.bill_without_community_nano +=
                 i128::from(reading.import) * retail - i128::from(reading.export) * i128::from(prices.feed_in);

@@ -18,7 +18,6 @@ fn honest_settlements_are_accepted_with_the_native_instance() {
             let own: Vec<_> = trace.instance().iter().map(num).collect();
             assert_eq!(own, native);
             assert_eq!(refusals(tiny(), &trace), std::collections::BTreeSet::new(), "seed {seed}");
-            println!("rows {}", trace.next_row());
         }
     }
 }

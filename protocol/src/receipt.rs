@@ -8,10 +8,9 @@ use crate::{
     field::{Fr, hex_fr},
     note::Note,
     packet::Reading,
-    params::NANO_PER_TICK,
     settlement::{BillLine, Transition, bill_line, replaced_root},
     tariff::Tariff,
-    tree::{Children, dense_path, path_root},
+    tree::{Children, dense_path, path_hex, path_root},
     units::{Interval, Ticks, Wh},
 };
 
@@ -48,7 +47,7 @@ pub struct Receipt {
     /// Certificate note of the period.
     pub note_amount_wh: Wh,
     /// Path of the leaf in the members tree.
-    #[serde(with = "path")]
+    #[serde(with = "path_hex")]
     pub members_path: Vec<Children>,
     /// Header leaf after.
     #[serde(with = "hex_fr")]
@@ -57,7 +56,7 @@ pub struct Receipt {
     #[serde(with = "hex_fr")]
     pub certificates_root: Fr,
     /// Path of the community in the state tree (siblings; the community's own place is replaced).
-    #[serde(with = "path")]
+    #[serde(with = "path_hex")]
     pub state_path: Vec<Children>,
     /// The root it leads to.
     #[serde(with = "hex_fr")]
@@ -70,21 +69,6 @@ impl std::fmt::Debug for Receipt {
     }
 }
 
-mod path {
-    use super::{Children, Fr, hex_fr};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Level(#[serde(with = "hex_fr::seq")] [Fr; 4]);
-
-    pub fn serialize<S: Serializer>(path: &[Children], s: S) -> Result<S::Ok, S::Error> {
-        path.iter().map(|c| Level(*c)).collect::<Vec<_>>().serialize(s)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Children>, D::Error> {
-        Ok(Vec::<Level>::deserialize(d)?.into_iter().map(|l| l.0).collect())
-    }
-}
 
 /// Why a receipt does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -235,9 +219,6 @@ impl Receipt {
         terms(a) == terms(b) && window(a) == window(b)
     }
 }
-
-/// Price of one tick and Wh, nano: what statements multiply by.
-pub const TICK_NANO: i64 = NANO_PER_TICK;
 
 /// A signed request for a receipt: Schnorr by the owner key over `[domain, community, slot, first_interval, timestamp]`, use REQUEST.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

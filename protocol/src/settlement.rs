@@ -17,7 +17,7 @@ use crate::{
     params::{CERTIFICATES_DEPTH, NANO_PER_TICK, REGISTER_BITS, STATE_DEPTH},
     schnorr::{self, SchnorrError},
     tariff::{ClassPrices, Tariff},
-    tree::{Children, SparseTree, dense_root, path_root},
+    tree::{Children, SparseTree, dense_root, path_hex, path_root},
     units::{Interval, Wh},
 };
 use ark_ff::AdditiveGroup;
@@ -186,7 +186,7 @@ pub struct SettlementInput {
     /// The community before.
     pub community: Community,
     /// Opening of the community in the state tree before, bottom up, the community's own node included.
-    #[serde(with = "children")]
+    #[serde(with = "path_hex")]
     pub state_path: Vec<Children>,
     /// One packet a slot, in slot order.
     pub packets: Vec<SignedPacket>,
@@ -197,21 +197,6 @@ pub struct SettlementInput {
     pub header_salts: [Fr; 2],
 }
 
-mod children {
-    use super::{Children, Fr, hex_fr};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Level(#[serde(with = "hex_fr::seq")] [Fr; 4]);
-
-    pub fn serialize<S: Serializer>(path: &[Children], s: S) -> Result<S::Ok, S::Error> {
-        path.iter().map(|c| Level(*c)).collect::<Vec<_>>().serialize(s)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Children>, D::Error> {
-        Ok(Vec::<Level>::deserialize(d)?.into_iter().map(|l| l.0).collect())
-    }
-}
 
 impl std::fmt::Debug for SettlementInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -8,6 +8,33 @@ use ark_ff::AdditiveGroup;
 /// One level of an opening: the four children of a node on the path, the opened one included.
 pub type Children = [Fr; ARITY];
 
+/// serde of an opening: a list of levels, each four `0x` field elements.
+pub mod path_hex {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{ARITY, Children, Fr};
+    use crate::field::hex_fr;
+
+    #[derive(Serialize, Deserialize)]
+    struct Level(#[serde(with = "hex_fr::seq")] [Fr; ARITY]);
+
+    /// Writes the levels, bottom up.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(path: &[Children], s: S) -> Result<S::Ok, S::Error> {
+        path.iter().map(|c| Level(*c)).collect::<Vec<_>>().serialize(s)
+    }
+
+    /// Reads the levels.
+    ///
+    /// # Errors
+    /// A malformed or non-canonical element, or another number of children.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Children>, D::Error> {
+        Ok(Vec::<Level>::deserialize(d)?.into_iter().map(|l| l.0).collect())
+    }
+}
+
 fn chunk_node(chunk: &[Fr]) -> Fr {
     hash4(std::array::from_fn(|j| chunk.get(j).copied().unwrap_or(Fr::ZERO)))
 }
