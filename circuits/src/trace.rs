@@ -11,6 +11,7 @@ use crate::{
     chips::columns::{ADVICE, CONSTANTS, COPYABLE, SELECTORS, Selector},
 };
 use halo2curves::ff::{Field, PrimeField};
+use rayon::prelude::*;
 
 /// Position of an advice cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,6 +216,12 @@ impl Trace {
     #[must_use]
     pub fn advice(&self) -> &[[Fr; ADVICE]] {
         &self.advice[..self.next]
+    }
+
+    /// The advice columns, without the rows after the last one used.
+    #[must_use]
+    pub fn advice_columns(&self) -> Vec<Vec<Fr>> {
+        (0..ADVICE).into_par_iter().map(|column| self.advice().iter().map(|cells| cells[column]).collect()).collect()
     }
 
     /// Constants of the used rows.

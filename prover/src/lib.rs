@@ -5,9 +5,10 @@
 //!
 //! Architecture invariants: the prover decides nothing (it recomputes the transition by the rules and refuses what they refuse); it can
 //! change nothing (a result is a proof, and whoever takes it checks it); no reading, salt, key or balance leaves it in a log or an error.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod cli;
+pub mod engine;
 pub mod job;
 pub mod keys;
 pub mod layout;
@@ -20,4 +21,7 @@ pub mod spool;
 pub mod srs;
 pub mod statement;
 pub mod store;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+pub mod vector;
 pub mod worker;

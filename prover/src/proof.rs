@@ -52,6 +52,9 @@ pub enum ProofError {
         /// Given.
         got: usize,
     },
+    /// The system gave no randomness to blind the proof with.
+    #[error("no randomness from the system")]
+    Randomness,
     /// The proof does not hold for these public inputs under this key.
     #[error("the proof is not valid for these public inputs under this key")]
     Invalid,
@@ -102,7 +105,7 @@ pub fn prove_unchecked<C: Circuit<Fr> + Sync>(
     check_instance(pk.get_vk().cs(), instance)?;
     caught(move || {
         let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
-        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Halo2(Error::Synthesis))?;
+        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
         create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
             params,
             pk,

@@ -25,6 +25,7 @@ use crate::{
     job::{JobEncoding, JobId, ProofJob, ProofResult, Timings},
     keys::{KeyError, KeyStore, Keys},
     measure::{cpu_time, millis, peak_rss_bytes},
+    engine::Engine,
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
     srs::{Params, Srs, SrsError, SrsSource},
@@ -120,6 +121,7 @@ struct Served {
     shape: Shape,
     params: Arc<Params>,
     keys: Keys,
+    engine: Engine,
 }
 
 /// Parameters and keys of the shapes it serves, and the threads proofs are made on.
@@ -152,7 +154,8 @@ impl<S: Statement> Prover<S> {
                 let params = srs.params(S::k(shape), progress)?;
                 let keys = store.open::<S>(*shape, &params, &srs.id(), progress)?;
                 tracing::info!(shape = shape.name, srs = %srs.id(), made = keys.made, ms = millis(keys.took), "keys ready");
-                Ok((shape.name, Served { shape: *shape, params, keys }))
+                let engine = Engine::new(&params, &keys.pk);
+                Ok((shape.name, Served { shape: *shape, params, keys, engine }))
             };
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()
         })?;
@@ -216,7 +219,7 @@ impl<S: Statement> Prover<S> {
 
         stage("proof")?;
         let pk = &served.keys.pk;
-        let proof = proof::prove_unchecked(pk, &served.params, circuit, &instance)?;
+        let proof = served.engine.prove(pk, &served.params, circuit, &instance)?;
         let prove_ms = clock.lap();
 
         stage("check of the proof")?;

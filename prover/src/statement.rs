@@ -24,6 +24,9 @@ pub trait Statement: Circuit<Fr, Params = Shape> + Send + Sync + Sized {
     /// The public inputs the circuit's own witness leads to.
     fn instance(&self) -> Vec<Fr>;
 
+    /// The witness: one vector an advice column, without the rows after the last one used.
+    fn advice(&self) -> Vec<Vec<Fr>>;
+
     /// log2 of the rows.
     #[must_use]
     fn k(shape: &Shape) -> u32 {
@@ -45,6 +48,10 @@ impl Statement for SettlementCircuit {
 
     fn instance(&self) -> Vec<Fr> {
         self.instance()
+    }
+
+    fn advice(&self) -> Vec<Vec<Fr>> {
+        self.trace().advice_columns()
     }
 }
 
@@ -170,6 +177,13 @@ pub(crate) mod toy {
 
         fn instance(&self) -> Vec<Fr> {
             self.rows.clone()
+        }
+
+        fn advice(&self) -> Vec<Vec<Fr>> {
+            assert!(!self.panics, "secret reading 123456789");
+            let b = |row: usize| Fr::from(if self.broken { 256 } else { row as u64 });
+            let rows = || self.rows.iter().copied().enumerate();
+            vec![rows().map(|(row, c)| c - b(row)).collect(), rows().map(|(row, _)| b(row)).collect(), self.rows.clone()]
         }
 
         fn k(_: &Shape) -> u32 {

@@ -160,6 +160,25 @@ pub fn powers(ifma: Ifma, start: Fr, ratio: Fr, blocks: usize) -> Values {
     out
 }
 
+/// Vectors as elements again.
+#[must_use]
+pub fn to_words(ifma: Ifma, values: &[Lanes<Fr>]) -> Vec<Fr> {
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    fn run(values: &[Lanes<Fr>], out: &mut [[Fr; LANES]]) {
+        for (lanes, out) in values.iter().zip(out) {
+            lanes.store(out);
+        }
+    }
+    let _ = ifma;
+    let mut out = vec![Fr::ZERO; values.len() * LANES];
+    // SAFETY: `ifma` says that the processor has the instructions.
+    blocks_mut(&mut out).par_chunks_mut(TASK).zip(values.par_chunks(TASK)).for_each(|(out, values)| unsafe { run(values, out) });
+    out
+}
+
+/// Blocks of eight a task takes.
+pub const TASK: usize = 128;
+
 impl Transform {
     /// Of 2^k points; `None` outside [`SUPPORTED`].
     #[must_use]
@@ -188,6 +207,12 @@ impl Transform {
     #[must_use]
     pub fn omega(&self) -> Fr {
         self.omega
+    }
+
+    /// log2 of the number of points.
+    #[must_use]
+    pub const fn k(&self) -> u32 {
+        self.k
     }
 
     const fn rows(k: u32) -> u32 {
@@ -373,20 +398,6 @@ mod tests {
     use halo2curves::ff::Field;
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
-
-    fn to_words(ifma: Ifma, values: &[Lanes<Fr>]) -> Vec<Fr> {
-        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-        fn run(values: &[Lanes<Fr>], out: &mut [Fr]) {
-            for (lanes, out) in values.iter().zip(blocks_mut(out)) {
-                lanes.store(out);
-            }
-        }
-        let _ = ifma;
-        let mut out = vec![Fr::ZERO; values.len() * LANES];
-        // SAFETY: the instructions were detected.
-        unsafe { run(values, &mut out) };
-        out
-    }
 
     fn horner(coefficients: &[Fr], x: Fr) -> Fr {
         coefficients.iter().rev().fold(Fr::ZERO, |sum, c| sum * x + c)

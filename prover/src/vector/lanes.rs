@@ -301,6 +301,18 @@ impl<M: Modulus> Lanes<M> {
         Self(difference, PhantomData)
     }
 
+    /// [`Lanes::sub`] with the power of two given at run time.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn sub_log(self, other: Self, log: u32) -> Self {
+        let (count, mut difference) = (_mm_cvtsi32_si128(log as i32), self.0);
+        for ((difference, limb), p) in difference.iter_mut().zip(other.0).zip(Self::P) {
+            *difference = _mm512_add_epi64(_mm512_sub_epi64(*difference, limb), _mm512_sll_epi64(p, count));
+        }
+        Self(difference, PhantomData).carried()
+    }
+
     /// Every limb but the highest within 52 bits again. Limbs may be negative as long as the value is not.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -398,6 +410,113 @@ impl<M: Modulus> Lanes<M> {
     }
 }
 
+/// What curve arithmetic needs besides: packed words that stay in form 2^260, signs, and sums brought back below 1.1 p.
+impl<M: Modulus> Lanes<M> {
+    /// (i - 5) p in lane i.
+    const MULTIPLES: [__m512i; LIMBS] = {
+        let (mut planes, mut i) = ([[0u64; LANES]; LIMBS], 0);
+        while i < LIMBS * LANES {
+            planes[i / LANES][i % LANES] = M::LIMBS[i / LANES].wrapping_mul((i % LANES) as u64).wrapping_sub(M::LIMBS[i / LANES] * 5);
+            i += 1;
+        }
+        // SAFETY: a 512-bit register is eight 64-bit words; every bit pattern is a value.
+        unsafe { std::mem::transmute::<[[u64; LANES]; LIMBS], [__m512i; LIMBS]>(planes) }
+    };
+
+    /// From four planes of the words of the value as it is here.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn unpacked([a, b, c, d]: [__m512i; 4]) -> Self {
+        let mask = _mm512_set1_epi64(LIMB_MASK as i64);
+        let limbs = [
+            _mm512_and_si512(a, mask),
+            _mm512_and_si512(_mm512_or_si512(_mm512_srli_epi64::<52>(a), _mm512_slli_epi64::<12>(b)), mask),
+            _mm512_and_si512(_mm512_or_si512(_mm512_srli_epi64::<40>(b), _mm512_slli_epi64::<24>(c)), mask),
+            _mm512_and_si512(_mm512_or_si512(_mm512_srli_epi64::<28>(c), _mm512_slli_epi64::<36>(d)), mask),
+            _mm512_srli_epi64::<16>(d),
+        ];
+        Self(limbs, PhantomData)
+    }
+
+    /// Four planes of the words of the value, which must be carried and below 2^256, more than 5 p.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn packed(self) -> [__m512i; 4] {
+        let [a, b, c, d, e] = self.0;
+        [
+            _mm512_or_si512(a, _mm512_slli_epi64::<52>(b)),
+            _mm512_or_si512(_mm512_srli_epi64::<12>(b), _mm512_slli_epi64::<40>(c)),
+            _mm512_or_si512(_mm512_srli_epi64::<24>(c), _mm512_slli_epi64::<28>(d)),
+            _mm512_or_si512(_mm512_srli_epi64::<36>(d), _mm512_slli_epi64::<16>(e)),
+        ]
+    }
+
+    /// Difference of limbs, neither carried nor made positive: for [`Lanes::carried`] or [`Lanes::settled`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        let mut difference = self.0;
+        for (difference, limb) in difference.iter_mut().zip(other.0) {
+            *difference = _mm512_sub_epi64(*difference, limb);
+        }
+        Self(difference, PhantomData)
+    }
+
+    /// p - value in the lanes of `mask`, not carried; for values of at most p.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn flipped(self, mask: u8) -> Self {
+        let mut limbs = self.0;
+        for (limb, p) in limbs.iter_mut().zip(Self::P) {
+            *limb = _mm512_mask_sub_epi64(*limb, mask, p, *limb);
+        }
+        Self(limbs, PhantomData)
+    }
+
+    /// Carried and below 1.1 p, from anything between -4.9 p and 2.5 p, carried or not.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn settled(self) -> Self {
+        // Only the highest limb, with 5 p added, estimates the quotient: 84 is a little less than 2^52 over the highest limb of p. So the
+        // estimate is at most 1.06 too low, and never too high, as what the uncarried limbs hide is less than a 2^40th of p.
+        let top = _mm512_add_epi64(self.0[LIMBS - 1], _mm512_set1_epi64(5 * M::LIMBS[LIMBS - 1] as i64));
+        let quotient = _mm512_madd52hi_epu64(_mm512_setzero_si512(), top, _mm512_set1_epi64(84));
+        let mut limbs = self.0;
+        for (limb, multiples) in limbs.iter_mut().zip(Self::MULTIPLES) {
+            *limb = _mm512_sub_epi64(*limb, _mm512_permutexvar_epi64(quotient, multiples));
+        }
+        Self(limbs, PhantomData).carried()
+    }
+
+    /// Lanes that may hold p, 2 p or 3 p: all that do, and one in 2^50 of the others.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn maybe_multiple(self) -> u8 {
+        (1..=3).fold(0, |mask, factor: u64| {
+            let low = _mm512_set1_epi64((M::LIMBS[0].wrapping_mul(factor) & LIMB_MASK) as i64);
+            mask | _mm512_cmpeq_epi64_mask(self.0[0], low)
+        })
+    }
+
+    /// The elements as integers of least absolute value: planes of the words of that, and the lanes that are negative. Below 16 p.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn integers(self) -> ([__m512i; 4], u8) {
+        let one = Self(all_lanes([1, 0, 0, 0, 0]), PhantomData);
+        let positive = self.mul(one).reduced();
+        let negative = Self::ZERO.sub::<0>(positive);
+        let mask = _mm512_movepi64_mask(negative.minus(positive).carried().0[LIMBS - 1]);
+        (positive.select(mask, negative).packed(), mask)
+    }
+}
+
 /// Transposes eight registers of eight words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -426,11 +545,11 @@ pub fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halo2curves::ff::{Field, FromUniformBytes};
+    use halo2curves::ff::{Field, FromUniformBytes, PrimeField};
     use rand::{RngCore, SeedableRng};
     use rand_chacha::ChaCha20Rng;
 
-    trait Sample: Modulus + Field {
+    trait Sample: Modulus + PrimeField<Repr = [u8; 32]> {
         fn sample(rng: &mut ChaCha20Rng) -> Self;
     }
     macro_rules! sample {
@@ -486,6 +605,27 @@ mod tests {
             check(Lanes::splat(&a[3]), &|_| a[3], "splat");
             check(x.select(0b1010_0101, y), &|i| if 0b1010_0101 >> i & 1 == 1 { b[i] } else { a[i] }, "select");
             let one = Lanes::<F>::ONE;
+            let (p, q) = (x.mul(one).mul(y), y.mul(one).mul(z));
+            check(p.minus(q).minus(x.mul(one)).minus(y.mul(one)).settled(), &|i| a[i] * b[i] - b[i] * c[i] - a[i] - b[i], "settled");
+            check(q.plus(p).settled(), &|i| a[i] * b[i] + b[i] * c[i], "settled sum");
+            check(Lanes::unpacked(p.packed()), &|i| a[i] * b[i], "packed");
+            let settled = p.minus(q).minus(p).minus(p).settled();
+            check(Lanes::unpacked(settled.packed()), &|i| -(a[i] * b[i] + b[i] * c[i]), "packed settled");
+            check(p.reduced().flipped(0b0110_1001).carried(), &|i| if 0b0110_1001 >> i & 1 == 1 { -a[i] * b[i] } else { a[i] * b[i] }, "flipped");
+            let multiple = x.mul(one).reduced().sub::<1>(y.mul(one).reduced()).maybe_multiple();
+            assert_eq!(multiple, (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i));
+            let (planes, negative) = x.integers();
+            // SAFETY: four registers are 32 words.
+            let planes = unsafe { std::mem::transmute::<[__m512i; 4], [[u64; LANES]; 4]>(planes) };
+            for i in 0..LANES {
+                let mut repr = [0; 32];
+                for (bytes, plane) in repr.chunks_exact_mut(8).zip(planes) {
+                    bytes.copy_from_slice(&plane[i].to_le_bytes());
+                }
+                let magnitude = F::from_repr(repr).expect("below p");
+                assert_eq!(if negative >> i & 1 == 1 { -magnitude } else { magnitude }, a[i], "integers, lane {i}, round {round}");
+                assert!(repr[31] < 0x19, "more than p / 2");
+            }
             let mask = (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i);
             assert_eq!(x.mul(one).reduced().same(y.mul(one).reduced()), mask);
             let grid: [[F; LANES]; LANES] = std::array::from_fn(|_| std::array::from_fn(|_| F::sample(&mut rng)));

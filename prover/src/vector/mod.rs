@@ -1,4 +1,10 @@
-//! Field, curve and polynomial arithmetic on the vector unit of x86-64 processors with AVX-512 IFMA.
+//! Field, curve and polynomial arithmetic, and a prover, on the vector unit of x86-64 processors with AVX-512 IFMA.
 
-pub mod fft;
-pub mod lanes;
+mod fft;
+mod lanes;
+mod polynomial;
+mod program;
+mod prove;
+mod shplonk;
+
+pub use prove::VectorKey;

@@ -1,0 +1,609 @@
+//! The prover: the messages of halo2's `create_proof` (KZG, SHPLONK), computed on the vector unit.
+//!
+//! The proof is what `halo2_proofs::plonk::create_proof` would write for the same witness and the same random choices, and the verifiers
+//! are halo2's and the generated contract: nothing here is trusted for soundness. Blinding is halo2's too: the last rows of every
+//! committed column and a random polynomial of full degree.
+
+use std::collections::HashMap;
+
+use halo2_proofs::{
+    SerdeFormat,
+    poly::commitment::Params as _,
+    plonk::{Any, Column, Expression, ProvingKey},
+    transcript::{Transcript, TranscriptWrite, TranscriptWriterBuffer},
+};
+use halo2curves::{
+    bn256::{Fr, G1, G1Affine},
+    ff::{Field, PrimeField},
+    group::Curve,
+    serde::SerdeObject,
+};
+use rand::{RngCore, SeedableRng, rngs::OsRng};
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
+
+use super::{
+    fft::{Coset, Transform, Values, powers, to_words},
+    lanes::{Ifma, Lanes, words},
+    polynomial,
+    program::{Graph, Node, Source},
+    shplonk::{self, Opening},
+};
+use crate::{proof::ProofError, srs::Params};
+
+pub(super) type Evm = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
+
+/// A proving key and parameters, prepared for the vector unit.
+pub struct VectorKey {
+    ifma: Ifma,
+    transform: Transform,
+    cosets: Vec<Coset>,
+    coefficient_bases: Vec<G1Affine>,
+    value_bases: Vec<G1Affine>,
+    /// Coefficients of `X` and of the polynomials that are 1 at the first row, at the last usable row, and at all usable rows but it.
+    marks: [Vec<Fr>; 4],
+}
+
+impl std::fmt::Debug for VectorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VectorKey").field("cosets", &self.cosets.len()).finish_non_exhaustive()
+    }
+}
+
+/// Columns of a program, in this order.
+#[derive(Clone, Copy)]
+struct Numbering {
+    fixed: usize,
+    sigmas: usize,
+    marks: usize,
+    advice: usize,
+    instance: usize,
+    products: usize,
+    lookups: usize,
+}
+
+impl Numbering {
+    const X: usize = 0;
+    const FIRST: usize = 1;
+    const LAST: usize = 2;
+    const ACTIVE: usize = 3;
+
+    fn new(pk: &ProvingKey<G1Affine>) -> Self {
+        let cs = pk.get_vk().cs();
+        let sigmas = cs.num_fixed_columns();
+        let marks = sigmas + cs.permutation().get_columns().len();
+        let advice = marks + 4;
+        let instance = advice + cs.num_advice_columns();
+        let products = instance + cs.num_instance_columns();
+        let lookups = products + sets(pk);
+        Self { fixed: 0, sigmas, marks, advice, instance, products, lookups }
+    }
+
+    fn source(&self, source: Source) -> usize {
+        match source {
+            Source::Fixed(index) => self.fixed + index,
+            Source::Advice(index) => self.advice + index,
+            Source::Instance(index) => self.instance + index,
+        }
+    }
+
+    fn column(&self, column: Column<Any>) -> usize {
+        self.source(match column.column_type() {
+            Any::Fixed => Source::Fixed(column.index()),
+            Any::Advice(_) => Source::Advice(column.index()),
+            Any::Instance => Source::Instance(column.index()),
+        })
+    }
+}
+
+/// Columns of one permutation product.
+fn chunk(pk: &ProvingKey<G1Affine>) -> usize {
+    pk.get_vk().cs().degree() - 2
+}
+
+fn sets(pk: &ProvingKey<G1Affine>) -> usize {
+    pk.get_vk().cs().permutation().get_columns().len().div_ceil(chunk(pk))
+}
+
+struct Lookup {
+    product: Vec<Fr>,
+    input: Vec<Fr>,
+    table: Vec<Fr>,
+}
+
+impl VectorKey {
+    /// `None` if this processor lacks the instructions, or the circuit is too small or of a kind this prover does not make.
+    #[must_use]
+    pub fn new(params: &Params, pk: &ProvingKey<G1Affine>) -> Option<Self> {
+        let ifma = Ifma::detect()?;
+        let cs = pk.get_vk().cs();
+        let n = pk.l0().len();
+        if cs.num_challenges() > 0 || cs.num_instance_columns() != 1 || cs.advice_column_phase().iter().any(|phase| *phase > 0) {
+            return None;
+        }
+        let transform = Transform::new(ifma, n.ilog2())?;
+        // Distinct cosets, none of them the subgroup: the powers 1, 2, ... of a generator of the whole group.
+        let cosets = (1..cs.degree() as u64).map(|i| transform.coset(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([i]))).collect();
+        let mut x = vec![Fr::ZERO; n];
+        x[1] = Fr::ONE;
+        let marks = [x, pk.l0().to_vec(), pk.l_last().to_vec(), pk.l_active_row().to_vec()];
+        let [coefficient_bases, value_bases] = bases(params)?;
+        Some(Self { ifma, transform, cosets, coefficient_bases, value_bases, marks })
+    }
+
+    fn commit(&self, bases: &[G1Affine], columns: &[&[Fr]]) -> Vec<G1Affine> {
+        let sums: Vec<G1> = columns.iter().map(|column| halo2curves::msm::msm_best(column, &bases[..column.len()])).collect();
+        let mut points = vec![G1Affine::default(); sums.len()];
+        G1::batch_normalize(&sums, &mut points);
+        points
+    }
+
+    fn commit_values(&self, columns: &[&[Fr]]) -> Vec<G1Affine> {
+        self.commit(&self.value_bases, columns)
+    }
+
+    fn commit_coefficients(&self, columns: &[&[Fr]]) -> Vec<G1Affine> {
+        self.commit(&self.coefficient_bases, columns)
+    }
+
+    /// A proof of the witness in `advice` (one vector a column, at most as long as the usable rows). It is not checked.
+    ///
+    /// # Errors
+    /// [`ProofError::Invalid`] if a looked-up value is not in its table; other false witnesses make false proofs.
+    pub fn prove(&self, pk: &ProvingKey<G1Affine>, advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+        let (vk, cs, n) = (pk.get_vk(), pk.get_vk().cs(), pk.l0().len());
+        let blinding = cs.blinding_factors();
+        let usable = n - (blinding + 1);
+        let mut rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
+        if instance.len() > usable || advice.len() != cs.num_advice_columns() || advice.iter().any(|column| column.len() > usable) {
+            return Err(ProofError::Instance { got: instance.len() });
+        }
+        let mut transcript = Evm::init(Vec::new());
+        vk.hash_into(&mut transcript).map_err(transcript_error)?;
+        for value in instance {
+            transcript.common_scalar(*value).map_err(transcript_error)?;
+        }
+        let mut instance = instance.to_vec();
+        instance.resize(n, Fr::ZERO);
+
+        let mut advice = advice;
+        for column in &mut advice {
+            column.resize(usable, Fr::ZERO);
+            column.resize_with(n, || Fr::random(&mut rng));
+        }
+        write_points(&mut transcript, &self.commit_values(&slices(&advice)))?;
+        let theta: Fr = *transcript.squeeze_challenge_scalar::<()>();
+
+        let values = ColumnValues { fixed: &pk.fixed_values().iter().map(|column| &column[..]).collect::<Vec<_>>(), advice: &advice, instance: &instance };
+        let mut permuted = Vec::new();
+        for lookup in cs.lookups() {
+            let compressed = |expressions: &[Expression<Fr>]| values.compressed(expressions, theta);
+            let (input, table) = (compressed(lookup.input_expressions()), compressed(lookup.table_expressions()));
+            let (mut sorted, mut matched) = permute(&input[..usable], &table[..usable]).ok_or(ProofError::Invalid)?;
+            sorted.resize_with(n, || Fr::random(&mut rng));
+            matched.resize_with(n, || Fr::random(&mut rng));
+            write_points(&mut transcript, &self.commit_values(&[&sorted, &matched]))?;
+            permuted.push((input, table, sorted, matched));
+        }
+        let beta: Fr = *transcript.squeeze_challenge_scalar::<()>();
+        let gamma: Fr = *transcript.squeeze_challenge_scalar::<()>();
+
+        let mut products = self.permutation_products(pk, &values, beta, gamma, &mut rng);
+        for (input, table, sorted, matched) in &permuted {
+            products.push(lookup_product([input, table, sorted, matched], beta, gamma, blinding, &mut rng));
+        }
+        write_points(&mut transcript, &self.commit_values(&slices(&products)))?;
+
+        let random = random_polynomial(n, &mut rng);
+        write_points(&mut transcript, &self.commit_coefficients(&[&random]))?;
+        let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
+
+        let interpolated = |columns: Vec<Vec<Fr>>| columns.into_par_iter().map(|column| self.transform.interpolate(&column)).collect::<Vec<_>>();
+        let mut products = interpolated(products);
+        let lookup_products = products.split_off(sets(pk));
+        let lookups: Vec<Lookup> = permuted
+            .into_iter()
+            .zip(lookup_products)
+            .map(|((_, _, input, table), product)| {
+                Lookup { product, input: self.transform.interpolate(&input), table: self.transform.interpolate(&table) }
+            })
+            .collect();
+        let instance = self.transform.interpolate(&instance);
+        let advice = interpolated(advice);
+
+        let mut witness: Vec<&[Fr]> = slices(&advice);
+        witness.push(&instance);
+        witness.extend(slices(&products));
+        witness.extend(lookups.iter().flat_map(|lookup| [lookup.product.as_slice(), &lookup.input, &lookup.table]));
+        let pieces = self.quotient(pk, &witness, [beta, gamma, theta, y]);
+        write_points(&mut transcript, &self.commit_coefficients(&slices(&pieces)))?;
+
+        let x: Fr = *transcript.squeeze_challenge_scalar::<()>();
+        let xn = x.pow_vartime([n as u64]);
+        let powers_of_xn = std::iter::successors(Some(Fr::ONE), |power| Some(*power * xn));
+        let quotient = polynomial::combination(self.ifma, &pieces.iter().map(Vec::as_slice).zip(powers_of_xn).collect::<Vec<_>>());
+        drop(pieces);
+
+        let (now, next, previous, last) = (0, 1, -1, -(blinding as i32 + 1));
+        let fixed = pk.fixed_polys();
+        let sigmas = pk.permutation().polys();
+        // As written: every evaluation but the quotient's, which the verifier computes.
+        let mut written: Vec<(&[Fr], i32)> = Vec::new();
+        written.extend(cs.advice_queries().iter().map(|(column, at)| (advice[column.index()].as_slice(), at.0)));
+        written.extend(cs.fixed_queries().iter().map(|(column, at)| (&fixed[column.index()][..], at.0)));
+        written.push((&random, now));
+        written.extend(sigmas.iter().map(|sigma| (&sigma[..], now)));
+        for (index, product) in products.iter().enumerate() {
+            written.extend([(product.as_slice(), now), (product, next)]);
+            if index + 1 < products.len() {
+                written.push((product, last));
+            }
+        }
+        for Lookup { product, input, table } in &lookups {
+            written.extend([(product.as_slice(), now), (product, next), (input, now), (input, previous), (table, now)]);
+        }
+        let point = |rotation: i32| {
+            let power = self.transform.omega().pow_vartime([u64::from(rotation.unsigned_abs())]);
+            x * if rotation < 0 { power.invert().unwrap_or(Fr::ZERO) } else { power }
+        };
+        let evaluations: Vec<Fr> = written.par_iter().map(|(poly, at)| polynomial::evaluate(self.ifma, poly, point(*at))).collect();
+        for value in &evaluations {
+            transcript.write_scalar(*value).map_err(transcript_error)?;
+        }
+        let known: HashMap<(*const Fr, i32), Fr> = written.iter().zip(&evaluations).map(|((poly, at), value)| ((poly.as_ptr(), *at), *value)).collect();
+
+        // As opened: halo2's order decides which polynomials share a set of points, and the weights.
+        let mut opened: Vec<(&[Fr], i32)> = Vec::new();
+        opened.extend(cs.advice_queries().iter().map(|(column, at)| (advice[column.index()].as_slice(), at.0)));
+        opened.extend(products.iter().flat_map(|product| [(product.as_slice(), now), (product, next)]));
+        opened.extend(products.iter().rev().skip(1).map(|product| (product.as_slice(), last)));
+        for Lookup { product, input, table } in &lookups {
+            opened.extend([(product.as_slice(), now), (input, now), (table, now), (input, previous), (product, next)]);
+        }
+        opened.extend(cs.fixed_queries().iter().map(|(column, at)| (&fixed[column.index()][..], at.0)));
+        opened.extend(sigmas.iter().map(|sigma| (&sigma[..], now)));
+        opened.extend([(quotient.as_slice(), now), (&random, now)]);
+        let openings: Vec<Opening<'_>> = opened
+            .into_iter()
+            .map(|(polynomial, rotation)| {
+                let value = known.get(&(polynomial.as_ptr(), rotation)).copied();
+                let value = value.unwrap_or_else(|| polynomial::evaluate(self.ifma, polynomial, point(rotation)));
+                Opening { polynomial, point: point(rotation), value }
+            })
+            .collect();
+        shplonk::open(self.ifma, &mut transcript, &openings, |polynomial| self.commit_coefficients(&[polynomial]))?;
+        Ok(transcript.finalize())
+    }
+
+    /// Products of fractions over the columns tied by copies, set after set, each starting where the one before ended.
+    fn permutation_products(&self, pk: &ProvingKey<G1Affine>, values: &ColumnValues<'_>, beta: Fr, gamma: Fr, rng: &mut ChaCha20Rng) -> Vec<Vec<Fr>> {
+        const ROWS: usize = 1 << 12;
+        let columns = pk.get_vk().cs().permutation().get_columns();
+        let blinding = pk.get_vk().cs().blinding_factors();
+        let omega = self.transform.omega();
+        let (mut start, mut delta) = (Fr::ONE, Fr::ONE);
+        let mut out = Vec::new();
+        for (columns, sigmas) in columns.chunks(chunk(pk)).zip(pk.permutation().permutations().chunks(chunk(pk))) {
+            let mut fractions = vec![Fr::ONE; values.instance.len()];
+            let columns: Vec<(&[Fr], &[Fr], Fr)> = columns
+                .iter()
+                .zip(sigmas)
+                .map(|(column, sigma)| {
+                    let shift = delta * beta;
+                    delta *= Fr::DELTA;
+                    (values.column(*column), &sigma[..], shift)
+                })
+                .collect();
+            fractions.par_chunks_mut(ROWS).enumerate().for_each(|(task, fractions)| {
+                let first = task * ROWS;
+                for (values, sigma, _) in &columns {
+                    for ((fraction, value), sigma) in fractions.iter_mut().zip(&values[first..]).zip(&sigma[first..]) {
+                        *fraction *= beta * sigma + gamma + value;
+                    }
+                }
+                polynomial::invert(fractions);
+                let power = omega.pow_vartime([first as u64]);
+                for (values, _, shift) in &columns {
+                    let mut identity = power * shift;
+                    for (fraction, value) in fractions.iter_mut().zip(&values[first..]) {
+                        *fraction *= identity + gamma + value;
+                        identity *= omega;
+                    }
+                }
+            });
+            let product = running(fractions, start, blinding, rng);
+            start = product[product.len() - (blinding + 1)];
+            out.push(product);
+        }
+        out
+    }
+
+    /// Pieces of n coefficients of the quotient by `X^n - 1` of all identities, weighted with powers of y.
+    fn quotient(&self, pk: &ProvingKey<G1Affine>, witness: &[&[Fr]], challenges: [Fr; 4]) -> Vec<Vec<Fr>> {
+        let mut graph = Graph::default();
+        let output = identities(&mut graph, pk, challenges);
+        let program = graph.compile(output);
+        let mut fixed: Vec<&[Fr]> = pk.fixed_polys().iter().map(|column| &column[..]).collect();
+        fixed.extend(pk.permutation().polys().iter().map(|column| &column[..]));
+        fixed.extend(self.marks.iter().map(Vec::as_slice));
+        let shares: Vec<Values> = self
+            .cosets
+            .iter()
+            .map(|coset| {
+                let columns: Vec<Values> =
+                    fixed.par_iter().chain(witness).map(|coefficients| self.transform.evaluate(coefficients, coset)).collect();
+                let columns: Vec<&[Lanes<Fr>]> = columns.iter().map(Vec::as_slice).collect();
+                self.transform.interpolate_shifted(&program.run(self.ifma, &columns))
+            })
+            .collect();
+        self.pieces(&shares)
+    }
+
+    /// On the coset `s H`, `X^n` is the constant `s^n`: there the quotient is a polynomial of n coefficients, the pieces weighted with
+    /// powers of `s^n`. As many cosets as pieces determine them.
+    fn pieces(&self, shares: &[Values]) -> Vec<Vec<Fr>> {
+        let n = 1usize << self.transform.k();
+        let at: Vec<Fr> = self.cosets.iter().map(|coset| coset.shift.pow_vartime([n as u64])).collect();
+        // Columns of the inverse of the matrix of powers: coefficients of the Lagrange polynomials. Division by X^n - 1 is a factor too.
+        let inverse: Vec<Vec<Fr>> = (0..at.len())
+            .map(|i| {
+                let unit: Vec<Fr> = (0..at.len()).map(|j| if i == j { Fr::ONE } else { Fr::ZERO }).collect();
+                let vanishing = (at[i] - Fr::ONE).invert().unwrap_or(Fr::ZERO);
+                polynomial::interpolate(&at, &unit).into_iter().map(|c| c * vanishing).collect()
+            })
+            .collect();
+        let shares: Vec<Vec<Fr>> = shares
+            .par_iter()
+            .zip(&self.cosets)
+            .map(|(share, coset)| {
+                let shift = coset.shift.invert().unwrap_or(Fr::ZERO);
+                to_words(self.ifma, &multiplied(self.ifma, share, &powers(self.ifma, Fr::ONE, shift, share.len())))
+            })
+            .collect();
+        (0..at.len())
+            .into_par_iter()
+            .map(|piece| {
+                let terms: Vec<(&[Fr], Fr)> = shares.iter().zip(&inverse).map(|(share, column)| (share.as_slice(), column[piece])).collect();
+                polynomial::combination(self.ifma, &terms)
+            })
+            .collect()
+    }
+}
+
+/// Both bases of the parameters. halo2 lends one of them only; its file format has both.
+fn bases(params: &Params) -> Option<[Vec<G1Affine>; 2]> {
+    const POINT: usize = 64;
+    let n = params.n() as usize;
+    let mut bytes = Vec::with_capacity(4 + 2 * n * POINT + 256);
+    params.write_custom(&mut bytes, SerdeFormat::RawBytesUnchecked).ok()?;
+    let points = |from: usize| -> Option<Vec<G1Affine>> {
+        let bytes = bytes.get(from..from + n * POINT)?;
+        Some(bytes.par_chunks_exact(POINT).map(G1Affine::from_raw_bytes_unchecked).collect())
+    };
+    Some([points(4)?, points(4 + n * POINT)?])
+}
+
+/// Products, entry by entry.
+fn multiplied(ifma: Ifma, a: &[Lanes<Fr>], b: &[Lanes<Fr>]) -> Values {
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    fn run(a: &[Lanes<Fr>], b: &[Lanes<Fr>]) -> Values {
+        a.iter().zip(b).map(|(a, b)| a.mul(*b)).collect()
+    }
+    let _ = ifma;
+    // SAFETY: `ifma` says that the processor has the instructions.
+    unsafe { run(a, b) }
+}
+
+/// All identities of the argument, in halo2's order: gates, permutation, look-ups.
+fn identities(graph: &mut Graph, pk: &ProvingKey<G1Affine>, [beta, gamma, theta, y]: [Fr; 4]) -> Node {
+    let (cs, numbering) = (pk.get_vk().cs(), Numbering::new(pk));
+    let number = |source| numbering.source(source);
+    let mut terms: Vec<Node> = Vec::new();
+    for polynomial in cs.gates().iter().flat_map(|gate| gate.polynomials()) {
+        terms.push(graph.expression(polynomial, &number));
+    }
+    let one = graph.constant(Fr::ONE);
+    let [beta, gamma, theta] = [beta, gamma, theta].map(|challenge| graph.constant(challenge));
+    let [x, first, last, active] = [Numbering::X, Numbering::FIRST, Numbering::LAST, Numbering::ACTIVE].map(|i| graph.query(numbering.marks + i, 0));
+    let starts_at_one = |graph: &mut Graph, z: Node| {
+        let off = graph.sub(one, z);
+        graph.mul(first, off)
+    };
+    let ends_as_bit = |graph: &mut Graph, z: Node| {
+        let square = graph.mul(z, z);
+        let off = graph.sub(square, z);
+        graph.mul(last, off)
+    };
+
+    let sets = sets(pk);
+    let z = |graph: &mut Graph, set: usize, rotation: i32| graph.query(numbering.products + set, rotation);
+    if sets > 0 {
+        let (first_z, last_z) = (z(graph, 0, 0), z(graph, sets - 1, 0));
+        terms.push(starts_at_one(graph, first_z));
+        terms.push(ends_as_bit(graph, last_z));
+        for set in 1..sets {
+            let (this, before) = (z(graph, set, 0), z(graph, set - 1, -(cs.blinding_factors() as i32 + 1)));
+            let off = graph.sub(this, before);
+            terms.push(graph.mul(first, off));
+        }
+    }
+    let mut delta = Fr::ONE;
+    let beta_x = graph.mul(beta, x);
+    let columns = cs.permutation().get_columns();
+    for (set, columns) in columns.chunks(chunk(pk)).enumerate() {
+        let (mut left, mut right) = (z(graph, set, 1), z(graph, set, 0));
+        for (index, column) in columns.iter().enumerate() {
+            let value = graph.query(numbering.column(*column), 0);
+            let shifted = graph.add(value, gamma);
+            let sigma = graph.query(numbering.sigmas + set * chunk(pk) + index, 0);
+            let term = graph.mul(beta, sigma);
+            let term = graph.add(term, shifted);
+            left = graph.mul(left, term);
+            let factor = graph.constant(delta);
+            let term = graph.mul(beta_x, factor);
+            let term = graph.add(term, shifted);
+            right = graph.mul(right, term);
+            delta *= Fr::DELTA;
+        }
+        let off = graph.sub(left, right);
+        terms.push(graph.mul(active, off));
+    }
+
+    for (index, lookup) in cs.lookups().iter().enumerate() {
+        let column = numbering.lookups + 3 * index;
+        let mut compressed = |expressions: &[Expression<Fr>]| {
+            let zero = graph.constant(Fr::ZERO);
+            expressions.iter().fold(zero, |sum, expression| {
+                let (sum, value) = (graph.mul(sum, theta), graph.expression(expression, &number));
+                graph.add(sum, value)
+            })
+        };
+        let (input, table) = (compressed(lookup.input_expressions()), compressed(lookup.table_expressions()));
+        let [z, next] = [0, 1].map(|rotation| graph.query(column, rotation));
+        let [sorted, before] = [0, -1].map(|rotation| graph.query(column + 1, rotation));
+        let matched = graph.query(column + 2, 0);
+        terms.push(starts_at_one(graph, z));
+        terms.push(ends_as_bit(graph, z));
+        let mut side = |z: Node, a: Node, s: Node| {
+            let (a, s) = (graph.add(a, beta), graph.add(s, gamma));
+            let product = graph.mul(z, a);
+            graph.mul(product, s)
+        };
+        let (left, right) = (side(next, sorted, matched), side(z, input, table));
+        let off = graph.sub(left, right);
+        terms.push(graph.mul(active, off));
+        let apart = graph.sub(sorted, matched);
+        terms.push(graph.mul(first, apart));
+        let new = graph.sub(sorted, before);
+        let both = graph.mul(apart, new);
+        terms.push(graph.mul(active, both));
+    }
+
+    let mut weight = Fr::ONE;
+    let mut weighted: Vec<(Node, Fr)> = terms
+        .into_iter()
+        .rev()
+        .map(|term| {
+            let this = weight;
+            weight *= y;
+            (term, this)
+        })
+        .collect();
+    weighted.reverse();
+    graph.combine(&weighted)
+}
+
+struct ColumnValues<'a> {
+    fixed: &'a [&'a [Fr]],
+    advice: &'a [Vec<Fr>],
+    instance: &'a [Fr],
+}
+
+impl ColumnValues<'_> {
+    fn column(&self, column: Column<Any>) -> &[Fr] {
+        match column.column_type() {
+            Any::Fixed => self.fixed[column.index()],
+            Any::Advice(_) => &self.advice[column.index()],
+            Any::Instance => self.instance,
+        }
+    }
+
+    /// Values of several expressions in one, weighted with powers of theta.
+    fn compressed(&self, expressions: &[Expression<Fr>], theta: Fr) -> Vec<Fr> {
+        let n = self.instance.len();
+        let at = |row: usize, rotation: i32| row.wrapping_add(rotation as isize as usize) & (n - 1);
+        let value = |expression: &Expression<Fr>, row: usize| {
+            expression.evaluate(
+                &|constant| constant,
+                &|_| Fr::ZERO,
+                &|query| self.fixed[query.column_index()][at(row, query.rotation().0)],
+                &|query| self.advice[query.column_index()][at(row, query.rotation().0)],
+                &|query| self.instance[at(row, query.rotation().0)],
+                &|_| Fr::ZERO,
+                &|a| -a,
+                &|a, b| a + b,
+                &|a, b| a * b,
+                &|a, factor| a * factor,
+            )
+        };
+        (0..n).into_par_iter().with_min_len(1 << 10).map(|row| expressions.iter().fold(Fr::ZERO, |sum, e| sum * theta + value(e, row))).collect()
+    }
+}
+
+/// The input sorted by the table's order, and the table arranged so that the first of equal inputs stands beside its table entry.
+/// `None` if an input is not in the table.
+fn permute(input: &[Fr], table: &[Fr]) -> Option<(Vec<Fr>, Vec<Fr>)> {
+    let mut ranks: HashMap<[u64; 4], usize> = HashMap::with_capacity(table.len());
+    let (mut distinct, mut copies): (Vec<Fr>, Vec<usize>) = (Vec::new(), Vec::new());
+    for (entry, word) in table.iter().zip(words(table)) {
+        let rank = *ranks.entry(*word).or_insert(distinct.len());
+        if rank == distinct.len() {
+            distinct.push(*entry);
+            copies.push(0);
+        }
+        copies[rank] += 1;
+    }
+    let mut counts = vec![0usize; distinct.len()];
+    for word in words(input) {
+        counts[*ranks.get(word)?] += 1;
+    }
+    let left = distinct.iter().zip(&copies).zip(&counts).flat_map(|((entry, copies), count)| std::iter::repeat_n(*entry, copies - usize::from(*count > 0)));
+    let mut left = left.into_iter();
+    let (mut sorted, mut matched) = (Vec::with_capacity(input.len()), Vec::with_capacity(input.len()));
+    for (entry, count) in distinct.iter().zip(&counts).filter(|(_, count)| **count > 0) {
+        sorted.extend(std::iter::repeat_n(*entry, *count));
+        matched.push(*entry);
+        matched.extend(left.by_ref().take(count - 1));
+    }
+    Some((sorted, matched))
+}
+
+/// The look-up's running product.
+fn lookup_product([input, table, sorted, matched]: [&[Fr]; 4], beta: Fr, gamma: Fr, blinding: usize, rng: &mut ChaCha20Rng) -> Vec<Fr> {
+    let mut fractions: Vec<Fr> = sorted.par_iter().zip(matched).map(|(a, s)| (beta + a) * (gamma + s)).collect();
+    polynomial::invert(&mut fractions);
+    fractions.par_iter_mut().zip(input).zip(table).for_each(|((fraction, a), s)| *fraction *= (beta + a) * (gamma + s));
+    running(fractions, Fr::ONE, blinding, rng)
+}
+
+/// Product of all fractions before a row, from `start`; the last rows are random.
+fn running(mut fractions: Vec<Fr>, start: Fr, blinding: usize, rng: &mut ChaCha20Rng) -> Vec<Fr> {
+    let mut product = start;
+    for fraction in &mut fractions {
+        let next = product * *fraction;
+        *fraction = product;
+        product = next;
+    }
+    let kept = fractions.len() - blinding;
+    for blind in &mut fractions[kept..] {
+        *blind = Fr::random(&mut *rng);
+    }
+    fractions
+}
+
+fn random_polynomial(n: usize, rng: &mut ChaCha20Rng) -> Vec<Fr> {
+    const ROWS: usize = 1 << 12;
+    let seeds: Vec<u64> = (0..n.div_ceil(ROWS)).map(|_| rng.next_u64()).collect();
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    let mut out = vec![Fr::ZERO; n];
+    out.par_chunks_mut(ROWS).zip(seeds).for_each(|(chunk, stream)| {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        rng.set_stream(stream);
+        chunk.fill_with(|| Fr::random(&mut rng));
+    });
+    out
+}
+
+fn slices(columns: &[Vec<Fr>]) -> Vec<&[Fr]> {
+    columns.iter().map(Vec::as_slice).collect()
+}
+
+pub(super) fn write_points(transcript: &mut Evm, points: &[G1Affine]) -> Result<(), ProofError> {
+    points.iter().try_for_each(|point| transcript.write_point(*point)).map_err(transcript_error)
+}
+
+fn transcript_error(_: std::io::Error) -> ProofError {
+    ProofError::Halo2(halo2_proofs::plonk::Error::Opening)
+}
