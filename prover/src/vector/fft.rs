@@ -5,19 +5,21 @@
 //! lane, and each short transform stays in the nearest cache. Transforms on a coset `g H` need no products of their own: the powers of
 //! `g` are in the twiddle factors of the short transforms.
 
+use std::sync::Mutex;
+
 use halo2curves::{
     bn256::Fr,
     ff::{Field, PrimeField},
 };
 use rayon::prelude::*;
 
-use super::lanes::{Ifma, LANES, Lanes};
+use super::lanes::{Ifma, LANES, Lanes, Packed};
 
 /// Smallest and largest supported `k`: both sides of the matrix have at least eight entries, and sums stay below 84 p.
 pub const SUPPORTED: std::ops::RangeInclusive<u32> = 6..=24;
 
-/// Eight consecutive values a vector, in order.
-pub type Values = Vec<Lanes<Fr>>;
+/// Values of a polynomial, in order, each below 2 p.
+pub type Values = Vec<Packed<Fr>>;
 
 /// Twiddle factors of short transforms at the points `shift * root^j`, stage after stage.
 #[derive(Debug)]
@@ -41,9 +43,11 @@ pub struct Transform {
     ifma: Ifma,
     k: u32,
     /// `omega^(c j)` for column `c` and entry `j` of its transform, by block of eight columns.
-    forward: Values,
+    forward: Vec<Lanes<Fr>>,
     /// The same of the inverse, with `1 / n`.
-    inverse: Values,
+    inverse: Vec<Lanes<Fr>>,
+    /// Matrices that are not in use: a fresh one costs as much as a fifth of a transform.
+    spare: Mutex<Vec<Vec<Lanes<Fr>>>>,
     subgroup: Coset,
     subgroup_inverse: Coset,
     omega: Fr,
@@ -128,9 +132,9 @@ impl Short {
 }
 
 /// Every element in all lanes of a vector of its own, reduced.
-fn splats(ifma: Ifma, elements: &[Fr]) -> Values {
+fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(elements: &[Fr]) -> Values {
+    fn run(elements: &[Fr]) -> Vec<Lanes<Fr>> {
         elements.iter().map(|element| Lanes::splat(element).mul(Lanes::ONE).reduced()).collect()
     }
     let _ = ifma;
@@ -141,7 +145,7 @@ fn splats(ifma: Ifma, elements: &[Fr]) -> Values {
 /// `start`, `start * ratio`, ... in blocks of eight, reduced.
 pub fn powers(ifma: Ifma, start: Fr, ratio: Fr, blocks: usize) -> Values {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(start: Fr, ratio: Fr, out: &mut [Lanes<Fr>]) {
+    fn run(start: Fr, ratio: Fr, out: &mut [Packed<Fr>]) {
         let mut lanes = [start; LANES];
         for i in 1..LANES {
             lanes[i] = lanes[i - 1] * ratio;
@@ -149,12 +153,12 @@ pub fn powers(ifma: Ifma, start: Fr, ratio: Fr, blocks: usize) -> Values {
         let step = Lanes::splat(&ratio.pow_vartime([LANES as u64])).mul(Lanes::ONE).reduced();
         let mut current = Lanes::load(&lanes).mul(Lanes::ONE).reduced();
         for out in out {
-            *out = current;
+            *out = Packed::new(current);
             current = current.mul(step).reduced();
         }
     }
     let _ = ifma;
-    let mut out = vec![Lanes::ZERO; blocks];
+    let mut out = vec![Packed::ZERO; blocks];
     // SAFETY: `ifma` says that the processor has the instructions.
     unsafe { run(start, ratio, &mut out) };
     out
@@ -162,11 +166,11 @@ pub fn powers(ifma: Ifma, start: Fr, ratio: Fr, blocks: usize) -> Values {
 
 /// Vectors as elements again.
 #[must_use]
-pub fn to_words(ifma: Ifma, values: &[Lanes<Fr>]) -> Vec<Fr> {
+pub fn to_words(ifma: Ifma, values: &[Packed<Fr>]) -> Vec<Fr> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(values: &[Lanes<Fr>], out: &mut [[Fr; LANES]]) {
-        for (lanes, out) in values.iter().zip(out) {
-            lanes.store(out);
+    fn run(values: &[Packed<Fr>], out: &mut [[Fr; LANES]]) {
+        for (packed, out) in values.iter().zip(out) {
+            packed.lanes().store(out);
         }
     }
     let _ = ifma;
@@ -192,8 +196,9 @@ impl Transform {
         let mut transform = Self {
             ifma,
             k,
-            forward: Values::new(),
-            inverse: Values::new(),
+            forward: Vec::new(),
+            inverse: Vec::new(),
+            spare: Mutex::default(),
             subgroup: Coset::new(ifma, k, omega, Fr::ONE),
             subgroup_inverse: Coset::new(ifma, k, omega_inverse, Fr::ONE),
             omega,
@@ -220,7 +225,7 @@ impl Transform {
     }
 
     /// `scale * root^(c j)`: block of columns by block of columns, entry by entry.
-    fn twiddles(&self, root: Fr, scale: Fr) -> Values {
+    fn twiddles(&self, root: Fr, scale: Fr) -> Vec<Lanes<Fr>> {
         let (rows, columns) = (1usize << Self::rows(self.k), 1usize << (self.k - Self::rows(self.k)));
         let mut out = vec![Lanes::ZERO; rows * columns / LANES];
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -261,9 +266,21 @@ impl Transform {
     /// Values on a coset of the polynomial with these coefficients, below 2 p. Fewer coefficients than points are padded with zeros.
     #[must_use]
     pub fn evaluate(&self, coefficients: &[Fr], coset: &Coset) -> Values {
-        let mut out = vec![Lanes::ZERO; (1 << self.k) / LANES];
-        self.transform(Source::Words(coefficients), Sink::Lanes(Scattered::new(&mut out)), &self.forward, coset);
+        let mut out = self.blank();
+        self.evaluate_into(coefficients, coset, &mut out);
         out
+    }
+
+    /// Room for the values of one polynomial.
+    #[must_use]
+    pub fn blank(&self) -> Values {
+        vec![Packed::ZERO; (1 << self.k) / LANES]
+    }
+
+    /// [`Transform::evaluate`] into room that is there.
+    pub fn evaluate_into(&self, coefficients: &[Fr], coset: &Coset, out: &mut Values) {
+        assert_eq!(out.len(), (1 << self.k) / LANES);
+        self.transform(Source::Words(coefficients), Sink::Packed(Scattered::new(out)), &self.forward, coset);
     }
 
     /// Values on the subgroup.
@@ -274,16 +291,17 @@ impl Transform {
 
     /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`.
     #[must_use]
-    pub fn interpolate_shifted(&self, values: &[Lanes<Fr>]) -> Values {
-        let mut out = vec![Lanes::ZERO; values.len()];
-        self.transform(Source::Lanes(values), Sink::Lanes(Scattered::new(&mut out)), &self.inverse, &self.subgroup_inverse);
+    pub fn interpolate_shifted(&self, values: &[Packed<Fr>]) -> Values {
+        let mut out = self.blank();
+        self.transform(Source::Packed(values), Sink::Packed(Scattered::new(&mut out)), &self.inverse, &self.subgroup_inverse);
         out
     }
 
     fn transform(&self, source: Source<'_>, sink: Sink, twiddles: &[Lanes<Fr>], coset: &Coset) {
         let rows = 1usize << coset.columns.log;
         let columns = 1usize << coset.rows.log;
-        let mut matrix = vec![Lanes::ZERO; rows * columns / LANES];
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        let mut matrix = spare.unwrap_or_else(|| vec![Lanes::ZERO; rows * columns / LANES]);
         matrix.par_chunks_mut(rows).zip(twiddles.par_chunks(rows)).enumerate().for_each(|(block, (entries, twiddles))| {
             // SAFETY: `self.ifma` says that the processor has the instructions.
             unsafe { column_pass(&source, &coset.columns, entries, twiddles, block, columns / LANES) };
@@ -293,6 +311,9 @@ impl Transform {
             // SAFETY: as above; each call writes the places of its own group of rows.
             |entries, group| unsafe { row_pass(&matrix, &coset.rows, entries, &sink, group, rows) },
         );
+        if let Ok(mut spare) = self.spare.lock() {
+            spare.push(matrix);
+        }
     }
 }
 
@@ -312,7 +333,7 @@ impl Coset {
 
 enum Source<'a> {
     Words(&'a [Fr]),
-    Lanes(&'a [Lanes<Fr>]),
+    Packed(&'a [Packed<Fr>]),
 }
 
 impl Source<'_> {
@@ -320,7 +341,7 @@ impl Source<'_> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn block(&self, index: usize) -> Lanes<Fr> {
         match self {
-            Self::Lanes(values) => values[index],
+            Self::Packed(values) => values[index].lanes(),
             Self::Words(values) => {
                 let rest = values.get(index * LANES..).unwrap_or(&[]);
                 match rest.first_chunk() {
@@ -339,7 +360,7 @@ impl Source<'_> {
 
 enum Sink {
     Words(Scattered<[Fr; LANES]>),
-    Lanes(Scattered<Lanes<Fr>>),
+    Packed(Scattered<Packed<Fr>>),
 }
 
 fn blocks_mut(values: &mut [Fr]) -> &mut [[Fr; LANES]] {
@@ -383,7 +404,7 @@ unsafe fn row_pass(matrix: &[Lanes<Fr>], short: &Short, entries: &mut [Lanes<Fr>
                 unsafe { out.put(place, block) };
             }
             // SAFETY: as above.
-            Sink::Lanes(out) => unsafe { out.put(place, entry.nearly_reduced()) },
+            Sink::Packed(out) => unsafe { out.put(place, Packed::new(entry.nearly_reduced())) },
         }
     }
 }

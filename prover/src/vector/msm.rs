@@ -34,6 +34,9 @@ const SCALARS: usize = 1 << 21;
 const AHEAD: usize = 4 * LANES;
 /// Bit of an entry that says that its point is to be subtracted.
 const MINUS: u32 = 1 << 31;
+/// Bit of an operand that says that it is an entry, not a place in the arena.
+const BASE: u32 = 1 << 30;
+const INDEX: u32 = BASE - 1;
 
 /// A point: four words of x and of y in form 2^260, below 1.1 p and, in bases, below p. Zeros are infinity: y = 0 is not on the curve.
 #[derive(Clone, Copy)]
@@ -51,7 +54,7 @@ impl Point {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn row(point: &Point) -> __m512i {
+fn row_of(point: &Point) -> __m512i {
     // SAFETY: a point is 64 bytes, aligned.
     unsafe { _mm512_load_si512((&raw const point.0).cast()) }
 }
@@ -59,7 +62,7 @@ fn row(point: &Point) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn store_row(point: &mut Point, row: __m512i) {
-    // SAFETY: as in `row`.
+    // SAFETY: as in `row_of`.
     unsafe { _mm512_store_si512((&raw mut point.0).cast(), row) };
 }
 
@@ -78,7 +81,7 @@ fn pack(points: &[G1Affine; LANES]) -> [Point; LANES] {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn unpack(points: &[Point; LANES]) -> [G1Affine; LANES] {
-    let [a, b, c, d, e, f, g, h] = transposed(points.each_ref().map(|point| row(point)));
+    let [a, b, c, d, e, f, g, h] = transposed(points.each_ref().map(|point| row_of(point)));
     let (mut x, mut y) = ([Fq::ZERO; LANES], [Fq::ZERO; LANES]);
     Lanes::unpacked([a, b, c, d]).store(&mut x);
     Lanes::unpacked([e, f, g, h]).store(&mut y);
@@ -90,6 +93,8 @@ fn unpack(points: &[Point; LANES]) -> [G1Affine; LANES] {
 pub struct Bases {
     points: Vec<Point>,
     ifma: Ifma,
+    /// What the threads that are not at work leave for the next.
+    adders: Mutex<Vec<Adder>>,
 }
 
 impl std::fmt::Debug for Bases {
@@ -109,7 +114,7 @@ impl Bases {
             let eight = unsafe { pack(&eight) };
             packed.copy_from_slice(&eight[..points.len()]);
         });
-        Self { points: packed, ifma }
+        Self { points: packed, ifma, adders: Mutex::new(Vec::new()) }
     }
 
     #[must_use]
@@ -128,7 +133,6 @@ impl Bases {
     /// longer column) at a time, 12 bytes for each scalar of the windows being sorted, one or two a thread, and 12 MB a thread.
     #[must_use]
     pub fn commit(&self, columns: &[&[Fr]]) -> Vec<G1> {
-        let scratch = Mutex::new(Vec::new());
         let (mut sums, mut rest) = (Vec::with_capacity(columns.len()), columns);
         while !rest.is_empty() {
             let mut scalars = 0;
@@ -153,11 +157,11 @@ impl Bases {
                         .into_par_iter()
                         .with_max_len(1)
                         .map(|range| {
-                            let mut own = scratch.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(Adder::new);
+                            let mut adder = self.adders.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(Adder::new);
                             // SAFETY: `self.ifma` says that the processor has the instructions.
-                            let bits = unsafe { own.run(&self.points, &sorted, range, class.width, windows.len()) };
-                            if let Ok(mut pool) = scratch.lock() {
-                                pool.push(own);
+                            let bits = unsafe { adder.run(&self.points, &sorted, range, class.width, windows.len()) };
+                            if let Ok(mut pool) = self.adders.lock() {
+                                pool.push(adder);
                             }
                             Part { column, first, bits }
                         })
@@ -226,7 +230,7 @@ impl Bases {
             let place = |i: usize| class.words[i / LANES].map(|word| word[i % LANES]);
             let scalars: Vec<Fr> = (0..class.entries.len()).map(|i| Fr::from_raw(place(i))).collect();
             // SAFETY: `self.ifma` says that the processor has the instructions.
-            let bases: Vec<G1Affine> = class.entries.iter().map(|entry| unsafe { scalar_point(&self.points, *entry) }).collect();
+            let bases: Vec<G1Affine> = class.entries.iter().map(|entry| unsafe { affine(&self.points[(entry & INDEX) as usize], entry & MINUS != 0) }).collect();
             msm_serial(&scalars, &bases, &mut sum);
         }
         sum
@@ -249,7 +253,8 @@ impl Bases {
         for end in &mut ends {
             (sum, *end) = (sum + *end, sum);
         }
-        let mut entries = vec![0u32; sum as usize];
+        // Read sixteen at a time.
+        let mut entries = vec![0u32; sum as usize + 2 * LANES];
         for codes in codes.chunks_exact(padded) {
             for (code, entry) in codes.iter().zip(&class.entries) {
                 let end = &mut ends[(code & !MINUS) as usize];
@@ -402,23 +407,23 @@ impl Sorted {
     /// Ranges of about as many entries, cut anywhere: buckets may well be very uneven.
     fn tasks(&self, size: usize) -> Vec<Range<usize>> {
         let first = self.ends.first().map_or(0, |end| *end as usize);
-        let count = self.entries.len() - first;
+        let count = self.ends.last().map_or(0, |end| *end as usize) - first;
         let tasks = count.div_ceil(size);
         (0..tasks).map(|i| first + count * i / tasks..first + count * (i + 1) / tasks).collect()
     }
 }
 
-/// The point of an entry.
+/// A point or its negative.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn scalar_point(points: &[Point], entry: u32) -> G1Affine {
-    let [point, ..] = unpack(&[points[(entry & !MINUS) as usize]; LANES]);
-    if entry & MINUS == 0 { point } else { -point }
+fn affine(point: &Point, minus: bool) -> G1Affine {
+    let [point, ..] = unpack(&[*point; LANES]);
+    if minus { -point } else { point }
 }
 
-/// The same, still packed.
+/// The point of an entry.
 #[inline]
 fn signed_point(points: &[Point], entry: u32) -> Point {
-    let mut point = points[(entry & !MINUS) as usize];
+    let mut point = points[(entry & INDEX) as usize];
     if entry & MINUS != 0 && !point.is_infinity() {
         let (_, y) = point.0.split_at_mut(4);
         let mut borrow = false;
@@ -429,14 +434,6 @@ fn signed_point(points: &[Point], entry: u32) -> Point {
         }
     }
     point
-}
-
-/// An addition: entries of the bases, or places in the arena, and the place of the sum.
-#[derive(Clone, Copy)]
-struct Job {
-    left: u32,
-    right: u32,
-    out: u32,
 }
 
 /// Eight additions between the two passes of a batch.
@@ -450,21 +447,38 @@ struct Row {
     y: Lanes<Fq>,
 }
 
-/// Does additions in batches, and keeps the memory for that.
+/// Points of a bucket not yet added up: `count` in a row from `start`, and an operand left over from a round before, unless `NONE`.
+#[derive(Clone, Copy)]
+struct Run {
+    bucket: u32,
+    start: u32,
+    count: u32,
+    extra: u32,
+}
+
+const NONE: u32 = u32::MAX;
+/// Jobs are written eight at a time, and looked at after that.
+const ROOM: usize = BATCH + CHAINS * LANES;
+
+/// Does additions in batches, and keeps the memory for that. An operand is an entry with `BASE`, or a place in the arena.
 struct Adder {
+    /// The buckets' sums, then what the rounds leave, each after the other.
     arena: Vec<Point>,
-    jobs: Vec<Job>,
+    jobs: usize,
+    left: Box<[u32; ROOM]>,
+    right: Box<[u32; ROOM]>,
+    out: Box<[u32; ROOM]>,
     rows: Vec<Row>,
     /// Sums that the scalar arithmetic had to take, and their places.
     exceptions: Vec<(u32, Point)>,
-    /// Places of the buckets' sums, and lengths of their runs.
-    runs: Vec<(u32, u32)>,
+    runs: Vec<Run>,
 }
 
 impl Adder {
     fn new() -> Self {
         let row = Row { slope: Lanes::ZERO, dx: Lanes::ZERO, x: Lanes::ZERO, y: Lanes::ZERO };
-        Self { arena: Vec::new(), jobs: Vec::with_capacity(BATCH), rows: vec![row; BATCH / LANES], exceptions: Vec::new(), runs: Vec::new() }
+        let [left, right, out] = [(); 3].map(|()| Box::new([0; ROOM]));
+        Self { arena: Vec::new(), jobs: 0, left, right, out, rows: vec![row; ROOM / LANES], exceptions: Vec::new(), runs: Vec::new() }
     }
 
     /// Sums over the entries in `range`, to be weighted by the powers of two from the first window on.
@@ -475,22 +489,27 @@ impl Adder {
         let block = BLOCK_BITS.min(width - 1);
         let low = first >> block << block;
         let buckets = ((last >> block) + 1 << block) - low;
-        // A run of three or more leaves at most two thirds of itself.
-        let most = (2 * range.len()).div_ceil(3);
-        self.arena.clear();
-        self.arena.resize(buckets, Point::INFINITY);
-        self.arena.resize(buckets + 2 * most, Point::INFINITY);
+        // Every addition but the last of a run takes a place.
+        let places = buckets + range.len();
+        if self.arena.len() < places {
+            self.arena.resize(places, Point::INFINITY);
+        }
+        self.arena[..buckets].fill(Point::INFINITY);
 
         self.runs.clear();
-        let starts = sorted.ends[first..=last].iter().map(|start| (*start as usize).max(range.start));
-        let ends = sorted.ends[first + 1..=last + 1].iter().map(|end| (*end as usize).min(range.end));
-        let lengths = starts.zip(ends).map(|(start, end)| (end - start) as u32);
-        self.runs.extend(((first - low) as u32..).zip(lengths).filter(|(_, length)| *length > 0));
-        self.halve::<true>(bases, &sorted.entries[range], 0, buckets as u32);
-        let (mut from, mut to) = (buckets as u32, (buckets + most) as u32);
+        let mut start = range.start as u32;
+        for (bucket, end) in ((first - low) as u32..).zip(&sorted.ends[first + 1..=last + 1]) {
+            let end = (*end).min(range.end as u32);
+            match end - start {
+                0 => {}
+                1 => self.arena[bucket as usize] = signed_point(bases, sorted.entries[start as usize]),
+                count => self.runs.push(Run { bucket, start, count, extra: NONE }),
+            }
+            start = end;
+        }
+        let mut place = self.halve::<true>(bases, &sorted.entries, buckets as u32);
         while !self.runs.is_empty() {
-            self.halve::<false>(bases, &[], from, to);
-            (from, to) = (to, from);
+            place = self.halve::<false>(bases, &[], place);
         }
         self.weigh(buckets, block);
 
@@ -513,35 +532,55 @@ impl Adder {
         bits
     }
 
-    /// Adds neighbours in every run; single points go to the place of their bucket. Runs lie one after the other in `entries`, or in the
-    /// arena at `from`, and go to the arena at `to`.
+    /// Adds neighbours in every run, whose points are `entries` of the bases or in the arena. Sums go to the arena from `place` on, the
+    /// last one of a run to its bucket. Returns the next place.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn halve<const BASES: bool>(&mut self, bases: &[Point], entries: &[u32], from: u32, to: u32) {
-        let mut runs = std::mem::take(&mut self.runs);
-        let (mut position, mut to) = (from, to);
-        runs.retain_mut(|(bucket, length)| {
-            let mut out = *bucket;
-            let (mut left, rounded) = (position, *length / 2);
-            position = position.wrapping_add(*length);
-            if *length > 2 {
-                out = to;
-                to = to.wrapping_add(rounded + *length % 2);
+    fn halve<const BASES: bool>(&mut self, bases: &[Point], entries: &[u32], mut place: u32) -> u32 {
+        let operand = |i: u32| if BASES { entries[i as usize] | BASE } else { i };
+        let mut kept = 0;
+        for i in 0..self.runs.len() {
+            // Lengths are random, so as little as possible branches on them: more is written than counts.
+            let Run { bucket, start, count, extra } = self.runs[i];
+            let (odd, more) = (count % 2, u32::from(extra != NONE));
+            let last = count + more == 2;
+            let out = if last { bucket } else { place };
+            for done in (0..count / 2).step_by(LANES) {
+                if self.jobs >= BATCH {
+                    self.flush::<BASES>(bases);
+                }
+                let start = start.wrapping_add(2 * done);
+                let pairs: [u32; 2 * LANES] = if BASES {
+                    entries[start as usize..].first_chunk().copied().unwrap_or_default()
+                } else {
+                    std::array::from_fn(|i| start.wrapping_add(i as u32))
+                };
+                let jobs = self.jobs..self.jobs.wrapping_add(LANES);
+                for (j, left) in self.left[jobs.clone()].iter_mut().enumerate() {
+                    *left = pairs[2 * j] | if BASES { BASE } else { 0 };
+                }
+                for (j, right) in self.right[jobs.clone()].iter_mut().enumerate() {
+                    *right = pairs[2 * j + 1] | if BASES { BASE } else { 0 };
+                }
+                for (j, place) in self.out[jobs].iter_mut().enumerate() {
+                    *place = out.wrapping_add(done).wrapping_add(j as u32);
+                }
+                self.jobs = self.jobs.wrapping_add((count / 2 - done).min(LANES as u32) as usize);
             }
-            let operand = |place: u32| if BASES { entries[place as usize] } else { place };
-            for _ in 0..rounded {
-                self.push::<BASES>(bases, Job { left: operand(left), right: operand(left.wrapping_add(1)), out });
-                left = left.wrapping_add(2);
-                out = out.wrapping_add(1);
+            if self.jobs >= BATCH {
+                self.flush::<BASES>(bases);
             }
-            if *length % 2 == 1 {
-                self.arena[out as usize] = if BASES { signed_point(bases, operand(left)) } else { self.arena[left as usize] };
-            }
-            let again = *length > 2;
-            *length = rounded + *length % 2;
-            again
-        });
-        self.runs = runs;
+            let (single, out) = (operand(start + count - 1), out + count / 2);
+            (self.left[self.jobs], self.right[self.jobs], self.out[self.jobs]) = (single, extra, out);
+            self.jobs = self.jobs.wrapping_add((odd & more) as usize);
+            let sums = count / 2 + (odd & more);
+            let extra = [[extra, extra], [single, NONE]][odd as usize][more as usize];
+            self.runs[kept] = Run { bucket, start: place, count: sums, extra };
+            kept += usize::from(!last);
+            place += if last { 0 } else { sums };
+        }
+        self.runs.truncate(kept);
         self.flush::<BASES>(bases);
+        place
     }
 
     /// In each block, place 0 becomes the sum of all buckets, and place 2^i that of the buckets whose place has bit i.
@@ -551,16 +590,16 @@ impl Adder {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn weigh(&mut self, buckets: usize, block: u32) {
         for step in 0..block {
-            for start in (0..buckets).step_by(2 << step) {
-                for place in iter::once(0).chain((0..step).map(|bit| 1 << bit)) {
-                    let (left, right) = (start + place, start + place + (1 << step));
+            for place in iter::once(0).chain((0..step).map(|bit| 1 << bit)) {
+                for left in (place..buckets).step_by(2 << step) {
+                    let right = left + (1 << step);
                     if self.arena[right].is_infinity() {
                         continue;
                     }
                     if self.arena[left].is_infinity() {
                         self.arena[left] = self.arena[right];
                     } else {
-                        self.push::<false>(&[], Job { left: left as u32, right: right as u32, out: left as u32 });
+                        self.push::<false>(&[], left as u32, right as u32, left as u32);
                     }
                 }
             }
@@ -570,105 +609,107 @@ impl Adder {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn push<const BASES: bool>(&mut self, bases: &[Point], job: Job) {
-        self.jobs.push(job);
-        if self.jobs.len() == BATCH {
+    fn push<const BASES: bool>(&mut self, bases: &[Point], left: u32, right: u32, out: u32) {
+        if self.jobs >= BATCH {
             self.flush::<BASES>(bases);
         }
+        (self.left[self.jobs], self.right[self.jobs], self.out[self.jobs]) = (left, right, out);
+        self.jobs = self.jobs.wrapping_add(1);
     }
 
-    /// Does the additions, reading all points before it writes a sum.
+    /// Does the additions, reading all points before it writes a sum. With `BASES`, all operands are bases.
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn flush<const BASES: bool>(&mut self, bases: &[Point]) {
-        let Some(last) = self.jobs.last().copied() else { return };
-        let padded = self.jobs.len().next_multiple_of(CHAINS * LANES);
-        self.jobs.resize(padded, last);
-        let (groups, _) = self.jobs.as_chunks::<LANES>();
-        let (groups, _) = groups.as_chunks::<CHAINS>();
-        let (rows, _) = self.rows.as_chunks_mut::<CHAINS>();
+        let (jobs, Some(last)) = (self.jobs, self.jobs.checked_sub(1)) else { return };
+        let padded = jobs.next_multiple_of(CHAINS * LANES);
+        for operands in [&mut self.left, &mut self.right, &mut self.out] {
+            let last = operands[last];
+            operands[jobs..padded].fill(last);
+        }
+        let (left, _) = self.left[..padded].as_chunks::<LANES>();
+        let (right, _) = self.right[..padded].as_chunks::<LANES>();
+        let (out, _) = self.out[..padded].as_chunks::<LANES>();
         let mut products = [Lanes::ONE; CHAINS];
-        for (i, (groups, rows)) in groups.iter().zip(rows.iter_mut()).enumerate() {
+        for (i, ((left, right), row)) in left.iter().zip(right).zip(&mut self.rows).enumerate() {
             if BASES {
-                let ahead = (i * CHAINS * LANES + AHEAD).min(padded);
-                for job in self.jobs[ahead..].iter().take(CHAINS * LANES) {
-                    for entry in [job.left, job.right] {
-                        let point = bases.as_ptr().wrapping_add((entry & !MINUS) as usize);
-                        // SAFETY: fetching ahead reads nothing, whatever the address.
-                        unsafe { _mm_prefetch::<_MM_HINT_T0>(point.cast()) };
-                    }
+                let ahead = (i * LANES + AHEAD).min(padded - LANES);
+                for operand in self.left[ahead..ahead + LANES].iter().chain(&self.right[ahead..ahead + LANES]) {
+                    _mm_prefetch::<_MM_HINT_T0>(bases.as_ptr().wrapping_add((operand & INDEX) as usize).cast());
                 }
             }
-            let source: &[Point] = if BASES { bases } else { &self.arena };
-            for ((jobs, row), product) in groups.iter().zip(rows).zip(&mut products) {
-                let exceptions = prepare::<BASES>(source, jobs, row, product);
-                if exceptions != 0 {
-                    for (lane, job) in jobs.iter().enumerate().filter(|(lane, _)| exceptions >> lane & 1 == 1) {
-                        let _ = lane;
-                        let sum = (scalar_point(source, job.left).to_curve() + scalar_point(source, job.right)).to_affine();
-                        let [sum, ..] = pack(&[sum; LANES]);
-                        self.exceptions.push((job.out, sum));
-                    }
-                }
+            let mut exceptions = prepare::<BASES>(bases, &self.arena, left, right, row, &mut products[i % CHAINS]);
+            while exceptions != 0 {
+                let lane = exceptions.trailing_zeros() as usize;
+                let [left, right] = [left[lane], right[lane]].map(|operand| affine(point::<BASES>(bases, &self.arena, operand), operand & MINUS != 0));
+                let [sum, ..] = pack(&[(left.to_curve() + right).to_affine(); LANES]);
+                self.exceptions.push((out[i][lane], sum));
+                exceptions &= exceptions - 1;
             }
         }
-        // The inverse of everything before a chain's last row: that of all, times the other chain's product.
+        // The inverse of the product of a chain: that of all, times the other chain's product.
         let inverse = inverted(products[0].mul(products[1]));
         let mut inverses = [inverse.mul(products[1]), inverse.mul(products[0])];
-        for (groups, rows) in groups.iter().zip(rows.iter_mut()).rev() {
-            finish(&mut self.arena, groups, rows, &mut inverses);
+        let (out, _) = out.as_chunks::<CHAINS>();
+        let (rows, _) = self.rows.as_chunks::<CHAINS>();
+        for (out, rows) in out.iter().zip(rows).rev() {
+            finish(&mut self.arena, out, rows, &mut inverses);
         }
         for (place, sum) in self.exceptions.drain(..) {
             self.arena[place as usize] = sum;
         }
-        self.jobs.clear();
+        self.jobs = 0;
     }
+}
+
+/// The point of an operand.
+#[inline]
+fn point<'a, const BASES: bool>(bases: &'a [Point], arena: &'a [Point], operand: u32) -> &'a Point {
+    let source = if BASES || operand & BASE != 0 { bases } else { arena };
+    &source[(operand & INDEX) as usize]
 }
 
 /// First pass over eight additions: fills the row, and goes on with the product of the differences. Returns the lanes that are no ordinary
 /// additions, if any: some have infinity, equal or opposite points. They count as one in the product.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn prepare<const BASES: bool>(source: &[Point], jobs: &[Job; LANES], row_out: &mut Row, product: &mut Lanes<Fq>) -> u8 {
-    let left = transposed(jobs.each_ref().map(|job| row(&source[(job.left & !MINUS) as usize])));
-    let right = transposed(jobs.each_ref().map(|job| row(&source[(job.right & !MINUS) as usize])));
-    let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (left, right);
-    let (x, mut y) = (Lanes::unpacked([a, b, c, d]), Lanes::unpacked([e, f, g, h]));
-    let (other_x, mut other_y) = (Lanes::unpacked([i, j, k, l]), Lanes::unpacked([m, n, o, p]));
+fn prepare<const BASES: bool>(bases: &[Point], arena: &[Point], left: &[u32; 8], right: &[u32; 8], row: &mut Row, product: &mut Lanes<Fq>) -> u8 {
+    let [a, b, c, d, e, f, g, h] = transposed(left.map(|operand| row_of(point::<BASES>(bases, arena, operand))));
+    let [i, j, k, l, m, n, o, p] = transposed(right.map(|operand| row_of(point::<BASES>(bases, arena, operand))));
+    let (x, y) = (Lanes::unpacked([a, b, c, d]), Lanes::unpacked([e, f, g, h]));
+    let (other_x, other_y) = (Lanes::unpacked([i, j, k, l]), Lanes::unpacked([m, n, o, p]));
+    // SAFETY: eight operands are 32 bytes; the load needs no alignment. Their highest bit is the sign.
+    let minus = |operands: &[u32; 8]| _mm256_movepi32_mask(unsafe { _mm256_loadu_si256(operands.as_ptr().cast()) });
+    let (y, other_y) = (y.flipped(minus(left)), other_y.flipped(minus(right)));
     let zero = _mm512_setzero_si512();
     let mut dx = other_x.sub::<1>(x);
     let exceptions = dx.maybe_multiple() | _mm512_cmpeq_epi64_mask(e, zero) | _mm512_cmpeq_epi64_mask(m, zero);
-    if BASES {
-        let minus = |entry: fn(&Job) -> u32| jobs.iter().rev().fold(0u8, |mask, job| mask << 1 | (entry(job) >> 31) as u8);
-        y = y.flipped(minus(|job| job.left));
-        other_y = other_y.flipped(minus(|job| job.right));
-    }
     if exceptions != 0 {
         dx = dx.select(exceptions, Lanes::ONE);
     }
-    let dy = other_y.sub::<1>(y);
-    *row_out = Row { slope: dy.mul(*product), dx, x, y };
-    *product = product.mul(dx);
+    *row = Row { slope: other_y.sub::<1>(y).product(*product).carried(), dx, x, y };
+    *product = product.product(dx).carried();
     exceptions
 }
 
 /// Second pass: the sums, from the last row on. `inverses` are those of the products up to and with these rows, and then up to them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn finish(arena: &mut [Point], jobs: &[[Job; LANES]; CHAINS], rows: &[Row; CHAINS], inverses: &mut [Lanes<Fq>; CHAINS]) {
+fn finish(arena: &mut [Point], out: &[[u32; LANES]; CHAINS], rows: &[Row; CHAINS], inverses: &mut [Lanes<Fq>; CHAINS]) {
     let [first, second] = rows;
-    let slopes = [first.slope.mul(inverses[0]), second.slope.mul(inverses[1])];
-    *inverses = [inverses[0].mul(first.dx), inverses[1].mul(second.dx)];
-    let squares = [slopes[0].square(), slopes[1].square()];
+    let slopes = [first.slope.product(inverses[0]).carried(), second.slope.product(inverses[1]).carried()];
+    *inverses = [inverses[0].product(first.dx).carried(), inverses[1].product(second.dx).carried()];
+    let squares = [slopes[0].product(slopes[0]), slopes[1].product(slopes[1])];
     // x3 = slope^2 - x1 - x2, where x2 = dx + x1 - 2 p: another multiple of p does not matter, but would leave the range of `settled`.
     let two_p = Lanes::ZERO.sub::<1>(Lanes::ZERO);
     let sum_x = |square: Lanes<Fq>, row: &Row| square.plus(two_p).minus(row.dx).minus(row.x).minus(row.x).settled();
     let xs = [sum_x(squares[0], first), sum_x(squares[1], second)];
-    let products = [slopes[0].mul(first.x.sub::<1>(xs[0])), slopes[1].mul(second.x.sub::<1>(xs[1]))];
+    let products = [slopes[0].product(first.x.sub::<1>(xs[0])), slopes[1].product(second.x.sub::<1>(xs[1]))];
     let ys = [products[0].minus(first.y).settled(), products[1].minus(second.y).settled()];
-    for ((jobs, x), y) in jobs.iter().zip(xs).zip(ys) {
+    for ((out, x), y) in out.iter().zip(xs).zip(ys) {
         let ([a, b, c, d], [e, f, g, h]) = (x.packed(), y.packed());
-        for (job, row) in jobs.iter().zip(transposed([a, b, c, d, e, f, g, h])) {
-            store_row(&mut arena[job.out as usize], row);
+        for (place, row) in out.iter().zip(transposed([a, b, c, d, e, f, g, h])) {
+            store_row(&mut arena[*place as usize], row);
         }
     }
 }
@@ -676,13 +717,12 @@ fn finish(arena: &mut [Point], jobs: &[[Job; LANES]; CHAINS], rows: &[Row; CHAIN
 /// Inverses of eight elements, none zero, by one inversion.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn inverted(elements: Lanes<Fq>) -> Lanes<Fq> {
-    let turned = |lanes: Lanes<Fq>, by| lanes.window(lanes, by);
-    let two = elements.mul(turned(elements, 1));
-    let four = two.mul(turned(two, 2));
+    let two = elements.mul(elements.turned::<1>());
+    let four = two.mul(two.turned::<2>());
     // The other seven: one, two and four from the next lane on.
-    let others = turned(elements, 1).mul(turned(two, 2)).mul(turned(four, 4));
+    let others = elements.turned::<1>().mul(two.turned::<2>()).mul(four.turned::<4>());
     let mut all = [Fq::ZERO; LANES];
-    four.mul(turned(four, 4)).store(&mut all);
+    four.mul(four.turned::<4>()).store(&mut all);
     let inverse: Option<Fq> = all[0].invert().into();
     others.mul(Lanes::splat(&inverse.unwrap_or(Fq::ZERO)))
 }
@@ -690,27 +730,9 @@ fn inverted(elements: Lanes<Fq>) -> Lanes<Fq> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halo2curves::msm::msm_best;
+    use halo2curves::{ff::PrimeField, msm::msm_best};
     use rand::{Rng, RngCore, SeedableRng};
     use rand_chacha::ChaCha20Rng;
-
-    fn points(rng: &mut ChaCha20Rng, count: usize) -> Vec<G1Affine> {
-        // Random steps from a random point: much cheaper than random points.
-        let (start, step) = (G1::random(&mut *rng), G1::random(&mut *rng));
-        let points: Vec<G1> = iter::successors(Some(start), |point| Some(point + step)).take(count).collect();
-        let mut affine = vec![G1Affine::identity(); count];
-        G1::batch_normalize(&points, &mut affine);
-        affine
-    }
-
-    fn check(ifma: Ifma, bases: &[G1Affine], scalars: &[Fr], what: &str) {
-        let prepared = Bases::new(ifma, bases);
-        // halo2curves does not take infinity as a base.
-        let (kept, used): (Vec<Fr>, Vec<G1Affine>) =
-            scalars.iter().zip(bases).filter(|(_, base)| !bool::from(base.is_identity())).map(|(scalar, base)| (*scalar, *base)).unzip();
-        let expected = if used.is_empty() { G1::identity() } else { msm_best(&kept, &used) };
-        assert_eq!(prepared.commit(&[scalars]), vec![expected], "{what}");
-    }
 
     fn detected() -> Option<Ifma> {
         let ifma = Ifma::detect();
@@ -720,14 +742,143 @@ mod tests {
         ifma
     }
 
+    /// Random steps from a random point: much cheaper than random points.
+    fn points(rng: &mut ChaCha20Rng, count: usize) -> Vec<G1Affine> {
+        let (start, step) = (G1::random(&mut *rng), G1::random(&mut *rng));
+        let points: Vec<G1> = iter::successors(Some(start), |point| Some(point + step)).take(count).collect();
+        let mut affine = vec![G1Affine::identity(); count];
+        G1::batch_normalize(&points, &mut affine);
+        affine
+    }
+
+    /// By definition for a few, otherwise by halo2curves, which takes no infinity as a base.
+    fn expected(bases: &[G1Affine], scalars: &[Fr]) -> G1 {
+        if scalars.len() <= 40 {
+            return scalars.iter().zip(bases).fold(G1::identity(), |sum, (scalar, base)| sum + *base * scalar);
+        }
+        let finite = scalars.iter().zip(bases).filter(|(_, base)| !bool::from(base.is_identity()));
+        let (scalars, bases): (Vec<Fr>, Vec<G1Affine>) = finite.map(|(scalar, base)| (*scalar, *base)).unzip();
+        msm_best(&scalars, &bases)
+    }
+
+    fn check(ifma: Ifma, bases: &[G1Affine], columns: &[Vec<Fr>], what: &str) {
+        let columns: Vec<&[Fr]> = columns.iter().map(Vec::as_slice).collect();
+        let sums = Bases::new(ifma, bases).commit(&columns);
+        assert_eq!(sums.len(), columns.len(), "{what}");
+        for (i, (sum, column)) in sums.iter().zip(columns).enumerate() {
+            assert_eq!(*sum, expected(&bases[..column.len()], column), "{what}, column {i} of {} scalars", column.len());
+        }
+    }
+
+    /// Columns of every kind that proofs have, and of some they do not.
+    fn columns(rng: &mut ChaCha20Rng, size: usize) -> Vec<Vec<Fr>> {
+        let full = |rng: &mut ChaCha20Rng| Fr::random(rng);
+        let one = full(rng);
+        let kinds: [&dyn Fn(&mut ChaCha20Rng) -> Fr; 16] = [
+            &full,
+            &|_| Fr::ZERO,
+            &|_| Fr::ONE,
+            &|_| -Fr::ONE,
+            &|_| one,
+            &|rng| if rng.r#gen() { Fr::ONE } else { -Fr::ONE },
+            &|rng| if rng.r#gen() { one } else { -one },
+            &|rng| Fr::from(u64::from(rng.r#gen::<bool>())),
+            &|rng| Fr::from(u64::from(rng.r#gen::<u8>())),
+            &|rng| Fr::from(u64::from(rng.r#gen::<u16>())),
+            &|rng| -Fr::from(u64::from(rng.next_u32())),
+            &|rng| Fr::from(rng.next_u64()),
+            &|rng| if rng.gen_range(0..10) == 0 { full(rng) } else { Fr::ZERO },
+            &|rng| if rng.gen_range(0..100) == 0 { full(rng) } else { Fr::from(u64::from(rng.r#gen::<u8>())) },
+            // Carries through all windows, and the longest scalars.
+            &|rng| Fr::from(2).pow_vartime([rng.gen_range(0..256)]) - Fr::from(rng.gen_range(0..2)),
+            &|rng| [Fr::TWO_INV, -Fr::TWO_INV, Fr::TWO_INV - Fr::ONE][rng.gen_range(0..3)],
+        ];
+        let mut columns: Vec<Vec<Fr>> = kinds.iter().map(|kind| (0..size).map(|_| kind(rng)).collect()).collect();
+        // Blinding rows at the end.
+        let mut blinded = columns[8].clone();
+        blinded.iter_mut().rev().take(6).for_each(|scalar| *scalar = full(rng));
+        columns.push(blinded);
+        columns
+    }
+
     #[test]
-    fn sizes_agree() {
+    fn columns_of_all_sizes_agree() {
         let Some(ifma) = detected() else { return };
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let bases = points(&mut rng, 3000);
-        for size in [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 1000, 2999] {
-            let scalars: Vec<Fr> = (0..size).map(|_| Fr::random(&mut rng)).collect();
-            check(ifma, &bases[..size], &scalars, &format!("{size} scalars"));
+        let random: Vec<usize> = (0..12).map(|_| rng.gen_range(0..3000)).collect();
+        for size in [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40].into_iter().chain(random) {
+            let columns = columns(&mut rng, size);
+            check(ifma, &bases, &columns, "distinct bases");
+        }
+        let uneven: Vec<Vec<Fr>> = [5, 0, 3000, 100, 1].map(|size| (0..size).map(|_| Fr::random(&mut rng)).collect()).into();
+        check(ifma, &bases, &uneven, "uneven columns");
+        check(ifma, &bases, &[], "no column");
+        check(ifma, &[], &[Vec::new()], "no bases");
+        assert_eq!(format!("{:?}", Bases::new(ifma, &bases)), "Bases { len: 3000, .. }");
+    }
+
+    /// Doublings, cancellations and infinity at every step.
+    #[test]
+    fn any_bases_agree() {
+        let Some(ifma) = detected() else { return };
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let distinct = points(&mut rng, 700);
+        let (first, infinity) = (distinct[0], G1Affine::identity());
+        let few = |rng: &mut ChaCha20Rng| [distinct[1], -distinct[1], distinct[2], infinity][rng.gen_range(0..4)];
+        let kinds: [&dyn Fn(&mut ChaCha20Rng, usize) -> G1Affine; 7] = [
+            &|_, _| infinity,
+            &|_, _| first,
+            &|_, i| if i % 2 == 0 { first } else { -first },
+            &|rng, _| if rng.r#gen() { first } else { -first },
+            &|rng, _| few(rng),
+            &|rng, i| if rng.gen_range(0..10) == 0 { few(rng) } else { distinct[i] },
+            // 1, 2, 3 ... times a point: sums of some are equal to sums of others.
+            &|_, i| (first * Fr::from(i as u64)).to_affine(),
+        ];
+        for (kind, base) in kinds.iter().enumerate() {
+            for size in [1, 2, 9, 33, 700] {
+                let bases: Vec<G1Affine> = (0..size).map(|i| base(&mut rng, i)).collect();
+                let columns = columns(&mut rng, size);
+                check(ifma, &bases, &columns, &format!("bases of kind {kind}"));
+            }
+        }
+    }
+
+    /// Several tasks a window, buckets in several tasks, several batches a round.
+    #[test]
+    fn long_columns_agree() {
+        let Some(ifma) = detected() else { return };
+        let mut rng = ChaCha20Rng::seed_from_u64(3);
+        let size = 1 << 14;
+        let bases = points(&mut rng, 5 * size);
+        let columns = columns(&mut rng, size);
+        check(ifma, &bases, &columns, "2^14");
+        let (same, bit) = (vec![Fr::ONE; 5 * size], (0..5 * size).map(|_| Fr::from(rng.gen_range(0..2))).collect());
+        let pairs = (0..5 * size as u64).map(|i| Fr::from(i / 2 % 8192)).collect();
+        check(ifma, &bases, &[same, bit, pairs], "skewed");
+    }
+
+    #[test]
+    fn digits_make_up_the_scalars() {
+        let Some(_) = detected() else { return };
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let words: Vec<[[u64; LANES]; 4]> = (0..50).map(|_| [(); 4].map(|()| [(); LANES].map(|()| rng.next_u64()))).collect();
+        for width in 2..=16 {
+            let mut sums = vec![Fr::ZERO; words.len() * LANES];
+            for window in (0..257u32.div_ceil(width)).rev() {
+                let mut codes = vec![0; sums.len()];
+                // SAFETY: the instructions were just detected.
+                unsafe { digits(&words, (window * width) as usize, width, 0, &mut codes) };
+                for (sum, code) in sums.iter_mut().zip(codes) {
+                    let digit = Fr::from(u64::from(code & !MINUS));
+                    assert!(code & !MINUS <= 1 << (width - 1));
+                    *sum = *sum * Fr::from(1 << width) + if code & MINUS == 0 { digit } else { -digit };
+                }
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                assert_eq!(sum, Fr::from_raw(words[i / LANES].map(|word| word[i % LANES])), "width {width}");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! which stays in the nearest cache. Every node carries the bound of its values (in units of p, see [`super::lanes`]), and reductions are
 //! inserted where a bound would be passed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use halo2_proofs::plonk::Expression;
 use halo2curves::{bn256::Fr, ff::{Field, PrimeField}};
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::{
     fft::{TASK, Values},
-    lanes::{Ifma, LANES, Lanes},
+    lanes::{Ifma, LANES, Lanes, Packed},
 };
 
 /// A value in the graph.
@@ -176,39 +176,161 @@ impl Graph {
         }
     }
 
-    /// Sum of `weight times identity`; identities that are a product with the same first factor (a selector) share that product.
-    pub fn combine(&mut self, terms: &[(Node, Fr)]) -> Node {
-        let mut order: Vec<Option<Node>> = Vec::new();
-        let mut groups: HashMap<Option<Node>, Vec<(Node, Fr)>> = HashMap::new();
+    /// Sum of `weight times identity`. Products with the same selector (a column below `selectors`) share that product, and what is
+    /// linear in them is summed before it is multiplied: a matrix of constants costs a row, not a matrix, of products.
+    pub fn combine(&mut self, terms: &[(Node, Fr)], selectors: usize) -> Node {
+        let mut groups: Vec<(Option<Node>, Vec<(Node, Fr)>)> = Vec::new();
         for (node, weight) in terms {
-            let (factor, rest) = match self.kind(*node) {
-                Kind::Mul(a, b) if matches!(self.kind(a), Kind::Query(_)) => (Some(a), b),
-                Kind::Mul(a, b) if matches!(self.kind(b), Kind::Query(_)) => (Some(b), a),
-                _ => (None, *node),
-            };
-            groups.entry(factor).or_insert_with(|| { order.push(factor); Vec::new() }).push((rest, *weight));
+            self.split(*node, *weight, selectors, &mut groups);
         }
-        let mut total = self.constant(Fr::ZERO);
-        for factor in order {
-            let mut sum = self.constant(Fr::ZERO);
-            for (rest, weight) in groups.remove(&factor).unwrap_or_default() {
-                let weight = self.constant(weight);
-                let term = self.mul(rest, weight);
-                sum = self.add(sum, term);
+        let atoms = self.factors(terms);
+        let (mut total, mut needed) = (self.constant(Fr::ZERO), HashSet::new());
+        for (factor, group) in groups {
+            // Sums that several identities share are cheaper left whole; which way is better, the counts say.
+            let [whole, flat] = [self.weighted(&group), self.flattened(&group, &atoms)];
+            let mut sum = if self.products(flat, &mut needed.clone()) < self.products(whole, &mut needed.clone()) { flat } else { whole };
+            self.products(sum, &mut needed);
+            if let Some(factor) = factor {
+                sum = self.mul(sum, factor);
             }
-            let sum = match factor {
-                Some(factor) => self.mul(sum, factor),
-                None => sum,
-            };
             total = self.add(total, sum);
         }
         total
+    }
+
+    /// Takes a sum apart where a part of it is a product with a selector; other sums stay whole.
+    fn split(&self, node: Node, weight: Fr, selectors: usize, groups: &mut Vec<(Option<Node>, Vec<(Node, Fr)>)>) {
+        let is_selector = |node: Node| matches!(self.kind(node), Kind::Query(query) if query.column < selectors);
+        let has_selector = |node: Node| self.any(node, &|kind| matches!(kind, Kind::Mul(a, b) if is_selector(a) || is_selector(b)));
+        let (factor, rest) = match self.kind(node) {
+            Kind::Mul(a, b) if is_selector(a) => (Some(a), b),
+            Kind::Mul(a, b) if is_selector(b) => (Some(b), a),
+            Kind::Add(a, b) if has_selector(node) => {
+                self.split(a, weight, selectors, groups);
+                return self.split(b, weight, selectors, groups);
+            }
+            Kind::Sub(a, b) if has_selector(node) => {
+                self.split(a, weight, selectors, groups);
+                return self.split(b, -weight, selectors, groups);
+            }
+            _ => (None, node),
+        };
+        match groups.iter_mut().find(|(other, _)| *other == factor) {
+            Some((_, group)) => group.push((rest, weight)),
+            None => groups.push((factor, vec![(rest, weight)])),
+        }
+    }
+
+    /// Is there such a node in the sum that `node` is?
+    fn any(&self, node: Node, wanted: &dyn Fn(Kind) -> bool) -> bool {
+        let kind = self.kind(node);
+        wanted(kind)
+            || match kind {
+                Kind::Add(a, b) | Kind::Sub(a, b) => self.any(a, wanted) || self.any(b, wanted),
+                Kind::Reduce(a) => self.any(a, wanted),
+                _ => false,
+            }
+    }
+
+    fn weighted(&mut self, group: &[(Node, Fr)]) -> Node {
+        let zero = self.constant(Fr::ZERO);
+        group.iter().fold(zero, |sum, (node, weight)| {
+            let weight = self.constant(*weight);
+            let term = self.mul(*node, weight);
+            self.add(sum, term)
+        })
+    }
+
+    fn flattened(&mut self, group: &[(Node, Fr)], atoms: &HashSet<Node>) -> Node {
+        let mut form = LinearForm::default();
+        for (node, weight) in group {
+            self.flatten(*node, *weight, atoms, &mut form);
+        }
+        let terms: Vec<(Node, Fr)> = form.order.iter().filter_map(|atom| Some((*atom, *form.coefficients.get(atom)?))).collect();
+        let (sum, constant) = (self.weighted(&terms), self.constant(form.constant));
+        self.add(sum, constant)
+    }
+
+    /// Products below a node that are not below those in `seen`, which it joins.
+    fn products(&self, node: Node, seen: &mut HashSet<Node>) -> usize {
+        if !seen.insert(node) {
+            return 0;
+        }
+        match self.kind(node) {
+            Kind::Constant(_) | Kind::Query(_) => 0,
+            Kind::Reduce(a) => self.products(a, seen),
+            Kind::Add(a, b) | Kind::Sub(a, b) => self.products(a, seen) + self.products(b, seen),
+            Kind::Mul(a, b) => 1 + self.products(a, seen) + self.products(b, seen),
+        }
+    }
+
+    /// Factors of products other than the terms themselves: they are computed anyway.
+    fn factors(&self, terms: &[(Node, Fr)]) -> HashSet<Node> {
+        let mut outer = HashSet::new();
+        for (node, _) in terms {
+            self.summands(*node, &mut outer);
+        }
+        let products = self.kinds.iter().enumerate().filter(|(index, _)| !outer.contains(&Node(*index as u32)));
+        products
+            .filter_map(|(_, kind)| match kind {
+                Kind::Mul(a, b) if self.value(*a).is_none() && self.value(*b).is_none() => Some([*a, *b]),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    fn summands(&self, node: Node, seen: &mut HashSet<Node>) {
+        if seen.insert(node) && let Kind::Add(a, b) | Kind::Sub(a, b) = self.kind(node) {
+            self.summands(a, seen);
+            self.summands(b, seen);
+        }
+    }
+
+    fn flatten(&self, node: Node, weight: Fr, atoms: &HashSet<Node>, form: &mut LinearForm) {
+        match self.kind(node) {
+            Kind::Constant(_) => form.constant += weight * self.value(node).unwrap_or(Fr::ZERO),
+            _ if atoms.contains(&node) => form.add(node, weight),
+            Kind::Reduce(a) => self.flatten(a, weight, atoms, form),
+            Kind::Add(a, b) => {
+                self.flatten(a, weight, atoms, form);
+                self.flatten(b, weight, atoms, form);
+            }
+            Kind::Sub(a, b) => {
+                self.flatten(a, weight, atoms, form);
+                self.flatten(b, -weight, atoms, form);
+            }
+            Kind::Mul(a, b) => match (self.value(a), self.value(b)) {
+                (Some(x), _) => self.flatten(b, weight * x, atoms, form),
+                (_, Some(y)) => self.flatten(a, weight * y, atoms, form),
+                _ => form.add(node, weight),
+            },
+            Kind::Query(_) => form.add(node, weight),
+        }
     }
 
     /// The program that computes `output`.
     #[must_use]
     pub fn compile(&self, output: Node) -> Program {
         Compiler::new(self).run(output)
+    }
+}
+
+/// A constant and multiples of nodes, in the order met.
+#[derive(Default)]
+struct LinearForm {
+    constant: Fr,
+    order: Vec<Node>,
+    coefficients: HashMap<Node, Fr>,
+}
+
+impl LinearForm {
+    fn add(&mut self, node: Node, weight: Fr) {
+        let order = &mut self.order;
+        *self.coefficients.entry(node).or_insert_with(|| {
+            order.push(node);
+            Fr::ZERO
+        }) += weight;
     }
 }
 
@@ -319,19 +441,20 @@ impl<'a> Compiler<'a> {
 }
 
 impl Program {
-    /// Instructions, and registers beside the constants.
+    /// Instructions, products among them, and registers beside the constants.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
-        (self.instructions.len(), self.registers - self.constants.len())
+    pub fn size(&self) -> [usize; 3] {
+        let products = self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::Mul { .. })).count();
+        [self.instructions.len(), products, self.registers - self.constants.len()]
     }
 
     /// Runs over all rows of `columns` (each below 2 p, all of one length). The results are below 2 p.
     #[must_use]
-    pub fn run(&self, ifma: Ifma, columns: &[&[Lanes<Fr>]]) -> Values {
+    pub fn run(&self, ifma: Ifma, columns: &[&[Packed<Fr>]]) -> Values {
         let _ = ifma;
         let blocks = columns.first().map_or(0, |column| column.len());
         assert!(columns.iter().all(|column| column.len() == blocks));
-        let mut out = vec![Lanes::ZERO; blocks];
+        let mut out = vec![Packed::ZERO; blocks];
         out.par_chunks_mut(TASK).enumerate().for_each_init(
             || vec![Lanes::ZERO; self.registers],
             // SAFETY: `ifma` says that the processor has the instructions.
@@ -341,7 +464,7 @@ impl Program {
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn task(&self, columns: &[&[Lanes<Fr>]], registers: &mut [Lanes<Fr>], out: &mut [Lanes<Fr>], first: usize) {
+    fn task(&self, columns: &[&[Packed<Fr>]], registers: &mut [Lanes<Fr>], out: &mut [Packed<Fr>], first: usize) {
         for (register, constant) in registers.iter_mut().zip(&self.constants) {
             *register = Lanes::splat(constant).mul(Lanes::ONE).reduced();
         }
@@ -356,7 +479,7 @@ impl Program {
                     Instruction::Reduce { to, a } => registers[to as usize] = registers[a as usize].nearly_reduced(),
                 }
             }
-            *out = registers[self.output as usize].nearly_reduced();
+            *out = Packed::new(registers[self.output as usize].nearly_reduced());
         }
     }
 }
@@ -364,12 +487,13 @@ impl Program {
 /// Eight values of a column, `rotation` rows ahead of a block.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn rotated(column: &[Lanes<Fr>], block: usize, rotation: i32) -> Lanes<Fr> {
+fn rotated(column: &[Packed<Fr>], block: usize, rotation: i32) -> Lanes<Fr> {
     // Lengths are powers of two, so that a negative rotation wraps by masking.
     let mask = column.len() - 1;
     let (ahead, shift) = (rotation.div_euclid(LANES as i32) as isize as usize, rotation.rem_euclid(LANES as i32) as usize);
     let place = block.wrapping_add(ahead) & mask;
-    if shift == 0 { column[place] } else { column[place].window(column[place.wrapping_add(1) & mask], shift) }
+    let packed = if shift == 0 { column[place] } else { column[place].window(column[place.wrapping_add(1) & mask], shift) };
+    packed.lanes()
 }
 
 #[cfg(test)]
@@ -425,7 +549,7 @@ mod tests {
         let columns: Vec<Vec<Fr>> = (0..4).map(|_| (0..n).map(|_| Fr::random(&mut rng)).collect()).collect();
         // Values on the subgroup of the interpolated columns: the columns again, as vectors.
         let values: Vec<Values> = columns.iter().map(|column| transform.evaluate_on_subgroup(&transform.interpolate(column))).collect();
-        let slices: Vec<&[Lanes<Fr>]> = values.iter().map(Vec::as_slice).collect();
+        let slices: Vec<&[Packed<Fr>]> = values.iter().map(Vec::as_slice).collect();
         let number = |source| match source {
             Source::Fixed(_) | Source::Instance(_) => 3,
             Source::Advice(index) => index,
@@ -434,7 +558,7 @@ mod tests {
             let terms: Vec<(Expression<Fr>, Fr)> = (0..5).map(|_| (random(&mut rng, &cells, 1 + round % 7), Fr::random(&mut rng))).collect();
             let mut graph = Graph::default();
             let nodes: Vec<(Node, Fr)> = terms.iter().map(|(expression, weight)| (graph.expression(expression, &number), *weight)).collect();
-            let output = graph.combine(&nodes);
+            let output = graph.combine(&nodes, if round % 2 == 0 { 4 } else { 0 });
             let out = graph.compile(output).run(ifma, &slices);
             let out = transform.interpolate_shifted(&out);
             let want: Vec<Fr> = (0..n)
