@@ -2,6 +2,8 @@
 //!
 //! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the longest of the three.
 
+use std::sync::LazyLock;
+
 use halo2curves::ff::{Field, PrimeField};
 
 use crate::{
@@ -20,7 +22,15 @@ const FREE: usize = 1;
 /// `2^n`.
 #[must_use]
 pub fn power(n: u32) -> Fr {
-    Fr::from(2u64).pow([u64::from(n)])
+    // A witness asks a hundred thousand times, and always for the same few.
+    static POWERS: LazyLock<[Fr; 256]> = LazyLock::new(|| {
+        let mut powers = [Fr::ONE; 256];
+        for i in 1..powers.len() {
+            powers[i] = powers[i - 1].double();
+        }
+        powers
+    });
+    POWERS.get(n as usize).copied().unwrap_or_else(|| Fr::from(2u64).pow([u64::from(n)]))
 }
 
 /// Little-endian 64-bit limbs of the canonical value.
@@ -28,7 +38,8 @@ pub fn power(n: u32) -> Fr {
 pub fn limbs(x: Fr) -> [u64; 4] {
     let bytes = x.to_repr();
     let bytes: &[u8] = bytes.as_ref();
-    std::array::from_fn(|i| (0..8).map(|j| u64::from(bytes.get(8 * i + j).copied().unwrap_or(0)) << (8 * j)).sum())
+    let (words, _) = bytes.as_chunks::<8>();
+    std::array::from_fn(|i| words.get(i).copied().map_or(0, u64::from_le_bytes))
 }
 
 /// A 128-bit integer.

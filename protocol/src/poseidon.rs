@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::field::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::{AdditiveGroup, Field, Zero};
 
 /// State width.
 pub const WIDTH: usize = 5;
@@ -43,22 +43,101 @@ fn quintic(x: Fr) -> Fr {
     x.square().square() * x
 }
 
+/// A partial round without its dense matrix: what element 0 becomes, and what of it the others gain.
+#[derive(Clone, Copy, Debug)]
+struct Sparse {
+    /// Added to element 0 before the S-box.
+    constant: Fr,
+    first_row: [Fr; WIDTH],
+    first_column: [Fr; WIDTH - 1],
+}
+
+/// The same permutation with sparse partial rounds (Grassi et al., "Poseidon", 2019/458, appendix B): constants that no S-box meets are
+/// carried into later rounds, and of each matrix only the part that acts on element 0 stays where it is.
+#[derive(Debug)]
+struct Schedule {
+    /// Partial rounds but the last.
+    partial: Vec<Sparse>,
+    /// Constant of the last partial round, and the matrix after it.
+    last: (Fr, [[Fr; WIDTH]; WIDTH]),
+    /// Constants of the first full round after them.
+    resumed: [Fr; WIDTH],
+}
+
+static SCHEDULE: LazyLock<Schedule> = LazyLock::new(|| {
+    let Constants { round, mds } = &*CONSTANTS;
+    let constants = |index: usize| round.get(index).copied().unwrap_or([Fr::ZERO; WIDTH]);
+    let (mut carried, mut matrix, mut partial, mut last) = ([Fr::ZERO; WIDTH], *mds, Vec::new(), Fr::ZERO);
+    for index in 0..PARTIAL_ROUNDS {
+        let own = constants(FULL_ROUNDS / 2 + index);
+        let mut total: [Fr; WIDTH] = std::array::from_fn(|j| own[j] + carried[j]);
+        let constant = std::mem::replace(&mut total[0], Fr::ZERO);
+        carried = times(mds, &total);
+        if index + 1 == PARTIAL_ROUNDS {
+            last = constant;
+            break;
+        }
+        // matrix = diag(1, inner) x sparse, and diag(1, inner) commutes with the S-box of the next round.
+        let mut inner = matrix;
+        (inner[0], inner[0][0]) = ([Fr::ZERO; WIDTH], Fr::ONE);
+        let column: [Fr; WIDTH] = std::array::from_fn(|i| if i == 0 { Fr::ZERO } else { std::mem::replace(&mut inner[i][0], Fr::ZERO) });
+        let solved = solve(inner, column);
+        partial.push(Sparse { constant, first_row: matrix[0], first_column: std::array::from_fn(|i| solved[i + 1]) });
+        matrix = std::array::from_fn(|i| std::array::from_fn(|j| (0..WIDTH).map(|k| mds[i][k] * inner[k][j]).sum()));
+    }
+    let next = constants(FULL_ROUNDS / 2 + PARTIAL_ROUNDS);
+    Schedule { partial, last: (last, matrix), resumed: std::array::from_fn(|j| next[j] + carried[j]) }
+});
+
+fn times(matrix: &[[Fr; WIDTH]; WIDTH], vector: &[Fr; WIDTH]) -> [Fr; WIDTH] {
+    std::array::from_fn(|i| Fr::sum_of_products(&matrix[i], vector))
+}
+
+/// The vector that `matrix` takes to `target`, by elimination. The matrices here are invertible: their rows are of MDS matrices.
+fn solve(mut matrix: [[Fr; WIDTH]; WIDTH], mut target: [Fr; WIDTH]) -> [Fr; WIDTH] {
+    for column in 0..WIDTH {
+        let pivot = (column..WIDTH).find(|row| !matrix[*row][column].is_zero()).unwrap_or(column);
+        matrix.swap(column, pivot);
+        target.swap(column, pivot);
+        let scale = matrix[column][column].inverse().unwrap_or(Fr::ZERO);
+        matrix[column] = matrix[column].map(|x| x * scale);
+        target[column] *= scale;
+        let (pivot_row, pivot_target) = (matrix[column], target[column]);
+        for row in (0..WIDTH).filter(|row| *row != column) {
+            let factor = matrix[row][column];
+            for (cell, pivot) in matrix[row].iter_mut().zip(pivot_row) {
+                *cell -= factor * pivot;
+            }
+            target[row] -= factor * pivot_target;
+        }
+    }
+    target
+}
+
 /// The permutation.
 pub fn permute(state: &mut [Fr; WIDTH]) {
-    let constants = &*CONSTANTS;
-    for (r, round) in constants.round.iter().enumerate() {
-        for (x, c) in state.iter_mut().zip(round) {
-            *x += c;
+    let (Constants { round, mds }, schedule) = (&*CONSTANTS, &*SCHEDULE);
+    let full = |state: &mut [Fr; WIDTH], constants: &[Fr; WIDTH]| {
+        let boxes = std::array::from_fn(|j| quintic(state[j] + constants[j]));
+        *state = times(mds, &boxes);
+    };
+    for constants in round.iter().take(FULL_ROUNDS / 2) {
+        full(state, constants);
+    }
+    for Sparse { constant, first_row, first_column } in &schedule.partial {
+        let s = quintic(state[0] + constant);
+        state[0] = s;
+        let first = Fr::sum_of_products(first_row, state);
+        for (x, factor) in state.iter_mut().skip(1).zip(first_column) {
+            *x += s * factor;
         }
-        let full = !(FULL_ROUNDS / 2..FULL_ROUNDS / 2 + PARTIAL_ROUNDS).contains(&r);
-        let boxes = if full { WIDTH } else { 1 };
-        for x in state.iter_mut().take(boxes) {
-            *x = quintic(*x);
-        }
-        let old = *state;
-        for (x, row) in state.iter_mut().zip(&constants.mds) {
-            *x = Fr::sum_of_products(row, &old);
-        }
+        state[0] = first;
+    }
+    state[0] = quintic(state[0] + schedule.last.0);
+    *state = times(&schedule.last.1, state);
+    full(state, &schedule.resumed);
+    for constants in round.iter().skip(FULL_ROUNDS / 2 + PARTIAL_ROUNDS + 1) {
+        full(state, constants);
     }
 }
 
@@ -132,6 +211,27 @@ mod tests {
             hex::encode(crate::field::to_bytes(&digest)),
             "299c867db6c1fdd79dcefa40e4510b9837e60ebb1ce0663dbaa525df65250465"
         );
+    }
+
+    #[test]
+    fn sparse_rounds_are_the_same_permutation() {
+        let Constants { round, mds } = &*CONSTANTS;
+        let mut state: [Fr; WIDTH] = std::array::from_fn(|j| Fr::from(j as u64));
+        for _ in 0..20 {
+            let mut plain = state;
+            for (r, constants) in round.iter().enumerate() {
+                let full = !(FULL_ROUNDS / 2..FULL_ROUNDS / 2 + PARTIAL_ROUNDS).contains(&r);
+                for (j, (x, c)) in plain.iter_mut().zip(constants).enumerate() {
+                    *x += c;
+                    if full || j == 0 {
+                        *x = quintic(*x);
+                    }
+                }
+                plain = times(mds, &plain);
+            }
+            permute(&mut state);
+            assert_eq!(state, plain);
+        }
     }
 
     #[test]

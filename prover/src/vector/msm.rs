@@ -92,7 +92,8 @@ fn unpack(points: &[Point; LANES]) -> [G1Affine; LANES] {
 /// Bases of a commitment key, prepared once; 64 bytes each.
 pub struct Bases {
     points: Vec<Point>,
-    ifma: Ifma,
+    /// Whoever has bases has a processor with the instructions.
+    _ifma: Ifma,
     /// What the threads that are not at work leave for the next.
     adders: Mutex<Vec<Adder>>,
 }
@@ -114,7 +115,7 @@ impl Bases {
             let eight = unsafe { pack(&eight) };
             packed.copy_from_slice(&eight[..points.len()]);
         });
-        Self { points: packed, ifma, adders: Mutex::new(Vec::new()) }
+        Self { points: packed, _ifma: ifma, adders: Mutex::new(Vec::new()) }
     }
 
     #[must_use]
@@ -130,7 +131,8 @@ impl Bases {
     /// The sum of scalar times base over each column, whose scalars belong to the first bases; none may be longer than the bases.
     ///
     /// On the current thread pool, by column, window and part of a window. Takes up to 80 bytes for each of at most 2^21 scalars (or one
-    /// longer column) at a time, 12 bytes for each scalar of the windows being sorted, one or two a thread, and 12 MB a thread.
+    /// longer column) at a time, 8 bytes for each scalar of the windows being sorted, one or two a thread, and up to 7 MB a thread, which
+    /// stay for the next call.
     #[must_use]
     pub fn commit(&self, columns: &[&[Fr]]) -> Vec<G1> {
         let (mut sums, mut rest) = (Vec::with_capacity(columns.len()), columns);
@@ -158,7 +160,7 @@ impl Bases {
                         .with_max_len(1)
                         .map(|range| {
                             let mut adder = self.adders.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(Adder::new);
-                            // SAFETY: `self.ifma` says that the processor has the instructions.
+                            // SAFETY: `self._ifma` says that the processor has the instructions.
                             let bits = unsafe { adder.run(&self.points, &sorted, range, class.width, windows.len()) };
                             if let Ok(mut pool) = self.adders.lock() {
                                 pool.push(adder);
@@ -189,8 +191,7 @@ impl Bases {
     fn classes(&self, column: &[Fr]) -> [Class; 2] {
         let mut octets = vec![Octet::ZERO; column.len().div_ceil(LANES)];
         octets.par_chunks_mut(1 << 10).zip(column.par_chunks(LANES << 10)).for_each(|(octets, scalars)| {
-            let _ = self.ifma;
-            // SAFETY: `self.ifma` says that the processor has the instructions.
+            // SAFETY: `self._ifma` says that the processor has the instructions.
             unsafe { integers(octets, scalars) };
         });
         let mut counts = [0usize; 256];
@@ -198,11 +199,11 @@ impl Bases {
         let all: usize = counts[1..].iter().sum();
         let longest = counts.iter().rposition(|count| *count > 0).unwrap_or(0);
         let (mut best, mut narrow) = ((f64::INFINITY, 0), 0);
-        for bits in 0..=longest {
+        for (bits, count) in counts.iter().enumerate().take(longest + 1) {
             if bits > 0 {
-                narrow += counts[bits];
+                narrow += count;
             }
-            if counts[bits] > 0 || bits == longest {
+            if *count > 0 || bits == longest {
                 let cost = Method::best(narrow, bits).1 + Method::best(all - narrow, longest).1;
                 if cost < best.0 {
                     best = (cost, bits);
@@ -229,7 +230,7 @@ impl Bases {
         if class.windows == 0 && !class.entries.is_empty() {
             let place = |i: usize| class.words[i / LANES].map(|word| word[i % LANES]);
             let scalars: Vec<Fr> = (0..class.entries.len()).map(|i| Fr::from_raw(place(i))).collect();
-            // SAFETY: `self.ifma` says that the processor has the instructions.
+            // SAFETY: `self._ifma` says that the processor has the instructions.
             let bases: Vec<G1Affine> = class.entries.iter().map(|entry| unsafe { affine(&self.points[(entry & INDEX) as usize], entry & MINUS != 0) }).collect();
             msm_serial(&scalars, &bases, &mut sum);
         }
@@ -242,7 +243,7 @@ impl Bases {
         let mut codes = vec![0u32; padded * windows.len()];
         let mut ends = vec![0u32; (windows.len() << (class.width - 1)) + 1];
         for (i, codes) in codes.chunks_exact_mut(padded).enumerate() {
-            // SAFETY: `self.ifma` says that the processor has the instructions.
+            // SAFETY: `self._ifma` says that the processor has the instructions.
             unsafe { digits(&class.words, (windows.start + i) * class.width as usize, class.width, (i << (class.width - 1)) as u32, codes) };
             for code in &codes[..class.entries.len()] {
                 let end = &mut ends[(code & !MINUS) as usize];
@@ -299,7 +300,7 @@ fn integers(octets: &mut [Octet], scalars: &[Fr]) {
         octet.negative = negative;
         for (lane, bits) in octet.bits.iter_mut().enumerate() {
             let top = (0..4).rev().find(|word| octet.words[*word][lane] != 0);
-            *bits = top.map_or(0, |word| (64 * word + 64) as u8 - octet.words[word][lane].leading_zeros() as u8);
+            *bits = top.map_or(0, |word| (64 * (word as u32 + 1) - octet.words[word][lane].leading_zeros()) as u8);
         }
     }
 }
@@ -472,13 +473,15 @@ struct Adder {
     /// Sums that the scalar arithmetic had to take, and their places.
     exceptions: Vec<(u32, Point)>,
     runs: Vec<Run>,
+    /// Buckets that have entries.
+    filled: Vec<bool>,
 }
 
 impl Adder {
     fn new() -> Self {
         let row = Row { slope: Lanes::ZERO, dx: Lanes::ZERO, x: Lanes::ZERO, y: Lanes::ZERO };
         let [left, right, out] = [(); 3].map(|()| Box::new([0; ROOM]));
-        Self { arena: Vec::new(), jobs: 0, left, right, out, rows: vec![row; ROOM / LANES], exceptions: Vec::new(), runs: Vec::new() }
+        Self { arena: Vec::new(), jobs: 0, left, right, out, rows: vec![row; ROOM / LANES], exceptions: Vec::new(), runs: Vec::new(), filled: Vec::new() }
     }
 
     /// Sums over the entries in `range`, to be weighted by the powers of two from the first window on.
@@ -488,7 +491,7 @@ impl Adder {
         let (first, last) = (bucket(range.start), bucket(range.end - 1));
         let block = BLOCK_BITS.min(width - 1);
         let low = first >> block << block;
-        let buckets = ((last >> block) + 1 << block) - low;
+        let buckets = (((last >> block) + 1) << block) - low;
         // Every addition but the last of a run takes a place.
         let places = buckets + range.len();
         if self.arena.len() < places {
@@ -496,10 +499,13 @@ impl Adder {
         }
         self.arena[..buckets].fill(Point::INFINITY);
 
+        self.filled.clear();
+        self.filled.resize(buckets, false);
         self.runs.clear();
         let mut start = range.start as u32;
         for (bucket, end) in ((first - low) as u32..).zip(&sorted.ends[first + 1..=last + 1]) {
             let end = (*end).min(range.end as u32);
+            self.filled[bucket as usize] = start < end;
             match end - start {
                 0 => {}
                 1 => self.arena[bucket as usize] = signed_point(bases, sorted.entries[start as usize]),
@@ -593,11 +599,11 @@ impl Adder {
             for place in iter::once(0).chain((0..step).map(|bit| 1 << bit)) {
                 for left in (place..buckets).step_by(2 << step) {
                     let right = left + (1 << step);
-                    if self.arena[right].is_infinity() {
+                    if !self.filled[right] {
                         continue;
                     }
-                    if self.arena[left].is_infinity() {
-                        self.arena[left] = self.arena[right];
+                    if !self.filled[left] {
+                        (self.arena[left], self.filled[left]) = (self.arena[right], true);
                     } else {
                         self.push::<false>(&[], left as u32, right as u32, left as u32);
                     }
