@@ -2,6 +2,7 @@
 
 mod fft;
 mod lanes;
+mod msm;
 mod polynomial;
 mod program;
 mod prove;

@@ -26,6 +26,7 @@ use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::ev
 use super::{
     fft::{Coset, Transform, Values, powers, to_words},
     lanes::{Ifma, Packed, words},
+    msm::Bases,
     polynomial,
     program::{Graph, Node, Source},
     shplonk::{self, Opening},
@@ -39,8 +40,8 @@ pub struct VectorKey {
     ifma: Ifma,
     transform: Transform,
     cosets: Vec<Coset>,
-    coefficient_bases: Vec<G1Affine>,
-    value_bases: Vec<G1Affine>,
+    coefficient_bases: Bases,
+    value_bases: Bases,
     /// Coefficients of `X` and of the polynomials that are 1 at the first row, at the last usable row, and at all usable rows but it.
     marks: [Vec<Fr>; 4],
     /// Values of the columns that do not depend on the witness, coset by coset, if there is room for them.
@@ -140,7 +141,7 @@ impl VectorKey {
         let mut x = vec![Fr::ZERO; n];
         x[1] = Fr::ONE;
         let marks = [x, pk.l0().to_vec(), pk.l_last().to_vec(), pk.l_active_row().to_vec()];
-        let [coefficient_bases, value_bases] = bases(params)?;
+        let [coefficient_bases, value_bases] = bases(params)?.map(|points| Bases::new(ifma, &points));
         let mut key = Self { ifma, transform, cosets, coefficient_bases, value_bases, marks, known: Vec::new() };
         let columns = known_columns(pk, &key.marks);
         if columns.len() * n * key.cosets.len() * size_of::<Fr>() <= KNOWN_BYTES {
@@ -150,19 +151,19 @@ impl VectorKey {
         Some(key)
     }
 
-    fn commit(&self, bases: &[G1Affine], columns: &[&[Fr]]) -> Vec<G1Affine> {
-        let sums: Vec<G1> = columns.iter().map(|column| halo2curves::msm::msm_best(column, &bases[..column.len()])).collect();
+    fn commit(bases: &Bases, columns: &[&[Fr]]) -> Vec<G1Affine> {
+        let sums = bases.commit(columns);
         let mut points = vec![G1Affine::default(); sums.len()];
         G1::batch_normalize(&sums, &mut points);
         points
     }
 
     fn commit_values(&self, columns: &[&[Fr]]) -> Vec<G1Affine> {
-        self.commit(&self.value_bases, columns)
+        Self::commit(&self.value_bases, columns)
     }
 
     fn commit_coefficients(&self, columns: &[&[Fr]]) -> Vec<G1Affine> {
-        self.commit(&self.coefficient_bases, columns)
+        Self::commit(&self.coefficient_bases, columns)
     }
 
     /// A proof of the witness in `advice` (one vector a column, at most as long as the usable rows). It is not checked.
