@@ -132,7 +132,7 @@ impl Short {
 }
 
 /// Every element in all lanes of a vector of its own, reduced.
-fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
+pub(super) fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(elements: &[Fr]) -> Vec<Lanes<Fr>> {
         elements.iter().map(|element| Lanes::splat(element).mul(Lanes::ONE).reduced()).collect()

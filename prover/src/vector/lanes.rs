@@ -13,7 +13,8 @@ use halo2curves::bn256::{Fq, Fr};
 
 /// Lanes of a vector.
 pub const LANES: usize = 8;
-const LIMBS: usize = 5;
+/// Limbs of an element.
+pub const LIMBS: usize = 5;
 const LIMB_BITS: u32 = 52;
 const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
 
@@ -144,6 +145,21 @@ impl<M: Modulus> Lanes<M> {
         Self::from_planes([a, b, c, d].map(|word| _mm512_set1_epi64(word as i64)))
     }
 
+    /// The same limbs in every lane.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    #[must_use]
+    pub fn broadcast(limbs: &[u64; LIMBS]) -> Self {
+        Self(limbs.map(|limb| _mm512_set1_epi64(limb as i64)), PhantomData)
+    }
+
+    /// The limbs of the first lane.
+    #[must_use]
+    pub fn first(self) -> [u64; LIMBS] {
+        // SAFETY: a 512-bit register is eight 64-bit words; every bit pattern is a value.
+        self.0.map(|plane| unsafe { std::mem::transmute::<__m512i, [u64; LANES]>(plane) }[0])
+    }
+
     /// Eight elements; below p times 16.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -225,32 +241,7 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn mul(self, other: Self) -> Self {
-        let zero = _mm512_setzero_si512();
-        let inverse = _mm512_set1_epi64(M::INVERSE as i64);
-        let (a, b) = (self.0, other.0);
-        let mut t = [zero; LIMBS];
-        for factor in b {
-            let mut high = [zero; LIMBS];
-            for j in 0..LIMBS {
-                t[j] = _mm512_madd52lo_epu64(t[j], a[j], factor);
-                high[j] = _mm512_madd52hi_epu64(zero, a[j], factor);
-            }
-            let q = _mm512_madd52lo_epu64(zero, t[0], inverse);
-            for j in 0..LIMBS {
-                t[j] = _mm512_madd52lo_epu64(t[j], Self::P[j], q);
-                high[j] = _mm512_madd52hi_epu64(high[j], Self::P[j], q);
-            }
-            // The lowest limb is now a multiple of 2^52: its carry goes up, and all move down by one.
-            let carry = _mm512_srli_epi64::<LIMB_BITS>(t[0]);
-            t = [
-                _mm512_add_epi64(_mm512_add_epi64(t[1], carry), high[0]),
-                _mm512_add_epi64(t[2], high[1]),
-                _mm512_add_epi64(t[3], high[2]),
-                _mm512_add_epi64(t[4], high[3]),
-                high[4],
-            ];
-        }
-        Self(t, PhantomData).carried()
+        self.product(other).carried()
     }
 
     /// Square, as [`Lanes::mul`].

@@ -11,8 +11,8 @@ use halo2curves::{bn256::Fr, ff::{Field, PrimeField}};
 use rayon::prelude::*;
 
 use super::{
-    fft::{TASK, Values},
-    lanes::{Ifma, LANES, Lanes, Packed},
+    fft::{TASK, Values, splats},
+    lanes::{Ifma, LANES, LIMBS, Lanes, Packed},
 };
 
 /// A value in the graph.
@@ -354,7 +354,7 @@ enum Instruction {
     Reduce { to: u16, a: u16 },
 }
 
-/// Instructions, constants and how many registers they need. The constants are the first registers.
+/// Instructions, constants and how many registers they need.
 #[derive(Debug)]
 pub struct Program {
     instructions: Vec<Instruction>,
@@ -374,8 +374,7 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(graph: &'a Graph) -> Self {
         let constants = graph.constants.clone();
-        let registers = constants.len();
-        let program = Program { instructions: Vec::new(), constants, registers, output: 0 };
+        let program = Program { instructions: Vec::new(), constants, registers: 0, output: 0 };
         Self { graph, uses: vec![0; graph.kinds.len()], register: vec![None; graph.kinds.len()], free: Vec::new(), program }
     }
 
@@ -408,7 +407,7 @@ impl<'a> Compiler<'a> {
             return register;
         }
         if let Kind::Constant(index) = self.graph.kind(node) {
-            return index as u16;
+            return CONSTANTS + index as u16;
         }
         let operands = self.operands(node);
         let [a, b] = operands.map(|operand| operand.map(|operand| self.emit(operand)));
@@ -445,44 +444,72 @@ impl Program {
     #[must_use]
     pub fn size(&self) -> [usize; 3] {
         let products = self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::Mul { .. })).count();
-        [self.instructions.len(), products, self.registers - self.constants.len()]
+        [self.instructions.len(), products, self.registers]
     }
 
     /// Runs over all rows of `columns` (each below 2 p, all of one length). The results are below 2 p.
     #[must_use]
     pub fn run(&self, ifma: Ifma, columns: &[&[Packed<Fr>]]) -> Values {
-        let _ = ifma;
         let blocks = columns.first().map_or(0, |column| column.len());
         assert!(columns.iter().all(|column| column.len() == blocks));
         let mut out = vec![Packed::ZERO; blocks];
+        let constants: Vec<[u64; LIMBS]> = splats(ifma, &self.constants).into_iter().map(Lanes::first).collect();
         out.par_chunks_mut(TASK).enumerate().for_each_init(
-            || vec![Lanes::ZERO; self.registers],
+            || vec![[Lanes::ZERO; PAIR]; self.registers],
             // SAFETY: `ifma` says that the processor has the instructions.
-            |registers, (task, out)| unsafe { self.task(columns, registers, out, task * TASK) },
+            |registers, (task, out)| unsafe { self.task(&constants, columns, registers, out, task * TASK) },
         );
         out
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn task(&self, columns: &[&[Packed<Fr>]], registers: &mut [Lanes<Fr>], out: &mut [Packed<Fr>], first: usize) {
-        for (register, constant) in registers.iter_mut().zip(&self.constants) {
-            *register = Lanes::splat(constant).mul(Lanes::ONE).reduced();
-        }
-        for (i, out) in out.iter_mut().enumerate() {
-            let block = first + i;
+    fn task(&self, constants: &[[u64; LIMBS]], columns: &[&[Packed<Fr>]], registers: &mut [[Lanes<Fr>; PAIR]], out: &mut [Packed<Fr>], first: usize) {
+        for (pair, out) in out.as_chunks_mut::<PAIR>().0.iter_mut().enumerate() {
+            let block = first + PAIR * pair;
             for instruction in &self.instructions {
                 match *instruction {
-                    Instruction::Load { to, query } => registers[to as usize] = rotated(columns[query.column], block, query.rotation),
-                    Instruction::Add { to, a, b } => registers[to as usize] = registers[a as usize].add(registers[b as usize]),
-                    Instruction::Sub { to, a, b, log } => registers[to as usize] = registers[a as usize].sub_log(registers[b as usize], log),
-                    Instruction::Mul { to, a, b } => registers[to as usize] = registers[a as usize].mul(registers[b as usize]),
-                    Instruction::Reduce { to, a } => registers[to as usize] = registers[a as usize].nearly_reduced(),
+                    Instruction::Load { to, query } => {
+                        registers[to as usize] = [rotated(columns[query.column], block, query.rotation), rotated(columns[query.column], block + 1, query.rotation)];
+                    }
+                    Instruction::Add { to, a, b } => {
+                        let ([a0, a1], [b0, b1]) = (operand(constants, registers, a), operand(constants, registers, b));
+                        registers[to as usize] = [a0.add(b0), a1.add(b1)];
+                    }
+                    Instruction::Sub { to, a, b, log } => {
+                        let ([a0, a1], [b0, b1]) = (operand(constants, registers, a), operand(constants, registers, b));
+                        registers[to as usize] = [a0.sub_log(b0, log), a1.sub_log(b1, log)];
+                    }
+                    Instruction::Mul { to, a, b } => {
+                        let ([a0, a1], [b0, b1]) = (operand(constants, registers, a), operand(constants, registers, b));
+                        registers[to as usize] = [a0.mul(b0), a1.mul(b1)];
+                    }
+                    Instruction::Reduce { to, a } => {
+                        let [a0, a1] = operand(constants, registers, a);
+                        registers[to as usize] = [a0.nearly_reduced(), a1.nearly_reduced()];
+                    }
                 }
             }
-            *out = Packed::new(registers[self.output as usize].nearly_reduced());
+            *out = operand(constants, registers, self.output).map(|lanes| Packed::new(lanes.nearly_reduced()));
         }
     }
 }
+
+/// Blocks an instruction works on: two, so that one's products fill the waits of the other's.
+const PAIR: usize = 2;
+
+/// A register, or (the indices from [`CONSTANTS`] on) a constant.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+fn operand(constants: &[[u64; LIMBS]], registers: &[[Lanes<Fr>; PAIR]], index: u16) -> [Lanes<Fr>; PAIR] {
+    if index < CONSTANTS {
+        registers[index as usize]
+    } else {
+        [Lanes::broadcast(&constants[(index - CONSTANTS) as usize]); PAIR]
+    }
+}
+
+/// Operands from here on are constants.
+const CONSTANTS: u16 = 1 << 15;
 
 /// Eight values of a column, `rotation` rows ahead of a block.
 #[inline]

@@ -343,7 +343,7 @@ impl VectorKey {
         let mut graph = Graph::default();
         let output = identities(&mut graph, pk, challenges);
         let program = graph.compile(output);
-        if std::env::var_os("SIZES").is_some() { eprintln!("{:?}", program.size()); }
+        tracing::debug!(size = ?program.size(), "program of the identities");
         let mut room: Vec<Values> = Vec::new();
         let shares: Vec<Values> = self
             .cosets
