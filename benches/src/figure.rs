@@ -77,7 +77,8 @@ impl Figure {
 impl fmt::Display for Figure {
     /// Number, unit, mark.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", number(self.value), self.unit, self.basis.mark())
+        let space = if self.unit.is_empty() { "" } else { " " };
+        write!(f, "{}{space}{} {}", number(self.value), self.unit, self.basis.mark())
     }
 }
 

@@ -14,6 +14,7 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
             let cell = row.get(index).map_or("", String::as_str);
             let _ = if index == 0 { write!(out, "{cell:<width$}") } else { write!(out, "  {cell:>width$}") };
         }
+        out.truncate(out.trim_end().len());
         out.push('\n');
     }
     out
@@ -31,6 +32,6 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_short_rows_are_filled() {
-        assert_eq!(aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row(["x"])]), "a     bb   c\nlong   1  22\nx           \n");
+        assert_eq!(aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row(["x"])]), "a     bb   c\nlong   1  22\nx\n");
     }
 }

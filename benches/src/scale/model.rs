@@ -111,6 +111,13 @@ impl Unit {
         communities * self.homes
     }
 
+    /// Deployments a city of `homes` needs, where a state tree has room for `communities` and a genesis, if that is limited, for so many homes.
+    #[must_use]
+    pub fn deployments(&self, homes: f64, communities: f64, genesis: Option<f64>) -> f64 {
+        let limits = [self.sequencer_limit(), self.settling_limit(), self.tree_limit(communities)];
+        (homes / limits.into_iter().chain(genesis).fold(f64::INFINITY, f64::min)).ceil()
+    }
+
     /// Homes of one genesis record of at most `record` bytes, where a community takes `community` bytes.
     #[must_use]
     pub fn genesis_limit(&self, record: f64, community: f64) -> f64 {
@@ -160,6 +167,15 @@ mod tests {
         assert!(close(UNIT.gas_limit().unwrap(), 540_000.0 * 100.0));
         assert!(close(UNIT.tree_limit(65_536.0), 6_553_600.0));
         assert!(close(UNIT.genesis_limit(16_000_000.0, 150_000.0), 10_600.0));
+    }
+
+    #[test]
+    fn the_smallest_limit_says_how_many_deployments() {
+        // Settling in order: 720,000 homes. A genesis of 10,600.
+        assert!(close(UNIT.deployments(1e6, 65_536.0, None), 2.0));
+        assert!(close(UNIT.deployments(1e6, 65_536.0, Some(10_600.0)), 95.0));
+        assert!(close(UNIT.deployments(1e6, 100.0, None), 100.0));
+        assert!(close(UNIT.deployments(5.0, 100.0, Some(10.0)), 1.0));
     }
 
     #[test]

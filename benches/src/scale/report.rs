@@ -152,8 +152,10 @@ pub struct ProjectionReport {
     pub machines: Figure,
     /// Hours of one sequencer a day.
     pub sequencer_hours_per_day: Figure,
-    /// Deployments: a state tree has room for so many communities.
+    /// Deployments of this version: none may be larger than the smallest limit.
     pub deployments: Figure,
+    /// The same if a genesis were not one record of the log.
+    pub deployments_if_genesis_were_split: Figure,
     /// Gas a day; none where the shape's gas is not measured.
     pub gas_per_day: Option<Figure>,
     /// Part of all L1 gas.
@@ -187,7 +189,7 @@ pub struct Assumption {
 }
 
 fn percent(figure: &Figure) -> String {
-    format!("{:.1} % {}", figure.value * 100.0, figure.basis.mark())
+    format!("{:.2} % {}", figure.value * 100.0, figure.basis.mark())
 }
 
 /// Without the unit's own suffix: bytes as people read them.
@@ -214,7 +216,7 @@ impl ScaleReport {
         let run = if city.sample { "a sample of it was run" } else { "all of it was run" };
         out += &format!(
             "city: {} homes, {} communities of {}, one day; {run}: {} homes, {} communities\n",
-            city.homes, city.communities, self.shape, city.homes_run.cell(), city.communities_run.cell()
+            city.homes, city.communities, self.shape, city.homes_run, city.communities_run
         );
         out += &format!("energy of the homes that were run: import {}, fed in {}, traded locally {}\n", city.import, city.export, city.traded);
         out += &format!("{LEGEND}\n\n{}\n", self.stage_table());
@@ -280,7 +282,8 @@ impl ScaleReport {
             column("proving, machine hours a day", &|p| p.proving_hours_per_day.cell()),
             column("proving machines for a 24 h day", &|p| p.machines.cell()),
             column("sequencer, hours a day", &|p| p.sequencer_hours_per_day.cell()),
-            column("deployments", &|p| p.deployments.cell()),
+            column("deployments of this version", &|p| p.deployments.cell()),
+            column("  if a genesis were not one record", &|p| p.deployments_if_genesis_were_split.cell()),
             column("gas a day, millions", &|p| optional(&p.gas_per_day, &|gas| format!("{} {}", number(gas.value / 1e6), gas.basis.mark()))),
             column("part of all L1 gas", &|p| optional(&p.l1_share, &percent)),
             column("log, a year", &|p| bytes(&p.log_per_year)),
@@ -289,7 +292,7 @@ impl ScaleReport {
         let prices = self.projections.first().map_or(0, |p| p.gas_per_home_year.len());
         for index in 0..prices {
             let priced = |p: &ProjectionReport| p.gas_per_home_year.get(index).cloned();
-            let price = self.projections.first().and_then(priced).map_or_else(String::new, |p| number(p.gas_price.value));
+            let price = self.projections.first().and_then(priced).map_or_else(String::new, |p| p.gas_price.value.to_string());
             column_of(&mut rows, &format!("L1 at {price} gwei, EUR a home and year"), &self.projections, &|p| priced(p).map(|p| p.l1.cell()));
             column_of(&mut rows, "  with machines", &self.projections, &|p| priced(p).map(|p| p.total.cell()));
         }
