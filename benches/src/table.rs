@@ -10,11 +10,12 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
+        let mut line = String::new();
         for (index, width) in widths.iter().enumerate() {
             let cell = row.get(index).map_or("", String::as_str);
-            let _ = if index == 0 { write!(out, "{cell:<width$}") } else { write!(out, "  {cell:>width$}") };
+            let _ = if index == 0 { write!(line, "{cell:<width$}") } else { write!(line, "  {cell:>width$}") };
         }
-        out.truncate(out.trim_end().len());
+        out.push_str(line.trim_end());
         out.push('\n');
     }
     out
@@ -32,6 +33,6 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_short_rows_are_filled() {
-        assert_eq!(aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row(["x"])]), "a     bb   c\nlong   1  22\nx\n");
+        assert_eq!(aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row([""]), row(["x"])]), "a     bb   c\nlong   1  22\n\nx\n");
     }
 }
