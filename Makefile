@@ -5,14 +5,20 @@ CARGO ?= cargo
 NPM_DIR := verifier-contract
 NPM_STAMP := $(NPM_DIR)/node_modules/.package-lock.json
 OUT ?= target/demo
+# Communities of the city that `make bench` runs.
+SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node setup demo test bench generate lint
+.PHONY: help check-rust check-node setup demo test bench bench-report bench-growth bench-scale bench-soak generate lint
 
 help:
 	@echo "make demo      three days of 17 real homes through the whole system, summary in $(OUT)/summary.json"
 	@echo "make test      every test: Rust, contracts, generated code"
-	@echo "make bench     measurements, report in benches/results/latest.json"
+	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
+	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
+	@echo "                 bench-growth  the same as members and intervals grow"
+	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
+	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "make generate  verifiers, artifacts and golden files again"
 	@echo "make lint      clippy, without warnings in our own code"
 
@@ -44,8 +50,15 @@ test: setup
 	$(CARGO) run -q -p gridveil-benches --bin generate -- --check
 	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test
 
+# In this order: growth and scale use figures of the report.
 bench: setup
-	$(CARGO) run -q -p gridveil-benches
+	$(CARGO) run -q -p gridveil-benches -- report
+	$(CARGO) run -q -p gridveil-benches -- growth
+	$(CARGO) run -q -p gridveil-benches -- scale --sample $(SAMPLE)
+	$(CARGO) run -q -p gridveil-benches -- soak
+
+bench-report bench-growth bench-scale bench-soak: setup
+	$(CARGO) run -q -p gridveil-benches -- $(@:bench-%=%)
 
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate

@@ -33,6 +33,9 @@ enum Command {
     /// Replays a deployment from L1 alone and verifies every proof.
     #[command(after_help = gridveil::audit::EXAMPLE)]
     Audit(gridveil::audit::AuditArgs),
+    /// Measures this machine: proofs, growth with the shape, a simulated city, memory over many proofs.
+    #[command(after_help = "Example:\n  gridveil bench scale --sample 16")]
+    Bench(gridveil_benches::cli::BenchArgs),
 }
 
 /// Warnings go to stderr (`RUST_LOG` chooses others). What is logged never holds a reading, key, salt, path or address.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Sequencer(args) => gridveil::operator::run(&args),
         Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil::audit::run(&args),
+        Command::Bench(args) => gridveil_benches::cli::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! The report's form.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
+
+use crate::table::aligned;
 
 /// `benches/results/latest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,17 +86,7 @@ impl Report {
             row("gas, per reading", &|shape| optional(shape.gas_per_reading.map(|gas| decimals(gas, 1)))),
             row("readings per s", &|shape| decimals(shape.readings_per_s, 0)),
         ];
-        let columns = self.shapes.len() + 1;
-        let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let mut out = format!("{}\n\n", self.machine);
-        for row in &rows {
-            for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let _ = if index == 0 { write!(out, "{cell:<width$}") } else { write!(out, "  {cell:>width$}") };
-            }
-            out.push('\n');
-        }
-        out
+        format!("{}\n\n{}", self.machine, aligned(&rows))
     }
 }
 

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::Chain,
+    growth,
     native::{self, packets_verified_per_s},
     report::{Report, ShapeReport, machine, rounded},
 };
@@ -33,12 +34,19 @@ use crate::{
 /// Set in a child process: what it does, as JSON.
 pub const CHILD: &str = "GRIDVEIL_BENCH_CHILD";
 const SHAPES: [&str; 2] = ["home-32x24", "district-128x96"];
-const LOCAL_CHAIN_ID: u64 = 31_337;
+pub(crate) const LOCAL_CHAIN_ID: u64 = 31_337;
 
 #[derive(Serialize, Deserialize)]
-enum Task {
+pub(crate) enum Task {
     Keygen { shape: String, cache: PathBuf },
     Prove { job: PathBuf, result: PathBuf, cache: PathBuf },
+    Curve(growth::Task),
+}
+
+/// Is this process one that measures for another?
+#[must_use]
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
 }
 
 /// Measures the shapes named (all deployable ones if none is), prints a table, writes `benches/results/latest.json`.
@@ -134,7 +142,7 @@ fn shape_report(shape: &Shape, keygen_s: f64, result: &ProofResult, verifier_byt
 }
 
 /// Signs a batch anew for another contract.
-fn move_to(input: &mut SettlementInput, contract: &[u8; 20]) -> anyhow::Result<()> {
+pub(crate) fn move_to(input: &mut SettlementInput, contract: &[u8; 20]) -> anyhow::Result<()> {
     input.domain = domain(LOCAL_CHAIN_ID, contract, CIRCUIT_VERSION);
     for slot in 0..input.packets.len() {
         if let Some(signed) = input.packets.get_mut(slot) {
@@ -145,9 +153,10 @@ fn move_to(input: &mut SettlementInput, contract: &[u8; 20]) -> anyhow::Result<(
     Ok(())
 }
 
-fn spawn(task: &Task) -> anyhow::Result<String> {
+pub(crate) fn spawn(task: &Task) -> anyhow::Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.env(CHILD, serde_json::to_string(task)?).stdin(Stdio::null()).stderr(Stdio::inherit());
+    // `gridveil` needs to be told where to look for the variable; `bench` does not mind.
+    command.args(["bench", "report"]).env(CHILD, serde_json::to_string(task)?).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output()?;
     if !output.status.success() {
         bail!("a measuring process failed: {}", output.status);
@@ -155,7 +164,7 @@ fn spawn(task: &Task) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn open(shape: Shape, cache: &Path) -> anyhow::Result<Prover<SettlementCircuit>> {
+pub(crate) fn open(shape: Shape, cache: &Path) -> anyhow::Result<Prover<SettlementCircuit>> {
     let (cache_dir, shapes) = (cache.to_path_buf(), vec![shape]);
     let config = ProverConfig { cache_dir, srs: SrsSource::InsecureDev, chain_id: LOCAL_CHAIN_ID, shapes, threads: None, domain: None };
     Ok(Prover::open(&config, &gridveil_prover::progress::Silent)?)
@@ -175,6 +184,7 @@ fn child(task: Task) -> anyhow::Result<()> {
             let proved = prover.prove_job(&job, &gridveil_prover::progress::Silent)?;
             fs::write(result, serde_json::to_vec(&proved)?)?;
         }
+        Task::Curve(task) => growth::child(task)?,
     }
     Ok(())
 }

@@ -1,0 +1,57 @@
+//! The commands: `gridveil bench …`, and the same as `cargo run -p gridveil-benches -- …`.
+
+use clap::{Args, Subcommand};
+
+use crate::{growth, run, scale, soak};
+
+/// Options of `gridveil bench`.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: Bench,
+}
+
+/// What to measure.
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// Keys, proofs, memory and gas of the deployable shapes: benches/results/latest.json.
+    Report(ReportArgs),
+    /// Rows, proving time, memory and gas as members and intervals grow: benches/results/growth.json.
+    Growth(growth::Args),
+    /// A day of a simulated city, and what a larger one would take: benches/results/scale.json.
+    Scale(scale::Args),
+    /// Many proofs in one process: memory must not grow. benches/results/soak.json.
+    Soak(soak::Args),
+}
+
+/// Options of `bench report`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = "Example:\n  gridveil bench report home-32x24")]
+pub struct ReportArgs {
+    /// Shapes; all deployable ones if none is given.
+    #[arg(value_name = "SHAPE")]
+    shapes: Vec<String>,
+}
+
+impl ReportArgs {
+    /// Measures.
+    ///
+    /// # Errors
+    /// Those of [`run::main`].
+    pub fn run(self) -> anyhow::Result<()> {
+        run::main(self.shapes.into_iter())
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Those of the command.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.command {
+        Bench::Report(args) => args.run(),
+        Bench::Growth(args) => growth::run(&args),
+        Bench::Scale(args) => scale::run(&args),
+        Bench::Soak(args) => soak::run(&args),
+    }
+}
