@@ -100,14 +100,15 @@ fn version(client: &mut impl postgres::GenericClient) -> Result<Option<i32>, pos
 
 fn migrate(mut client: Client) -> Result<Client, QueueError> {
     let mut step = || {
+        // Before the transaction begins: one that waited inside would still not see the tables made meanwhile.
+        client.execute("SELECT pg_advisory_lock($1)", &[&LOCK])?;
         let mut transaction = client.transaction()?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
-        // Another process may have been first.
         let found = version(&mut transaction)?.unwrap_or(0);
         for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
             transaction.batch_execute(step)?;
         }
         transaction.commit()?;
+        client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK])?;
         Ok::<_, postgres::Error>(found)
     };
     match step().map_err(|error| told(&error))? {

@@ -60,7 +60,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// A server of the caller's own. `None`, with a message, where there is no PostgreSQL.
-    pub fn start(options: &[&str]) -> Option<Self> {
+    pub fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same, with options that `prepare` gives once the directory is there.
+    pub fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(std::env::var_os("GRIDVEIL_REQUIRE_POSTGRES").is_none(), "PostgreSQL is needed (Debian: apt install postgresql)");
             eprintln!("SKIPPED: no PostgreSQL on this machine (Debian: apt install postgresql; `make test` does that)");
@@ -72,8 +77,8 @@ impl Cluster {
         if let Some((user, group)) = server_user() {
             chown(&dir, Some(user), Some(group)).unwrap();
         }
-        let mut cluster =
-            Self { dir, binaries, server: None, databases: AtomicU32::new(0), options: options.iter().map(|&option| option.into()).collect() };
+        let options = prepare(&dir);
+        let mut cluster = Self { dir, binaries, server: None, databases: AtomicU32::new(0), options };
         let init = cluster.command("initdb").args(["--no-sync", "--auth=trust", "--username=gridveil", "--encoding=UTF8", "--locale=C", "-D"]).arg(cluster.data()).output();
         let init = init.unwrap();
         assert!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
@@ -84,16 +89,23 @@ impl Cluster {
     /// One server for all tests of a process.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&[])).as_ref()
+        SHARED.get_or_init(Self::start).as_ref()
     }
 
-    fn data(&self) -> PathBuf {
+    /// The server's own directory.
+    pub fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
 
-    /// Where files for the server may be put.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// A file that is the server's secret.
+    pub fn put(dir: &Path, name: &str, contents: &str) -> String {
+        let path = dir.join(name);
+        fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = server_user() {
+            chown(&path, Some(user), Some(group)).unwrap();
+        }
+        path.to_str().unwrap().to_owned()
     }
 
     fn as_server(program: &Path) -> Command {
@@ -145,7 +157,8 @@ impl Cluster {
 
     /// Address of a database, through the socket.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://gridveil@{}/{database}", self.dir.display().to_string().replace('/', "%2F"))
+        let port = self.options.iter().find_map(|option| option.strip_prefix("port=")).unwrap_or("5432");
+        format!("postgres://gridveil@{}:{port}/{database}", self.dir.display().to_string().replace('/', "%2F"))
     }
 
     /// An empty database of the caller's own.
