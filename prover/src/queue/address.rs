@@ -143,6 +143,8 @@ fn complete(config: &mut Config) {
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(SILENCE);
     }
+    // What a server has to say beside its answers would end in the log.
+    config.notice_callback(|_| {});
     config.keepalives(true).keepalives_idle(SILENCE).keepalives_interval(SILENCE / 3).keepalives_retries(3);
     let options = format!("{} {SESSION}", config.get_options().unwrap_or_default());
     config.options(options.trim());

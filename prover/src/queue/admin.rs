@@ -114,11 +114,14 @@ impl Admin {
             },
             None => StateCount { state, jobs: 0, attempts: 0, oldest_s: None },
         };
-        let worker = |row: &Row| WorkerSeen { name: row.get(0), shapes: row.get(1), beat_s: unsigned(row.get(2)), batch: row.get(3) };
+        let worker = |row: &Row| {
+            let shapes = row.get::<_, Vec<&str>>(1).into_iter().map(plain).collect();
+            WorkerSeen { name: plain(row.get(0)), shapes, beat_s: unsigned(row.get(2)), batch: row.get(3) }
+        };
         let set_aside = |row: &Row| {
             let id: [u8; 32] = row.get::<_, &[u8]>(0).try_into().ok()?;
             let reason = Reason::parse(row.get::<_, Option<&str>>(3).unwrap_or_default());
-            Some(SetAside { job: id.into(), batch: row.get(1), state: row.get(2), reason, attempts: count(row.get(4)) })
+            Some(SetAside { job: id.into(), batch: row.get(1), state: plain(row.get(2)), reason, attempts: count(row.get(4)) })
         };
         Ok(QueueStatus {
             states: STATES.map(state).to_vec(),
@@ -136,10 +139,15 @@ impl Admin {
         let (done, state) = self.0.with(|client| Ok((client.execute(RETRY, &[&id])?, client.query_opt(STATE, &[&id])?)))?;
         match state {
             _ if done == 1 => Ok(()),
-            Some(row) => Err(QueueError::NotPoisoned { job, state: row.get(0) }),
+            Some(row) => Err(QueueError::NotPoisoned { job, state: plain(row.get(0)) }),
             None => Err(QueueError::Unknown { job }),
         }
     }
+}
+
+/// Text of the database's, as it may be shown on a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(64).collect()
 }
 
 /// `75 s`, `12 min`, `3 h`, `4 d`: short, rounded down.

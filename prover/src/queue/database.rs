@@ -168,7 +168,8 @@ fn of_code(code: &str) -> QueueError {
             _ => "a statement",
         },
     };
-    QueueError::Refused { what, code: code.to_owned() }
+    let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(5).collect();
+    QueueError::Refused { what, code }
 }
 
 /// Why there is no TLS, if that is what failed.

@@ -25,7 +25,12 @@ use crate::{
     statement::toy::Toy,
     worker::{Beat, Queue as _, Served, WorkerConfig, serve},
 };
-use gridveil_protocol::{params::SHAPES, settlement::SettlementError};
+use gridveil_protocol::{
+    fixture::{Recipe, settlement},
+    market::Mechanism,
+    params::SHAPES,
+    settlement::SettlementError,
+};
 
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(100);
@@ -367,6 +372,7 @@ fn a_worker_with_another_key_says_so_and_burns_nothing() {
     assert_eq!((queue.state(id).unwrap(), world.attempts()), (QueueState::Waiting { workers: 0 }, 0), "nor is it counted as a worker");
     let serving = world.serving(1, LONG);
     serving.check_key().unwrap();
+    assert!(!format!("{serving:?} {:?}", world.url()).contains("gridveil-pg-"), "no address in debug output");
     let claim = claimed(&serving, "a");
     serving.finish(&claim, &answer(&claim.job)).unwrap();
     assert!(matches!(world.queue(2).result(id), Err(QueueError::Sealed { .. })));
@@ -428,6 +434,9 @@ fn the_database_sees_no_reading() {
 fn what_does_not_fit_is_refused() {
     let Some(world) = World::new() else { return };
     let queue = world.queue(1);
+    let recipe = Recipe { shape: SHAPES[2], seed: 1, mechanism: Mechanism::Auction, used: SHAPES[2].members };
+    let largest = ProofJob::new(1, settlement(&recipe).unwrap()).to_json().unwrap().len();
+    assert!(largest < MAX_JOB_BYTES / 4, "{largest}");
     let mut huge = job(1);
     let packet = huge.input.packets[0].clone();
     let each = serde_json::to_vec(&packet).unwrap().len() + 1;
