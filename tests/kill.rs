@@ -224,15 +224,16 @@ impl World {
 
     /// With provers behind a database instead of a spool.
     fn through(mut self, queue: &str) -> Self {
-        for (args, renamed) in [(&mut self.sequencer, [("--spool", "--queue"), ("--spool-key", "--queue-key")]), (&mut self.prover, [("--dir", "--queue"), ("", "")])] {
-            for (old, new) in renamed {
-                let Some(at) = args.iter().position(|arg| arg == old) else { continue };
-                args[at] = new.to_owned();
-                if new == "--queue" {
-                    args[at + 1] = queue.to_owned();
-                }
-            }
+        let rename = |args: &mut Vec<String>, old: &str, new: &str| {
+            let at = args.iter().position(|arg| arg == old).unwrap();
+            args[at] = new.to_owned();
+            at + 1
+        };
+        for (args, old) in [(&mut self.sequencer, "--spool"), (&mut self.prover, "--dir")] {
+            let value = rename(args, old, "--queue");
+            args[value] = queue.to_owned();
         }
+        rename(&mut self.sequencer, "--spool-key", "--queue-key");
         self.sequencer.extend(["--cache".to_owned(), Path::new(ROOT).join("target/keys").to_str().unwrap().to_owned()]);
         self
     }

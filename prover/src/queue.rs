@@ -27,9 +27,9 @@ use crate::{
     prover::ProverError,
 };
 
-/// Longest witness (canonical JSON) the queue takes. A `district-128x96` batch has about 2 MB.
+/// Longest witness (canonical JSON) the queue takes. A full `district-128x96` batch has about 0.6 MB.
 pub const MAX_JOB_BYTES: usize = 16 << 20;
-/// Longest result (JSON). A result has about 12 kB.
+/// Longest result (JSON). A result has about 11 kB.
 pub const MAX_RESULT_BYTES: usize = 1 << 20;
 /// Attempts before a job is set aside, unless a worker was told otherwise.
 pub const ATTEMPTS: u32 = 3;
@@ -44,12 +44,12 @@ pub enum QueueError {
     #[error("the queue's database cannot be reached: {0}")]
     Unavailable(String),
     /// An answer that will stay the same.
-    #[error("the queue's database refuses: {what} (SQLSTATE {code})")]
+    #[error("the queue's database refuses: {what}{}", sqlstate(.code.as_deref()))]
     Refused {
         /// In words.
         what: &'static str,
-        /// The server's code.
-        code: String,
+        /// The server's code, if it came from there.
+        code: Option<String>,
     },
     /// The connection cannot be made private.
     #[error("TLS to the queue's database: {0}")]
@@ -108,6 +108,10 @@ pub enum QueueError {
     /// The result could not be written as JSON.
     #[error("a result could not be encoded")]
     Encoding,
+}
+
+fn sqlstate(code: Option<&str>) -> String {
+    code.map_or_else(String::new, |code| format!(" (SQLSTATE {code})"))
 }
 
 /// Why a job is set aside. Its code is readable by everybody who reads the database: it says nothing of the witness.

@@ -10,6 +10,12 @@ use crate::{
     queue::{Admin, QueueUrl, URL_VARIABLE},
 };
 
+const RETRY_EXAMPLE: &str = "\
+Example:
+  gridveil prover queue retry JOB --queue postgres://user@host/db
+
+JOB is the id that `gridveil prover queue` lists under \"set aside\".";
+
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
     #[command(subcommand)]
@@ -25,7 +31,7 @@ pub(super) struct QueueArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Puts a poisoned job back, with its attempts before it.
-    #[command(after_help = "Example:\n  gridveil prover queue retry JOB --queue postgres://user@host/db\n\nJOB is the id that `gridveil prover queue` lists under \"set aside\".")]
+    #[command(after_help = RETRY_EXAMPLE)]
     Retry {
         /// The job's id, 64 hex digits
         job: String,

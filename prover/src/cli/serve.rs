@@ -72,7 +72,11 @@ fn serve_spool(args: &RunArgs, dir: &Path, progress: Reporter) -> Result<(), Cli
 
 fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(), CliError> {
     // A key made here would open nothing.
-    let key = SpoolKey::open(&args.key.clone().unwrap_or_else(default_key))?;
+    let path = args.key.clone().unwrap_or_else(default_key);
+    if !path.exists() {
+        return Err(CliError::Usage(format!("{}: no key file; copy the sequencer's there, or give --key FILE", path.display())));
+    }
+    let key = SpoolKey::open(&path)?;
     let shapes = args.setup.shapes()?.iter().map(|shape| shape.name.to_owned()).collect();
     let serving = Arc::new(Serving::new(url, key, ServingConfig { shapes, lease: args.lease(), attempts: args.attempts })?);
     let prover = args.prover(&progress)?;

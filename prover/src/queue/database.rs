@@ -140,16 +140,18 @@ fn told(error: &postgres::Error) -> QueueError {
         return QueueError::Tls(why);
     }
     if let Some(kind) = input_output(error) {
-        return QueueError::Unavailable(kind.to_string());
+        // The system's resolver has errors the standard library has no name for.
+        let unnamed = kind.to_string() == "uncategorized error";
+        return QueueError::Unavailable(if unnamed { "its name is not known, or the network is down".into() } else { kind.to_string() });
     }
     // The client's fixed names for its own errors ("connection closed", "timeout waiting for server", "authentication error").
     let text = error.to_string();
     match text.as_str() {
-        "authentication error" => QueueError::Refused { what: "the server's way to log in is not offered or failed", code: "-".into() },
-        "invalid configuration" => QueueError::Refused { what: "a password is needed (GRIDVEIL_QUEUE or PGPASSWORD)", code: "-".into() },
+        "authentication error" => QueueError::Refused { what: "the server's way to log in is not offered or failed", code: None },
+        "invalid configuration" => QueueError::Refused { what: "a password is needed (GRIDVEIL_QUEUE or PGPASSWORD)", code: None },
         _ if error.is_closed() => QueueError::Unavailable("connection closed".into()),
         "timeout waiting for server" | "error connecting to server" => QueueError::Unavailable(text),
-        _ => QueueError::Refused { what: "an answer this program does not understand", code: "-".into() },
+        _ => QueueError::Refused { what: "an answer this program does not understand", code: None },
     }
 }
 
@@ -169,7 +171,7 @@ fn of_code(code: &str) -> QueueError {
         },
     };
     let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(5).collect();
-    QueueError::Refused { what, code }
+    QueueError::Refused { what, code: Some(code) }
 }
 
 /// Why there is no TLS, if that is what failed.

@@ -268,7 +268,7 @@ impl Serving {
 
 fn id(row: &postgres::Row) -> Result<JobId, QueueError> {
     let bytes: Option<[u8; 32]> = row.get::<_, &[u8]>(0).try_into().ok();
-    bytes.map(JobId::from).ok_or(QueueError::Refused { what: "a row that is not a job's", code: "-".into() })
+    bytes.map(JobId::from).ok_or(QueueError::Refused { what: "a row that is not a job's", code: None })
 }
 
 impl worker::Queue for Serving {

@@ -79,8 +79,9 @@ impl Cluster {
         }
         let options = prepare(&dir);
         let mut cluster = Self { dir, binaries, server: None, databases: AtomicU32::new(0), options };
-        let init = cluster.command("initdb").args(["--no-sync", "--auth=trust", "--username=gridveil", "--encoding=UTF8", "--locale=C", "-D"]).arg(cluster.data()).output();
-        let init = init.unwrap();
+        let mut init = cluster.command("initdb");
+        init.args(["--no-sync", "--auth=trust", "--username=gridveil", "--encoding=UTF8", "--locale=C", "-D"]).arg(cluster.data());
+        let init = init.output().unwrap();
         assert!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
         cluster.resume();
         Some(cluster)
