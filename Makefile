@@ -1,4 +1,5 @@
-# make demo | test | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached.
+# make demo | test | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached, and the
+# distribution's package for PostgreSQL where that is missing.
 
 SHELL := /bin/sh
 CARGO ?= cargo
@@ -9,7 +10,7 @@ OUT ?= target/demo
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node setup demo test bench bench-report bench-growth bench-scale bench-soak generate lint
+.PHONY: help check-rust check-node check-postgres setup demo test bench bench-report bench-growth bench-scale bench-soak generate lint
 
 help:
 	@echo "make demo      three days of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -33,6 +34,18 @@ check-node:
 	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
 	  || { echo "make: node $$(node --version) is too old, 20 or later is needed" >&2; exit 1; }
 
+# The queue's tests run a server of their own, in a temporary directory.
+check-postgres:
+	@have() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }; \
+	if ! have && command -v apt-get >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ]; then as=; elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as="sudo -n"; else as=no; fi; \
+	  if [ "$$as" != no ]; then \
+	    echo "make: PostgreSQL is missing: installing it"; \
+	    $$as apt-get update -q >/dev/null && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -qy postgresql >/dev/null; \
+	  fi; \
+	fi; \
+	have || { echo "make: PostgreSQL is missing, the queue's tests need it (Debian: apt install postgresql)" >&2; exit 1; }
+
 # Installed again when the lock file changes.
 $(NPM_STAMP): $(NPM_DIR)/package-lock.json $(NPM_DIR)/package.json | check-node
 	cd $(NPM_DIR) && npm ci --no-audit --no-fund
@@ -44,8 +57,8 @@ demo: setup
 	$(CARGO) run -q -p gridveil -- demo --out $(OUT)
 
 # Rust; then every generated file against its generator; then the contract suite with its gas snapshots.
-test: setup
-	$(CARGO) test --workspace
+test: setup check-postgres
+	GRIDVEIL_REQUIRE_POSTGRES=1 $(CARGO) test --workspace
 	cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check
 	$(CARGO) run -q -p gridveil-benches --bin generate -- --check
 	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test

@@ -13,6 +13,7 @@ pub mod market;
 pub mod operator;
 pub mod packets;
 pub mod proofs;
+pub mod queue;
 pub mod simulate;
 pub mod text;
 pub mod tou;

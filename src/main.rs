@@ -74,7 +74,9 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let first = first.join(" ");
+    // An address in the wrong place may hold a password.
+    let hidden = |word| if str::contains(word, "postgres") && word.contains("://") { "(an address)" } else { word };
+    let first = first.join(" ").split(' ').map(hidden).collect::<Vec<_>>().join(" ");
     eprintln!("gridveil: {} (see --help)", first.strip_prefix("error: ").unwrap_or(&first));
     ExitCode::from(2)
 }

@@ -13,10 +13,14 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
 };
 use gridveil_prover::{
+    check::Checker,
+    cli::default_queue_key,
     pool::{PoolConfig, ProverPool},
     progress::Reporter,
     prover::{Prover, ProverConfig},
+    queue::{Queue, QueueUrl, URL_VARIABLE},
     spool::{Spool, SpoolConfig, SpoolKey},
+    srs::Srs,
 };
 use gridveil_sequencer::{AdminToken, Config, GenesisState, ProofSource};
 use gridveil_verifier_contract::{EthersClient, L1Client};
@@ -25,6 +29,7 @@ use crate::{
     audit::source,
     ledger::Ledger,
     proofs::{PoolProofs, SpoolProofs},
+    queue::QueueProofs,
 };
 
 const EXAMPLES: &str = "\
@@ -36,7 +41,12 @@ Examples:
   gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
     --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
     --spool /var/spool/gridveil --spool-key spool.key
-  gridveil prover run --dir /var/spool/gridveil --key spool.key --shape home-32x24";
+  gridveil prover run --dir /var/spool/gridveil --key spool.key --shape home-32x24
+  # Proofs by processes on other machines, which have a copy of the key file (address also in GRIDVEIL_QUEUE, see docs/spec/queue.md):
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
+    --queue postgres://gridveil@db.example/gridveil --queue-key queue.key
+  gridveil prover run --queue postgres://gridveil@db.example/gridveil --key queue.key --shape home-32x24";
 
 /// Options of `gridveil sequencer`. Secrets are files, never arguments.
 #[derive(clap::Args, Debug)]
@@ -78,6 +88,13 @@ pub struct Args {
     /// Key shared with the prover processes; made if it is not there. Mode 0600.
     #[arg(long, value_name = "FILE", requires = "spool")]
     spool_key: Option<PathBuf>,
+    /// Has proofs made by prover processes on any machine that share this PostgreSQL database, postgres://USER@HOST/DATABASE, and checks them.
+    /// Better in the environment variable GRIDVEIL_QUEUE if it holds a password.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["shapes", "spool"])]
+    queue: Option<QueueUrl>,
+    /// Key shared with those prover processes; made if it is not there. Mode 0600 [default: ~/.config/gridveil/queue.key]
+    #[arg(long, value_name = "FILE", conflicts_with = "spool")]
+    queue_key: Option<PathBuf>,
     /// Shapes to prove; may be repeated.
     #[arg(long = "shape", value_name = "NAME", default_value = "home-32x24")]
     shapes: Vec<String>,
@@ -119,6 +136,21 @@ fn in_other_processes(args: &Args) -> anyhow::Result<Option<SpoolProofs>> {
     Ok(Some(SpoolProofs::new(Spool::open(directory, key, SpoolConfig::default()).context("--spool")?)))
 }
 
+/// The queue to ask, if there is one; nothing is connected to yet.
+fn on_other_machines(args: &Args) -> anyhow::Result<Option<Queue>> {
+    let from_env = || if args.spool.is_none() { QueueUrl::from_env() } else { None };
+    let Some(url) = args.queue.clone().or_else(from_env) else {
+        anyhow::ensure!(args.queue_key.is_none(), "--queue-key: no --queue, nor {URL_VARIABLE}");
+        return Ok(None);
+    };
+    let path = args.queue_key.clone().unwrap_or_else(default_queue_key);
+    if let (None, Some(directory)) = (&args.queue_key, path.parent()) {
+        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    let key = SpoolKey::open_or_create(&path).context("--queue-key")?;
+    Ok(Some(Queue::new(&url, key).context("--queue")?))
+}
+
 /// The contract answers, and a log made from these openings would be the one it settles.
 async fn check_contract(l1: &EthersClient, communities: Option<&[Community]>) -> anyhow::Result<()> {
     let start = l1.root_at(0).await.context("--contract")?;
@@ -140,7 +172,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
     let token = AdminToken::new(&secret(&args.admin_token)?)?;
     let communities = args.genesis.as_deref().map(communities).transpose()?;
-    let spooled = in_other_processes(args)?;
+    let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
     let chain_id = runtime.block_on(l1.chain_id())?;
@@ -152,9 +184,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.genesis =
         communities.map(|communities| GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new() });
-    let proofs: Arc<dyn ProofSource> = match spooled {
-        Some(spooled) => Arc::new(spooled),
-        None => Arc::new(in_this_process(args, shapes, chain_id)?),
+    let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
+        (Some(spooled), _) => Arc::new(spooled),
+        (None, Some(queue)) => {
+            let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+            Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache)?)))
+        }
+        (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),
     };
     runtime.block_on(async {
         let handle = gridveil_sequencer::serve(config, Arc::new(l1), proofs).await?;
@@ -185,7 +221,11 @@ mod tests {
         let lines = EXAMPLES.replace("\\\n", " ");
         let examples: Vec<_> = lines.lines().map(str::trim).filter(|line| line.starts_with("gridveil sequencer")).collect();
         let spools: Vec<_> = examples.iter().map(|line| parse(line).unwrap().spool.is_some()).collect();
-        assert_eq!(spools, [false, true]);
+        assert_eq!(spools, [false, true, false]);
+        let queues: Vec<_> = examples.iter().map(|line| parse(line).unwrap().queue.is_some()).collect();
+        assert_eq!(queues, [false, false, true]);
+        assert!(parse(&format!("{} --spool s --spool-key k", examples[2])).is_err(), "one or the other");
+        assert!(!format!("{:?}", parse(examples[2])).contains("db.example"));
         assert!(parse(&format!("{} --shape home-32x24", examples[1])).is_err(), "the provers have the shapes");
         assert!(parse(&examples[1].replace("--spool-key spool.key", "")).is_err());
     }

@@ -1,4 +1,5 @@
 //! The sequencer's sources of proofs: a pool of provers in its own process, or prover processes behind a spool directory.
+//! Those behind a database: [`crate::queue`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,9 +18,9 @@ use gridveil_sequencer::{BoxFuture, ProofError, ProofJob, ProofSource};
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Pause between looks at the spool.
-const POLL: Duration = Duration::from_millis(200);
+pub(crate) const POLL: Duration = Duration::from_millis(200);
 /// A job that no prover has taken for this long is a reason to tell the operator.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Proofs made in this process.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl PoolProofs {
     }
 }
 
-fn as_pool_job(job: ProofJob) -> PoolJob {
+pub(crate) fn as_pool_job(job: ProofJob) -> PoolJob {
     let ProofJob { batch, input, circuit_version, shape } = job;
     PoolJob { batch, shape: shape.to_owned(), circuit_version, input }
 }
@@ -175,7 +176,7 @@ impl ProofSource for SpoolProofs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use gridveil_prover::{
         job::{ProofResult, Timings},
@@ -183,7 +184,7 @@ mod tests {
     };
     use gridveil_protocol::{field::Fr, params::Shape, settlement::SettlementInput, tariff::Tariff, tree::SparseTree};
 
-    fn job() -> ProofJob {
+    pub(crate) fn job() -> ProofJob {
         let shape = Shape::by_name("tiny-4x2").unwrap();
         let plan = crate::genesis::Plan {
             index: 0,

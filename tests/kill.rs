@@ -2,12 +2,15 @@
 //! is not settled twice, and the outcome is the one the rules give.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../prover/tests/postgres/mod.rs"]
+mod postgres;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +34,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     packet::{Context, SignedPacket},
 };
+use gridveil_prover::queue::Admin;
 use gridveil_sequencer::store::{Opened, Store};
 use gridveil_verifier_contract::{
     EthersClient, L1Client,
@@ -43,6 +47,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const HOMES: usize = 4;
 /// Everything that computes nothing.
 const SOON: Duration = Duration::from_secs(30);
+/// One test at a time: each has processes enough for every processor.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A proof, and keys where there are none yet: on a busy machine.
 const PROVEN: Duration = Duration::from_secs(400);
 
@@ -215,6 +222,22 @@ impl World {
         Self { directory, runtime, l1, plan, day, sequencer, prover, token, anvil }
     }
 
+    /// With provers behind a database instead of a spool.
+    fn through(mut self, queue: &str) -> Self {
+        let rename = |args: &mut Vec<String>, old: &str, new: &str| {
+            let at = args.iter().position(|arg| arg == old).unwrap();
+            args[at] = new.to_owned();
+            at + 1
+        };
+        for (args, old) in [(&mut self.sequencer, "--spool"), (&mut self.prover, "--dir")] {
+            let value = rename(args, old, "--queue");
+            args[value] = queue.to_owned();
+        }
+        rename(&mut self.sequencer, "--spool-key", "--queue-key");
+        self.sequencer.extend(["--cache".to_owned(), Path::new(ROOT).join("target/keys").to_str().unwrap().to_owned()]);
+        self
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -286,12 +309,66 @@ fn all_are_there(operator: &Operator, packets: &[SignedPacket]) {
     }
 }
 
-#[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
-    if !Path::new(ROOT).join("verifier-contract/node_modules/@foundry-rs").exists() {
+/// Is there a chain to run? Says so where not.
+fn chain_is_missing() -> bool {
+    let missing = !Path::new(ROOT).join("verifier-contract/node_modules/@foundry-rs").exists();
+    if missing {
         println!("skipped: npm packages are not installed (make test installs them)");
+    }
+    missing
+}
+
+/// A day is settled by provers that share nothing with the sequencer but a database and a key.
+#[test]
+fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
+    const PASSWORD: &str = "a-password-nobody-says";
+    if chain_is_missing() {
         return;
     }
+    let Some(cluster) = postgres::Cluster::shared() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = cluster.database();
+    let url = cluster.url(&name).replace("gridveil@", &format!("gridveil:{PASSWORD}@"));
+    let world = World::new().through(&url);
+    let (community, admin) = (world.plan.index, Admin::new(&url.parse().unwrap()).unwrap());
+    let jobs = |state: &str| admin.status().unwrap().states.iter().find(|count| count.state == state).unwrap().jobs;
+
+    let operator = world.sequencer();
+    let domain = operator.public.info().unwrap().checked_domain().unwrap();
+    let tariff = json!({"first_interval": world.day.first_interval, "tariff": world.day.tariff});
+    operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);
+    for slot in 0..HOMES {
+        assert_eq!(operator.public.submit(&world.packet(domain, slot)).unwrap(), "accepted");
+    }
+    let ends = (u64::from(world.day.first_interval) + world.plan.shape.intervals as u64) * u64::from(world.plan.interval_length);
+    world.runtime.block_on(world.l1.set_local_time(ends)).unwrap();
+    let (path, body) = world.close();
+    operator.ask("POST", &path, &body);
+
+    // Both killed while the batch is being proved.
+    let mut doomed = world.prover();
+    doomed.wait("a prover takes the job", PROVEN, |_| (jobs("claimed") == 1).then_some(()));
+    doomed.kill();
+    operator.kill();
+    let mut prover = world.prover();
+    prover.wait("the silent prover's job is proved by another", PROVEN, |_| (jobs("proven") == 1).then_some(()));
+    assert_eq!(world.batches(), 0);
+    let mut operator = world.sequencer();
+    operator.process.wait("the batch reaches L1", SOON, |_| (world.batches() == 1).then_some(()));
+    assert_eq!((jobs("proven"), jobs("waiting"), jobs("poisoned")), (1, 0, 0));
+    let row = cluster.connect(&name).unwrap().query_one("SELECT attempts, payload IS NULL FROM gridveil_queue.jobs", &[]).unwrap();
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, bool>(1)), (2, true));
+    for said in [prover.said(), operator.process.said()] {
+        assert!(!said.contains(PASSWORD) && !said.contains("postgres://"), "{said}");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
+    if chain_is_missing() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let start = Instant::now();
     let tell = |what: &str| println!("{:5.1} s {what}", start.elapsed().as_secs_f64());
     let world = World::new();

@@ -1,9 +1,11 @@
 //! `gridveil prover`.
 
+mod queue;
+mod serve;
+
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
     time::Duration,
 };
 
@@ -18,12 +20,14 @@ use crate::{
     progress::{Progress, Reporter},
     proof::{self, ProofError},
     prover::{Prove, Prover, ProverConfig, ProverError, convert},
-    spool::{Spool, SpoolConfig, SpoolError, SpoolKey},
+    queue::QueueError,
+    spool::SpoolError,
     srs::{Srs, SrsError, SrsSource, ptau, verifier_params},
     statement::Statement,
     store::{StoreError, write_atomic},
-    worker::{self, WorkerConfig},
 };
+
+pub use queue::default_key as default_queue_key;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,10 +35,32 @@ Examples:
   gridveil prover setup --shape home-32x24
   # A prover process beside the sequencer (same spool directory, same key file):
   gridveil prover run --dir /var/lib/gridveil/spool --key /etc/gridveil/spool.key --shape home-32x24
-  # The same for a public chain, with the Hermez ceremony file:
+  # Prover processes on other machines (same PostgreSQL database, same key file):
+  gridveil prover run --queue postgres://gridveil@db.example/gridveil --key queue.key --shape home-32x24
+  # How the queue is doing:
+  gridveil prover queue --queue postgres://gridveil@db.example/gridveil
+  # For a public chain, with the Hermez ceremony file:
   gridveil prover run --dir spool --key spool.key --chain-id 8453 --ptau powersOfTau28_hez_final_17.ptau
   # One job, by hand:
   gridveil prover prove job.json --out proof.json && gridveil prover verify proof.json";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  # Beside the sequencer:
+  gridveil prover run --dir spool --key spool.key --shape home-32x24
+  # On another machine, with a copy of the sequencer's key file:
+  gridveil prover run --queue postgres://gridveil@db.example/gridveil --key queue.key --shape home-32x24
+  # The address from the environment (GRIDVEIL_QUEUE), where the process list does not show it:
+  gridveil prover run --key queue.key
+
+A database on another machine is reached by TLS, its certificate checked against the system's (?sslrootcert=FILE for others,
+?sslmode=disable to go without). SIGTERM and SIGINT hand the job in work back.";
+
+const QUEUE_EXAMPLES: &str = "\
+Examples:
+  gridveil prover queue --queue postgres://gridveil@db.example/gridveil
+  gridveil prover queue --json
+  gridveil prover queue retry JOB --queue postgres://gridveil@db.example/gridveil";
 
 /// Proves settlements: jobs in, proofs out.
 #[derive(Debug, Args)]
@@ -46,9 +72,12 @@ pub struct ProverArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves a spool directory until stopped; may be killed at any time.
-    #[command(after_help = "Example:\n  gridveil prover run --dir spool --key spool.key --shape home-32x24")]
-    Run(RunArgs),
+    /// Serves a spool directory or a PostgreSQL queue until stopped; may be killed at any time.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(serve::RunArgs),
+    /// Shows a PostgreSQL queue: jobs by state, workers alive, what is set aside.
+    #[command(after_help = QUEUE_EXAMPLES)]
+    Queue(queue::QueueArgs),
     /// Makes or loads parameters and keys, so that the first proof does not wait for them.
     #[command(after_help = "Examples:\n  gridveil prover setup --shape home-32x24 --shape district-128x96\n  gridveil prover setup --chain-id 1 --ptau powersOfTau28_hez_final_17.ptau")]
     Setup(Setup),
@@ -80,27 +109,6 @@ struct Setup {
     /// Threads of one proof [default: all processors]
     #[arg(long)]
     threads: Option<usize>,
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Spool directory shared with the sequencer
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-    /// Key file shared with the sequencer; made, readable by its owner only, if it does not exist
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Seconds without a heartbeat after which a claimed job is another worker's
-    #[arg(long, default_value_t = 60)]
-    lease_s: u64,
-    /// Attempts before a job is set aside
-    #[arg(long, default_value_t = 3)]
-    attempts: u32,
-    /// Stop when the spool is empty
-    #[arg(long)]
-    once: bool,
-    #[command(flatten)]
-    setup: Setup,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +148,18 @@ pub enum CliError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Signals or threads of the system.
+    #[error("the system: {0}")]
+    System(io::Error),
+    /// A panic; its message, if any, is on stderr.
+    #[error("the worker has crashed")]
+    Crashed,
+    /// An answer could not be written as JSON.
+    #[error("the answer could not be encoded")]
+    Encoding,
     /// A file.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,7 +188,8 @@ pub enum CliError {
 pub fn run(args: ProverArgs) -> Result<(), CliError> {
     let progress = Reporter::stderr();
     match args.command {
-        Command::Run(args) => serve(&args, &progress),
+        Command::Run(args) => serve::run(&args, progress),
+        Command::Queue(args) => queue::run(&args),
         Command::Setup(args) => setup(&args, &progress),
         Command::Prove(args) => prove(&args, &progress),
         Command::Verify(args) => verify(&args, &progress),
@@ -180,9 +201,12 @@ fn shape(name: &str) -> Result<Shape, CliError> {
     Shape::by_name(name).ok_or_else(|| CliError::Usage(format!("no shape {name}; there are {}", known())))
 }
 
+fn from_variable(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn default_cache() -> PathBuf {
-    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
+    let cache = from_variable("XDG_CACHE_HOME").or_else(|| from_variable("HOME").map(|home| home.join(".cache")));
     cache.unwrap_or_else(|| PathBuf::from(".cache")).join("gridveil")
 }
 
@@ -227,19 +251,6 @@ fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
         }
     }
     println!("in {}; peak memory {} MiB", args.cache().display(), peak_rss_bytes() >> 20);
-    Ok(())
-}
-
-fn serve(args: &RunArgs, progress: &dyn Progress) -> Result<(), CliError> {
-    // The cheap checks first: a wrong key file should not wait for the keys of the circuit.
-    let key = SpoolKey::open_or_create(&args.key)?;
-    let config = SpoolConfig { lease: Duration::from_secs(args.lease_s.max(1)), attempts: args.attempts.max(1) };
-    let spool = Spool::open(&args.dir, key, config)?;
-    let prover = Prover::<SettlementCircuit>::open(&args.setup.config(args.setup.shapes()?)?, progress)?;
-    println!("serving {}", args.dir.display());
-    let worker = WorkerConfig { once: args.once, ..WorkerConfig::default() };
-    let served = worker::serve(&prover, &spool, &worker, &AtomicBool::new(false), progress)?;
-    println!("{} proved, {} attempts failed", served.proved, served.failed);
     Ok(())
 }
 
@@ -300,8 +311,15 @@ mod tests {
 
     #[test]
     fn every_example_of_the_help_parses() {
-        let examples = EXAMPLES.lines().flat_map(|line| line.split("&&")).map(str::trim).filter(|line| line.starts_with("gridveil prover"));
-        assert_eq!(examples.clone().filter(|line| parse(line).is_ok()).count(), 5);
+        let lines = [EXAMPLES, RUN_EXAMPLES, QUEUE_EXAMPLES].map(str::lines).into_iter().flatten();
+        let examples: Vec<_> = lines.flat_map(|line| line.split("&&")).map(str::trim).filter(|line| line.starts_with("gridveil prover")).collect();
+        assert_eq!(examples.len(), 13);
+        for line in examples {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        assert!(parse("gridveil prover run --queue postgres://u@h/d --dir spool --key k").is_err());
+        assert!(parse("gridveil prover run --dir spool").is_err());
+        assert!(parse("gridveil prover run --queue postgres://...").is_ok(), "key and shape have defaults");
         assert!(parse("gridveil prover setup --ptau-blake2b 00").is_err());
     }
 

@@ -21,6 +21,18 @@ impl JobId {
         hex::decode_to_slice(text, &mut bytes).ok()?;
         (hex::encode(bytes) == text).then_some(Self(bytes))
     }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for JobId {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl fmt::Display for JobId {
@@ -47,7 +59,7 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// A batch to prove. Holds readings, salts and balances: on disk only encrypted ([`crate::spool`]), never in a log.
+/// A batch to prove. Holds readings, salts and balances: on disk only encrypted ([`crate::spool`], [`crate::queue`]), never in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofJob {

@@ -1,12 +1,14 @@
 //! Jobs in, proofs out.
 //!
-//! [`prover::Prover`] proves [`job::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Two queues feed it:
-//! [`pool`] inside the sequencer's process, [`spool`] and [`worker`] for a process of its own.
+//! [`prover::Prover`] proves [`job::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Three queues feed it:
+//! [`pool`] inside the sequencer's process; [`worker`] for a process of its own, beside the sequencer ([`spool`], a directory) or on other
+//! machines ([`queue`], a PostgreSQL database).
 //!
 //! Architecture invariants: the prover decides nothing (it recomputes the transition by the rules and refuses what they refuse); it can
 //! change nothing (a result is a proof, and whoever takes it checks it); no reading, salt, key or balance leaves it in a log or an error.
 #![deny(unsafe_code)]
 
+pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod job;
@@ -17,6 +19,7 @@ pub mod pool;
 pub mod progress;
 pub mod proof;
 pub mod prover;
+pub mod queue;
 pub mod spool;
 pub mod srs;
 pub mod statement;

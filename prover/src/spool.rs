@@ -34,6 +34,12 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"GVSPOOL1";
 const NONCE_BYTES: usize = 24;
+const KEY_ID_BYTES: usize = 8;
+
+/// What a sealed file is bound to.
+fn context(place: &str, id: JobId) -> String {
+    format!("gridveil spool 1 {place} {id}")
+}
 
 /// Why the spool did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -138,21 +144,29 @@ impl SpoolKey {
         Ok(key)
     }
 
-    fn seal(&self, place: &str, id: JobId, contents: &[u8]) -> Vec<u8> {
+    /// Seals `contents` for the place and id that `context` names: `magic | nonce (24) | ciphertext`.
+    pub(crate) fn seal(&self, magic: &[u8; 8], context: &str, contents: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         OsRng.fill_bytes(&mut nonce);
-        let aad = format!("gridveil spool 1 {place} {id}");
-        let payload = Payload { msg: contents, aad: aad.as_bytes() };
+        let payload = Payload { msg: contents, aad: context.as_bytes() };
         // Only fails above 256 GiB.
         let sealed = XChaCha20Poly1305::new((&self.0).into()).encrypt(XNonce::from_slice(&nonce), payload).unwrap_or_default();
-        [MAGIC.as_slice(), &nonce, &sealed].concat()
+        [magic.as_slice(), &nonce, &sealed].concat()
     }
 
-    fn unseal(&self, place: &str, id: JobId, file: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = file.strip_prefix(MAGIC)?.split_at_checked(NONCE_BYTES)?;
-        let aad = format!("gridveil spool 1 {place} {id}");
-        let payload = Payload { msg: sealed, aad: aad.as_bytes() };
+    /// What [`Self::seal`] sealed with this key for this context; `None` for anything else.
+    pub(crate) fn unseal(&self, magic: &[u8; 8], context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.strip_prefix(magic)?.split_at_checked(NONCE_BYTES)?;
+        let payload = Payload { msg: sealed, aad: context.as_bytes() };
         XChaCha20Poly1305::new((&self.0).into()).decrypt(XNonce::from_slice(nonce), payload).ok()
+    }
+
+    /// Tells keys apart without telling anything about them.
+    pub(crate) fn id(&self) -> [u8; KEY_ID_BYTES] {
+        let digest = blake3::derive_key("gridveil queue key id 1", &self.0);
+        let mut id = [0; KEY_ID_BYTES];
+        id.copy_from_slice(&digest[..KEY_ID_BYTES]);
+        id
     }
 }
 
@@ -214,18 +228,6 @@ impl Claim {
     }
 }
 
-/// Heartbeat of a claim from another thread.
-#[derive(Clone, Debug)]
-pub struct Heart(PathBuf);
-
-impl Heart {
-    /// As [`Claim::beat`].
-    #[must_use]
-    pub fn beat(&self) -> bool {
-        touch(&self.0).is_ok()
-    }
-}
-
 fn touch(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new().append(true).open(path)?.set_modified(SystemTime::now())
 }
@@ -260,7 +262,7 @@ impl Spool {
     fn put(&self, place: &str, name: &str, id: JobId, contents: &[u8]) -> Result<(), SpoolError> {
         let file = self.at(place, name);
         let temporary = temporary(&self.at("tmp", name));
-        write_atomic(&temporary, &self.key.seal(place, id, contents))?;
+        write_atomic(&temporary, &self.key.seal(MAGIC, &context(place, id), contents))?;
         fs::rename(&temporary, &file).and_then(|()| sync_parent(&file)).map_err(io_at(&file))
     }
 
@@ -270,7 +272,7 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_at(file)(error)),
         };
-        self.key.unseal(sealed_for, id, &bytes).map(Some).ok_or_else(|| SpoolError::Sealed { name: id.to_string() })
+        self.key.unseal(MAGIC, &context(sealed_for, id), &bytes).map(Some).ok_or_else(|| SpoolError::Sealed { name: id.to_string() })
     }
 
     /// Files of a place whose names are an id, an attempt and, in `claimed`, a worker.
@@ -383,12 +385,6 @@ impl Spool {
         Ok(None)
     }
 
-    /// Something that beats for a claim while another thread proves.
-    #[must_use]
-    pub fn heart(&self, claim: &Claim) -> Heart {
-        Heart(claim.file.clone())
-    }
-
     /// Hands in a result.
     ///
     /// # Errors
@@ -407,11 +403,19 @@ impl Spool {
         if permanent || claim.attempt >= self.config.attempts {
             return self.set_aside(claim.id, &claim.file, error);
         }
+        self.put_back(claim.id, claim.attempt.saturating_add(1), &claim.file)
+    }
+
+    /// Puts a job back untouched: a stopped worker's attempt does not count.
+    ///
+    /// # Errors
+    /// [`SpoolError::Store`].
+    pub fn release(&self, claim: &Claim) -> Result<(), SpoolError> {
         self.put_back(claim.id, claim.attempt, &claim.file)
     }
 
     fn put_back(&self, id: JobId, attempt: u32, file: &Path) -> Result<(), SpoolError> {
-        let waiting = self.at("jobs", format!("{id}.{}", attempt.saturating_add(1)));
+        let waiting = self.at("jobs", format!("{id}.{attempt}"));
         match fs::rename(file, &waiting) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at(&waiting)(error)),
             _ => Ok(()),
@@ -447,7 +451,7 @@ impl Spool {
             if attempt >= self.config.attempts {
                 self.set_aside(id, &file, "every worker that took it has gone silent (killed, or out of memory?)")?;
             } else {
-                self.put_back(id, attempt, &file)?;
+                self.put_back(id, attempt.saturating_add(1), &file)?;
             }
             count += 1;
         }
@@ -495,7 +499,7 @@ mod tests {
         assert_eq!((claim.id, claim.attempt, &claim.job), (id, 1, &job(1)));
         assert_eq!(spool.state(id).unwrap(), SpoolState::Claimed);
         assert!(spool.claim("b").unwrap().is_none(), "one claim a job");
-        assert!(claim.beat() && spool.heart(&claim).beat());
+        assert!(claim.beat());
         assert_eq!(spool.redeliver("b").unwrap(), 0);
         spool.finish(&claim, &answer(&claim.job)).unwrap();
         assert_eq!(spool.state(id).unwrap(), SpoolState::Done);

@@ -1,34 +1,143 @@
-//! A prover process: takes jobs from a spool, one after another, until it is stopped. Killing it at any point loses no job.
+//! A prover process: takes jobs from a queue, one after another, until it is stopped. Killing it at any point loses no job.
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use rand::Rng;
+
 use crate::{
+    job::{JobId, ProofJob, ProofResult},
     progress::Progress,
     prover::{Prove, ProverError},
-    spool::{Claim, Spool, SpoolError},
+    spool::{self, Spool, SpoolError},
 };
+
+/// What a worker asks of a queue. Every call may be repeated after an error that [is temporary](Self::is_temporary).
+pub trait Queue: Sync {
+    /// A claimed job.
+    type Claim: Sync;
+    /// Why the queue did not do what it was asked.
+    type Error: std::error::Error + Send;
+
+    /// A claim without a heartbeat for this long is another worker's.
+    fn lease(&self) -> Duration;
+
+    /// Could the same call succeed a moment later?
+    fn is_temporary(error: &Self::Error) -> bool;
+
+    /// Id, attempt (from 1) and contents of a claimed job.
+    fn job(claim: &Self::Claim) -> (JobId, u32, &ProofJob);
+
+    /// Claims a job for `worker`; puts back, or sets aside, those of workers that went silent.
+    ///
+    /// # Errors
+    /// Of the queue itself. A job that cannot be read is set aside, not an error.
+    fn claim(&self, worker: &str) -> Result<Option<Self::Claim>, Self::Error>;
+
+    /// Tells everybody that the claim's worker is alive.
+    ///
+    /// # Errors
+    /// Of the queue itself.
+    fn beat(&self, claim: &Self::Claim) -> Result<Beat, Self::Error>;
+
+    /// Hands in a result; one for a job that has a result is dropped.
+    ///
+    /// # Errors
+    /// Of the queue itself.
+    fn finish(&self, claim: &Self::Claim, result: &ProofResult) -> Result<(), Self::Error>;
+
+    /// Hands a job back: for another attempt, or set aside if it was the last or another would fail the same way.
+    ///
+    /// # Errors
+    /// Of the queue itself.
+    fn fail(&self, claim: &Self::Claim, error: &ProverError) -> Result<(), Self::Error>;
+
+    /// Hands a job back as if it had not been claimed.
+    ///
+    /// # Errors
+    /// Of the queue itself.
+    fn release(&self, claim: &Self::Claim) -> Result<(), Self::Error>;
+
+    /// Says that `worker` serves no longer.
+    ///
+    /// # Errors
+    /// Of the queue itself.
+    fn leave(&self, _worker: &str) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// What a heartbeat finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// The claim holds.
+    Held,
+    /// The lease had ended and the job may be another's: a proof still counts, if it is the first.
+    Lost,
+    /// Nobody waits for this proof any more.
+    Settled,
+}
+
+impl Queue for Spool {
+    type Claim = spool::Claim;
+    type Error = SpoolError;
+
+    fn lease(&self) -> Duration {
+        self.config().lease
+    }
+
+    fn is_temporary(_: &SpoolError) -> bool {
+        false
+    }
+
+    fn job(claim: &spool::Claim) -> (JobId, u32, &ProofJob) {
+        (claim.id, claim.attempt, &claim.job)
+    }
+
+    fn claim(&self, worker: &str) -> Result<Option<spool::Claim>, SpoolError> {
+        self.redeliver(worker)?;
+        Self::claim(self, worker)
+    }
+
+    fn beat(&self, claim: &spool::Claim) -> Result<Beat, SpoolError> {
+        Ok(if claim.beat() { Beat::Held } else { Beat::Lost })
+    }
+
+    fn finish(&self, claim: &spool::Claim, result: &ProofResult) -> Result<(), SpoolError> {
+        Self::finish(self, claim, result)
+    }
+
+    fn fail(&self, claim: &spool::Claim, error: &ProverError) -> Result<(), SpoolError> {
+        Self::fail(self, claim, &error.to_string(), error.is_permanent())
+    }
+
+    fn release(&self, claim: &spool::Claim) -> Result<(), SpoolError> {
+        Self::release(self, claim)
+    }
+}
 
 /// How a worker runs.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// Name in claims: letters, digits and dashes.
+    /// Name in claims: letters, digits and dashes. No two workers of a queue have the same.
     pub name: String,
-    /// Pause between looks at an empty spool.
+    /// Pause between looks at an empty queue.
     pub poll: Duration,
-    /// Stop at the first look at an empty spool.
+    /// Stop at the first look at an empty queue.
     pub once: bool,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { name: format!("worker-{}", std::process::id()), poll: Duration::from_millis(500), once: false }
+        // The random part: process ids repeat from machine to machine, and on one machine in time.
+        let name = format!("worker-{}-{:08x}", std::process::id(), rand::thread_rng().r#gen::<u32>());
+        Self { name, poll: Duration::from_millis(500), once: false }
     }
 }
 
@@ -43,49 +152,109 @@ pub struct Served {
 
 /// Beats of a claim within one lease.
 const BEATS: u32 = 4;
+/// How soon a stop is noticed.
+const ALERT: Duration = Duration::from_millis(50);
+/// Between tries at a queue that does not answer.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// For what a stopped worker still has to say to a queue that does not answer.
+pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// Serves a spool until `stop` is set (or, with `once`, until it is empty).
+/// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks again, less and less often.
+/// A stopped worker hands its job back at once, and returns when the proof it was at notices, at its next stage.
 ///
 /// # Errors
-/// [`SpoolError`] of the directory itself; a job that fails is the job's error, not the worker's.
-pub fn serve(prover: &dyn Prove, spool: &Spool, config: &WorkerConfig, stop: &AtomicBool, progress: &dyn Progress) -> Result<Served, SpoolError> {
+/// Those of the queue that are not temporary; a job that fails is the job's error, not the worker's.
+pub fn serve<Q: Queue>(
+    prover: &dyn Prove,
+    queue: &Q,
+    config: &WorkerConfig,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> Result<Served, Q::Error> {
     let mut served = Served::default();
     while !stop.load(Ordering::Relaxed) {
-        spool.redeliver(&config.name)?;
-        match spool.claim(&config.name)? {
-            Some(claim) => attempt(prover, spool, &claim, stop, progress, &mut served)?,
-            None if config.once => break,
-            None => thread::sleep(config.poll),
+        match patiently::<Q, _>(stop, Duration::ZERO, || queue.claim(&config.name)) {
+            Ok(Some(claim)) => attempt(prover, queue, &claim, stop, progress, &mut served)?,
+            Ok(None) if config.once => break,
+            Ok(None) => nap(config.poll, stop),
+            Err(error) if Q::is_temporary(&error) => break,
+            Err(error) => return Err(error),
         }
     }
+    // Only tidiness: who stays silent is missed soon.
+    let _ = queue.leave(&config.name);
     Ok(served)
 }
 
-fn attempt(
+fn attempt<Q: Queue>(
     prover: &dyn Prove,
-    spool: &Spool,
-    claim: &Claim,
+    queue: &Q,
+    claim: &Q::Claim,
     stop: &AtomicBool,
     progress: &dyn Progress,
     served: &mut Served,
-) -> Result<(), SpoolError> {
-    tracing::info!(job = %claim.id, batch = claim.job.batch, attempt = claim.attempt, "claimed");
-    match with_heartbeat(spool, claim, || prover.prove_job(&claim.job, &Stoppable { stop, progress })) {
+) -> Result<(), Q::Error> {
+    let (id, attempt, job) = Q::job(claim);
+    tracing::info!(job = %id, batch = job.batch, attempt, "claimed");
+    let settled = AtomicBool::new(false);
+    match with_heartbeat(queue, claim, stop, &settled, || prover.prove_job(job, &Stoppable { flags: [stop, &settled], progress })) {
         Ok(result) => {
             served.proved += 1;
-            spool.finish(claim, &result)
+            patiently::<Q, _>(stop, LAST_WORDS, || queue.finish(claim, &result))
         }
-        Err(ProverError::Cancelled) => spool.fail(claim, "stopped", false),
+        Err(ProverError::Cancelled) if settled.load(Ordering::Relaxed) => Ok(()),
+        // If the heart has not done so already; if neither gets through, the lease ends by itself.
+        Err(ProverError::Cancelled) => match patiently::<Q, _>(stop, LAST_WORDS, || queue.release(claim)) {
+            Err(error) if !Q::is_temporary(&error) => Err(error),
+            _ => Ok(()),
+        },
         Err(error) => {
             served.failed += 1;
-            tracing::warn!(job = %claim.id, batch = claim.job.batch, attempt = claim.attempt, %error, "no proof");
-            spool.fail(claim, &error.to_string(), error.is_permanent())
+            tracing::warn!(job = %id, batch = job.batch, attempt, %error, "no proof");
+            patiently::<Q, _>(stop, LAST_WORDS, || queue.fail(claim, &error))
+        }
+    }
+}
+
+/// Repeats `ask` while its error is temporary: for ever, but once stopped only for `after_stop`.
+fn patiently<Q: Queue, T>(stop: &AtomicBool, after_stop: Duration, mut ask: impl FnMut() -> Result<T, Q::Error>) -> Result<T, Q::Error> {
+    let (start, mut wait, mut stopped) = (Instant::now(), FIRST_WAIT, None::<Instant>);
+    loop {
+        let error = match ask() {
+            Err(error) if Q::is_temporary(&error) => error,
+            outcome => {
+                if wait > FIRST_WAIT {
+                    tracing::warn!(after_s = start.elapsed().as_secs(), "the queue answers again");
+                }
+                return outcome;
+            }
+        };
+        if wait == FIRST_WAIT {
+            tracing::warn!(%error, "no answer from the queue: asking again");
+        }
+        if stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() >= after_stop {
+            return Err(error);
+        }
+        // Not all workers at once.
+        nap(wait.mul_f64(rand::thread_rng().gen_range(0.5..1.0)), stop);
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Sleeps; wakes early when `stop` is set, but not more often than is good for a loop around it.
+fn nap(pause: Duration, stop: &AtomicBool) {
+    let end = Instant::now() + pause;
+    loop {
+        thread::sleep(end.saturating_duration_since(Instant::now()).min(ALERT));
+        if stop.load(Ordering::Relaxed) || Instant::now() >= end {
+            return;
         }
     }
 }
 
 struct Stoppable<'a> {
-    stop: &'a AtomicBool,
+    flags: [&'a AtomicBool; 2],
     progress: &'a dyn Progress,
 }
 
@@ -99,32 +268,70 @@ impl Progress for Stoppable<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.flags.iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 }
 
-fn with_heartbeat<T>(spool: &Spool, claim: &Claim, work: impl FnOnce() -> T) -> T {
-    let (heart, pause) = (spool.heart(claim), (spool.config().lease / BEATS).max(Duration::from_millis(1)));
-    let (done, bell) = (Mutex::new(false), std::sync::Condvar::new());
+/// Rung when it is dropped: also by a panic, or the heart of a dead worker would beat on.
+struct Bell<'a>(&'a Mutex<bool>, &'a Condvar);
+
+impl Drop for Bell<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.1.notify_all();
+    }
+}
+
+/// Does `work` while another thread keeps the claim: beats, sets `settled` when nobody waits for the proof any more, and hands the job back
+/// when `stop` is set.
+fn with_heartbeat<Q: Queue, T>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, settled: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    let (done, bell) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut last = Instant::now();
-            let mut guard = done.lock().unwrap_or_else(PoisonError::into_inner);
-            while !*guard {
-                guard = bell.wait_timeout(guard, pause.saturating_sub(last.elapsed())).unwrap_or_else(PoisonError::into_inner).0;
-                if last.elapsed() >= pause {
-                    last = Instant::now();
-                    if !heart.beat() {
-                        return;
-                    }
-                }
-            }
-        });
-        let out = work();
-        *done.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        bell.notify_all();
-        out
+        scope.spawn(|| keep(queue, claim, stop, settled, &done, &bell));
+        let _bell = Bell(&done, &bell);
+        work()
     })
+}
+
+fn keep<Q: Queue>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, settled: &AtomicBool, done: &Mutex<bool>, bell: &Condvar) {
+    let pause = (queue.lease() / BEATS).max(Duration::from_millis(1));
+    let (id, attempt, _) = Q::job(claim);
+    let (mut last, mut lost) = (Instant::now(), false);
+    loop {
+        {
+            let guard = done.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = pause.saturating_sub(last.elapsed()).min(ALERT);
+            if *guard || *bell.wait_timeout(guard, rest).unwrap_or_else(PoisonError::into_inner).0 {
+                return;
+            }
+        }
+        if stop.load(Ordering::Relaxed) {
+            // If it does not get through, the lease ends by itself.
+            match patiently::<Q, _>(stop, LAST_WORDS, || queue.release(claim)) {
+                Ok(()) => tracing::info!(job = %id, attempt, "stopped: handed back"),
+                Err(error) => tracing::warn!(job = %id, attempt, %error, "stopped: not handed back, another worker takes it when the lease ends"),
+            }
+            return;
+        }
+        if last.elapsed() < pause {
+            continue;
+        }
+        last = Instant::now();
+        match queue.beat(claim) {
+            Ok(Beat::Held) => lost = false,
+            Ok(Beat::Lost) if lost => {}
+            Ok(Beat::Lost) => {
+                lost = true;
+                tracing::warn!(job = %id, attempt, "the lease has ended: going on, the first proof counts");
+            }
+            Ok(Beat::Settled) => {
+                tracing::info!(job = %id, attempt, "proved by another, or taken back");
+                return settled.store(true, Ordering::Relaxed);
+            }
+            Err(error) if lost => tracing::debug!(job = %id, %error, "no heartbeat"),
+            Err(error) => tracing::warn!(job = %id, attempt, %error, "no heartbeat"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,188 @@
+//! The jobs' rows: what each end writes and reads.
+
+use std::fmt;
+
+use postgres::Row;
+use zeroize::Zeroize;
+
+use super::{ATTEMPTS, MAX_JOB_BYTES, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason, database::Database};
+use crate::{
+    job::{JobId, ProofJob, ProofResult},
+    spool::SpoolKey,
+};
+
+const MAGIC: &[u8; 8] = b"GVQUEUE1";
+/// Longest error text kept, bytes.
+const MAX_ERROR_BYTES: usize = 2048;
+
+/// What a sealed value is bound to.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Job,
+    Result,
+    Error,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Job => "job",
+            Self::Result => "result",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// The sequencer's end, and what both ends share.
+#[derive(Debug)]
+pub struct Queue {
+    pub(super) db: Database,
+    key: SpoolKey,
+    pub(super) key_id: Vec<u8>,
+}
+
+/// Known under another key and nobody's at the moment: whoever asks now is the one who can read the answer.
+const SUBMIT: &str = "
+INSERT INTO gridveil_queue.jobs AS old (id, key_id, batch, shape, circuit_version, payload) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE
+SET key_id = EXCLUDED.key_id, payload = EXCLUDED.payload, state = 'waiting', attempts = 0, reason = NULL, error = NULL, worker = NULL,
+    changed_at = now()
+WHERE old.key_id <> EXCLUDED.key_id AND old.state IN ('waiting', 'poisoned', 'refused')";
+
+/// Proofs nobody came back for. They hold no witness; asked for again, they are made again.
+const TIDY: &str = "DELETE FROM gridveil_queue.jobs WHERE state = 'proven' AND changed_at < now() - interval '30 days'";
+
+const STATE: &str = "
+SELECT shape, state, reason, error, attempts, lease_until < now(),
+    (SELECT count(*) FROM gridveil_queue.workers w
+     WHERE w.key_id = j.key_id AND j.shape = ANY (w.shapes) AND w.circuit_version = j.circuit_version
+       AND w.beat_at > now() - w.lease_ms * interval '1 millisecond')
+FROM gridveil_queue.jobs j WHERE id = $1";
+
+const AGAIN: &str = "
+UPDATE gridveil_queue.jobs
+SET state = CASE WHEN attempts >= $4 THEN 'poisoned' ELSE 'waiting' END, reason = $3, error = NULL, worker = NULL, lease_until = NULL,
+    payload = $2, result = NULL, key_id = $5, changed_at = now()
+WHERE id = $1 AND (state = 'proven' OR state = 'poisoned' AND reason = 'unreadable')";
+
+const READ: &str = "SELECT shape, result FROM gridveil_queue.jobs WHERE id = $1 AND state = 'proven' AND octet_length(result) <= $2";
+
+const FORGET: &str = "DELETE FROM gridveil_queue.jobs WHERE id = $1";
+
+impl Queue {
+    /// A queue at an address. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// [`QueueError::Address`], [`QueueError::Tls`].
+    pub fn new(url: &QueueUrl, key: SpoolKey) -> Result<Self, QueueError> {
+        let key_id = key.id().to_vec();
+        Ok(Self { db: Database::new(url)?, key, key_id })
+    }
+
+    pub(super) fn seal(&self, kind: Kind, id: JobId, shape: &str, contents: &[u8]) -> Vec<u8> {
+        self.key.seal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), contents)
+    }
+
+    pub(super) fn unseal(&self, kind: Kind, id: JobId, shape: &str, sealed: &[u8]) -> Result<Vec<u8>, QueueError> {
+        let contents = self.key.unseal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), sealed);
+        contents.ok_or(QueueError::Sealed { job: id })
+    }
+
+    fn sealed_job(&self, job: &ProofJob) -> Result<(JobId, Vec<u8>), QueueError> {
+        let id = job.id()?;
+        let mut json = job.to_json()?;
+        let fits = check_length(json.len(), MAX_JOB_BYTES);
+        let sealed = fits.map(|()| self.seal(Kind::Job, id, &job.shape, &json));
+        json.zeroize();
+        Ok((id, sealed?))
+    }
+
+    pub(super) fn sealed_error(&self, id: JobId, shape: &str, error: &str) -> Vec<u8> {
+        self.seal(Kind::Error, id, shape, &error.as_bytes()[..error.floor_char_boundary(MAX_ERROR_BYTES)])
+    }
+
+    /// Puts a job in. One that is known already, whatever its state, is not put in twice.
+    ///
+    /// # Errors
+    /// [`QueueError::TooLarge`] above [`MAX_JOB_BYTES`]; [`QueueError`] of the database.
+    pub fn submit(&self, job: &ProofJob) -> Result<JobId, QueueError> {
+        let (id, sealed) = self.sealed_job(job)?;
+        let (batch, version) = (number(job.batch, id)?, number(job.circuit_version, id)?);
+        self.db.with(|client| {
+            client.execute(TIDY, &[])?;
+            client.execute(SUBMIT, &[&id.as_bytes().as_slice(), &self.key_id, &batch, &job.shape, &version, &sealed])
+        })?;
+        Ok(id)
+    }
+
+    /// State of a job, by the database's clock.
+    ///
+    /// # Errors
+    /// [`QueueError`] of the database.
+    pub fn state(&self, id: JobId) -> Result<QueueState, QueueError> {
+        let row = self.db.with(|client| client.query_opt(STATE, &[&id.as_bytes().as_slice()]))?;
+        Ok(row.map_or(QueueState::Unknown, |row| self.state_of(id, &row)))
+    }
+
+    fn state_of(&self, id: JobId, row: &Row) -> QueueState {
+        let (shape, state): (String, String) = (row.get(0), row.get(1));
+        let reason = || Reason::parse(row.get::<_, Option<&str>>(2).unwrap_or_default());
+        let error = || {
+            let text = self.unseal(Kind::Error, id, &shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default());
+            text.map_or_else(|_| reason().to_string(), |text| String::from_utf8_lossy(&text).into_owned())
+        };
+        match state.as_str() {
+            "proven" => QueueState::Proven,
+            "poisoned" => QueueState::Poisoned { reason: reason(), attempts: count(row.get(4)), error: error() },
+            "refused" => QueueState::Refused { reason: reason(), error: error() },
+            "claimed" if row.get::<_, Option<bool>>(5) != Some(true) => QueueState::Claimed,
+            _ => QueueState::Waiting { workers: u64::try_from(row.get::<_, i64>(6)).unwrap_or(0) },
+        }
+    }
+
+    /// The result of a job, if there is one. Whoever takes it checks the proof all the same ([`crate::check`]).
+    ///
+    /// # Errors
+    /// [`QueueError::Sealed`], [`QueueError::Contents`]; [`QueueError`] of the database.
+    pub fn result(&self, id: JobId) -> Result<Option<ProofResult>, QueueError> {
+        let bound = i32::try_from(MAX_RESULT_BYTES + 128).unwrap_or(i32::MAX);
+        let row = self.db.with(|client| client.query_opt(READ, &[&id.as_bytes().as_slice(), &bound]))?;
+        let Some(row) = row else { return Ok(None) };
+        let json = self.unseal(Kind::Result, id, row.get(0), row.get(1))?;
+        let result = serde_json::from_slice::<ProofResult>(&json).ok().filter(|result| result.job == id);
+        result.map(Some).ok_or(QueueError::Contents { job: id })
+    }
+
+    /// Puts a job back whose result, or whose stored witness, is of no use; its attempts stay counted. Whether there was one to put back.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn again(&self, job: &ProofJob, reason: Reason) -> Result<bool, QueueError> {
+        let (id, sealed) = self.sealed_job(job)?;
+        let attempts = i32::try_from(ATTEMPTS).unwrap_or(i32::MAX);
+        let done = self.db.with(|client| {
+            client.execute(AGAIN, &[&id.as_bytes().as_slice(), &sealed, &reason.code(), &attempts, &self.key_id])
+        })?;
+        Ok(done == 1)
+    }
+
+    /// Forgets a job, its witness, its result.
+    ///
+    /// # Errors
+    /// [`QueueError`] of the database.
+    pub fn forget(&self, id: JobId) -> Result<(), QueueError> {
+        self.db.with(|client| client.execute(FORGET, &[&id.as_bytes().as_slice()])).map(drop)
+    }
+}
+
+pub(super) const fn check_length(bytes: usize, limit: usize) -> Result<(), QueueError> {
+    if bytes <= limit { Ok(()) } else { Err(QueueError::TooLarge { bytes, limit }) }
+}
+
+fn number(x: u64, job: JobId) -> Result<i64, QueueError> {
+    i64::try_from(x).map_err(|_| QueueError::Contents { job })
+}
+
+pub(super) fn count(x: i32) -> u32 {
+    u32::try_from(x).unwrap_or(0)
+}

@@ -1,0 +1,332 @@
+//! The sequencer's source of proofs made on other machines, behind a PostgreSQL database.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use gridveil_prover::{
+    check::Checker,
+    job::{JobId, ProofJob as PoolJob},
+    progress::Silent,
+    prover::ProverError,
+    queue::{Queue, QueueError, QueueState, Reason},
+};
+use gridveil_sequencer::{BoxFuture, ProofError, ProofJob, ProofSource};
+
+use crate::proofs::{PATIENCE, POLL, as_pool_job};
+
+/// Says whether a result proves a job.
+pub trait Check: Send + Sync {
+    /// # Errors
+    /// Why it does not.
+    fn check(&self, job: &PoolJob, result: &gridveil_prover::job::ProofResult) -> Result<(), ProverError>;
+}
+
+impl Check for Checker {
+    fn check(&self, job: &PoolJob, result: &gridveil_prover::job::ProofResult) -> Result<(), ProverError> {
+        Self::check(self, job, result, &Silent)
+    }
+}
+
+/// Proofs made by `gridveil prover run --queue`, on any number of machines. A job is its contents: asked for again after a crash, it is the same
+/// job, and a proof that was made meanwhile is there at once. Every proof is checked before it is taken: a worker can withhold, not deceive.
+pub struct QueueProofs(Arc<Shared>);
+
+struct Shared {
+    queue: Queue,
+    checker: Box<dyn Check>,
+    /// The latest proof handed over. Its result stays in the queue until another proof is handed over: the sequencer's log has it by then.
+    handed_over: Mutex<Option<JobId>>,
+}
+
+impl fmt::Debug for QueueProofs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueProofs").finish_non_exhaustive()
+    }
+}
+
+/// One look at the queue.
+enum Seen {
+    Proof(Vec<u8>),
+    /// Waiting, and there are workers for it or not.
+    Waiting(bool),
+    Claimed,
+}
+
+impl QueueProofs {
+    /// Proofs from this queue.
+    #[must_use]
+    pub fn new(queue: Queue, checker: impl Check + 'static) -> Self {
+        Self(Arc::new(Shared { queue, checker: Box::new(checker), handed_over: Mutex::new(None) }))
+    }
+
+    async fn ask(&self, job: PoolJob) -> Result<Vec<u8>, ProofError> {
+        let job = Arc::new(job);
+        let id = self.blocking(&job, Shared::enter).await?;
+        let mut waiting_since = Instant::now();
+        loop {
+            match self.blocking(&job, move |shared, job| shared.look(id, job)).await? {
+                Seen::Proof(proof) => return Ok(proof),
+                Seen::Claimed | Seen::Waiting(true) => waiting_since = Instant::now(),
+                Seen::Waiting(false) if waiting_since.elapsed() >= PATIENCE => {
+                    let (shape, seconds) = (&job.shape, PATIENCE.as_secs());
+                    return Err(ProofError::Unavailable(format!("no prover process for {shape} with this key has been there for {seconds} s")));
+                }
+                Seen::Waiting(false) => {}
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        job: &Arc<PoolJob>,
+        work: impl FnOnce(&Shared, &PoolJob) -> Result<T, ProofError> + Send + 'static,
+    ) -> Result<T, ProofError> {
+        let (shared, job) = (Arc::clone(&self.0), Arc::clone(job));
+        let done = tokio::task::spawn_blocking(move || work(&shared, &job)).await;
+        done.unwrap_or_else(|_| Err(ProofError::Unavailable("a look at the queue did not end".into())))
+    }
+}
+
+/// What this job can never have is a failure; everything else may pass, by itself or by a person.
+fn refused(error: &QueueError) -> ProofError {
+    match error {
+        QueueError::Job(_) | QueueError::TooLarge { .. } | QueueError::Encoding => ProofError::Failed(error.to_string()),
+        _ => ProofError::Unavailable(error.to_string()),
+    }
+}
+
+impl Shared {
+    fn enter(&self, job: &PoolJob) -> Result<JobId, ProofError> {
+        let tell = |error: QueueError| refused(&error);
+        let id = self.queue.submit(job).map_err(tell)?;
+        // Refused in an earlier run: that run stopped, and whoever started this one has looked at why. A poisoned job waits for a person.
+        if matches!(self.queue.state(id).map_err(tell)?, QueueState::Refused { .. }) {
+            self.queue.forget(id).and_then(|()| self.queue.submit(job)).map_err(tell)?;
+        }
+        Ok(id)
+    }
+
+    fn look(&self, id: JobId, job: &PoolJob) -> Result<Seen, ProofError> {
+        match self.queue.state(id).map_err(|error| refused(&error))? {
+            QueueState::Proven => self.take(id, job),
+            QueueState::Waiting { workers } => Ok(Seen::Waiting(workers > 0)),
+            QueueState::Claimed => Ok(Seen::Claimed),
+            QueueState::Refused { error, .. } => Err(ProofError::Failed(error)),
+            // Damaged where it lay: here is the witness again. What keeps being damaged is a person's business.
+            QueueState::Poisoned { reason: Reason::Unreadable, attempts, .. } if attempts < gridveil_prover::queue::ATTEMPTS => {
+                self.again(job, Reason::Unreadable)
+            }
+            QueueState::Poisoned { reason, attempts, .. } => Err(ProofError::Unavailable(format!(
+                "set aside after {attempts} attempts ({reason}): `gridveil prover queue retry {id}` puts it back"
+            ))),
+            QueueState::Unknown => Err(gone()),
+        }
+    }
+
+    fn take(&self, id: JobId, job: &PoolJob) -> Result<Seen, ProofError> {
+        let result = match self.queue.result(id) {
+            Ok(Some(result)) => result,
+            Ok(None) => return Err(gone()),
+            Err(error @ (QueueError::Sealed { .. } | QueueError::Contents { .. })) => {
+                tracing::warn!(job = %id, %error, "a result of no use: the job is put back");
+                return self.again(job, Reason::Unreadable);
+            }
+            Err(error) => return Err(refused(&error)),
+        };
+        match self.checker.check(job, &result) {
+            Ok(()) => {}
+            Err(error @ ProverError::Proof(_)) => {
+                tracing::warn!(job = %id, %error, "what a worker handed in is no proof of the job: it is put back");
+                return self.again(job, Reason::InvalidProof);
+            }
+            // The check itself: parameters, keys, or what the rules refuse.
+            Err(error) if error.is_permanent() => return Err(ProofError::Failed(error.to_string())),
+            Err(error) => return Err(ProofError::Unavailable(error.to_string())),
+        }
+        let before = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).replace(id);
+        if let Some(before) = before.filter(|before| *before != id) {
+            // Only tidiness: a result that stays does no harm.
+            let _ = self.queue.forget(before);
+        }
+        Ok(Seen::Proof(result.proof))
+    }
+
+    fn again(&self, job: &PoolJob, reason: Reason) -> Result<Seen, ProofError> {
+        self.queue.again(job, reason).map_err(|error| refused(&error))?;
+        Ok(Seen::Waiting(true))
+    }
+}
+
+fn gone() -> ProofError {
+    ProofError::Unavailable("the job has gone from the queue".into())
+}
+
+impl ProofSource for QueueProofs {
+    fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
+        Box::pin(self.ask(as_pool_job(job)))
+    }
+}
+
+#[cfg(test)]
+#[path = "../prover/tests/postgres/mod.rs"]
+mod postgres;
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::{postgres::Cluster, *};
+    use gridveil_prover::{
+        job::{ProofResult, Timings},
+        proof::ProofError as Invalid,
+        queue::{Admin, Serving, ServingConfig},
+        spool::SpoolKey,
+        worker::Queue as _,
+    };
+
+    /// Seven is the only proof there is.
+    struct Sevens;
+
+    impl Check for Sevens {
+        fn check(&self, _: &PoolJob, result: &ProofResult) -> Result<(), ProverError> {
+            if result.proof == [7; 9] { Ok(()) } else { Err(Invalid::Invalid.into()) }
+        }
+    }
+
+    fn result(job: &PoolJob, proof: u8) -> ProofResult {
+        ProofResult {
+            job: job.id().unwrap(),
+            batch: job.batch,
+            shape: job.shape.clone(),
+            circuit_version: job.circuit_version,
+            srs: "none".into(),
+            proof: vec![proof; 9],
+            instance: Vec::new(),
+            timings: Timings::default(),
+            peak_rss_bytes: 0,
+        }
+    }
+
+    struct World(&'static Cluster, String);
+
+    impl World {
+        fn new() -> Option<Self> {
+            let cluster = Cluster::shared()?;
+            Some(Self(cluster, cluster.database()))
+        }
+
+        fn source(&self, key: u8) -> QueueProofs {
+            QueueProofs::new(self.queue(key), Sevens)
+        }
+
+        fn queue(&self, key: u8) -> Queue {
+            Queue::new(&self.0.url(&self.1).parse().unwrap(), SpoolKey::new([key; 32])).unwrap()
+        }
+
+        fn worker(&self, key: u8) -> Serving {
+            let config = ServingConfig { shapes: vec!["tiny-4x2".into()], ..ServingConfig::default() };
+            Serving::new(&self.0.url(&self.1).parse().unwrap(), SpoolKey::new([key; 32]), config).unwrap()
+        }
+    }
+
+    fn claim(worker: &Serving, name: &str) -> gridveil_prover::queue::Claim {
+        for _ in 0..1000 {
+            if let Some(claim) = worker.claim(name).unwrap() {
+                return claim;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no job came within 10 s")
+    }
+
+    /// What a source says while a prover does its part. The source is dropped among the runtime's tasks, as the sequencer's is.
+    fn asked(source: QueueProofs, prover: impl FnOnce() + Send) -> Result<Vec<u8>, ProofError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(prover);
+            runtime.block_on(async {
+                let proved = tokio::time::timeout(Duration::from_secs(30), source.prove(crate::proofs::tests::job())).await.unwrap();
+                drop(source);
+                proved
+            })
+        })
+    }
+
+    #[test]
+    fn a_proof_made_elsewhere_is_checked_and_is_there_for_whoever_asks_again() {
+        let Some(world) = World::new() else { return };
+        let worker = world.worker(5);
+        let proved = asked(world.source(5), || {
+            // A worker that deceives is found out, and the next one proves.
+            let first = claim(&worker, "liar");
+            worker.finish(&first, &result(&first.job, 6)).unwrap();
+            let second = claim(&worker, "honest");
+            assert_eq!((second.id, second.attempt), (first.id, 2));
+            worker.finish(&second, &result(&second.job, 7)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+        // As after a crash: another source, no prover.
+        assert_eq!(asked(world.source(5), || {}), Ok(vec![7; 9]));
+    }
+
+    #[test]
+    fn a_refusal_stops_and_the_next_start_asks_again() {
+        let Some(world) = World::new() else { return };
+        let worker = world.worker(5);
+        let refused = asked(world.source(5), || worker.fail(&claim(&worker, "w"), &ProverError::Domain).unwrap());
+        assert!(matches!(&refused, Err(ProofError::Failed(why)) if why.contains("another chain or contract")), "{refused:?}");
+        let proved = asked(world.source(5), || {
+            let claim = claim(&worker, "w");
+            worker.finish(&claim, &result(&claim.job, 7)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+    }
+
+    #[test]
+    fn a_poisoned_job_waits_for_a_person_while_the_sequencer_goes_on() {
+        let Some(world) = World::new() else { return };
+        let worker = world.worker(5);
+        let poisoned = asked(world.source(5), || {
+            for _ in 0..3 {
+                worker.fail(&claim(&worker, "w"), &Invalid::Invalid.into()).unwrap();
+            }
+        });
+        let id = as_pool_job(crate::proofs::tests::job()).id().unwrap();
+        let command = format!("gridveil prover queue retry {id}");
+        assert!(matches!(&poisoned, Err(ProofError::Unavailable(why)) if why.contains(&command) && why.contains("proof_failed")), "{poisoned:?}");
+        assert!(matches!(asked(world.source(5), || {}), Err(ProofError::Unavailable(_))), "and is not tried again by itself");
+        Admin::new(&world.0.url(&world.1).parse().unwrap()).unwrap().retry(id).unwrap();
+        let proved = asked(world.source(5), || {
+            let claim = claim(&worker, "w");
+            worker.finish(&claim, &result(&claim.job, 7)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+    }
+
+    #[test]
+    fn what_lay_damaged_is_put_in_again() {
+        let Some(world) = World::new() else { return };
+        let (queue, worker) = (world.queue(5), world.worker(5));
+        let job = as_pool_job(crate::proofs::tests::job());
+        queue.submit(&job).unwrap();
+        let mut client = world.0.connect(&world.1).unwrap();
+        client.batch_execute("UPDATE gridveil_queue.jobs SET payload = 'damaged'").unwrap();
+        assert!(worker.claim("w").unwrap().is_none());
+        let proved = asked(world.source(5), || {
+            let claim = claim(&worker, "w");
+            worker.finish(&claim, &result(&claim.job, 7)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+        client.batch_execute("UPDATE gridveil_queue.jobs SET result = 'damaged'").unwrap();
+        let proved = asked(world.source(5), || {
+            let claim = claim(&worker, "w");
+            assert_eq!(claim.attempt, 3);
+            worker.finish(&claim, &result(&claim.job, 7)).unwrap();
+        });
+        assert_eq!(proved, Ok(vec![7; 9]));
+    }
+}
