@@ -246,7 +246,7 @@ fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
     for shape in shapes {
         if let Some(keys) = prover.keys(shape.name) {
             let how = if keys.made { "made" } else { "read" };
-            let length = proof::proof_bytes(keys.pk.get_vk().cs());
+            let length = proof::proof_bytes(keys.vk.cs());
             println!("{}: keys {how} in {:.1} s, layout {}, proofs of {length} bytes", shape.name, keys.took.as_secs_f64(), keys.layout);
         }
     }

@@ -1,13 +1,18 @@
 //! Which prover makes the proofs: the vector unit's where the processor has it, else halo2's.
 
+use std::sync::Arc;
+
 use halo2_proofs::plonk::ProvingKey;
 use halo2curves::bn256::{Fr, G1Affine};
 
 use crate::{
     proof::{self, ProofError, caught},
-    srs::Params,
+    srs::{Params, verifier_params},
     statement::Statement,
 };
+
+/// Chooses halo2's prover, to compare.
+pub const PORTABLE: &str = "GRIDVEIL_PORTABLE";
 
 /// A way to make proofs under one key.
 #[derive(Debug)]
@@ -16,20 +21,20 @@ pub enum Engine {
     #[cfg(target_arch = "x86_64")]
     Vector(Box<crate::vector::VectorKey>),
     /// halo2's own prover.
-    Portable,
+    Portable(Box<ProvingKey<G1Affine>>),
 }
 
 impl Engine {
-    /// The fastest this machine has for a key. `GRIDVEIL_PORTABLE=1` chooses halo2's prover, to compare.
+    /// The fastest this machine has for a key, and the parameters it still needs: the vector engine keeps its own bases.
     #[must_use]
-    pub fn new(params: &Params, pk: &ProvingKey<G1Affine>) -> Self {
+    pub fn new(params: Arc<Params>, pk: ProvingKey<G1Affine>) -> (Arc<Params>, Self) {
         #[cfg(target_arch = "x86_64")]
-        if std::env::var_os("GRIDVEIL_PORTABLE").is_none()
-            && let Some(key) = crate::vector::VectorKey::new(params, pk)
+        if std::env::var_os(PORTABLE).is_none()
+            && let Some(key) = crate::vector::VectorKey::new(&params, &pk)
         {
-            return Self::Vector(Box::new(key));
+            return (Arc::new(verifier_params(&params)), Self::Vector(Box::new(key)));
         }
-        Self::Portable
+        (params, Self::Portable(Box::new(pk)))
     }
 
     /// Name for reports.
@@ -38,7 +43,7 @@ impl Engine {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Vector(_) => "avx512-ifma",
-            Self::Portable => "portable",
+            Self::Portable(_) => "portable",
         }
     }
 
@@ -46,11 +51,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`ProofError`].
-    pub fn prove<S: Statement>(&self, pk: &ProvingKey<G1Affine>, params: &Params, statement: S, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+    pub fn prove<S: Statement>(&self, params: &Params, statement: S, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Vector(key) => caught(|| key.prove(pk, statement.advice(), instance)),
-            Self::Portable => proof::prove_unchecked(pk, params, statement, instance),
+            Self::Vector(key) => caught(|| {
+                let advice = statement.advice();
+                // The table the columns came from is as large as they are.
+                drop(statement);
+                key.prove(advice, instance)
+            }),
+            Self::Portable(pk) => proof::prove_unchecked(pk, params, statement, instance),
         }
     }
 }

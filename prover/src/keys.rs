@@ -37,11 +37,11 @@ pub enum KeyError {
     Store(#[from] StoreError),
 }
 
-/// A proving key (its verifying key inside), and how it was come by.
+/// A verifying key, and how it was come by.
 #[derive(Debug)]
 pub struct Keys {
-    /// Proving key.
-    pub pk: ProvingKey<G1Affine>,
+    /// Verifying key.
+    pub vk: VerifyingKey<G1Affine>,
     /// Digest of the circuit's layout.
     pub layout: blake3::Hash,
     /// Made now, or read from the cache.
@@ -74,7 +74,13 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn open<S: Statement>(&self, shape: Shape, params: &Params, srs: &SrsId, progress: &dyn Progress) -> Result<Keys, KeyError> {
+    pub fn open<S: Statement>(
+        &self,
+        shape: Shape,
+        params: &Params,
+        srs: &SrsId,
+        progress: &dyn Progress,
+    ) -> Result<(Keys, ProvingKey<G1Affine>), KeyError> {
         let start = Instant::now();
         let keygen = |source| KeyError::Keygen { shape: shape.name, source };
         progress.stage("laying out the circuit", shape.name);
@@ -86,7 +92,7 @@ impl KeyStore {
             Ok(Some(mut reader)) => {
                 progress.stage("reading keys", shape.name);
                 let pk = ProvingKey::read::<_, S>(&mut reader, SerdeFormat::RawBytesUnchecked, shape).map_err(StoreError::io(&file))?;
-                return Ok(Keys { pk, layout, made: false, took: start.elapsed() });
+                return Ok((Keys { vk: pk.get_vk().clone(), layout, made: false, took: start.elapsed() }, pk));
             }
             Ok(None) => {}
             Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "keys are made again"),
@@ -97,7 +103,7 @@ impl KeyStore {
         let took = start.elapsed();
         progress.stage("writing keys", shape.name);
         store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
-        Ok(Keys { pk, layout, made: true, took })
+        Ok((Keys { vk: pk.get_vk().clone(), layout, made: true, took }, pk))
     }
 }
 
@@ -138,27 +144,27 @@ mod tests {
         let srs = Srs::for_chain(31_337, SrsSource::InsecureDev, dir.path()).unwrap().id();
         let (params, store) = (dev::params(K), KeyStore::new(dir.path()));
         let open = |shape: usize| store.open::<Toy>(SHAPES[shape], &params, &srs, &Silent).unwrap();
-        let first = open(0);
-        let again = open(0);
+        let (first, _) = open(0);
+        let (again, pk) = open(0);
         assert_eq!((first.made, again.made), (true, false));
-        assert_eq!(first.pk.get_vk().transcript_repr(), again.pk.get_vk().transcript_repr());
-        assert_ne!(first.layout, open(1).layout, "shapes have their own keys");
+        assert_eq!(first.vk.transcript_repr(), again.vk.transcript_repr());
+        assert_ne!(first.layout, open(1).0.layout, "shapes have their own keys");
 
         let circuit = Toy::template(SHAPES[0]);
-        let proof = proof::prove(&again.pk, &params, circuit.clone(), &circuit.instance()).unwrap();
-        proof::verify(first.pk.get_vk(), &params, &circuit.instance(), &proof).unwrap();
+        let proof = proof::prove(&pk, &params, circuit.clone(), &circuit.instance()).unwrap();
+        proof::verify(&first.vk, &params, &circuit.instance(), &proof).unwrap();
 
         let file = store.file::<Toy>(&SHAPES[0], &srs, &first.layout);
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;
         fs::write(&file, &bytes).unwrap();
-        assert!(open(0).made, "a flipped bit is not loaded");
+        assert!(open(0).0.made, "a flipped bit is not loaded");
         fs::write(&file, &bytes[..middle]).unwrap();
-        assert!(open(0).made, "nor half a file");
+        assert!(open(0).0.made, "nor half a file");
         // Another shape's file in its place.
-        fs::copy(store.file::<Toy>(&SHAPES[1], &srs, &open(1).layout), &file).unwrap();
-        assert!(open(0).made);
-        assert!(!open(0).made);
+        fs::copy(store.file::<Toy>(&SHAPES[1], &srs, &open(1).0.layout), &file).unwrap();
+        assert!(open(0).0.made);
+        assert!(!open(0).0.made);
     }
 }

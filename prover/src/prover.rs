@@ -152,9 +152,9 @@ impl<S: Statement> Prover<S> {
         let served = threads.install(|| {
             let serve = |shape: &Shape| {
                 let params = srs.params(S::k(shape), progress)?;
-                let keys = store.open::<S>(*shape, &params, &srs.id(), progress)?;
+                let (keys, pk) = store.open::<S>(*shape, &params, &srs.id(), progress)?;
                 tracing::info!(shape = shape.name, srs = %srs.id(), made = keys.made, ms = millis(keys.took), "keys ready");
-                let engine = Engine::new(&params, &keys.pk);
+                let (params, engine) = Engine::new(params, pk);
                 Ok((shape.name, Served { shape: *shape, params, keys, engine }))
             };
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()
@@ -169,7 +169,7 @@ impl<S: Statement> Prover<S> {
         self.served.get(shape).map(|served| &served.keys)
     }
 
-    /// Parameters of a shape.
+    /// Parameters of a shape: all that the engine needs of them, at least what a verifier does.
     #[must_use]
     pub fn params(&self, shape: &str) -> Option<&Params> {
         self.served.get(shape).map(|served| served.params.as_ref())
@@ -186,7 +186,7 @@ impl<S: Statement> Prover<S> {
         if instance.len() != gridveil_protocol::instance::ROWS.len() {
             return Err(ProofError::Instance { got: instance.len() }.into());
         }
-        Ok(proof::verify(served.keys.pk.get_vk(), &served.params, &instance, &result.proof)?)
+        Ok(proof::verify(&served.keys.vk, &served.params, &instance, &result.proof)?)
     }
 
     fn served(&self, shape: &str, version: u64) -> Result<&Served, ProverError> {
@@ -218,12 +218,11 @@ impl<S: Statement> Prover<S> {
         let witness_ms = clock.lap();
 
         stage("proof")?;
-        let pk = &served.keys.pk;
-        let proof = served.engine.prove(pk, &served.params, circuit, &instance)?;
+        let proof = served.engine.prove(&served.params, circuit, &instance)?;
         let prove_ms = clock.lap();
 
         stage("check of the proof")?;
-        proof::verify(pk.get_vk(), &served.params, &instance, &proof)?;
+        proof::verify(&served.keys.vk, &served.params, &instance, &proof)?;
         let verify_ms = clock.lap();
 
         let timings = Timings { witness_ms, prove_ms, verify_ms, cpu_ms: millis(cpu_time().saturating_sub(cpu)) };

@@ -118,7 +118,7 @@ impl Full {
     async fn deploy(url: &str, scenario: &Scenario, prover: &Prover) -> anyhow::Result<(EthersClient, u64)> {
         let shape = shape()?;
         let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
-        let verifier = generate_settlement_verifier(params, keys.pk.get_vk(), vec![ROWS.len()], NAME)?;
+        let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
         check_verifier(Path::new(CONTRACTS), &verifier).context("the circuit is not the one the committed verifier is for (make generate)")?;
         let l1 = deploy(url, &scenario.communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{
     fft::TASK,
-    lanes::{Ifma, LANES, Lanes},
+    lanes::{Ifma, LANES, Lanes, Packed},
 };
 
 /// Sums of products between two reductions: each is below 1.2 p, and a lane holds 84 p.
@@ -64,6 +64,38 @@ pub fn combination(ifma: Ifma, terms: &[(&[Fr], Fr)]) -> Vec<Fr> {
     let _ = ifma;
     let mut out = vec![Fr::ZERO; terms.first().map_or(0, |(polynomial, _)| polynomial.len())];
     assert!(terms.iter().all(|(polynomial, _)| polynomial.len() == out.len()));
+    out.as_chunks_mut().0.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
+        // SAFETY: as above.
+        unsafe { run(terms, task * TASK, out) };
+    });
+    out
+}
+
+/// Sum of `weight times f(ratio X)`, of polynomials `f` in packed coefficients below 2 p.
+#[must_use]
+pub fn rescaled(ifma: Ifma, terms: &[(&[Packed<Fr>], Fr, Fr)]) -> Vec<Fr> {
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    fn run(terms: &[(&[Packed<Fr>], Fr, Fr)], first: usize, out: &mut [[Fr; LANES]]) {
+        let mut sums = vec![Lanes::ZERO; out.len()];
+        for (coefficients, ratio, weight) in terms {
+            let mut lanes = [*weight * ratio.pow_vartime([(first * LANES) as u64]); LANES];
+            for i in 1..LANES {
+                lanes[i] = lanes[i - 1] * ratio;
+            }
+            let step = Lanes::splat(&ratio.pow_vartime([LANES as u64])).mul(Lanes::ONE).reduced();
+            let mut power = Lanes::load(&lanes).mul(Lanes::ONE);
+            for (sum, packed) in sums.iter_mut().zip(&coefficients[first..]) {
+                *sum = sum.add(packed.lanes().mul(power)).nearly_reduced();
+                power = power.mul(step);
+            }
+        }
+        for (sum, out) in sums.into_iter().zip(out) {
+            sum.store(out);
+        }
+    }
+    let _ = ifma;
+    let mut out = vec![Fr::ZERO; terms.first().map_or(0, |(coefficients, ..)| coefficients.len() * LANES)];
+    assert!(terms.iter().all(|(coefficients, ..)| coefficients.len() * LANES == out.len()));
     out.as_chunks_mut().0.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
         // SAFETY: as above.
         unsafe { run(terms, task * TASK, out) };

@@ -4,12 +4,12 @@
 //! are halo2's and the generated contract: nothing here is trusted for soundness. Blinding is halo2's too: the last rows of every
 //! committed column and a random polynomial of full degree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use halo2_proofs::{
     SerdeFormat,
     poly::commitment::Params as _,
-    plonk::{Any, Column, Expression, ProvingKey},
+    plonk::{Any, Column, Expression, ProvingKey, VerifyingKey},
     transcript::{Transcript, TranscriptWrite, TranscriptWriterBuffer},
 };
 use halo2curves::{
@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
 use super::{
-    fft::{Coset, Transform, Values, powers, to_words},
+    fft::{Coset, Transform, Values},
     lanes::{Ifma, Packed, words},
     msm::Bases,
     polynomial,
@@ -38,6 +38,13 @@ pub(super) type Evm = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
 /// A proving key and parameters, prepared for the vector unit.
 pub struct VectorKey {
     ifma: Ifma,
+    vk: VerifyingKey<G1Affine>,
+    /// Coefficients of the fixed columns, and of the permutation's.
+    fixed: Vec<Vec<Fr>>,
+    sigmas: Vec<Vec<Fr>>,
+    /// Values: of the fixed columns that look-ups and copies read (others stay empty), and of the permutation's.
+    fixed_values: Vec<Vec<Fr>>,
+    sigma_values: Vec<Vec<Fr>>,
     transform: Transform,
     cosets: Vec<Coset>,
     coefficient_bases: Bases,
@@ -50,13 +57,6 @@ pub struct VectorKey {
 
 /// Most memory the values of known columns may take: all of them at 2^17 rows. They save one transform in two.
 const KNOWN_BYTES: usize = 512 << 20;
-
-/// Coefficients of the columns that do not depend on the witness, in the order of [`Numbering`].
-fn known_columns<'a>(pk: &'a ProvingKey<G1Affine>, marks: &'a [Vec<Fr>; 4]) -> Vec<&'a [Fr]> {
-    let fixed = pk.fixed_polys().iter().map(|column| &column[..]);
-    let sigmas = pk.permutation().polys().iter().map(|column| &column[..]);
-    fixed.chain(sigmas).chain(marks.iter().map(Vec::as_slice)).collect()
-}
 
 impl std::fmt::Debug for VectorKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,14 +82,14 @@ impl Numbering {
     const LAST: usize = 2;
     const ACTIVE: usize = 3;
 
-    fn new(pk: &ProvingKey<G1Affine>) -> Self {
-        let cs = pk.get_vk().cs();
+    fn new(vk: &VerifyingKey<G1Affine>) -> Self {
+        let cs = vk.cs();
         let sigmas = cs.num_fixed_columns();
         let marks = sigmas + cs.permutation().get_columns().len();
         let advice = marks + 4;
         let instance = advice + cs.num_advice_columns();
         let products = instance + cs.num_instance_columns();
-        let lookups = products + sets(pk);
+        let lookups = products + sets(vk);
         Self { fixed: 0, sigmas, marks, advice, instance, products, lookups }
     }
 
@@ -111,12 +111,23 @@ impl Numbering {
 }
 
 /// Columns of one permutation product.
-fn chunk(pk: &ProvingKey<G1Affine>) -> usize {
-    pk.get_vk().cs().degree() - 2
+fn chunk(vk: &VerifyingKey<G1Affine>) -> usize {
+    vk.cs().degree() - 2
 }
 
-fn sets(pk: &ProvingKey<G1Affine>) -> usize {
-    pk.get_vk().cs().permutation().get_columns().len().div_ceil(chunk(pk))
+fn sets(vk: &VerifyingKey<G1Affine>) -> usize {
+    vk.cs().permutation().get_columns().len().div_ceil(chunk(vk))
+}
+
+/// Fixed columns whose values, not only their polynomials, a proof needs.
+fn read_by_row(vk: &VerifyingKey<G1Affine>) -> HashSet<usize> {
+    let mut columns: HashSet<usize> = HashSet::new();
+    for expression in vk.cs().lookups().iter().flat_map(|lookup| lookup.input_expressions().iter().chain(lookup.table_expressions())) {
+        columns.extend(expression.extract_fixed());
+    }
+    let copied = vk.cs().permutation().get_columns();
+    columns.extend(copied.iter().filter(|column| matches!(column.column_type(), Any::Fixed)).map(|column| column.index()));
+    columns
 }
 
 struct Lookup {
@@ -138,17 +149,35 @@ impl VectorKey {
         let transform = Transform::new(ifma, n.ilog2())?;
         // Distinct cosets, none of them the subgroup: the powers 1, 2, ... of a generator of the whole group.
         let cosets = (1..cs.degree() as u64).map(|i| transform.coset(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([i]))).collect();
-        let mut x = vec![Fr::ZERO; n];
-        x[1] = Fr::ONE;
-        let marks = [x, pk.l0().to_vec(), pk.l_last().to_vec(), pk.l_active_row().to_vec()];
+        let marks = [vec![Fr::ZERO, Fr::ONE], pk.l0().to_vec(), pk.l_last().to_vec(), pk.l_active_row().to_vec()];
         let [coefficient_bases, value_bases] = bases(params)?.map(|points| Bases::new(ifma, &points));
-        let mut key = Self { ifma, transform, cosets, coefficient_bases, value_bases, marks, known: Vec::new() };
-        let columns = known_columns(pk, &key.marks);
-        if columns.len() * n * key.cosets.len() * size_of::<Fr>() <= KNOWN_BYTES {
+        let read = read_by_row(pk.get_vk());
+        let fixed_values = pk.fixed_values().iter().enumerate();
+        let mut key = Self {
+            ifma,
+            vk: pk.get_vk().clone(),
+            fixed: pk.fixed_polys().iter().map(|column| column.to_vec()).collect(),
+            sigmas: pk.permutation().polys().iter().map(|column| column.to_vec()).collect(),
+            fixed_values: fixed_values.map(|(index, column)| if read.contains(&index) { column.to_vec() } else { Vec::new() }).collect(),
+            sigma_values: pk.permutation().permutations().iter().map(|column| column.to_vec()).collect(),
+            transform,
+            cosets,
+            coefficient_bases,
+            value_bases,
+            marks,
+            known: Vec::new(),
+        };
+        if key.known_columns().count() * n * key.cosets.len() * size_of::<Fr>() <= KNOWN_BYTES {
+            let columns: Vec<&[Fr]> = key.known_columns().collect();
             let known = |coset| columns.par_iter().map(|column| key.transform.evaluate(column, coset)).collect();
             key.known = key.cosets.iter().map(known).collect();
         }
         Some(key)
+    }
+
+    /// Coefficients of the columns that do not depend on the witness, in the order of [`Numbering`].
+    fn known_columns(&self) -> impl Iterator<Item = &[Fr]> {
+        self.fixed.iter().chain(&self.sigmas).chain(&self.marks).map(Vec::as_slice)
     }
 
     fn commit(bases: &Bases, columns: &[&[Fr]]) -> Vec<G1Affine> {
@@ -170,8 +199,8 @@ impl VectorKey {
     ///
     /// # Errors
     /// [`ProofError::Invalid`] if a looked-up value is not in its table; other false witnesses make false proofs.
-    pub fn prove(&self, pk: &ProvingKey<G1Affine>, advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-        let (vk, cs, n) = (pk.get_vk(), pk.get_vk().cs(), pk.l0().len());
+    pub fn prove(&self, advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+        let (vk, cs, n) = (&self.vk, self.vk.cs(), 1usize << self.transform.k());
         let blinding = cs.blinding_factors();
         let usable = n - (blinding + 1);
         let mut rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
@@ -194,7 +223,7 @@ impl VectorKey {
         write_points(&mut transcript, &self.commit_values(&slices(&advice)))?;
         let theta: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
-        let values = ColumnValues { fixed: &pk.fixed_values().iter().map(|column| &column[..]).collect::<Vec<_>>(), advice: &advice, instance: &instance };
+        let values = ColumnValues { fixed: &self.fixed_values, advice: &advice, instance: &instance };
         let mut permuted = Vec::new();
         for lookup in cs.lookups() {
             let compressed = |expressions: &[Expression<Fr>]| values.compressed(expressions, theta);
@@ -208,7 +237,7 @@ impl VectorKey {
         let beta: Fr = *transcript.squeeze_challenge_scalar::<()>();
         let gamma: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
-        let mut products = self.permutation_products(pk, &values, beta, gamma, &mut rng);
+        let mut products = self.permutation_products(&values, beta, gamma, &mut rng);
         for (input, table, sorted, matched) in &permuted {
             products.push(lookup_product([input, table, sorted, matched], beta, gamma, blinding, &mut rng));
         }
@@ -220,7 +249,7 @@ impl VectorKey {
 
         let interpolated = |columns: Vec<Vec<Fr>>| columns.into_par_iter().map(|column| self.transform.interpolate(&column)).collect::<Vec<_>>();
         let mut products = interpolated(products);
-        let lookup_products = products.split_off(sets(pk));
+        let lookup_products = products.split_off(sets(vk));
         let lookups: Vec<Lookup> = permuted
             .into_iter()
             .zip(lookup_products)
@@ -235,7 +264,7 @@ impl VectorKey {
         witness.push(&instance);
         witness.extend(slices(&products));
         witness.extend(lookups.iter().flat_map(|lookup| [lookup.product.as_slice(), &lookup.input, &lookup.table]));
-        let pieces = self.quotient(pk, &witness, [beta, gamma, theta, y]);
+        let pieces = self.quotient(&witness, [beta, gamma, theta, y]);
         write_points(&mut transcript, &self.commit_coefficients(&slices(&pieces)))?;
 
         let x: Fr = *transcript.squeeze_challenge_scalar::<()>();
@@ -245,14 +274,13 @@ impl VectorKey {
         drop(pieces);
 
         let (now, next, previous, last) = (0, 1, -1, -(blinding as i32 + 1));
-        let fixed = pk.fixed_polys();
-        let sigmas = pk.permutation().polys();
+        let (fixed, sigmas) = (&self.fixed, &self.sigmas);
         // As written: every evaluation but the quotient's, which the verifier computes.
         let mut written: Vec<(&[Fr], i32)> = Vec::new();
         written.extend(cs.advice_queries().iter().map(|(column, at)| (advice[column.index()].as_slice(), at.0)));
-        written.extend(cs.fixed_queries().iter().map(|(column, at)| (&fixed[column.index()][..], at.0)));
+        written.extend(cs.fixed_queries().iter().map(|(column, at)| (fixed[column.index()].as_slice(), at.0)));
         written.push((&random, now));
-        written.extend(sigmas.iter().map(|sigma| (&sigma[..], now)));
+        written.extend(sigmas.iter().map(|sigma| (sigma.as_slice(), now)));
         for (index, product) in products.iter().enumerate() {
             written.extend([(product.as_slice(), now), (product, next)]);
             if index + 1 < products.len() {
@@ -280,8 +308,8 @@ impl VectorKey {
         for Lookup { product, input, table } in &lookups {
             opened.extend([(product.as_slice(), now), (input, now), (table, now), (input, previous), (product, next)]);
         }
-        opened.extend(cs.fixed_queries().iter().map(|(column, at)| (&fixed[column.index()][..], at.0)));
-        opened.extend(sigmas.iter().map(|sigma| (&sigma[..], now)));
+        opened.extend(cs.fixed_queries().iter().map(|(column, at)| (fixed[column.index()].as_slice(), at.0)));
+        opened.extend(sigmas.iter().map(|sigma| (sigma.as_slice(), now)));
         opened.extend([(quotient.as_slice(), now), (&random, now)]);
         let openings: Vec<Opening<'_>> = opened
             .into_iter()
@@ -296,14 +324,14 @@ impl VectorKey {
     }
 
     /// Products of fractions over the columns tied by copies, set after set, each starting where the one before ended.
-    fn permutation_products(&self, pk: &ProvingKey<G1Affine>, values: &ColumnValues<'_>, beta: Fr, gamma: Fr, rng: &mut ChaCha20Rng) -> Vec<Vec<Fr>> {
+    fn permutation_products(&self, values: &ColumnValues<'_>, beta: Fr, gamma: Fr, rng: &mut ChaCha20Rng) -> Vec<Vec<Fr>> {
         const ROWS: usize = 1 << 12;
-        let columns = pk.get_vk().cs().permutation().get_columns();
-        let blinding = pk.get_vk().cs().blinding_factors();
+        let columns = self.vk.cs().permutation().get_columns();
+        let blinding = self.vk.cs().blinding_factors();
         let omega = self.transform.omega();
         let (mut start, mut delta) = (Fr::ONE, Fr::ONE);
         let mut out = Vec::new();
-        for (columns, sigmas) in columns.chunks(chunk(pk)).zip(pk.permutation().permutations().chunks(chunk(pk))) {
+        for (columns, sigmas) in columns.chunks(chunk(&self.vk)).zip(self.sigma_values.chunks(chunk(&self.vk))) {
             let mut fractions = vec![Fr::ONE; values.instance.len()];
             let columns: Vec<(&[Fr], &[Fr], Fr)> = columns
                 .iter()
@@ -339,9 +367,9 @@ impl VectorKey {
     }
 
     /// Pieces of n coefficients of the quotient by `X^n - 1` of all identities, weighted with powers of y.
-    fn quotient(&self, pk: &ProvingKey<G1Affine>, witness: &[&[Fr]], challenges: [Fr; 4]) -> Vec<Vec<Fr>> {
+    fn quotient(&self, witness: &[&[Fr]], challenges: [Fr; 4]) -> Vec<Vec<Fr>> {
         let mut graph = Graph::default();
-        let output = identities(&mut graph, pk, challenges);
+        let output = identities(&mut graph, &self.vk, challenges);
         let program = graph.compile(output);
         tracing::debug!(size = ?program.size(), "program of the identities");
         let mut room: Vec<Values> = Vec::new();
@@ -351,8 +379,7 @@ impl VectorKey {
             .enumerate()
             .map(|(index, coset)| {
                 let known = self.known.get(index).map_or(&[] as &[Values], Vec::as_slice);
-                let coefficients: Vec<&[Fr]> = if known.is_empty() { known_columns(pk, &self.marks) } else { Vec::new() };
-                let coefficients: Vec<&[Fr]> = coefficients.into_iter().chain(witness.iter().copied()).collect();
+                let coefficients: Vec<&[Fr]> = self.known_columns().skip(known.len()).chain(witness.iter().copied()).collect();
                 room.resize_with(coefficients.len(), || self.transform.blank());
                 room.par_iter_mut().zip(coefficients).for_each(|(room, column)| self.transform.evaluate_into(column, coset, room));
                 let columns: Vec<&[Packed<Fr>]> = known.iter().chain(&room).map(Vec::as_slice).collect();
@@ -376,21 +403,9 @@ impl VectorKey {
                 polynomial::interpolate(&at, &unit).into_iter().map(|c| c * vanishing).collect()
             })
             .collect();
-        let shares: Vec<Vec<Fr>> = shares
-            .par_iter()
-            .zip(&self.cosets)
-            .map(|(share, coset)| {
-                let shift = coset.shift.invert().unwrap_or(Fr::ZERO);
-                to_words(self.ifma, &multiplied(self.ifma, share, &powers(self.ifma, Fr::ONE, shift, share.len())))
-            })
-            .collect();
-        (0..at.len())
-            .into_par_iter()
-            .map(|piece| {
-                let terms: Vec<(&[Fr], Fr)> = shares.iter().zip(&inverse).map(|(share, column)| (share.as_slice(), column[piece])).collect();
-                polynomial::combination(self.ifma, &terms)
-            })
-            .collect()
+        let ratios: Vec<Fr> = self.cosets.iter().map(|coset| coset.shift.invert().unwrap_or(Fr::ZERO)).collect();
+        let terms = |piece: usize| shares.iter().zip(&ratios).zip(&inverse).map(move |((share, ratio), column)| (share.as_slice(), *ratio, column[piece]));
+        (0..at.len()).map(|piece| polynomial::rescaled(self.ifma, &terms(piece).collect::<Vec<_>>())).collect()
     }
 }
 
@@ -407,20 +422,9 @@ fn bases(params: &Params) -> Option<[Vec<G1Affine>; 2]> {
     Some([points(4)?, points(4 + n * POINT)?])
 }
 
-/// Products, entry by entry.
-fn multiplied(ifma: Ifma, a: &[Packed<Fr>], b: &[Packed<Fr>]) -> Values {
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(a: &[Packed<Fr>], b: &[Packed<Fr>]) -> Values {
-        a.iter().zip(b).map(|(a, b)| Packed::new(a.lanes().mul(b.lanes()))).collect()
-    }
-    let _ = ifma;
-    // SAFETY: `ifma` says that the processor has the instructions.
-    unsafe { run(a, b) }
-}
-
 /// All identities of the argument, in halo2's order: gates, permutation, look-ups.
-fn identities(graph: &mut Graph, pk: &ProvingKey<G1Affine>, [beta, gamma, theta, y]: [Fr; 4]) -> Node {
-    let (cs, numbering) = (pk.get_vk().cs(), Numbering::new(pk));
+fn identities(graph: &mut Graph, vk: &VerifyingKey<G1Affine>, [beta, gamma, theta, y]: [Fr; 4]) -> Node {
+    let (cs, numbering) = (vk.cs(), Numbering::new(vk));
     let number = |source| numbering.source(source);
     let mut terms: Vec<Node> = Vec::new();
     for polynomial in cs.gates().iter().flat_map(|gate| gate.polynomials()) {
@@ -439,7 +443,7 @@ fn identities(graph: &mut Graph, pk: &ProvingKey<G1Affine>, [beta, gamma, theta,
         graph.mul(last, off)
     };
 
-    let sets = sets(pk);
+    let sets = sets(vk);
     let z = |graph: &mut Graph, set: usize, rotation: i32| graph.query(numbering.products + set, rotation);
     if sets > 0 {
         let (first_z, last_z) = (z(graph, 0, 0), z(graph, sets - 1, 0));
@@ -454,12 +458,12 @@ fn identities(graph: &mut Graph, pk: &ProvingKey<G1Affine>, [beta, gamma, theta,
     let mut delta = Fr::ONE;
     let beta_x = graph.mul(beta, x);
     let columns = cs.permutation().get_columns();
-    for (set, columns) in columns.chunks(chunk(pk)).enumerate() {
+    for (set, columns) in columns.chunks(chunk(vk)).enumerate() {
         let (mut left, mut right) = (z(graph, set, 1), z(graph, set, 0));
         for (index, column) in columns.iter().enumerate() {
             let value = graph.query(numbering.column(*column), 0);
             let shifted = graph.add(value, gamma);
-            let sigma = graph.query(numbering.sigmas + set * chunk(pk) + index, 0);
+            let sigma = graph.query(numbering.sigmas + set * chunk(vk) + index, 0);
             let term = graph.mul(beta, sigma);
             let term = graph.add(term, shifted);
             left = graph.mul(left, term);
@@ -518,7 +522,7 @@ fn identities(graph: &mut Graph, pk: &ProvingKey<G1Affine>, [beta, gamma, theta,
 }
 
 struct ColumnValues<'a> {
-    fixed: &'a [&'a [Fr]],
+    fixed: &'a [Vec<Fr>],
     advice: &'a [Vec<Fr>],
     instance: &'a [Fr],
 }
@@ -526,7 +530,7 @@ struct ColumnValues<'a> {
 impl ColumnValues<'_> {
     fn column(&self, column: Column<Any>) -> &[Fr] {
         match column.column_type() {
-            Any::Fixed => self.fixed[column.index()],
+            Any::Fixed => &self.fixed[column.index()],
             Any::Advice(_) => &self.advice[column.index()],
             Any::Instance => self.instance,
         }
