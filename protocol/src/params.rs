@@ -61,10 +61,11 @@ pub struct Shape {
 }
 
 /// The shapes that exist. `tiny-4x2` is for tests of the rules, not for deployment.
-pub const SHAPES: [Shape; 3] = [
+pub const SHAPES: [Shape; 4] = [
     Shape { name: "tiny-4x2", id: 1, members: 4, intervals: 2, k: 12, table_bits: 8 },
     Shape { name: "home-32x24", id: 2, members: 32, intervals: 24, k: 15, table_bits: 8 },
     Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, k: 17, table_bits: 16 },
+    Shape { name: "district-512x96", id: 4, members: 512, intervals: 96, k: 19, table_bits: 16 },
 ];
 
 impl Default for Shape {

@@ -34,7 +34,11 @@ use gridveil_verifier_contract::codegen::{
 use serde_json::{Value, json};
 
 /// Shape and contract name.
-const DEPLOYED: [(&str, &str); 2] = [("home-32x24", "SettlementHome32x24"), ("district-128x96", "SettlementDistrict128x96")];
+const DEPLOYED: [(&str, &str); 3] = [
+    ("home-32x24", "SettlementHome32x24"),
+    ("district-128x96", "SettlementDistrict128x96"),
+    ("district-512x96", "SettlementDistrict512x96"),
+];
 
 fn main() -> ExitCode {
     let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
