@@ -1,10 +1,19 @@
 //! Which prover makes the proofs: the vector unit's where the processor has it, else halo2's.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
-use halo2_proofs::plonk::ProvingKey;
+use gridveil_protocol::params::Shape;
+use halo2_proofs::{
+    SerdeFormat,
+    plonk::{ProvingKey, VerifyingKey},
+};
 use halo2curves::bn256::{Fr, G1Affine};
 
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{Ifma, Parts, VectorKey};
 use crate::{
     proof::{self, ProofError, caught},
     srs::{Params, verifier_params},
@@ -14,27 +23,79 @@ use crate::{
 /// Chooses halo2's prover, to compare.
 pub const PORTABLE: &str = "GRIDVEIL_PORTABLE";
 
+#[cfg(target_arch = "x86_64")]
+fn ifma() -> Option<Ifma> {
+    if std::env::var_os(PORTABLE).is_some() { None } else { Ifma::detect() }
+}
+
+/// What an engine is made from.
+#[derive(Debug)]
+pub enum Material {
+    /// For the vector unit: what it needs of a key, and no more.
+    #[cfg(target_arch = "x86_64")]
+    Vector(Ifma, Box<Parts>),
+    /// halo2's key.
+    Portable(Box<ProvingKey<G1Affine>>),
+}
+
+impl Material {
+    /// From a key just made.
+    #[must_use]
+    pub fn of(pk: ProvingKey<G1Affine>) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(ifma) = ifma() {
+            return Self::Vector(ifma, Box::new(Parts::of(&pk)));
+        }
+        Self::Portable(Box::new(pk))
+    }
+
+    /// From a key written in [`SerdeFormat::RawBytesUnchecked`], whose bytes are known to be whole.
+    ///
+    /// # Errors
+    /// Of the reader.
+    pub fn read<S: Statement>(reader: &mut impl Read, shape: Shape) -> io::Result<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(ifma) = ifma() {
+            return Ok(Self::Vector(ifma, Box::new(Parts::read::<_, S>(reader, shape)?)));
+        }
+        Ok(Self::Portable(Box::new(ProvingKey::read::<_, S>(reader, SerdeFormat::RawBytesUnchecked, shape)?)))
+    }
+
+    /// The verifying key.
+    #[must_use]
+    pub fn vk(&self) -> &VerifyingKey<G1Affine> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vector(_, parts) => &parts.vk,
+            Self::Portable(pk) => pk.get_vk(),
+        }
+    }
+}
+
 /// A way to make proofs under one key.
 #[derive(Debug)]
 pub enum Engine {
     /// AVX-512 IFMA ([`crate::vector`]).
     #[cfg(target_arch = "x86_64")]
-    Vector(Box<crate::vector::VectorKey>),
+    Vector(Box<VectorKey>),
     /// halo2's own prover.
     Portable(Box<ProvingKey<G1Affine>>),
 }
 
 impl Engine {
-    /// The fastest this machine has for a key, and the parameters it still needs: the vector engine keeps its own bases.
-    #[must_use]
-    pub fn new(params: Arc<Params>, pk: ProvingKey<G1Affine>) -> (Arc<Params>, Self) {
-        #[cfg(target_arch = "x86_64")]
-        if std::env::var_os(PORTABLE).is_none()
-            && let Some(key) = crate::vector::VectorKey::new(&params, &pk)
-        {
-            return (Arc::new(verifier_params(&params)), Self::Vector(Box::new(key)));
+    /// The engine, and the parameters that are still needed beside it: the vector engine keeps bases of its own.
+    ///
+    /// # Errors
+    /// [`ProofError::Unsupported`] for a circuit the vector engine does not know; no shape of this project is one.
+    pub fn new(params: Arc<Params>, material: Material) -> Result<(Arc<Params>, Self), ProofError> {
+        match material {
+            #[cfg(target_arch = "x86_64")]
+            Material::Vector(ifma, parts) => {
+                let key = VectorKey::new(ifma, &params, *parts).ok_or(ProofError::Unsupported { variable: PORTABLE })?;
+                Ok((Arc::new(verifier_params(&params)), Self::Vector(Box::new(key))))
+            }
+            Material::Portable(pk) => Ok((params, Self::Portable(pk))),
         }
-        (params, Self::Portable(Box::new(pk)))
     }
 
     /// Name for reports.
@@ -52,15 +113,15 @@ impl Engine {
     /// # Errors
     /// [`ProofError`].
     pub fn prove<S: Statement>(&self, params: &Params, statement: S, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Vector(key) => caught(|| {
-                let advice = statement.advice();
-                // The table the columns came from is as large as they are.
-                drop(statement);
-                key.prove(advice, instance)
-            }),
-            Self::Portable(pk) => proof::prove_unchecked(pk, params, statement, instance),
-        }
+        caught(|| {
+            let advice = statement.advice();
+            // The table the columns came from is as large as they are.
+            drop(statement);
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Vector(key) => key.prove(advice, instance),
+                Self::Portable(pk) => proof::prove_columns(pk, params, advice, instance),
+            }
+        })
     }
 }

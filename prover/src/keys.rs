@@ -13,6 +13,7 @@ use halo2_proofs::{
 use halo2curves::bn256::G1Affine;
 
 use crate::{
+    engine::Material,
     layout,
     progress::Progress,
     proof::{ProofError, caught},
@@ -80,7 +81,7 @@ impl KeyStore {
         params: &Params,
         srs: &SrsId,
         progress: &dyn Progress,
-    ) -> Result<(Keys, ProvingKey<G1Affine>), KeyError> {
+    ) -> Result<(Keys, Material), KeyError> {
         let start = Instant::now();
         let keygen = |source| KeyError::Keygen { shape: shape.name, source };
         progress.stage("laying out the circuit", shape.name);
@@ -91,8 +92,9 @@ impl KeyStore {
         match store::open(&file, &label) {
             Ok(Some(mut reader)) => {
                 progress.stage("reading keys", shape.name);
-                let pk = ProvingKey::read::<_, S>(&mut reader, SerdeFormat::RawBytesUnchecked, shape).map_err(StoreError::io(&file))?;
-                return Ok((Keys { vk: pk.get_vk().clone(), layout, made: false, took: start.elapsed() }, pk));
+                drop(template);
+                let material = Material::read::<S>(&mut reader, shape).map_err(StoreError::io(&file))?;
+                return Ok((Keys { vk: material.vk().clone(), layout, made: false, took: start.elapsed() }, material));
             }
             Ok(None) => {}
             Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "keys are made again"),
@@ -103,7 +105,8 @@ impl KeyStore {
         let took = start.elapsed();
         progress.stage("writing keys", shape.name);
         store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
-        Ok((Keys { vk: pk.get_vk().clone(), layout, made: true, took }, pk))
+        let material = Material::of(pk);
+        Ok((Keys { vk: material.vk().clone(), layout, made: true, took }, material))
     }
 }
 
@@ -130,6 +133,7 @@ fn fingerprint(params: &Params) -> blake3::Hash {
 mod tests {
     use super::*;
     use crate::{
+        engine::Engine,
         progress::Silent,
         proof,
         srs::{Srs, SrsSource, dev},
@@ -151,7 +155,8 @@ mod tests {
         assert_ne!(first.layout, open(1).0.layout, "shapes have their own keys");
 
         let circuit = Toy::template(SHAPES[0]);
-        let proof = proof::prove(&pk, &params, circuit.clone(), &circuit.instance()).unwrap();
+        let (small, engine) = Engine::new(std::sync::Arc::new(params.clone()), pk).unwrap();
+        let proof = engine.prove(&small, circuit.clone(), &circuit.instance()).unwrap();
         proof::verify(&first.vk, &params, &circuit.instance(), &proof).unwrap();
 
         let file = store.file::<Toy>(&SHAPES[0], &srs, &first.layout);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use halo2_proofs::{
-    plonk::{Circuit, ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof, verify_proof},
+    plonk::{Circuit, ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof, create_proof_from_advice, verify_proof},
     poly::kzg::{
         commitment::KZGCommitmentScheme,
         multiopen::{ProverSHPLONK, VerifierSHPLONK},
@@ -51,6 +51,12 @@ pub enum ProofError {
     Instance {
         /// Given.
         got: usize,
+    },
+    /// The vector engine does not know circuits of this kind.
+    #[error("the vector engine does not make proofs of this circuit: set {variable}=1")]
+    Unsupported {
+        /// Environment variable that chooses halo2's prover.
+        variable: &'static str,
     },
     /// The system gave no randomness to blind the proof with.
     #[error("no randomness from the system")]
@@ -111,6 +117,30 @@ pub fn prove_unchecked<C: Circuit<Fr> + Sync>(
             pk,
             &[circuit],
             &[&[instance]],
+            rng,
+            &mut transcript,
+        )?;
+        Ok(TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript))
+    })
+}
+
+/// The same from columns of witness values, each as long as the rows in use or shorter.
+///
+/// # Errors
+/// [`ProofError`].
+pub fn prove_columns(pk: &ProvingKey<G1Affine>, params: &Params, mut advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+    check_instance(pk.get_vk().cs(), instance)?;
+    for column in &mut advice {
+        column.resize(pk.l0().len(), Fr::zero());
+    }
+    caught(move || {
+        let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
+        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
+        create_proof_from_advice::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _>(
+            params,
+            pk,
+            &[instance],
+            advice,
             rng,
             &mut transcript,
         )?;

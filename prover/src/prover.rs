@@ -152,9 +152,9 @@ impl<S: Statement> Prover<S> {
         let served = threads.install(|| {
             let serve = |shape: &Shape| {
                 let params = srs.params(S::k(shape), progress)?;
-                let (keys, pk) = store.open::<S>(*shape, &params, &srs.id(), progress)?;
+                let (keys, material) = store.open::<S>(*shape, &params, &srs.id(), progress)?;
                 tracing::info!(shape = shape.name, srs = %srs.id(), made = keys.made, ms = millis(keys.took), "keys ready");
-                let (params, engine) = Engine::new(params, pk);
+                let (params, engine) = Engine::new(params, material)?;
                 Ok((shape.name, Served { shape: *shape, params, keys, engine }))
             };
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()

@@ -20,6 +20,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
 };
 use gridveil_prover::{
+    engine::Engine,
     keys::{KeyStore, verifying_key},
     progress::Silent,
     proof,
@@ -80,8 +81,9 @@ fn run(check: bool) -> anyhow::Result<()> {
         } else {
             write_verifier(&contracts, &verifier)?;
         }
-        if let Some((_, pk)) = &keys {
-            settlement_fixture(check, &contracts, shape, &params, pk, &verifier)?;
+        if let Some((_, material)) = keys {
+            let (params, engine) = Engine::new(params, material)?;
+            settlement_fixture(check, &contracts, shape, &params, &vk, &engine, &verifier)?;
         }
     }
     Ok(())
@@ -106,7 +108,8 @@ fn settlement_fixture(
     contracts: &Path,
     shape: Shape,
     params: &Params,
-    pk: &halo2_proofs::plonk::ProvingKey<halo2curves::bn256::G1Affine>,
+    vk: &halo2_proofs::plonk::VerifyingKey<halo2curves::bn256::G1Affine>,
+    engine: &Engine,
     verifier: &GeneratedVerifier,
 ) -> anyhow::Result<()> {
     let path: PathBuf = contracts.join("test/fixtures/settlement.json");
@@ -122,10 +125,12 @@ fn settlement_fixture(
         let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
         let text = committed["proof"].as_str().context("a proof")?;
         let proof = bytes_of(text.trim_start_matches("0x")).context("proof hex")?;
-        proof::verify(pk.get_vk(), params, &instance, &proof)?;
+        proof::verify(vk, params, &instance, &proof)?;
         proof
     } else {
-        proof::prove(pk, params, circuit, &instance)?
+        let proof = engine.prove(params, circuit, &instance)?;
+        proof::verify(vk, params, &instance, &proof)?;
+        proof
     };
     let fixture = json!({
         "rollup": hex(&FIXTURE_ROLLUP),

@@ -142,30 +142,8 @@ pub(super) fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
     unsafe { run(elements) }
 }
 
-/// `start`, `start * ratio`, ... in blocks of eight, reduced.
-pub fn powers(ifma: Ifma, start: Fr, ratio: Fr, blocks: usize) -> Values {
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn run(start: Fr, ratio: Fr, out: &mut [Packed<Fr>]) {
-        let mut lanes = [start; LANES];
-        for i in 1..LANES {
-            lanes[i] = lanes[i - 1] * ratio;
-        }
-        let step = Lanes::splat(&ratio.pow_vartime([LANES as u64])).mul(Lanes::ONE).reduced();
-        let mut current = Lanes::load(&lanes).mul(Lanes::ONE).reduced();
-        for out in out {
-            *out = Packed::new(current);
-            current = current.mul(step).reduced();
-        }
-    }
-    let _ = ifma;
-    let mut out = vec![Packed::ZERO; blocks];
-    // SAFETY: `ifma` says that the processor has the instructions.
-    unsafe { run(start, ratio, &mut out) };
-    out
-}
-
 /// Vectors as elements again.
-#[must_use]
+#[cfg(test)]
 pub fn to_words(ifma: Ifma, values: &[Packed<Fr>]) -> Vec<Fr> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(values: &[Packed<Fr>], out: &mut [[Fr; LANES]]) {
@@ -263,6 +241,14 @@ impl Transform {
         out
     }
 
+    /// Values on the subgroup of the polynomial with these coefficients.
+    #[must_use]
+    pub fn values(&self, coefficients: &[Fr]) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; 1 << self.k];
+        self.transform(Source::Words(coefficients), Sink::Words(Scattered::new(blocks_mut(&mut out))), &self.forward, &self.subgroup);
+        out
+    }
+
     /// Values on a coset of the polynomial with these coefficients, below 2 p. Fewer coefficients than points are padded with zeros.
     #[must_use]
     pub fn evaluate(&self, coefficients: &[Fr], coset: &Coset) -> Values {
@@ -283,11 +269,6 @@ impl Transform {
         self.transform(Source::Words(coefficients), Sink::Packed(Scattered::new(out)), &self.forward, coset);
     }
 
-    /// Values on the subgroup.
-    #[must_use]
-    pub fn evaluate_on_subgroup(&self, coefficients: &[Fr]) -> Values {
-        self.evaluate(coefficients, &self.subgroup)
-    }
 
     /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`.
     #[must_use]
@@ -442,7 +423,7 @@ mod tests {
             for j in [0, 1, 7, 8, n / 2 + 3, n - 1] {
                 assert_eq!(words[j], horner(&coefficients, shift * transform.omega().pow_vartime([j as u64])), "k {k}, place {j}");
             }
-            let on_subgroup = to_words(ifma, &transform.evaluate_on_subgroup(&coefficients));
+            let on_subgroup = transform.values(&coefficients);
             assert_eq!(on_subgroup[5], horner(&coefficients, transform.omega().pow_vartime([5])));
             assert_eq!(transform.interpolate(&on_subgroup), coefficients);
             let mut power = Fr::ONE;
@@ -453,7 +434,6 @@ mod tests {
             // Fewer coefficients than points.
             let short = transform.evaluate(&coefficients[..11], &coset);
             assert_eq!(to_words(ifma, &short)[9], horner(&coefficients[..11], shift * transform.omega().pow_vartime([9])));
-            assert_eq!(to_words(ifma, &powers(ifma, shift, shift, 2))[9], shift.pow_vartime([10]));
         }
         assert!(Transform::new(ifma, 5).is_none());
     }

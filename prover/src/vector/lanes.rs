@@ -244,14 +244,6 @@ impl<M: Modulus> Lanes<M> {
         self.product(other).carried()
     }
 
-    /// Square, as [`Lanes::mul`].
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    #[must_use]
-    pub fn square(self) -> Self {
-        self.mul(self)
-    }
-
     /// Sum; bounds add up.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -353,14 +345,6 @@ impl<M: Modulus> Lanes<M> {
             *limb = _mm512_mask_mov_epi64(less, negative, *limb);
         }
         Self(limbs, PhantomData)
-    }
-
-    /// Lanes in which both have the same limbs. Equal elements do if both are reduced.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    #[must_use]
-    pub fn same(self, other: Self) -> u8 {
-        self.0.iter().zip(other.0).fold(u8::MAX, |mask, (a, b)| mask & _mm512_cmpeq_epi64_mask(*a, b))
     }
 
     /// `other` in the lanes of `mask`.
@@ -652,7 +636,6 @@ mod tests {
             };
             check(x, &|i| a[i], "load");
             check(x.mul(y), &|i| a[i] * b[i], "mul");
-            check(x.square(), &|i| a[i] * a[i], "square");
             check(x.add(y), &|i| a[i] + b[i], "add");
             check(x.sub::<4>(y), &|i| a[i] - b[i], "sub");
             check(x.add(y).add(z).mul(z.sub::<4>(x)), &|i| (a[i] + b[i] + c[i]) * (c[i] - a[i]), "lazy");
@@ -661,39 +644,12 @@ mod tests {
             check(x.mul(y).reduced(), &|i| a[i] * b[i], "reduced");
             let large = (0..4).fold(x, |sum, _| sum.add(z));
             check(large.nearly_reduced().reduced(), &|i| a[i] + c[i].double().double(), "nearly reduced");
-            assert_eq!(large.nearly_reduced().reduced().same(large.mul(Lanes::ONE).reduced()), u8::MAX);
             for shift in 0..LANES {
                 let (x, y) = (x.nearly_reduced(), y.nearly_reduced());
                 check(Packed::new(x).window(Packed::new(y), shift).lanes(), &|i| if i + shift < LANES { a[i + shift] } else { b[i + shift - LANES] }, "window");
             }
             check(Lanes::splat(&a[3]), &|_| a[3], "splat");
             check(x.select(0b1010_0101, y), &|i| if 0b1010_0101 >> i & 1 == 1 { b[i] } else { a[i] }, "select");
-            let one = Lanes::<F>::ONE;
-            let (p, q) = (x.mul(one).mul(y), y.mul(one).mul(z));
-            check(p.minus(q).minus(x.mul(one)).minus(y.mul(one)).settled(), &|i| a[i] * b[i] - b[i] * c[i] - a[i] - b[i], "settled");
-            check(q.plus(p).settled(), &|i| a[i] * b[i] + b[i] * c[i], "settled sum");
-            check(Lanes::unpacked(p.packed()), &|i| a[i] * b[i], "packed");
-            check(x.product(y).carried(), &|i| a[i] * b[i], "product");
-            check(x.turned::<3>(), &|i| a[(i + 3) % LANES], "turned");
-            let settled = p.minus(q).minus(p).minus(p).settled();
-            check(Lanes::unpacked(settled.packed()), &|i| -(a[i] * b[i] + b[i] * c[i]), "packed settled");
-            check(p.reduced().flipped(0b0110_1001).carried(), &|i| if 0b0110_1001 >> i & 1 == 1 { -a[i] * b[i] } else { a[i] * b[i] }, "flipped");
-            let multiple = x.mul(one).reduced().sub::<1>(y.mul(one).reduced()).maybe_multiple();
-            assert_eq!(multiple, (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i));
-            let (planes, negative) = x.integers();
-            // SAFETY: four registers are 32 words.
-            let planes = unsafe { std::mem::transmute::<[__m512i; 4], [[u64; LANES]; 4]>(planes) };
-            for i in 0..LANES {
-                let mut repr = [0; 32];
-                for (bytes, plane) in repr.chunks_exact_mut(8).zip(planes) {
-                    bytes.copy_from_slice(&plane[i].to_le_bytes());
-                }
-                let magnitude = F::from_repr(repr).expect("below p");
-                assert_eq!(if negative >> i & 1 == 1 { -magnitude } else { magnitude }, a[i], "integers, lane {i}, round {round}");
-                assert!(repr[31] < 0x19, "more than p / 2");
-            }
-            let mask = (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i);
-            assert_eq!(x.mul(one).reduced().same(y.mul(one).reduced()), mask);
             let grid: [[F; LANES]; LANES] = std::array::from_fn(|_| std::array::from_fn(|_| F::sample(&mut rng)));
             let mut rows = grid.each_ref().map(|row| Lanes::load(row));
             Lanes::transpose(&mut rows);

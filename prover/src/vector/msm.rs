@@ -118,16 +118,6 @@ impl Bases {
         Self { points: packed, _ifma: ifma, adders: Mutex::new(Vec::new()) }
     }
 
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.points.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
-    }
-
     /// The sum of scalar times base over each column, whose scalars belong to the first bases; none may be longer than the bases.
     ///
     /// On the current thread pool, by column, window and part of a window. Takes up to 80 bytes for each of at most 2^21 scalars (or one

@@ -575,7 +575,7 @@ mod tests {
         let transform = Transform::new(ifma, k).unwrap();
         let columns: Vec<Vec<Fr>> = (0..4).map(|_| (0..n).map(|_| Fr::random(&mut rng)).collect()).collect();
         // Values on the subgroup of the interpolated columns: the columns again, as vectors.
-        let values: Vec<Values> = columns.iter().map(|column| transform.evaluate_on_subgroup(&transform.interpolate(column))).collect();
+        let values: Vec<Values> = columns.iter().map(|column| transform.evaluate(&transform.interpolate(column), &transform.coset(Fr::ONE))).collect();
         let slices: Vec<&[Packed<Fr>]> = values.iter().map(Vec::as_slice).collect();
         let number = |source| match source {
             Source::Fixed(_) | Source::Instance(_) => 3,

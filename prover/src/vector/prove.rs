@@ -4,12 +4,12 @@
 //! are halo2's and the generated contract: nothing here is trusted for soundness. Blinding is halo2's too: the last rows of every
 //! committed column and a random polynomial of full degree.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use halo2_proofs::{
     SerdeFormat,
     poly::commitment::Params as _,
-    plonk::{Any, Column, Expression, ProvingKey, VerifyingKey},
+    plonk::{Any, Column, Expression, VerifyingKey},
     transcript::{Transcript, TranscriptWrite, TranscriptWriterBuffer},
 };
 use halo2curves::{
@@ -27,6 +27,7 @@ use super::{
     fft::{Coset, Transform, Values},
     lanes::{Ifma, Packed, words},
     msm::Bases,
+    parts::Parts,
     polynomial,
     program::{Graph, Node, Source},
     shplonk::{self, Opening},
@@ -38,19 +39,11 @@ pub(super) type Evm = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
 /// A proving key and parameters, prepared for the vector unit.
 pub struct VectorKey {
     ifma: Ifma,
-    vk: VerifyingKey<G1Affine>,
-    /// Coefficients of the fixed columns, and of the permutation's.
-    fixed: Vec<Vec<Fr>>,
-    sigmas: Vec<Vec<Fr>>,
-    /// Values: of the fixed columns that look-ups and copies read (others stay empty), and of the permutation's.
-    fixed_values: Vec<Vec<Fr>>,
-    sigma_values: Vec<Vec<Fr>>,
+    parts: Parts,
     transform: Transform,
     cosets: Vec<Coset>,
     coefficient_bases: Bases,
     value_bases: Bases,
-    /// Coefficients of `X` and of the polynomials that are 1 at the first row, at the last usable row, and at all usable rows but it.
-    marks: [Vec<Fr>; 4],
     /// Values of the columns that do not depend on the witness, coset by coset, if there is room for them.
     known: Vec<Vec<Values>>,
 }
@@ -77,16 +70,11 @@ struct Numbering {
 }
 
 impl Numbering {
-    const X: usize = 0;
-    const FIRST: usize = 1;
-    const LAST: usize = 2;
-    const ACTIVE: usize = 3;
-
     fn new(vk: &VerifyingKey<G1Affine>) -> Self {
         let cs = vk.cs();
         let sigmas = cs.num_fixed_columns();
         let marks = sigmas + cs.permutation().get_columns().len();
-        let advice = marks + 4;
+        let advice = marks + Parts::MARKS;
         let instance = advice + cs.num_advice_columns();
         let products = instance + cs.num_instance_columns();
         let lookups = products + sets(vk);
@@ -119,17 +107,6 @@ fn sets(vk: &VerifyingKey<G1Affine>) -> usize {
     vk.cs().permutation().get_columns().len().div_ceil(chunk(vk))
 }
 
-/// Fixed columns whose values, not only their polynomials, a proof needs.
-fn read_by_row(vk: &VerifyingKey<G1Affine>) -> HashSet<usize> {
-    let mut columns: HashSet<usize> = HashSet::new();
-    for expression in vk.cs().lookups().iter().flat_map(|lookup| lookup.input_expressions().iter().chain(lookup.table_expressions())) {
-        columns.extend(expression.extract_fixed());
-    }
-    let copied = vk.cs().permutation().get_columns();
-    columns.extend(copied.iter().filter(|column| matches!(column.column_type(), Any::Fixed)).map(|column| column.index()));
-    columns
-}
-
 struct Lookup {
     product: Vec<Fr>,
     input: Vec<Fr>,
@@ -137,36 +114,20 @@ struct Lookup {
 }
 
 impl VectorKey {
-    /// `None` if this processor lacks the instructions, or the circuit is too small or of a kind this prover does not make.
+    /// `None` if the circuit is too small or of a kind this prover does not make.
     #[must_use]
-    pub fn new(params: &Params, pk: &ProvingKey<G1Affine>) -> Option<Self> {
-        let ifma = Ifma::detect()?;
-        let cs = pk.get_vk().cs();
-        let n = pk.l0().len();
+    pub fn new(ifma: Ifma, params: &Params, parts: Parts) -> Option<Self> {
+        let cs = parts.vk.cs();
         if cs.num_challenges() > 0 || cs.num_instance_columns() != 1 || cs.advice_column_phase().iter().any(|phase| *phase > 0) {
             return None;
         }
-        let transform = Transform::new(ifma, n.ilog2())?;
+        let n = params.n() as usize;
+        keep_large_blocks_apart();
+        let transform = Transform::new(ifma, params.k())?;
         // Distinct cosets, none of them the subgroup: the powers 1, 2, ... of a generator of the whole group.
         let cosets = (1..cs.degree() as u64).map(|i| transform.coset(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([i]))).collect();
-        let marks = [vec![Fr::ZERO, Fr::ONE], pk.l0().to_vec(), pk.l_last().to_vec(), pk.l_active_row().to_vec()];
         let [coefficient_bases, value_bases] = bases(params)?.map(|points| Bases::new(ifma, &points));
-        let read = read_by_row(pk.get_vk());
-        let fixed_values = pk.fixed_values().iter().enumerate();
-        let mut key = Self {
-            ifma,
-            vk: pk.get_vk().clone(),
-            fixed: pk.fixed_polys().iter().map(|column| column.to_vec()).collect(),
-            sigmas: pk.permutation().polys().iter().map(|column| column.to_vec()).collect(),
-            fixed_values: fixed_values.map(|(index, column)| if read.contains(&index) { column.to_vec() } else { Vec::new() }).collect(),
-            sigma_values: pk.permutation().permutations().iter().map(|column| column.to_vec()).collect(),
-            transform,
-            cosets,
-            coefficient_bases,
-            value_bases,
-            marks,
-            known: Vec::new(),
-        };
+        let mut key = Self { ifma, parts, transform, cosets, coefficient_bases, value_bases, known: Vec::new() };
         if key.known_columns().count() * n * key.cosets.len() * size_of::<Fr>() <= KNOWN_BYTES {
             let columns: Vec<&[Fr]> = key.known_columns().collect();
             let known = |coset| columns.par_iter().map(|column| key.transform.evaluate(column, coset)).collect();
@@ -177,7 +138,7 @@ impl VectorKey {
 
     /// Coefficients of the columns that do not depend on the witness, in the order of [`Numbering`].
     fn known_columns(&self) -> impl Iterator<Item = &[Fr]> {
-        self.fixed.iter().chain(&self.sigmas).chain(&self.marks).map(Vec::as_slice)
+        self.parts.known_columns()
     }
 
     fn commit(bases: &Bases, columns: &[&[Fr]]) -> Vec<G1Affine> {
@@ -200,7 +161,7 @@ impl VectorKey {
     /// # Errors
     /// [`ProofError::Invalid`] if a looked-up value is not in its table; other false witnesses make false proofs.
     pub fn prove(&self, advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-        let (vk, cs, n) = (&self.vk, self.vk.cs(), 1usize << self.transform.k());
+        let (vk, cs, n) = (&self.parts.vk, self.parts.vk.cs(), 1usize << self.transform.k());
         let blinding = cs.blinding_factors();
         let usable = n - (blinding + 1);
         let mut rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
@@ -223,7 +184,9 @@ impl VectorKey {
         write_points(&mut transcript, &self.commit_values(&slices(&advice)))?;
         let theta: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
-        let values = ColumnValues { fixed: &self.fixed_values, advice: &advice, instance: &instance };
+        let fixed = self.parts.fixed.par_iter().enumerate();
+        let fixed: Vec<Vec<Fr>> = fixed.map(|(index, column)| if self.parts.read_by_row.contains(&index) { self.transform.values(column) } else { Vec::new() }).collect();
+        let values = ColumnValues { fixed: &fixed, advice: &advice, instance: &instance };
         let mut permuted = Vec::new();
         for lookup in cs.lookups() {
             let compressed = |expressions: &[Expression<Fr>]| values.compressed(expressions, theta);
@@ -247,6 +210,7 @@ impl VectorKey {
         write_points(&mut transcript, &self.commit_coefficients(&[&random]))?;
         let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
+        drop(fixed);
         let interpolated = |columns: Vec<Vec<Fr>>| columns.into_par_iter().map(|column| self.transform.interpolate(&column)).collect::<Vec<_>>();
         let mut products = interpolated(products);
         let lookup_products = products.split_off(sets(vk));
@@ -274,7 +238,7 @@ impl VectorKey {
         drop(pieces);
 
         let (now, next, previous, last) = (0, 1, -1, -(blinding as i32 + 1));
-        let (fixed, sigmas) = (&self.fixed, &self.sigmas);
+        let Parts { fixed, sigmas, .. } = &self.parts;
         // As written: every evaluation but the quotient's, which the verifier computes.
         let mut written: Vec<(&[Fr], i32)> = Vec::new();
         written.extend(cs.advice_queries().iter().map(|(column, at)| (advice[column.index()].as_slice(), at.0)));
@@ -326,16 +290,17 @@ impl VectorKey {
     /// Products of fractions over the columns tied by copies, set after set, each starting where the one before ended.
     fn permutation_products(&self, values: &ColumnValues<'_>, beta: Fr, gamma: Fr, rng: &mut ChaCha20Rng) -> Vec<Vec<Fr>> {
         const ROWS: usize = 1 << 12;
-        let columns = self.vk.cs().permutation().get_columns();
-        let blinding = self.vk.cs().blinding_factors();
+        let columns = self.parts.vk.cs().permutation().get_columns();
+        let blinding = self.parts.vk.cs().blinding_factors();
         let omega = self.transform.omega();
         let (mut start, mut delta) = (Fr::ONE, Fr::ONE);
         let mut out = Vec::new();
-        for (columns, sigmas) in columns.chunks(chunk(&self.vk)).zip(self.sigma_values.chunks(chunk(&self.vk))) {
+        for (columns, sigmas) in columns.chunks(chunk(&self.parts.vk)).zip(self.parts.sigmas.chunks(chunk(&self.parts.vk))) {
             let mut fractions = vec![Fr::ONE; values.instance.len()];
+            let sigmas: Vec<Vec<Fr>> = sigmas.par_iter().map(|sigma| self.transform.values(sigma)).collect();
             let columns: Vec<(&[Fr], &[Fr], Fr)> = columns
                 .iter()
-                .zip(sigmas)
+                .zip(&sigmas)
                 .map(|(column, sigma)| {
                     let shift = delta * beta;
                     delta *= Fr::DELTA;
@@ -369,7 +334,7 @@ impl VectorKey {
     /// Pieces of n coefficients of the quotient by `X^n - 1` of all identities, weighted with powers of y.
     fn quotient(&self, witness: &[&[Fr]], challenges: [Fr; 4]) -> Vec<Vec<Fr>> {
         let mut graph = Graph::default();
-        let output = identities(&mut graph, &self.vk, challenges);
+        let output = identities(&mut graph, &self.parts.vk, challenges);
         let program = graph.compile(output);
         tracing::debug!(size = ?program.size(), "program of the identities");
         let mut room: Vec<Values> = Vec::new();
@@ -409,6 +374,16 @@ impl VectorKey {
     }
 }
 
+/// Blocks of 8 MiB and more go back to the system when they are freed. The allocator would otherwise learn to keep them, and with columns
+/// of 16 MiB (2^19 rows) its gaps cost a quarter of the memory; smaller ones it may keep, which saves the pages' faults.
+fn keep_large_blocks_apart() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes plain integers, at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
+    }
+}
+
 /// Both bases of the parameters. halo2 lends one of them only; its file format has both.
 fn bases(params: &Params) -> Option<[Vec<G1Affine>; 2]> {
     const POINT: usize = 64;
@@ -432,7 +407,14 @@ fn identities(graph: &mut Graph, vk: &VerifyingKey<G1Affine>, [beta, gamma, thet
     }
     let one = graph.constant(Fr::ONE);
     let [beta, gamma, theta] = [beta, gamma, theta].map(|challenge| graph.constant(challenge));
-    let [x, first, last, active] = [Numbering::X, Numbering::FIRST, Numbering::LAST, Numbering::ACTIVE].map(|i| graph.query(numbering.marks + i, 0));
+    let (x, first) = (graph.query(numbering.marks + Parts::X, 0), graph.query(numbering.marks + Parts::FIRST, 0));
+    // The polynomial that is 1 at the last usable row is the one of the first row, so many rows ahead; the blinding rows are between.
+    let unusable = cs.blinding_factors() as i32 + 1;
+    let last = graph.query(numbering.marks + Parts::FIRST, unusable);
+    let active = (1..=unusable).fold(one, |active, ahead| {
+        let row = graph.query(numbering.marks + Parts::FIRST, ahead);
+        graph.sub(active, row)
+    });
     let starts_at_one = |graph: &mut Graph, z: Node| {
         let off = graph.sub(one, z);
         graph.mul(first, off)
