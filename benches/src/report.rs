@@ -9,6 +9,9 @@ use crate::table::aligned;
 pub struct Report {
     /// Processor, threads, memory, system.
     pub machine: String,
+    /// What proofs were made with: `avx512-ifma` or `portable` (halo2's own prover).
+    #[serde(default)]
+    pub engine: String,
     /// Packet signatures checked natively, all threads.
     pub packets_verified_per_s: f64,
     /// One entry a shape.
@@ -124,14 +127,14 @@ mod tests {
             gas_per_reading: gas.map(|gas| gas as f64 / 768.0),
             readings_per_s: 76.8,
         };
-        Report { machine: "m".into(), packets_verified_per_s: 5000.0, shapes: vec![shape("home-32x24", Some(768_000)), shape("x", None)] }
+        Report { machine: "m".into(), engine: "portable".into(), packets_verified_per_s: 5000.0, shapes: vec![shape("home-32x24", Some(768_000)), shape("x", None)] }
     }
 
     #[test]
     fn the_file_has_exactly_its_fields() {
         let json = serde_json::to_value(report()).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&json).len(), 3);
+        assert_eq!(keys(&json).len(), 4);
         assert_eq!(keys(&json["shapes"][0]).len(), 12);
         assert!(json["shapes"][1]["gas_settle"].is_null());
         assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report());

@@ -15,6 +15,7 @@ use gridveil_protocol::{
     settlement::{self, SettlementInput},
 };
 use gridveil_prover::{
+    engine::available,
     job::{ProofJob, ProofResult},
     keys::verifying_key,
     progress::{Progress, Reporter},
@@ -33,7 +34,7 @@ use crate::{
 
 /// Set in a child process: what it does, as JSON.
 pub const CHILD: &str = "GRIDVEIL_BENCH_CHILD";
-const SHAPES: [&str; 2] = ["home-32x24", "district-128x96"];
+const SHAPES: [&str; 3] = ["home-32x24", "district-128x96", "district-512x96"];
 pub(crate) const LOCAL_CHAIN_ID: u64 = 31_337;
 
 #[derive(Serialize, Deserialize)]
@@ -69,7 +70,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
     let measured = shapes.into_iter().map(|shape| measure(shape, &progress)).collect::<anyhow::Result<_>>()?;
     progress.finish();
 
-    let report = Report { machine: machine(), packets_verified_per_s: packets.all_threads.round(), shapes: measured };
+    let report = Report { machine: machine(), engine: available().into(), packets_verified_per_s: packets.all_threads.round(), shapes: measured };
     println!("{}", report.table());
     println!("packet signatures checked per s: {:.0} on all threads, {:.0} on one", packets.all_threads, packets.one_thread);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join("latest.json");

@@ -28,6 +28,16 @@ fn ifma() -> Option<Ifma> {
     if std::env::var_os(PORTABLE).is_some() { None } else { Ifma::detect() }
 }
 
+/// Name of the engine that this process would make proofs with.
+#[must_use]
+pub fn available() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if ifma().is_some() {
+        return "avx512-ifma";
+    }
+    "portable"
+}
+
 /// What an engine is made from.
 #[derive(Debug)]
 pub enum Material {
@@ -95,16 +105,6 @@ impl Engine {
                 Ok((Arc::new(verifier_params(&params)), Self::Vector(Box::new(key))))
             }
             Material::Portable(pk) => Ok((params, Self::Portable(pk))),
-        }
-    }
-
-    /// Name for reports.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Vector(_) => "avx512-ifma",
-            Self::Portable(_) => "portable",
         }
     }
 
