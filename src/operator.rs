@@ -124,9 +124,10 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
 
 fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
     let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let config = PoolConfig::for_shapes(&shapes);
     let prover = ProverConfig { cache_dir: args.cache.clone(), srs, chain_id, shapes, threads: None, domain: None };
     let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
-    Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), PoolConfig::default())?))
+    Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), config)?))
 }
 
 fn in_other_processes(args: &Args) -> anyhow::Result<Option<SpoolProofs>> {

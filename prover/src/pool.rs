@@ -1,4 +1,5 @@
-//! Proofs inside the sequencer's own process: a bounded queue, one proof at a time by default (a proof uses every thread).
+//! Proofs inside the sequencer's own process: a bounded queue, and one or two proofs at a time on the prover's one set of threads: the
+//! witness of the second is built, and its serial steps run, where the first leaves a thread idle.
 //!
 //! Nothing here survives the process: the sequencer's log does, and jobs are content-addressed, so after a restart the same jobs are
 //! simply submitted again. A separate process is [`crate::worker`].
@@ -13,6 +14,8 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+
+use gridveil_protocol::params::Shape;
 
 use crate::{
     job::{JobEncoding, JobId, ProofJob, ProofResult},
@@ -29,6 +32,18 @@ pub struct PoolConfig {
     pub workers: usize,
     /// Attempts before a job is set aside.
     pub attempts: u32,
+}
+
+impl PoolConfig {
+    /// Largest `k` of which two proofs at a time are made: each takes 0.4 GB at 2^17 rows, and four times that at 2^19.
+    const TWO_AT_A_TIME: u32 = 17;
+
+    /// For a prover of these shapes.
+    #[must_use]
+    pub fn for_shapes(shapes: &[Shape]) -> Self {
+        let small = shapes.iter().all(|shape| shape.k <= Self::TWO_AT_A_TIME);
+        Self { workers: if small { 2 } else { 1 }, ..Self::default() }
+    }
 }
 
 impl Default for PoolConfig {

@@ -439,7 +439,9 @@ impl<M: Modulus> Lanes<M> {
         Self(limbs, PhantomData)
     }
 
-    /// Product as [`Lanes::mul`], not carried. In fewer instructions, which counts where a product is among other work.
+    /// Product as [`Lanes::mul`], not carried.
+    // Neighbouring limbs of several arrays: an index is plainer than zipped iterators.
+    #[allow(clippy::needless_range_loop)]
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]

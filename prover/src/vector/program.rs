@@ -179,7 +179,7 @@ impl Graph {
     /// Sum of `weight times identity`. Products with the same selector (a column below `selectors`) share that product, and what is
     /// linear in them is summed before it is multiplied: a matrix of constants costs a row, not a matrix, of products.
     pub fn combine(&mut self, terms: &[(Node, Fr)], selectors: usize) -> Node {
-        let mut groups: Vec<(Option<Node>, Vec<(Node, Fr)>)> = Vec::new();
+        let mut groups = Groups::new();
         for (node, weight) in terms {
             self.split(*node, *weight, selectors, &mut groups);
         }
@@ -199,7 +199,7 @@ impl Graph {
     }
 
     /// Takes a sum apart where a part of it is a product with a selector; other sums stay whole.
-    fn split(&self, node: Node, weight: Fr, selectors: usize, groups: &mut Vec<(Option<Node>, Vec<(Node, Fr)>)>) {
+    fn split(&self, node: Node, weight: Fr, selectors: usize, groups: &mut Groups) {
         let is_selector = |node: Node| matches!(self.kind(node), Kind::Query(query) if query.column < selectors);
         let has_selector = |node: Node| self.any(node, &|kind| matches!(kind, Kind::Mul(a, b) if is_selector(a) || is_selector(b)));
         let (factor, rest) = match self.kind(node) {
@@ -315,6 +315,9 @@ impl Graph {
         Compiler::new(self).run(output)
     }
 }
+
+/// Weighted identities by the selector they have in common.
+type Groups = Vec<(Option<Node>, Vec<(Node, Fr)>)>;
 
 /// A constant and multiples of nodes, in the order met.
 #[derive(Default)]

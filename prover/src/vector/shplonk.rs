@@ -36,6 +36,8 @@ struct Set<'a> {
 
 /// Sets in the order their first polynomial appears, polynomials in the order they appear.
 fn sets<'a>(openings: &[Opening<'a>]) -> Vec<Set<'a>> {
+    // Each polynomial with its points and the values there.
+    #[allow(clippy::type_complexity)]
     let mut polynomials: Vec<(&'a [Fr], Vec<(Fr, Fr)>)> = Vec::new();
     for opening in openings {
         let entry = (opening.point, opening.value);
