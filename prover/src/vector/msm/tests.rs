@@ -45,6 +45,7 @@ fn check(ifma: Ifma, bases: &[G1Affine], columns: &[Vec<Fr>], what: &str) {
 fn columns(rng: &mut ChaCha20Rng, size: usize) -> Vec<Vec<Fr>> {
     let full = |rng: &mut ChaCha20Rng| Fr::random(rng);
     let one = full(rng);
+    #[allow(clippy::type_complexity)]
     let kinds: [&dyn Fn(&mut ChaCha20Rng) -> Fr; 16] = [
         &full,
         &|_| Fr::ZERO,
