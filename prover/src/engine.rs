@@ -8,7 +8,7 @@ use std::{
 use gridveil_protocol::params::Shape;
 use halo2_proofs::{
     SerdeFormat,
-    plonk::{ProvingKey, VerifyingKey},
+    plonk::{ConstraintSystem, ProvingKey, VerifyingKey},
 };
 use halo2curves::bn256::{Fr, G1Affine};
 
@@ -53,7 +53,9 @@ impl Material {
     #[must_use]
     pub fn of(pk: ProvingKey<G1Affine>) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(ifma) = ifma() {
+        if let Some(ifma) = ifma()
+            && VectorKey::supports(pk.get_vk().cs(), pk.get_vk().get_domain().k())
+        {
             return Self::Vector(ifma, Box::new(Parts::of(&pk)));
         }
         Self::Portable(Box::new(pk))
@@ -65,7 +67,9 @@ impl Material {
     /// Of the reader.
     pub fn read<S: Statement>(reader: &mut impl Read, shape: Shape) -> io::Result<Self> {
         #[cfg(target_arch = "x86_64")]
-        if let Some(ifma) = ifma() {
+        if let Some(ifma) = ifma()
+            && VectorKey::supports(&constraint_system::<S>(shape), S::k(&shape))
+        {
             return Ok(Self::Vector(ifma, Box::new(Parts::read::<_, S>(reader, shape)?)));
         }
         Ok(Self::Portable(Box::new(ProvingKey::read::<_, S>(reader, SerdeFormat::RawBytesUnchecked, shape)?)))
@@ -76,10 +80,17 @@ impl Material {
     pub fn vk(&self) -> &VerifyingKey<G1Affine> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Vector(_, parts) => &parts.vk,
+            Self::Vector(_, parts) => parts.vk(),
             Self::Portable(pk) => pk.get_vk(),
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn constraint_system<S: Statement>(shape: Shape) -> ConstraintSystem<Fr> {
+    let mut cs = ConstraintSystem::default();
+    S::configure_with_params(&mut cs, shape);
+    cs
 }
 
 /// A way to make proofs under one key.

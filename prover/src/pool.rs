@@ -1,5 +1,5 @@
-//! Proofs inside the sequencer's own process: a bounded queue, and one or two proofs at a time on the prover's one set of threads: the
-//! witness of the second is built, and its serial steps run, where the first leaves a thread idle.
+//! Proofs inside the sequencer's own process: a bounded queue, and one or two jobs at a time: the witness of the second is built
+//! while the first is proved.
 //!
 //! Nothing here survives the process: the sequencer's log does, and jobs are content-addressed, so after a restart the same jobs are
 //! simply submitted again. A separate process is [`crate::worker`].
@@ -35,7 +35,7 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// Largest `k` of which two proofs at a time are made: each takes 0.4 GB at 2^17 rows, and four times that at 2^19.
+    /// Largest `k` of which two jobs are held at a time: a witness that waits takes 0.1 GB at 2^17 rows, and four times that at 2^19.
     const TWO_AT_A_TIME: u32 = 17;
 
     /// For a prover of these shapes.

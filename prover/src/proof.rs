@@ -52,6 +52,16 @@ pub enum ProofError {
         /// Given.
         got: usize,
     },
+    /// Columns that are not the circuit's, or longer than it has rows.
+    #[error("{columns} witness columns of up to {longest} rows do not fit the circuit, which has {usable} rows to use")]
+    Advice {
+        /// Columns given.
+        columns: usize,
+        /// Rows of the longest.
+        longest: usize,
+        /// Rows a column may have.
+        usable: usize,
+    },
     /// The vector engine does not know circuits of this kind.
     #[error("the vector engine does not make proofs of this circuit: set {variable}=1")]
     Unsupported {
@@ -129,7 +139,7 @@ pub fn prove_unchecked<C: Circuit<Fr> + Sync>(
 /// # Errors
 /// [`ProofError`].
 pub fn prove_columns(pk: &ProvingKey<G1Affine>, params: &Params, mut advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-    check_instance(pk.get_vk().cs(), instance)?;
+    check_witness(pk.get_vk().cs(), pk.l0().len(), &advice, instance)?;
     for column in &mut advice {
         column.resize(pk.l0().len(), Fr::zero());
     }
@@ -170,6 +180,20 @@ pub fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], pro
         .map_err(ProofError::from)
     });
     verified.map_err(|_| ProofError::Invalid)
+}
+
+/// Do the columns and public inputs fit a circuit of `n` rows?
+pub(crate) fn check_witness(cs: &ConstraintSystem<Fr>, n: usize, advice: &[Vec<Fr>], instance: &[Fr]) -> Result<(), ProofError> {
+    let usable = n.saturating_sub(cs.blinding_factors() + 1);
+    if cs.num_instance_columns() != 1 || instance.len() > usable {
+        return Err(ProofError::Instance { got: instance.len() });
+    }
+    let longest = advice.iter().map(Vec::len).max().unwrap_or(0);
+    if advice.len() == cs.num_advice_columns() && longest <= usable {
+        Ok(())
+    } else {
+        Err(ProofError::Advice { columns: advice.len(), longest, usable })
+    }
 }
 
 fn check_instance(cs: &ConstraintSystem<Fr>, instance: &[Fr]) -> Result<(), ProofError> {

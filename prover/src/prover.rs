@@ -5,7 +5,7 @@ use std::{
     fmt,
     marker::PhantomData,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -129,6 +129,10 @@ pub struct Prover<S = SettlementCircuit> {
     served: BTreeMap<&'static str, Served>,
     srs: String,
     threads: ThreadPool,
+    /// Builds the witness of the next job while `threads` prove this one.
+    preparing: ThreadPool,
+    /// One proof at a time on `threads`: two would nest in each other's stacks and finish together, late.
+    turn: Mutex<()>,
     domain: Option<field::Fr>,
     statement: PhantomData<fn() -> S>,
 }
@@ -149,6 +153,8 @@ impl<S: Statement> Prover<S> {
         let store = KeyStore::new(&config.cache_dir);
         let builder = ThreadPoolBuilder::new().thread_name(|index| format!("{THREAD_NAME}-{index}")).stack_size(STACK_BYTES);
         let threads = builder.num_threads(config.threads.unwrap_or(0)).build()?;
+        let builder = ThreadPoolBuilder::new().thread_name(|_| format!("{THREAD_NAME}-witness")).stack_size(STACK_BYTES);
+        let preparing = builder.num_threads(1).build()?;
         let served = threads.install(|| {
             let serve = |shape: &Shape| {
                 let params = srs.params(S::k(shape), progress)?;
@@ -160,7 +166,7 @@ impl<S: Statement> Prover<S> {
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()
         })?;
         progress.finish();
-        Ok(Self { served, srs: srs.id().to_string(), threads, domain: config.domain, statement: PhantomData })
+        Ok(Self { served, srs: srs.id().to_string(), threads, preparing, turn: Mutex::new(()), domain: config.domain, statement: PhantomData })
     }
 
     /// Keys of a shape.
@@ -209,20 +215,26 @@ impl<S: Statement> Prover<S> {
         Ok(()) };
 
         stage("witness")?;
-        let transition = settlement::apply(job.input.clone())?;
-        let circuit = proof::caught(|| Ok(S::of(&transition)))?;
-        let instance = circuit.instance();
-        let rows = transition.instance.rows();
-        check_rows(&instance, &rows)?;
-        drop(transition);
+        let (circuit, instance, rows) = self.preparing.install(|| {
+            let transition = settlement::apply(job.input.clone())?;
+            let circuit = proof::caught(|| Ok(S::of(&transition)))?;
+            let instance = circuit.instance();
+            let rows = transition.instance.rows();
+            check_rows(&instance, &rows)?;
+            Ok::<_, ProverError>((circuit, instance, rows))
+        })?;
         let witness_ms = clock.lap();
 
+        // What the lock guards is a turn, not data: a panic in it leaves nothing half done.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.lap();
         stage("proof")?;
-        let proof = served.engine.prove(&served.params, circuit, &instance)?;
+        let proof = self.threads.install(|| served.engine.prove(&served.params, circuit, &instance))?;
         let prove_ms = clock.lap();
 
         stage("check of the proof")?;
-        proof::verify(&served.keys.vk, &served.params, &instance, &proof)?;
+        self.threads.install(|| proof::verify(&served.keys.vk, &served.params, &instance, &proof))?;
+        drop(turn);
         let verify_ms = clock.lap();
 
         let timings = Timings { witness_ms, prove_ms, verify_ms, cpu_ms: millis(cpu_time().saturating_sub(cpu)) };
@@ -244,7 +256,7 @@ impl<S: Statement> Prover<S> {
 impl<S: Statement> Prove for Prover<S> {
     fn prove_job(&self, job: &ProofJob, progress: &dyn Progress) -> Result<ProofResult, ProverError> {
         let id = job.id()?;
-        let result = self.threads.install(|| self.run(id, job, progress));
+        let result = self.run(id, job, progress);
         progress.finish();
         result
     }

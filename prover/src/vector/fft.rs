@@ -5,7 +5,7 @@
 //! lane, and each short transform stays in the nearest cache. Transforms on a coset `g H` need no products of their own: the powers of
 //! `g` are in the twiddle factors of the short transforms.
 
-use std::sync::Mutex;
+use std::{marker::PhantomData, sync::Mutex};
 
 use halo2curves::{
     bn256::Fr,
@@ -54,18 +54,18 @@ pub struct Transform {
 }
 
 /// Writes of several threads to distinct places of one slice.
-struct Scattered<T>(*mut T, usize);
+struct Scattered<'a, T>(*mut T, usize, PhantomData<&'a mut [T]>);
 
 // SAFETY: the threads that share it write to distinct places, see `put`.
-unsafe impl<T: Send> Sync for Scattered<T> {}
+unsafe impl<T: Send> Sync for Scattered<'_, T> {}
 
-impl<T> Scattered<T> {
-    fn new(slice: &mut [T]) -> Self {
-        Self(slice.as_mut_ptr(), slice.len())
+impl<'a, T> Scattered<'a, T> {
+    fn new(slice: &'a mut [T]) -> Self {
+        Self(slice.as_mut_ptr(), slice.len(), PhantomData)
     }
 
     /// # Safety
-    /// No other thread reads or writes place `index`, and the slice is still borrowed.
+    /// No other thread reads or writes place `index`.
     unsafe fn put(&self, index: usize, value: T) {
         assert!(index < self.1);
         // SAFETY: within the slice; alone at this place, says the caller.
@@ -236,6 +236,7 @@ impl Transform {
     /// Coefficients of the polynomial with these values on the subgroup.
     #[must_use]
     pub fn interpolate(&self, values: &[Fr]) -> Vec<Fr> {
+        assert_eq!(values.len(), 1 << self.k);
         let mut out = vec![Fr::ZERO; values.len()];
         self.transform(Source::Words(values), Sink::Words(Scattered::new(blocks_mut(&mut out))), &self.inverse, &self.subgroup_inverse);
         out
@@ -244,6 +245,7 @@ impl Transform {
     /// Values on the subgroup of the polynomial with these coefficients.
     #[must_use]
     pub fn values(&self, coefficients: &[Fr]) -> Vec<Fr> {
+        assert!(coefficients.len() <= 1 << self.k);
         let mut out = vec![Fr::ZERO; 1 << self.k];
         self.transform(Source::Words(coefficients), Sink::Words(Scattered::new(blocks_mut(&mut out))), &self.forward, &self.subgroup);
         out
@@ -265,7 +267,7 @@ impl Transform {
 
     /// [`Transform::evaluate`] into room that is there.
     pub fn evaluate_into(&self, coefficients: &[Fr], coset: &Coset, out: &mut Values) {
-        assert_eq!(out.len(), (1 << self.k) / LANES);
+        assert!(coefficients.len() <= 1 << self.k && out.len() == (1 << self.k) / LANES);
         self.transform(Source::Words(coefficients), Sink::Packed(Scattered::new(out)), &self.forward, coset);
     }
 
@@ -278,7 +280,7 @@ impl Transform {
         out
     }
 
-    fn transform(&self, source: Source<'_>, sink: Sink, twiddles: &[Lanes<Fr>], coset: &Coset) {
+    fn transform(&self, source: Source<'_>, sink: Sink<'_>, twiddles: &[Lanes<Fr>], coset: &Coset) {
         let rows = 1usize << coset.columns.log;
         let columns = 1usize << coset.rows.log;
         let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
@@ -339,9 +341,9 @@ impl Source<'_> {
     }
 }
 
-enum Sink {
-    Words(Scattered<[Fr; LANES]>),
-    Packed(Scattered<Packed<Fr>>),
+enum Sink<'a> {
+    Words(Scattered<'a, [Fr; LANES]>),
+    Packed(Scattered<'a, Packed<Fr>>),
 }
 
 fn blocks_mut(values: &mut [Fr]) -> &mut [[Fr; LANES]] {
@@ -365,7 +367,7 @@ fn column_pass(source: &Source<'_>, short: &Short, entries: &mut [Lanes<Fr>], tw
 /// # Safety
 /// The processor has the instructions, and no two calls at a time have the same group.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-unsafe fn row_pass(matrix: &[Lanes<Fr>], short: &Short, entries: &mut [Lanes<Fr>], sink: &Sink, group: usize, rows: usize) {
+unsafe fn row_pass(matrix: &[Lanes<Fr>], short: &Short, entries: &mut [Lanes<Fr>], sink: &Sink<'_>, group: usize, rows: usize) {
     for (block, eight) in matrix.chunks_exact(rows).enumerate() {
         let mut square = [Lanes::ZERO; LANES];
         square.copy_from_slice(&eight[group * LANES..(group + 1) * LANES]);

@@ -35,7 +35,10 @@ impl Ifma {
 }
 
 /// A 254-bit prime field whose elements are four little-endian words in Montgomery form with factor 2^256, always below the modulus.
-pub trait Modulus: Copy + Send + Sync + 'static {
+///
+/// # Safety
+/// The type is a single field `[u64; 4]`: vectors are loaded from and stored to its slices.
+pub unsafe trait Modulus: Copy + Send + Sync + 'static {
     /// The modulus.
     const WORDS: [u64; 4];
     /// The modulus in limbs.
@@ -48,11 +51,13 @@ pub trait Modulus: Copy + Send + Sync + 'static {
     const UNIT: [u64; LIMBS] = limbs(power_of_two(260, Self::WORDS));
 }
 
-impl Modulus for Fr {
+// SAFETY: `struct Fr([u64; 4])`.
+unsafe impl Modulus for Fr {
     const WORDS: [u64; 4] = [0x43e1_f593_f000_0001, 0x2833_e848_79b9_7091, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
 }
 
-impl Modulus for Fq {
+// SAFETY: `struct Fq([u64; 4])`.
+unsafe impl Modulus for Fq {
     const WORDS: [u64; 4] = [0x3c20_8c16_d87c_fd47, 0x9781_6a91_6871_ca8d, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
 }
 
@@ -652,6 +657,38 @@ mod tests {
             }
             check(Lanes::splat(&a[3]), &|_| a[3], "splat");
             check(x.select(0b1010_0101, y), &|i| if 0b1010_0101 >> i & 1 == 1 { b[i] } else { a[i] }, "select");
+            let one = Lanes::<F>::ONE;
+            let (p, q) = (x.mul(one).mul(y), y.mul(one).mul(z));
+            check(p.minus(q).minus(x.mul(one)).minus(y.mul(one)).settled(), &|i| a[i] * b[i] - b[i] * c[i] - a[i] - b[i], "settled");
+            check(q.plus(p).settled(), &|i| a[i] * b[i] + b[i] * c[i], "settled sum");
+            check(Lanes::unpacked(p.packed()), &|i| a[i] * b[i], "packed");
+            check(x.product(y).carried(), &|i| a[i] * b[i], "product");
+            check(x.turned::<3>(), &|i| a[(i + 3) % LANES], "turned");
+            let settled = p.minus(q).minus(p).minus(p).settled();
+            check(Lanes::unpacked(settled.packed()), &|i| -(a[i] * b[i] + b[i] * c[i]), "packed settled");
+            check(p.reduced().flipped(0b0110_1001).carried(), &|i| if 0b0110_1001 >> i & 1 == 1 { -a[i] * b[i] } else { a[i] * b[i] }, "flipped");
+            let multiple = x.mul(one).reduced().sub::<1>(y.mul(one).reduced()).maybe_multiple();
+            assert_eq!(multiple, (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i));
+            // Towards the ends of what `settled` takes, limbs uncarried, and multiples of p itself.
+            let p_lanes = Lanes::<F>(Lanes::<F>::P, PhantomData);
+            let lowest = Lanes::ZERO.minus(p_lanes).minus(p_lanes).minus(p_lanes);
+            check(lowest.minus(p.reduced()).settled(), &|i| -(a[i] * b[i]), "settled, lowest");
+            check(p_lanes.plus(p.reduced().flipped(u8::MAX)).settled(), &|i| -(a[i] * b[i]), "settled, highest");
+            for multiple in [p_lanes, p_lanes.plus(p_lanes), p_lanes.plus(p_lanes).plus(p_lanes)] {
+                assert_eq!(multiple.carried().maybe_multiple(), u8::MAX);
+            }
+            let (planes, negative) = x.integers();
+            // SAFETY: four registers are 32 words.
+            let planes = unsafe { std::mem::transmute::<[__m512i; 4], [[u64; LANES]; 4]>(planes) };
+            for i in 0..LANES {
+                let mut repr = [0; 32];
+                for (bytes, plane) in repr.chunks_exact_mut(8).zip(planes) {
+                    bytes.copy_from_slice(&plane[i].to_le_bytes());
+                }
+                let magnitude = F::from_repr(repr).expect("below p");
+                assert_eq!(if negative >> i & 1 == 1 { -magnitude } else { magnitude }, a[i], "integers, lane {i}, round {round}");
+                assert!(repr[31] < 0x19, "more than p / 2");
+            }
             let grid: [[F; LANES]; LANES] = std::array::from_fn(|_| std::array::from_fn(|_| F::sample(&mut rng)));
             let mut rows = grid.each_ref().map(|row| Lanes::load(row));
             Lanes::transpose(&mut rows);

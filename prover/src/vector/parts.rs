@@ -20,7 +20,7 @@ use super::lanes::words_mut;
 /// Columns of a key. The polynomials are in coefficients.
 pub struct Parts {
     /// The verifying key, [`slim`].
-    pub vk: VerifyingKey<G1Affine>,
+    pub(super) vk: VerifyingKey<G1Affine>,
     /// Fixed columns.
     pub(super) fixed: Vec<Vec<Fr>>,
     /// The permutation's columns.
@@ -80,7 +80,7 @@ impl Parts {
     }
 
     /// Reads what is needed of a key that [`ProvingKey::write`] wrote in [`SerdeFormat::RawBytesUnchecked`], a column at a time: the whole
-    /// key is larger than what a proof needs.
+    /// key is larger than what a proof needs. Elements are not compared with the modulus: the bytes must be known to be whole.
     ///
     /// # Errors
     /// Of the reader; lengths that do not fit the key.
@@ -104,6 +104,12 @@ impl Parts {
             marks: [vec![Fr::ZERO, Fr::ONE], first],
             vk,
         })
+    }
+
+    /// The verifying key.
+    #[must_use]
+    pub fn vk(&self) -> &VerifyingKey<G1Affine> {
+        &self.vk
     }
 
     /// Coefficients of the columns that do not depend on the witness: fixed, permutation, marks.

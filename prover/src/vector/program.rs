@@ -38,9 +38,9 @@ enum Kind {
     Reduce(Node),
 }
 
-/// Bounds above which operands are reduced first. A product of two at the limit is below 2 p + ..., far below the 84 p a lane holds.
+/// Bound above which operands of sums are reduced first. A product of two at the limit is below 14 p; a lane holds 84 p.
 const LIMIT: u32 = 32;
-/// Below this a product of anything allowed is "small": `1 + A B / 84`, rounded up.
+/// Bound of a product: `1 + A B / 84`, rounded up.
 const fn product_bound(a: u32, b: u32) -> u32 {
     1 + (a * b).div_ceil(84)
 }
@@ -350,11 +350,11 @@ pub enum Source {
 
 #[derive(Clone, Copy, Debug)]
 enum Instruction {
-    Load { to: u16, query: Query },
-    Add { to: u16, a: u16, b: u16 },
-    Sub { to: u16, a: u16, b: u16, log: u32 },
-    Mul { to: u16, a: u16, b: u16 },
-    Reduce { to: u16, a: u16 },
+    Load { to: u32, query: Query },
+    Add { to: u32, a: u32, b: u32 },
+    Sub { to: u32, a: u32, b: u32, log: u32 },
+    Mul { to: u32, a: u32, b: u32 },
+    Reduce { to: u32, a: u32 },
 }
 
 /// Instructions, constants and how many registers they need.
@@ -363,14 +363,14 @@ pub struct Program {
     instructions: Vec<Instruction>,
     constants: Vec<Fr>,
     registers: usize,
-    output: u16,
+    output: u32,
 }
 
 struct Compiler<'a> {
     graph: &'a Graph,
     uses: Vec<u32>,
-    register: Vec<Option<u16>>,
-    free: Vec<u16>,
+    register: Vec<Option<u32>>,
+    free: Vec<u32>,
     program: Program,
 }
 
@@ -405,12 +405,12 @@ impl<'a> Compiler<'a> {
     }
 
     /// Computes a node if it has not been, operands first; returns its register.
-    fn emit(&mut self, node: Node) -> u16 {
+    fn emit(&mut self, node: Node) -> u32 {
         if let Some(register) = self.register[node.0 as usize] {
             return register;
         }
         if let Kind::Constant(index) = self.graph.kind(node) {
-            return CONSTANTS + index as u16;
+            return CONSTANTS + index as u32;
         }
         let operands = self.operands(node);
         let [a, b] = operands.map(|operand| operand.map(|operand| self.emit(operand)));
@@ -419,7 +419,7 @@ impl<'a> Compiler<'a> {
         }
         let to = self.free.pop().unwrap_or_else(|| {
             self.program.registers += 1;
-            (self.program.registers - 1) as u16
+            (self.program.registers - 1) as u32
         });
         self.register[node.0 as usize] = Some(to);
         let (a, b) = (a.unwrap_or(0), b.unwrap_or(0));
@@ -454,7 +454,7 @@ impl Program {
     #[must_use]
     pub fn run(&self, ifma: Ifma, columns: &[&[Packed<Fr>]]) -> Values {
         let blocks = columns.first().map_or(0, |column| column.len());
-        assert!(columns.iter().all(|column| column.len() == blocks));
+        assert!(blocks.is_power_of_two() && blocks >= PAIR && columns.iter().all(|column| column.len() == blocks));
         let mut out = vec![Packed::ZERO; blocks];
         let constants: Vec<[u64; LIMBS]> = splats(ifma, &self.constants).into_iter().map(Lanes::first).collect();
         out.par_chunks_mut(TASK).enumerate().for_each_init(
@@ -503,7 +503,7 @@ const PAIR: usize = 2;
 /// A register, or (the indices from [`CONSTANTS`] on) a constant.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn operand(constants: &[[u64; LIMBS]], registers: &[[Lanes<Fr>; PAIR]], index: u16) -> [Lanes<Fr>; PAIR] {
+fn operand(constants: &[[u64; LIMBS]], registers: &[[Lanes<Fr>; PAIR]], index: u32) -> [Lanes<Fr>; PAIR] {
     if index < CONSTANTS {
         registers[index as usize]
     } else {
@@ -512,7 +512,7 @@ fn operand(constants: &[[u64; LIMBS]], registers: &[[Lanes<Fr>; PAIR]], index: u
 }
 
 /// Operands from here on are constants.
-const CONSTANTS: u16 = 1 << 15;
+const CONSTANTS: u32 = 1 << 31;
 
 /// Eight values of a column, `rotation` rows ahead of a block.
 #[inline]

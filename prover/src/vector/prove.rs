@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use halo2_proofs::{
     SerdeFormat,
     poly::commitment::Params as _,
-    plonk::{Any, Column, Expression, VerifyingKey},
+    plonk::{Any, Column, ConstraintSystem, Expression, VerifyingKey},
     transcript::{Transcript, TranscriptWrite, TranscriptWriterBuffer},
 };
 use halo2curves::{
@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
 use super::{
-    fft::{Coset, Transform, Values},
+    fft::{Coset, SUPPORTED, Transform, Values},
     lanes::{Ifma, Packed, words},
     msm::Bases,
     parts::Parts,
@@ -32,7 +32,10 @@ use super::{
     program::{Graph, Node, Source},
     shplonk::{self, Opening},
 };
-use crate::{proof::ProofError, srs::Params};
+use crate::{
+    proof::{ProofError, check_witness},
+    srs::Params,
+};
 
 pub(super) type Evm = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
 
@@ -114,11 +117,19 @@ struct Lookup {
 }
 
 impl VectorKey {
-    /// `None` if the circuit is too small or of a kind this prover does not make.
+    /// Are circuits of this kind made here? One instance column, no challenges between phases, 2^6 to 2^24 rows.
+    #[must_use]
+    pub fn supports(cs: &ConstraintSystem<Fr>, k: u32) -> bool {
+        let one_phase = cs.num_challenges() == 0 && cs.advice_column_phase().iter().all(|phase| *phase == 0);
+        one_phase && cs.num_instance_columns() == 1 && SUPPORTED.contains(&k)
+    }
+
+    /// `None` if the circuit is not of a kind made here, or the parameters are not of the key's size.
     #[must_use]
     pub fn new(ifma: Ifma, params: &Params, parts: Parts) -> Option<Self> {
-        let cs = parts.vk.cs();
-        if cs.num_challenges() > 0 || cs.num_instance_columns() != 1 || cs.advice_column_phase().iter().any(|phase| *phase > 0) {
+        let (cs, k) = (parts.vk.cs(), params.k());
+        let columns = parts.fixed.len() == cs.num_fixed_columns() && parts.sigmas.len() == cs.permutation().get_columns().len();
+        if !Self::supports(cs, k) || parts.vk.get_domain().k() != k || !columns {
             return None;
         }
         let n = params.n() as usize;
@@ -165,9 +176,7 @@ impl VectorKey {
         let blinding = cs.blinding_factors();
         let usable = n - (blinding + 1);
         let mut rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
-        if instance.len() > usable || advice.len() != cs.num_advice_columns() || advice.iter().any(|column| column.len() > usable) {
-            return Err(ProofError::Instance { got: instance.len() });
-        }
+        check_witness(cs, n, &advice, instance)?;
         let mut transcript = Evm::init(Vec::new());
         vk.hash_into(&mut transcript).map_err(transcript_error)?;
         for value in instance {
@@ -375,12 +384,16 @@ impl VectorKey {
 }
 
 /// Blocks of 8 MiB and more go back to the system when they are freed. The allocator would otherwise learn to keep them, and with columns
-/// of 16 MiB (2^19 rows) its gaps cost a quarter of the memory; smaller ones it may keep, which saves the pages' faults.
+/// of 16 MiB (2^19 rows) its gaps cost a quarter of the memory; smaller ones it is told to keep, which saves the pages' faults.
 fn keep_large_blocks_apart() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt takes plain integers, at any time.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        // SAFETY: plain integers. Other threads may allocate meanwhile: what they race on are two tuning words.
+        ONCE.call_once(|| unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 8 << 20);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, 32 << 20);
+        });
     }
 }
 
@@ -593,13 +606,12 @@ fn running(mut fractions: Vec<Fr>, start: Fr, blinding: usize, rng: &mut ChaCha2
 
 fn random_polynomial(n: usize, rng: &mut ChaCha20Rng) -> Vec<Fr> {
     const ROWS: usize = 1 << 12;
-    let seeds: Vec<u64> = (0..n.div_ceil(ROWS)).map(|_| rng.next_u64()).collect();
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     let mut out = vec![Fr::ZERO; n];
-    out.par_chunks_mut(ROWS).zip(seeds).for_each(|(chunk, stream)| {
+    out.par_chunks_mut(ROWS).enumerate().for_each(|(stream, chunk)| {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        rng.set_stream(stream);
+        rng.set_stream(stream as u64);
         chunk.fill_with(|| Fr::random(&mut rng));
     });
     out

@@ -1,5 +1,7 @@
 //! Commitments against `halo2curves` and naive sums.
 
+#![allow(clippy::type_complexity)]
+
 use super::*;
 use halo2curves::{ff::PrimeField, msm::msm_best};
 use rand::{Rng, RngCore, SeedableRng};
@@ -45,7 +47,6 @@ fn check(ifma: Ifma, bases: &[G1Affine], columns: &[Vec<Fr>], what: &str) {
 fn columns(rng: &mut ChaCha20Rng, size: usize) -> Vec<Vec<Fr>> {
     let full = |rng: &mut ChaCha20Rng| Fr::random(rng);
     let one = full(rng);
-    #[allow(clippy::type_complexity)]
     let kinds: [&dyn Fn(&mut ChaCha20Rng) -> Fr; 16] = [
         &full,
         &|_| Fr::ZERO,
