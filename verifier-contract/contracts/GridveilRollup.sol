@@ -35,15 +35,14 @@ contract GridveilRollup is IGridveilRollup, AccessControl {
     bool public immutable enforceFutureTariffs;
 
     /// @inheritdoc IGridveilRollup
-    bytes32 public stateRoot;
+    bytes32 public immutable genesisRoot;
+
     /// @inheritdoc IGridveilRollup
-    uint64 public batchCount;
+    bytes32 public stateRoot;
     /// @inheritdoc IGridveilRollup
     bool public depositsPaused;
 
-    /// @inheritdoc IGridveilRollup
-    mapping(uint64 batch => bytes32 root) public rootAt;
-    /// @dev Batch number plus one, so that the genesis root is found too.
+    /// @dev Batch number plus one, so that the genesis root is found too. The current root's entry is the count of batches.
     mapping(bytes32 root => uint256 batchPlusOne) private _batchOf;
     mapping(uint32 community => Community) private _communities;
     mapping(uint32 shape => Shape) private _shapes;
@@ -64,8 +63,8 @@ contract GridveilRollup is IGridveilRollup, AccessControl {
         _grantRole(UPGRADER_ROLE, config.upgrader);
         verifierDelay = config.verifierDelay;
         enforceFutureTariffs = config.enforceFutureTariffs;
+        genesisRoot = config.genesisRoot;
         stateRoot = config.genesisRoot;
-        rootAt[0] = config.genesisRoot;
         _batchOf[config.genesisRoot] = 1;
         emit Genesis(config.genesisRoot, config.circuitVersion, config.enforceFutureTariffs);
         for (uint256 i = 0; i < verifiers.length; ++i) {
@@ -111,13 +110,12 @@ contract GridveilRollup is IGridveilRollup, AccessControl {
     function _finalise(Settlement calldata settled, uint256[INSTANCES] memory instances) private {
         bytes32 newRoot = settled.newRoot;
         if (_batchOf[newRoot] != 0) revert RootAlreadyFinalised(newRoot);
-        uint64 batch = batchCount + 1;
-        batchCount = batch;
+        // The old root's batch number plus one.
+        uint256 batch = _batchOf[bytes32(instances[1])];
         stateRoot = newRoot;
-        rootAt[batch] = newRoot;
-        _batchOf[newRoot] = uint256(batch) + 1;
+        _batchOf[newRoot] = batch + 1;
         emit BatchSettled(
-            batch,
+            uint64(batch),
             settled.community,
             settled.firstInterval,
             bytes32(instances[1]),
@@ -144,24 +142,47 @@ contract GridveilRollup is IGridveilRollup, AccessControl {
     }
 
     /// @dev z = keccak256(domain, communityNew, keccak256(d)) mod r and y = sum d_i z^i, with every d_i checked to be canonical.
-    function _bindData(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) private pure returns (uint256 z, uint256 y) {
+    /// Horner's rule from the last word on: first what is over eight words, then eight a turn. y is kept below 2 r, which is below
+    /// 2^256, and reduced once at the end; a word of r or more, which alone could overflow it, is refused afterwards.
+    function _bindData(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) internal pure returns (uint256 z, uint256 y) {
         bool canonical = true;
         assembly ("memory-safe") {
             let free := mload(0x40)
-            let size := shl(5, data.length)
-            calldatacopy(free, data.offset, size)
-            let hash := keccak256(free, size)
-            let end := add(free, size)
-            mstore(add(end, 0x00), domain_)
-            mstore(add(end, 0x20), communityNew)
-            mstore(add(end, 0x40), hash)
-            z := mod(keccak256(end, 0x60), R)
-            for { let at := end } gt(at, free) {} {
+            let at := add(free, shl(5, data.length))
+            {
+                calldatacopy(free, data.offset, sub(at, free))
+                let hash := keccak256(free, sub(at, free))
+                mstore(at, domain_)
+                mstore(add(at, 0x20), communityNew)
+                mstore(add(at, 0x40), hash)
+                z := mod(keccak256(at, 0x60), R)
+            }
+            for { let turns := sub(at, and(sub(at, free), 0xe0)) } gt(at, turns) {} {
                 at := sub(at, 0x20)
                 let word := mload(at)
                 canonical := and(canonical, lt(word, R))
-                y := addmod(mulmod(y, z, R), word, R)
+                y := add(mulmod(y, z, R), word)
             }
+            for {} gt(at, free) {} {
+                at := sub(at, 0x100)
+                {
+                    let a := mload(add(at, 0xe0))
+                    let b := mload(add(at, 0xc0))
+                    let c := mload(add(at, 0xa0))
+                    let d := mload(add(at, 0x80))
+                    canonical := and(and(and(and(canonical, lt(a, R)), lt(b, R)), lt(c, R)), lt(d, R))
+                    y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, R)), R)), R)), R))
+                }
+                {
+                    let a := mload(add(at, 0x60))
+                    let b := mload(add(at, 0x40))
+                    let c := mload(add(at, 0x20))
+                    let d := mload(at)
+                    canonical := and(and(and(and(canonical, lt(a, R)), lt(b, R)), lt(c, R)), lt(d, R))
+                    y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, R)), R)), R)), R))
+                }
+            }
+            y := mod(y, R)
         }
         if (!canonical) {
             for (uint256 i = 0; i < data.length; ++i) {
@@ -285,6 +306,11 @@ contract GridveilRollup is IGridveilRollup, AccessControl {
     }
 
     // ------------------------------------------------------------------ views
+
+    /// @inheritdoc IGridveilRollup
+    function batchCount() external view returns (uint64) {
+        return uint64(_batchOf[stateRoot] - 1);
+    }
 
     /// @inheritdoc IGridveilRollup
     function isFinalised(bytes32 root) external view returns (bool) {

@@ -187,8 +187,8 @@ interface IGridveilRollup {
     function stateRoot() external view returns (bytes32);
     /// @notice Settled batches so far.
     function batchCount() external view returns (uint64);
-    /// @notice State root after a batch; batch 0 is the genesis state.
-    function rootAt(uint64 batch) external view returns (bytes32);
+    /// @notice State root before the first batch. The root after a later one is in its `BatchSettled`, found by the indexed number.
+    function genesisRoot() external view returns (bytes32);
     /// @notice True if `root` was the state root at some time, the genesis included.
     function isFinalised(bytes32 root) external view returns (bool);
     /// @notice The domain value of a circuit version: keccak256(chain id, this contract, version) mod r.

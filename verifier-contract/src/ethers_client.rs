@@ -1,6 +1,7 @@
 //! [`L1Client`] over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of it leaves this module.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ethers::abi::{AbiDecode, RawLog};
@@ -98,6 +99,8 @@ pub struct EthersClient {
     chain_id: u64,
     /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never doubles.
     sending: Mutex<()>,
+    /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be reorganised.
+    seen: std::sync::Mutex<BTreeMap<u64, u64>>,
 }
 
 impl std::fmt::Debug for EthersClient {
@@ -177,7 +180,7 @@ impl EthersClient {
         let provider = Provider::<Http>::try_from(url).map_err(|_| L1Error::Config("the node's URL does not parse"))?.interval(Duration::from_millis(100));
         let chain_id = request(provider.get_chainid()).await?.as_u64();
         let wallet = private_key.map(wallet_of).transpose()?.map(|wallet| wallet.with_chain_id(chain_id));
-        Ok(Self { provider: Arc::new(provider), wallet, contract: contract.unwrap_or_default(), chain_id, sending: Mutex::new(()) })
+        Ok(Self { provider: Arc::new(provider), wallet, contract: contract.unwrap_or_default(), chain_id, sending: Mutex::new(()), seen: std::sync::Mutex::default() })
     }
 
     /// The same node and contract with another key (the manager's, the tariff authority's).
@@ -192,6 +195,7 @@ impl EthersClient {
             contract: self.contract,
             chain_id: self.chain_id,
             sending: Mutex::new(()),
+            seen: std::sync::Mutex::default(),
         })
     }
 
@@ -248,6 +252,7 @@ impl EthersClient {
             contract,
             chain_id: self.chain_id,
             sending: Mutex::new(()),
+            seen: std::sync::Mutex::default(),
         })
     }
 
@@ -349,6 +354,54 @@ impl EthersClient {
         Ok(out)
     }
 
+    /// `BatchSettled` of one batch among the blocks `from` to `to`.
+    async fn batch_event(&self, batch: u64, from: u64, to: u64) -> Result<Option<BatchSettledFilter>, L1Error> {
+        let filter = Filter::new()
+            .address(EthAddress::from(self.contract))
+            .topic0(BatchSettledFilter::signature())
+            .topic1(H256::from_low_u64_be(batch))
+            .from_block(from)
+            .to_block(to);
+        let Some(log) = request(self.provider.get_logs(&filter)).await?.pop() else { return Ok(None) };
+        let event: BatchSettledFilter = decode_log(&log)?;
+        if event.batch != batch {
+            return Err(malformed("the node gave the event of another batch"));
+        }
+        self.remember(batch, block_of(&log)?);
+        Ok(Some(event))
+    }
+
+    fn remember(&self, batch: u64, block: u64) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(batch, block);
+    }
+
+    /// The root after a batch, from its event: looked for where it was seen last, then from the latest block back.
+    async fn root_after(&self, batch: u64) -> Result<Word, L1Error> {
+        if batch == 0 {
+            return self.view(self.bound().genesis_root().calldata()).await;
+        }
+        if batch > self.batch_count().await? {
+            return Ok(Word::default());
+        }
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&batch).copied();
+        if let Some(block) = seen
+            && let Some(event) = self.batch_event(batch, block, block).await?
+        {
+            return Ok(event.new_root);
+        }
+        let mut to = request(self.provider.get_block_number()).await?.as_u64();
+        loop {
+            let from = to.saturating_sub(LOG_RANGE - 1);
+            if let Some(event) = self.batch_event(batch, from, to).await? {
+                return Ok(event.new_root);
+            }
+            if from == 0 {
+                return Err(malformed("a settled batch without its event"));
+            }
+            to = from - 1;
+        }
+    }
+
     async fn settled(&self, log: &Log) -> Result<SettledBatch, L1Error> {
         let event: BatchSettledFilter = decode_log(log)?;
         let hash = log.transaction_hash.ok_or_else(|| malformed("a log without a transaction"))?;
@@ -365,13 +418,15 @@ impl EthersClient {
         if !agrees {
             return Err(malformed("a batch's event and calldata differ"));
         }
+        let block = block_of(log)?;
+        self.remember(event.batch, block);
         Ok(SettledBatch {
             batch: event.batch,
             old_root: event.old_root,
             tariff_commitment: event.tariff_commitment,
             call,
             tx: hash.0,
-            block: block_of(log)?,
+            block,
         })
     }
 
@@ -492,7 +547,7 @@ impl L1Client for EthersClient {
     }
 
     fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        Box::pin(async move { self.view(self.bound().root_at(batch).calldata()).await })
+        Box::pin(self.root_after(batch))
     }
 
     fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Test} from "forge-std/Test.sol";
+import {Test, Vm} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {GridveilRollup} from "../contracts/GridveilRollup.sol";
@@ -168,8 +168,7 @@ contract GridveilRollupTest is RollupTest {
         settle(batch());
         assertEq(rollup.stateRoot(), batch().newRoot);
         assertEq(rollup.batchCount(), 1);
-        assertEq(rollup.rootAt(0), GENESIS);
-        assertEq(rollup.rootAt(1), batch().newRoot);
+        assertEq(rollup.genesisRoot(), GENESIS);
         assertTrue(rollup.isFinalised(GENESIS));
         assertTrue(rollup.isFinalised(batch().newRoot));
         assertFalse(rollup.isFinalised(bytes32(uint256(9))));
@@ -177,14 +176,27 @@ contract GridveilRollupTest is RollupTest {
 
     function test_everyRootStaysFinalised() public {
         IGridveilRollup.Settlement memory s = batch();
+        assertEq(rollup.batchCount(), 0);
+        vm.recordLogs();
         for (uint256 i = 1; i < 5; ++i) {
             s.newRoot = bytes32(0x5000 + i);
             settle(s);
+            assertEq(rollup.batchCount(), i);
         }
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        assertEq(logs.length, 4);
         for (uint256 i = 1; i < 5; ++i) {
             assertTrue(rollup.isFinalised(bytes32(0x5000 + i)));
-            assertEq(rollup.rootAt(uint64(i)), bytes32(0x5000 + i));
+            assertEq(logs[i - 1].topics[0], IGridveilRollup.BatchSettled.selector);
+            assertEq(uint256(logs[i - 1].topics[1]), i);
+            (bytes32 oldRoot, bytes32 newRoot) = abi.decode(logs[i - 1].data, (bytes32, bytes32));
+            assertEq(oldRoot, i == 1 ? GENESIS : bytes32(0x5000 + i - 1));
+            assertEq(newRoot, bytes32(0x5000 + i));
         }
+        s.newRoot = GENESIS;
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
+        s.newRoot = bytes32(uint256(0x5004));
+        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
         s.newRoot = bytes32(uint256(0x5002));
         expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
     }
@@ -537,6 +549,157 @@ contract GridveilRollupInstancesTest is RollupTest {
         vm.expectRevert(IGridveilRollup.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
         assertLt(before - gasleft(), rollup.VERIFIER_GAS() + 300_000);
+    }
+}
+
+contract DataBinding is GridveilRollup {
+    constructor(Config memory config, VerifierInit[] memory verifiers) GridveilRollup(config, verifiers) {}
+
+    function bind(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) external pure returns (uint256 z, uint256 y) {
+        return _bindData(domain_, communityNew, data);
+    }
+
+    function gasOf(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) external view returns (uint256 used) {
+        used = gasleft();
+        _bindData(domain_, communityNew, data);
+        used -= gasleft();
+    }
+}
+
+/// @dev The unrolled evaluation against a plain one.
+contract GridveilRollupDataTest is RollupTest {
+    DataBinding internal binding;
+    uint256 internal domain;
+    bytes32 internal constant NODE = bytes32(uint256(0x77));
+
+    function setUp() public {
+        binding = new DataBinding(config(), new IGridveilRollup.VerifierInit[](0));
+        domain = binding.domain(VERSION);
+    }
+
+    function check(bytes32[] memory data) internal view {
+        (uint256 z, uint256 y) = binding.bind(domain, NODE, data);
+        uint256 expectedZ = uint256(keccak256(abi.encode(domain, NODE, keccak256(abi.encodePacked(data))))) % R;
+        uint256 expectedY;
+        uint256 power = 1;
+        for (uint256 i = 0; i < data.length; ++i) {
+            expectedY = addmod(expectedY, mulmod(uint256(data[i]), power, R), R);
+            power = mulmod(power, expectedZ, R);
+        }
+        assertEq(z, expectedZ);
+        assertEq(y, expectedY);
+    }
+
+    function constant_(uint256 count, uint256 value) internal pure returns (bytes32[] memory data) {
+        data = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            data[i] = bytes32(value);
+        }
+    }
+
+    /// @dev Every remainder of eight, at every number of turns up to five, and the ends of the range of words.
+    function test_everyCount() public view {
+        for (uint256 count = 0; count <= 42; ++count) {
+            check(words(count, count));
+            check(constant_(count, 0));
+            check(constant_(count, 1));
+            check(constant_(count, R - 1));
+        }
+        for (uint256 count = 512; count <= 520; ++count) {
+            check(words(count, count));
+            check(constant_(count, R - 1));
+        }
+    }
+
+    function testFuzz_agreesWithReference(uint256 count, uint256 seed) public view {
+        check(words(bound(count, 2, 600), seed));
+    }
+
+    function testFuzz_boundaryWords(uint256 count, uint256 seed) public view {
+        bytes32[] memory data = words(bound(count, 2, 600), seed);
+        for (uint256 i = 0; i < data.length; ++i) {
+            uint256 choice = uint256(keccak256(abi.encode(seed, i, "choice"))) % 4;
+            if (choice == 0) data[i] = bytes32(0);
+            if (choice == 1) data[i] = bytes32(R - 1);
+        }
+        check(data);
+    }
+
+    function refused(bytes32[] memory data, uint256 word) internal {
+        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        binding.bind(domain, NODE, data);
+    }
+
+    /// @dev At every position, by one and by as much as a word can be.
+    function test_nonCanonicalWordAtEveryPosition() public {
+        for (uint256 count = 2; count <= 26; ++count) {
+            for (uint256 i = 0; i < count; ++i) {
+                bytes32[] memory data = words(count, 1);
+                data[i] = bytes32(R);
+                refused(data, R);
+                data[i] = bytes32(type(uint256).max);
+                refused(data, type(uint256).max);
+            }
+        }
+    }
+
+    function testFuzz_nonCanonicalWord(uint256 count, uint256 index, uint256 excess) public {
+        bytes32[] memory data = words(bound(count, 2, 600), 1);
+        uint256 word = bound(excess, R, type(uint256).max);
+        data[bound(index, 0, data.length - 1)] = bytes32(word);
+        refused(data, word);
+    }
+
+    /// @dev The first one in order is named, as before.
+    function testFuzz_twoNonCanonicalWords(uint256 count, uint256 first_, uint256 second, uint256 excess) public {
+        bytes32[] memory data = words(bound(count, 2, 600), 1);
+        first_ = bound(first_, 0, data.length - 2);
+        second = bound(second, first_ + 1, data.length - 1);
+        uint256 word = bound(excess, R, type(uint256).max - 1);
+        data[first_] = bytes32(word);
+        data[second] = bytes32(word + 1);
+        refused(data, word);
+    }
+
+    /// @dev Copying and hashing (13 with the memory), and evaluation.
+    function test_gasOfWord() public {
+        uint256 perWord = (binding.gasOf(domain, NODE, words(514, 1)) - binding.gasOf(domain, NODE, words(2, 1))) / 512;
+        vm.snapshotValue("data-gas-per-word", perWord);
+        assertLe(perWord, 70);
+    }
+}
+
+/// @dev The largest shape: what a settlement costs besides its proof's verification.
+contract GridveilRollupGasTest is RollupTest {
+    uint32 internal constant LARGEST = 512;
+
+    function setUp() public {
+        start(address(new AcceptAll()));
+        IGridveilRollup.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        (init.shape, init.slots) = (SHAPE + 1, LARGEST);
+        vm.prank(upgrader);
+        rollup.registerVerifier(VERSION, init);
+        vm.prank(manager);
+        rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET);
+        vm.warp(block.timestamp + 7 days);
+        settle(batch());
+    }
+
+    function test_gasOfLargestShape() public {
+        IGridveilRollup.Settlement memory s = batch();
+        (s.community, s.newRoot) = (COMMUNITY + 1, bytes32(uint256(0x4444)));
+        bytes memory input = abi.encodeCall(IGridveilRollup.settle, (s, words(LARGEST + 2, 1), proofBytes()));
+        address to = address(rollup);
+        bool ok;
+        vm.prank(operator, operator);
+        uint256 used = gasleft();
+        // Not a Solidity call, which would copy the calldata first.
+        assembly ("memory-safe") {
+            ok := call(gas(), to, 0, add(input, 0x20), mload(input), 0, 0)
+        }
+        used -= gasleft();
+        assertTrue(ok);
+        vm.snapshotValue("settle-514-words-execution-gas-without-verifier", used);
     }
 }
 

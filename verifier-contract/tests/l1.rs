@@ -87,7 +87,9 @@ async fn scenario<W: AsyncFn(u64)>(l1: &dyn L1Client, warp: W) {
 
     assert_eq!(l1.batch_count().await.unwrap(), 2);
     assert_eq!(l1.root_at(0).await.unwrap(), word(1));
+    assert_eq!(l1.root_at(1).await.unwrap(), word(2));
     assert_eq!(l1.root_at(2).await.unwrap(), word(4));
+    assert_eq!(l1.root_at(3).await.unwrap(), [0; 32]);
     assert!(l1.is_finalised(word(2)).await.unwrap());
     let batches = l1.settled_batches(0).await.unwrap();
     assert_eq!(batches.len(), 2);
@@ -130,10 +132,19 @@ async fn the_contract_has_the_same_rules() {
     let stranger = l1.with_key(ANVIL_KEYS[1]).unwrap();
     refused(stranger.settle(call(6, FIRST, 0)).await.unwrap_err(), "AccessControlUnauthorizedAccount");
     let reader = EthersClient::connect(&anvil.url(), None, Some(l1.contract())).await.unwrap();
-    assert_eq!(reader.settled_batches(0).await.unwrap().len(), 2);
+    // Roots by batch with nothing seen before, then with the batches' blocks known.
+    for _ in 0..2 {
+        for (batch, root) in [word(1), word(2), word(4), word(0)].into_iter().enumerate() {
+            assert_eq!(reader.root_at(batch as u64).await.unwrap(), root);
+        }
+        assert_eq!(reader.settled_batches(0).await.unwrap().len(), 2);
+    }
     assert_eq!(reader.open_tariff_set(9, 900, M).await.unwrap_err(), L1Error::Config("the client has no key"));
     let nowhere = EthersClient::connect(&anvil.url(), None, Some([9; 20])).await.unwrap();
     assert!(matches!(nowhere.state_root().await, Err(L1Error::Malformed(_))));
+    for batch in 0..2 {
+        assert!(matches!(nowhere.root_at(batch).await, Err(L1Error::Malformed(_))));
+    }
     drop(anvil);
     assert!(reader.state_root().await.unwrap_err().is_retryable());
 }
