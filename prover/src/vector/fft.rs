@@ -198,13 +198,13 @@ impl Transform {
         self.k
     }
 
-    const fn rows(k: u32) -> u32 {
+    const fn log_rows(k: u32) -> u32 {
         k / 2
     }
 
     /// `scale * root^(c j)`: block of columns by block of columns, entry by entry.
     fn twiddles(&self, root: Fr, scale: Fr) -> Vec<Lanes<Fr>> {
-        let (rows, columns) = (1usize << Self::rows(self.k), 1usize << (self.k - Self::rows(self.k)));
+        let (rows, columns) = (1usize << Self::log_rows(self.k), 1usize << (self.k - Self::log_rows(self.k)));
         let mut out = vec![Lanes::ZERO; rows * columns / LANES];
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
         fn run(out: &mut [Lanes<Fr>], first: Fr, root: Fr, scale: Fr) {
@@ -272,27 +272,38 @@ impl Transform {
     }
 
 
-    /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`.
+    /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`. In place.
     #[must_use]
-    pub fn interpolate_shifted(&self, values: &[Packed<Fr>]) -> Values {
-        let mut out = self.blank();
-        self.transform(Source::Packed(values), Sink::Packed(Scattered::new(&mut out)), &self.inverse, &self.subgroup_inverse);
-        out
+    pub fn interpolate_shifted(&self, mut values: Values) -> Values {
+        let matrix = self.columns(&Source::Packed(&values), &self.inverse, &self.subgroup_inverse);
+        self.rows(matrix, &Sink::Packed(Scattered::new(&mut values)), &self.subgroup_inverse);
+        values
     }
 
     fn transform(&self, source: Source<'_>, sink: Sink<'_>, twiddles: &[Lanes<Fr>], coset: &Coset) {
-        let rows = 1usize << coset.columns.log;
-        let columns = 1usize << coset.rows.log;
+        let matrix = self.columns(&source, twiddles, coset);
+        self.rows(matrix, &sink, coset);
+    }
+
+    /// First half: transforms of the columns, into a matrix of eight columns after eight columns.
+    fn columns(&self, source: &Source<'_>, twiddles: &[Lanes<Fr>], coset: &Coset) -> Vec<Lanes<Fr>> {
+        let (rows, columns) = (1usize << coset.columns.log, 1usize << coset.rows.log);
         let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
         let mut matrix = spare.unwrap_or_else(|| vec![Lanes::ZERO; rows * columns / LANES]);
         matrix.par_chunks_mut(rows).zip(twiddles.par_chunks(rows)).enumerate().for_each(|(block, (entries, twiddles))| {
             // SAFETY: `self.ifma` says that the processor has the instructions.
-            unsafe { column_pass(&source, &coset.columns, entries, twiddles, block, columns / LANES) };
+            unsafe { column_pass(source, &coset.columns, entries, twiddles, block, columns / LANES) };
         });
+        matrix
+    }
+
+    /// Second half: transforms of the rows.
+    fn rows(&self, matrix: Vec<Lanes<Fr>>, sink: &Sink<'_>, coset: &Coset) {
+        let (rows, columns) = (1usize << coset.columns.log, 1usize << coset.rows.log);
         (0..rows / LANES).into_par_iter().for_each_init(
             || vec![Lanes::ZERO; columns],
             // SAFETY: as above; each call writes the places of its own group of rows.
-            |entries, group| unsafe { row_pass(&matrix, &coset.rows, entries, &sink, group, rows) },
+            |entries, group| unsafe { row_pass(&matrix, &coset.rows, entries, sink, group, rows) },
         );
         if let Ok(mut spare) = self.spare.lock() {
             spare.push(matrix);
@@ -302,7 +313,7 @@ impl Transform {
 
 impl Coset {
     fn new(ifma: Ifma, k: u32, omega: Fr, shift: Fr) -> Self {
-        let rows = Transform::rows(k);
+        let rows = Transform::log_rows(k);
         let columns = k - rows;
         // Entry (r, c) is coefficient `r columns + c`: the columns' transforms are at powers of `shift^columns`, the rows' of `shift`.
         let power = |exponent: u32, x: Fr| (0..exponent).fold(x, |x, _| x.square());
@@ -429,7 +440,7 @@ mod tests {
             assert_eq!(on_subgroup[5], horner(&coefficients, transform.omega().pow_vartime([5])));
             assert_eq!(transform.interpolate(&on_subgroup), coefficients);
             let mut power = Fr::ONE;
-            for (got, want) in to_words(ifma, &transform.interpolate_shifted(&values)).iter().zip(&coefficients) {
+            for (got, want) in to_words(ifma, &transform.interpolate_shifted(values.clone())).iter().zip(&coefficients) {
                 assert_eq!(*got, *want * power);
                 power *= shift;
             }

@@ -590,7 +590,7 @@ mod tests {
             let nodes: Vec<(Node, Fr)> = terms.iter().map(|(expression, weight)| (graph.expression(expression, &number), *weight)).collect();
             let output = graph.combine(&nodes, if round % 2 == 0 { 4 } else { 0 });
             let out = graph.compile(output).run(ifma, &slices);
-            let out = transform.interpolate_shifted(&out);
+            let out = transform.interpolate_shifted(out);
             let want: Vec<Fr> = (0..n)
                 .map(|row| {
                     let at = |column: usize, rotation: i32| columns[column][(row as i32 + rotation).rem_euclid(n as i32) as usize];

@@ -357,7 +357,7 @@ impl VectorKey {
                 room.resize_with(coefficients.len(), || self.transform.blank());
                 room.par_iter_mut().zip(coefficients).for_each(|(room, column)| self.transform.evaluate_into(column, coset, room));
                 let columns: Vec<&[Packed<Fr>]> = known.iter().chain(&room).map(Vec::as_slice).collect();
-                self.transform.interpolate_shifted(&program.run(self.ifma, &columns))
+                self.transform.interpolate_shifted(program.run(self.ifma, &columns))
             })
             .collect();
         drop(room);
