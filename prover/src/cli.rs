@@ -64,10 +64,13 @@ Examples:
 
 /// Proves settlements: jobs in, proofs out.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct ProverArgs {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Without a command: `run`.
+    #[command(flatten)]
+    run: serve::RunArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,11 +191,12 @@ pub enum CliError {
 pub fn run(args: ProverArgs) -> Result<(), CliError> {
     let progress = Reporter::stderr();
     match args.command {
-        Command::Run(args) => serve::run(&args, progress),
-        Command::Queue(args) => queue::run(&args),
-        Command::Setup(args) => setup(&args, &progress),
-        Command::Prove(args) => prove(&args, &progress),
-        Command::Verify(args) => verify(&args, &progress),
+        None => serve::run(&args.run, progress),
+        Some(Command::Run(args)) => serve::run(&args, progress),
+        Some(Command::Queue(args)) => queue::run(&args),
+        Some(Command::Setup(args)) => setup(&args, &progress),
+        Some(Command::Prove(args)) => prove(&args, &progress),
+        Some(Command::Verify(args)) => verify(&args, &progress),
     }
 }
 
