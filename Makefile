@@ -69,6 +69,7 @@ bench: setup
 	$(CARGO) run -q -p gridveil-benches -- growth
 	$(CARGO) run -q -p gridveil-benches -- scale --sample $(SAMPLE)
 	$(CARGO) run -q -p gridveil-benches -- soak
+	@echo; echo "what each change gave, district-128x96 (benches/results/steps.md):"; sed -n '/^| change/,/^$$/p' benches/results/steps.md
 
 bench-report bench-growth bench-scale bench-soak: setup
 	$(CARGO) run -q -p gridveil-benches -- $(@:bench-%=%)
