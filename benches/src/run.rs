@@ -166,8 +166,7 @@ pub(crate) fn spawn(task: &Task) -> anyhow::Result<String> {
 }
 
 pub(crate) fn open(shape: Shape, cache: &Path) -> anyhow::Result<Prover<SettlementCircuit>> {
-    let (cache_dir, shapes) = (cache.to_path_buf(), vec![shape]);
-    let config = ProverConfig { cache_dir, srs: SrsSource::InsecureDev, chain_id: LOCAL_CHAIN_ID, shapes, threads: None, domain: None };
+    let config = ProverConfig::local(cache, vec![shape]);
     Ok(Prover::open(&config, &gridveil_prover::progress::Silent)?)
 }
 

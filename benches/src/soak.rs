@@ -24,7 +24,6 @@ use gridveil_prover::{
     pool::{JobState, PoolConfig, PoolError, ProverPool},
     progress::{Progress as _, Reporter},
     prover::{Prove, Prover, ProverConfig},
-    srs::SrsSource,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +39,6 @@ use crate::{
 pub const FORM: &str = "gridveil soak 1";
 /// Growth is counted from this batch on: buffers and the allocator have their size by then.
 pub const SETTLED_AFTER: usize = 5;
-const LOCAL_CHAIN_ID: u64 = 31_337;
 /// How long one proof may take before the soak gives up.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -203,8 +201,7 @@ pub fn batch(shape: Shape, seed: u64) -> anyhow::Result<ProofJob> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let shape = Shape::by_name(&args.shape).with_context(|| format!("no shape {}", args.shape))?;
     let progress = Reporter::stderr();
-    let config =
-        ProverConfig { cache_dir: args.cache.clone(), srs: SrsSource::InsecureDev, chain_id: LOCAL_CHAIN_ID, shapes: vec![shape], threads: None, domain: None };
+    let config = ProverConfig::local(&args.cache, vec![shape]);
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &progress)?);
     progress.finish();
     let before = rss_bytes();

@@ -13,7 +13,6 @@ use gridveil_prover::{
     job::{ProofJob, ProofResult},
     progress::{Progress, Silent},
     prover::{Prove, Prover, ProverConfig, ProverError},
-    srs::SrsSource,
 };
 
 /// Fifteen proofs that each kept ten columns of the table (2^12 rows of 32 bytes) would take more.
@@ -40,14 +39,7 @@ fn grown(phase: &Phase) -> u64 {
 #[test]
 fn memory_does_not_grow_over_twenty_proofs_and_a_leak_is_seen() {
     let dir = tempfile::tempdir().unwrap();
-    let config = ProverConfig {
-        cache_dir: dir.path().to_path_buf(),
-        srs: SrsSource::InsecureDev,
-        chain_id: 31_337,
-        shapes: vec![SHAPES[0]],
-        threads: Some(2),
-        domain: None,
-    };
+    let config = ProverConfig { threads: Some(2), ..ProverConfig::local(dir.path(), vec![SHAPES[0]]) };
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &Silent).unwrap());
     let run = |through: Arc<dyn Prove>, seeds| {
         let verify = |result: &ProofResult| Ok(prover.verify(result)?);

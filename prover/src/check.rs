@@ -99,14 +99,7 @@ mod tests {
     fn a_proof_is_of_its_job_and_of_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let srs = || Srs::for_chain(31_337, SrsSource::InsecureDev, dir.path()).unwrap();
-        let config = ProverConfig {
-            cache_dir: dir.path().to_path_buf(),
-            srs: SrsSource::InsecureDev,
-            chain_id: 31_337,
-            shapes: vec![SHAPES[0]],
-            threads: Some(2),
-            domain: None,
-        };
+        let config = ProverConfig { threads: Some(2), ..ProverConfig::local(dir.path(), vec![SHAPES[0]]) };
         let prover = Prover::<Toy>::open(&config, &Silent).unwrap();
         let (first, second) = (job(1), job(2));
         let result = prover.prove_job(&first, &Silent).unwrap();

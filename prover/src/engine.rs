@@ -119,7 +119,7 @@ impl Engine {
         }
     }
 
-    /// Makes a proof without checking it, see [`proof::prove_unchecked`].
+    /// Makes a proof without checking it. Callers check it: a false witness makes a false proof without a word.
     ///
     /// # Errors
     /// [`ProofError`].

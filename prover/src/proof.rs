@@ -8,7 +8,7 @@ use std::{
 };
 
 use halo2_proofs::{
-    plonk::{Circuit, ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof, create_proof_from_advice, verify_proof},
+    plonk::{ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof_from_advice, verify_proof},
     poly::kzg::{
         commitment::KZGCommitmentScheme,
         multiopen::{ProverSHPLONK, VerifierSHPLONK},
@@ -98,64 +98,37 @@ pub fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
     points * POINT_BYTES + scalars * SCALAR_BYTES
 }
 
-/// Makes a proof and checks it.
-///
-/// # Errors
-/// [`ProofError`]; a false witness is [`ProofError::Invalid`], a panic of the prover [`ProofError::Panicked`].
-pub fn prove<C: Circuit<Fr> + Sync>(pk: &ProvingKey<G1Affine>, params: &Params, circuit: C, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-    let proof = prove_unchecked(pk, params, circuit, instance)?;
-    verify(pk.get_vk(), params, instance, &proof)?;
-    Ok(proof)
-}
-
-/// Makes a proof without checking it. Callers check it: a prover handed a false witness makes a false proof without a word.
+/// Makes a proof with halo2's prover, from columns of witness values, each as long as the rows in use or shorter. It is not checked, and callers
+/// check it: a prover handed a false witness makes a false proof without a word. Callers also catch panics ([`caught`]).
 ///
 /// # Errors
 /// [`ProofError`].
-pub fn prove_unchecked<C: Circuit<Fr> + Sync>(
-    pk: &ProvingKey<G1Affine>,
-    params: &Params,
-    circuit: C,
-    instance: &[Fr],
-) -> Result<Vec<u8>, ProofError> {
-    check_instance(pk.get_vk().cs(), instance)?;
-    caught(move || {
-        let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
-        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
-        create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-            params,
-            pk,
-            &[circuit],
-            &[&[instance]],
-            rng,
-            &mut transcript,
-        )?;
-        Ok(TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript))
-    })
-}
-
-/// The same from columns of witness values, each as long as the rows in use or shorter.
-///
-/// # Errors
-/// [`ProofError`].
-pub fn prove_columns(pk: &ProvingKey<G1Affine>, params: &Params, mut advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+pub(crate) fn prove_columns(pk: &ProvingKey<G1Affine>, params: &Params, mut advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
     check_witness(pk.get_vk().cs(), pk.l0().len(), &advice, instance)?;
     for column in &mut advice {
         column.resize(pk.l0().len(), Fr::zero());
     }
-    caught(move || {
-        let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
-        let rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
-        create_proof_from_advice::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _>(
-            params,
-            pk,
-            &[instance],
-            advice,
-            rng,
-            &mut transcript,
-        )?;
-        Ok(TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript))
-    })
+    let mut transcript = Transcript::init(Vec::new());
+    create_proof_from_advice::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _>(
+        params,
+        pk,
+        &[instance],
+        advice,
+        randomness()?,
+        &mut transcript,
+    )?;
+    Ok(transcript.finalize())
+}
+
+/// What a proof is written into: Keccak, as the contract reads it.
+pub(crate) type Transcript = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
+
+/// Randomness of one proof, seeded from the system.
+///
+/// # Errors
+/// [`ProofError::Randomness`].
+pub(crate) fn randomness() -> Result<ChaCha20Rng, ProofError> {
+    ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)
 }
 
 /// Checks a proof. `params` may be [`crate::srs::verifier_params`].
@@ -199,7 +172,6 @@ pub(crate) fn check_witness(cs: &ConstraintSystem<Fr>, n: usize, advice: &[Vec<F
 fn check_instance(cs: &ConstraintSystem<Fr>, instance: &[Fr]) -> Result<(), ProofError> {
     if cs.num_instance_columns() == 1 { Ok(()) } else { Err(ProofError::Instance { got: instance.len() }) }
 }
-
 
 /// Name of the threads proofs are made on.
 pub(crate) const THREAD_NAME: &str = "gridveil-prove";
@@ -259,6 +231,13 @@ mod tests {
     fn setup() -> &'static (Params, ProvingKey<G1Affine>) {
         static SETUP: OnceLock<(Params, ProvingKey<G1Affine>)> = OnceLock::new();
         SETUP.get_or_init(|| keys(0))
+    }
+
+    /// A proof, made and checked.
+    fn prove(pk: &ProvingKey<G1Affine>, params: &Params, circuit: Toy, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+        let proof = caught(|| prove_columns(pk, params, circuit.advice(), instance))?;
+        verify(pk.get_vk(), params, instance, &proof)?;
+        Ok(proof)
     }
 
     fn rows() -> Vec<Fr> {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     marker::PhantomData,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,7 +28,7 @@ use crate::{
     engine::Engine,
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
-    srs::{Params, Srs, SrsError, SrsSource},
+    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource},
     statement::Statement,
 };
 
@@ -49,6 +49,15 @@ pub struct ProverConfig {
     pub threads: Option<usize>,
     /// The deployment's domain; jobs for another are refused. Any if `None`.
     pub domain: Option<field::Fr>,
+}
+
+impl ProverConfig {
+    /// Under the insecure development parameters, for the local chain; all processors, any domain.
+    #[must_use]
+    pub fn local(cache_dir: &Path, shapes: Vec<Shape>) -> Self {
+        let (srs, chain_id) = (SrsSource::InsecureDev, LOCAL_CHAIN_IDS[0]);
+        Self { cache_dir: cache_dir.to_path_buf(), srs, chain_id, shapes, threads: None, domain: None }
+    }
 }
 
 /// Why a job has no proof.
@@ -299,14 +308,7 @@ mod tests {
     use gridveil_protocol::{instance::domain, params::SHAPES};
 
     fn config(dir: &std::path::Path) -> ProverConfig {
-        ProverConfig {
-            cache_dir: dir.to_path_buf(),
-            srs: SrsSource::InsecureDev,
-            chain_id: 31_337,
-            shapes: vec![SHAPES[0]],
-            threads: Some(2),
-            domain: None,
-        }
+        ProverConfig { threads: Some(2), ..ProverConfig::local(dir, vec![SHAPES[0]]) }
     }
 
     #[test]

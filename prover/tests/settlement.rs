@@ -33,14 +33,7 @@ fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        let config = ProverConfig {
-            cache_dir: dir.path().to_path_buf(),
-            srs: SrsSource::InsecureDev,
-            chain_id: 31_337,
-            shapes: vec![SHAPES[0]],
-            threads: None,
-            domain: None,
-        };
+        let config = ProverConfig::local(dir.path(), vec![SHAPES[0]]);
         let prover = Prover::open(&config, &Silent).unwrap();
         let result = prover.prove_job(&job(1, Mechanism::Auction), &Silent).unwrap();
         Fixture { prover, result, _dir: dir }

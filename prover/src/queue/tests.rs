@@ -318,14 +318,7 @@ fn what_is_no_proof_of_the_job_is_refused() {
     let Some(world) = World::new() else { return };
     let (queue, serving) = (world.queue(1), world.serving(1, LONG));
     let dir = tempfile::tempdir().unwrap();
-    let config = ProverConfig {
-        cache_dir: dir.path().to_path_buf(),
-        srs: SrsSource::InsecureDev,
-        chain_id: 31_337,
-        shapes: vec![SHAPES[0]],
-        threads: Some(2),
-        domain: None,
-    };
+    let config = ProverConfig { threads: Some(2), ..ProverConfig::local(dir.path(), vec![SHAPES[0]]) };
     let prover = Prover::<Toy>::open(&config, &Silent).unwrap();
     let checker = Checker::<Toy>::new(Srs::for_chain(31_337, SrsSource::InsecureDev, dir.path()).unwrap());
     let id = queue.submit(&job(1)).unwrap();

@@ -135,7 +135,7 @@ impl Short {
 pub(super) fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(elements: &[Fr]) -> Vec<Lanes<Fr>> {
-        elements.iter().map(|element| Lanes::splat(element).mul(Lanes::ONE).reduced()).collect()
+        elements.iter().map(|element| Lanes::splat(element)).collect()
     }
     let _ = ifma;
     // SAFETY: `ifma` says that the processor has the instructions.
@@ -213,7 +213,7 @@ impl Transform {
                 steps[i] = steps[i - 1] * root;
             }
             let steps = Lanes::load(&steps).mul(Lanes::ONE).reduced();
-            let mut current = Lanes::splat(&scale).mul(Lanes::ONE).reduced();
+            let mut current = Lanes::splat(&scale);
             for out in out {
                 *out = current;
                 current = current.mul(steps).reduced();

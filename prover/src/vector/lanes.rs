@@ -141,13 +141,13 @@ impl<M: Modulus> Lanes<M> {
     const P: [__m512i; LIMBS] = all_lanes(M::LIMBS);
     const TO_WORDS: Self = Self(all_lanes(M::TO_WORDS), PhantomData);
 
-    /// The same element in every lane.
+    /// The same element in every lane, below p.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn splat(element: &M) -> Self {
         let [a, b, c, d] = words(std::slice::from_ref(element))[0];
-        Self::from_planes([a, b, c, d].map(|word| _mm512_set1_epi64(word as i64)))
+        Self::from_planes([a, b, c, d].map(|word| _mm512_set1_epi64(word as i64))).mul(Self::ONE).reduced()
     }
 
     /// The same limbs in every lane.
@@ -207,13 +207,7 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn to_planes(self) -> [__m512i; 4] {
-        let [a, b, c, d, e] = self.mul(Self::TO_WORDS).reduced().0;
-        [
-            _mm512_or_si512(a, _mm512_slli_epi64::<52>(b)),
-            _mm512_or_si512(_mm512_srli_epi64::<12>(b), _mm512_slli_epi64::<40>(c)),
-            _mm512_or_si512(_mm512_srli_epi64::<24>(c), _mm512_slli_epi64::<28>(d)),
-            _mm512_or_si512(_mm512_srli_epi64::<36>(d), _mm512_slli_epi64::<16>(e)),
-        ]
+        self.mul(Self::TO_WORDS).reduced().packed()
     }
 
     /// Writes eight elements. Takes any value below 84 p.
@@ -282,11 +276,8 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn sub_lazy<const LOG: u32>(self, other: Self) -> Self {
-        let mut difference = self.0;
-        for ((difference, limb), p) in difference.iter_mut().zip(other.0).zip(Self::P) {
-            *difference = _mm512_add_epi64(_mm512_sub_epi64(*difference, limb), _mm512_slli_epi64::<LOG>(p));
-        }
-        Self(difference, PhantomData)
+        let multiple = Self(Self::P.map(|p| _mm512_slli_epi64::<LOG>(p)), PhantomData);
+        self.minus(other).plus(multiple)
     }
 
     /// [`Lanes::sub`] with the power of two given at run time.
@@ -294,11 +285,9 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn sub_log(self, other: Self, log: u32) -> Self {
-        let (count, mut difference) = (_mm_cvtsi32_si128(log as i32), self.0);
-        for ((difference, limb), p) in difference.iter_mut().zip(other.0).zip(Self::P) {
-            *difference = _mm512_add_epi64(_mm512_sub_epi64(*difference, limb), _mm512_sll_epi64(p, count));
-        }
-        Self(difference, PhantomData).carried()
+        let count = _mm_cvtsi32_si128(log as i32);
+        let multiple = Self(Self::P.map(|p| _mm512_sll_epi64(p, count)), PhantomData);
+        self.minus(other).plus(multiple).carried()
     }
 
     /// Every limb but the highest within 52 bits again. Limbs may be negative as long as the value is not.

@@ -10,5 +10,5 @@ mod prove;
 mod shplonk;
 
 pub use lanes::Ifma;
-pub use parts::{Parts, slim};
+pub use parts::Parts;
 pub use prove::VectorKey;

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Parts {
 
 /// The key without its domain's tables for transforms, which no verifier uses: half a gigabyte at 2^20 rows.
 #[must_use]
-pub fn slim(vk: &VerifyingKey<G1Affine>) -> VerifyingKey<G1Affine> {
+fn slim(vk: &VerifyingKey<G1Affine>) -> VerifyingKey<G1Affine> {
     let mut domain = EvaluationDomain::new(vk.cs().degree() as u32, vk.get_domain().k());
     domain.fft_data.clear();
     domain.fft_data.shrink_to_fit();

@@ -20,7 +20,7 @@ pub fn evaluate(ifma: Ifma, coefficients: &[Fr], x: Fr) -> Fr {
     /// Four chains of eight lanes each, so that products overlap: lane `l` of chain `c` sums coefficients `32 i + 8 c + l`.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(coefficients: &[[Fr; 4 * LANES]], step: Fr) -> [[Fr; LANES]; 4] {
-        let step = Lanes::splat(&step).mul(Lanes::ONE).reduced();
+        let step = Lanes::splat(&step);
         let mut sums = [Lanes::ZERO; 4];
         for block in coefficients.iter().rev() {
             for (sum, eight) in sums.iter_mut().zip(block.as_chunks().0) {
@@ -48,7 +48,7 @@ pub fn combination(ifma: Ifma, terms: &[(&[Fr], Fr)]) -> Vec<Fr> {
     fn run(terms: &[(&[Fr], Fr)], first: usize, out: &mut [[Fr; LANES]]) {
         let mut sums = vec![Lanes::ZERO; out.len()];
         for (index, (polynomial, weight)) in terms.iter().enumerate() {
-            let weight = Lanes::splat(weight).mul(Lanes::ONE).reduced();
+            let weight = Lanes::splat(weight);
             let blocks = polynomial[first * LANES..].as_chunks().0;
             for (sum, block) in sums.iter_mut().zip(blocks) {
                 *sum = sum.add(Lanes::load(block).mul(weight));
@@ -82,7 +82,7 @@ pub fn rescaled(ifma: Ifma, terms: &[(&[Packed<Fr>], Fr, Fr)]) -> Vec<Fr> {
             for i in 1..LANES {
                 lanes[i] = lanes[i - 1] * ratio;
             }
-            let step = Lanes::splat(&ratio.pow_vartime([LANES as u64])).mul(Lanes::ONE).reduced();
+            let step = Lanes::splat(&ratio.pow_vartime([LANES as u64]));
             let mut power = Lanes::load(&lanes).mul(Lanes::ONE);
             for (sum, packed) in sums.iter_mut().zip(&coefficients[first..]) {
                 *sum = sum.add(packed.lanes().mul(power)).nearly_reduced();

@@ -10,7 +10,7 @@ use halo2_proofs::{
     SerdeFormat,
     poly::commitment::Params as _,
     plonk::{Any, Column, ConstraintSystem, Expression, VerifyingKey},
-    transcript::{Transcript, TranscriptWrite, TranscriptWriterBuffer},
+    transcript::{Transcript as _, TranscriptWrite, TranscriptWriterBuffer},
 };
 use halo2curves::{
     bn256::{Fr, G1, G1Affine},
@@ -18,10 +18,9 @@ use halo2curves::{
     group::Curve,
     serde::SerdeObject,
 };
-use rand::{RngCore, SeedableRng, rngs::OsRng};
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
 use super::{
     fft::{Coset, SUPPORTED, Transform, Values},
@@ -33,11 +32,9 @@ use super::{
     shplonk::{self, Opening},
 };
 use crate::{
-    proof::{ProofError, check_witness},
+    proof::{ProofError, Transcript, check_witness, randomness},
     srs::Params,
 };
-
-pub(super) type Evm = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
 
 /// A proving key and parameters, prepared for the vector unit.
 pub struct VectorKey {
@@ -175,9 +172,9 @@ impl VectorKey {
         let (vk, cs, n) = (&self.parts.vk, self.parts.vk.cs(), 1usize << self.transform.k());
         let blinding = cs.blinding_factors();
         let usable = n - (blinding + 1);
-        let mut rng = ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)?;
+        let mut rng = randomness()?;
         check_witness(cs, n, &advice, instance)?;
-        let mut transcript = Evm::init(Vec::new());
+        let mut transcript = Transcript::init(Vec::new());
         vk.hash_into(&mut transcript).map_err(transcript_error)?;
         for value in instance {
             transcript.common_scalar(*value).map_err(transcript_error)?;
@@ -242,8 +239,7 @@ impl VectorKey {
 
         let x: Fr = *transcript.squeeze_challenge_scalar::<()>();
         let xn = x.pow_vartime([n as u64]);
-        let powers_of_xn = std::iter::successors(Some(Fr::ONE), |power| Some(*power * xn));
-        let quotient = polynomial::combination(self.ifma, &pieces.iter().map(Vec::as_slice).zip(powers_of_xn).collect::<Vec<_>>());
+        let quotient = polynomial::combination(self.ifma, &pieces.iter().map(Vec::as_slice).zip(shplonk::powers(xn)).collect::<Vec<_>>());
         drop(pieces);
 
         let (now, next, previous, last) = (0, 1, -1, -(blinding as i32 + 1));
@@ -502,16 +498,8 @@ fn identities(graph: &mut Graph, vk: &VerifyingKey<G1Affine>, [beta, gamma, thet
         terms.push(graph.mul(active, both));
     }
 
-    let mut weight = Fr::ONE;
-    let mut weighted: Vec<(Node, Fr)> = terms
-        .into_iter()
-        .rev()
-        .map(|term| {
-            let this = weight;
-            weight *= y;
-            (term, this)
-        })
-        .collect();
+    // Horner's rule from the first identity: the last has weight 1.
+    let mut weighted: Vec<(Node, Fr)> = terms.into_iter().rev().zip(shplonk::powers(y)).collect();
     weighted.reverse();
     graph.combine(&weighted, numbering.sigmas)
 }
@@ -621,7 +609,7 @@ fn slices(columns: &[Vec<Fr>]) -> Vec<&[Fr]> {
     columns.iter().map(Vec::as_slice).collect()
 }
 
-pub(super) fn write_points(transcript: &mut Evm, points: &[G1Affine]) -> Result<(), ProofError> {
+pub(super) fn write_points(transcript: &mut Transcript, points: &[G1Affine]) -> Result<(), ProofError> {
     points.iter().try_for_each(|point| transcript.write_point(*point)).map_err(transcript_error)
 }
 

@@ -1,7 +1,7 @@
 //! Opening many polynomials at many points (SHPLONK: Boneh, Drake, Fisch, Gabizon, "Efficient polynomial commitment schemes for multiple
 //! points and polynomials", 2020/081), in the order halo2's verifier expects.
 
-use halo2_proofs::transcript::Transcript;
+use halo2_proofs::transcript::Transcript as _;
 use halo2curves::{
     bn256::{Fr, G1Affine},
     ff::Field,
@@ -11,9 +11,9 @@ use rayon::prelude::*;
 use super::{
     lanes::Ifma,
     polynomial::{self, combination, divide, evaluate_short},
-    prove::{Evm, write_points},
+    prove::write_points,
 };
-use crate::proof::ProofError;
+use crate::proof::{ProofError, Transcript};
 
 /// One polynomial, one point, the value there.
 #[derive(Clone, Copy)]
@@ -61,7 +61,8 @@ fn sets<'a>(openings: &[Opening<'a>]) -> Vec<Set<'a>> {
     sets
 }
 
-fn powers(base: Fr) -> impl Iterator<Item = Fr> {
+/// 1, `base`, its square, ...
+pub(super) fn powers(base: Fr) -> impl Iterator<Item = Fr> {
     std::iter::successors(Some(Fr::ONE), move |power| Some(*power * base))
 }
 
@@ -69,7 +70,7 @@ fn powers(base: Fr) -> impl Iterator<Item = Fr> {
 ///
 /// # Errors
 /// Of the transcript; none is known.
-pub fn open(ifma: Ifma, transcript: &mut Evm, openings: &[Opening<'_>], commit: impl Fn(&[Fr]) -> Vec<G1Affine>) -> Result<(), ProofError> {
+pub fn open(ifma: Ifma, transcript: &mut Transcript, openings: &[Opening<'_>], commit: impl Fn(&[Fr]) -> Vec<G1Affine>) -> Result<(), ProofError> {
     let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
     let v: Fr = *transcript.squeeze_challenge_scalar::<()>();
     let sets = sets(openings);
