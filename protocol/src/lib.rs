@@ -14,6 +14,7 @@ pub mod header;
 pub mod instance;
 pub mod market;
 pub mod note;
+pub mod owner;
 pub mod packet;
 pub mod params;
 pub mod poseidon;

@@ -174,6 +174,18 @@ pub enum Use {
     Context = 6,
     /// Off-circuit: owner requests (receipts), see [`crate::schnorr`].
     Request = 7,
+    /// Message and Schnorr challenge of an account operation.
+    Operation = 8,
+    /// Message and Schnorr challenge of a header operation.
+    HeaderOperation = 9,
+    /// Certificate nullifier.
+    Nullifier = 10,
+    /// Commitment of an owner's nullifier key.
+    NullifierKey = 11,
+    /// Retirement of a certificate.
+    Retirement = 12,
+    /// Schnorr challenge of a certificate operation.
+    Certificate = 13,
 }
 
 impl Use {
