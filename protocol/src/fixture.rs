@@ -9,7 +9,7 @@ use crate::{
     market::Mechanism,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{CERTIFICATES_DEPTH, CIRCUIT_VERSION, STATE_DEPTH, Shape},
-    poseidon::{Use, sponge},
+    owner::owner_of,
     schnorr::{PublicKey, SchnorrError, SecretKey},
     settlement::SettlementInput,
     tariff::{ClassPrices, IntervalTariff, Tariff},
@@ -49,6 +49,14 @@ impl Stream {
 #[must_use]
 pub fn meter_key(slot: usize) -> SecretKey {
     let mut seed = [7; 64];
+    seed[..8].copy_from_slice(&(slot as u64).to_be_bytes());
+    SecretKey::from_seed(&seed)
+}
+
+/// Signing key of the owner of `slot`.
+#[must_use]
+pub fn owner_key(slot: usize) -> SecretKey {
+    let mut seed = [5; 64];
     seed[..8].copy_from_slice(&(slot as u64).to_be_bytes());
     SecretKey::from_seed(&seed)
 }
@@ -110,6 +118,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         packets: Vec::new(),
         tariff: tariff(&mut stream, shape.intervals),
         header_salts: [stream.element(), stream.element()],
+        operations: crate::lanes::Operations::default(),
     };
     input.packets = packets(&mut stream, recipe, &input)?;
     Ok(input)
@@ -122,7 +131,7 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
     }
     let debtor = slot == 1;
     Account {
-        owner: sponge(Use::Request, &[Fr::from(slot as u64)]),
+        owner: owner_of(&owner_key(slot)).commitment(),
         meter: Some(meter_key(slot).public()),
         balance: if debtor { 0 } else { stream.below(5_000_000_000) },
         payout: stream.bytes(),
@@ -138,6 +147,7 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         scale: if slot == 0 { 10 } else { 1 },
         class: u8::from(slot % 2 == 1),
         registers: Registers { import: 100 + slot as u64, export: 50, bought: 20, sold: 10 },
+        flagged: Fr::from(0u64),
         salts,
     }
 }
