@@ -157,7 +157,9 @@ impl Adjustment {
         let (substitute, late) = (&self.substitute.packet, &self.late.packet);
         let slot = substitute.slot;
         let pending = substitute.substituted && before.meter.is_some() && before.flagged == self.substitute.digest(&self.signer);
-        if !pending || before.flagged == Fr::ZERO {
+        // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
+        let earlier = substitute.context.first_interval < context.first_interval;
+        if !pending || !earlier || before.flagged == Fr::ZERO {
             return Err(AdjustError::NotFlagged { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };

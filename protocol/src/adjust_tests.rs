@@ -197,6 +197,15 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
 }
 
 #[test]
+fn a_substitute_is_not_replaced_in_its_own_period() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let mut input = following(&first, 1, |slot| slot == 0).unwrap();
+    let settled = apply(input.clone()).unwrap();
+    input.operations.adjustment = Some(found(&settled, 0, &meter_key(0)));
+    assert_eq!(refusal(input), AdjustError::NotFlagged { slot: 0 });
+}
+
+#[test]
 fn a_later_substitute_or_operation_makes_the_first_final() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
