@@ -164,7 +164,7 @@ impl Lane {
 
     fn check_money(&self, before: &Account, signed: &SignedOperation, effect: &Effect) -> Result<(), OperationError> {
         let operation = &signed.operation;
-        if effect.whole_units && (operation.amount % UNIT_NANO != 0 || operation.units() >> UNITS_BITS != 0) {
+        if effect.whole_units && (!operation.amount.is_multiple_of(UNIT_NANO) || operation.units() >> UNITS_BITS != 0) {
             return Err(OperationError::Units);
         }
         let all = before.balance - before.balance % UNIT_NANO;
