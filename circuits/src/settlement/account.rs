@@ -6,12 +6,11 @@ use gridveil_protocol::{
     params::{MODULUS_TOP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::Use,
     schnorr,
-    settlement::Outcome,
 };
 use halo2curves::ff::Field;
 
 use super::{
-    leaf::{self, LeafCells, Terms},
+    leaf::{self, LeafCells, LeafValues, Terms},
     signature,
     state::imported,
 };
@@ -58,6 +57,8 @@ pub struct SlotOutput {
     pub old_leaf: Cell,
     /// Leaf after.
     pub new_leaf: Cell,
+    /// What it holds.
+    pub settled: LeafCells,
     /// Certificate note.
     pub note: Cell,
     /// import, export, traded, issued, retired, outstanding, debt after, flagged packets, flagged Wh: as in the header.
@@ -81,8 +82,6 @@ pub struct SlotWitness<'a> {
     pub account: &'a Account,
     /// Its packet.
     pub signed: &'a SignedPacket,
-    /// What the native transition made of it (claims, never trusted).
-    pub outcome: &'a Outcome,
     /// First interval of the period.
     pub first_interval: u32,
 }
@@ -112,8 +111,8 @@ struct Money {
 pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, common: &Common, w: &SlotWitness<'_>) -> SlotOutput {
     b.block(block_rows(shape));
     b.serve("SETTLE.13");
-    let (old, old_leaf) = leaf::open(b, "SETTLE.13", index, w.account);
-    let terms = leaf::unpack_terms(b, "SETTLE.13", index, old.terms, w.account);
+    let (old, old_leaf) = leaf::open(b, "SETTLE.13", index, &LeafValues::of(w.account));
+    let terms = leaf::unpack_terms(b, "SETTLE.13", index, old.terms);
     let flag = b.bit(("SETTLE.1b", "substituted", index), w.signed.packet.substituted);
     let slot_cells = limits(b, index, &terms, flag);
     b.serve("SETTLE.6");
@@ -132,7 +131,7 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     // Debt and the bit are not negative, so a zero sum is two zeros.
     let in_use = b.linear(&[(Fr::ONE, terms.debt), (-Fr::ONE, packet.empty)], Fr::ONE);
     b.assert_product_zero(common.init, in_use);
-    after(b, index, common, old_leaf, &old, &terms, &packet, &money, w)
+    after(b, index, common, old_leaf, &old, &terms, &packet, &money)
 }
 
 /// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in their place.
@@ -256,10 +255,10 @@ fn window(b: &mut Builder, index: usize, shape: &Shape, first: Cell, terms: &Ter
 
 /// SETTLE.8, 9, 10, 12: balance, registers, note, leaf after.
 #[allow(clippy::too_many_arguments)]
-fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &LeafCells, terms: &Terms, packet: &Packet, money: &Money, w: &SlotWitness<'_>) -> SlotOutput {
+fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &LeafCells, terms: &Terms, packet: &Packet, money: &Money) -> SlotOutput {
     let one = Fr::ONE;
     b.serve("SETTLE.8");
-    let (balance, debt) = leaf::split_value(b, "SETTLE.8", index, money.value, w.outcome.value);
+    let (balance, debt) = leaf::split_value(b, "SETTLE.8", index, money.value);
 
     b.serve("SETTLE.9");
     let register = |i: u32| power(i * REGISTER_BITS);
@@ -301,6 +300,7 @@ fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &L
     SlotOutput {
         old_leaf,
         new_leaf,
+        settled: new,
         note,
         totals: [money.import, money.export, money.bought, issued, retired, outstanding, debt, packet.flag, flagged_wh],
         supply: money.supply,

@@ -14,9 +14,10 @@ use halo2curves::ff::Field;
 use super::{
     account::{Common, price_limbs},
     leaf::{self, LeafCells, Terms},
+    members::{Members, native},
     records::{self, Records},
     signature,
-    state::{self, imported},
+    state::imported,
 };
 use crate::{
     Fr,
@@ -38,8 +39,6 @@ const INTERVAL_ROWS: usize = 6;
 /// What the adjustment hands on: differences, zero if the lane is not used.
 #[derive(Clone, Copy, Debug)]
 pub struct AdjustOutput {
-    /// Root of the members tree after.
-    pub root: Cell,
     /// 1 if used.
     pub used: Cell,
     /// Debt after less debt before.
@@ -73,8 +72,8 @@ struct Sums {
     feed_in: Cell,
 }
 
-/// Writes the adjustment lane; `root` is the members tree before.
-pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, root: Cell, records: &mut Records, w: &AppliedAdjustment) -> AdjustOutput {
+/// Writes the adjustment lane.
+pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Members, records: &mut Records, w: &AppliedAdjustment) -> AdjustOutput {
     let one = Fr::ONE;
     let idle = idle(shape);
     let packet = w.used.as_ref().map(|(adjustment, _)| adjustment).or(idle.as_ref());
@@ -82,8 +81,9 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, root: Cell, recor
 
     b.block(opening_rows(shape));
     b.serve("ADJUST.1");
-    let (old, old_leaf) = leaf::open(b, "ADJUST.1", 0, &w.before);
-    let terms = leaf::unpack_terms(b, "ADJUST.1", 0, old.terms, &w.before);
+    let values = members.leaf(w.slot).values(b);
+    let (old, old_leaf) = leaf::open(b, "ADJUST.1", 0, &values);
+    let terms = leaf::unpack_terms(b, "ADJUST.1", 0, old.terms);
     let used = b.bit(("ADJUST.1", "used", 0), w.used.is_some());
     let slot = b.witness(("ADJUST.1", "slot", 0), Fr::from(w.slot as u64));
     let first = b.witness(("ADJUST.5", "first_interval", 0), Fr::from(u64::from(packet.substitute.packet.context.first_interval)));
@@ -126,29 +126,28 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, root: Cell, recor
     let (supply, fees) = money(b, used, &terms, &late, &substitute);
     b.serve("ADJUST.3");
     let value = b.linear(&[(one, old.balance), (-one, terms.debt), (-one, supply), (-one, fees)], Fr::ZERO);
-    let native = w.used.as_ref().map_or_else(|| i128::from(w.before.balance) - i128::from(w.before.debt), |(_, a)| a.value);
-    let (balance, debt) = leaf::split_value(b, "ADJUST.3", 0, value, native);
+    let (balance, debt) = leaf::split_value(b, "ADJUST.3", 0, value);
     let debt_change = b.sub(debt, terms.debt);
     b.serve("ADJUST.4");
     let registers = b.linear(&[(one, old.registers), (one, import), (power(REGISTER_BITS), export)], Fr::ZERO);
     b.serve("ADJUST.1");
     let flagged = b.unless(used, old.flagged);
     let new_terms = b.linear(&[(one, old.terms), (one, debt_change)], Fr::ZERO);
-    let new_leaf = LeafCells { balance, terms: new_terms, registers, flagged, ..old }.compose(b);
+    let new = LeafCells { balance, terms: new_terms, registers, flagged, ..old };
+    let new_leaf = new.compose(b);
     b.serve("ADJUST.5");
     let eleven = b.linear(&[(Fr::from(code::ADJUST), used)], Fr::ZERO);
     let zero = b.zero();
     let w0 = records::first_word(b, eleven, zero, first);
     records.push(b, used, [w0, commitment]);
     b.serve("ADJUST.1");
-    let roots = state::replace(b, ("ADJUST.1", "slot_bit", 0), slot, &w.path, old_leaf, new_leaf);
-    b.equal(roots.old, root);
-    AdjustOutput { root: roots.new, used, debt_change, supply, fees, import, export }
+    members.replace(b, ("ADJUST.1", "slot_bit", 0), (w.slot, slot), [old_leaf, new_leaf], new);
+    AdjustOutput { used, debt_change, supply, fees, import, export }
 }
 
 /// An unused lane's signature by the public key, over the context that the statement itself has.
 fn own_signature(b: &Builder, late: &SignedPacket, info: Cell) -> gridveil_protocol::schnorr::Signature {
-    let mut message = vec![super::lane::native(b.value(info)), 0u64.into()];
+    let mut message = vec![native(b.value(info)), 0u64.into()];
     let s = &late.packet.salts;
     message.extend(s.exit.iter().chain(&s.private).chain(&s.note));
     message.extend(late.packet.groups());

@@ -11,7 +11,7 @@ use halo2curves::ff::Field;
 
 use super::{
     account::Common,
-    lane::native,
+    members::native,
     records::{self, Records},
     signature,
     state::{HeaderCells, at, imported},

@@ -14,9 +14,10 @@ use halo2curves::ff::Field;
 use super::{
     account::Common,
     leaf::{self, LeafCells},
+    members::{Members, native},
     records::{self, Records},
     signature,
-    state::{self, imported},
+    state::imported,
 };
 use crate::{
     Fr,
@@ -34,8 +35,6 @@ pub const fn block_rows(shape: &Shape) -> usize {
 /// What a lane hands on.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneOutput {
-    /// Root of the members tree after.
-    pub root: Cell,
     /// Debt after less debt before.
     pub debt_change: Cell,
     /// What a closed account leaves to the float.
@@ -92,13 +91,14 @@ struct Message {
     digest: Cell,
 }
 
-/// Writes lane `index`; `root` is the members tree before.
-pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, root: Cell, records: &mut Records, w: &AppliedLane) -> LaneOutput {
+/// Writes lane `index`.
+pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, members: &mut Members, records: &mut Records, w: &AppliedLane) -> LaneOutput {
     let one = Fr::ONE;
     b.block(block_rows(shape));
     b.serve("OP.3");
-    let (old, old_leaf) = leaf::open(b, "OP.3", index, &w.before);
-    let terms = leaf::unpack_terms(b, "OP.3", index, old.terms, &w.before);
+    let values = members.leaf(w.slot).values(b);
+    let (old, old_leaf) = leaf::open(b, "OP.3", index, &values);
+    let terms = leaf::unpack_terms(b, "OP.3", index, old.terms);
     let used = w.used.as_ref();
     let kind = |effect: &Effect| used.is_some_and(|(signed, _)| signed.operation.kind == effect.kind);
     let kinds = Kinds(std::array::from_fn(|i| b.bit(("OP.3", "kind", index * EFFECTS.len() + i), kind(&EFFECTS[i]))));
@@ -111,7 +111,7 @@ pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, root:
     let message = message(b, index, common, &kinds, slot, terms.nonce, &signed.operation, used.is_some());
     sign(b, shape, index, common, &kinds, &old, &message, signed, used.is_some());
 
-    let (balance, debt, rest) = money(b, index, &kinds, &old, terms.debt, &message, w);
+    let (balance, debt, rest) = money(b, index, &kinds, &old, terms.debt, &message);
     let claim = claim(b, &kinds, &old, &message);
     record(b, &kinds, &old, &message, slot, claim, records);
 
@@ -122,8 +122,7 @@ pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, root:
     let changed = changed(b, &kinds, |e| e.terms, kept, message.terms);
     let cleared = kinds.any(b, |e| e.terms == Change::Clear);
     let new_terms = b.linear(&[(one, changed), (one, debt), (power(64), nonce), (power(232), cleared)], Fr::ZERO);
-    let after = used.map_or(&w.before, |(_, lane)| &lane.after);
-    let split = leaf::unpack_terms(b, "OP.9", index, new_terms, after);
+    let split = leaf::unpack_terms(b, "OP.9", index, new_terms);
     b.equal(split.debt, debt);
     b.equal(split.nonce, nonce);
     let new = LeafCells {
@@ -142,9 +141,8 @@ pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, root:
     let debt_change = b.sub(debt, terms.debt);
     b.serve("OP.3");
     let new_leaf = new.compose(b);
-    let roots = state::replace(b, ("OP.3", "slot_bit", index << 8), slot, &w.path, old_leaf, new_leaf);
-    b.equal(roots.old, root);
-    LaneOutput { root: roots.new, debt_change, rest }
+    members.replace(b, ("OP.3", "slot_bit", index << 8), (w.slot, slot), [old_leaf, new_leaf], new);
+    LaneOutput { debt_change, rest }
 }
 
 /// `set ? message's : clear ? 0 : old's`, as the effects' column says.
@@ -218,17 +216,8 @@ fn sign(b: &mut Builder, shape: &Shape, index: usize, common: &Common, kinds: &K
     signature::verify(b, first + 1, key, Use::Operation, &by_manager, vec![Input::Copy(message.digest)]);
 }
 
-/// A cell's value in the native field.
-pub fn native(x: Fr) -> field::Fr {
-    use halo2curves::ff::PrimeField;
-    let bytes = x.to_repr();
-    let mut bytes: Vec<u8> = AsRef::<[u8]>::as_ref(&bytes).to_vec();
-    bytes.reverse();
-    field::reduce(&bytes)
-}
-
 /// OP.4, OP.6, OP.7: balance and debt after, and what goes to the float.
-fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt: Cell, m: &Message, w: &AppliedLane) -> (Cell, Cell, Cell) {
+fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt: Cell, m: &Message) -> (Cell, Cell, Cell) {
     let one = Fr::ONE;
     b.serve("OP.4");
     b.assert_range(m.amount, 64);
@@ -261,8 +250,7 @@ fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt
     let direction = b.sub(inward, outward);
     let moved = b.mul(direction, m.amount);
     let value = b.linear(&[(one, old.balance), (-one, old_debt), (one, moved), (-one, closing)], Fr::ZERO);
-    let native = w.used.as_ref().map_or_else(|| i128::from(w.before.balance) - i128::from(w.before.debt), |(_, lane)| lane.value);
-    let (balance, debt) = leaf::split_value(b, "OP.4", index, value, native);
+    let (balance, debt) = leaf::split_value(b, "OP.4", index, value);
     let pays = kinds.any(b, |e| e.flow == Flow::Out && e.owner_signs());
     b.assert_product_zero(pays, debt);
     (balance, debt, closing)

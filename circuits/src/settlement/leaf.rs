@@ -7,7 +7,7 @@ use super::state::imported;
 use crate::{
     Fr,
     chips::{arith::Operand, poseidon::Input},
-    gadgets::{Builder, power},
+    gadgets::{Builder, limbs, power},
     trace::Cell,
 };
 
@@ -32,31 +32,36 @@ pub struct LeafCells {
     pub salts: [Cell; 4],
 }
 
+/// Values of a leaf, as a hint.
+#[derive(Clone, Copy, Debug)]
+pub struct LeafValues {
+    exit: [Fr; 4],
+    private: [Fr; 8],
+}
+
+impl LeafValues {
+    /// Of an account.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        let [s1, s2] = account.salts.exit;
+        let [s3, s4] = account.salts.private;
+        let (x, y) = account.meter_xy();
+        let private = [account.owner, x, y, account.terms(), account.registers.packed(), s3, s4, account.flagged];
+        Self { exit: [account.balance.into(), field::reduce(&account.payout), s1, s2].map(|x| imported(&x)), private: private.map(|x| imported(&x)) }
+    }
+}
+
+/// Names of the free cells of [`LeafValues`].
+const EXIT: [&str; 4] = ["balance", "payout", "s1", "s2"];
+const PRIVATE: [&str; 8] = ["owner", "meter_x", "meter_y", "terms", "registers", "s3", "s4", "flagged"];
+
 /// Opens a leaf: every value is free, the leaf is their hash.
-pub fn open(b: &mut Builder, clause: &'static str, index: usize, account: &Account) -> (LeafCells, Cell) {
-    let free = |b: &mut Builder, name, value: Fr| Input::Free(b.trace.free((clause, name, index), value));
-    let salt = |x: &field::Fr| Input::Free(imported(x));
-    let [s1, s2] = account.salts.exit;
-    let [s3, s4] = account.salts.private;
-    let (x, y) = account.meter_xy();
-    let inputs = [
-        free(b, "balance", Fr::from(account.balance)),
-        free(b, "payout", imported(&field::reduce(&account.payout))),
-        salt(&s1),
-        salt(&s2),
-    ];
-    let (exit, [balance, payout, s1, s2]) = b.hash4(inputs);
-    let inputs = [
-        free(b, "owner", imported(&account.owner)),
-        free(b, "meter_x", imported(&x)),
-        free(b, "meter_y", imported(&y)),
-        free(b, "terms", imported(&account.terms())),
-        free(b, "registers", imported(&account.registers.packed())),
-        salt(&s3),
-        salt(&s4),
-        free(b, "flagged", imported(&account.flagged)),
-    ];
-    let (private, cells) = b.sponge(Use::Private, &inputs);
+pub fn open(b: &mut Builder, clause: &'static str, index: usize, values: &LeafValues) -> (LeafCells, Cell) {
+    let mut free = |name, value| Input::Free(b.trace.free((clause, name, index), value));
+    let exit: [Input; 4] = std::array::from_fn(|i| free(EXIT[i], values.exit[i]));
+    let private: [Input; 8] = std::array::from_fn(|i| free(PRIVATE[i], values.private[i]));
+    let (exit, [balance, payout, s1, s2]) = b.hash4(exit);
+    let (private, cells) = b.sponge(Use::Private, &private);
     let (leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(leaf);
     let cells = LeafCells {
@@ -66,13 +71,24 @@ pub fn open(b: &mut Builder, clause: &'static str, index: usize, account: &Accou
         meter: [cell(1), cell(2)],
         terms: cell(3),
         registers: cell(4),
-        flagged: cell(7),
         salts: [s1, s2, cell(5), cell(6)],
+        flagged: cell(7),
     };
     (cells, leaf)
 }
 
 impl LeafCells {
+    /// What the cells hold.
+    #[must_use]
+    pub fn values(&self, b: &Builder) -> LeafValues {
+        let [s1, s2, s3, s4] = self.salts;
+        let [x, y] = self.meter;
+        LeafValues {
+            exit: [self.balance, self.payout, s1, s2].map(|cell| b.value(cell)),
+            private: [self.owner, x, y, self.terms, self.registers, s3, s4, self.flagged].map(|cell| b.value(cell)),
+        }
+    }
+
     /// The leaf of these cells.
     pub fn compose(&self, b: &mut Builder) -> Cell {
         let [s1, s2, s3, s4] = self.salts.map(Input::Copy);
@@ -112,20 +128,22 @@ pub struct Terms {
 }
 
 /// Unpacks terms; each field is range-checked, so the split is the only one.
-pub fn unpack_terms(b: &mut Builder, clause: &'static str, index: usize, terms: Cell, account: &Account) -> Terms {
+pub fn unpack_terms(b: &mut Builder, clause: &'static str, index: usize, terms: Cell) -> Terms {
     b.serve(clause);
+    let [.., top] = limbs(b.value(terms));
+    let byte = |from: u32| Fr::from((top >> from) & 0xff);
     let fields = b.unpack(terms, &[32, 16, 16, 16, 16, 32, 32, 32, 64]);
     let field = |i: usize| fields.get(i).copied().unwrap_or(terms);
     let kind = field(0);
-    let technology = b.witness((clause, "technology", index), Fr::from(u64::from(account.technology)));
+    let technology = b.witness((clause, "technology", index), byte(32));
     b.assert_range(technology, 8);
-    let scale = b.witness((clause, "scale", index), Fr::from(u64::from(account.scale)));
+    let scale = b.witness((clause, "scale", index), byte(40));
     // (scale - 1)(scale - 10)(scale - 100) = 0
     let k = [Fr::ONE, -Fr::from(11), Fr::ZERO, Fr::ZERO, Fr::from(10)];
     let low = b.row(k, [Operand::Copy(scale), Operand::Copy(scale), Operand::Unused]);
     let rest = b.row([Fr::ONE, -Fr::from(100), Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(low), Operand::Copy(scale), Operand::Unused]);
     b.assert_zero(rest);
-    let class = b.bit((clause, "class", index), account.class == 1);
+    let class = b.bit((clause, "class", index), byte(48) == Fr::ONE);
     let composed = b.linear(&[(Fr::ONE, technology), (power(8), scale), (power(16), class)], Fr::ZERO);
     b.equal(composed, kind);
     Terms {
@@ -144,10 +162,12 @@ pub fn unpack_terms(b: &mut Builder, clause: &'static str, index: usize, terms: 
 }
 
 /// Balance and debt of a value: `balance - debt = value`, one of them zero, both below 2^64.
-pub fn split_value(b: &mut Builder, clause: &'static str, index: usize, value: Cell, native: i128) -> (Cell, Cell) {
-    let nano = |x: i128| crate::gadgets::wide(u128::try_from(x.max(0)).unwrap_or(0));
-    let balance = b.witness((clause, "balance_after", index), nano(native));
-    let debt = b.witness((clause, "debt_after", index), nano(-native));
+pub fn split_value(b: &mut Builder, clause: &'static str, index: usize, value: Cell) -> (Cell, Cell) {
+    let net = b.value(value);
+    // Values are far from half of the modulus: the upper half is negative.
+    let negative = limbs(net)[3] >> 60 != 0;
+    let balance = b.witness((clause, "balance_after", index), if negative { Fr::ZERO } else { net });
+    let debt = b.witness((clause, "debt_after", index), if negative { -net } else { Fr::ZERO });
     let net = b.sub(balance, debt);
     b.equal(net, value);
     b.assert_product_zero(balance, debt);

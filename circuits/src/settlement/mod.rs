@@ -6,6 +6,7 @@ mod header_lane;
 mod interval;
 mod lane;
 mod leaf;
+mod members;
 mod records;
 mod signature;
 mod state;

@@ -16,6 +16,7 @@ use super::{
     header_lane::{HeaderLane, header_lane},
     interval,
     lane::{LaneOutput, lane},
+    members::Members,
     records::Records,
     state::{self, HeaderCells, at, imported},
 };
@@ -64,8 +65,7 @@ struct Statement<'a> {
 
 /// What the lanes hand on.
 struct Lanes {
-    /// Root of the members tree after the last.
-    root: Cell,
+    members: Members,
     operations: Vec<LaneOutput>,
     adjustment: AdjustOutput,
 }
@@ -193,11 +193,11 @@ impl Statement<'_> {
         let zero = self.b.zero();
         market::assign_origin(&mut self.b.trace, geometry, market, zero);
         let input = &self.t.input;
-        let witnesses = input.community.accounts.iter().zip(&input.packets).zip(&self.t.outcomes).enumerate();
+        let witnesses = input.community.accounts.iter().zip(&input.packets).enumerate();
         let mut outputs = Vec::with_capacity(self.shape.members);
-        for (index, ((account, signed), outcome)) in witnesses {
+        for (index, (account, signed)) in witnesses {
             let first_interval = input.community.header.next_interval;
-            let witness = SlotWitness { account, signed, outcome, first_interval };
+            let witness = SlotWitness { account, signed, first_interval };
             let row = market + geometry.stride() * (index + 1);
             outputs.push(account::slot(&mut self.b, &self.shape, index, row, common, &witness));
         }
@@ -207,17 +207,15 @@ impl Statement<'_> {
     /// Operation lanes and the adjustment, one after the other on the tree of settled leaves.
     fn lanes(&mut self, common: &Common, slots: &[SlotOutput]) -> Lanes {
         self.b.serve("SETTLE.13");
-        let settled: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
-        let mut root = self.b.dense_root(&settled);
+        let nodes: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
+        let mut members = Members::new(&mut self.b, slots.iter().map(|slot| slot.settled).collect(), &nodes);
         let (t, shape) = (self.t, self.shape);
         let mut operations = Vec::with_capacity(shape.operations);
         for (index, applied) in t.applied.lanes.iter().take(shape.operations).enumerate() {
-            let output = lane(&mut self.b, &shape, index, common, root, &mut self.records, applied);
-            root = output.root;
-            operations.push(output);
+            operations.push(lane(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
         }
-        let adjustment = adjust(&mut self.b, &shape, common, root, &mut self.records, &t.applied.adjustment);
-        Lanes { root: adjustment.root, operations, adjustment }
+        let adjustment = adjust(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.adjustment);
+        Lanes { members, operations, adjustment }
     }
 
     /// NOTES.1: notes of L1's queue, each a record; their dense root.
@@ -302,13 +300,12 @@ impl Statement<'_> {
     }
 
     /// The leaves after the last lane: free, but for their root.
-    fn final_leaves(&mut self, root: Cell) -> Vec<Cell> {
+    fn final_leaves(&mut self, members: &Members) -> Vec<Cell> {
         self.b.serve("SETTLE.14");
-        let values = self.t.data.iter().take(self.shape.members);
-        let inputs: Vec<Input> =
-            values.enumerate().map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), imported(x)))).collect();
+        let values = members.nodes().into_iter().enumerate();
+        let inputs: Vec<Input> = values.map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), x))).collect();
         let (reached, leaves) = self.b.dense_root_of(&inputs);
-        self.b.equal(reached, root);
+        self.b.equal(reached, members.root);
         leaves
     }
 
@@ -329,7 +326,7 @@ impl Statement<'_> {
             b.hash4([Input::Copy(header), Input::Copy(members), Input::Copy(certificates), Input::Zero]).0
         };
         let old_node = node(&mut self.b, old_header, old_members, certificates.old);
-        let new_node = node(&mut self.b, new_header, lanes.root, certificates.new);
+        let new_node = node(&mut self.b, new_header, lanes.members.root, certificates.new);
         self.b.block(4);
         self.b.serve("STATE.INIT");
         let empty = empty_ladder(CERTIFICATES_DEPTH).last().map_or(Fr::ZERO, imported);
@@ -344,7 +341,7 @@ impl Statement<'_> {
         self.publish(public::COMMUNITY_NEW, new_node);
         self.publish(public::OPS_DIGEST, self.records.digest());
 
-        let final_leaves = self.final_leaves(lanes.root);
+        let final_leaves = self.final_leaves(&lanes.members);
         let z = self.input(public::Z);
         let mut y = self.records.evaluate(&mut self.b, z);
         self.b.serve("SETTLE.14");
