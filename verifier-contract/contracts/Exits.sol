@@ -23,7 +23,7 @@ contract Exits is IExits {
     IPoseidon private immutable _poseidon;
 
     /// @dev Of PoseidonT5's code (artifacts/PoseidonT5.json), as `_codeHash` takes it.
-    bytes32 internal constant POSEIDON_CODE_HASH = 0xbe4e0773a6f619778a204d823b8253c0acf63792338cf476883f5b77f8ec81ce;
+    bytes32 internal constant POSEIDON_CODE_HASH = 0x0207f2a87b91918db5fab811aa11bc1bf42ab38b89490d65f2276a8c94dead7b;
 
     constructor(address poseidon_) {
         if (_codeHash(poseidon_) != POSEIDON_CODE_HASH) revert NotPoseidon(poseidon_);

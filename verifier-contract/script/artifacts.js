@@ -41,7 +41,7 @@ for (const [source, name] of contracts) {
   const content = fs.readFileSync(require.resolve("poseidon-solidity/PoseidonT5.sol"), "utf8");
   const settings = {
     evmVersion: "cancun",
-    optimizer: { enabled: true, runs: 10000 },
+    optimizer: { enabled: true, runs: 1000000 },
     metadata: { appendCBOR: false, bytecodeHash: "none" },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
   };

@@ -101,6 +101,7 @@ abstract contract RollupTest is Test {
     Rollup internal rollup;
     IExits internal exits;
     uint32 internal first;
+    uint32 internal tariffIndex;
 
     function deployPoseidon() internal returns (address at) {
         bytes memory code = vm.readFile("artifacts/PoseidonT5.json").readBytes(".bytecode");
@@ -168,7 +169,7 @@ abstract contract RollupTest is Test {
             circuitVersion: VERSION,
             community: COMMUNITY,
             firstInterval: first,
-            tariffIndex: 0,
+            tariffIndex: tariffIndex,
             newRoot: bytes32(uint256(0x2222)),
             communityNew: bytes32(uint256(0x3333)),
             opsDigest: 0
@@ -203,5 +204,87 @@ abstract contract RollupTest is Test {
         vm.expectRevert(error);
         settleAs(operator, s, data, proofBytes());
     }
-}
 
+    // ---------------------------------------------------------------- records
+
+    bytes32[] internal pending;
+    uint256 internal roots = 0x10000;
+
+    /// @dev Adds a record to the next batch.
+    function put(uint256 kind, uint256 units, uint256 x, bytes32 w1) internal {
+        pending.push(bytes32(kind | units << 8 | x << 56));
+        pending.push(w1);
+    }
+
+    /// @dev Leaves, then the records that were put.
+    function recordData() internal view returns (bytes32[] memory data) {
+        bytes32[] memory leaves = words(SLOTS + 2, 1);
+        data = new bytes32[](leaves.length + pending.length);
+        for (uint256 i = 0; i < data.length; ++i) {
+            data[i] = i < leaves.length ? leaves[i] : pending[i - leaves.length];
+        }
+    }
+
+    function nextBatch() internal returns (ISettle.Settlement memory s) {
+        s = batch();
+        s.newRoot = bytes32(++roots);
+        s.opsDigest = bytes32(roots + 1);
+    }
+
+    /// @dev Settles a batch with the records that were put.
+    function bring() internal {
+        ISettle.Settlement memory s = nextBatch();
+        bytes32[] memory data = recordData();
+        delete pending;
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    /// @dev The same, refused; nothing of it remains.
+    function bringRefused(bytes memory error) internal {
+        ISettle.Settlement memory s = nextBatch();
+        bytes32[] memory data = recordData();
+        delete pending;
+        bytes32 before = rollup.stateRoot();
+        vm.expectRevert(error);
+        settleAs(operator, s, data, proofBytes());
+        assertEq(rollup.stateRoot(), before);
+    }
+
+    function toWord(address account) internal pure returns (bytes32) {
+        return bytes32(uint256(uint160(account)));
+    }
+
+    // ------------------------------------------------------------------ money
+
+    function fund(address account, uint256 units) internal {
+        token.mint(account, units * TOKEN_PER_UNIT);
+        vm.prank(account);
+        token.approve(address(rollup), type(uint256).max);
+    }
+
+    function makeDeposit(address account, bytes32 claim, uint48 units) internal {
+        fund(account, units);
+        vm.prank(account);
+        rollup.deposit(claim, units);
+    }
+
+    /// @dev Units into the pool, through a deposit.
+    function fillPool(uint48 units) internal {
+        bytes32 claim = bytes32(uint256(0xf111 + roots));
+        makeDeposit(member, claim, units);
+        put(1, units, 0, claim);
+        bring();
+    }
+
+    /// @dev A request that nobody serves.
+    function freezeRollup() internal {
+        if (!rollup.communityOf(COMMUNITY).started) bring();
+        uint256 bond = rollup.forcedBondOf(COMMUNITY);
+        address requester = makeAddr("ignored");
+        vm.deal(requester, bond);
+        vm.prank(requester);
+        rollup.forceWithdraw{value: bond}(COMMUNITY, 0);
+        vm.warp(block.timestamp + DEADLINE + 1);
+        rollup.freeze(COMMUNITY);
+    }
+}
