@@ -65,6 +65,69 @@ impl Registers {
     }
 }
 
+/// The manager's part of an account: what enrolment and `terms` set, with the order limits of the next period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Terms {
+    /// First interval that may carry readings.
+    pub active_from: Interval,
+    /// First interval that may not.
+    pub active_until: Interval,
+    /// Highest price at which the member buys locally.
+    pub buy_limit: Ticks,
+    /// Lowest price at which it sells locally.
+    pub sell_limit: Ticks,
+    /// Largest substituted import of an interval, in units of `scale` Wh.
+    pub cap_import: u16,
+    /// Largest substituted export of an interval, in units of `scale` Wh.
+    pub cap_export: u16,
+    /// Generation technology; 0 earns no certificates.
+    pub technology: u8,
+    /// Wh per reading unit: 1, 10 or 100.
+    pub scale: u8,
+    /// Tariff class, 0 or 1.
+    pub class: u8,
+}
+
+impl Terms {
+    /// Those of an empty slot.
+    pub const EMPTY: Self = Self {
+        active_from: 0,
+        active_until: 0,
+        buy_limit: 0,
+        sell_limit: 0,
+        cap_import: 0,
+        cap_export: 0,
+        technology: 0,
+        scale: 1,
+        class: 0,
+    };
+
+    /// Bits 96 and up of a leaf's packed terms.
+    #[must_use]
+    pub fn packed(&self) -> Fr {
+        [
+            (u64::from(self.active_from), 96),
+            (u64::from(self.active_until), 128),
+            (u64::from(self.buy_limit), 160),
+            (u64::from(self.sell_limit), 176),
+            (u64::from(self.cap_import), 192),
+            (u64::from(self.cap_export), 208),
+            (u64::from(self.technology), 224),
+            (u64::from(self.scale), 232),
+            (u64::from(self.class), 240),
+        ]
+        .into_iter()
+        .map(|(value, shift)| shifted(value, shift))
+        .sum()
+    }
+
+    /// Do scale and class exist?
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        [1, 10, 100].contains(&self.scale) && self.class <= 1
+    }
+}
+
 /// Everything a leaf commits to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -102,6 +165,9 @@ pub struct Account {
     pub class: u8,
     /// Lifetime registers.
     pub registers: Registers,
+    /// Digest of the last substituted packet while an adjustment may still replace it, else zero (ADJUST.1).
+    #[serde(with = "hex_fr")]
+    pub flagged: Fr,
     /// Salts of the current leaf.
     pub salts: LeafSalts,
 }
@@ -133,6 +199,7 @@ impl Account {
             scale: 1,
             class: 0,
             registers: Registers::default(),
+            flagged: Fr::ZERO,
             salts,
         }
     }
@@ -150,25 +217,39 @@ impl Account {
         hash4([Fr::from(self.balance), reduce(&self.payout), s1, s2])
     }
 
+    /// What the manager set, and the order limits.
+    #[must_use]
+    pub const fn account_terms(&self) -> Terms {
+        Terms {
+            active_from: self.active_from,
+            active_until: self.active_until,
+            buy_limit: self.buy_limit,
+            sell_limit: self.sell_limit,
+            cap_import: self.cap_import,
+            cap_export: self.cap_export,
+            technology: self.technology,
+            scale: self.scale,
+            class: self.class,
+        }
+    }
+
+    /// Takes these terms.
+    pub const fn set_terms(&mut self, terms: &Terms) {
+        self.active_from = terms.active_from;
+        self.active_until = terms.active_until;
+        self.buy_limit = terms.buy_limit;
+        self.sell_limit = terms.sell_limit;
+        self.cap_import = terms.cap_import;
+        self.cap_export = terms.cap_export;
+        self.technology = terms.technology;
+        self.scale = terms.scale;
+        self.class = terms.class;
+    }
+
     /// Packed terms, 248 bits (`docs/spec/state.md`, Leaf).
     #[must_use]
     pub fn terms(&self) -> Fr {
-        [
-            (self.debt, 0),
-            (u64::from(self.nonce), 64),
-            (u64::from(self.active_from), 96),
-            (u64::from(self.active_until), 128),
-            (u64::from(self.buy_limit), 160),
-            (u64::from(self.sell_limit), 176),
-            (u64::from(self.cap_import), 192),
-            (u64::from(self.cap_export), 208),
-            (u64::from(self.technology), 224),
-            (u64::from(self.scale), 232),
-            (u64::from(self.class), 240),
-        ]
-        .into_iter()
-        .map(|(value, shift)| shifted(value, shift))
-        .sum()
+        Fr::from(self.debt) + shifted(u64::from(self.nonce), 64) + self.account_terms().packed()
     }
 
     /// `private_c`.
@@ -176,7 +257,7 @@ impl Account {
     pub fn private_commitment(&self) -> Fr {
         let (x, y) = self.meter_xy();
         let [s3, s4] = self.salts.private;
-        sponge(Use::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4])
+        sponge(Use::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.flagged])
     }
 
     /// The leaf.

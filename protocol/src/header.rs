@@ -31,6 +31,9 @@ pub struct Totals {
     pub flagged_packets: u64,
     /// Import plus export of substituted packets, Wh.
     pub flagged_wh: Wh,
+    /// Substituted packets replaced by the meter's own since (ADJUST.4).
+    #[serde(default)]
+    pub adjusted: u64,
 }
 
 /// What `header_leaf` commits to.
@@ -70,9 +73,9 @@ impl std::fmt::Debug for Header {
 }
 
 impl Header {
-    /// The 22 committed elements in order.
+    /// The 23 committed elements in order.
     #[must_use]
-    pub fn elements(&self) -> [Fr; 22] {
+    pub fn elements(&self) -> [Fr; 23] {
         let (manager_x, manager_y) = self.manager.xy();
         let t = &self.totals;
         let [h1, h2] = self.salts;
@@ -97,6 +100,7 @@ impl Header {
             n(t.debt),
             n(t.flagged_packets),
             n(t.flagged_wh),
+            n(t.adjusted),
             n(self.certificate_count),
             h1,
             h2,

@@ -26,7 +26,7 @@ pub struct Instance {
     pub tariff_commitment: Fr,
     /// Community node after.
     pub community_new: Fr,
-    /// 0 in version 1.
+    /// Digest of the records ([`crate::record::digest`]).
     pub ops_digest: Fr,
     /// Data challenge.
     pub z: Fr,
@@ -73,20 +73,18 @@ pub fn domain(chain_id: u64, contract: &[u8; 20], circuit_version: u64) -> Fr {
     reduce(&Keccak256::new().chain_update(word(chain_id)).chain_update(address).chain_update(word(circuit_version)).finalize())
 }
 
-/// `z = keccak256(abi.encode(domain, community_new, keccak256(d))) mod r`.
+/// `z = keccak256(abi.encode(domain, old_root, new_root, community_new, ops_digest, keccak256(d))) mod r`.
 #[must_use]
-pub fn data_challenge(domain: &Fr, community_new: &Fr, data: &[Fr]) -> Fr {
+pub fn data_challenge(domain: &Fr, old_root: &Fr, new_root: &Fr, community_new: &Fr, ops_digest: &Fr, data: &[Fr]) -> Fr {
     let mut inner = Keccak256::new();
     for d in data {
         inner.update(to_bytes(d));
     }
-    reduce(
-        &Keccak256::new()
-            .chain_update(to_bytes(domain))
-            .chain_update(to_bytes(community_new))
-            .chain_update(inner.finalize())
-            .finalize(),
-    )
+    let mut outer = Keccak256::new();
+    for word in [domain, old_root, new_root, community_new, ops_digest] {
+        outer.update(to_bytes(word));
+    }
+    reduce(&outer.chain_update(inner.finalize()).finalize())
 }
 
 /// `y = sum d_i z^i`.

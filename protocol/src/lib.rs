@@ -5,20 +5,26 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod adjust;
 pub mod codec;
 pub mod community;
 pub mod field;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod header;
+pub mod header_operation;
+pub mod init;
 pub mod instance;
+pub mod lanes;
 pub mod market;
 pub mod note;
+pub mod operation;
 pub mod owner;
 pub mod packet;
 pub mod params;
 pub mod poseidon;
 pub mod receipt;
+pub mod record;
 pub mod schnorr;
 pub mod settlement;
 pub mod tariff;

@@ -107,7 +107,7 @@ pub struct Packet {
     pub substituted: bool,
     /// Fresh salts.
     pub salts: PacketSalts,
-    /// Operation digest, zero in version 1.
+    /// Operation digest, always zero: operations are signed by owners ([`crate::operation`]).
     #[serde(with = "hex_fr")]
     pub op_digest: Fr,
 }
@@ -170,6 +170,12 @@ pub struct SignedPacket {
 }
 
 impl SignedPacket {
+    /// The challenge digest under `key`: what a leaf keeps of a substituted packet (ADJUST.1).
+    #[must_use]
+    pub fn digest(&self, key: &PublicKey) -> Fr {
+        schnorr::challenge(Use::Packet, self.signature.r_x, key, &self.packet.message())
+    }
+
     /// Verifies under `key`.
     ///
     /// # Errors

@@ -29,9 +29,16 @@ pub const REGISTER_BITS: u32 = 62;
 /// Fractional bits of the rationing ratio (ADR 0002).
 pub const RATIO_BITS: u32 = 32;
 /// Circuit version, part of the domain of every statement.
-pub const CIRCUIT_VERSION: u64 = 1;
+pub const CIRCUIT_VERSION: u64 = 2;
 /// Deposits are capped on L1, so balances cannot overflow a u64 (nano-currency).
 pub const MAX_TOTAL_DEPOSITS_NANO: u64 = 1 << 62;
+
+/// Nano-currency of one unit, the public denomination of everything that crosses L1.
+pub const UNIT_NANO: u64 = 10_000_000;
+/// Bits of a number of units.
+pub const UNITS_BITS: u32 = 48;
+/// Certificate notes a settlement takes from L1's queue.
+pub const QUEUE: usize = 16;
 
 const READING_BOUND: u64 = 1 << 16;
 
@@ -54,6 +61,8 @@ pub struct Shape {
     pub members: usize,
     /// Intervals m of a period, 2..=96.
     pub intervals: usize,
+    /// Operation lanes: account operations of one settlement.
+    pub operations: usize,
     /// log2 of the circuit's rows.
     pub k: u32,
     /// Bits of one range-table entry (16 where 2^16 rows exist, 8 in the small shapes).
@@ -62,10 +71,10 @@ pub struct Shape {
 
 /// The shapes that exist. `tiny-4x2` is for tests of the rules, not for deployment.
 pub const SHAPES: [Shape; 4] = [
-    Shape { name: "tiny-4x2", id: 1, members: 4, intervals: 2, k: 12, table_bits: 8 },
-    Shape { name: "home-32x24", id: 2, members: 32, intervals: 24, k: 15, table_bits: 8 },
-    Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, k: 17, table_bits: 16 },
-    Shape { name: "district-512x96", id: 4, members: 512, intervals: 96, k: 19, table_bits: 16 },
+    Shape { name: "tiny-4x2", id: 1, members: 4, intervals: 2, operations: 3, k: 13, table_bits: 8 },
+    Shape { name: "home-32x24", id: 2, members: 32, intervals: 24, operations: 32, k: 16, table_bits: 8 },
+    Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, operations: 64, k: 18, table_bits: 16 },
+    Shape { name: "district-512x96", id: 4, members: 512, intervals: 96, operations: 12, k: 19, table_bits: 16 },
 ];
 
 impl Default for Shape {

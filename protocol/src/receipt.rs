@@ -4,15 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Registers},
+    adjust::Adjustment,
     community,
     field::{Fr, hex_fr},
+    lanes::queue_root,
     note::Note,
+    operation::{SignedOperation, lane::Lane},
+    owner::OwnerKey,
     packet::Reading,
+    params::CERTIFICATES_DEPTH,
     settlement::{BillLine, Transition, bill_line, replaced_root},
     tariff::Tariff,
     tree::{Children, dense_path, path_hex, path_root},
     units::{Interval, Ticks, Wh},
 };
+use ark_ff::AdditiveGroup;
 
 /// One interval of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +48,22 @@ pub struct Receipt {
     pub lines: Vec<StatementLine>,
     /// Account before the period.
     pub before: Account,
-    /// Account after the period: the opening of the leaf.
+    /// Account when the period is settled, before any operation.
+    pub settled: Account,
+    /// Operations on this slot, in order.
+    pub operations: Vec<SignedOperation>,
+    /// Adjustment of this slot's last substitute.
+    pub adjustment: Option<Adjustment>,
+    /// Account after the period and its operations: the opening of the leaf.
     pub after: Account,
     /// Certificate note of the period.
     pub note_amount_wh: Wh,
+    /// s5, s6 of the note.
+    #[serde(with = "hex_fr::seq")]
+    pub note_salts: [Fr; 2],
+    /// Opening of the note up to the certificates root, bottom up: its settlement's notes, the append, the certificates tree.
+    #[serde(with = "path_hex")]
+    pub note_path: Vec<Children>,
     /// Path of the leaf in the members tree.
     #[serde(with = "path_hex")]
     pub members_path: Vec<Children>,
@@ -100,6 +118,12 @@ pub enum ReceiptError {
     /// Keys, terms or payout changed without the owner.
     #[error("an account term changed without the owner")]
     Terms,
+    /// The account after is not what the listed operations make of the settled one.
+    #[error("the account after is not what its operations make of the settled one")]
+    Operations,
+    /// The note does not lead to the certificates root.
+    #[error("the certificate note does not lead to the certificates root")]
+    Note,
     /// The opened leaf does not lead to the root.
     #[error("leaf and path do not lead to the root")]
     Path,
@@ -144,8 +168,13 @@ impl Receipt {
             readings: signed.packet.readings.clone(),
             lines: lines.collect(),
             before: t.input.community.accounts.get(slot)?.clone(),
+            settled: t.settled.get(slot)?.clone(),
+            operations: t.input.operations.lanes.iter().filter(|o| usize::from(o.operation.slot) == slot).cloned().collect(),
+            adjustment: t.input.operations.adjustment.iter().find(|a| a.slot() == slot).cloned(),
             after: t.after.accounts.get(slot)?.clone(),
             note_amount_wh: t.notes.get(slot).map_or(0, |n: &Note| n.amount),
+            note_salts: t.notes.get(slot)?.salts,
+            note_path: note_path(t, slot)?,
             members_path: dense_path(&t.after.leaves(), slot)?,
             header_leaf: t.after.header.leaf(),
             certificates_root: t.after.certificates.root(),
@@ -171,15 +200,22 @@ impl Receipt {
             }
         let bill = self.bill(tariff)?;
         let value = |a: &Account| i128::from(a.balance) - i128::from(a.debt);
-        let difference_nano = value(&self.after) - value(&self.before) - bill.delta_nano();
-        if difference_nano != 0 || (self.after.balance != 0 && self.after.debt != 0) {
+        let difference_nano = value(&self.settled) - value(&self.before) - bill.delta_nano();
+        if difference_nano != 0 || (self.settled.balance != 0 && self.settled.debt != 0) {
             return Err(ReceiptError::Money { difference_nano });
         }
-        if self.after.registers != self.before.registers.plus(&bill.energy) {
+        if self.settled.registers != self.before.registers.plus(&bill.energy) {
             return Err(ReceiptError::Registers);
         }
         if !self.terms_kept() {
             return Err(ReceiptError::Terms);
+        }
+        if self.replayed() != self.after {
+            return Err(ReceiptError::Operations);
+        }
+        let place = self.note_path.len().checked_sub(1 + CERTIFICATES_DEPTH).and_then(|dense| self.note_place(dense));
+        if place.and_then(|place| path_root(self.note().commitment(), place, &self.note_path)) != Some(self.certificates_root) {
+            return Err(ReceiptError::Note);
         }
         let members_root = path_root(self.after.leaf(), u64::from(self.slot), &self.members_path).ok_or(ReceiptError::Path)?;
         let node = community::node(self.header_leaf, members_root, self.certificates_root);
@@ -212,8 +248,40 @@ impl Receipt {
         Ok(bill)
     }
 
+    /// The period's certificate note.
+    #[must_use]
+    pub fn note(&self) -> Note {
+        Note {
+            owner: self.before.owner,
+            amount: self.note_amount_wh,
+            first_interval: self.first_interval,
+            intervals: u16::try_from(self.lines.len()).unwrap_or(0),
+            community: self.community,
+            technology: self.before.technology,
+            salts: self.note_salts,
+        }
+    }
+
+    /// Index of the note among the leaves of its path: the slot, child 0 of the append, then the settlement's place, which the path itself shows.
+    fn note_place(&self, dense: usize) -> Option<u64> {
+        let mut node = crate::poseidon::hash4(*self.note_path.get(dense)?);
+        let (mut place, mut weight) = (u64::from(self.slot), 4u64.checked_pow(u32::try_from(dense).ok()? + 1)?);
+        for children in self.note_path.get(dense + 1..)? {
+            place += weight * children.iter().position(|child| *child == node)? as u64;
+            weight *= 4;
+            node = crate::poseidon::hash4(*children);
+        }
+        Some(place)
+    }
+
+    /// What the operations make of the settled account.
+    fn replayed(&self) -> Account {
+        let account = self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
+        self.adjustment.as_ref().map_or_else(|| account.clone(), |adjustment| adjustment.compute(&account).after)
+    }
+
     fn terms_kept(&self) -> bool {
-        let (a, b) = (&self.before, &self.after);
+        let (a, b) = (&self.before, &self.settled);
         let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
         let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
         terms(a) == terms(b) && window(a) == window(b)
@@ -232,7 +300,7 @@ pub struct ReceiptRequest {
     /// Unix seconds; a server refuses requests more than five minutes off.
     pub timestamp: u64,
     /// Owner's key; its commitment must be the account's owner.
-    pub owner: crate::schnorr::PublicKey,
+    pub owner: OwnerKey,
     /// Signature.
     pub signature: crate::schnorr::Signature,
 }
@@ -254,8 +322,17 @@ impl ReceiptRequest {
             return Err(crate::schnorr::SchnorrError::Mismatch);
         }
         let message = Self::message(domain, self.community, self.slot, self.first_interval, self.timestamp);
-        crate::schnorr::verify(crate::poseidon::Use::Request, &self.owner, &message, &self.signature)
+        crate::schnorr::verify(crate::poseidon::Use::Request, &self.owner.key, &message, &self.signature)
     }
+}
+
+/// Opening of the note of `slot` up to the certificates root after.
+fn note_path(t: &Transition, slot: usize) -> Option<Vec<Children>> {
+    let notes: Vec<Fr> = t.notes.iter().map(Note::commitment).collect();
+    let mut path = dense_path(&notes, slot)?;
+    path.push([t.notes_root, queue_root(&t.input.operations.notes), Fr::ZERO, Fr::ZERO]);
+    path.extend(t.after.certificates.path(t.input.community.header.certificate_count));
+    Some(path)
 }
 
 #[cfg(test)]
@@ -276,16 +353,21 @@ mod tests {
             let json = serde_json::to_string(&receipt).unwrap();
             assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt);
             let mut r = receipt.clone();
-            r.after.balance += 1;
+            r.settled.balance += 1;
             assert!(matches!(check(&r), Err(ReceiptError::Money { .. })));
+            let mut r = receipt.clone();
+            r.note_amount_wh += 1;
+            assert_eq!(check(&r), Err(ReceiptError::Note));
             let mut r = receipt.clone();
             r.readings[0].import += 1;
             assert!(matches!(check(&r), Err(ReceiptError::Reading { interval: 0 })));
             let mut r = receipt.clone();
             r.after.salts.exit[0] += Fr::from(1u64);
+            assert_eq!(check(&r), Err(ReceiptError::Operations));
+            r.settled.salts.exit[0] += Fr::from(1u64);
             assert_eq!(check(&r), Err(ReceiptError::Path));
             let mut r = receipt.clone();
-            r.after.payout[0] ^= 1;
+            r.settled.payout[0] ^= 1;
             assert_eq!(check(&r), Err(ReceiptError::Terms));
             assert_eq!(receipt.verify(Some(&own), &t.input.tariff, t.instance.old_root), Err(ReceiptError::Path));
         }

@@ -11,10 +11,13 @@ use crate::{
     field::{Fr, hex_fr},
     header::Totals,
     instance::{Instance, data_challenge, data_evaluation, period},
+    lanes::{Applied, Operations, OperationsError, queue_root},
     market::{self, Clearing, Mechanism, Order, Rules},
     note::Note,
     packet::{Context, SignedPacket},
     params::{CERTIFICATES_DEPTH, NANO_PER_TICK, REGISTER_BITS, STATE_DEPTH},
+    poseidon::hash4,
+    record::{digest, words},
     schnorr::{self, SchnorrError},
     tariff::{ClassPrices, Tariff},
     tree::{Children, SparseTree, dense_root, path_hex, path_root},
@@ -59,8 +62,8 @@ pub enum SettlementError {
         /// Readings.
         got: usize,
     },
-    /// An operation where the circuit version has none.
-    #[error("SETTLE.1: slot {slot}: operations are not part of this circuit version (member)")]
+    /// A packet that names an operation: those are signed by owners, not by meters.
+    #[error("SETTLE.1: slot {slot}: a packet carries no operation (member)")]
     Operation {
         /// Slot.
         slot: usize,
@@ -154,6 +157,9 @@ pub enum SettlementError {
     /// No room for another notes tree.
     #[error("SETTLE.13: the certificates tree is full or its counter disagrees (sequencer)")]
     Certificates,
+    /// Operations, adjustment, header lane, queue or beginning.
+    #[error(transparent)]
+    Operations(#[from] OperationsError),
     /// The state path does not hold the community.
     #[error("SETTLE.13: the state path does not lead from this community (sequencer)")]
     StatePath,
@@ -173,6 +179,7 @@ impl SettlementError {
             Self::RegisterOverflow { .. } => "SETTLE.9",
             Self::DebtTotal | Self::TotalOverflow => "SETTLE.11",
             Self::Terms { .. } | Self::Certificates | Self::StatePath => "SETTLE.13",
+            Self::Operations(error) => error.clause(),
         }
     }
 }
@@ -195,6 +202,9 @@ pub struct SettlementInput {
     /// Fresh salts of the new header.
     #[serde(with = "hex_fr::seq")]
     pub header_salts: [Fr; 2],
+    /// What is done after the period is settled.
+    #[serde(default)]
+    pub operations: Operations,
 }
 
 
@@ -205,6 +215,12 @@ impl std::fmt::Debug for SettlementInput {
 }
 
 impl SettlementInput {
+    /// The community's node in the state tree before: zero if it begins.
+    #[must_use]
+    pub fn old_node(&self) -> Fr {
+        if self.operations.init { Fr::ZERO } else { self.community.node() }
+    }
+
     /// The context every packet must carry.
     #[must_use]
     pub fn context(&self) -> Context {
@@ -263,6 +279,12 @@ pub struct Transition {
     pub float_after: i128,
     /// Accrual before range checks, nano.
     pub accrual_after: i128,
+    /// Accounts when the period is settled, before the lanes.
+    pub settled: Vec<Account>,
+    /// The lanes.
+    pub applied: Applied,
+    /// Root of the notes of this period.
+    pub notes_root: Fr,
     /// The community after.
     pub after: Community,
     /// Opening of the append position in the certificates tree before.
@@ -397,6 +419,11 @@ fn check_context(expected: &Context, slot: usize, got: &Context) -> Result<(), S
 /// # Errors
 /// [`SettlementError`].
 pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
+    let (operations, context) = (&t.input.operations, t.input.context());
+    operations.check(&t.input.community, &context, &t.applied)?;
+    let pools = (t.float_after, t.accrual_after);
+    let header = operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
+    header.map_err(OperationsError::from)?;
     for (slot, outcome) in t.outcomes.iter().enumerate() {
         if outcome.value.unsigned_abs() >> 64 != 0 {
             return Err(SettlementError::BalanceOverflow { slot });
@@ -419,7 +446,8 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     }
     let n = &t.after.header.totals;
     // Saturated while computing: not a total but a bound.
-    if [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.debt, n.flagged_packets, n.flagged_wh].contains(&u64::MAX) {
+    let totals = [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.debt, n.flagged_packets, n.flagged_wh, n.adjusted];
+    if totals.contains(&u64::MAX) {
         return Err(SettlementError::TotalOverflow);
     }
     let count = t.input.community.header.certificate_count;
@@ -427,7 +455,7 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     if count >= tree.capacity() || tree.leaf(count) != Fr::ZERO || (count > 0 && tree.leaf(count - 1) == Fr::ZERO) {
         return Err(SettlementError::Certificates);
     }
-    let leads = path_root(t.input.community.node(), u64::from(t.input.community.index), &t.input.state_path);
+    let leads = path_root(t.input.old_node(), u64::from(t.input.community.index), &t.input.state_path);
     if t.input.state_path.len() != STATE_DEPTH || leads != Some(t.instance.old_root) {
         return Err(SettlementError::StatePath);
     }
@@ -484,20 +512,32 @@ pub fn compute(input: SettlementInput) -> Transition {
 #[must_use]
 pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transition {
     let outcomes: Vec<Outcome> = (0..input.community.accounts.len()).map(|slot| outcome(&input, &clearings, slot)).collect();
-    let accounts: Vec<Account> =
-        input.community.accounts.iter().zip(&input.packets).zip(&outcomes).map(|((a, p), o)| advance(a, p, o)).collect();
+    let manager = input.community.header.manager;
+    let settled: Vec<Account> =
+        input.community.accounts.iter().zip(&input.packets).zip(&outcomes).map(|((a, p), o)| advance(a, p, o, &manager)).collect();
+    let applied = input.operations.compute(&input.community, settled.clone());
+    let accounts = applied.accounts.clone();
+    let adjusted = applied.adjustment.used.as_ref().map(|(_, adjusted)| adjusted);
     let notes: Vec<Note> = (0..accounts.len()).filter_map(|slot| note(&input, slot, outcomes.get(slot)?)).collect();
     let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
     let old = &input.community;
     let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
-    let float_after = i128::from(old.header.float) + supply - (debts(&accounts) - debts(&old.accounts));
-    let accrual_after = i128::from(old.header.accrual) + outcomes.iter().map(|o| o.fees).sum::<i128>();
+    let (float_moved, accrual_moved) = input.operations.header.moved();
+    let late = |of: fn(&crate::adjust::Adjusted) -> i128| adjusted.map_or(0, of);
+    let float_after = i128::from(old.header.float) + supply + late(|a| a.supply) - (debts(&accounts) - debts(&old.accounts))
+        + applied.rest
+        + float_moved;
+    let accrual_after = i128::from(old.header.accrual) + outcomes.iter().map(|o| o.fees).sum::<i128>() + late(|a| a.fees) + accrual_moved;
 
     let mut header = old.header.clone();
     header.next_interval = header.next_interval.saturating_add(u32::from(header.intervals));
     header.float = u64::try_from(float_after).unwrap_or(0);
     header.accrual = u64::try_from(accrual_after).unwrap_or(0);
     header.totals = totals(&input, &outcomes, &accounts, &notes);
+    if let Some(adjusted) = adjusted {
+        adjusted.count(&mut header.totals);
+    }
+    input.operations.header.advance(&mut header);
     header.certificate_count = header.certificate_count.saturating_add(1);
     header.salts = input.header_salts;
 
@@ -505,30 +545,33 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
     let certificate_path = old.certificates.path(position);
     let notes_root = dense_root(&notes.iter().map(Note::commitment).collect::<Vec<_>>());
     let mut certificates: SparseTree = old.certificates.clone();
-    certificates.set(position, notes_root);
+    certificates.set(position, hash4([notes_root, queue_root(&input.operations.notes), Fr::ZERO, Fr::ZERO]));
 
     let after = Community { index: old.index, shape: old.shape, header, accounts, certificates };
     let mut data = after.leaves();
     let (members_root, header_leaf, certificates_root) = (dense_root(&data), after.header.leaf(), after.certificates.root());
     data.extend([header_leaf, certificates_root]);
+    data.extend(words(&applied.records));
     let community_new = community::node(header_leaf, members_root, certificates_root);
-    let instance = instance(&input, community_new, &data);
-    Transition { input, clearings, outcomes, notes, float_after, accrual_after, after, certificate_path, data, instance }
+    let instance = instance(&input, community_new, digest(&applied.records), &data);
+    Transition { input, clearings, outcomes, notes, float_after, accrual_after, settled, applied, notes_root, after, certificate_path, data, instance }
 }
 
-fn instance(input: &SettlementInput, community_new: Fr, data: &[Fr]) -> Instance {
+fn instance(input: &SettlementInput, community_new: Fr, ops_digest: Fr, data: &[Fr]) -> Instance {
     let header = &input.community.header;
     let index = u64::from(input.community.index);
-    let z = data_challenge(&input.domain, &community_new, data);
+    let old_root = replaced_root(&input.state_path, index, input.old_node());
+    let new_root = replaced_root(&input.state_path, index, community_new);
+    let z = data_challenge(&input.domain, &old_root, &new_root, &community_new, &ops_digest, data);
     Instance {
         domain: input.domain,
-        old_root: replaced_root(&input.state_path, index, input.community.node()),
-        new_root: replaced_root(&input.state_path, index, community_new),
+        old_root,
+        new_root,
         community: Fr::from(index),
         period: period(header.next_interval, header.interval_length, header.intervals),
         tariff_commitment: input.tariff.commitment(),
         community_new,
-        ops_digest: Fr::ZERO,
+        ops_digest,
         z,
         y: data_evaluation(data, &z),
     }
@@ -601,7 +644,7 @@ pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: u16) -> BillLin
 }
 
 /// SETTLE.8, 9, 12: the account after.
-fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome) -> Account {
+fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, manager: &schnorr::PublicKey) -> Account {
     let packet = &signed.packet;
     let mut next = account.clone();
     next.balance = u64::try_from(outcome.value.max(0)).unwrap_or(u64::MAX);
@@ -610,6 +653,9 @@ fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome) -> Accou
     if !packet.substituted && account.meter.is_some() {
         next.buy_limit = packet.buy_limit;
         next.sell_limit = packet.sell_limit;
+    }
+    if packet.substituted {
+        next.flagged = signed.digest(manager);
     }
     next.salts = LeafSalts { exit: packet.salts.exit, private: packet.salts.private };
     next

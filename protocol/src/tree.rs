@@ -70,6 +70,56 @@ pub fn dense_path(leaves: &[Fr], index: usize) -> Option<Vec<Children>> {
     Some(path)
 }
 
+/// A dense tree whose leaves change one by one.
+#[derive(Clone, Debug)]
+pub struct DenseTree {
+    levels: Vec<Vec<Fr>>,
+}
+
+impl DenseTree {
+    /// The tree over these leaves.
+    #[must_use]
+    pub fn new(leaves: &[Fr]) -> Self {
+        Self { levels: dense_levels(leaves) }
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> Fr {
+        self.levels.last().and_then(|level| level.first()).copied().unwrap_or(Fr::ZERO)
+    }
+
+    /// The leaves.
+    #[must_use]
+    pub fn leaves(&self) -> &[Fr] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Opening of leaf `index`, bottom up.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Vec<Children> {
+        let mut at = index;
+        let below_root = self.levels.len().saturating_sub(1);
+        let opened = self.levels.iter().take(below_root).map(|level| {
+            let base = at - at % ARITY;
+            at /= ARITY;
+            std::array::from_fn(|j| level.get(base + j).copied().unwrap_or(Fr::ZERO))
+        });
+        opened.collect()
+    }
+
+    /// Puts a leaf at `index` (nothing, if there is no such leaf).
+    pub fn set(&mut self, index: usize, leaf: Fr) {
+        let (mut at, mut node) = (index, leaf);
+        for level in &mut self.levels {
+            let Some(place) = level.get_mut(at) else { return };
+            *place = node;
+            at /= ARITY;
+            node = chunk_node(level.chunks(ARITY).nth(at).unwrap_or(&[]));
+        }
+    }
+}
+
 /// Root that an opening of `leaf` at `index` leads to; `None` if a level does not hold the running node at its place.
 #[must_use]
 pub fn path_root(leaf: Fr, index: u64, path: &[Children]) -> Option<Fr> {
@@ -174,6 +224,13 @@ mod tests {
                 let path = dense_path(&leaves, i).unwrap();
                 assert_eq!(path_root(leaves[i], i as u64, &path), Some(root));
                 assert_ne!(path_root(leaves[i], (i as u64 + 1) % n as u64, &path), Some(root));
+            }
+            let (mut tree, mut changed) = (DenseTree::new(&leaves), leaves);
+            for i in [0, n - 1, n / 2] {
+                changed[i] += Fr::from(100u64);
+                tree.set(i, changed[i]);
+                assert_eq!(tree.root(), dense_root(&changed));
+                assert_eq!(Some(tree.path(n / 3)), dense_path(&changed, n / 3));
             }
         }
     }

@@ -1,0 +1,180 @@
+//! `adjust`: a late packet of the meter replaces the last substitute, by the difference (`docs/spec/operations/adjust.md`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{Account, Registers},
+    field::Fr,
+    header::Totals,
+    packet::{Context, SignedPacket},
+    record::{Record, code},
+    schnorr::PublicKey,
+    settlement::{SettlementError, bill_line, check_packet},
+    tariff::Tariff,
+    units::Wh,
+};
+use ark_ff::AdditiveGroup;
+
+/// One adjustment: the substitute that was settled, what the meter says, and the tariff of that period.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// As it was settled, with the manager's signature.
+    pub substitute: SignedPacket,
+    /// Of the same slot and period, by the meter.
+    pub late: SignedPacket,
+    /// In force for that period.
+    pub tariff: Tariff,
+}
+
+impl std::fmt::Debug for Adjustment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Adjustment").field("slot", &self.late.packet.slot).finish_non_exhaustive()
+    }
+}
+
+/// Why an adjustment is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdjustError {
+    /// The leaf waits for no adjustment, or for that of another packet.
+    #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be adjusted (sequencer)")]
+    NotFlagged {
+        /// Slot.
+        slot: u16,
+    },
+    /// Another slot, deployment, community or period length than the substitute's, or substituted itself.
+    #[error("ADJUST.2: the late packet is not the meter's for the substitute's slot and period: {0} (meter)")]
+    Packet(Box<SettlementError>),
+    /// Tariff of another length than the period.
+    #[error("ADJUST.3: the tariff has another number of intervals than the period (sequencer)")]
+    Tariff,
+    /// Balance or debt does not fit.
+    #[error("ADJUST.3: the balance leaves 64 bits (tariff authority)")]
+    Overflow,
+    /// The registers would fall below zero.
+    #[error("ADJUST.4: a register or total falls below what was settled (sequencer)")]
+    Registers,
+}
+
+impl AdjustError {
+    /// Clause id.
+    #[must_use]
+    pub const fn clause(&self) -> &'static str {
+        match self {
+            Self::NotFlagged { .. } => "ADJUST.1",
+            Self::Packet(_) => "ADJUST.2",
+            Self::Tariff | Self::Overflow => "ADJUST.3",
+            Self::Registers => "ADJUST.4",
+        }
+    }
+}
+
+/// What an adjustment came to: differences, late less substitute.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Adjusted {
+    /// The leaf after.
+    pub after: Account,
+    /// `balance - debt` after, before it is split, nano.
+    pub value: i128,
+    /// To the supplier, nano.
+    pub supply: i128,
+    /// Network fees, nano.
+    pub fees: i128,
+    /// Import, Wh.
+    pub import: i128,
+    /// Export, Wh.
+    pub export: i128,
+    /// What L1 sees.
+    pub record: Record,
+}
+
+impl std::fmt::Debug for Adjusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Adjusted(hidden)")
+    }
+}
+
+/// Energy and money of a packet that does not trade: import, export (Wh), supply, fees (nano).
+fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, i128, i128) {
+    let scale = Wh::from(account.scale);
+    let lines = packet.packet.readings.iter().zip(&tariff.intervals).map(|(reading, prices)| {
+        let energy =
+            Registers { import: Wh::from(reading.import) * scale, export: Wh::from(reading.export) * scale, ..Registers::default() };
+        let class = prices.classes.get(usize::from(account.class)).copied().unwrap_or_default();
+        (energy, bill_line(&energy, &class, 0))
+    });
+    lines.fold((Registers::default(), 0, 0), |(sum, supply, fees), (energy, line)| {
+        (sum.plus(&energy), supply + line.supply, fees + line.fees)
+    })
+}
+
+fn moved(register: Wh, by: i128) -> Wh {
+    u64::try_from(i128::from(register) + by).unwrap_or(0)
+}
+
+impl Adjusted {
+    /// ADJUST.4: the header's totals.
+    pub fn count(&self, totals: &mut Totals) {
+        totals.import = moved(totals.import, self.import);
+        totals.export = moved(totals.export, self.export);
+        totals.adjusted = totals.adjusted.saturating_add(1);
+    }
+}
+
+impl Adjustment {
+    /// The slot.
+    #[must_use]
+    pub fn slot(&self) -> usize {
+        usize::from(self.substitute.packet.slot)
+    }
+
+    /// The adjusted leaf, whatever is asked for.
+    #[must_use]
+    pub fn compute(&self, before: &Account) -> Adjusted {
+        let (new, new_supply, new_fees) = untraded(&self.late, before, &self.tariff);
+        let (old, old_supply, old_fees) = untraded(&self.substitute, before, &self.tariff);
+        let (supply, fees) = (new_supply - old_supply, new_fees - old_fees);
+        let difference = |new: Wh, old: Wh| i128::from(new) - i128::from(old);
+        let (import, export) = (difference(new.import, old.import), difference(new.export, old.export));
+        let value = i128::from(before.balance) - i128::from(before.debt) - supply - fees;
+        let mut after = before.clone();
+        after.balance = u64::try_from(value.max(0)).unwrap_or(u64::MAX);
+        after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);
+        after.registers.import = moved(before.registers.import, import);
+        after.registers.export = moved(before.registers.export, export);
+        after.flagged = Fr::ZERO;
+        let record = Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
+        Adjusted { after, value, supply, fees, import, export, record }
+    }
+
+    /// Everything that can be refused.
+    ///
+    /// # Errors
+    /// [`AdjustError`].
+    pub fn check(&self, before: &Account, context: &Context, manager: &PublicKey) -> Result<(), AdjustError> {
+        let (substitute, late) = (&self.substitute.packet, &self.late.packet);
+        let slot = substitute.slot;
+        let pending = substitute.substituted && before.meter.is_some() && before.flagged == self.substitute.digest(manager);
+        if !pending || before.flagged == Fr::ZERO {
+            return Err(AdjustError::NotFlagged { slot });
+        }
+        let then = Context { first_interval: substitute.context.first_interval, ..*context };
+        let m = usize::from(context.intervals);
+        let refused = |error| AdjustError::Packet(Box::new(error));
+        if late.substituted {
+            return Err(refused(SettlementError::Context { slot: self.slot(), field: "substituted flag" }));
+        }
+        check_packet(&then, self.slot(), before, manager, &self.late, m).map_err(refused)?;
+        if self.tariff.intervals.len() != m {
+            return Err(AdjustError::Tariff);
+        }
+        let adjusted = self.compute(before);
+        if adjusted.value.unsigned_abs() >> 64 != 0 {
+            return Err(AdjustError::Overflow);
+        }
+        let falls = |register: Wh, by: i128| i128::from(register) + by < 0;
+        if falls(before.registers.import, adjusted.import) || falls(before.registers.export, adjusted.export) {
+            return Err(AdjustError::Registers);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Header operations: money of the operator, and what the manager decides (`docs/spec/operations.md`, Header lane).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    field::{Fr, shifted},
+    header::Header,
+    market::Mechanism,
+    params::{UNIT_NANO, UNITS_BITS},
+    poseidon::{Use, sponge},
+    record::{Record, code},
+    schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
+};
+use ark_ff::AdditiveGroup;
+
+/// Which pool, and where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// From the operator's funds on L1 into the float.
+    FloatIn,
+    /// From the float to the treasury.
+    FloatOut,
+    /// From the accrual to the treasury.
+    AccrualOut,
+}
+
+/// Units that move between L1 and a pool of the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Pool and direction.
+    pub pool: Pool,
+    /// Whole units, below 2^48.
+    pub units: u64,
+}
+
+impl Transfer {
+    /// Nano-currency.
+    #[must_use]
+    pub fn nano(&self) -> i128 {
+        i128::from(self.units) * i128::from(UNIT_NANO)
+    }
+
+    fn record(&self) -> Record {
+        let code = match self.pool {
+            Pool::FloatIn => code::FLOAT_IN,
+            Pool::FloatOut => code::FLOAT_OUT,
+            Pool::AccrualOut => code::ACCRUAL_OUT,
+        };
+        Record::new(code, self.units, 0, Fr::ZERO)
+    }
+}
+
+/// What the manager sets: all of it, each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Management {
+    /// Clearing rule from the next period on.
+    pub mechanism: Mechanism,
+    /// Manager's key from now on.
+    pub manager: PublicKey,
+    /// Part of the float that the operator may not withdraw, nano.
+    pub reserve: u64,
+    /// Periods that are not settled at all.
+    pub skip: u16,
+}
+
+impl Management {
+    /// Elements of the message: 7.
+    #[must_use]
+    pub fn elements(&self, domain: Fr, community: u32, nonce: u64) -> [Fr; 7] {
+        let n = Fr::from;
+        let (x, y) = self.manager.xy();
+        let place = n(u64::from(community)) + shifted(nonce, 32);
+        [domain, place, n(self.mechanism as u64), x, y, n(self.reserve), n(u64::from(self.skip))]
+    }
+
+    /// What is signed.
+    #[must_use]
+    pub fn message(&self, domain: Fr, community: u32, nonce: u64) -> Fr {
+        sponge(Use::HeaderOperation, &self.elements(domain, community, nonce))
+    }
+
+    /// Signs with the manager's present key.
+    ///
+    /// # Errors
+    /// Practically never ([`SchnorrError::Degenerate`]).
+    pub fn sign(self, domain: Fr, community: u32, nonce: u64, manager: &SecretKey) -> Result<SignedManagement, SchnorrError> {
+        let signature = manager.sign(Use::HeaderOperation, &[self.message(domain, community, nonce)])?;
+        Ok(SignedManagement { management: self, signature })
+    }
+}
+
+/// With the manager's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedManagement {
+    /// What is set.
+    pub management: Management,
+    /// By the manager before.
+    pub signature: Signature,
+}
+
+/// The header lane of one settlement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderOperation {
+    /// Money.
+    #[serde(default)]
+    pub transfer: Option<Transfer>,
+    /// Decisions.
+    #[serde(default)]
+    pub management: Option<SignedManagement>,
+}
+
+/// Why a header operation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// 48 bits.
+    #[error("HEADER.1: too many units (operator)")]
+    Units,
+    /// Less than the reserve would stay.
+    #[error("HEADER.1: the float would fall below its reserve (operator)")]
+    Reserve,
+    /// More than the accrual.
+    #[error("HEADER.2: more than the accrual (operator)")]
+    Accrual,
+    /// The manager's signature.
+    #[error("HEADER.3: {0} (manager)")]
+    Signature(SchnorrError),
+    /// Beyond the last interval index.
+    #[error("HEADER.5: skips beyond the last interval (manager)")]
+    Skip,
+}
+
+impl HeaderError {
+    /// Clause id.
+    #[must_use]
+    pub const fn clause(&self) -> &'static str {
+        match self {
+            Self::Units | Self::Reserve => "HEADER.1",
+            Self::Accrual => "HEADER.2",
+            Self::Signature(_) => "HEADER.3",
+            Self::Skip => "HEADER.5",
+        }
+    }
+}
+
+impl HeaderOperation {
+    /// Change of float and accrual, nano.
+    #[must_use]
+    pub fn moved(&self) -> (i128, i128) {
+        self.transfer.map_or((0, 0), |t| match t.pool {
+            Pool::FloatIn => (t.nano(), 0),
+            Pool::FloatOut => (-t.nano(), 0),
+            Pool::AccrualOut => (0, -t.nano()),
+        })
+    }
+
+    /// Number of operations: what the nonce advances by.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::from(self.transfer.is_some()) + u64::from(self.management.is_some())
+    }
+
+    /// What L1 sees.
+    #[must_use]
+    pub fn record(&self) -> Option<Record> {
+        self.transfer.as_ref().map(Transfer::record)
+    }
+
+    /// Mechanism, manager, reserve, nonce and next interval of a header that is settled already.
+    pub fn advance(&self, header: &mut Header) {
+        if let Some(SignedManagement { management, .. }) = &self.management {
+            header.mechanism = management.mechanism;
+            header.manager = management.manager;
+            header.reserve = management.reserve;
+            header.next_interval = header.next_interval.saturating_add(u32::from(management.skip) * u32::from(header.intervals));
+        }
+        header.nonce = header.nonce.saturating_add(self.count());
+    }
+
+    /// What depends on the header before and on the pools after.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn check(&self, domain: Fr, community: u32, before: &Header, after: &Header, pools: (i128, i128)) -> Result<(), HeaderError> {
+        if let Some(transfer) = &self.transfer {
+            if transfer.units >> UNITS_BITS != 0 {
+                return Err(HeaderError::Units);
+            }
+            if transfer.pool == Pool::FloatOut && pools.0 < i128::from(after.reserve) {
+                return Err(HeaderError::Reserve);
+            }
+            if transfer.pool == Pool::AccrualOut && pools.1 < 0 {
+                return Err(HeaderError::Accrual);
+            }
+        }
+        if let Some(SignedManagement { management, signature }) = &self.management {
+            let message = management.message(domain, community, before.nonce);
+            schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature).map_err(HeaderError::Signature)?;
+            let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
+            if end > u64::from(u32::MAX) {
+                return Err(HeaderError::Skip);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key that signs for a header lane without a management: public, as for empty slots.
+#[must_use]
+pub fn nobody() -> PublicKey {
+    schnorr::empty_slot_key().public()
+}

@@ -1,0 +1,41 @@
+//! STATE.INIT: a new community is provably empty.
+
+use crate::{
+    community::Community,
+    field::Fr,
+    header::{Header, Totals},
+    poseidon::hash4,
+    record::{Record, code},
+};
+
+/// `P(manager_x, manager_y, mechanism, first_interval)`: what the manager registered on L1 for a community that is to begin.
+#[must_use]
+pub fn genesis_terms(header: &Header) -> Fr {
+    let (x, y) = header.manager.xy();
+    hash4([x, y, Fr::from(header.mechanism as u64), Fr::from(u64::from(header.next_interval))])
+}
+
+/// The record of a beginning.
+#[must_use]
+pub fn record(header: &Header) -> Record {
+    Record::new(code::INIT, 0, 0, genesis_terms(header))
+}
+
+/// Is everything there is to be zero, zero? Says what is not.
+///
+/// # Errors
+/// The field that is not empty.
+pub fn check(community: &Community) -> Result<(), &'static str> {
+    let header = &community.header;
+    let fields = [
+        ("float", header.float == 0),
+        ("accrual", header.accrual == 0),
+        ("reserve", header.reserve == 0),
+        ("nonce", header.nonce == 0),
+        ("totals", header.totals == Totals::default()),
+        ("certificate counter", header.certificate_count == 0),
+        ("certificates", community.certificates == crate::tree::SparseTree::new(crate::params::CERTIFICATES_DEPTH)),
+        ("accounts", community.accounts.iter().all(|a| a.meter.is_none() && a.balance == 0 && a.debt == 0)),
+    ];
+    fields.into_iter().find(|(_, empty)| !empty).map_or(Ok(()), |(field, _)| Err(field))
+}

@@ -1,0 +1,213 @@
+//! What a settlement does after its period: beginning, operation lanes, adjustment, header lane, queue of notes (`docs/spec/operations.md`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::Account,
+    adjust::{AdjustError, Adjusted, Adjustment},
+    community::Community,
+    field::{Fr, hex_fr},
+    header_operation::{HeaderError, HeaderOperation},
+    init,
+    operation::{
+        SignedOperation,
+        lane::{Lane, OperationError},
+    },
+    packet::Context,
+    params::QUEUE,
+    record::{Record, code},
+    tree::dense_root,
+};
+use ark_ff::AdditiveGroup;
+
+/// A note commitment of L1's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QueuedNote(#[serde(with = "hex_fr")] pub Fr);
+
+/// What a settlement is asked to do beside settling.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// The community begins with this settlement.
+    #[serde(default)]
+    pub init: bool,
+    /// At most the shape's `operations`, in order.
+    #[serde(default)]
+    pub lanes: Vec<SignedOperation>,
+    /// At most one.
+    #[serde(default)]
+    pub adjustment: Option<Adjustment>,
+    /// The header lane.
+    #[serde(default)]
+    pub header: HeaderOperation,
+    /// At most 16 notes from the head of L1's queue.
+    #[serde(default)]
+    pub notes: Vec<QueuedNote>,
+}
+
+/// Why the operations of a settlement are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperationsError {
+    /// More than the shape has lanes.
+    #[error("OP.3: {got} operations for {lanes} lanes (sequencer)")]
+    TooMany {
+        /// Lanes.
+        lanes: usize,
+        /// Operations.
+        got: usize,
+    },
+    /// One operation.
+    #[error("operation {index}, slot {slot}: {source}")]
+    Operation {
+        /// Position.
+        index: usize,
+        /// Slot it names.
+        slot: u16,
+        /// Why.
+        source: OperationError,
+    },
+    /// The adjustment.
+    #[error("adjustment: {0}")]
+    Adjustment(#[from] AdjustError),
+    /// The header lane.
+    #[error("header operation: {0}")]
+    Header(#[from] HeaderError),
+    /// A community that begins is not empty.
+    #[error("STATE.INIT: a community that begins has {0} (manager)")]
+    NotEmpty(&'static str),
+    /// More than the queue of a settlement holds, or an empty note.
+    #[error("NOTES.1: at most {QUEUE} notes, none of them zero (sequencer)")]
+    Notes,
+}
+
+impl OperationsError {
+    /// Clause id.
+    #[must_use]
+    pub const fn clause(&self) -> &'static str {
+        match self {
+            Self::TooMany { .. } => "OP.3",
+            Self::Operation { source, .. } => source.clause(),
+            Self::Adjustment(error) => error.clause(),
+            Self::Header(error) => error.clause(),
+            Self::NotEmpty(_) => "STATE.INIT",
+            Self::Notes => "NOTES.1",
+        }
+    }
+}
+
+/// One lane, used or not, as the circuit shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AppliedLane {
+    /// Slot it opens; 0 where the lane is not used.
+    pub slot: usize,
+    /// Leaf before.
+    pub before: Account,
+    /// The operation and what it came to.
+    pub used: Option<(SignedOperation, Lane)>,
+}
+
+/// The adjustment lane.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AppliedAdjustment {
+    /// Slot it opens; 0 where the lane is not used.
+    pub slot: usize,
+    /// Leaf before.
+    pub before: Account,
+    /// The adjustment and what it came to.
+    pub used: Option<(Adjustment, Adjusted)>,
+}
+
+/// Everything the lanes came to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// One for each lane of the shape.
+    pub lanes: Vec<AppliedLane>,
+    /// The adjustment lane.
+    pub adjustment: AppliedAdjustment,
+    /// Accounts afterwards.
+    pub accounts: Vec<Account>,
+    /// Records in order.
+    pub records: Vec<Record>,
+    /// Paid to the float by closed accounts, nano.
+    pub rest: i128,
+}
+
+impl std::fmt::Debug for Applied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applied").field("records", &self.records.len()).finish_non_exhaustive()
+    }
+}
+
+/// Root of the queued notes, zero where there is none.
+#[must_use]
+pub fn queue_root(notes: &[QueuedNote]) -> Fr {
+    let leaf = |i: usize| notes.get(i).map_or(Fr::ZERO, |note| note.0);
+    dense_root(&(0..QUEUE).map(leaf).collect::<Vec<_>>())
+}
+
+impl Operations {
+    /// Applies everything to the settled accounts of `community` (the community before), refusing nothing.
+    #[must_use]
+    pub fn compute(&self, community: &Community, settled: Vec<Account>) -> Applied {
+        let mut accounts = settled;
+        let mut records: Vec<Record> = self.init.then(|| init::record(&community.header)).into_iter().collect();
+        let mut rest = 0;
+        let lanes = (0..community.shape.operations.max(self.lanes.len()))
+            .map(|lane| {
+                let used = self.lanes.get(lane);
+                let slot = used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
+                let before = accounts[slot].clone();
+                let used = used.map(|signed| {
+                    let lane = Lane::compute(&before, signed);
+                    accounts[slot] = lane.after.clone();
+                    records.extend(lane.record);
+                    rest += lane.rest;
+                    (signed.clone(), lane)
+                });
+                AppliedLane { slot, before, used }
+            })
+            .collect();
+        let slot = self.adjustment.as_ref().map_or(0, Adjustment::slot).min(accounts.len().saturating_sub(1));
+        let before = accounts[slot].clone();
+        let used = self.adjustment.as_ref().map(|adjustment| {
+            let adjusted = adjustment.compute(&before);
+            accounts[slot] = adjusted.after.clone();
+            records.push(adjusted.record);
+            (adjustment.clone(), adjusted)
+        });
+        records.extend(self.header.record());
+        records.extend(self.notes.iter().map(|note| Record::new(code::NOTE, 0, 0, note.0)));
+        Applied { lanes, adjustment: AppliedAdjustment { slot, before, used }, accounts, records, rest }
+    }
+
+    /// Everything that can be refused, but for what depends on the pools after.
+    ///
+    /// # Errors
+    /// [`OperationsError`], the first that refuses.
+    pub fn check(&self, community: &Community, context: &Context, applied: &Applied) -> Result<(), OperationsError> {
+        if self.init {
+            init::check(community).map_err(OperationsError::NotEmpty)?;
+        }
+        let lanes = community.shape.operations;
+        if self.lanes.len() > lanes {
+            return Err(OperationsError::TooMany { lanes, got: self.lanes.len() });
+        }
+        let manager = &community.header.manager;
+        for (index, applied) in applied.lanes.iter().enumerate() {
+            let Some((signed, lane)) = &applied.used else { continue };
+            let slot = signed.operation.slot;
+            let refused = |source| OperationsError::Operation { index, slot, source };
+            if usize::from(slot) != applied.slot {
+                return Err(refused(OperationError::Slot));
+            }
+            lane.check(&applied.before, signed, context.domain, context.community, manager).map_err(refused)?;
+        }
+        if let Some((adjustment, _)) = &applied.adjustment.used {
+            adjustment.check(&applied.adjustment.before, context, manager)?;
+        }
+        if self.notes.len() > QUEUE || self.notes.iter().any(|note| note.0 == Fr::ZERO) {
+            return Err(OperationsError::Notes);
+        }
+        Ok(())
+    }
+}

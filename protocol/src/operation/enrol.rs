@@ -1,0 +1,6 @@
+//! `enrol`: puts a new account into an empty slot (`docs/spec/operations/enrol.md`).
+
+use super::{Change, Effect, Kind};
+
+/// What it does.
+pub const EFFECT: Effect = Effect { manager: true, owner: Change::Set, payout: Change::Set, meter: Change::Set, terms: Change::Set, registers: Change::Clear, salts: Change::Set, finalises: true, ..Effect::nothing(Kind::Enrol) };

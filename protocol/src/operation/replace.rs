@@ -1,0 +1,6 @@
+//! `replace`: gives the account another meter, from the next period on (`docs/spec/operations/replace.md`).
+
+use super::{Change, Effect, Kind};
+
+/// What it does.
+pub const EFFECT: Effect = Effect { manager: true, meter: Change::Set, finalises: true, ..Effect::nothing(Kind::Replace) };

@@ -1,0 +1,7 @@
+//! `send`: opens a claim for another owner, of this or another community (`docs/spec/operations/send.md`).
+
+use super::{ClaimOf, Effect, Flow, Kind, Subject};
+use crate::record::code;
+
+/// What it does.
+pub const EFFECT: Effect = Effect { flow: Flow::Out, claim: Some(ClaimOf::Party), record: Some((code::SEND, Subject::Claim)), ..Effect::nothing(Kind::Send) };
