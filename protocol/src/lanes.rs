@@ -211,3 +211,7 @@ impl Operations {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

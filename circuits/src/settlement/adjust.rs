@@ -59,7 +59,8 @@ fn idle(shape: &Shape) -> Option<Adjustment> {
     let context = Context { domain: 0u64.into(), community: 0, first_interval: 0, interval_length: 0, intervals };
     let packet = empty_slot(context, 0, PacketSalts::default()).ok()?;
     let entry = IntervalTariff { classes: [ClassPrices::default(); 2], cap: 0, floor: 0, reference: 0 };
-    Some(Adjustment { substitute: packet.clone(), late: packet, tariff: Tariff { intervals: vec![entry; shape.intervals] } })
+    let signer = gridveil_protocol::header_operation::nobody();
+    Some(Adjustment { substitute: packet.clone(), signer, late: packet, tariff: Tariff { intervals: vec![entry; shape.intervals] } })
 }
 
 /// One packet's readings: import and export of each interval.
@@ -93,7 +94,9 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
 
     // The substitute, by its digest alone: its signature was checked when it was settled.
     let info = slot_info(b, "ADJUST.1", context, slot, &packet.substitute.packet, one);
-    let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), Input::Copy(common.manager[0]), Input::Copy(info), Input::Zero];
+    // The manager of that time; the digest binds it.
+    let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
+    let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), Input::Zero];
     inputs.extend(salts_and_groups("ADJUST.1", b, &packet.substitute));
     let (digest, cells) = b.sponge(Use::Packet, &inputs);
     let substitute_groups = cells.get(10..).unwrap_or(&[]).to_vec();

@@ -259,6 +259,8 @@ fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt
 /// OP.5.
 fn claim(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message) -> Cell {
     b.serve("OP.5");
+    // Below 2^160, and the amount below 2^64: otherwise a claim opens to every amount, each with another payout.
+    b.assert_range(m.payout, 160);
     let to_party = kinds.any(b, |e| e.claim == Some(ClaimOf::Party));
     let recipient = b.select(to_party, m.party, old.owner);
     let carried = b.linear(&[(Fr::ONE, m.amount), (power(64), m.payout)], Fr::ZERO);
