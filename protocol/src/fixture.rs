@@ -1,5 +1,7 @@
 //! Seeded communities, packets and tariffs for tests and benchmarks (feature `fixture`). Nothing here is secret.
 
+pub mod certificate;
+
 use crate::{
     account::{Account, LeafSalts, Registers},
     community::Community,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod certificate;
 pub mod codec;
 pub mod community;
 pub mod field;
