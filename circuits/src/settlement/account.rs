@@ -17,9 +17,9 @@ use crate::{
         arith::Operand,
         market::{self, IntervalCells, ReadingWitness, SlotCells},
         poseidon::Input,
-        schnorr as chain,
     },
-    gadgets::{Builder, limbs, power},
+    gadgets::{Builder, power},
+    signature::{self, Key},
     trace::Cell,
 };
 
@@ -237,7 +237,7 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell,
     let meter_y = b.linear(&[(one, meter_y), (imported(&empty_y), empty)], Fr::ZERO);
     let x = b.select(flag, common.manager[0], meter_x);
     let y = b.select(flag, common.manager[1], meter_y);
-    let q2 = key_point(b, index, x, y);
+    let key = Key::new(b, ("SETTLE.1", index), x, y);
 
     let buy = b.witness(("SETTLE.12", "buy_limit", index), Fr::from(u64::from(packet.buy_limit)));
     let sell = b.witness(("SETTLE.12", "sell_limit", index), Fr::from(u64::from(packet.sell_limit)));
@@ -252,50 +252,8 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell,
     let (digest, cells) = b.sponge(Use::Packet, &inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
 
-    let key = (b.value(x), b.value(y));
-    let [a, c, ..] = limbs(b.value(digest));
-    let digits = schnorr::digits(&w.signed.signature.s, a, c);
-    let zero = b.zero();
-    let end = chain::assign_chain(&mut b.trace, zero, key, &digits, index);
-    b.equal(end.key.0, x);
-    b.equal(end.key.1, y);
-    b.equal(end.q2.0, q2.0);
-    b.equal(end.q2.1, q2.1);
-    b.equal(end.end.0, cell(0));
-    challenge(b, index, digest, end.halves);
+    signature::verify(b, ("SETTLE.1", index), &key, cell(0), digest, &w.signed.signature.s);
     Packet { flag, buy, sell, salts: std::array::from_fn(|i| cell(4 + i)), empty }
-}
-
-/// The key is on the curve, and `Q2 = phi(P) - P`.
-fn key_point(b: &mut Builder, index: usize, x: Cell, y: Cell) -> (Cell, Cell) {
-    let one = Fr::ONE;
-    let square = b.mul(x, x);
-    let cubic = b.row([one, Fr::ZERO, Fr::ZERO, Fr::ZERO, -Fr::from(17)], [Operand::Copy(square), Operand::Copy(x), Operand::Unused]);
-    let y_squared = b.mul(y, y);
-    b.equal(cubic, y_squared);
-    let beta = chain::beta();
-    let (slope, _) = chain::second_point((b.value(x), b.value(y)));
-    let slope = b.witness(("SETTLE.1", "slope", index), slope);
-    // slope (beta - 1) x = 2 y
-    let rest = b.mul_add(beta - one, slope, x, -Fr::from(2), y);
-    b.assert_zero(rest);
-    let q2x = b.mul_add(one, slope, slope, -(beta + one), x);
-    let run = b.sub(x, q2x);
-    let q2y = b.mul_add(one, slope, run, one, y);
-    (q2x, q2y)
-}
-
-/// `digest = halves + 2^128 high` with `high` below the modulus' own bits from 128 up: the only decomposition of a canonical digest.
-fn challenge(b: &mut Builder, index: usize, digest: Cell, halves: Cell) {
-    let [_, _, low, top] = limbs(b.value(digest));
-    let [_, _, modulus_low, modulus_top] = limbs(-Fr::ONE);
-    let join = |low: u64, top: u64| crate::gadgets::wide(u128::from(low) | u128::from(top) << 64);
-    let high = b.witness(("SETTLE.1", "digest_high", index), join(low, top));
-    let sum = b.linear(&[(Fr::ONE, halves), (power(128), high)], Fr::ZERO);
-    b.equal(sum, digest);
-    b.assert_range(high, 128);
-    let below = b.linear(&[(-Fr::ONE, high)], join(modulus_low, modulus_top) - Fr::ONE);
-    b.assert_range(below, 128);
 }
 
 /// SETTLE.2 (window), SETTLE.7 (money of the period).
