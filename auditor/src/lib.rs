@@ -7,9 +7,11 @@
 
 pub mod cli;
 pub mod genesis;
+mod money;
 pub mod native;
 mod replay;
 mod report;
 
+pub use money::Account;
 pub use replay::{ProofVerifier, VerifierError, audit};
 pub use report::{AuditReport, Failure, Verdict};

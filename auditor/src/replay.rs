@@ -7,11 +7,15 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     instance::{Instance, data_challenge, data_evaluation, domain, period},
     params::{CIRCUIT_VERSION, SHAPES, STATE_DEPTH, Shape},
+    record::{self, Parsed, Record, code},
     tree::{SparseTree, dense_root},
 };
 use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, SettledBatch, TariffEntry, Word};
 
-use crate::report::{AuditReport, Failure, Verdict};
+use crate::{
+    money::Money,
+    report::{AuditReport, Failure, Verdict},
+};
 
 /// Why a proof could not be checked at all. Not the same as a proof that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +87,8 @@ struct Replay<'a> {
     next_interval: BTreeMap<u32, u64>,
     batches: u64,
     proofs: u64,
+    /// What the records come to.
+    money: Money,
     /// Batch under examination.
     at: Option<u64>,
     failures: Vec<Failure>,
@@ -111,6 +117,7 @@ impl<'a> Replay<'a> {
             next_interval: BTreeMap::new(),
             batches: 0,
             proofs: 0,
+            money: Money::default(),
             at: None,
             failures: Vec::new(),
         }
@@ -179,16 +186,28 @@ impl<'a> Replay<'a> {
         };
         self.period(batch, &params);
         self.tariff(batch, &params);
-        self.state(batch, &elements);
         let Some(shape) = SHAPES.into_iter().find(|s| s.id == params.shape) else {
             return self.fail("L1.COMMUNITY", format!("shape {} is not known", params.shape));
         };
-        if elements.data.len() != shape.members + 2 {
-            let (got, expected) = (elements.data.len(), shape.members + 2);
-            return self.fail("SETTLE.14", format!("{got} data words, shape {} has {expected}", shape.name));
-        }
-        self.node(&elements);
-        self.proof(batch, &params, &shape, &elements);
+        let own = shape.members + 2;
+        let records = elements.data.get(own..).filter(|records| records.len().is_multiple_of(2));
+        let Some((own, records)) = elements.data.get(..own).zip(records) else {
+            let (got, name) = (elements.data.len(), shape.name);
+            self.state(batch, &elements, false);
+            return self.fail("SETTLE.14", format!("{got} data words, shape {name} has {own} and two more a record"));
+        };
+        let records = match record::read(records) {
+            Ok(records) => records,
+            Err((index, error)) => {
+                self.state(batch, &elements, false);
+                return self.fail("OP.10", format!("record {index}: {error}"));
+            }
+        };
+        self.records(batch, &params, &records);
+        self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == code::INIT));
+        self.node(&elements, own);
+        let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
+        self.proof(batch, &params, &shape, &elements, record::digest(&records));
     }
 
     /// Every word below the modulus: a value has one encoding.
@@ -237,28 +256,47 @@ impl<'a> Replay<'a> {
         self.require(in_force.commitment == batch.tariff_commitment, "SETTLE.7", || "the settled tariff is not the registered one".into());
     }
 
-    /// SETTLE.13: the state tree with the community's new node has the new root.
-    fn state(&mut self, batch: &SettledBatch, elements: &Elements) {
-        let index = u64::from(batch.call.community);
+    /// SETTLE.13, STATE.INIT: the state tree with the community's new node has the new root; a community begins where nothing is, once.
+    fn state(&mut self, batch: &SettledBatch, elements: &Elements, begins: bool) {
+        let id = batch.call.community;
+        let index = u64::from(id);
         if index >= self.state.capacity() {
             return self.fail("SETTLE.13", format!("community {index} is outside the state tree"));
         }
+        let empty = self.state.leaf(index) == Fr::from(0u64);
+        self.require(!begins || empty, "STATE.INIT", || format!("community {id} begins, but it is in the state tree already"));
+        self.require(begins || !empty, "STATE.INIT", || format!("community {id} is settled without a beginning"));
         self.state.set(index, elements.community_new);
         let reached = self.state.root() == elements.new_root;
         self.require(reached, "SETTLE.13", || "the state tree with the community's new node does not have the new root".into());
     }
 
+    /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it names.
+    fn records(&mut self, batch: &SettledBatch, params: &CommunityParams, records: &[(Record, Parsed)]) {
+        for (index, (_, record)) in records.iter().enumerate() {
+            if let Err(error) = self.money.book(record) {
+                self.fail(error.clause(), format!("record {index}: {error}"));
+            }
+            if record.kind == code::ADJUST {
+                let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
+                let in_force = entries.iter().rfind(|t| t.first_interval <= record.extra).map(|t| t.commitment);
+                self.require(in_force == Some(to_bytes(&record.w1)), "ADJUST.5", || format!("record {index}: not the tariff of its period"));
+                self.require(record.extra < batch.call.first_interval, "ADJUST.5", || format!("record {index}: adjusts a period that is not past"));
+            }
+        }
+    }
+
     /// SETTLE.13, 14: the published leaves, header and certificates are the community's new node.
-    fn node(&mut self, elements: &Elements) {
-        let Some((leaves, [header_leaf, certificates_root])) = elements.data.split_last_chunk::<2>() else { return };
+    fn node(&mut self, elements: &Elements, own: &[Fr]) {
+        let Some((leaves, [header_leaf, certificates_root])) = own.split_last_chunk::<2>() else { return };
         let node = community::node(*header_leaf, dense_root(leaves), *certificates_root);
         self.require(node == elements.community_new, "SETTLE.13", || "the published leaves do not lead to the community's new node".into());
     }
 
-    fn proof(&mut self, batch: &SettledBatch, params: &CommunityParams, shape: &Shape, elements: &Elements) {
+    fn proof(&mut self, batch: &SettledBatch, params: &CommunityParams, shape: &Shape, elements: &Elements, ops_digest: Fr) {
         let call = &batch.call;
         let domain = domain(self.chain_id, &self.contract, u64::from(call.circuit_version));
-        let z = data_challenge(&domain, &elements.community_new, &elements.data);
+        let z = data_challenge(&domain, &elements.old_root, &elements.new_root, &elements.community_new, &ops_digest, &elements.data);
         let instance = Instance {
             domain,
             old_root: elements.old_root,
@@ -267,7 +305,7 @@ impl<'a> Replay<'a> {
             period: period(call.first_interval, params.interval_length_s, params.m),
             tariff_commitment: elements.tariff_commitment,
             community_new: elements.community_new,
-            ops_digest: Fr::from(0u64),
+            ops_digest,
             z,
             y: data_evaluation(&elements.data, &z),
         };
@@ -297,6 +335,7 @@ impl<'a> Replay<'a> {
             batches: self.batches,
             proofs_verified: self.proofs,
             state_root: self.state.root(),
+            money: self.money.account(),
             failures: self.failures,
         }
     }

@@ -3,6 +3,8 @@
 use gridveil_protocol::field::{Fr, hex_fr};
 use serde::Serialize;
 
+use crate::money::{Account, currency};
+
 /// One fact that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -36,6 +38,8 @@ pub struct AuditReport {
     /// The state root the replay ends at.
     #[serde(with = "hex_fr")]
     pub state_root: Fr,
+    /// The rollup's money, from records alone.
+    pub money: Account,
     /// Everything that does not hold, in order.
     pub failures: Vec<Failure>,
 }
@@ -59,6 +63,13 @@ impl AuditReport {
             ("batches", self.batches.to_string()),
             ("proofs verified", self.proofs_verified.to_string()),
             ("state root", format!("0x{root}")),
+            ("pool", format!("{:>16}", currency(self.money.pool_units))),
+            ("deposits in", format!("{:>16}", currency(self.money.deposited_units.into()))),
+            ("withdrawn", format!("{:>16}", currency(self.money.withdrawn_units.into()))),
+            ("forced", format!("{:>16}", currency(self.money.forced_units.into()))),
+            ("float in", format!("{:>16}", currency(self.money.float_in_units.into()))),
+            ("to treasury", format!("{:>16}", currency(self.money.treasury_units.into()))),
+            ("open transfers", self.money.open_transfers.to_string()),
             ("failures", self.failures.len().to_string()),
         ] {
             let _ = writeln!(out, "{name:<16} {value}");

@@ -15,9 +15,12 @@ use gridveil_protocol::{
     community::Community,
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
+    header_operation::Pool,
     instance::Instance,
     market::Mechanism,
+    operation::Kind,
     params::{STATE_DEPTH, Shape},
+    record::{Record, code},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
 };
@@ -26,6 +29,7 @@ use gridveil_verifier_contract::{
     memory::{MemoryL1, MemoryL1Config},
 };
 
+const CIRCUIT_VERSION_U32: u32 = 2;
 const MODULUS: &str = "30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001";
 
 /// L1 as a node tells it: every answer can be edited.
@@ -165,7 +169,7 @@ fn transitions() -> (Vec<(u32, Fr)>, Word, Vec<Transition>) {
 
 fn call(t: &Transition, number: usize, tariff_index: u32) -> SettleCall {
     SettleCall {
-        circuit_version: 1,
+        circuit_version: CIRCUIT_VERSION_U32,
         community: t.after.index,
         first_interval: t.input.community.header.next_interval,
         tariff_index,
@@ -180,29 +184,47 @@ fn params(community: u32) -> CommunityParams {
     CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: community }
 }
 
+/// A community that begins, and its next period with operations of every sort that leaves a record.
+fn with_records() -> World {
+    let shape = Shape::by_name("tiny-4x2").unwrap();
+    let mut begins = fixture::beginning(shape, 1).unwrap();
+    begins.state_path = SparseTree::new(STATE_DEPTH).path(9);
+    let first = apply(begins).unwrap();
+    let mut funded = fixture::following(&first, 2, |_| false).unwrap();
+    let extras = fixture::Extras { header: Some(Pool::FloatIn), notes: 2, ..fixture::Extras::default() };
+    fixture::operate(&mut funded, &mut Stream::new(3), &[Kind::Deposit], extras).unwrap();
+    funded.operations.header.transfer.as_mut().unwrap().units = 1_000_000;
+    let second = apply(funded).unwrap();
+    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![CommunityParams { interval_length_s: 900, ..params(9) }])
+}
+
 const TARIFF_INDICES: [u32; 3] = [0, 0, 1];
 
 fn world() -> World {
     let (genesis, root, transitions) = transitions();
+    chain(genesis, root, &transitions, &TARIFF_INDICES, vec![params(5), params(4)])
+}
+
+fn chain(genesis: Vec<(u32, Fr)>, root: Word, transitions: &[Transition], tariffs: &[u32], communities: Vec<CommunityParams>) -> World {
     let mut w = World {
         genesis,
         chain_id: 31337,
         timestamp: 3_000_000_000,
         roots: vec![root],
         finalised: BTreeSet::from([root]),
-        communities: vec![params(5), params(4)],
+        communities,
         tariffs: Vec::new(),
         batches: Vec::new(),
-        count: 3,
+        count: transitions.len() as u64,
         grows: Arc::default(),
         state_root: root,
         malformed: false,
         proofs: Vec::new(),
     };
-    for ((t, index), number) in transitions.iter().zip(TARIFF_INDICES).zip(1usize..) {
-        let call = call(t, number, index);
+    for ((t, index), number) in transitions.iter().zip(tariffs).zip(1usize..) {
+        let call = call(t, number, *index);
         let tariff_commitment = to_bytes(&t.instance.tariff_commitment);
-        let tariff = TariffEntry { tariff_set: call.community, index, first_interval: call.first_interval, commitment: tariff_commitment, block: 1 };
+        let tariff = TariffEntry { tariff_set: call.community, index: *index, first_interval: call.first_interval, commitment: tariff_commitment, block: 1 };
         w.tariffs.push(tariff);
         w.proofs.push((t.instance, call.proof.clone()));
         w.roots.push(call.new_root);
@@ -231,6 +253,22 @@ fn an_honest_chain_passes() {
 }
 
 #[test]
+fn records_are_read_and_their_money_is_counted() {
+    let w = with_records();
+    let report = run(&w, &w);
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
+    let deposited = report.money.deposited_units;
+    assert!(deposited > 0);
+    assert_eq!((report.money.pool_units, report.money.float_in_units, report.money.notes), (i128::from(1_000_000 + deposited), 1_000_000, 2));
+    assert!(report.table().contains("pool"));
+    // A record is part of what is proved.
+    let mut edited = w.clone();
+    let last = edited.batches[1].call.data.len() - 1;
+    bump(&mut edited.batches[1].call.data[last]);
+    assert!(run(&edited, &edited).failures.iter().any(|f| f.clause == "PROOF"));
+}
+
+#[test]
 fn a_chain_kept_by_the_contracts_rules_passes() {
     let w = world();
     let config = MemoryL1Config {
@@ -239,7 +277,7 @@ fn a_chain_kept_by_the_contracts_rules_passes() {
         genesis_root: w.roots[0],
         timestamp: 1_000,
         shapes: vec![(1, 4, 2)],
-        circuit_version: 1,
+        circuit_version: CIRCUIT_VERSION_U32,
         proof_length: Some(100),
         enforce_future_tariffs: true,
     };
@@ -281,7 +319,7 @@ fn a_node_that_does_not_answer_is_no_finding() {
         genesis_root: [0; 32],
         timestamp: 0,
         shapes: vec![],
-        circuit_version: 1,
+        circuit_version: CIRCUIT_VERSION_U32,
         proof_length: None,
         enforce_future_tariffs: true,
     };
@@ -293,6 +331,11 @@ fn a_node_that_does_not_answer_is_no_finding() {
 
 fn bump(word: &mut Word) {
     word[31] ^= 1;
+}
+
+/// Two more words of calldata.
+fn push(w: &mut World, batch: usize, w0: Fr, w1: u64) {
+    w.batches[batch].call.data.extend([to_bytes(&w0), to_bytes(&Fr::from(w1))]);
 }
 
 fn modulus() -> Word {
@@ -320,7 +363,7 @@ const CASES: &[Case] = &[
     Case("batch left out", |w| _ = w.batches.remove(1), Some(3), "L1.SEQUENCE", "old root is not the new root"),
     Case("batches counted", |w| w.count = 4, None, "L1.SEQUENCE", "counts 4 batches, 3 were found"),
     Case("old root", |w| bump(&mut w.batches[1].old_root), Some(2), "L1.SEQUENCE", "old root is not the new root"),
-    Case("circuit version", |w| w.batches[0].call.circuit_version = 2, Some(1), "L1.VERSION", "circuit version 2"),
+    Case("circuit version", |w| w.batches[0].call.circuit_version = 1, Some(1), "L1.VERSION", "circuit version 1"),
     Case("high data word", |w| w.batches[2].call.data[3] = modulus(), Some(3), "L1.CANONICAL", "data word 3"),
     Case("high root", |w| w.batches[2].call.new_root = [0xff; 32], Some(3), "L1.CANONICAL", "new root"),
     Case("high node", |w| w.batches[2].call.community_new = modulus(), Some(3), "L1.CANONICAL", "community node"),
@@ -340,6 +383,14 @@ const CASES: &[Case] = &[
     Case("certificates root", |w| bump(&mut w.batches[1].call.data[5]), Some(2), "SETTLE.13", "published leaves do not lead"),
     Case("data short", |w| _ = w.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
     Case("data long", |w| w.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
+    Case("a word that is no record", |w| push(w, 1, Fr::from(9u64), 0), Some(2), "OP.10", "no record of kind 9"),
+    Case("a record too many", |w| push(w, 1, Record::new(code::NOTE, 0, 0, Fr::from(0u64)).w0, 5), Some(2), "PROOF", "does not hold"),
+    Case("beginning twice", |w| push(w, 1, Fr::from(code::INIT), 5), Some(2), "STATE.INIT", "is in the state tree already"),
+    Case("no beginning", |w| w.genesis.truncate(1), Some(2), "STATE.INIT", "settled without a beginning"),
+    Case("withdrawal from nothing", |w| push(w, 1, Record::new(code::WITHDRAW, 7, 0, Fr::from(0u64)).w0, 5), Some(2), "L1.POOL", "more than was ever paid in"),
+    Case("transfer from nowhere", |w| push(w, 1, Fr::from(code::RECEIVE), 5), Some(2), "OP.5", "not open"),
+    Case("adjusts with another tariff", |w| push(w, 2, Record::new(code::ADJUST, 0, 1, Fr::from(0u64)).w0, 5), Some(3), "ADJUST.5", "not the tariff"),
+    Case("adjusts the future", |w| push(w, 2, Record::new(code::ADJUST, 0, u32::MAX, Fr::from(0u64)).w0, 5), Some(3), "ADJUST.5", "not past"),
     Case("proof", |w| w.batches[2].call.proof[9] ^= 1, Some(3), "PROOF", "does not hold"),
     Case("proof with trailing bytes", |w| w.batches[2].call.proof.push(0), Some(3), "PROOF", "does not hold"),
     Case("another batch's proof", |w| w.batches[2].call.proof = w.batches[1].call.proof.clone(), Some(3), "PROOF", "does not hold"),

@@ -311,6 +311,19 @@ impl Builder {
         (self.lane.output(), cells)
     }
 
+    /// `P` of children of which one is `node`, or, if `None`, the output of the last hash.
+    pub fn level(&mut self, node: Option<Cell>, children: [Input; 4]) -> Cell {
+        self.lane.level(&mut self.trace, node, children);
+        self.lane.output()
+    }
+
+    /// Ties a public input to the cell that determines it.
+    pub fn publish(&mut self, target: Cell, cell: Cell) {
+        let value = self.value(cell);
+        self.trace.set(target.column, target.row, value);
+        self.equal(target, cell);
+    }
+
     /// A sponge; returns output and input cells.
     pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::Use, inputs: &[Input]) -> (Cell, Vec<Cell>) {
         let tag = Fr::from(((purpose as u64) << 32) + inputs.len() as u64);

@@ -216,7 +216,7 @@ fn chain(digits: &[StepDigits], key: (Fr, Fr), prepare: impl Fn(&mut Trace)) -> 
     let (mut trace, zero) = table();
     prepare(&mut trace);
     let start = trace.next_row();
-    let cells = schnorr::assign_chain(&mut trace, zero, key, digits, 0);
+    let cells = schnorr::assign_chain(&mut trace, zero, key, digits, ("SETTLE.1", 0));
     (trace, cells, start)
 }
 
@@ -345,7 +345,7 @@ fn chain_is_quick() {
     trace.take(1);
     let start = std::time::Instant::now();
     for slot in 0..128 {
-        schnorr::assign_chain(&mut trace, zero, key, &digits, slot);
+        schnorr::assign_chain(&mut trace, zero, key, &digits, ("SETTLE.1", slot));
     }
     println!("{} us a chain", start.elapsed().as_micros() / 128);
     let start = std::time::Instant::now();

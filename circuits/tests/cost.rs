@@ -1,4 +1,4 @@
-//! Golden description and cost of every shape: what is committed under `golden/` is what the keys are made from.
+//! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/` is what the keys are made from.
 //! `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new circuit version, on purpose).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -6,8 +6,14 @@
 mod common;
 
 use common::{input, trace};
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{
+    Fr,
+    certificate::{self, CertificateCircuit},
+    settlement::SettlementCircuit,
+    trace::Trace,
+};
 use gridveil_protocol::{
+    certificate::CERTIFICATE_VERSION,
     market::Mechanism,
     params::{CIRCUIT_VERSION, SHAPES, Shape},
     settlement::apply,
@@ -37,17 +43,25 @@ struct Golden {
     layout: String,
 }
 
-fn golden(shape: Shape) -> Golden {
+fn settlement(shape: Shape) -> Golden {
     let mut meta = ConstraintSystem::default();
     SettlementCircuit::configure_with_params(&mut meta, shape);
-    let circuit = SettlementCircuit::template(shape);
-    let trace = circuit.trace();
+    golden(shape.name, CIRCUIT_VERSION, shape.k, &meta, SettlementCircuit::template(shape).trace())
+}
+
+fn certificate() -> Golden {
+    let mut meta = ConstraintSystem::default();
+    CertificateCircuit::configure(&mut meta);
+    golden("certificate", CERTIFICATE_VERSION, certificate::K, &meta, CertificateCircuit::template().trace())
+}
+
+fn golden(name: &str, circuit_version: u64, k: u32, meta: &ConstraintSystem<Fr>, trace: &Trace) -> Golden {
     Golden {
-        shape: shape.name.to_string(),
-        circuit_version: CIRCUIT_VERSION,
-        k: shape.k,
+        shape: name.to_string(),
+        circuit_version,
+        k,
         rows_used: trace.next_row(),
-        rows_usable: (1 << shape.k) - meta.blinding_factors() - 1,
+        rows_usable: (1 << k) - meta.blinding_factors() - 1,
         degree: meta.gates().iter().flat_map(|g| g.polynomials()).map(|p| p.degree()).max().unwrap(),
         advice_columns: meta.num_advice_columns(),
         fixed_columns: meta.num_fixed_columns(),
@@ -63,9 +77,8 @@ fn golden(shape: Shape) -> Golden {
 
 #[test]
 fn keys_and_costs_are_the_committed_ones() {
-    for shape in SHAPES {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", shape.name));
-        let found = golden(shape);
+    for found in SHAPES.into_iter().map(settlement).chain([certificate()]) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", found.shape));
         if std::env::var_os("GRIDVEIL_BLESS").is_some() {
             std::fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         }

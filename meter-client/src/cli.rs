@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     instance,
+    operation::Kind,
+    owner::owner_of,
     packet::Context,
     params::CIRCUIT_VERSION,
     units::{Interval, Nano, Ticks},
@@ -259,13 +261,14 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     let passphrase = passphrase(&args.keys)?;
     let keys = Keys::generate().map_err(failed)?;
     keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
-    let (owner, meter) = (keys.owner.public(), keys.meter.public());
+    let (owner, meter) = (owner_of(&keys.owner), keys.meter.public());
     let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
     let commitment = hex(&to_bytes(&owner.commitment()));
     if args.json {
         return print_json(&serde_json::json!({"owner": owner, "owner_commitment": commitment, "meter": meter}));
     }
-    println!("owner key         {}", hex(&owner.to_bytes()));
+    println!("owner key         {}", hex(&owner.key.to_bytes()));
+    println!("nullifier key     {}", hex(&to_bytes(&owner.nullifier)));
     println!("owner commitment  {commitment}");
     println!("meter key         {}", hex(&meter.to_bytes()));
     println!("Give these to the meter data manager for enrolment. The secret keys are in {}.", args.keys.keys.display());
@@ -371,8 +374,10 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     let previous = args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(domain, first)));
     let (packet, previous) = (outbox.packet(&this)?, previous.transpose()?.flatten());
     let own = Own {
-        owner: &keys.owner.public(),
+        domain,
+        owner: &owner_of(&keys.owner),
         meter: &keys.meter.public(),
+        operations: &[],
         packet: packet.as_ref(),
         delivered: outbox.is_delivered(&this)?,
         previous: previous.as_ref(),
@@ -384,6 +389,23 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     }
     print!("{}", table(&statement, u32::from(terms.interval_length)));
     Ok(())
+}
+
+/// An operation for a person.
+#[must_use]
+pub const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Deposit => "deposit",
+        Kind::Withdraw => "withdrawal",
+        Kind::Send => "sent",
+        Kind::Receive => "received",
+        Kind::Rotate => "owner key changed",
+        Kind::Close => "account closed",
+        Kind::Enrol => "account opened",
+        Kind::Replace => "meter replaced",
+        Kind::Terms => "terms changed",
+        Kind::Forced => "forced withdrawal",
+    }
 }
 
 /// The statement for a person. Money in currency units, exact.
@@ -400,15 +422,20 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     }
     let e = &s.bill.energy;
     let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
-    for (name, nano) in [
-        ("balance before", s.before_nano),
-        ("local trade", s.bill.trade_nano),
-        ("supplier", -s.bill.supply_nano),
-        ("fees", -s.bill.fees_nano),
-        ("balance after", s.after_nano),
-    ] {
+    let mut money = |name: &str, nano: i128| {
         let _ = writeln!(out, "{name:<20} {:>24}", Nano(nano));
+    };
+    money("balance before", s.before_nano);
+    money("local trade", s.bill.trade_nano);
+    money("supplier", -s.bill.supply_nano);
+    money("fees", -s.bill.fees_nano);
+    for operation in &s.operations {
+        money(kind_name(operation.kind), operation.change_nano);
     }
+    if let Some(adjustment) = &s.adjustment {
+        money(&format!("adjusted {}", adjustment.first_interval), adjustment.change_nano);
+    }
+    money("balance after", s.after_nano);
     let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
     let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
     let _ = writeln!(out, "the account is in root 0x{}, final on L1.", hex::encode(to_bytes(&s.root)));

@@ -1,11 +1,14 @@
 //! A period's statement: every figure recomputed from the member's own readings, and anchored in a root that L1 has finalised.
 
 use gridveil_protocol::{
+    account::Account,
     field::{Fr, hex_fr},
+    operation::{Kind, Operation, SignedOperation, lane::Lane},
+    owner::{OwnerKey, owner_of},
     packet::SignedPacket,
     poseidon::Use,
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
-    schnorr::{PublicKey, SchnorrError, SecretKey},
+    schnorr::{self, PublicKey, SchnorrError, SecretKey},
     tariff::Tariff,
     units::Interval,
 };
@@ -28,6 +31,17 @@ pub enum StatementError {
     /// The new leaf does not use the packet's salts.
     #[error("SETTLE.12: the settled leaf does not use the salts of this meter's packet")]
     Salts,
+    /// An operation that nobody entitled to it has asked for.
+    #[error("operation {index} of the receipt ({kind:?}) was not signed by this member")]
+    Foreign {
+        /// Position among the slot's operations of the period.
+        index: usize,
+        /// What it does.
+        kind: Kind,
+    },
+    /// An adjustment with a packet that is not this meter's, for another account or of the future.
+    #[error("the adjustment of the receipt does not rest on a packet of this meter")]
+    Adjustment,
     /// The account does not continue from the last statement.
     #[error("the account before this period is not the account after the previous statement")]
     Continuity,
@@ -68,17 +82,21 @@ impl Asked {
         let Self { community, slot, first_interval } = *self;
         let message = ReceiptRequest::message(domain, community, slot, first_interval, timestamp);
         let signature = owner.sign(Use::Request, &message)?;
-        Ok(ReceiptRequest { community, slot, first_interval, timestamp, owner: owner.public(), signature })
+        Ok(ReceiptRequest { community, slot, first_interval, timestamp, owner: owner_of(owner), signature })
     }
 }
 
 /// What the member itself holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Own<'a> {
+    /// Deployment, from the contract the member names.
+    pub domain: Fr,
     /// Owner's key.
-    pub owner: &'a PublicKey,
+    pub owner: &'a OwnerKey,
     /// Meter's key.
     pub meter: &'a PublicKey,
+    /// Every operation this member has signed for the slot.
+    pub operations: &'a [SignedOperation],
     /// The period's packet, if one was signed.
     pub packet: Option<&'a SignedPacket>,
     /// Was it taken by the sequencer?
@@ -102,6 +120,12 @@ pub struct Statement {
     pub bill: Bill,
     /// `balance - debt` before, nano.
     pub before_nano: i128,
+    /// `balance - debt` when the period is settled, before any operation, nano.
+    pub settled_nano: i128,
+    /// What was done with the account after that, in order.
+    pub operations: Vec<OperationLine>,
+    /// The late packet that replaced a substitute, if one did.
+    pub adjustment: Option<AdjustmentLine>,
     /// `balance - debt` after, nano.
     pub after_nano: i128,
     /// Certificates of the period, Wh.
@@ -138,6 +162,36 @@ pub struct Line {
     pub tick: u16,
 }
 
+/// One operation on the account.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OperationLine {
+    /// What it does.
+    pub kind: Kind,
+    /// The slot's nonce before; a forced withdrawal has none.
+    pub nonce: Option<u32>,
+    /// What `balance - debt` changes by, nano.
+    pub change_nano: i128,
+    /// Of that, paid out on L1 or taken in from it: whole units of 0.01.
+    pub units: u64,
+}
+
+/// What an adjustment changed.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AdjustmentLine {
+    /// First interval of the period that was adjusted.
+    pub first_interval: Interval,
+    /// What `balance - debt` changes by, nano.
+    pub change_nano: i128,
+    /// Import, late less substituted, Wh.
+    pub import_wh: i128,
+    /// Export, late less substituted, Wh.
+    pub export_wh: i128,
+}
+
+fn value(account: &Account) -> i128 {
+    i128::from(account.balance) - i128::from(account.debt)
+}
+
 /// Checks a receipt against everything the member holds and L1 says.
 ///
 /// # Errors
@@ -145,6 +199,7 @@ pub struct Line {
 pub fn verify(asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &dyn Roots) -> Result<Statement, StatementError> {
     check_subject(asked, receipt, own)?;
     let readings = check_packet(receipt, own)?;
+    check_operations(receipt, own)?;
     if let Some(previous) = own.previous
         && previous.after != receipt.before {
             return Err(StatementError::Continuity);
@@ -153,10 +208,16 @@ pub fn verify(asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, 
     if tariff.commitment() != l1.tariff_commitment(asked.community, asked.first_interval)? {
         return Err(StatementError::Tariff);
     }
+    if let Some(adjustment) = &receipt.adjustment {
+        let then = adjustment.substitute.packet.context.first_interval;
+        if adjustment.tariff.commitment() != l1.tariff_commitment(asked.community, then)? {
+            return Err(StatementError::Tariff);
+        }
+    }
     if !l1.is_finalised(receipt.root)? {
         return Err(StatementError::NotFinal);
     }
-    let value = |a: &gridveil_protocol::account::Account| i128::from(a.balance) - i128::from(a.debt);
+    let (operations, adjustment) = changes(receipt);
     Ok(Statement {
         community: receipt.community,
         slot: receipt.slot,
@@ -164,6 +225,9 @@ pub fn verify(asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, 
         lines: lines(receipt),
         bill,
         before_nano: value(&receipt.before),
+        settled_nano: value(&receipt.settled),
+        operations,
+        adjustment,
         after_nano: value(&receipt.after),
         certificates_wh: receipt.note_amount_wh,
         root: receipt.root,
@@ -182,26 +246,80 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     if receipt.first_interval != asked.first_interval {
         return Err(StatementError::Other("period"));
     }
-    if receipt.after.owner != own.owner.commitment() {
+    // The member's before or after: it may enrol, rotate its key, change its meter or close in this very period.
+    let (before, after) = (&receipt.before, &receipt.after);
+    let owner = own.owner.commitment();
+    if before.owner != owner && after.owner != owner {
         return Err(StatementError::NotMine("owner"));
     }
-    if receipt.after.meter.as_ref() != Some(own.meter) {
+    if before.meter.as_ref() != Some(own.meter) && after.meter.as_ref() != Some(own.meter) {
         return Err(StatementError::NotMine("meter"));
     }
     Ok(())
 }
 
-/// The readings to hold the receipt against: the member's own, unless the manager substituted them.
+/// The readings to hold the receipt against: the member's own, unless the manager substituted them or the slot was empty.
 fn check_packet<'a>(receipt: &Receipt, own: &Own<'a>) -> Result<Option<&'a [gridveil_protocol::packet::Reading]>, StatementError> {
-    if receipt.substituted {
+    if receipt.substituted || receipt.before.meter.is_none() {
         return Ok(None);
     }
     let packet = &own.packet.ok_or(StatementError::NoPacket)?.packet;
-    let salts = &receipt.after.salts;
+    let salts = &receipt.settled.salts;
     if (salts.exit, salts.private) != (packet.salts.exit, packet.salts.private) {
         return Err(StatementError::Salts);
     }
     Ok(Some(&packet.readings))
+}
+
+/// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what the wallet has kept,
+/// an owner's consent to what the manager asks for (enrolment, another meter, terms) counts by its signature: it may be given elsewhere.
+/// The late packet of an adjustment is this meter's.
+fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
+    let place = (receipt.community, receipt.slot);
+    for (index, signed) in receipt.operations.iter().enumerate() {
+        let operation: &Operation = &signed.operation;
+        let effect = operation.kind.effect();
+        let kept = || own.operations.iter().any(|kept| kept.operation == *operation && kept.owner == signed.owner);
+        let consent = || {
+            let message = [operation.message(own.domain)];
+            effect.manager && signed.owner == *own.owner && schnorr::verify(Use::Operation, &own.owner.key, &message, &signed.signature).is_ok()
+        };
+        if (operation.community, operation.slot) != place || !(operation.kind == Kind::Forced || kept() || consent()) {
+            return Err(StatementError::Foreign { index, kind: operation.kind });
+        }
+    }
+    let Some(adjustment) = &receipt.adjustment else { return Ok(()) };
+    let (late, substitute) = (&adjustment.late.packet, &adjustment.substitute.packet);
+    let same = late.context == substitute.context && (late.context.domain, late.context.community) == (own.domain, receipt.community);
+    let mine = late.slot == receipt.slot && substitute.slot == receipt.slot && !late.substituted && substitute.substituted;
+    let past = late.context.first_interval < receipt.first_interval;
+    let meters = [receipt.before.meter, Some(*own.meter)];
+    let signed = meters.iter().flatten().any(|meter| adjustment.late.verify(meter).is_ok());
+    if same && mine && past && signed { Ok(()) } else { Err(StatementError::Adjustment) }
+}
+
+/// What each operation, and the adjustment after them, changed.
+fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<AdjustmentLine>) {
+    let mut account = receipt.settled.clone();
+    let mut out = Vec::new();
+    for signed in &receipt.operations {
+        let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
+        let after = Lane::compute(&account, signed).after;
+        let change_nano = value(&after) - value(&account);
+        let nonce = effect.owner_signs().then_some(operation.nonce);
+        out.push(OperationLine { kind: operation.kind, nonce, change_nano, units: if effect.whole_units { operation.units() } else { 0 } });
+        account = after;
+    }
+    let adjustment = receipt.adjustment.as_ref().map(|adjustment| {
+        let adjusted = adjustment.compute(&account);
+        AdjustmentLine {
+            first_interval: adjustment.late.packet.context.first_interval,
+            change_nano: value(&adjusted.after) - value(&account),
+            import_wh: adjusted.import,
+            export_wh: adjusted.export,
+        }
+    });
+    (out, adjustment)
 }
 
 fn lines(receipt: &Receipt) -> Vec<Line> {
@@ -224,6 +342,12 @@ fn notices(receipt: &Receipt, own: &Own<'_>) -> Vec<&'static str> {
         if own.packet.is_some() && own.delivered {
             out.push("The sequencer had taken this meter's own packet for the period and did not use it: ask the manager why.");
         }
+    }
+    if receipt.operations.iter().any(|signed| signed.operation.kind == Kind::Forced) {
+        out.push("A withdrawal was forced through L1's queue: it pays only to the account's payout address, otherwise nothing.");
+    }
+    if receipt.after.owner != own.owner.commitment() {
+        out.push("The account has another owner key from this period on, by an operation that this member signed.");
     }
     if own.previous.is_none() {
         out.push("First statement kept here: the account's state before the period is the operator's word.");

@@ -23,6 +23,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
     market::Mechanism,
+    owner::owner_of,
     packet::SignedPacket,
     params::Shape,
     receipt::{Receipt, ReceiptRequest},
@@ -43,7 +44,7 @@ fn path(p: &Path) -> &str {
 fn community(keys: &Keys) -> SettlementInput {
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 2 };
     let mut input = fixture::settlement(&recipe).unwrap();
-    input.community.accounts[0].owner = keys.owner.public().commitment();
+    input.community.accounts[0].owner = owner_of(&keys.owner).commitment();
     input.community.accounts[0].meter = Some(keys.meter.public());
     let mut state = SparseTree::new(8);
     state.set(u64::from(input.community.index), input.community.node());
@@ -83,7 +84,7 @@ fn keys_reading_submission_statement() {
     let (sequencer, _) = serve(Box::new(move |_, path, body| {
         let mut book = shared.lock().unwrap();
         match path {
-            "/v1/info" => (200, format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":1}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)))),
+            "/v1/info" => (200, format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)))),
             "/v1/communities/5" => (200, format!(r#"{{"community":5,"shape":"tiny-4x2","members":4,"intervals":2,"interval_length":3600,"next_interval":{first}}}"#)),
             "/v1/packets" => {
                 let packet: SignedPacket = serde_json::from_str(body).unwrap();

@@ -22,9 +22,11 @@ use gridveil_protocol::{
     instance::domain,
     market::Mechanism,
     packet::{Context, Reading},
-    params::Shape,
+    params::{Shape, UNIT_NANO},
     receipt::{Receipt, ReceiptError},
     schnorr::PublicKey,
+    operation::{Kind, Operation, SignedOperation},
+    owner::{OwnerKey, owner_of},
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
@@ -37,7 +39,7 @@ fn sequencer(url: &str) -> Sequencer {
 }
 
 fn context() -> Context {
-    Context { domain: domain(31337, &[0x11; 20], 1), community: 5, first_interval: 48, interval_length: 3600, intervals: 2 }
+    Context { domain: domain(31337, &[0x11; 20], 2), community: 5, first_interval: 48, interval_length: 3600, intervals: 2 }
 }
 
 fn signed(keys: &Keys, directory: &Path) -> gridveil_protocol::packet::SignedPacket {
@@ -91,7 +93,7 @@ fn refusals_keep_their_code_and_are_not_repeated() {
 
 #[test]
 fn a_server_cannot_name_a_domain_that_is_not_its_own() {
-    let info = |domain: Fr| format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":1}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)));
+    let info = |domain: Fr| format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)));
     let good = info(context().domain);
     let (url, _) = serve(Box::new(move |_, _, _| (200, good.clone())));
     assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Ok(context().domain));
@@ -117,7 +119,7 @@ impl Roots for Facts {
 }
 
 /// A settlement whose slot 2 belongs to `owner`.
-fn settled(owner: &PublicKey, seed: u64) -> Transition {
+fn settled(owner: &OwnerKey, seed: u64) -> Transition {
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 4 };
     let mut input = fixture::settlement(&recipe).unwrap();
     input.community.accounts[2].owner = owner.commitment();
@@ -150,13 +152,13 @@ fn following(t: &Transition) -> Transition {
 #[test]
 fn statements_hold_and_every_false_fact_is_found() {
     let keys = Keys::generate().unwrap();
-    let (owner, meter) = (keys.owner.public(), fixture::meter_public(2));
+    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(2));
     let t = settled(&owner, 3);
     let receipt = Receipt::of(&t, 2).unwrap();
     let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
     let asked = Asked { community: 5, slot: 2, first_interval: receipt.first_interval };
     let packet = t.input.packets[2].clone();
-    let own = Own { owner: &owner, meter: &meter, packet: Some(&packet), delivered: true, previous: None };
+    let own = Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&packet), delivered: true, previous: None };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
     assert_eq!(statement.after_nano - statement.before_nano, t.outcomes[2].delta());
     assert!(!statement.continues);
@@ -175,10 +177,10 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert_eq!(edited(|r| r.community += 1), StatementError::Other("community"));
     assert_eq!(edited(|r| r.slot += 1), StatementError::Other("slot"));
     assert_eq!(edited(|r| r.first_interval += 2), StatementError::Other("period"));
-    assert_eq!(edited(|r| r.after.owner += Fr::from(1u64)), StatementError::NotMine("owner"));
-    assert_eq!(edited(|r| r.after.meter = Some(fixture::meter_public(1))), StatementError::NotMine("meter"));
-    assert_eq!(edited(|r| r.after.salts.private[1] += Fr::from(1u64)), StatementError::Salts);
-    assert!(matches!(edited(|r| r.after.balance += 1), StatementError::Receipt(ReceiptError::Money { .. })));
+    assert_eq!(edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.owner += Fr::from(1u64))), StatementError::NotMine("owner"));
+    assert_eq!(edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.meter = None)), StatementError::NotMine("meter"));
+    assert_eq!(edited(|r| r.settled.salts.private[1] += Fr::from(1u64)), StatementError::Salts);
+    assert!(matches!(edited(|r| r.settled.balance += 1), StatementError::Receipt(ReceiptError::Money { .. })));
     assert!(matches!(edited(|r| r.readings[0].import += 1), StatementError::Receipt(ReceiptError::Reading { .. })));
     assert!(matches!(edited(|r| r.header_leaf += Fr::from(1u64)), StatementError::Receipt(ReceiptError::Path)));
     assert_eq!(check(&asked, &receipt, &Own { packet: None, ..own }, tariff, &l1), StatementError::NoPacket);
@@ -193,7 +195,7 @@ fn statements_hold_and_every_false_fact_is_found() {
 fn a_statement_continues_from_the_one_before() {
     let keys = Keys::generate().unwrap();
     // Slot 0 is active in every interval.
-    let owner = keys.owner.public();
+    let owner = owner_of(&keys.owner);
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
     let mut input = fixture::settlement(&recipe).unwrap();
     input.community.accounts[0].owner = owner.commitment();
@@ -203,7 +205,7 @@ fn a_statement_continues_from_the_one_before() {
     let meter = fixture::meter_public(0);
     let asked = Asked { community: 5, slot: 0, first_interval: now.first_interval };
     let l1 = Facts { root: second.instance.new_root, tariff: second.input.tariff.commitment() };
-    let own = Own { owner: &owner, meter: &meter, packet: Some(&second.input.packets[0]), delivered: true, previous: Some(&before) };
+    let own = Own { domain: second.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&second.input.packets[0]), delivered: true, previous: Some(&before) };
     assert!(verify(&asked, &now, &own, &second.input.tariff, &l1).unwrap().continues);
     let mut shifted = before.clone();
     shifted.after.balance += 1;
@@ -255,4 +257,107 @@ fn l1_views_are_read_word_by_word() {
     assert_eq!(l1.is_finalised(Fr::from(4u64)), Err(L1Error::Answer("isFinalised")));
     assert!(bodies.lock().unwrap().iter().skip(1).all(|b| b.contains(&"22".repeat(20))));
     assert_eq!(JsonRpc::new("http://127.0.0.1:1", [0; 20]).unwrap().is_finalised(Fr::from(1u64)), Err(L1Error::Unreachable));
+}
+
+/// Slot 0 of a community in whose period this member withdraws and pays a neighbour, and somebody forces a withdrawal.
+fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
+    let mut input = fixture::settlement(&recipe).unwrap();
+    let owner = owner_of(&keys.owner);
+    let account = &mut input.community.accounts[0];
+    (account.owner, account.balance, account.debt) = (owner.commitment(), 1_000 * UNIT_NANO, 0);
+    assert_eq!(account.meter.as_ref(), Some(meter));
+    input.community.header.totals.debt = 0;
+    let nonce = account.nonce;
+    let operation = |kind, nonce| Operation::new(kind, 5, 0, nonce);
+    let withdraw = Operation { amount: 3 * UNIT_NANO, ..operation(Kind::Withdraw, nonce) };
+    let salts = [Fr::from(1u64), Fr::from(2u64), Fr::from(0u64), Fr::from(0u64)];
+    let send = Operation { amount: 77, party: Fr::from(9u64), payout: [4; 20], salts, ..operation(Kind::Send, nonce + 1) };
+    let forced = SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, 0) }).unwrap();
+    let sign = |o: Operation| o.sign(input.domain, &keys.owner, owner).unwrap();
+    input.operations.lanes = vec![sign(withdraw), sign(send), forced];
+    placed(input)
+}
+
+#[test]
+fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
+    let keys = Keys::generate().unwrap();
+    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(0));
+    let t = with_operations(&keys, &meter);
+    let receipt = Receipt::of(&t, 0).unwrap();
+    assert_eq!(receipt.operations.len(), 3);
+    let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
+    let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
+    let kept = &t.input.operations.lanes[..2];
+    let own =
+        Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: kept, packet: Some(&t.input.packets[0]), delivered: true, previous: None };
+    let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
+    let changes: Vec<_> = statement.operations.iter().map(|o| (o.kind, o.change_nano, o.units)).collect();
+    assert_eq!(changes, [(Kind::Withdraw, -3 * i128::from(UNIT_NANO), 3), (Kind::Send, -77, 0), (Kind::Forced, 0, 0)]);
+    assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<i128>(), statement.after_nano);
+    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    assert!(table.contains("withdrawal") && table.contains("sent") && table.contains("-0.030000000"));
+    // An operation that the wallet has not kept, whoever signed it.
+    let forgotten = Own { operations: &kept[..1], ..own };
+    let foreign = StatementError::Foreign { index: 1, kind: Kind::Send };
+    assert_eq!(verify(&asked, &receipt, &forgotten, &t.input.tariff, &l1), Err(foreign));
+    // Terms count with this owner's signature, although not kept; not without.
+    let mut managed = receipt.clone();
+    let operation = Operation { terms: Some(receipt.settled.account_terms()), ..Operation::new(Kind::Terms, 5, 0, 9) };
+    let consent = operation.sign(t.input.domain, &keys.owner, owner).unwrap().countersign(t.input.domain, &fixture::manager_key()).unwrap();
+    managed.operations[0] = consent.clone();
+    assert!(!matches!(verify(&asked, &managed, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { .. })));
+    managed.operations[0].signature = managed.operations[1].signature;
+    assert_eq!(verify(&asked, &managed, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { index: 0, kind: Kind::Terms }));
+    // Another slot's operation, signed or not.
+    let mut moved = receipt.clone();
+    moved.operations[2].operation.slot = 1;
+    assert_eq!(verify(&asked, &moved, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { index: 2, kind: Kind::Forced }));
+}
+
+#[test]
+fn an_adjustment_rests_on_this_meters_packet() {
+    let keys = Keys::generate().unwrap();
+    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(0));
+    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
+    let extras = fixture::Extras { adjustment: true, ..fixture::Extras::default() };
+    let mut input = fixture::with_operations(&recipe, &[], extras).unwrap();
+    input.community.accounts[0].owner = owner.commitment();
+    let t = placed(input);
+    let receipt = Receipt::of(&t, 0).unwrap();
+    let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
+    let l1 = Both { root: t.instance.new_root, now: (receipt.first_interval, t.input.tariff.commitment()), then: receipt.adjustment.as_ref().unwrap().tariff.commitment() };
+    let own =
+        Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&t.input.packets[0]), delivered: true, previous: None };
+    let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
+    let line = statement.adjustment.unwrap();
+    assert_eq!(statement.settled_nano + line.change_nano, statement.after_nano);
+    let edited = |edit: fn(&mut gridveil_protocol::adjust::Adjustment)| {
+        let mut r = receipt.clone();
+        edit(r.adjustment.as_mut().unwrap());
+        verify(&asked, &r, &own, &t.input.tariff, &l1).unwrap_err()
+    };
+    assert_eq!(edited(|a| a.late.packet.readings[0].import ^= 1), StatementError::Adjustment);
+    assert_eq!(edited(|a| a.late = a.substitute.clone()), StatementError::Adjustment);
+    assert_eq!(edited(|a| a.substitute.packet.slot = 1), StatementError::Adjustment);
+    let other = Both { then: Fr::from(1u64), ..l1 };
+    assert_eq!(verify(&asked, &receipt, &own, &t.input.tariff, &other), Err(StatementError::Tariff));
+}
+
+/// L1 with a tariff of the period and one of all before.
+#[derive(Clone, Copy)]
+struct Both {
+    root: Fr,
+    now: (u32, Fr),
+    then: Fr,
+}
+
+impl Roots for Both {
+    fn is_finalised(&self, root: Fr) -> Result<bool, L1Error> {
+        Ok(root == self.root)
+    }
+
+    fn tariff_commitment(&self, _: u32, first_interval: u32) -> Result<Fr, L1Error> {
+        Ok(if first_interval == self.now.0 { self.now.1 } else { self.then })
+    }
 }

@@ -1,5 +1,6 @@
 //! Seeded communities, packets and tariffs for tests and benchmarks (feature `fixture`). Nothing here is secret.
 
+pub mod certificate;
 mod operations;
 
 pub use operations::{

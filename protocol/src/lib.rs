@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod adjust;
+pub mod certificate;
 pub mod codec;
 pub mod community;
 pub mod field;

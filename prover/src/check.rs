@@ -19,7 +19,7 @@ use crate::{
     proof,
     prover::{ProverError, convert},
     srs::{Params, Srs, verifier_params},
-    statement::Statement,
+    statement::Settling,
 };
 
 struct Key {
@@ -40,7 +40,7 @@ impl<S> fmt::Debug for Checker<S> {
     }
 }
 
-impl<S: Statement> Checker<S> {
+impl<S: Settling> Checker<S> {
     /// A checker under these parameters.
     #[must_use]
     pub const fn new(srs: Srs) -> Self {

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use gridveil_protocol::params::Shape;
 use halo2_proofs::{
     SerdeFormat,
     plonk::{ConstraintSystem, ProvingKey, VerifyingKey},
@@ -65,14 +64,14 @@ impl Material {
     ///
     /// # Errors
     /// Of the reader.
-    pub fn read<S: Statement>(reader: &mut impl Read, shape: Shape) -> io::Result<Self> {
+    pub fn read<S: Statement>(reader: &mut impl Read, size: S::Params) -> io::Result<Self> {
         #[cfg(target_arch = "x86_64")]
         if let Some(ifma) = ifma()
-            && VectorKey::supports(&constraint_system::<S>(shape), S::k(&shape))
+            && VectorKey::supports(&constraint_system::<S>(size), S::k(&size))
         {
-            return Ok(Self::Vector(ifma, Box::new(Parts::read::<_, S>(reader, shape)?)));
+            return Ok(Self::Vector(ifma, Box::new(Parts::read::<_, S>(reader, size)?)));
         }
-        Ok(Self::Portable(Box::new(ProvingKey::read::<_, S>(reader, SerdeFormat::RawBytesUnchecked, shape)?)))
+        Ok(Self::Portable(Box::new(ProvingKey::read::<_, S>(reader, SerdeFormat::RawBytesUnchecked, size)?)))
     }
 
     /// The verifying key.
@@ -87,9 +86,9 @@ impl Material {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn constraint_system<S: Statement>(shape: Shape) -> ConstraintSystem<Fr> {
+fn constraint_system<S: Statement>(size: S::Params) -> ConstraintSystem<Fr> {
     let mut cs = ConstraintSystem::default();
-    S::configure_with_params(&mut cs, shape);
+    S::configure_with_params(&mut cs, size);
     cs
 }
 

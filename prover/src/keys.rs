@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridveil_protocol::params::Shape;
 use halo2_proofs::{
     SerdeFormat,
     plonk::{Error, ProvingKey, VerifyingKey, keygen_pk, keygen_vk},
@@ -28,7 +27,7 @@ pub enum KeyError {
     /// Key generation.
     #[error("key generation for {shape}: {source}")]
     Keygen {
-        /// Shape.
+        /// Size of the circuit.
         shape: &'static str,
         /// Reason.
         source: ProofError,
@@ -66,44 +65,44 @@ impl KeyStore {
 
     /// File of one proving key.
     #[must_use]
-    pub fn file<S: Statement>(&self, shape: &Shape, srs: &SrsId, layout: &blake3::Hash) -> PathBuf {
+    pub fn file<S: Statement>(&self, size: &S::Params, srs: &SrsId, layout: &blake3::Hash) -> PathBuf {
         let digest = layout.to_hex();
-        self.dir.join(format!("pk-{}-v{}-{}-{srs}-{}.bin", S::NAME, S::VERSION, shape.name, digest.get(..16).unwrap_or_default()))
+        self.dir.join(format!("pk-{}-v{}-{}-{srs}-{}.bin", S::NAME, S::VERSION, S::size_name(size), digest.get(..16).unwrap_or_default()))
     }
 
-    /// The keys of a shape: from the cache if they are whole, else made and cached.
+    /// The keys of a size: from the cache if they are whole, else made and cached.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn open<S: Statement>(
         &self,
-        shape: Shape,
+        size: S::Params,
         params: &Params,
         srs: &SrsId,
         progress: &dyn Progress,
     ) -> Result<(Keys, Material), KeyError> {
-        let start = Instant::now();
-        let keygen = |source| KeyError::Keygen { shape: shape.name, source };
-        progress.stage("laying out the circuit", shape.name);
-        let template = caught(|| Ok(S::template(shape))).map_err(keygen)?;
-        let layout = caught(|| Ok(layout::digest(&template, S::k(&shape))?)).map_err(keygen)?;
-        let file = self.file::<S>(&shape, srs, &layout);
-        let label = format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, shape.name, fingerprint(params));
+        let (start, name) = (Instant::now(), S::size_name(&size));
+        let keygen = |source| KeyError::Keygen { shape: name, source };
+        progress.stage("laying out the circuit", name);
+        let template = caught(|| Ok(S::template(size))).map_err(keygen)?;
+        let layout = caught(|| Ok(layout::digest(&template, S::k(&size))?)).map_err(keygen)?;
+        let file = self.file::<S>(&size, srs, &layout);
+        let label = format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, name, fingerprint(params));
         match store::open(&file, &label) {
             Ok(Some(mut reader)) => {
-                progress.stage("reading keys", shape.name);
+                progress.stage("reading keys", name);
                 drop(template);
-                let material = Material::read::<S>(&mut reader, shape).map_err(StoreError::io(&file))?;
+                let material = Material::read::<S>(&mut reader, size).map_err(StoreError::io(&file))?;
                 return Ok((Keys { vk: material.vk().clone(), layout, made: false, took: start.elapsed() }, material));
             }
             Ok(None) => {}
             Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "keys are made again"),
             Err(error) => return Err(error.into()),
         }
-        progress.stage("making keys", shape.name);
+        progress.stage("making keys", name);
         let pk = caught(|| Ok(make(params, &template)?)).map_err(keygen)?;
         let took = start.elapsed();
-        progress.stage("writing keys", shape.name);
+        progress.stage("writing keys", name);
         store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
         let material = Material::of(pk);
         Ok((Keys { vk: material.vk().clone(), layout, made: true, took }, material))
@@ -119,8 +118,8 @@ fn make<S: Statement>(params: &Params, template: &S) -> Result<ProvingKey<G1Affi
 ///
 /// # Errors
 /// [`KeyError::Keygen`].
-pub fn verifying_key<S: Statement>(shape: Shape, params: &Params) -> Result<VerifyingKey<G1Affine>, KeyError> {
-    caught(|| Ok(keygen_vk(params, &S::template(shape))?)).map_err(|source| KeyError::Keygen { shape: shape.name, source })
+pub fn verifying_key<S: Statement>(size: S::Params, params: &Params) -> Result<VerifyingKey<G1Affine>, KeyError> {
+    caught(|| Ok(keygen_vk(params, &S::template(size))?)).map_err(|source| KeyError::Keygen { shape: S::size_name(&size), source })
 }
 
 /// Ties keys to the very parameters they were made with.

@@ -29,10 +29,10 @@ use crate::{
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource},
-    statement::Statement,
+    statement::Settling,
 };
 
-const STACK_BYTES: usize = 8 << 20;
+pub(crate) const STACK_BYTES: usize = 8 << 20;
 
 /// What a prover is opened with.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl<S> fmt::Debug for Prover<S> {
     }
 }
 
-impl<S: Statement> Prover<S> {
+impl<S: Settling> Prover<S> {
     /// Loads, or makes, parameters and keys of every configured shape.
     ///
     /// # Errors
@@ -262,7 +262,7 @@ impl<S: Statement> Prover<S> {
     }
 }
 
-impl<S: Statement> Prove for Prover<S> {
+impl<S: Settling> Prove for Prover<S> {
     fn prove_job(&self, job: &ProofJob, progress: &dyn Progress) -> Result<ProofResult, ProverError> {
         let id = job.id()?;
         let result = self.run(id, job, progress);

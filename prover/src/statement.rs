@@ -1,25 +1,31 @@
-//! What the prover asks of a circuit. `SettlementCircuit` is the one in use; tests put a toy in its place.
+//! What the prover asks of a circuit. `SettlementCircuit` and `CertificateCircuit` are those in use; tests put a toy in their place.
 
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{
+    certificate::{self, CertificateCircuit},
+    settlement::SettlementCircuit,
+};
 use gridveil_protocol::{
+    certificate::{CERTIFICATE_VERSION, Spend},
     params::{CIRCUIT_VERSION, Shape},
     settlement::Transition,
 };
 use halo2_proofs::plonk::Circuit;
 use halo2curves::bn256::Fr;
 
-/// A circuit that proves a [`Transition`].
-pub trait Statement: Circuit<Fr, Params = Shape> + Send + Sync + Sized {
+/// A circuit that proves a `Witness` of one of its sizes.
+pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
+    /// What it proves.
+    type Witness;
     /// Name in file names and labels.
     const NAME: &'static str;
     /// Version in file names, labels and the statement's domain.
     const VERSION: u64;
 
-    /// The circuit with the witness of a transition.
-    fn of(transition: &Transition) -> Self;
+    /// The circuit with its witness.
+    fn of(witness: &Self::Witness) -> Self;
 
     /// The circuit keys are made from.
-    fn template(shape: Shape) -> Self;
+    fn template(size: Self::Params) -> Self;
 
     /// The public inputs the circuit's own witness leads to.
     fn instance(&self) -> Vec<Fr>;
@@ -29,12 +35,20 @@ pub trait Statement: Circuit<Fr, Params = Shape> + Send + Sync + Sized {
 
     /// log2 of the rows.
     #[must_use]
-    fn k(shape: &Shape) -> u32 {
-        shape.k
-    }
+    fn k(size: &Self::Params) -> u32;
+
+    /// Name of a size, in file names and labels.
+    #[must_use]
+    fn size_name(size: &Self::Params) -> &'static str;
 }
 
+/// A circuit that proves a [`Transition`], one size a [`Shape`].
+pub trait Settling: Statement<Witness = Transition, Params = Shape> {}
+
+impl<S: Statement<Witness = Transition, Params = Shape>> Settling for S {}
+
 impl Statement for SettlementCircuit {
+    type Witness = Transition;
     const NAME: &'static str = "settlement";
     const VERSION: u64 = CIRCUIT_VERSION;
 
@@ -52,6 +66,44 @@ impl Statement for SettlementCircuit {
 
     fn advice(&self) -> Vec<Vec<Fr>> {
         self.trace().advice_columns()
+    }
+
+    fn k(shape: &Shape) -> u32 {
+        shape.k
+    }
+
+    fn size_name(shape: &Shape) -> &'static str {
+        shape.name
+    }
+}
+
+impl Statement for CertificateCircuit {
+    type Witness = Spend;
+    const NAME: &'static str = "certificate";
+    const VERSION: u64 = CERTIFICATE_VERSION;
+
+    fn of(spend: &Spend) -> Self {
+        Self::new(spend)
+    }
+
+    fn template((): ()) -> Self {
+        Self::template()
+    }
+
+    fn instance(&self) -> Vec<Fr> {
+        self.instance()
+    }
+
+    fn advice(&self) -> Vec<Vec<Fr>> {
+        self.trace().advice_columns()
+    }
+
+    fn k((): &()) -> u32 {
+        certificate::K
+    }
+
+    fn size_name((): &()) -> &'static str {
+        "note"
     }
 }
 
@@ -159,6 +211,7 @@ pub(crate) mod toy {
     }
 
     impl Statement for Toy {
+        type Witness = Transition;
         const NAME: &'static str = "toy";
         const VERSION: u64 = 1;
 
@@ -188,6 +241,10 @@ pub(crate) mod toy {
 
         fn k(_: &Shape) -> u32 {
             K
+        }
+
+        fn size_name(shape: &Shape) -> &'static str {
+            shape.name
         }
     }
 }

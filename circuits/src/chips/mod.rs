@@ -3,6 +3,7 @@
 pub mod arith;
 pub mod columns;
 pub mod market;
+pub mod path;
 pub mod poseidon;
 pub mod range;
 pub mod schnorr;

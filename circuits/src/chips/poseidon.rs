@@ -53,7 +53,7 @@ const WIDTH: usize = native::WIDTH;
 const HALF: usize = native::FULL_ROUNDS / 2;
 const PARTIAL: usize = native::PARTIAL_ROUNDS;
 /// Column of the first absorbed element in a boundary row.
-const INPUT: usize = 5;
+pub(crate) const INPUT: usize = 5;
 
 type Row = [Fr; WIDTH];
 type Matrix = [Row; WIDTH];
@@ -166,6 +166,22 @@ impl Lane {
         for (j, value) in x.iter().enumerate() {
             trace.set(j, self.row + ROWS, *value);
         }
+    }
+
+    /// `P` of children of which one is `node` ([`super::path`]); of the last permutation's output if `None`. Returns the cells of the children.
+    ///
+    /// # Panics
+    /// If there is no last permutation, or other rows separate this one from it: a fault of the layout.
+    pub fn level(&mut self, trace: &mut Trace, node: Option<Cell>, children: [Input; RATE]) -> [Cell; RATE] {
+        match node {
+            Some(node) => {
+                (self.row, self.written) = (trace.take(1), false);
+                trace.copy_to(node, super::path::NODE, self.row);
+            }
+            None => assert!(self.written && trace.next_row() == self.row + 1, "a level goes on in the row that the last permutation wrote"),
+        }
+        trace.enable(Selector::MEMBER, self.row);
+        self.permute(trace, Some(Fr::ZERO), children)
     }
 
     /// The output of the last permutation; no circuit value before the first.

@@ -51,8 +51,6 @@ use crate::{
 /// Rows of one chain.
 pub const ROWS: usize = 2 * STEPS + 1;
 
-const CLAUSE: &str = "SETTLE.1";
-
 /// Column of a cell in row a.
 mod a {
     pub const X: usize = 0;
@@ -225,29 +223,29 @@ fn interpolate_values(c: &[Fr; 8], f: &[Fr; 3]) -> Fr {
 
 /// Writes a chain: 129 rows. `zero` is a copyable cell tied to 0 elsewhere. A chain with an exceptional addition gets values the gate refuses.
 ///
-/// Free cells are named `("SETTLE.1", name, slot * 64 + step)`, with names `variable_sign`, `variable_choice`, `fixed_sign`,
-/// `fixed_choice_1..3`, `lambda_w`, `lambda1`, `lambda2`, `inverse`; `("SETTLE.1", "q2x" | "q2y", slot)` are tied by the caller.
-pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[StepDigits], slot: usize) -> ChainCells {
+/// Free cells are named `(clause, name, index * 64 + step)`, with names `variable_sign`, `variable_choice`, `fixed_sign`,
+/// `fixed_choice_1..3`, `lambda_w`, `lambda1`, `lambda2`, `inverse`; `(clause, "q2x" | "q2y", index)` are tied by the caller.
+pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[StepDigits], (clause, index): (&'static str, usize)) -> ChainCells {
     const NO_DIGITS: StepDigits =
         StepDigits { variable_sign: false, variable_choice: false, fixed_sign: false, fixed_choice: [false; 3] };
     let (px, py) = key;
     let (_, (q2x, q2y)) = second_point(key);
-    let q2 = (trace.free((CLAUSE, "q2x", slot), q2x), trace.free((CLAUSE, "q2y", slot), q2y));
+    let q2 = (trace.free((clause, "q2x", index), q2x), trace.free((clause, "q2y", index), q2y));
     let start = trace.take(ROWS);
     let digits: [StepDigits; STEPS] = std::array::from_fn(|i| digits.get(i).copied().unwrap_or(NO_DIGITS));
     let hints = inverse_hints(&variable_points(key, q2), &digits);
 
     let nothing = trace.copy_to(zero, a::HALVES, start);
     let mut state = State { accumulator: TABLES.start, halves: trace.value(nothing) };
-    for (index, value) in [Fr::ONE, TABLES.start.0, TABLES.start.1].into_iter().enumerate() {
-        trace.constant(index, start, value);
+    for (i, value) in [Fr::ONE, TABLES.start.0, TABLES.start.1].into_iter().enumerate() {
+        trace.constant(i, start, value);
     }
     for (step, (digit, hint)) in digits.iter().zip(&hints).enumerate() {
         let row = start + 2 * step;
         for (column, value) in [(a::PX, px), (a::PY, py), (a::Q2X, q2.0), (a::Q2Y, q2.1)] {
             trace.set(column, row, value);
         }
-        state = assign_step(trace, row, (key, q2), &state, digit, hint, slot * STEPS + step);
+        state = assign_step(trace, row, (key, q2), &state, digit, hint, (clause, index * STEPS + step));
     }
     let end_row = start + 2 * STEPS;
     let (x, y) = state.accumulator;
@@ -279,11 +277,11 @@ fn assign_step(
     state: &State,
     digit: &StepDigits,
     hint: &Hint,
-    index: usize,
+    (clause, index): (&'static str, usize),
 ) -> State {
     let tables = &*TABLES;
     let mut bit = |column: usize, name: &'static str, value: bool| {
-        let value = trace.free((CLAUSE, name, index), Fr::from(u64::from(value)));
+        let value = trace.free((clause, name, index), Fr::from(u64::from(value)));
         trace.set(column, row + 1, value);
         value
     };
@@ -292,7 +290,7 @@ fn assign_step(
     let f0 = bit(b::FIXED_SIGN, "fixed_sign", digit.fixed_sign);
     let names = ["fixed_choice_1", "fixed_choice_2", "fixed_choice_3"];
     let choice: [Fr; 3] = std::array::from_fn(|i| bit(b::FIXED_CHOICE[i], names[i], digit.fixed_choice[i]));
-    let mut free = |name: &'static str, value: Fr| trace.free((CLAUSE, name, index), value);
+    let mut free = |name: &'static str, value: Fr| trace.free((clause, name, index), value);
 
     let sign = |bit: Fr| bit.double() - Fr::ONE;
     let q1x = tables.beta_squared * key.0;

@@ -25,7 +25,7 @@ pub fn verify(b: &mut Builder, index: usize, key: [Cell; 2], purpose: Use, signa
     let [a, c, ..] = limbs(b.value(digest));
     let digits = schnorr::digits(&signature.s, a, c);
     let zero = b.zero();
-    let end = chain::assign_chain(&mut b.trace, zero, values, &digits, index);
+    let end = chain::assign_chain(&mut b.trace, zero, values, &digits, ("SETTLE.1", index));
     b.equal(end.key.0, x);
     b.equal(end.key.1, y);
     b.equal(end.q2.0, q2.0);

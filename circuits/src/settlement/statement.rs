@@ -104,9 +104,7 @@ impl Statement<'_> {
     /// Ties a public input to the cell that determines it.
     fn publish(&mut self, row: usize, cell: Cell) {
         let target = self.input(row);
-        let value = self.b.value(cell);
-        self.b.trace.set(target.column, target.row, value);
-        self.b.equal(target, cell);
+        self.b.publish(target, cell);
     }
 
     fn header(&mut self) -> (HeaderCells, Cell) {

@@ -1,6 +1,8 @@
 //! Shared by the settlement tests: fixtures, and MockProver failures translated to clauses.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod certificate;
+
 use std::collections::BTreeSet;
 
 use gridveil_circuits::{
@@ -14,7 +16,10 @@ use gridveil_protocol::{
     params::Shape,
     settlement::{SettlementInput, Transition},
 };
-use halo2_proofs::dev::{FailureLocation, MockProver, VerifyFailure};
+use halo2_proofs::{
+    dev::{FailureLocation, MockProver, VerifyFailure},
+    plonk::Circuit,
+};
 
 pub fn tiny() -> Shape {
     Shape::by_name("tiny-4x2").unwrap()
@@ -43,8 +48,12 @@ pub fn refusals(shape: Shape, trace: &Trace) -> BTreeSet<String> {
 
 /// Clauses that refuse a table for given public inputs.
 pub fn refusals_for(shape: Shape, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
-    let circuit = SettlementCircuit::from_trace(shape, trace.clone());
-    let prover = MockProver::run(shape.k, &circuit, vec![instance]).unwrap();
+    refused_by(shape.k, &SettlementCircuit::from_trace(shape, trace.clone()), trace, instance)
+}
+
+/// Clauses that refuse the table of any circuit.
+pub fn refused_by<C: Circuit<Fr>>(k: u32, circuit: &C, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
+    let prover = MockProver::run(k, circuit, vec![instance]).unwrap();
     let Err(failures) = prover.verify() else { return BTreeSet::new() };
     let classes = Classes::new(trace);
     failures.iter().filter(|f| !classes.is_bystander(trace, f)).map(|f| clause_of(trace, f)).collect()

@@ -1,0 +1,167 @@
+//! The rollup's money from records alone: what went in, what came out, and which claims are open.
+//!
+//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury: what L1 holds for the
+//! accounts, floats and accruals of all communities together. It may never fall below zero.
+
+use std::collections::BTreeSet;
+
+use gridveil_protocol::{
+    field::{Fr, to_bytes},
+    record::{Parsed, code},
+};
+use serde::Serialize;
+
+/// Sums, in whole units of 0.01.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// What the rollup holds now.
+    pub pool_units: i128,
+    /// Deposits taken in by their owners.
+    pub deposited_units: u64,
+    /// Paid to payout addresses by withdrawals and closed accounts.
+    pub withdrawn_units: u64,
+    /// Paid through the forced queue.
+    pub forced_units: u64,
+    /// From the operator's funds into floats.
+    pub float_in_units: u64,
+    /// From floats and accruals to the treasury.
+    pub treasury_units: u64,
+    /// Deposits taken in.
+    pub deposits: u64,
+    /// Withdrawals and closed accounts.
+    pub withdrawals: u64,
+    /// Forced entries served, also those that paid nothing.
+    pub forced: u64,
+    /// Transfers between members that are not taken in yet.
+    pub open_transfers: u64,
+    /// Certificate notes taken from L1's queue.
+    pub notes: u64,
+    /// Substituted periods that were adjusted.
+    pub adjusted: u64,
+}
+
+/// Currency with two decimals.
+pub(crate) fn currency(units: i128) -> String {
+    let sign = if units < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", units.unsigned_abs() / 100, units.unsigned_abs() % 100)
+}
+
+/// A record that the ones before do not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MoneyError {
+    /// More out than in.
+    #[error("pays out more than was ever paid in")]
+    Pool,
+    /// A deposit counted twice, or a claim that was a transfer.
+    #[error("takes in a claim that was used before")]
+    DepositAgain,
+    /// Two transfers with one claim: only one could be taken in.
+    #[error("opens a claim that was used before")]
+    SendAgain,
+    /// Money from nowhere.
+    #[error("takes in a transfer that is not open")]
+    NotOpen,
+    /// 64 bits of units.
+    #[error("moves more units than there can be")]
+    Overflow,
+}
+
+impl MoneyError {
+    pub(crate) const fn clause(self) -> &'static str {
+        match self {
+            Self::Pool | Self::Overflow => "L1.POOL",
+            Self::DepositAgain | Self::SendAgain | Self::NotOpen => "OP.5",
+        }
+    }
+}
+
+/// The account and every claim so far.
+#[derive(Default)]
+pub(crate) struct Money {
+    account: Account,
+    open: BTreeSet<[u8; 32]>,
+    used: BTreeSet<[u8; 32]>,
+}
+
+impl Money {
+    pub(crate) const fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Books one record; one that is refused is booked as well, so that later ones are judged by what L1 did.
+    pub(crate) fn book(&mut self, record: &Parsed) -> Result<(), MoneyError> {
+        let (account, units) = (&mut self.account, record.units);
+        let claim = |w1: &Fr| to_bytes(w1);
+        let (sum, count, sign): (&mut u64, Option<&mut u64>, i128) = match record.kind {
+            code::DEPOSIT => (&mut account.deposited_units, Some(&mut account.deposits), 1),
+            code::WITHDRAW => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
+            code::FORCED => (&mut account.forced_units, Some(&mut account.forced), -1),
+            code::FLOAT_IN => (&mut account.float_in_units, None, 1),
+            code::FLOAT_OUT | code::ACCRUAL_OUT => (&mut account.treasury_units, None, -1),
+            code::SEND => {
+                account.open_transfers += 1;
+                let new = self.used.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
+                return if new { Ok(()) } else { Err(MoneyError::SendAgain) };
+            }
+            code::RECEIVE => {
+                let open = self.open.remove(&claim(&record.w1));
+                account.open_transfers = account.open_transfers.saturating_sub(u64::from(open));
+                return if open { Ok(()) } else { Err(MoneyError::NotOpen) };
+            }
+            code::NOTE => {
+                account.notes += 1;
+                return Ok(());
+            }
+            code::ADJUST => {
+                account.adjusted += 1;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        *sum = sum.checked_add(units).ok_or(MoneyError::Overflow)?;
+        if let Some(count) = count {
+            *count += 1;
+        }
+        account.pool_units += sign * i128::from(units);
+        if record.kind == code::DEPOSIT && !self.used.insert(claim(&record.w1)) {
+            return Err(MoneyError::DepositAgain);
+        }
+        if account.pool_units < 0 { Err(MoneyError::Pool) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u64, units: u64, w1: u64) -> Parsed {
+        Parsed { kind, units, extra: 0, w1: Fr::from(w1) }
+    }
+
+    #[test]
+    fn money_comes_in_before_it_goes_out() {
+        let mut money = Money::default();
+        assert_eq!(money.book(&record(code::WITHDRAW, 1, 0)), Err(MoneyError::Pool));
+        let mut money = Money::default();
+        for (kind, units) in [(code::DEPOSIT, 500), (code::FLOAT_IN, 70), (code::WITHDRAW, 300), (code::FORCED, 20), (code::FLOAT_OUT, 5), (code::ACCRUAL_OUT, 4)] {
+            assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
+        }
+        let account = money.account();
+        assert_eq!((account.pool_units, account.treasury_units, account.deposits, account.forced), (241, 9, 1, 1));
+        assert_eq!(money.book(&record(code::FLOAT_OUT, 242, 0)), Err(MoneyError::Pool));
+        assert_eq!(money.book(&record(code::DEPOSIT, 1, 9)), Err(MoneyError::DepositAgain));
+        assert_eq!(currency(-1234), "-12.34");
+    }
+
+    #[test]
+    fn a_transfer_is_taken_in_once() {
+        let mut money = Money::default();
+        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Err(MoneyError::NotOpen));
+        assert_eq!(money.book(&record(code::SEND, 0, 5)), Ok(()));
+        assert_eq!(money.account().open_transfers, 1);
+        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Ok(()));
+        assert_eq!(money.account().open_transfers, 0);
+        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Err(MoneyError::NotOpen));
+        assert_eq!(money.book(&record(code::SEND, 0, 5)), Err(MoneyError::SendAgain));
+    }
+}
