@@ -6,6 +6,7 @@ use gridveil_protocol::{
     field::{Fr, reduce},
     header::{Header, Totals},
     market::Mechanism,
+    owner::owner_of,
     packet::PacketSalts,
     params::{CERTIFICATES_DEPTH, Shape},
     schnorr::{PublicKey, SecretKey},
@@ -175,7 +176,7 @@ impl Plan {
     fn account(&self, home: u16, salts: LeafSalts) -> Account {
         let limits = Limits::of(home, self.mechanism);
         Account {
-            owner: owner_key(home).public().commitment(),
+            owner: owner_of(&owner_key(home)).commitment(),
             meter: Some(meter_key(home).public()),
             balance: self.balance,
             payout: payout(home),
@@ -191,6 +192,7 @@ impl Plan {
             scale: 1,
             class: 0,
             registers: Registers::default(),
+            flagged: Fr::from(0u64),
             salts,
         }
     }
