@@ -1,6 +1,9 @@
 //! What happens beside settling, day by day: deposits, a withdrawal, a late packet, certificates, a forced withdrawal, another mechanism.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context as _, ensure};
+use gridveil_meter_client::statement::Asked;
 use gridveil_protocol::{
     account::{Account, Terms},
     certificate::{CERTIFICATE_VERSION, NotePath, Output, Purpose, Retirement, RetirementStatement, SpendPlan},
@@ -12,12 +15,13 @@ use gridveil_protocol::{
     owner::owner_of,
     packet::Reading,
     params::UNIT_NANO,
+    receipt::Receipt,
     schnorr::SecretKey,
 };
 use gridveil_sequencer::{batcher, notes, operations, store::vault};
-use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID, types::DepositState};
+use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 
-use super::{Full, Running, payout_key};
+use super::Full;
 use crate::{
     demo::{
         scenario::{COMMUNITY, Day, FLOAT, NEIGHBOUR, NEIGHBOUR_HOME, Scenario, acts},
@@ -50,21 +54,22 @@ impl Full {
         self.acts.push(Act { date: date.to_string(), what: what.into(), gas });
     }
 
-    /// Hands an operation in, as a member's client does.
-    pub(super) fn operate(running: &Running, runtime: &tokio::runtime::Runtime, signed: SignedOperation) -> anyhow::Result<()> {
-        let service = running.handle.as_ref().context("stopped")?.service();
-        runtime.block_on(operations::submit(service, signed)).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    /// Hands an operation of a home in, and remembers that its owner signed it.
+    fn operate(&mut self, home: u16, signed: SignedOperation) -> anyhow::Result<()> {
+        let service = self.running()?.handle.as_ref().context("stopped")?.service();
+        self.runtime.block_on(operations::submit(service, signed.clone())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        self.signed.entry(home).or_default().push(signed);
         Ok(())
     }
 
-    fn signed(running: &Running, operation: Operation, home: u16) -> anyhow::Result<SignedOperation> {
+    fn sign(&self, operation: Operation, home: u16) -> anyhow::Result<SignedOperation> {
         let secret = genesis::owner_key(home);
         let owner = owner_of(&secret);
-        Ok(operation.sign(running.domain, &secret, owner)?)
+        Ok(operation.sign(self.running()?.domain, &secret, owner)?)
     }
 
     /// The owner's side of an enrolment, and the manager's signature.
-    fn enrolment(running: &Running, scenario: &Scenario, community: u32, slot: u16, home: u16) -> anyhow::Result<SignedOperation> {
+    fn enrolment(&self, scenario: &Scenario, community: u32, slot: u16, home: u16) -> anyhow::Result<SignedOperation> {
         let plan = &scenario.plan;
         let limits = Limits::of(home, plan.mechanism);
         let (owner, meter) = (owner_of(&genesis::owner_key(home)), genesis::meter_key(home).public());
@@ -87,19 +92,19 @@ impl Full {
             terms: Some(terms),
             ..Operation::new(Kind::Enrol, community, slot, 0)
         };
-        Ok(Self::signed(running, operation, home)?.countersign(running.domain, &genesis::manager_key())?)
+        Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::manager_key())?)
     }
 
     /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of batches.
     pub(super) fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.teller.say("the communities begin");
-        let running = self.running.as_ref().context("not started")?;
-        let service = running.handle.as_ref().context("stopped")?.service();
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
-            let signed = Self::enrolment(running, scenario, COMMUNITY, u16::try_from(slot)?, *home)?;
-            Self::operate(running, &self.runtime, signed)?;
+            let signed = self.enrolment(scenario, COMMUNITY, u16::try_from(slot)?, *home)?;
+            self.operate(*home, signed)?;
         }
-        Self::operate(running, &self.runtime, Self::enrolment(running, scenario, NEIGHBOUR, 0, NEIGHBOUR_HOME)?)?;
+        self.operate(NEIGHBOUR_HOME, self.enrolment(scenario, NEIGHBOUR, 0, NEIGHBOUR_HOME)?)?;
+        let running = self.running()?;
+        let service = running.handle.as_ref().context("stopped")?.service();
         let units = FLOAT / UNIT_NANO;
         let transfer = HeaderOperation { transfer: Some(Transfer { pool: Pool::FloatIn, units }), management: None };
         let funded = self.runtime.block_on(async {
@@ -111,6 +116,7 @@ impl Full {
         for community in [COMMUNITY, NEIGHBOUR] {
             self.settle_period(scenario, community, scenario.beginning)?;
         }
+        self.neighbour = Some(self.neighbours_receipt(scenario)?);
         self.tell(date, format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()), Some(funded));
         Ok(2)
     }
@@ -161,7 +167,6 @@ impl Full {
 
     /// Every home deposits on L1 and takes the deposit in.
     fn deposits(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
         let mut gas = 0;
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
             let [sa, sb] = salts()?;
@@ -174,8 +179,8 @@ impl Full {
                 ..Operation::new(Kind::Deposit, COMMUNITY, u16::try_from(slot)?, 1)
             };
             let claim = operation.claim(owner_of(&genesis::owner_key(*home)).commitment());
-            gas = self.runtime.block_on(running.l1.deposit(to_bytes(&claim), operation.units()))?.gas_used;
-            Self::operate(running, &self.runtime, Self::signed(running, operation, *home)?)?;
+            gas = self.runtime.block_on(self.running()?.l1.deposit(to_bytes(&claim), operation.units()))?.gas_used;
+            self.operate(*home, self.sign(operation, *home)?)?;
         }
         self.tell(day.date, format!("{} deposits of {}", scenario.plan.homes.len(), text::money(scenario.plan.balance.into())), Some(gas));
         Ok(())
@@ -185,11 +190,11 @@ impl Full {
     fn late(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
         let (home, silent) = acts::SILENT;
         let slot = scenario.slot(home)?;
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let then = scenario.days.get(silent).context("no such day")?;
         let readings: Vec<Reading> = then.measured.get(slot).context("no such home")?.clone();
         let meter = running.meters.get(slot).context("no such meter")?;
-        let draft = super::draft(running.domain, scenario, then, slot, readings)?;
+        let draft = super::draft(running.domain, then, &scenario.plan, slot, readings)?;
         let signed = meter.outbox.sign_once(draft, &meter.keys.meter)?;
         running.sequencer.submit(&signed)?;
         self.adjusted += 1;
@@ -205,18 +210,17 @@ impl Full {
     fn withdraw(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
         let (home, _) = acts::WITHDRAWS;
         let account = self.account(home)?.clone();
-        let running = self.running.as_ref().context("not started")?;
         // A quarter, in whole units: the day's bill must fit beside it.
         let amount = account.balance / 4 / UNIT_NANO * UNIT_NANO;
         let operation = Operation { amount, ..Operation::new(Kind::Withdraw, COMMUNITY, u16::try_from(scenario.slot(home)?)?, account.nonce) };
-        Self::operate(running, &self.runtime, Self::signed(running, operation, home)?)?;
+        self.operate(home, self.sign(operation, home)?)?;
         self.tell(day.date, format!("home {home} withdraws {}", text::money(amount.into())), None);
         Ok(())
     }
 
     /// Pays a home what L1 owes its payout address.
     fn collect(&mut self, home: u16, day: &Day, what: &str) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let payout = genesis::payout(home);
         let (owed, gas) = self.runtime.block_on(async {
             let owed = running.l1.withdrawable(payout).await?;
@@ -230,8 +234,8 @@ impl Full {
 
     /// A home asks L1 for its money with its payout address's own key.
     pub(super) fn force(&mut self, scenario: &Scenario, home: u16) -> anyhow::Result<u64> {
-        let running = self.running.as_ref().context("not started")?;
-        let client = running.l1.with_key(payout_key(home).context("this home has no key on L1")?)?;
+        let running = self.running()?;
+        let client = running.l1.with_key(genesis::payout_key(home).context("this home has no key on L1")?)?;
         let slot = u32::try_from(scenario.slot(home)?)?;
         let receipt = self.runtime.block_on(client.force_withdraw(COMMUNITY, slot))?;
         self.forced += 1;
@@ -240,7 +244,7 @@ impl Full {
 
     /// The manager changes the mechanism.
     fn switch(&mut self, day: &Day) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         let header = service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
         let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: header.reserve, skip: 0 };
@@ -261,7 +265,7 @@ impl Full {
 
     /// Signs, proves and hands in a spending.
     fn spend(&self, secret: &SecretKey, plan: SpendPlan) -> anyhow::Result<u64> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let proven = self.certificates.as_ref().context("no prover")?.prove(&plan.sign(secret)?)?;
         let call = super::certificate_call(&proven.instance, proven.proof);
         Ok(self.runtime.block_on(running.l1.certify(call))?.gas_used)
@@ -296,7 +300,7 @@ impl Full {
     /// The neighbour finds what it was given in the state, and retires it.
     fn neighbour_retires(&mut self, day: &Day) -> anyhow::Result<()> {
         let note = self.handed.clone().context("nothing was handed over")?;
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         let found = self.runtime.block_on(notes::note_path(service, note.commitment())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
         let path = NotePath::of_levels(&found.path).context("not the path of a note")?;
@@ -311,7 +315,7 @@ impl Full {
 
     /// A spending of a whole note: to `recipient`, or retired.
     fn plan(&self, secret: &SecretKey, note: Note, path: NotePath, recipient: Option<Fr>, retired: Option<(u64, bool)>) -> anyhow::Result<SpendPlan> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let own = owner_of(secret).commitment();
         let handed = if retired.is_some() { 0 } else { note.amount };
         let outputs = [Output { owner: recipient.unwrap_or(own), amount: handed, salts: salts()? }, Output { owner: own, amount: 0, salts: salts()? }];
@@ -324,23 +328,24 @@ impl Full {
         Ok(SpendPlan { domain, note, path, outputs, retirement })
     }
 
-    /// Deposits of L1 that are still open.
-    pub(super) fn open_deposits(&self) -> anyhow::Result<usize> {
-        let running = self.running.as_ref().context("not started")?;
-        let all = self.runtime.block_on(running.l1.deposits(0))?;
-        Ok(all.iter().filter(|d| d.state == DepositState::Open).count())
+    /// What the neighbour gets of its first period.
+    fn neighbours_receipt(&self, scenario: &Scenario) -> anyhow::Result<Receipt> {
+        let running = self.running()?;
+        let asked = Asked { community: NEIGHBOUR, slot: 0, first_interval: scenario.beginning };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        Ok(running.sequencer.receipt(&asked.request(running.domain, now, &genesis::owner_key(NEIGHBOUR_HOME))?)?)
     }
 
     /// Settles a period of a community without any meter reading.
     fn settle_period(&self, scenario: &Scenario, community: u32, first_interval: u32) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         let plan = &scenario.plan;
         let ends = (u64::from(first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
         self.runtime.block_on(async {
             running.l1.set_local_time(ends).await?;
-            let applied = batcher::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
-            super::final_on_l1(service, &running.l1, community, first_interval, applied.new_root).await.map(|_| ())
+            batcher::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            super::final_on_l1(service, community, first_interval).await.map(|_| ())
         })
     }
 }

@@ -49,7 +49,8 @@ fn exit_call(community: u32, slot: u16, account: &Account, members: &[Children],
         slot: u32::from(slot),
         balance: account.balance,
         payout: account.payout,
-        salts: account.salts.exit.map(|salt| to_bytes(&salt)),
+        s1: to_bytes(&account.salts.exit[0]),
+        s2: to_bytes(&account.salts.exit[1]),
         private_commitment: to_bytes(&account.private_commitment()),
         header_leaf: to_bytes(&header_leaf),
         certificates_root: to_bytes(&certificates_root),
@@ -77,7 +78,7 @@ impl Full {
 
         let (mut exits, mut gas) = (0, 0);
         for (home, call) in self.exits(scenario, neighbour)? {
-            let running = self.running.as_ref().context("not started")?;
+            let running = self.running()?;
             let payout = call.payout;
             let owed = paid(call.balance);
             let used = self.runtime.block_on(running.l1.exit(call))?.gas_used;
@@ -97,7 +98,7 @@ impl Full {
 
     /// A deposit that nobody takes in.
     fn unclaimed(&mut self, scenario: &Scenario, date: jiff::civil::Date) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let home = acts::DEPOSITS_AT_THE_END;
         let claim = gridveil_protocol::operation::claim(
             owner_of(&genesis::owner_key(home)).commitment(),
@@ -117,7 +118,7 @@ impl Full {
     }
 
     fn freeze(&mut self) -> anyhow::Result<u64> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         self.runtime.block_on(async {
             let now = running.l1.timestamp().await?;
             running.l1.set_local_time(now + 7 * 24 * 3600 + 1).await?;
@@ -151,7 +152,7 @@ impl Full {
 
     fn refund(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let claim = self.late_deposit.context("there was no late deposit")?;
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let depositor = running.l1.account().context("no account")?;
         let (before, gas, after) = self.runtime.block_on(async {
             let before = running.l1.token_balance(depositor).await?;
@@ -165,7 +166,7 @@ impl Full {
 
     /// Everybody has exactly what was theirs, and what the vault still holds is the operator's.
     fn account_for(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()> {
-        let running = self.running.as_ref().context("not started")?;
+        let running = self.running()?;
         let mut out = 0;
         for (home, owed) in &self.paid {
             let got = self.runtime.block_on(running.l1.token_balance(genesis::payout(*home)))?;
