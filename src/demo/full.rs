@@ -136,6 +136,7 @@ impl Full {
             circuit_version: CIRCUIT_VERSION,
             communities: scenario.communities.iter().map(Plan::community).collect::<Result<_, _>>()?,
             other_leaves: Vec::new(),
+            begins: Vec::new(),
         });
         let pool = ProverPool::start(Arc::new(prover), PoolConfig { queue: 8, workers: 1, attempts: 1 })?;
         Ok(gridveil_sequencer::serve(config, l1, Arc::new(PoolProofs::new(pool))).await?)

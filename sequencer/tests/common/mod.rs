@@ -15,6 +15,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
     market::Mechanism,
+    owner::owner_of,
     packet::{Context, PacketSalts, Reading, SignedPacket},
     params::Shape,
     schnorr::SecretKey,
@@ -169,7 +170,7 @@ fn community(index: u32) -> Community {
     let mut community = fixture::settlement(&recipe).unwrap().community;
     community.index = index;
     for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
-        account.owner = owner_key(slot).public().commitment();
+        account.owner = owner_of(&owner_key(slot)).commitment();
         account.active_from = 0;
     }
     community
@@ -193,6 +194,7 @@ impl World {
             circuit_version: 1,
             communities: vec![community(5), community(7)],
             other_leaves: vec![(1, Fr::from(77u64))],
+            begins: Vec::new(),
         };
         edit(&mut genesis);
         let tariff = fixture::tariff(&mut Stream::new(8), 2);
@@ -244,10 +246,15 @@ impl World {
 }
 
 pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> TestL1 {
+    new_l1_at(genesis, tariff, to_bytes(&genesis.public().root)).await
+}
+
+/// An L1 whose state begins with `root`.
+pub async fn new_l1_at(genesis: &GenesisState, tariff: &Tariff, root: Word) -> TestL1 {
     let config = MemoryL1Config {
         chain_id: CHAIN,
         contract: CONTRACT,
-        genesis_root: to_bytes(&genesis.public().root),
+        genesis_root: root,
         timestamp: 4_000_000_000,
         shapes: vec![(1, 4, 2)],
         circuit_version: 1,
