@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gridveil_protocol::{
     account::Account,
     adjust::Adjustment,
-    field::{Fr, reduce, to_bytes},
+    field::{Fr, to_bytes},
     header_operation::{HeaderOperation, Pool},
     lanes::{Operations, OperationsError, QueuedNote},
     operation::{Kind, Operation, SignedOperation, lane::Lane},
@@ -264,10 +264,4 @@ pub struct Claims {
     pub deposits: Vec<Fr>,
     /// Of transfers between members.
     pub transfers: Vec<Fr>,
-}
-
-/// An element from a word of L1.
-#[must_use]
-pub fn element(word: &[u8; 32]) -> Fr {
-    reduce(word)
 }

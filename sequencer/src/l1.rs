@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_protocol::{
-    field::{Fr, to_bytes},
+    field::{Fr, from_bytes, to_bytes},
     settlement::Transition,
     units::Interval,
 };
-use gridveil_verifier_contract::{L1Error, SettleCall, TariffEntry, types::tariff_in_force};
+use gridveil_verifier_contract::{L1Error, SettleCall, TariffEntry, client::TransferState, types::tariff_in_force};
 
 use crate::{
     choice::Claims,
@@ -96,8 +96,29 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
 
 /// Reads what L1 has.
 async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
-    let _ = (service, community, claims, notes);
-    Ok(L1View::default())
+    let (l1, mut view) = (&service.l1, L1View::default());
+    for claim in claims.deposits.iter().map(to_bytes) {
+        if let Some(deposit) = l1.deposit(claim).await?.filter(|d| !d.refund_requested) {
+            view.deposits.insert(claim, deposit.units);
+        }
+    }
+    for claim in claims.transfers.iter().map(to_bytes) {
+        match l1.transfer(claim).await? {
+            TransferState::None => continue,
+            TransferState::Open => view.transfers.insert(claim),
+            TransferState::Received => false,
+        };
+        view.sent.insert(claim);
+    }
+    for request in l1.forced_queue(community).await? {
+        let slot = u16::try_from(request.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
+        view.forced.push(ForcedEntry { slot, requester: request.requester });
+    }
+    for note in l1.pending_notes(notes).await? {
+        view.notes.push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
+    }
+    view.float_units = l1.float_units().await?;
+    Ok(view)
 }
 
 /// An L1 error as a refusal of an admin request.

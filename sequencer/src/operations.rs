@@ -1,7 +1,7 @@
 //! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only the closed period can tell, the
 //! balance above all, is decided when it closes ([`crate::choice`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use gridveil_protocol::{
     account::Account,
@@ -177,5 +177,8 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         let event = Event::Header(HeaderAccepted { community, id });
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Taken::Accepted(id)))
     };
-    service.writer.submit(decide).await
+    let taken = service.writer.submit(decide).await?;
+    // It may be the float that a closed period is short of.
+    service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
+    Ok(taken)
 }

@@ -67,7 +67,7 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
         // An L1 that has seen what the log says is final and nothing else: the chain is rebuilt from the log, and ends where the log and the meters say.
         let settled = kinds[..=n].iter().filter(|k| **k == 7).count();
         let root = world.l1.inner.root_at(settled as u64).await.unwrap();
-        let l1 = Arc::new(new_l1_at(&world.genesis, &world.tariff, root).await);
+        let l1 = Arc::new(new_l1_at(&world.tariff, root).await);
         let node = Node::over(serve(world.config(&data), l1.clone(), world.prover.clone()).await.unwrap());
         for (community, period) in [(5, 0), (7, 0), (5, 1)] {
             node.run_period(&world, community, period).await;

@@ -45,6 +45,36 @@ impl L1Error {
 /// The answer of an [`L1Client`] method.
 pub type L1Future<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send + 'a>>;
 
+/// An open deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenDeposit {
+    /// Units.
+    pub units: u64,
+    /// Its depositor asked for it back.
+    pub refund_requested: bool,
+}
+
+/// How a claim between members stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransferState {
+    /// Never opened.
+    #[default]
+    None,
+    /// Open.
+    Open,
+    /// Received.
+    Received,
+}
+
+/// A request in a forced queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForcedRequest {
+    /// Slot.
+    pub slot: u32,
+    /// Who asked.
+    pub requester: Address,
+}
+
 /// One rollup contract on one chain. Every method gives [`L1Error`].
 pub trait L1Client: Send + Sync {
     /// The chain's id.
@@ -73,6 +103,26 @@ pub trait L1Client: Send + Sync {
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
     /// Every community registered from `from_block` on, in order.
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>>;
+    /// An open deposit, until the client reads it: none.
+    fn deposit(&self, _claim: Word) -> L1Future<'_, Option<OpenDeposit>> {
+        Box::pin(async { Ok(None) })
+    }
+    /// A claim between members.
+    fn transfer(&self, _claim: Word) -> L1Future<'_, TransferState> {
+        Box::pin(async { Ok(TransferState::None) })
+    }
+    /// The forced queue of a community, head first.
+    fn forced_queue(&self, _community: u32) -> L1Future<'_, Vec<ForcedRequest>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    /// The first `limit` notes of the queue.
+    fn pending_notes(&self, _limit: usize) -> L1Future<'_, Vec<Word>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    /// The operator's funds for floats, units.
+    fn float_units(&self) -> L1Future<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
     /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is this one, its
     /// receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
