@@ -319,14 +319,25 @@ impl Builder {
 
     /// Root of a dense tree.
     pub fn dense_root(&mut self, leaves: &[Cell]) -> Cell {
-        let mut level = leaves.to_vec();
+        let inputs: Vec<Input> = leaves.iter().map(|leaf| Input::Copy(*leaf)).collect();
+        self.dense_root_of(&inputs).0
+    }
+
+    /// Root of a dense tree over two or more inputs, and the leaves' cells.
+    pub fn dense_root_of(&mut self, leaves: &[Input]) -> (Cell, Vec<Cell>) {
+        let (mut level, mut cells) = (Vec::new(), Vec::with_capacity(leaves.len()));
+        for chunk in leaves.chunks(4) {
+            let (node, inputs) = self.hash4(std::array::from_fn(|j| chunk.get(j).copied().unwrap_or(Input::Zero)));
+            level.push(node);
+            cells.extend(inputs.into_iter().take(chunk.len()));
+        }
         while level.len() > 1 {
             level = level
                 .chunks(4)
                 .map(|c| self.hash4(std::array::from_fn(|j| c.get(j).map_or(Input::Zero, |cell| Input::Copy(*cell)))).0)
                 .collect();
         }
-        level.first().copied().unwrap_or(self.zero)
+        (level.first().copied().unwrap_or(self.zero), cells)
     }
 }
 

@@ -150,12 +150,12 @@ fn table_of_mutants() -> Vec<Mutant> {
     add("SETTLE.8", "operator credits an account", Box::new(|| {
         let t = apply(honest(1)).unwrap();
         let value = u64::try_from(t.outcomes[0].value.max(0)).unwrap();
-        tampered(&t, &[(("SETTLE.8", "balance", 0), Fr::from(value + 1))])
+        tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(value + 1))])
     }));
     add("SETTLE.8", "balance and debt inflated together", Box::new(|| {
         let t = apply(honest(1)).unwrap();
         let (a, d) = (&t.after.accounts[0], 1000);
-        tampered(&t, &[(("SETTLE.8", "balance", 0), Fr::from(a.balance + d)), (("SETTLE.8", "debt", 0), Fr::from(a.debt + d))])
+        tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(a.balance + d)), (("SETTLE.8", "debt_after", 0), Fr::from(a.debt + d))])
     }));
     add("SETTLE.8", "a float that cannot pay", Box::new(|| {
         let mut i = honest(1);
@@ -206,8 +206,8 @@ fn carry() -> Trace {
     let edits = [
         (("SETTLE.3", "import", 2), Fr::from(1199)),
         (("SETTLE.3", "export", 2), Fr::from(65536 + 7)),
-        (("SETTLE.8", "balance", 1), amount(value)),
-        (("SETTLE.8", "debt", 1), amount(-value)),
+        (("SETTLE.8", "balance_after", 1), amount(value)),
+        (("SETTLE.8", "debt_after", 1), amount(-value)),
     ];
     tampered(&t, &edits)
 }

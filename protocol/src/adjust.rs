@@ -20,6 +20,8 @@ use ark_ff::AdditiveGroup;
 pub struct Adjustment {
     /// As it was settled, with the manager's signature.
     pub substitute: SignedPacket,
+    /// The manager who signed it: another one than today's, if the manager has changed since.
+    pub signer: PublicKey,
     /// Of the same slot and period, by the meter.
     pub late: SignedPacket,
     /// In force for that period.
@@ -41,7 +43,7 @@ pub enum AdjustError {
         /// Slot.
         slot: u16,
     },
-    /// Another slot, deployment, community or period length than the substitute's, or substituted itself.
+    /// Another slot, deployment, community or period than the substitute's, substituted itself, or one of the two has another length.
     #[error("ADJUST.2: the late packet is not the meter's for the substitute's slot and period: {0} (meter)")]
     Packet(Box<SettlementError>),
     /// Tariff of another length than the period.
@@ -50,8 +52,8 @@ pub enum AdjustError {
     /// Balance or debt does not fit.
     #[error("ADJUST.3: the balance leaves 64 bits (tariff authority)")]
     Overflow,
-    /// The registers would fall below zero.
-    #[error("ADJUST.4: a register or total falls below what was settled (sequencer)")]
+    /// The registers would leave their bits.
+    #[error("ADJUST.4: a register falls below what was settled (sequencer)")]
     Registers,
 }
 
@@ -107,8 +109,9 @@ fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Regis
     })
 }
 
+/// Saturated either way: what would fall below zero is refused like what would rise too far.
 fn moved(register: Wh, by: i128) -> Wh {
-    u64::try_from(i128::from(register) + by).unwrap_or(0)
+    u64::try_from(i128::from(register) + by).unwrap_or(u64::MAX)
 }
 
 impl Adjusted {
@@ -153,8 +156,10 @@ impl Adjustment {
     pub fn check(&self, before: &Account, context: &Context, manager: &PublicKey) -> Result<(), AdjustError> {
         let (substitute, late) = (&self.substitute.packet, &self.late.packet);
         let slot = substitute.slot;
-        let pending = substitute.substituted && before.meter.is_some() && before.flagged == self.substitute.digest(manager);
-        if !pending || before.flagged == Fr::ZERO {
+        let pending = substitute.substituted && before.meter.is_some() && before.flagged == self.substitute.digest(&self.signer);
+        // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
+        let earlier = substitute.context.first_interval < context.first_interval;
+        if !pending || !earlier || before.flagged == Fr::ZERO {
             return Err(AdjustError::NotFlagged { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };
@@ -162,6 +167,10 @@ impl Adjustment {
         let refused = |error| AdjustError::Packet(Box::new(error));
         if late.substituted {
             return Err(refused(SettlementError::Context { slot: self.slot(), field: "substituted flag" }));
+        }
+        // Packed readings do not show how many there are: one interval less would move all the others to another price.
+        if substitute.readings.len() != m {
+            return Err(refused(SettlementError::Length { slot: self.slot(), expected: m, got: substitute.readings.len() }));
         }
         check_packet(&then, self.slot(), before, manager, &self.late, m).map_err(refused)?;
         if self.tariff.intervals.len() != m {
@@ -178,3 +187,7 @@ impl Adjustment {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "adjust_tests.rs"]
+mod tests;

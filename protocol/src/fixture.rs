@@ -1,5 +1,12 @@
 //! Seeded communities, packets and tariffs for tests and benchmarks (feature `fixture`). Nothing here is secret.
 
+mod operations;
+
+pub use operations::{
+    Extras, beginning, following, next_manager_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment, resign_management,
+    resign_operation, with_operations,
+};
+
 use crate::{
     account::{Account, LeafSalts, Registers},
     community::Community,
@@ -120,7 +127,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         header_salts: [stream.element(), stream.element()],
         operations: crate::lanes::Operations::default(),
     };
-    input.packets = packets(&mut stream, recipe, &input)?;
+    input.packets = packets(&mut stream, &input, |slot| slot + 1 == recipe.used && recipe.used > 3)?;
     Ok(input)
 }
 
@@ -170,21 +177,36 @@ pub fn tariff(stream: &mut Stream, intervals: usize) -> Tariff {
     Tariff { intervals: (0..intervals).map(|i| entry(i, &mut price)).collect() }
 }
 
-fn packets(stream: &mut Stream, recipe: &Recipe, input: &SettlementInput) -> Result<Vec<SignedPacket>, SchnorrError> {
+/// Packets of all slots, by the meters or, where `substituted`, by the manager.
+fn packets(
+    stream: &mut Stream,
+    input: &SettlementInput,
+    substituted: impl Fn(usize) -> bool,
+) -> Result<Vec<SignedPacket>, SchnorrError> {
     let context = input.context();
-    (0..recipe.shape.members)
-        .map(|slot| {
+    (0..)
+        .zip(&input.community.accounts)
+        .map(|(number, account)| {
             let salts = PacketSalts::from_random(&stream.bytes());
-            let number = u16::try_from(slot).unwrap_or(u16::MAX);
-            if slot >= recipe.used {
+            let slot = usize::from(number);
+            if account.meter.is_none() {
                 return empty_slot(context, number, salts);
             }
-            let substituted = slot + 1 == recipe.used && recipe.used > 3;
-            let key = if substituted { manager_key() } else { meter_key(slot) };
-            let readings = (0..recipe.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
-            packet(context, number, readings, substituted, salts).sign(&key)
+            let substituted = substituted(slot);
+            let readings = (0..input.community.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
+            packet(context, number, readings, substituted, salts).sign(&packet_key(input, slot, substituted))
         })
         .collect()
+}
+
+/// Who signs a slot's packet.
+fn packet_key(input: &SettlementInput, slot: usize, substituted: bool) -> SecretKey {
+    match input.community.accounts.get(slot).and_then(|account| account.meter) {
+        _ if substituted => operations::present_manager(input),
+        Some(meter) if meter == next_meter_key(slot).public() => next_meter_key(slot),
+        Some(_) => meter_key(slot),
+        None => crate::schnorr::empty_slot_key(),
+    }
 }
 
 fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: usize) -> Reading {
@@ -209,14 +231,9 @@ pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: 
 /// # Errors
 /// Signing errors, practically never.
 pub fn resign(input: &mut SettlementInput, slot: usize) -> Result<(), SchnorrError> {
-    let used = input.community.accounts.get(slot).is_some_and(|a| a.meter.is_some());
-    if let Some(signed) = input.packets.get_mut(slot) {
-        let key = match (signed.packet.substituted, used) {
-            (true, _) => manager_key(),
-            (false, true) => meter_key(slot),
-            (false, false) => crate::schnorr::empty_slot_key(),
-        };
-        *signed = signed.packet.clone().sign(&key)?;
+    if let Some(packet) = input.packets.get(slot).map(|signed| signed.packet.clone()) {
+        let key = packet_key(input, slot, packet.substituted);
+        input.packets[slot] = packet.sign(&key)?;
     }
     Ok(())
 }
@@ -226,3 +243,7 @@ pub fn resign(input: &mut SettlementInput, slot: usize) -> Result<(), SchnorrErr
 pub fn meter_public(slot: usize) -> PublicKey {
     meter_key(slot).public()
 }
+
+#[cfg(test)]
+#[path = "fixture_tests.rs"]
+mod tests;

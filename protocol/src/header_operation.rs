@@ -210,3 +210,7 @@ impl HeaderOperation {
 pub fn nobody() -> PublicKey {
     schnorr::empty_slot_key().public()
 }
+
+#[cfg(test)]
+#[path = "header_operation_tests.rs"]
+mod tests;

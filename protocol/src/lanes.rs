@@ -16,7 +16,7 @@ use crate::{
     packet::Context,
     params::QUEUE,
     record::{Record, code},
-    tree::{Children, DenseTree, dense_path, dense_root},
+    tree::{Children, dense_path, dense_root},
 };
 use ark_ff::AdditiveGroup;
 
@@ -102,8 +102,6 @@ pub struct AppliedLane {
     pub slot: usize,
     /// Leaf before.
     pub before: Account,
-    /// Opening of the leaf before.
-    pub path: Vec<Children>,
     /// The operation and what it came to.
     pub used: Option<(SignedOperation, Lane)>,
 }
@@ -115,8 +113,6 @@ pub struct AppliedAdjustment {
     pub slot: usize,
     /// Leaf before.
     pub before: Account,
-    /// Opening of the leaf before.
-    pub path: Vec<Children>,
     /// The adjustment and what it came to.
     pub used: Option<(Adjustment, Adjusted)>,
 }
@@ -164,7 +160,6 @@ impl Operations {
     #[must_use]
     pub fn compute(&self, community: &Community, settled: Vec<Account>) -> Applied {
         let mut accounts = settled;
-        let mut tree = DenseTree::new(&accounts.iter().map(Account::leaf).collect::<Vec<_>>());
         let mut records: Vec<Record> = self.init.then(|| init::record(&community.header)).into_iter().collect();
         let mut rest = 0;
         let lanes = (0..community.shape.operations.max(self.lanes.len()))
@@ -172,20 +167,18 @@ impl Operations {
                 let used = self.lanes.get(lane);
                 let slot = used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
                 let before = accounts[slot].clone();
-                let path = tree.path(slot);
                 let used = used.map(|signed| {
                     let lane = Lane::compute(&before, signed);
-                    tree.set(slot, lane.after.leaf());
                     accounts[slot] = lane.after.clone();
                     records.extend(lane.record);
                     rest += lane.rest;
                     (signed.clone(), lane)
                 });
-                AppliedLane { slot, before, path, used }
+                AppliedLane { slot, before, used }
             })
             .collect();
         let slot = self.adjustment.as_ref().map_or(0, Adjustment::slot).min(accounts.len().saturating_sub(1));
-        let (before, path) = (accounts[slot].clone(), tree.path(slot));
+        let before = accounts[slot].clone();
         let used = self.adjustment.as_ref().map(|adjustment| {
             let adjusted = adjustment.compute(&before);
             accounts[slot] = adjusted.after.clone();
@@ -194,7 +187,7 @@ impl Operations {
         });
         records.extend(self.header.record());
         records.extend(self.notes.iter().map(|note| Record::new(code::NOTE, 0, 0, note.0)));
-        Applied { lanes, adjustment: AppliedAdjustment { slot, before, path, used }, accounts, records, rest }
+        Applied { lanes, adjustment: AppliedAdjustment { slot, before, used }, accounts, records, rest }
     }
 
     /// Everything that can be refused, but for what depends on the pools after.
@@ -228,3 +221,7 @@ impl Operations {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

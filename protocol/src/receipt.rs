@@ -284,7 +284,10 @@ impl Receipt {
         let (a, b) = (&self.before, &self.settled);
         let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
         let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
-        terms(a) == terms(b) && window(a) == window(b)
+        let limits = |x: &Account| (x.buy_limit, x.sell_limit);
+        // A substitute keeps the limits and waits for its adjustment; the meter's own packet leaves an older one waiting.
+        let kept = if self.substituted { limits(a) == limits(b) } else { a.flagged == b.flagged };
+        terms(a) == terms(b) && window(a) == window(b) && kept
     }
 }
 

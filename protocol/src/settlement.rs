@@ -438,7 +438,8 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     if t.accrual_after < 0 || t.accrual_after >> 64 != 0 {
         return Err(SettlementError::Accrual);
     }
-    for (slot, account) in t.after.accounts.iter().enumerate() {
+    // Settled first: a register that left its bits is not mended by closing the account.
+    for (slot, account) in t.settled.iter().enumerate().chain(t.after.accounts.iter().enumerate()) {
         let r = &account.registers;
         if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| wh >> REGISTER_BITS != 0) {
             return Err(SettlementError::RegisterOverflow { slot });

@@ -89,6 +89,12 @@ impl DenseTree {
         self.levels.last().and_then(|level| level.first()).copied().unwrap_or(Fr::ZERO)
     }
 
+    /// The leaves.
+    #[must_use]
+    pub fn leaves(&self) -> &[Fr] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
     /// Opening of leaf `index`, bottom up.
     #[must_use]
     pub fn path(&self, index: usize) -> Vec<Children> {

@@ -6,20 +6,22 @@ use gridveil_protocol::{
     params::{MODULUS_TOP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::Use,
     schnorr,
-    settlement::Outcome,
 };
 use halo2curves::ff::Field;
 
-use super::state::imported;
+use super::{
+    leaf::{self, LeafCells, LeafValues, Terms},
+    signature,
+    state::imported,
+};
 use crate::{
     Fr,
     chips::{
         arith::Operand,
         market::{self, IntervalCells, ReadingWitness, SlotCells},
         poseidon::Input,
-        schnorr as chain,
     },
-    gadgets::{Builder, limbs, power},
+    gadgets::{Builder, power},
     trace::Cell,
 };
 
@@ -30,6 +32,16 @@ pub struct Common {
     pub context: Cell,
     /// Next interval before.
     pub first_interval: Cell,
+    /// Domain.
+    pub domain: Cell,
+    /// Community index.
+    pub community: Cell,
+    /// Seconds of an interval.
+    pub length: Cell,
+    /// m.
+    pub m: Cell,
+    /// 1 if the community begins.
+    pub init: Cell,
     /// Manager key.
     pub manager: [Cell; 2],
     /// `first_interval 2^48 + m 2^80 + community 2^96`.
@@ -45,6 +57,8 @@ pub struct SlotOutput {
     pub old_leaf: Cell,
     /// Leaf after.
     pub new_leaf: Cell,
+    /// What it holds.
+    pub settled: LeafCells,
     /// Certificate note.
     pub note: Cell,
     /// import, export, traded, issued, retired, outstanding, debt after, flagged packets, flagged Wh: as in the header.
@@ -58,7 +72,7 @@ pub struct SlotOutput {
 /// Rows of a slot's block, by table width (checked by the builder).
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 99 } else { 120 }
+    if shape.table_bits >= 16 { 104 } else { 120 }
 }
 
 /// The slot's inputs.
@@ -68,33 +82,8 @@ pub struct SlotWitness<'a> {
     pub account: &'a Account,
     /// Its packet.
     pub signed: &'a SignedPacket,
-    /// What the native transition made of it (claims, never trusted).
-    pub outcome: &'a Outcome,
     /// First interval of the period.
     pub first_interval: u32,
-}
-
-struct Old {
-    balance: Cell,
-    payout: Cell,
-    owner: Cell,
-    meter: [Cell; 2],
-    terms: Cell,
-    registers: Cell,
-    leaf: Cell,
-}
-
-struct Terms {
-    debt: Cell,
-    active_from: Cell,
-    active_until: Cell,
-    buy: Cell,
-    sell: Cell,
-    cap_import: Cell,
-    cap_export: Cell,
-    technology: Cell,
-    scale: Cell,
-    class: Cell,
 }
 
 struct Packet {
@@ -103,6 +92,7 @@ struct Packet {
     sell: Cell,
     salts: [Cell; 6],
     empty: Cell,
+    digest: Cell,
 }
 
 struct Money {
@@ -120,8 +110,9 @@ struct Money {
 /// Writes one slot; its market rows start at `market_row`.
 pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, common: &Common, w: &SlotWitness<'_>) -> SlotOutput {
     b.block(block_rows(shape));
-    let old = old_leaf(b, index, w.account);
-    let terms = unpack_terms(b, index, old.terms, w.account);
+    b.serve("SETTLE.13");
+    let (old, old_leaf) = leaf::open(b, "SETTLE.13", index, &LeafValues::of(w.account));
+    let terms = leaf::unpack_terms(b, "SETTLE.13", index, old.terms);
     let flag = b.bit(("SETTLE.1b", "substituted", index), w.signed.packet.substituted);
     let slot_cells = limits(b, index, &terms, flag);
     b.serve("SETTLE.6");
@@ -135,67 +126,12 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum is two zeros.
     let signs_of_use = b.linear(&[(Fr::ONE, flag), (Fr::ONE, money.started)], Fr::ZERO);
     b.assert_product_zero(packet.empty, signs_of_use);
-    after(b, index, common, &old, &terms, &packet, &money, w)
-}
-
-fn old_leaf(b: &mut Builder, index: usize, account: &Account) -> Old {
-    b.serve("SETTLE.13");
-    let free = |b: &mut Builder, name, value: Fr| Input::Free(b.trace.free(("SETTLE.13", name, index), value));
-    let salt = |x: &gridveil_protocol::field::Fr| Input::Free(imported(x));
-    let [s1, s2] = account.salts.exit;
-    let [s3, s4] = account.salts.private;
-    let (x, y) = account.meter_xy();
-    let inputs = [
-        free(b, "balance", Fr::from(account.balance)),
-        free(b, "payout", imported(&gridveil_protocol::field::reduce(&account.payout))),
-        salt(&s1),
-        salt(&s2),
-    ];
-    let (exit, [balance, payout, ..]) = b.hash4(inputs);
-    let inputs = [
-        free(b, "owner", imported(&account.owner)),
-        free(b, "meter_x", imported(&x)),
-        free(b, "meter_y", imported(&y)),
-        free(b, "terms", imported(&account.terms())),
-        free(b, "registers", imported(&account.registers.packed())),
-        salt(&s3),
-        salt(&s4),
-    ];
-    let (private, cells) = b.sponge(Use::Private, &inputs);
-    let (leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
-    let cell = |i: usize| cells.get(i).copied().unwrap_or(leaf);
-    Old { balance, payout, owner: cell(0), meter: [cell(1), cell(2)], terms: cell(3), registers: cell(4), leaf }
-}
-
-/// Unpacks the terms of the old leaf; each field is range-checked, so the split is the only one.
-fn unpack_terms(b: &mut Builder, index: usize, terms: Cell, account: &Account) -> Terms {
-    b.serve("SETTLE.13");
-    let fields = b.unpack(terms, &[32, 16, 16, 16, 16, 32, 32, 32, 64]);
-    let field = |i: usize| fields.get(i).copied().unwrap_or(terms);
-    let kind = field(0);
-    let technology = b.witness(("SETTLE.13", "technology", index), Fr::from(u64::from(account.technology)));
-    b.assert_range(technology, 8);
-    let scale = b.witness(("SETTLE.13", "scale", index), Fr::from(u64::from(account.scale)));
-    // (scale - 1)(scale - 10)(scale - 100) = 0
-    let k = [Fr::ONE, -Fr::from(11), Fr::ZERO, Fr::ZERO, Fr::from(10)];
-    let low = b.row(k, [Operand::Copy(scale), Operand::Copy(scale), Operand::Unused]);
-    let rest = b.row([Fr::ONE, -Fr::from(100), Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(low), Operand::Copy(scale), Operand::Unused]);
-    b.assert_zero(rest);
-    let class = b.bit(("SETTLE.13", "class", index), account.class == 1);
-    let composed = b.linear(&[(Fr::ONE, technology), (power(8), scale), (power(16), class)], Fr::ZERO);
-    b.equal(composed, kind);
-    Terms {
-        cap_export: field(1),
-        cap_import: field(2),
-        sell: field(3),
-        buy: field(4),
-        active_until: field(5),
-        active_from: field(6),
-        debt: field(8),
-        technology,
-        scale,
-        class,
-    }
+    b.serve("STATE.INIT");
+    b.assert_product_zero(common.init, old.balance);
+    // Debt and the bit are not negative, so a zero sum is two zeros.
+    let in_use = b.linear(&[(Fr::ONE, terms.debt), (-Fr::ONE, packet.empty)], Fr::ONE);
+    b.assert_product_zero(common.init, in_use);
+    after(b, index, common, old_leaf, &old, &terms, &packet, &money)
 }
 
 /// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in their place.
@@ -225,7 +161,7 @@ fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
 }
 
 /// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot is empty.
-fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
+fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
     let one = Fr::ONE;
     let packet = &w.signed.packet;
     b.serve("SETTLE.1b");
@@ -237,7 +173,6 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell,
     let meter_y = b.linear(&[(one, meter_y), (imported(&empty_y), empty)], Fr::ZERO);
     let x = b.select(flag, common.manager[0], meter_x);
     let y = b.select(flag, common.manager[1], meter_y);
-    let q2 = key_point(b, index, x, y);
 
     let buy = b.witness(("SETTLE.12", "buy_limit", index), Fr::from(u64::from(packet.buy_limit)));
     let sell = b.witness(("SETTLE.12", "sell_limit", index), Fr::from(u64::from(packet.sell_limit)));
@@ -246,61 +181,18 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &Old, flag: Cell,
     let slot_number = Fr::from(index as u64);
     let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag)], slot_number);
     let s = &packet.salts;
-    let mut inputs = vec![Input::Free(imported(&w.signed.signature.r_x)), Input::Copy(x), Input::Copy(info), Input::Zero];
+    let mut inputs = vec![Input::Copy(info), Input::Zero];
     inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
     inputs.extend(groups.iter().map(|group| Input::Copy(*group)));
-    let (digest, cells) = b.sponge(Use::Packet, &inputs);
+    let (digest, cells) = signature::verify(b, index, [x, y], Use::Packet, &w.signed.signature, inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
 
-    let key = (b.value(x), b.value(y));
-    let [a, c, ..] = limbs(b.value(digest));
-    let digits = schnorr::digits(&w.signed.signature.s, a, c);
-    let zero = b.zero();
-    let end = chain::assign_chain(&mut b.trace, zero, key, &digits, index);
-    b.equal(end.key.0, x);
-    b.equal(end.key.1, y);
-    b.equal(end.q2.0, q2.0);
-    b.equal(end.q2.1, q2.1);
-    b.equal(end.end.0, cell(0));
-    challenge(b, index, digest, end.halves);
-    Packet { flag, buy, sell, salts: std::array::from_fn(|i| cell(4 + i)), empty }
-}
-
-/// The key is on the curve, and `Q2 = phi(P) - P`.
-fn key_point(b: &mut Builder, index: usize, x: Cell, y: Cell) -> (Cell, Cell) {
-    let one = Fr::ONE;
-    let square = b.mul(x, x);
-    let cubic = b.row([one, Fr::ZERO, Fr::ZERO, Fr::ZERO, -Fr::from(17)], [Operand::Copy(square), Operand::Copy(x), Operand::Unused]);
-    let y_squared = b.mul(y, y);
-    b.equal(cubic, y_squared);
-    let beta = chain::beta();
-    let (slope, _) = chain::second_point((b.value(x), b.value(y)));
-    let slope = b.witness(("SETTLE.1", "slope", index), slope);
-    // slope (beta - 1) x = 2 y
-    let rest = b.mul_add(beta - one, slope, x, -Fr::from(2), y);
-    b.assert_zero(rest);
-    let q2x = b.mul_add(one, slope, slope, -(beta + one), x);
-    let run = b.sub(x, q2x);
-    let q2y = b.mul_add(one, slope, run, one, y);
-    (q2x, q2y)
-}
-
-/// `digest = halves + 2^128 high` with `high` below the modulus' own bits from 128 up: the only decomposition of a canonical digest.
-fn challenge(b: &mut Builder, index: usize, digest: Cell, halves: Cell) {
-    let [_, _, low, top] = limbs(b.value(digest));
-    let [_, _, modulus_low, modulus_top] = limbs(-Fr::ONE);
-    let join = |low: u64, top: u64| crate::gadgets::wide(u128::from(low) | u128::from(top) << 64);
-    let high = b.witness(("SETTLE.1", "digest_high", index), join(low, top));
-    let sum = b.linear(&[(Fr::ONE, halves), (power(128), high)], Fr::ZERO);
-    b.equal(sum, digest);
-    b.assert_range(high, 128);
-    let below = b.linear(&[(-Fr::ONE, high)], join(modulus_low, modulus_top) - Fr::ONE);
-    b.assert_range(below, 128);
+    Packet { flag, buy, sell, salts: std::array::from_fn(|i| cell(2 + i)), empty, digest }
 }
 
 /// SETTLE.2 (window), SETTLE.7 (money of the period).
 #[allow(clippy::too_many_arguments)]
-fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &Old, terms: &Terms, sums: &[Cell; 3], w: &SlotWitness<'_>) -> Money {
+fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &LeafCells, terms: &Terms, sums: &[Cell; 3], w: &SlotWitness<'_>) -> Money {
     let one = Fr::ONE;
     b.serve("SETTLE.7");
     let fields = b.unpack(sums[2], &market::ACC3_WIDTHS.map(|w| if w == 8 { w.max(shape.table_bits) } else { w }));
@@ -336,7 +228,7 @@ fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &Ol
 }
 
 /// Splits four sums of offset prices, top first. The top limb stays below the modulus' own top limb, so four limbs never wrap.
-fn price_limbs(b: &mut Builder, packed: Cell) -> [Cell; 4] {
+pub fn price_limbs(b: &mut Builder, packed: Cell) -> [Cell; 4] {
     let fields = b.unpack(packed, &[64; 4]);
     let limb: [Cell; 4] = std::array::from_fn(|i| fields.get(i).copied().unwrap_or(packed));
     let room = b.linear(&[(-Fr::ONE, limb[0])], Fr::from(MODULUS_TOP - 1));
@@ -363,17 +255,10 @@ fn window(b: &mut Builder, index: usize, shape: &Shape, first: Cell, terms: &Ter
 
 /// SETTLE.8, 9, 10, 12: balance, registers, note, leaf after.
 #[allow(clippy::too_many_arguments)]
-fn after(b: &mut Builder, index: usize, common: &Common, old: &Old, terms: &Terms, packet: &Packet, money: &Money, w: &SlotWitness<'_>) -> SlotOutput {
+fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &LeafCells, terms: &Terms, packet: &Packet, money: &Money) -> SlotOutput {
     let one = Fr::ONE;
     b.serve("SETTLE.8");
-    let nano = |x: i128| crate::gadgets::wide(u128::try_from(x.max(0)).unwrap_or(0));
-    let balance = b.witness(("SETTLE.8", "balance", index), nano(w.outcome.value));
-    let debt = b.witness(("SETTLE.8", "debt", index), nano(-w.outcome.value));
-    let net = b.sub(balance, debt);
-    b.equal(net, money.value);
-    b.assert_product_zero(balance, debt);
-    b.assert_range(balance, 64);
-    b.assert_range(debt, 64);
+    let (balance, debt) = leaf::split_value(b, "SETTLE.8", index, money.value);
 
     b.serve("SETTLE.9");
     let register = |i: u32| power(i * REGISTER_BITS);
@@ -401,20 +286,21 @@ fn after(b: &mut Builder, index: usize, common: &Common, old: &Old, terms: &Term
         &[(one, old.terms), (one, debt), (-one, terms.debt), (power(160), buy_change), (power(176), sell_change)],
         Fr::ZERO,
     );
-    let [s1, s2, s3, s4, s5, s6] = packet.salts.map(Input::Copy);
-    let (exit, _) = b.hash4([Input::Copy(balance), Input::Copy(old.payout), s1, s2]);
-    let [meter_x, meter_y] = old.meter.map(Input::Copy);
-    let inputs = [Input::Copy(old.owner), meter_x, meter_y, Input::Copy(new_terms), Input::Copy(registers), s3, s4];
-    let (private, _) = b.sponge(Use::Private, &inputs);
-    let (new_leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
+    // A substitute stays adjustable until the next one, or until an operation makes it final (ADJUST.1).
+    let flagged = b.select(packet.flag, packet.digest, old.flagged);
+    let [s1, s2, s3, s4, s5, s6] = packet.salts;
+    let new = LeafCells { balance, terms: new_terms, registers, flagged, salts: [s1, s2, s3, s4], ..*old };
+    let new_leaf = new.compose(b);
+    let [s5, s6] = [s5, s6].map(Input::Copy);
     let (note, _) = b.sponge(Use::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
 
     b.serve("SETTLE.1b");
     let energy = b.linear(&[(one, money.import), (one, money.export)], Fr::ZERO);
     let flagged_wh = b.mul(packet.flag, energy);
     SlotOutput {
-        old_leaf: old.leaf,
+        old_leaf,
         new_leaf,
+        settled: new,
         note,
         totals: [money.import, money.export, money.bought, issued, retired, outstanding, debt, packet.flag, flagged_wh],
         supply: money.supply,

@@ -1,7 +1,14 @@
 //! The settlement circuit: every clause SETTLE.1 to SETTLE.14 (`docs/spec/settlement.md`), for any [`Shape`].
 
 mod account;
+mod adjust;
+mod header_lane;
 mod interval;
+mod lane;
+mod leaf;
+mod members;
+mod records;
+mod signature;
 mod state;
 mod statement;
 
@@ -122,6 +129,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         packets: Vec::new(),
         tariff: Tariff { intervals: vec![entry; shape.intervals] },
         header_salts: [zero; 2],
+        operations: gridveil_protocol::lanes::Operations::default(),
     };
     let context = input.context();
     input.packets =

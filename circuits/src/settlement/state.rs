@@ -7,7 +7,7 @@ use crate::{
     Fr,
     chips::poseidon::Input,
     gadgets::{Builder, power},
-    trace::Cell,
+    trace::{Cell, Name},
 };
 
 /// A protocol element in this crate's field.
@@ -16,9 +16,9 @@ pub fn imported(x: &field::Fr) -> Fr {
     crate::chips::poseidon::imported(x)
 }
 
-/// Cells of the 22 header elements, in order.
+/// Cells of the 23 header elements, in order.
 #[derive(Clone, Copy, Debug)]
-pub struct HeaderCells(pub [Cell; 22]);
+pub struct HeaderCells(pub [Cell; 23]);
 
 /// Positions in [`HeaderCells`].
 pub mod at {
@@ -36,14 +36,20 @@ pub mod at {
     pub const FLOAT: usize = 6;
     /// Accrual.
     pub const ACCRUAL: usize = 7;
+    /// Reserve.
+    pub const RESERVE: usize = 8;
+    /// Count of header operations.
+    pub const NONCE: usize = 9;
     /// First total (import); the others follow.
     pub const TOTALS: usize = 10;
     /// Sum of debts.
     pub const DEBT: usize = 16;
+    /// Adjusted packets.
+    pub const ADJUSTED: usize = 19;
     /// Certificate counter.
-    pub const CERTIFICATES: usize = 19;
+    pub const CERTIFICATES: usize = 20;
     /// h1, h2.
-    pub const SALTS: [usize; 2] = [20, 21];
+    pub const SALTS: [usize; 2] = [21, 22];
 }
 
 /// A path with one leaf replaced: old and new root over the same siblings.
@@ -59,7 +65,8 @@ pub struct Replaced {
 pub const LEVEL_ROWS: usize = 19;
 
 /// Opens `old` at `index` (whose base-4 digits it also binds) and puts `new` there.
-pub fn replace(b: &mut Builder, name: &'static str, index: Cell, path: &[Children], old: Cell, new: Cell) -> Replaced {
+/// Names of its free bits start at `first_name`.
+pub fn replace(b: &mut Builder, (clause, name, first_name): Name, index: Cell, path: &[Children], old: Cell, new: Cell) -> Replaced {
     let mut digits = crate::gadgets::limbs(b.value(index))[0];
     let mut terms = Vec::new();
     let mut roots = Replaced { old, new };
@@ -68,8 +75,8 @@ pub fn replace(b: &mut Builder, name: &'static str, index: Cell, path: &[Childre
         let (low, high) = (digits & 1 == 1, digits & 2 == 2);
         digits >>= 2;
         let bits = [
-            b.bit(("SETTLE.13", name, 2 * level), low),
-            b.bit(("SETTLE.13", name, 2 * level + 1), high),
+            b.bit((clause, name, first_name + 2 * level), low),
+            b.bit((clause, name, first_name + 2 * level + 1), high),
         ];
         let weight = u32::try_from(2 * level).unwrap_or(u32::MAX);
         terms.extend([(power(weight), bits[0]), (power(weight + 1), bits[1])]);

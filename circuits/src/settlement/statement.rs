@@ -1,11 +1,23 @@
 //! The whole statement, in the order of the specification.
 
-use gridveil_protocol::{params::Shape, poseidon::Use, settlement::Transition};
+use gridveil_protocol::{
+    params::{CERTIFICATES_DEPTH, QUEUE, Shape},
+    poseidon::Use,
+    record::code,
+    settlement::Transition,
+    tree::empty_ladder,
+};
 use halo2curves::ff::Field;
 
 use super::{
     account::{self, Common, SlotOutput, SlotWitness},
-    geometry, interval,
+    adjust::{AdjustOutput, adjust},
+    geometry,
+    header_lane::{HeaderLane, header_lane},
+    interval,
+    lane::{LaneOutput, lane},
+    members::Members,
+    records::Records,
     state::{self, HeaderCells, at, imported},
 };
 use crate::{
@@ -32,18 +44,30 @@ mod public {
     pub const Y: usize = 9;
     /// The clause that each row serves.
     pub const CLAUSES: [&str; 10] = [
-        "SETTLE.1", "SETTLE.13", "SETTLE.13", "SETTLE.13", "SETTLE.2", "SETTLE.7", "SETTLE.13", "SETTLE.14", "SETTLE.14", "SETTLE.14",
+        "SETTLE.1", "SETTLE.13", "SETTLE.13", "SETTLE.13", "SETTLE.2", "SETTLE.7", "SETTLE.13", "OP.10", "SETTLE.14", "SETTLE.14",
     ];
 }
 
 /// Rows that the header's range checks take with the narrow table.
-const HEADER_RANGE_ROWS: usize = 58;
+const HEADER_RANGE_ROWS: usize = 64;
+/// Rows of the block that all slots share.
+const COMMON_ROWS: usize = 23;
+/// Rows of one queued note.
+const QUEUE_ROWS: usize = 5;
 
 struct Statement<'a> {
     b: Builder,
     t: &'a Transition,
     shape: Shape,
     public: Vec<Cell>,
+    records: Records,
+}
+
+/// What the lanes hand on.
+struct Lanes {
+    members: Members,
+    operations: Vec<LaneOutput>,
+    adjustment: AdjustOutput,
 }
 
 /// Writes the statement of `t` into `trace` (empty, but for a test's tampering).
@@ -56,14 +80,18 @@ pub fn build(t: &Transition, trace: Trace) -> Trace {
         b.serve(clause);
         b.trace.mark(cell.row, Lane::Main);
     }
-    let mut s = Statement { b, t, shape, public };
-    let header = s.header();
+    let records = Records::new(b.zero());
+    let mut s = Statement { b, t, shape, public, records };
+    let (header, old_header) = s.header();
     let common = s.common(&header);
     let market = s.b.trace.take(geometry(&shape).stride() * (shape.members + 1));
     let slots = s.slots(&common, market);
     s.intervals(&header, &common.intervals, market);
-    let new_header = s.new_header(&header, &slots);
-    s.trees(&header, new_header, &slots);
+    let lanes = s.lanes(&common, &slots);
+    let header_lane = header_lane(&mut s.b, &shape, &common, &header, &mut s.records, &t.input.operations.header);
+    let queue = s.queue();
+    let new_header = s.new_header(&header, &slots, &lanes, &header_lane);
+    s.trees(&common, &header, [old_header, new_header], &slots, &lanes, queue);
     s.finish()
 }
 
@@ -81,7 +109,7 @@ impl Statement<'_> {
         self.b.equal(target, cell);
     }
 
-    fn header(&mut self) -> HeaderCells {
+    fn header(&mut self) -> (HeaderCells, Cell) {
         self.b.serve("SETTLE.13");
         let elements = self.t.input.community.header.elements();
         let inputs: Vec<Input> = elements
@@ -90,15 +118,14 @@ impl Statement<'_> {
             .map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.13", "header", i), imported(x))))
             .collect();
         let (leaf, cells) = self.b.sponge(Use::Header, &inputs);
-        self.public.push(leaf);
-        HeaderCells(std::array::from_fn(|i| cells.get(i).copied().unwrap_or(leaf)))
+        (HeaderCells(std::array::from_fn(|i| cells.get(i).copied().unwrap_or(leaf))), leaf)
     }
 
     /// SETTLE.2 and what all slots share.
     fn common(&mut self, header: &HeaderCells) -> Common {
         let one = Fr::ONE;
         let (domain, community) = (self.input(public::DOMAIN), self.input(public::COMMUNITY));
-        self.b.block(4);
+        self.b.block(COMMON_ROWS);
         self.b.serve("SETTLE.2");
         let m = Fr::from(self.shape.intervals as u64);
         let intervals = self.b.constant(m);
@@ -111,14 +138,30 @@ impl Statement<'_> {
         self.b.assert_boolean(mechanism);
         self.b.serve("SETTLE.10");
         let note_base = self.b.linear(&[(power(48), first), (power(96), community)], power(80) * m);
-        self.b.serve("SETTLE.14");
-        let zero = self.b.zero();
-        self.publish(public::OPS_DIGEST, zero);
+        let manager = at::MANAGER.map(|i| header.0[i]);
+        let init = self.init(header, manager);
         self.b.serve("SETTLE.2");
         let inputs = [domain, community, first, length, intervals].map(Input::Copy);
         let (context, _) = self.b.sponge(Use::Context, &inputs);
+        let m = intervals;
         let intervals = self.tariff(mechanism);
-        Common { context, first_interval: first, manager: at::MANAGER.map(|i| header.0[i]), note_base, intervals }
+        Common { domain, community, length, m, init, context, first_interval: first, manager, note_base, intervals }
+    }
+
+    /// STATE.INIT, but for slots and trees: a community that begins has a header of zeros, and says how it begins.
+    fn init(&mut self, header: &HeaderCells, manager: [Cell; 2]) -> Cell {
+        self.b.serve("STATE.INIT");
+        let init = self.b.bit(("STATE.INIT", "init", 0), self.t.input.operations.init);
+        let zeros = (at::FLOAT..=at::CERTIFICATES).map(|i| header.0[i]);
+        for cell in zeros {
+            self.b.assert_product_zero(init, cell);
+        }
+        let [x, y] = manager.map(Input::Copy);
+        let terms = [x, y, Input::Copy(header.0[at::MECHANISM]), Input::Copy(header.0[at::NEXT])];
+        let (terms, _) = self.b.hash4(terms);
+        let code = self.b.linear(&[(Fr::from(code::INIT), init)], Fr::ZERO);
+        self.records.push(&mut self.b, init, [code, terms]);
+        init
     }
 
     fn tariff(&mut self, mechanism: Cell) -> Vec<IntervalCells> {
@@ -150,15 +193,50 @@ impl Statement<'_> {
         let zero = self.b.zero();
         market::assign_origin(&mut self.b.trace, geometry, market, zero);
         let input = &self.t.input;
-        let witnesses = input.community.accounts.iter().zip(&input.packets).zip(&self.t.outcomes).enumerate();
+        let witnesses = input.community.accounts.iter().zip(&input.packets).enumerate();
         let mut outputs = Vec::with_capacity(self.shape.members);
-        for (index, ((account, signed), outcome)) in witnesses {
+        for (index, (account, signed)) in witnesses {
             let first_interval = input.community.header.next_interval;
-            let witness = SlotWitness { account, signed, outcome, first_interval };
+            let witness = SlotWitness { account, signed, first_interval };
             let row = market + geometry.stride() * (index + 1);
             outputs.push(account::slot(&mut self.b, &self.shape, index, row, common, &witness));
         }
         outputs
+    }
+
+    /// Operation lanes and the adjustment, one after the other on the tree of settled leaves.
+    fn lanes(&mut self, common: &Common, slots: &[SlotOutput]) -> Lanes {
+        self.b.serve("SETTLE.13");
+        let nodes: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
+        let mut members = Members::new(&mut self.b, slots.iter().map(|slot| slot.settled).collect(), &nodes);
+        let (t, shape) = (self.t, self.shape);
+        let mut operations = Vec::with_capacity(shape.operations);
+        for (index, applied) in t.applied.lanes.iter().take(shape.operations).enumerate() {
+            operations.push(lane(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
+        }
+        let adjustment = adjust(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.adjustment);
+        Lanes { members, operations, adjustment }
+    }
+
+    /// NOTES.1: notes of L1's queue, each a record; their dense root.
+    fn queue(&mut self) -> Cell {
+        let notes = &self.t.input.operations.notes;
+        self.b.block(QUEUE * QUEUE_ROWS + 1);
+        self.b.serve("NOTES.1");
+        let code = self.b.constant(Fr::from(code::NOTE));
+        let cells: Vec<Cell> = (0..QUEUE)
+            .map(|i| {
+                self.b.serve("NOTES.1");
+                let value = notes.get(i).map_or(Fr::ZERO, |note| imported(&note.0));
+                let note = self.b.witness(("NOTES.1", "note", i), value);
+                let absent = self.b.is_zero(("NOTES.1", "note_inverse", i), note);
+                let visible = self.b.linear(&[(-Fr::ONE, absent)], Fr::ONE);
+                self.records.push(&mut self.b, visible, [code, note]);
+                note
+            })
+            .collect();
+        self.b.serve("NOTES.1");
+        self.b.dense_root(&cells)
     }
 
     fn intervals(&mut self, header: &HeaderCells, cells: &[IntervalCells], market: usize) {
@@ -172,31 +250,48 @@ impl Statement<'_> {
     }
 
     /// SETTLE.8 (pools) and SETTLE.11 (totals): the header after, its leaf first.
-    fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput]) -> Cell {
+    fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput], lanes: &Lanes, lane: &HeaderLane) -> Cell {
         let one = Fr::ONE;
-        self.b.block((11 * slots.len().div_ceil(2) + 3).max(HEADER_RANGE_ROWS));
+        let sums = 11 * slots.len().div_ceil(2) + lanes.operations.len() + 40;
+        self.b.block(sums.max(HEADER_RANGE_ROWS));
         let mut next = header.0;
-        self.b.serve("SETTLE.2");
-        next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT])], Fr::from(self.shape.intervals as u64));
-        self.b.assert_range(next[at::NEXT], 32);
+        let adjustment = &lanes.adjustment;
         self.b.serve("SETTLE.11");
-        let sum = |b: &mut Builder, start: Option<Cell>, of: &dyn Fn(&SlotOutput) -> Cell| {
-            let terms: Vec<_> = start.into_iter().chain(slots.iter().map(of)).map(|cell| (one, cell)).collect();
-            b.linear(&terms, Fr::ZERO)
-        };
         for total in 0..9 {
             let position = at::TOTALS + total;
             let start = (position != at::DEBT).then_some(header.0[position]);
-            next[position] = sum(&mut self.b, start, &|slot| slot.totals[total]);
+            let late = match total {
+                0 => vec![adjustment.import],
+                1 => vec![adjustment.export],
+                _ if position == at::DEBT => lanes.operations.iter().map(|l| l.debt_change).chain([adjustment.debt_change]).collect(),
+                _ => Vec::new(),
+            };
+            next[position] = sum(&mut self.b, start.into_iter().chain(slots.iter().map(|slot| slot.totals[total])).chain(late));
             self.b.assert_range(next[position], 64);
         }
+        self.b.serve("ADJUST.4");
+        next[at::ADJUSTED] = sum(&mut self.b, [header.0[at::ADJUSTED], adjustment.used]);
+        self.b.serve("SETTLE.13");
         next[at::CERTIFICATES] = self.b.linear(&[(one, header.0[at::CERTIFICATES])], one);
         self.b.serve("SETTLE.8");
-        let supply = sum(&mut self.b, Some(header.0[at::FLOAT]), &|slot| slot.supply);
+        let rests = lanes.operations.iter().map(|l| l.rest);
+        let inflows = slots.iter().map(|slot| slot.supply).chain(rests).chain([adjustment.supply, lane.float]);
+        let supply = sum(&mut self.b, [header.0[at::FLOAT]].into_iter().chain(inflows));
         next[at::FLOAT] = self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
-        next[at::ACCRUAL] = sum(&mut self.b, Some(header.0[at::ACCRUAL]), &|slot| slot.fees);
+        let fees = slots.iter().map(|slot| slot.fees).chain([adjustment.fees, lane.accrual]);
+        next[at::ACCRUAL] = sum(&mut self.b, [header.0[at::ACCRUAL]].into_iter().chain(fees));
         self.b.assert_range(next[at::FLOAT], 64);
         self.b.assert_range(next[at::ACCRUAL], 64);
+        self.b.serve("HEADER.1");
+        let above = self.b.sub(next[at::FLOAT], lane.reserve);
+        let above = self.b.mul(lane.outflow, above);
+        self.b.assert_range(above, 64);
+        self.b.serve("SETTLE.2");
+        let m = Fr::from(self.shape.intervals as u64);
+        next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT]), (m, lane.skip)], m);
+        self.b.assert_range(next[at::NEXT], 32);
+        (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) = (lane.mechanism, lane.reserve, lane.nonce);
+        (next[at::MANAGER[0]], next[at::MANAGER[1]]) = (lane.manager[0], lane.manager[1]);
         self.b.serve("SETTLE.12");
         let salts = self.t.input.header_salts.map(|x| imported(&x));
         let inputs: Vec<Input> =
@@ -204,34 +299,54 @@ impl Statement<'_> {
         self.b.sponge(Use::Header, &inputs).0
     }
 
+    /// The leaves after the last lane: free, but for their root.
+    fn final_leaves(&mut self, members: &Members) -> Vec<Cell> {
+        self.b.serve("SETTLE.14");
+        let values = members.nodes().into_iter().enumerate();
+        let inputs: Vec<Input> = values.map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), x))).collect();
+        let (reached, leaves) = self.b.dense_root_of(&inputs);
+        self.b.equal(reached, members.root);
+        leaves
+    }
+
     /// SETTLE.13 (trees) and SETTLE.14 (L1 data).
-    fn trees(&mut self, header: &HeaderCells, new_header: Cell, slots: &[SlotOutput]) {
+    fn trees(&mut self, common: &Common, header: &HeaderCells, [old_header, new_header]: [Cell; 2], slots: &[SlotOutput], lanes: &Lanes, queue: Cell) {
         self.b.serve("SETTLE.13");
         let leaves = |of: fn(&SlotOutput) -> Cell| slots.iter().map(of).collect::<Vec<_>>();
-        let new_leaves = leaves(|s| s.new_leaf);
         let old_members = self.b.dense_root(&leaves(|s| s.old_leaf));
-        let new_members = self.b.dense_root(&new_leaves);
         let notes = self.b.dense_root(&leaves(|s| s.note));
         let zero = self.b.zero();
         let t = self.t;
-        let certificates = state::replace(&mut self.b, "append_bit", header.0[at::CERTIFICATES], &t.certificate_path, zero, notes);
-        let old_header = self.public.last().copied().unwrap_or(zero);
+        self.b.serve("NOTES.1");
+        let appended = self.b.hash4([Input::Copy(notes), Input::Copy(queue), Input::Zero, Input::Zero]).0;
+        self.b.serve("SETTLE.13");
+        let counter = header.0[at::CERTIFICATES];
+        let certificates = state::replace(&mut self.b, ("SETTLE.13", "append_bit", 0), counter, &t.certificate_path, zero, appended);
         let node = |b: &mut Builder, header: Cell, members: Cell, certificates: Cell| {
             b.hash4([Input::Copy(header), Input::Copy(members), Input::Copy(certificates), Input::Zero]).0
         };
         let old_node = node(&mut self.b, old_header, old_members, certificates.old);
-        let new_node = node(&mut self.b, new_header, new_members, certificates.new);
+        let new_node = node(&mut self.b, new_header, lanes.members.root, certificates.new);
+        self.b.block(4);
+        self.b.serve("STATE.INIT");
+        let empty = empty_ladder(CERTIFICATES_DEPTH).last().map_or(Fr::ZERO, imported);
+        let used = self.b.linear(&[(Fr::ONE, certificates.old)], -empty);
+        self.b.assert_product_zero(common.init, used);
+        let before = self.b.unless(common.init, old_node);
+        self.b.serve("SETTLE.13");
         let community = self.input(public::COMMUNITY);
-        let roots = state::replace(&mut self.b, "community_bit", community, &t.input.state_path, old_node, new_node);
+        let roots = state::replace(&mut self.b, ("SETTLE.13", "community_bit", 0), community, &t.input.state_path, before, new_node);
         self.publish(public::OLD_ROOT, roots.old);
         self.publish(public::NEW_ROOT, roots.new);
         self.publish(public::COMMUNITY_NEW, new_node);
+        self.publish(public::OPS_DIGEST, self.records.digest());
 
-        self.b.serve("SETTLE.14");
-        let data: Vec<Cell> = new_leaves.into_iter().chain([new_header, certificates.new]).collect();
-        self.b.block(data.len());
+        let final_leaves = self.final_leaves(&lanes.members);
         let z = self.input(public::Z);
-        let mut y = zero;
+        let mut y = self.records.evaluate(&mut self.b, z);
+        self.b.serve("SETTLE.14");
+        let data: Vec<Cell> = final_leaves.into_iter().chain([new_header, certificates.new]).collect();
+        self.b.block(data.len());
         for word in data.into_iter().rev() {
             y = self.b.mul_add(Fr::ONE, y, z, Fr::ONE, word);
         }
@@ -243,4 +358,9 @@ impl Statement<'_> {
         self.b.trace.set_instance(instance);
         self.b.trace
     }
+}
+
+fn sum(b: &mut Builder, cells: impl IntoIterator<Item = Cell>) -> Cell {
+    let terms: Vec<_> = cells.into_iter().map(|cell| (Fr::ONE, cell)).collect();
+    b.linear(&terms, Fr::ZERO)
 }

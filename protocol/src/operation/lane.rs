@@ -1,6 +1,6 @@
 //! A lane: one operation applied to one leaf. [`Lane::compute`] follows the rules for any input; [`Lane::check`] refuses.
 
-use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject};
+use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject, nobody};
 use crate::{
     account::{Account, Registers, Terms},
     field::{Fr, reduce},
@@ -145,9 +145,7 @@ impl Lane {
             return Err(OperationError::Slot);
         }
         check_fields(signed, effect)?;
-        if effect.owner_signs() {
-            check_owner(before, signed, domain, effect)?;
-        }
+        check_signer(before, signed, domain, effect)?;
         if effect.manager {
             let signature = signed.manager.as_ref().ok_or(OperationError::Manager)?;
             schnorr::verify(Use::Operation, manager, &[operation.message(domain)], signature).map_err(|_| OperationError::Manager)?;
@@ -164,7 +162,7 @@ impl Lane {
 
     fn check_money(&self, before: &Account, signed: &SignedOperation, effect: &Effect) -> Result<(), OperationError> {
         let operation = &signed.operation;
-        if effect.whole_units && (operation.amount % UNIT_NANO != 0 || operation.units() >> UNITS_BITS != 0) {
+        if effect.whole_units && (!operation.amount.is_multiple_of(UNIT_NANO) || operation.units() >> UNITS_BITS != 0) {
             return Err(OperationError::Units);
         }
         let all = before.balance - before.balance % UNIT_NANO;
@@ -204,9 +202,14 @@ fn check_fields(signed: &SignedOperation, effect: &Effect) -> Result<(), Operati
     require(effect.manager == signed.manager.is_some(), "the manager's signature")
 }
 
-fn check_owner(before: &Account, signed: &SignedOperation, domain: Fr, effect: &Effect) -> Result<(), OperationError> {
+/// OP.1. Nobody's lane carries a signature too, by the public empty-slot key, over the slot's nonce: the statement has one for every lane.
+fn check_signer(before: &Account, signed: &SignedOperation, domain: Fr, effect: &Effect) -> Result<(), OperationError> {
     let operation = &signed.operation;
-    let owner = if effect.kind == Kind::Enrol { operation.party } else { before.owner };
+    let owner = match effect.kind {
+        Kind::Enrol => operation.party,
+        Kind::Forced => nobody().commitment(),
+        _ => before.owner,
+    };
     // An empty slot has owner 0, which is the commitment of no key.
     if signed.owner.commitment() != owner {
         return Err(OperationError::NotOwner);
@@ -214,7 +217,7 @@ fn check_owner(before: &Account, signed: &SignedOperation, domain: Fr, effect: &
     if operation.nonce != before.nonce {
         return Err(OperationError::Nonce { expected: before.nonce, got: operation.nonce });
     }
-    if before.nonce == u32::MAX {
+    if effect.owner_signs() && before.nonce == u32::MAX {
         return Err(OperationError::NonceOverflow);
     }
     schnorr::verify(Use::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature).map_err(OperationError::Signature)
@@ -240,3 +243,7 @@ fn record(before: &Account, signed: &SignedOperation, effect: &Effect) -> Option
     let units = if effect.whole_units { operation.units() } else { 0 };
     Some(Record::new(code, units, extra, w1))
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -255,6 +255,15 @@ impl Archive {
         Ok(community)
     }
 
+    /// The header before a batch.
+    pub(super) fn header_before(&self, applied: &Applied) -> Result<Header, StoreError> {
+        let (record_kind, offset) = self.state_of(applied.previous)?;
+        let (event, sealed) = self.read(offset, record_kind)?;
+        let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
+        let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval };
+        Ok(self.open_json::<OwnState>(&label, &sealed)?.header)
+    }
+
     /// One account before and after a batch.
     ///
     /// # Errors

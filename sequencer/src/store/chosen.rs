@@ -105,12 +105,12 @@ impl Archive {
         if self.packet_id(community, first_interval, slot, true)?.is_none() {
             return Ok(None);
         }
-        if self.index.number(&key::period(b'c', community, first_interval))?.is_none() {
-            return Ok(None);
-        }
+        let Some(batch) = self.batch_of(community, first_interval)? else { return Ok(None) };
         let (closed, _) = self.closed(community, first_interval)?;
         let substitute = self.packet(community, first_interval, slot, true)?;
-        Ok(Some(Adjustment { substitute, late, tariff: self.tariff_of(community, &closed)? }))
+        // The manager of that time: the header before the batch.
+        let signer = self.header_before(&self.applied(batch)?)?.manager;
+        Ok(Some(Adjustment { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
     }
 
     /// An accepted header operation.

@@ -1,0 +1,114 @@
+//! The header lane (HEADER.1 to HEADER.6): money of the operator, and what the manager decides.
+
+use gridveil_protocol::{
+    header_operation::{HeaderOperation, Pool},
+    params::{Shape, UNIT_NANO, UNITS_BITS},
+    poseidon::Use,
+    record::code,
+    schnorr::{Signature, empty_slot_key},
+};
+use halo2curves::ff::Field;
+
+use super::{
+    account::Common,
+    members::native,
+    records::{self, Records},
+    signature,
+    state::{HeaderCells, at, imported},
+};
+use crate::{
+    Fr,
+    chips::poseidon::Input,
+    gadgets::{Builder, power},
+    trace::Cell,
+};
+
+/// Rows of the header lane's block.
+pub const ROWS: usize = 36;
+
+/// What the header lane hands on.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderLane {
+    /// Added to the float.
+    pub float: Cell,
+    /// Added to the accrual.
+    pub accrual: Cell,
+    /// 1 if money leaves the float: the reserve must stay.
+    pub outflow: Cell,
+    /// Mechanism after.
+    pub mechanism: Cell,
+    /// Manager after.
+    pub manager: [Cell; 2],
+    /// Reserve after.
+    pub reserve: Cell,
+    /// Nonce after.
+    pub nonce: Cell,
+    /// Skipped periods.
+    pub skip: Cell,
+}
+
+/// Writes the header lane.
+pub fn header_lane(b: &mut Builder, shape: &Shape, common: &Common, header: &HeaderCells, records: &mut Records, w: &HeaderOperation) -> HeaderLane {
+    let one = Fr::ONE;
+    b.block(ROWS);
+    b.serve("HEADER.1");
+    let pool = |pool: Pool| w.transfer.is_some_and(|t| t.pool == pool);
+    let float_in = b.bit(("HEADER.1", "float_in", 0), pool(Pool::FloatIn));
+    let float_out = b.bit(("HEADER.1", "float_out", 0), pool(Pool::FloatOut));
+    let accrual_out = b.bit(("HEADER.2", "accrual_out", 0), pool(Pool::AccrualOut));
+    let units = b.witness(("HEADER.1", "units", 0), Fr::from(w.transfer.map_or(0, |t| t.units)));
+    b.assert_range(units, UNITS_BITS);
+    let transfer = b.linear(&[(one, float_in), (one, float_out), (one, accrual_out)], Fr::ZERO);
+    b.assert_boolean(transfer);
+    let direction = b.sub(float_in, float_out);
+    let nano = Fr::from(UNIT_NANO);
+    let zero = b.zero();
+    let float = b.mul_add(nano, direction, units, Fr::ZERO, zero);
+    b.serve("HEADER.2");
+    let accrual = b.mul_add(-nano, accrual_out, units, Fr::ZERO, zero);
+    b.serve("HEADER.1");
+    let codes = [(code::FLOAT_IN, float_in), (code::FLOAT_OUT, float_out), (code::ACCRUAL_OUT, accrual_out)];
+    let code = b.linear(&codes.map(|(code, bit)| (Fr::from(code), bit)), Fr::ZERO);
+    let w0 = records::first_word(b, code, units, zero);
+    records.push(b, transfer, [w0, zero]);
+
+    b.serve("HEADER.3");
+    let managed = b.bit(("HEADER.3", "managed", 0), w.management.is_some());
+    let set = w.management.as_ref().map(|m| m.management);
+    let elements = set.map(|m| m.elements(gridveil_protocol::field::Fr::from(0u64), 0, 0).map(|x| imported(&x)));
+    let [_, _, mechanism, x, y, reserve, skip] = elements.unwrap_or([Fr::ZERO; 7]);
+    let place = b.linear(&[(one, common.community), (power(32), header.0[at::NONCE])], Fr::ZERO);
+    let free = |b: &mut Builder, name, value| Input::Free(b.trace.free(("HEADER.3", name, 0), value));
+    let inputs = [
+        Input::Copy(common.domain),
+        Input::Copy(place),
+        free(b, "mechanism", mechanism),
+        free(b, "manager_x", x),
+        free(b, "manager_y", y),
+        free(b, "reserve", reserve),
+        free(b, "skip", skip),
+    ];
+    let (digest, cells) = b.sponge(Use::HeaderOperation, &inputs);
+    let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
+    let key = signature::key_or_nobody(b, managed, common.manager);
+    let own = w.management.as_ref().map_or_else(|| nobodys(native(b.value(digest))), |m| m.signature);
+    signature::verify(b, shape.members + 2 * shape.operations, key, Use::HeaderOperation, &own, vec![Input::Copy(digest)]);
+    let manager = std::array::from_fn(|i| b.select(managed, cell(3 + i), header.0[at::MANAGER[i]]));
+    b.serve("HEADER.4");
+    let mechanism = b.select(managed, cell(2), header.0[at::MECHANISM]);
+    b.assert_boolean(mechanism);
+    let reserve = b.select(managed, cell(5), header.0[at::RESERVE]);
+    b.assert_range(reserve, 64);
+    b.serve("HEADER.5");
+    let skip = b.mul(managed, cell(6));
+    b.assert_range(skip, 16);
+    b.serve("HEADER.6");
+    let nonce = b.linear(&[(one, header.0[at::NONCE]), (one, transfer), (one, managed)], Fr::ZERO);
+    b.assert_range(nonce, 64);
+    HeaderLane { float, accrual, outflow: float_out, mechanism, manager, reserve, nonce, skip }
+}
+
+fn nobodys(message: gridveil_protocol::field::Fr) -> Signature {
+    let signature = empty_slot_key().sign(Use::HeaderOperation, &[message]);
+    signature.unwrap_or(Signature { r_x: message, s: gridveil_protocol::field::Scalar::from(0u64) })
+}

@@ -1,0 +1,258 @@
+//! One refusal for each fact; then substitutes from the period in which they are settled to the one in which they are replaced, or final.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::{
+    fixture::{
+        Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_adjustment, resign_operation, with_operations,
+    },
+    lanes::OperationsError,
+    market::Mechanism,
+    operation::Kind,
+    packet::{PacketSalts, Reading},
+    params::Shape,
+    schnorr::SecretKey,
+    settlement::{SettlementInput, Transition, apply},
+};
+
+fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
+    let shape = Shape { operations: 6, ..Shape::by_name("tiny-4x2").unwrap() };
+    with_operations(&Recipe { shape, seed: 5, mechanism: Mechanism::Auction, used: 3 }, kinds, extras).unwrap()
+}
+
+fn valid() -> SettlementInput {
+    with(&[], Extras { adjustment: true, ..Extras::default() })
+}
+
+fn refusal(input: SettlementInput) -> AdjustError {
+    match apply(input).unwrap_err() {
+        SettlementError::Operations(OperationsError::Adjustment(error)) => error,
+        other => panic!("{other}"),
+    }
+}
+
+/// Refused after an edit, with everything signed again and the leaf waiting for the edited substitute.
+fn edited(edit: impl FnOnce(&mut SettlementInput, &mut Adjustment)) -> AdjustError {
+    let mut input = valid();
+    let mut adjustment = input.operations.adjustment.clone().unwrap();
+    edit(&mut input, &mut adjustment);
+    input.operations.adjustment = Some(adjustment);
+    resign_adjustment(&mut input).unwrap();
+    refusal(input)
+}
+
+fn refused(error: SettlementError) -> AdjustError {
+    AdjustError::Packet(Box::new(error))
+}
+
+#[test]
+fn every_refusal_is_reached() {
+    let mut unsigned = valid();
+    unsigned.operations.adjustment.as_mut().unwrap().late.packet.readings[0].import += 1;
+    let AdjustError::Packet(signature) = refusal(unsigned) else { panic!("not the packet") };
+    assert!(matches!(*signature, SettlementError::Signature { slot: 0, .. }));
+    let context = |field| refused(SettlementError::Context { slot: 0, field });
+    let cases = [
+        (edited(|_, a| a.late.packet.substituted = true), context("substituted flag")),
+        (edited(|_, a| a.late.packet.context.first_interval += 2), context("first interval")),
+        (edited(|_, a| a.late.packet.context.community += 1), context("community")),
+        (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
+        (edited(|_, a| a.late.packet.slot = 2), refused(SettlementError::Slot { slot: 0, got: 2 })),
+        (edited(|_, a| a.late.packet.op_digest = Fr::from(1u64)), refused(SettlementError::Operation { slot: 0 })),
+        (edited(|_, a| a.late.packet.readings.truncate(1)), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 })),
+        (
+            edited(|i, a| {
+                i.community.accounts[0].active_from = a.late.packet.context.first_interval + 1;
+            }),
+            refused(SettlementError::Inactive { slot: 0, interval: 0 }),
+        ),
+        (edited(|_, a| a.tariff.intervals.truncate(1)), AdjustError::Tariff),
+        (
+            edited(|i, a| {
+                i.community.accounts[0].balance = u64::MAX - 1_000_000_000_000;
+                a.tariff.intervals[0].classes[0].energy = i32::MIN;
+                a.late.packet.readings[0] = Reading { import: u16::MAX, export: 0 };
+                a.substitute.packet.readings[0] = Reading::default();
+            }),
+            AdjustError::Overflow,
+        ),
+        (
+            edited(|i, a| {
+                i.community.accounts[0].registers.export = 0;
+                i.packets[0].packet.readings.iter_mut().for_each(|r| r.export = 0);
+                crate::fixture::resign(i, 0).unwrap();
+                a.late.packet.readings[0].export = 0;
+                a.late.packet.readings[1].export = 0;
+            }),
+            AdjustError::Registers,
+        ),
+        (edited(|_, a| a.substitute.packet.substituted = false), AdjustError::NotFlagged { slot: 0 }),
+    ];
+    let mut reached = HashSet::new();
+    for (got, expected) in cases {
+        assert_eq!(got, expected);
+        assert!(got.to_string().starts_with(got.clause()));
+        reached.insert(std::mem::discriminant(&got));
+    }
+    assert_eq!(reached.len(), 5);
+}
+
+#[test]
+fn a_total_that_would_fall_below_zero_is_refused() {
+    let mut input = valid();
+    input.community.header.totals.import = 0;
+    input.community.header.accrual = 1_000_000_000_000;
+    input.packets.iter_mut().for_each(|signed| signed.packet.readings.iter_mut().for_each(|r| r.import = 0));
+    (0..3).for_each(|slot| crate::fixture::resign(&mut input, slot).unwrap());
+    let adjustment = input.operations.adjustment.as_mut().unwrap();
+    adjustment.late.packet.readings.iter_mut().for_each(|r| r.import = 0);
+    resign_adjustment(&mut input).unwrap();
+    assert_eq!(apply(input).unwrap_err(), SettlementError::TotalOverflow);
+}
+
+#[test]
+fn only_the_substitute_that_was_settled_and_only_once() {
+    let mut other = valid();
+    other.operations.adjustment.as_mut().unwrap().substitute.packet.readings[0].import += 1;
+    assert_eq!(refusal(other), AdjustError::NotFlagged { slot: 0 });
+    let mut never = valid();
+    never.community.accounts[0].flagged = Fr::ZERO;
+    reroot(&mut never);
+    assert_eq!(refusal(never), AdjustError::NotFlagged { slot: 0 });
+    let mut elsewhere = valid();
+    elsewhere.operations.adjustment.as_mut().unwrap().substitute.packet.slot = 9;
+    assert_eq!(refusal(elsewhere), AdjustError::NotFlagged { slot: 9 });
+    let t = apply(valid()).unwrap();
+    assert_eq!(t.after.accounts[0].flagged, Fr::ZERO);
+    let mut again = following(&t, 1, |_| false).unwrap();
+    again.operations.adjustment = t.input.operations.adjustment.clone();
+    assert_eq!(refusal(again), AdjustError::NotFlagged { slot: 0 });
+}
+
+/// `[0, x]` and `[x]` pack alike: a shorter substitute would have the same digest, and its readings other prices.
+#[test]
+fn a_substitute_with_an_interval_less_is_refused() {
+    let mut input = valid();
+    input.operations.adjustment.as_mut().unwrap().substitute.packet.readings[0] = Reading::default();
+    resign_adjustment(&mut input).unwrap();
+    apply(input.clone()).unwrap();
+    let adjustment = input.operations.adjustment.as_mut().unwrap();
+    let digest = adjustment.substitute.digest(&adjustment.signer);
+    adjustment.substitute.packet.readings.remove(0);
+    assert_eq!(adjustment.substitute.digest(&adjustment.signer), digest);
+    assert_eq!(refusal(input), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }));
+}
+
+/// The meter of `slot` finds its readings of the last period, which was substituted.
+fn found(t: &Transition, slot: usize, key: &SecretKey) -> Adjustment {
+    let substitute = t.input.packets[slot].clone();
+    assert!(substitute.packet.substituted);
+    let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
+    let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default()).sign(key).unwrap();
+    Adjustment { substitute, signer: t.input.community.header.manager, late, tariff: t.input.tariff.clone() }
+}
+
+#[test]
+fn the_difference_is_booked_at_the_tariff_of_then() {
+    for seed in 0..5 {
+        let first = apply(with(&[], Extras::default())).unwrap();
+        let second = apply(following(&first, seed, |slot| slot == 0).unwrap()).unwrap();
+        let plain = following(&second, seed + 50, |_| false).unwrap();
+        let without = apply(plain.clone()).unwrap();
+        let mut input = plain;
+        let adjustment = found(&second, 0, &meter_key(0));
+        let flagged = adjustment.substitute.digest(&adjustment.signer);
+        assert_eq!((second.after.accounts[0].flagged, without.after.accounts[0].flagged), (flagged, flagged));
+        input.operations.adjustment = Some(adjustment);
+        let t = apply(input).unwrap();
+        // What the second period would have been with the late packet: the slot trades nothing, as a substitute does not.
+        let bill = |signed: &SignedPacket| {
+            let account = &second.input.community.accounts[0];
+            let lines = signed.packet.readings.iter().zip(&second.input.tariff.intervals).map(|(r, prices)| {
+                let scale = u64::from(account.scale);
+                let energy = Registers { import: u64::from(r.import) * scale, export: u64::from(r.export) * scale, ..Registers::default() };
+                bill_line(&energy, &prices.classes[usize::from(account.class)], 0)
+            });
+            lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
+        };
+        let adjustment = t.input.operations.adjustment.as_ref().unwrap();
+        let ((new, new_fees), (old, old_fees)) = (bill(&adjustment.late), bill(&adjustment.substitute));
+        let value = |t: &Transition| i128::from(t.after.accounts[0].balance) - i128::from(t.after.accounts[0].debt);
+        assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
+        assert_eq!(t.accrual_after - without.accrual_after, new_fees - old_fees);
+        assert_eq!(t.float_after - without.float_after, new - old);
+        let scale = u64::from(t.after.accounts[0].scale);
+        let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();
+        let (late, substitute) = (energy(&adjustment.late), energy(&adjustment.substitute));
+        let registers = |t: &Transition| t.after.accounts[0].registers;
+        assert_eq!(registers(&t).import + substitute, registers(&without).import + late);
+        let (n, o) = (t.after.header.totals, without.after.header.totals);
+        assert_eq!(n.import + substitute, o.import + late);
+        assert_eq!((n.adjusted, n.issued, n.flagged_packets, n.outstanding), (o.adjusted + 1, o.issued, o.flagged_packets, o.outstanding));
+        let record = Record::new(code::ADJUST, 0, second.input.community.header.next_interval, second.input.tariff.commitment());
+        assert_eq!(t.applied.records, [record]);
+        assert_eq!(t.after.accounts[0].flagged, Fr::ZERO);
+    }
+}
+
+#[test]
+fn a_substitute_is_not_replaced_in_its_own_period() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let mut input = following(&first, 1, |slot| slot == 0).unwrap();
+    let settled = apply(input.clone()).unwrap();
+    input.operations.adjustment = Some(found(&settled, 0, &meter_key(0)));
+    assert_eq!(refusal(input), AdjustError::NotFlagged { slot: 0 });
+}
+
+#[test]
+fn a_later_substitute_or_operation_makes_the_first_final() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
+    let adjustment = found(&second, 0, &meter_key(0));
+    let mut later = following(&second, 2, |slot| slot == 0).unwrap();
+    later.operations.adjustment = Some(adjustment.clone());
+    assert_eq!(refusal(later), AdjustError::NotFlagged { slot: 0 });
+    for kind in [Kind::Replace, Kind::Terms, Kind::Close] {
+        let mut input = following(&second, 3, |_| false).unwrap();
+        operate(&mut input, &mut Stream::new(1), &[kind], Extras::default()).unwrap();
+        if kind == Kind::Close {
+            let account = &apply(following(&second, 3, |_| false).unwrap()).unwrap().settled[0];
+            let operation = &mut input.operations.lanes[0].operation;
+            (operation.slot, operation.nonce, operation.amount) = (0, account.nonce, account.balance - account.balance % 10_000_000);
+            input.operations.lanes[0].owner = crate::owner::owner_of(&crate::fixture::owner_key(0));
+            resign_operation(&mut input, 0).unwrap();
+        }
+        assert_eq!(input.operations.lanes[0].operation.slot, 0);
+        input.operations.adjustment = Some(adjustment.clone());
+        assert_eq!(refusal(input.clone()), AdjustError::NotFlagged { slot: 0 }, "{kind:?}");
+        input.operations.adjustment = None;
+        assert_eq!(apply(input).unwrap().after.accounts[0].flagged, Fr::ZERO);
+    }
+}
+
+#[test]
+fn another_manager_makes_nothing_final() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let mut second = following(&first, 1, |slot| slot == 0).unwrap();
+    operate(&mut second, &mut Stream::new(1), &[], Extras { management: true, ..Extras::default() }).unwrap();
+    let second = apply(second).unwrap();
+    assert_ne!(second.after.header.manager, second.input.community.header.manager);
+    let mut third = following(&second, 2, |_| false).unwrap();
+    let adjustment = found(&second, 0, &meter_key(0));
+    third.operations.adjustment = Some(Adjustment { signer: second.after.header.manager, ..adjustment.clone() });
+    assert_eq!(refusal(third.clone()), AdjustError::NotFlagged { slot: 0 });
+    third.operations.adjustment = Some(adjustment);
+    apply(third).unwrap();
+}
+
+#[test]
+fn the_late_packet_is_the_meters() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
+    for key in [next_meter_key(0), crate::fixture::manager_key(), meter_key(2)] {
+        let mut third = following(&second, 2, |_| false).unwrap();
+        third.operations.adjustment = Some(found(&second, 0, &key));
+        assert!(matches!(refusal(third), AdjustError::Packet(_)));
+    }
+}
