@@ -64,7 +64,7 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
     let master = dir.path().join("master.key");
     create_master_key(&master)?;
     let genesis =
-        GenesisState { chain_id: CHAIN, contract: CONTRACT, circuit_version: CIRCUIT_VERSION, communities: vec![community], other_leaves: Vec::new() };
+        GenesisState { chain_id: CHAIN, contract: CONTRACT, circuit_version: CIRCUIT_VERSION, communities: vec![community], other_leaves: Vec::new(), begins: Vec::new() };
     let Opened { mut store, mut book, mut communities, mut tree, .. } = Store::open(dir.path(), &master, Some(&genesis))?;
     let mut cost = LogCost { genesis: log_bytes(dir.path())?, ..LogCost::default() };
     for period in 0..PERIODS {
