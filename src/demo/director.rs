@@ -19,13 +19,13 @@ use super::{
 /// The first thing that fails or does not hold, and on which day.
 pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> anyhow::Result<Summary> {
     teller.say("starting");
-    let beginnings = backend.start(scenario).context("start")?;
+    backend.start(scenario).context("start")?;
     for day in &scenario.days {
         backend.publish(scenario, day).with_context(|| format!("tariff of {}", day.date))?;
     }
-    teller.done(1);
     let mut summary = Summary::new(scenario);
-    summary.batches = beginnings;
+    summary.batches = backend.begin(scenario).context("beginning")?;
+    teller.done(1);
     for day in &scenario.days {
         play(scenario, day, backend, teller, &mut summary).with_context(|| day.date.to_string())?;
     }

@@ -96,7 +96,7 @@ impl Full {
     }
 
     /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of batches.
-    pub(super) fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+    pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.teller.say("the communities begin");
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
             let signed = self.enrolment(scenario, COMMUNITY, u16::try_from(slot)?, *home)?;
@@ -113,8 +113,10 @@ impl Full {
             anyhow::Ok(receipt.gas_used)
         })?;
         let date = scenario.days.first().context("no days")?.date.yesterday()?;
+        let ends = u64::from(scenario.plan.first_interval) * u64::from(scenario.plan.interval_length);
+        self.runtime.block_on(self.running()?.l1.set_local_time(ends))?;
         for community in [COMMUNITY, NEIGHBOUR] {
-            self.settle_period(scenario, community, scenario.beginning)?;
+            self.settle_period(community, scenario.beginning)?;
         }
         self.neighbour = Some(self.neighbours_receipt(scenario)?);
         self.tell(date, format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()), Some(funded));
@@ -337,13 +339,10 @@ impl Full {
     }
 
     /// Settles a period of a community without any meter reading.
-    fn settle_period(&self, scenario: &Scenario, community: u32, first_interval: u32) -> anyhow::Result<()> {
+    fn settle_period(&self, community: u32, first_interval: u32) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
-        let plan = &scenario.plan;
-        let ends = (u64::from(first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
         self.runtime.block_on(async {
-            running.l1.set_local_time(ends).await?;
             batcher::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
             super::final_on_l1(service, community, first_interval).await.map(|_| ())
         })
