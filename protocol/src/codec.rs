@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     field::{self, Fr, Scalar},
+    operation::SignedOperation,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::MAX_INTERVALS,
     schnorr::{PublicKey, Signature},
@@ -134,6 +135,41 @@ pub fn packet_id(signed: &SignedPacket) -> [u8; 32] {
     *blake3::hash(&encode_packet(signed)).as_bytes()
 }
 
+/// First bytes of an encoded operation.
+pub const OPERATION_MAGIC: [u8; 4] = *b"GVO1";
+
+/// Canonical bytes of an operation: its message's fields big-endian, in the order of [`crate::operation::Operation`], absent meter and terms as
+/// zeros; owner key, nullifier commitment, the owner's signature; then the manager's, if there is one.
+#[must_use]
+pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
+    let o = &signed.operation;
+    let mut out = Vec::with_capacity(640);
+    out.extend(OPERATION_MAGIC);
+    out.push(o.kind as u8);
+    out.extend(o.community.to_be_bytes());
+    out.extend(o.slot.to_be_bytes());
+    out.extend(o.nonce.to_be_bytes());
+    out.extend(o.amount.to_be_bytes());
+    out.extend(field::to_bytes(&o.party));
+    out.extend(o.payout);
+    for salt in &o.salts {
+        out.extend(field::to_bytes(salt));
+    }
+    out.extend(o.meter.map_or([0; 64], |meter| meter.to_bytes()));
+    out.extend(field::to_bytes(&o.terms.map_or(Fr::from(0u64), |terms| terms.packed())));
+    out.extend(signed.owner.key.to_bytes());
+    out.extend(field::to_bytes(&signed.owner.nullifier));
+    out.extend(signed.signature.to_bytes());
+    out.extend(signed.manager.iter().flat_map(Signature::to_bytes));
+    out
+}
+
+/// Identity of an operation: BLAKE3 of its canonical bytes. The signature in them makes it unguessable.
+#[must_use]
+pub fn operation_id(signed: &SignedOperation) -> [u8; 32] {
+    *blake3::hash(&encode_operation(signed)).as_bytes()
+}
+
 /// serde of byte arrays as `0x` hex.
 pub mod hex_bytes {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -206,6 +242,36 @@ mod tests {
         assert_eq!(decode_packet(&encode_packet(&p)), Ok(p.clone()));
         let json = serde_json::to_string(&p).unwrap();
         assert_eq!(serde_json::from_str::<SignedPacket>(&json).unwrap(), p);
+    }
+
+    #[test]
+    fn every_field_of_an_operation_is_in_its_identity() {
+        use crate::{account::Terms, operation::{Kind, Operation}, owner::owner_of};
+        let (secret, domain) = (SecretKey::from_seed(&[5; 64]), Fr::from(7u64));
+        let signed = Operation::new(Kind::Terms, 5, 2, 3).sign(domain, &secret, owner_of(&secret)).unwrap();
+        let id = operation_id(&signed);
+        let edits: [fn(&mut SignedOperation); 13] = [
+            |s| s.operation.kind = Kind::Send,
+            |s| s.operation.community += 1,
+            |s| s.operation.slot += 1,
+            |s| s.operation.nonce += 1,
+            |s| s.operation.amount += 1,
+            |s| s.operation.party += Fr::from(1u64),
+            |s| s.operation.payout[19] ^= 1,
+            |s| s.operation.salts[3] += Fr::from(1u64),
+            |s| s.operation.meter = Some(s.owner.key),
+            |s| s.operation.terms = Some(Terms { cap_import: 1, ..Terms::default() }),
+            |s| s.owner.nullifier += Fr::from(1u64),
+            |s| s.owner.key = SecretKey::from_seed(&[6; 64]).public(),
+            |s| s.manager = Some(s.signature),
+        ];
+        for edit in edits {
+            let mut other = signed.clone();
+            edit(&mut other);
+            assert_ne!(operation_id(&other), id);
+        }
+        let json = serde_json::to_string(&signed).unwrap();
+        assert_eq!(operation_id(&serde_json::from_str(&json).unwrap()), id);
     }
 
     #[test]
