@@ -1,4 +1,4 @@
-//! `gridveil demo`: three days of 17 real homes, from meter to L1 and back to an auditor who has L1 alone.
+//! `gridveil demo`: a month of 17 real homes, from meter to L1 and back to an auditor who has L1 alone, and everybody's way out.
 //!
 //! [`scenario`] says what happens, [`director`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
 
@@ -19,11 +19,14 @@ use scenario::Scenario;
 
 /// Options of `gridveil demo`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  gridveil demo\n  gridveil demo --without-proofs --json")]
+#[command(after_help = "Examples:\n  gridveil demo\n  gridveil demo --days 8\n  gridveil demo --without-proofs --json")]
 pub struct Args {
-    /// Hourly net readings; the three days from 2017-05-05 are used.
-    #[arg(long, value_name = "FILE", default_value = "data/zne17-2017-05-05.csv")]
+    /// Hourly net readings; the days from 2017-05-01 are used.
+    #[arg(long, value_name = "FILE", default_value = "data/zne17-2017-05.csv")]
     data: PathBuf,
+    /// Days to settle, 8 to 31.
+    #[arg(long, value_name = "DAYS", default_value_t = scenario::DAYS)]
+    days: usize,
     /// Where the summary goes.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/demo")]
     out: PathBuf,
@@ -44,7 +47,7 @@ pub struct Args {
 /// The first step that fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
-    let scenario = Scenario::read(&args.data, &tou).with_context(|| args.data.display().to_string())?;
+    let scenario = Scenario::read(&args.data, &tou, args.days).with_context(|| args.data.display().to_string())?;
     let teller = Arc::new(teller::Teller::stderr(scenario.steps()));
     let mut backend: Box<dyn backend::Backend> =
         if args.without_proofs { Box::new(native::Native::default()) } else { Box::new(full::Full::new(&args.cache, Arc::clone(&teller))?) };

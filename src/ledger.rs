@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gridveil_protocol::{
     community::Community,
     field::Fr,
+    lanes::Operations,
     packet::{Context, SignedPacket},
     params::STATE_DEPTH,
     settlement::{self, SettlementError, SettlementInput, Transition},
@@ -82,10 +83,11 @@ impl Ledger {
         packets: Vec<SignedPacket>,
         tariff: Tariff,
         header_salts: [Fr; 2],
+        operations: Operations,
     ) -> Result<Transition, LedgerError> {
         let community = self.community(index)?.clone();
         let state_path = self.state.path(index.into());
-        let input = SettlementInput { domain: self.domain, community, state_path, packets, tariff, header_salts };
+        let input = SettlementInput { domain: self.domain, community, state_path, packets, tariff, header_salts, operations };
         let transition = settlement::apply(input)?;
         self.state.set(index.into(), transition.instance.community_new);
         self.communities.insert(index, transition.after.clone());

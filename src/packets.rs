@@ -48,11 +48,11 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
 }
 
 /// One packet a slot. `days` are those of `plan.homes`, in the same order. Salts follow from community, period and slot: a simulation's
-/// salts hide nothing.
+/// salts hide nothing. `limits` are a home's for the next period.
 ///
 /// # Errors
 /// Signing errors, practically never.
-pub fn sign_all(plan: &Plan, context: Context, days: Vec<HomeDay>) -> Result<Vec<SignedPacket>, SchnorrError> {
+pub fn sign_all(plan: &Plan, context: Context, days: Vec<HomeDay>, limits: impl Fn(u16) -> Limits) -> Result<Vec<SignedPacket>, SchnorrError> {
     let mut stream = genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
     let mut days = days.into_iter();
     (0..plan.shape.members)
@@ -63,7 +63,7 @@ pub fn sign_all(plan: &Plan, context: Context, days: Vec<HomeDay>) -> Result<Vec
                 return empty_slot(context, number, salts);
             };
             let key = if day.substituted { genesis::manager_key() } else { genesis::meter_key(*home) };
-            packet(context, number, Limits::of(*home, plan.mechanism), day, salts).sign(&key)
+            packet(context, number, limits(*home), day, salts).sign(&key)
         })
         .collect()
 }

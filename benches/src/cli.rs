@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{growth, run, scale, soak};
+use crate::{certificate, growth, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -18,6 +18,8 @@ pub enum Bench {
     Report(ReportArgs),
     /// Rows, proving time, memory and gas as members and intervals grow: benches/results/growth.json.
     Growth(growth::Args),
+    /// One spending of a certificate, proved on one processor by both engines: benches/results/certificate.json.
+    Certificate(certificate::Args),
     /// A day of a simulated city, and what a larger one would take: benches/results/scale.json.
     Scale(scale::Args),
     /// Many proofs in one process: memory must not grow. benches/results/soak.json.
@@ -51,6 +53,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         Bench::Report(args) => args.run(),
         Bench::Growth(args) => growth::run(&args),
+        Bench::Certificate(args) => certificate::run(&args),
         Bench::Scale(args) => scale::run(&args),
         Bench::Soak(args) => soak::run(&args),
     }

@@ -5,9 +5,10 @@
 //! *reading* is one interval of one slot (import and export). Not measured here: `null`.
 //!
 //! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how cost grows with the
-//! shape; [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
+//! shape; [`certificate`], a wallet's proof; [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
 
 pub mod bar;
+pub mod certificate;
 pub mod cli;
 pub mod contract;
 pub mod figure;

@@ -26,6 +26,7 @@ use gridveil_prover::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    certificate,
     contract::Chain,
     growth,
     native::{self, packets_verified_per_s},
@@ -42,6 +43,7 @@ pub(crate) enum Task {
     Keygen { shape: String, cache: PathBuf },
     Prove { job: PathBuf, result: PathBuf, cache: PathBuf },
     Curve(growth::Task),
+    Certificate(certificate::Task),
 }
 
 /// Is this process one that measures for another?
@@ -155,10 +157,15 @@ pub(crate) fn move_to(input: &mut SettlementInput, contract: &[u8; 20]) -> anyho
 }
 
 pub(crate) fn spawn(task: &Task) -> anyhow::Result<String> {
+    spawn_with(task, &[])
+}
+
+/// In a process with these environment variables beside its parent's.
+pub(crate) fn spawn_with(task: &Task, variables: &[(&str, &str)]) -> anyhow::Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
     // `gridveil` needs to be told where to look for the variable; `bench` does not mind.
     command.args(["bench", "report"]).env(CHILD, serde_json::to_string(task)?).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output()?;
+    let output = command.envs(variables.iter().copied()).output()?;
     if !output.status.success() {
         bail!("a measuring process failed: {}", output.status);
     }
@@ -185,6 +192,7 @@ fn child(task: Task) -> anyhow::Result<()> {
             fs::write(result, serde_json::to_vec(&proved)?)?;
         }
         Task::Curve(task) => growth::child(task)?,
+        Task::Certificate(task) => certificate::child(&task)?,
     }
     Ok(())
 }

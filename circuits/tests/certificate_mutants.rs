@@ -8,12 +8,15 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::certificate::{exported, honest, imported, refusals, refusals_for};
+use common::{
+    certificate::{exported, honest, imported, refusals, refusals_for},
+    freedom::{Given, Subject, free_cell, movable, report},
+};
 use gridveil_circuits::{
     Fr,
-    certificate::{build, table},
+    certificate::{CertificateCircuit, build, table},
     gadgets::power,
-    trace::{Name, Trace},
+    trace::{Cell, Name, Trace},
 };
 use gridveil_protocol::{
     certificate::{CERTIFICATE_VERSION, ROWS, Spend, SpendPlan},
@@ -24,6 +27,7 @@ use gridveil_protocol::{
     poseidon::{Use, hash2, hash4},
     schnorr::SecretKey,
 };
+use halo2_proofs::plonk::Circuit;
 use halo2curves::ff::Field;
 
 /// Edits of a table: free cells that take another value, and one computed value that is off.
@@ -364,6 +368,46 @@ fn no_free_cell_changes_unnoticed() {
         !(no_level || no_retirement)
     });
     assert!(harmless.is_empty(), "{harmless:?}");
+}
+
+const CERTIFICATE: Subject = Subject { configure: CertificateCircuit::configure, market: false, asked: &[1, 2, 3, 4, 5, 6, 7, 8] };
+
+#[test]
+fn no_cell_is_free() {
+    for seed in [0, 2, 4] {
+        let t = build(&honest(seed), table());
+        let cells = movable(&CERTIFICATE, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
+        report(&t, &cells);
+        assert!(cells.is_empty());
+    }
+}
+
+/// Given the path, the owner and what the spender chooses, all public inputs and all that lies between follow. (The path fixes the note, and so
+/// its key; how the note's info is split is fixed by ranges, which this analysis leaves out.)
+#[test]
+fn the_public_inputs_follow_from_the_openings() {
+    for seed in [0, 2, 4] {
+        let spend = honest(seed);
+        let t = build(&spend, table());
+        let names = [
+            ("CERT.1", "amount", 0),
+            ("CERT.4", "amount", 0),
+            ("CERT.4", "amount", 1),
+            ("CERT.5", "beneficiary", 0),
+        ];
+        let chosen: Vec<Cell> = names.into_iter().map(|name| free_cell(name, |trace| build(&spend, trace), table())).collect();
+        let free = |cells: Vec<Cell>| movable(&CERTIFICATE, &t, &Given { cells, entries: false, absorbed: false, without: None });
+        let cells = free(chosen.clone());
+        report(&t, &cells);
+        assert!(cells.is_empty());
+        // The analysis is not blind: each choice is one. (Where nothing is retired, each amount follows from the others.)
+        let choices = if spend.plan.retirement.is_some() { 0..chosen.len() } else { 0..0 };
+        for left_out in choices {
+            let mut some = chosen.clone();
+            some.remove(left_out);
+            assert!(!free(some).is_empty(), "{:?}", names[left_out]);
+        }
+    }
 }
 
 #[test]

@@ -124,19 +124,20 @@ fn records_are_in_order_and_bound() {
 }
 
 #[test]
-fn unused_lanes_open_a_leaf_and_leave_it() {
-    let t = apply(with(shape(6), 2, &[Kind::Rotate], EVERYTHING)).unwrap();
+fn lanes_find_what_the_lanes_before_left() {
+    let t = apply(with(shape(6), 2, &[Kind::Withdraw, Kind::Rotate, Kind::Send], EVERYTHING)).unwrap();
     assert_eq!(t.applied.lanes.len(), 6);
-    let mut leaves: Vec<Fr> = t.settled.iter().map(Account::leaf).collect();
+    let mut accounts = t.settled.clone();
     for lane in &t.applied.lanes {
-        let root = crate::tree::path_root(lane.before.leaf(), lane.slot as u64, &lane.path);
-        assert_eq!(root, Some(dense_root(&leaves)));
-        if let Some((_, lane_after)) = &lane.used {
-            leaves[lane.slot] = lane_after.after.leaf();
+        assert_eq!(lane.before, accounts[lane.slot]);
+        if let Some((_, after)) = &lane.used {
+            accounts[lane.slot] = after.after.clone();
         }
     }
     let adjustment = &t.applied.adjustment;
-    assert_eq!(crate::tree::path_root(adjustment.before.leaf(), adjustment.slot as u64, &adjustment.path), Some(dense_root(&leaves)));
+    assert_eq!(adjustment.before, accounts[adjustment.slot]);
+    accounts[adjustment.slot] = adjustment.used.as_ref().unwrap().1.after.clone();
+    assert_eq!(accounts, t.after.accounts);
 }
 
 #[test]

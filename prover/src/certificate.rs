@@ -4,8 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use gridveil_circuits::certificate::CertificateCircuit;
 use gridveil_protocol::certificate::{CertificateError, CertificateInstance, ROWS, Spend};
-use halo2_proofs::plonk::VerifyingKey;
-use halo2curves::bn256::{Fr, G1Affine};
+use halo2curves::bn256::Fr;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{
@@ -98,10 +97,10 @@ impl CertificateProver {
         Ok(Self { params, keys, engine, threads })
     }
 
-    /// The verifying key.
+    /// The verifying key, and how it was come by.
     #[must_use]
-    pub const fn vk(&self) -> &VerifyingKey<G1Affine> {
-        &self.keys.vk
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Proves a spending that the rules accept, and checks the proof.

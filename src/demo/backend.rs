@@ -2,7 +2,10 @@
 
 use gridveil_protocol::{field::Fr, header::Header, receipt::Receipt};
 
-use super::scenario::{Day, Scenario};
+use super::{
+    scenario::{Day, Scenario},
+    summary::Summary,
+};
 
 /// A settled, final period.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Settled {
     pub proving_ms: Option<u64>,
     /// Gas of the settling transaction.
     pub gas: Option<u64>,
+    /// Money that L1 holds for balances, floats and accruals, nano.
+    pub pool_nano: i128,
 }
 
 /// What the auditor found, from L1 alone.
@@ -27,13 +32,13 @@ pub struct Audit {
 }
 
 /// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; then for each day `deliver` for
-/// every home, `settle`, `receipt` for every home; at the end `audit`.
+/// every home, `settle`, `receipt` for every home; at the end `leave`, `audit`.
 pub trait Backend {
-    /// Brings everything up and registers the communities.
+    /// Brings everything up; the communities begin. Gives the number of batches that took.
     ///
     /// # Errors
     /// Whatever does not start.
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()>;
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64>;
 
     /// Publishes a day's tariff, before the day begins.
     ///
@@ -58,6 +63,12 @@ pub trait Backend {
     /// # Errors
     /// There is none.
     fn receipt(&mut self, scenario: &Scenario, day: &Day, slot: usize) -> anyhow::Result<Receipt>;
+
+    /// The operator stops, and everybody leaves; fills in what the summary says of it and of what happened beside settling.
+    ///
+    /// # Errors
+    /// L1 refuses, or somebody does not get what is theirs.
+    fn leave(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()>;
 
     /// Replays the chain from L1 alone; `None` where there is no L1.
     ///

@@ -1,12 +1,15 @@
 //! Plays a scenario through a backend, checks what must hold, and sums up.
 
 use anyhow::Context as _;
-use gridveil_protocol::{header::Totals, receipt::Bill};
+use gridveil_protocol::{
+    header::Totals,
+    receipt::{Bill, Receipt},
+};
 
 use super::{
     backend::{Backend, Settled},
     scenario::{Day, Scenario},
-    summary::{CommunitySummary, DaySummary, Summary},
+    summary::{DaySummary, Summary},
     teller::Teller,
 };
 
@@ -16,15 +19,18 @@ use super::{
 /// The first thing that fails or does not hold, and on which day.
 pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> anyhow::Result<Summary> {
     teller.say("starting");
-    backend.start(scenario).context("start")?;
+    let beginnings = backend.start(scenario).context("start")?;
     for day in &scenario.days {
         backend.publish(scenario, day).with_context(|| format!("tariff of {}", day.date))?;
     }
     teller.done(1);
     let mut summary = Summary::new(scenario);
+    summary.batches = beginnings;
     for day in &scenario.days {
         play(scenario, day, backend, teller, &mut summary).with_context(|| day.date.to_string())?;
     }
+    teller.say("the operator stops");
+    backend.leave(scenario, &mut summary).context("leaving")?;
     teller.say("auditing from L1");
     let audit = backend.audit().context("auditor")?;
     if let Some(audit) = audit {
@@ -47,42 +53,40 @@ fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, teller: &Tell
     let settled = backend.settle(scenario, day).context("settlement")?;
     teller.done(2);
     teller.say(&format!("{}: statements", day.date));
-    let mut bills = Vec::new();
+    let (mut bills, mut receipts) = (Vec::new(), Vec::new());
     for slot in 0..day.homes.len() {
         let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
         anyhow::ensure!(receipt.substituted == day.own(slot).is_none(), "slot {slot}: not flagged as it was delivered");
         bills.push(receipt.verify(day.own(slot), &day.tariff, settled.root).with_context(|| format!("statement of slot {slot}"))?);
+        receipts.push(receipt);
         teller.done(1);
     }
-    record(scenario, day, &settled, &bills, summary)
+    record(day, &settled, &bills, &receipts, summary)
 }
 
-/// Adds a settled day, after checking that header, bills and readings agree to the last unit.
-fn record(scenario: &Scenario, day: &Day, settled: &Settled, bills: &[Bill], summary: &mut Summary) -> anyhow::Result<()> {
-    let plan = scenario.plan(day)?;
-    let community = match summary.communities.iter_mut().find(|c| c.community == day.community) {
-        Some(community) => community,
-        None => {
-            summary.communities.push(CommunitySummary::new(plan));
-            summary.communities.last_mut().context("a community")?
-        }
-    };
+/// Adds a settled day, after checking that header, bills, readings and L1 agree to the last unit.
+fn record(day: &Day, settled: &Settled, bills: &[Bill], receipts: &[Receipt], summary: &mut Summary) -> anyhow::Result<()> {
+    let community = summary.communities.first_mut().context("no community")?;
     let before: Totals = community.totals;
     let after = settled.header.totals;
     let sum = |of: fn(&Bill) -> u64| bills.iter().map(of).sum::<u64>();
     let energy = [sum(|b| b.energy.import), sum(|b| b.energy.export), sum(|b| b.energy.bought), sum(|b| b.energy.sold)];
     let [import, export, bought, sold] = energy;
     anyhow::ensure!(bought == sold, "{bought} Wh bought, {sold} Wh sold");
-    let header = (after.import - before.import, after.export - before.export, after.traded - before.traded);
-    anyhow::ensure!(header == (import, export, bought), "the header's totals are not the members'");
+    // A late packet counts in the period that books it.
+    let late: Vec<_> = receipts.iter().filter_map(|r| r.adjustment.as_ref().map(|a| a.compute(&r.settled))).collect();
+    let (late_import, late_export) = (late.iter().map(|a| a.import).sum::<i128>(), late.iter().map(|a| a.export).sum::<i128>());
+    let moved = |of: fn(&Totals) -> u64| i128::from(of(&after)) - i128::from(of(&before));
+    let header = (moved(|t| t.import), moved(|t| t.export), moved(|t| t.traded));
+    let members = (i128::from(import) + late_import, i128::from(export) + late_export, i128::from(bought));
+    anyhow::ensure!(header == members, "the header's totals are not the members'");
     anyhow::ensure!(after.issued == after.retired + after.outstanding, "certificates issued are not retired or outstanding");
     let nano = |of: fn(&Bill) -> i128| bills.iter().map(of).sum::<i128>();
-    community.add(bills, &settled.header);
-    let funds = i128::try_from(plan.funds())?;
-    anyhow::ensure!(community.funds_nano() == funds, "money is not conserved: {} nano became {}", funds, community.funds_nano());
+    community.add(receipts, &settled.header);
+    let (funds, pool) = (community.funds_nano(), settled.pool_nano);
+    anyhow::ensure!(funds == pool, "money is not conserved: L1 holds {pool} nano for {funds}");
     summary.days.push(DaySummary {
         date: day.date.to_string(),
-        community: day.community,
         mechanism: settled.header.mechanism,
         import_wh: import,
         export_wh: export,

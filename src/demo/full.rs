@@ -1,7 +1,14 @@
-//! The demonstration with everything in it: a local chain, the contract with its verifier, the sequencer with its log and HTTP interface,
-//! the prover, 17 meters that keep their own keys and outboxes, and an auditor that reads L1 alone.
+//! The demonstration with everything in it: a local chain, the contract with its vault and verifiers, the sequencer with its log and HTTP
+//! interface, the provers, 17 meters that keep their own keys and outboxes, and an auditor that reads L1 alone.
+//!
+//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`acts`] is what happens beside settling,
+//! [`leaving`] the end.
+
+mod acts;
+mod leaving;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -20,17 +27,24 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     field::{Fr, to_bytes},
+    header::Header,
+    init,
     instance::ROWS,
-    packet::{Context, PacketSalts},
+    note::Note,
+    operation::SignedOperation,
+    owner::owner_of,
+    packet::{Context, PacketSalts, Reading},
     params::{CIRCUIT_VERSION, Shape},
     receipt::Receipt,
+    tariff::Tariff,
 };
 use gridveil_prover::{
+    certificate::{CertificateProver, CertificateProverConfig},
     pool::{PoolConfig, ProverPool},
     prover::{Prover, ProverConfig},
     srs::{Srs, SrsSource},
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, store::vault};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, service::Service, store::vault};
 use gridveil_verifier_contract::{
     CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
@@ -38,13 +52,16 @@ use gridveil_verifier_contract::{
 };
 use tokio::runtime::Runtime;
 
+use acts::Shown;
+
 use super::{
     backend::{Audit, Backend, Settled},
-    scenario::{Day, Scenario, TARIFF_SET},
+    scenario::{COMMUNITY, Day, NEIGHBOUR, Scenario, TARIFF_SET},
+    summary::{Act, Summary},
     teller::Teller,
 };
 use crate::{
-    genesis::{self, Limits, Plan},
+    genesis::{self, Plan},
     ledger::Ledger,
     packets,
     proofs::PoolProofs,
@@ -60,13 +77,28 @@ const NAME: &str = "SettlementHome32x24";
 /// Where the committed contracts are.
 const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/verifier-contract");
 
-/// Everything that runs.
+/// Everything that runs, and what members remember.
 pub struct Full {
     cache: PathBuf,
     teller: Arc<Teller>,
     state: tempfile::TempDir,
     runtime: Runtime,
     running: Option<Running>,
+    /// A wallet's prover.
+    certificates: Option<CertificateProver>,
+    /// By home and day.
+    receipts: BTreeMap<(u16, usize), Receipt>,
+    /// What each home's owner has signed.
+    signed: BTreeMap<u16, Vec<SignedOperation>>,
+    neighbour: Option<Receipt>,
+    /// Paid to each home's address, smallest parts of the token.
+    paid: BTreeMap<u16, u128>,
+    shown: Vec<Shown>,
+    handed: Option<Note>,
+    late_deposit: Option<Fr>,
+    forced: u64,
+    adjusted: u64,
+    acts: Vec<Act>,
 }
 
 struct Running {
@@ -89,13 +121,43 @@ struct Meter {
 }
 
 impl Full {
+    fn publish_tariff(&self, communities: &[u32], first_interval: u32, tariff: &Tariff) -> anyhow::Result<()> {
+        let running = self.running()?;
+        let service = running.handle.as_ref().context("stopped")?.service();
+        self.runtime.block_on(async {
+            running.l1.register_tariff(TARIFF_SET, first_interval, to_bytes(&tariff.commitment())).await?;
+            for community in communities {
+                let published = batcher::publish_tariff(service, *community, first_interval, tariff.clone()).await;
+                published.map_err(|problem| anyhow!("{problem}"))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Nothing runs yet. Parameters and keys are kept in `cache`; everything else is gone at the end.
     ///
     /// # Errors
     /// No temporary directory, or no threads.
     pub fn new(cache: &Path, teller: Arc<Teller>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        Ok(Self { cache: cache.to_path_buf(), teller, state: tempfile::tempdir()?, runtime, running: None })
+        Ok(Self {
+            cache: cache.to_path_buf(),
+            teller,
+            state: tempfile::tempdir()?,
+            runtime,
+            running: None,
+            certificates: None,
+            receipts: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            neighbour: None,
+            paid: BTreeMap::new(),
+            shown: Vec::new(),
+            handed: None,
+            late_deposit: None,
+            forced: 0,
+            adjusted: 0,
+            acts: Vec::new(),
+        })
     }
 
     fn running(&self) -> anyhow::Result<&Running> {
@@ -114,17 +176,25 @@ impl Full {
         Ok(Prover::<SettlementCircuit>::open(&config, self.teller.as_ref())?)
     }
 
-    /// The contract with the verifier of this very circuit, and everything registered.
-    async fn deploy(url: &str, scenario: &Scenario, prover: &Prover) -> anyhow::Result<(EthersClient, u64)> {
+    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty.
+    async fn deploy(url: &str, communities: &[Plan], prover: &Prover, wallet: &CertificateProver) -> anyhow::Result<(EthersClient, u64)> {
         let shape = shape()?;
         let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
         let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
-        check_verifier(Path::new(CONTRACTS), &verifier).context("the circuit is not the one the committed verifier is for (make generate)")?;
-        let l1 = deploy(url, &scenario.communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
+        let changed = "the circuit is not the one the committed verifier is for (make generate)";
+        check_verifier(Path::new(CONTRACTS), &verifier).context(changed)?;
+        let certificates = wallet.committed_verifier(Path::new(CONTRACTS)).context(changed)?;
+        let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
+        let account = deployer.account().context("no account")?;
+        let root = to_bytes(&Ledger::new(Fr::from(0u64), []).root());
+        let mut config = RollupConfig::single_account(account, root, true);
+        let certificate_verifier = deployer.deploy_code(&certificates.0).await?;
+        config.certificate_verifier = Some((certificate_verifier, certificates.1));
+        let l1 = register(&deployer, &config, communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
     }
 
-    async fn serve(state: &Path, scenario: &Scenario, l1: Arc<EthersClient>, prover: Prover) -> anyhow::Result<Handle> {
+    async fn serve(state: &Path, communities: &[Plan], l1: Arc<EthersClient>, prover: Prover) -> anyhow::Result<Handle> {
         let master = state.join("master.key");
         gridveil_sequencer::create_master_key(&master)?;
         let token: [u8; 16] = vault::random()?;
@@ -134,22 +204,61 @@ impl Full {
             chain_id: LOCAL_CHAIN_ID,
             contract: l1.contract(),
             circuit_version: CIRCUIT_VERSION,
-            communities: scenario.communities.iter().map(Plan::community).collect::<Result<_, _>>()?,
+            communities: communities.iter().map(Plan::community).collect::<Result<_, _>>()?,
             other_leaves: Vec::new(),
+            begins: communities.iter().map(|plan| plan.index).collect(),
         });
         let pool = ProverPool::start(Arc::new(prover), PoolConfig { queue: 8, workers: 1, attempts: 1 })?;
         Ok(gridveil_sequencer::serve(config, l1, Arc::new(PoolProofs::new(pool))).await?)
     }
 
     fn meters(&self, scenario: &Scenario) -> anyhow::Result<Vec<Meter>> {
-        let homes = &scenario.communities.first().context("no community")?.homes;
         let one = |home: &u16| {
             let keys = Keys { owner: genesis::owner_key(*home), meter: genesis::meter_key(*home) };
             let outbox = Outbox::open(&self.state.path().join(format!("meter-{home}")), &keys)?;
             anyhow::Ok(Meter { keys, outbox })
         };
-        homes.iter().map(one).collect()
+        scenario.plan.homes.iter().map(one).collect()
     }
+}
+
+/// A community before anybody is in it.
+fn empty(scenario: &Scenario, index: u32) -> Plan {
+    Plan { index, first_interval: scenario.beginning, homes: Vec::new(), balance: 0, float: 0, ..scenario.plan.clone() }
+}
+
+/// What a home's meter says of a day.
+fn draft(domain: Fr, day: &Day, plan: &Plan, slot: usize, readings: Vec<Reading>) -> anyhow::Result<Draft> {
+    let home = plan.homes.get(slot).context("no such home")?;
+    let limits = Scenario::limits(*home, day.number);
+    let context = context(domain, plan, day)?;
+    Ok(Draft { context, slot: u16::try_from(slot)?, readings, buy_limit: limits.buy, sell_limit: limits.sell })
+}
+
+/// Waits until L1 has settled a period, and what it came to.
+async fn final_on_l1(service: &Service, community: u32, first_interval: u32) -> anyhow::Result<(SettledPeriod, Header)> {
+    let deadline = Instant::now() + FINAL_WITHIN;
+    loop {
+        if let Some(reason) = service.health.stopped() {
+            anyhow::bail!("the sequencer stopped: {reason}");
+        }
+        anyhow::ensure!(Instant::now() < deadline, "not final within {} s", FINAL_WITHIN.as_secs());
+        let found = {
+            let ledger = service.writer.ledger();
+            let book = ledger.book.communities.get(&community);
+            let settled = book.and_then(|b| b.settled.iter().find(|s| s.first_interval == first_interval).cloned());
+            settled.zip(ledger.communities.get(&community).map(|c| c.header.clone()))
+        };
+        match found {
+            Some(found) => return Ok(found),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Smallest parts of the token as nano-currency.
+fn token_nano(parts: u128) -> i128 {
+    i128::try_from(parts * 1000).unwrap_or(i128::MAX)
 }
 
 /// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under one account.
@@ -157,19 +266,30 @@ impl Full {
 /// # Errors
 /// No communities, or L1.
 pub async fn deploy(url: &str, communities: &[Plan], verifier: &[u8], proof_length: u32) -> anyhow::Result<EthersClient> {
-    let shape = shape()?;
     let openings = communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
     let root = to_bytes(&Ledger::new(Fr::from(0u64), openings).root());
     let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
     let account = deployer.account().context("no account")?;
+    register(&deployer, &RollupConfig::single_account(account, root, true), communities, verifier, proof_length).await
+}
+
+async fn register(
+    deployer: &EthersClient,
+    config: &RollupConfig,
+    communities: &[Plan],
+    verifier: &[u8],
+    proof_length: u32,
+) -> anyhow::Result<EthersClient> {
+    let shape = shape()?;
     let (slots, m) = (u32::try_from(shape.members)?, u16::try_from(shape.intervals)?);
     let init = VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
-    let l1 = deployer.deploy_rollup(&RollupConfig::single_account(account, root, true), &[init]).await?;
+    let l1 = deployer.deploy_rollup(config, &[init]).await?;
     let length = communities.first().context("no community")?.interval_length;
     l1.open_tariff_set(TARIFF_SET, length, m).await?;
     for plan in communities {
         let (community, interval_length_s) = (plan.index, plan.interval_length);
-        l1.register_community(CommunityParams { community, shape: shape.id, interval_length_s, m, tariff_set: TARIFF_SET }).await?;
+        let genesis_terms = to_bytes(&init::genesis_terms(&plan.community()?.header));
+        l1.register_community(CommunityParams { community, shape: shape.id, interval_length_s, m, tariff_set: TARIFF_SET, genesis_terms }).await?;
     }
     Ok(l1)
 }
@@ -181,7 +301,7 @@ fn shape() -> anyhow::Result<Shape> {
 fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
     Ok(Context {
         domain,
-        community: day.community,
+        community: COMMUNITY,
         first_interval: day.first_interval,
         interval_length: plan.interval_length,
         intervals: u16::try_from(plan.shape.intervals)?,
@@ -189,112 +309,103 @@ fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
 }
 
 impl Backend for Full {
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         let prover = self.prover(shape()?)?;
+        let wallet = CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.teller.as_ref())?;
         self.teller.say("starting the local chain and deploying");
-        let communities = scenario.communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
-        let nodes = communities.iter().map(|c| (c.index, c.node())).collect();
-        let first = scenario.days.first().context("no days")?;
-        let plan = scenario.plan(first)?;
-        let starts = u64::from(first.first_interval) * u64::from(plan.interval_length);
+        let communities = [empty(scenario, COMMUNITY), empty(scenario, NEIGHBOUR)];
+        let starts = u64::from(scenario.beginning) * u64::from(scenario.plan.interval_length);
         let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
-        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), scenario, &prover))?;
+        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
         self.teller.say("starting the sequencer");
-        let handle = self.runtime.block_on(Self::serve(self.state.path(), scenario, Arc::clone(&l1), prover))?;
+        let handle = self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover))?;
         let sequencer = Sequencer::new(&format!("http://{}", handle.public_address()), Retry::default())?;
         let domain = sequencer.info()?.checked_domain()?;
         let meters = self.meters(scenario)?;
         let roots = JsonRpc::new(&anvil.url(), l1.contract())?;
-        self.running = Some(Running { handle: Some(handle), l1, sequencer, roots, domain, meters, nodes, verifier_bytes, anvil });
-        Ok(())
+        self.certificates = Some(wallet);
+        // The auditor is told of no community: all of them begin on L1.
+        self.running = Some(Running { handle: Some(handle), l1, sequencer, roots, domain, meters, nodes: Vec::new(), verifier_bytes, anvil });
+        self.publish_tariff(&[COMMUNITY, NEIGHBOUR], scenario.beginning, &scenario.beginning_tariff)?;
+        self.begin(scenario)
     }
 
     fn publish(&mut self, _: &Scenario, day: &Day) -> anyhow::Result<()> {
-        let running = self.running()?;
-        let service = running.handle.as_ref().context("stopped")?.service();
-        self.runtime.block_on(async {
-            running.l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await?;
-            let published = batcher::publish_tariff(service, day.community, day.first_interval, day.tariff.clone()).await;
-            published.map(|_| ()).map_err(|problem| anyhow!("{problem}"))
-        })
+        self.publish_tariff(&[COMMUNITY], day.first_interval, &day.tariff)
     }
 
     fn deliver(&mut self, scenario: &Scenario, day: &Day, slot: usize) -> anyhow::Result<()> {
         let running = self.running()?;
-        let plan = scenario.plan(day)?;
+        let plan = &scenario.plan;
         let (home, settled) = plan.homes.get(slot).zip(day.homes.get(slot)).context("no such home")?;
-        let (number, limits) = (u16::try_from(slot)?, Limits::of(*home, plan.mechanism));
-        let context = context(running.domain, plan, day)?;
+        let number = u16::try_from(slot)?;
         if settled.substituted {
             let salts = PacketSalts::from_random(&vault::random()?);
+            let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
             let packet = packets::packet(context, number, limits, settled.clone(), salts).sign(&genesis::manager_key())?;
             running.sequencer.submit(&packet)?;
             return Ok(());
         }
         let meter = running.meters.get(slot).context("no such meter")?;
-        let readings = settled.readings.clone();
-        let draft = Draft { context, slot: number, readings, buy_limit: limits.buy, sell_limit: limits.sell };
-        let signed = meter.outbox.sign_once(draft, &meter.keys.meter)?;
+        let signed = meter.outbox.sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, &meter.keys.meter)?;
         running.sequencer.submit(&signed)?;
-        let period = Period { domain: running.domain, community: day.community, slot: number, first_interval: day.first_interval };
+        let period = Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval: day.first_interval };
         Ok(meter.outbox.mark_delivered(&period)?)
     }
 
     fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {
+        self.before(scenario, day)?;
         let running = self.running()?;
-        let plan = scenario.plan(day)?;
+        let plan = &scenario.plan;
         let service = running.handle.as_ref().context("stopped")?.service();
         let ends = (u64::from(day.first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
-        self.runtime.block_on(async {
+        let settled = self.runtime.block_on(async {
             running.l1.set_local_time(ends).await?;
-            let applied = batcher::close(service, day.community, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
+            let applied = batcher::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
             self.teller.say(&format!("{}: proving", day.date));
-            let deadline = Instant::now() + FINAL_WITHIN;
-            loop {
-                if let Some(reason) = service.health.stopped() {
-                    anyhow::bail!("the sequencer stopped: {reason}");
-                }
-                anyhow::ensure!(Instant::now() < deadline, "not final within {} s", FINAL_WITHIN.as_secs());
-                let found = {
-                    let ledger = service.writer.ledger();
-                    let book = ledger.book.communities.get(&day.community);
-                    let settled = book.and_then(|b| b.settled.iter().find(|s| s.first_interval == day.first_interval).cloned());
-                    settled.zip(ledger.communities.get(&day.community).map(|c| c.header.clone()))
-                };
-                let Some((settled, header)) = found else {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                };
-                let on_l1 = running.l1.state_root().await?;
-                anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
-                return Ok(Settled { root: applied.new_root, header, proving_ms: Some(settled.prove_ms), gas: settled.record.gas_used });
-            }
-        })
+            let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
+            let on_l1 = running.l1.state_root().await?;
+            anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
+            let pool_nano = i128::from(running.l1.totals().await?.pool_nano);
+            Ok(Settled { root: applied.new_root, header, proving_ms: Some(settled.prove_ms), gas: settled.record.gas_used, pool_nano })
+        })?;
+        Ok(settled)
     }
 
-    fn receipt(&mut self, _: &Scenario, day: &Day, slot: usize) -> anyhow::Result<Receipt> {
+    fn receipt(&mut self, scenario: &Scenario, day: &Day, slot: usize) -> anyhow::Result<Receipt> {
+        let home = *scenario.plan.homes.get(slot).context("no such home")?;
         let running = self.running()?;
         let meter = running.meters.get(slot).context("no such meter")?;
         let number = u16::try_from(slot)?;
-        let asked = Asked { community: day.community, slot: number, first_interval: day.first_interval };
+        let asked = Asked { community: COMMUNITY, slot: number, first_interval: day.first_interval };
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let receipt = running.sequencer.receipt(&asked.request(running.domain, now, &meter.keys.owner)?)?;
-        let tariff = running.sequencer.tariff(day.community, day.first_interval)?;
-        let period = |first_interval| Period { domain: running.domain, community: day.community, slot: number, first_interval };
+        let tariff = running.sequencer.tariff(COMMUNITY, day.first_interval)?;
+        let period = |first_interval| Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval };
         let this = period(day.first_interval);
         let before = day.first_interval.saturating_sub(u32::try_from(day.tariff.intervals.len())?);
         let (packet, previous) = (meter.outbox.packet(&this)?, meter.outbox.receipt(&period(before))?);
         let own = Own {
-            owner: &meter.keys.owner.public(),
+            domain: running.domain,
+            owner: &owner_of(&meter.keys.owner),
             meter: &meter.keys.meter.public(),
+            operations: self.signed.get(&home).map_or(&[], Vec::as_slice),
             packet: packet.as_ref(),
             delivered: meter.outbox.is_delivered(&this)?,
             previous: previous.as_ref(),
         };
         statement::verify(&asked, &receipt, &own, &tariff, &running.roots)?;
         meter.outbox.keep_receipt(&this, &receipt)?;
+        self.receipts.insert((home, day.number), receipt.clone());
+        if slot + 1 == scenario.plan.homes.len() {
+            self.after(scenario, day)?;
+        }
         Ok(receipt)
+    }
+
+    fn leave(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()> {
+        self.end(scenario, summary)
     }
 
     fn audit(&mut self) -> anyhow::Result<Option<Audit>> {

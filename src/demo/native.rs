@@ -1,11 +1,20 @@
-//! The demonstration without chain and proofs: the same packets, rules and statements, in memory.
+//! The demonstration without chain and proofs: the same packets, rules and statements, in memory. Deposits are there from the beginning, and nothing
+//! else happens that needs L1.
 
 use anyhow::Context as _;
-use gridveil_protocol::{instance, params::CIRCUIT_VERSION, receipt::Receipt, settlement::Transition};
+use gridveil_protocol::{
+    header_operation::{HeaderOperation, Management},
+    instance,
+    lanes::Operations,
+    params::CIRCUIT_VERSION,
+    receipt::Receipt,
+    settlement::Transition,
+};
 
 use super::{
     backend::{Audit, Backend, Settled},
-    scenario::{Day, Scenario},
+    scenario::{COMMUNITY, Day, Scenario, acts},
+    summary::Summary,
 };
 use crate::{genesis, ledger::Ledger, packets::sign_all};
 
@@ -17,10 +26,10 @@ pub struct Native {
 }
 
 impl Backend for Native {
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
-        let communities = scenario.communities.iter().map(genesis::Plan::community).collect::<Result<Vec<_>, _>>()?;
-        self.ledger = Some(Ledger::new(instance::domain(31337, &[0; 20], CIRCUIT_VERSION), communities));
-        Ok(())
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+        let community = scenario.plan.community()?;
+        self.ledger = Some(Ledger::new(instance::domain(31337, &[0; 20], CIRCUIT_VERSION), [community]));
+        Ok(0)
     }
 
     fn publish(&mut self, _: &Scenario, _: &Day) -> anyhow::Result<()> {
@@ -33,16 +42,29 @@ impl Backend for Native {
 
     fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {
         let ledger = self.ledger.as_mut().context("not started")?;
-        let packets = sign_all(scenario.plan(day)?, ledger.context(day.community)?, day.homes.clone())?;
+        let context = ledger.context(COMMUNITY)?;
+        let packets = sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number))?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
-        let transition = ledger.settle(day.community, packets, day.tariff.clone(), [salts.element(), salts.element()])?;
-        let settled = Settled { root: ledger.root(), header: transition.after.header.clone(), proving_ms: None, gas: None };
+        let mut operations = Operations::default();
+        if day.number == acts::SWITCH_DAY {
+            let header = &ledger.community(COMMUNITY)?.header;
+            let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: 0, skip: 0 };
+            let signed = management.sign(context.domain, COMMUNITY, header.nonce, &genesis::manager_key())?;
+            operations.header = HeaderOperation { transfer: None, management: Some(signed) };
+        }
+        let transition = ledger.settle(COMMUNITY, packets, day.tariff.clone(), [salts.element(), salts.element()], operations)?;
+        let pool_nano = i128::try_from(scenario.plan.funds())?;
+        let settled = Settled { root: ledger.root(), header: transition.after.header.clone(), proving_ms: None, gas: None, pool_nano };
         self.last = Some(transition);
         Ok(settled)
     }
 
     fn receipt(&mut self, _: &Scenario, _: &Day, slot: usize) -> anyhow::Result<Receipt> {
         self.last.as_ref().and_then(|t| Receipt::of(t, slot)).with_context(|| format!("no receipt for slot {slot}"))
+    }
+
+    fn leave(&mut self, _: &Scenario, _: &mut Summary) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn audit(&mut self) -> anyhow::Result<Option<Audit>> {

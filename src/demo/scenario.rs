@@ -1,8 +1,6 @@
-//! What the demonstration settles.
+//! What the demonstration settles: a month of 17 real homes in one community, and on which day something else happens.
 //!
-//! Version 1 has no header operations, so a community keeps its mechanism. The homes therefore move: community 0 settles the first two
-//! days by auction and its accounts end with them; community 1 begins with the third day and settles it at the community price. One meter
-//! is active in one slot at a time, by the accounts' own windows (SETTLE.2).
+//! Half a month by auction, half at the community price: the manager changes the mechanism (HEADER.4).
 
 use std::path::Path;
 
@@ -17,7 +15,7 @@ use gridveil_protocol::{
 use jiff::{ToSpan, civil::Date};
 
 use crate::{
-    genesis::{self, Plan},
+    genesis::{self, Limits, Plan},
     homes::{Homes, INTERVAL_LENGTH},
     packets::HomeDay,
     simulate::{CAPS_WH, SHAPE},
@@ -25,25 +23,57 @@ use crate::{
 };
 
 /// First local day.
-pub const FIRST_DAY: Date = jiff::civil::date(2017, 5, 5);
-/// Settled days.
-pub const DAYS: usize = 3;
-/// The home whose meter is silent, and the day (from 0).
-pub const SILENT: (u16, usize) = (9, 1);
-/// Prepaid by each home in each community, nano: 100 currency units.
-const BALANCE: u64 = 100_000_000_000;
-/// Supplier's pool in each community, nano: 500 currency units.
-const FLOAT: u64 = 500_000_000_000;
-/// Tariff set of both communities on L1.
+pub const FIRST_DAY: Date = jiff::civil::date(2017, 5, 1);
+/// Settled days, if not fewer are asked for.
+pub const DAYS: usize = 31;
+/// Fewest days in which everything happens.
+pub const FEWEST_DAYS: usize = 8;
+/// Prepaid by each home, nano: 100 currency units.
+pub const BALANCE: u64 = 100_000_000_000;
+/// Supplier's pool, nano: 500 currency units.
+pub const FLOAT: u64 = 500_000_000_000;
+/// Tariff set of the communities on L1.
 pub const TARIFF_SET: u32 = 1;
+/// The community of the homes.
+pub const COMMUNITY: u32 = 0;
+/// Another community, of one member without a meter reading.
+pub const NEIGHBOUR: u32 = 1;
+/// Number of the neighbour's only home.
+pub const NEIGHBOUR_HOME: u16 = 101;
+
+/// What happens beside settling, by home and day (from 0).
+pub mod acts {
+    /// A home whose meter is silent, the day, and the day its packet comes after all.
+    pub const SILENT: (u16, usize) = (9, 1);
+    /// The late packet of [`SILENT`] arrives.
+    pub const LATE_DAY: usize = 2;
+    /// A home that is paid out some of its balance.
+    pub const WITHDRAWS: (u16, usize) = (1, 3);
+    /// Retires the certificates of a day for everybody to see, the home, the day it does so, the day they are of.
+    pub const RETIRES: (u16, usize, usize) = (2, 3, 0);
+    /// The same, sealed.
+    pub const RETIRES_SEALED: (u16, usize, usize) = (3, 3, 0);
+    /// Transfers certificates to the neighbour, who retires them when they are in the state.
+    pub const TRANSFERS: (u16, usize, usize) = (5, 3, 0);
+    /// The neighbour has them by this day.
+    pub const NEIGHBOUR_RETIRES: usize = 5;
+    /// Asks L1 for its money, and is served.
+    pub const FORCES: (u16, usize) = (4, 4);
+    /// The mechanism changes after this day.
+    pub const SWITCH_DAY: usize = 6;
+    /// Asks L1 for its money when nobody serves any more.
+    pub const FORCES_AT_THE_END: u16 = 6;
+    /// Has a deposit on L1 that nobody takes in.
+    pub const DEPOSITS_AT_THE_END: u16 = 8;
+}
 
 /// One settled period.
 #[derive(Clone, Debug)]
 pub struct Day {
+    /// Number, from 0.
+    pub number: usize,
     /// Local day.
     pub date: Date,
-    /// Community that settles it.
-    pub community: u32,
     /// Its first interval.
     pub first_interval: Interval,
     /// Tariff of the period.
@@ -79,50 +109,55 @@ impl Day {
 pub struct Scenario {
     /// Currency of the tariff.
     pub currency: String,
-    /// Communities, by index.
-    pub communities: Vec<Plan>,
+    /// The homes' community, with its accounts as they are when all deposits are in.
+    pub plan: Plan,
+    /// What the periods before the first day start with: `m` intervals earlier.
+    pub beginning: Interval,
+    /// Tariff of that period.
+    pub beginning_tariff: Tariff,
     /// Days in the order of settlement.
     pub days: Vec<Day>,
 }
 
 impl Scenario {
-    /// The demonstration, from a file of readings.
+    /// The demonstration over `days` days, from a file of readings.
     ///
     /// # Errors
-    /// Data, tariff, or too few hours.
-    pub fn read(path: &Path, tou: &TimeOfUse) -> anyhow::Result<Self> {
-        let until = FIRST_DAY.checked_add(i64::try_from(DAYS)?.days())?;
-        Self::of(&Homes::read(path, &tou.zone, FIRST_DAY, until)?, tou)
+    /// Data, tariff, too few hours or days.
+    pub fn read(path: &Path, tou: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
+        anyhow::ensure!((FEWEST_DAYS..=DAYS).contains(&days), "{days} days; the story takes {FEWEST_DAYS} to {DAYS}");
+        let until = FIRST_DAY.checked_add(i64::try_from(days)?.days())?;
+        Self::of(&Homes::read(path, &tou.zone, FIRST_DAY, until)?, tou, days)
     }
 
     /// The demonstration, from readings.
     ///
     /// # Errors
     /// As [`Scenario::read`].
-    pub fn of(homes: &Homes, tou: &TimeOfUse) -> anyhow::Result<Self> {
+    pub fn of(homes: &Homes, tou: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let m = shape.intervals;
-        anyhow::ensure!(homes.hours() == DAYS * m, "{} hours instead of {}", homes.hours(), DAYS * m);
+        anyhow::ensure!(homes.hours() == days * m, "{} hours instead of {}", homes.hours(), days * m);
         let names: Vec<u16> = homes.series.iter().map(|(home, _)| *home).collect();
         let day_start = |day: usize| homes.first_interval + u32::try_from(day * m).unwrap_or(u32::MAX);
-        let plan = |index: u32, mechanism, first_day: usize, end: usize| Plan {
-            index,
+        let plan = Plan {
+            index: COMMUNITY,
             shape,
-            mechanism,
+            mechanism: Mechanism::Auction,
             interval_length: INTERVAL_LENGTH,
-            first_interval: day_start(first_day),
-            active_until: day_start(end),
-            homes: names.clone(),
+            first_interval: day_start(0),
+            active_until: Interval::MAX,
+            homes: names,
             balance: BALANCE,
             float: FLOAT,
             caps_wh: CAPS_WH,
             manager: genesis::manager_key().public(),
         };
-        let communities = vec![plan(0, Mechanism::Auction, 0, DAYS - 1), plan(1, Mechanism::CommunityPrice, DAYS - 1, DAYS)];
+        let beginning = day_start(0) - u32::try_from(m)?;
         let day = |number: usize| {
             let hours = |readings: &Vec<Reading>, day: usize| readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>();
             let settled = |(home, readings): &(u16, Vec<Reading>)| {
-                if (*home, number) == SILENT {
+                if (*home, number) == acts::SILENT {
                     // The usual estimate: the same home's day before.
                     HomeDay::substitute(&hours(readings, number - 1), CAPS_WH)
                 } else {
@@ -130,27 +165,40 @@ impl Scenario {
                 }
             };
             anyhow::Ok(Day {
+                number,
                 date: FIRST_DAY.checked_add(i64::try_from(number)?.days())?,
-                community: u32::from(number == DAYS - 1),
                 first_interval: day_start(number),
                 tariff: tou.tariff(&Split::default(), day_start(number), INTERVAL_LENGTH, m)?,
                 measured: homes.series.iter().map(|(_, readings)| hours(readings, number)).collect(),
                 homes: homes.series.iter().map(settled).collect(),
             })
         };
-        let days = (0..DAYS).map(day).collect::<Result<_, _>>()?;
-        Ok(Self { currency: tou.currency.clone(), communities, days })
+        let beginning_tariff = tou.tariff(&Split::default(), beginning, INTERVAL_LENGTH, m)?;
+        let days = (0..days).map(day).collect::<Result<_, _>>()?;
+        Ok(Self { currency: tou.currency.clone(), plan, beginning, beginning_tariff, days })
     }
 
-    /// The community that settles a day.
+    /// The clearing rule of a day.
+    #[must_use]
+    pub const fn mechanism(day: usize) -> Mechanism {
+        if day <= acts::SWITCH_DAY { Mechanism::Auction } else { Mechanism::CommunityPrice }
+    }
+
+    /// The order limits that a home's packet of `day` names: those of the next day.
+    #[must_use]
+    pub const fn limits(home: u16, day: usize) -> Limits {
+        Limits::of(home, Self::mechanism(day + 1))
+    }
+
+    /// Slot of a home.
     ///
     /// # Errors
-    /// A day of no community.
-    pub fn plan(&self, day: &Day) -> anyhow::Result<&Plan> {
-        self.communities.iter().find(|plan| plan.index == day.community).context("a day of no community")
+    /// A home that is not there.
+    pub fn slot(&self, home: u16) -> anyhow::Result<usize> {
+        self.plan.homes.iter().position(|h| *h == home).with_context(|| format!("no home {home}"))
     }
 
-    /// Steps a progress bar counts: start; for each day meters, settlement, statements; audit.
+    /// Steps a progress bar counts: start; for each day meters, settlement, statements; what follows the last day; audit.
     #[must_use]
     pub fn steps(&self) -> u64 {
         let homes: usize = self.days.iter().map(|day| 2 * day.homes.len() + 2).sum();

@@ -4,7 +4,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     header::{Header, Totals},
     market::Mechanism,
-    receipt::Bill,
+    receipt::Receipt,
     units::Wh,
 };
 use serde::Serialize;
@@ -20,8 +20,6 @@ use crate::{genesis::Plan, text};
 pub struct DaySummary {
     /// Local day.
     pub date: String,
-    /// Community.
-    pub community: u32,
     /// Clearing rule.
     pub mechanism: Mechanism,
     /// From the network.
@@ -47,8 +45,6 @@ pub struct DaySummary {
 pub struct CommunitySummary {
     /// Index.
     pub community: u32,
-    /// Clearing rule.
-    pub mechanism: Mechanism,
     /// Members' money at the start and at the end, less debts, nano.
     pub members_nano: [i128; 2],
     /// Supplier's pool at the start and at the end, nano.
@@ -64,7 +60,6 @@ impl CommunitySummary {
         let members = i128::from(plan.balance) * plan.homes.len() as i128;
         Self {
             community: plan.index,
-            mechanism: plan.mechanism,
             members_nano: [members; 2],
             float_nano: [plan.float.into(); 2],
             fees_nano: 0,
@@ -72,8 +67,8 @@ impl CommunitySummary {
         }
     }
 
-    pub(super) fn add(&mut self, bills: &[Bill], header: &Header) {
-        self.members_nano[1] += bills.iter().map(Bill::delta_nano).sum::<i128>();
+    pub(super) fn add(&mut self, receipts: &[Receipt], header: &Header) {
+        self.members_nano[1] = receipts.iter().map(|r| i128::from(r.after.balance) - i128::from(r.after.debt)).sum();
         self.float_nano[1] = header.float.into();
         self.fees_nano = header.accrual.into();
         self.totals = header.totals;
@@ -111,10 +106,39 @@ pub struct Summary {
     pub currency: String,
     /// Members whose statements were checked, over all days.
     pub statements_verified: u64,
+    /// Forced withdrawals asked for on L1.
+    pub forced_exits: u64,
+    /// Was the rollup frozen at the end?
+    pub frozen: bool,
+    /// Slots paid out after the freeze.
+    pub exits: u64,
+    /// Certificate notes retired for everybody to see.
+    pub retired_public: u64,
+    /// Certificate notes retired under a commitment.
+    pub retired_sealed: u64,
+    /// Certificate notes handed to an owner in another community.
+    pub certificates_transferred: u64,
+    /// Substitutes replaced by late packets.
+    pub adjusted: u64,
+    /// Did everybody get what is theirs, and is what is left just the operator's?
+    pub money_conserved: bool,
+    /// What happened beside settling, in order.
+    pub acts: Vec<Act>,
     /// By day.
     pub days: Vec<DaySummary>,
     /// By community.
     pub communities: Vec<CommunitySummary>,
+}
+
+/// Something that happened beside settling.
+#[derive(Clone, Debug, Serialize)]
+pub struct Act {
+    /// When.
+    pub date: String,
+    /// Who and what.
+    pub what: String,
+    /// Gas of its transaction, where it had one.
+    pub gas: Option<u64>,
 }
 
 impl Summary {
@@ -131,8 +155,17 @@ impl Summary {
             auditor: None,
             currency: scenario.currency.clone(),
             statements_verified: 0,
+            forced_exits: 0,
+            frozen: false,
+            exits: 0,
+            retired_public: 0,
+            retired_sealed: 0,
+            certificates_transferred: 0,
+            adjusted: 0,
+            money_conserved: false,
+            acts: Vec::new(),
             days: Vec::new(),
-            communities: Vec::new(),
+            communities: vec![CommunitySummary::new(&scenario.plan)],
         }
     }
 
@@ -173,12 +206,11 @@ pub fn render(s: &Summary) -> String {
     let unit = &s.currency;
     let bills = format!("bills {unit}");
     let mut days = text::table(&[
-        "day", "community", "mechanism", "import kWh", "export kWh", "local kWh", "of matchable", &bills, "flagged", "proof s", "gas",
+        "day", "mechanism", "import kWh", "export kWh", "local kWh", "of matchable", &bills, "flagged", "proof s", "gas",
     ]);
     for d in &s.days {
         days.add_row([
             d.date.clone(),
-            d.community.to_string(),
             mechanism(d.mechanism).into(),
             text::kwh(d.import_wh),
             text::kwh(d.export_wh),
@@ -191,14 +223,12 @@ pub fn render(s: &Summary) -> String {
         ]);
     }
     let mut communities = text::table(&[
-        "community", "mechanism", &format!("members {unit}"), &format!("supplier {unit}"), &format!("fees {unit}"), "issued kWh",
+        &format!("members {unit}"), &format!("supplier {unit}"), &format!("fees {unit}"), "issued kWh",
         "retired kWh", "outstanding kWh", "flagged kWh",
     ]);
     let change = |[from, to]: [i128; 2]| format!("{} → {}", text::money(from), text::money(to));
     for c in &s.communities {
         communities.add_row([
-            c.community.to_string(),
-            mechanism(c.mechanism).into(),
             change(c.members_nano),
             change(c.float_nano),
             text::money(c.fees_nano),
@@ -209,6 +239,13 @@ pub fn render(s: &Summary) -> String {
         ]);
     }
     let mut out = format!("{days}\n{communities}\n");
+    if !s.acts.is_empty() {
+        let mut acts = text::table(&["when", "what", "gas"]);
+        for act in &s.acts {
+            acts.add_row([act.date.clone(), act.what.clone(), count(act.gas)]);
+        }
+        out += &format!("{acts}\n");
+    }
     out += &format!(
         "{} readings in {} batches, {} kWh traded locally, {} statements verified by their members\n",
         text::grouped(s.readings.into()),

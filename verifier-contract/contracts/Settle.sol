@@ -197,16 +197,16 @@ abstract contract Settle is ForcedQueue, Certificates {
                     let b := mload(add(at, 0xc0))
                     let c := mload(add(at, 0xa0))
                     let d := mload(add(at, 0x80))
-                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
                     y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, r)), r)), r)), r))
+                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
                 }
                 {
                     let a := mload(add(at, 0x60))
                     let b := mload(add(at, 0x40))
                     let c := mload(add(at, 0x20))
                     let d := mload(at)
-                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
                     y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, r)), r)), r)), r))
+                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
                 }
             }
             y := mod(y, r)

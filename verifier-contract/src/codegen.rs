@@ -126,6 +126,17 @@ pub fn verifier_source(
     name: &str,
     multiopen: Multiopen,
 ) -> Result<(String, VerifierStats), CodegenError> {
+    source_with(params, vk, num_instance, name, multiopen, emit::STACK_VARIABLES)
+}
+
+fn source_with(
+    params: &ParamsKZG<Bn256>,
+    vk: &VerifyingKey<G1Affine>,
+    num_instance: &[usize],
+    name: &str,
+    multiopen: Multiopen,
+    stack_variables: usize,
+) -> Result<(String, VerifierStats), CodegenError> {
     let protocol = compile(params, vk, Config::kzg().with_num_instance(num_instance.to_vec()));
     let svk = KzgSuccinctVerifyingKey::new(params.get_g()[0]);
     let recorder = Recorder::default();
@@ -149,7 +160,7 @@ pub fn verifier_source(
     let pairing = PairingConstants { g2: g2_words(&params.g2())?, minus_s_g2: g2_words(&-params.s_g2())? };
     let mut program = recorder.0.borrow_mut();
     simplify::simplify(&mut program);
-    let emitted = emit::emit(&program, name, accumulator.lhs.point, accumulator.rhs.point, &pairing)?;
+    let emitted = emit::emit(&program, name, (accumulator.lhs.point, accumulator.rhs.point), &pairing, stack_variables)?;
     let stats = VerifierStats {
         runtime_bytes: 0,
         pool_bytes: emitted.pool_bytes,
@@ -186,13 +197,21 @@ pub fn generate_verifier(
     name: &str,
     multiopen: Multiopen,
 ) -> Result<GeneratedVerifier, CodegenError> {
-    let (source, mut stats) = verifier_source(params, vk, num_instance, name, multiopen)?;
-    let compiled = solc::compile_yul(&source, name)?;
-    stats.runtime_bytes = compiled.runtime.len();
-    if stats.runtime_bytes > MAX_RUNTIME_BYTES {
-        return Err(CodegenError::TooLarge { name: name.to_owned(), bytes: stats.runtime_bytes });
+    // Where solc's own count of the stack comes out deeper than ours, it writes the modulus, 33 bytes, in place of the variable at every use.
+    // Fewer variables leave it room.
+    let mut variables = emit::STACK_VARIABLES;
+    loop {
+        let (source, mut stats) = source_with(params, vk, num_instance, name, multiopen, variables)?;
+        let compiled = solc::compile_yul(&source, name)?;
+        stats.runtime_bytes = compiled.runtime.len();
+        if stats.runtime_bytes <= MAX_RUNTIME_BYTES {
+            return Ok(GeneratedVerifier { name: name.to_owned(), source, creation: compiled.creation, runtime: compiled.runtime, stats });
+        }
+        if variables == 0 {
+            return Err(CodegenError::TooLarge { name: name.to_owned(), bytes: stats.runtime_bytes });
+        }
+        variables -= 1;
     }
-    Ok(GeneratedVerifier { name: name.to_owned(), source, creation: compiled.creation, runtime: compiled.runtime, stats })
 }
 
 /// The same verifier as `snark-verifier` writes it, compiled without optimisation: for differential tests only.

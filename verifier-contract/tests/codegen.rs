@@ -4,13 +4,16 @@
 
 use ethers::providers::{Http, Middleware, Provider};
 use ethers::types::{Address, Bytes, TransactionRequest, U256};
-use gridveil_protocol::{field as protocol_field, instance};
+use gridveil_circuits::certificate::{self, CertificateCircuit};
+use gridveil_protocol::{field as protocol_field, fixture::certificate::spend, instance};
 use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
 use gridveil_verifier_contract::codegen::fixture::toy_settlement;
 use gridveil_verifier_contract::codegen::toy::{TOY_INSTANCES, ToyCircuit, prove, toy_keys};
 use gridveil_verifier_contract::codegen::{Multiopen, generate_reference_verifier, generate_verifier};
 use gridveil_verifier_contract::{EthersClient, L1Client, RollupConfig, VerifierInit};
-use halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{keygen_pk, keygen_vk};
+use halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use halo2curves::bn256::{Bn256, Fr};
 use halo2curves::ff::PrimeField;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -125,6 +128,45 @@ async fn differential(multiopen: Multiopen, limit_gas: u64) {
     assert_eq!(chain.call(ours, &crossed).await, None);
 }
 
+/// The certificate verifier, on a real proof: as the reference on every word off by one, and on other spendings' inputs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_verifier_agrees_with_the_reference() {
+    let params = ParamsKZG::<Bn256>::setup(certificate::K, ChaCha20Rng::seed_from_u64(5));
+    let template = CertificateCircuit::template();
+    let pk = keygen_pk(&params, keygen_vk(&params, &template).unwrap(), &template).unwrap();
+    let rows = gridveil_protocol::certificate::ROWS.len();
+    let verifier = generate_verifier(&params, pk.get_vk(), &[rows], "CertificateSpend", Multiopen::Shplonk).unwrap();
+    let reference = generate_reference_verifier(&params, pk.get_vk(), &[rows], Multiopen::Shplonk).unwrap();
+    let calldata = |seed: u64, stated: u64| {
+        let circuit = CertificateCircuit::new(&spend(seed).unwrap());
+        let instance = circuit.instance();
+        let proof = prove(&params, &pk, circuit, &[&instance], Multiopen::Shplonk, ChaCha20Rng::seed_from_u64(seed)).unwrap();
+        let stated = CertificateCircuit::new(&spend(stated).unwrap()).instance();
+        stated.iter().flat_map(word).chain(proof).collect::<Vec<u8>>()
+    };
+    let chain = Chain::new().await;
+    let (ours, theirs) = (Address::from_low_u64_be(0xaaaa), Address::from_low_u64_be(0xbbbb));
+    chain.place(ours, &verifier.runtime).await;
+    chain.place(theirs, &reference.runtime).await;
+    let valid = calldata(1, 1);
+    assert!(chain.call(theirs, &valid).await.is_some() && chain.call(ours, &valid).await.is_some());
+    let gas = chain.gas(ours, &valid).await;
+    println!("{:?}, gas {gas}; reference {} bytes, gas {}", verifier.stats, reference.runtime.len(), chain.gas(theirs, &valid).await);
+    assert!(gas < 500_000, "{gas}");
+    for index in 0..valid.len() / 32 {
+        let bad = shifted(&valid, index, U256::one());
+        assert_eq!((chain.call(ours, &bad).await, chain.call(theirs, &bad).await), (None, None), "word {index}");
+    }
+    for (seed, stated) in [(2, 1), (1, 2), (3, 4)] {
+        let bad = calldata(seed, stated);
+        assert_eq!((chain.call(ours, &bad).await, chain.call(theirs, &bad).await), (None, None), "spending {seed} for {stated}");
+    }
+    let modulus = U256::from_dec_str("21888242871839275222246405745257275088548364400416034343698204186575808495617").unwrap();
+    for row in 0..rows {
+        assert_eq!(chain.call(ours, &shifted(&valid, row, modulus)).await, None, "public input {row} + r");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn shplonk_agrees_with_the_reference() {
     differential(Multiopen::Shplonk, 520_000).await;
@@ -156,9 +198,10 @@ async fn a_settlement_with_a_real_proof() {
 
     // The public inputs are the protocol's.
     let field = |bytes: &[u8; 32]| protocol_field::from_bytes::<protocol_field::Fr>(bytes).unwrap();
-    let domain = instance::domain(31_337, &l1.contract(), 1);
+    let domain = instance::domain(31_337, &l1.contract(), u64::from(settlement.call.circuit_version));
     let data: Vec<_> = settlement.call.data.iter().map(field).collect();
-    let z = instance::data_challenge(&domain, &field(&settlement.call.community_new), &data);
+    let call = &settlement.call;
+    let z = instance::data_challenge(&domain, &field(&settlement.old_root), &field(&call.new_root), &field(&call.community_new), &field(&call.ops_digest), &data);
     let y = instance::data_evaluation(&data, &z);
     assert_eq!([0, 8, 9].map(|row| field(&settlement.instances[row])), [domain, z, y]);
 

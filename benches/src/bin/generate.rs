@@ -1,4 +1,5 @@
-//! `generate [--check]`: the settlement verifiers of every deployable shape, and one real settlement of `home-32x24` for the contract's tests.
+//! `generate [--check] [NAME...]`: the settlement verifiers of every deployable shape, the certificate verifier, and one real settlement of
+//! `home-32x24` for the contract's tests. With names, those verifiers alone, each with its fixture.
 //!
 //! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and `verifier-contract/test/fixtures/settlement.json`; with it, it
 //! compares them with what is committed. The keys are those of the INSECURE development setup: a deployment on a public chain generates its own
@@ -10,8 +11,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{certificate::CertificateCircuit, settlement::SettlementCircuit};
 use gridveil_protocol::{
+    certificate,
     field::{self, Fr},
     fixture::{self, Recipe},
     instance,
@@ -25,6 +27,7 @@ use gridveil_prover::{
     progress::Silent,
     proof,
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
+    statement::Statement as _,
 };
 use gridveil_verifier_contract::codegen::{
     GeneratedVerifier,
@@ -40,17 +43,19 @@ const DEPLOYED: [(&str, &str); 3] = [
     ("district-128x96", "SettlementDistrict128x96"),
     ("district-512x96", "SettlementDistrict512x96"),
 ];
+/// Contract name of the certificate verifier.
+const CERTIFICATE: &str = "CertificateSpend";
 
 fn main() -> ExitCode {
-    let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [flag] if flag == "--check" => true,
-        _ => {
-            eprintln!("usage: generate [--check]");
-            return ExitCode::from(2);
-        }
-    };
-    match run(check) {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let check = names.first().is_some_and(|flag| flag == "--check");
+    names.drain(..usize::from(check));
+    let known = |name: &String| name == CERTIFICATE || DEPLOYED.iter().any(|(_, deployed)| name == deployed);
+    if !names.iter().all(known) {
+        eprintln!("usage: generate [--check] [NAME...], of {:?} and {CERTIFICATE}", DEPLOYED.map(|(_, name)| name));
+        return ExitCode::from(2);
+    }
+    match run(check, &names) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("generate: {error:#}");
@@ -59,12 +64,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(check: bool) -> anyhow::Result<()> {
+fn run(check: bool, names: &[String]) -> anyhow::Result<()> {
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
     let contracts = root.join("verifier-contract");
     let cache = root.join("target/prover");
     let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache)?;
-    for (shape, name) in DEPLOYED {
+    if wanted(CERTIFICATE) {
+        let params = srs.params(CertificateCircuit::k(&()), &Silent)?;
+        let vk = verifying_key::<CertificateCircuit>((), &params)?;
+        let verifier = generate_settlement_verifier(&params, &vk, vec![certificate::ROWS.len()], CERTIFICATE)?;
+        keep(check, &contracts, &verifier)?;
+    }
+    for (shape, name) in DEPLOYED.into_iter().filter(|(_, name)| wanted(name)) {
         let shape = Shape::by_name(shape).context("a shape")?;
         let params = srs.params(shape.k, &Silent)?;
         // Only the fixture's shape proves anything here; the others need no proving key.
@@ -75,16 +87,22 @@ fn run(check: bool) -> anyhow::Result<()> {
             None => verifying_key::<SettlementCircuit>(shape, &params)?,
         };
         let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], name)?;
-        println!("{name}: {} bytes, proof {} bytes", verifier.stats.runtime_bytes, verifier.stats.proof_bytes);
-        if check {
-            check_verifier(&contracts, &verifier)?;
-        } else {
-            write_verifier(&contracts, &verifier)?;
-        }
+        keep(check, &contracts, &verifier)?;
         if let Some((_, material)) = keys {
             let (params, engine) = Engine::new(params, material)?;
             settlement_fixture(check, &contracts, shape, &params, &vk, &engine, &verifier)?;
         }
+    }
+    Ok(())
+}
+
+/// Writes a verifier, or compares it with what is committed.
+fn keep(check: bool, contracts: &Path, verifier: &GeneratedVerifier) -> anyhow::Result<()> {
+    println!("{}: {} bytes, proof {} bytes", verifier.name, verifier.stats.runtime_bytes, verifier.stats.proof_bytes);
+    if check {
+        check_verifier(contracts, verifier)?;
+    } else {
+        write_verifier(contracts, verifier)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod certificate;
+pub mod freedom;
 
 use std::collections::BTreeSet;
 

@@ -16,6 +16,7 @@ use crate::{
     field::{Fr, hex_fr},
     params::{CERTIFICATES_DEPTH, STATE_DEPTH},
     poseidon::{hash2, hash4},
+    receipt::Receipt,
     tree::{Children, SparseTree, dense_path, dense_root, path_hex},
 };
 use ark_ff::AdditiveGroup;
@@ -99,6 +100,34 @@ impl NotePath {
         })
     }
 
+    /// The path of a period's own note, from its receipt; `None` if the receipt's levels are not those of a note.
+    #[must_use]
+    pub fn of_receipt(receipt: &Receipt) -> Option<Self> {
+        let members_root = receipt.members_path.last().map(|children| hash4(*children))?;
+        let node = hash4([receipt.header_leaf, members_root, receipt.certificates_root, Fr::ZERO]);
+        let mut levels = receipt.note_path.clone();
+        levels.push([receipt.header_leaf, members_root, receipt.certificates_root, Fr::ZERO]);
+        levels.extend(replaced_path(&receipt.state_path, u64::from(receipt.community), node));
+        Self::of_levels(&levels)
+    }
+
+    /// The path of these levels, bottom up: notes or queue, append, certificates, community, state. `None` if there are too few or too many.
+    #[must_use]
+    pub fn of_levels(levels: &[Children]) -> Option<Self> {
+        let (rest, state) = levels.split_at_checked(levels.len().checked_sub(STATE_DEPTH)?)?;
+        let (community, rest) = rest.split_last()?;
+        let (rest, certificates) = rest.split_at_checked(rest.len().checked_sub(CERTIFICATES_DEPTH)?)?;
+        let (append, dense) = rest.split_last()?;
+        let first_two = |children: &Children| [children[0], children[1]];
+        (dense.len() <= DENSE_LEVELS).then(|| Self {
+            dense: dense.to_vec(),
+            append: first_two(append),
+            certificates: certificates.to_vec(),
+            community: first_two(community),
+            state: state.to_vec(),
+        })
+    }
+
     /// Root that the children lead to; refuses nothing.
     pub(super) fn anchor(&self) -> Fr {
         let [header, members] = self.community;
@@ -123,6 +152,21 @@ impl NotePath {
         let [header, members] = self.community;
         climb("the state tree", &self.state, hash4([header, members, certificates, Fr::ZERO])).map(|_| ())
     }
+}
+
+/// A path with `node` in the place of `index` on every level.
+fn replaced_path(path: &[Children], index: u64, node: Fr) -> Vec<Children> {
+    let (mut at, mut node) = (index, node);
+    let level = |children: &Children| {
+        let mut children = *children;
+        if let Some(child) = children.get_mut((at % 4) as usize) {
+            *child = node;
+        }
+        at /= 4;
+        node = hash4(children);
+        children
+    };
+    path.iter().map(level).collect()
 }
 
 fn climb(part: &'static str, levels: &[Children], node: Fr) -> Result<Fr, CertificateError> {

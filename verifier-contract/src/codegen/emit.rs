@@ -18,10 +18,14 @@ use super::CodegenError;
 use super::program::{Id, Op, Point, Program, WordKind};
 use super::simplify::{Factors, Monomial};
 
-/// Values kept in stack variables besides the modulus.
-const STACK_VARIABLES: usize = 5;
+/// Most values kept in stack variables besides the modulus.
+pub(super) const STACK_VARIABLES: usize = 5;
+
 /// Stack slots one expression may take: 16 reachable, less the variables and a return label.
-const MAX_NEED: usize = 15 - STACK_VARIABLES;
+const fn max_need(variables: usize) -> usize {
+    15 - variables
+}
+
 /// Largest multiple of the modulus that fits 256 bits.
 const MAX_BOUND: u8 = 5;
 /// An expression used twice is written twice if it takes at most this many bytes.
@@ -75,6 +79,7 @@ struct Emitter<'a> {
     /// Constants written as the negative of another one.
     negatives: HashMap<Id, Id>,
     home: HashMap<Id, Home>,
+    max_need: usize,
 }
 
 fn big_endian(bytes: &[u8; 32]) -> [u8; 32] {
@@ -176,7 +181,7 @@ impl Emitter<'_> {
                 continue;
             }
             self.measure(id);
-            while self.need[index] > MAX_NEED {
+            while self.need[index] > self.max_need {
                 let deepest = self.program.op(id).operands().filter(|a| !self.is_leaf(*a)).max_by_key(|a| self.need[*a as usize]);
                 let Some(deepest) = deepest else { break };
                 self.form[deepest as usize] = Form::Cell;
@@ -349,9 +354,15 @@ fn is_one(program: &Program, id: Id) -> bool {
     program.as_constant(id) == Some(Fr::one())
 }
 
-/// Writes the Yul object for the check `e(lhs, g2) e(rhs, -s g2) = 1`.
+/// Writes the Yul object for the check `e(lhs, g2) e(rhs, -s g2) = 1`, with at most [`STACK_VARIABLES`] variables.
 #[allow(clippy::too_many_lines)]
-pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairing: &PairingConstants) -> Result<Emitted, CodegenError> {
+pub(super) fn emit(
+    program: &Program,
+    name: &str,
+    (lhs, rhs): (Point, Point),
+    pairing: &PairingConstants,
+    stack_variables: usize,
+) -> Result<Emitted, CodegenError> {
     if let Some(fault) = program.fault {
         return Err(CodegenError::Unsupported(fault));
     }
@@ -412,6 +423,7 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
         bound: vec![1; count],
         must_reduce,
         home: HashMap::new(),
+        max_need: max_need(stack_variables),
     };
     emitter.plan(&uses);
 
@@ -426,7 +438,7 @@ pub(super) fn emit(program: &Program, name: &str, lhs: Point, rhs: Point, pairin
     }
     let mut by_heat: Vec<(Id, usize)> = counts.iter().map(|(id, uses)| (*id, *uses)).collect();
     by_heat.sort_by_key(|(id, uses)| (std::cmp::Reverse(*uses), *id));
-    let variables: Vec<Id> = by_heat.iter().take(STACK_VARIABLES).map(|(id, _)| *id).collect();
+    let variables: Vec<Id> = by_heat.iter().take(stack_variables).map(|(id, _)| *id).collect();
     for (index, id) in variables.iter().enumerate() {
         emitter.home.insert(*id, Home::Variable(index));
     }

@@ -21,7 +21,7 @@ const M: u16 = 96;
 const INTERVAL_LENGTH: u16 = 900;
 const FIRST_INTERVAL: u32 = 1_959_744;
 const COMMUNITY: u32 = 7;
-const CIRCUIT_VERSION: u32 = 1;
+const CIRCUIT_VERSION: u32 = 2;
 
 /// Why a fixture could not be made, written or confirmed.
 #[derive(Debug, thiserror::Error)]
