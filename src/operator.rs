@@ -184,7 +184,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.genesis =
-        communities.map(|communities| GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new() });
+        communities.map(|communities| GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new(), begins: Vec::new() });
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
         (Some(spooled), _) => Arc::new(spooled),
         (None, Some(queue)) => {

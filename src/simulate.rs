@@ -7,6 +7,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     header::Totals,
     instance,
+    lanes::Operations,
     market::Mechanism,
     params::{CIRCUIT_VERSION, NANO_PER_TICK, Shape},
     receipt::{Receipt, ReceiptError},
@@ -17,7 +18,7 @@ use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use crate::{
-    genesis::{self, Plan},
+    genesis::{self, Limits, Plan},
     homes::{Homes, INTERVAL_LENGTH},
     ledger::Ledger,
     market::MechanismName,

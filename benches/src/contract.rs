@@ -65,6 +65,7 @@ impl Chain {
                 interval_length_s: header.interval_length,
                 m: header.intervals,
                 tariff_set: TARIFF_SET,
+                genesis_terms: word(&gridveil_protocol::init::genesis_terms(header)),
             };
             client.register_community(community).await?;
             anyhow::Ok(client)
@@ -96,6 +97,7 @@ impl Chain {
             tariff_index: 0,
             new_root: word(&transition.instance.new_root),
             community_new: word(&transition.instance.community_new),
+            ops_digest: word(&transition.instance.ops_digest),
             data: transition.data.iter().map(word).collect(),
             proof,
         };

@@ -193,6 +193,11 @@ fn smallest_k(rows: usize) -> u32 {
     (rows + RESERVED_ROWS).next_power_of_two().ilog2()
 }
 
+/// Operation lanes of a measured shape: one for four members, 64 at most.
+const fn lanes(members: usize) -> usize {
+    if members / 4 > 64 { 64 } else { members / 4 }
+}
+
 /// The shape of a size, at the smallest k that holds it. Shapes of the curves are made once each and live as long as the process.
 ///
 /// # Errors
@@ -200,7 +205,7 @@ fn smallest_k(rows: usize) -> u32 {
 pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
     let name = format!("curve-{size}");
     let counted = |table_bits: u32| {
-        let shape = Shape { name: "curve", id: 0, members: size.members, intervals: size.intervals, k: 0, table_bits };
+        let shape = Shape { name: "curve", id: 0, members: size.members, intervals: size.intervals, operations: lanes(size.members), k: 0, table_bits };
         let trace = build(&compute(native::batch(shape)?), Trace::new(COUNTING_ROWS));
         let rows = trace.next_row();
         // The range table itself must fit as well.
@@ -210,7 +215,9 @@ pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
     let narrow = counted(NARROW)?;
     // Entries of 16 bits halve the rows of a reading, but only large tables hold them.
     let area = if narrow.k < WIDE_K { narrow } else { counted(WIDE)? };
-    let shape = Shape { name: Box::leak(name.into_boxed_str()), id: 1_000, members: size.members, intervals: size.intervals, k: area.k, table_bits: area.table_bits };
+    let name = Box::leak(name.into_boxed_str());
+    let (members, intervals) = (size.members, size.intervals);
+    let shape = Shape { name, id: 1_000, members, intervals, operations: lanes(members), k: area.k, table_bits: area.table_bits };
     Ok((shape, area))
 }
 
@@ -320,7 +327,8 @@ pub(crate) struct Task {
 impl Task {
     fn shape(&self) -> Shape {
         let name = Box::leak(format!("curve-{}", self.size).into_boxed_str());
-        Shape { name, id: 1_000, members: self.size.members, intervals: self.size.intervals, k: self.k, table_bits: self.table_bits }
+        let (members, intervals) = (self.size.members, self.size.intervals);
+        Shape { name, id: 1_000, members, intervals, operations: lanes(members), k: self.k, table_bits: self.table_bits }
     }
 }
 

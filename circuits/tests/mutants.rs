@@ -9,11 +9,11 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{input, refusals, refusals_for, tiny};
+use common::{clauses, falsified, input, only, refusals, refusals_for, tampered, tiny, value_of};
 use gridveil_circuits::{
     Fr,
     settlement::{build, table},
-    trace::{Name, Trace},
+    trace::Trace,
 };
 use gridveil_protocol::{
     field,
@@ -27,30 +27,6 @@ use halo2curves::ff::Field;
 
 fn honest(seed: u64) -> SettlementInput {
     input(tiny(), seed, Mechanism::Auction)
-}
-
-/// The table of `t` after tests' edits of free cells.
-fn tampered(t: &Transition, edits: &[(Name, Fr)]) -> Trace {
-    let mut trace = table(&tiny());
-    for (name, value) in edits {
-        trace.tamper(*name, *value);
-    }
-    build(t, trace)
-}
-
-fn falsified(t: &Transition, clause: &'static str, nth: usize, by: Fr) -> Trace {
-    let mut trace = table(&tiny());
-    trace.falsify(clause, nth, by);
-    build(t, trace)
-}
-
-fn only(clause: &str) -> BTreeSet<String> {
-    BTreeSet::from([clause.to_string()])
-}
-
-/// Clauses without the kind of failure.
-fn clauses(found: BTreeSet<String>) -> BTreeSet<String> {
-    found.into_iter().map(|c| c.split(' ').next().unwrap_or_default().to_string()).collect()
 }
 
 fn repaired(mut input: SettlementInput, slot: usize) -> SettlementInput {
@@ -365,13 +341,6 @@ fn no_free_cell_changes_unnoticed() {
     unnoticed.retain(|n| !HARMLESS.contains(&(n.0, n.1)) && !n.1.ends_with("_inverse"));
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
     println!("{} kinds of free cells", seen.len());
-}
-
-/// The honest value of a free cell: found by asking the table twice would be circular, so it is read off a table with the cell marked.
-fn value_of(t: &Transition, name: Name) -> Fr {
-    let mut trace = table(&tiny());
-    trace.remember(name);
-    build(t, trace).remembered().unwrap_or(Fr::ZERO)
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     packet::Context,
     params::QUEUE,
     record::{Record, code},
-    tree::dense_root,
+    tree::{Children, dense_path, dense_root},
 };
 use ark_ff::AdditiveGroup;
 
@@ -143,6 +143,16 @@ impl std::fmt::Debug for Applied {
 pub fn queue_root(notes: &[QueuedNote]) -> Fr {
     let leaf = |i: usize| notes.get(i).map_or(Fr::ZERO, |note| note.0);
     dense_root(&(0..QUEUE).map(leaf).collect::<Vec<_>>())
+}
+
+/// Opening of a queued note, bottom up: the queue tree, then the append beside the settlement's own `notes_root`. Its index begins with `position`,
+/// then child 1.
+#[must_use]
+pub fn queue_path(notes: &[QueuedNote], position: usize, notes_root: Fr) -> Option<Vec<Children>> {
+    let leaf = |i: usize| notes.get(i).map_or(Fr::ZERO, |note| note.0);
+    let mut path = dense_path(&(0..QUEUE).map(leaf).collect::<Vec<_>>(), position)?;
+    path.push([notes_root, queue_root(notes), Fr::ZERO, Fr::ZERO]);
+    Some(path)
 }
 
 impl Operations {

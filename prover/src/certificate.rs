@@ -79,6 +79,12 @@ impl fmt::Debug for CertificateProver {
 }
 
 impl CertificateProver {
+    /// Parameters, for whoever makes the verifier of these keys.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
     /// Loads, or makes, parameters and keys.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gridveil_protocol::{
+    adjust::AdjustError,
     codec::packet_id,
+    field::Fr,
     packet::{Context, SignedPacket},
     settlement::check_packet,
 };
@@ -14,7 +16,8 @@ use crate::{
     service::Service,
     store::{
         Draft,
-        record::{Event, PacketAccepted, kind},
+        chosen::OperationState,
+        record::{Event, LateAccepted, PacketAccepted, kind},
         vault::Label,
     },
     writer::{Decision, Ledger},
@@ -27,6 +30,8 @@ pub enum Admitted {
     Accepted([u8; 32]),
     /// Was durable already.
     Duplicate([u8; 32]),
+    /// Durable now: of a period that was settled with a substitute, which it adjusts later.
+    Late([u8; 32]),
 }
 
 fn unknown() -> Problem {
@@ -62,16 +67,17 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open").after(EARLY_RETRY_S));
     }
     if at.1 < open || open_closed {
-        return late(service, at, id);
+        return late(service, signed, id).await;
     }
     let (account, manager) = (account.clone(), community.header.manager);
     let m = usize::from(context.intervals);
     let checked = tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &manager, &signed, m).map(|()| signed)).await;
     let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
+    let again = signed.clone();
     let admitted = service.writer.submit(move |ledger| decide(ledger, &signed, id)).await?;
     match admitted {
         Some(admitted) => Ok(admitted),
-        None => late(service, at, id),
+        None => late(service, again, id).await,
     }
 }
 
@@ -92,12 +98,63 @@ fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
     }
 }
 
-/// A packet of a period that is closed: fine if it is the very packet that was accepted.
-fn late(service: &Service, at: (u32, u32, u16, bool), id: [u8; 32]) -> Result<Admitted, Problem> {
-    if service.archive.packet_id(at.0, at.1, at.2, at.3)? == Some(id) {
+fn closed() -> Problem {
+    Problem::new(problem::PACKET_CLOSED, "the period is closed")
+}
+
+/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute it replaces is still the last of
+/// its slot (ADJUST.1).
+async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
+    let packet = &signed.packet;
+    let (index, first_interval, slot, substituted) = (packet.context.community, packet.context.first_interval, packet.slot, packet.substituted);
+    if service.archive.packet_id(index, first_interval, slot, substituted)? == Some(id) {
         return Ok(Admitted::Duplicate(id));
     }
-    Err(Problem::new(problem::PACKET_CLOSED, "the period is closed"))
+    if matches!(service.archive.operation_state(&id)?, Some(OperationState::Pending | OperationState::Applied(_))) {
+        return Ok(Admitted::Duplicate(id));
+    }
+    let community = {
+        let ledger = service.writer.ledger();
+        let settling = ledger.book.communities.get(&index).and_then(|b| b.closed.as_ref()).filter(|c| c.first_interval == first_interval);
+        if !substituted && settling.is_some_and(|c| c.used.iter().any(|u| u.slot == slot && u.substituted)) {
+            return Err(Problem::new(problem::ADJUST_EARLY, "the period is being settled with a substitute; send again").after(EARLY_RETRY_S));
+        }
+        ledger.communities.get(&index).cloned().ok_or_else(unknown)?
+    };
+    let account = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted).cloned().ok_or_else(closed)?;
+    let (header, flagged) = (&community.header, account.flagged);
+    let (interval_length, intervals, manager) = (header.interval_length, header.intervals, header.manager);
+    let context = Context { domain: service.domain, community: index, first_interval, interval_length, intervals };
+    let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
+    let check = tokio::task::spawn_blocking(move || {
+        let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;
+        match adjustment.check(&account, &context, &manager) {
+            // Balance and registers are those of the settlement that books it.
+            Ok(()) | Err(AdjustError::Overflow | AdjustError::Registers) => Ok(()),
+            Err(AdjustError::NotFlagged { .. }) => Err(closed()),
+            Err(error @ (AdjustError::Packet(_) | AdjustError::Tariff)) => Err(Problem::of_adjustment(&error)),
+        }
+    });
+    check.await.map_err(|_| Problem::internal("a check did not end"))??;
+    service.writer.submit(move |ledger| decide_late(ledger, &signed, id, flagged)).await
+}
+
+fn decide_late(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32], flagged: Fr) -> Result<Decision<Admitted>, Problem> {
+    let (community, first_interval, slot) = (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
+    let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
+    let account = ledger.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
+    if account.is_none_or(|a| a.flagged != flagged) {
+        return Err(closed());
+    }
+    match book.waiting.late.iter().find(|l| l.slot == slot && l.first_interval >= first_interval) {
+        Some(there) if there.id == id => return Ok(Decision::Answer(Admitted::Duplicate(id))),
+        Some(_) => return Err(Problem::new(problem::PACKET_DUPLICATE, format!("slot {slot}: another late packet of this period waits"))),
+        None => {}
+    }
+    let event = Event::Late(LateAccepted { community, first_interval, slot, packet_id: id });
+    let label = Label { kind: kind::LATE, community, part: slot, first_interval };
+    let bytes = Zeroizing::new(gridveil_protocol::codec::encode_packet(signed));
+    Ok(Decision::write(Draft { event, parts: vec![(label, bytes)] }, Admitted::Late(id)))
 }
 
 /// The writer's decision; `None` where the period was closed in between.

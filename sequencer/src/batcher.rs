@@ -3,24 +3,30 @@
 use std::sync::{Arc, PoisonError};
 
 use gridveil_protocol::{
+    community::Community,
     field::{Fr, reduce, to_bytes},
     packet::PacketSalts,
-    settlement,
+    settlement::{self, Transition},
     tariff::Tariff,
+    tree::Children,
     units::Interval,
 };
 use serde_json::json;
 
 use crate::{
+    choice::{self, Candidates, Choice},
     l1,
     problem::{self, Problem},
     service::Service,
     store::{
-        Draft, StoreError, plain,
+        Draft, StoreError,
+        archive::Archive,
         book::CommunityBook,
+        plain,
         record::{Applied, Closed, ClosedSecrets, Element, Event, TariffPublished, Used, kind},
         state_parts,
         vault::{self, COMMUNITY_PART, Label, VaultError},
+        waiting::Waiting,
     },
     writer::{Decision, Ledger},
 };
@@ -152,28 +158,43 @@ fn closing_draft(ledger: &Ledger, community: u32, first_interval: Interval) -> R
     Ok(Draft { event: Event::Closed(Closed { community, first_interval, used, tariff_from }), parts: vec![(label, secrets)] })
 }
 
+/// What a closing starts from: the community, its path, and everything that waits.
+struct Basis {
+    community: Arc<Community>,
+    path: Vec<Children>,
+    batch: u64,
+    previous: Option<u64>,
+    begins: bool,
+    chosen: bool,
+    waiting: Waiting,
+}
+
+impl Basis {
+    fn of(ledger: &Ledger, community: u32) -> Result<Self, Problem> {
+        let book = book_of(ledger, community)?;
+        Ok(Self {
+            community: Arc::clone(ledger.communities.get(&community).ok_or_else(unknown_community)?),
+            path: ledger.tree.path(u64::from(community)),
+            batch: ledger.book.last_batch + 1,
+            previous: book.last_batch,
+            begins: !book.begun,
+            chosen: book.chosen.is_some(),
+            waiting: book.waiting.clone(),
+        })
+    }
+}
+
 /// Settles a closed period natively.
 async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, Problem> {
-    let (current, path, batch) = {
-        let ledger = service.writer.ledger();
-        let current = Arc::clone(ledger.communities.get(&community).ok_or_else(unknown_community)?);
-        (current, ledger.tree.path(u64::from(community)), ledger.book.last_batch + 1)
-    };
-    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
-    let settled = tokio::task::spawn_blocking(move || {
-        let input = archive.input(domain, Arc::unwrap_or_clone(current), path)?;
-        Ok::<_, Problem>(settlement::apply(input))
-    });
-    let settled = settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
-    let transition = match settled {
-        Ok(transition) => Arc::new(transition),
-        Err(error) => {
-            let problem = Problem::of_settlement(&error);
-            tracing::error!(community, code = problem.code.code, clause = error.clause(), "a closed period does not settle; nothing is lost, it can be tried again");
+    let basis = Basis::of(&service.writer.ledger(), community)?;
+    let (batch, previous) = (basis.batch, basis.previous);
+    let settled = if basis.chosen { settle_chosen(service, basis).await } else { choose(service, basis).await };
+    let transition = settled.inspect_err(|problem| {
+        if problem.more.contains_key("clause") {
+            tracing::error!(community, code = problem.code.code, "a closed period does not settle; nothing is lost, it can be tried again");
             service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());
-            return Err(problem);
         }
-    };
+    })?;
     let instance = transition.instance;
     let first_interval = transition.input.community.header.next_interval;
     let count = transition.input.community.header.certificate_count;
@@ -183,7 +204,13 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
         first_interval,
         old_root: instance.old_root,
         new_root: instance.new_root,
-        notes_root: transition.after.certificates.leaf(count),
+        previous,
+        next_interval: transition.after.header.next_interval,
+        appended: transition.after.certificates.leaf(count),
+        appended_at: count,
+        notes_root: transition.notes_root,
+        header_leaf: transition.after.header.leaf(),
+        members_root: transition.after.members_root(),
         state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
     };
     let kept = Arc::clone(&transition);
@@ -199,6 +226,54 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
 }
 
+/// What was chosen before a stop, again.
+async fn settle_chosen(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+    let settled = tokio::task::spawn_blocking(move || {
+        let input = archive.input(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        settlement::apply(input).map(Arc::new).map_err(|error| Problem::of_settlement(&error))
+    });
+    settled.await.map_err(|_| Problem::internal("a settlement did not end"))?
+}
+
+/// Chooses what the settlement does beside settling. The choice is durable before it is applied.
+async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (archive, waiting) = (Arc::clone(&service.archive), basis.waiting.clone());
+    // Refused operations take no lane: some more than there are lanes are looked at.
+    let looked_at = 2 * basis.community.shape.operations;
+    let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, looked_at));
+    let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
+    let claims = choice::claims(&candidates.operations);
+    let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
+    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+    let settled = tokio::task::spawn_blocking(move || {
+        let base = archive.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        choice::choose(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))
+    });
+    let Choice { transition, chosen, forced } = settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
+    let (community, first_interval) = (chosen.community, chosen.first_interval);
+    let sealed = forced.into_iter().map(|(part, operations)| {
+        let label = Label { kind: kind::CHOSEN, community, part, first_interval };
+        Ok((label, plain(kind::CHOSEN, &operations).map_err(StoreError::from)?))
+    });
+    let parts = sealed.collect::<Result<Vec<_>, Problem>>()?;
+    let (lanes, refused) = (chosen.lanes.len(), chosen.refused.len());
+    let draft = Draft { event: Event::Chosen(chosen), parts };
+    service.writer.submit_waiting(move |_: &Ledger| Ok(Decision::write(draft, ()))).await?;
+    tracing::info!(community, first_interval, lanes, refused, "operations chosen");
+    Ok(Arc::new(transition))
+}
+
+fn candidates(archive: &Archive, waiting: &Waiting, operations: usize) -> Result<Candidates, StoreError> {
+    let operations = waiting.operations.iter().take(operations).map(|o| Ok((o.id, archive.operation(o.offset)?)));
+    let late = waiting.late.iter().map(|l| Ok((l.id, archive.adjustment(archive.late(l.offset)?)?)));
+    Ok(Candidates {
+        operations: operations.collect::<Result<_, StoreError>>()?,
+        late: late.collect::<Result<_, StoreError>>()?,
+        header: waiting.header.map(|h| archive.header_operation(h.offset)).transpose()?,
+    })
+}
+
 /// Applies every period that was closed and not applied before the last stop.
 pub async fn resume(service: &Arc<Service>) {
     let closed: Vec<(u32, Interval)> = {
@@ -206,10 +281,24 @@ pub async fn resume(service: &Arc<Service>) {
         ledger.book.communities.iter().filter(|(_, b)| b.closed.is_some()).map(|(c, b)| (*c, b.next_interval)).collect()
     };
     for (community, first_interval) in closed {
-        if let Err(problem) = close(service, community, first_interval).await {
+        let mut wait = service.config.backoff.first;
+        while let Err(problem) = close(service, community, first_interval).await {
             tracing::warn!(community, code = problem.code.code, "a closed period still waits");
+            if problem.code != problem::L1_UNREACHABLE {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(service.config.backoff.longest);
         }
     }
+}
+
+/// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked what to choose.
+fn complete(service: &Service) -> Vec<(u32, Interval)> {
+    let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let ledger = service.writer.ledger();
+    let waits = |c: &u32, closed: bool| if closed { !blocked.contains_key(c) } else { missing(&ledger, *c).is_ok_and(|m| m.is_empty()) };
+    ledger.book.communities.iter().filter(|(c, b)| waits(c, b.closed.is_some())).map(|(c, b)| (*c, b.next_interval)).collect()
 }
 
 /// Closes periods that are over and complete, as they become so.
@@ -217,11 +306,7 @@ pub async fn auto_close(service: Arc<Service>) {
     let mut tick = tokio::time::interval(service.config.auto_close_every);
     loop {
         tick.tick().await;
-        let complete: Vec<(u32, Interval)> = {
-            let ledger = service.writer.ledger();
-            let candidates = ledger.book.communities.iter().filter(|(_, b)| b.closed.is_none() && !b.packets.is_empty());
-            candidates.filter(|(c, _)| missing(&ledger, **c).is_ok_and(|m| m.is_empty())).map(|(c, b)| (*c, b.next_interval)).collect()
-        };
+        let complete = complete(&service);
         for (community, first_interval) in complete {
             if let Err(problem) = close(&service, community, first_interval).await {
                 tracing::info!(community, code = problem.code.code, "not closed yet");
@@ -265,9 +350,7 @@ pub async fn publish_tariff(service: &Service, community: u32, first_interval: I
             None => {}
         }
         // A tariff must not change what was in force for a period that is closed already.
-        let length = u32::try_from(m).unwrap_or(0);
-        let before = (!book.notes_roots.is_empty()).then(|| book.next_interval.saturating_sub(length));
-        let last_closed = if book.closed.is_some() { Some(book.next_interval) } else { before };
+        let last_closed = if book.closed.is_some() { Some(book.next_interval) } else { book.last_period };
         if last_closed.is_some_and(|last| first_interval <= last) {
             return Err(Problem::new(problem::TARIFF_CLOSED, "that period is already closed"));
         }

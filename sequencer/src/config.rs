@@ -88,11 +88,15 @@ pub struct Limits {
     pub queue: usize,
     /// Receipts computed at once.
     pub receipts: usize,
+    /// Operations of one slot that wait.
+    pub operations_of_slot: usize,
+    /// Operations that wait, of all communities.
+    pub operations: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 64 << 10, request: Duration::from_secs(10), in_flight: 1024, queue: 4096, receipts: 2 }
+        Self { body_bytes: 64 << 10, request: Duration::from_secs(10), in_flight: 1024, queue: 4096, receipts: 2, operations_of_slot: 4, operations: 4096 }
     }
 }
 

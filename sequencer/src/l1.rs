@@ -1,12 +1,125 @@
 //! What the sequencer asks of L1.
 
-use gridveil_protocol::{field::to_bytes, settlement::Transition, units::Interval};
-use gridveil_verifier_contract::{L1Error, SettleCall, TariffEntry, types::tariff_in_force};
+use std::collections::{BTreeMap, BTreeSet};
+
+use gridveil_protocol::{
+    field::{Fr, from_bytes, to_bytes},
+    settlement::Transition,
+    units::Interval,
+};
+use gridveil_verifier_contract::{DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force};
 
 use crate::{
+    choice::Claims,
     problem::{self, Problem},
     service::Service,
+    store::{book::Book, record::Effects},
 };
+
+/// A request in a community's forced queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForcedEntry {
+    /// Slot.
+    pub slot: u16,
+    /// Who asked.
+    pub requester: [u8; 20],
+}
+
+/// What a closing must know of L1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct L1View {
+    /// Units of open deposits without a requested refund.
+    pub deposits: BTreeMap<[u8; 32], u64>,
+    /// Claims between members that are open.
+    pub transfers: BTreeSet<[u8; 32]>,
+    /// Claims between members that were ever opened.
+    pub sent: BTreeSet<[u8; 32]>,
+    /// The community's forced queue, head first.
+    pub forced: Vec<ForcedEntry>,
+    /// The queue of notes, head first.
+    pub notes: Vec<Fr>,
+    /// The operator's funds.
+    pub float_units: u64,
+}
+
+impl L1View {
+    /// L1 as it will be after a batch that it does not have yet. `own`: of the community whose forced queue this is.
+    pub fn advance(&mut self, effects: &Effects, own: bool) {
+        for claim in &effects.deposits {
+            self.deposits.remove(&to_bytes(&claim.0));
+        }
+        for claim in &effects.opened {
+            self.sent.insert(to_bytes(&claim.0));
+            self.transfers.insert(to_bytes(&claim.0));
+        }
+        for claim in &effects.received {
+            self.transfers.remove(&to_bytes(&claim.0));
+        }
+        if own {
+            self.forced.drain(..effects.forced.min(self.forced.len()));
+        }
+        self.notes.drain(..effects.notes.len().min(self.notes.len()));
+        self.float_units = self.float_units.saturating_sub(effects.float_in);
+    }
+}
+
+/// The effects of the batches that are not yet in the state with this root, in order, each with its community. `None` for a root of no batch in the log.
+#[must_use]
+pub fn in_flight(book: &Book, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
+    let reached = |root_of: &Fr| to_bytes(root_of) == *root;
+    let after = match book.batches.values().position(|b| reached(&b.old_root)) {
+        Some(at) => at,
+        None if reached(&book.root) => book.batches.len(),
+        None => return None,
+    };
+    Some(book.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
+}
+
+/// L1 as a closing of `community` will find it: its queues and claims, after the batches that are applied here and not settled there. L1 is read
+/// between two readings of its state root, so that it is of one state.
+///
+/// # Errors
+/// [`L1Error`]; `Malformed` where L1's state root is not one of ours.
+pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<L1View, L1Error> {
+    loop {
+        let root = service.l1.state_root().await?;
+        let effects = in_flight(&service.writer.ledger().book, &root);
+        let effects = effects.ok_or_else(|| L1Error::Malformed("the state root is of no batch in the log".to_owned()))?;
+        let notes = effects.iter().map(|(_, e)| e.notes.len()).sum::<usize>() + gridveil_protocol::params::QUEUE;
+        let mut view = read(service, community, claims, notes).await?;
+        if service.l1.state_root().await? == root {
+            effects.iter().for_each(|(of, effects)| view.advance(effects, *of == community));
+            return Ok(view);
+        }
+    }
+}
+
+/// Reads what L1 has.
+async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
+    let (l1, mut view) = (&service.l1, L1View::default());
+    if !claims.deposits.is_empty() {
+        let asked: BTreeSet<[u8; 32]> = claims.deposits.iter().map(to_bytes).collect();
+        let open = l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open && asked.contains(&d.claim));
+        view.deposits = open.map(|deposit| (deposit.claim, deposit.units)).collect();
+    }
+    for claim in claims.transfers.iter().map(to_bytes) {
+        match l1.claim_state(claim).await? {
+            TransferState::Unknown => continue,
+            TransferState::Open => view.transfers.insert(claim),
+            TransferState::Received | TransferState::Exited => false,
+        };
+        view.sent.insert(claim);
+    }
+    for request in l1.forced_queue(community).await? {
+        let slot = u16::try_from(request.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
+        view.forced.push(ForcedEntry { slot, requester: request.requester });
+    }
+    for note in l1.pending_notes(u32::try_from(notes).unwrap_or(u32::MAX)).await? {
+        view.notes.push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
+    }
+    view.float_units = l1.float_funds().await?;
+    Ok(view)
+}
 
 /// An L1 error as a refusal of an admin request.
 #[must_use]
@@ -46,6 +159,7 @@ pub fn settle_call(service: &Service, transition: &Transition, tariff_index: u32
         tariff_index,
         new_root: to_bytes(&transition.instance.new_root),
         community_new: to_bytes(&transition.instance.community_new),
+        ops_digest: to_bytes(&transition.instance.ops_digest),
         data: transition.data.iter().map(to_bytes).collect(),
         proof,
     }

@@ -1,6 +1,6 @@
 //! Refusals: stable codes, whose fault, and no content (`docs/spec/api.md`, Errors).
 
-use gridveil_protocol::settlement::SettlementError;
+use gridveil_protocol::{adjust::AdjustError, header_operation::HeaderError, operation::lane::OperationError, settlement::SettlementError};
 use serde_json::{Map, Value, json};
 
 /// Everything a code stands for.
@@ -44,6 +44,43 @@ codes! {
     PACKET_DUPLICATE = "packet.duplicate", 409, "meter", false, "Another packet is already accepted";
     PACKET_EARLY = "packet.early", 409, "meter", true, "An earlier period is still open";
     PACKET_CLOSED = "packet.closed", 410, "meter", false, "The period is closed";
+    OPERATION_SLOT = "operation.slot", 422, "owner", false, "No such slot";
+    OPERATION_KIND = "operation.kind", 422, "owner", false, "Only L1's queue asks for a forced withdrawal";
+    OPERATION_FIELD = "operation.field", 422, "owner", false, "A field is set and not used, or missing";
+    OPERATION_OWNER = "operation.owner", 422, "owner", false, "Not the account's owner";
+    OPERATION_SIGNATURE = "operation.signature", 422, "owner", false, "The owner's signature does not verify";
+    OPERATION_MANAGER = "operation.manager", 422, "manager", false, "The manager has not signed";
+    OPERATION_NONCE = "operation.nonce", 409, "owner", false, "Not the slot's next nonce";
+    OPERATION_UNITS = "operation.units", 422, "owner", false, "Not a whole number of units";
+    OPERATION_IN_DEBT = "operation.in_debt", 422, "owner", false, "The account is in debt";
+    OPERATION_INSUFFICIENT = "operation.insufficient", 422, "owner", false, "More than the balance";
+    OPERATION_OVERFLOW = "operation.overflow", 422, "owner", false, "The balance leaves its range";
+    OPERATION_NOT_ALL = "operation.not_all", 422, "owner", false, "Closing pays exactly all whole units";
+    OPERATION_FORCED = "operation.forced", 422, "operator", false, "A forced withdrawal pays everything or nothing";
+    OPERATION_NOT_EMPTY = "operation.not_empty", 422, "manager", false, "The slot is in use";
+    OPERATION_TERMS = "operation.terms", 422, "manager", false, "Scale or class do not exist";
+    OPERATION_DEPOSIT = "operation.deposit", 422, "owner", true, "L1 has no such open deposit";
+    OPERATION_CLAIM = "operation.claim", 422, "owner", true, "L1 has no such open claim";
+    OPERATION_CLAIM_USED = "operation.claim_used", 422, "owner", false, "The claim was opened before";
+    OPERATION_TOO_MANY = "operation.too_many", 429, "owner", true, "Too many operations of this slot wait";
+    OPERATION_QUEUE_FULL = "operation.queue_full", 503, "server", true, "Too many operations wait";
+    OPERATION_UNKNOWN = "operation.unknown", 404, "client", false, "No such operation";
+    ADJUST_EARLY = "adjust.early", 409, "meter", true, "The period is being settled";
+    ADJUST_NOT_FLAGGED = "adjust.not_flagged", 410, "meter", false, "The substitute is final";
+    ADJUST_PACKET = "adjust.packet", 422, "meter", false, "The late packet is not the meter's for that period";
+    ADJUST_TARIFF = "adjust.tariff", 422, "operator", false, "The tariff has another number of intervals";
+    ADJUST_OVERFLOW = "adjust.overflow", 422, "operator", false, "The balance leaves its range";
+    ADJUST_REGISTERS = "adjust.registers", 422, "meter", false, "A register would fall below zero";
+    HEADER_EMPTY = "header.empty", 422, "operator", false, "The header operation does nothing";
+    HEADER_PENDING = "header.pending", 409, "operator", true, "Another header operation waits";
+    HEADER_UNITS = "header.units", 422, "operator", false, "Too many units";
+    HEADER_RESERVE = "header.reserve", 422, "operator", true, "The float would fall below its reserve";
+    HEADER_ACCRUAL = "header.accrual", 422, "operator", true, "More than the accrual";
+    HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
+    HEADER_SKIP = "header.skip", 422, "manager", false, "Skips beyond the last interval";
+    HEADER_FUNDS = "header.funds", 422, "operator", true, "L1 has less of the operator's funds";
+    NOTE_UNKNOWN = "note.unknown", 404, "client", true, "No such queued note";
+    NOTE_NOT_SETTLED = "note.not_settled", 404, "client", true, "The note is in no final root";
     REQUEST_TIMESTAMP = "request.timestamp", 401, "client", false, "Request is too old or from the future";
     REQUEST_SIGNATURE = "request.signature", 401, "client", false, "Request is not signed by the owner";
     RECEIPT_NOT_SETTLED = "receipt.not_settled", 404, "client", true, "The period is not final on L1";
@@ -138,6 +175,7 @@ impl Problem {
             | SettlementError::PacketCount { .. } => ACCOUNT_UNKNOWN,
             SettlementError::Slot { .. }
             | SettlementError::Context { .. }
+            | SettlementError::Operations(_)
             | SettlementError::PeriodOverflow
             | SettlementError::DebtTotal
             | SettlementError::TariffLength { .. }
@@ -178,9 +216,32 @@ impl Problem {
             | SettlementError::TariffLength { .. }
             | SettlementError::TotalOverflow
             | SettlementError::Certificates
+            | SettlementError::Operations(_)
             | SettlementError::StatePath => SETTLEMENT_REFUSED,
         };
         Self::new(code, error.to_string()).with("clause", json!(error.clause()))
+    }
+
+    /// An operation that a lane refuses. The text names clause, what and whose fault; nothing of the account.
+    #[must_use]
+    pub fn of_operation(error: &OperationError) -> Self {
+        let detail = if let OperationError::Nonce { .. } = error { "OP.1: not the slot's next nonce (owner)".to_owned() } else { error.to_string() };
+        Self::new(of_operation(error), detail).with("clause", json!(error.clause()))
+    }
+
+    /// An adjustment that the rules refuse.
+    #[must_use]
+    pub fn of_adjustment(error: &AdjustError) -> Self {
+        if let AdjustError::Packet(error) = error {
+            return Self::of_packet(error);
+        }
+        Self::new(of_adjustment(error), error.to_string()).with("clause", json!(error.clause()))
+    }
+
+    /// A header operation that the rules refuse.
+    #[must_use]
+    pub fn of_header(error: &HeaderError) -> Self {
+        Self::new(of_header(error), error.to_string()).with("clause", json!(error.clause()))
     }
 
     /// A bug or a broken disk on the way to an answer.
@@ -188,6 +249,51 @@ impl Problem {
     pub fn internal(what: &str) -> Self {
         tracing::error!(what, "internal error");
         Self::new(INTERNAL, what)
+    }
+}
+
+/// Code of a lane's refusal.
+#[must_use]
+pub const fn of_operation(error: &OperationError) -> Code {
+    match error {
+        OperationError::Signature(_) => OPERATION_SIGNATURE,
+        OperationError::NotOwner => OPERATION_OWNER,
+        OperationError::Nonce { .. } | OperationError::NonceOverflow => OPERATION_NONCE,
+        OperationError::Manager => OPERATION_MANAGER,
+        OperationError::Slot => OPERATION_SLOT,
+        OperationError::Field(_) => OPERATION_FIELD,
+        OperationError::Units => OPERATION_UNITS,
+        OperationError::Insufficient => OPERATION_INSUFFICIENT,
+        OperationError::InDebt => OPERATION_IN_DEBT,
+        OperationError::Overflow => OPERATION_OVERFLOW,
+        OperationError::NotAll => OPERATION_NOT_ALL,
+        OperationError::Forced => OPERATION_FORCED,
+        OperationError::NotEmpty => OPERATION_NOT_EMPTY,
+        OperationError::Terms => OPERATION_TERMS,
+    }
+}
+
+/// Code of an adjustment's refusal.
+#[must_use]
+pub const fn of_adjustment(error: &AdjustError) -> Code {
+    match error {
+        AdjustError::NotFlagged { .. } => ADJUST_NOT_FLAGGED,
+        AdjustError::Packet(_) => ADJUST_PACKET,
+        AdjustError::Tariff => ADJUST_TARIFF,
+        AdjustError::Overflow => ADJUST_OVERFLOW,
+        AdjustError::Registers => ADJUST_REGISTERS,
+    }
+}
+
+/// Code of a header operation's refusal.
+#[must_use]
+pub const fn of_header(error: &HeaderError) -> Code {
+    match error {
+        HeaderError::Units => HEADER_UNITS,
+        HeaderError::Reserve => HEADER_RESERVE,
+        HeaderError::Accrual => HEADER_ACCRUAL,
+        HeaderError::Signature(_) => HEADER_SIGNATURE,
+        HeaderError::Skip => HEADER_SKIP,
     }
 }
 

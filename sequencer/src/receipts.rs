@@ -1,8 +1,13 @@
-//! Receipts: to the owner of a slot, for periods final on L1, and to nobody else.
+//! Receipts: to who owned a slot in a period, for periods final on L1, and to nobody else.
 
 use std::sync::Arc;
 
-use gridveil_protocol::receipt::{Receipt, ReceiptRequest};
+use gridveil_protocol::{
+    field::Fr,
+    operation::Kind,
+    receipt::{Receipt, ReceiptRequest},
+    settlement::Transition,
+};
 
 use crate::{
     problem::{self, Problem},
@@ -31,20 +36,45 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
         let batch = settled.and_then(|at| book.settled.get(at)).map(|s| s.record.batch);
         (ledger.communities.get(&request.community).cloned().ok_or_else(signature)?, batch)
     };
-    let slot = usize::from(request.slot);
-    let owner = community.accounts.get(slot).filter(|a| a.meter.is_some()).map(|a| a.owner).ok_or_else(signature)?;
-    request.verify(service.domain, owner).map_err(|_| signature())?;
+    let (slot, owner, domain) = (request.slot, request.owner.commitment(), service.domain);
+    if usize::from(slot) >= community.accounts.len() {
+        return Err(signature());
+    }
+    let archive = Arc::clone(&service.archive);
+    let verified = tokio::task::spawn_blocking(move || {
+        request.verify(domain, owner).map_err(|_| signature())?;
+        // Whoever owns the slot now, or did around that period: cheap to read, before anything is computed for a stranger.
+        let around = settled.map(|batch| archive.account_around(batch, slot)).transpose()?;
+        let now = community.accounts.get(usize::from(slot)).into_iter();
+        let known = now.chain(around.iter().flatten()).any(|a| a.meter.is_some() && a.owner == owner);
+        if known { Ok((community, archive)) } else { Err(signature()) }
+    });
+    let (community, archive) = verified.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
     let batch = settled.ok_or_else(|| Problem::new(problem::RECEIPT_NOT_SETTLED, "the period is not final on L1"))?;
     let permit = service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?;
-    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
     let read = tokio::task::spawn_blocking(move || {
         let transition = archive.transition(domain, batch, &community)?;
-        // A slot may have had another owner in that period: its receipts are not this owner's.
-        let same = transition.after.accounts.get(slot).is_some_and(|a| a.owner == owner);
-        Receipt::of(&transition, slot).filter(|_| same).ok_or_else(signature)
+        let slot = usize::from(slot);
+        if !is_for(&transition, slot, owner) {
+            return Err(signature());
+        }
+        Receipt::of(&transition, slot).ok_or_else(signature)
     });
     let receipt = read.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
     drop(permit);
     Metrics::count(&service.metrics.receipts);
     Ok(receipt)
+}
+
+/// Is the receipt of this period this owner's? It is of whoever owned the slot before; of whoever the slot was handed to by key rotation; of who was
+/// enrolled into an empty slot. Who is enrolled into a slot that another left in the same settlement does not see the other's period.
+fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
+    let (before, after) = (transition.input.community.accounts.get(slot), transition.after.accounts.get(slot));
+    let used_before = before.is_some_and(|a| a.meter.is_some());
+    if used_before && before.is_some_and(|a| a.owner == owner) {
+        return true;
+    }
+    let lanes = &transition.input.operations.lanes;
+    let left = lanes.iter().any(|o| usize::from(o.operation.slot) == slot && o.operation.kind == Kind::Close);
+    after.is_some_and(|a| a.meter.is_some() && a.owner == owner) && !(used_before && left)
 }

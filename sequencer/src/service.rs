@@ -68,6 +68,10 @@ pub struct Metrics {
     pub accepted: AtomicU64,
     /// Identical packets seen again.
     pub duplicates: AtomicU64,
+    /// Late packets accepted.
+    pub late: AtomicU64,
+    /// Operations accepted.
+    pub operations: AtomicU64,
     /// Receipts given.
     pub receipts: AtomicU64,
     /// Batches settled since the start.

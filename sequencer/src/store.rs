@@ -2,14 +2,16 @@
 
 pub mod archive;
 pub mod book;
+pub mod chosen;
 pub mod index;
 pub mod log;
 pub mod record;
 pub mod vault;
+pub mod waiting;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use gridveil_protocol::{community::Community, field::Fr, params::STATE_DEPTH, tree::SparseTree};
+use gridveil_protocol::{community::Community, field::Fr, init, params::STATE_DEPTH, tree::SparseTree};
 use zeroize::Zeroizing;
 
 use self::{
@@ -60,6 +62,8 @@ pub struct GenesisState {
     pub communities: Vec<Community>,
     /// Leaves of the state tree of communities not served here.
     pub other_leaves: Vec<(u64, Fr)>,
+    /// Which of the communities begin with their first batch: all empty, and not in the state tree until then (STATE.INIT).
+    pub begins: Vec<u32>,
 }
 
 impl GenesisState {
@@ -70,7 +74,7 @@ impl GenesisState {
         for (index, leaf) in &self.other_leaves {
             tree.set(*index, *leaf);
         }
-        for community in &self.communities {
+        for community in self.communities.iter().filter(|c| !self.begins.contains(&c.index)) {
             tree.set(u64::from(community.index), community.node());
         }
         Genesis {
@@ -82,7 +86,12 @@ impl GenesisState {
             communities: self
                 .communities
                 .iter()
-                .map(|c| GenesisCommunity { index: c.index, shape: c.shape.name.to_owned(), next_interval: c.header.next_interval })
+                .map(|c| GenesisCommunity {
+                    index: c.index,
+                    shape: c.shape.name.to_owned(),
+                    next_interval: c.header.next_interval,
+                    begins: self.begins.contains(&c.index),
+                })
                 .collect(),
             root: tree.root(),
         }
@@ -205,6 +214,9 @@ impl Store {
                 if community.accounts.len() != community.shape.members || usize::from(community.header.intervals) != community.shape.intervals {
                     return Err(StoreError::Inconsistent("a genesis community does not have its shape"));
                 }
+                if genesis.begins.contains(&community.index) && init::check(community).is_err() {
+                    return Err(StoreError::Inconsistent("a genesis community that begins is not empty"));
+                }
                 vault.create(community.index, community.shape.members)?;
             }
         }
@@ -305,7 +317,9 @@ fn load_state(archive: &Archive, book: &Book, genesis: &Genesis) -> Result<(BTre
     let mut communities = BTreeMap::new();
     for (index, entry) in &book.communities {
         let community = archive.community(*index, entry)?;
-        tree.set(u64::from(*index), community.node());
+        if entry.begun {
+            tree.set(u64::from(*index), community.node());
+        }
         communities.insert(*index, community);
     }
     if tree.root() != book.root {

@@ -10,6 +10,7 @@ use gridveil_protocol::{
     codec::{encode_packet, packet_id},
     field::{Fr, hex_fr, to_bytes},
     fixture,
+    owner::owner_of,
     packet::{Reading, SignedPacket},
     poseidon::Use,
     receipt::{Receipt, ReceiptRequest},
@@ -78,7 +79,7 @@ fn request(world: &World, slot: usize, signer: usize, period: u32, timestamp: u6
     let message = ReceiptRequest::message(world.domain(), 5, slot, first_interval, timestamp);
     let key = owner_key(signer);
     let signature = key.sign(Use::Request, &message).unwrap();
-    serde_json::to_value(ReceiptRequest { community: 5, slot, first_interval, timestamp, owner: key.public(), signature }).unwrap()
+    serde_json::to_value(ReceiptRequest { community: 5, slot, first_interval, timestamp, owner: owner_of(&key), signature }).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

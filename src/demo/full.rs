@@ -26,6 +26,7 @@ use gridveil_meter_client::{
     submit::{Retry, Sequencer},
 };
 use gridveil_protocol::{
+    certificate::{self, CERTIFICATE_VERSION, CertificateInstance},
     field::{Fr, to_bytes},
     header::Header,
     init,
@@ -44,9 +45,9 @@ use gridveil_prover::{
     prover::{Prover, ProverConfig},
     srs::{Srs, SrsSource},
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, service::Service, store::vault};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, service::Service, store::{book::SettledPeriod, vault}};
 use gridveil_verifier_contract::{
-    CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
+    CertificateCall, CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
     codegen::{artifact::check_verifier, generate_settlement_verifier},
 };
@@ -74,6 +75,8 @@ const LEAD_S: u64 = 6 * 3600;
 const FINAL_WITHIN: Duration = Duration::from_secs(1800);
 /// Name of the committed verifier of [`SHAPE`].
 const NAME: &str = "SettlementHome32x24";
+/// Name of the committed verifier of certificate proofs.
+const CERTIFICATE_NAME: &str = "CertificateSpend";
 /// Where the committed contracts are.
 const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/verifier-contract");
 
@@ -183,13 +186,14 @@ impl Full {
         let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
         let changed = "the circuit is not the one the committed verifier is for (make generate)";
         check_verifier(Path::new(CONTRACTS), &verifier).context(changed)?;
-        let certificates = wallet.committed_verifier(Path::new(CONTRACTS)).context(changed)?;
+        let certificates = generate_settlement_verifier(wallet.params(), &wallet.keys().vk, vec![certificate::ROWS.len()], CERTIFICATE_NAME)?;
+        check_verifier(Path::new(CONTRACTS), &certificates).context(changed)?;
         let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
         let account = deployer.account().context("no account")?;
         let root = to_bytes(&Ledger::new(Fr::from(0u64), []).root());
         let mut config = RollupConfig::single_account(account, root, true);
-        let certificate_verifier = deployer.deploy_code(&certificates.0).await?;
-        config.certificate_verifier = Some((certificate_verifier, certificates.1));
+        let certificate_verifier = deployer.deploy_code(&certificates.creation).await?;
+        config.certificate_verifier = Some((certificate_verifier, u32::try_from(certificates.stats.proof_bytes)?));
         let l1 = register(&deployer, &config, communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
     }
@@ -254,6 +258,22 @@ async fn final_on_l1(service: &Service, community: u32, first_interval: u32) -> 
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// A certificate proof as L1 takes it.
+fn certificate_call(instance: &CertificateInstance, proof: Vec<u8>) -> anyhow::Result<CertificateCall> {
+    Ok(CertificateCall {
+        circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
+        anchor: to_bytes(&instance.anchor),
+        nullifier: to_bytes(&instance.nullifier),
+        note_1: to_bytes(&instance.notes[0]),
+        note_2: to_bytes(&instance.notes[1]),
+        retirement: to_bytes(&instance.retirement),
+        disclosed: to_bytes(&instance.disclosed),
+        beneficiary: to_bytes(&instance.beneficiary),
+        kind: u16::try_from(instance.kind)?,
+        proof,
+    })
 }
 
 /// Smallest parts of the token as nano-currency.
@@ -367,7 +387,7 @@ impl Backend for Full {
             let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
             let on_l1 = running.l1.state_root().await?;
             anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
-            let pool_nano = i128::from(running.l1.totals().await?.pool_nano);
+            let pool_nano = i128::from(running.l1.pool_nano().await?);
             Ok(Settled { root: applied.new_root, header, proving_ms: Some(settled.prove_ms), gas: settled.record.gas_used, pool_nano })
         })?;
         Ok(settled)

@@ -14,7 +14,7 @@ pub mod memory;
 pub mod types;
 
 pub use client::{L1Client, L1Error, L1Future};
-pub use ethers_client::{EthersClient, RollupConfig, VerifierInit};
+pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall,
     SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,

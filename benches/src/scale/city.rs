@@ -223,6 +223,7 @@ impl City {
             scale: 1,
             class: u8::from(home.slot % 2 == 1),
             registers: Registers::default(),
+            flagged: 0u64.into(),
             salts,
         }
     }

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     codec::{decode_packet, encode_packet, packet_id},
     fixture::{Stream, manager_key},
     instance::domain,
+    lanes::Operations,
     packet::{PacketSalts, SignedPacket, empty_slot},
     params::{CIRCUIT_VERSION, STATE_DEPTH},
     settlement::{SettlementInput, Transition, check_input, check_outcome, check_packet, clear_all, compute_with},
@@ -160,7 +161,7 @@ impl<'a> Day<'a> {
         let mut stream = Stream::new(u64::from(index) + (1 << 40));
         let header_salts = [stream.element(), stream.element()];
         let domain = domain(31_337, &[0x11; 20], CIRCUIT_VERSION);
-        Ok(SettlementInput { domain, community, state_path, packets: Vec::new(), tariff: self.city.tariff(), header_salts })
+        Ok(SettlementInput { domain, community, state_path, packets: Vec::new(), tariff: self.city.tariff(), header_salts, operations: Operations::default() })
     }
 
     /// From the meters to admission.

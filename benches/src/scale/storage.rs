@@ -7,6 +7,7 @@ use gridveil_protocol::{
     codec::{encode_packet, packet_id},
     fixture::Stream,
     instance::domain,
+    lanes::Operations,
     packet::{SignedPacket, empty_slot},
     params::CIRCUIT_VERSION,
     settlement::{SettlementInput, Transition, apply},
@@ -64,7 +65,7 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
     let master = dir.path().join("master.key");
     create_master_key(&master)?;
     let genesis =
-        GenesisState { chain_id: CHAIN, contract: CONTRACT, circuit_version: CIRCUIT_VERSION, communities: vec![community], other_leaves: Vec::new() };
+        GenesisState { chain_id: CHAIN, contract: CONTRACT, circuit_version: CIRCUIT_VERSION, communities: vec![community], other_leaves: Vec::new(), begins: Vec::new() };
     let Opened { mut store, mut book, mut communities, mut tree, .. } = Store::open(dir.path(), &master, Some(&genesis))?;
     let mut cost = LogCost { genesis: log_bytes(dir.path())?, ..LogCost::default() };
     for period in 0..PERIODS {
@@ -72,7 +73,7 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
         let mut stream = Stream::new(u64::from(period) + (1 << 41));
         let header_salts = [stream.element(), stream.element()];
         let domain = domain(CHAIN, &CONTRACT, CIRCUIT_VERSION);
-        let mut input = SettlementInput { domain, state_path: tree.path(0), community, packets: Vec::new(), tariff: full.tariff(), header_salts };
+        let mut input = SettlementInput { domain, state_path: tree.path(0), community, packets: Vec::new(), tariff: full.tariff(), header_salts, operations: Operations::default() };
         let context = input.context();
         input.packets = homes.iter().map(|home| home.packet(context).sign(&home.key)).collect::<Result<_, _>>()?;
         let empty = (homes.len()..full.shape.members).map(|slot| empty_slot(context, u16::try_from(slot).unwrap_or(u16::MAX), stream_salts(&mut stream)));
@@ -132,7 +133,13 @@ fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, 
         first_interval,
         old_root: t.instance.old_root,
         new_root: t.instance.new_root,
-        notes_root: t.after.certificates.leaf(header.certificate_count),
+        previous: batch.checked_sub(1).filter(|batch| *batch > 0),
+        next_interval: t.after.header.next_interval,
+        appended: t.after.certificates.leaf(header.certificate_count),
+        appended_at: header.certificate_count,
+        notes_root: t.notes_root,
+        header_leaf: t.after.header.leaf(),
+        members_root: t.after.members_root(),
         state_path: t.input.state_path.iter().map(|level| level.map(Element)).collect(),
     };
     let proven = Proven { batch, prove_ms: 10_000, proof: "ab".repeat(proof_bytes) };

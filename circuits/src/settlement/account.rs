@@ -72,7 +72,7 @@ pub struct SlotOutput {
 /// Rows of a slot's block, by table width (checked by the builder).
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 104 } else { 120 }
+    if shape.table_bits >= 16 { 105 } else { 120 }
 }
 
 /// The slot's inputs.
@@ -128,6 +128,7 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     b.assert_product_zero(packet.empty, signs_of_use);
     b.serve("STATE.INIT");
     b.assert_product_zero(common.init, old.balance);
+    b.assert_product_zero(common.init, old.owner);
     // Debt and the bit are not negative, so a zero sum is two zeros.
     let in_use = b.linear(&[(Fr::ONE, terms.debt), (-Fr::ONE, packet.empty)], Fr::ONE);
     b.assert_product_zero(common.init, in_use);

@@ -29,8 +29,11 @@ use crate::{
 /// Rows of a lane's block.
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 168 } else { 164 }
+    if shape.table_bits >= 16 { 172 } else { 168 }
 }
+
+/// Bits of an L1 address.
+const ADDRESS_BITS: u32 = 160;
 
 /// What a lane hands on.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +128,10 @@ pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, membe
     let split = leaf::unpack_terms(b, "OP.9", index, new_terms);
     b.equal(split.debt, debt);
     b.equal(split.nonce, nonce);
+    // No account is without a meter: its slot would pass for an empty one.
+    let sets_meter = kinds.any(b, |e| e.meter == Change::Set);
+    let no_meter = b.is_zero(("OP.9", "meter_inverse", index), message.meter[0]);
+    b.assert_product_zero(sets_meter, no_meter);
     let new = LeafCells {
         balance,
         payout: self::changed(b, &kinds, |e| e.payout, old.payout, message.payout),
@@ -259,8 +266,8 @@ fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt
 /// OP.5.
 fn claim(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message) -> Cell {
     b.serve("OP.5");
-    // Below 2^160, and the amount below 2^64: otherwise a claim opens to every amount, each with another payout.
-    b.assert_range(m.payout, 160);
+    // Amount and payout have one sum: without this bound, a claim of one nano opens as any amount with a payout that is no address.
+    b.assert_range(m.payout, ADDRESS_BITS);
     let to_party = kinds.any(b, |e| e.claim == Some(ClaimOf::Party));
     let recipient = b.select(to_party, m.party, old.owner);
     let carried = b.linear(&[(Fr::ONE, m.amount), (power(64), m.payout)], Fr::ZERO);

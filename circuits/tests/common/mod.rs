@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use gridveil_circuits::{
     Fr,
     settlement::{SettlementCircuit, build, table},
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, Lane, Name, Trace},
 };
 use gridveil_protocol::{
+    field,
     fixture::{self, Recipe},
     market::Mechanism,
     params::Shape,
@@ -21,6 +22,7 @@ use halo2_proofs::{
     dev::{FailureLocation, MockProver, VerifyFailure},
     plonk::Circuit,
 };
+use halo2curves::ff::{Field, PrimeField};
 
 pub fn tiny() -> Shape {
     Shape::by_name("tiny-4x2").unwrap()
@@ -114,4 +116,42 @@ fn clause_of(trace: &Trace, failure: &VerifyFailure) -> String {
         }
         _ => text,
     }
+}
+
+/// The table of `t` after tests' edits of free cells.
+pub fn tampered(t: &Transition, edits: &[(Name, Fr)]) -> Trace {
+    let mut trace = table(&tiny());
+    for (name, value) in edits {
+        trace.tamper(*name, *value);
+    }
+    build(t, trace)
+}
+
+pub fn falsified(t: &Transition, clause: &'static str, nth: usize, by: Fr) -> Trace {
+    let mut trace = table(&tiny());
+    trace.falsify(clause, nth, by);
+    build(t, trace)
+}
+
+pub fn only(clause: &str) -> BTreeSet<String> {
+    BTreeSet::from([clause.to_string()])
+}
+
+/// Clauses without the kind of failure.
+pub fn clauses(found: BTreeSet<String>) -> BTreeSet<String> {
+    found.into_iter().map(|c| c.split(' ').next().unwrap_or_default().to_string()).collect()
+}
+
+/// The honest value of a free cell: found by asking the table twice would be circular, so it is read off a table with the cell marked.
+pub fn value_of(t: &Transition, name: Name) -> Fr {
+    let mut trace = table(&tiny());
+    trace.remember(name);
+    build(t, trace).remembered().unwrap_or(Fr::ZERO)
+}
+
+/// A native element in the circuit's field.
+pub fn lifted(x: &field::Fr) -> Fr {
+    let mut bytes = field::to_bytes(x);
+    bytes.reverse();
+    Fr::from_repr(bytes.into()).unwrap()
 }

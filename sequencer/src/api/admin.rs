@@ -13,13 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{field::to_bytes, tariff::Tariff, units::Interval};
+use gridveil_protocol::{field::to_bytes, header_operation::HeaderOperation, tariff::Tariff, units::Interval};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{bounded, json_body, number, public::hex0, unknown_route, wrong_method};
 use crate::{
     batcher,
+    operations::{self, Taken},
     problem::{self, Problem},
     service::Service,
 };
@@ -37,6 +38,7 @@ pub fn router(service: &Arc<Service>) -> Router {
     Router::new()
         .route("/admin/v1/communities/{community}/close", post(close))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
+        .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/status", get(status))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -87,6 +89,16 @@ async fn publish(State(service): State<Arc<Service>>, Path(community): Path<Stri
     Ok((status, Json(json!({"commitment": hex0(&to_bytes(&published.commitment)), "l1": l1}))).into_response())
 }
 
+async fn operate_header(State(service): State<Arc<Service>>, Path(community): Path<String>, request: Request) -> Result<Response, Problem> {
+    let community = number(&community, "community")?;
+    let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
+    let (status, word, id) = match operations::submit_header(&service, community, operation).await? {
+        Taken::Accepted(id) => (StatusCode::CREATED, "accepted", id),
+        Taken::Duplicate(id) => (StatusCode::OK, "duplicate", id),
+    };
+    Ok((status, Json(json!({"id": hex0(&id), "status": word}))).into_response())
+}
+
 async fn status(State(service): State<Arc<Service>>) -> Json<Value> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ledger = service.writer.ledger();
@@ -106,7 +118,8 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Value> {
             });
             let blocked = blocked.get(index).map(Problem::json);
             json!({"community": index, "next_interval": book.next_interval, "packets": book.packets.len(), "closed": book.closed.is_some(),
-                   "blocked": blocked, "batches": settled.chain(waiting).collect::<Vec<_>>()})
+                   "operations": book.waiting.operations.len(), "late": book.waiting.late.len(), "header_pending": book.waiting.header.is_some(),
+                   "header_refused": book.waiting.header_refused, "blocked": blocked, "batches": settled.chain(waiting).collect::<Vec<_>>()})
         })
         .collect();
     Json(json!({

@@ -13,15 +13,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{codec, field::to_bytes, packet::SignedPacket, receipt::Receipt, tariff::Tariff};
+use gridveil_protocol::{codec, field::{self, to_bytes}, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff};
 use serde_json::{Value, json};
 
 use super::{body, bounded, json_body, media_type, number, parse_json, unknown_route, wrong_method};
 use crate::{
     admission::{self, Admitted},
+    notes::{self, NotePath},
+    operations::{self, Taken},
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
+    store::chosen::OperationState,
 };
 
 /// Settled periods shown of a community.
@@ -35,6 +38,9 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/v1/communities/{community}", get(community))
         .route("/v1/communities/{community}/tariffs/{first_interval}", get(tariff))
         .route("/v1/packets", post(packet))
+        .route("/v1/operations", post(operation))
+        .route("/v1/operations/{id}", get(operation_state))
+        .route("/v1/notes/{commitment}", get(note))
         .route("/v1/receipts", post(receipt))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
@@ -133,7 +139,50 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
             Metrics::count(&service.metrics.duplicates);
             answer(StatusCode::OK, &id, "duplicate")
         }
+        Admitted::Late(id) => {
+            Metrics::count(&service.metrics.late);
+            answer(StatusCode::ACCEPTED, &id, "late")
+        }
     })
+}
+
+async fn operation(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
+    let signed: SignedOperation = json_body(request, service.config.limits.body_bytes).await?;
+    let answer = |status: StatusCode, id: &[u8; 32], word: &str| (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response();
+    Ok(match operations::submit(&service, signed).await? {
+        Taken::Accepted(id) => {
+            Metrics::count(&service.metrics.operations);
+            answer(StatusCode::CREATED, &id, "accepted")
+        }
+        Taken::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
+    })
+}
+
+/// 32 bytes in a path.
+fn bytes32(text: &str, what: &str) -> Result<[u8; 32], Problem> {
+    let mut bytes = [0; 32];
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| Problem::new(problem::PATH_MALFORMED, format!("{what} is not 32 bytes of hex")))?;
+    Ok(bytes)
+}
+
+async fn operation_state(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let id = bytes32(&id, "id")?;
+    let state = service.archive.operation_state(&id)?.ok_or_else(|| Problem::new(problem::OPERATION_UNKNOWN, "no operation has this identity"))?;
+    Ok(Json(match state {
+        OperationState::Pending => json!({"state": "pending"}),
+        OperationState::Applied(batch) => {
+            let settled = !service.writer.ledger().book.batches.contains_key(&batch);
+            json!({"state": "applied", "batch": batch, "final": settled})
+        }
+        OperationState::Refused(code) => json!({"state": "refused", "code": code}),
+    }))
+}
+
+async fn note(State(service): State<Arc<Service>>, Path(commitment): Path<String>) -> Result<Json<NotePath>, Problem> {
+    let commitment = field::from_bytes(&bytes32(&commitment, "commitment")?);
+    let commitment = commitment.map_err(|_| Problem::new(problem::PATH_MALFORMED, "commitment is not a canonical field element"))?;
+    notes::note_path(&service, commitment).await.map(Json)
 }
 
 async fn receipt(State(service): State<Arc<Service>>, request: Request) -> Result<Json<Receipt>, Problem> {
@@ -159,13 +208,17 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let m = &service.metrics;
     let mut out = String::new();
-    let (height, waiting, last) = {
+    let (height, waiting, last, pending) = {
         let ledger = service.writer.ledger();
-        (ledger.height, ledger.book.batches.len() as u64, ledger.book.last_batch)
+        let pending = ledger.book.communities.values().map(|b| b.waiting.operations.len() as u64).sum::<u64>();
+        (ledger.height, ledger.book.batches.len() as u64, ledger.book.last_batch, pending)
     };
     let rows = [
         ("gridveil_packets_accepted_total", "counter", m.accepted.load(Ordering::Relaxed)),
         ("gridveil_packets_duplicate_total", "counter", m.duplicates.load(Ordering::Relaxed)),
+        ("gridveil_packets_late_total", "counter", m.late.load(Ordering::Relaxed)),
+        ("gridveil_operations_accepted_total", "counter", m.operations.load(Ordering::Relaxed)),
+        ("gridveil_operations_pending", "gauge", pending),
         ("gridveil_receipts_total", "counter", m.receipts.load(Ordering::Relaxed)),
         ("gridveil_batches_settled_total", "counter", m.settled.load(Ordering::Relaxed)),
         ("gridveil_l1_retries_total", "counter", m.l1_retries.load(Ordering::Relaxed)),

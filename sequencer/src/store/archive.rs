@@ -6,10 +6,12 @@ use std::{
 };
 
 use gridveil_protocol::{
+    account::Account,
     codec,
     community::Community,
     field::Fr,
     header::Header,
+    lanes::Operations,
     packet::{SignedPacket, empty_slot},
     params::{CERTIFICATES_DEPTH, Shape},
     settlement::{self, SettlementInput, Transition},
@@ -36,7 +38,7 @@ const CACHED: usize = 4;
 pub struct Archive {
     log: LogReader,
     vault: Vault,
-    index: Index,
+    pub(super) index: Index,
     cache: Mutex<VecDeque<(u64, Arc<Transition>)>>,
 }
 
@@ -53,24 +55,24 @@ impl Archive {
         &self.vault
     }
 
-    fn read(&self, offset: u64, record_kind: u16) -> Result<(Event, Vec<Sealed>), StoreError> {
+    pub(super) fn read(&self, offset: u64, record_kind: u16) -> Result<(Event, Vec<Sealed>), StoreError> {
         let body = self.log.read(offset, record_kind)?;
         let (public, sealed) = decode_body(record_kind, &body)?;
         Ok((Event::decode(record_kind, public)?, sealed))
     }
 
-    fn open(&self, label: &Label, sealed: &[Sealed]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(super) fn open(&self, label: &Label, sealed: &[Sealed]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let part = sealed.iter().find(|s| s.community == label.community && s.part == label.part);
         let part = part.ok_or(StoreError::Inconsistent("a record lacks a sealed part"))?;
         Ok(self.vault.open_part(label, part)?)
     }
 
-    fn open_json<T: serde::de::DeserializeOwned>(&self, label: &Label, sealed: &[Sealed]) -> Result<T, StoreError> {
+    pub(super) fn open_json<T: serde::de::DeserializeOwned>(&self, label: &Label, sealed: &[Sealed]) -> Result<T, StoreError> {
         let plain = self.open(label, sealed)?;
         serde_json::from_slice(&plain).map_err(|_| StoreError::Inconsistent("a sealed part is not what its record says"))
     }
 
-    fn offset(&self, index_key: &[u8]) -> Result<u64, StoreError> {
+    pub(super) fn offset(&self, index_key: &[u8]) -> Result<u64, StoreError> {
         self.index.number(index_key)?.ok_or(StoreError::Inconsistent("an index entry is missing"))
     }
 
@@ -80,7 +82,7 @@ impl Archive {
     /// [`StoreError`].
     pub fn community(&self, index: u32, book: &CommunityBook) -> Result<Community, StoreError> {
         let (mut community, genesis_count) = self.state_at(index, book.shape, book.state_at)?;
-        for (position, root) in (genesis_count..).zip(&book.notes_roots) {
+        for (position, root) in (genesis_count..).zip(&book.appended) {
             community.certificates.set(position, *root);
         }
         Ok(community)
@@ -116,7 +118,7 @@ impl Archive {
         Ok(self.index.packet_id(&key::packet(community, first_interval, slot, substituted))?)
     }
 
-    fn packet(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<SignedPacket, StoreError> {
+    pub(super) fn packet(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<SignedPacket, StoreError> {
         let offset = self.offset(&key::packet(community, first_interval, slot, substituted))?;
         let (_, sealed) = self.read(offset, kind::PACKET)?;
         let plain = self.open(&Label { kind: kind::PACKET, community, part: slot, first_interval }, &sealed)?;
@@ -164,29 +166,49 @@ impl Archive {
         }
     }
 
-    /// The input of a closed period's settlement: exactly what was recorded, so that a retry is byte-identical.
+    /// The closing of a period.
+    pub(super) fn closed(&self, community: u32, first_interval: Interval) -> Result<(Closed, Vec<Sealed>), StoreError> {
+        match self.read(self.offset(&key::period(b'c', community, first_interval))?, kind::CLOSED)? {
+            (Event::Closed(closed), sealed) => Ok((closed, sealed)),
+            _ => Err(StoreError::Inconsistent("not a closing")),
+        }
+    }
+
+    /// The tariff that was in force for a closed period.
+    pub(super) fn tariff_of(&self, community: u32, closed: &Closed) -> Result<Tariff, StoreError> {
+        self.tariff(self.offset(&key::period(b't', community, closed.tariff_from))?)
+    }
+
+    /// The input of a closed period's settlement as far as its closing fixes it: without operations.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn input(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
+    pub fn settling(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
         let (index, first_interval) = (community.index, community.header.next_interval);
-        let (event, sealed) = self.read(self.offset(&key::period(b'c', index, first_interval))?, kind::CLOSED)?;
-        let Event::Closed(Closed { used, tariff_from, .. }) = event else {
-            return Err(StoreError::Inconsistent("not a closing"));
-        };
+        let (closed, sealed) = self.closed(index, first_interval)?;
         let label = Label { kind: kind::CLOSED, community: index, part: COMMUNITY_PART, first_interval };
         let secrets: ClosedSecrets = self.open_json(&label, &sealed)?;
-        let tariff = self.tariff(self.offset(&key::period(b't', index, tariff_from))?)?;
-        let header_salts = secrets.header_salts;
-        let mut input = SettlementInput { domain, community, state_path, packets: Vec::new(), tariff, header_salts };
+        let tariff = self.tariff_of(index, &closed)?;
+        let (header_salts, operations) = (secrets.header_salts, Operations::default());
+        let mut input = SettlementInput { domain, community, state_path, packets: Vec::new(), tariff, header_salts, operations };
         let context = input.context();
-        let mut packets = used.iter().map(|u| self.packet(index, first_interval, u.slot, u.substituted)).collect::<Result<Vec<_>, _>>()?;
+        let packets = closed.used.iter().map(|u| self.packet(index, first_interval, u.slot, u.substituted));
+        let mut packets = packets.collect::<Result<Vec<_>, _>>()?;
         for (slot, salts) in secrets.empty {
             packets.push(empty_slot(context, slot, salts).map_err(|_| StoreError::Inconsistent("an empty slot cannot be signed"))?);
         }
         packets.sort_by_key(|p| p.packet.slot);
         input.packets = packets;
         Ok(input)
+    }
+
+    /// The input of a settlement for which everything is chosen: exactly what was recorded, so that a retry is byte-identical.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn input(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
+        let operations = self.chosen_operations(community.index, community.header.next_interval)?;
+        Ok(SettlementInput { operations, ..self.settling(domain, community, state_path)? })
     }
 
     /// Settlement of an applied batch, recomputed. `current` is the community as it stands (for its certificates).
@@ -216,20 +238,43 @@ impl Archive {
         cache.truncate(CACHED);
     }
 
-    /// A community before a batch.
-    fn before(&self, applied: &Applied, current: &Community) -> Result<Community, StoreError> {
-        let shape = current.shape;
-        let length = u32::try_from(shape.intervals).unwrap_or(0);
-        let previous = applied.first_interval.checked_sub(length).map(|first| self.batch_of(applied.community, first)).transpose()?.flatten();
-        let at = match previous {
+    fn state_of(&self, previous: Option<u64>) -> Result<(u16, u64), StoreError> {
+        Ok(match previous {
             Some(batch) => (kind::APPLIED, self.offset(&key::batch(b'a', batch))?),
             None => (kind::GENESIS, self.offset(b"g")?),
-        };
-        let (mut community, from) = self.state_at(applied.community, shape, at)?;
+        })
+    }
+
+    /// A community before a batch.
+    fn before(&self, applied: &Applied, current: &Community) -> Result<Community, StoreError> {
+        let (mut community, from) = self.state_at(applied.community, current.shape, self.state_of(applied.previous)?)?;
         let Header { certificate_count, .. } = community.header;
         for position in from..certificate_count {
             community.certificates.set(position, current.certificates.leaf(position));
         }
         Ok(community)
+    }
+
+    /// The header before a batch.
+    pub(super) fn header_before(&self, applied: &Applied) -> Result<Header, StoreError> {
+        let (record_kind, offset) = self.state_of(applied.previous)?;
+        let (event, sealed) = self.read(offset, record_kind)?;
+        let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
+        let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval };
+        Ok(self.open_json::<OwnState>(&label, &sealed)?.header)
+    }
+
+    /// One account before and after a batch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn account_around(&self, batch: u64, slot: u16) -> Result<[Account; 2], StoreError> {
+        let applied = self.applied(batch)?;
+        let account = |(record_kind, offset): (u16, u64)| {
+            let (event, sealed) = self.read(offset, record_kind)?;
+            let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
+            self.open_json::<Account>(&Label { kind: record_kind, community: applied.community, part: slot, first_interval }, &sealed)
+        };
+        Ok([account(self.state_of(applied.previous)?)?, account(self.state_of(Some(batch))?)?])
     }
 }

@@ -9,7 +9,10 @@ use gridveil_protocol::{
     units::Interval,
 };
 
-use super::record::{Closed, Event, Genesis, Settled};
+use super::{
+    record::{Applied, Chosen, Closed, Effects, Event, Genesis, Settled, kind},
+    waiting::Waiting,
+};
 
 /// A record that does not follow from those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +24,10 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Keys of the index (`docs/spec/log.md`, Index).
 pub mod key {
-    use gridveil_protocol::units::Interval;
+    use gridveil_protocol::{
+        field::{Fr, to_bytes},
+        units::Interval,
+    };
 
     /// Offset and identity of an accepted packet.
     #[must_use]
@@ -29,7 +35,7 @@ pub mod key {
         [&b"p"[..], &community.to_be_bytes(), &first_interval.to_be_bytes(), &slot.to_be_bytes(), &[u8::from(substituted)]].concat()
     }
 
-    /// Something of a community and period: `t`ariff, `c`losed, batch o`f`.
+    /// Something of a community and period: `t`ariff, `c`losed, c`h`osen, hea`d`er operation, batch o`f`.
     #[must_use]
     pub fn period(letter: u8, community: u32, first_interval: Interval) -> Vec<u8> {
         [&[letter][..], &community.to_be_bytes(), &first_interval.to_be_bytes()].concat()
@@ -39,6 +45,18 @@ pub mod key {
     #[must_use]
     pub fn batch(letter: u8, batch: u64) -> Vec<u8> {
         [&[letter][..], &batch.to_be_bytes()].concat()
+    }
+
+    /// Something of an operation or late packet with the record at `offset`: `o`ffset, done in `b`atch, `r`efused.
+    #[must_use]
+    pub fn identity(letter: u8, id: &[u8; 32], offset: u64) -> Vec<u8> {
+        [&[letter][..], id, &offset.to_be_bytes()].concat()
+    }
+
+    /// A queued note and where it was appended.
+    #[must_use]
+    pub fn note(note: &Fr, batch: u64, position: u8) -> Vec<u8> {
+        [&b"n"[..], &to_bytes(note), &batch.to_be_bytes(), &[position]].concat()
     }
 }
 
@@ -77,6 +95,8 @@ pub struct BatchEntry {
     pub new_root: Fr,
     /// Wall time of the proof, ms, once proven.
     pub prove_ms: Option<u64>,
+    /// What L1 does once it has the batch.
+    pub effects: Effects,
 }
 
 /// One community.
@@ -88,14 +108,24 @@ pub struct CommunityBook {
     pub next_interval: Interval,
     /// Record that holds the current openings.
     pub state_at: (u16, u64),
-    /// Notes roots appended since genesis.
-    pub notes_roots: Vec<Fr>,
+    /// Appended to the certificates tree since genesis.
+    pub appended: Vec<Fr>,
+    /// Is the community in the state tree? If not, its first batch puts it there.
+    pub begun: bool,
+    /// Last batch.
+    pub last_batch: Option<u64>,
+    /// Period of the last batch.
+    pub last_period: Option<Interval>,
     /// Offset and commitment of the published tariffs.
     pub tariffs: BTreeMap<Interval, (u64, Fr)>,
     /// Packets of the open period, by slot and substituted.
     pub packets: BTreeMap<(u16, bool), PacketEntry>,
     /// Set while the open period is closed and not applied.
     pub closed: Option<Closed>,
+    /// Set while what the closed period's settlement does is chosen and not applied.
+    pub chosen: Option<Chosen>,
+    /// What waits for a settlement.
+    pub waiting: Waiting,
     /// Settled periods, oldest first.
     pub settled: Vec<SettledPeriod>,
 }
@@ -162,6 +192,30 @@ impl Book {
                 book.closed = Some(closed.clone());
                 vec![(key::period(b'c', closed.community, closed.first_interval), offset.to_be_bytes().to_vec())]
             }
+            Event::Operation(o) => {
+                let book = self.community(o.community)?;
+                if usize::from(o.slot) >= book.shape.members {
+                    return Err(OrderError("of an unknown slot"));
+                }
+                book.waiting.add_operation(o, offset)?
+            }
+            Event::Late(late) => {
+                let book = self.community(late.community)?;
+                if usize::from(late.slot) >= book.shape.members || late.first_interval >= book.next_interval {
+                    return Err(OrderError("a late packet of no period before"));
+                }
+                book.waiting.add_late(late, offset)?
+            }
+            Event::Header(header) => self.community(header.community)?.waiting.add_header(header, offset)?,
+            Event::Chosen(chosen) => {
+                let book = self.community(chosen.community)?;
+                if book.chosen.is_some() || book.closed.as_ref().is_none_or(|c| c.first_interval != chosen.first_interval) {
+                    return Err(OrderError("a choice for a period that is not closed"));
+                }
+                let entries = book.waiting.choose(chosen, offset)?;
+                book.chosen = Some(chosen.clone());
+                entries
+            }
             Event::Applied(applied) => self.applied(applied, offset)?,
             Event::Proven(proven) => {
                 let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
@@ -210,11 +264,16 @@ impl Book {
             let book = CommunityBook {
                 shape,
                 next_interval: community.next_interval,
-                state_at: (super::record::kind::GENESIS, offset),
-                notes_roots: Vec::new(),
+                state_at: (kind::GENESIS, offset),
+                appended: Vec::new(),
+                begun: !community.begins,
+                last_batch: None,
+                last_period: None,
                 tariffs: BTreeMap::new(),
                 packets: BTreeMap::new(),
                 closed: None,
+                chosen: None,
+                waiting: Waiting::default(),
                 settled: Vec::new(),
             };
             self.communities.insert(community.index, book);
@@ -224,19 +283,23 @@ impl Book {
         Ok(vec![(b"g".to_vec(), offset.to_be_bytes().to_vec())])
     }
 
-    fn applied(&mut self, applied: &super::record::Applied, offset: u64) -> Result<Vec<Entry>, OrderError> {
+    fn applied(&mut self, applied: &Applied, offset: u64) -> Result<Vec<Entry>, OrderError> {
         if applied.batch != self.last_batch + 1 || applied.old_root != self.root {
             return Err(OrderError("a batch that does not follow the last one"));
         }
         let book = self.community(applied.community)?;
-        if book.closed.as_ref().is_none_or(|c| c.first_interval != applied.first_interval) {
-            return Err(OrderError("a batch of a period that is not closed"));
-        }
+        let follows = book.last_batch == applied.previous && applied.next_interval >= book.after_open();
+        let chosen = book.chosen.take_if(|c| follows && c.first_interval == applied.first_interval);
+        let chosen = chosen.ok_or(OrderError("a batch of a period for which nothing is chosen"))?;
+        let mut entries = book.waiting.done(&chosen, applied.batch);
         book.closed = None;
         book.packets.clear();
-        book.next_interval = book.after_open();
-        book.state_at = (super::record::kind::APPLIED, offset);
-        book.notes_roots.push(applied.notes_root);
+        book.next_interval = applied.next_interval;
+        book.state_at = (kind::APPLIED, offset);
+        book.appended.push(applied.appended);
+        book.begun = true;
+        book.last_batch = Some(applied.batch);
+        book.last_period = Some(applied.first_interval);
         self.last_batch = applied.batch;
         self.root = applied.new_root;
         let batch = BatchEntry {
@@ -245,11 +308,11 @@ impl Book {
             old_root: applied.old_root,
             new_root: applied.new_root,
             prove_ms: None,
+            effects: chosen.effects,
         };
         self.batches.insert(applied.batch, batch);
-        Ok(vec![
-            (key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()),
-            (key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()),
-        ])
+        entries.push((key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()));
+        entries.push((key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()));
+        Ok(entries)
     }
 }

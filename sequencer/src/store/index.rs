@@ -102,6 +102,23 @@ impl Index {
         Ok(value.and_then(|v| v.get(8..).and_then(|id| id.try_into().ok())))
     }
 
+    /// The last entry whose key begins so: the rest of its key, and its value.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, sled::Error> {
+        let found = self.db.scan_prefix(prefix).next_back().transpose()?;
+        Ok(found.map(|(key, value)| (key.get(prefix.len()..).unwrap_or_default().to_vec(), value.to_vec())))
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// Those of sled.
+    pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, sled::Error> {
+        Ok(self.db.get(key)?.map(|v| v.to_vec()))
+    }
+
     /// Writes what sled still holds back.
     pub fn flush(&self) {
         let _ = self.db.flush();

@@ -13,7 +13,7 @@ use std::{
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the file header.
 pub const FILE_HEADER_BYTES: u64 = 64;
 /// Bytes of a record before its body.

@@ -37,6 +37,14 @@ pub mod kind {
     pub const PROVEN: u16 = 6;
     /// A batch is final on L1.
     pub const SETTLED: u16 = 7;
+    /// An operation was accepted.
+    pub const OPERATION: u16 = 8;
+    /// A late packet was accepted for adjustment.
+    pub const LATE: u16 = 9;
+    /// A header operation was accepted.
+    pub const HEADER: u16 = 10;
+    /// What a closed period's settlement does beside settling was chosen.
+    pub const CHOSEN: u16 = 11;
 }
 
 /// A community in a genesis.
@@ -48,6 +56,9 @@ pub struct GenesisCommunity {
     pub shape: String,
     /// First interval of the first period.
     pub next_interval: Interval,
+    /// Its leaf of the state tree is empty until its first batch (STATE.INIT).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins: bool,
 }
 
 /// Public part of a genesis.
@@ -149,9 +160,24 @@ pub struct Applied {
     /// State root after.
     #[serde(with = "hex_fr")]
     pub new_root: Fr,
-    /// Root of the notes of this period.
+    /// The community's batch before this one.
+    pub previous: Option<u64>,
+    /// First interval of the period that is open now.
+    pub next_interval: Interval,
+    /// What was appended to the certificates tree.
+    #[serde(with = "hex_fr")]
+    pub appended: Fr,
+    /// Where: the number of appends before.
+    pub appended_at: u64,
+    /// Root of the period's own notes.
     #[serde(with = "hex_fr")]
     pub notes_root: Fr,
+    /// Header leaf after.
+    #[serde(with = "hex_fr")]
+    pub header_leaf: Fr,
+    /// Members root after.
+    #[serde(with = "hex_fr")]
+    pub members_root: Fr,
     /// Opening of the community in the state tree before.
     pub state_path: Vec<[Element; 4]>,
 }
@@ -172,6 +198,104 @@ pub struct OwnState {
     /// Notes roots appended so far; only in a genesis.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Element>,
+}
+
+/// Public part of an accepted operation; the operation is sealed under its slot's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationAccepted {
+    /// Community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// [`gridveil_protocol::codec::operation_id`].
+    #[serde(with = "hex_bytes")]
+    pub operation_id: [u8; 32],
+}
+
+/// Public part of a late packet; the packet is sealed under its slot's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateAccepted {
+    /// Community.
+    pub community: u32,
+    /// Period it is for.
+    pub first_interval: Interval,
+    /// Slot.
+    pub slot: u16,
+    /// [`gridveil_protocol::codec::packet_id`].
+    #[serde(with = "hex_bytes")]
+    pub packet_id: [u8; 32],
+}
+
+/// Public part of a header operation; the operation is sealed under the community's own key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderAccepted {
+    /// Community.
+    pub community: u32,
+    /// BLAKE3 of community and JSON.
+    #[serde(with = "hex_bytes")]
+    pub id: [u8; 32],
+}
+
+/// Where a lane's operation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneSource {
+    /// L1's queue; the operation is sealed under this slot's key in the record itself.
+    Forced(u16),
+    /// An accepted operation.
+    Operation(Bytes32),
+}
+
+/// An operation or late packet that a settlement refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Identity.
+    #[serde(with = "hex_bytes")]
+    pub id: [u8; 32],
+    /// Code of the problem.
+    pub code: String,
+}
+
+/// What a batch does to L1's queues and claims, until L1 has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// The community begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init: bool,
+    /// Claims of deposits taken in.
+    pub deposits: Vec<Element>,
+    /// Claims opened.
+    pub opened: Vec<Element>,
+    /// Claims between members taken in.
+    pub received: Vec<Element>,
+    /// Entries of the community's forced queue served.
+    pub forced: usize,
+    /// Units from the operator's funds.
+    pub float_in: u64,
+    /// Queued notes appended.
+    pub notes: Vec<Element>,
+}
+
+/// What a closed period's settlement does beside settling.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// Lanes in order.
+    pub lanes: Vec<LaneSource>,
+    /// The adjustment lane's late packet.
+    pub adjustment: Option<Bytes32>,
+    /// Is the header operation that waits carried out?
+    pub header: bool,
+    /// Why the header operation that waited is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_refused: Option<String>,
+    /// Operations and late packets that are refused.
+    pub refused: Vec<Refused>,
+    /// What L1 will do.
+    pub effects: Effects,
 }
 
 /// A proven batch.
@@ -215,6 +339,14 @@ pub enum Event {
     Proven(Proven),
     /// [`Settled`].
     Settled(Settled),
+    /// [`OperationAccepted`].
+    Operation(OperationAccepted),
+    /// [`LateAccepted`].
+    Late(LateAccepted),
+    /// [`HeaderAccepted`].
+    Header(HeaderAccepted),
+    /// [`Chosen`].
+    Chosen(Chosen),
 }
 
 /// A body that is not one of its kind.
@@ -239,6 +371,10 @@ impl Event {
             Self::Applied(_) => kind::APPLIED,
             Self::Proven(_) => kind::PROVEN,
             Self::Settled(_) => kind::SETTLED,
+            Self::Operation(_) => kind::OPERATION,
+            Self::Late(_) => kind::LATE,
+            Self::Header(_) => kind::HEADER,
+            Self::Chosen(_) => kind::CHOSEN,
         }
     }
 
@@ -255,6 +391,10 @@ impl Event {
             Self::Applied(x) => serde_json::to_vec(x),
             Self::Proven(x) => serde_json::to_vec(x),
             Self::Settled(x) => serde_json::to_vec(x),
+            Self::Operation(x) => serde_json::to_vec(x),
+            Self::Late(x) => serde_json::to_vec(x),
+            Self::Header(x) => serde_json::to_vec(x),
+            Self::Chosen(x) => serde_json::to_vec(x),
         };
         json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
     }
@@ -272,6 +412,10 @@ impl Event {
             kind::APPLIED => serde_json::from_slice(public).map(Self::Applied),
             kind::PROVEN => serde_json::from_slice(public).map(Self::Proven),
             kind::SETTLED => serde_json::from_slice(public).map(Self::Settled),
+            kind::OPERATION => serde_json::from_slice(public).map(Self::Operation),
+            kind::LATE => serde_json::from_slice(public).map(Self::Late),
+            kind::HEADER => serde_json::from_slice(public).map(Self::Header),
+            kind::CHOSEN => serde_json::from_slice(public).map(Self::Chosen),
             _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
         };
         event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })

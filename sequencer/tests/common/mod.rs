@@ -1,10 +1,12 @@
 //! A small deployment: two fixture communities of shape tiny-4x2, an L1 in memory, a prover that answers at once or never.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod queues;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -15,16 +17,20 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
     market::Mechanism,
+    operation::{Kind, Operation, SignedOperation},
+    owner::owner_of,
     packet::{Context, PacketSalts, Reading, SignedPacket},
-    params::Shape,
+    params::{Shape, UNIT_NANO},
     schnorr::SecretKey,
     tariff::Tariff,
 };
 use gridveil_sequencer::{AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key, serve};
 use gridveil_verifier_contract::{
     Address, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    client::{ForcedRequest, OpenDeposit, TransferState},
     memory::{MemoryL1, MemoryL1Config},
 };
+use queues::Queues;
 use serde_json::{Value, json};
 
 pub const CHAIN: u64 = 31337;
@@ -70,6 +76,8 @@ impl ProofSource for FakeProver {
 /// L1 with faults around [`MemoryL1`].
 pub struct TestL1 {
     pub inner: MemoryL1,
+    /// Claims, queues and pools.
+    pub queues: Mutex<Queues>,
     /// Every call fails.
     pub down: AtomicBool,
     /// `settle` never answers; `after` says whether the contract did it first.
@@ -87,7 +95,32 @@ impl TestL1 {
     }
 }
 
+impl TestL1 {
+    pub fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap()
+    }
+
+    fn look<'a, T: Send + 'a>(&'a self, look: impl FnOnce(&Queues) -> T + Send + 'a) -> L1Future<'a, T> {
+        self.gate(Box::pin(async move { Ok(look(&self.queues())) }))
+    }
+}
+
 impl L1Client for TestL1 {
+    fn deposit(&self, claim: Word) -> L1Future<'_, Option<OpenDeposit>> {
+        self.look(move |q| q.deposits.get(&claim).copied())
+    }
+    fn transfer(&self, claim: Word) -> L1Future<'_, TransferState> {
+        self.look(move |q| q.transfers.get(&claim).copied().unwrap_or_default())
+    }
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedRequest>> {
+        self.look(move |q| q.forced.get(&community).into_iter().flatten().copied().collect())
+    }
+    fn pending_notes(&self, limit: usize) -> L1Future<'_, Vec<Word>> {
+        self.look(move |q| q.notes.iter().take(limit).copied().collect())
+    }
+    fn float_units(&self) -> L1Future<'_, u64> {
+        self.look(|q| q.float_units)
+    }
     fn chain_id(&self) -> L1Future<'_, u64> {
         self.gate(self.inner.chain_id())
     }
@@ -139,7 +172,11 @@ impl L1Client for TestL1 {
                 std::future::pending::<()>().await;
             }
             self.sent.fetch_add(1, Ordering::SeqCst);
-            let receipt = self.inner.settle(call).await?;
+            if self.inner.state_root().await? != call.new_root {
+                self.queues().settle(&call, 4)?;
+            }
+            let data = call.data[..6].to_vec();
+            let receipt = self.inner.settle(SettleCall { data, ..call }).await?;
             if self.hang_after.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
@@ -169,7 +206,7 @@ fn community(index: u32) -> Community {
     let mut community = fixture::settlement(&recipe).unwrap().community;
     community.index = index;
     for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
-        account.owner = owner_key(slot).public().commitment();
+        account.owner = owner_of(&owner_key(slot)).commitment();
         account.active_from = 0;
     }
     community
@@ -193,6 +230,7 @@ impl World {
             circuit_version: 1,
             communities: vec![community(5), community(7)],
             other_leaves: vec![(1, Fr::from(77u64))],
+            begins: Vec::new(),
         };
         edit(&mut genesis);
         let tariff = fixture::tariff(&mut Stream::new(8), 2);
@@ -243,11 +281,39 @@ impl World {
     }
 }
 
+impl World {
+    /// An operation of a slot, signed by its owner, and by the manager where the kind asks for it.
+    pub fn operation(&self, slot: u16, kind: Kind, nonce: u32, edit: impl FnOnce(&mut Operation)) -> SignedOperation {
+        self.operation_by(&owner_key(usize::from(slot)), slot, kind, nonce, edit)
+    }
+
+    pub fn operation_by(&self, owner: &SecretKey, slot: u16, kind: Kind, nonce: u32, edit: impl FnOnce(&mut Operation)) -> SignedOperation {
+        let mut operation = Operation::new(kind, 5, slot, nonce);
+        edit(&mut operation);
+        let signed = operation.sign(self.domain(), owner, owner_of(owner)).unwrap();
+        if kind.effect().manager { signed.countersign(self.domain(), &fixture::manager_key()).unwrap() } else { signed }
+    }
+
+    /// Nonce of a slot of community 5 in the genesis.
+    pub fn nonce(&self, slot: usize) -> u32 {
+        self.genesis.communities[0].accounts[slot].nonce
+    }
+}
+
+pub fn units(units: u64) -> u64 {
+    units * UNIT_NANO
+}
+
 pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> TestL1 {
+    new_l1_at(tariff, to_bytes(&genesis.public().root)).await
+}
+
+/// An L1 whose state begins with `root`.
+pub async fn new_l1_at(tariff: &Tariff, root: Word) -> TestL1 {
     let config = MemoryL1Config {
         chain_id: CHAIN,
         contract: CONTRACT,
-        genesis_root: to_bytes(&genesis.public().root),
+        genesis_root: root,
         timestamp: 4_000_000_000,
         shapes: vec![(1, 4, 2)],
         circuit_version: 1,
@@ -261,7 +327,8 @@ pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> TestL1 {
     }
     inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
     let off = || AtomicBool::new(false);
-    TestL1 { inner, down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
+    let queues = Mutex::default();
+    TestL1 { inner, queues, down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
 }
 
 /// A running sequencer and a client.
@@ -302,6 +369,21 @@ impl Node {
 
     pub async fn submit(&self, packet: &SignedPacket) -> Answer {
         self.post("/v1/packets", &serde_json::to_value(packet).unwrap()).await
+    }
+
+    pub async fn operate(&self, operation: &SignedOperation) -> Answer {
+        self.post("/v1/operations", &serde_json::to_value(operation).unwrap()).await
+    }
+
+    /// Submits an operation that is accepted; the path of its state.
+    pub async fn accepted(&self, operation: &SignedOperation) -> String {
+        let (status, body) = self.operate(operation).await;
+        assert_eq!(status, 201, "{body}");
+        format!("/v1/operations/{}", body["operation_id"].as_str().unwrap())
+    }
+
+    pub async fn header(&self, community: u32, operation: &Value) -> Answer {
+        self.admin(&format!("/admin/v1/communities/{community}/header-operation"), Some(operation), TOKEN).await
     }
 
     pub async fn admin(&self, path: &str, body: Option<&Value>, token: &str) -> Answer {

@@ -267,7 +267,7 @@ impl Full {
     fn spend(&self, secret: &SecretKey, plan: SpendPlan) -> anyhow::Result<u64> {
         let running = self.running()?;
         let proven = self.certificates.as_ref().context("no prover")?.prove(&plan.sign(secret)?)?;
-        let call = super::certificate_call(&proven.instance, proven.proof);
+        let call = super::certificate_call(&proven.instance, proven.proof)?;
         Ok(self.runtime.block_on(running.l1.certify(call))?.gas_used)
     }
 

@@ -157,6 +157,15 @@ impl EthersClient {
         self.mint(token, account, amount).await
     }
 
+    /// What the vault holds for balances, floats, accruals and open claims, nano.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn pool_nano(&self) -> Result<u64, L1Error> {
+        let (pool, _open, _funds): (u64, u64, u64) = self.view(self.bound().totals().calldata()).await?;
+        Ok(pool)
+    }
+
     /// An account's balance of the rollup's token, smallest parts.
     ///
     /// # Errors

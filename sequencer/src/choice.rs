@@ -1,0 +1,267 @@
+//! What a closed period's settlement does beside settling: which operations, which adjustment, which notes. Decides nothing that `protocol` decides:
+//! whatever its checks refuse is refused with a code, and does not stop the batch.
+
+use std::collections::BTreeMap;
+
+use gridveil_protocol::{
+    account::Account,
+    adjust::Adjustment,
+    field::{Fr, to_bytes},
+    header_operation::{HeaderOperation, Pool},
+    lanes::{Operations, OperationsError, QueuedNote},
+    operation::{Kind, Operation, SignedOperation, lane::Lane},
+    params::{QUEUE, UNIT_NANO},
+    settlement::{self, SettlementError, SettlementInput, Transition},
+};
+
+use crate::{
+    l1::L1View,
+    problem::{self, Code, of_adjustment, of_header, of_operation},
+    store::record::{Bytes32, Chosen, Effects, Element, LaneSource, Refused},
+};
+
+/// What waits, oldest first.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    /// Operations.
+    pub operations: Vec<([u8; 32], SignedOperation)>,
+    /// Late packets; `None` where no substitute of that period was settled.
+    pub late: Vec<([u8; 32], Option<Adjustment>)>,
+    /// Header operation.
+    pub header: Option<HeaderOperation>,
+}
+
+/// What was chosen, and what it comes to.
+#[derive(Debug)]
+pub struct Choice {
+    /// The settlement with everything chosen, checked.
+    pub transition: Transition,
+    /// For the log.
+    pub chosen: Chosen,
+    /// Forced withdrawals by slot, to be sealed.
+    pub forced: BTreeMap<u16, Vec<SignedOperation>>,
+}
+
+/// Chooses. `base` has the period's packets and no operations.
+///
+/// # Errors
+/// [`SettlementError`] where the period does not settle even without what waits.
+pub fn choose(base: SettlementInput, begins: bool, candidates: Candidates, view: L1View) -> Result<Choice, SettlementError> {
+    settlement::check_input(&base)?;
+    let settled = settlement::compute(base);
+    let mut draft = Draft::new(&settled, begins, view);
+    draft.serve_forced()?;
+    draft.take_operations(candidates.operations);
+    draft.adjust(candidates.late);
+    draft.append_notes();
+    draft.operate_header(candidates.header);
+    loop {
+        let input = SettlementInput { operations: draft.operations.clone(), ..settled.input.clone() };
+        let transition = settlement::compute_with(input, settled.clearings.clone());
+        match settlement::check_outcome(&transition) {
+            Ok(()) => return Ok(Choice { transition, chosen: draft.chosen, forced: draft.forced }),
+            Err(error) => draft.retreat(error)?,
+        }
+    }
+}
+
+struct Draft<'a> {
+    settled: &'a Transition,
+    accounts: Vec<Account>,
+    view: L1View,
+    operations: Operations,
+    forced: BTreeMap<u16, Vec<SignedOperation>>,
+    chosen: Chosen,
+}
+
+impl<'a> Draft<'a> {
+    fn new(settled: &'a Transition, begins: bool, view: L1View) -> Self {
+        let input = &settled.input;
+        Self {
+            settled,
+            accounts: settled.settled.clone(),
+            view,
+            operations: Operations { init: begins, ..Operations::default() },
+            forced: BTreeMap::new(),
+            chosen: Chosen {
+                community: input.community.index,
+                first_interval: input.community.header.next_interval,
+                effects: Effects { init: begins, ..Effects::default() },
+                ..Chosen::default()
+            },
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.operations.lanes.len() >= self.settled.input.community.shape.operations
+    }
+
+    fn refuse(&mut self, id: [u8; 32], code: Code) {
+        self.chosen.refused.push(Refused { id, code: code.code.to_owned() });
+    }
+
+    fn put(&mut self, source: LaneSource, signed: SignedOperation, lane: Lane) {
+        if let Some(account) = self.accounts.get_mut(usize::from(signed.operation.slot)) {
+            *account = lane.after;
+        }
+        self.chosen.lanes.push(source);
+        self.operations.lanes.push(signed);
+    }
+
+    /// OP.7: the head of L1's queue first, in its order.
+    fn serve_forced(&mut self) -> Result<(), SettlementError> {
+        let input = &self.settled.input;
+        for entry in std::mem::take(&mut self.view.forced) {
+            let Some(before) = self.accounts.get(usize::from(entry.slot)) else { break };
+            if self.full() {
+                break;
+            }
+            let mut operation = Operation::new(Kind::Forced, input.community.index, entry.slot, before.nonce);
+            operation.payout = entry.requester;
+            operation.amount = if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
+            let signed = SignedOperation::forced(input.domain, operation)
+                .map_err(|source| SettlementError::Signature { slot: usize::from(entry.slot), source })?;
+            let lane = Lane::compute(before, &signed);
+            self.forced.entry(entry.slot).or_default().push(signed.clone());
+            self.put(LaneSource::Forced(entry.slot), signed, lane);
+            self.chosen.effects.forced += 1;
+        }
+        Ok(())
+    }
+
+    fn take_operations(&mut self, waiting: Vec<([u8; 32], SignedOperation)>) {
+        let input = &self.settled.input;
+        let (domain, community, manager) = (input.domain, input.community.index, input.community.header.manager);
+        for (id, signed) in waiting {
+            if self.full() {
+                break;
+            }
+            let Some(before) = self.accounts.get(usize::from(signed.operation.slot)) else {
+                self.refuse(id, problem::OPERATION_SLOT);
+                continue;
+            };
+            let lane = Lane::compute(before, &signed);
+            let checked = lane.check(before, &signed, domain, community, &manager).map_err(|error| of_operation(&error));
+            match checked.and_then(|()| self.claim(signed.operation.kind, &lane)) {
+                Ok(()) => self.put(LaneSource::Operation(Bytes32(id)), signed, lane),
+                Err(code) => self.refuse(id, code),
+            }
+        }
+    }
+
+    /// What L1 asks of a claim (`docs/spec/l1.md`), after the batches and lanes before.
+    fn claim(&mut self, kind: Kind, lane: &Lane) -> Result<(), Code> {
+        let Some(record) = &lane.record else { return Ok(()) };
+        let (word, element, effects) = (to_bytes(&record.w1), Element(record.w1), &mut self.chosen.effects);
+        match kind {
+            Kind::Deposit => {
+                let units = self.view.deposits.get(&word).copied();
+                let expected = units.map(|units| gridveil_protocol::record::Record::new(gridveil_protocol::record::code::DEPOSIT, units, 0, record.w1));
+                if expected != Some(*record) {
+                    return Err(problem::OPERATION_DEPOSIT);
+                }
+                self.view.deposits.remove(&word);
+                effects.deposits.push(element);
+            }
+            Kind::Receive => {
+                if !self.view.transfers.remove(&word) {
+                    return Err(problem::OPERATION_CLAIM);
+                }
+                effects.received.push(element);
+            }
+            Kind::Send => {
+                if !self.view.sent.insert(word) {
+                    return Err(problem::OPERATION_CLAIM_USED);
+                }
+                self.view.transfers.insert(word);
+                effects.opened.push(element);
+            }
+            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms | Kind::Forced => {}
+        }
+        Ok(())
+    }
+
+    /// The oldest late packet that may still be booked.
+    fn adjust(&mut self, late: Vec<([u8; 32], Option<Adjustment>)>) {
+        let (context, manager) = (self.settled.input.context(), self.settled.input.community.header.manager);
+        for (id, adjustment) in late {
+            let account = adjustment.as_ref().and_then(|a| self.accounts.get(a.slot()));
+            let checked = match (&adjustment, account) {
+                (Some(adjustment), Some(account)) => adjustment.check(account, &context, &manager).map_err(|error| of_adjustment(&error)),
+                _ => Err(problem::ADJUST_NOT_FLAGGED),
+            };
+            match checked {
+                Ok(()) => {
+                    self.chosen.adjustment = Some(Bytes32(id));
+                    self.operations.adjustment = adjustment;
+                    return;
+                }
+                Err(code) => self.refuse(id, code),
+            }
+        }
+    }
+
+    /// NOTES.1.
+    fn append_notes(&mut self) {
+        let notes: Vec<Fr> = self.view.notes.iter().copied().take(QUEUE).collect();
+        self.chosen.effects.notes = notes.iter().copied().map(Element).collect();
+        self.operations.notes = notes.into_iter().map(QueuedNote).collect();
+    }
+
+    fn operate_header(&mut self, header: Option<HeaderOperation>) {
+        let Some(header) = header else { return };
+        let float_in = header.transfer.filter(|t| t.pool == Pool::FloatIn).map_or(0, |t| t.units);
+        if float_in > self.view.float_units {
+            return self.refuse_header(problem::HEADER_FUNDS);
+        }
+        self.operations.header = header;
+        self.chosen.header = true;
+        self.chosen.effects.float_in = float_in;
+    }
+
+    fn refuse_header(&mut self, code: Code) {
+        self.operations.header = HeaderOperation::default();
+        self.chosen.header = false;
+        self.chosen.effects.float_in = 0;
+        self.chosen.header_refused = Some(code.code.to_owned());
+    }
+
+    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the adjustment, which then waits (the pools may
+    /// carry it later), or else the header operation.
+    fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
+        match &error {
+            SettlementError::Operations(OperationsError::Header(refusal)) if self.chosen.header => self.refuse_header(of_header(refusal)),
+            _ if self.chosen.adjustment.take().is_some() => self.operations.adjustment = None,
+            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::FloatTooSmall { .. } if self.chosen.header => {
+                self.refuse_header(problem::HEADER_UNITS);
+            }
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// The claims that the operations ask L1 about.
+#[must_use]
+pub fn claims(operations: &[([u8; 32], SignedOperation)]) -> Claims {
+    let mut claims = Claims::default();
+    for (_, signed) in operations {
+        let operation = &signed.operation;
+        match operation.kind {
+            Kind::Deposit => claims.deposits.push(operation.claim(signed.owner.commitment())),
+            Kind::Receive => claims.transfers.push(operation.claim(signed.owner.commitment())),
+            Kind::Send => claims.transfers.push(operation.claim(operation.party)),
+            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms | Kind::Forced => {}
+        }
+    }
+    claims
+}
+
+/// Claims to be looked up on L1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Of deposits.
+    pub deposits: Vec<Fr>,
+    /// Of transfers between members.
+    pub transfers: Vec<Fr>,
+}

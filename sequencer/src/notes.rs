@@ -1,0 +1,109 @@
+//! Where queued notes are: the opening of a note up to a final root, for whoever holds it. Siblings are hashes that L1 shows or that hide.
+
+use std::sync::Arc;
+
+use gridveil_protocol::{
+    community::Community,
+    field::{Fr, hex_fr},
+    params::CERTIFICATES_DEPTH,
+    poseidon::hash4,
+    tree::{Children, empty_ladder, path_hex, path_root},
+    units::Interval,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    problem::{self, Problem},
+    service::Service,
+    store::chosen::NotePlace,
+};
+
+/// The opening of a queued note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotePath {
+    /// Community whose settlement appended it.
+    pub community: u32,
+    /// First interval of that period.
+    pub first_interval: Interval,
+    /// Batch.
+    pub batch: u64,
+    /// Place among the leaves of the path, base 4, bottom up.
+    pub index: u64,
+    /// Levels, bottom up: queue, append, certificates tree, community, state tree.
+    #[serde(with = "path_hex")]
+    pub path: Vec<Children>,
+    /// The root it leads to: final.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
+}
+
+impl NotePath {
+    /// Does it lead from `note` to its root?
+    #[must_use]
+    pub fn leads_from(&self, note: Fr) -> bool {
+        path_root(note, self.index, &self.path) == Some(self.root)
+    }
+}
+
+/// The opening of a note up to the root of the batch that appended it.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn note_path(service: &Arc<Service>, note: Fr) -> Result<NotePath, Problem> {
+    let archive = Arc::clone(&service.archive);
+    let found = tokio::task::spawn_blocking(move || archive.note(note));
+    let place = found.await.map_err(|_| Problem::internal("a note could not be read"))??;
+    let place = place.ok_or_else(|| Problem::new(problem::NOTE_UNKNOWN, "no settlement here appended such a note"))?;
+    let community = {
+        let ledger = service.writer.ledger();
+        if ledger.book.batches.contains_key(&place.batch) {
+            return Err(Problem::new(problem::NOTE_NOT_SETTLED, "the batch that appends the note is not final on L1"));
+        }
+        ledger.communities.get(&place.community).cloned().ok_or_else(|| Problem::internal("a note of no community"))?
+    };
+    let opened = tokio::task::spawn_blocking(move || open(&community, &place));
+    let path = opened.await.map_err(|_| Problem::internal("a note could not be opened"))?;
+    if path.leads_from(note) { Ok(path) } else { Err(Problem::internal("a note does not lead to its root")) }
+}
+
+fn open(community: &Community, place: &NotePlace) -> NotePath {
+    let count = place.appended_at;
+    let mut path = place.queue_path.clone();
+    let mut index = u64::from(place.position) + (1u64 << (2 * (path.len() - 1)));
+    let mut shift = 2 * path.len();
+    let node_of = |children: &Children| hash4(*children);
+    let mut node = path.last().map_or(Fr::from(0u64), node_of);
+    // As of the batch: later appends are empty still.
+    let ladder = empty_ladder(CERTIFICATES_DEPTH);
+    let mut at = count;
+    for (level, now) in community.certificates.path(count).into_iter().enumerate() {
+        let own = (at % 4) as usize;
+        let children: Children = std::array::from_fn(|child| match child.cmp(&own) {
+            std::cmp::Ordering::Less => now.get(child).copied().unwrap_or(Fr::from(0u64)),
+            std::cmp::Ordering::Equal => node,
+            std::cmp::Ordering::Greater => ladder.get(level).copied().unwrap_or(Fr::from(0u64)),
+        });
+        node = node_of(&children);
+        path.push(children);
+        at /= 4;
+    }
+    index += count << shift;
+    shift += 2 * CERTIFICATES_DEPTH;
+    let children = [place.header_leaf, place.members_root, node, Fr::from(0u64)];
+    node = node_of(&children);
+    path.push(children);
+    index += 2 << shift;
+    shift += 2;
+    let mut at = u64::from(place.community);
+    for level in &place.state_path {
+        let mut children = *level;
+        if let Some(child) = children.get_mut((at % 4) as usize) {
+            *child = node;
+        }
+        node = node_of(&children);
+        path.push(children);
+        at /= 4;
+    }
+    index += u64::from(place.community) << shift;
+    NotePath { community: place.community, first_interval: place.first_interval, batch: place.batch, index, path, root: place.root }
+}

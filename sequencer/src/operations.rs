@@ -1,0 +1,184 @@
+//! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only the closed period can tell, the
+//! balance above all, is decided when it closes ([`crate::choice`]).
+
+use std::sync::{Arc, PoisonError};
+
+use gridveil_protocol::{
+    account::Account,
+    codec::operation_id,
+    community::Community,
+    header_operation::{HeaderError, HeaderOperation},
+    operation::{
+        Flow, Kind, SignedOperation,
+        lane::{Lane, OperationError},
+    },
+    params::UNITS_BITS,
+    poseidon::Use,
+    schnorr,
+};
+
+use crate::{
+    problem::{self, Problem},
+    service::Service,
+    store::{
+        Draft, StoreError,
+        chosen::OperationState,
+        plain,
+        record::{Event, HeaderAccepted, OperationAccepted, kind},
+        vault::{COMMUNITY_PART, Label},
+    },
+    writer::{Decision, Ledger},
+};
+
+/// How an operation was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Durable now.
+    Accepted([u8; 32]),
+    /// Waits or is done already.
+    Duplicate([u8; 32]),
+}
+
+fn unknown() -> Problem {
+    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community or no such slot")
+}
+
+fn nonce() -> Problem {
+    Problem::of_operation(&OperationError::Nonce { expected: 0, got: 0 })
+}
+
+/// Tries where the account changes while an operation on it is checked.
+const TRIES: usize = 4;
+
+/// Takes an operation.
+///
+/// # Errors
+/// [`Problem`], with the code that says why not. Nothing about an account is told to who cannot sign for it.
+pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<Taken, Problem> {
+    let id = operation_id(&signed);
+    if signed.operation.kind == Kind::Forced {
+        return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
+    }
+    for _ in 0..TRIES {
+        if stands(service, &id)? {
+            return Ok(Taken::Duplicate(id));
+        }
+        match attempt(service, &signed, id).await {
+            Ok(Some(())) => return Ok(Taken::Accepted(id)),
+            Ok(None) => {}
+            // Accepted by another request, or applied, in between.
+            Err(_) if stands(service, &id)? => return Ok(Taken::Duplicate(id)),
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
+}
+
+/// Does it wait, or is it done?
+fn stands(service: &Service, id: &[u8; 32]) -> Result<bool, Problem> {
+    Ok(matches!(service.archive.operation_state(id)?, Some(OperationState::Pending | OperationState::Applied(_))))
+}
+
+/// What an operation is checked against.
+struct Basis {
+    community: Arc<Community>,
+    /// Offsets of the slot's operations that wait.
+    waiting: Vec<u64>,
+}
+
+impl Basis {
+    fn of(ledger: &Ledger, community: u32, slot: u16) -> Result<Self, Problem> {
+        let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
+        let community = Arc::clone(ledger.communities.get(&community).ok_or_else(unknown)?);
+        Ok(Self { community, waiting: book.waiting.of_slot(slot).map(|o| o.offset).collect() })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.community, &other.community) && self.waiting == other.waiting
+    }
+}
+
+/// One try; `None` where the account changed meanwhile.
+async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32]) -> Result<Option<()>, Problem> {
+    let (community, slot) = (signed.operation.community, signed.operation.slot);
+    let basis = Basis::of(&service.writer.ledger(), community, slot)?;
+    let before = basis.community.accounts.get(usize::from(slot)).cloned().ok_or_else(unknown)?;
+    let (archive, domain, manager) = (Arc::clone(&service.archive), service.domain, basis.community.header.manager);
+    let (waiting, checked) = (basis.waiting.clone(), signed.clone());
+    let check = tokio::task::spawn_blocking(move || {
+        let mut account = before;
+        for offset in waiting {
+            account = Lane::compute(&account, &archive.operation(offset)?).after;
+        }
+        check(&account, &checked, domain, &manager)
+    });
+    check.await.map_err(|_| Problem::internal("a check did not end"))??;
+    let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
+    // Two copies of the ledger differ in nothing that is durable, but the writer's may be ahead: then the try is repeated.
+    let decide = move |ledger: &Ledger| {
+        let now = Basis::of(ledger, community, slot)?;
+        if !now.is(&seen) {
+            return Ok(Decision::Answer(None));
+        }
+        if now.waiting.len() >= limits.operations_of_slot {
+            let detail = format!("{} operations of this slot wait already (owner)", now.waiting.len());
+            return Err(Problem::new(problem::OPERATION_TOO_MANY, detail));
+        }
+        if ledger.book.communities.values().map(|b| b.waiting.operations.len()).sum::<usize>() >= limits.operations {
+            return Err(Problem::new(problem::OPERATION_QUEUE_FULL, "too many operations wait").after(60));
+        }
+        let sealed = plain(kind::OPERATION, &signed).map_err(StoreError::from)?;
+        let label = Label { kind: kind::OPERATION, community, part: slot, first_interval: 0 };
+        let event = Event::Operation(OperationAccepted { community, slot, operation_id: id });
+        Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Some(())))
+    };
+    service.writer.submit(decide).await
+}
+
+/// Everything but the money, which is as much as it takes.
+fn check(account: &Account, signed: &SignedOperation, domain: gridveil_protocol::field::Fr, manager: &schnorr::PublicKey) -> Result<(), Problem> {
+    let operation = &signed.operation;
+    let mut rich = account.clone();
+    rich.nonce = operation.nonce;
+    rich.debt = 0;
+    rich.balance = if operation.kind.effect().flow == Flow::Out { operation.amount } else { 0 };
+    let lane = Lane::compute(&rich, signed);
+    lane.check(&rich, signed, domain, operation.community, manager).map_err(|error| Problem::of_operation(&error))?;
+    if operation.nonce == account.nonce { Ok(()) } else { Err(nonce().with("expected", serde_json::json!(account.nonce))) }
+}
+
+/// Takes a header operation for the next settlement of a community.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn submit_header(service: &Service, community: u32, operation: HeaderOperation) -> Result<Taken, Problem> {
+    if operation.count() == 0 {
+        return Err(Problem::new(problem::HEADER_EMPTY, "neither a transfer nor a management"));
+    }
+    let sealed = plain(kind::HEADER, &operation).map_err(StoreError::from)?;
+    let id = *blake3::Hasher::new().update(&community.to_be_bytes()).update(&sealed).finalize().as_bytes();
+    let header = service.writer.ledger().communities.get(&community).ok_or_else(unknown)?.header.clone();
+    if operation.transfer.is_some_and(|t| t.units >> UNITS_BITS != 0) {
+        return Err(Problem::of_header(&HeaderError::Units));
+    }
+    if let Some(signed) = &operation.management {
+        let message = signed.management.message(service.domain, community, header.nonce);
+        let verified = schnorr::verify(Use::HeaderOperation, &header.manager, &[message], &signed.signature);
+        verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
+    }
+    let decide = move |ledger: &Ledger| {
+        let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
+        match &book.waiting.header {
+            Some(waiting) if waiting.id == id => return Ok(Decision::Answer(Taken::Duplicate(id))),
+            Some(_) => return Err(Problem::new(problem::HEADER_PENDING, "another header operation waits for the next settlement")),
+            None => {}
+        }
+        let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: 0 };
+        let event = Event::Header(HeaderAccepted { community, id });
+        Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Taken::Accepted(id)))
+    };
+    let taken = service.writer.submit(decide).await?;
+    // It may be the float that a closed period is short of.
+    service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
+    Ok(taken)
+}

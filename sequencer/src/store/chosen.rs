@@ -1,0 +1,198 @@
+//! Reading back operations, late packets, header operations, and what was chosen of them for a settlement.
+
+use gridveil_protocol::{
+    adjust::Adjustment,
+    codec,
+    field::{Fr, to_bytes},
+    header_operation::HeaderOperation,
+    lanes::{Operations, QueuedNote},
+    operation::SignedOperation,
+    packet::SignedPacket,
+    tree::Children,
+    units::Interval,
+};
+
+use super::{
+    StoreError,
+    archive::Archive,
+    book::key,
+    record::{Chosen, Event, LaneSource, kind},
+    vault::{COMMUNITY_PART, Label, Sealed},
+};
+
+/// How something accepted stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationState {
+    /// It waits for a settlement.
+    Pending,
+    /// It is done, in this batch.
+    Applied(u64),
+    /// A settlement refused it, with this code.
+    Refused(String),
+}
+
+/// A queued note in the state tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotePlace {
+    /// Batch that appended it.
+    pub batch: u64,
+    /// Community.
+    pub community: u32,
+    /// Period of the batch.
+    pub first_interval: Interval,
+    /// Appends to the certificates tree before.
+    pub appended_at: u64,
+    /// Among the 16 notes of its queue.
+    pub position: u8,
+    /// Opening of the community in the state tree before the batch.
+    pub state_path: Vec<Children>,
+    /// Opening of the note up to what was appended to the certificates tree.
+    pub queue_path: Vec<Children>,
+    /// Header leaf after.
+    pub header_leaf: Fr,
+    /// Members root after.
+    pub members_root: Fr,
+    /// State root after.
+    pub root: Fr,
+}
+
+impl Archive {
+    /// How an operation or late packet stands; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn operation_state(&self, id: &[u8; 32]) -> Result<Option<OperationState>, StoreError> {
+        let Some((offset, _)) = self.index.last(&[&b"o"[..], id].concat())? else { return Ok(None) };
+        let offset = offset.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Inconsistent("an index key is too short"))?;
+        if let Some(batch) = self.index.number(&key::identity(b'b', id, offset))? {
+            return Ok(Some(OperationState::Applied(batch)));
+        }
+        let refused = self.index.value(&key::identity(b'r', id, offset))?;
+        let code = refused.map(String::from_utf8).transpose().map_err(|_| StoreError::Inconsistent("a code is not text"))?;
+        Ok(Some(code.map_or(OperationState::Pending, OperationState::Refused)))
+    }
+
+    /// An accepted operation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn operation(&self, offset: u64) -> Result<SignedOperation, StoreError> {
+        let (event, sealed) = self.read(offset, kind::OPERATION)?;
+        let Event::Operation(accepted) = event else { return Err(StoreError::Inconsistent("not an operation")) };
+        let label = Label { kind: kind::OPERATION, community: accepted.community, part: accepted.slot, first_interval: 0 };
+        let signed: SignedOperation = self.open_json(&label, &sealed)?;
+        if codec::operation_id(&signed) == accepted.operation_id { Ok(signed) } else { Err(StoreError::Inconsistent("another operation than recorded")) }
+    }
+
+    /// An accepted late packet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn late(&self, offset: u64) -> Result<SignedPacket, StoreError> {
+        let (event, sealed) = self.read(offset, kind::LATE)?;
+        let Event::Late(accepted) = event else { return Err(StoreError::Inconsistent("not a late packet")) };
+        let label = Label { kind: kind::LATE, community: accepted.community, part: accepted.slot, first_interval: accepted.first_interval };
+        let plain = self.open(&label, &sealed)?;
+        codec::decode_packet(&plain).map_err(|_| StoreError::Inconsistent("a stored packet does not decode"))
+    }
+
+    /// The adjustment that a late packet asks for: with the substitute that was settled and the tariff of its period. `None` if no substitute was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn adjustment(&self, late: SignedPacket) -> Result<Option<Adjustment>, StoreError> {
+        let (community, first_interval, slot) = (late.packet.context.community, late.packet.context.first_interval, late.packet.slot);
+        if self.packet_id(community, first_interval, slot, true)?.is_none() {
+            return Ok(None);
+        }
+        let Some(batch) = self.batch_of(community, first_interval)? else { return Ok(None) };
+        let (closed, _) = self.closed(community, first_interval)?;
+        let substitute = self.packet(community, first_interval, slot, true)?;
+        // The manager of that time: the header before the batch.
+        let signer = self.header_before(&self.applied(batch)?)?.manager;
+        Ok(Some(Adjustment { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
+    }
+
+    /// An accepted header operation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn header_operation(&self, offset: u64) -> Result<HeaderOperation, StoreError> {
+        let (event, sealed) = self.read(offset, kind::HEADER)?;
+        let Event::Header(accepted) = event else { return Err(StoreError::Inconsistent("not a header operation")) };
+        self.open_json(&Label { kind: kind::HEADER, community: accepted.community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)
+    }
+
+    fn chosen(&self, community: u32, first_interval: Interval) -> Result<(Chosen, Vec<Sealed>), StoreError> {
+        match self.read(self.offset(&key::period(b'h', community, first_interval))?, kind::CHOSEN)? {
+            (Event::Chosen(chosen), sealed) => Ok((chosen, sealed)),
+            _ => Err(StoreError::Inconsistent("not a choice")),
+        }
+    }
+
+    /// Offset of what has this identity and went into `batch`, or still waits.
+    fn accepted_at(&self, id: &[u8; 32]) -> Result<u64, StoreError> {
+        let (offset, _) = self.index.last(&[&b"o"[..], id].concat())?.ok_or(StoreError::Inconsistent("an accepted operation is missing"))?;
+        offset.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Inconsistent("an index key is too short"))
+    }
+
+    /// The operations chosen for a closed period, as they were recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn chosen_operations(&self, community: u32, first_interval: Interval) -> Result<Operations, StoreError> {
+        let (chosen, sealed) = self.chosen(community, first_interval)?;
+        let mut lanes = Vec::with_capacity(chosen.lanes.len());
+        let mut served = std::collections::BTreeMap::new();
+        for lane in &chosen.lanes {
+            lanes.push(match lane {
+                LaneSource::Operation(id) => self.operation(self.accepted_at(&id.0)?)?,
+                LaneSource::Forced(slot) => {
+                    let label = Label { kind: kind::CHOSEN, community, part: *slot, first_interval };
+                    let of_slot: Vec<SignedOperation> = self.open_json(&label, &sealed)?;
+                    let next = served.entry(*slot).or_insert(0);
+                    *next += 1;
+                    of_slot.get(*next - 1).cloned().ok_or(StoreError::Inconsistent("a forced withdrawal is missing"))?
+                }
+            });
+        }
+        let adjustment = chosen.adjustment.map(|id| self.adjustment(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
+        if adjustment.as_ref().is_some_and(Option::is_none) {
+            return Err(StoreError::Inconsistent("a substitute is missing"));
+        }
+        let header = if chosen.header {
+            self.header_operation(self.offset(&key::period(b'd', community, first_interval))?)?
+        } else {
+            HeaderOperation::default()
+        };
+        let notes = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
+        Ok(Operations { init: chosen.effects.init, lanes, adjustment: adjustment.flatten(), header, notes })
+    }
+
+    /// Where a queued note was appended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note(&self, note: Fr) -> Result<Option<NotePlace>, StoreError> {
+        let Some((place, _)) = self.index.last(&[&b"n"[..], &to_bytes(&note)].concat())? else { return Ok(None) };
+        let short = || StoreError::Inconsistent("an index key is too short");
+        let batch = u64::from_be_bytes(*place.first_chunk().ok_or_else(short)?);
+        let position = *place.get(8).ok_or_else(short)?;
+        let applied = self.applied(batch)?;
+        let (chosen, _) = self.chosen(applied.community, applied.first_interval)?;
+        let notes: Vec<QueuedNote> = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
+        let queue_path = gridveil_protocol::lanes::queue_path(&notes, usize::from(position), applied.notes_root);
+        Ok(Some(NotePlace {
+            batch,
+            community: applied.community,
+            first_interval: applied.first_interval,
+            appended_at: applied.appended_at,
+            position,
+            state_path: applied.path(),
+            queue_path: queue_path.ok_or(StoreError::Inconsistent("a queued note has no place"))?,
+            header_leaf: applied.header_leaf,
+            members_root: applied.members_root,
+            root: applied.new_root,
+        }))
+    }
+}

@@ -1,0 +1,156 @@
+//! What waits for a settlement of a community: operations, late packets, a header operation. Part of the fold over the log.
+
+use gridveil_protocol::units::Interval;
+
+use super::{
+    book::{Entry, OrderError, key},
+    record::{Chosen, HeaderAccepted, LaneSource, LateAccepted, OperationAccepted, kind},
+};
+
+/// An operation that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingOperation {
+    /// Identity.
+    pub id: [u8; 32],
+    /// Slot.
+    pub slot: u16,
+    /// Where it is.
+    pub offset: u64,
+}
+
+/// A late packet that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingLate {
+    /// Identity.
+    pub id: [u8; 32],
+    /// Slot.
+    pub slot: u16,
+    /// Period it is for.
+    pub first_interval: Interval,
+    /// Where it is.
+    pub offset: u64,
+}
+
+/// A header operation that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingHeader {
+    /// Identity.
+    pub id: [u8; 32],
+    /// Where it is.
+    pub offset: u64,
+}
+
+/// Everything that waits in one community, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Operations. What is chosen stays until its batch is applied.
+    pub operations: Vec<WaitingOperation>,
+    /// Late packets, at most one a slot.
+    pub late: Vec<WaitingLate>,
+    /// Header operation.
+    pub header: Option<WaitingHeader>,
+    /// Code with which the last header operation was refused.
+    pub header_refused: Option<String>,
+}
+
+/// Code of a late packet whose substitute may no longer be adjusted.
+pub const NOT_FLAGGED: &str = "adjust.not_flagged";
+
+fn accepted(id: &[u8; 32], offset: u64, record_kind: u16) -> Entry {
+    (key::identity(b'o', id, offset), record_kind.to_be_bytes().to_vec())
+}
+
+impl Waiting {
+    /// Operations of a slot, in order.
+    pub fn of_slot(&self, slot: u16) -> impl Iterator<Item = &WaitingOperation> {
+        self.operations.iter().filter(move |o| o.slot == slot)
+    }
+
+    /// Where something with this identity is, if it waits.
+    #[must_use]
+    pub fn offset(&self, id: &[u8; 32]) -> Option<u64> {
+        let operation = self.operations.iter().find(|o| o.id == *id).map(|o| o.offset);
+        operation.or_else(|| self.late.iter().find(|l| l.id == *id).map(|l| l.offset))
+    }
+
+    pub(super) fn add_operation(&mut self, event: &OperationAccepted, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        if self.offset(&event.operation_id).is_some() {
+            return Err(OrderError("an operation that waits already"));
+        }
+        self.operations.push(WaitingOperation { id: event.operation_id, slot: event.slot, offset });
+        Ok(vec![accepted(&event.operation_id, offset, kind::OPERATION)])
+    }
+
+    pub(super) fn add_late(&mut self, event: &LateAccepted, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        let place = self.late.iter().position(|l| l.slot == event.slot);
+        if place.and_then(|at| self.late.get(at)).is_some_and(|l| l.first_interval >= event.first_interval) {
+            return Err(OrderError("a second late packet of a slot"));
+        }
+        let mut entries = vec![accepted(&event.packet_id, offset, kind::LATE)];
+        // Of an earlier substitute, which a later one has replaced.
+        if let Some(stale) = place.map(|at| self.late.remove(at)) {
+            entries.push((key::identity(b'r', &stale.id, stale.offset), NOT_FLAGGED.as_bytes().to_vec()));
+        }
+        self.late.push(WaitingLate { id: event.packet_id, slot: event.slot, first_interval: event.first_interval, offset });
+        Ok(entries)
+    }
+
+    pub(super) fn add_header(&mut self, event: &HeaderAccepted, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        if self.header.is_some() {
+            return Err(OrderError("a second header operation"));
+        }
+        self.header = Some(WaitingHeader { id: event.id, offset });
+        Ok(Vec::new())
+    }
+
+    /// What was chosen must wait; what was refused waits no longer.
+    pub(super) fn choose(&mut self, chosen: &Chosen, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        let mut entries = vec![(key::period(b'h', chosen.community, chosen.first_interval), offset.to_be_bytes().to_vec())];
+        let waits = chosen.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
+        let adjusts = chosen.adjustment.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
+        if !waits || !adjusts || (chosen.header || chosen.header_refused.is_some()) && self.header.is_none() {
+            return Err(OrderError("a choice of what does not wait"));
+        }
+        for refused in &chosen.refused {
+            let at = self.offset(&refused.id).ok_or(OrderError("a refusal of what does not wait"))?;
+            entries.push((key::identity(b'r', &refused.id, at), refused.code.as_bytes().to_vec()));
+        }
+        if let Some(header) = self.header.filter(|_| chosen.header) {
+            entries.push((key::period(b'd', chosen.community, chosen.first_interval), header.offset.to_be_bytes().to_vec()));
+        }
+        let refused = |id: &[u8; 32]| chosen.refused.iter().any(|r| r.id == *id);
+        self.operations.retain(|o| !refused(&o.id));
+        self.late.retain(|l| !refused(&l.id));
+        if let Some(code) = &chosen.header_refused {
+            self.header = None;
+            self.header_refused = Some(code.clone());
+        }
+        Ok(entries)
+    }
+
+    /// What was chosen is done, in `batch`.
+    pub(super) fn done(&mut self, chosen: &Chosen, batch: u64) -> Vec<Entry> {
+        let adjusted = chosen.adjustment.map(|id| id.0);
+        let ids: Vec<[u8; 32]> = chosen.operations().copied().chain(adjusted).collect();
+        let done = |id: &[u8; 32]| Some((key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes().to_vec()));
+        let mut entries: Vec<Entry> = ids.iter().filter_map(done).collect();
+        self.operations.retain(|o| !ids.contains(&o.id));
+        self.late.retain(|l| !ids.contains(&l.id));
+        if chosen.header {
+            (self.header, self.header_refused) = (None, None);
+        }
+        let notes = (0u8..).zip(&chosen.effects.notes);
+        entries.extend(notes.map(|(position, note)| (key::note(&note.0, batch, position), Vec::new())));
+        entries
+    }
+}
+
+impl Chosen {
+    /// Identities of the operations in lanes.
+    pub fn operations(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.lanes.iter().filter_map(|lane| match lane {
+            LaneSource::Operation(id) => Some(&id.0),
+            LaneSource::Forced(_) => None,
+        })
+    }
+}

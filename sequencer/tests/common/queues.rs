@@ -1,0 +1,80 @@
+//! What the contract does with the records of a batch (docs/spec/l1.md), for tests: claims, queues and pools, in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use gridveil_verifier_contract::{
+    Address, L1Error, SettleCall, Word,
+    client::{ForcedRequest, OpenDeposit, TransferState},
+};
+
+#[derive(Clone, Default)]
+pub struct Queues {
+    pub deposits: BTreeMap<Word, OpenDeposit>,
+    pub transfers: BTreeMap<Word, TransferState>,
+    pub forced: BTreeMap<u32, VecDeque<ForcedRequest>>,
+    pub notes: VecDeque<Word>,
+    pub float_units: u64,
+    pub withdrawable: BTreeMap<Address, u64>,
+    pub treasury: u64,
+    pub begun: Vec<(u32, Word)>,
+    pub adjusted: Vec<(u32, Word)>,
+}
+
+struct Record {
+    kind: u8,
+    units: u64,
+    extra: u32,
+    w1: Word,
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+fn require(holds: bool, name: &str) -> Result<(), L1Error> {
+    if holds { Ok(()) } else { Err(L1Error::Reverted { name: name.to_owned() }) }
+}
+
+impl Queues {
+    /// The effects of a batch, all or none.
+    pub fn settle(&mut self, call: &SettleCall, leaves: usize) -> Result<(), L1Error> {
+        let mut after = self.clone();
+        for words in call.data[leaves + 2..].chunks(2) {
+            let w0 = words[0];
+            assert!(w0[..21].iter().all(|byte| *byte == 0));
+            let record = Record { kind: w0[31], units: number(&w0[25..31]), extra: u32::try_from(number(&w0[21..25])).unwrap(), w1: words[1] };
+            after.apply(call.community, &record)?;
+        }
+        *self = after;
+        Ok(())
+    }
+
+    fn credit(&mut self, payout: &Word, units: u64) {
+        assert!(payout[..12].iter().all(|byte| *byte == 0));
+        *self.withdrawable.entry(payout[12..].try_into().unwrap()).or_default() += units;
+    }
+
+    fn apply(&mut self, community: u32, r: &Record) -> Result<(), L1Error> {
+        match r.kind {
+            1 => require(self.deposits.remove(&r.w1).is_some_and(|d| d.units == r.units), "DepositNotOpen")?,
+            2 => self.credit(&r.w1, r.units),
+            3 => require(self.transfers.insert(r.w1, TransferState::Open).is_none(), "TransferNotNew")?,
+            4 => require(self.transfers.insert(r.w1, TransferState::Received) == Some(TransferState::Open), "TransferNotOpen")?,
+            10 => {
+                let head = self.forced.entry(community).or_default().pop_front();
+                require(head.is_some_and(|h| h.slot == r.extra && h.requester == r.w1[12..]), "ForcedNotHead")?;
+                self.credit(&r.w1, r.units);
+            }
+            11 => self.adjusted.push((r.extra, r.w1)),
+            16 => {
+                require(self.float_units >= r.units, "FloatShort")?;
+                self.float_units -= r.units;
+            }
+            17 | 18 => self.treasury += r.units,
+            20 => require(self.notes.pop_front() == Some(r.w1), "NotHeadNote")?,
+            21 => self.begun.push((community, r.w1)),
+            _ => require(false, "BadRecord")?,
+        }
+        Ok(())
+    }
+}
