@@ -10,6 +10,7 @@ pub mod genesis;
 pub mod homes;
 pub mod ledger;
 pub mod market;
+pub mod member;
 pub mod operator;
 pub mod packets;
 pub mod proofs;

@@ -26,6 +26,8 @@ enum Command {
     Demo(gridveil::demo::Args),
     /// A member's side: keys, meter files, packets, statements.
     Meter(gridveil_meter_client::cli::Args),
+    /// An account in its owner's hands: money, certificates, leaving.
+    Member(gridveil::member::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
     Sequencer(gridveil::operator::Args),
     /// Proofs: parameters, keys, a worker process.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => gridveil::simulate::run(&args),
         Command::Demo(args) => gridveil::demo::run(&args),
         Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
+        Command::Member(args) => gridveil::member::run(&args),
         Command::Sequencer(args) => gridveil::operator::run(&args),
         Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil::audit::run(&args),

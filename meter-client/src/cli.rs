@@ -1,14 +1,10 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
-use std::{
-    io::BufRead,
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{io::BufRead, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 use gridveil_protocol::{
-    field::{Fr, to_bytes},
+    field::to_bytes,
     instance,
     operation::Kind,
     owner::owner_of,
@@ -24,8 +20,10 @@ use crate::{
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
     source::{self, Choice, CutError, Format, Import, SourceError},
-    statement::{Asked, Own, Statement, StatementError, verify},
+    statement::{Statement, StatementError},
     submit::{ApiError, Retry, Sequencer, address},
+    sync::{Member, SyncError},
+    wallet::{self, WalletError},
 };
 
 /// Everything that can go wrong, each with one line of text.
@@ -67,6 +65,9 @@ pub enum MeterError {
     /// Statement.
     #[error("statement does not hold: {0}")]
     Statement(#[from] StatementError),
+    /// Wallet.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
     /// Passphrase.
     #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or write it to standard input")]
     Passphrase,
@@ -82,6 +83,19 @@ pub enum MeterError {
     /// Standard output.
     #[error("cannot write JSON")]
     Json,
+}
+
+impl From<SyncError> for MeterError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Outbox(error) => Self::Outbox(error),
+            SyncError::Api(error) => Self::Api(error),
+            SyncError::Statement { source: StatementError::L1(error), .. } => Self::L1(error),
+            SyncError::Statement { source, .. } => Self::Statement(source),
+            SyncError::Wallet(error) => Self::Wallet(error),
+            SyncError::Clock => Self::Clock,
+        }
+    }
 }
 
 /// Keys, meter files, packets and statements of one member.
@@ -111,14 +125,15 @@ enum Command {
     Statement(StatementArgs),
 }
 
+/// Where the keys are, and how they open.
 #[derive(Debug, clap::Args)]
-struct KeyArgs {
+pub struct KeyArgs {
     /// Key file.
     #[arg(long)]
-    keys: PathBuf,
+    pub keys: PathBuf,
     /// File whose first line is the passphrase; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
     #[arg(long)]
-    passphrase_file: Option<PathBuf>,
+    pub passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -237,7 +252,11 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), MeterError> {
     Ok(())
 }
 
-fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
+/// The passphrase: from the file, the environment or standard input.
+///
+/// # Errors
+/// [`MeterError::Passphrase`].
+pub fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
     let mut line = Zeroizing::new(String::new());
     if let Some(path) = &args.passphrase_file {
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|_| MeterError::Passphrase)?);
@@ -251,7 +270,11 @@ fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
     if trimmed.is_empty() { Err(MeterError::Passphrase) } else { Ok(trimmed) }
 }
 
-fn open_keys(args: &KeyArgs) -> Result<Keys, MeterError> {
+/// Opens the key file.
+///
+/// # Errors
+/// [`MeterError::Passphrase`], [`MeterError::Keys`].
+pub fn open_keys(args: &KeyArgs) -> Result<Keys, MeterError> {
     let passphrase = passphrase(args)?;
     Keys::open(&args.keys, &passphrase).map_err(|source| MeterError::Keys { path: args.keys.clone(), source })
 }
@@ -364,26 +387,12 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     let terms = sequencer.community(*community)?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
-    let asked = Asked { community: *community, slot: *slot, first_interval: args.first_interval };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| MeterError::Clock)?.as_secs();
-    let request = asked.request(domain, now, &keys.owner).map_err(StatementError::from)?;
-    let receipt = sequencer.receipt(&request)?;
-    let tariff = sequencer.tariff(*community, args.first_interval)?;
-    let period = |domain: Fr, first_interval| Period { domain, community: *community, slot: *slot, first_interval };
-    let this = period(domain, args.first_interval);
-    let previous = args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(domain, first)));
-    let (packet, previous) = (outbox.packet(&this)?, previous.transpose()?.flatten());
-    let own = Own {
-        domain,
-        owner: &owner_of(&keys.owner),
-        meter: &keys.meter.public(),
-        operations: &[],
-        packet: packet.as_ref(),
-        delivered: outbox.is_delivered(&this)?,
-        previous: previous.as_ref(),
-    };
-    let statement = verify(&asked, &receipt, &own, &tariff, &l1)?;
-    outbox.keep_receipt(&this, &receipt)?;
+    let member = Member { sequencer: &sequencer, l1: &l1, keys: &keys, outbox: &outbox, domain, community: *community, slot: *slot };
+    let period = |first_interval| Period { domain, community: *community, slot: *slot, first_interval };
+    let previous = args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
+    let previous = previous.transpose()?.flatten();
+    let operations = wallet::signed_operations(&args.place.outbox, &keys, domain, *community, *slot)?;
+    let (statement, _) = member.statement(args.first_interval, previous.as_ref(), &operations)?;
     if args.json {
         return print_json(&statement);
     }

@@ -109,6 +109,29 @@ impl Keys {
         Ok(Self { owner: fresh()?, meter: fresh()? })
     }
 
+    /// A new owner key beside the same meter: what an account is handed over to when its key is rotated.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Randomness`].
+    pub fn with_new_owner(&self) -> Result<Self, KeyStoreError> {
+        Ok(Self { owner: Self::generate()?.owner, meter: self.meter.clone() })
+    }
+
+    /// A new meter key beside the same owner: for another meter.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Randomness`].
+    pub fn with_new_meter(&self) -> Result<Self, KeyStoreError> {
+        Ok(Self { owner: self.owner.clone(), meter: Self::generate()?.meter })
+    }
+
+    /// Key of the wallet. From the meter's key, as the outbox's: it stays when the owner's key is rotated.
+    #[must_use]
+    pub fn wallet_key(&self) -> Zeroizing<[u8; 32]> {
+        let secret = Zeroizing::new(self.meter.to_bytes());
+        Zeroizing::new(blake3::derive_key("gridveil wallet v1", secret.as_ref()))
+    }
+
     /// Key of the outbox: packets and receipts hold readings and salts, so they are encrypted at rest.
     #[must_use]
     pub fn outbox_key(&self) -> Zeroizing<[u8; 32]> {

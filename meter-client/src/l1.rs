@@ -80,7 +80,7 @@ fn calldata(signature: &str, words: &[Word]) -> Vec<u8> {
 struct View(&'static str, &'static str, usize);
 
 const IS_FINALISED: View = View("isFinalised(bytes32)", "isFinalised", 1);
-const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 5);
+const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 6);
 const TARIFF_COUNT: View = View("tariffCount(uint32)", "tariffCount", 1);
 const TARIFF_AT: View = View("tariffAt(uint32,uint256)", "tariffAt", 2);
 
@@ -159,7 +159,7 @@ impl Roots for JsonRpc {
         let words = self.call(COMMUNITY_OF, &[number(u64::from(community))])?;
         let numbers: Option<Vec<u64>> = words.iter().map(as_u64).collect();
         let set = match numbers.as_deref() {
-            Some([1, _, _, _, set]) => *set,
+            Some([1, _, _, _, _, set]) => *set,
             Some([0, ..]) => return Err(L1Error::UnknownCommunity(community)),
             _ => return Err(L1Error::Answer(COMMUNITY_OF.1)),
         };

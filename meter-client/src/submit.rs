@@ -7,12 +7,14 @@
 use std::{io::Read, time::Duration};
 
 use gridveil_protocol::{
-    codec::packet_id,
-    field::{Fr, hex_fr},
+    codec::{operation_id, packet_id},
+    field::{Fr, hex_fr, to_bytes},
     instance,
+    operation::SignedOperation,
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
     tariff::Tariff,
+    tree::{Children, path_hex},
     units::Interval,
 };
 use reqwest::{
@@ -50,8 +52,8 @@ pub enum ApiError {
     /// It answered something that is no answer.
     #[error("sequencer's answer is not {0}")]
     Answer(&'static str),
-    /// It confirms another packet than the one handed in.
-    #[error("sequencer confirms another packet than the one handed in")]
+    /// It confirms something else than what was handed in.
+    #[error("sequencer confirms another packet or operation than the one handed in")]
     OtherPacket,
     /// Its domain is not that of its chain, contract and circuit version.
     #[error("sequencer's domain is not that of the chain, contract and circuit version it names")]
@@ -132,10 +134,55 @@ pub struct CommunityInfo {
     pub interval_length: u16,
     /// First interval of the period to settle next.
     pub next_interval: Interval,
+    /// Periods that are final on L1, oldest first.
+    #[serde(default)]
+    pub settled: Vec<SettledPeriod>,
+}
+
+/// A period that is final on L1, by the sequencer's word.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SettledPeriod {
+    /// First interval.
+    pub first_interval: Interval,
+}
+
+/// What became of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum OperationState {
+    /// It waits.
+    Pending,
+    /// A batch has it.
+    Applied {
+        /// Batch.
+        batch: u64,
+        /// Is the batch on L1?
+        #[serde(rename = "final", default)]
+        settled: bool,
+    },
+    /// It was refused.
+    Refused {
+        /// Code.
+        code: String,
+    },
+}
+
+/// Where a note of L1's queue is in the state, by the sequencer's word ([`crate::wallet::note_path`] checks it).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct QueuedNotePath {
+    /// Place in every level, base 4.
+    pub index: u64,
+    /// Levels, bottom up.
+    #[serde(with = "path_hex")]
+    pub path: Vec<Children>,
+    /// Where they lead.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
 }
 
 #[derive(Deserialize)]
 struct Taken {
+    #[serde(alias = "operation_id")]
     packet_id: String,
     #[serde(default)]
     status: String,
@@ -212,6 +259,37 @@ impl Sequencer {
         let taken: Taken = self.post("/v1/packets", body, "a confirmation")?;
         let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
         if id == hex::encode(packet_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
+    }
+
+    /// Hands an operation in; returns the sequencer's word for what became of it. Repeating it does no harm.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn operate(&self, signed: &SignedOperation) -> Result<String, ApiError> {
+        let body = serde_json::to_vec(signed).map_err(|_| ApiError::Answer("an operation"))?;
+        let taken: Taken = self.post("/v1/operations", body, "a confirmation")?;
+        let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
+        if id == hex::encode(operation_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
+    }
+
+    /// What became of an operation.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn operation_state(&self, signed: &SignedOperation) -> Result<OperationState, ApiError> {
+        let state = self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")?;
+        Ok(match state {
+            OperationState::Refused { code } => OperationState::Refused { code: printable(&code) },
+            other => other,
+        })
+    }
+
+    /// Where a note of L1's queue is.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn note(&self, commitment: Fr) -> Result<QueuedNotePath, ApiError> {
+        self.get(&format!("/v1/notes/0x{}", hex::encode(to_bytes(&commitment))), "a note's path")
     }
 
     /// Fetches a receipt.

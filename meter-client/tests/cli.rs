@@ -134,7 +134,7 @@ fn keys_reading_submission_statement() {
             (_, 138) => word(0) + &hex::encode(to_bytes(&commitment)),
             _ if data.ends_with(&hex::encode(to_bytes(&*finalised.lock().unwrap()))) => word(1),
             // communityOf(5), then tariffCount(7); any other root is not final.
-            _ if data.ends_with(&word(5)) => word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
+            _ if data.ends_with(&word(5)) => word(1) + &word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
             _ if data.ends_with(&word(7)) => word(1),
             _ => word(0),
         };

@@ -234,8 +234,8 @@ fn l1_views_are_read_word_by_word() {
         let argument = |i: usize| u64::from_str_radix(&data[10 + 64 * i + 48..10 + 64 * (i + 1)], 16).unwrap();
         let words = match data.len() {
             138 => tariffs.get(usize::try_from(argument(1)).unwrap()).map(|(first, c)| word(*first) + &word(*c)).unwrap(),
-            _ if argument(0) == 5 => word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
-            _ if argument(0) == 6 => word(0).repeat(5),
+            _ if argument(0) == 5 => word(1) + &word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
+            _ if argument(0) == 6 => word(0).repeat(6),
             _ if argument(0) == 7 => word(3),
             _ if argument(0) == 1 => word(1),
             _ if argument(0) == 2 => word(0),

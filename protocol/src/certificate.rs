@@ -5,6 +5,7 @@
 
 mod path;
 mod retirement;
+mod shown;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ use ark_ff::AdditiveGroup;
 
 pub use path::{DENSE_LEVELS, NotePath, Position, Trees};
 pub use retirement::{Kind, Purpose, Retirement, RetirementStatement, StatementError};
+pub use shown::ShownRetirement;
 
 /// Version of the certificate circuit, part of the domain of its statements. Far from the settlement's, whose versions count from 1.
 pub const CERTIFICATE_VERSION: u64 = 1_000_001;

@@ -1,0 +1,174 @@
+//! Bringing a wallet up to date: every period that became final is fetched, verified and kept, and waiting operations are asked after.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gridveil_protocol::{field::Fr, owner::owner_of, receipt::Receipt, units::Interval};
+
+use crate::{
+    key_store::Keys,
+    l1::Roots,
+    outbox::{Outbox, OutboxError, Period},
+    statement::{Asked, Own, Statement, StatementError, verify},
+    submit::{ApiError, OperationState, Sequencer},
+    wallet::{Progress, Wallet, WalletError},
+};
+
+/// Why a statement is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// Sequencer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// It does not hold.
+    #[error("statement of the period from interval {first_interval} does not hold: {source}")]
+    Statement {
+        /// Period.
+        first_interval: Interval,
+        /// Why.
+        source: StatementError,
+    },
+    /// Wallet.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The machine's clock.
+    #[error("the clock is before 1970")]
+    Clock,
+}
+
+/// One member's means.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    /// Sequencer.
+    pub sequencer: &'a Sequencer,
+    /// L1.
+    pub l1: &'a dyn Roots,
+    /// Keys.
+    pub keys: &'a Keys,
+    /// What was signed and verified.
+    pub outbox: &'a Outbox,
+    /// Deployment, from L1 and the contract the member names.
+    pub domain: Fr,
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+}
+
+impl std::fmt::Debug for Member<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+impl Member<'_> {
+    const fn period(&self, first_interval: Interval) -> Period {
+        Period { domain: self.domain, community: self.community, slot: self.slot, first_interval }
+    }
+
+    /// Fetches a period's receipt, checks every figure, and keeps it. `before`: the receipt it must continue from, if one is held.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn statement(
+        &self,
+        first_interval: Interval,
+        before: Option<&Receipt>,
+        operations: &[gridveil_protocol::operation::SignedOperation],
+    ) -> Result<(Statement, Receipt), SyncError> {
+        let asked = Asked { community: self.community, slot: self.slot, first_interval };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SyncError::Clock)?.as_secs();
+        let failed = |source| SyncError::Statement { first_interval, source };
+        let request = asked.request(self.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
+        let receipt = self.sequencer.receipt(&request)?;
+        let tariff = self.sequencer.tariff(self.community, first_interval)?;
+        let this = self.period(first_interval);
+        let packet = self.outbox.packet(&this)?;
+        let own = Own {
+            domain: self.domain,
+            owner: &owner_of(&self.keys.owner),
+            meter: &self.keys.meter.public(),
+            operations,
+            packet: packet.as_ref(),
+            delivered: self.outbox.is_delivered(&this)?,
+            previous: before,
+        };
+        let statement = verify(&asked, &receipt, &own, &tariff, self.l1).map_err(failed)?;
+        self.outbox.keep_receipt(&this, &receipt)?;
+        Ok((statement, receipt))
+    }
+
+    /// Takes every period that became final since the last receipt of the wallet. A wallet without any begins with the first period whose
+    /// receipt is this owner's.
+    ///
+    /// # Errors
+    /// [`SyncError`]; what was verified before it is kept.
+    pub fn sync(&self, wallet: &mut Wallet) -> Result<Vec<Statement>, SyncError> {
+        let community = self.sequencer.community(self.community)?;
+        let mut statements = Vec::new();
+        for period in &community.settled {
+            let first_interval = period.first_interval;
+            if wallet.state().receipt.as_ref().is_some_and(|last| last.first_interval >= first_interval) {
+                continue;
+            }
+            let before = wallet.state().receipt.clone();
+            let outcome = self.statement(first_interval, before.as_ref(), &wallet.state().signed());
+            match outcome {
+                // Before this member's time.
+                Err(SyncError::Api(ApiError::Refused(problem)))
+                    if before.is_none() && ["request.signature", "account.unknown"].contains(&problem.code.as_str()) => {}
+                outcome => {
+                    let (statement, receipt) = outcome?;
+                    wallet.take_receipt(&receipt)?;
+                    statements.push(statement);
+                }
+            }
+        }
+        Ok(statements)
+    }
+
+    /// Asks after the operations that wait; sends those again that the sequencer does not know, if `resend`.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn ask_after(&self, wallet: &mut Wallet, resend: bool) -> Result<(), SyncError> {
+        let waiting: Vec<_> = wallet.state().waiting().cloned().collect();
+        for kept in waiting {
+            let progress = match self.sequencer.operation_state(&kept.signed) {
+                Ok(OperationState::Refused { code }) => Progress::Refused(code),
+                // A receipt is to say so.
+                Ok(OperationState::Pending | OperationState::Applied { .. }) => Progress::Sent,
+                Err(ApiError::Refused(problem)) if problem.code == "operation.unknown" => {
+                    if resend {
+                        self.send(wallet, &kept.signed)?;
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            wallet.note_progress(&kept.id(), &progress)?;
+        }
+        Ok(())
+    }
+
+    /// Hands an operation in that the wallet has kept; a refusal for good is noted.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn send(&self, wallet: &mut Wallet, signed: &gridveil_protocol::operation::SignedOperation) -> Result<String, SyncError> {
+        let id = format!("0x{}", hex::encode(gridveil_protocol::codec::operation_id(signed)));
+        match self.sequencer.operate(signed) {
+            Ok(status) => {
+                wallet.note_progress(&id, &Progress::Sent)?;
+                Ok(status)
+            }
+            Err(ApiError::Refused(problem)) if (400..500).contains(&problem.status) && ![408, 409, 425, 429].contains(&problem.status) => {
+                wallet.note_progress(&id, &Progress::Refused(problem.code.clone()))?;
+                Err(ApiError::Refused(problem).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Files that members hand to each other: a claim to take in, a certificate note. Whoever has one knows what is in it; only its owner can use it.
+
+use std::{io, path::Path};
+
+use gridveil_protocol::{certificate::ShownRetirement, codec::hex_bytes, note::Note};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{durable, operation::Claim};
+
+const MAX_FILE: u64 = 1 << 20;
+
+/// Which rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// L1 chain.
+    pub chain_id: u64,
+    /// Contract.
+    #[serde(with = "hex_bytes")]
+    pub contract: [u8; 20],
+}
+
+/// A claim for its recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimFile {
+    /// Where it is.
+    #[serde(flatten)]
+    pub deployment: Deployment,
+    /// Its opening.
+    pub claim: Claim,
+}
+
+/// A certificate note for its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteFile {
+    /// Where it is.
+    #[serde(flatten)]
+    pub deployment: Deployment,
+    /// Its opening.
+    pub note: Note,
+}
+
+/// Why a file is not read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// File system.
+    #[error("{0}")]
+    Io(io::ErrorKind),
+    /// There is one of that name.
+    #[error("there is a file of that name already")]
+    Exists,
+    /// Something else.
+    #[error("not {what}: line {line}, column {column}")]
+    Format {
+        /// What was expected.
+        what: &'static str,
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// Another chain or contract.
+    #[error("the file is for another deployment")]
+    OtherDeployment,
+}
+
+/// What can be in such a file.
+pub trait Handed: Serialize + DeserializeOwned {
+    /// For errors.
+    const WHAT: &'static str;
+    /// Where it is valid.
+    fn deployment(&self) -> Deployment;
+}
+
+impl Handed for ClaimFile {
+    const WHAT: &'static str = "a claim";
+    fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+}
+
+impl Handed for NoteFile {
+    const WHAT: &'static str = "a certificate note";
+    fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+}
+
+impl Handed for ShownRetirement {
+    const WHAT: &'static str = "a statement of retirement";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+/// Reads a file for this deployment.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_file<T: Handed>(path: &Path, deployment: &Deployment) -> Result<T, FileError> {
+    let bytes = durable::read_bounded(path, MAX_FILE).map_err(|e| FileError::Io(e.kind()))?;
+    let file: T = serde_json::from_slice(&bytes).map_err(|e| FileError::Format { what: T::WHAT, line: e.line(), column: e.column() })?;
+    if file.deployment() == *deployment { Ok(file) } else { Err(FileError::OtherDeployment) }
+}
+
+/// Writes a new file, for its owner's eyes only. The same content again is no error.
+///
+/// # Errors
+/// [`FileError`].
+pub fn write_file<T: Handed>(path: &Path, content: &T) -> Result<(), FileError> {
+    let mut bytes = serde_json::to_vec_pretty(content).map_err(|e| FileError::Format { what: T::WHAT, line: e.line(), column: e.column() })?;
+    bytes.push(b'\n');
+    match durable::create_new(path, &bytes) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let same = durable::read_bounded(path, MAX_FILE).is_ok_and(|there| there == bytes);
+            if same { Ok(()) } else { Err(FileError::Exists) }
+        }
+        other => other.map_err(|e| FileError::Io(e.kind())),
+    }
+}

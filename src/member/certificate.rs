@@ -1,0 +1,398 @@
+//! `gridveil member certificate …`: notes of origin, spent by their owner alone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use gridveil_meter_client::{
+    submit::ApiError,
+    wallet::{KeptNote, NoteFile, Spending, Transfer, note_path, read_file, write_file},
+};
+use gridveil_protocol::{
+    certificate::{CERTIFICATE_VERSION, CertificateInstance, Purpose, ShownRetirement, SpendPlan},
+    field::{Fr, to_bytes},
+    owner::{NullifierKey, owner_of},
+};
+use gridveil_prover::{
+    certificate::{CertificateProof, CertificateProver, CertificateProverConfig},
+    progress::Reporter,
+};
+use gridveil_verifier_contract::CertificateCall;
+
+use super::{
+    example,
+    options::{Acting, Energy, L1Key, Place},
+    session::{Chain, Session, element, own_chain, read_chain},
+    show::{Sheet, agreed, hex0},
+};
+use crate::{audit::source, text};
+
+/// What can be done with certificates.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Lists the certificates, and finds those that came with the last settlements.
+    #[command(after_help = example!("certificate list"))]
+    List(ListArgs),
+    /// Takes a certificate in that another member transferred: its file.
+    #[command(after_help = example!("certificate receive note.json"))]
+    Receive(ReceiveArgs),
+    /// Transfers a certificate, or a part of it, to another owner.
+    #[command(after_help = example!("certificate transfer 0x1f2e --to 0x07..3a --kwh 4.2 --out note.json --l1-key home7.l1"))]
+    Transfer(TransferArgs),
+    /// Retires a certificate, or a part of it, for a beneficiary.
+    #[command(after_help = example!("certificate retire 0x1f2e --kwh 4.2 --beneficiary 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --sealed --out statement.json --l1-key home7.l1"))]
+    Retire(RetireArgs),
+    /// Shows what was retired, and writes a statement for an auditor (`gridveil audit retirement`).
+    #[command(after_help = example!("certificate show --number 1 --out statement.json"))]
+    Show(ShowArgs),
+}
+
+/// Options of `certificate list`.
+#[derive(clap::Args, Debug)]
+pub struct ListArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Options of `certificate receive`.
+#[derive(clap::Args, Debug)]
+pub struct ReceiveArgs {
+    /// The note's file, from the sender.
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where proofs come from.
+#[derive(clap::Args, Debug)]
+pub struct Proving {
+    /// Where proving parameters and keys are kept between runs.
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
+    cache: PathBuf,
+    /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
+    #[arg(long, value_name = "FILE")]
+    ptau: Option<PathBuf>,
+}
+
+/// Options of `certificate transfer`.
+#[derive(clap::Args, Debug)]
+pub struct TransferArgs {
+    /// The beginning of the note's commitment, as `list` shows it.
+    note: String,
+    /// The new owner's commitment, as its `account` shows it.
+    #[arg(long, value_name = "OWNER")]
+    to: String,
+    /// How much.
+    #[arg(long)]
+    kwh: Energy,
+    /// The new note's file, for the new owner.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    proving: Proving,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// What for, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PurposeArg {
+    /// The beneficiary's consumption.
+    Consumption,
+    /// Its time is over.
+    Expiry,
+    /// It goes on in another registry.
+    Export,
+}
+
+impl From<PurposeArg> for Purpose {
+    fn from(purpose: PurposeArg) -> Self {
+        match purpose {
+            PurposeArg::Consumption => Self::Consumption,
+            PurposeArg::Expiry => Self::Expiry,
+            PurposeArg::Export => Self::Export,
+        }
+    }
+}
+
+/// Options of `certificate retire`.
+#[derive(clap::Args, Debug)]
+pub struct RetireArgs {
+    /// The beginning of the note's commitment, as `list` shows it.
+    note: String,
+    /// How much.
+    #[arg(long)]
+    kwh: Energy,
+    /// Who may claim it: an L1 address, or a number of the registry, 0x….
+    #[arg(long, value_name = "NUMBER")]
+    beneficiary: String,
+    /// What for.
+    #[arg(long, default_value = "consumption")]
+    purpose: PurposeArg,
+    /// Publishes only the commitment: amount, period and beneficiary are for whom the statement is shown to.
+    #[arg(long)]
+    sealed: bool,
+    /// The statement's file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    proving: Proving,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `certificate show`.
+#[derive(clap::Args, Debug)]
+pub struct ShowArgs {
+    /// Which, counted from 1.
+    #[arg(long, requires = "out")]
+    number: Option<usize>,
+    /// Writes its statement.
+    #[arg(long, value_name = "FILE", requires = "number")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs a command.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::List(args) => list(args),
+        Command::Receive(args) => receive(args),
+        Command::Transfer(args) => transfer(args),
+        Command::Retire(args) => retire(args),
+        Command::Show(args) => show(args),
+    }
+}
+
+/// Marks notes that L1 has spent, and asks for the paths of those that have none. A path is kept only if it leads from the note to a root that
+/// L1 has finalised.
+///
+/// # Errors
+/// L1, the sequencer, or the wallet.
+pub fn refresh(session: &mut Session, chain: &Chain) -> anyhow::Result<()> {
+    let key = NullifierKey::of(&session.keys.owner);
+    let own = owner_of(&session.keys.owner).commitment();
+    let notes: Vec<KeptNote> = session.wallet.state().notes.iter().filter(|kept| !kept.spent).cloned().collect();
+    for KeptNote { note, path, .. } in notes {
+        let commitment = note.commitment();
+        let nullifier = key.nullifier(commitment);
+        if note.owner == own && session.wallet.state().spends.iter().any(|spend| spend.nullifier == nullifier && !spend.done)
+            && chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))? {
+                session.wallet.spent(nullifier, None)?;
+                continue;
+            }
+        let (None, Some(sequencer)) = (path, &session.sequencer) else { continue };
+        let answer = match sequencer.note(commitment) {
+            Ok(answer) => answer,
+            Err(ApiError::Refused(problem)) if problem.status == 404 => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let path = note_path(commitment, answer.index, &answer.path, answer.root)?;
+        ensure!(chain.wait(chain.client().is_finalised(to_bytes(&answer.root)))?, "the sequencer's path of a note leads to a root that L1 never finalised");
+        session.wallet.keep_note(&note, Some(path))?;
+    }
+    Ok(())
+}
+
+/// What a spending came to.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    /// What was spent, and into what.
+    pub plan: SpendPlan,
+    /// Public inputs.
+    pub instance: CertificateInstance,
+    /// Transaction; `None` if L1 had it already.
+    pub tx: Option<[u8; 32]>,
+}
+
+/// Spends: the plan is in the wallet before the proof is made. Calling it again with the same note and spending goes on where it stopped.
+///
+/// # Errors
+/// Wallet, prover, or L1.
+pub fn spend(session: &mut Session, chain: &Chain, prover: &CertificateProver, note: &KeptNote, spending: &Spending) -> anyhow::Result<Spent> {
+    let plan = session.wallet.state().plan(note, &session.deployment, &session.keys.owner, spending)?;
+    let nullifier = session.wallet.keep_spend(&plan, &session.keys.owner)?;
+    let signed = plan.clone().sign(&session.keys.owner)?;
+    if chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))? {
+        session.wallet.spent(nullifier, None)?;
+        return Ok(Spent { instance: signed.check()?, plan, tx: None });
+    }
+    let CertificateProof { instance, proof } = prover.prove(&signed)?;
+    let receipt = chain.wait(chain.client().certify(certificate_call(&instance, proof)?))?;
+    session.wallet.spent(nullifier, Some(&hex0(&receipt.tx)))?;
+    Ok(Spent { plan, instance, tx: Some(receipt.tx) })
+}
+
+fn certificate_call(instance: &CertificateInstance, proof: Vec<u8>) -> anyhow::Result<CertificateCall> {
+    let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
+    Ok(CertificateCall {
+        circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
+        anchor: to_bytes(&instance.anchor),
+        nullifier: to_bytes(&instance.nullifier),
+        note_1,
+        note_2,
+        retirement: to_bytes(&instance.retirement),
+        disclosed: to_bytes(&instance.disclosed),
+        beneficiary: to_bytes(&instance.beneficiary),
+        kind: u16::try_from(instance.kind)?,
+        proof,
+    })
+}
+
+fn open_prover(session: &Session, proving: &Proving) -> anyhow::Result<CertificateProver> {
+    let srs = source(proving.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let chain_id = session.deployment.chain_id;
+    let config = CertificateProverConfig { cache_dir: proving.cache.clone(), srs, chain_id, threads: None };
+    Ok(CertificateProver::open(&config, &Reporter::stderr())?)
+}
+
+fn number(commitment: Fr) -> String {
+    hex0(&to_bytes(&commitment))
+}
+
+fn state(session: &Session, kept: &KeptNote) -> &'static str {
+    let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && !spend.done);
+    if kept.spent {
+        "spent"
+    } else if spending {
+        "being spent"
+    } else if kept.note.owner != owner_of(&session.keys.owner).commitment() {
+        "of another key"
+    } else if kept.path.is_none() {
+        "not settled yet"
+    } else {
+        "ready"
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    refresh(&mut session, &read_chain(&args.place)?)?;
+    let notes = &session.wallet.state().notes;
+    if args.place.json {
+        let rows: Vec<_> = notes
+            .iter()
+            .map(|kept| {
+                let note = &kept.note;
+                serde_json::json!({"note": number(note.commitment()), "amount_wh": note.amount, "community": note.community,
+                    "first_interval": note.first_interval, "intervals": note.intervals, "technology": note.technology, "state": state(&session, kept)})
+            })
+            .collect();
+        return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
+    }
+    let mut table = text::table(&["note", "period from", "technology", "kWh", "state"]);
+    for kept in notes {
+        let note = &kept.note;
+        let short: String = number(note.commitment()).chars().take(14).collect();
+        table.add_row([short, note.first_interval.to_string(), note.technology.to_string(), text::kwh(note.amount), state(&session, kept).to_owned()]);
+    }
+    Ok(text::print(&format!("{table}\n"))?)
+}
+
+fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let file: NoteFile = read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
+    let own = owner_of(&session.keys.owner).commitment();
+    ensure!(file.note.owner == own, "{}: the certificate is for another owner key", args.file.display());
+    session.wallet.keep_note(&file.note, None)?;
+    refresh(&mut session, &read_chain(&args.place)?)?;
+    let kept = session.wallet.state().note(&number(file.note.commitment()))?;
+    let (amount, note) = (kept.note.amount, number(kept.note.commitment()));
+    let stands = state(&session, kept);
+    Sheet::new("").row("note", note.clone(), note).row("amount", format!("{} kWh", text::kwh(amount)), amount).row("state", stands, stands).print(args.place.json)
+}
+
+/// The note, ready to spend.
+fn chosen(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow::Result<KeptNote> {
+    session.sync(false)?;
+    refresh(session, chain)?;
+    Ok(session.wallet.state().note(prefix)?.clone())
+}
+
+fn planned(kept: &KeptNote, energy: Energy) -> Sheet {
+    let note = number(kept.note.commitment());
+    let rest = kept.note.amount.saturating_sub(energy.wh);
+    Sheet::new("")
+        .row("note", note.clone(), note)
+        .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval)
+        .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh)
+        .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest)
+}
+
+fn sent(sheet: Sheet, spent: &Spent, out: &Path) -> Sheet {
+    let tx = spent.tx.map_or_else(|| "earlier".to_owned(), |tx| hex0(&tx));
+    let out = out.display().to_string();
+    sheet.row("transaction", tx.clone(), tx).row("file", out.clone(), out)
+}
+
+fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let to = element(&args.to, "--to")?;
+    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let kept = chosen(&mut session, &chain, &args.note)?;
+    let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
+    session.wallet.state().plan(&kept, &session.deployment, &session.keys.owner, &spending)?;
+    let sheet = || planned(&kept, args.kwh).row("to", number(to), number(to));
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let prover = open_prover(&session, &args.proving)?;
+    let spent = spend(&mut session, &chain, &prover, &kept, &spending)?;
+    let [note, _] = spent.plan.notes();
+    write_file(&args.out, &NoteFile { deployment: session.deployment, note }).with_context(|| args.out.display().to_string())?;
+    sent(sheet(), &spent, &args.out).print(args.place.json)
+}
+
+fn retire(args: &RetireArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let beneficiary = element(&args.beneficiary, "--beneficiary")?;
+    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let kept = chosen(&mut session, &chain, &args.note)?;
+    let spending = Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
+    session.wallet.state().plan(&kept, &session.deployment, &session.keys.owner, &spending)?;
+    let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
+    let sheet = || planned(&kept, args.kwh).row("beneficiary", number(beneficiary), number(beneficiary)).row("public", public, public);
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let prover = open_prover(&session, &args.proving)?;
+    let spent = spend(&mut session, &chain, &prover, &kept, &spending)?;
+    let statement = spent.plan.statement().context("nothing was retired")?;
+    let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, args.sealed, statement);
+    write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
+    sent(sheet(), &spent, &args.out).print(args.place.json)
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let session = Session::open(&args.place)?;
+    let retirements = &session.wallet.state().retirements;
+    if let (Some(number), Some(out)) = (args.number, &args.out) {
+        let Some(kept) = number.checked_sub(1).and_then(|at| retirements.get(at)) else { bail!("there are {} retirements", retirements.len()) };
+        let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, kept.sealed, kept.statement.clone());
+        write_file(out, &shown).with_context(|| out.display().to_string())?;
+    }
+    if args.place.json {
+        let rows: Vec<_> = retirements
+            .iter()
+            .map(|kept| serde_json::json!({"commitment": number(kept.statement.commitment()), "sealed": kept.sealed, "tx": kept.tx, "statement": kept.statement}))
+            .collect();
+        return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
+    }
+    let mut table = text::table(&["retirement", "period from", "kWh", "purpose", "public", "beneficiary"]);
+    for (at, kept) in retirements.iter().enumerate() {
+        let statement = &kept.statement;
+        let purpose = format!("{:?}", statement.purpose).to_lowercase();
+        let public = if kept.sealed { "sealed" } else { "public" };
+        table.add_row([(at + 1).to_string(), statement.origin.first_interval.to_string(), text::kwh(statement.amount), purpose, public.to_owned(), number(statement.beneficiary)]);
+    }
+    Ok(text::print(&format!("{table}\n"))?)
+}

@@ -1,0 +1,269 @@
+//! What a member does with L1 alone: forced withdrawals, exits, and fetching what is owed.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use gridveil_auditor::genesis::Genesis;
+use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
+use gridveil_protocol::{
+    field::{Fr, from_bytes, to_bytes},
+    params::SHAPES,
+};
+use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
+
+use super::{
+    options::{Acting, L1Key, Place},
+    session::{Chain, Session, own_chain, read_chain},
+    show::{Sheet, agreed, exact, hex0},
+};
+
+/// Options of `gridveil member collect`.
+#[derive(clap::Args, Debug)]
+pub struct CollectArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member force`.
+#[derive(clap::Args, Debug)]
+pub struct ForceArgs {
+    /// Freezes the rollup for ever, if the head of the community's queue was not served in time.
+    #[arg(long)]
+    freeze: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member exit`.
+#[derive(clap::Args, Debug)]
+pub struct ExitArgs {
+    /// Community nodes published at deployment, where there were any.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// The contract's own form of an exit.
+#[must_use]
+pub fn exit_call(exit: &Exit) -> ExitCall {
+    let [s1, s2] = exit.salts;
+    ExitCall {
+        community: exit.community,
+        slot: u32::from(exit.slot),
+        balance: exit.balance,
+        payout: exit.payout,
+        s1: to_bytes(&s1),
+        s2: to_bytes(&s2),
+        private_commitment: to_bytes(&exit.private_commitment),
+        header_leaf: to_bytes(&exit.header_leaf),
+        certificates_root: to_bytes(&exit.certificates_root),
+        siblings: exit.siblings.iter().flatten().map(to_bytes).collect(),
+    }
+}
+
+fn element(word: &[u8; 32]) -> anyhow::Result<Fr> {
+    from_bytes(word).ok().context("L1 has a word that is no field element")
+}
+
+fn published(batch: &SettledBatch) -> anyhow::Result<PublishedBatch> {
+    Ok(PublishedBatch {
+        community: batch.call.community,
+        first_interval: batch.call.first_interval,
+        community_new: element(&batch.call.community_new)?,
+        data: batch.call.data.iter().map(element).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// The exit of the last verified receipt: by its own path while its root is the contract's, else by one rebuilt from L1's calldata.
+///
+/// # Errors
+/// No receipt, a receipt that is not the last settlement's, or published data that does not lead to the root.
+pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::Result<Exit> {
+    let receipt = state.receipt.as_ref().context("no receipt was verified yet: without one there is nothing to exit with")?;
+    let root = element(&chain.wait(chain.client().state_root())?)?;
+    if receipt.root == root {
+        return Ok(Exit::of_receipt(receipt)?);
+    }
+    let params = chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
+    let shape = SHAPES.into_iter().find(|shape| shape.id == params.shape).context("the community's shape is not known")?;
+    let batches = chain.wait(chain.client().settled_batches(0))?;
+    let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)
+}
+
+/// What was taken out of a frozen rollup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Balance, nano, if it was taken out now.
+    pub balance_nano: u64,
+    /// Was it out already?
+    pub exited_before: bool,
+    /// Claims of other members that were paid.
+    pub claims: usize,
+    /// Deposits that came back.
+    pub refunds: usize,
+}
+
+/// Takes everything out of a frozen rollup: balance, open claims, deposits that were never taken in.
+///
+/// # Errors
+/// The rollup is not frozen, or L1 refuses.
+pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Result<Left> {
+    ensure!(chain.wait(chain.client().is_frozen())?, "the rollup is not frozen: withdraw, or force a withdrawal");
+    let mut left = Left::default();
+    match chain.wait(chain.client().exit(exit_call(exit))) {
+        Ok(_) => left.balance_nano = exit.balance,
+        Err(error) if error.is_revert("AlreadyExited") => left.exited_before = true,
+        Err(error) => return Err(error.into()),
+    }
+    let deposits = chain.wait(chain.client().deposits(0))?;
+    let open: Vec<_> = session.wallet.state().incoming.iter().filter(|kept| kept.is_open()).cloned().collect();
+    for kept in open {
+        let claim = kept.claim;
+        let word = to_bytes(&claim.commitment());
+        let out = match kept.source {
+            Source::Deposit => {
+                let found = deposits.iter().find(|deposit| deposit.claim == word);
+                let refundable = found.is_some_and(|deposit| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_)));
+                if refundable {
+                    chain.wait(chain.client().refund(word))?;
+                    left.refunds += 1;
+                }
+                refundable
+            }
+            Source::Transfer => {
+                let open = chain.wait(chain.client().claim_state(word))? == TransferState::Open;
+                if open {
+                    let [sa, sb] = claim.salts;
+                    let (recipient, sa, sb) = (to_bytes(&claim.recipient), to_bytes(&sa), to_bytes(&sb));
+                    chain.wait(chain.client().exit_claim(ExitClaimCall { recipient, amount: claim.amount, payout: claim.payout, sa, sb }))?;
+                    left.claims += 1;
+                }
+                open
+            }
+        };
+        if out {
+            session.wallet.drop_incoming(claim.commitment())?;
+        }
+    }
+    Ok(left)
+}
+
+fn payout(state: &State) -> anyhow::Result<[u8; 20]> {
+    Ok(state.account()?.payout)
+}
+
+fn collect(chain: &Chain, account: [u8; 20]) -> anyhow::Result<u128> {
+    let owed = chain.wait(chain.client().withdrawable(account))?;
+    if owed > 0 {
+        chain.wait(chain.client().withdraw(account))?;
+    }
+    Ok(owed)
+}
+
+pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    let account = payout(session.wallet.state())?;
+    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let owed = chain.wait(chain.client().withdrawable(account))?;
+    let sheet = || {
+        let shown = format!("{owed} smallest parts of the token");
+        Sheet::new("").row("paid to", hex0(&account), hex0(&account)).row("owed", shown, owed.to_string())
+    };
+    if owed == 0 {
+        return sheet().print(args.place.json);
+    }
+    if agreed(sheet(), args.acting, args.place.json)? {
+        collect(&chain, account)?;
+        sheet().row("status", "paid", "paid").print(args.place.json)?;
+    }
+    Ok(())
+}
+
+pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
+    let session = Session::open(&args.place)?;
+    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let (community, slot) = (session.community, u32::from(session.slot));
+    let queue = chain.wait(chain.client().forced_queue(community))?;
+    if args.freeze {
+        let head = queue.first().context("nobody waits in the community's forced queue")?;
+        let sheet = || Sheet::new("Freezes the whole rollup, for ever").row("oldest request", format!("of unix second {}", head.time), head.time);
+        if agreed(sheet(), args.acting, args.place.json)? {
+            chain.wait(chain.client().freeze(community))?;
+            sheet().row("status", "frozen", "frozen").print(args.place.json)?;
+        }
+        return Ok(());
+    }
+    let account = payout(session.wallet.state())?;
+    if !args.acting.dry_run {
+        let sender = chain.account()?;
+        ensure!(sender == account, "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s", hex0(&account), hex0(&sender));
+    }
+    ensure!(!queue.iter().any(|entry| entry.slot == slot && entry.requester == account), "a request of this account waits in the forced queue already");
+    let sheet = || {
+        let public = "the slot and the amount become public; a bond is due, which comes back";
+        Sheet::new("Asks L1 for the whole balance")
+            .row("community", community.to_string(), community)
+            .row("slot", slot.to_string(), slot)
+            .row("paid to", hex0(&account), hex0(&account))
+            .row("before it", queue.len().to_string(), queue.len())
+            .row("note", public, public)
+    };
+    if agreed(sheet(), args.acting, args.place.json)? {
+        let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
+        sheet().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.place.json)?;
+    }
+    Ok(())
+}
+
+pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    // The operator may be silent: that is what an exit is for.
+    if session.sequencer.is_some()
+        && let Err(error) = session.sync(false) {
+            eprintln!("gridveil: the last receipt is used as it is: {}", crate::text::one_line(&error));
+        }
+    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let genesis = args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
+    let exit = exit_of(session.wallet.state(), &chain, &genesis)?;
+    let frozen = chain.wait(chain.client().is_frozen())?;
+    let open = session.wallet.state().open_claims();
+    let sheet = || {
+        let root = hex0(&to_bytes(&exit.root));
+        Sheet::new("Out of the frozen rollup, by L1 alone")
+            .row("balance", exact(exit.balance.into()).trim_start().to_owned(), exit.balance)
+            .row("paid to", hex0(&exit.payout), hex0(&exit.payout))
+            .row("open claims", open.to_string(), open)
+            .row("state root", root.clone(), root)
+            .row("frozen", if frozen { "yes" } else { "no: nothing can be taken out yet" }, frozen)
+    };
+    if !frozen && !args.acting.dry_run {
+        bail!("the rollup is not frozen: withdraw, or force a withdrawal (--dry-run shows what an exit would be)");
+    }
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let left = leave(&mut session, &chain, &exit)?;
+    let paid = collect(&chain, exit.payout)?;
+    let status = if left.exited_before { "the balance was out already" } else { "the balance is out" };
+    sheet()
+        .row("status", status, status)
+        .row("claims paid", left.claims.to_string(), left.claims)
+        .row("deposits back", left.refunds.to_string(), left.refunds)
+        .row("paid", format!("{paid} smallest parts of the token"), paid.to_string())
+        .print(args.place.json)
+}

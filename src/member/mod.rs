@@ -1,0 +1,100 @@
+//! `gridveil member`: an account in its owner's hands. What needs an L1 key or a proof is here; keys, wallet and operations are the meter
+//! client's (`docs/spec/wallet.md`).
+
+mod account;
+mod certificate;
+mod leave;
+mod money;
+mod options;
+mod session;
+mod show;
+
+pub use certificate::{Spent, refresh, spend};
+pub use leave::{Left, exit_call, exit_of, leave};
+pub use money::{Deposited, deposit, operate, receive, send};
+pub use options::{Energy, Money};
+pub use session::{Chain, Session};
+
+use clap::Subcommand;
+
+const EXAMPLE: &str = "Example:\n  gridveil member account --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
+                       --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 --keys home7.keys --wallet home7.outbox";
+
+/// Options of `gridveil member`.
+#[derive(clap::Args, Debug)]
+#[command(arg_required_else_help = true, after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The place and the keys, as every example has them.
+macro_rules! example {
+    ($words:literal) => {
+        concat!(
+            "Example:\n  gridveil member ",
+            $words,
+            " \\\n    --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 \\\n    \
+             --community 0 --slot 7 --keys home7.keys --wallet home7.outbox"
+        )
+    };
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Verifies every period since the last time, and shows balance, operations, claims and certificates.
+    #[command(after_help = example!("account --resend"))]
+    Account(account::Args),
+    /// Pays in on L1 and takes it in.
+    #[command(after_help = example!("deposit 12.50 --l1-key home7.l1"))]
+    Deposit(money::DepositArgs),
+    /// Pays out to the account's payout address on L1; `collect` fetches it when it is settled.
+    #[command(after_help = example!("withdraw 5"))]
+    Withdraw(money::WithdrawArgs),
+    /// Sends to another member, whose claim file goes to it by any other way.
+    #[command(after_help = example!("send 3.20 --to 0x1f..e2 --payout 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --out claim.json"))]
+    Send(money::SendArgs),
+    /// Takes in what another member sent.
+    #[command(after_help = example!("receive claim.json"))]
+    Receive(money::ReceiveArgs),
+    /// Hands the account to a new owner key, or pays out to another address.
+    #[command(after_help = example!("rotate --new-keys home7-2.keys"))]
+    Rotate(money::RotateArgs),
+    /// Pays everything out and empties the slot, once the account's window has ended.
+    #[command(after_help = example!("close"))]
+    Close(money::CloseArgs),
+    /// Fetches what L1 owes the payout address.
+    #[command(after_help = example!("collect --l1-key home7.l1"))]
+    Collect(leave::CollectArgs),
+    /// Certificates of origin: list, receive, transfer, retire, show.
+    #[command(subcommand, arg_required_else_help = true)]
+    Certificate(certificate::Command),
+    /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.
+    #[command(after_help = example!("force --l1-key home7.l1"))]
+    Force(leave::ForceArgs),
+    /// Takes balance, claims and deposits out of a frozen rollup, from the wallet and L1 alone.
+    #[command(after_help = example!("exit --l1-key home7.l1"))]
+    Exit(leave::ExitArgs),
+}
+
+pub(crate) use example;
+
+/// Runs a command. Blocking: call it outside any async runtime.
+///
+/// # Errors
+/// One line for a person.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Account(args) => account::run(args),
+        Command::Deposit(args) => money::run_deposit(args),
+        Command::Withdraw(args) => money::run_withdraw(args),
+        Command::Send(args) => money::run_send(args),
+        Command::Receive(args) => money::run_receive(args),
+        Command::Rotate(args) => money::run_rotate(args),
+        Command::Close(args) => money::run_close(args),
+        Command::Collect(args) => leave::run_collect(args),
+        Command::Certificate(command) => certificate::run(command),
+        Command::Force(args) => leave::run_force(args),
+        Command::Exit(args) => leave::run_exit(args),
+    }
+}

@@ -1,0 +1,374 @@
+//! Money: deposits, withdrawals, transfers, keys, closing.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use gridveil_meter_client::{
+    cli::{kind_name, passphrase},
+    key_store::{Cost, Keys},
+    operation::{self, Claim},
+    wallet::{ClaimFile, Incoming, Source, read_file, write_file},
+};
+use gridveil_protocol::{
+    codec::operation_id,
+    field::{Fr, to_bytes},
+    operation::SignedOperation,
+    owner::owner_of,
+    params::UNIT_NANO,
+};
+use gridveil_verifier_contract::{DepositState, TransferState};
+
+use super::{
+    options::{Acting, L1Key, Money, Place},
+    session::{Chain, Session, element, l1_address, own_chain, read_chain},
+    show::{Sheet, agreed, exact, hex0},
+};
+
+/// Options of `gridveil member deposit`.
+#[derive(clap::Args, Debug)]
+pub struct DepositArgs {
+    /// Currency units, whole hundredths.
+    #[arg(value_name = "AMOUNT", required_unless_present_any = ["claim", "refund"])]
+    amount: Option<Money>,
+    /// Goes on with a deposit that was interrupted: the beginning of its claim.
+    #[arg(long, value_name = "CLAIM", conflicts_with = "amount")]
+    claim: Option<String>,
+    /// Asks L1 for a deposit back that was never taken in, and fetches it when its delay is over.
+    #[arg(long, value_name = "CLAIM", conflicts_with_all = ["amount", "claim"])]
+    refund: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member withdraw`.
+#[derive(clap::Args, Debug)]
+pub struct WithdrawArgs {
+    /// Currency units, whole hundredths.
+    amount: Money,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member send`.
+#[derive(clap::Args, Debug)]
+pub struct SendArgs {
+    /// Currency units.
+    amount: Money,
+    /// The recipient's owner commitment, as its `account` shows it.
+    #[arg(long, value_name = "OWNER")]
+    to: String,
+    /// The recipient's L1 address: paid if the rollup is frozen before it takes the money in.
+    #[arg(long, value_name = "ADDRESS")]
+    payout: String,
+    /// The claim's file, for the recipient.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member receive`.
+#[derive(clap::Args, Debug)]
+pub struct ReceiveArgs {
+    /// The claim's file, from the sender.
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member rotate`.
+#[derive(clap::Args, Debug)]
+pub struct RotateArgs {
+    /// Key file of the new owner key, beside the same meter key, under the same passphrase; made if it is not there.
+    #[arg(long, value_name = "FILE", required_unless_present = "payout")]
+    new_keys: Option<PathBuf>,
+    /// New payout address; the present one if absent.
+    #[arg(long, value_name = "ADDRESS")]
+    payout: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member close`.
+#[derive(clap::Args, Debug)]
+pub struct CloseArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Keeps an operation, then hands it in; the sequencer's word for what became of it.
+///
+/// # Errors
+/// Wallet, or the sequencer. The operation is kept then, and `account --resend` hands it in again.
+pub fn operate(session: &mut Session, signed: &SignedOperation) -> anyhow::Result<String> {
+    session.wallet.keep_operation(signed)?;
+    session.hand_in(signed)
+}
+
+fn planned(signed: &SignedOperation) -> Sheet {
+    let operation = &signed.operation;
+    Sheet::new("")
+        .row("operation", kind_name(operation.kind), serde_json::to_value(operation.kind).unwrap_or_default())
+        .row("slot", format!("{} of community {}", operation.slot, operation.community), operation.slot)
+        .row("amount", exact(operation.amount.into()).trim_start().to_owned(), operation.amount)
+        .row("nonce", operation.nonce.to_string(), operation.nonce)
+}
+
+fn done(sheet: Sheet, signed: &SignedOperation, status: &str) -> Sheet {
+    let id = hex0(&operation_id(signed));
+    sheet.row("id", id.clone(), id).row("sequencer", status, status)
+}
+
+/// Shows a signed operation, asks, hands it in, shows what became of it.
+fn finish(session: &mut Session, signed: &SignedOperation, sheet: impl Fn() -> Sheet, acting: Acting, json: bool) -> anyhow::Result<()> {
+    if !agreed(sheet(), acting, json)? {
+        return Ok(());
+    }
+    let status = operate(session, signed)?;
+    done(sheet(), signed, &status).print(json)
+}
+
+/// A deposit on its way: its claim is on L1 and the operation that takes it in is handed in.
+#[derive(Clone, Debug)]
+pub struct Deposited {
+    /// The claim.
+    pub claim: Claim,
+    /// The operation.
+    pub signed: SignedOperation,
+    /// The sequencer's word for what became of it.
+    pub status: String,
+}
+
+/// Deposits to a claim of this wallet, unless L1 has it already, and takes it in. The claim is in the wallet before anything is paid.
+///
+/// # Errors
+/// Wallet, L1, or the sequencer. Calling it again with the same claim goes on where it stopped.
+pub fn deposit(session: &mut Session, chain: &Chain, claim: &Claim) -> anyhow::Result<Deposited> {
+    let incoming = Incoming { claim: *claim, source: Source::Deposit, on_l1: false, taken: false, dropped: false };
+    session.wallet.keep_incoming(&incoming)?;
+    let word = to_bytes(&claim.commitment());
+    match state_of(chain, &word)? {
+        None => {
+            chain.account()?;
+            chain.wait(chain.client().deposit(word, claim.amount / UNIT_NANO))?;
+        }
+        Some(DepositState::Consumed) => bail!("the deposit is taken in already"),
+        Some(DepositState::Refunded) => {
+            session.wallet.drop_incoming(claim.commitment())?;
+            bail!("the deposit was refunded");
+        }
+        Some(DepositState::Open | DepositState::RefundRequested(_)) => {}
+    }
+    session.wallet.keep_incoming(&Incoming { on_l1: true, ..incoming })?;
+    let waiting = session.wallet.state().waiting().find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
+    let signed = match waiting {
+        Some(kept) => kept.signed.clone(),
+        None => operation::deposit::build(&session.wallet.state().actor(&session.keys.owner)?, claim)?,
+    };
+    let status = operate(session, &signed)?;
+    Ok(Deposited { claim: *claim, signed, status })
+}
+
+fn state_of(chain: &Chain, claim: &[u8; 32]) -> anyhow::Result<Option<DepositState>> {
+    let deposits = chain.wait(chain.client().deposits(0))?;
+    Ok(deposits.into_iter().find(|deposit| deposit.claim == *claim).map(|deposit| deposit.state))
+}
+
+/// The incoming claim that begins like this.
+fn claim_like(session: &Session, prefix: &str) -> anyhow::Result<Claim> {
+    let mut found = session.wallet.state().incoming.iter().filter(|kept| hex0(&to_bytes(&kept.claim.commitment())).starts_with(&prefix.to_ascii_lowercase()));
+    let first = found.next().filter(|_| prefix.len() > 2).context("no incoming claim begins like that (0x…)")?;
+    ensure!(found.next().is_none(), "more than one incoming claim begins like that");
+    Ok(first.claim)
+}
+
+pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    if let Some(prefix) = &args.refund {
+        return refund(args, &mut session, prefix);
+    }
+    let claim = match (&args.claim, args.amount) {
+        (Some(prefix), _) => claim_like(&session, prefix)?,
+        (None, Some(amount)) => operation::deposit::claim(&session.wallet.state().actor(&session.keys.owner)?, amount.nano)?,
+        (None, None) => bail!("no amount"),
+    };
+    session.sequencer()?;
+    let shown = hex0(&to_bytes(&claim.commitment()));
+    let sheet = || {
+        let amount = exact(claim.amount.into()).trim_start().to_owned();
+        Sheet::new("Deposit on L1, then taken in with the next settlement").row("amount", amount, claim.amount).row("claim", shown.clone(), shown.clone())
+    };
+    let chain = if args.acting.dry_run { None } else { Some(own_chain(&args.place, &args.key)?) };
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let chain = chain.context("a dry run")?;
+    let Deposited { signed, status, .. } = deposit(&mut session, &chain, &claim)?;
+    done(sheet(), &signed, &status).print(args.place.json)
+}
+
+fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Result<()> {
+    let claim = claim_like(session, prefix)?;
+    let word = to_bytes(&claim.commitment());
+    let chain = own_chain(&args.place, &args.key)?;
+    let sheet = || Sheet::new("Refund of a deposit that was never taken in").row("amount", exact(claim.amount.into()).trim_start().to_owned(), claim.amount);
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let frozen = chain.wait(chain.client().is_frozen())?;
+    let status = match state_of(&chain, &word)? {
+        None => {
+            session.wallet.drop_incoming(claim.commitment())?;
+            "never made: given up".to_owned()
+        }
+        Some(DepositState::Consumed) => bail!("the deposit is taken in already"),
+        Some(DepositState::Refunded) => {
+            session.wallet.drop_incoming(claim.commitment())?;
+            "refunded already".to_owned()
+        }
+        Some(DepositState::Open) if !frozen => {
+            chain.wait(chain.client().request_refund(word))?;
+            "asked for; run this again when the delay is over".to_owned()
+        }
+        Some(DepositState::RefundRequested(at)) if !frozen && chain.wait(chain.client().timestamp())? < at => {
+            bail!("the refund can be fetched from unix second {at} on")
+        }
+        Some(DepositState::Open | DepositState::RefundRequested(_)) => {
+            chain.wait(chain.client().refund(word))?;
+            session.wallet.drop_incoming(claim.commitment())?;
+            "refunded".to_owned()
+        }
+    };
+    sheet().row("refund", status.clone(), status).print(args.place.json)
+}
+
+pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let signed = operation::withdraw::build(&actor, args.amount.nano)?;
+    let payout = hex0(&actor.account.payout);
+    finish(&mut session, &signed, || planned(&signed).row("paid to", payout.clone(), payout.clone()), args.acting, args.place.json)
+}
+
+/// Sends: the operation and the claim are in the wallet before anything is handed in.
+///
+/// # Errors
+/// A typed refusal of [`operation::send`], wallet, or the sequencer.
+pub fn send(session: &mut Session, to: Fr, payout: [u8; 20], amount_nano: u64) -> anyhow::Result<(SignedOperation, ClaimFile, String)> {
+    let (signed, claim) = operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, amount_nano)?;
+    session.wallet.keep_send(&signed, &claim)?;
+    let file = ClaimFile { deployment: session.deployment, claim };
+    let status = session.hand_in(&signed)?;
+    Ok((signed, file, status))
+}
+
+pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let (to, payout) = (element(&args.to, "--to")?, l1_address(&args.payout, "--payout")?);
+    session.sync(false)?;
+    let (signed, claim) = operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, args.amount.nano)?;
+    let sheet = || planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row("claim file", args.out.display().to_string(), args.out.display().to_string());
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    session.wallet.keep_send(&signed, &claim)?;
+    let file = ClaimFile { deployment: session.deployment, claim };
+    write_file(&args.out, &file).with_context(|| args.out.display().to_string())?;
+    let status = session.hand_in(&signed)?;
+    done(sheet(), &signed, &status).print(args.place.json)
+}
+
+/// Takes a claim in that is open on L1.
+///
+/// # Errors
+/// It is not open, not for this account, or as [`operate`].
+pub fn receive(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow::Result<(SignedOperation, String)> {
+    let signed = received(session, chain, file)?;
+    let status = operate(session, &signed)?;
+    Ok((signed, status))
+}
+
+fn received(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow::Result<SignedOperation> {
+    let claim = file.claim;
+    match chain.wait(chain.client().claim_state(to_bytes(&claim.commitment())))? {
+        TransferState::Open => {}
+        TransferState::Unknown => bail!("the claim is not on L1 yet: wait for the sender's next settlement"),
+        TransferState::Received => bail!("the claim is taken in already"),
+        TransferState::Exited => bail!("the claim was paid out when the rollup was frozen"),
+    }
+    let waiting = session.wallet.state().waiting().find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
+    if let Some(kept) = waiting {
+        return Ok(kept.signed.clone());
+    }
+    let signed = operation::receive::build(&session.wallet.state().actor(&session.keys.owner)?, &claim)?;
+    session.wallet.keep_incoming(&Incoming { claim, source: Source::Transfer, on_l1: true, taken: false, dropped: false })?;
+    Ok(signed)
+}
+
+pub fn run_receive(args: &ReceiveArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let file: ClaimFile = read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
+    session.sync(false)?;
+    let signed = received(&mut session, &read_chain(&args.place)?, &file)?;
+    finish(&mut session, &signed, || planned(&signed), args.acting, args.place.json)
+}
+
+pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let payout = args.payout.as_deref().map(|text| l1_address(text, "--payout")).transpose()?;
+    session.sync(false)?;
+    let next = match &args.new_keys {
+        None => owner_of(&session.keys.owner),
+        Some(path) if path.exists() => {
+            let keys = Keys::open(path, &passphrase(&args.place.keys)?).with_context(|| path.display().to_string())?;
+            ensure!(keys.meter.public() == session.keys.meter.public(), "{}: the new key file must have the same meter key", path.display());
+            owner_of(&keys.owner)
+        }
+        Some(path) if args.acting.dry_run => bail!("{}: a dry run makes no key file", path.display()),
+        Some(path) => {
+            let keys = session.keys.with_new_owner()?;
+            // On disk before anything is signed for it.
+            keys.create(path, &passphrase(&args.place.keys)?, Cost::default()).with_context(|| path.display().to_string())?;
+            owner_of(&keys.owner)
+        }
+    };
+    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let payout = payout.unwrap_or(actor.account.payout);
+    let signed = operation::rotate::build(&actor, &next, payout, session.wallet.state().open_claims())?;
+    let (owner, paid) = (hex0(&to_bytes(&next.commitment())), hex0(&payout));
+    let sheet = || {
+        let title = "Keep both key files: certificates issued so far stay with the present key";
+        planned(&signed).row("new owner", owner.clone(), owner.clone()).row("payout", paid.clone(), paid.clone()).row("note", title, title)
+    };
+    finish(&mut session, &signed, sheet, args.acting, args.place.json)
+}
+
+pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
+    let rest = actor.account.balance % UNIT_NANO;
+    let payout = hex0(&actor.account.payout);
+    let sheet = || {
+        let float = format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());
+        planned(&signed).row("paid to", payout.clone(), payout.clone()).row("rest", float, rest)
+    };
+    finish(&mut session, &signed, sheet, args.acting, args.place.json)
+}

@@ -1,0 +1,111 @@
+//! Options that commands share, and amounts as people write them.
+
+use std::{path::PathBuf, str::FromStr};
+
+use gridveil_meter_client::cli::KeyArgs;
+
+/// Where, who and with what.
+#[derive(clap::Args, Debug)]
+pub struct Place {
+    /// Sequencer, `http://…`. Without it, only what the wallet and L1 have.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// L1 node, `http://…`: one you trust, best your own.
+    #[arg(long, value_name = "URL")]
+    pub rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS")]
+    pub contract: String,
+    /// Community index.
+    #[arg(long)]
+    pub community: u32,
+    /// Slot in the community.
+    #[arg(long)]
+    pub slot: u16,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Directory of the wallet: the same as the meter's `--outbox`.
+    #[arg(long, visible_alias = "outbox", value_name = "DIRECTORY")]
+    pub wallet: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How much asking.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub struct Acting {
+    /// Shows what would be done, and does nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Does not ask on the terminal: for scripts.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Who pays on L1.
+#[derive(clap::Args, Debug)]
+pub struct L1Key {
+    /// File with this member's L1 key, hex; otherwise the variable GRIDVEIL_L1_KEY. Never an argument.
+    #[arg(long, value_name = "FILE")]
+    pub l1_key: Option<PathBuf>,
+}
+
+/// Money as written: currency units with at most nine decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Money {
+    /// Nano.
+    pub nano: u64,
+}
+
+/// Energy as written: kWh with at most three decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Energy {
+    /// Wh.
+    pub wh: u64,
+}
+
+/// Digits, at most one point, at most `decimals` after it: an exact number of the smallest parts.
+fn decimal(text: &str, decimals: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > decimals {
+        return None;
+    }
+    format!("{whole}{part:0<decimals$}").parse().ok()
+}
+
+impl FromStr for Money {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nano = decimal(text, 9).ok_or("an amount in currency units, such as 12.50, with at most nine decimals")?;
+        if nano == 0 { Err("an amount above zero") } else { Ok(Self { nano }) }
+    }
+}
+
+impl FromStr for Energy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wh = decimal(text, 3).ok_or("an amount in kWh, such as 12.345, with at most three decimals")?;
+        if wh == 0 { Err("an amount above zero") } else { Ok(Self { wh }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_or_refused() {
+        for (text, nano) in [("12.50", 12_500_000_000), ("0.000000001", 1), ("7", 7_000_000_000), ("007.0", 7_000_000_000), ("18446744073.709551615", u64::MAX)] {
+            assert_eq!(text.parse(), Ok(Money { nano }), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.0000000001", "18446744073.709551616", " 1", "0", "0.000", "NaN", "１"] {
+            assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+        assert_eq!("12.345".parse(), Ok(Energy { wh: 12_345 }));
+        assert!("12.3456".parse::<Energy>().is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! One member's open wallet with what is around it.
+
+use std::{future::Future, path::Path};
+
+use anyhow::{Context as _, ensure};
+use gridveil_meter_client::{
+    cli::open_keys,
+    key_store::Keys,
+    l1::JsonRpc,
+    outbox::Outbox,
+    submit::{Retry, Sequencer, address},
+    sync::Member,
+    wallet::{Deployment, Wallet},
+};
+use gridveil_protocol::{field::Fr, instance, params::CIRCUIT_VERSION};
+use gridveil_verifier_contract::{EthersClient, L1Client, L1Error};
+
+use super::options::{L1Key, Place};
+
+/// Name of the variable with the member's L1 key.
+const L1_KEY_VARIABLE: &str = "GRIDVEIL_L1_KEY";
+
+/// The contract, spoken to from where nothing else is async.
+pub struct Chain {
+    runtime: tokio::runtime::Runtime,
+    client: Box<dyn L1Client>,
+    account: Option<[u8; 20]>,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// Around any client; `account` sends its transactions.
+    ///
+    /// # Errors
+    /// No runtime.
+    pub fn new(client: Box<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
+        Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?, client, account })
+    }
+
+    /// Through a node, with or without a key to send with.
+    ///
+    /// # Errors
+    /// No answer, or a key that does not parse.
+    pub fn connect(rpc: &str, contract: [u8; 20], key: Option<&str>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(EthersClient::connect(rpc, key, Some(contract))).context("--rpc")?;
+        let account = client.account();
+        Ok(Self { runtime, client: Box::new(client), account })
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &dyn L1Client {
+        self.client.as_ref()
+    }
+
+    /// Waits for an answer.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub fn wait<T>(&self, answer: impl Future<Output = Result<T, L1Error>>) -> Result<T, L1Error> {
+        self.runtime.block_on(answer)
+    }
+
+    /// Who sends.
+    ///
+    /// # Errors
+    /// There is no key.
+    pub fn account(&self) -> anyhow::Result<[u8; 20]> {
+        self.account.context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")
+    }
+}
+
+/// An open wallet.
+#[derive(Debug)]
+pub struct Session {
+    /// Chain and contract.
+    pub deployment: Deployment,
+    /// Of packets and operations.
+    pub domain: Fr,
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// Keys.
+    pub keys: Keys,
+    /// Packets and receipts.
+    pub outbox: Outbox,
+    /// The wallet.
+    pub wallet: Wallet,
+    /// The sequencer, if there is one.
+    pub sequencer: Option<Sequencer>,
+    /// L1 for statements.
+    pub roots: JsonRpc,
+}
+
+impl Session {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// Keys, wallet, or L1.
+    pub fn open(place: &Place) -> anyhow::Result<Self> {
+        let sequencer = place.url.as_deref().map(|url| Sequencer::new(url, Retry::default())).transpose()?;
+        let contract = contract(place)?;
+        let keys = open_keys(&place.keys)?;
+        Self::with(&place.rpc, contract, sequencer, keys, &place.wallet, (place.community, place.slot))
+    }
+
+    /// With open keys, and a sequencer or none.
+    ///
+    /// # Errors
+    /// Wallet, or L1.
+    pub fn with(rpc: &str, contract: [u8; 20], sequencer: Option<Sequencer>, keys: Keys, wallet: &Path, (community, slot): (u32, u16)) -> anyhow::Result<Self> {
+        let roots = JsonRpc::new(rpc, contract)?;
+        // Chain and contract are what the member names: the domain never comes from the sequencer.
+        let chain_id = roots.chain_id()?;
+        let domain = instance::domain(chain_id, &contract, CIRCUIT_VERSION);
+        if let Some(sequencer) = &sequencer {
+            ensure!(sequencer.info()?.checked_domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
+        }
+        let outbox = Outbox::open(wallet, &keys)?;
+        let wallet = Wallet::open(wallet, &keys, domain, community, slot)?;
+        Ok(Self { deployment: Deployment { chain_id, contract }, domain, community, slot, keys, outbox, wallet, sequencer, roots })
+    }
+
+    /// Verifies every new period and asks after what waits; returns how many periods were new. Without a sequencer there is nothing to do.
+    ///
+    /// # Errors
+    /// The sequencer, L1, or a statement that does not hold.
+    pub fn sync(&mut self, resend: bool) -> anyhow::Result<usize> {
+        let Self { sequencer, roots, keys, outbox, wallet, domain, community, slot, .. } = self;
+        let Some(sequencer) = sequencer else { return Ok(0) };
+        let member = Member { sequencer, l1: roots, keys, outbox, domain: *domain, community: *community, slot: *slot };
+        let statements = member.sync(wallet)?;
+        member.ask_after(wallet, resend)?;
+        Ok(statements.len())
+    }
+
+    /// Hands in an operation that the wallet has kept.
+    ///
+    /// # Errors
+    /// No sequencer, or its refusal.
+    pub fn hand_in(&mut self, signed: &gridveil_protocol::operation::SignedOperation) -> anyhow::Result<String> {
+        let Self { sequencer, roots, keys, outbox, wallet, domain, community, slot, .. } = self;
+        let sequencer = sequencer.as_ref().context("no sequencer: give --url")?;
+        let member = Member { sequencer, l1: roots, keys, outbox, domain: *domain, community: *community, slot: *slot };
+        Ok(member.send(wallet, signed)?)
+    }
+
+    /// The sequencer.
+    ///
+    /// # Errors
+    /// None is named.
+    pub fn sequencer(&self) -> anyhow::Result<&Sequencer> {
+        self.sequencer.as_ref().context("no sequencer: give --url")
+    }
+}
+
+/// The contract's address.
+pub fn contract(place: &Place) -> anyhow::Result<[u8; 20]> {
+    address(&place.contract).context("contract address must be 0x and 40 hex digits")
+}
+
+/// The contract, with nobody's key.
+pub fn read_chain(place: &Place) -> anyhow::Result<Chain> {
+    Chain::connect(&place.rpc, contract(place)?, None)
+}
+
+/// The contract, with the member's own L1 key: from the file, or the environment.
+pub fn own_chain(place: &Place, key: &L1Key) -> anyhow::Result<Chain> {
+    let secret = match &key.l1_key {
+        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => std::env::var(L1_KEY_VARIABLE).ok().context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")?,
+    };
+    Chain::connect(&place.rpc, contract(place)?, Some(secret.trim()))
+}
+
+/// A field element from `0x` and at most 64 hex digits.
+pub fn element(text: &str, what: &str) -> anyhow::Result<Fr> {
+    let digits = text.strip_prefix("0x").filter(|d| !d.is_empty() && d.len() <= 64 && d.is_ascii());
+    let padded = digits.map(|digits| format!("{digits:0>64}"));
+    let mut bytes = [0u8; 32];
+    let parsed = padded.filter(|padded| {
+        let pairs = padded.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+        bytes.iter_mut().zip(pairs).all(|(byte, pair)| pair.map(|pair| *byte = pair).is_some())
+    });
+    parsed.and_then(|_| gridveil_protocol::field::from_bytes(&bytes).ok()).with_context(|| format!("{what} must be 0x and at most 64 hex digits, below the field's modulus"))
+}
+
+/// An L1 address.
+pub fn l1_address(text: &str, what: &str) -> anyhow::Result<[u8; 20]> {
+    address(text).filter(|address| *address != [0; 20]).with_context(|| format!("{what} must be 0x and 40 hex digits, not all zero"))
+}
