@@ -380,6 +380,22 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
+    let world = world().await;
+    let node = world.start().await;
+    substituted_period(&node, &world, 0).await;
+    let management = Management { mechanism: Mechanism::Auction, manager: owner_key(9).public(), reserve: 0, skip: 0 };
+    let management = Some(management.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
+    assert_eq!(node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0, 201);
+    node.run_period(&world, 5, 1).await;
+    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.0, 202);
+    node.run_period(&world, 5, 2).await;
+    node.settled(5, 3).await;
+    assert!(verified(&node, &world, &owner_key(2), 2, 2).await.adjustment.is_some());
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l1_queues_are_served_once_while_batches_wait() {
     let world = world().await;
     let node = world.start().await;

@@ -78,6 +78,8 @@ pub struct TestL1 {
     pub inner: MemoryL1,
     /// Claims, queues and pools.
     pub queues: Mutex<Queues>,
+    /// Every batch that was taken, with its records.
+    pub calls: Mutex<Vec<SettleCall>>,
     /// Every call fails.
     pub down: AtomicBool,
     /// `settle` never answers; `after` says whether the contract did it first.
@@ -174,6 +176,7 @@ impl L1Client for TestL1 {
             self.sent.fetch_add(1, Ordering::SeqCst);
             if self.inner.state_root().await? != call.new_root {
                 self.queues().settle(&call, 4)?;
+                self.calls.lock().unwrap().push(call.clone());
             }
             let data = call.data[..6].to_vec();
             let receipt = self.inner.settle(SettleCall { data, ..call }).await?;
@@ -328,7 +331,7 @@ pub async fn new_l1_at(tariff: &Tariff, root: Word) -> TestL1 {
     inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
     let off = || AtomicBool::new(false);
     let queues = Mutex::default();
-    TestL1 { inner, queues, down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
+    TestL1 { inner, queues, calls: Mutex::default(), down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
 }
 
 /// A running sequencer and a client.
