@@ -18,7 +18,7 @@ use gridveil_protocol::{
     receipt::Receipt,
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{batcher, notes, operations, store::vault};
+use gridveil_sequencer::{batcher, operations, store::vault};
 use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 
 use super::Full;
@@ -56,8 +56,7 @@ impl Full {
 
     /// Hands an operation of a home in, and remembers that its owner signed it.
     fn operate(&mut self, home: u16, signed: SignedOperation) -> anyhow::Result<()> {
-        let service = self.running()?.handle.as_ref().context("stopped")?.service();
-        self.runtime.block_on(operations::submit(service, signed.clone())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        self.running()?.sequencer.operate(&signed)?;
         self.signed.entry(home).or_default().push(signed);
         Ok(())
     }
@@ -303,8 +302,7 @@ impl Full {
     fn neighbour_retires(&mut self, day: &Day) -> anyhow::Result<()> {
         let note = self.handed.clone().context("nothing was handed over")?;
         let running = self.running()?;
-        let service = running.handle.as_ref().context("stopped")?.service();
-        let found = self.runtime.block_on(notes::note_path(service, note.commitment())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let found = running.sequencer.note(note.commitment())?;
         let path = NotePath::of_levels(&found.path).context("not the path of a note")?;
         let (secret, amount) = (genesis::owner_key(NEIGHBOUR_HOME), note.amount);
         let plan = self.plan(&secret, note, path, None, Some((amount, false)))?;
