@@ -7,7 +7,7 @@ use gridveil_protocol::{
     settlement::Transition,
     units::Interval,
 };
-use gridveil_verifier_contract::{L1Error, SettleCall, TariffEntry, client::TransferState, types::tariff_in_force};
+use gridveil_verifier_contract::{DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force};
 
 use crate::{
     choice::Claims,
@@ -97,28 +97,37 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
 /// Reads what L1 has.
 async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
     let (l1, mut view) = (&service.l1, L1View::default());
-    for claim in claims.deposits.iter().map(to_bytes) {
-        if let Some(deposit) = l1.deposit(claim).await?.filter(|d| !d.refund_requested) {
-            view.deposits.insert(claim, deposit.units);
-        }
+    if !claims.deposits.is_empty() {
+        let asked: BTreeSet<_> = claims.deposits.iter().map(to_bytes).collect();
+        let open = l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open && asked.contains(&d.claim));
+        view.deposits = open.map(|d| (d.claim, d.units)).collect();
     }
     for claim in claims.transfers.iter().map(to_bytes) {
-        match l1.transfer(claim).await? {
-            TransferState::None => continue,
+        match l1.claim_state(claim).await? {
+            TransferState::Unknown => continue,
             TransferState::Open => view.transfers.insert(claim),
-            TransferState::Received => false,
+            TransferState::Received | TransferState::Exited => false,
         };
         view.sent.insert(claim);
     }
-    for request in l1.forced_queue(community).await? {
-        let slot = u16::try_from(request.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
-        view.forced.push(ForcedEntry { slot, requester: request.requester });
+    for entry in l1.forced_queue(community).await? {
+        let slot = u16::try_from(entry.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
+        view.forced.push(ForcedEntry { slot, requester: entry.requester });
     }
-    for note in l1.pending_notes(notes).await? {
+    for note in l1.pending_notes(u32::try_from(notes).unwrap_or(u32::MAX)).await? {
         view.notes.push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
     }
-    view.float_units = l1.float_units().await?;
+    view.float_units = l1.float_funds().await?;
     Ok(view)
+}
+
+/// The terms with which L1 lets a community begin; zero for none (STATE.INIT).
+///
+/// # Errors
+/// [`L1Error`]; `Config` for a community that is not registered.
+pub async fn genesis_terms(service: &Service, community: u32) -> Result<[u8; 32], L1Error> {
+    let params = service.l1.community(community).await?;
+    Ok(params.ok_or(L1Error::Config("the community is not registered on L1"))?.genesis_terms)
 }
 
 /// An L1 error as a refusal of an admin request.
@@ -159,6 +168,7 @@ pub fn settle_call(service: &Service, transition: &Transition, tariff_index: u32
         tariff_index,
         new_root: to_bytes(&transition.instance.new_root),
         community_new: to_bytes(&transition.instance.community_new),
+        ops_digest: to_bytes(&transition.instance.ops_digest),
         data: transition.data.iter().map(to_bytes).collect(),
         proof,
     }

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::atomic::Ordering;
 
-use common::{Node, World, first_interval, owner_key, units, until};
+use common::{Node, World, queues::{forced, open_deposit}, first_interval, owner_key, units, until};
 use gridveil_protocol::{
     account::Terms,
     field::{Fr, hex_fr, to_bytes},
@@ -20,7 +20,7 @@ use gridveil_protocol::{
     schnorr::SecretKey,
 };
 use gridveil_sequencer::{Clock, GenesisState, notes::NotePath};
-use gridveil_verifier_contract::client::{ForcedRequest, OpenDeposit, TransferState};
+use gridveil_verifier_contract::{DepositEntry, DepositState, TransferState};
 use serde_json::{Value, json};
 
 const PAYOUT: [u8; 20] = [0xab; 20];
@@ -85,7 +85,8 @@ async fn money_in_across_and_out() {
     let node = world.start().await;
     let (n0, n1) = (world.nonce(0), world.nonce(1));
     let deposit = take(&world, 1, Kind::Deposit, n1, units(300), 40);
-    world.l1.queues().deposits.insert(claim_of(&deposit, owner(1)), OpenDeposit { units: 300, refund_requested: false });
+    let claim = claim_of(&deposit, owner(1));
+    world.l1.queues().deposits.insert(claim, open_deposit(claim, 300));
     let sent = send(&world, owner(1), n0, units(5) + 3, 50);
     let withdrawal = withdraw(&world, 0, n0 + 1, units(100));
     let received = take(&world, 1, Kind::Receive, n1 + 1, units(5) + 3, 50);
@@ -160,9 +161,9 @@ async fn what_only_the_closed_period_tells_is_refused_then_and_stops_nobody() {
     let deposit = &cases[3].1;
     let claim = claim_of(deposit, owner(2));
     for (period, (there, expected)) in (1..).zip([
-        (OpenDeposit { units: 9, refund_requested: true }, Some("operation.deposit")),
-        (OpenDeposit { units: 8, refund_requested: false }, Some("operation.deposit")),
-        (OpenDeposit { units: 9, refund_requested: false }, None),
+        (DepositEntry { state: DepositState::RefundRequested(1), ..open_deposit(claim, 9) }, Some("operation.deposit")),
+        (open_deposit(claim, 8), Some("operation.deposit")),
+        (open_deposit(claim, 9), None),
     ]) {
         world.l1.queues().deposits.insert(claim, there);
         let path = node.accepted(deposit).await;
@@ -402,8 +403,8 @@ async fn l1_queues_are_served_once_while_batches_wait() {
     {
         let mut queues = world.l1.queues();
         let requests = [(0, PAYOUT), (0, [9; 20]), (3, [9; 20]), (2, [9; 20])];
-        queues.forced.insert(5, requests.iter().map(|(slot, requester)| ForcedRequest { slot: *slot, requester: *requester }).collect());
-        queues.forced.insert(7, [ForcedRequest { slot: 1, requester: [8; 20] }].into());
+        queues.forced.insert(5, requests.iter().map(|(slot, requester)| forced(*slot, *requester)).collect());
+        queues.forced.insert(7, [forced(1, [8; 20])].into());
         queues.notes = (100..140u64).map(|n| to_bytes(&Fr::from(n))).collect();
     }
     let waits = node.accepted(&withdraw(&world, 2, world.nonce(2), units(1))).await;

@@ -1,12 +1,17 @@
 #!/usr/bin/env node
-// Writes artifacts/*.json (ABI and bytecode) from forge's output; with --check, compares instead, for CI.
+// Writes artifacts/*.json (ABI and bytecode) from forge's output; with --check, compares instead, for CI. PoseidonT5 is compiled here: the
+// settings are its own, and the rollup accepts exactly this code.
 "use strict";
 const fs = require("fs");
 const path = require("path");
 
 const root = path.join(__dirname, "..");
 const check = process.argv.includes("--check");
-const contracts = [["GridveilRollup.sol", "GridveilRollup"]];
+const contracts = [
+  ["GridveilRollup.sol", "GridveilRollup"],
+  ["Exits.sol", "Exits"],
+  ["TestToken.sol", "TestToken"],
+];
 let stale = false;
 
 function emit(file, text) {
@@ -29,5 +34,20 @@ for (const [source, name] of contracts) {
   const deployed = built.deployedBytecode.object;
   if (deployed.length < 4) throw new Error(`${name}: empty bytecode`);
   emit(`${name}.json`, JSON.stringify({ contractName: name, abi: built.abi, bytecode, deployedBytecode: deployed }, null, 1) + "\n");
+}
+
+{
+  const solc = require("solc");
+  const content = fs.readFileSync(require.resolve("poseidon-solidity/PoseidonT5.sol"), "utf8");
+  const settings = {
+    evmVersion: "cancun",
+    optimizer: { enabled: true, runs: 1000000 },
+    metadata: { appendCBOR: false, bytecodeHash: "none" },
+    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  };
+  const input = { language: "Solidity", sources: { "PoseidonT5.sol": { content } }, settings };
+  const { abi, evm } = JSON.parse(solc.compile(JSON.stringify(input))).contracts["PoseidonT5.sol"].PoseidonT5;
+  const artifact = { contractName: "PoseidonT5", abi, bytecode: "0x" + evm.bytecode.object, deployedBytecode: "0x" + evm.deployedBytecode.object };
+  emit("PoseidonT5.json", JSON.stringify(artifact, null, 1) + "\n");
 }
 process.exit(stale ? 1 : 0);

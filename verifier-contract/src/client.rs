@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};
+use crate::types::{
+    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
+    TariffEntry, TransferState, TxReceipt, Word,
+};
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,37 +48,12 @@ impl L1Error {
 /// The answer of an [`L1Client`] method.
 pub type L1Future<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send + 'a>>;
 
-/// An open deposit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenDeposit {
-    /// Units.
-    pub units: u64,
-    /// Its depositor asked for it back.
-    pub refund_requested: bool,
+fn absent<'a, T: Send + 'a>() -> L1Future<'a, T> {
+    Box::pin(async { Err(L1Error::Config("this client does not have the operation")) })
 }
 
-/// How a claim between members stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TransferState {
-    /// Never opened.
-    #[default]
-    None,
-    /// Open.
-    Open,
-    /// Received.
-    Received,
-}
-
-/// A request in a forced queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForcedRequest {
-    /// Slot.
-    pub slot: u32,
-    /// Who asked.
-    pub requester: Address,
-}
-
-/// One rollup contract on one chain. Every method gives [`L1Error`].
+/// One rollup contract on one chain. Every method gives [`L1Error`]. A client that only settles, or only reads, leaves out what it does not
+/// have: the default is [`L1Error::Config`].
 pub trait L1Client: Send + Sync {
     /// The chain's id.
     fn chain_id(&self) -> L1Future<'_, u64>;
@@ -103,29 +81,93 @@ pub trait L1Client: Send + Sync {
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
     /// Every community registered from `from_block` on, in order.
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>>;
-    /// An open deposit, until the client reads it: none.
-    fn deposit(&self, _claim: Word) -> L1Future<'_, Option<OpenDeposit>> {
-        Box::pin(async { Ok(None) })
-    }
-    /// A claim between members.
-    fn transfer(&self, _claim: Word) -> L1Future<'_, TransferState> {
-        Box::pin(async { Ok(TransferState::None) })
-    }
-    /// The forced queue of a community, head first.
-    fn forced_queue(&self, _community: u32) -> L1Future<'_, Vec<ForcedRequest>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-    /// The first `limit` notes of the queue.
-    fn pending_notes(&self, _limit: usize) -> L1Future<'_, Vec<Word>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-    /// The operator's funds for floats, units.
-    fn float_units(&self) -> L1Future<'_, u64> {
-        Box::pin(async { Ok(0) })
-    }
     /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is this one, its
     /// receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
     /// Every batch settled from `from_block` on, in order, with its calldata.
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>>;
+
+    /// Every effect from `from_block` on, in order.
+    fn events(&self, _from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        absent()
+    }
+
+    /// Deposits units of 10,000,000 nano for the owner of `claim`, from the client's account.
+    fn deposit(&self, _claim: Word, _units: u64) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Every deposit made from `from_block` on, in order, with its present state.
+    fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        absent()
+    }
+    /// Asks for a deposit back (its depositor).
+    fn request_refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Pays a requested refund after its delay, or any open deposit when frozen.
+    fn refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// What became of a sent claim.
+    fn claim_state(&self, _claim: Word) -> L1Future<'_, TransferState> {
+        absent()
+    }
+    /// What an account may withdraw, smallest parts of the token.
+    fn withdrawable(&self, _account: Address) -> L1Future<'_, u128> {
+        absent()
+    }
+    /// Pays it, to the account.
+    fn withdraw(&self, _account: Address) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Pays bonds owed to an account, to it.
+    fn withdraw_eth(&self, _account: Address) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Puts units aside for floats (operator).
+    fn fund_float(&self, _units: u64) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Units put aside for floats and not moved into one.
+    fn float_funds(&self) -> L1Future<'_, u64> {
+        absent()
+    }
+
+    /// Open requests of a community's forced queue, head first.
+    fn forced_queue(&self, _community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        absent()
+    }
+    /// Asks for the balance of a slot, with the bond that is due.
+    fn force_withdraw(&self, _community: u32, _slot: u32) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Freezes the rollup for ever, if the head of the community's queue is too old.
+    fn freeze(&self, _community: u32) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// True if the rollup is frozen.
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        absent()
+    }
+    /// Takes a slot's balance out of the frozen rollup.
+    fn exit(&self, _call: ExitCall) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// Takes a sent claim out of the frozen rollup.
+    fn exit_claim(&self, _call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+
+    /// Spends a certificate note.
+    fn certify(&self, _call: CertificateCall) -> L1Future<'_, TxReceipt> {
+        absent()
+    }
+    /// True if a note was spent.
+    fn nullifier_used(&self, _nullifier: Word) -> L1Future<'_, bool> {
+        absent()
+    }
+    /// The first `limit` notes that wait for a batch.
+    fn pending_notes(&self, _limit: u32) -> L1Future<'_, Vec<Word>> {
+        absent()
+    }
 }

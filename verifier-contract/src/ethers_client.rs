@@ -9,21 +9,31 @@ use ethers::contract::EthEvent;
 use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
 use ethers::signers::{LocalWallet, Signer};
 use ethers::types::transaction::eip2718::TypedTransaction;
-use ethers::types::{Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64};
+use ethers::types::{Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64, U256};
 use tokio::sync::Mutex;
 
-use crate::client::{L1Client, L1Error, L1Future};
-use crate::types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};
+use crate::client::{L1Client, L1Error};
+use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
+
+mod deploy;
+mod events;
+mod rollup;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod bindings {
-    ethers::contract::abigen!(GridveilRollup, "artifacts/GridveilRollup.json");
+    ethers::contract::abigen!(
+        GridveilRollup,
+        "artifacts/GridveilRollup.json";
+        ExitsContract,
+        "artifacts/Exits.json";
+        TestToken,
+        "artifacts/TestToken.json"
+    );
 }
 
-use bindings::{
-    BatchSettledFilter, CommunityRegisteredFilter, Config as AbiConfig, GRIDVEILROLLUP_ABI, GRIDVEILROLLUP_BYTECODE, GridveilRollup, SettleCall as AbiSettleCall,
-    Settlement, TariffRegisteredFilter, VerifierInit as AbiVerifierInit,
-};
+pub use deploy::{RollupConfig, VerifierInit};
+
+use bindings::{BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup, SettleCall as AbiSettleCall, Settlement};
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,65 +41,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const MINED_TIMEOUT: Duration = Duration::from_secs(180);
 /// Blocks asked for in one log query: public nodes limit the range.
 const LOG_RANGE: u64 = 5_000;
-
-/// A circuit shape and its verifier, for [`EthersClient::deploy_rollup`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerifierInit {
-    /// Shape id.
-    pub shape: u32,
-    /// Member slots N.
-    pub slots: u32,
-    /// Intervals of one period.
-    pub m: u16,
-    /// Verifier contract.
-    pub verifier: Address,
-    /// Exact proof length, bytes.
-    pub proof_length: u32,
-}
-
-/// Constructor arguments of the rollup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollupConfig {
-    /// Role administration.
-    pub admin: Address,
-    /// Brings batches.
-    pub operator: Address,
-    /// Registers communities.
-    pub manager: Address,
-    /// Publishes tariffs.
-    pub tariff_authority: Address,
-    /// May pause deposits.
-    pub regulator: Address,
-    /// Registers circuit versions.
-    pub upgrader: Address,
-    /// State root before the first batch.
-    pub genesis_root: Word,
-    /// Circuit version of the first verifiers.
-    pub circuit_version: u32,
-    /// Seconds from a later verifier's registration to its first use.
-    pub verifier_delay_s: u64,
-    /// Tariffs must be registered before they start; false is refused on any chain but the local one.
-    pub enforce_future_tariffs: bool,
-}
-
-impl RollupConfig {
-    /// One account in every role: for the local chain.
-    #[must_use]
-    pub fn single_account(account: Address, genesis_root: Word, enforce_future_tariffs: bool) -> Self {
-        Self {
-            admin: account,
-            operator: account,
-            manager: account,
-            tariff_authority: account,
-            regulator: account,
-            upgrader: account,
-            genesis_root,
-            circuit_version: 1,
-            verifier_delay_s: 7 * 24 * 3600,
-            enforce_future_tariffs,
-        }
-    }
-}
 
 /// A rollup contract through one node, with at most one key.
 pub struct EthersClient {
@@ -115,6 +66,7 @@ fn revert_name(data: &[u8]) -> String {
     GRIDVEILROLLUP_ABI
         .errors
         .values()
+        .chain(EXITSCONTRACT_ABI.errors.values())
         .flatten()
         .find(|error| error.signature().0[..4] == *selector)
         .map_or_else(|| "unknown".to_owned(), |error| error.name.clone())
@@ -183,6 +135,18 @@ impl EthersClient {
         Ok(Self { provider: Arc::new(provider), wallet, contract: contract.unwrap_or_default(), chain_id, sending: Mutex::new(()), seen: std::sync::Mutex::default() })
     }
 
+    /// The same node and key with another contract.
+    fn at(&self, contract: Address) -> Self {
+        Self {
+            provider: self.provider.clone(),
+            wallet: self.wallet.clone(),
+            contract,
+            chain_id: self.chain_id,
+            sending: Mutex::new(()),
+            seen: std::sync::Mutex::default(),
+        }
+    }
+
     /// The same node and contract with another key (the manager's, the tariff authority's).
     ///
     /// # Errors
@@ -216,61 +180,6 @@ impl EthersClient {
         if code.is_empty() { Err(malformed("the deployed contract has no code")) } else { Ok(address.0) }
     }
 
-    /// Deploys the rollup and gives a client on it, with the same key.
-    ///
-    /// # Errors
-    /// [`L1Error`].
-    pub async fn deploy_rollup(&self, config: &RollupConfig, verifiers: &[VerifierInit]) -> Result<Self, L1Error> {
-        let verifiers: Vec<AbiVerifierInit> = verifiers
-            .iter()
-            .map(|init| AbiVerifierInit {
-                shape: init.shape,
-                slots: init.slots,
-                m: init.m,
-                verifier: EthAddress::from(init.verifier),
-                proof_length: init.proof_length,
-            })
-            .collect();
-        let config = AbiConfig {
-            admin: config.admin.into(),
-            operator: config.operator.into(),
-            manager: config.manager.into(),
-            tariff_authority: config.tariff_authority.into(),
-            regulator: config.regulator.into(),
-            upgrader: config.upgrader.into(),
-            genesis_root: config.genesis_root,
-            circuit_version: config.circuit_version,
-            verifier_delay: config.verifier_delay_s,
-            enforce_future_tariffs: config.enforce_future_tariffs,
-        };
-        let mut creation = GRIDVEILROLLUP_BYTECODE.to_vec();
-        creation.extend(ethers::abi::encode(&ethers::abi::Tokenize::into_tokens((config, verifiers))));
-        let contract = self.deploy_code(&creation).await?;
-        Ok(Self {
-            provider: self.provider.clone(),
-            wallet: self.wallet.clone(),
-            contract,
-            chain_id: self.chain_id,
-            sending: Mutex::new(()),
-            seen: std::sync::Mutex::default(),
-        })
-    }
-
-    /// Registers a verifier of a later circuit version or shape (upgrader).
-    ///
-    /// # Errors
-    /// [`L1Error`].
-    pub async fn register_verifier(&self, circuit_version: u32, init: VerifierInit) -> Result<TxReceipt, L1Error> {
-        let init = AbiVerifierInit {
-            shape: init.shape,
-            slots: init.slots,
-            m: init.m,
-            verifier: EthAddress::from(init.verifier),
-            proof_length: init.proof_length,
-        };
-        self.transact(self.bound().register_verifier(circuit_version, init).calldata()).await
-    }
-
     /// Moves the local chain's clock to `timestamp` (unix seconds) and mines a block: development chains only.
     ///
     /// # Errors
@@ -289,7 +198,11 @@ impl EthersClient {
     }
 
     async fn view<T: AbiDecode>(&self, calldata: Option<Bytes>) -> Result<T, L1Error> {
-        let tx: TypedTransaction = Eip1559TransactionRequest::new().to(EthAddress::from(self.contract)).data(required(calldata)?).into();
+        self.view_at(EthAddress::from(self.contract), calldata).await
+    }
+
+    async fn view_at<T: AbiDecode>(&self, contract: EthAddress, calldata: Option<Bytes>) -> Result<T, L1Error> {
+        let tx: TypedTransaction = Eip1559TransactionRequest::new().to(contract).data(required(calldata)?).into();
         let answer = request(self.provider.call(&tx, None)).await?;
         if answer.is_empty() {
             return Err(malformed("no contract at the address"));
@@ -299,15 +212,24 @@ impl EthersClient {
 
     /// Calls first, to learn the contract's error, then sends and waits.
     async fn transact(&self, calldata: Option<Bytes>) -> Result<TxReceipt, L1Error> {
-        let receipt = self.send(Some(EthAddress::from(self.contract)), required(calldata)?.to_vec()).await?;
+        self.transact_with(EthAddress::from(self.contract), calldata, U256::zero()).await
+    }
+
+    /// The same with another contract, or with wei.
+    async fn transact_with(&self, to: EthAddress, calldata: Option<Bytes>, wei: U256) -> Result<TxReceipt, L1Error> {
+        let receipt = self.send_with(Some(to), required(calldata)?.to_vec(), wei).await?;
         tx_receipt(&receipt)
     }
 
     async fn send(&self, to: Option<EthAddress>, data: Vec<u8>) -> Result<TransactionReceipt, L1Error> {
+        self.send_with(to, data, U256::zero()).await
+    }
+
+    async fn send_with(&self, to: Option<EthAddress>, data: Vec<u8>, wei: U256) -> Result<TransactionReceipt, L1Error> {
         let wallet = self.wallet.as_ref().ok_or(L1Error::Config("the client has no key"))?;
         let _one_at_a_time = self.sending.lock().await;
         let from = wallet.address();
-        let mut tx = Eip1559TransactionRequest::new().from(from).data(data).chain_id(self.chain_id);
+        let mut tx = Eip1559TransactionRequest::new().from(from).data(data).value(wei).chain_id(self.chain_id);
         if let Some(to) = to {
             tx = tx.to(to);
         }
@@ -342,12 +264,20 @@ impl EthersClient {
 
     /// Logs of one event from `from_block` to the latest block.
     async fn logs(&self, topic: H256, from_block: u64) -> Result<Vec<Log>, L1Error> {
+        self.logs_of(Some(topic), from_block).await
+    }
+
+    /// Logs of one event, or of all.
+    async fn logs_of(&self, topic: Option<H256>, from_block: u64) -> Result<Vec<Log>, L1Error> {
         let latest = request(self.provider.get_block_number()).await?.as_u64();
         let mut out = Vec::new();
         let mut from = from_block;
         while from <= latest {
             let to = latest.min(from + LOG_RANGE - 1);
-            let filter = Filter::new().address(EthAddress::from(self.contract)).topic0(topic).from_block(from).to_block(to);
+            let mut filter = Filter::new().address(EthAddress::from(self.contract)).from_block(from).to_block(to);
+            if let Some(topic) = topic {
+                filter = filter.topic0(topic);
+            }
             out.extend(request(self.provider.get_logs(&filter)).await?);
             from = to + 1;
         }
@@ -496,6 +426,7 @@ pub fn encode_settle_calldata(call: &SettleCall) -> Vec<u8> {
             tariff_index: call.tariff_index,
             new_root: call.new_root,
             community_new: call.community_new,
+            ops_digest: call.ops_digest,
         },
         data: call.data.clone(),
         proof: Bytes::from(call.proof.clone()),
@@ -515,119 +446,10 @@ pub fn decode_settle_calldata(calldata: &[u8]) -> Result<SettleCall, L1Error> {
         tariff_index: decoded.batch.tariff_index,
         new_root: decoded.batch.new_root,
         community_new: decoded.batch.community_new,
+        ops_digest: decoded.batch.ops_digest,
         data: decoded.data,
         proof: decoded.proof.to_vec(),
     };
     // The standard encoding is unique: anything else would let two byte strings mean one batch.
     if encode_settle_calldata(&call) == calldata { Ok(call) } else { Err(malformed("settle calldata is not its standard encoding")) }
-}
-
-impl L1Client for EthersClient {
-    fn chain_id(&self) -> L1Future<'_, u64> {
-        Box::pin(async { Ok(self.chain_id) })
-    }
-
-    fn contract(&self) -> Address {
-        self.contract
-    }
-
-    fn timestamp(&self) -> L1Future<'_, u64> {
-        Box::pin(async {
-            let block = request(self.provider.get_block(BlockNumber::Latest)).await?;
-            Ok(block.ok_or_else(|| malformed("no latest block"))?.timestamp.as_u64())
-        })
-    }
-
-    fn state_root(&self) -> L1Future<'_, Word> {
-        Box::pin(async { self.view(self.bound().state_root().calldata()).await })
-    }
-
-    fn batch_count(&self) -> L1Future<'_, u64> {
-        Box::pin(async { self.view(self.bound().batch_count().calldata()).await })
-    }
-
-    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        Box::pin(self.root_after(batch))
-    }
-
-    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
-        Box::pin(async move { self.view(self.bound().is_finalised(root).calldata()).await })
-    }
-
-    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
-        Box::pin(async move {
-            let (registered, interval_length_s, m, shape, tariff_set): (bool, u16, u16, u32, u32) =
-                self.view(self.bound().community_of(community).calldata()).await?;
-            Ok(registered.then_some(CommunityParams { community, shape, interval_length_s, m, tariff_set }))
-        })
-    }
-
-    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            let CommunityParams { community, shape, interval_length_s, m, tariff_set } = params;
-            self.transact(self.bound().register_community(community, shape, interval_length_s, m, tariff_set).calldata()).await
-        })
-    }
-
-    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move { self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await })
-    }
-
-    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move { self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await })
-    }
-
-    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
-        Box::pin(async move {
-            let logs = self.logs(TariffRegisteredFilter::signature(), from_block).await?;
-            logs.iter()
-                .map(|log| {
-                    let event: TariffRegisteredFilter = decode_log(log)?;
-                    Ok(TariffEntry {
-                        tariff_set: event.tariff_set,
-                        index: event.index,
-                        first_interval: event.first_interval,
-                        commitment: event.commitment,
-                        block: block_of(log)?,
-                    })
-                })
-                .collect()
-        })
-    }
-
-    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        Box::pin(async move {
-            let logs = self.logs(CommunityRegisteredFilter::signature(), from_block).await?;
-            logs.iter()
-                .map(|log| {
-                    let event: CommunityRegisteredFilter = decode_log(log)?;
-                    Ok(CommunityParams {
-                        community: event.community,
-                        shape: event.shape,
-                        interval_length_s: event.interval_length,
-                        m: event.m,
-                        tariff_set: event.tariff_set,
-                    })
-                })
-                .collect()
-        })
-    }
-
-    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
-        Box::pin(self.settle_call(call))
-    }
-
-    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
-        Box::pin(async move {
-            let mut out: Vec<SettledBatch> = Vec::new();
-            for log in self.logs(BatchSettledFilter::signature(), from_block).await? {
-                let settled = self.settled(&log).await?;
-                if out.last().is_some_and(|last| last.batch + 1 != settled.batch || last.call.new_root != settled.old_root) {
-                    return Err(malformed("the settled batches do not follow one another"));
-                }
-                out.push(settled);
-            }
-            Ok(out)
-        })
-    }
 }

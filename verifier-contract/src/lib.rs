@@ -15,4 +15,7 @@ pub mod types;
 
 pub use client::{L1Client, L1Error, L1Future};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit};
-pub use types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};
+pub use types::{
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall,
+    SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+};

@@ -1,10 +1,18 @@
-//! A fake L1 in memory: the contract's rules without proofs, for the sequencer's tests.
+//! A fake L1 in memory: the contract's rules without proofs, for the sequencer's tests. It takes exits' paths on trust too, and everybody has
+//! tokens and ether enough.
 
-use std::collections::HashMap;
+mod books;
+mod records;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::client::{L1Client, L1Error, L1Future};
-use crate::types::{Address, CommunityParams, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word};
+use crate::types::{
+    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+};
+use books::Books;
 
 /// Scalar field modulus of BN254, big-endian.
 const MODULUS: Word = [
@@ -31,6 +39,35 @@ pub struct MemoryL1Config {
     pub proof_length: Option<usize>,
     /// Tariffs must be registered before they start.
     pub enforce_future_tariffs: bool,
+    /// Money and deadlines.
+    pub terms: MemoryTerms,
+}
+
+/// What the fake's vault and forced queue are made with.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryTerms {
+    /// Smallest parts of the token in a unit of 10,000,000 nano.
+    pub token_per_unit: u64,
+    /// Seconds within which a forced withdrawal must be served.
+    pub forced_deadline_s: u64,
+    /// Seconds from a refund's request to its payment.
+    pub refund_delay_s: u64,
+    /// Bond of the first request in a forced queue, wei.
+    pub forced_bond_wei: u128,
+    /// Gets what leaves floats and accruals.
+    pub treasury: Address,
+}
+
+impl Default for MemoryTerms {
+    fn default() -> Self {
+        Self {
+            token_per_unit: 10_000,
+            forced_deadline_s: 7 * 24 * 3600,
+            refund_delay_s: 6 * 3600,
+            forced_bond_wei: 10_000_000_000_000_000,
+            treasury: [0x77; 20],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -43,6 +80,13 @@ struct State {
     sets: HashMap<u32, (u16, u16)>,
     tariffs: Vec<TariffEntry>,
     batches: Vec<SettledBatch>,
+    /// Communities that settled.
+    started: HashSet<u32>,
+    books: Books,
+    events: Vec<RollupEvent>,
+    /// Who sends the next transactions.
+    caller: Address,
+    frozen: bool,
     unreachable: u32,
 }
 
@@ -76,6 +120,57 @@ impl State {
         TxReceipt { tx: tx_hash(self.block), block: self.block, gas_used: 21_000 }
     }
 
+    /// A block with these effects.
+    fn mine_with(&mut self, effects: Vec<RollupEffect>) -> TxReceipt {
+        let receipt = self.mine();
+        self.events.extend(effects.into_iter().map(|effect| RollupEvent { block: receipt.block, tx: receipt.tx, effect }));
+        receipt
+    }
+
+    /// A transaction on the books: all of it or, if it is refused, nothing.
+    fn transact(&mut self, operation: impl FnOnce(&mut Books, &books::Context) -> Result<Vec<RollupEffect>, L1Error>) -> Result<TxReceipt, L1Error> {
+        let context = books::Context { terms: self.config.terms, now: self.timestamp, caller: self.caller, frozen: self.frozen };
+        let mut books = self.books.clone();
+        let effects = operation(&mut books, &context)?;
+        self.books = books;
+        Ok(self.mine_with(effects))
+    }
+
+    fn force_withdraw(&mut self, community: u32, slot: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.frozen, "IsFrozen")?;
+        let Some((params, _)) = self.communities.get(&community).copied() else { return reverted("UnknownCommunity") };
+        require(self.started.contains(&community), "NotStarted")?;
+        require(slot < self.slots(params.shape), "SlotOutOfRange")?;
+        self.transact(|books, context| books.force_withdraw(context, community, slot))
+    }
+
+    fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.frozen, "IsFrozen")?;
+        let head = self.books.queue(community).first().copied();
+        let over = head.is_some_and(|head| head.time + self.config.terms.forced_deadline_s < self.timestamp);
+        require(over, "DeadlineNotOver")?;
+        self.frozen = true;
+        Ok(self.mine_with(vec![RollupEffect::Frozen { community, root: self.root() }]))
+    }
+
+    fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
+        require(self.frozen, "NotFrozen")?;
+        let Some((params, _)) = self.communities.get(&call.community).copied() else { return reverted("UnknownCommunity") };
+        require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
+        self.transact(|books, context| books.exit(context, call))
+    }
+
+    fn certify(&mut self, call: &CertificateCall) -> Result<TxReceipt, L1Error> {
+        require(self.roots.contains(&call.anchor), "NotFinalised")?;
+        let words = [call.nullifier, call.note_1, call.note_2, call.retirement, call.disclosed, call.beneficiary];
+        require(words.iter().all(|word| *word < MODULUS), "NotCanonical")?;
+        self.transact(|books, context| books.certify(context, call))
+    }
+
+    fn slots(&self, shape: u32) -> u32 {
+        self.config.shapes.iter().find(|(id, ..)| *id == shape).map_or(0, |(_, slots, _)| *slots)
+    }
+
     fn register_community(&mut self, params: CommunityParams) -> Result<TxReceipt, L1Error> {
         require(params.community < 65_536, "CommunityOutOfRange")?;
         require(!self.communities.contains_key(&params.community), "CommunityAlreadyRegistered")?;
@@ -85,7 +180,10 @@ impl State {
         require(*m == params.m, "ShapeMismatch")?;
         let Some(set) = self.sets.get(&params.tariff_set) else { return reverted("UnknownTariffSet") };
         require(*set == (params.interval_length_s, params.m), "TariffSetMismatch")?;
-        let receipt = self.mine();
+        let period_s = u64::from(params.m) * u64::from(params.interval_length_s);
+        require(2 * period_s <= self.config.terms.forced_deadline_s, "PeriodTooLong")?;
+        require(params.genesis_terms < MODULUS, "NotCanonical")?;
+        let receipt = self.mine_with(vec![RollupEffect::CommunityRegistered(params)]);
         self.communities.insert(params.community, (params, receipt.block));
         Ok(receipt)
     }
@@ -95,7 +193,7 @@ impl State {
         require(m != 0, "TariffSetMismatch")?;
         require(!self.sets.contains_key(&tariff_set), "TariffSetAlreadyOpen")?;
         self.sets.insert(tariff_set, (interval_length_s, m));
-        Ok(self.mine())
+        Ok(self.mine_with(vec![RollupEffect::TariffSetOpened { tariff_set, interval_length_s, m }]))
     }
 
     fn register_tariff(&mut self, tariff_set: u32, first_interval: u32, commitment: Word) -> Result<TxReceipt, L1Error> {
@@ -105,8 +203,8 @@ impl State {
         require(last.is_none_or(|last| last.first_interval < first_interval), "TariffNotLater")?;
         let starts_at = u64::from(first_interval) * u64::from(length);
         require(!self.config.enforce_future_tariffs || starts_at > self.timestamp, "TariffAlreadyStarted")?;
-        let receipt = self.mine();
         let index = last.map_or(0, |last| last.index + 1);
+        let receipt = self.mine_with(vec![RollupEffect::TariffRegistered { tariff_set, index, first_interval, commitment }]);
         self.tariffs.push(TariffEntry { tariff_set, index, first_interval, commitment, block: receipt.block });
         Ok(receipt)
     }
@@ -121,12 +219,14 @@ impl State {
                 return Ok(SettleReceipt { batch: last.batch, tx: last.tx, block: last.block, gas_used: 21_000 });
             }
         }
+        require(!self.frozen, "IsFrozen")?;
         let Some((params, _)) = self.communities.get(&call.community).copied() else { return reverted("UnknownCommunity") };
         let ends_at = (u64::from(call.first_interval) + u64::from(params.m)) * u64::from(params.interval_length_s);
         require(ends_at <= self.timestamp, "PeriodNotOver")?;
-        let slots = self.config.shapes.iter().find(|(shape, ..)| *shape == params.shape).map_or(0, |(_, slots, _)| *slots as usize);
-        require(call.data.len() == slots + 2, "DataLength")?;
-        let canonical = call.data.iter().chain([&call.new_root, &call.community_new]).all(|word| *word < MODULUS);
+        let leaves = self.slots(params.shape) as usize + 2;
+        let words = call.data.len();
+        require(words >= leaves && words <= leaves + 2 * records::MAX_RECORDS && (words - leaves).is_multiple_of(2), "DataLength")?;
+        let canonical = call.data.iter().chain([&call.new_root, &call.community_new, &call.ops_digest]).all(|word| *word < MODULUS);
         require(canonical, "NotCanonical")?;
         let set: Vec<TariffEntry> = self.tariffs.iter().filter(|tariff| tariff.tariff_set == params.tariff_set).copied().collect();
         require(crate::types::tariff_in_force(&set, call.first_interval) == Some(call.tariff_index), "TariffNotInForce")?;
@@ -135,8 +235,16 @@ impl State {
         require(self.config.proof_length.is_none_or(|length| length == call.proof.len()), "ProofLength")?;
         require(!self.roots.contains(&call.new_root), "RootAlreadyFinalised")?;
         let old_root = self.root();
-        let TxReceipt { tx, block, gas_used } = self.mine();
         let batch = self.batches.len() as u64 + 1;
+        let SettleCall { community, first_interval, new_root, circuit_version, .. } = call;
+        let batch_of = records::Batch { params, first_interval, started: self.started.contains(&community), tariffs: &set };
+        let pairs = call.data.get(leaves..).unwrap_or_default();
+        let TxReceipt { tx, block, gas_used } = self.transact(|books, context| {
+            let mut effects = vec![RollupEffect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version }];
+            effects.extend(records::apply(books, context, &batch_of, pairs)?);
+            Ok(effects)
+        })?;
+        self.started.insert(community);
         self.roots.push(call.new_root);
         self.batches.push(SettledBatch { batch, old_root, tariff_commitment: tariff.commitment, call, tx, block });
         Ok(SettleReceipt { batch, tx, block, gas_used })
@@ -155,6 +263,11 @@ impl MemoryL1 {
             sets: HashMap::new(),
             tariffs: Vec::new(),
             batches: Vec::new(),
+            started: HashSet::new(),
+            books: Books::default(),
+            events: Vec::new(),
+            caller: [0xca; 20],
+            frozen: false,
             unreachable: 0,
             config,
         };
@@ -164,6 +277,11 @@ impl MemoryL1 {
     /// Moves the clock, unix seconds.
     pub fn set_timestamp(&self, timestamp: u64) {
         self.lock().timestamp = timestamp;
+    }
+
+    /// The account that sends the following transactions.
+    pub fn set_caller(&self, caller: Address) {
+        self.lock().caller = caller;
     }
 
     /// Lets the next `calls` operations fail as if the node were down.
@@ -250,5 +368,88 @@ impl L1Client for MemoryL1 {
 
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
         self.with(move |state| Ok(state.batches.iter().filter(|batch| batch.block >= from_block).cloned().collect()))
+    }
+
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        self.with(move |state| Ok(state.events.iter().filter(|event| event.block >= from_block).copied().collect()))
+    }
+
+    fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| {
+            let block = state.block + 1;
+            state.transact(|books, context| books.deposit(context, claim, units, block))
+        })
+    }
+
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        self.with(move |state| Ok(state.books.deposits().filter(|deposit| deposit.block >= from_block).copied().collect()))
+    }
+
+    fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.request_refund(context, claim)))
+    }
+
+    fn refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.refund(context, claim)))
+    }
+
+    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
+        self.with(move |state| Ok(state.books.transfer(&claim)))
+    }
+
+    fn withdrawable(&self, account: Address) -> L1Future<'_, u128> {
+        self.with(move |state| Ok(state.books.withdrawable(&account)))
+    }
+
+    fn withdraw(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, _| books.withdraw(account)))
+    }
+
+    fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, _| books.withdraw_eth(account)))
+    }
+
+    fn fund_float(&self, units: u64) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.fund_float(context, units)))
+    }
+
+    fn float_funds(&self) -> L1Future<'_, u64> {
+        self.with(move |state| Ok(state.books.float_units()))
+    }
+
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        self.with(move |state| Ok(state.books.queue(community)))
+    }
+
+    fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.force_withdraw(community, slot))
+    }
+
+    fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.freeze(community))
+    }
+
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        self.with(move |state| Ok(state.frozen))
+    }
+
+    fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.exit(&call))
+    }
+
+    fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.exit_claim(context, &call)))
+    }
+
+    fn certify(&self, call: CertificateCall) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.certify(&call))
+    }
+
+    fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool> {
+        self.with(move |state| Ok(state.books.nullifier_used(&nullifier)))
+    }
+
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        self.with(move |state| Ok(state.books.notes().take(limit as usize).copied().collect()))
     }
 }

@@ -22,7 +22,9 @@ pub struct SettleCall {
     pub new_root: Word,
     /// Community node after.
     pub community_new: Word,
-    /// New leaves in slot order, header leaf, certificates root: N + 2 canonical words.
+    /// Digest of the records, 0 if there are none.
+    pub ops_digest: Word,
+    /// New leaves in slot order, header leaf, certificates root, then two words a record: N + 2 + 2 K canonical words.
     pub data: Vec<Word>,
     /// Proof, of the verifier's exact length in bytes.
     pub proof: Vec<u8>,
@@ -82,6 +84,8 @@ pub struct CommunityParams {
     pub m: u16,
     /// Tariff set.
     pub tariff_set: u32,
+    /// `P(manager_x, manager_y, mechanism, first_interval)`: what its initialisation must have; 0 if it has none.
+    pub genesis_terms: Word,
 }
 
 /// A published tariff.
@@ -103,4 +107,176 @@ pub struct TariffEntry {
 #[must_use]
 pub fn tariff_in_force(tariffs: &[TariffEntry], first_interval: u32) -> Option<u32> {
     tariffs.iter().take_while(|tariff| tariff.first_interval <= first_interval).last().map(|tariff| tariff.index)
+}
+
+/// What became of a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DepositState {
+    /// A batch may take it in.
+    Open,
+    /// The same, but its depositor asked for it back: refundable from this unix second on.
+    RefundRequested(u64),
+    /// A batch took it in.
+    Consumed,
+    /// Its depositor has it back.
+    Refunded,
+}
+
+/// A deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositEntry {
+    /// Hiding claim of the account it is for.
+    pub claim: Word,
+    /// Who paid.
+    pub depositor: Address,
+    /// Units of 10,000,000 nano.
+    pub units: u64,
+    /// Block in which it was made.
+    pub block: u64,
+    /// What became of it.
+    pub state: DepositState,
+}
+
+/// What became of a claim that an account of the state sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferState {
+    /// Nobody sent it.
+    Unknown,
+    /// It waits to be received.
+    Open,
+    /// A batch received it.
+    Received,
+    /// It was paid after the freeze.
+    Exited,
+}
+
+/// A request in a community's forced queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForcedEntry {
+    /// Slot whose balance is asked for.
+    pub slot: u32,
+    /// Who asks, and is paid if it is the slot's payout account.
+    pub requester: Address,
+    /// Unix seconds of the request.
+    pub time: u64,
+    /// Wei.
+    pub bond: u128,
+}
+
+/// A slot's balance and its path to the last state root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitCall {
+    /// Index of the community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u32,
+    /// Balance, nano.
+    pub balance: u64,
+    /// Account that is paid.
+    pub payout: Address,
+    /// First salt of `exit_c`.
+    pub s1: Word,
+    /// Second salt of `exit_c`.
+    pub s2: Word,
+    /// `private_c` of the leaf.
+    pub private_commitment: Word,
+    /// Header leaf of the community.
+    pub header_leaf: Word,
+    /// Certificates root of the community.
+    pub certificates_root: Word,
+    /// Three a level, left to right, from the leaf up: the members tree's levels, then the state tree's eight.
+    pub siblings: Vec<Word>,
+}
+
+/// The opening of a sent claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitClaimCall {
+    /// Owner commitment of the recipient.
+    pub recipient: Word,
+    /// nano.
+    pub amount: u64,
+    /// Account that is paid.
+    pub payout: Address,
+    /// First salt.
+    pub sa: Word,
+    /// Second salt.
+    pub sb: Word,
+}
+
+/// A certificate proof and its public inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateCall {
+    /// Version of the certificate circuit, from 1,000,001 on.
+    pub circuit_version: u32,
+    /// A state root that was final.
+    pub anchor: Word,
+    /// Of the note that is spent.
+    pub nullifier: Word,
+    /// First new note.
+    pub note_1: Word,
+    /// Second new note.
+    pub note_2: Word,
+    /// Retirement commitment, 0 if nothing is retired.
+    pub retirement: Word,
+    /// What a public retirement discloses.
+    pub disclosed: Word,
+    /// Whom a public retirement is for.
+    pub beneficiary: Word,
+    /// 0, or 1 public, 2 sealed, plus purpose<<8.
+    pub kind: u16,
+    /// Proof, of the verifier's exact length in bytes.
+    pub proof: Vec<u8>,
+}
+
+/// A change of the contract's state, as its event tells it. Units are 10,000,000 nano each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // fields are those of the events, documented in the contract's interfaces
+pub enum RollupEffect {
+    Genesis { root: Word, circuit_version: u32 },
+    ShapeRegistered { shape: u32, slots: u32, m: u16 },
+    VerifierRegistered { circuit_version: u32, shape: u32, verifier: Address, codehash: Word, proof_length: u32, active_from: u64 },
+    VersionRetired { circuit_version: u32 },
+    TariffSetOpened { tariff_set: u32, interval_length_s: u16, m: u16 },
+    TariffRegistered { tariff_set: u32, index: u32, first_interval: u32, commitment: Word },
+    CommunityRegistered(CommunityParams),
+    /// A batch; the effects of its records follow.
+    BatchSettled { batch: u64, community: u32, first_interval: u32, old_root: Word, new_root: Word, circuit_version: u32 },
+    CommunityInitialised { community: u32, genesis_terms: Word },
+    Adjusted { community: u32, first_interval: u32, tariff_commitment: Word },
+    DepositMade { claim: Word, depositor: Address, units: u64 },
+    DepositConsumed { claim: Word, units: u64 },
+    RefundRequested { claim: Word, refundable_at: u64 },
+    Refunded { claim: Word, depositor: Address, units: u64 },
+    DepositsPaused { paused: bool },
+    WithdrawalCredited { account: Address, units: u64 },
+    /// Smallest parts of the token.
+    Withdrawn { account: Address, amount: u128 },
+    /// Wei.
+    EthWithdrawn { account: Address, amount: u128 },
+    TransferOpened { claim: Word },
+    TransferReceived { claim: Word },
+    FloatFunded { units: u64 },
+    FloatUnfunded { units: u64 },
+    /// Kind 16 into the float, 17 out of it, 18 out of the accrual.
+    FloatMoved { community: u32, kind: u8, units: u64 },
+    ForcedRequested { community: u32, slot: u32, requester: Address, position: u32, bond: u128 },
+    ForcedServed { community: u32, slot: u32, requester: Address, units: u64, bond: u128 },
+    BondReturned { community: u32, requester: Address, bond: u128 },
+    Frozen { community: u32, root: Word },
+    /// nano that left the pool, and smallest parts of the token.
+    Exited { community: u32, slot: u32, payout: Address, balance: u64, amount: u128 },
+    ClaimExited { claim: Word, payout: Address, balance: u64, amount: u128 },
+    CertificateSpent { nullifier: Word, note_1: Word, note_2: Word, retirement: Word, disclosed: Word, beneficiary: Word, kind: u16 },
+    NoteAppended { note: Word, community: u32 },
+}
+
+/// A [`RollupEffect`] and where it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollupEvent {
+    /// Block number.
+    pub block: u64,
+    /// Transaction hash.
+    pub tx: Word,
+    /// What happened.
+    pub effect: RollupEffect,
 }

@@ -1,160 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Test, Vm} from "forge-std/Test.sol";
+import {Vm} from "forge-std/Test.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {GridveilRollup} from "../contracts/GridveilRollup.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
-
-/// @dev Accepts everything and records its calldata's hash in the answer's place: returns 1.
-contract AcceptAll {
-    fallback() external {
-        assembly {
-            mstore(0, 1)
-            return(0, 0x20)
-        }
-    }
-}
-
-/// @dev Returns 1 only for the calldata it was told.
-contract AcceptOne {
-    bytes32 public immutable expected;
-
-    constructor(bytes32 hash) {
-        expected = hash;
-    }
-
-    fallback() external {
-        bool same = keccak256(msg.data) == expected;
-        assembly {
-            mstore(0, same)
-            return(0, 0x20)
-        }
-    }
-}
-
-/// @dev Succeeds with no answer, as a call to an empty account does.
-contract Silent {
-    fallback() external {}
-}
-
-/// @dev Burns all the gas it is given.
-contract Burner {
-    fallback() external {
-        assembly { invalid() }
-    }
-}
-
-contract Relay {
-    function relay(address to, bytes calldata data) external {
-        (bool ok, bytes memory answer) = to.call(data);
-        if (!ok) {
-            assembly { revert(add(answer, 0x20), mload(answer)) }
-        }
-    }
-}
-
-abstract contract RollupTest is Test {
-    uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
-    uint32 internal constant SHAPE = 3;
-    uint32 internal constant SET = 5;
-    uint32 internal constant COMMUNITY = 7;
-    uint32 internal constant VERSION = 1;
-    uint32 internal constant SLOTS = 4;
-    uint16 internal constant M = 24;
-    uint16 internal constant LENGTH = 3600;
-    uint32 internal constant PROOF_LENGTH = 70;
-    bytes32 internal constant GENESIS = bytes32(uint256(0x1234));
-    bytes32 internal constant TARIFF = bytes32(uint256(0x7a));
-
-    address internal operator = makeAddr("operator");
-    address internal manager = makeAddr("manager");
-    address internal authority = makeAddr("tariff authority");
-    address internal regulator = makeAddr("regulator");
-    address internal upgrader = makeAddr("upgrader");
-    address internal admin = makeAddr("admin");
-
-    GridveilRollup internal rollup;
-    uint32 internal first;
-
-    function config() internal view returns (IGridveilRollup.Config memory) {
-        return IGridveilRollup.Config({
-            admin: admin,
-            operator: operator,
-            manager: manager,
-            tariffAuthority: authority,
-            regulator: regulator,
-            upgrader: upgrader,
-            genesisRoot: GENESIS,
-            circuitVersion: VERSION,
-            verifierDelay: 7 days,
-            enforceFutureTariffs: true
-        });
-    }
-
-    function verifierInit(address verifier) internal pure returns (IGridveilRollup.VerifierInit memory) {
-        return IGridveilRollup.VerifierInit({shape: SHAPE, slots: SLOTS, m: M, verifier: verifier, proofLength: PROOF_LENGTH});
-    }
-
-    function deploy(address verifier) internal returns (GridveilRollup) {
-        IGridveilRollup.VerifierInit[] memory verifiers = new IGridveilRollup.VerifierInit[](1);
-        verifiers[0] = verifierInit(verifier);
-        return new GridveilRollup(config(), verifiers);
-    }
-
-    function start(address verifier) internal {
-        vm.warp(1_764_000_000);
-        rollup = deploy(verifier);
-        first = uint32(block.timestamp / LENGTH) + 10;
-        vm.prank(authority);
-        rollup.openTariffSet(SET, LENGTH, M);
-        vm.prank(authority);
-        rollup.registerTariff(SET, first - 5, TARIFF);
-        vm.prank(manager);
-        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET);
-        vm.warp(uint256(first + M) * LENGTH);
-    }
-
-    function batch() internal view returns (IGridveilRollup.Settlement memory) {
-        return IGridveilRollup.Settlement({
-            circuitVersion: VERSION,
-            community: COMMUNITY,
-            firstInterval: first,
-            tariffIndex: 0,
-            newRoot: bytes32(uint256(0x2222)),
-            communityNew: bytes32(uint256(0x3333))
-        });
-    }
-
-    function words(uint256 count, uint256 seed) internal pure returns (bytes32[] memory out) {
-        out = new bytes32[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            out[i] = bytes32(uint256(keccak256(abi.encode(seed, i))) % R);
-        }
-    }
-
-    function proofBytes() internal pure returns (bytes memory out) {
-        out = new bytes(PROOF_LENGTH);
-        for (uint256 i = 0; i < PROOF_LENGTH; ++i) {
-            out[i] = bytes1(uint8(i + 1));
-        }
-    }
-
-    function settleAs(address who, IGridveilRollup.Settlement memory s, bytes32[] memory data, bytes memory proof) internal {
-        vm.prank(who, who);
-        rollup.settle(s, data, proof);
-    }
-
-    function settle(IGridveilRollup.Settlement memory s) internal {
-        settleAs(operator, s, words(SLOTS + 2, 1), proofBytes());
-    }
-
-    function expectSettleRevert(IGridveilRollup.Settlement memory s, bytes memory error) internal {
-        bytes32[] memory data = words(SLOTS + 2, 1);
-        vm.expectRevert(error);
-        settleAs(operator, s, data, proofBytes());
-    }
-}
+import {Parameters} from "../contracts/Parameters.sol";
+import {Registry} from "../contracts/Registry.sol";
+import {Roots} from "../contracts/Roots.sol";
+import {Settle} from "../contracts/Settle.sol";
+import {Vault} from "../contracts/Vault.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {AcceptAll, AcceptOne, Burner, Relay, Rollup, RollupTest, Silent} from "./RollupTest.sol";
 
 contract GridveilRollupTest is RollupTest {
     function setUp() public {
@@ -163,7 +20,7 @@ contract GridveilRollupTest is RollupTest {
 
     function test_settles() public {
         vm.expectEmit(address(rollup));
-        emit IGridveilRollup.BatchSettled(1, COMMUNITY, first, GENESIS, batch().newRoot, batch().communityNew, TARIFF, VERSION);
+        emit ISettle.BatchSettled(1, COMMUNITY, first, GENESIS, batch().newRoot, batch().communityNew, TARIFF, VERSION);
         settle(batch());
         assertEq(rollup.stateRoot(), batch().newRoot);
         assertEq(rollup.batchCount(), 1);
@@ -174,7 +31,7 @@ contract GridveilRollupTest is RollupTest {
     }
 
     function test_everyRootStaysFinalised() public {
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         assertEq(rollup.batchCount(), 0);
         vm.recordLogs();
         for (uint256 i = 1; i < 5; ++i) {
@@ -186,18 +43,18 @@ contract GridveilRollupTest is RollupTest {
         assertEq(logs.length, 4);
         for (uint256 i = 1; i < 5; ++i) {
             assertTrue(rollup.isFinalised(bytes32(0x5000 + i)));
-            assertEq(logs[i - 1].topics[0], IGridveilRollup.BatchSettled.selector);
+            assertEq(logs[i - 1].topics[0], ISettle.BatchSettled.selector);
             assertEq(uint256(logs[i - 1].topics[1]), i);
             (bytes32 oldRoot, bytes32 newRoot) = abi.decode(logs[i - 1].data, (bytes32, bytes32));
             assertEq(oldRoot, i == 1 ? GENESIS : bytes32(0x5000 + i - 1));
             assertEq(newRoot, bytes32(0x5000 + i));
         }
         s.newRoot = GENESIS;
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
         s.newRoot = bytes32(uint256(0x5004));
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
         s.newRoot = bytes32(uint256(0x5002));
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.RootAlreadyFinalised.selector, s.newRoot));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
     }
 
     function test_onlyOperator() public {
@@ -212,33 +69,33 @@ contract GridveilRollupTest is RollupTest {
         bytes32 role = rollup.OPERATOR_ROLE();
         vm.prank(admin);
         rollup.grantRole(role, address(relay));
-        bytes memory call = abi.encodeCall(IGridveilRollup.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
+        bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
         vm.prank(operator, operator);
-        vm.expectRevert(IGridveilRollup.NotDirectCall.selector);
+        vm.expectRevert(ISettle.NotDirectCall.selector);
         relay.relay(address(rollup), call);
     }
 
     function test_trailingBytes() public {
-        bytes memory call = abi.encodeCall(IGridveilRollup.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
+        bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
         vm.prank(operator, operator);
         (bool ok, bytes memory answer) = address(rollup).call(bytes.concat(call, hex"00"));
         assertFalse(ok);
-        assertEq(bytes4(answer), IGridveilRollup.TrailingBytes.selector);
+        assertEq(bytes4(answer), ISettle.TrailingBytes.selector);
         vm.prank(operator, operator);
         (ok,) = address(rollup).call(call);
         assertTrue(ok);
     }
 
     function test_unknownCommunity() public {
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         s.community = 8;
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.UnknownCommunity.selector, 8));
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 8));
     }
 
     function test_periodNotOver() public {
         uint256 end = block.timestamp;
         vm.warp(end - 1);
-        expectSettleRevert(batch(), abi.encodeWithSelector(IGridveilRollup.PeriodNotOver.selector, end, end - 1));
+        expectSettleRevert(batch(), abi.encodeWithSelector(ISettle.PeriodNotOver.selector, end, end - 1));
         vm.warp(end);
         settle(batch());
     }
@@ -246,45 +103,45 @@ contract GridveilRollupTest is RollupTest {
     function test_retiredVersion() public {
         vm.prank(upgrader);
         rollup.retireVersion(VERSION);
-        expectSettleRevert(batch(), abi.encodeWithSelector(IGridveilRollup.VersionRetired.selector, VERSION));
+        expectSettleRevert(batch(), abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
     }
 
     function test_unknownVersion() public {
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         s.circuitVersion = 2;
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.UnknownVerifier.selector, 2, SHAPE));
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, 2, SHAPE));
     }
 
     function test_newVersionWaitsForTheDelay() public {
         address next = address(new AcceptAll());
         vm.prank(upgrader);
         rollup.registerVerifier(2, verifierInit(next));
-        uint64 activeFrom = uint64(block.timestamp) + 7 days;
+        uint64 activeFrom = uint64(block.timestamp) + 14 days;
         assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
         assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         s.circuitVersion = 2;
         vm.warp(activeFrom - 1);
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.VerifierNotActive.selector, activeFrom));
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.VerifierNotActive.selector, activeFrom));
         vm.warp(activeFrom);
         settle(s);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.VerifierAlreadyRegistered.selector, 2, SHAPE));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.VerifierAlreadyRegistered.selector, 2, SHAPE));
         vm.prank(upgrader);
         rollup.registerVerifier(2, verifierInit(next));
     }
 
     function test_verifierRegistrationRules() public {
-        IGridveilRollup.VerifierInit memory init = verifierInit(address(0xdead));
+        IRegistry.VerifierInit memory init = verifierInit(address(0xdead));
         vm.startPrank(upgrader);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NoCode.selector, address(0xdead)));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, address(0xdead)));
         rollup.registerVerifier(2, init);
         init.verifier = address(rollup);
         init.m = M + 1;
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ShapeMismatch.selector, SHAPE));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
         rollup.registerVerifier(2, init);
         rollup.retireVersion(3);
         init.m = M;
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.VersionRetired.selector, 3));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.VersionRetired.selector, 3));
         rollup.registerVerifier(3, init);
         vm.stopPrank();
     }
@@ -293,16 +150,16 @@ contract GridveilRollupTest is RollupTest {
         bytes32[] memory data = words(SLOTS + 2, 1);
         for (uint256 i = 0; i < 3; ++i) {
             uint256 length = [uint256(0), PROOF_LENGTH - 1, PROOF_LENGTH + 1][i];
-            vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ProofLength.selector, PROOF_LENGTH, length));
+            vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofLength.selector, PROOF_LENGTH, length));
             settleAs(operator, batch(), data, new bytes(length));
         }
     }
 
     function testFuzz_dataLength(uint256 length) public {
-        length = bound(length, 0, 40);
+        length = bound(length, 0, SLOTS + 3);
         vm.assume(length != SLOTS + 2);
         bytes32[] memory data = words(length, 1);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.DataLength.selector, SLOTS + 2, length));
+        vm.expectRevert(abi.encodeWithSelector(ISettle.DataLength.selector, SLOTS + 2, length));
         settleAs(operator, batch(), data, proofBytes());
     }
 
@@ -311,39 +168,39 @@ contract GridveilRollupTest is RollupTest {
         index = bound(index, 0, data.length - 1);
         uint256 word = bound(excess, R, type(uint256).max);
         data[index] = bytes32(word);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
         settleAs(operator, batch(), data, proofBytes());
     }
 
     function testFuzz_rootsBelowModulus(uint256 excess) public {
         uint256 word = bound(excess, R, type(uint256).max);
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         s.newRoot = bytes32(word);
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
         s = batch();
         s.communityNew = bytes32(word);
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
     }
 
     // ------------------------------------------------------------ communities
 
     function test_communityRules() public {
         vm.startPrank(manager);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.CommunityAlreadyRegistered.selector, COMMUNITY));
-        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.CommunityOutOfRange.selector, 65536));
-        rollup.registerCommunity(65536, SHAPE, LENGTH, M, SET);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.BadIntervalLength.selector, 901));
-        rollup.registerCommunity(1, SHAPE, 901, M, SET);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownShape.selector, 9));
-        rollup.registerCommunity(1, 9, LENGTH, M, SET);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.ShapeMismatch.selector, SHAPE));
-        rollup.registerCommunity(1, SHAPE, LENGTH, M - 1, SET);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownTariffSet.selector, 6));
-        rollup.registerCommunity(1, SHAPE, LENGTH, M, 6);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffSetMismatch.selector, SET));
-        rollup.registerCommunity(1, SHAPE, 900, M, SET);
-        rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityAlreadyRegistered.selector, COMMUNITY));
+        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, 65536));
+        rollup.registerCommunity(65536, SHAPE, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.BadIntervalLength.selector, 901));
+        rollup.registerCommunity(1, SHAPE, 901, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownShape.selector, 9));
+        rollup.registerCommunity(1, 9, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M - 1, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 6));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
+        rollup.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
         assertTrue(rollup.communityOf(65535).registered);
     }
@@ -353,17 +210,17 @@ contract GridveilRollupTest is RollupTest {
     function test_tariffRules() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.startPrank(authority);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffNotLater.selector, first - 5, first - 5));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffNotLater.selector, first - 5, first - 5));
         rollup.registerTariff(SET, first - 5, TARIFF);
         // The warp left us exactly at the start of interval next - 1.
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffAlreadyStarted.selector, block.timestamp, block.timestamp));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, block.timestamp, block.timestamp));
         rollup.registerTariff(SET, next - 1, TARIFF);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, R));
+        vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
         rollup.registerTariff(SET, next, bytes32(R));
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.UnknownTariffSet.selector, 77));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
         rollup.registerTariff(77, next, TARIFF);
         assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.TariffSetAlreadyOpen.selector, SET));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetAlreadyOpen.selector, SET));
         rollup.openTariffSet(SET, LENGTH, M);
         vm.stopPrank();
         assertEq(rollup.tariffCount(SET), 2);
@@ -374,38 +231,38 @@ contract GridveilRollupTest is RollupTest {
         vm.prank(authority);
         rollup.registerTariff(SET, next, bytes32(uint256(0x7b)));
         vm.warp(uint256(next + 2 * M) * LENGTH);
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         // The last interval before the new tariff: still the old one.
         s.firstInterval = next - 1;
         s.tariffIndex = 1;
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 1));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 1));
         s.tariffIndex = 0;
         settle(s);
         s.firstInterval = next;
         s.newRoot = bytes32(uint256(0x4444));
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 0));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 0));
         s.tariffIndex = 2;
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 2));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 2));
         s.tariffIndex = 1;
         settle(s);
         // Before the first tariff there is none.
         s.firstInterval = first - 6;
         s.tariffIndex = 0;
         s.newRoot = bytes32(uint256(0x4445));
-        expectSettleRevert(s, abi.encodeWithSelector(IGridveilRollup.TariffNotInForce.selector, 0));
+        expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 0));
     }
 
     function test_historicTariffsOnTheLocalChainOnly() public {
         IGridveilRollup.Config memory c = config();
         c.enforceFutureTariffs = false;
-        GridveilRollup local = new GridveilRollup(c, new IGridveilRollup.VerifierInit[](0));
+        Rollup local = deployWith(c, new IRegistry.VerifierInit[](0));
         vm.startPrank(authority);
         local.openTariffSet(SET, LENGTH, M);
         local.registerTariff(SET, 1, TARIFF);
         vm.stopPrank();
         vm.chainId(1);
-        vm.expectRevert(IGridveilRollup.LocalChainOnly.selector);
-        new GridveilRollup(c, new IGridveilRollup.VerifierInit[](0));
+        vm.expectRevert(IRegistry.LocalChainOnly.selector);
+        deployWith(c, new IRegistry.VerifierInit[](0));
     }
 
     // ------------------------------------------------------------------ roles
@@ -414,7 +271,7 @@ contract GridveilRollupTest is RollupTest {
         vm.assume(who != manager && who != authority && who != regulator && who != upgrader && who != admin && who != operator);
         bytes4 refused = IAccessControl.AccessControlUnauthorizedAccount.selector;
         bytes[6] memory calls = [
-            abi.encodeCall(rollup.registerCommunity, (1, SHAPE, LENGTH, M, SET)),
+            abi.encodeCall(rollup.registerCommunity, (1, SHAPE, LENGTH, M, SET, TERMS)),
             abi.encodeCall(rollup.openTariffSet, (6, LENGTH, M)),
             abi.encodeCall(rollup.registerTariff, (SET, type(uint32).max, TARIFF)),
             abi.encodeCall(rollup.registerVerifier, (2, verifierInit(address(rollup)))),
@@ -450,8 +307,14 @@ contract GridveilRollupTest is RollupTest {
         settle(batch());
     }
 
-    function test_codeSize() public view {
-        assertLt(address(rollup).code.length, 24_576);
+    function test_codeSize() public {
+        uint256 size = address(rollup).code.length;
+        vm.snapshotValue("rollup-bytes", size);
+        vm.snapshotValue("exits-bytes", address(exits).code.length);
+        bytes memory template = vm.getDeployedCode("GridveilRollup.sol:GridveilRollup");
+        vm.snapshotValue("rollup-runtime-codehash", uint256(keccak256(template)));
+        assertLt(size, 24_576);
+        assertLt(vm.getCode("GridveilRollup.sol:GridveilRollup").length, 49_152);
     }
 }
 
@@ -465,22 +328,27 @@ contract GridveilRollupInstancesTest is RollupTest {
         }
     }
 
-    function expectedCalldata(address at, IGridveilRollup.Settlement memory s, bytes32[] memory data, bytes memory proof)
+    function challenge(uint256 domain, ISettle.Settlement memory s, bytes32[] memory data) internal pure returns (uint256) {
+        bytes32 hash = keccak256(abi.encodePacked(data));
+        return uint256(keccak256(abi.encode(domain, GENESIS, s.newRoot, s.communityNew, s.opsDigest, hash))) % R;
+    }
+
+    function expectedCalldata(address at, ISettle.Settlement memory s, bytes32[] memory data, bytes memory proof)
         internal
         view
         returns (bytes memory)
     {
         uint256 domain = uint256(keccak256(abi.encode(block.chainid, at, uint256(s.circuitVersion)))) % R;
-        uint256 z = uint256(keccak256(abi.encode(domain, s.communityNew, keccak256(abi.encodePacked(data))))) % R;
+        uint256 z = challenge(domain, s, data);
         uint256 period = uint256(s.firstInterval) + uint256(LENGTH) * 2 ** 32 + uint256(M) * 2 ** 48;
         return bytes.concat(
             abi.encode(domain, GENESIS, s.newRoot, uint256(s.community), period, TARIFF),
-            abi.encode(s.communityNew, uint256(0), z, polynomial(data, z)),
+            abi.encode(s.communityNew, s.opsDigest, z, polynomial(data, z)),
             proof
         );
     }
 
-    function prepare(uint256 seed) internal returns (IGridveilRollup.Settlement memory s, bytes32[] memory data) {
+    function prepare(uint256 seed) internal returns (ISettle.Settlement memory s, bytes32[] memory data) {
         vm.warp(1_764_000_000);
         first = uint32(block.timestamp / LENGTH) + 10;
         data = words(SLOTS + 2, seed);
@@ -490,7 +358,7 @@ contract GridveilRollupInstancesTest is RollupTest {
     }
 
     function testFuzz_instances(uint256 seed) public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(seed);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(seed);
         // The rollup is deployed next, after the verifier.
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
@@ -499,68 +367,73 @@ contract GridveilRollupInstancesTest is RollupTest {
     }
 
     function testFuzz_anyOtherDataIsRefused(uint256 seed, uint256 index, uint256 delta) public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(seed);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(seed);
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
         index = bound(index, 0, data.length - 1);
         data[index] = bytes32(addmod(uint256(data[index]), bound(delta, 1, R - 1), R));
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
     }
 
     function test_otherDeployment() public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         start(address(new AcceptOne(keccak256(expectedCalldata(address(0xbeef), s, data, proofBytes())))));
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
     }
 
     function test_otherChain() public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
         vm.chainId(31338);
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
     }
 
     function test_staleRoot() public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
         settleAs(operator, s, data, proofBytes());
         // The same proof again: the current root is not the one it starts from.
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
     }
 
     function test_silentVerifierIsRefused() public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         start(address(new Silent()));
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
     }
 
     function test_burningVerifierCostsAtMostTheCap() public {
-        (IGridveilRollup.Settlement memory s, bytes32[] memory data) = prepare(1);
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         start(address(new Burner()));
         uint256 before = gasleft();
-        vm.expectRevert(IGridveilRollup.ProofRejected.selector);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
         assertLt(before - gasleft(), rollup.VERIFIER_GAS() + 300_000);
     }
 }
 
-contract DataBinding is GridveilRollup {
-    constructor(Config memory config, VerifierInit[] memory verifiers) GridveilRollup(config, verifiers) {}
+contract DataBinding is Settle {
+    constructor(IGridveilRollup.Config memory config, VerifierInit[] memory verifiers)
+        Parameters(config)
+        Roots(config)
+        Registry(config, verifiers)
+        Vault(config.poseidon)
+    {}
 
-    function bind(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) external pure returns (uint256 z, uint256 y) {
-        return _bindData(domain_, communityNew, data);
+    function bind(uint256[10] memory instances, bytes32[] calldata data) external view returns (uint256 z, uint256 y) {
+        return _bindData(instances, data);
     }
 
-    function gasOf(uint256 domain_, bytes32 communityNew, bytes32[] calldata data) external view returns (uint256 used) {
+    function gasOf(uint256[10] memory instances, bytes32[] calldata data) external view returns (uint256 used) {
         used = gasleft();
-        _bindData(domain_, communityNew, data);
+        _bindData(instances, data);
         used -= gasleft();
     }
 }
@@ -568,17 +441,19 @@ contract DataBinding is GridveilRollup {
 /// @dev The unrolled evaluation against a plain one.
 contract GridveilRollupDataTest is RollupTest {
     DataBinding internal binding;
-    uint256 internal domain;
-    bytes32 internal constant NODE = bytes32(uint256(0x77));
+    uint256[10] internal rows;
 
     function setUp() public {
-        binding = new DataBinding(config(), new IGridveilRollup.VerifierInit[](0));
-        domain = binding.domain(VERSION);
+        binding = new DataBinding(config(), new IRegistry.VerifierInit[](0));
+        for (uint256 i = 0; i < 8; ++i) {
+            rows[i] = uint256(keccak256(abi.encode("row", i))) % R;
+        }
     }
 
     function check(bytes32[] memory data) internal view {
-        (uint256 z, uint256 y) = binding.bind(domain, NODE, data);
-        uint256 expectedZ = uint256(keccak256(abi.encode(domain, NODE, keccak256(abi.encodePacked(data))))) % R;
+        (uint256 z, uint256 y) = binding.bind(rows, data);
+        bytes32 hash = keccak256(abi.encodePacked(data));
+        uint256 expectedZ = uint256(keccak256(abi.encode(rows[0], rows[1], rows[2], rows[6], rows[7], hash))) % R;
         uint256 expectedY;
         uint256 power = 1;
         for (uint256 i = 0; i < data.length; ++i) {
@@ -625,8 +500,8 @@ contract GridveilRollupDataTest is RollupTest {
     }
 
     function refused(bytes32[] memory data, uint256 word) internal {
-        vm.expectRevert(abi.encodeWithSelector(IGridveilRollup.NotCanonical.selector, word));
-        binding.bind(domain, NODE, data);
+        vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
+        binding.bind(rows, data);
     }
 
     /// @dev At every position, by one and by as much as a word can be.
@@ -662,7 +537,7 @@ contract GridveilRollupDataTest is RollupTest {
 
     /// @dev Copying and hashing (13 with the memory), and evaluation.
     function test_gasOfWord() public {
-        uint256 perWord = (binding.gasOf(domain, NODE, words(514, 1)) - binding.gasOf(domain, NODE, words(2, 1))) / 512;
+        uint256 perWord = (binding.gasOf(rows, words(514, 1)) - binding.gasOf(rows, words(2, 1))) / 512;
         vm.snapshotValue("data-gas-per-word", perWord);
         assertLe(perWord, 70);
     }
@@ -674,20 +549,24 @@ contract GridveilRollupGasTest is RollupTest {
 
     function setUp() public {
         start(address(new AcceptAll()));
-        IGridveilRollup.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
         (init.shape, init.slots) = (SHAPE + 1, LARGEST);
         vm.prank(upgrader);
         rollup.registerVerifier(VERSION, init);
         vm.prank(manager);
-        rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET);
-        vm.warp(block.timestamp + 7 days);
+        rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET, TERMS);
+        vm.warp(block.timestamp + 14 days);
         settle(batch());
+        // Not the community's first batch, which is noted once.
+        ISettle.Settlement memory s = batch();
+        (s.community, s.newRoot) = (COMMUNITY + 1, bytes32(uint256(0x4443)));
+        settleAs(operator, s, words(LARGEST + 2, 2), proofBytes());
     }
 
     function test_gasOfLargestShape() public {
-        IGridveilRollup.Settlement memory s = batch();
+        ISettle.Settlement memory s = batch();
         (s.community, s.newRoot) = (COMMUNITY + 1, bytes32(uint256(0x4444)));
-        bytes memory input = abi.encodeCall(IGridveilRollup.settle, (s, words(LARGEST + 2, 1), proofBytes()));
+        bytes memory input = abi.encodeCall(ISettle.settle, (s, words(LARGEST + 2, 1), proofBytes()));
         address to = address(rollup);
         bool ok;
         vm.prank(operator, operator);

@@ -156,9 +156,10 @@ async fn a_settlement_with_a_real_proof() {
 
     // The public inputs are the protocol's.
     let field = |bytes: &[u8; 32]| protocol_field::from_bytes::<protocol_field::Fr>(bytes).unwrap();
-    let domain = instance::domain(31_337, &l1.contract(), 1);
+    let domain = instance::domain(31_337, &l1.contract(), u64::from(settlement.call.circuit_version));
     let data: Vec<_> = settlement.call.data.iter().map(field).collect();
-    let z = instance::data_challenge(&domain, &field(&settlement.call.community_new), &data);
+    let call = &settlement.call;
+    let z = instance::data_challenge(&domain, &field(&settlement.old_root), &field(&call.new_root), &field(&call.community_new), &field(&call.ops_digest), &data);
     let y = instance::data_evaluation(&data, &z);
     assert_eq!([0, 8, 9].map(|row| field(&settlement.instances[row])), [domain, z, y]);
 

@@ -21,7 +21,7 @@ const M: u16 = 96;
 const INTERVAL_LENGTH: u16 = 900;
 const FIRST_INTERVAL: u32 = 1_959_744;
 const COMMUNITY: u32 = 7;
-const CIRCUIT_VERSION: u32 = 1;
+const CIRCUIT_VERSION: u32 = 2;
 
 /// Why a fixture could not be made, written or confirmed.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
     contract[12..].copy_from_slice(&rollup);
     let domain = reduced(keccak256([uint(LOCAL_CHAIN_ID), contract, uint(u64::from(CIRCUIT_VERSION))].concat()));
     let data_hash = keccak256(data.iter().flat_map(word).collect::<Vec<u8>>());
-    let z = reduced(keccak256([word(&domain), word(&community_new), data_hash].concat()));
+    let z = reduced(keccak256([word(&domain), word(&old_root), word(&new_root), word(&community_new), word(&Fr::ZERO), data_hash].concat()));
     let y = data.iter().rev().fold(Fr::ZERO, |acc, d| acc * z + d);
     let period = Fr::from(u64::from(FIRST_INTERVAL)) + Fr::from(u64::from(INTERVAL_LENGTH)) * Fr::from(1 << 32) + Fr::from(u64::from(M)) * Fr::from(1 << 48);
     let community = Fr::from(u64::from(COMMUNITY));
@@ -99,6 +99,7 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
             tariff_index: 0,
             new_root: word(&new_root),
             community_new: word(&community_new),
+            ops_digest: [0; 32],
             data: data.iter().map(word).collect(),
             proof,
         },
@@ -106,6 +107,6 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
         tariff_commitment: word(&tariff),
         instances: instances.map(|value| word(&value)),
         slots: SLOTS,
-        params: CommunityParams { community: COMMUNITY, shape: 1, interval_length_s: INTERVAL_LENGTH, m: M, tariff_set: 1 },
+        params: CommunityParams { community: COMMUNITY, shape: 1, interval_length_s: INTERVAL_LENGTH, m: M, tariff_set: 1, genesis_terms: [0; 32] },
     })
 }

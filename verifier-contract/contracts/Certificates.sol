@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Field} from "./Field.sol";
+import {ICertificates} from "./interfaces/ICertificates.sol";
+import {Note, NoteQueue} from "./operations/Note.sol";
+import {Registry} from "./Registry.sol";
+import {Roots} from "./Roots.sol";
+
+/// @title Certificates: transfers and retirements by their owners
+abstract contract Certificates is Registry, Roots, ICertificates {
+    using Note for NoteQueue;
+
+    NoteQueue internal _notes;
+    /// @inheritdoc ICertificates
+    mapping(bytes32 nullifier => bool) public nullifierUsed;
+    /// @inheritdoc ICertificates
+    mapping(bytes32 retirement => uint256 blockNumber) public retirementOf;
+
+    /// @inheritdoc ICertificates
+    function certify(Certificate calldata c, bytes calldata proof) external {
+        if (c.circuitVersion < CERTIFICATE_VERSION) revert NotCertificateVersion(c.circuitVersion);
+        _checkKind(c);
+        if (_batchOf[c.anchor] == 0) revert NotFinalised(c.anchor);
+        if (nullifierUsed[c.nullifier]) revert NullifierUsed(c.nullifier);
+        if (c.note1 == 0 || c.note2 == 0) revert ZeroNote();
+        bool frozen = isFrozen();
+        // No batch will take the notes in: a transfer would be lost. A retirement stands; what is left of its note is lost.
+        if (frozen && c.kind == 0) revert IsFrozen();
+
+        uint256[CERTIFICATE_INSTANCES] memory instances;
+        instances[0] = domain(c.circuitVersion);
+        instances[1] = uint256(c.anchor);
+        instances[2] = uint256(c.nullifier);
+        instances[3] = uint256(c.note1);
+        instances[4] = uint256(c.note2);
+        instances[5] = uint256(c.retirement);
+        instances[6] = uint256(c.disclosed);
+        instances[7] = uint256(c.beneficiary);
+        instances[8] = c.kind;
+        for (uint256 i = 2; i < 8; ++i) {
+            Field.requireCanonical(bytes32(instances[i]));
+        }
+        uint256 at;
+        assembly ("memory-safe") {
+            at := instances
+        }
+        _verify(c.circuitVersion, 0, at, CERTIFICATE_INSTANCES, proof);
+
+        nullifierUsed[c.nullifier] = true;
+        if (!frozen) _notes.push(c.note1, c.note2);
+        if (c.retirement != 0) {
+            if (retirementOf[c.retirement] != 0) revert RetirementUsed(c.retirement);
+            retirementOf[c.retirement] = block.number;
+        }
+        emit CertificateSpent(c.nullifier, c.note1, c.note2, c.retirement, c.disclosed, c.beneficiary, c.kind);
+    }
+
+    /// @dev Nothing retired: no commitment, nothing public. Sealed: a commitment alone. Public: the commitment and what is in it.
+    function _checkKind(Certificate calldata c) private pure {
+        bool retires = c.retirement != 0;
+        bool public_ = c.disclosed != 0;
+        bool named = public_ || c.beneficiary != 0;
+        bool good;
+        if (c.kind == 0) good = !retires && !named;
+        else if (c.kind == (2 | 1 << 8)) good = retires && !named;
+        else if (c.kind == (1 | 1 << 8) || c.kind == (1 | 2 << 8) || c.kind == (1 | 3 << 8)) good = retires && public_;
+        if (!good) revert BadKind(c.kind);
+    }
+
+    /// @inheritdoc ICertificates
+    function pendingNoteCount() public view returns (uint256) {
+        return _notes.tail - _notes.head;
+    }
+
+    /// @inheritdoc ICertificates
+    function pendingNotes(uint256 limit) external view returns (bytes32[] memory notes) {
+        uint256 count = pendingNoteCount();
+        notes = new bytes32[](count < limit ? count : limit);
+        for (uint256 i = 0; i < notes.length; ++i) {
+            notes[i] = _notes.notes[_notes.head + i];
+        }
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Certificates} from "./Certificates.sol";
+import {Field} from "./Field.sol";
+import {ForcedQueue} from "./ForcedQueue.sol";
+import {ISettle} from "./interfaces/ISettle.sol";
+import {Ledger} from "./Ledger.sol";
+import {Adjust} from "./operations/Adjust.sol";
+import {Deposit} from "./operations/Deposit.sol";
+import {Forced, ForcedList} from "./operations/Forced.sol";
+import {Header} from "./operations/Header.sol";
+import {Init} from "./operations/Init.sol";
+import {Note, NoteQueue} from "./operations/Note.sol";
+import {Receive} from "./operations/Receive.sol";
+import {Send} from "./operations/Send.sol";
+import {Withdraw} from "./operations/Withdraw.sol";
+
+/// @title Settlement: the proof, then the effects of its records
+abstract contract Settle is ForcedQueue, Certificates {
+    using Deposit for Ledger;
+    using Forced for ForcedList;
+    using Header for Ledger;
+    using Note for NoteQueue;
+    using Receive for Ledger;
+    using Send for Ledger;
+    using Withdraw for Ledger;
+
+    /// @dev The modulus where it is used three hundred times: of a constant the optimiser would make shorter and slower code.
+    uint256 private immutable _modulus = Field.R;
+
+    /// @inheritdoc ISettle
+    function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof) external onlyRole(OPERATOR_ROLE) {
+        // The auditor reads data and proof from the transaction itself.
+        // solhint-disable-next-line avoid-tx-origin
+        if (msg.sender != tx.origin) revert NotDirectCall();
+        _checkEncoding(data.length, proof.length);
+        bytes32 oldRoot = stateRoot;
+        uint256 number = _batchOf[oldRoot];
+        if (number & FROZEN != 0) revert IsFrozen();
+
+        Community memory c = _communities[batch.community];
+        if (!c.registered) revert UnknownCommunity(batch.community);
+        _checkPeriod(c, batch.firstInterval);
+        uint256 leaves = _checkLengths(c.shape, data.length);
+        Field.requireCanonical(batch.newRoot);
+        Field.requireCanonical(batch.communityNew);
+        Field.requireCanonical(batch.opsDigest);
+
+        bytes32 tariffCommitment = _prove(batch, c, oldRoot, data, proof);
+        _finalise(batch, oldRoot, number, tariffCommitment);
+        if (!c.started) _communities[batch.community].started = true;
+        if (data.length != leaves) _applyRecords(batch, c, data[leaves:]);
+    }
+
+    /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, padded.
+    function _checkEncoding(uint256 words, uint256 proofBytes) private pure {
+        uint256 expected = 4 + 32 * (11 + words + (proofBytes + 31) / 32);
+        if (msg.data.length != expected) revert TrailingBytes(expected, msg.data.length);
+    }
+
+    function _checkPeriod(Community memory c, uint32 firstInterval) private view {
+        uint256 endsAt = (uint256(firstInterval) + c.m) * c.intervalLength;
+        if (endsAt > block.timestamp) revert PeriodNotOver(endsAt, block.timestamp);
+    }
+
+    /// @dev The public inputs, docs/spec/state.md: all from the contract's own state, but the new nodes and the records' digest.
+    function _prove(Settlement calldata batch, Community memory c, bytes32 oldRoot, bytes32[] calldata data, bytes calldata proof)
+        private
+        view
+        returns (bytes32 tariffCommitment)
+    {
+        if (batch.circuitVersion >= CERTIFICATE_VERSION) revert UnknownVerifier(batch.circuitVersion, c.shape);
+        tariffCommitment = _tariffInForce(c.tariffSet, batch.firstInterval, batch.tariffIndex);
+        uint256[INSTANCES] memory instances;
+        instances[0] = domain(batch.circuitVersion);
+        instances[1] = uint256(oldRoot);
+        instances[2] = uint256(batch.newRoot);
+        instances[3] = batch.community;
+        instances[4] = uint256(batch.firstInterval) | uint256(c.intervalLength) << 32 | uint256(c.m) << 48;
+        instances[5] = uint256(tariffCommitment);
+        instances[6] = uint256(batch.communityNew);
+        instances[7] = uint256(batch.opsDigest);
+        (instances[8], instances[9]) = _bindData(instances, data);
+        uint256 at;
+        assembly ("memory-safe") {
+            at := instances
+        }
+        _verify(batch.circuitVersion, c.shape, at, INSTANCES, proof);
+    }
+
+    function _finalise(Settlement calldata settled, bytes32 oldRoot, uint256 batch, bytes32 tariffCommitment) private {
+        bytes32 newRoot = settled.newRoot;
+        if (_batchOf[newRoot] != 0) revert RootAlreadyFinalised(newRoot);
+        stateRoot = newRoot;
+        _batchOf[newRoot] = batch + 1;
+        emit BatchSettled(
+            uint64(batch),
+            settled.community,
+            settled.firstInterval,
+            oldRoot,
+            newRoot,
+            settled.communityNew,
+            tariffCommitment,
+            settled.circuitVersion
+        );
+    }
+
+    /// @dev N + 2 words, then whole records.
+    function _checkLengths(uint32 shape, uint256 words) private view returns (uint256 leaves) {
+        leaves = uint256(_shapes[shape].slots) + 2;
+        if (words < leaves || words > leaves + 2 * MAX_RECORDS || (words - leaves) & 1 != 0) revert DataLength(leaves, words);
+    }
+
+    function _tariffInForce(uint32 tariffSet, uint32 firstInterval, uint256 index) private view returns (bytes32) {
+        Tariff[] storage tariffs = _tariffs[tariffSet];
+        uint256 count = tariffs.length;
+        if (index >= count) revert TariffNotInForce(index);
+        Tariff storage tariff = tariffs[index];
+        if (tariff.firstInterval > firstInterval) revert TariffNotInForce(index);
+        if (index + 1 < count && tariffs[index + 1].firstInterval <= firstInterval) revert TariffNotInForce(index);
+        return tariff.commitment;
+    }
+
+    // ---------------------------------------------------------------- records
+
+    function _applyRecords(Settlement calldata batch, Community memory c, bytes32[] calldata records) private {
+        for (uint256 at = 0; at < records.length; at += 2) {
+            _apply(batch, c, at / 2, uint256(records[at]), records[at + 1]);
+        }
+    }
+
+    /// @dev One record, docs/spec/operations.md: w0 = kind | units<<8 | x<<56. Kind 0 must stay unknown: words of zeros after the last
+    /// record do not change the data's evaluation.
+    function _apply(Settlement calldata batch, Community memory c, uint256 index, uint256 w0, bytes32 w1) private {
+        uint256 kind = w0 & 0xff;
+        uint256 units = (w0 >> 8) & type(uint48).max;
+        uint256 x = w0 >> 56;
+        uint32 community = batch.community;
+        if (kind == Forced.KIND) {
+            if (x > type(uint32).max) revert BadRecord(index);
+            _forced[community].serve(_ledger, ethOwed, index, community, x, w1, units, tokenPerUnit);
+            return;
+        }
+        if (kind == Adjust.KIND) {
+            if (units != 0 || x > type(uint32).max) revert BadRecord(index);
+            Adjust.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, w1);
+            emit Adjusted(community, uint32(x), w1);
+            return;
+        }
+        if (x != 0) revert BadRecord(index);
+        if (kind == Deposit.KIND) return _ledger.consume(index, w1, units);
+        if (kind == Withdraw.KIND) return Withdraw.credit(_ledger, index, w1, units, tokenPerUnit);
+        if (kind >= Header.FLOAT_IN && kind <= Header.ACCRUAL_OUT) {
+            if (w1 != 0) revert BadRecord(index);
+            if (kind == Header.FLOAT_IN) return _ledger.floatIn(index, community, units);
+            return _ledger.out(index, community, kind, units, treasury, tokenPerUnit);
+        }
+        if (units != 0) revert BadRecord(index);
+        if (kind == Send.KIND) return _ledger.open(index, w1);
+        if (kind == Receive.KIND) return _ledger.close(index, w1);
+        if (kind == Note.KIND) return _notes.append(index, community, w1);
+        if (kind == Init.KIND) return Init.initialise(index, community, c.started, genesisTermsOf[community], w1);
+        revert BadRecord(index);
+    }
+
+    // ---------------------------------------------------------------- binding
+
+    /// @dev z = keccak256(domain, oldRoot, newRoot, communityNew, opsDigest, keccak256(d)) mod r and y = sum d_i z^i, with every d_i checked to
+    /// be canonical; the first five are rows 0, 1, 2, 6, 7 of `instances`.
+    /// Horner's rule from the last word on: first what is over eight words, then eight a turn. y is kept below 2 r, which is below
+    /// 2^256, and reduced once at the end; a word of r or more, which alone could overflow it, is refused afterwards.
+    function _bindData(uint256[INSTANCES] memory instances, bytes32[] calldata data) internal view returns (uint256 z, uint256 y) {
+        uint256 r = _modulus;
+        bool canonical = true;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            let at := add(free, shl(5, data.length))
+            {
+                calldatacopy(free, data.offset, sub(at, free))
+                let hash := keccak256(free, sub(at, free))
+                mcopy(at, instances, 0x60)
+                mcopy(add(at, 0x60), add(instances, 0xc0), 0x40)
+                mstore(add(at, 0xa0), hash)
+                z := mod(keccak256(at, 0xc0), r)
+            }
+            for { let turns := sub(at, and(sub(at, free), 0xe0)) } gt(at, turns) {} {
+                at := sub(at, 0x20)
+                let word := mload(at)
+                canonical := and(canonical, lt(word, r))
+                y := add(mulmod(y, z, r), word)
+            }
+            for {} gt(at, free) {} {
+                at := sub(at, 0x100)
+                {
+                    let a := mload(add(at, 0xe0))
+                    let b := mload(add(at, 0xc0))
+                    let c := mload(add(at, 0xa0))
+                    let d := mload(add(at, 0x80))
+                    y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, r)), r)), r)), r))
+                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
+                }
+                {
+                    let a := mload(add(at, 0x60))
+                    let b := mload(add(at, 0x40))
+                    let c := mload(add(at, 0x20))
+                    let d := mload(at)
+                    y := add(d, mulmod(z, add(c, mulmod(z, add(b, mulmod(z, add(a, mulmod(z, y, r)), r)), r)), r))
+                    canonical := and(and(and(and(canonical, lt(a, r)), lt(b, r)), lt(c, r)), lt(d, r))
+                }
+            }
+            y := mod(y, r)
+        }
+        if (!canonical) {
+            for (uint256 i = 0; i < data.length; ++i) {
+                Field.requireCanonical(data[i]);
+            }
+        }
+    }
+}

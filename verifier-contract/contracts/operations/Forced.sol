@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IForcedQueue} from "../interfaces/IForcedQueue.sol";
+import {Books, Ledger} from "../Ledger.sol";
+
+/// @dev A community's requests, first in, first out.
+struct ForcedList {
+    uint32 head;
+    uint32 tail;
+    mapping(uint256 position => IForcedQueue.ForcedEntry) entries;
+    mapping(uint32 slot => mapping(address requester => bool)) open;
+}
+
+/// @title Record 10: a batch serves the head of its community's forced queue
+library Forced {
+    using Books for Ledger;
+
+    uint256 internal constant KIND = 10;
+    /// @dev Open requests of one community.
+    uint256 internal constant MAX_OPEN = 8;
+
+    /// @dev Bond of the next request: who fills the queue with requests that have no effect pays 255 times the first one's, and gets
+    /// nothing of it back.
+    function nextBond(ForcedList storage list, uint256 base) internal view returns (uint256) {
+        return base << (list.tail - list.head);
+    }
+
+    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base) internal {
+        if (list.tail - list.head >= MAX_OPEN) revert IForcedQueue.QueueFull(community);
+        if (list.open[slot][msg.sender]) revert IForcedQueue.AlreadyQueued(community, slot, msg.sender);
+        uint256 required = nextBond(list, base);
+        if (msg.value < required) revert IForcedQueue.BondTooLow(required, msg.value);
+        uint32 position = list.tail++;
+        list.open[slot][msg.sender] = true;
+        list.entries[position] =
+            IForcedQueue.ForcedEntry({requester: msg.sender, slot: slot, time: uint40(block.timestamp), bond: uint128(msg.value)});
+        emit IForcedQueue.ForcedRequested(community, slot, msg.sender, position, uint128(msg.value));
+    }
+
+    function pop(ForcedList storage list) internal returns (IForcedQueue.ForcedEntry memory entry) {
+        uint32 position = list.head++;
+        entry = list.entries[position];
+        delete list.entries[position];
+        delete list.open[entry.slot][entry.requester];
+    }
+
+    /// @dev The bond goes back with a payment. That of a request without effect stays here for ever: if anybody got it, that one could fill
+    /// the queue for nothing.
+    function serve(
+        ForcedList storage list,
+        Ledger storage ledger,
+        mapping(address => uint256) storage ethOwed,
+        uint256 index,
+        uint32 community,
+        uint256 slot,
+        bytes32 requester,
+        uint256 units,
+        uint256 tokenPerUnit
+    ) internal {
+        if (list.head == list.tail) revert IForcedQueue.ForcedNotHead(index);
+        IForcedQueue.ForcedEntry memory entry = pop(list);
+        if (entry.slot != slot || bytes32(uint256(uint160(entry.requester))) != requester) revert IForcedQueue.ForcedNotHead(index);
+        if (units != 0) {
+            ledger.credit(index, entry.requester, units, tokenPerUnit);
+            ethOwed[entry.requester] += entry.bond;
+        }
+        emit IForcedQueue.ForcedServed(community, entry.slot, entry.requester, uint48(units), entry.bond);
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IVault} from "../interfaces/IVault.sol";
+import {Ledger} from "../Ledger.sol";
+
+/// @title Record 4: an account receives what another sent
+library Receive {
+    uint256 internal constant KIND = 4;
+
+    /// @dev Once, and only what was sent.
+    function close(Ledger storage ledger, uint256 index, bytes32 claim) internal {
+        if (ledger.transfers[claim] != IVault.TransferState.Open) revert IVault.TransferNotOpen(index, claim);
+        ledger.transfers[claim] = IVault.TransferState.Received;
+        emit IVault.TransferReceived(claim);
+    }
+}

@@ -1,0 +1,199 @@
+//! Deployment of the rollup and what it needs.
+
+use ethers::providers::{Http, Provider};
+use ethers::types::{Address as EthAddress, U256};
+use gridveil_protocol::params::CIRCUIT_VERSION;
+use serde::Deserialize;
+
+use super::bindings::{Config as AbiConfig, GRIDVEILROLLUP_BYTECODE, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit};
+use super::EthersClient;
+use crate::anvil::LOCAL_CHAIN_ID;
+use crate::client::L1Error;
+use crate::types::{Address, TxReceipt, Word};
+
+/// Creation code of PoseidonT5; the rollup accepts exactly this code.
+const POSEIDON_ARTIFACT: &str = include_str!("../../artifacts/PoseidonT5.json");
+/// What the deployer of a test token gets, smallest parts: 1,000,000 of six decimals.
+const TEST_FUNDS: u64 = 1_000_000_000_000;
+
+/// A circuit shape and its verifier, for [`EthersClient::deploy_rollup`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierInit {
+    /// Shape id.
+    pub shape: u32,
+    /// Member slots N.
+    pub slots: u32,
+    /// Intervals of one period.
+    pub m: u16,
+    /// Verifier contract.
+    pub verifier: Address,
+    /// Exact proof length, bytes.
+    pub proof_length: u32,
+}
+
+/// Constructor arguments of the rollup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupConfig {
+    /// Role administration.
+    pub admin: Address,
+    /// Brings batches.
+    pub operator: Address,
+    /// Registers communities.
+    pub manager: Address,
+    /// Publishes tariffs.
+    pub tariff_authority: Address,
+    /// May pause deposits.
+    pub regulator: Address,
+    /// Registers circuit versions.
+    pub upgrader: Address,
+    /// State root before the first batch.
+    pub genesis_root: Word,
+    /// Circuit version of the first verifiers.
+    pub circuit_version: u32,
+    /// Seconds from a later verifier's registration to its first use.
+    pub verifier_delay_s: u64,
+    /// Tariffs must be registered before they start; false is refused on any chain but the local one.
+    pub enforce_future_tariffs: bool,
+    /// Verifier of certificate proofs and its exact proof length, bytes.
+    pub certificate_verifier: Option<(Address, u32)>,
+    /// The ERC-20 that is settled in; `None` deploys a test token and gives the deployer some of it, on the local chain only.
+    pub token: Option<Address>,
+    /// Smallest parts of the token in a unit of 10,000,000 nano.
+    pub token_per_unit: u64,
+    /// Seconds within which a forced withdrawal must be served.
+    pub forced_deadline_s: u64,
+    /// Seconds from a refund's request to its payment.
+    pub refund_delay_s: u64,
+    /// Bond of the first request in a forced queue, wei.
+    pub forced_bond_wei: u128,
+    /// Gets what leaves floats and accruals.
+    pub treasury: Address,
+}
+
+impl RollupConfig {
+    /// One account in every role: for the local chain.
+    #[must_use]
+    pub fn single_account(account: Address, genesis_root: Word, enforce_future_tariffs: bool) -> Self {
+        Self {
+            admin: account,
+            operator: account,
+            manager: account,
+            tariff_authority: account,
+            regulator: account,
+            upgrader: account,
+            genesis_root,
+            circuit_version: u32::try_from(CIRCUIT_VERSION).unwrap_or(u32::MAX),
+            verifier_delay_s: 14 * 24 * 3600,
+            enforce_future_tariffs,
+            certificate_verifier: None,
+            token: None,
+            token_per_unit: 10_000,
+            forced_deadline_s: 7 * 24 * 3600,
+            refund_delay_s: 6 * 3600,
+            forced_bond_wei: 10_000_000_000_000_000,
+            treasury: account,
+        }
+    }
+}
+
+fn abi_init(init: &VerifierInit) -> AbiVerifierInit {
+    AbiVerifierInit { shape: init.shape, slots: init.slots, m: init.m, verifier: EthAddress::from(init.verifier), proof_length: init.proof_length }
+}
+
+impl EthersClient {
+    /// Deploys the rollup, with PoseidonT5 and on the local chain a test token, and gives a client on it, with the same key.
+    ///
+    /// # Errors
+    /// [`L1Error`]; `Config` if a test token is asked for on another chain.
+    pub async fn deploy_rollup(&self, config: &RollupConfig, verifiers: &[VerifierInit]) -> Result<Self, L1Error> {
+        let token = match config.token {
+            Some(token) => token,
+            None => self.deploy_test_token().await?,
+        };
+        let poseidon = self.deploy_code(&poseidon_code()?).await?;
+        let (certificate_verifier, certificate_proof_length) = config.certificate_verifier.unwrap_or_default();
+        let verifiers: Vec<AbiVerifierInit> = verifiers.iter().map(abi_init).collect();
+        let config = AbiConfig {
+            admin: config.admin.into(),
+            operator: config.operator.into(),
+            manager: config.manager.into(),
+            tariff_authority: config.tariff_authority.into(),
+            regulator: config.regulator.into(),
+            upgrader: config.upgrader.into(),
+            genesis_root: config.genesis_root,
+            circuit_version: config.circuit_version,
+            verifier_delay: config.verifier_delay_s,
+            enforce_future_tariffs: config.enforce_future_tariffs,
+            certificate_verifier: certificate_verifier.into(),
+            certificate_proof_length,
+            token: token.into(),
+            token_per_unit: config.token_per_unit,
+            forced_deadline: config.forced_deadline_s,
+            refund_delay: config.refund_delay_s,
+            forced_bond: config.forced_bond_wei,
+            treasury: config.treasury.into(),
+            poseidon: poseidon.into(),
+        };
+        let mut creation = GRIDVEILROLLUP_BYTECODE.to_vec();
+        creation.extend(ethers::abi::encode(&ethers::abi::Tokenize::into_tokens((config, verifiers))));
+        let contract = self.deploy_code(&creation).await?;
+        Ok(self.at(contract))
+    }
+
+    /// Registers a verifier of a later circuit version or shape (upgrader).
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn register_verifier(&self, circuit_version: u32, init: VerifierInit) -> Result<TxReceipt, L1Error> {
+        self.transact(self.bound().register_verifier(circuit_version, abi_init(&init)).calldata()).await
+    }
+
+    /// Makes test tokens for an account: local chains only.
+    ///
+    /// # Errors
+    /// [`L1Error`], also if the chain is not the local one.
+    pub async fn mint_test_tokens(&self, account: Address, amount: u64) -> Result<TxReceipt, L1Error> {
+        let token: EthAddress = self.view(self.bound().token().calldata()).await?;
+        self.mint(token, account, amount).await
+    }
+
+    /// An account's balance of the rollup's token, smallest parts.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn token_balance(&self, account: Address) -> Result<u128, L1Error> {
+        let token: EthAddress = self.view(self.bound().token().calldata()).await?;
+        let balance: U256 = self.view_at(token, self.token_at(token).balance_of(account.into()).calldata()).await?;
+        super::events::u128_of(balance)
+    }
+
+    fn token_at(&self, token: EthAddress) -> TestToken<Provider<Http>> {
+        TestToken::new(token, self.provider.clone())
+    }
+
+    async fn mint(&self, token: EthAddress, account: Address, amount: u64) -> Result<TxReceipt, L1Error> {
+        if self.chain_id != LOCAL_CHAIN_ID {
+            return Err(L1Error::Config("test tokens are for the local chain"));
+        }
+        self.transact_with(token, self.token_at(token).mint(account.into(), amount.into()).calldata(), U256::zero()).await
+    }
+
+    async fn deploy_test_token(&self) -> Result<Address, L1Error> {
+        if self.chain_id != LOCAL_CHAIN_ID {
+            return Err(L1Error::Config("test tokens are for the local chain"));
+        }
+        let account = self.account().ok_or(L1Error::Config("the client has no key"))?;
+        let token = self.deploy_code(&TESTTOKEN_BYTECODE).await?;
+        self.mint(token.into(), account, TEST_FUNDS).await?;
+        Ok(token)
+    }
+}
+
+fn poseidon_code() -> Result<Vec<u8>, L1Error> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        bytecode: String,
+    }
+    let artifact: Artifact = serde_json::from_str(POSEIDON_ARTIFACT).map_err(super::malformed)?;
+    hex::decode(artifact.bytecode.trim_start_matches("0x")).map_err(super::malformed)
+}

@@ -1,0 +1,309 @@
+//! The operations of [`L1Client`], one call or one query each.
+
+use ethers::contract::EthEvent;
+use ethers::providers::{Http, Middleware, Provider};
+use ethers::types::{Address as EthAddress, BlockNumber, U256};
+
+use super::bindings::{
+    BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening, ExitsContract, ForcedEntry as AbiForcedEntry,
+    TariffRegisteredFilter, TestToken,
+};
+use super::events::{self, u128_of};
+use super::{EthersClient, block_of, decode_log, malformed, request};
+use crate::client::{L1Client, L1Error, L1Future};
+use crate::types::{
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+};
+
+impl L1Client for EthersClient {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        Box::pin(async { Ok(self.chain_id) })
+    }
+
+    fn contract(&self) -> Address {
+        self.contract
+    }
+
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        Box::pin(async {
+            let block = request(self.provider.get_block(BlockNumber::Latest)).await?;
+            Ok(block.ok_or_else(|| malformed("no latest block"))?.timestamp.as_u64())
+        })
+    }
+
+    fn state_root(&self) -> L1Future<'_, Word> {
+        Box::pin(async { self.view(self.bound().state_root().calldata()).await })
+    }
+
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        Box::pin(async { self.view(self.bound().batch_count().calldata()).await })
+    }
+
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        Box::pin(self.root_after(batch))
+    }
+
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        Box::pin(async move { self.view(self.bound().is_finalised(root).calldata()).await })
+    }
+
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        Box::pin(async move {
+            let (registered, _started, interval_length_s, m, shape, tariff_set): (bool, bool, u16, u16, u32, u32) =
+                self.view(self.bound().community_of(community).calldata()).await?;
+            if !registered {
+                return Ok(None);
+            }
+            let genesis_terms = self.view(self.bound().genesis_terms_of(community).calldata()).await?;
+            Ok(Some(CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms }))
+        })
+    }
+
+    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
+            self.transact(self.bound().register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms).calldata()).await
+        })
+    }
+
+    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await })
+    }
+
+    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await })
+    }
+
+    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        Box::pin(async move {
+            let logs = self.logs(TariffRegisteredFilter::signature(), from_block).await?;
+            logs.iter()
+                .map(|log| {
+                    let event: TariffRegisteredFilter = decode_log(log)?;
+                    Ok(TariffEntry {
+                        tariff_set: event.tariff_set,
+                        index: event.index,
+                        first_interval: event.first_interval,
+                        commitment: event.commitment,
+                        block: block_of(log)?,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        Box::pin(async move {
+            let logs = self.logs(CommunityRegisteredFilter::signature(), from_block).await?;
+            logs.iter()
+                .map(|log| {
+                    let event: CommunityRegisteredFilter = decode_log(log)?;
+                    Ok(CommunityParams {
+                        community: event.community,
+                        shape: event.shape,
+                        interval_length_s: event.interval_length,
+                        m: event.m,
+                        tariff_set: event.tariff_set,
+                        genesis_terms: event.genesis_terms,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
+        Box::pin(self.settle_call(call))
+    }
+
+    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        Box::pin(async move {
+            let mut out: Vec<SettledBatch> = Vec::new();
+            for log in self.logs(BatchSettledFilter::signature(), from_block).await? {
+                let settled = self.settled(&log).await?;
+                if out.last().is_some_and(|last| last.batch + 1 != settled.batch || last.call.new_root != settled.old_root) {
+                    return Err(malformed("the settled batches do not follow one another"));
+                }
+                out.push(settled);
+            }
+            Ok(out)
+        })
+    }
+
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        Box::pin(async move {
+            let logs = self.logs_of(None, from_block).await?;
+            logs.iter().filter_map(|log| events::event_of(log).transpose()).collect()
+        })
+    }
+
+    fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            self.approve(units).await?;
+            self.transact(self.bound().deposit(claim, units).calldata()).await
+        })
+    }
+
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        Box::pin(async move {
+            let mut out = Vec::new();
+            for log in self.logs(DepositMadeFilter::signature(), from_block).await? {
+                let DepositMadeFilter { claim, depositor, units } = decode_log(&log)?;
+                let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) = self.view(self.bound().deposit_of(claim).calldata()).await?;
+                let state = match (state, refundable_at) {
+                    (1, 0) => DepositState::Open,
+                    (1, at) => DepositState::RefundRequested(at),
+                    (2, _) => DepositState::Consumed,
+                    (3, _) => DepositState::Refunded,
+                    _ => return Err(malformed("a deposit in no known state")),
+                };
+                out.push(DepositEntry { claim, depositor: depositor.0, units, block: block_of(&log)?, state });
+            }
+            Ok(out)
+        })
+    }
+
+    fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().request_refund(claim).calldata()).await })
+    }
+
+    fn refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().refund(claim).calldata()).await })
+    }
+
+    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
+        Box::pin(async move {
+            match self.view::<u8>(self.bound().transfer_of(claim).calldata()).await? {
+                0 => Ok(TransferState::Unknown),
+                1 => Ok(TransferState::Open),
+                2 => Ok(TransferState::Received),
+                3 => Ok(TransferState::Exited),
+                _ => Err(malformed("a claim in no known state")),
+            }
+        })
+    }
+
+    fn withdrawable(&self, account: Address) -> L1Future<'_, u128> {
+        Box::pin(async move { u128_of(self.view(self.bound().withdrawable(account.into()).calldata()).await?) })
+    }
+
+    fn withdraw(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().withdraw(account.into()).calldata()).await })
+    }
+
+    fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().withdraw_eth(account.into()).calldata()).await })
+    }
+
+    fn fund_float(&self, units: u64) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            self.approve(units).await?;
+            self.transact(self.bound().fund_float(units).calldata()).await
+        })
+    }
+
+    fn float_funds(&self) -> L1Future<'_, u64> {
+        Box::pin(async move {
+            let (_pool, _open, funds): (u64, u64, u64) = self.view(self.bound().totals().calldata()).await?;
+            Ok(funds)
+        })
+    }
+
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        Box::pin(async move {
+            let entries: Vec<AbiForcedEntry> = self.view(self.bound().forced_queue_of(community).calldata()).await?;
+            Ok(entries.into_iter().map(|entry| ForcedEntry { slot: entry.slot, requester: entry.requester.0, time: entry.time, bond: entry.bond }).collect())
+        })
+    }
+
+    fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let bond: U256 = self.view(self.bound().forced_bond_of(community).calldata()).await?;
+            let calldata = self.bound().force_withdraw(community, slot).calldata();
+            self.transact_with(EthAddress::from(self.contract), calldata, bond).await
+        })
+    }
+
+    fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().freeze(community).calldata()).await })
+    }
+
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        Box::pin(async move { self.view(self.bound().is_frozen().calldata()).await })
+    }
+
+    fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let exits = self.exits().await?;
+            let opening = ExitOpening {
+                community: call.community,
+                slot: call.slot,
+                balance: call.balance,
+                payout: call.payout.into(),
+                s_1: call.s1,
+                s_2: call.s2,
+                private_commitment: call.private_commitment,
+                header_leaf: call.header_leaf,
+                certificates_root: call.certificates_root,
+                siblings: call.siblings,
+            };
+            self.transact_with(exits.address(), exits.exit(opening).calldata(), U256::zero()).await
+        })
+    }
+
+    fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let exits = self.exits().await?;
+            let calldata = exits.exit_claim(call.recipient, call.amount, call.payout.into(), call.sa, call.sb).calldata();
+            self.transact_with(exits.address(), calldata, U256::zero()).await
+        })
+    }
+
+    fn certify(&self, call: CertificateCall) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let certificate = Certificate {
+                circuit_version: call.circuit_version,
+                anchor: call.anchor,
+                nullifier: call.nullifier,
+                note_1: call.note_1,
+                note_2: call.note_2,
+                retirement: call.retirement,
+                disclosed: call.disclosed,
+                beneficiary: call.beneficiary,
+                kind: call.kind.into(),
+            };
+            self.transact(self.bound().certify(certificate, call.proof.into()).calldata()).await
+        })
+    }
+
+    fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool> {
+        Box::pin(async move { self.view(self.bound().nullifier_used(nullifier).calldata()).await })
+    }
+
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        Box::pin(async move { self.view(self.bound().pending_notes(limit.into()).calldata()).await })
+    }
+}
+
+impl EthersClient {
+    async fn exits(&self) -> Result<ExitsContract<Provider<Http>>, L1Error> {
+        let address: EthAddress = self.view(self.bound().exits().calldata()).await?;
+        Ok(ExitsContract::new(address, self.provider.clone()))
+    }
+
+    /// Lets the rollup take `units` of the token from the client's account, if it may not yet.
+    async fn approve(&self, units: u64) -> Result<(), L1Error> {
+        let account = self.account().ok_or(L1Error::Config("the client has no key"))?;
+        let address: EthAddress = self.view(self.bound().token().calldata()).await?;
+        let per_unit: u64 = self.view(self.bound().token_per_unit().calldata()).await?;
+        let amount = U256::from(units) * U256::from(per_unit);
+        // Any ERC-20 has these.
+        let token = TestToken::new(address, self.provider.clone());
+        let rollup = EthAddress::from(self.contract);
+        let allowed: U256 = self.view_at(address, token.allowance(account.into(), rollup).calldata()).await?;
+        if allowed < amount {
+            self.transact_with(address, token.approve(rollup, amount).calldata(), U256::zero()).await?;
+        }
+        Ok(())
+    }
+}

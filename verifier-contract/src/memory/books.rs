@@ -1,0 +1,259 @@
+//! The fake's vault, forced queue and certificates.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use gridveil_protocol::{
+    field::{Fr, from_bytes, to_bytes},
+    poseidon::hash4,
+};
+
+use super::{MODULUS, MemoryTerms, require, reverted};
+use crate::client::L1Error;
+use crate::types::{Address, CertificateCall, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect, TransferState, Word};
+
+/// nano in a unit.
+const UNIT: u128 = 10_000_000;
+/// nano that may be under the contract.
+const CAP_NANO: u128 = 1 << 62;
+/// Open requests of one community.
+const MAX_OPEN: usize = 8;
+/// First version of the certificate circuit.
+const CERTIFICATE_VERSION: u32 = 1_000_001;
+
+/// What a transaction knows besides the books.
+pub(super) struct Context {
+    pub(super) terms: MemoryTerms,
+    pub(super) now: u64,
+    pub(super) caller: Address,
+    pub(super) frozen: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Books {
+    pool_nano: u128,
+    float_units: u64,
+    /// In order.
+    deposits: Vec<DepositEntry>,
+    transfers: HashMap<Word, TransferState>,
+    withdrawable: HashMap<Address, u128>,
+    eth_owed: HashMap<Address, u128>,
+    forced: HashMap<u32, VecDeque<ForcedEntry>>,
+    exited: HashSet<(u32, u32)>,
+    nullifiers: HashSet<Word>,
+    retirements: HashSet<Word>,
+    notes: VecDeque<Word>,
+}
+
+type Effects = Result<Vec<Effect>, L1Error>;
+
+impl Books {
+    pub(super) fn deposits(&self) -> impl Iterator<Item = &DepositEntry> {
+        self.deposits.iter()
+    }
+
+    pub(super) fn transfer(&self, claim: &Word) -> TransferState {
+        self.transfers.get(claim).copied().unwrap_or(TransferState::Unknown)
+    }
+
+    pub(super) fn withdrawable(&self, account: &Address) -> u128 {
+        self.withdrawable.get(account).copied().unwrap_or_default()
+    }
+
+    pub(super) fn float_units(&self) -> u64 {
+        self.float_units
+    }
+
+    pub(super) fn queue(&self, community: u32) -> Vec<ForcedEntry> {
+        self.forced.get(&community).into_iter().flatten().copied().collect()
+    }
+
+    pub(super) fn nullifier_used(&self, nullifier: &Word) -> bool {
+        self.nullifiers.contains(nullifier)
+    }
+
+    pub(super) fn notes(&self) -> impl Iterator<Item = &Word> {
+        self.notes.iter()
+    }
+
+    fn require_room(&self, units: u64) -> Result<(), L1Error> {
+        let waits = |deposit: &&DepositEntry| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_));
+        let open: u128 = self.deposits.iter().filter(waits).map(|deposit| u128::from(deposit.units)).sum();
+        require(self.pool_nano + (open + u128::from(self.float_units) + u128::from(units)) * UNIT < CAP_NANO, "CapExceeded")
+    }
+
+    fn open_deposit(&mut self, claim: &Word, error: &str) -> Result<&mut DepositEntry, L1Error> {
+        let found = self.deposits.iter_mut().find(|deposit| deposit.claim == *claim);
+        match found {
+            Some(deposit) if matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_)) => Ok(deposit),
+            _ => reverted(error),
+        }
+    }
+
+    pub(super) fn deposit(&mut self, context: &Context, claim: Word, units: u64, block: u64) -> Effects {
+        require(!context.frozen, "IsFrozen")?;
+        require(units != 0, "ZeroUnits")?;
+        require(claim < MODULUS, "NotCanonical")?;
+        require(claim != [0; 32] && self.deposits.iter().all(|deposit| deposit.claim != claim), "ClaimUsed")?;
+        self.require_room(units)?;
+        self.deposits.push(DepositEntry { claim, depositor: context.caller, units, block, state: DepositState::Open });
+        Ok(vec![Effect::DepositMade { claim, depositor: context.caller, units }])
+    }
+
+    pub(super) fn request_refund(&mut self, context: &Context, claim: Word) -> Effects {
+        let deposit = self.open_deposit(&claim, "NotOpen")?;
+        require(deposit.depositor == context.caller, "NotDepositor")?;
+        require(deposit.state == DepositState::Open, "RefundAlreadyRequested")?;
+        let refundable_at = context.now + context.terms.refund_delay_s;
+        deposit.state = DepositState::RefundRequested(refundable_at);
+        Ok(vec![Effect::RefundRequested { claim, refundable_at }])
+    }
+
+    pub(super) fn refund(&mut self, context: &Context, claim: Word) -> Effects {
+        let deposit = self.open_deposit(&claim, "NotOpen")?;
+        let due = matches!(deposit.state, DepositState::RefundRequested(at) if at <= context.now);
+        require(due || context.frozen, "NotRefundable")?;
+        deposit.state = DepositState::Refunded;
+        Ok(vec![Effect::Refunded { claim, depositor: deposit.depositor, units: deposit.units }])
+    }
+
+    /// Record 1.
+    pub(super) fn consume(&mut self, claim: Word, units: u64) -> Effects {
+        let deposit = self.open_deposit(&claim, "DepositNotOpen")?;
+        require(deposit.units == units, "DepositUnits")?;
+        deposit.state = DepositState::Consumed;
+        self.pool_nano += u128::from(units) * UNIT;
+        Ok(vec![Effect::DepositConsumed { claim, units }])
+    }
+
+    /// Units out of the pool, to an account.
+    pub(super) fn credit(&mut self, context: &Context, account: Address, units: u64) -> Result<(), L1Error> {
+        let nano = u128::from(units) * UNIT;
+        require(nano <= self.pool_nano, "Insolvent")?;
+        self.pool_nano -= nano;
+        *self.withdrawable.entry(account).or_default() += u128::from(units) * u128::from(context.terms.token_per_unit);
+        Ok(())
+    }
+
+    /// Record 3.
+    pub(super) fn open(&mut self, claim: Word) -> Effects {
+        require(self.transfer(&claim) == TransferState::Unknown, "TransferNotNew")?;
+        self.transfers.insert(claim, TransferState::Open);
+        Ok(vec![Effect::TransferOpened { claim }])
+    }
+
+    /// Record 4.
+    pub(super) fn receive(&mut self, claim: Word) -> Effects {
+        require(self.transfer(&claim) == TransferState::Open, "TransferNotOpen")?;
+        self.transfers.insert(claim, TransferState::Received);
+        Ok(vec![Effect::TransferReceived { claim }])
+    }
+
+    pub(super) fn fund_float(&mut self, context: &Context, units: u64) -> Effects {
+        require(!context.frozen, "IsFrozen")?;
+        require(units != 0, "ZeroUnits")?;
+        self.require_room(units)?;
+        self.float_units += units;
+        Ok(vec![Effect::FloatFunded { units }])
+    }
+
+    /// Record 16.
+    pub(super) fn float_in(&mut self, units: u64) -> Result<(), L1Error> {
+        require(units <= self.float_units, "FloatShort")?;
+        self.float_units -= units;
+        self.pool_nano += u128::from(units) * UNIT;
+        Ok(())
+    }
+
+    pub(super) fn withdraw(&mut self, account: Address) -> Effects {
+        match self.withdrawable.remove(&account) {
+            Some(amount) if amount > 0 => Ok(vec![Effect::Withdrawn { account, amount }]),
+            _ => reverted("NothingToWithdraw"),
+        }
+    }
+
+    pub(super) fn withdraw_eth(&mut self, account: Address) -> Effects {
+        match self.eth_owed.remove(&account) {
+            Some(amount) if amount > 0 => Ok(vec![Effect::EthWithdrawn { account, amount }]),
+            _ => reverted("NothingToWithdraw"),
+        }
+    }
+
+    pub(super) fn force_withdraw(&mut self, context: &Context, community: u32, slot: u32) -> Effects {
+        let queue = self.forced.entry(community).or_default();
+        require(queue.len() < MAX_OPEN, "QueueFull")?;
+        require(queue.iter().all(|entry| (entry.slot, entry.requester) != (slot, context.caller)), "AlreadyQueued")?;
+        let bond = context.terms.forced_bond_wei << queue.len();
+        queue.push_back(ForcedEntry { slot, requester: context.caller, time: context.now, bond });
+        let position = u32::try_from(queue.len() - 1).unwrap_or(u32::MAX);
+        Ok(vec![Effect::ForcedRequested { community, slot, requester: context.caller, position, bond }])
+    }
+
+    /// Record 10.
+    pub(super) fn serve(&mut self, context: &Context, community: u32, slot: u32, requester: Address, units: u64) -> Effects {
+        let head = self.forced.entry(community).or_default().pop_front();
+        let Some(ForcedEntry { bond, .. }) = head.filter(|head| (head.slot, head.requester) == (slot, requester)) else { return reverted("ForcedNotHead") };
+        if units > 0 {
+            self.credit(context, requester, units)?;
+            *self.eth_owed.entry(requester).or_default() += bond;
+        }
+        Ok(vec![Effect::ForcedServed { community, slot, requester, units, bond }])
+    }
+
+    fn release(&mut self, context: &Context, payout: Address, balance: u64) -> Result<u128, L1Error> {
+        require(context.frozen, "NotFrozen")?;
+        require(u128::from(balance) <= self.pool_nano, "PoolShort")?;
+        self.pool_nano -= u128::from(balance);
+        let amount = u128::from(balance) * u128::from(context.terms.token_per_unit) / UNIT;
+        *self.withdrawable.entry(payout).or_default() += amount;
+        Ok(amount)
+    }
+
+    pub(super) fn exit(&mut self, context: &Context, call: &ExitCall) -> Effects {
+        let ExitCall { community, slot, payout, balance, .. } = *call;
+        require(self.exited.insert((community, slot)), "AlreadyExited")?;
+        let amount = self.release(context, payout, balance)?;
+        Ok(vec![Effect::Exited { community, slot, payout, balance, amount }])
+    }
+
+    pub(super) fn exit_claim(&mut self, context: &Context, call: &ExitClaimCall) -> Effects {
+        let mut packed = [0; 32];
+        packed[4..24].copy_from_slice(&call.payout);
+        packed[24..].copy_from_slice(&call.amount.to_be_bytes());
+        let opened: Option<Vec<Fr>> = [call.recipient, packed, call.sa, call.sb].iter().map(|word| from_bytes(word).ok()).collect();
+        let Some(&[recipient, packed, sa, sb]) = opened.as_deref() else { return reverted("NotCanonical") };
+        let claim = to_bytes(&hash4([recipient, packed, sa, sb]));
+        require(self.transfer(&claim) == TransferState::Open, "ClaimNotOpen")?;
+        let amount = self.release(context, call.payout, call.amount)?;
+        self.transfers.insert(claim, TransferState::Exited);
+        Ok(vec![Effect::ClaimExited { claim, payout: call.payout, balance: call.amount, amount }])
+    }
+
+    pub(super) fn certify(&mut self, context: &Context, call: &CertificateCall) -> Effects {
+        let zero = [0; 32];
+        require(call.circuit_version >= CERTIFICATE_VERSION, "NotCertificateVersion")?;
+        let named = call.disclosed != zero || call.beneficiary != zero;
+        let good = match (call.kind & 0xff, call.kind >> 8) {
+            (0, 0) => call.retirement == zero && !named,
+            (2, 1) => call.retirement != zero && !named,
+            (1, 1..=3) => call.retirement != zero && call.disclosed != zero,
+            _ => false,
+        };
+        require(good, "BadKind")?;
+        require(!self.nullifiers.contains(&call.nullifier), "NullifierUsed")?;
+        require(call.note_1 != zero && call.note_2 != zero, "ZeroNote")?;
+        require(!context.frozen || call.kind != 0, "IsFrozen")?;
+        self.nullifiers.insert(call.nullifier);
+        if !context.frozen {
+            self.notes.extend([call.note_1, call.note_2]);
+        }
+        require(call.retirement == zero || self.retirements.insert(call.retirement), "RetirementUsed")?;
+        let CertificateCall { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind, .. } = *call;
+        Ok(vec![Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind }])
+    }
+
+    /// Record 20.
+    pub(super) fn append_note(&mut self, community: u32, note: Word) -> Effects {
+        require(self.notes.pop_front() == Some(note), "NotHeadNote")?;
+        Ok(vec![Effect::NoteAppended { note, community }])
+    }
+}

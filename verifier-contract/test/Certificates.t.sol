@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
+import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {AcceptAll, AcceptOne, RollupTest} from "./RollupTest.sol";
+
+contract CertificatesTest is RollupTest {
+    uint256 internal constant PUBLIC = 1;
+    uint256 internal constant SEALED = 2 | 1 << 8;
+
+    function setUp() public {
+        start(address(new AcceptAll()));
+    }
+
+    function certificate(uint256 seed, uint256 kind) internal pure returns (ICertificates.Certificate memory c) {
+        bytes32[] memory w = words(6, seed);
+        c = ICertificates.Certificate({
+            circuitVersion: CERTIFICATE_VERSION,
+            anchor: GENESIS,
+            nullifier: w[0],
+            note1: w[1],
+            note2: w[2],
+            retirement: kind == 0 ? bytes32(0) : w[3],
+            disclosed: kind & 0xff == PUBLIC ? w[4] : bytes32(0),
+            beneficiary: kind & 0xff == PUBLIC ? w[5] : bytes32(0),
+            kind: kind
+        });
+    }
+
+    function certify(ICertificates.Certificate memory c) internal {
+        rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
+    }
+
+    function refused(ICertificates.Certificate memory c, bytes memory error) internal {
+        vm.expectRevert(error);
+        rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
+    }
+
+    function test_transfer() public {
+        ICertificates.Certificate memory c = certificate(1, 0);
+        vm.expectEmit(address(rollup));
+        emit ICertificates.CertificateSpent(c.nullifier, c.note1, c.note2, 0, 0, 0, 0);
+        vm.prank(makeAddr("anyone"));
+        certify(c);
+        assertTrue(rollup.nullifierUsed(c.nullifier));
+        assertEq(rollup.pendingNoteCount(), 2);
+        bytes32[] memory notes = rollup.pendingNotes(10);
+        assertEq(notes.length, 2);
+        assertEq(notes[0], c.note1);
+        assertEq(notes[1], c.note2);
+        assertEq(rollup.pendingNotes(1).length, 1);
+        c.note1 = bytes32(uint256(5));
+        refused(c, abi.encodeWithSelector(ICertificates.NullifierUsed.selector, c.nullifier));
+    }
+
+    function test_retirements() public {
+        uint256[4] memory kinds = [PUBLIC | 1 << 8, PUBLIC | 2 << 8, PUBLIC | 3 << 8, SEALED];
+        for (uint256 i = 0; i < 4; ++i) {
+            ICertificates.Certificate memory c = certificate(i, kinds[i]);
+            certify(c);
+            assertEq(rollup.retirementOf(c.retirement), block.number);
+            ICertificates.Certificate memory again = certificate(100 + i, kinds[i]);
+            again.retirement = c.retirement;
+            refused(again, abi.encodeWithSelector(ICertificates.RetirementUsed.selector, c.retirement));
+        }
+        // Of nobody in particular.
+        ICertificates.Certificate memory nobody = certificate(9, PUBLIC | 2 << 8);
+        nobody.beneficiary = 0;
+        certify(nobody);
+    }
+
+    function testFuzz_otherKinds(uint256 kind, uint256 seed) public {
+        bool known = kind == 0 || kind == SEALED || kind == (PUBLIC | 1 << 8) || kind == (PUBLIC | 2 << 8) || kind == (PUBLIC | 3 << 8);
+        vm.assume(!known);
+        for (uint256 i = 0; i < 3; ++i) {
+            ICertificates.Certificate memory c = certificate(seed, [uint256(0), SEALED, PUBLIC | 1 << 8][i]);
+            c.kind = i == 2 ? kind : kind % 1000;
+            if (c.kind != kind && (c.kind == 0 || c.kind >= 256)) continue;
+            refused(c, abi.encodeWithSelector(ICertificates.BadKind.selector, c.kind));
+        }
+    }
+
+    function test_fieldsOfKinds() public {
+        ICertificates.Certificate memory c;
+        bytes32 x = bytes32(uint256(1));
+        for (uint256 i = 0; i < 8; ++i) {
+            uint256 kind = i < 3 ? 0 : i < 6 ? SEALED : PUBLIC | 1 << 8;
+            c = certificate(i, kind);
+            if (i == 0) c.retirement = x;
+            if (i == 1 || i == 4) c.disclosed = x;
+            if (i == 2 || i == 5) c.beneficiary = x;
+            if (i == 3 || i == 6) c.retirement = 0;
+            if (i == 7) c.disclosed = 0;
+            refused(c, abi.encodeWithSelector(ICertificates.BadKind.selector, kind));
+        }
+    }
+
+    function test_refusals() public {
+        ICertificates.Certificate memory c = certificate(1, 0);
+        c.anchor = bytes32(uint256(77));
+        refused(c, abi.encodeWithSelector(ICertificates.NotFinalised.selector, c.anchor));
+        c = certificate(1, 0);
+        c.note1 = 0;
+        refused(c, abi.encodeWithSelector(ICertificates.ZeroNote.selector));
+        c = certificate(1, 0);
+        c.note2 = 0;
+        refused(c, abi.encodeWithSelector(ICertificates.ZeroNote.selector));
+        c = certificate(1, 0);
+        c.circuitVersion = VERSION;
+        refused(c, abi.encodeWithSelector(ICertificates.NotCertificateVersion.selector, VERSION));
+        c.circuitVersion = CERTIFICATE_VERSION + 1;
+        refused(c, abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, CERTIFICATE_VERSION + 1, 0));
+        c = certificate(1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofLength.selector, CERTIFICATE_PROOF_LENGTH, 3));
+        rollup.certify(c, new bytes(3));
+        vm.prank(upgrader);
+        rollup.retireVersion(CERTIFICATE_VERSION);
+        refused(c, abi.encodeWithSelector(IRegistry.VersionRetired.selector, CERTIFICATE_VERSION));
+    }
+
+    function testFuzz_wordsBelowModulus(uint256 field, uint256 excess) public {
+        bytes32 word = bytes32(bound(excess, R, type(uint256).max));
+        ICertificates.Certificate memory c = certificate(1, PUBLIC | 1 << 8);
+        field = field % 6;
+        if (field == 0) c.nullifier = word;
+        if (field == 1) c.note1 = word;
+        if (field == 2) c.note2 = word;
+        if (field == 3) c.retirement = word;
+        if (field == 4) c.disclosed = word;
+        if (field == 5) c.beneficiary = word;
+        refused(c, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
+    }
+
+    /// @dev Every final root is an anchor, for ever.
+    function test_anchors() public {
+        bring();
+        bytes32 old = rollup.stateRoot();
+        bring();
+        ICertificates.Certificate memory c = certificate(1, 0);
+        c.anchor = old;
+        certify(c);
+    }
+
+    /// @dev The verifier is given the nine instances and the proof.
+    function testFuzz_instances(uint256 seed) public {
+        vm.warp(1_764_000_000);
+        ICertificates.Certificate memory c = certificate(seed, PUBLIC | 1 << 8);
+        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        uint256 domain = uint256(keccak256(abi.encode(block.chainid, at, uint256(CERTIFICATE_VERSION)))) % R;
+        bytes memory input = abi.encode(domain, c.anchor, c.nullifier, c.note1, c.note2);
+        input = bytes.concat(input, abi.encode(c.retirement, c.disclosed, c.beneficiary, c.kind), new bytes(CERTIFICATE_PROOF_LENGTH));
+        start(address(new AcceptOne(keccak256(input))));
+        assertEq(address(rollup), at);
+        c.kind = PUBLIC | 2 << 8;
+        refused(c, abi.encodeWithSelector(IRegistry.ProofRejected.selector));
+        c.kind = PUBLIC | 1 << 8;
+        certify(c);
+    }
+
+    // ------------------------------------------------------------------ notes
+
+    function test_notesAreTakenInInOrder() public {
+        ICertificates.Certificate memory a = certificate(1, 0);
+        ICertificates.Certificate memory b = certificate(2, 0);
+        certify(a);
+        certify(b);
+        put(20, 0, 0, a.note2);
+        bringRefused(abi.encodeWithSelector(ICertificates.NotHeadNote.selector, 0, a.note2));
+        put(20, 0, 0, a.note1);
+        put(20, 0, 0, a.note2);
+        put(20, 0, 0, b.note1);
+        vm.expectEmit(address(rollup));
+        emit ICertificates.NoteAppended(a.note1, COMMUNITY);
+        bring();
+        assertEq(rollup.pendingNoteCount(), 1);
+        assertEq(rollup.pendingNotes(5)[0], b.note2);
+        put(20, 0, 0, a.note1);
+        bringRefused(abi.encodeWithSelector(ICertificates.NotHeadNote.selector, 0, a.note1));
+        put(20, 0, 0, b.note2);
+        put(20, 0, 0, 0);
+        bringRefused(abi.encodeWithSelector(ICertificates.NotHeadNote.selector, 1, 0));
+        put(20, 0, 0, b.note2);
+        bring();
+        assertEq(rollup.pendingNoteCount(), 0);
+    }
+
+    function test_frozen() public {
+        freezeRollup();
+        refused(certificate(1, 0), abi.encodeWithSelector(IForcedQueue.IsFrozen.selector));
+        certify(certificate(1, SEALED));
+        certify(certificate(2, PUBLIC | 3 << 8));
+        assertEq(rollup.pendingNoteCount(), 0);
+    }
+
+    // --------------------------------------------------------------- versions
+
+    function test_certificateVersionsHaveNoShape() public {
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        vm.startPrank(upgrader);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
+        rollup.registerVerifier(CERTIFICATE_VERSION + 1, init);
+        (init.shape, init.slots, init.m, init.proofLength) = (0, 0, 0, CERTIFICATE_PROOF_LENGTH);
+        rollup.registerVerifier(CERTIFICATE_VERSION + 1, init);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, 0));
+        rollup.registerVerifier(VERSION, init);
+        init.m = M;
+        uint32[4] memory counts = [uint32(1), 3, 96, 4 ** 8 * 2];
+        for (uint32 i = 0; i < 4; ++i) {
+            (init.shape, init.slots) = (50 + i, counts[i]);
+            vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, 50 + i));
+            rollup.registerVerifier(VERSION, init);
+        }
+        vm.stopPrank();
+        ICertificates.Certificate memory c = certificate(1, 0);
+        c.circuitVersion = CERTIFICATE_VERSION + 1;
+        refused(c, abi.encodeWithSelector(IRegistry.VerifierNotActive.selector, block.timestamp + 14 days));
+        vm.warp(block.timestamp + 14 days);
+        certify(c);
+        // Nor does a settlement go through a certificate's verifier.
+        ISettle.Settlement memory s = batch();
+        s.circuitVersion = CERTIFICATE_VERSION;
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, CERTIFICATE_VERSION, SHAPE));
+    }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IExits} from "../contracts/interfaces/IExits.sol";
+import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {IVault} from "../contracts/interfaces/IVault.sol";
+import {IPoseidon} from "../contracts/Exits.sol";
+import {AcceptAll, RollupTest} from "./RollupTest.sol";
+
+/// @dev Trees of docs/spec/state.md, level by level, to compare the exits' climb with.
+abstract contract Trees is RollupTest {
+    function hash(uint256 a, uint256 b, uint256 c, uint256 d) internal view returns (uint256) {
+        return IPoseidon(poseidon).hash([a, b, c, d]);
+    }
+
+    /// @dev All levels of the dense tree, leaves first.
+    function dense(uint256[] memory leaves) internal view returns (uint256[][] memory levels) {
+        levels = new uint256[][](20);
+        levels[0] = leaves;
+        uint256 level = 0;
+        while (levels[level].length > 1) {
+            uint256[] memory below = levels[level];
+            uint256[] memory above = new uint256[]((below.length + 3) / 4);
+            for (uint256 i = 0; i < above.length; ++i) {
+                uint256[4] memory children;
+                for (uint256 j = 0; j < 4 && 4 * i + j < below.length; ++j) {
+                    children[j] = below[4 * i + j];
+                }
+                above[i] = hash(children[0], children[1], children[2], children[3]);
+            }
+            levels[++level] = above;
+        }
+        assembly ("memory-safe") {
+            mstore(levels, add(level, 1))
+        }
+    }
+
+    /// @dev Siblings of a leaf of the dense tree.
+    function siblingsOf(uint256[][] memory levels, uint256 index) internal pure returns (bytes32[] memory out) {
+        out = new bytes32[](3 * (levels.length - 1));
+        uint256 at;
+        for (uint256 level = 0; level + 1 < levels.length; ++level) {
+            uint256 group = index & ~uint256(3);
+            for (uint256 j = 0; j < 4; ++j) {
+                if (group + j == index) continue;
+                out[at++] = group + j < levels[level].length ? bytes32(levels[level][group + j]) : bytes32(0);
+            }
+            index >>= 2;
+        }
+    }
+
+    /// @dev The state tree with two communities, and the siblings of the first.
+    function state(uint256 index, uint256 node, uint256 otherIndex, uint256 other)
+        internal
+        view
+        returns (uint256 root, bytes32[] memory siblings)
+    {
+        siblings = new bytes32[](24);
+        uint256 empty = 0;
+        for (uint256 level = 0; level < 8; ++level) {
+            uint256[4] memory children = [empty, empty, empty, empty];
+            children[index & 3] = node;
+            if (index >> 2 == otherIndex >> 2 && index != otherIndex) children[otherIndex & 3] = other;
+            uint256 at = 3 * level;
+            for (uint256 j = 0; j < 4; ++j) {
+                if (j != index & 3) siblings[at++] = bytes32(children[j]);
+            }
+            node = hash(children[0], children[1], children[2], children[3]);
+            if (index >> 2 != otherIndex >> 2) {
+                uint256[4] memory others = [empty, empty, empty, empty];
+                others[otherIndex & 3] = other;
+                other = hash(others[0], others[1], others[2], others[3]);
+            }
+            empty = hash(empty, empty, empty, empty);
+            (index, otherIndex) = (index >> 2, otherIndex >> 2);
+        }
+        root = node;
+    }
+
+    function exitCommitment(IExits.ExitOpening memory o) internal view returns (uint256) {
+        return hash(o.balance, uint256(uint160(o.payout)), uint256(o.s1), uint256(o.s2));
+    }
+
+    /// @dev An opening of one slot among `slots`, and the root it leads to.
+    function opening(uint32 community, uint32 slots, uint32 slot, uint64 balance, uint256 seed)
+        internal
+        view
+        returns (IExits.ExitOpening memory o, bytes32 root)
+    {
+        bytes32[] memory w = words(5, seed);
+        o.community = community;
+        o.slot = slot;
+        o.balance = balance;
+        o.payout = member;
+        (o.s1, o.s2, o.privateCommitment, o.headerLeaf, o.certificatesRoot) = (w[0], w[1], w[2], w[3], w[4]);
+        uint256[] memory leaves = new uint256[](slots);
+        for (uint256 i = 0; i < slots; ++i) {
+            leaves[i] = uint256(keccak256(abi.encode(seed, "leaf", i))) % R;
+        }
+        leaves[slot] = hash(exitCommitment(o), uint256(o.privateCommitment), 0, 0);
+        uint256[][] memory levels = dense(leaves);
+        uint256 node = hash(uint256(o.headerLeaf), levels[levels.length - 1][0], uint256(o.certificatesRoot), 0);
+        bytes32[] memory members = siblingsOf(levels, slot);
+        (uint256 stateRoot, bytes32[] memory above) = state(community, node, seed % 65536, seed % R);
+        o.siblings = new bytes32[](members.length + 24);
+        for (uint256 i = 0; i < o.siblings.length; ++i) {
+            o.siblings[i] = i < members.length ? members[i] : above[i - members.length];
+        }
+        root = bytes32(stateRoot);
+    }
+
+    /// @dev Registers a community of a shape of its own.
+    function register(uint32 community, uint32 slots) internal {
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        (init.shape, init.slots) = (1000 + slots, slots);
+        vm.prank(upgrader);
+        rollup.registerVerifier(VERSION, init);
+        vm.prank(manager);
+        rollup.registerCommunity(community, 1000 + slots, LENGTH, M, SET, TERMS);
+    }
+
+    /// @dev Makes `root` the last state, with units in the pool, and freezes.
+    function freezeAt(bytes32 root, uint48 units) internal {
+        if (units > 0) fillPool(units);
+        roots = uint256(root) - 1;
+        bring();
+        assertEq(rollup.stateRoot(), root);
+        freezeRollup();
+    }
+}
+
+contract ExitsTest is Trees {
+    function setUp() public {
+        start(address(new AcceptAll()));
+    }
+
+    /// @dev circomlib's vector for poseidon([1, 2, 3, 4]).
+    function test_poseidonIsCircomlibs() public view {
+        assertEq(hash(1, 2, 3, 4), 0x299c867db6c1fdd79dcefa40e4510b9837e60ebb1ce0663dbaa525df65250465);
+    }
+
+    function test_exit() public {
+        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, 123_456_789, 1);
+        vm.expectRevert(IForcedQueue.NotFrozen.selector);
+        exits.exit(o);
+        freezeAt(root, 100);
+        uint256 amount = uint256(123_456_789) * TOKEN_PER_UNIT / UNIT;
+        vm.expectEmit(address(rollup));
+        emit IVault.Exited(COMMUNITY, 2, member, 123_456_789, amount);
+        exits.exit(o);
+        assertTrue(rollup.hasExited(COMMUNITY, 2));
+        assertEq(rollup.withdrawable(member), amount);
+        (uint64 pool,,) = rollup.totals();
+        assertEq(pool, 100 * UNIT - 123_456_789);
+        rollup.withdraw(member);
+        assertEq(token.balanceOf(member), amount);
+        vm.expectRevert(abi.encodeWithSelector(IVault.AlreadyExited.selector, COMMUNITY, 2));
+        exits.exit(o);
+    }
+
+    function test_exitRefusals() public {
+        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
+        freezeAt(root, 1);
+        o.slot = SLOTS;
+        vm.expectRevert(abi.encodeWithSelector(IForcedQueue.SlotOutOfRange.selector, SLOTS));
+        exits.exit(o);
+        o.slot = 2;
+        o.community = 99;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 99));
+        exits.exit(o);
+        o.community = COMMUNITY;
+        bytes32[] memory siblings = o.siblings;
+        o.siblings = new bytes32[](siblings.length - 3);
+        vm.expectRevert(abi.encodeWithSelector(IExits.SiblingCount.selector, 27, 24));
+        exits.exit(o);
+        o.siblings = siblings;
+        exits.exit(o);
+    }
+
+    /// @dev No sound state has it; the vault does not pay what it does not have.
+    function test_poolShort() public {
+        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, uint64(UNIT) + 1, 1);
+        freezeAt(root, 1);
+        vm.expectRevert(abi.encodeWithSelector(IVault.PoolShort.selector, UNIT, UNIT + 1));
+        exits.exit(o);
+    }
+
+    function refused(IExits.ExitOpening memory o) internal {
+        vm.expectPartialRevert(IExits.NotInState.selector);
+        exits.exit(o);
+    }
+
+    /// @dev Every shape, every slot, any balance; and nothing but the true opening.
+    /// forge-config: default.fuzz.runs = 40
+    function testFuzz_exit(uint256 shape, uint32 slot, uint32 community, uint64 balance, uint256 seed) public {
+        uint32 slots = [uint32(2), 4, 8, 32, 128][shape % 5];
+        slot = slot % slots;
+        community = uint32(bound(community, 8, 65535));
+        balance = uint64(bound(balance, 0, 1000 * UNIT));
+        (IExits.ExitOpening memory o, bytes32 root) = opening(community, slots, slot, balance, seed);
+        register(community, slots);
+        freezeAt(root, 1000);
+
+        o.balance += 1;
+        refused(o);
+        o.balance -= 1;
+        o.payout = operator;
+        refused(o);
+        o.payout = member;
+        o.slot = slot ^ 1;
+        refused(o);
+        o.slot = slot;
+        bytes32 good = o.siblings[seed % o.siblings.length];
+        o.siblings[seed % o.siblings.length] = bytes32(addmod(uint256(good), 1, R));
+        refused(o);
+        o.siblings[seed % o.siblings.length] = good;
+        (o.headerLeaf, o.certificatesRoot) = (o.certificatesRoot, o.headerLeaf);
+        refused(o);
+        (o.headerLeaf, o.certificatesRoot) = (o.certificatesRoot, o.headerLeaf);
+        (o.s1, o.s2) = (o.s2, o.s1);
+        refused(o);
+        (o.s1, o.s2) = (o.s2, o.s1);
+
+        exits.exit(o);
+        assertEq(rollup.withdrawable(member), uint256(balance) * TOKEN_PER_UNIT / UNIT);
+        // The same element, written otherwise, opens the same slot, which is closed.
+        if (uint256(o.s1) < type(uint256).max - R) o.s1 = bytes32(uint256(o.s1) + R);
+        vm.expectRevert(abi.encodeWithSelector(IVault.AlreadyExited.selector, community, slot));
+        exits.exit(o);
+    }
+
+    // ----------------------------------------------------------------- claims
+
+    function claimOf(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) internal view returns (bytes32) {
+        return bytes32(hash(uint256(recipient), uint256(amount) | uint256(uint160(payout)) << 64, uint256(sa), uint256(sb)));
+    }
+
+    function testFuzz_exitClaim(uint64 amount, uint256 seed) public {
+        amount = uint64(bound(amount, 0, 50 * UNIT));
+        bytes32[] memory w = words(3, seed);
+        bytes32 claim = claimOf(w[0], amount, member, w[1], w[2]);
+        fillPool(50);
+        put(3, 0, 0, claim);
+        bring();
+        vm.expectRevert(IForcedQueue.NotFrozen.selector);
+        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+        freezeRollup();
+        vm.expectPartialRevert(IVault.ClaimNotOpen.selector);
+        exits.exitClaim(w[0], amount + 1, member, w[1], w[2]);
+        vm.expectPartialRevert(IVault.ClaimNotOpen.selector);
+        exits.exitClaim(w[0], amount, operator, w[1], w[2]);
+        vm.expectEmit(address(rollup));
+        emit IVault.ClaimExited(claim, member, amount, uint256(amount) * TOKEN_PER_UNIT / UNIT);
+        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
+        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+    }
+
+    function test_receivedClaimDoesNotExit() public {
+        bytes32 claim = claimOf(bytes32(uint256(1)), 5, member, 0, 0);
+        put(3, 0, 0, claim);
+        put(4, 0, 0, claim);
+        bring();
+        freezeRollup();
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
+        exits.exitClaim(bytes32(uint256(1)), 5, member, 0, 0);
+    }
+
+    /// @dev A deposit of that claim is not a transfer: it is refunded.
+    function test_depositDoesNotExit() public {
+        bytes32 claim = claimOf(bytes32(uint256(1)), uint64(5 * UNIT), member, 0, 0);
+        makeDeposit(member, claim, 5);
+        freezeRollup();
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
+        exits.exitClaim(bytes32(uint256(1)), uint64(5 * UNIT), member, 0, 0);
+        rollup.refund(claim);
+    }
+
+    function test_onlyPoseidonsCode() public {
+        vm.expectRevert();
+        deployCode("Exits.sol:Exits", abi.encode(address(token)));
+        vm.expectRevert();
+        deployCode("Exits.sol:Exits", abi.encode(address(0)));
+        deployCode("Exits.sol:Exits", abi.encode(deployPoseidon()));
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
+import {IExits} from "../contracts/interfaces/IExits.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {Trees} from "./Exits.t.sol";
+import {AcceptAll} from "./RollupTest.sol";
+
+/// @dev Execution gas of every entry, without the transaction's own 21,000 and calldata, and without verification. Slots are cold.
+contract GasTest is Trees {
+    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    address internal other = makeAddr("other");
+
+    function setUp() public {
+        start(address(new AcceptAll()));
+        fillPool(1000);
+        makeDeposit(member, bytes32(uint256(1)), 10);
+        fund(other, 10);
+    }
+
+    function measure(string memory name, address who, address to, uint256 value, bytes memory input) internal {
+        vm.deal(who, value);
+        vm.cool(address(rollup));
+        vm.cool(address(token));
+        vm.prank(who, who);
+        uint256 used = gasleft();
+        bool ok;
+        assembly ("memory-safe") {
+            ok := call(gas(), to, value, add(input, 0x20), mload(input), 0, 0)
+        }
+        used -= gasleft();
+        assertTrue(ok, name);
+        vm.snapshotValue(name, used);
+    }
+
+    function test_vault() public {
+        measure("deposit", other, address(rollup), 0, abi.encodeCall(rollup.deposit, (CLAIM, 10)));
+        measure("requestRefund", other, address(rollup), 0, abi.encodeCall(rollup.requestRefund, (CLAIM)));
+        vm.warp(block.timestamp + REFUND_DELAY);
+        measure("refund", other, address(rollup), 0, abi.encodeCall(rollup.refund, (CLAIM)));
+        put(2, 5, 0, toWord(member));
+        bring();
+        measure("withdraw", other, address(rollup), 0, abi.encodeCall(rollup.withdraw, (member)));
+    }
+
+    function test_forced() public {
+        measure("forceWithdraw", member, address(rollup), BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
+        vm.warp(block.timestamp + DEADLINE + 1);
+        measure("freeze", other, address(rollup), 0, abi.encodeCall(rollup.freeze, (COMMUNITY)));
+    }
+
+    function exitOf(uint32 slots, string memory name) internal {
+        (IExits.ExitOpening memory o, bytes32 root) = opening(20, slots, slots - 1, 123, 5);
+        register(20, slots);
+        freezeAt(root, 0);
+        measure(name, other, address(exits), 0, abi.encodeCall(exits.exit, (o)));
+    }
+
+    function test_exitOf32() public {
+        exitOf(32, "exit-32-slots");
+    }
+
+    function test_exitOf128() public {
+        exitOf(128, "exit-128-slots");
+    }
+
+    function test_exitClaim() public {
+        bytes32 claim = bytes32(hash(1, 5 | uint256(uint160(member)) << 64, 2, 3));
+        put(3, 0, 0, claim);
+        bring();
+        freezeRollup();
+        bytes memory input = abi.encodeCall(exits.exitClaim, (bytes32(uint256(1)), 5, member, bytes32(uint256(2)), bytes32(uint256(3))));
+        measure("exitClaim", other, address(exits), 0, input);
+    }
+
+    function test_certify() public {
+        ICertificates.Certificate memory c;
+        bytes32[] memory w = words(6, 1);
+        c.circuitVersion = CERTIFICATE_VERSION;
+        (c.anchor, c.nullifier, c.note1, c.note2) = (GENESIS, w[0], w[1], w[2]);
+        bytes memory proof = new bytes(CERTIFICATE_PROOF_LENGTH);
+        measure("certify-transfer-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof)));
+        (c.nullifier, c.retirement, c.disclosed, c.beneficiary, c.kind) = (w[3], w[4], w[5], w[5], 1 | 1 << 8);
+        measure("certify-retirement-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof)));
+    }
+
+    function settleOf(string memory name) internal {
+        ISettle.Settlement memory s = nextBatch();
+        bytes32[] memory data = recordData();
+        delete pending;
+        measure(name, operator, address(rollup), 0, abi.encodeCall(rollup.settle, (s, data, proofBytes())));
+    }
+
+    function test_settle() public {
+        settleOf("settle-6-words-0-records-without-verifier");
+        put(1, 10, 0, bytes32(uint256(1)));
+        settleOf("settle-6-words-1-record-without-verifier");
+        // Two withdrawals, two transfers sent and received, a forced withdrawal, an outflow.
+        vm.deal(member, BOND);
+        vm.prank(member);
+        rollup.forceWithdraw{value: BOND}(COMMUNITY, 1);
+        for (uint256 i = 0; i < 2; ++i) {
+            put(2, 5, 0, toWord(i == 0 ? member : other));
+            put(3, 0, 0, bytes32(0x600 + i));
+            put(4, 0, 0, bytes32(0x600 + i));
+        }
+        put(10, 5, 1, toWord(member));
+        put(18, 1, 0, 0);
+        settleOf("settle-6-words-8-records-without-verifier");
+    }
+}

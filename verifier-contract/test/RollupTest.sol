@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Test} from "forge-std/Test.sol";
+import {stdJson} from "forge-std/StdJson.sol";
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {IExits} from "../contracts/interfaces/IExits.sol";
+import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+import {TestToken} from "../contracts/test/TestToken.sol";
+
+/// @dev The rollup's whole interface. The tests do not import the contract: it is compiled through the IR, they are not.
+interface Rollup is IGridveilRollup, IAccessControl {
+    function OPERATOR_ROLE() external view returns (bytes32);
+    function VERIFIER_GAS() external view returns (uint256);
+}
+
+/// @dev Accepts everything and records its calldata's hash in the answer's place: returns 1.
+contract AcceptAll {
+    fallback() external {
+        assembly {
+            mstore(0, 1)
+            return(0, 0x20)
+        }
+    }
+}
+
+/// @dev Returns 1 only for the calldata it was told.
+contract AcceptOne {
+    bytes32 public immutable expected;
+
+    constructor(bytes32 hash) {
+        expected = hash;
+    }
+
+    fallback() external {
+        bool same = keccak256(msg.data) == expected;
+        assembly {
+            mstore(0, same)
+            return(0, 0x20)
+        }
+    }
+}
+
+/// @dev Succeeds with no answer, as a call to an empty account does.
+contract Silent {
+    fallback() external {}
+}
+
+/// @dev Burns all the gas it is given.
+contract Burner {
+    fallback() external {
+        assembly { invalid() }
+    }
+}
+
+contract Relay {
+    function relay(address to, bytes calldata data) external {
+        (bool ok, bytes memory answer) = to.call(data);
+        if (!ok) {
+            assembly { revert(add(answer, 0x20), mload(answer)) }
+        }
+    }
+}
+
+abstract contract RollupTest is Test {
+    using stdJson for string;
+
+    uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
+    uint32 internal constant SHAPE = 3;
+    uint32 internal constant SET = 5;
+    uint32 internal constant COMMUNITY = 7;
+    uint32 internal constant VERSION = 1;
+    uint32 internal constant SLOTS = 4;
+    uint16 internal constant M = 24;
+    uint16 internal constant LENGTH = 3600;
+    uint32 internal constant PROOF_LENGTH = 70;
+    bytes32 internal constant GENESIS = bytes32(uint256(0x1234));
+    bytes32 internal constant TARIFF = bytes32(uint256(0x7a));
+    bytes32 internal constant TERMS = bytes32(uint256(0x6e6e));
+    uint32 internal constant CERTIFICATE_VERSION = 1_000_001;
+    uint32 internal constant CERTIFICATE_PROOF_LENGTH = 40;
+    uint64 internal constant TOKEN_PER_UNIT = 10_000;
+    uint64 internal constant DEADLINE = 7 days;
+    uint64 internal constant REFUND_DELAY = 6 hours;
+    uint128 internal constant BOND = 0.01 ether;
+    uint256 internal constant UNIT = 10_000_000;
+
+    address internal operator = makeAddr("operator");
+    address internal manager = makeAddr("manager");
+    address internal authority = makeAddr("tariff authority");
+    address internal regulator = makeAddr("regulator");
+    address internal upgrader = makeAddr("upgrader");
+    address internal admin = makeAddr("admin");
+    address internal treasury = makeAddr("treasury");
+    address internal member = makeAddr("member");
+
+    TestToken internal token = new TestToken();
+    address internal poseidon = deployPoseidon();
+    Rollup internal rollup;
+    IExits internal exits;
+    uint32 internal first;
+    uint32 internal tariffIndex;
+
+    function deployPoseidon() internal returns (address at) {
+        bytes memory code = vm.readFile("artifacts/PoseidonT5.json").readBytes(".bytecode");
+        assembly ("memory-safe") {
+            at := create(0, add(code, 0x20), mload(code))
+        }
+    }
+
+    function config() internal view returns (IGridveilRollup.Config memory) {
+        return IGridveilRollup.Config({
+            admin: admin,
+            operator: operator,
+            manager: manager,
+            tariffAuthority: authority,
+            regulator: regulator,
+            upgrader: upgrader,
+            genesisRoot: GENESIS,
+            circuitVersion: VERSION,
+            verifierDelay: 14 days,
+            enforceFutureTariffs: true,
+            certificateVerifier: address(0),
+            certificateProofLength: 0,
+            token: address(token),
+            tokenPerUnit: TOKEN_PER_UNIT,
+            forcedDeadline: DEADLINE,
+            refundDelay: REFUND_DELAY,
+            forcedBond: BOND,
+            treasury: treasury,
+            poseidon: poseidon
+        });
+    }
+
+    function verifierInit(address verifier) internal pure returns (IRegistry.VerifierInit memory) {
+        return IRegistry.VerifierInit({shape: SHAPE, slots: SLOTS, m: M, verifier: verifier, proofLength: PROOF_LENGTH});
+    }
+
+    function deployWith(IGridveilRollup.Config memory c, IRegistry.VerifierInit[] memory verifiers) internal returns (Rollup) {
+        return Rollup(deployCode("GridveilRollup.sol:GridveilRollup", abi.encode(c, verifiers)));
+    }
+
+    function deploy(address verifier) internal returns (Rollup) {
+        IRegistry.VerifierInit[] memory verifiers = new IRegistry.VerifierInit[](1);
+        verifiers[0] = verifierInit(verifier);
+        IGridveilRollup.Config memory c = config();
+        (c.certificateVerifier, c.certificateProofLength) = (verifier, CERTIFICATE_PROOF_LENGTH);
+        return deployWith(c, verifiers);
+    }
+
+    function start(address verifier) internal {
+        vm.warp(1_764_000_000);
+        rollup = deploy(verifier);
+        exits = IExits(rollup.exits());
+        first = uint32(block.timestamp / LENGTH) + 10;
+        vm.prank(authority);
+        rollup.openTariffSet(SET, LENGTH, M);
+        vm.prank(authority);
+        rollup.registerTariff(SET, first - 5, TARIFF);
+        vm.prank(manager);
+        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
+        vm.warp(uint256(first + M) * LENGTH);
+    }
+
+    function batch() internal view returns (ISettle.Settlement memory) {
+        return ISettle.Settlement({
+            circuitVersion: VERSION,
+            community: COMMUNITY,
+            firstInterval: first,
+            tariffIndex: tariffIndex,
+            newRoot: bytes32(uint256(0x2222)),
+            communityNew: bytes32(uint256(0x3333)),
+            opsDigest: 0
+        });
+    }
+
+    function words(uint256 count, uint256 seed) internal pure returns (bytes32[] memory out) {
+        out = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            out[i] = bytes32(uint256(keccak256(abi.encode(seed, i))) % R);
+        }
+    }
+
+    function proofBytes() internal pure returns (bytes memory out) {
+        out = new bytes(PROOF_LENGTH);
+        for (uint256 i = 0; i < PROOF_LENGTH; ++i) {
+            out[i] = bytes1(uint8(i + 1));
+        }
+    }
+
+    function settleAs(address who, ISettle.Settlement memory s, bytes32[] memory data, bytes memory proof) internal {
+        vm.prank(who, who);
+        rollup.settle(s, data, proof);
+    }
+
+    function settle(ISettle.Settlement memory s) internal {
+        settleAs(operator, s, words(SLOTS + 2, 1), proofBytes());
+    }
+
+    function expectSettleRevert(ISettle.Settlement memory s, bytes memory error) internal {
+        bytes32[] memory data = words(SLOTS + 2, 1);
+        vm.expectRevert(error);
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    // ---------------------------------------------------------------- records
+
+    bytes32[] internal pending;
+    uint256 internal roots = 0x10000;
+
+    /// @dev Adds a record to the next batch.
+    function put(uint256 kind, uint256 units, uint256 x, bytes32 w1) internal {
+        pending.push(bytes32(kind | units << 8 | x << 56));
+        pending.push(w1);
+    }
+
+    /// @dev Leaves, then the records that were put.
+    function recordData() internal view returns (bytes32[] memory data) {
+        bytes32[] memory leaves = words(SLOTS + 2, 1);
+        data = new bytes32[](leaves.length + pending.length);
+        for (uint256 i = 0; i < data.length; ++i) {
+            data[i] = i < leaves.length ? leaves[i] : pending[i - leaves.length];
+        }
+    }
+
+    function nextBatch() internal returns (ISettle.Settlement memory s) {
+        s = batch();
+        s.newRoot = bytes32(++roots);
+        s.opsDigest = bytes32(roots + 1);
+    }
+
+    /// @dev Settles a batch with the records that were put.
+    function bring() internal {
+        ISettle.Settlement memory s = nextBatch();
+        bytes32[] memory data = recordData();
+        delete pending;
+        settleAs(operator, s, data, proofBytes());
+    }
+
+    /// @dev The same, refused; nothing of it remains.
+    function bringRefused(bytes memory error) internal {
+        ISettle.Settlement memory s = nextBatch();
+        bytes32[] memory data = recordData();
+        delete pending;
+        bytes32 before = rollup.stateRoot();
+        vm.expectRevert(error);
+        settleAs(operator, s, data, proofBytes());
+        assertEq(rollup.stateRoot(), before);
+    }
+
+    function toWord(address account) internal pure returns (bytes32) {
+        return bytes32(uint256(uint160(account)));
+    }
+
+    // ------------------------------------------------------------------ money
+
+    function fund(address account, uint256 units) internal {
+        token.mint(account, units * TOKEN_PER_UNIT);
+        vm.prank(account);
+        token.approve(address(rollup), type(uint256).max);
+    }
+
+    function makeDeposit(address account, bytes32 claim, uint48 units) internal {
+        fund(account, units);
+        vm.prank(account);
+        rollup.deposit(claim, units);
+    }
+
+    /// @dev Units into the pool, through a deposit.
+    function fillPool(uint48 units) internal {
+        bytes32 claim = bytes32(uint256(0xf111 + roots));
+        makeDeposit(member, claim, units);
+        put(1, units, 0, claim);
+        bring();
+    }
+
+    /// @dev A request that nobody serves.
+    function freezeRollup() internal {
+        if (!rollup.communityOf(COMMUNITY).started) bring();
+        uint256 bond = rollup.forcedBondOf(COMMUNITY);
+        address requester = makeAddr("ignored");
+        vm.deal(requester, bond);
+        vm.prank(requester);
+        rollup.forceWithdraw{value: bond}(COMMUNITY, 0);
+        vm.warp(block.timestamp + DEADLINE + 1);
+        rollup.freeze(COMMUNITY);
+    }
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {IVault} from "../contracts/interfaces/IVault.sol";
+import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+import {TestToken} from "../contracts/test/TestToken.sol";
+import {AcceptAll, Rollup, RollupTest} from "./RollupTest.sol";
+
+/// @dev Keeps one part in a hundred of what is sent.
+contract FeeToken is TestToken {
+    function _update(address from, address to, uint256 value) internal override {
+        super._update(from, to, value);
+        if (from != address(0) && to != address(0)) super._update(to, address(0xfee), value / 100);
+    }
+}
+
+/// @dev Calls back into the rollup on every transfer, as a token with hooks lets a receiver do.
+contract HookToken is TestToken {
+    address public target;
+    bytes[] public calls;
+    bool public armed;
+    bool public anyCame;
+
+    function arm(address to, bytes[] memory data) external {
+        (target, armed) = (to, true);
+        delete calls;
+        for (uint256 i = 0; i < data.length; ++i) {
+            calls.push(data[i]);
+        }
+    }
+
+    function _update(address from, address to, uint256 value) internal override {
+        super._update(from, to, value);
+        if (!armed) return;
+        armed = false;
+        for (uint256 i = 0; i < calls.length; ++i) {
+            (bool ok, bytes memory answer) = target.call(calls[i]);
+            if (ok) anyCame = true;
+            else require(bytes4(answer) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, "another error");
+        }
+    }
+}
+
+/// @dev Tries to be paid twice.
+contract GreedyRequester {
+    Rollup private immutable _rollup;
+    uint256 public again;
+
+    constructor(Rollup rollup) {
+        _rollup = rollup;
+    }
+
+    function request(uint32 community, uint32 slot) external payable {
+        _rollup.forceWithdraw{value: msg.value}(community, slot);
+    }
+
+    receive() external payable {
+        try _rollup.withdrawEth(address(this)) {
+            ++again;
+        } catch {}
+    }
+}
+
+contract VaultTest is RollupTest {
+    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    address internal stranger = makeAddr("stranger");
+
+    function setUp() public {
+        start(address(new AcceptAll()));
+    }
+
+    // --------------------------------------------------------------- deposits
+
+    function test_deposit() public {
+        fund(member, 500);
+        vm.expectEmit(address(rollup));
+        emit IVault.DepositMade(CLAIM, member, 500);
+        vm.prank(member);
+        rollup.deposit(CLAIM, 500);
+        IVault.DepositEntry memory entry = rollup.depositOf(CLAIM);
+        assertEq(entry.depositor, member);
+        assertEq(entry.units, 500);
+        assertEq(entry.refundableAt, 0);
+        assertEq(uint256(entry.state), uint256(IVault.DepositState.Open));
+        assertEq(token.balanceOf(address(rollup)), 500 * TOKEN_PER_UNIT);
+        (uint64 pool, uint64 open, uint64 float) = rollup.totals();
+        assertEq(pool, 0);
+        assertEq(open, 500);
+        assertEq(float, 0);
+    }
+
+    function test_depositRefusals() public {
+        fund(member, 1000);
+        vm.startPrank(member);
+        vm.expectRevert(IVault.ZeroUnits.selector);
+        rollup.deposit(CLAIM, 0);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, 0));
+        rollup.deposit(0, 1);
+        vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
+        rollup.deposit(bytes32(R), 1);
+        rollup.deposit(CLAIM, 1);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
+        rollup.deposit(CLAIM, 1);
+        vm.expectRevert();
+        rollup.deposit(bytes32(uint256(2)), 1000);
+        vm.stopPrank();
+    }
+
+    function test_cap() public {
+        uint48 most = uint48((2 ** 62 - 1) / UNIT);
+        fund(member, uint256(most) * 2);
+        vm.startPrank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.CapExceeded.selector, (uint256(most) + 1) * UNIT));
+        rollup.deposit(CLAIM, most + 1);
+        vm.expectRevert();
+        rollup.deposit(CLAIM, type(uint48).max);
+        rollup.deposit(CLAIM, most);
+        vm.expectRevert(abi.encodeWithSelector(IVault.CapExceeded.selector, (uint256(most) + 1) * UNIT));
+        rollup.deposit(bytes32(uint256(2)), 1);
+        vm.stopPrank();
+        fund(operator, 1);
+        vm.prank(operator);
+        vm.expectRevert(abi.encodeWithSelector(IVault.CapExceeded.selector, (uint256(most) + 1) * UNIT));
+        rollup.fundFloat(1);
+        put(1, most, 0, CLAIM);
+        bring();
+        put(2, most, 0, toWord(member));
+        bring();
+        assertEq(rollup.withdrawable(member), uint256(most) * TOKEN_PER_UNIT);
+    }
+
+    function test_pauseIsOfDepositsAlone() public {
+        makeDeposit(member, CLAIM, 5);
+        makeDeposit(member, bytes32(uint256(2)), 5);
+        vm.prank(regulator);
+        rollup.setDepositsPaused(true);
+        vm.prank(member);
+        vm.expectRevert(IVault.DepositsArePaused.selector);
+        rollup.deposit(bytes32(uint256(3)), 5);
+        put(1, 5, 0, CLAIM);
+        put(2, 5, 0, toWord(member));
+        bring();
+        rollup.withdraw(member);
+        vm.prank(member);
+        rollup.requestRefund(bytes32(uint256(2)));
+        vm.warp(block.timestamp + REFUND_DELAY);
+        rollup.refund(bytes32(uint256(2)));
+        assertEq(token.balanceOf(member), 10 * TOKEN_PER_UNIT);
+        freezeRollup();
+    }
+
+    // ---------------------------------------------------------------- refunds
+
+    function test_refund() public {
+        makeDeposit(member, CLAIM, 7);
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotDepositor.selector, CLAIM, member));
+        rollup.requestRefund(CLAIM);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotRefundable.selector, CLAIM, 0));
+        rollup.refund(CLAIM);
+        uint256 at = block.timestamp + REFUND_DELAY;
+        vm.expectEmit(address(rollup));
+        emit IVault.RefundRequested(CLAIM, uint40(at));
+        vm.prank(member);
+        rollup.requestRefund(CLAIM);
+        vm.prank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.RefundAlreadyRequested.selector, CLAIM));
+        rollup.requestRefund(CLAIM);
+        vm.warp(at - 1);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotRefundable.selector, CLAIM, at));
+        rollup.refund(CLAIM);
+        vm.warp(at);
+        vm.expectEmit(address(rollup));
+        emit IVault.Refunded(CLAIM, member, 7);
+        vm.prank(stranger);
+        rollup.refund(CLAIM);
+        assertEq(token.balanceOf(member), 7 * TOKEN_PER_UNIT);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotOpen.selector, CLAIM));
+        rollup.refund(CLAIM);
+        put(1, 7, 0, CLAIM);
+        bringRefused(abi.encodeWithSelector(IVault.DepositNotOpen.selector, 0, CLAIM));
+        // A claim is used once, whatever became of it.
+        fund(member, 7);
+        vm.prank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
+        rollup.deposit(CLAIM, 7);
+    }
+
+    function test_unknownClaims() public {
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotOpen.selector, CLAIM));
+        rollup.requestRefund(CLAIM);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotOpen.selector, CLAIM));
+        rollup.refund(CLAIM);
+    }
+
+    function test_frozenRefundsAtOnce() public {
+        makeDeposit(member, CLAIM, 7);
+        freezeRollup();
+        vm.prank(stranger);
+        rollup.refund(CLAIM);
+        assertEq(token.balanceOf(member), 7 * TOKEN_PER_UNIT);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotOpen.selector, CLAIM));
+        rollup.refund(CLAIM);
+    }
+
+    // ------------------------------------------------------------------ float
+
+    function test_floatFunds() public {
+        bytes32 role = rollup.OPERATOR_ROLE();
+        bytes memory refused = abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, stranger, role);
+        fund(operator, 10);
+        vm.prank(stranger);
+        vm.expectRevert(refused);
+        rollup.fundFloat(1);
+        vm.startPrank(operator);
+        vm.expectRevert(IVault.ZeroUnits.selector);
+        rollup.fundFloat(0);
+        rollup.fundFloat(10);
+        vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 10, 11));
+        rollup.unfundFloat(11);
+        rollup.unfundFloat(4);
+        vm.stopPrank();
+        assertEq(rollup.withdrawable(treasury), 4 * TOKEN_PER_UNIT);
+        // A stranger would take the funds from under a batch; when frozen they are of no other use.
+        vm.prank(stranger);
+        vm.expectRevert(refused);
+        rollup.unfundFloat(1);
+        freezeRollup();
+        vm.prank(stranger);
+        rollup.unfundFloat(6);
+        assertEq(rollup.withdrawable(treasury), 10 * TOKEN_PER_UNIT);
+    }
+
+    // ------------------------------------------------------------ withdrawals
+
+    function test_withdrawPaysOnce() public {
+        fillPool(10);
+        put(2, 10, 0, toWord(member));
+        bring();
+        vm.expectEmit(address(rollup));
+        emit IVault.Withdrawn(member, 10 * TOKEN_PER_UNIT);
+        vm.prank(stranger);
+        rollup.withdraw(member);
+        assertEq(token.balanceOf(member), 10 * TOKEN_PER_UNIT);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, member));
+        rollup.withdraw(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, member));
+        rollup.withdrawEth(member);
+    }
+
+    function test_nobodyElseReleases() public {
+        freezeRollup();
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotExits.selector, address(this)));
+        rollup.releaseSlot(COMMUNITY, 0, member, 1);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, CLAIM));
+        rollup.releaseClaim(CLAIM, member, 1);
+    }
+
+    // ------------------------------------------------------------ configuration
+
+    function refusedConfig(IGridveilRollup.Config memory c, string memory what) internal {
+        vm.expectRevert(abi.encodeWithSelector(IVault.BadConfig.selector, what));
+        deployWith(c, new IRegistry.VerifierInit[](0));
+    }
+
+    function test_configuration() public {
+        IGridveilRollup.Config memory c = config();
+        c.tokenPerUnit = 0;
+        refusedConfig(c, "tokenPerUnit");
+        c = config();
+        c.treasury = address(0);
+        refusedConfig(c, "treasury");
+        c = config();
+        c.forcedDeadline = 61 days;
+        refusedConfig(c, "forcedDeadline");
+        c.forcedDeadline = 0;
+        refusedConfig(c, "forcedDeadline");
+        c = config();
+        c.refundDelay = 31 days;
+        refusedConfig(c, "refundDelay");
+        c = config();
+        c.token = stranger;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, stranger));
+        deployWith(c, new IRegistry.VerifierInit[](0));
+        c = config();
+        c.poseidon = address(token);
+        vm.expectRevert();
+        deployWith(c, new IRegistry.VerifierInit[](0));
+
+        // Development shortcuts, elsewhere.
+        c = config();
+        (c.verifierDelay, c.refundDelay, c.forcedBond) = (0, 0, 0);
+        deployWith(c, new IRegistry.VerifierInit[](0));
+        vm.chainId(1);
+        refusedConfig(c, "verifierDelay");
+        c = config();
+        c.verifierDelay = DEADLINE + 7 days - 1;
+        refusedConfig(c, "verifierDelay");
+        c = config();
+        c.forcedDeadline = 2 days - 1;
+        refusedConfig(c, "forcedDeadline");
+        c = config();
+        c.refundDelay = 1 hours - 1;
+        refusedConfig(c, "refundDelay");
+        c = config();
+        c.forcedBond = 0;
+        refusedConfig(c, "forcedBond");
+        deployWith(config(), new IRegistry.VerifierInit[](0));
+    }
+}
+
+/// @dev Tokens and receivers that do what they should not.
+contract VaultHostileTest is RollupTest {
+    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+
+    function test_feeOnTransferIsRefused() public {
+        token = new FeeToken();
+        start(address(new AcceptAll()));
+        fund(member, 100);
+        vm.prank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT));
+        rollup.deposit(CLAIM, 100);
+        fund(operator, 100);
+        vm.prank(operator);
+        vm.expectRevert(abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT));
+        rollup.fundFloat(100);
+    }
+
+    function attacks() internal view returns (bytes[] memory calls) {
+        calls = new bytes[](5);
+        calls[0] = abi.encodeCall(rollup.withdraw, (member));
+        calls[1] = abi.encodeCall(rollup.refund, (CLAIM));
+        calls[2] = abi.encodeCall(rollup.deposit, (bytes32(uint256(2)), 1));
+        calls[3] = abi.encodeCall(rollup.withdrawEth, (member));
+        calls[4] = abi.encodeCall(rollup.refund, (bytes32(uint256(2))));
+    }
+
+    function test_tokenThatCallsBack() public {
+        HookToken hook = new HookToken();
+        token = hook;
+        start(address(new AcceptAll()));
+        fillPool(50);
+        put(2, 20, 0, toWord(member));
+        bring();
+        fund(member, 5);
+        hook.arm(address(rollup), attacks());
+        vm.prank(member);
+        rollup.deposit(CLAIM, 5);
+        hook.arm(address(rollup), attacks());
+        rollup.withdraw(member);
+        vm.prank(member);
+        rollup.requestRefund(CLAIM);
+        vm.warp(block.timestamp + REFUND_DELAY);
+        hook.arm(address(rollup), attacks());
+        rollup.refund(CLAIM);
+        assertFalse(hook.anyCame());
+        assertFalse(hook.armed());
+        assertEq(token.balanceOf(member), 25 * TOKEN_PER_UNIT);
+        assertEq(token.balanceOf(address(rollup)), 30 * TOKEN_PER_UNIT);
+    }
+
+    function test_requesterThatCallsBack() public {
+        start(address(new AcceptAll()));
+        fillPool(50);
+        GreedyRequester greedy = new GreedyRequester(rollup);
+        vm.deal(address(this), 1 ether);
+        greedy.request{value: BOND}(COMMUNITY, 0);
+        vm.deal(member, 1 ether);
+        vm.prank(member);
+        rollup.forceWithdraw{value: 2 * BOND}(COMMUNITY, 1);
+        put(10, 1, 0, toWord(address(greedy)));
+        bring();
+        rollup.withdrawEth(address(greedy));
+        assertEq(greedy.again(), 0);
+        assertEq(address(greedy).balance, BOND);
+        assertEq(address(rollup).balance, 2 * BOND);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, address(greedy)));
+        rollup.withdrawEth(address(greedy));
+        assertFalse(rollup.isFrozen());
+    }
+}
