@@ -13,16 +13,19 @@ use std::{
 };
 
 use gridveil_protocol::{
+    account::Account,
     community::Community,
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
+    header::Totals,
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation},
     owner::owner_of,
     packet::{Context, PacketSalts, Reading, SignedPacket},
-    params::{Shape, UNIT_NANO},
+    params::{CERTIFICATES_DEPTH, Shape, UNIT_NANO},
     schnorr::SecretKey,
     tariff::Tariff,
+    tree::SparseTree,
 };
 use gridveil_sequencer::{AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key, serve};
 use gridveil_verifier_contract::{
@@ -300,6 +303,17 @@ impl World {
     /// Nonce of a slot of community 5 in the genesis.
     pub fn nonce(&self, slot: usize) -> u32 {
         self.genesis.communities[0].accounts[slot].nonce
+    }
+}
+
+/// A community before its beginning.
+pub fn empty(community: &mut Community) {
+    community.certificates = SparseTree::new(CERTIFICATES_DEPTH);
+    let header = &mut community.header;
+    (header.float, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
+    header.totals = Totals::default();
+    for account in &mut community.accounts {
+        *account = Account::empty(account.salts);
     }
 }
 
