@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use gridveil_protocol::{
     community::Community,
     field::{Fr, reduce, to_bytes},
+    init,
     packet::PacketSalts,
     settlement::{self, Transition},
     tariff::Tariff,
@@ -243,6 +244,12 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
+    if basis.begins {
+        let terms = l1::genesis_terms(service, basis.community.index).await.map_err(|e| l1::unreachable(&e))?;
+        if terms != to_bytes(&init::genesis_terms(&basis.community.header)) {
+            return Err(Problem::new(problem::SETTLEMENT_TERMS, "STATE.INIT: L1 has other terms registered for this community (manager)"));
+        }
+    }
     let claims = choice::claims(&candidates.operations);
     let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
     let (archive, domain) = (Arc::clone(&service.archive), service.domain);

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use common::{Node, World, first_interval, new_l1, new_l1_at, units, until};
+use common::{Node, World, queues::forced, first_interval, new_l1, new_l1_at, units, until};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     operation::Kind,
@@ -17,7 +17,7 @@ use gridveil_sequencer::{
     Error, StoreError, serve,
     store::log::{self, Log, LogError},
 };
-use gridveil_verifier_contract::{L1Client, SettledBatch, client::ForcedRequest};
+use gridveil_verifier_contract::{L1Client, SettledBatch};
 use serde_json::json;
 
 fn boundaries(data: &Path) -> Vec<(u16, u64)> {
@@ -120,7 +120,7 @@ async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
 
 fn queue_work(l1: &common::TestL1) {
     let mut queues = l1.queues();
-    queues.forced.insert(5, [ForcedRequest { slot: 0, requester: [1; 20] }, ForcedRequest { slot: 2, requester: [0xcd; 20] }].into());
+    queues.forced.insert(5, [forced(0, [1; 20]), forced(2, [0xcd; 20])].into());
     queues.notes = (0..20u64).map(|n| to_bytes(&Fr::from(900 + n))).collect();
 }
 
