@@ -16,7 +16,7 @@ use gridveil_sequencer::store::{
     Draft, GenesisState, Opened, Store,
     book::Book,
     plain,
-    record::{Applied, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled, TariffPublished, Used, kind},
+    record::{Applied, Bytes32, Chosen, Closed, ClosedSecrets, Event, PacketAccepted, Proven, Settled, TariffPublished, Used, kind},
     state_parts,
     vault::{COMMUNITY_PART, Label, create_master_key},
 };
@@ -116,7 +116,7 @@ fn write_packets(store: &mut Store, book: &mut Book, packets: &[SignedPacket]) -
     Ok(store.commit(book)?)
 }
 
-/// Tariff, closing, state after, proof and settlement, each with its sync: none may be lost before the next begins.
+/// Tariff, closing, choice, state after, proof and settlement, each with its sync: none may be lost before the next begins.
 fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, proof_bytes: usize) -> anyhow::Result<()> {
     let header = &t.input.community.header;
     let (community, first_interval) = (t.input.community.index, header.next_interval);
@@ -126,20 +126,14 @@ fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, 
     let closed = Closed { community, first_interval, used: used.collect(), tariff_from: first_interval };
     let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts: t.input.header_salts, empty: Vec::new() })?;
     let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
-    let applied = Applied {
-        batch,
-        community,
-        first_interval,
-        old_root: t.instance.old_root,
-        new_root: t.instance.new_root,
-        notes_root: t.after.certificates.leaf(header.certificate_count),
-        state_path: t.input.state_path.iter().map(|level| level.map(Element)).collect(),
-    };
+    let applied = Applied::of(batch, book.communities.get(&community).and_then(|c| c.last_batch), t);
+    let chosen = Chosen { community, first_interval, ..Chosen::default() };
     let proven = Proven { batch, prove_ms: 10_000, proof: "ab".repeat(proof_bytes) };
     let settled = Settled { batch, tx: Some(Bytes32([0xab; 32])), block: Some(20_000_000), gas_used: Some(750_000) };
     let drafts = [
         Draft::public(Event::Tariff(tariff)),
         Draft { event: Event::Closed(closed), parts: vec![(label, secrets)] },
+        Draft::public(Event::Chosen(chosen)),
         Draft { event: Event::Applied(applied), parts: state_parts(kind::APPLIED, first_interval, &t.after, Vec::new())? },
         Draft::public(Event::Proven(proven)),
         Draft::public(Event::Settled(settled)),
