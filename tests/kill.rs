@@ -176,9 +176,9 @@ impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let Scenario { communities, days, .. } =
-            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05-05.csv"), &TimeOfUse::parse(TARIFF).unwrap()).unwrap();
-        let (mut plan, mut day) = (communities.into_iter().next().unwrap(), days.into_iter().next().unwrap());
+        let Scenario { mut plan, days, .. } =
+            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05.csv"), &TimeOfUse::parse(TARIFF).unwrap(), FEWEST_DAYS).unwrap();
+        let mut day = days.into_iter().next().unwrap();
         plan.homes.truncate(HOMES);
         day.homes.truncate(HOMES);
 
@@ -491,7 +491,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     assert_eq!(input.packets[..HOMES], packets, "every acknowledged packet, as it was signed");
     let mut ledger = Ledger::new(domain, [world.plan.community().unwrap()]);
     let all = packets.iter().chain(&input.packets[HOMES..]).cloned().collect();
-    ledger.settle(community, all, world.day.tariff.clone(), input.header_salts).unwrap();
+    ledger.settle(community, all, world.day.tariff.clone(), input.header_salts, input.operations.clone()).unwrap();
     assert_eq!(to_bytes(&ledger.root()), root, "the native rules end at another root");
     tell("the same root natively");
 }
