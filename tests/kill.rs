@@ -17,7 +17,7 @@ use std::{
 use gridveil::{
     demo::{
         full::deploy,
-        scenario::{Day, Scenario, TARIFF_SET},
+        scenario::{Day, FEWEST_DAYS, Scenario, TARIFF_SET},
     },
     genesis::{self, Limits, Plan, Stream},
     ledger::Ledger,
@@ -32,6 +32,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     field::{Fr, to_bytes},
+    owner::owner_of,
     packet::{Context, SignedPacket},
 };
 use gridveil_prover::queue::Admin;
@@ -470,7 +471,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
         let (owner, meter) = (genesis::owner_key(home), genesis::meter_key(home).public());
         let asked = Asked { community, slot: u16::try_from(slot).unwrap(), first_interval };
         let receipt = operator.public.receipt(&asked.request(domain, now, &owner).unwrap()).unwrap();
-        let own = Own { owner: &owner.public(), meter: &meter, packet: Some(packet), delivered: true, previous: None };
+        let owner = owner_of(&owner);
+        let own = Own { domain, owner: &owner, meter: &meter, operations: &[], packet: Some(packet), delivered: true, previous: None };
         statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots).unwrap();
     }
     tell("statements verified");
