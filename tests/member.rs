@@ -377,3 +377,56 @@ fn a_wallet_is_used_by_one_process() {
     let again = Session::with(&world.rpc, CONTRACT, None, world.members[0].clone(), Path::new(&dir), (5, 0));
     assert!(again.unwrap_err().to_string().contains("in use"));
 }
+
+/// The binary itself: JSON, a dry run, no terminal to ask on, and the same bytes on a second try.
+#[test]
+fn commands_act_only_when_they_are_told_to() {
+    let (mut world, input) = World::new();
+    let t = world.settle(input);
+    let keys = world.dir.path().join("keys");
+    let cost = gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 };
+    world.members[0].create(&keys, "a passphrase", cost).unwrap();
+    let wallet = world.dir.path().join("0");
+    let contract = hex0(&CONTRACT);
+    let place = ["--url", &world.sequencer, "--rpc", &world.rpc, "--contract", &contract, "--community", "5", "--slot", "0"];
+    let files = ["--keys", keys.to_str().unwrap(), "--wallet", wallet.to_str().unwrap()];
+    let member = |words: &[&str]| gridveil(&[&["member"], words, &place[..], &files[..]].concat());
+    let json = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let error = |output: Output| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.lines().count() == 1, "{text}");
+        text
+    };
+    let account = json(member(&["account", "--json"]));
+    assert_eq!(account["balance"].as_u64(), Some(t.after.accounts[0].balance));
+    let table = String::from_utf8(member(&["account"]).stdout).unwrap();
+    assert!(table.starts_with("Community 5, slot 0\n") && table.contains("balance"), "{table}");
+    assert!(error(member(&["withdraw", "5.001", "--yes"])).contains("not a whole number of hundredths"));
+    assert!(error(member(&["withdraw", "100000000", "--yes"])).contains("the balance is"));
+    assert!(error(member(&["withdraw", "5"])).contains("not confirmed"));
+    assert_eq!(json(member(&["withdraw", "5", "--dry-run", "--json"]))["dry_run"], true);
+    assert!(world.book.lock().unwrap().operations.is_empty(), "nothing was handed in");
+    let done = json(member(&["withdraw", "5", "--yes", "--json"]));
+    assert_eq!((done["sequencer"].as_str(), done["amount"].as_u64()), (Some("accepted"), Some(500 * UNIT_NANO)));
+    // The sequencer lost it: the same bytes again.
+    let lost = std::mem::take(&mut world.book.lock().unwrap().operations);
+    let account = json(member(&["account", "--resend", "--json"]));
+    assert_eq!(account["operations"][0]["id"], done["id"]);
+    assert_eq!(world.book.lock().unwrap().operations, lost);
+    assert!(error(member(&["close", "--yes"])).contains("other operations wait"));
+    let claim = world.dir.path().join("claim.json");
+    let (owner, payout) = (hex0(&to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0(&[0x41; 20]));
+    json(member(&["send", "0.5", "--to", &owner, "--payout", &payout, "--out", claim.to_str().unwrap(), "--yes", "--json"]));
+    assert!(claim.exists());
+    let next = world.dir.path().join("next");
+    json(member(&["rotate", "--new-keys", next.to_str().unwrap(), "--yes", "--json"]));
+    let next = Keys::open(&next, "a passphrase").unwrap();
+    assert!(next.meter.public() == world.members[0].meter.public() && next.owner.public() != world.members[0].owner.public());
+    assert!(json(member(&["certificate", "list", "--json"])).is_array());
+    assert!(error(member(&["deposit", "5", "--yes"])).contains("no L1 key"));
+    assert!(error(member(&["exit", "--yes"])).contains("no L1 key"));
+    assert_eq!(world.book.lock().unwrap().operations.len(), 3);
+}
