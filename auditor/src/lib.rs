@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod effects;
 pub mod genesis;
 mod money;
 pub mod native;
 mod replay;
 mod report;
+mod retirement;
 
 pub use money::Account;
 pub use replay::{ProofVerifier, VerifierError, audit};
+pub use retirement::{Retired, RetirementError, retirement};
 pub use report::{AuditReport, Failure, Verdict};

@@ -16,6 +16,10 @@ use serde::Serialize;
 pub struct Account {
     /// What the rollup holds now.
     pub pool_units: i128,
+    /// Left through exits of a frozen rollup, nano: no longer in the pool, and in no record.
+    pub exited_nano: u128,
+    /// Is the rollup frozen?
+    pub frozen: bool,
     /// Deposits taken in by their owners.
     pub deposited_units: u64,
     /// Paid to payout addresses by withdrawals and closed accounts.

@@ -13,7 +13,8 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, SettledBatch, TariffEntry, Word};
 
 use crate::{
-    money::Money,
+    effects::Effects,
+    money::{Account, Money},
     report::{AuditReport, Failure, Verdict},
 };
 
@@ -66,6 +67,12 @@ pub async fn audit(
         batches.retain(|batch| batch.batch <= count);
         root = l1.root_at(count).await?;
     }
+    // A client without events (a fake) is audited by calldata alone.
+    replay.effects = match l1.events(from_block).await {
+        Ok(events) => Some(Effects::new(&events)),
+        Err(L1Error::Config(_)) => None,
+        Err(error) => return Err(error),
+    };
     for batch in &batches {
         replay.batch(batch);
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
@@ -89,6 +96,8 @@ struct Replay<'a> {
     proofs: u64,
     /// What the records come to.
     money: Money,
+    /// What the contract says it did.
+    effects: Option<Effects>,
     /// Batch under examination.
     at: Option<u64>,
     failures: Vec<Failure>,
@@ -118,6 +127,7 @@ impl<'a> Replay<'a> {
             batches: 0,
             proofs: 0,
             money: Money::default(),
+            effects: None,
             at: None,
             failures: Vec::new(),
         }
@@ -207,7 +217,9 @@ impl<'a> Replay<'a> {
         self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == code::INIT));
         self.node(&elements, own);
         let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
-        self.proof(batch, &params, &shape, &elements, record::digest(&records));
+        let digest = record::digest(&records);
+        self.require(call.ops_digest == to_bytes(&digest), "OP.11", || "the digest in calldata is not that of the records".into());
+        self.proof(batch, &params, &shape, &elements, digest);
     }
 
     /// Every word below the modulus: a value has one encoding.
@@ -273,7 +285,14 @@ impl<'a> Replay<'a> {
 
     /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it names.
     fn records(&mut self, batch: &SettledBatch, params: &CommunityParams, records: &[(Record, Parsed)]) {
+        let parsed: Vec<Parsed> = records.iter().map(|(_, record)| *record).collect();
+        let agree = self.effects.as_ref().is_none_or(|effects| effects.agree(&batch.tx, params.community, &parsed));
+        self.require(agree, "OP.10", || "the contract's events are not those of the batch's records".into());
         for (index, (_, record)) in records.iter().enumerate() {
+            if record.kind == code::INIT {
+                let agreed = to_bytes(&record.w1) == params.genesis_terms;
+                self.require(agreed, "STATE.INIT", || format!("record {index}: begins with other terms than the manager registered"));
+            }
             if let Err(error) = self.money.book(record) {
                 self.fail(error.clause(), format!("record {index}: {error}"));
             }
@@ -326,16 +345,20 @@ impl<'a> Replay<'a> {
         let replayed = self.batches;
         self.require(count == replayed, "L1.SEQUENCE", || format!("the contract counts {count} batches, {replayed} were found"));
         self.require(*root == self.root, "L1.SEQUENCE", || "the contract's state root is not that of the last batch".into());
+        let covered = self.effects.as_ref().is_none_or(|effects| effects.covered(self.money.account().pool_units));
+        self.require(covered, "L1.POOL", || "more left through exits than the records put in".into());
         self.require(*root == to_bytes(&self.state.root()), "SETTLE.13", || "the contract's state root is not the replayed one".into());
     }
 
     fn report(self) -> AuditReport {
+        let effects = self.effects.unwrap_or_default();
+        let money = Account { exited_nano: effects.exited_nano, frozen: effects.frozen, ..self.money.account() };
         AuditReport {
             auditor: if self.failures.is_empty() { Verdict::Ok } else { Verdict::Failed },
             batches: self.batches,
             proofs_verified: self.proofs,
             state_root: self.state.root(),
-            money: self.money.account(),
+            money,
             failures: self.failures,
         }
     }
