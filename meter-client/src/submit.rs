@@ -343,7 +343,7 @@ fn read<T: DeserializeOwned>(answer: reqwest::blocking::Response, what: &'static
     if body.len() as u64 > MAX_ANSWER {
         return Err(ApiError::Answer(what));
     }
-    if status == StatusCode::OK || status == StatusCode::CREATED {
+    if matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED) {
         return serde_json::from_slice(&body).map_err(|_| ApiError::Answer(what));
     }
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();

@@ -124,7 +124,8 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
     let account = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted).cloned().ok_or_else(closed)?;
     let (header, flagged) = (&community.header, account.flagged);
     let (interval_length, intervals, manager) = (header.interval_length, header.intervals, header.manager);
-    let context = Context { domain: service.domain, community: index, first_interval, interval_length, intervals };
+    // Of the settlement that may book it.
+    let context = Context { domain: service.domain, community: index, first_interval: header.next_interval, interval_length, intervals };
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
     let check = tokio::task::spawn_blocking(move || {
         let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use gridveil_protocol::{
     community::Community,
     field::{Fr, reduce, to_bytes},
+    init,
     packet::PacketSalts,
     settlement::{self, Transition},
     tariff::Tariff,
@@ -23,7 +24,7 @@ use crate::{
         archive::Archive,
         book::CommunityBook,
         plain,
-        record::{Applied, Closed, ClosedSecrets, Element, Event, TariffPublished, Used, kind},
+        record::{Applied, Closed, ClosedSecrets, Event, TariffPublished, Used, kind},
         state_parts,
         vault::{self, COMMUNITY_PART, Label, VaultError},
         waiting::Waiting,
@@ -197,22 +198,7 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     })?;
     let instance = transition.instance;
     let first_interval = transition.input.community.header.next_interval;
-    let count = transition.input.community.header.certificate_count;
-    let applied = Applied {
-        batch,
-        community,
-        first_interval,
-        old_root: instance.old_root,
-        new_root: instance.new_root,
-        previous,
-        next_interval: transition.after.header.next_interval,
-        appended: transition.after.certificates.leaf(count),
-        appended_at: count,
-        notes_root: transition.notes_root,
-        header_leaf: transition.after.header.leaf(),
-        members_root: transition.after.members_root(),
-        state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
-    };
+    let applied = Applied::of(batch, previous, &transition);
     let kept = Arc::clone(&transition);
     let decide = move |_: &Ledger| {
         let parts = state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
@@ -243,6 +229,12 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
+    if basis.begins {
+        let terms = l1::genesis_terms(service, basis.community.index).await.map_err(|e| l1::unreachable(&e))?;
+        if terms != to_bytes(&init::genesis_terms(&basis.community.header)) {
+            return Err(Problem::new(problem::SETTLEMENT_TERMS, "STATE.INIT: L1 has other terms registered for this community (manager)"));
+        }
+    }
     let claims = choice::claims(&candidates.operations);
     let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
     let (archive, domain) = (Arc::clone(&service.archive), service.domain);

@@ -98,9 +98,9 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
 async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
     let (l1, mut view) = (&service.l1, L1View::default());
     if !claims.deposits.is_empty() {
-        let asked: BTreeSet<[u8; 32]> = claims.deposits.iter().map(to_bytes).collect();
+        let asked: BTreeSet<_> = claims.deposits.iter().map(to_bytes).collect();
         let open = l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open && asked.contains(&d.claim));
-        view.deposits = open.map(|deposit| (deposit.claim, deposit.units)).collect();
+        view.deposits = open.map(|d| (d.claim, d.units)).collect();
     }
     for claim in claims.transfers.iter().map(to_bytes) {
         match l1.claim_state(claim).await? {
@@ -110,15 +110,24 @@ async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) 
         };
         view.sent.insert(claim);
     }
-    for request in l1.forced_queue(community).await? {
-        let slot = u16::try_from(request.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
-        view.forced.push(ForcedEntry { slot, requester: request.requester });
+    for entry in l1.forced_queue(community).await? {
+        let slot = u16::try_from(entry.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
+        view.forced.push(ForcedEntry { slot, requester: entry.requester });
     }
     for note in l1.pending_notes(u32::try_from(notes).unwrap_or(u32::MAX)).await? {
         view.notes.push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
     }
     view.float_units = l1.float_funds().await?;
     Ok(view)
+}
+
+/// The terms with which L1 lets a community begin; zero for none (STATE.INIT).
+///
+/// # Errors
+/// [`L1Error`]; `Config` for a community that is not registered.
+pub async fn genesis_terms(service: &Service, community: u32) -> Result<[u8; 32], L1Error> {
+    let params = service.l1.community(community).await?;
+    Ok(params.ok_or(L1Error::Config("the community is not registered on L1"))?.genesis_terms)
 }
 
 /// An L1 error as a refusal of an admin request.

@@ -103,6 +103,7 @@ codes! {
     SETTLEMENT_BALANCE = "settlement.balance_overflow", 422, "operator", false, "A balance leaves its range";
     SETTLEMENT_ENERGY = "settlement.too_much_energy", 422, "meter", false, "Orders of an interval are too large";
     SETTLEMENT_REGISTER = "settlement.register_overflow", 422, "meter", false, "A register leaves its range";
+    SETTLEMENT_TERMS = "settlement.genesis_terms", 409, "manager", true, "L1 has other terms for this community";
     SETTLEMENT_REFUSED = "settlement.refused", 422, "operator", false, "The rules refuse the settlement";
 }
 

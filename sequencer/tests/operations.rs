@@ -3,9 +3,9 @@
 
 mod common;
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
-use common::{Node, World, first_interval, owner_key, units, until};
+use common::{Node, World, queues::{forced, open_deposit}, first_interval, owner_key, units, until};
 use gridveil_protocol::{
     account::Terms,
     field::{Fr, hex_fr, to_bytes},
@@ -19,8 +19,8 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{Clock, GenesisState, notes::NotePath};
-use gridveil_verifier_contract::client::{ForcedRequest, OpenDeposit, TransferState};
+use gridveil_sequencer::{Clock, GenesisState, notes::NotePath, serve};
+use gridveil_verifier_contract::{DepositEntry, DepositState, L1Client, TransferState};
 use serde_json::{Value, json};
 
 const PAYOUT: [u8; 20] = [0xab; 20];
@@ -85,7 +85,8 @@ async fn money_in_across_and_out() {
     let node = world.start().await;
     let (n0, n1) = (world.nonce(0), world.nonce(1));
     let deposit = take(&world, 1, Kind::Deposit, n1, units(300), 40);
-    world.l1.queues().deposits.insert(claim_of(&deposit, owner(1)), OpenDeposit { units: 300, refund_requested: false });
+    let claim = claim_of(&deposit, owner(1));
+    world.l1.queues().deposits.insert(claim, open_deposit(claim, 300));
     let sent = send(&world, owner(1), n0, units(5) + 3, 50);
     let withdrawal = withdraw(&world, 0, n0 + 1, units(100));
     let received = take(&world, 1, Kind::Receive, n1 + 1, units(5) + 3, 50);
@@ -160,9 +161,9 @@ async fn what_only_the_closed_period_tells_is_refused_then_and_stops_nobody() {
     let deposit = &cases[3].1;
     let claim = claim_of(deposit, owner(2));
     for (period, (there, expected)) in (1..).zip([
-        (OpenDeposit { units: 9, refund_requested: true }, Some("operation.deposit")),
-        (OpenDeposit { units: 8, refund_requested: false }, Some("operation.deposit")),
-        (OpenDeposit { units: 9, refund_requested: false }, None),
+        (DepositEntry { state: DepositState::RefundRequested(1), ..open_deposit(claim, 9) }, Some("operation.deposit")),
+        (open_deposit(claim, 8), Some("operation.deposit")),
+        (open_deposit(claim, 9), None),
     ]) {
         world.l1.queues().deposits.insert(claim, there);
         let path = node.accepted(deposit).await;
@@ -380,14 +381,30 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
+    let world = world().await;
+    let node = world.start().await;
+    substituted_period(&node, &world, 0).await;
+    let management = Management { mechanism: Mechanism::Auction, manager: owner_key(9).public(), reserve: 0, skip: 0 };
+    let management = Some(management.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
+    assert_eq!(node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0, 201);
+    node.run_period(&world, 5, 1).await;
+    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.0, 202);
+    node.run_period(&world, 5, 2).await;
+    node.settled(5, 3).await;
+    assert!(verified(&node, &world, &owner_key(2), 2, 2).await.adjustment.is_some());
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l1_queues_are_served_once_while_batches_wait() {
     let world = world().await;
     let node = world.start().await;
     {
         let mut queues = world.l1.queues();
         let requests = [(0, PAYOUT), (0, [9; 20]), (3, [9; 20]), (2, [9; 20])];
-        queues.forced.insert(5, requests.iter().map(|(slot, requester)| ForcedRequest { slot: *slot, requester: *requester }).collect());
-        queues.forced.insert(7, [ForcedRequest { slot: 1, requester: [8; 20] }].into());
+        queues.forced.insert(5, requests.iter().map(|(slot, requester)| forced(*slot, *requester)).collect());
+        queues.forced.insert(7, [forced(1, [8; 20])].into());
         queues.notes = (100..140u64).map(|n| to_bytes(&Fr::from(n))).collect();
     }
     let waits = node.accepted(&withdraw(&world, 2, world.nonce(2), units(1))).await;
@@ -415,7 +432,7 @@ async fn l1_queues_are_served_once_while_batches_wait() {
         assert_eq!(status, 200, "{body}");
         let path: NotePath = serde_json::from_value(body).unwrap();
         assert!(path.leads_from(Fr::from(n)) && path.path.len() == 22);
-        assert_eq!(path.root, hex_fr::parse(&format!("0x{}", hex::encode(gridveil_verifier_contract::L1Client::root_at(&world.l1.inner, path.batch).await.unwrap()))).unwrap());
+        assert_eq!(path.root, hex_fr::parse(&format!("0x{}", hex::encode(world.l1.inner.root_at(path.batch).await.unwrap()))).unwrap());
     }
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
@@ -485,7 +502,7 @@ async fn a_period_short_of_float_settles_once_the_operator_adds_it() {
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
-    world.l1 = std::sync::Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
+    world.l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
     let node = world.start().await;
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
@@ -502,14 +519,7 @@ async fn a_period_short_of_float_settles_once_the_operator_adds_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_community_begins_empty_and_grows_by_enrolment() {
     let world = World::with(|g| {
-        let community = &mut g.communities[0];
-        community.certificates = gridveil_protocol::tree::SparseTree::new(gridveil_protocol::params::CERTIFICATES_DEPTH);
-        let header = &mut community.header;
-        (header.float, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
-        header.totals = gridveil_protocol::header::Totals::default();
-        for account in &mut community.accounts {
-            *account = gridveil_protocol::account::Account::empty(account.salts);
-        }
+        common::empty(&mut g.communities[0]);
         g.begins = vec![5];
     })
     .await;
@@ -543,5 +553,95 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     node.settled(5, 3).await;
     assert_eq!(world.l1.queues().begun.len(), 1);
     assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+/// The fake L1 with the contract's own books, where money has to come from somewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
+    let world = World::with(|g| {
+        common::empty(&mut g.communities[0]);
+        g.begins = vec![5];
+    })
+    .await;
+    let l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await.inner);
+    let node = Node::over(serve(world.config(&world.data()), l1.clone(), world.prover.clone()).await.unwrap());
+    node.publish(&world, 5).await;
+    let idle = Some(Terms { active_until: 1, scale: 1, ..Terms::default() });
+    for slot in 0..2u16 {
+        node.accepted(&world.operation(slot, Kind::Enrol, 0, |o| {
+            (o.party, o.payout, o.salts) = (owner(usize::from(slot)), PAYOUT, std::array::from_fn(|i| Fr::from(100 * u64::from(slot) + 1 + i as u64)));
+            (o.meter, o.terms) = (Some(fixture::meter_public(usize::from(slot))), idle);
+        }))
+        .await;
+    }
+    let (status, body) = node.close(5, 0).await;
+    assert_eq!(status, 200, "{body}");
+    node.settled(5, 1).await;
+    let deposit = take(&world, 0, Kind::Deposit, 1, units(50), 40);
+    l1.deposit(claim_of(&deposit, owner(0)), 50).await.unwrap();
+    l1.fund_float(9).await.unwrap();
+    node.accepted(&deposit).await;
+    node.accepted(&send(&world, owner(1), 2, units(20), 60)).await;
+    node.accepted(&take(&world, 1, Kind::Receive, 1, units(20), 60)).await;
+    assert_eq!(node.header(5, &transfer(Pool::FloatIn, 9)).await.0, 201);
+    let quiet = async |period: u32| {
+        for slot in 0..2 {
+            let mut signed = world.packet(5, period, slot, false);
+            signed.packet.readings.iter_mut().for_each(|r| (r.import, r.export) = (0, 0));
+            let (status, body) = node.submit(&signed.packet.sign(&fixture::meter_key(slot)).unwrap()).await;
+            assert_eq!(status, 201, "{body}");
+        }
+        let (status, body) = node.close(5, period).await;
+        assert_eq!(status, 200, "{body}");
+        node.settled(5, 1 + period as usize).await;
+    };
+    quiet(1).await;
+    assert_eq!(l1.float_funds().await.unwrap(), 0);
+    assert!(l1.deposits(0).await.unwrap().iter().all(|d| d.state == DepositState::Consumed));
+    assert_eq!(verified(&node, &world, &owner_key(1), 1, 1).await.after.balance, units(20));
+    // Slot 1 withdraws, slot 0 is paid because L1 asks for it.
+    l1.set_caller(PAYOUT);
+    l1.force_withdraw(5, 0).await.unwrap();
+    node.accepted(&withdraw(&world, 1, 2, units(20))).await;
+    quiet(2).await;
+    assert_eq!(l1.withdrawable(PAYOUT).await.unwrap(), 50 * 10_000);
+    assert!(l1.forced_queue(5).await.unwrap().is_empty());
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_community_begins_only_with_the_terms_on_l1() {
+    let world = World::with(|g| {
+        common::empty(&mut g.communities[0]);
+        g.communities[0].header.mechanism = Mechanism::CommunityPrice;
+        g.begins = vec![5];
+    })
+    .await;
+    let node = world.start().await;
+    node.publish(&world, 5).await;
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.genesis_terms");
+    node.handle.shutdown().await;
+    let broken = World::with(|g| g.begins = vec![5]).await;
+    assert!(serve(broken.config(&broken.data()), broken.l1.clone(), broken.prover.clone()).await.is_err(), "not empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
+    let mut world = World::with(|g| g.communities[0].header.float = 0).await;
+    for interval in &mut world.tariff.intervals {
+        interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
+    }
+    world.l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
+    let node = world.start().await;
+    node.publish(&world, 5).await;
+    for slot in 0..3 {
+        assert_eq!(node.submit(&world.packet(5, 0, slot, slot == 2)).await.0, 201);
+    }
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
+    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.1["code"], "adjust.early");
+    // And an operation waits all the same.
+    node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT))).await;
     node.handle.shutdown().await;
 }

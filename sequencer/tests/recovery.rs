@@ -8,13 +8,16 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use common::{Node, World, first_interval, new_l1, new_l1_at, until};
-use gridveil_protocol::field::to_bytes;
+use common::{Node, World, queues::forced, first_interval, new_l1, new_l1_at, units, until};
+use gridveil_protocol::{
+    field::{Fr, to_bytes},
+    operation::Kind,
+};
 use gridveil_sequencer::{
     Error, StoreError, serve,
     store::log::{self, Log, LogError},
 };
-use gridveil_verifier_contract::L1Client;
+use gridveil_verifier_contract::{L1Client, SettledBatch};
 use serde_json::json;
 
 fn boundaries(data: &Path) -> Vec<(u16, u64)> {
@@ -86,6 +89,119 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
             assert_eq!(l1.inner.state_root().await.unwrap(), l1_root);
         }
     }
+}
+
+/// Operations of every source in two periods of community 5: from owners, L1's queues, the operator, and a late packet. With what was acknowledged, and
+/// a number of records with which it was durable.
+async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
+    let mut acknowledged = Vec::new();
+    let (n0, n2) = (world.nonce(0), world.nonce(2));
+    let withdraw = |slot: u16, nonce: u32, amount: u64| world.operation(slot, Kind::Withdraw, nonce, |o| o.amount = units(amount));
+    let height = async || node.status().await["log_height"].as_u64().unwrap();
+    let operations = [withdraw(0, n0, 1), withdraw(2, n2, 1 << 40), withdraw(2, n2 + 1, 1), withdraw(0, n0 + 1, 2)];
+    for operation in &operations {
+        let path = node.accepted(operation).await;
+        acknowledged.push((height().await, path));
+    }
+    let transfer = json!({"transfer": {"pool": "float_out", "units": 3}});
+    assert_eq!(node.header(5, &transfer).await.0, 201);
+    node.publish(world, 5).await;
+    for slot in 0..3 {
+        assert_eq!(node.submit(&world.packet(5, 0, slot, slot == 2)).await.0, 201);
+    }
+    assert_eq!(node.close(5, 0).await.0, 200);
+    let (status, body) = node.submit(&world.packet(5, 0, 2, false)).await;
+    assert_eq!(status, 202, "{body}");
+    acknowledged.push((height().await, format!("/v1/operations/{}", body["packet_id"].as_str().unwrap())));
+    node.run_period(world, 5, 1).await;
+    node.settled(5, 2).await;
+    acknowledged
+}
+
+fn queue_work(l1: &common::TestL1) {
+    let mut queues = l1.queues();
+    queues.forced.insert(5, [forced(0, [1; 20]), forced(2, [0xcd; 20])].into());
+    queues.notes = (0..20u64).map(|n| to_bytes(&Fr::from(900 + n))).collect();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
+    let world = World::with(|g| {
+        let accounts = &mut g.communities[0].accounts;
+        (accounts[0].balance, accounts[2].balance, accounts[2].payout) = (units(1000), units(2000), [0xcd; 20]);
+    })
+    .await;
+    queue_work(&world.l1);
+    let node = world.start().await;
+    let acknowledged = busy(&world, &node).await;
+    let end_root = node.status().await["state_root"].clone();
+    let mut ends = Vec::new();
+    for (_, path) in &acknowledged {
+        ends.push(node.get(path).await.1);
+    }
+    let states: Vec<&str> = ends.iter().map(|end| end["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["applied", "refused", "refused", "applied", "applied"]);
+    node.handle.kill().await;
+    let sums = |l1: &common::TestL1| {
+        let queues = l1.queues();
+        (queues.withdrawable.values().sum::<u64>(), queues.treasury, queues.adjusted.len())
+    };
+    let end_sums = sums(&world.l1);
+    let calls = world.l1.inner.settled_batches(0).await.unwrap();
+    let records = boundaries(&world.data());
+    let kinds: Vec<u16> = records.iter().map(|r| r.0).collect();
+    let end = std::fs::metadata(log::path_in(&world.data())).unwrap().len();
+    let cuts = records.iter().map(|r| r.1).skip(1).chain([end]);
+    for (n, cut) in cuts.enumerate() {
+        let data = world.dir.path().join(format!("busy-{n}"));
+        copy(&world.data(), &data, Some(cut));
+        let count = |kind: u16| kinds[..=n].iter().filter(|k| **k == kind).count();
+        let settled = count(7);
+        let l1 = Arc::new(new_l1_at(&world.tariff, world.l1.inner.root_at(settled as u64).await.unwrap()).await);
+        queue_work(&l1);
+        for call in &calls[..settled] {
+            // What L1 had when the log was cut.
+            let queues = after(&world, call, &l1);
+            *l1.queues() = queues;
+        }
+        let node = Node::over(serve(world.config(&data), l1.clone(), world.prover.clone()).await.unwrap());
+        for (height, path) in &acknowledged {
+            let known = node.get(path).await.0 == 200;
+            assert!(known || *height > n as u64 + 1, "cut {n}: acknowledged at {height}");
+        }
+        // Whoever lost the answer sends again.
+        for period in 0..2 {
+            node.publish(&world, 5).await;
+            for slot in 0..3 {
+                node.submit(&world.packet(5, period, slot, slot == 2 && period == 0)).await;
+            }
+            let (status, body) = node.close(5, period).await;
+            assert_eq!(status, 200, "cut {n}: {body}");
+        }
+        node.settled(5, 2).await;
+        assert!(node.handle.service().health.stopped().is_none(), "cut {n}");
+        for (height, path) in &acknowledged {
+            let (_, state) = node.get(path).await;
+            assert!(*height > n as u64 + 1 || state["state"] != "pending", "cut {n}: {state}");
+        }
+        // Once both choices are in the log, everything is fixed, to the byte.
+        if count(11) == 2 {
+            assert_eq!(node.status().await["state_root"], end_root, "cut {n}");
+            assert_eq!(sums(&l1), end_sums, "cut {n}");
+            let again = l1.inner.settled_batches(0).await.unwrap();
+            let same = calls[settled..].iter().zip(&again).all(|(a, b)| a.call.data == b.call.data && a.call.proof == b.call.proof);
+            assert!(same && again.len() == calls.len() - settled, "cut {n}");
+        }
+        node.handle.kill().await;
+    }
+}
+
+/// The queues of `l1` after a batch that the world's L1 had.
+fn after(world: &World, batch: &SettledBatch, l1: &common::TestL1) -> common::queues::Queues {
+    let call = world.l1.calls.lock().unwrap().iter().find(|c| c.new_root == batch.call.new_root).cloned().unwrap();
+    let mut queues = l1.queues().clone();
+    queues.settle(&call, 4).unwrap();
+    queues
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,20 +31,26 @@ pub struct Audit {
     pub root: Fr,
 }
 
-/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; then for each day `deliver` for
+/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; `begin`; then for each day `deliver` for
 /// every home, `settle`, `receipt` for every home; at the end `leave`, `audit`.
 pub trait Backend {
-    /// Brings everything up; the communities begin. Gives the number of batches that took.
+    /// Brings everything up and registers the communities.
     ///
     /// # Errors
     /// Whatever does not start.
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64>;
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()>;
 
     /// Publishes a day's tariff, before the day begins.
     ///
     /// # Errors
     /// L1 or the sequencer refuses.
     fn publish(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()>;
+
+    /// The communities begin, once all tariffs are published. Gives the number of batches that took.
+    ///
+    /// # Errors
+    /// L1 or the sequencer refuses.
+    fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64>;
 
     /// Signs a home's day, by its meter or, substituted, by the manager, and hands it in.
     ///

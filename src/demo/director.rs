@@ -19,13 +19,13 @@ use super::{
 /// The first thing that fails or does not hold, and on which day.
 pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> anyhow::Result<Summary> {
     teller.say("starting");
-    let beginnings = backend.start(scenario).context("start")?;
+    backend.start(scenario).context("start")?;
     for day in &scenario.days {
         backend.publish(scenario, day).with_context(|| format!("tariff of {}", day.date))?;
     }
-    teller.done(1);
     let mut summary = Summary::new(scenario);
-    summary.batches = beginnings;
+    summary.batches = backend.begin(scenario).context("beginning")?;
+    teller.done(1);
     for day in &scenario.days {
         play(scenario, day, backend, teller, &mut summary).with_context(|| day.date.to_string())?;
     }
@@ -87,7 +87,7 @@ fn record(day: &Day, settled: &Settled, bills: &[Bill], receipts: &[Receipt], su
     anyhow::ensure!(funds == pool, "money is not conserved: L1 holds {pool} nano for {funds}");
     summary.days.push(DaySummary {
         date: day.date.to_string(),
-        mechanism: settled.header.mechanism,
+        mechanism: Scenario::mechanism(day.number),
         import_wh: import,
         export_wh: export,
         matchable_wh: day.matchable_wh(),

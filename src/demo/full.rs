@@ -329,7 +329,7 @@ fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
 }
 
 impl Backend for Full {
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let prover = self.prover(shape()?)?;
         let wallet = CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.teller.as_ref())?;
         self.teller.say("starting the local chain and deploying");
@@ -347,8 +347,11 @@ impl Backend for Full {
         self.certificates = Some(wallet);
         // The auditor is told of no community: all of them begin on L1.
         self.running = Some(Running { handle: Some(handle), l1, sequencer, roots, domain, meters, nodes: Vec::new(), verifier_bytes, anvil });
-        self.publish_tariff(&[COMMUNITY, NEIGHBOUR], scenario.beginning, &scenario.beginning_tariff)?;
-        self.begin(scenario)
+        self.publish_tariff(&[COMMUNITY, NEIGHBOUR], scenario.beginning, &scenario.beginning_tariff)
+    }
+
+    fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+        self.beginnings(scenario)
     }
 
     fn publish(&mut self, _: &Scenario, day: &Day) -> anyhow::Result<()> {

@@ -26,9 +26,13 @@ pub struct Native {
 }
 
 impl Backend for Native {
-    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+    fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let community = scenario.plan.community()?;
         self.ledger = Some(Ledger::new(instance::domain(31337, &[0; 20], CIRCUIT_VERSION), [community]));
+        Ok(())
+    }
+
+    fn begin(&mut self, _: &Scenario) -> anyhow::Result<u64> {
         Ok(0)
     }
 

@@ -78,7 +78,11 @@ fn element(word: &[u8; 32]) -> anyhow::Result<Fr> {
     from_bytes(word).ok().context("L1 has a word that is no field element")
 }
 
-fn published(batch: &SettledBatch) -> anyhow::Result<PublishedBatch> {
+/// A batch as L1 has it, as what exits are rebuilt from.
+///
+/// # Errors
+/// A word that is no field element.
+pub fn published(batch: &SettledBatch) -> anyhow::Result<PublishedBatch> {
     Ok(PublishedBatch {
         community: batch.call.community,
         first_interval: batch.call.first_interval,

@@ -3,7 +3,7 @@
 
 mod account;
 mod certificate;
-mod leave;
+pub mod leave;
 mod money;
 mod options;
 mod session;

@@ -13,9 +13,11 @@ use gridveil_circuits::{
 };
 use gridveil_protocol::{
     field,
-    fixture::{self, Recipe},
+    fixture::{self, Extras, Recipe},
+    header_operation::Pool,
     market::Mechanism,
-    params::Shape,
+    operation::Kind,
+    params::{QUEUE, Shape},
     settlement::{SettlementInput, Transition},
 };
 use halo2_proofs::{
@@ -154,4 +156,13 @@ pub fn lifted(x: &field::Fr) -> Fr {
     let mut bytes = field::to_bytes(x);
     bytes.reverse();
     Fr::from_repr(bytes.into()).unwrap()
+}
+
+/// All of a statement in use: lanes that owners sign, an adjustment, a transfer, a management and a full queue; slot 3 is substituted.
+pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
+    let recipe = Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 4 };
+    let extras = Extras { adjustment: true, header: Some(Pool::FloatOut), management: true, notes: QUEUE };
+    let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
+    assert!(input.operations.lanes.len() == tiny().operations && input.operations.adjustment.is_some());
+    input
 }

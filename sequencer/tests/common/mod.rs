@@ -13,22 +13,24 @@ use std::{
 };
 
 use gridveil_protocol::{
+    account::Account,
     community::Community,
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
+    header::Totals,
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation},
     owner::owner_of,
     packet::{Context, PacketSalts, Reading, SignedPacket},
-    params::{Shape, UNIT_NANO},
+    params::{CERTIFICATES_DEPTH, Shape, UNIT_NANO},
     schnorr::SecretKey,
     tariff::Tariff,
+    tree::SparseTree,
 };
 use gridveil_sequencer::{AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key, serve};
 use gridveil_verifier_contract::{
-    Address, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
-    client::{ForcedRequest, OpenDeposit, TransferState},
-    memory::{MemoryL1, MemoryL1Config},
+    Address, CommunityParams, DepositEntry, ForcedEntry, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 use queues::Queues;
 use serde_json::{Value, json};
@@ -78,6 +80,8 @@ pub struct TestL1 {
     pub inner: MemoryL1,
     /// Claims, queues and pools.
     pub queues: Mutex<Queues>,
+    /// Every batch that was taken, with its records.
+    pub calls: Mutex<Vec<SettleCall>>,
     /// Every call fails.
     pub down: AtomicBool,
     /// `settle` never answers; `after` says whether the contract did it first.
@@ -106,19 +110,19 @@ impl TestL1 {
 }
 
 impl L1Client for TestL1 {
-    fn deposit(&self, claim: Word) -> L1Future<'_, Option<OpenDeposit>> {
-        self.look(move |q| q.deposits.get(&claim).copied())
+    fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        self.look(|q| q.deposits.values().copied().collect())
     }
-    fn transfer(&self, claim: Word) -> L1Future<'_, TransferState> {
-        self.look(move |q| q.transfers.get(&claim).copied().unwrap_or_default())
+    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
+        self.look(move |q| q.transfers.get(&claim).copied().unwrap_or(TransferState::Unknown))
     }
-    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedRequest>> {
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
         self.look(move |q| q.forced.get(&community).into_iter().flatten().copied().collect())
     }
-    fn pending_notes(&self, limit: usize) -> L1Future<'_, Vec<Word>> {
-        self.look(move |q| q.notes.iter().take(limit).copied().collect())
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        self.look(move |q| q.notes.iter().take(limit as usize).copied().collect())
     }
-    fn float_units(&self) -> L1Future<'_, u64> {
+    fn float_funds(&self) -> L1Future<'_, u64> {
         self.look(|q| q.float_units)
     }
     fn chain_id(&self) -> L1Future<'_, u64> {
@@ -174,7 +178,9 @@ impl L1Client for TestL1 {
             self.sent.fetch_add(1, Ordering::SeqCst);
             if self.inner.state_root().await? != call.new_root {
                 self.queues().settle(&call, 4)?;
+                self.calls.lock().unwrap().push(call.clone());
             }
+            // The records' effects are on the queues here, which a test fills as it likes.
             let data = call.data[..6].to_vec();
             let receipt = self.inner.settle(SettleCall { data, ..call }).await?;
             if self.hang_after.load(Ordering::SeqCst) {
@@ -300,6 +306,22 @@ impl World {
     }
 }
 
+/// A community before its beginning.
+pub fn empty(community: &mut Community) {
+    community.certificates = SparseTree::new(CERTIFICATES_DEPTH);
+    let header = &mut community.header;
+    (header.float, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
+    header.totals = Totals::default();
+    for account in &mut community.accounts {
+        *account = Account::empty(account.salts);
+    }
+}
+
+/// What the manager registers for the fixture's communities, should they begin.
+fn genesis_terms(index: u32) -> Word {
+    to_bytes(&gridveil_protocol::init::genesis_terms(&community(index).header))
+}
+
 pub fn units(units: u64) -> u64 {
     units * UNIT_NANO
 }
@@ -319,16 +341,17 @@ pub async fn new_l1_at(tariff: &Tariff, root: Word) -> TestL1 {
         circuit_version: 1,
         proof_length: Some(40),
         enforce_future_tariffs: false,
+        terms: MemoryTerms::default(),
     };
     let inner = MemoryL1::new(config);
     inner.open_tariff_set(SET, 3600, 2).await.unwrap();
     for community in [5, 7] {
-        inner.register_community(CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET }).await.unwrap();
+        inner.register_community(CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET, genesis_terms: genesis_terms(community) }).await.unwrap();
     }
     inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
     let off = || AtomicBool::new(false);
     let queues = Mutex::default();
-    TestL1 { inner, queues, down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
+    TestL1 { inner, queues, calls: Mutex::default(), down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
 }
 
 /// A running sequencer and a client.

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use gridveil_verifier_contract::{
-    Address, L1Error, SettleCall, Word,
-    client::{ForcedRequest, OpenDeposit, TransferState},
-};
+use gridveil_verifier_contract::{Address, DepositEntry, DepositState, ForcedEntry, L1Error, SettleCall, TransferState, Word};
 
 #[derive(Clone, Default)]
 pub struct Queues {
-    pub deposits: BTreeMap<Word, OpenDeposit>,
+    pub deposits: BTreeMap<Word, DepositEntry>,
     pub transfers: BTreeMap<Word, TransferState>,
-    pub forced: BTreeMap<u32, VecDeque<ForcedRequest>>,
+    pub forced: BTreeMap<u32, VecDeque<ForcedEntry>>,
     pub notes: VecDeque<Word>,
     pub float_units: u64,
     pub withdrawable: BTreeMap<Address, u64>,
@@ -33,6 +30,14 @@ fn number(bytes: &[u8]) -> u64 {
 
 fn require(holds: bool, name: &str) -> Result<(), L1Error> {
     if holds { Ok(()) } else { Err(L1Error::Reverted { name: name.to_owned() }) }
+}
+
+pub fn forced(slot: u32, requester: Address) -> ForcedEntry {
+    ForcedEntry { slot, requester, time: 0, bond: 1 }
+}
+
+pub fn open_deposit(claim: Word, units: u64) -> DepositEntry {
+    DepositEntry { claim, depositor: [0xdd; 20], units, block: 1, state: DepositState::Open }
 }
 
 impl Queues {

@@ -18,7 +18,7 @@ use gridveil_protocol::{
     receipt::Receipt,
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{batcher, notes, operations, store::vault};
+use gridveil_sequencer::{batcher, operations, store::vault};
 use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 
 use super::Full;
@@ -56,8 +56,7 @@ impl Full {
 
     /// Hands an operation of a home in, and remembers that its owner signed it.
     fn operate(&mut self, home: u16, signed: SignedOperation) -> anyhow::Result<()> {
-        let service = self.running()?.handle.as_ref().context("stopped")?.service();
-        self.runtime.block_on(operations::submit(service, signed.clone())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        self.running()?.sequencer.operate(&signed)?;
         self.signed.entry(home).or_default().push(signed);
         Ok(())
     }
@@ -96,7 +95,7 @@ impl Full {
     }
 
     /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of batches.
-    pub(super) fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
+    pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.teller.say("the communities begin");
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
             let signed = self.enrolment(scenario, COMMUNITY, u16::try_from(slot)?, *home)?;
@@ -113,8 +112,10 @@ impl Full {
             anyhow::Ok(receipt.gas_used)
         })?;
         let date = scenario.days.first().context("no days")?.date.yesterday()?;
+        let ends = u64::from(scenario.plan.first_interval) * u64::from(scenario.plan.interval_length);
+        self.runtime.block_on(self.running()?.l1.set_local_time(ends))?;
         for community in [COMMUNITY, NEIGHBOUR] {
-            self.settle_period(scenario, community, scenario.beginning)?;
+            self.settle_period(community, scenario.beginning)?;
         }
         self.neighbour = Some(self.neighbours_receipt(scenario)?);
         self.tell(date, format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()), Some(funded));
@@ -301,8 +302,7 @@ impl Full {
     fn neighbour_retires(&mut self, day: &Day) -> anyhow::Result<()> {
         let note = self.handed.clone().context("nothing was handed over")?;
         let running = self.running()?;
-        let service = running.handle.as_ref().context("stopped")?.service();
-        let found = self.runtime.block_on(notes::note_path(service, note.commitment())).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let found = running.sequencer.note(note.commitment())?;
         let path = NotePath::of_levels(&found.path).context("not the path of a note")?;
         let (secret, amount) = (genesis::owner_key(NEIGHBOUR_HOME), note.amount);
         let plan = self.plan(&secret, note, path, None, Some((amount, false)))?;
@@ -337,13 +337,10 @@ impl Full {
     }
 
     /// Settles a period of a community without any meter reading.
-    fn settle_period(&self, scenario: &Scenario, community: u32, first_interval: u32) -> anyhow::Result<()> {
+    fn settle_period(&self, community: u32, first_interval: u32) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
-        let plan = &scenario.plan;
-        let ends = (u64::from(first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
         self.runtime.block_on(async {
-            running.l1.set_local_time(ends).await?;
             batcher::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
             super::final_on_l1(service, community, first_interval).await.map(|_| ())
         })

@@ -1,23 +1,28 @@
 //! The operator goes silent: a member's forced withdrawal is not served, anybody freezes the rollup, and everybody leaves with what is theirs.
 
 use anyhow::{Context as _, ensure};
+use gridveil_meter_client::wallet::Exit;
 use gridveil_protocol::{
-    account::Account,
-    field::{Fr, to_bytes},
+    field::{Fr, from_bytes, to_bytes},
     owner::owner_of,
     params::UNIT_NANO,
     receipt::Receipt,
-    tree::{Children, SparseTree},
 };
-use gridveil_verifier_contract::{ExitCall, L1Client};
+use gridveil_verifier_contract::{ExitCall, L1Client, RollupEffect};
 
-use super::{Full, acts::salts, token_nano};
+use super::{
+    Full,
+    acts::{Shown, salts},
+    token_nano,
+};
 use crate::{
     demo::{
-        scenario::{COMMUNITY, NEIGHBOUR, NEIGHBOUR_HOME, Scenario, acts},
+        scenario::{COMMUNITY, NEIGHBOUR_HOME, Scenario, acts},
         summary::Summary,
     },
-    genesis, text,
+    genesis,
+    member::leave::{exit_call, published},
+    text,
 };
 
 /// Smallest parts of the token in one unit of the rollup.
@@ -28,43 +33,13 @@ const fn paid(balance: u64) -> u128 {
     balance as u128 * TOKEN_PER_UNIT / UNIT_NANO as u128
 }
 
-/// Siblings of a path, bottom up, without the node itself.
-fn siblings(path: &[Children], index: u64) -> Vec<[u8; 32]> {
-    let mut at = index;
-    let mut words = Vec::with_capacity(3 * path.len());
-    for children in path {
-        let own = (at % 4) as usize;
-        words.extend(children.iter().enumerate().filter(|(i, _)| *i != own).map(|(_, child)| to_bytes(child)));
-        at /= 4;
-    }
-    words
-}
-
-/// An exit: the leaf opened, and its way to the last final root.
-fn exit_call(community: u32, slot: u16, account: &Account, members: &[Children], header_leaf: Fr, certificates_root: Fr, state: &[Children]) -> ExitCall {
-    let mut all = siblings(members, u64::from(slot));
-    all.extend(siblings(state, u64::from(community)));
-    ExitCall {
-        community,
-        slot: u32::from(slot),
-        balance: account.balance,
-        payout: account.payout,
-        s1: to_bytes(&account.salts.exit[0]),
-        s2: to_bytes(&account.salts.exit[1]),
-        private_commitment: to_bytes(&account.private_commitment()),
-        header_leaf: to_bytes(&header_leaf),
-        certificates_root: to_bytes(&certificates_root),
-        siblings: all,
-    }
-}
-
 impl Full {
     /// Plays the end.
     pub(super) fn end(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()> {
         let last = scenario.days.last().context("no days")?.date;
         self.unclaimed(scenario, last)?;
         // What the neighbour and every home hold, as they know it themselves.
-        let neighbour = self.neighbour()?;
+        let neighbour = self.neighbour.clone().context("the neighbour has no receipt")?;
         let running = self.running.as_mut().context("not started")?;
         let handle = running.handle.take().context("stopped already")?;
         self.runtime.block_on(handle.shutdown());
@@ -77,7 +52,7 @@ impl Full {
         self.tell("7 days later", "anybody freezes the rollup", Some(gas));
 
         let (mut exits, mut gas) = (0, 0);
-        for (home, call) in self.exits(scenario, neighbour)? {
+        for (home, call) in self.exits(scenario, &neighbour)? {
             let running = self.running()?;
             let payout = call.payout;
             let owed = paid(call.balance);
@@ -112,11 +87,6 @@ impl Full {
         Ok(())
     }
 
-    /// The neighbour's account and its community, as its receipt says.
-    fn neighbour(&self) -> anyhow::Result<Receipt> {
-        self.neighbour.clone().context("the neighbour has no receipt")
-    }
-
     fn freeze(&mut self) -> anyhow::Result<u64> {
         let running = self.running()?;
         self.runtime.block_on(async {
@@ -128,26 +98,27 @@ impl Full {
         })
     }
 
-    /// Exits of all homes and the neighbour, from their own receipts: paths as of the last final root.
-    fn exits(&self, scenario: &Scenario, neighbour: Receipt) -> anyhow::Result<Vec<(u16, ExitCall)>> {
+    /// Exits of all homes and the neighbour: their own last openings, and paths from what L1 has published.
+    fn exits(&self, scenario: &Scenario, neighbour: &Receipt) -> anyhow::Result<Vec<(u16, ExitCall)>> {
+        let running = self.running()?;
+        let (batches, root) = self.runtime.block_on(async {
+            anyhow::Ok((running.l1.settled_batches(0).await?, running.l1.state_root().await?))
+        })?;
+        let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
+        let root = from_bytes::<Fr>(&root)?;
         let last = scenario.days.len() - 1;
-        let receipt = |home: u16| self.receipts.get(&(home, last)).with_context(|| format!("home {home} has no receipt"));
-        let first = receipt(*scenario.plan.homes.first().context("no homes")?)?;
-        // Both communities' nodes are on L1.
-        let mut state = SparseTree::new(gridveil_protocol::params::STATE_DEPTH);
-        state.set(u64::from(COMMUNITY), node_of(first)?);
-        state.set(u64::from(NEIGHBOUR), node_of(&neighbour)?);
-        ensure!(state.root() == first.root, "the last root is not what the communities' nodes lead to");
-        let call = |community: u32, receipt: &Receipt| {
-            let (members, path) = (&receipt.members_path, state.path(u64::from(community)));
-            exit_call(community, receipt.slot, &receipt.after, members, receipt.header_leaf, receipt.certificates_root, &path)
-        };
-        let mut calls = Vec::new();
-        for home in &scenario.plan.homes {
-            calls.push((*home, call(COMMUNITY, receipt(*home)?)));
-        }
-        calls.push((NEIGHBOUR_HOME, call(NEIGHBOUR, &neighbour)));
-        Ok(calls)
+        let homes = scenario.plan.homes.iter().map(|home| {
+            let receipt = self.receipts.get(&(*home, last)).with_context(|| format!("home {home} has no receipt"))?;
+            anyhow::Ok((*home, receipt))
+        });
+        let members = scenario.plan.shape.members;
+        homes
+            .chain([Ok((NEIGHBOUR_HOME, neighbour))])
+            .map(|home| {
+                let (home, receipt) = home?;
+                Ok((home, exit_call(&Exit::from_l1(receipt, members, &[], &batches, root)?)))
+            })
+            .collect()
     }
 
     fn refund(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
@@ -161,6 +132,22 @@ impl Full {
         })?;
         ensure!(after - before == paid(scenario.plan.balance), "the refund is not the deposit");
         self.tell("7 days later", "the deposit that was never taken in goes back", Some(gas));
+        Ok(())
+    }
+
+    /// Every retirement that a holder can show is on L1, as it says.
+    fn check_retirements(&self) -> anyhow::Result<()> {
+        let running = self.running()?;
+        let events = self.runtime.block_on(running.l1.events(0))?;
+        for Shown { statement, sealed } in &self.shown {
+            let commitment = to_bytes(&statement.commitment());
+            let told = events.iter().find_map(|event| match event.effect {
+                RollupEffect::CertificateSpent { retirement, disclosed, .. } if retirement == commitment => Some(disclosed),
+                _ => None,
+            });
+            let disclosed = told.context("a retirement is not on L1")?;
+            ensure!(disclosed == if *sealed { [0; 32] } else { to_bytes(&statement.info()) }, "L1 discloses something else than was retired");
+        }
         Ok(())
     }
 
@@ -182,6 +169,7 @@ impl Full {
         let dust = token_nano(vault) - operator;
         summary.money_conserved = into == out + vault && (0..1000 * i128::try_from(summary.exits + 1)?).contains(&dust);
         ensure!(summary.money_conserved, "money is not conserved: {into} went in, {out} out, {vault} is left");
+        self.check_retirements()?;
         (summary.forced_exits, summary.adjusted, summary.frozen) = (self.forced, self.adjusted, true);
         summary.retired_public = self.shown.iter().filter(|s| !s.sealed).count() as u64;
         summary.retired_sealed = self.shown.iter().filter(|s| s.sealed).count() as u64;
@@ -190,9 +178,3 @@ impl Full {
         Ok(())
     }
 }
-
-fn node_of(receipt: &Receipt) -> anyhow::Result<Fr> {
-    let members = receipt.members_path.last().map(|children| gridveil_protocol::poseidon::hash4(*children)).context("a receipt without path")?;
-    Ok(gridveil_protocol::community::node(receipt.header_leaf, members, receipt.certificates_root))
-}
-
