@@ -10,16 +10,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gridveil::member::{Chain, Left, Session, deposit, exit_of, hex0, leave, operate, receive, send};
+use gridveil::member::{Chain, Left, Session, deposit, exit_of, hex0, leave, operate, receive, refresh, send, spend};
 use gridveil_meter_client::{
     key_store::Keys,
     operation::{self, BuildError},
     outbox::Outbox,
     packet::Draft,
     submit::{Retry, Sequencer},
-    wallet::{ExitError, Progress},
+    wallet::{ExitError, Progress, Spending},
 };
 use gridveil_protocol::{
+    certificate::{Purpose, ShownRetirement},
     codec::operation_id,
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
@@ -31,6 +32,10 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
+};
+use gridveil_prover::{
+    certificate::{CertificateProver, CertificateProverConfig},
+    progress::Silent,
 };
 use gridveil_verifier_contract::{
     CommunityParams, L1Client, SettleCall,
@@ -215,7 +220,11 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 impl World {
     /// A tiny community with two members of ours, and the L1 that knows it from its genesis on.
     fn new() -> (Self, SettlementInput) {
-        let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 2 };
+        Self::seeded(5)
+    }
+
+    fn seeded(seed: u64) -> (Self, SettlementInput) {
+        let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 2 };
         let mut input = fixture::settlement(&recipe).unwrap();
         for (slot, account) in input.community.accounts.iter_mut().enumerate().take(2) {
             (account.balance, account.debt, account.payout) = (100_000 * UNIT_NANO, 0, [u8::try_from(slot).unwrap() + 0x40; 20]);
@@ -421,12 +430,45 @@ fn commands_act_only_when_they_are_told_to() {
     let (owner, payout) = (hex0(&to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0(&[0x41; 20]));
     json(member(&["send", "0.5", "--to", &owner, "--payout", &payout, "--out", claim.to_str().unwrap(), "--yes", "--json"]));
     assert!(claim.exists());
+    assert!(error(member(&["deposit", "5", "--yes"])).contains("no L1 key"));
     let next = world.dir.path().join("next");
     json(member(&["rotate", "--new-keys", next.to_str().unwrap(), "--yes", "--json"]));
     let next = Keys::open(&next, "a passphrase").unwrap();
     assert!(next.meter.public() == world.members[0].meter.public() && next.owner.public() != world.members[0].owner.public());
     assert!(json(member(&["certificate", "list", "--json"])).is_array());
-    assert!(error(member(&["deposit", "5", "--yes"])).contains("no L1 key"));
     assert!(error(member(&["exit", "--yes"])).contains("no L1 key"));
     assert_eq!(world.book.lock().unwrap().operations.len(), 3);
+}
+
+/// With a real proof: a part retired under seal, what its holder shows, and the rest as a new note that waits for its settlement.
+#[test]
+fn a_certificate_is_retired_and_an_auditor_agrees() {
+    let (world, mut alice) = (0..40)
+        .find_map(|seed| {
+            let (mut world, input) = World::seeded(seed);
+            let t = world.settle(input);
+            (t.notes[0].amount > 10).then(|| {
+                let session = world.session(0);
+                (world, session)
+            })
+        })
+        .unwrap();
+    alice.sync(false).unwrap();
+    let chain = world.chain();
+    let note = alice.wallet.state().notes[0].clone();
+    let cache = tempfile::tempdir().unwrap();
+    let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
+    let spending = Spending::Retire { amount_wh: 4, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed: true };
+    let spent = spend(&mut alice, &chain, &prover, &note, &spending).unwrap();
+    assert!(spent.tx.is_some());
+    let kept = alice.wallet.state().retirements[0].clone();
+    let shown = ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement);
+    assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
+    let (old, rest) = (&alice.wallet.state().notes[0], &alice.wallet.state().notes[1]);
+    assert!(old.spent && rest.path.is_none() && rest.note.amount == note.note.amount - 4);
+    // Nothing is spent twice, and nothing without a path.
+    for note in [old.clone(), rest.clone()] {
+        assert!(spend(&mut alice, &chain, &prover, &note, &spending).is_err());
+    }
+    refresh(&mut alice, &chain).unwrap();
 }
