@@ -23,6 +23,7 @@ use gridveil_protocol::{
     packet::{Packet, PacketSalts, Reading},
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
+    tariff::ClassPrices,
 };
 
 /// Which rule a native refusal is of.
@@ -161,10 +162,10 @@ fn invalid_operations() {
     }
 }
 
-/// Another community's operation, as its owner signed it for that one.
+/// Another community's operation, as its owner signed it for that one. (A forced lane's message is nobody's: the lane's own community is in it.)
 #[test]
 fn operations_of_another_community() {
-    for effect in &EFFECTS {
+    for effect in EFFECTS.iter().filter(|effect| effect.owner_signs()) {
         let mut i = operated(3, effect.kind);
         op(&mut i).community += 1;
         resign_operation(&mut i, 0).unwrap();
@@ -286,4 +287,82 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         assert!(rules.contains(rule), "{rule}: {rules:?}");
     }
     assert_eq!(rules.iter().filter(|rule| rule.starts_with("STATE.INIT")).count(), 8);
+}
+
+/// At the bounds, and still valid: the native rules accept, so the circuit does.
+#[test]
+fn unusual_but_honest_operations_are_provable() {
+    let all = |i: &mut SettlementInput| op(i).amount = compute(i.clone()).applied.lanes[0].before.balance;
+    let whole = |i: &mut SettlementInput| {
+        all(i);
+        op(i).amount -= op(i).amount % UNIT_NANO;
+    };
+    type Change<'a> = &'a dyn Fn(&mut SettlementInput);
+    let cases: [(&str, Kind, Change<'_>); 16] = [
+        ("everything is sent", Kind::Send, &all),
+        ("all whole units are withdrawn", Kind::Withdraw, &whole),
+        ("no units are withdrawn", Kind::Withdraw, &|i| op(i).amount = 0),
+        ("nothing is sent", Kind::Send, &|i| op(i).amount = 0),
+        ("to the account itself", Kind::Send, &|i| op(i).party = i.operations.lanes[0].owner.commitment()),
+        ("received up to the last bit", Kind::Receive, &|i| op(i).amount = u64::MAX - compute(i.clone()).applied.lanes[0].before.balance),
+        ("an exit address of ones", Kind::Receive, &|i| op(i).payout = [0xff; 20]),
+        ("a payout of ones", Kind::Rotate, &|i| op(i).payout = [0xff; 20]),
+        ("forced in an empty slot", Kind::Forced, &|i| (op(i).slot, op(i).amount, op(i).payout) = (3, 0, [0xee; 20])),
+        ("forced by a stranger", Kind::Forced, &|i| (op(i).amount, op(i).payout) = (0, [0xee; 20])),
+        ("forced in debt", Kind::Forced, &|i| {
+            let payout = i.community.accounts[1].payout;
+            (i.community.accounts[1].debt, i.community.header.totals.debt) = (1 << 60, 1 << 60);
+            (op(i).slot, op(i).amount, op(i).payout) = (1, 0, payout);
+        }),
+        ("forced with a nonce that is used up", Kind::Forced, &|i| {
+            let slot = usize::from(op(i).slot);
+            i.community.accounts[slot].nonce = u32::MAX;
+        }),
+        ("the last nonce", Kind::Rotate, &|i| {
+            let slot = usize::from(op(i).slot);
+            (op(i).nonce, i.community.accounts[slot].nonce) = (u32::MAX - 1, u32::MAX - 1);
+        }),
+        ("the widest terms", Kind::Terms, &|i| {
+            let terms = op(i).terms.as_mut().unwrap();
+            (terms.active_from, terms.buy_limit, terms.sell_limit) = (u32::MAX, u16::MAX, u16::MAX);
+            (terms.cap_import, terms.cap_export, terms.technology, terms.scale, terms.class) = (u16::MAX, u16::MAX, 255, 100, 1);
+        }),
+        ("the meter's own key again", Kind::Replace, &|i| {
+            let slot = usize::from(op(i).slot);
+            op(i).meter = i.community.accounts[slot].meter;
+        }),
+        ("the same owner again", Kind::Rotate, &|i| op(i).party = i.operations.lanes[0].owner.commitment()),
+    ];
+    for (name, kind, change) in cases {
+        let mut i = operated(5, kind);
+        change(&mut i);
+        resign_operation(&mut i, 0).unwrap();
+        reroot(&mut i);
+        let t = apply(i).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new(), "{name}");
+    }
+}
+
+/// Full late readings against none, and none against full ones, at the highest and lowest prices.
+#[test]
+fn unusual_but_honest_adjustments_are_provable() {
+    for (late_reading, settled) in [(u16::MAX, 0), (0, u16::MAX)] {
+        for price in [i32::MIN, i32::MAX] {
+            let mut i = with_extras(2, Extras { adjustment: true, ..Extras::default() });
+            let adjustment = i.operations.adjustment.as_mut().unwrap();
+            let slot = adjustment.slot();
+            adjustment.late.packet.readings.fill(Reading { import: late_reading, export: late_reading / 2 });
+            adjustment.substitute.packet.readings.fill(Reading { import: settled, export: settled / 2 });
+            let prices = ClassPrices { energy: price, network: price, feed_in: price, local_fee: price };
+            adjustment.tariff.intervals.iter_mut().for_each(|interval| interval.classes = [prices; 2]);
+            let account = &mut i.community.accounts[slot];
+            (account.scale, account.balance) = (100, 1 << 62);
+            i.packets[slot].packet.readings.fill(Reading::default());
+            resign(&mut i, slot).unwrap();
+            (i.community.header.float, i.community.header.accrual) = (1 << 62, 1 << 62);
+            resign_adjustment(&mut i).unwrap();
+            let t = apply(i).unwrap_or_else(|error| panic!("{late_reading} {price}: {error}"));
+            assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new(), "{late_reading} {price}");
+        }
+    }
 }

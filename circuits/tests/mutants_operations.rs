@@ -177,11 +177,8 @@ fn operation_mutants() -> Vec<Mutant> {
         tampered(&t, &[(("OP.3", "balance", 0), Fr::from(balance + 77))])
     }));
     add("OP.3", "L1's queue names one slot, another is debited", Box::new(|| {
-        let mut i = operated(&[Kind::Forced]);
-        let mut op = i.operations.lanes[0].operation;
-        op.slot += 1;
-        i.operations.lanes[0].signature = SignedOperation::forced(i.domain, op).unwrap().signature;
-        tampered(&compute(i), &[(("OP.3", "slot", 0), Fr::from(u64::from(op.slot)))])
+        let t = apply(operated(&[Kind::Forced])).unwrap();
+        tampered(&t, &[(("OP.3", "slot", 0), Fr::from(t.applied.lanes[0].slot as u64 + 1))])
     }));
     // Nobody signs: the weights of -1 and 1 cancel in what asks for a signature, a record and an exclusive kind, but not in the direction of money.
     add("OP.3", "money out of nothing by half of a send and half of a receive", Box::new(|| {

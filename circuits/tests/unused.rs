@@ -44,9 +44,18 @@ const UNUSED_LANE: [CellName; 11] = [
     ("OP.4", "amount"),
 ];
 
-/// A forced lane: the nullifier half of the key that signs. The rest is under the public key's signature, so anybody may write it; see
-/// [`fields_that_a_kind_does_not_use_change_nothing`].
-const FORCED_LANE: [CellName; 1] = [("OP.1", "key_n")];
+/// A forced lane: the same, but for the requester and the amount.
+const FORCED_LANE: [CellName; 9] = [
+    ("OP.1", "key_n"),
+    ("OP.1", "meter_x"),
+    ("OP.1", "meter_y"),
+    ("OP.1", "party"),
+    ("OP.1", "sa"),
+    ("OP.1", "sb"),
+    ("OP.1", "sc"),
+    ("OP.1", "sd"),
+    ("OP.1", "terms"),
+];
 
 /// An unused adjustment and header lane.
 const OTHERS: [CellName; 14] = [

@@ -5,6 +5,7 @@ use gridveil_protocol::{
     field,
     lanes::AppliedLane,
     operation::{self, Change, ClaimOf, EFFECTS, Effect, Flow, Kind, Operation, SignedOperation, Subject},
+    owner::OwnerKey,
     params::{Shape, UNIT_NANO, UNITS_BITS},
     poseidon::Use,
     schnorr::{Signature, empty_slot_key},
@@ -201,8 +202,10 @@ fn message(b: &mut Builder, index: usize, common: &Common, kinds: &Kinds, slot: 
 #[allow(clippy::too_many_arguments)]
 fn sign(b: &mut Builder, shape: &Shape, index: usize, common: &Common, kinds: &Kinds, old: &LeafCells, message: &Message, signed: &SignedOperation, used: bool) {
     b.serve("OP.1");
-    let (x, y) = signed.owner.key.xy();
-    let nullifier = signed.owner.nullifier;
+    // A lane that nobody signs, unused or forced: the prover signs for itself.
+    let owned = used && signed.operation.kind.effect().owner_signs();
+    let OwnerKey { key, nullifier } = if owned { signed.owner } else { operation::nobody() };
+    let (x, y) = key.xy();
     let inputs = [("key_x", x), ("key_y", y), ("key_n", nullifier)];
     let [x, y, n] = inputs.map(|(name, value)| Input::Free(b.trace.free(("OP.1", name, index), imported(&value))));
     let (commitment, [x, y, ..]) = b.hash4([x, y, n, Input::Zero]);
@@ -211,8 +214,7 @@ fn sign(b: &mut Builder, shape: &Shape, index: usize, common: &Common, kinds: &K
     let owner_signs = kinds.any(b, Effect::owner_signs);
     b.assert_product_zero(owner_signs, gap);
     let digest = native(b.value(message.digest));
-    // A lane that nobody signs: the prover signs for itself.
-    let own = if used { signed.signature } else { nobodys(digest) };
+    let own = if owned { signed.signature } else { nobodys(digest) };
     let first = shape.members + 2 * index;
     signature::verify(b, first, [x, y], Use::Operation, &own, vec![Input::Copy(message.digest)]);
     b.serve("OP.2");

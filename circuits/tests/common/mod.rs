@@ -155,7 +155,7 @@ pub fn value_of(t: &Transition, name: Name) -> Fr {
 pub fn lifted(x: &field::Fr) -> Fr {
     let mut bytes = field::to_bytes(x);
     bytes.reverse();
-    Fr::from_repr(bytes.into()).unwrap()
+    Fr::from_repr(bytes).unwrap()
 }
 
 /// All of a statement in use: lanes that owners sign, an adjustment, a transfer, a management and a full queue; slot 3 is substituted.
