@@ -300,11 +300,17 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
 /// It is not open, not for this account, or as [`operate`].
 pub fn receive(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow::Result<(SignedOperation, String)> {
     let signed = received(session, chain, file)?;
-    let status = operate(session, &signed)?;
+    let status = take_in(session, file, &signed)?;
     Ok((signed, status))
 }
 
-fn received(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow::Result<SignedOperation> {
+/// The claim is in the wallet before it is taken in.
+fn take_in(session: &mut Session, file: &ClaimFile, signed: &SignedOperation) -> anyhow::Result<String> {
+    session.wallet.keep_incoming(&Incoming { claim: file.claim, source: Source::Transfer, on_l1: true, taken: false, dropped: false })?;
+    operate(session, signed)
+}
+
+fn received(session: &Session, chain: &Chain, file: &ClaimFile) -> anyhow::Result<SignedOperation> {
     let claim = file.claim;
     match chain.wait(chain.client().claim_state(to_bytes(&claim.commitment())))? {
         TransferState::Open => {}
@@ -316,17 +322,19 @@ fn received(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow::R
     if let Some(kept) = waiting {
         return Ok(kept.signed.clone());
     }
-    let signed = operation::receive::build(&session.wallet.state().actor(&session.keys.owner)?, &claim)?;
-    session.wallet.keep_incoming(&Incoming { claim, source: Source::Transfer, on_l1: true, taken: false, dropped: false })?;
-    Ok(signed)
+    Ok(operation::receive::build(&session.wallet.state().actor(&session.keys.owner)?, &claim)?)
 }
 
 pub fn run_receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let file: ClaimFile = read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
     session.sync(false)?;
-    let signed = received(&mut session, &read_chain(&args.place)?, &file)?;
-    finish(&mut session, &signed, || planned(&signed), args.acting, args.place.json)
+    let signed = received(&session, &read_chain(&args.place)?, &file)?;
+    if !agreed(planned(&signed), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let status = take_in(&mut session, &file, &signed)?;
+    done(planned(&signed), &signed, &status).print(args.place.json)
 }
 
 pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
