@@ -16,6 +16,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     fixture::{self, Recipe, Stream},
     header_operation::Pool,
+    init,
     instance::Instance,
     market::Mechanism,
     operation::Kind,
@@ -26,7 +27,7 @@ use gridveil_protocol::{
 };
 use gridveil_verifier_contract::{
     Address, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
-    memory::{MemoryL1, MemoryL1Config},
+    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
 const CIRCUIT_VERSION_U32: u32 = 2;
@@ -175,13 +176,14 @@ fn call(t: &Transition, number: usize, tariff_index: u32) -> SettleCall {
         tariff_index,
         new_root: to_bytes(&t.instance.new_root),
         community_new: to_bytes(&t.instance.community_new),
+        ops_digest: to_bytes(&t.instance.ops_digest),
         data: t.data.iter().map(to_bytes).collect(),
         proof: vec![u8::try_from(number).unwrap(); 100],
     }
 }
 
 fn params(community: u32) -> CommunityParams {
-    CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: community }
+    CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: community, genesis_terms: [0; 32] }
 }
 
 /// A community that begins, and its next period with operations of every sort that leaves a record.
@@ -195,7 +197,9 @@ fn with_records() -> World {
     fixture::operate(&mut funded, &mut Stream::new(3), &[Kind::Deposit], extras).unwrap();
     funded.operations.header.transfer.as_mut().unwrap().units = 1_000_000;
     let second = apply(funded).unwrap();
-    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![CommunityParams { interval_length_s: 900, ..params(9) }])
+    let genesis_terms = to_bytes(&init::genesis_terms(&first.input.community.header));
+    let registered = CommunityParams { interval_length_s: 900, genesis_terms, ..params(9) };
+    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![registered])
 }
 
 const TARIFF_INDICES: [u32; 3] = [0, 0, 1];
@@ -280,6 +284,7 @@ fn a_chain_kept_by_the_contracts_rules_passes() {
         circuit_version: CIRCUIT_VERSION_U32,
         proof_length: Some(100),
         enforce_future_tariffs: true,
+        terms: MemoryTerms::default(),
     };
     let l1 = MemoryL1::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -322,6 +327,7 @@ fn a_node_that_does_not_answer_is_no_finding() {
         circuit_version: CIRCUIT_VERSION_U32,
         proof_length: None,
         enforce_future_tariffs: true,
+        terms: MemoryTerms::default(),
     };
     let l1 = MemoryL1::new(config);
     l1.fail_next(1);
