@@ -10,7 +10,7 @@ use gridveil_protocol::{
     params::SHAPES,
     record::{Parsed, code},
 };
-use gridveil_verifier_contract::{Address, CommunityParams, RollupEffect as Effect, RollupEvent, SettledBatch, Word};
+use gridveil_verifier_contract::{Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent, SettledBatch, Word};
 use serde::Serialize;
 
 use crate::{
@@ -478,6 +478,11 @@ impl<'a> Ledger<'a> {
         });
         let notes = standing.notes.as_ref().map(|notes| self.notes.iter().eq(notes));
         self.require(told(notes), "NOTES.1", || "the contract's queue of notes is not the one of its events".into());
+        if let Some(deposits) = &standing.deposits {
+            let theirs: BTreeMap<Word, bool> = deposits.iter().map(|d| (d.claim, matches!(d.state, Contracted::Consumed | Contracted::Refunded))).collect();
+            let ours: BTreeMap<Word, bool> = self.deposits.iter().map(|(claim, d)| (*claim, d.state == DepositState::Ended)).collect();
+            self.require(theirs == ours, "VAULT.5", || "the contract has other open deposits than its events say".into());
+        }
         for (community, queue) in &standing.forced {
             let same = self.forced.entry(*community).or_default().iter().eq(queue);
             self.require(same, "FORCED.1", || format!("the forced queue of community {community} is not the one of its events"));
@@ -506,6 +511,7 @@ pub(crate) struct Standing {
     pub(crate) frozen: Option<bool>,
     pub(crate) float_units: Option<u64>,
     pub(crate) notes: Option<Vec<Word>>,
+    pub(crate) deposits: Option<Vec<DepositEntry>>,
     pub(crate) forced: BTreeMap<u32, Vec<Request>>,
     pub(crate) pool_nano: Option<u64>,
 }

@@ -133,6 +133,7 @@ async fn stand(l1: &dyn L1Client, pool: Option<&dyn PoolSource>, from_block: u64
             frozen: told(l1.is_frozen().await)?,
             float_units: told(l1.float_funds().await)?,
             notes: told(l1.pending_notes(limit).await)?,
+            deposits: told(l1.deposits(from_block).await)?,
             ..Standing::default()
         };
         let communities: Vec<u32> = ledger.communities().collect();
