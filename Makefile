@@ -13,7 +13,7 @@ SAMPLE ?= 24
 .PHONY: help check-rust check-node check-postgres setup demo test bench bench-report bench-growth bench-scale bench-soak generate lint
 
 help:
-	@echo "make demo      three days of 17 real homes through the whole system, summary in $(OUT)/summary.json"
+	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
 	@echo "make test      every test: Rust, contracts, generated code"
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"

@@ -2,10 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use gridveil_auditor::cli;
+use gridveil_meter_client::submit::address;
+use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
     progress::Reporter,
     srs::{Srs, SrsSource, ptau},
+};
+
+use crate::{
+    member::{Chain, hex0},
+    text,
 };
 
 /// Example for the help: it belongs to the command, not to the flattened options.
@@ -13,9 +21,12 @@ pub const EXAMPLE: &str = "Example:\n  gridveil audit --rpc http://127.0.0.1:854
 
 /// Options of `gridveil audit`.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct AuditArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
-    audit: cli::Args,
+    audit: Option<cli::Args>,
     /// Where proving parameters are kept between runs.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
     cache: PathBuf,
@@ -24,17 +35,74 @@ pub struct AuditArgs {
     ptau: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Checks a member's statement of retirement against L1 alone.
+    #[command(after_help = "Example:\n  gridveil audit retirement statement.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    Retirement(RetirementArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct RetirementArgs {
+    /// The statement's file, from its holder.
+    file: PathBuf,
+    /// L1 node, http://…: one you trust, best your own.
+    #[arg(long, value_name = "URL")]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS")]
+    contract: String,
+    /// Block of the deployment, or an earlier one.
+    #[arg(long, default_value_t = 0)]
+    from_block: u64,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
+    let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
+    let file = args.file.display();
+    let bytes = std::fs::read(&args.file).with_context(|| file.to_string())?;
+    let shown: ShownRetirement = serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
+    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let retired = chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block)).with_context(|| file.to_string())?;
+    let (statement, origin) = (&shown.statement, &shown.statement.origin);
+    if args.json {
+        let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(&retired.tx), "sealed": retired.sealed, "statement": statement});
+        return Ok(text::print(&format!("{value}\n"))?);
+    }
+    let purpose = format!("{:?}", statement.purpose).to_lowercase();
+    let rows = [
+        ("retirement", "ok".to_owned()),
+        ("amount", format!("{} kWh", text::kwh(statement.amount))),
+        ("generated in", format!("{} intervals from {}", origin.intervals, origin.first_interval)),
+        ("community", origin.community.to_string()),
+        ("technology", origin.technology.to_string()),
+        ("beneficiary", hex0(&to_bytes(&statement.beneficiary))),
+        ("purpose", purpose),
+        ("published", if retired.sealed { "the commitment alone" } else { "all of this" }.to_owned()),
+        ("block", retired.block.to_string()),
+        ("transaction", hex0(&retired.tx)),
+    ];
+    Ok(text::print(&rows.map(|(name, value)| format!("{name:<13} {value}\n")).concat())?)
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// No answer from L1, no parameters, or findings.
 pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
+    if let Some(Command::Retirement(args)) = &args.command {
+        return retirement(args);
+    }
+    let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
     let params = |chain_id: u64, k: u32| {
         let source = source(args.ptau.as_deref())?;
         let srs = Srs::for_chain(chain_id, source, &args.cache).map_err(|e| e.to_string())?;
         srs.params(k, &Reporter::stderr()).map_err(|e| e.to_string())
     };
-    Ok(cli::run(&args.audit, &params)?)
+    Ok(cli::run(audit, &params)?)
 }
 
 pub(crate) fn source(ptau: Option<&Path>) -> Result<SrsSource, String> {

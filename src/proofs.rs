@@ -206,6 +206,7 @@ pub(crate) mod tests {
             packets: Vec::new(),
             tariff: Tariff { intervals: Vec::new() },
             header_salts: [Fr::from(3u64); 2],
+            operations: gridveil_protocol::lanes::Operations::default(),
         };
         ProofJob { batch: 1, input, circuit_version: 1, shape: shape.name }
     }

@@ -103,6 +103,15 @@ fn arrows_point_the_allowed_way() {
     }
 }
 
+/// A member's keys and signatures need neither a proving system nor an L1 client: what does is in the umbrella's `member`.
+#[test]
+fn the_meter_client_proves_nothing_and_sends_nothing_to_l1() {
+    let manifest = read(Path::new("meter-client/Cargo.toml"));
+    for word in ["halo2", "ethers", "gridveil-circuits", "gridveil-prover", "gridveil-verifier-contract"] {
+        assert!(!manifest.contains(word), "{word}");
+    }
+}
+
 #[test]
 fn the_protocol_is_pure() {
     for path in files().into_iter().filter(|p| p.starts_with("protocol/src") && is(p, &["rs"])) {

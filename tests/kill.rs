@@ -17,7 +17,7 @@ use std::{
 use gridveil::{
     demo::{
         full::deploy,
-        scenario::{Day, Scenario, TARIFF_SET},
+        scenario::{Day, FEWEST_DAYS, Scenario, TARIFF_SET},
     },
     genesis::{self, Limits, Plan, Stream},
     ledger::Ledger,
@@ -32,6 +32,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     field::{Fr, to_bytes},
+    owner::owner_of,
     packet::{Context, SignedPacket},
 };
 use gridveil_prover::queue::Admin;
@@ -176,9 +177,9 @@ impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let Scenario { communities, days, .. } =
-            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05-05.csv"), &TimeOfUse::parse(TARIFF).unwrap()).unwrap();
-        let (mut plan, mut day) = (communities.into_iter().next().unwrap(), days.into_iter().next().unwrap());
+        let Scenario { mut plan, days, .. } =
+            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05.csv"), &TimeOfUse::parse(TARIFF).unwrap(), FEWEST_DAYS).unwrap();
+        let mut day = days.into_iter().next().unwrap();
         plan.homes.truncate(HOMES);
         day.homes.truncate(HOMES);
 
@@ -470,7 +471,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
         let (owner, meter) = (genesis::owner_key(home), genesis::meter_key(home).public());
         let asked = Asked { community, slot: u16::try_from(slot).unwrap(), first_interval };
         let receipt = operator.public.receipt(&asked.request(domain, now, &owner).unwrap()).unwrap();
-        let own = Own { owner: &owner.public(), meter: &meter, packet: Some(packet), delivered: true, previous: None };
+        let owner = owner_of(&owner);
+        let own = Own { domain, owner: &owner, meter: &meter, operations: &[], packet: Some(packet), delivered: true, previous: None };
         statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots).unwrap();
     }
     tell("statements verified");
@@ -491,7 +493,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     assert_eq!(input.packets[..HOMES], packets, "every acknowledged packet, as it was signed");
     let mut ledger = Ledger::new(domain, [world.plan.community().unwrap()]);
     let all = packets.iter().chain(&input.packets[HOMES..]).cloned().collect();
-    ledger.settle(community, all, world.day.tariff.clone(), input.header_salts).unwrap();
+    ledger.settle(community, all, world.day.tariff.clone(), input.header_salts, input.operations.clone()).unwrap();
     assert_eq!(to_bytes(&ledger.root()), root, "the native rules end at another root");
     tell("the same root natively");
 }

@@ -28,12 +28,12 @@ pub struct Certificates {
     /// Notes that wait for a batch.
     pub waiting_notes: u64,
     /// Public retirements by community and period of origin, in this order.
-    pub public: Vec<Retired>,
+    pub public: Vec<RetiredPeriod>,
 }
 
 /// Public retirements of certificates of one community and period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Retired {
+pub struct RetiredPeriod {
     /// Where the energy was fed in.
     pub community: u32,
     /// First interval of the period in which it was.
@@ -139,7 +139,7 @@ impl Certificates {
         }
         let place = self.public.binary_search_by_key(&(community, first_interval), |r| (r.community, r.first_interval));
         let place = place.unwrap_or_else(|place| {
-            self.public.insert(place, Retired { community, first_interval, ..Retired::default() });
+            self.public.insert(place, RetiredPeriod { community, first_interval, ..RetiredPeriod::default() });
             place
         });
         let Some(retired) = self.public.get_mut(place) else { return Ok(()) };

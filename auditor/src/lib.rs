@@ -13,9 +13,11 @@ mod money;
 pub mod native;
 mod replay;
 mod report;
+mod retirement;
 
-pub use certificates::{Certificates, Retired};
+pub use certificates::{Certificates, RetiredPeriod};
 pub use ledger::Books;
 pub use money::Account;
 pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
+pub use retirement::{Retired, RetirementError, retirement};
 pub use report::{AuditReport, Failure, Verdict};

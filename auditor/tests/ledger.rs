@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-use gridveil_auditor::{AuditReport, Failure, PoolSource, ProofVerifier, Retired, VerifierError, audit_with_pool};
+use gridveil_auditor::{AuditReport, Failure, PoolSource, ProofVerifier, RetiredPeriod, VerifierError, audit_with_pool};
 use gridveil_protocol::{
     community,
     field::{Fr, from_bytes, to_bytes},
@@ -356,8 +356,8 @@ fn everything_is_followed() {
     assert!(books.standing_compared && books.pool_compared);
     let c = &report.certificates;
     assert_eq!((c.spent, c.sealed, c.consumed_wh, c.expired_wh, c.exported_wh, c.waiting_notes), (6, 1, 42, 6, 1_000, 7));
-    let three = Retired { community: 3, first_interval: FIRST, consumed_wh: 42, expired_wh: 0, exported_wh: 1_000, retirements: 3 };
-    let seven = Retired { community: 7, first_interval: FIRST, consumed_wh: 0, expired_wh: 6, exported_wh: 0, retirements: 1 };
+    let three = RetiredPeriod { community: 3, first_interval: FIRST, consumed_wh: 42, expired_wh: 0, exported_wh: 1_000, retirements: 3 };
+    let seven = RetiredPeriod { community: 7, first_interval: FIRST, consumed_wh: 0, expired_wh: 6, exported_wh: 0, retirements: 1 };
     assert_eq!(c.public, [three, seven]);
     let table = report.table();
     assert!(table.contains("\ncommunity  first interval      consumed Wh       expired Wh      exported Wh\n"), "{table}");

@@ -10,23 +10,24 @@ use std::{
     },
 };
 
-use gridveil_auditor::{AuditReport, Failure, ProofVerifier, VerifierError, audit};
+use gridveil_auditor::{AuditReport, Failure, ProofVerifier, RetirementError, VerifierError, audit, retirement};
 use gridveil_protocol::{
+    certificate::ShownRetirement,
     community::Community,
     field::{Fr, from_bytes, to_bytes},
     fixture::{self, Recipe, Stream},
     header_operation::Pool,
-    init,
+    init::genesis_terms,
     instance::Instance,
     market::Mechanism,
     operation::Kind,
     params::{STATE_DEPTH, Shape},
-    record::{Parsed, Record, code},
+    record::{self, Parsed, Record, code},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
 };
 use gridveil_verifier_contract::{
-    Address, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -235,15 +236,14 @@ fn with_records() -> World {
     let shape = Shape::by_name("tiny-4x2").unwrap();
     let mut begins = fixture::beginning(shape, 1).unwrap();
     begins.state_path = SparseTree::new(STATE_DEPTH).path(9);
+    let terms = to_bytes(&genesis_terms(&begins.community.header));
     let first = apply(begins).unwrap();
     let mut funded = fixture::following(&first, 2, |_| false).unwrap();
     let extras = fixture::Extras { header: Some(Pool::FloatIn), notes: 2, ..fixture::Extras::default() };
     fixture::operate(&mut funded, &mut Stream::new(3), &[Kind::Deposit], extras).unwrap();
     funded.operations.header.transfer.as_mut().unwrap().units = 1_000_000;
     let second = apply(funded).unwrap();
-    let genesis_terms = to_bytes(&init::genesis_terms(&first.input.community.header));
-    let registered = CommunityParams { interval_length_s: 900, genesis_terms, ..params(9) };
-    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![registered])
+    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![CommunityParams { interval_length_s: 900, genesis_terms: terms, ..params(9) }])
 }
 
 const TARIFF_INDICES: [u32; 3] = [0, 0, 1];
@@ -349,6 +349,122 @@ fn a_chain_kept_by_the_contracts_rules_passes() {
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 3));
 }
 
+/// The same records through the fake's vault, queues and events.
+#[test]
+fn records_agree_with_what_the_contract_says_it_did() {
+    let w = with_records();
+    let config = MemoryL1Config {
+        chain_id: 31337,
+        contract: [0x11; 20],
+        genesis_root: w.roots[0],
+        timestamp: 1_000,
+        shapes: vec![(1, 4, 2)],
+        circuit_version: CIRCUIT_VERSION_U32,
+        proof_length: Some(100),
+        enforce_future_tariffs: true,
+        terms: MemoryTerms::default(),
+    };
+    let l1 = MemoryL1::new(config);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let records = |kind: u64| {
+        let words: Vec<Fr> = w.batches[1].call.data[6..].iter().map(|word| from_bytes(word).unwrap()).collect();
+        record::read(&words).unwrap().into_iter().map(|(_, parsed)| parsed).filter(move |parsed| parsed.kind == kind).collect::<Vec<_>>()
+    };
+    runtime.block_on(async {
+        l1.open_tariff_set(9, 900, 2).await.unwrap();
+        l1.register_community(w.communities[0]).await.unwrap();
+        for t in &w.tariffs {
+            l1.register_tariff(t.tariff_set, t.first_interval, t.commitment).await.unwrap();
+        }
+        for deposit in records(code::DEPOSIT) {
+            l1.deposit(to_bytes(&deposit.w1), deposit.units).await.unwrap();
+        }
+        l1.fund_float(1_000_000).await.unwrap();
+        let [note_1, note_2] = records(code::NOTE).try_into().map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1))).unwrap();
+        let zero = [0; 32];
+        let call = CertificateCall {
+            circuit_version: 1_000_001,
+            anchor: w.roots[0],
+            nullifier: to_bytes(&Fr::from(7u64)),
+            note_1,
+            note_2,
+            retirement: zero,
+            disclosed: zero,
+            beneficiary: zero,
+            kind: 0,
+            proof: vec![],
+        };
+        l1.certify(call).await.unwrap();
+        l1.set_timestamp(w.timestamp);
+        for b in &w.batches {
+            l1.settle(b.call.clone()).await.unwrap();
+        }
+    });
+    let report = run(&l1, &w);
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
+    assert_eq!(report.money.float_in_units, 1_000_000);
+}
+
+/// A retirement of every kind, and what is not quite it.
+#[test]
+fn retirements_are_found_as_they_are_shown() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for seed in 0..24 {
+        let spend = fixture::certificate::spend(seed).unwrap();
+        let Some(statement) = spend.plan.statement() else { continue };
+        let sealed = spend.plan.retirement.as_ref().unwrap().sealed;
+        let instance = spend.check().unwrap();
+        let config = MemoryL1Config {
+            chain_id: 31337,
+            contract: [0x11; 20],
+            genesis_root: to_bytes(&instance.anchor),
+            timestamp: 0,
+            shapes: vec![],
+            circuit_version: CIRCUIT_VERSION_U32,
+            proof_length: None,
+            enforce_future_tariffs: true,
+            terms: MemoryTerms::default(),
+        };
+        let l1 = MemoryL1::new(config);
+        let check = |shown: &ShownRetirement| runtime.block_on(retirement(&l1, shown, 0));
+        let shown = ShownRetirement::new(31337, [0x11; 20], sealed, statement);
+        assert_eq!(check(&shown), Err(RetirementError::Unknown));
+        let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
+        let call = CertificateCall {
+            circuit_version: 1_000_001,
+            anchor: to_bytes(&instance.anchor),
+            nullifier: to_bytes(&instance.nullifier),
+            note_1,
+            note_2,
+            retirement: to_bytes(&instance.retirement),
+            disclosed: to_bytes(&instance.disclosed),
+            beneficiary: to_bytes(&instance.beneficiary),
+            kind: u16::try_from(instance.kind).unwrap(),
+            proof: vec![],
+        };
+        runtime.block_on(l1.certify(call)).unwrap();
+        assert_eq!(check(&shown).unwrap().sealed, sealed);
+        let json = serde_json::to_string(&shown).unwrap();
+        assert_eq!(serde_json::from_str::<ShownRetirement>(&json).unwrap(), shown);
+        let edited = |edit: fn(&mut ShownRetirement)| {
+            let mut shown = shown.clone();
+            edit(&mut shown);
+            check(&shown).unwrap_err()
+        };
+        assert!(matches!(edited(|s| s.statement.amount += 1), RetirementError::Statement(_)));
+        assert!(matches!(edited(|s| s.statement.origin.technology ^= 1), RetirementError::Statement(_)));
+        assert!(matches!(edited(|s| s.statement.beneficiary += Fr::from(1u64)), RetirementError::Statement(_)));
+        assert_eq!(edited(|s| s.sealed ^= true), RetirementError::Kind);
+        assert_eq!(edited(|s| s.contract[0] ^= 1), RetirementError::OtherDeployment);
+        assert_eq!(edited(|s| s.chain_id = 1), RetirementError::OtherDeployment);
+        let other = |s: &mut ShownRetirement| {
+            s.statement.amount += 1;
+            s.commitment = s.statement.commitment();
+        };
+        assert_eq!(edited(other), RetirementError::Unknown);
+    }
+}
+
 #[test]
 fn a_batch_that_comes_during_the_audit_is_left_to_the_next() {
     let w = world();
@@ -434,9 +550,9 @@ const CASES: &[Case] = &[
     Case("data short", |w| _ = w.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
     Case("data long", |w| w.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
     Case("a word that is no record", |w| push(w, 1, Fr::from(9u64), 0), Some(2), "OP.10", "no record of kind 9"),
-    Case("digest of the records", |w| bump(&mut w.batches[1].call.ops_digest), Some(2), "OP.11", "not that of the records"),
     Case("a record too many", |w| push(w, 1, Record::new(code::NOTE, 0, 0, Fr::from(0u64)).w0, 5), Some(2), "PROOF", "does not hold"),
     Case("beginning twice", |w| push(w, 1, Fr::from(code::INIT), 5), Some(2), "STATE.INIT", "is in the state tree already"),
+    Case("digest", |w| bump(&mut w.batches[1].call.ops_digest), Some(2), "OP.11", "not that of the records"),
     Case("no beginning", |w| w.genesis.truncate(1), Some(2), "STATE.INIT", "settled without a beginning"),
     Case("withdrawal from nothing", |w| push(w, 1, Record::new(code::WITHDRAW, 7, 0, Fr::from(0u64)).w0, 5), Some(2), "L1.POOL", "more than was ever paid in"),
     Case("transfer from nowhere", |w| push(w, 1, Fr::from(code::RECEIVE), 5), Some(2), "OP.5", "not open"),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use common::{
     freedom::{Given, Subject, free_cell, movable, report},
-    input, refusals, refusals_for, tiny, trace,
+    in_full_use, input, refusals, refusals_for, tiny, trace,
 };
 use gridveil_circuits::{
     Fr,
@@ -19,7 +19,9 @@ use gridveil_protocol::{
     field,
     fixture::{Recipe, resign, settlement},
     market::Mechanism,
+    operation::Kind,
     packet::Reading,
+    params::QUEUE,
     settlement::{SettlementInput, Transition, apply},
     tariff::ClassPrices,
     tree::SparseTree,
@@ -35,8 +37,9 @@ const SETTLEMENT: Subject = Subject {
 
 #[test]
 fn no_cell_is_free() {
-    for (seed, mechanism) in [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)] {
-        let t = trace(&apply(input(tiny(), seed, mechanism)).unwrap());
+    let plain = [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)].map(|(seed, mechanism)| input(tiny(), seed, mechanism));
+    for i in plain.into_iter().chain([in_full_use(&[Kind::Close, Kind::Enrol, Kind::Deposit])]) {
+        let t = trace(&apply(i).unwrap());
         let cells = movable(&SETTLEMENT, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
         report(&t, &cells);
         assert!(cells.is_empty());
@@ -46,14 +49,26 @@ fn no_cell_is_free() {
 fn chosen(native: &Transition) -> Vec<Cell> {
     let of_interval = (0..2).flat_map(|i| [("SETTLE.6", "tick", i), ("SETTLE.4", "ratio", i)]);
     let of_slot = (0..4).flat_map(|i| [("SETTLE.12", "buy_limit", i), ("SETTLE.12", "sell_limit", i)]);
-    of_interval.chain(of_slot).map(|name| free_cell(name, |trace| build(native, trace), table(&tiny()))).collect()
+    let of_lane = (0..tiny().operations).map(|i| ("OP.4", "amount", i));
+    let limits = ["ADJUST.1", "ADJUST.2"].into_iter().flat_map(|clause| [(clause, "buy_limit", 0), (clause, "sell_limit", 0)]);
+    let others = [("ADJUST.5", "first_interval", 0), ("HEADER.1", "units", 0)];
+    let notes = (0..QUEUE).map(|i| ("NOTES.1", "note", i));
+    let all = of_interval.chain(of_slot).chain(of_lane).chain(limits).chain(others).chain(notes);
+    all.map(|name| free_cell(name, |trace| build(native, trace), table(&tiny()))).collect()
 }
 
-/// Given old leaves, header, siblings, tariff, what packets sign, and tick and ratio (fixed by inequalities), nothing is left to choose.
+/// Given old leaves, header, siblings, tariffs, what packets and operations sign, what the records of transfers and notes show, and tick and ratio
+/// (fixed by inequalities), nothing is left to choose.
 #[test]
 fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
-    for (seed, mechanism) in [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)] {
-        let native = apply(input(tiny(), seed, mechanism)).unwrap();
+    let statements = [
+        [Kind::Deposit, Kind::Withdraw, Kind::Send],
+        [Kind::Receive, Kind::Close, Kind::Enrol],
+        [Kind::Rotate, Kind::Deposit, Kind::Replace],
+        [Kind::Rotate, Kind::Receive, Kind::Terms],
+    ];
+    for kinds in statements {
+        let native = apply(in_full_use(&kinds)).unwrap();
         let t = trace(&native);
         let cells = movable(&SETTLEMENT, &t, &Given { cells: chosen(&native), entries: false, absorbed: false, without: None });
         report(&t, &cells);
@@ -65,8 +80,8 @@ fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
 /// (both ends determined), or whose factor is zero in this witness, are the mutants' business.
 #[test]
 fn copies_that_define_a_cell_matter() {
-    const SAMPLES: usize = 20;
-    let native = apply(input(tiny(), 1, Mechanism::Auction)).unwrap();
+    const SAMPLES: usize = 12;
+    let native = apply(in_full_use(&[Kind::Deposit, Kind::Withdraw, Kind::Send])).unwrap();
     let (t, cells) = (trace(&native), chosen(&native));
     let step = t.copies().len() / SAMPLES + 1;
     let moves = |without: &usize| {
@@ -312,7 +327,7 @@ fn surplus_public_inputs_reach_nothing() {
     let native = (0..9).map(|seed| apply(input(tiny(), seed, Mechanism::Auction)).unwrap()).find(|t| t.after.accounts[0].balance > 0).unwrap();
     let (stolen, honest) = (1_000_000, native.after.accounts[0].balance);
     let mut t = table(&tiny());
-    t.tamper(("SETTLE.8", "balance", 0), Fr::from(honest + stolen));
+    t.tamper(("SETTLE.8", "balance_after", 0), Fr::from(honest + stolen));
     t.falsify("SETTLE.8", 2, Fr::from(stolen));
     let t = build(&native, t);
     assert_eq!(refusals(tiny(), &t), BTreeSet::from(["SETTLE.8".to_string()]));
@@ -337,8 +352,8 @@ fn aliases_are_refused() {
     let technology = |slot: usize| Fr::from(u64::from(a(slot).technology));
     let (balance, debt) = (native.after.accounts[creditor].balance, native.after.accounts[debtor].debt);
     let cases: Vec<(&str, Vec<(Name, Fr)>)> = vec![
-        ("a balance as a negative debt", vec![(("SETTLE.8", "balance", creditor), Fr::ZERO), (("SETTLE.8", "debt", creditor), minus(balance))]),
-        ("a debt as a negative balance", vec![(("SETTLE.8", "debt", debtor), Fr::ZERO), (("SETTLE.8", "balance", debtor), minus(debt))]),
+        ("a balance as a negative debt", vec![(("SETTLE.8", "balance_after", creditor), Fr::ZERO), (("SETTLE.8", "debt_after", creditor), minus(balance))]),
+        ("a debt as a negative balance", vec![(("SETTLE.8", "debt_after", debtor), Fr::ZERO), (("SETTLE.8", "balance_after", debtor), minus(debt))]),
         ("scale 10 read as 1", vec![(("SETTLE.13", "scale", 0), Fr::ONE), (("SETTLE.13", "technology", 0), technology(0) + Fr::from(9 * 256))]),
         ("scale 1 read as 10", vec![(("SETTLE.13", "scale", 2), Fr::from(10)), (("SETTLE.13", "technology", 2), technology(2) - Fr::from(9 * 256))]),
         ("class 1 read as 0", vec![(("SETTLE.13", "class", 1), Fr::ZERO), (("SETTLE.13", "scale", 1), Fr::from(257))]),

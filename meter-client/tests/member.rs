@@ -273,7 +273,7 @@ fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
     let withdraw = Operation { amount: 3 * UNIT_NANO, ..operation(Kind::Withdraw, nonce) };
     let salts = [Fr::from(1u64), Fr::from(2u64), Fr::from(0u64), Fr::from(0u64)];
     let send = Operation { amount: 77, party: Fr::from(9u64), payout: [4; 20], salts, ..operation(Kind::Send, nonce + 1) };
-    let forced = SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, 0) }).unwrap();
+    let forced = SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, nonce + 2) }).unwrap();
     let sign = |o: Operation| o.sign(input.domain, &keys.owner, owner).unwrap();
     input.operations.lanes = vec![sign(withdraw), sign(send), forced];
     placed(input)

@@ -24,7 +24,7 @@ use crate::{
         archive::Archive,
         book::CommunityBook,
         plain,
-        record::{Applied, Closed, ClosedSecrets, Element, Event, TariffPublished, Used, kind},
+        record::{Applied, Closed, ClosedSecrets, Event, TariffPublished, Used, kind},
         state_parts,
         vault::{self, COMMUNITY_PART, Label, VaultError},
         waiting::Waiting,
@@ -198,22 +198,7 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     })?;
     let instance = transition.instance;
     let first_interval = transition.input.community.header.next_interval;
-    let count = transition.input.community.header.certificate_count;
-    let applied = Applied {
-        batch,
-        community,
-        first_interval,
-        old_root: instance.old_root,
-        new_root: instance.new_root,
-        previous,
-        next_interval: transition.after.header.next_interval,
-        appended: transition.after.certificates.leaf(count),
-        appended_at: count,
-        notes_root: transition.notes_root,
-        header_leaf: transition.after.header.leaf(),
-        members_root: transition.after.members_root(),
-        state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
-    };
+    let applied = Applied::of(batch, previous, &transition);
     let kept = Arc::clone(&transition);
     let decide = move |_: &Ledger| {
         let parts = state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;

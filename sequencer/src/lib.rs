@@ -1,7 +1,8 @@
 //! The sequencer: admits packets and operations, keeps the log, closes periods, has them proven, settles them on L1, gives receipts.
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store` log, keys and index;
-//!   `operations` what owners sign; `batcher` closing and the native rules; `choice` which operations a settlement carries; `notes` paths of queued notes; `pipeline` proving and settling; `receipts`.
+//!   `operations` what owners sign; `batcher` closing and the native rules; `choice` which operations a settlement carries;
+//!   `notes` paths of queued notes; `pipeline` proving and settling; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the rules are
 //! `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.

@@ -87,7 +87,7 @@ fn record(day: &Day, settled: &Settled, bills: &[Bill], receipts: &[Receipt], su
     anyhow::ensure!(funds == pool, "money is not conserved: L1 holds {pool} nano for {funds}");
     summary.days.push(DaySummary {
         date: day.date.to_string(),
-        mechanism: settled.header.mechanism,
+        mechanism: Scenario::mechanism(day.number),
         import_wh: import,
         export_wh: export,
         matchable_wh: day.matchable_wh(),

@@ -1,6 +1,6 @@
 //! What the demonstration settles: a month of 17 real homes in one community, and on which day something else happens.
 //!
-//! Half a month by auction, half at the community price: the manager changes the mechanism (HEADER.4).
+//! The first week by auction, the rest at the community price: the manager changes the mechanism (HEADER.4).
 
 use std::path::Path;
 

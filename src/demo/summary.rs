@@ -7,6 +7,7 @@ use gridveil_protocol::{
     receipt::Receipt,
     units::Wh,
 };
+use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::{
@@ -241,6 +242,9 @@ pub fn render(s: &Summary) -> String {
     let mut out = format!("{days}\n{communities}\n");
     if !s.acts.is_empty() {
         let mut acts = text::table(&["when", "what", "gas"]);
+        if let Some(what) = acts.column_mut(1) {
+            what.set_cell_alignment(CellAlignment::Left);
+        }
         for act in &s.acts {
             acts.add_row([act.date.clone(), act.what.clone(), count(act.gas)]);
         }
@@ -253,6 +257,18 @@ pub fn render(s: &Summary) -> String {
         text::kwh(s.local_wh),
         s.statements_verified
     );
+    if s.frozen {
+        out += &format!(
+            "certificates retired: {} for everybody to see, {} sealed; {} handed to another community; {} late packet booked\n",
+            s.retired_public, s.retired_sealed, s.certificates_transferred, s.adjusted
+        );
+        out += &format!(
+            "{} forced withdrawals, one of them ignored: frozen, {} members left; money conserved: {}\n",
+            s.forced_exits,
+            s.exits,
+            if s.money_conserved { "yes, to the last unit" } else { "NO" }
+        );
+    }
     match (&s.auditor, s.gas_per_reading) {
         (Some(auditor), Some(gas)) => {
             out += &format!("auditor, from L1 alone: {auditor}; {gas:.1} gas a reading; verifier {} bytes\n", count(s.verifier_bytes));

@@ -14,6 +14,7 @@ pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, receive, send};
 pub use options::{Energy, Money};
 pub use session::{Chain, Session};
+pub use show::hex0;
 
 use clap::Subcommand;
 

@@ -1,6 +1,6 @@
 //! One member's open wallet with what is around it.
 
-use std::{future::Future, path::Path};
+use std::{future::Future, path::Path, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
@@ -23,7 +23,7 @@ const L1_KEY_VARIABLE: &str = "GRIDVEIL_L1_KEY";
 /// The contract, spoken to from where nothing else is async.
 pub struct Chain {
     runtime: tokio::runtime::Runtime,
-    client: Box<dyn L1Client>,
+    client: Arc<dyn L1Client>,
     account: Option<[u8; 20]>,
 }
 
@@ -38,7 +38,7 @@ impl Chain {
     ///
     /// # Errors
     /// No runtime.
-    pub fn new(client: Box<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
+    pub fn new(client: Arc<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
         Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?, client, account })
     }
 
@@ -50,7 +50,7 @@ impl Chain {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(EthersClient::connect(rpc, key, Some(contract))).context("--rpc")?;
         let account = client.account();
-        Ok(Self { runtime, client: Box::new(client), account })
+        Ok(Self { runtime, client: Arc::new(client), account })
     }
 
     /// The client.
@@ -65,6 +65,11 @@ impl Chain {
     /// [`L1Error`].
     pub fn wait<T>(&self, answer: impl Future<Output = Result<T, L1Error>>) -> Result<T, L1Error> {
         self.runtime.block_on(answer)
+    }
+
+    /// Waits for anything that asks the client.
+    pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Who sends.

@@ -23,8 +23,6 @@ contract GridveilRollupProofTest is Test {
 
     function setUp() public {
         json = vm.readFile("test/fixtures/settlement.json");
-        // The records' digest came with circuit version 2: a fixture without it proves an earlier encoding of the data challenge.
-        vm.skip(!vm.keyExistsJson(json, ".ops_digest"));
         vm.etch(verifier, json.readBytes(".verifier_runtime"));
         uint16 m = uint16(json.readUint(".m"));
         uint16 length = uint16(json.readUint(".interval_length"));

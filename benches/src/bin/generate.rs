@@ -162,6 +162,7 @@ fn settlement_fixture(
         "old_root": word(&transition.instance.old_root),
         "new_root": word(&transition.instance.new_root),
         "community_new": word(&transition.instance.community_new),
+        "ops_digest": word(&transition.instance.ops_digest),
         "tariff_commitment": word(&transition.instance.tariff_commitment),
         "instances": rows.iter().map(word).collect::<Vec<_>>(),
         "data": transition.data.iter().map(word).collect::<Vec<_>>(),

@@ -106,7 +106,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of sled.
-    pub fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, sled::Error> {
+    pub fn last(&self, prefix: &[u8]) -> Result<Option<Entry>, sled::Error> {
         let found = self.db.scan_prefix(prefix).next_back().transpose()?;
         Ok(found.map(|(key, value)| (key.get(prefix.len()..).unwrap_or_default().to_vec(), value.to_vec())))
     }

@@ -5,6 +5,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     header::Header,
     packet::PacketSalts,
+    settlement::Transition,
     tariff::Tariff,
     tree::Children,
     units::Interval,
@@ -183,6 +184,28 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// The record of a settlement: batch `batch`, after `previous` of the same community.
+    #[must_use]
+    pub fn of(batch: u64, previous: Option<u64>, transition: &Transition) -> Self {
+        let (before, after) = (&transition.input.community, &transition.after);
+        let appended_at = before.header.certificate_count;
+        Self {
+            batch,
+            community: after.index,
+            first_interval: before.header.next_interval,
+            old_root: transition.instance.old_root,
+            new_root: transition.instance.new_root,
+            previous,
+            next_interval: after.header.next_interval,
+            appended: after.certificates.leaf(appended_at),
+            appended_at,
+            notes_root: transition.notes_root,
+            header_leaf: after.header.leaf(),
+            members_root: after.members_root(),
+            state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
+        }
+    }
+
     /// The path as the rules take it.
     #[must_use]
     pub fn path(&self) -> Vec<Children> {

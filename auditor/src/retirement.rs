@@ -1,0 +1,76 @@
+//! A statement of retirement against L1 alone. The certificate's proof was checked by the contract when it took the retirement.
+
+use gridveil_protocol::{
+    certificate::{Kind, ShownRetirement, StatementError},
+    field::to_bytes,
+};
+use gridveil_verifier_contract::{L1Client, L1Error, RollupEffect};
+use serde::Serialize;
+
+/// Why a statement does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RetirementError {
+    /// Another chain or contract than the one asked.
+    #[error("the statement is for another chain or contract")]
+    OtherDeployment,
+    /// It opens another commitment.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// L1 has no such retirement.
+    #[error("L1 has no retirement with this commitment")]
+    Unknown,
+    /// Another purpose, or sealed where it was public.
+    #[error("L1 has the retirement as another kind: purpose, or public where sealed was said")]
+    Kind,
+    /// What was published is not what is shown.
+    #[error("CERT.5: L1 discloses another amount, period or beneficiary")]
+    Disclosed,
+    /// L1.
+    #[error("L1: {0}")]
+    L1(#[from] L1Error),
+}
+
+/// A retirement that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// Block of the retirement.
+    pub block: u64,
+    /// Its transaction.
+    #[serde(serialize_with = "hex0")]
+    pub tx: [u8; 32],
+    /// Is it shown by its statement alone?
+    pub sealed: bool,
+}
+
+fn hex0<S: serde::Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&format!("0x{}", hex::encode(bytes)))
+}
+
+/// Checks amount, period, technology, community and beneficiary of a shown retirement.
+///
+/// # Errors
+/// [`RetirementError`].
+pub async fn retirement(l1: &dyn L1Client, shown: &ShownRetirement, from_block: u64) -> Result<Retired, RetirementError> {
+    if l1.chain_id().await? != shown.chain_id || l1.contract() != shown.contract {
+        return Err(RetirementError::OtherDeployment);
+    }
+    let statement = &shown.statement;
+    statement.verify(shown.commitment)?;
+    let commitment = to_bytes(&shown.commitment);
+    let events = l1.events(from_block).await?;
+    let found = events.iter().find_map(|event| match event.effect {
+        RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } if retirement == commitment => {
+            Some((event, disclosed, beneficiary, kind))
+        }
+        _ => None,
+    });
+    let (event, disclosed, beneficiary, kind) = found.ok_or(RetirementError::Unknown)?;
+    if u64::from(kind) != Kind::new(shown.sealed, statement.purpose).code() {
+        return Err(RetirementError::Kind);
+    }
+    let published = if shown.sealed { ([0; 32], [0; 32]) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
+    if (disclosed, beneficiary) != published {
+        return Err(RetirementError::Disclosed);
+    }
+    Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed })
+}

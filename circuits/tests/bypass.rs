@@ -1,0 +1,289 @@
+//! What the native rules refuse of operations, adjustments, header lane, beginning and queue, the circuit refuses: it is given what
+//! `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see `unused.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{refusals, tiny, trace};
+use gridveil_protocol::{
+    adjust::AdjustError,
+    field::Fr,
+    fixture::{
+        Extras, Recipe, Stream, beginning, meter_key, next_owner_key, owner_key, packet, reroot, resign, resign_adjustment, resign_management,
+        resign_operation, with_operations,
+    },
+    header_operation::{Pool, Transfer},
+    lanes::OperationsError,
+    market::Mechanism,
+    operation::{EFFECTS, Kind, Operation, SignedOperation, lane::OperationError},
+    owner::owner_of,
+    packet::{Packet, PacketSalts, Reading},
+    params::UNIT_NANO,
+    settlement::{SettlementError, SettlementInput, apply, compute},
+};
+
+/// Which rule a native refusal is of.
+fn rule(error: &SettlementError) -> String {
+    let SettlementError::Operations(error) = error else { return error.clause().to_string() };
+    match error {
+        OperationsError::Operation { source, .. } => format!("{} {source:?}", source.clause()).split(['(', '{']).next().unwrap().trim().to_string(),
+        OperationsError::Adjustment(error) => match error {
+            AdjustError::Packet(inner) => format!("ADJUST.2 {}", inner.clause()),
+            AdjustError::NotFlagged { .. } | AdjustError::Tariff | AdjustError::Overflow | AdjustError::Registers => {
+                format!("{} {error:?}", error.clause()).split(['(', '{']).next().unwrap().trim().to_string()
+            }
+        },
+        OperationsError::Header(error) => format!("{} {error:?}", error.clause()).split('(').next().unwrap().to_string(),
+        OperationsError::NotEmpty(what) => format!("STATE.INIT {what}"),
+        OperationsError::TooMany { .. } | OperationsError::Notes => error.clause().to_string(),
+    }
+}
+
+/// Refused natively by a rule, and by the circuit. Returns the rule.
+fn refused(name: &str, i: SettlementInput) -> String {
+    let error = match apply(i.clone()) {
+        Ok(_) => panic!("native accepts: {name}"),
+        Err(error) => error,
+    };
+    assert!(!refusals(tiny(), &trace(&compute(i))).is_empty(), "circuit accepts: {name}, natively {error}");
+    rule(&error)
+}
+
+fn operated(seed: u64, kind: Kind) -> SettlementInput {
+    let recipe = Recipe { shape: tiny(), seed, mechanism: Mechanism::Auction, used: 3 };
+    let mut i = with_operations(&recipe, &[kind], Extras::default()).unwrap();
+    i.community.header.float = 1 << 60;
+    reroot(&mut i);
+    i
+}
+
+type Edit = fn(&mut SettlementInput, &mut Stream);
+
+fn op(i: &mut SettlementInput) -> &mut Operation {
+    &mut i.operations.lanes[0].operation
+}
+
+fn signed(i: &mut SettlementInput) -> &mut SignedOperation {
+    &mut i.operations.lanes[0]
+}
+
+/// Edits of one operation: before it is signed, or after.
+const BEFORE: [(&str, Edit); 15] = [
+    ("a slot in use", |i, _| (op(i).slot, op(i).nonce) = (2, i.community.accounts[2].nonce)),
+    ("an older nonce", |i, s| op(i).nonce = op(i).nonce.wrapping_sub(1 + u32::try_from(s.below(9)).unwrap())),
+    ("a later nonce", |i, s| op(i).nonce += 1 + u32::try_from(s.below(9)).unwrap()),
+    ("more than the balance", |i, s| op(i).amount = (u64::MAX / UNIT_NANO - s.below(1000)) * UNIT_NANO),
+    ("no whole units", |i, s| op(i).amount += 1 + s.below(UNIT_NANO - 1)),
+    ("one unit less", |i, _| op(i).amount = op(i).amount.wrapping_sub(UNIT_NANO)),
+    ("another's key", |i, s| signed(i).owner = owner_of(&owner_key(1 + usize::try_from(s.below(2)).unwrap()))),
+    ("the key before", |i, s| signed(i).owner = owner_of(&next_owner_key(usize::try_from(s.below(4)).unwrap()))),
+    ("somebody else's account", |i, _| op(i).slot = (op(i).slot + 1) % 3),
+    ("an empty slot", |i, _| op(i).slot = 3),
+    ("a scale that does not exist", |i, s| op(i).terms.iter_mut().for_each(|t| t.scale = 2 + u8::try_from(s.below(8)).unwrap())),
+    ("a class that does not exist", |i, s| op(i).terms.iter_mut().for_each(|t| t.class = 2 + u8::try_from(s.below(9)).unwrap())),
+    ("a debtor's", |i, _| {
+        let slot = usize::from(op(i).slot);
+        let account = &mut i.community.accounts[slot];
+        (account.balance, account.debt) = (0, 1 << 60);
+        i.community.header.totals.debt = i.community.accounts.iter().map(|a| a.debt).sum();
+    }),
+    ("a nonce that is used up", |i, _| {
+        let slot = usize::from(op(i).slot);
+        (op(i).nonce, i.community.accounts[slot].nonce) = (u32::MAX, u32::MAX);
+    }),
+    ("a stranger's, with money", |i, s| op(i).payout = s.bytes()),
+];
+
+const AFTER: [(&str, Edit); 12] = [
+    ("another amount", |i, _| op(i).amount = op(i).amount.wrapping_add(UNIT_NANO)),
+    ("another party", |i, s| op(i).party = s.element()),
+    ("another payout", |i, s| op(i).payout = s.bytes()),
+    ("another salt", |i, s| op(i).salts[0] = s.element()),
+    ("another meter", |i, _| op(i).meter = op(i).meter.map(|_| meter_key(77).public())),
+    ("other terms", |i, _| op(i).terms.iter_mut().for_each(|t| t.cap_import += 1)),
+    ("another kind", |i, _| op(i).kind = if op(i).kind == Kind::Receive { Kind::Deposit } else { Kind::Receive }),
+    ("the manager's signature is the owner's", |i, _| signed(i).manager = signed(i).manager.map(|_| signed(i).signature)),
+    ("the owner's signature is the manager's", |i, _| signed(i).signature = signed(i).manager.unwrap_or(signed(i).signature)),
+    ("another nullifier key", |i, s| signed(i).owner.nullifier = s.element()),
+    ("another domain", |i, s| {
+        i.domain = s.element();
+        for slot in 0..4 {
+            i.packets[slot].packet.context.domain = i.domain;
+            resign(i, slot).unwrap();
+        }
+    }),
+    ("another manager", |i, _| i.community.header.manager = meter_key(50).public()),
+];
+
+/// The meter signs another late packet.
+fn late(i: &mut SettlementInput, change: impl Fn(&mut Packet)) {
+    change(&mut i.operations.adjustment.as_mut().unwrap().late.packet);
+    resign_adjustment(i).unwrap();
+}
+
+/// Does the edited operation still say only what it does? Others are refused natively alone.
+fn is_stray(i: &SettlementInput) -> bool {
+    matches!(apply(i.clone()), Err(SettlementError::Operations(OperationsError::Operation { source: OperationError::Field(_), .. })))
+}
+
+#[test]
+fn invalid_operations() {
+    let mut rules: BTreeMap<String, usize> = BTreeMap::new();
+    for (number, effect) in EFFECTS.iter().enumerate() {
+        for (at, (name, edit)) in BEFORE.iter().map(|e| (true, *e)).chain(AFTER.iter().map(|e| (false, *e))).enumerate().map(|(at, (before, e))| ((at, before), e)) {
+            let seed = (7 * at.0 + number) as u64 % 20;
+            let mut i = operated(seed, effect.kind);
+            let untouched = i.clone();
+            edit(&mut i, &mut Stream::new(seed));
+            if at.1 && i != untouched {
+                resign_operation(&mut i, 0).unwrap();
+            }
+            reroot(&mut i);
+            // Edits that this kind knows nothing of, or that leave it valid.
+            if i == untouched || is_stray(&i) || apply(i.clone()).is_ok() {
+                continue;
+            }
+            *rules.entry(refused(&format!("{:?}: {name}", effect.kind), i)).or_default() += 1;
+        }
+    }
+    println!("{rules:#?}");
+    assert!(rules.values().sum::<usize>() >= 100, "{rules:?}");
+    let met: BTreeSet<&str> = rules.keys().map(String::as_str).collect();
+    let expressible = [
+        "OP.1 NonceOverflow", "OP.1 NotOwner", "OP.1 Nonce", "OP.1 Signature", "OP.2 Manager", "OP.4 InDebt", "OP.4 Insufficient", "OP.4 Overflow",
+        "OP.4 Units", "OP.6 NotAll", "OP.7 Forced", "OP.8 NotEmpty", "OP.9 Terms",
+    ];
+    for rule in expressible {
+        assert!(met.contains(rule), "{rule}: {met:?}");
+    }
+}
+
+/// Another community's operation, as its owner signed it for that one.
+#[test]
+fn operations_of_another_community() {
+    for effect in &EFFECTS {
+        let mut i = operated(3, effect.kind);
+        op(&mut i).community += 1;
+        resign_operation(&mut i, 0).unwrap();
+        assert!(apply(i.clone()).is_err());
+        let accepted = refusals(tiny(), &trace(&compute(i.clone()))).is_empty();
+        assert!(!accepted, "{:?}", effect.kind);
+    }
+}
+
+fn with_extras(seed: u64, extras: Extras) -> SettlementInput {
+    with_operations(&Recipe { shape: tiny(), seed, mechanism: Mechanism::Auction, used: 3 }, &[], extras).unwrap()
+}
+
+#[test]
+fn invalid_adjustments_headers_beginnings_and_queues() {
+    let mut rules = BTreeSet::new();
+    let adjustments: [(&str, Edit); 8] = [
+        ("nothing waits", |i, _| {
+            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            i.community.accounts[slot].flagged = Fr::from(0u64);
+        }),
+        ("another waits", |i, s| {
+            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            i.community.accounts[slot].flagged = s.element();
+        }),
+        ("substituted late", |i, _| late(i, |p| p.substituted = true)),
+        ("late for another slot", |i, _| late(i, |p| p.slot += 1)),
+        ("late for another period", |i, _| late(i, |p| p.context.first_interval += 2)),
+        ("unsigned reading", |i, _| i.operations.adjustment.as_mut().unwrap().late.packet.readings[1].export ^= 1),
+        ("after the end", |i, _| {
+            let adjustment = i.operations.adjustment.as_mut().unwrap();
+            let slot = adjustment.slot();
+            adjustment.late.packet.readings[1] = Reading { import: 1, export: 1 };
+            i.community.accounts[slot].active_until = adjustment.substitute.packet.context.first_interval + 1;
+            i.packets[slot].packet.readings.fill(Reading::default());
+            resign(i, slot).unwrap();
+            resign_adjustment(i).unwrap();
+        }),
+        ("registers that never had it", |i, _| {
+            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            i.operations.adjustment.as_mut().unwrap().late.packet.readings.fill(Reading::default());
+            i.community.header.totals.import = 0;
+            i.community.accounts[slot].registers = gridveil_protocol::account::Registers::default();
+            i.packets[slot].packet.readings.fill(Reading::default());
+            for other in 0..4 {
+                i.packets[other].packet.readings.fill(Reading::default());
+                resign(i, other).unwrap();
+            }
+            resign_adjustment(i).unwrap();
+        }),
+    ];
+    for (name, edit) in adjustments {
+        for seed in 0..3 {
+            let mut i = with_extras(seed, Extras { adjustment: true, ..Extras::default() });
+            i.community.header.accrual = 1 << 60;
+            edit(&mut i, &mut Stream::new(seed));
+            reroot(&mut i);
+            rules.insert(refused(name, i));
+        }
+    }
+    let headers: [(&str, Edit); 6] = [
+        ("what the reserve asks for", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 });
+            i.operations.header.management.as_mut().unwrap().management.reserve = i.community.header.float * 2;
+            resign_management(i).unwrap();
+        }),
+        ("more than the float", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 << 47 })),
+        ("more than 48 bits", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 << 48 })),
+        ("more than the accrual", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::AccrualOut, units: 1 << 40 })),
+        ("unsigned", |i, _| i.operations.header.management.as_mut().unwrap().management.skip += 1),
+        ("beyond the last interval", |i, _| {
+            i.community.header.next_interval = u32::MAX - 100;
+            i.operations.header.management.as_mut().unwrap().management.skip = 1000;
+            for slot in 0..4 {
+                i.packets[slot].packet.context = i.context();
+                i.packets[slot].packet.readings.fill(Reading::default());
+                resign(i, slot).unwrap();
+            }
+            resign_management(i).unwrap();
+        }),
+    ];
+    for (name, edit) in headers {
+        for seed in 0..3 {
+            let mut i = with_extras(seed, Extras { management: true, ..Extras::default() });
+            edit(&mut i, &mut Stream::new(seed));
+            reroot(&mut i);
+            rules.insert(refused(name, i));
+        }
+    }
+    let beginnings: [(&str, Edit); 8] = [
+        ("float", |i, s| i.community.header.float = 1 + s.below(1 << 40)),
+        ("accrual", |i, _| i.community.header.accrual = 1),
+        ("reserve", |i, _| i.community.header.reserve = 1),
+        ("nonce", |i, _| i.community.header.nonce = 1),
+        ("totals", |i, _| i.community.header.totals.retired = 1),
+        ("certificate counter", |i, _| i.community.header.certificate_count = 1),
+        ("certificates", |i, s| i.community.certificates.set(9, s.element())),
+        ("accounts", |i, s| {
+            let account = &mut i.community.accounts[3];
+            match s.below(3) {
+                0 => account.balance = 7,
+                1 => account.owner = s.element(),
+                _ => {
+                    account.meter = Some(meter_key(3).public());
+                    i.packets[3] = packet(i.context(), 3, vec![Reading::default(); 2], false, PacketSalts::default()).sign(&meter_key(3)).unwrap();
+                }
+            }
+        }),
+    ];
+    for (name, edit) in beginnings {
+        for seed in 0..3 {
+            let mut i = beginning(tiny(), seed).unwrap();
+            edit(&mut i, &mut Stream::new(seed));
+            rules.insert(refused(name, i));
+        }
+    }
+    println!("{rules:#?}");
+    for rule in ["ADJUST.1 NotFlagged", "ADJUST.4 Registers", "HEADER.1 Units", "HEADER.1 Reserve", "HEADER.2 Accrual", "HEADER.3 Signature", "HEADER.5 Skip"] {
+        assert!(rules.contains(rule), "{rule}: {rules:?}");
+    }
+    assert_eq!(rules.iter().filter(|rule| rule.starts_with("STATE.INIT")).count(), 8);
+}
