@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use gridveil_protocol::params::SHAPES;
-use gridveil_verifier_contract::{EthersClient, L1Client, L1Error};
+use gridveil_verifier_contract::{EthersClient, L1Client, L1Error, L1Future};
 
 use crate::{
-    audit,
+    audit_with_pool,
     genesis::{Genesis, GenesisError},
     native::{NativeVerifier, Params},
-    replay::VerifierError,
+    replay::{PoolSource, VerifierError},
 };
 
 /// Everything that keeps an audit from being made, and the one that it failed.
@@ -83,7 +83,7 @@ pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
     let report = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
         let verifier = native(&l1, args.from_block, params).await?;
-        Ok::<_, AuditError>(audit(&l1, &verifier, &genesis.nodes(), args.from_block).await?)
+        Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &genesis.nodes(), args.from_block).await?)
     })?;
     if args.json {
         println!("{}", serde_json::to_string(&report).map_err(|_| AuditError::Json)?);
@@ -91,6 +91,12 @@ pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
         print!("{}", report.table());
     }
     if report.is_ok() { Ok(()) } else { Err(AuditError::Failed { failures: report.failures.len() }) }
+}
+
+impl PoolSource for EthersClient {
+    fn pool_nano(&self) -> L1Future<'_, u64> {
+        Box::pin(Self::pool_nano(self))
+    }
 }
 
 /// Keys of the shapes that registered communities have.

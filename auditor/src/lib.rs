@@ -2,19 +2,22 @@
 //!
 //! Input: the contract's events and calldata, and the list of community nodes published at deployment. Every root is computed anew, every
 //! public input is rebuilt from calldata, every proof is verified natively. What L1 does not carry (readings, balances) is what the proofs
-//! are about; the auditor needs none of it.
+//! are about; the auditor needs none of it. `docs/spec/audit.md` says what is checked, and what cannot be seen.
 #![forbid(unsafe_code)]
 
+mod certificates;
 pub mod cli;
-mod effects;
 pub mod genesis;
+mod ledger;
 mod money;
 pub mod native;
 mod replay;
 mod report;
 mod retirement;
 
+pub use certificates::{Certificates, RetiredPeriod};
+pub use ledger::Books;
 pub use money::Account;
-pub use replay::{ProofVerifier, VerifierError, audit};
+pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
 pub use retirement::{Retired, RetirementError, retirement};
 pub use report::{AuditReport, Failure, Verdict};

@@ -1,6 +1,6 @@
 //! The rollup's money from records alone: what went in, what came out, and which claims are open.
 //!
-//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury: what L1 holds for the
+//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury - exits: what L1 holds for the
 //! accounts, floats and accruals of all communities together. It may never fall below zero.
 
 use std::collections::BTreeSet;
@@ -11,15 +11,16 @@ use gridveil_protocol::{
 };
 use serde::Serialize;
 
-/// Sums, in whole units of 0.01.
+/// nano in a unit of 0.01.
+pub(crate) const UNIT_NANO: i128 = 10_000_000;
+
+/// Sums, in whole units of 0.01; what exits leave is counted in nano.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
-    /// What the rollup holds now.
-    pub pool_units: i128,
-    /// Left through exits of a frozen rollup, nano: no longer in the pool, and in no record.
-    pub exited_nano: u128,
-    /// Is the rollup frozen?
-    pub frozen: bool,
+    /// What the rollup holds now, nano.
+    pub pool_nano: i128,
+    /// Taken out of the frozen rollup, nano.
+    pub exited_nano: i128,
     /// Deposits taken in by their owners.
     pub deposited_units: u64,
     /// Paid to payout addresses by withdrawals and closed accounts.
@@ -44,8 +45,9 @@ pub struct Account {
     pub adjusted: u64,
 }
 
-/// Currency with two decimals.
-pub(crate) fn currency(units: i128) -> String {
+/// Currency with two decimals, rounded towards zero.
+pub(crate) fn currency(nano: i128) -> String {
+    let units = nano / UNIT_NANO;
     let sign = if units < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", units.unsigned_abs() / 100, units.unsigned_abs() % 100)
 }
@@ -56,8 +58,8 @@ pub(crate) enum MoneyError {
     /// More out than in.
     #[error("pays out more than was ever paid in")]
     Pool,
-    /// A deposit counted twice, or a claim that was a transfer.
-    #[error("takes in a claim that was used before")]
+    /// A deposit counted twice.
+    #[error("takes in a deposit that was taken in before")]
     DepositAgain,
     /// Two transfers with one claim: only one could be taken in.
     #[error("opens a claim that was used before")]
@@ -84,12 +86,20 @@ impl MoneyError {
 pub(crate) struct Money {
     account: Account,
     open: BTreeSet<[u8; 32]>,
-    used: BTreeSet<[u8; 32]>,
+    sent: BTreeSet<[u8; 32]>,
+    taken_in: BTreeSet<[u8; 32]>,
 }
 
 impl Money {
     pub(crate) const fn account(&self) -> Account {
         self.account
+    }
+
+    /// Books an exit from the frozen rollup.
+    pub(crate) fn exit(&mut self, nano: u64) -> Result<(), MoneyError> {
+        self.account.exited_nano += i128::from(nano);
+        self.account.pool_nano -= i128::from(nano);
+        if self.account.pool_nano < 0 { Err(MoneyError::Pool) } else { Ok(()) }
     }
 
     /// Books one record; one that is refused is booked as well, so that later ones are judged by what L1 did.
@@ -104,7 +114,7 @@ impl Money {
             code::FLOAT_OUT | code::ACCRUAL_OUT => (&mut account.treasury_units, None, -1),
             code::SEND => {
                 account.open_transfers += 1;
-                let new = self.used.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
+                let new = self.sent.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
                 return if new { Ok(()) } else { Err(MoneyError::SendAgain) };
             }
             code::RECEIVE => {
@@ -126,11 +136,11 @@ impl Money {
         if let Some(count) = count {
             *count += 1;
         }
-        account.pool_units += sign * i128::from(units);
-        if record.kind == code::DEPOSIT && !self.used.insert(claim(&record.w1)) {
+        account.pool_nano += sign * i128::from(units) * UNIT_NANO;
+        if record.kind == code::DEPOSIT && !self.taken_in.insert(claim(&record.w1)) {
             return Err(MoneyError::DepositAgain);
         }
-        if account.pool_units < 0 { Err(MoneyError::Pool) } else { Ok(()) }
+        if account.pool_nano < 0 { Err(MoneyError::Pool) } else { Ok(()) }
     }
 }
 
@@ -151,10 +161,10 @@ mod tests {
             assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
         }
         let account = money.account();
-        assert_eq!((account.pool_units, account.treasury_units, account.deposits, account.forced), (241, 9, 1, 1));
+        assert_eq!((account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced), (241, 9, 1, 1));
         assert_eq!(money.book(&record(code::FLOAT_OUT, 242, 0)), Err(MoneyError::Pool));
         assert_eq!(money.book(&record(code::DEPOSIT, 1, 9)), Err(MoneyError::DepositAgain));
-        assert_eq!(currency(-1234), "-12.34");
+        assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");
     }
 
     #[test]

@@ -10,11 +10,12 @@ use gridveil_protocol::{
     record::{self, Parsed, Record, code},
     tree::{SparseTree, dense_root},
 };
-use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, SettledBatch, TariffEntry, Word};
+use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word};
 
 use crate::{
-    effects::Effects,
-    money::{Account, Money},
+    certificates::Certificates,
+    ledger::{Books, Ledger, Request, Settled, Standing},
+    money::Money,
     report::{AuditReport, Failure, Verdict},
 };
 
@@ -32,20 +33,41 @@ pub trait ProofVerifier {
     fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError>;
 }
 
-/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes published at deployment.
-/// Batches that are settled while the audit runs are left to the next one.
+/// The pool as the contract has it, for clients that can tell.
+pub trait PoolSource {
+    /// nano.
+    fn pool_nano(&self) -> L1Future<'_, u64>;
+}
+
+/// [`audit_with_pool`] for a client that cannot tell the contract's pool.
 ///
 /// # Errors
-/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the report.
+/// As there.
 pub async fn audit(
     l1: &dyn L1Client,
     verifier: &dyn ProofVerifier,
     genesis: &[(u32, Fr)],
     from_block: u64,
 ) -> Result<AuditReport, L1Error> {
+    audit_with_pool(l1, None, verifier, genesis, from_block).await
+}
+
+/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes published at deployment.
+/// Batches that are settled while the audit runs are left to the next one.
+///
+/// # Errors
+/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the report.
+pub async fn audit_with_pool(
+    l1: &dyn L1Client,
+    pool: Option<&dyn PoolSource>,
+    verifier: &dyn ProofVerifier,
+    genesis: &[(u32, Fr)],
+    from_block: u64,
+) -> Result<AuditReport, L1Error> {
     let mut replay = Replay::new(l1.chain_id().await?, l1.contract(), verifier);
     let count = l1.batch_count().await?;
-    replay.genesis(genesis, &l1.root_at(0).await?);
+    let genesis_root = l1.root_at(0).await?;
+    replay.genesis(genesis, &genesis_root);
     replay.now = l1.timestamp().await?;
     for params in l1.communities(from_block).await? {
         replay.register(params);
@@ -67,18 +89,82 @@ pub async fn audit(
         batches.retain(|batch| batch.batch <= count);
         root = l1.root_at(count).await?;
     }
-    // A client without events (a fake) is audited by calldata alone.
-    replay.effects = match l1.events(from_block).await {
-        Ok(events) => Some(Effects::new(&events)),
-        Err(L1Error::Config(_)) => None,
-        Err(error) => return Err(error),
-    };
     for batch in &batches {
         replay.batch(batch);
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
     }
     replay.end(count, &root);
-    Ok(replay.report())
+    let events = match l1.events(from_block).await {
+        Ok(events) => events,
+        Err(L1Error::Malformed(what)) => {
+            replay.fail("L1.CALLDATA", format!("events are not those of the contract: {what}"));
+            Vec::new()
+        }
+        Err(error) => return Err(error),
+    };
+    replay.registries(&events);
+    let settled = Settled {
+        count,
+        genesis_root,
+        communities: &replay.communities,
+        next_interval: &replay.next_interval,
+        batches: batches.iter().map(|batch| (batch.batch, batch)).collect(),
+        records: &replay.read,
+    };
+    let mut money = std::mem::take(&mut replay.money);
+    let mut ledger = Ledger::new(settled, &mut money);
+    if ledger.walk(&events) {
+        stand(l1, pool, from_block, &mut ledger).await?;
+    }
+    let (books, certificates, failures) = ledger.finish();
+    replay.money = money;
+    replay.failures.extend(failures);
+    Ok(replay.report(books, certificates))
+}
+
+/// Times that the contract's figures are asked for again because something happened meanwhile.
+const STANDING_ATTEMPTS: usize = 4;
+
+/// Compares the books with the contract's own figures, read between two looks at its events that find nothing new.
+async fn stand(l1: &dyn L1Client, pool: Option<&dyn PoolSource>, from_block: u64, ledger: &mut Ledger<'_>) -> Result<(), L1Error> {
+    for _ in 0..STANDING_ATTEMPTS {
+        let limit = u32::try_from(ledger.notes().len() + 1).unwrap_or(u32::MAX);
+        let mut standing = Standing {
+            frozen: told(l1.is_frozen().await)?,
+            float_units: told(l1.float_funds().await)?,
+            notes: told(l1.pending_notes(limit).await)?,
+            deposits: told(l1.deposits(from_block).await)?,
+            ..Standing::default()
+        };
+        let communities: Vec<u32> = ledger.communities().collect();
+        for community in communities {
+            if let Some(queue) = told(l1.forced_queue(community).await)? {
+                let requests = queue.iter().map(|entry| Request { slot: entry.slot, requester: entry.requester, bond: entry.bond });
+                standing.forced.insert(community, requests.collect());
+            }
+        }
+        if let Some(pool) = pool {
+            standing.pool_nano = Some(pool.pool_nano().await?);
+        }
+        let meanwhile = l1.events(ledger.next_block(from_block)).await?;
+        if meanwhile.is_empty() {
+            ledger.standing(&standing);
+            return Ok(());
+        }
+        if !ledger.walk(&meanwhile) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// `None` if the client does not have the operation.
+fn told<T>(answer: Result<T, L1Error>) -> Result<Option<T>, L1Error> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(L1Error::Config(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 struct Replay<'a> {
@@ -94,10 +180,10 @@ struct Replay<'a> {
     next_interval: BTreeMap<u32, u64>,
     batches: u64,
     proofs: u64,
+    /// Records of the batches whose calldata could be read.
+    read: BTreeMap<u64, Vec<Parsed>>,
     /// What the records come to.
     money: Money,
-    /// What the contract says it did.
-    effects: Option<Effects>,
     /// Batch under examination.
     at: Option<u64>,
     failures: Vec<Failure>,
@@ -126,8 +212,8 @@ impl<'a> Replay<'a> {
             next_interval: BTreeMap::new(),
             batches: 0,
             proofs: 0,
+            read: BTreeMap::new(),
             money: Money::default(),
-            effects: None,
             at: None,
             failures: Vec::new(),
         }
@@ -178,6 +264,21 @@ impl<'a> Replay<'a> {
         self.require(follows, "L1.TARIFF", || format!("tariff {index} of set {tariff_set} does not follow the one before"));
     }
 
+    /// Every community and tariff of the registries was told by an event.
+    fn registries(&mut self, events: &[RollupEvent]) {
+        let communities: Vec<CommunityParams> = self.communities.values().copied().collect();
+        for params in communities {
+            let told = events.iter().any(|event| event.effect == RollupEffect::CommunityRegistered(params));
+            self.require(told, "L1.COMMUNITY", || format!("no event registers community {} so", params.community));
+        }
+        let tariffs: Vec<TariffEntry> = self.tariffs.values().flatten().copied().collect();
+        for TariffEntry { tariff_set, index, first_interval, commitment, .. } in tariffs {
+            let effect = RollupEffect::TariffRegistered { tariff_set, index, first_interval, commitment };
+            let told = events.iter().any(|event| event.effect == effect);
+            self.require(told, "L1.TARIFF", || format!("no event publishes tariff {index} of set {tariff_set} so"));
+        }
+    }
+
     fn batch(&mut self, batch: &SettledBatch) {
         let call = &batch.call;
         self.at = Some(batch.batch);
@@ -214,6 +315,7 @@ impl<'a> Replay<'a> {
             }
         };
         self.records(batch, &params, &records);
+        self.read.insert(batch.batch, records.iter().map(|(_, record)| *record).collect());
         self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == code::INIT));
         self.node(&elements, own);
         let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
@@ -285,14 +387,7 @@ impl<'a> Replay<'a> {
 
     /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it names.
     fn records(&mut self, batch: &SettledBatch, params: &CommunityParams, records: &[(Record, Parsed)]) {
-        let parsed: Vec<Parsed> = records.iter().map(|(_, record)| *record).collect();
-        let agree = self.effects.as_ref().is_none_or(|effects| effects.agree(&batch.tx, params.community, &parsed));
-        self.require(agree, "OP.10", || "the contract's events are not those of the batch's records".into());
         for (index, (_, record)) in records.iter().enumerate() {
-            if record.kind == code::INIT {
-                let agreed = to_bytes(&record.w1) == params.genesis_terms;
-                self.require(agreed, "STATE.INIT", || format!("record {index}: begins with other terms than the manager registered"));
-            }
             if let Err(error) = self.money.book(record) {
                 self.fail(error.clause(), format!("record {index}: {error}"));
             }
@@ -345,20 +440,18 @@ impl<'a> Replay<'a> {
         let replayed = self.batches;
         self.require(count == replayed, "L1.SEQUENCE", || format!("the contract counts {count} batches, {replayed} were found"));
         self.require(*root == self.root, "L1.SEQUENCE", || "the contract's state root is not that of the last batch".into());
-        let covered = self.effects.as_ref().is_none_or(|effects| effects.covered(self.money.account().pool_units));
-        self.require(covered, "L1.POOL", || "more left through exits than the records put in".into());
         self.require(*root == to_bytes(&self.state.root()), "SETTLE.13", || "the contract's state root is not the replayed one".into());
     }
 
-    fn report(self) -> AuditReport {
-        let effects = self.effects.unwrap_or_default();
-        let money = Account { exited_nano: effects.exited_nano, frozen: effects.frozen, ..self.money.account() };
+    fn report(self, books: Books, certificates: Certificates) -> AuditReport {
         AuditReport {
             auditor: if self.failures.is_empty() { Verdict::Ok } else { Verdict::Failed },
             batches: self.batches,
             proofs_verified: self.proofs,
             state_root: self.state.root(),
-            money,
+            money: self.money.account(),
+            books,
+            certificates,
             failures: self.failures,
         }
     }

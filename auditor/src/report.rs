@@ -3,7 +3,11 @@
 use gridveil_protocol::field::{Fr, hex_fr};
 use serde::Serialize;
 
-use crate::money::{Account, currency};
+use crate::{
+    certificates::Certificates,
+    ledger::Books,
+    money::{Account, UNIT_NANO, currency},
+};
 
 /// One fact that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +44,11 @@ pub struct AuditReport {
     pub state_root: Fr,
     /// The rollup's money, from records alone.
     pub money: Account,
-    /// Everything that does not hold, in order.
+    /// What the events come to.
+    pub books: Books,
+    /// Certificates spent and retired.
+    pub certificates: Certificates,
+    /// Everything that does not hold: batch by batch from calldata, then event by event.
     pub failures: Vec<Failure>,
 }
 
@@ -57,22 +65,40 @@ impl AuditReport {
         use std::fmt::Write as _;
         let verdict = if self.is_ok() { "ok" } else { "FAILED" };
         let root = hex::encode(gridveil_protocol::field::to_bytes(&self.state_root));
+        let amount = |nano: i128| format!("{:>16}", currency(nano));
+        let units = |units: u64| amount(i128::from(units) * UNIT_NANO);
+        let (money, books, certificates) = (&self.money, &self.books, &self.certificates);
+        let pool = if books.pool_compared { "" } else { "  from records; not compared with the contract's" };
         let mut out = String::new();
         for (name, value) in [
             ("auditor", verdict.to_owned()),
             ("batches", self.batches.to_string()),
             ("proofs verified", self.proofs_verified.to_string()),
             ("state root", format!("0x{root}")),
-            ("pool", format!("{:>16}", currency(self.money.pool_units))),
-            ("deposits in", format!("{:>16}", currency(self.money.deposited_units.into()))),
-            ("withdrawn", format!("{:>16}", currency(self.money.withdrawn_units.into()))),
-            ("forced", format!("{:>16}", currency(self.money.forced_units.into()))),
-            ("float in", format!("{:>16}", currency(self.money.float_in_units.into()))),
-            ("to treasury", format!("{:>16}", currency(self.money.treasury_units.into()))),
-            ("open transfers", self.money.open_transfers.to_string()),
+            ("pool", format!("{}{pool}", amount(money.pool_nano))),
+            ("deposits in", units(money.deposited_units)),
+            ("deposits open", units(books.open_units)),
+            ("refunded", units(books.refunded_units)),
+            ("withdrawn", units(money.withdrawn_units)),
+            ("forced", units(money.forced_units)),
+            ("float in", units(money.float_in_units)),
+            ("float funds", units(books.float_funds_units)),
+            ("to treasury", units(money.treasury_units)),
+            ("exited", amount(money.exited_nano)),
+            ("frozen", if books.frozen { "yes" } else { "no" }.to_owned()),
+            ("forced waiting", books.forced_open.to_string()),
+            ("open transfers", money.open_transfers.to_string()),
+            ("notes waiting", certificates.waiting_notes.to_string()),
+            ("certificates", format!("{} spent, {} retired sealed", certificates.spent, certificates.sealed)),
             ("failures", self.failures.len().to_string()),
         ] {
             let _ = writeln!(out, "{name:<16} {value}");
+        }
+        if !certificates.public.is_empty() {
+            let _ = writeln!(out, "\n{:>9}  {:>14}  {:>15}  {:>15}  {:>15}", "community", "first interval", "consumed Wh", "expired Wh", "exported Wh");
+        }
+        for r in &certificates.public {
+            let _ = writeln!(out, "{:>9}  {:>14}  {:>15}  {:>15}  {:>15}", r.community, r.first_interval, r.consumed_wh, r.expired_wh, r.exported_wh);
         }
         if !self.failures.is_empty() {
             let _ = writeln!(out, "\n{:>7}  {:<16} what", "batch", "clause");

@@ -27,7 +27,7 @@ use gridveil_protocol::{
     tree::SparseTree,
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -105,12 +105,56 @@ impl L1Client for World {
     fn settle(&self, _: SettleCall) -> L1Future<'_, SettleReceipt> {
         read_only()
     }
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        now(derived(self).into_iter().filter(|event| event.block >= from_block).collect())
+    }
     fn settled_batches(&self, _: u64) -> L1Future<'_, Vec<SettledBatch>> {
         if self.malformed {
             return Box::pin(async { Err(L1Error::Malformed("settle calldata is not its standard encoding".into())) });
         }
         now(self.batches.clone())
     }
+}
+
+/// The events of registries and batches, and what records need before them.
+fn derived(w: &World) -> Vec<RollupEvent> {
+    let mut effects: Vec<(u64, Effect)> = w.communities.iter().map(|c| (1, Effect::CommunityRegistered(*c))).collect();
+    effects.extend(w.tariffs.iter().map(|t| {
+        let TariffEntry { tariff_set, index, first_interval, commitment, .. } = *t;
+        (1, Effect::TariffRegistered { tariff_set, index, first_interval, commitment })
+    }));
+    let mut told = Vec::new();
+    let mut notes = Vec::new();
+    for SettledBatch { batch, old_root, call, .. } in &w.batches {
+        let SettleCall { community, first_interval, new_root, circuit_version, .. } = *call;
+        told.push((7, Effect::BatchSettled { batch: *batch, community, first_interval, old_root: *old_root, new_root, circuit_version }));
+        for pair in call.data.get(6..).unwrap_or_default().chunks_exact(2) {
+            let (w0, w1) = (from_bytes::<Fr>(&pair[0]), from_bytes::<Fr>(&pair[1]));
+            let Some(Ok(Parsed { kind, units, .. })) = w0.ok().zip(w1.ok()).map(|(w0, w1)| Record::parse(w0, w1)) else { continue };
+            let word = pair[1];
+            told.extend(match kind {
+                code::DEPOSIT => {
+                    effects.push((2, Effect::DepositMade { claim: word, depositor: [1; 20], units }));
+                    Some((7, Effect::DepositConsumed { claim: word, units }))
+                }
+                code::FLOAT_IN => {
+                    effects.push((2, Effect::FloatFunded { units }));
+                    Some((7, Effect::FloatMoved { community, kind: 16, units }))
+                }
+                code::NOTE => {
+                    notes.push(word);
+                    Some((7, Effect::NoteAppended { note: word, community }))
+                }
+                code::INIT => Some((7, Effect::CommunityInitialised { community, genesis_terms: word })),
+                _ => None,
+            });
+        }
+    }
+    for (number, pair) in (1u8..).zip(notes.chunks_exact(2)) {
+        let [nullifier, zero] = [[number; 32], [0; 32]];
+        effects.push((2, Effect::CertificateSpent { nullifier, note_1: pair[0], note_2: pair[1], retirement: zero, disclosed: zero, beneficiary: zero, kind: 0 }));
+    }
+    effects.into_iter().chain(told).map(|(block, effect)| RollupEvent { block, tx: [0; 32], effect }).collect()
 }
 
 /// Accepts exactly the proofs it was told, for exactly their public inputs.
@@ -263,7 +307,7 @@ fn records_are_read_and_their_money_is_counted() {
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
     let deposited = report.money.deposited_units;
     assert!(deposited > 0);
-    assert_eq!((report.money.pool_units, report.money.float_in_units, report.money.notes), (i128::from(1_000_000 + deposited), 1_000_000, 2));
+    assert_eq!((report.money.pool_nano, report.money.float_in_units, report.money.notes), (i128::from(1_000_000 + deposited) * 10_000_000, 1_000_000, 2));
     assert!(report.table().contains("pool"));
     // A record is part of what is proved.
     let mut edited = w.clone();

@@ -289,6 +289,12 @@ impl MemoryL1 {
         self.lock().unreachable = calls;
     }
 
+    /// What the vault holds for balances, floats, accruals and open claims, nano.
+    #[must_use]
+    pub fn pool_nano(&self) -> u64 {
+        u64::try_from(self.lock().books.pool_nano()).unwrap_or(u64::MAX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -59,6 +59,10 @@ impl Books {
         self.withdrawable.get(account).copied().unwrap_or_default()
     }
 
+    pub(super) fn pool_nano(&self) -> u128 {
+        self.pool_nano
+    }
+
     pub(super) fn float_units(&self) -> u64 {
         self.float_units
     }

@@ -1,0 +1,156 @@
+//! Certificates as L1 has them: statements spent, and what they disclose.
+
+use std::collections::BTreeMap;
+
+use gridveil_protocol::field::{Fr, from_bytes};
+use gridveil_verifier_contract::{CommunityParams, Word};
+use serde::Serialize;
+
+const PUBLIC: u16 = 1;
+const SEALED: u16 = 2;
+const CONSUMPTION: u16 = 1;
+const EXPIRY: u16 = 2;
+const EXPORT: u16 = 3;
+
+/// Certificates, from events alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Certificates {
+    /// Statements that spent a note.
+    pub spent: u64,
+    /// Of these, retirements whose amount nobody sees.
+    pub sealed: u64,
+    /// Publicly consumed, Wh.
+    pub consumed_wh: u64,
+    /// Publicly expired, Wh.
+    pub expired_wh: u64,
+    /// Exported to another registry, Wh: always public.
+    pub exported_wh: u64,
+    /// Notes that wait for a batch.
+    pub waiting_notes: u64,
+    /// Public retirements by community and period of origin, in this order.
+    pub public: Vec<RetiredPeriod>,
+}
+
+/// Public retirements of certificates of one community and period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RetiredPeriod {
+    /// Where the energy was fed in.
+    pub community: u32,
+    /// First interval of the period in which it was.
+    pub first_interval: u32,
+    /// Consumed, Wh.
+    pub consumed_wh: u64,
+    /// Expired, Wh.
+    pub expired_wh: u64,
+    /// Exported, Wh.
+    pub exported_wh: u64,
+    /// Retirements.
+    pub retirements: u64,
+}
+
+/// A statement that L1 accepted.
+pub(crate) struct Spent {
+    pub(crate) nullifier: Word,
+    pub(crate) notes: [Word; 2],
+    pub(crate) retirement: Word,
+    pub(crate) disclosed: Word,
+    pub(crate) beneficiary: Word,
+    pub(crate) kind: u16,
+}
+
+impl Spent {
+    /// L1C.2.
+    pub(crate) fn kind_fits(&self) -> bool {
+        let zero = Word::default();
+        let (retires, public) = (self.retirement != zero, self.disclosed != zero);
+        let named = public || self.beneficiary != zero;
+        match (self.kind & 0xff, self.kind >> 8) {
+            (0, 0) => !retires && !named,
+            (SEALED, CONSUMPTION) => retires && !named,
+            (PUBLIC, CONSUMPTION..=EXPORT) => retires && public,
+            _ => false,
+        }
+    }
+
+    /// L1C.5.
+    pub(crate) fn canonical(&self) -> bool {
+        let [first, second] = self.notes;
+        let words = [self.nullifier, first, second, self.retirement, self.disclosed, self.beneficiary];
+        !self.notes.contains(&Word::default()) && words.iter().all(|word| from_bytes::<Fr>(word).is_ok())
+    }
+}
+
+/// Why a disclosure is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DisclosedError {
+    #[error("what is disclosed has bits above its fields")]
+    High,
+    #[error("what is disclosed names community {0}, which is not registered")]
+    Community(u32),
+    #[error("what is disclosed names a period of {0} intervals, which the community does not have")]
+    Period(u16),
+    #[error("what is disclosed names a period that is not settled")]
+    NotSettled,
+}
+
+/// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
+struct Info {
+    amount: u64,
+    first_interval: u32,
+    m: u16,
+    community: u32,
+}
+
+fn info(word: &Word) -> Result<Info, DisclosedError> {
+    let &[ref zeros @ .., _technology, c0, c1, c2, c3, m0, m1, f0, f1, f2, f3, a0, a1, a2, a3, a4, a5] = word;
+    if zeros.iter().any(|byte| *byte != 0) {
+        return Err(DisclosedError::High);
+    }
+    Ok(Info {
+        amount: u64::from_be_bytes([0, 0, a0, a1, a2, a3, a4, a5]),
+        first_interval: u32::from_be_bytes([f0, f1, f2, f3]),
+        m: u16::from_be_bytes([m0, m1]),
+        community: u32::from_be_bytes([c0, c1, c2, c3]),
+    })
+}
+
+impl Certificates {
+    /// Counts a statement; a disclosure that is none is not summed.
+    pub(crate) fn book(
+        &mut self,
+        spent: &Spent,
+        communities: &BTreeMap<u32, CommunityParams>,
+        next_interval: &BTreeMap<u32, u64>,
+    ) -> Result<(), DisclosedError> {
+        self.spent += 1;
+        let (how, purpose) = (spent.kind & 0xff, spent.kind >> 8);
+        self.sealed += u64::from(how == SEALED);
+        if how != PUBLIC {
+            return Ok(());
+        }
+        let Info { amount, first_interval, m, community } = info(&spent.disclosed)?;
+        let params = communities.get(&community).ok_or(DisclosedError::Community(community))?;
+        if params.m != m {
+            return Err(DisclosedError::Period(m));
+        }
+        let end = u64::from(first_interval) + u64::from(m);
+        if next_interval.get(&community).is_none_or(|next| end > *next) {
+            return Err(DisclosedError::NotSettled);
+        }
+        let place = self.public.binary_search_by_key(&(community, first_interval), |r| (r.community, r.first_interval));
+        let place = place.unwrap_or_else(|place| {
+            self.public.insert(place, RetiredPeriod { community, first_interval, ..RetiredPeriod::default() });
+            place
+        });
+        let Some(retired) = self.public.get_mut(place) else { return Ok(()) };
+        retired.retirements += 1;
+        let (sum, total) = match purpose {
+            EXPIRY => (&mut retired.expired_wh, &mut self.expired_wh),
+            EXPORT => (&mut retired.exported_wh, &mut self.exported_wh),
+            _ => (&mut retired.consumed_wh, &mut self.consumed_wh),
+        };
+        *sum = sum.saturating_add(amount);
+        *total = total.saturating_add(amount);
+        Ok(())
+    }
+}

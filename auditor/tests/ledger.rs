@@ -1,0 +1,508 @@
+//! A chain with everything that can happen, played on the fake L1; and the same chain told with one lie at a time.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use gridveil_auditor::{AuditReport, Failure, PoolSource, ProofVerifier, RetiredPeriod, VerifierError, audit_with_pool};
+use gridveil_protocol::{
+    community,
+    field::{Fr, from_bytes, to_bytes},
+    params::STATE_DEPTH,
+    poseidon::hash4,
+    record::{Record, code, digest, words},
+    tree::{SparseTree, dense_root},
+};
+use gridveil_verifier_contract::{
+    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
+    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
+};
+
+const ZERO: Word = [0; 32];
+const ALICE: Address = [0xa1; 20];
+const BOB: Address = [0xb0; 20];
+const FIRST: u32 = 100;
+const UNIT: u64 = 10_000_000;
+const OWN_WORDS: usize = 6;
+
+fn wait<T>(future: impl Future<Output = Result<T, L1Error>>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future).unwrap()
+}
+
+fn word(number: u64) -> Word {
+    to_bytes(&Fr::from(number))
+}
+
+fn element(word: &Word) -> Fr {
+    from_bytes(word).unwrap()
+}
+
+fn padded(account: Address) -> Fr {
+    let mut out = ZERO;
+    out[12..].copy_from_slice(&account);
+    element(&out)
+}
+
+fn record(kind: u64, units: u64, w1: Word) -> Record {
+    Record::new(kind, units, 0, element(&w1))
+}
+
+struct Chain {
+    l1: MemoryL1,
+    state: SparseTree,
+    periods: BTreeMap<u32, u32>,
+    seed: u64,
+}
+
+impl Chain {
+    fn settle(&mut self, community: u32, records: &[Record]) {
+        self.seed += 100;
+        let leaves: Vec<Fr> = (1..=4).map(|i| Fr::from(self.seed + i)).collect();
+        let (header, certificates) = (Fr::from(self.seed + 5), Fr::from(self.seed + 6));
+        let node = community::node(header, dense_root(&leaves), certificates);
+        self.state.set(u64::from(community), node);
+        let first_interval = *self.periods.entry(community).or_insert(FIRST);
+        self.periods.insert(community, first_interval + 2);
+        let data = leaves.into_iter().chain([header, certificates]).chain(words(records)).map(|x| to_bytes(&x)).collect();
+        let call = SettleCall {
+            circuit_version: 2,
+            community,
+            first_interval,
+            tariff_index: 0,
+            new_root: to_bytes(&self.state.root()),
+            community_new: to_bytes(&node),
+            ops_digest: to_bytes(&digest(records)),
+            data,
+            proof: vec![1; 10],
+        };
+        wait(self.l1.settle(call));
+    }
+
+    fn certify(&self, number: u64, kind: u16, disclosed: Word) {
+        let retirement = if kind == 0 { ZERO } else { word(number + 3) };
+        wait(self.l1.certify(CertificateCall {
+            circuit_version: 1_000_001,
+            anchor: wait(self.l1.state_root()),
+            nullifier: word(number),
+            note_1: word(number + 1),
+            note_2: word(number + 2),
+            retirement,
+            disclosed,
+            beneficiary: ZERO,
+            kind,
+            proof: vec![],
+        }));
+    }
+}
+
+/// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
+fn info(amount: u64, first_interval: u32, m: u16, community: u32) -> Word {
+    let mut out = ZERO;
+    out[15] = 1;
+    out[16..20].copy_from_slice(&community.to_be_bytes());
+    out[20..22].copy_from_slice(&m.to_be_bytes());
+    out[22..26].copy_from_slice(&first_interval.to_be_bytes());
+    out[26..].copy_from_slice(&amount.to_be_bytes()[2..]);
+    out
+}
+
+fn sent() -> (ExitClaimCall, Word) {
+    let call = ExitClaimCall { recipient: word(71), amount: 3 * UNIT, payout: ALICE, sa: word(72), sb: word(73) };
+    let mut packed = ZERO;
+    packed[4..24].copy_from_slice(&ALICE);
+    packed[24..].copy_from_slice(&call.amount.to_be_bytes());
+    (call, to_bytes(&hash4([call.recipient, packed, call.sa, call.sb].map(|w| element(&w)))))
+}
+
+fn exit(community: u32, slot: u32, balance: u64) -> ExitCall {
+    let zero = ZERO;
+    ExitCall { community, slot, balance, payout: BOB, s1: zero, s2: zero, private_commitment: zero, header_leaf: zero, certificates_root: zero, siblings: vec![] }
+}
+
+fn play() -> MemoryL1 {
+    let state = SparseTree::new(STATE_DEPTH);
+    let l1 = MemoryL1::new(MemoryL1Config {
+        chain_id: 31337,
+        contract: [0x11; 20],
+        genesis_root: to_bytes(&state.root()),
+        timestamp: 1_000_000_000,
+        shapes: vec![(1, 4, 2)],
+        circuit_version: 2,
+        proof_length: None,
+        enforce_future_tariffs: false,
+        terms: MemoryTerms::default(),
+    });
+    wait(l1.open_tariff_set(1, 3600, 2));
+    wait(l1.register_tariff(1, 50, word(9)));
+    for community in [3, 7] {
+        wait(l1.register_community(CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: 1, genesis_terms: word(u64::from(community)) }));
+    }
+    let mut chain = Chain { l1, state, periods: BTreeMap::new(), seed: 1_000 };
+    for (claim, units) in [(11, 500), (12, 70), (13, 30), (14, 25)] {
+        wait(chain.l1.deposit(word(claim), units));
+    }
+    wait(chain.l1.request_refund(word(13)));
+    chain.l1.set_timestamp(1_000_100_000);
+    wait(chain.l1.refund(word(13)));
+    wait(chain.l1.fund_float(1_000));
+    chain.settle(3, &[record(code::INIT, 0, word(3)), record(code::DEPOSIT, 500, word(11)), record(code::FLOAT_IN, 400, ZERO)]);
+    for (slot, caller) in [(1, ALICE), (2, BOB)] {
+        chain.l1.set_caller(caller);
+        wait(chain.l1.force_withdraw(3, slot));
+    }
+    chain.certify(1_000, 0, ZERO);
+    chain.settle(7, &[record(code::INIT, 0, word(7)), record(code::DEPOSIT, 70, word(12)), record(code::NOTE, 0, word(1_001)), record(code::NOTE, 0, word(1_002))]);
+    let (claim_call, claim) = sent();
+    chain.settle(
+        3,
+        &[
+            Record::new(code::WITHDRAW, 100, 0, padded(ALICE)),
+            record(code::SEND, 0, word(21)),
+            record(code::SEND, 0, claim),
+            Record::new(code::FORCED, 20, 1, padded(ALICE)),
+            Record::new(code::ADJUST, 0, FIRST, element(&word(9))),
+            record(code::FLOAT_OUT, 10, ZERO),
+            record(code::ACCRUAL_OUT, 5, ZERO),
+        ],
+    );
+    chain.certify(2_000, 257, info(40, FIRST, 2, 3));
+    chain.certify(3_000, 258, ZERO);
+    chain.certify(4_000, 769, info(1_000, FIRST, 2, 3));
+    chain.certify(5_000, 513, info(6, FIRST, 2, 7));
+    chain.settle(7, &[record(code::RECEIVE, 0, word(21)), record(code::NOTE, 0, word(2_001))]);
+    wait(chain.l1.withdraw(ALICE));
+    chain.l1.set_timestamp(1_001_000_000);
+    wait(chain.l1.freeze(3));
+    wait(chain.l1.exit(exit(3, 0, 123)));
+    wait(chain.l1.exit(exit(7, 0, 50 * UNIT)));
+    wait(chain.l1.exit_claim(claim_call));
+    wait(chain.l1.refund(word(14)));
+    chain.certify(6_000, 257, info(2, FIRST, 2, 3));
+    chain.l1
+}
+
+/// Tells the chain, with what was edited.
+#[derive(Clone)]
+struct Liar {
+    l1: Arc<MemoryL1>,
+    events: Vec<RollupEvent>,
+    batches: Vec<SettledBatch>,
+    communities: Vec<CommunityParams>,
+    pool: u64,
+    frozen: bool,
+    float: u64,
+    notes: Vec<Word>,
+    forced: Vec<ForcedEntry>,
+    /// Answers that begin to tell only when the standing is asked for.
+    late: usize,
+}
+
+impl Liar {
+    fn new(l1: MemoryL1) -> Self {
+        Self {
+            events: wait(l1.events(0)),
+            batches: wait(l1.settled_batches(0)),
+            communities: wait(l1.communities(0)),
+            pool: l1.pool_nano(),
+            frozen: wait(l1.is_frozen()),
+            float: wait(l1.float_funds()),
+            notes: wait(l1.pending_notes(100)),
+            forced: wait(l1.forced_queue(3)),
+            l1: Arc::new(l1),
+            late: 0,
+        }
+    }
+
+    /// Place of the `nth` effect like this.
+    fn place(&self, nth: usize, like: fn(&Effect) -> bool) -> usize {
+        self.events.iter().enumerate().filter(|(_, event)| like(&event.effect)).nth(nth).unwrap().0
+    }
+
+    fn remove(&mut self, nth: usize, like: fn(&Effect) -> bool) -> RollupEvent {
+        self.events.remove(self.place(nth, like))
+    }
+
+    fn again(&mut self, nth: usize, like: fn(&Effect) -> bool) {
+        let place = self.place(nth, like);
+        self.events.insert(place, self.events[place]);
+    }
+
+    fn edit(&mut self, nth: usize, like: fn(&Effect) -> bool) -> &mut Effect {
+        let place = self.place(nth, like);
+        &mut self.events[place].effect
+    }
+
+    fn begin_with(&mut self, effect: Effect) {
+        self.events.insert(0, RollupEvent { block: 0, tx: ZERO, effect });
+    }
+
+    fn end_with(&mut self, effect: Effect) {
+        self.events.push(RollupEvent { block: 1_000, tx: ZERO, effect });
+    }
+
+    fn record(&mut self, batch: usize, index: usize, kind: u64, units: u64, w1: Word) {
+        let Record { w0, w1 } = record(kind, units, w1);
+        let at = OWN_WORDS + 2 * index;
+        self.batches[batch - 1].call.data.splice(at..at + 2, [to_bytes(&w0), to_bytes(&w1)]);
+    }
+}
+
+fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+fn read_only<'a, T: Send + 'a>() -> L1Future<'a, T> {
+    Box::pin(async { Err(L1Error::Config("read only")) })
+}
+
+impl PoolSource for Liar {
+    fn pool_nano(&self) -> L1Future<'_, u64> {
+        now(self.pool)
+    }
+}
+
+impl L1Client for Liar {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        self.l1.chain_id()
+    }
+    fn contract(&self) -> Address {
+        self.l1.contract()
+    }
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        self.l1.timestamp()
+    }
+    fn state_root(&self) -> L1Future<'_, Word> {
+        self.l1.state_root()
+    }
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        self.l1.batch_count()
+    }
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        self.l1.root_at(batch)
+    }
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        self.l1.is_finalised(root)
+    }
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        self.l1.community(community)
+    }
+    fn register_community(&self, _: CommunityParams) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn open_tariff_set(&self, _: u32, _: u16, _: u16) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn register_tariff(&self, _: u32, _: u32, _: Word) -> L1Future<'_, TxReceipt> {
+        read_only()
+    }
+    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        self.l1.tariffs(from_block)
+    }
+    fn communities(&self, _: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        now(self.communities.clone())
+    }
+    fn settle(&self, _: SettleCall) -> L1Future<'_, SettleReceipt> {
+        read_only()
+    }
+    fn settled_batches(&self, _: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        now(self.batches.clone())
+    }
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        let told = if from_block == 0 { self.events.len() - self.late } else { self.events.len() };
+        now(self.events.iter().take(told).filter(|event| event.block >= from_block).copied().collect())
+    }
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        now(self.frozen)
+    }
+    fn float_funds(&self) -> L1Future<'_, u64> {
+        now(self.float)
+    }
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        now(self.notes.iter().take(limit as usize).copied().collect())
+    }
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        self.l1.deposits(from_block)
+    }
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        now(if community == 3 { self.forced.clone() } else { Vec::new() })
+    }
+}
+
+/// Proofs are not what is lied about here.
+struct Believes;
+
+impl ProofVerifier for Believes {
+    fn verify(&self, _: u32, _: &[Fr; 10], _: &[u8]) -> Result<bool, VerifierError> {
+        Ok(true)
+    }
+}
+
+fn run(liar: &Liar) -> AuditReport {
+    wait(audit_with_pool(liar, Some(liar), &Believes, &[], 0))
+}
+
+#[test]
+fn everything_is_followed() {
+    let told = Liar::new(play());
+    let report = run(&told);
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 4));
+    // 500 + 70 + 400 - 100 - 20 - 10 - 5 units, then exits of 50 and 3 units and 123 nano.
+    assert_eq!(report.money.pool_nano, i128::from(782 * UNIT - 123));
+    assert_eq!(report.money.exited_nano, i128::from(53 * UNIT + 123));
+    let books = report.books;
+    assert_eq!((books.deposited_units, books.open_units, books.refunded_units, books.float_funds_units), (625, 0, 55, 600));
+    assert_eq!((books.forced_open, books.exits, books.claim_exits, books.frozen), (1, 2, 1, true));
+    assert!(books.standing_compared && books.pool_compared);
+    let c = &report.certificates;
+    assert_eq!((c.spent, c.sealed, c.consumed_wh, c.expired_wh, c.exported_wh, c.waiting_notes), (6, 1, 42, 6, 1_000, 7));
+    let three = RetiredPeriod { community: 3, first_interval: FIRST, consumed_wh: 42, expired_wh: 0, exported_wh: 1_000, retirements: 3 };
+    let seven = RetiredPeriod { community: 7, first_interval: FIRST, consumed_wh: 0, expired_wh: 6, exported_wh: 0, retirements: 1 };
+    assert_eq!(c.public, [three, seven]);
+    let table = report.table();
+    assert!(table.contains("\ncommunity  first interval      consumed Wh       expired Wh      exported Wh\n"), "{table}");
+    assert!(table.contains("\n        3             100               42                0             1000\n"), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!((json["certificates"]["public"][0]["exported_wh"].as_u64(), json["certificates"]["sealed"].as_u64()), (Some(1_000), Some(1)));
+    assert_eq!((json["money"]["pool_nano"].as_u64(), json["books"]["frozen"].as_bool()), (Some(782 * UNIT - 123), Some(true)));
+}
+
+#[test]
+fn what_happens_meanwhile_is_followed_before_anything_is_compared() {
+    let mut told = Liar::new(play());
+    told.late = 3;
+    let report = run(&told);
+    assert_eq!(report.failures, []);
+    assert!(report.books.pool_compared);
+    let without = wait(gridveil_auditor::audit(&told, &Believes, &[], 0));
+    assert!(without.is_ok() && without.books.standing_compared && !without.books.pool_compared);
+    assert!(without.table().contains("not compared with the contract's"));
+}
+
+/// One lie, and the finding it must lead to: batch, clause, part of its text.
+struct Case(&'static str, fn(&mut Liar), Option<u64>, &'static str, &'static str);
+
+fn note(w: &mut Liar, edit: fn(&mut Effect)) {
+    edit(w.edit(1, |e| matches!(e, Effect::CertificateSpent { .. })));
+}
+
+const CASES: &[Case] = &[
+    // Records and effects.
+    Case("event missing", |w| _ = w.remove(0, |e| matches!(e, Effect::DepositConsumed { .. })), Some(1), "L1.10", "record 1 has no effect on L1: DepositConsumed"),
+    Case("last event missing", |w| _ = w.remove(2, |e| matches!(e, Effect::FloatMoved { .. })), Some(3), "L1.10", "record 6 has no effect"),
+    Case("record dropped", |w| w.batches[2].call.data.truncate(OWN_WORDS + 12), Some(3), "L1.10", "an effect that no record has: FloatMoved"),
+    Case("record dropped, digest", |w| w.batches[2].call.data.truncate(OWN_WORDS + 12), Some(3), "OP.11", "not that of the records"),
+    Case("record added", |w| w.batches[3].call.data.extend([word(code::SEND), word(5)]), Some(4), "L1.10", "record 2 has no effect on L1: TransferOpened"),
+    Case("other units", |w| w.record(1, 1, code::DEPOSIT, 499, word(11)), Some(1), "L1.10", "no record has: DepositConsumed"),
+    Case("other account", |w| if let Effect::WithdrawalCredited { account, .. } = w.edit(0, |e| matches!(e, Effect::WithdrawalCredited { .. })) { *account = BOB }, Some(3), "L1.10", "no record has: WithdrawalCredited"),
+    Case("other bond", |w| if let Effect::ForcedServed { bond, .. } = w.edit(0, |e| matches!(e, Effect::ForcedServed { .. })) { *bond += 1 }, Some(3), "L1.10", "no record has: ForcedServed"),
+    Case("effect without a batch", |w| w.end_with(Effect::TransferOpened { claim: word(5) }), None, "L1.10", "belongs to no batch"),
+    Case("effect of another transaction", |w| { let at = w.place(0, |e| matches!(e, Effect::Adjusted { .. })); w.events[at].tx = ZERO }, Some(3), "L1.10", "belongs to no batch"),
+    Case("payout that is no account", |w| w.record(3, 0, code::WITHDRAW, 100, [1; 32]), Some(3), "OP.10", "the payout is no account"),
+    Case("float with a word", |w| w.record(1, 2, code::FLOAT_IN, 400, word(1)), Some(1), "OP.10", "second word"),
+    // Batches and registries.
+    Case("batch event missing", |w| _ = w.remove(3, |e| matches!(e, Effect::BatchSettled { .. })), None, "L1.SEQUENCE", "3 events of batches, the contract counts 4"),
+    Case("batch event again", |w| w.again(1, |e| matches!(e, Effect::BatchSettled { .. })), Some(2), "L1.SEQUENCE", "in the place of batch 3"),
+    Case("calldata missing", |w| _ = w.batches.pop(), Some(4), "L1.SEQUENCE", "no calldata"),
+    Case("batch event", |w| if let Effect::BatchSettled { first_interval, .. } = w.edit(1, |e| matches!(e, Effect::BatchSettled { .. })) { *first_interval += 1 }, Some(2), "L1.CALLDATA", "differ"),
+    Case("order of blocks", |w| w.events.swap(4, 9), None, "L1.SEQUENCE", "comes late"),
+    Case("retired version", |w| w.begin_with(Effect::VersionRetired { circuit_version: 2 }), Some(1), "L1.6", "was retired"),
+    Case("genesis event", |w| w.begin_with(Effect::Genesis { root: word(1), circuit_version: 2 }), None, "STATE.INIT", "genesis event"),
+    Case("community not told", |w| _ = w.remove(0, |e| matches!(e, Effect::CommunityRegistered(_))), None, "L1.COMMUNITY", "no event registers community 3"),
+    Case("tariff not told", |w| _ = w.remove(0, |e| matches!(e, Effect::TariffRegistered { .. })), None, "L1.TARIFF", "no event publishes tariff 0 of set 1"),
+    Case("genesis terms", |w| w.communities[0].genesis_terms = word(99), Some(1), "STATE.INIT", "terms that were not registered"),
+    Case("zero terms", |w| w.record(1, 0, code::INIT, 0, ZERO), Some(1), "STATE.INIT", "terms that were not registered"),
+    Case("beginning again", |w| w.record(3, 0, code::INIT, 0, word(3)), Some(3), "STATE.INIT", "later than with its first record"),
+    Case("beginning again in the tree", |w| w.record(3, 0, code::INIT, 0, word(3)), Some(3), "STATE.INIT", "in the state tree already"),
+    // Vault.
+    Case("deposit missing", |w| _ = w.remove(0, |e| matches!(e, Effect::DepositMade { .. })), Some(1), "VAULT.5", "no open deposit"),
+    Case("deposit again", |w| w.again(0, |e| matches!(e, Effect::DepositMade { .. })), None, "VAULT.1", "deposited again"),
+    Case("deposit without claim", |w| w.begin_with(Effect::DepositMade { claim: ZERO, depositor: BOB, units: 1 }), None, "VAULT.1", "without a claim"),
+    Case("deposit of refunded money taken in", |w| w.record(2, 1, code::DEPOSIT, 30, word(13)), Some(2), "VAULT.5", "no open deposit"),
+    Case("deposit taken in twice", |w| w.record(2, 1, code::DEPOSIT, 500, word(11)), Some(2), "OP.5", "taken in before"),
+    Case("refund without request", |w| _ = w.remove(0, |e| matches!(e, Effect::RefundRequested { .. })), None, "VAULT.4", "otherwise than it was requested"),
+    Case("request again", |w| w.again(0, |e| matches!(e, Effect::RefundRequested { .. })), None, "VAULT.4", "no open deposit"),
+    Case("refund again", |w| w.again(0, |e| matches!(e, Effect::Refunded { .. })), None, "VAULT.5", "was not open"),
+    Case("refund to another", |w| if let Effect::Refunded { depositor, .. } = w.edit(0, |e| matches!(e, Effect::Refunded { .. })) { *depositor = BOB }, None, "VAULT.4", "otherwise"),
+    Case("deposit while paused", |w| w.begin_with(Effect::DepositsPaused { paused: true }), None, "L1.PAUSED", "paused"),
+    Case("funding missing", |w| _ = w.remove(0, |e| matches!(e, Effect::FloatFunded { .. })), Some(1), "VAULT.7", "which have less"),
+    Case("funds taken twice", |w| w.end_with(Effect::FloatUnfunded { units: 601 }), None, "VAULT.7", "which have less"),
+    Case("float figure", |w| w.float += 1, None, "VAULT.7", "the contract has 601"),
+    Case("pool figure", |w| w.pool += 1, None, "L1.POOL", "the contract's pool is"),
+    Case("pool below zero", |w| w.record(3, 0, code::WITHDRAW, 5_000, to_bytes(&padded(ALICE))), Some(3), "L1.POOL", "more than was ever paid in"),
+    Case("transfer from nowhere", |w| w.record(4, 0, code::RECEIVE, 0, word(22)), Some(4), "OP.5", "not open"),
+    Case("transfer opened twice", |w| w.record(3, 2, code::SEND, 0, word(21)), Some(3), "OP.5", "used before"),
+    Case("refund missing", |w| _ = w.remove(1, |e| matches!(e, Effect::Refunded { .. })), None, "VAULT.5", "other open deposits"),
+    // Forced withdrawals.
+    Case("request missing", |w| _ = w.remove(0, |e| matches!(e, Effect::ForcedRequested { .. })), Some(3), "FORCED.1", "not the head"),
+    Case("requests out of order", |w| w.record(3, 3, code::FORCED, 20, to_bytes(&padded(BOB))), Some(3), "FORCED.1", "not the head"),
+    Case("request twice", |w| w.again(1, |e| matches!(e, Effect::ForcedRequested { .. })), None, "FORCED.3", "or twice"),
+    Case("request for no slot", |w| if let Effect::ForcedRequested { slot, .. } = w.edit(1, |e| matches!(e, Effect::ForcedRequested { .. })) { *slot = 4 }, None, "FORCED.5", "slot 4 of 4"),
+    Case("request too early", |w| w.begin_with(Effect::ForcedRequested { community: 3, slot: 0, requester: BOB, position: 0, bond: 1 }), None, "FORCED.5", "has not settled"),
+    Case("queue", |w| w.forced[0].slot = 3, None, "FORCED.1", "not the one of its events"),
+    Case("bond", |w| w.end_with(Effect::BondReturned { community: 3, requester: ALICE, bond: 1 }), None, "FORCED.1", "is not due"),
+    // Freeze and exits.
+    Case("freeze missing", |w| _ = w.remove(0, |e| matches!(e, Effect::Frozen { .. })), None, "EXIT.5", "before any freeze"),
+    Case("freeze not told", |w| w.frozen = false, None, "L1.FREEZE", "otherwise than its events say"),
+    Case("freeze root", |w| if let Effect::Frozen { root, .. } = w.edit(0, |e| matches!(e, Effect::Frozen { .. })) { *root = word(1) }, None, "L1.FREEZE", "another root"),
+    Case("freeze without cause", |w| w.begin_with(Effect::Frozen { community: 3, root: ZERO }), None, "FORCED.2", "nobody waits"),
+    Case("batch after freeze", |w| {
+        let mut freeze = w.remove(0, |e| matches!(e, Effect::Frozen { .. }));
+        let at = w.place(3, |e| matches!(e, Effect::BatchSettled { .. }));
+        freeze.block = w.events[at].block;
+        w.events.insert(at, freeze);
+    }, Some(4), "L1.9", "after the freeze"),
+    Case("deposit after freeze", |w| w.end_with(Effect::DepositMade { claim: word(5), depositor: BOB, units: 1 }), None, "L1.FREEZE", "DepositMade after the freeze"),
+    Case("second exit", |w| w.again(0, |e| matches!(e, Effect::Exited { .. })), None, "EXIT.4", "slot 0 of community 3 exits again"),
+    Case("exit of no slot", |w| w.end_with(Effect::Exited { community: 3, slot: 4, payout: BOB, balance: 1, amount: 0 }), None, "EXIT.2", "there is none"),
+    Case("second claim exit", |w| w.again(0, |e| matches!(e, Effect::ClaimExited { .. })), None, "EXIT.4", "was not open"),
+    Case("exit of a received claim", |w| w.end_with(Effect::ClaimExited { claim: word(21), payout: BOB, balance: 1, amount: 0 }), None, "EXIT.4", "was not open"),
+    Case("exit of too much", |w| w.end_with(Effect::Exited { community: 3, slot: 3, payout: BOB, balance: 783 * UNIT, amount: 0 }), None, "EXIT.6", "more than the pool has"),
+    // Certificates.
+    Case("nullifier twice", |w| w.again(0, |e| matches!(e, Effect::CertificateSpent { .. })), None, "L1C.4", "used again"),
+    Case("kind", |w| note(w, |e| if let Effect::CertificateSpent { kind, .. } = e { *kind = 258 }), None, "L1C.2", "kind 258"),
+    Case("no note", |w| note(w, |e| if let Effect::CertificateSpent { note_2, .. } = e { *note_2 = ZERO }), None, "L1C.5", "or no note"),
+    Case("high nullifier", |w| note(w, |e| if let Effect::CertificateSpent { nullifier, .. } = e { *nullifier = [0xff; 32] }), None, "L1C.5", "below the modulus"),
+    Case("retirement twice", |w| note(w, |e| if let Effect::CertificateSpent { retirement, .. } = e { *retirement = word(3_003) }), None, "L1C.6", "shown again"),
+    Case("transfer after freeze", |w| {
+        let (nullifier, note_1, note_2) = (word(1), word(2), word(3));
+        w.end_with(Effect::CertificateSpent { nullifier, note_1, note_2, retirement: ZERO, disclosed: ZERO, beneficiary: ZERO, kind: 0 });
+    }, None, "L1C.7", "after the freeze"),
+    Case("notes queued otherwise", |w| if let Effect::CertificateSpent { note_1, note_2, .. } = w.edit(0, |e| matches!(e, Effect::CertificateSpent { .. })) { std::mem::swap(note_1, note_2) }, Some(2), "NOTES.1", "not the head"),
+    Case("notes out of order", |w| w.record(4, 1, code::NOTE, 0, word(2_002)), Some(4), "NOTES.1", "record 1: note 00000000 is not the head"),
+    Case("queue of notes", |w| _ = w.notes.pop(), None, "NOTES.1", "not the one of its events"),
+    Case("disclosed high", |w| note(w, |e| if let Effect::CertificateSpent { disclosed, .. } = e { disclosed[14] = 1 }), None, "CERT.5", "bits above"),
+    Case("disclosed community", |w| note(w, |e| if let Effect::CertificateSpent { disclosed, .. } = e { *disclosed = info(1, FIRST, 2, 8) }), None, "CERT.5", "community 8"),
+    Case("disclosed length", |w| note(w, |e| if let Effect::CertificateSpent { disclosed, .. } = e { *disclosed = info(1, FIRST, 3, 3) }), None, "CERT.5", "3 intervals"),
+    Case("disclosed future", |w| note(w, |e| if let Effect::CertificateSpent { disclosed, .. } = e { *disclosed = info(1, FIRST + 4, 2, 3) }), None, "CERT.5", "not settled"),
+];
+
+#[test]
+fn every_lie_has_its_own_finding() {
+    let honest = Liar::new(play());
+    for Case(name, edit, batch, clause, text) in CASES {
+        let mut told = honest.clone();
+        edit(&mut told);
+        let report = run(&told);
+        let found = |f: &Failure| f.batch == *batch && f.clause == *clause && f.what.contains(text);
+        assert!(report.failures.iter().any(found), "{name}: {:#?}", report.failures);
+        assert!(!report.is_ok(), "{name}");
+    }
+}
+
+/// No event can be left out unseen, but for those that nothing later or in the contract's views depends on.
+#[test]
+fn no_event_is_missing_unseen() {
+    let honest = Liar::new(play());
+    for place in 0..honest.events.len() {
+        let mut told = honest.clone();
+        let RollupEvent { effect, .. } = told.events.remove(place);
+        let unseen = match effect {
+            Effect::TariffSetOpened { .. } | Effect::Withdrawn { .. } => true,
+            // After the freeze no note is queued.
+            Effect::CertificateSpent { nullifier, .. } => nullifier == word(6_000),
+            _ => false,
+        };
+        assert_eq!(run(&told).is_ok(), unseen, "{effect:?}");
+    }
+}
