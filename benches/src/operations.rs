@@ -234,7 +234,7 @@ fn proofs(shape: Shape, before: Option<&Before>, gas: bool, proved: bool, progre
     progress.stage("gas", shape.name);
     let params = srs.params(SettlementCircuit::k(&shape), progress)?;
     let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
-    let figures = gas::measure(shape, &params, &vk, dir.path(), &|input| Ok(prove(dir.path(), input)?.proof))?;
+    let figures = gas::measure(shape, &srs, (&params, &vk), dir.path(), &|input| Ok(prove(dir.path(), input)?.proof))?;
     Ok((report, figures))
 }
 

@@ -25,7 +25,8 @@ use gridveil_prover::{
     keys::verifying_key,
     progress::Silent,
     proof::proof_bytes,
-    srs::Params,
+    srs::{Params, Srs},
+    statement::Statement as _,
 };
 use gridveil_verifier_contract::{
     Address, CertificateCall, EthersClient, ExitCall, ExitClaimCall, L1Client as _, RollupConfig, TxReceipt, VerifierInit, Word,
@@ -123,11 +124,19 @@ impl World {
 ///
 /// # Errors
 /// The chain is missing or refused.
-pub fn measure(shape: Shape, params: &Params, vk: &VerifyingKey<G1Affine>, cache: &Path, prove: &dyn Fn(SettlementInput) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Vec<Gas>> {
+pub fn measure(
+    shape: Shape,
+    srs: &Srs,
+    (params, vk): (&Params, &VerifyingKey<G1Affine>),
+    cache: &Path,
+    prove: &dyn Fn(SettlementInput) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Vec<Gas>> {
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &Silent)?;
-    let certificate_vk = verifying_key::<CertificateCircuit>((), certificates.params())?;
+    // Those of an open prover have no bases.
+    let certificate_params = srs.params(CertificateCircuit::k(&()), &Silent)?;
+    let certificate_vk = verifying_key::<CertificateCircuit>((), &certificate_params)?;
     let verifier = generate_settlement_verifier(params, vk, vec![instance::ROWS.len()], "GridveilVerifier")?;
-    let spending = generate_settlement_verifier(certificates.params(), &certificate_vk, vec![certificate::ROWS.len()], "CertificateSpend")?;
+    let spending = generate_settlement_verifier(&certificate_params, &certificate_vk, vec![certificate::ROWS.len()], "CertificateSpend")?;
     let anvil = Anvil::spawn()?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await?;
