@@ -10,7 +10,7 @@ OUT ?= target/demo
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres setup demo test bench bench-report bench-growth bench-scale bench-soak generate lint
+.PHONY: help check-rust check-node check-postgres setup demo test bench bench-report bench-growth bench-operations bench-scale bench-soak generate lint
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
 	@echo "                 bench-growth  the same as members and intervals grow"
+	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "make generate  verifiers, artifacts and golden files again"
@@ -67,11 +68,12 @@ test: setup check-postgres
 bench: setup
 	$(CARGO) run -q -p gridveil-benches -- report
 	$(CARGO) run -q -p gridveil-benches -- growth
+	$(CARGO) run -q -p gridveil-benches -- operations
 	$(CARGO) run -q -p gridveil-benches -- scale --sample $(SAMPLE)
 	$(CARGO) run -q -p gridveil-benches -- soak
 	@echo; echo "what each change gave, district-128x96 (benches/results/steps.md):"; sed -n '/^| change/,/^$$/p' benches/results/steps.md
 
-bench-report bench-growth bench-scale bench-soak: setup
+bench-report bench-growth bench-operations bench-scale bench-soak: setup
 	$(CARGO) run -q -p gridveil-benches -- $(@:bench-%=%)
 
 generate: setup

@@ -38,29 +38,29 @@ pub(crate) struct Task {
 
 /// `benches/results/certificate.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Report {
+pub(crate) struct Report {
     machine: String,
-    proof_bytes: usize,
+    pub(crate) proof_bytes: usize,
     /// Parameters and keys on disk, bytes.
-    cache_bytes: u64,
-    engines: Vec<EngineReport>,
+    pub(crate) cache_bytes: u64,
+    pub(crate) engines: Vec<EngineReport>,
 }
 
 /// One engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct EngineReport {
+pub(crate) struct EngineReport {
     /// `avx512-ifma` or `portable`.
-    engine: String,
+    pub(crate) engine: String,
     /// Keys, made, s.
-    keygen_s: f64,
+    pub(crate) keygen_s: f64,
     /// Parameters and keys from the cache, s.
-    open_s: f64,
+    pub(crate) open_s: f64,
     /// Spending to checked proof, median, s; one thread.
-    prove_s: f64,
+    pub(crate) prove_s: f64,
     /// The same, processor time, mean, s.
-    prove_cpu_s: f64,
+    pub(crate) prove_cpu_s: f64,
     /// Of a process that reads its keys and makes the proofs, bytes.
-    peak_rss_bytes: u64,
+    pub(crate) peak_rss_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     proof_bytes: Option<usize>,
 }
@@ -70,11 +70,25 @@ struct EngineReport {
 /// # Errors
 /// Anything that could not be measured.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let report = measure(args.proofs)?;
+    println!("{}\nproof {} bytes, parameters and keys {:.1} MiB", report.machine, report.proof_bytes, mib(report.cache_bytes));
+    for e in &report.engines {
+        let (engine, peak) = (&e.engine, mib(e.peak_rss_bytes));
+        println!("{engine}: keys {:.3} s, opened {:.3} s, proof {:.3} s ({:.3} processor s), {peak:.0} MiB", e.keygen_s, e.open_s, e.prove_s, e.prove_cpu_s);
+    }
+    let path = Path::new(crate::RESULTS).join("certificate.json");
+    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
+    println!("written to {}", path.display());
+    Ok(())
+}
+
+/// Both engines, each in processes of their own.
+pub(crate) fn measure(proofs: u64) -> anyhow::Result<Report> {
     let mut engines = Vec::new();
     let (mut proof_bytes, mut cache_bytes) = (0, 0);
     for portable in [false, true] {
         let dir = tempfile::tempdir()?;
-        let task = || run::Task::Certificate(Task { cache: dir.path().to_path_buf(), proofs: args.proofs });
+        let task = || run::Task::Certificate(Task { cache: dir.path().to_path_buf(), proofs: proofs });
         let variables: &[(&str, &str)] = if portable { &[(PORTABLE, "1")] } else { &[] };
         // The first process makes the keys; the second reads them.
         let made: EngineReport = serde_json::from_str(&run::spawn_with(&task(), variables)?)?;
@@ -86,16 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             engines.push(read);
         }
     }
-    let report = Report { machine: machine(), proof_bytes, cache_bytes, engines };
-    println!("{}\nproof {} bytes, parameters and keys {:.1} MiB", report.machine, report.proof_bytes, mib(report.cache_bytes));
-    for e in &report.engines {
-        let (engine, peak) = (&e.engine, mib(e.peak_rss_bytes));
-        println!("{engine}: keys {:.3} s, opened {:.3} s, proof {:.3} s ({:.3} processor s), {peak:.0} MiB", e.keygen_s, e.open_s, e.prove_s, e.prove_cpu_s);
-    }
-    let path = Path::new(crate::RESULTS).join("certificate.json");
-    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
-    println!("written to {}", path.display());
-    Ok(())
+    Ok(Report { machine: machine(), proof_bytes, cache_bytes, engines })
 }
 
 /// Measures in this process; prints an [`EngineReport`].

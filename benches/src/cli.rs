@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::{certificate, growth, run, scale, soak};
+use crate::{certificate, growth, operations, run, scale, soak};
 
 /// Options of `gridveil bench`.
 #[derive(Args, Debug)]
@@ -20,6 +20,8 @@ pub enum Bench {
     Growth(growth::Args),
     /// One spending of a certificate, proved on one processor by both engines: benches/results/certificate.json.
     Certificate(certificate::Args),
+    /// Rows, proofs and gas of operations, beside the version without them: benches/results/operations.json.
+    Operations(operations::Args),
     /// A day of a simulated city, and what a larger one would take: benches/results/scale.json.
     Scale(scale::Args),
     /// Many proofs in one process: memory must not grow. benches/results/soak.json.
@@ -54,6 +56,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Report(args) => args.run(),
         Bench::Growth(args) => growth::run(&args),
         Bench::Certificate(args) => certificate::run(&args),
+        Bench::Operations(args) => operations::run(&args),
         Bench::Scale(args) => scale::run(&args),
         Bench::Soak(args) => soak::run(&args),
     }

@@ -29,8 +29,40 @@ pub struct Chain {
     _anvil: Anvil,
 }
 
-fn word(x: &Fr) -> Word {
+pub(crate) fn word(x: &Fr) -> Word {
     to_bytes(x)
+}
+
+/// The batch of a transition, under tariff 0.
+pub(crate) fn settle_call(transition: &Transition, proof: Vec<u8>) -> anyhow::Result<SettleCall> {
+    Ok(SettleCall {
+        circuit_version: u32::try_from(CIRCUIT_VERSION)?,
+        community: transition.input.community.index,
+        first_interval: transition.input.community.header.next_interval,
+        tariff_index: 0,
+        new_root: word(&transition.instance.new_root),
+        community_new: word(&transition.instance.community_new),
+        ops_digest: word(&transition.instance.ops_digest),
+        data: transition.data.iter().map(word).collect(),
+        proof,
+    })
+}
+
+/// Opens the tariff set, registers the tariff and the community of a batch.
+pub(crate) async fn prepare(client: &EthersClient, shape: &Shape, input: &SettlementInput, tariff: &Fr) -> anyhow::Result<()> {
+    let header = &input.community.header;
+    client.open_tariff_set(TARIFF_SET, header.interval_length, header.intervals).await?;
+    client.register_tariff(TARIFF_SET, header.next_interval, word(tariff)).await?;
+    let community = CommunityParams {
+        community: input.community.index,
+        shape: shape.id,
+        interval_length_s: header.interval_length,
+        m: header.intervals,
+        tariff_set: TARIFF_SET,
+        genesis_terms: word(&gridveil_protocol::init::genesis_terms(header)),
+    };
+    client.register_community(community).await?;
+    Ok(())
 }
 
 impl Chain {
@@ -44,7 +76,6 @@ impl Chain {
         let runtime = Runtime::new()?;
         // The old root does not depend on the packets, so neither on the contract's address.
         let instance = compute(input.clone()).instance;
-        let header = &input.community.header;
         let client = runtime.block_on(async {
             let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await?;
             let init = VerifierInit {
@@ -57,17 +88,7 @@ impl Chain {
             let account = deployer.account().context("deployer's account")?;
             let config = RollupConfig::single_account(account, word(&instance.old_root), false);
             let client = deployer.deploy_rollup(&config, &[init]).await?;
-            client.open_tariff_set(TARIFF_SET, header.interval_length, header.intervals).await?;
-            client.register_tariff(TARIFF_SET, header.next_interval, word(&instance.tariff_commitment)).await?;
-            let community = CommunityParams {
-                community: input.community.index,
-                shape: shape.id,
-                interval_length_s: header.interval_length,
-                m: header.intervals,
-                tariff_set: TARIFF_SET,
-                genesis_terms: word(&gridveil_protocol::init::genesis_terms(header)),
-            };
-            client.register_community(community).await?;
+            prepare(&client, shape, input, &instance.tariff_commitment).await?;
             anyhow::Ok(client)
         })?;
         Ok(Self { verifier_bytes: verifier.runtime.len(), client, runtime, _anvil: anvil })
@@ -90,17 +111,7 @@ impl Chain {
     /// # Errors
     /// The contract refused.
     pub fn settle(&self, transition: &Transition, proof: Vec<u8>) -> anyhow::Result<u64> {
-        let call = SettleCall {
-            circuit_version: u32::try_from(CIRCUIT_VERSION)?,
-            community: transition.input.community.index,
-            first_interval: transition.input.community.header.next_interval,
-            tariff_index: 0,
-            new_root: word(&transition.instance.new_root),
-            community_new: word(&transition.instance.community_new),
-            ops_digest: word(&transition.instance.ops_digest),
-            data: transition.data.iter().map(word).collect(),
-            proof,
-        };
+        let call = settle_call(transition, proof)?;
         let receipt = self.runtime.block_on(self.client.settle(call)).context("settle")?;
         Ok(receipt.gas_used)
     }

@@ -5,7 +5,7 @@
 //! *reading* is one interval of one slot (import and export). Not measured here: `null`.
 //!
 //! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how cost grows with the
-//! shape; [`certificate`], a wallet's proof; [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
+//! shape; [`operations`], what operations and certificates add; [`certificate`], a wallet's proof; [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
 
 pub mod bar;
 pub mod certificate;
@@ -15,6 +15,7 @@ pub mod figure;
 pub mod growth;
 pub mod memory;
 pub mod native;
+pub mod operations;
 pub mod report;
 pub mod run;
 pub mod scale;

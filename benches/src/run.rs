@@ -35,7 +35,7 @@ use crate::{
 
 /// Set in a child process: what it does, as JSON.
 pub const CHILD: &str = "GRIDVEIL_BENCH_CHILD";
-const SHAPES: [&str; 3] = ["home-32x24", "district-128x96", "district-512x96"];
+pub(crate) const SHAPES: [&str; 3] = ["home-32x24", "district-128x96", "district-512x96"];
 pub(crate) const LOCAL_CHAIN_ID: u64 = 31_337;
 
 #[derive(Serialize, Deserialize)]
