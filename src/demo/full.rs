@@ -441,7 +441,7 @@ impl Backend for Full {
         self.teller.say("auditing from L1 alone");
         let report = self.runtime.block_on(async {
             let l1 = EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())).await?;
-            gridveil_auditor::audit(&l1, &verifier, &running.nodes, 0).await
+            gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0).await
         })?;
         if let Some(failure) = report.failures.first() {
             anyhow::bail!("{}: {} ({} findings)", failure.clause, failure.what, report.failures.len());
