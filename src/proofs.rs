@@ -182,7 +182,7 @@ pub(crate) mod tests {
         job::{ProofResult, Timings},
         spool::{SpoolConfig, SpoolKey},
     };
-    use gridveil_protocol::{field::Fr, params::Shape, settlement::SettlementInput, tariff::Tariff, tree::SparseTree};
+    use gridveil_protocol::{field::Fr, params::{CIRCUIT_VERSION, Shape}, settlement::SettlementInput, tariff::Tariff, tree::SparseTree};
 
     pub(crate) fn job() -> ProofJob {
         let shape = Shape::by_name("tiny-4x2").unwrap();
@@ -208,7 +208,7 @@ pub(crate) mod tests {
             header_salts: [Fr::from(3u64); 2],
             operations: gridveil_protocol::lanes::Operations::default(),
         };
-        ProofJob { batch: 1, input, circuit_version: 1, shape: shape.name }
+        ProofJob { batch: 1, input, circuit_version: CIRCUIT_VERSION, shape: shape.name }
     }
 
     fn spool(dir: &std::path::Path, key: u8) -> Spool {

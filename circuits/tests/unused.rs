@@ -62,6 +62,7 @@ const OTHERS: [CellName; 14] = [
     ("ADJUST.1", "buy_limit"),
     ("ADJUST.1", "group"),
     ("ADJUST.1", "sell_limit"),
+    ("ADJUST.1", "signer"),
     ("ADJUST.2", "buy_limit"),
     ("ADJUST.2", "inside"),
     ("ADJUST.2", "sell_limit"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::Account,
+    account::{Account, LeafSalts},
     adjust::{AdjustError, Adjusted, Adjustment},
     community::Community,
     field::{Fr, hex_fr},
@@ -155,6 +155,11 @@ pub fn queue_path(notes: &[QueuedNote], position: usize, notes_root: Fr) -> Opti
     Some(path)
 }
 
+/// The account of a slot; an empty one where there is none, as for an input without packets, which [`Operations::check`] does not see.
+fn at(accounts: &[Account], slot: usize) -> Account {
+    accounts.get(slot).cloned().unwrap_or_else(|| Account::empty(LeafSalts::default()))
+}
+
 impl Operations {
     /// Applies everything to the settled accounts of `community` (the community before), refusing nothing.
     #[must_use]
@@ -166,10 +171,10 @@ impl Operations {
             .map(|lane| {
                 let used = self.lanes.get(lane);
                 let slot = used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
-                let before = accounts[slot].clone();
+                let before = at(&accounts, slot);
                 let used = used.map(|signed| {
                     let lane = Lane::compute(&before, signed);
-                    accounts[slot] = lane.after.clone();
+                    accounts.iter_mut().skip(slot).take(1).for_each(|account| account.clone_from(&lane.after));
                     records.extend(lane.record);
                     rest += lane.rest;
                     (signed.clone(), lane)
@@ -178,10 +183,10 @@ impl Operations {
             })
             .collect();
         let slot = self.adjustment.as_ref().map_or(0, Adjustment::slot).min(accounts.len().saturating_sub(1));
-        let before = accounts[slot].clone();
+        let before = at(&accounts, slot);
         let used = self.adjustment.as_ref().map(|adjustment| {
             let adjusted = adjustment.compute(&before);
-            accounts[slot] = adjusted.after.clone();
+            accounts.iter_mut().skip(slot).take(1).for_each(|account| account.clone_from(&adjusted.after));
             records.push(adjusted.record);
             (adjustment.clone(), adjusted)
         });

@@ -305,7 +305,7 @@ fn check_rows(circuit: &[Fr], rules: &[field::Fr]) -> Result<(), ProverError> {
 mod tests {
     use super::*;
     use crate::{job::tests::job, progress::Silent, statement::toy::Toy};
-    use gridveil_protocol::{instance::domain, params::SHAPES};
+    use gridveil_protocol::{instance::domain, params::{CIRCUIT_VERSION, SHAPES}};
 
     fn config(dir: &std::path::Path) -> ProverConfig {
         ProverConfig { threads: Some(2), ..ProverConfig::local(dir, vec![SHAPES[0]]) }
@@ -338,7 +338,7 @@ mod tests {
             change(&mut job);
             prover.prove_job(&job, &Silent).unwrap_err()
         };
-        assert!(matches!(refused(&prover, |job| job.circuit_version = 9), ProverError::Version { expected: 1, got: 9 }));
+        assert!(matches!(refused(&prover, |job| job.circuit_version = 9), ProverError::Version { expected: CIRCUIT_VERSION, got: 9 }));
         assert!(matches!(refused(&prover, |job| job.shape = "home-32x24".into()), ProverError::Shape(_)));
         assert!(matches!(refused(&prover, |job| job.input.community.shape = SHAPES[1]), ProverError::Shape(_)));
         assert!(matches!(refused(&prover, |job| job.input.packets[0].packet.readings[0].import ^= 1), ProverError::Settlement(_)));

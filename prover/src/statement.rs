@@ -213,7 +213,7 @@ pub(crate) mod toy {
     impl Statement for Toy {
         type Witness = Transition;
         const NAME: &'static str = "toy";
-        const VERSION: u64 = 1;
+        const VERSION: u64 = gridveil_protocol::params::CIRCUIT_VERSION;
 
         fn of(transition: &Transition) -> Self {
             let rows = transition.instance.rows().into_iter().map(|x| {

@@ -17,7 +17,7 @@ use gridveil_sequencer::store::{
     Draft, GenesisState, Opened, Store,
     book::Book,
     plain,
-    record::{Applied, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled, TariffPublished, Used, kind},
+    record::{Applied, Chosen, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled, TariffPublished, Used, kind},
     state_parts,
     vault::{COMMUNITY_PART, Label, create_master_key},
 };
@@ -147,6 +147,7 @@ fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, 
     let drafts = [
         Draft::public(Event::Tariff(tariff)),
         Draft { event: Event::Closed(closed), parts: vec![(label, secrets)] },
+        Draft::public(Event::Chosen(Chosen { community, first_interval, ..Chosen::default() })),
         Draft { event: Event::Applied(applied), parts: state_parts(kind::APPLIED, first_interval, &t.after, Vec::new())? },
         Draft::public(Event::Proven(proven)),
         Draft::public(Event::Settled(settled)),

@@ -4,7 +4,7 @@
 pub mod certificate;
 pub mod freedom;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_circuits::{
     Fr,
@@ -65,23 +65,30 @@ pub fn refused_by<C: Circuit<Fr>>(k: u32, circuit: &C, trace: &Trace, instance: 
 }
 
 /// Copy classes: of the cells that should be equal, the odd one out is at fault, not the cell it is compared with.
-struct Classes(std::collections::BTreeMap<Cell, Cell>);
+struct Classes {
+    up: BTreeMap<Cell, Cell>,
+    members: BTreeMap<Cell, BTreeSet<Cell>>,
+}
 
 impl Classes {
     fn new(trace: &Trace) -> Self {
-        let mut classes = Self(std::collections::BTreeMap::new());
+        let mut classes = Self { up: BTreeMap::new(), members: BTreeMap::new() };
         for (a, b) in trace.copies() {
             let (a, b) = (classes.root(*a), classes.root(*b));
             if a != b {
-                classes.0.insert(a, b);
+                classes.up.insert(a, b);
             }
+        }
+        for cell in trace.copies().iter().flat_map(|(a, b)| [*a, *b]) {
+            let root = classes.root(cell);
+            classes.members.entry(root).or_default().insert(cell);
         }
         classes
     }
 
     fn root(&self, cell: Cell) -> Cell {
         let mut at = cell;
-        while let Some(up) = self.0.get(&at) {
+        while let Some(up) = self.up.get(&at) {
             at = *up;
         }
         at
@@ -93,8 +100,7 @@ impl Classes {
         let text = format!("{column:?}");
         let index = text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
         let cell = Cell { column: index.unwrap(), row };
-        let root = self.root(cell);
-        let cells: BTreeSet<Cell> = trace.copies().iter().flat_map(|(a, b)| [*a, *b]).filter(|c| self.root(*c) == root).collect();
+        let cells = &self.members[&self.root(cell)];
         let same = cells.iter().filter(|c| trace.value(**c) == trace.value(cell)).count();
         2 * same > cells.len()
     }

@@ -1,6 +1,6 @@
 //! A lane: one operation applied to one leaf. [`Lane::compute`] follows the rules for any input; [`Lane::check`] refuses.
 
-use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject, nobody};
+use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject};
 use crate::{
     account::{Account, Registers, Terms},
     field::{Fr, reduce},
@@ -145,7 +145,10 @@ impl Lane {
             return Err(OperationError::Slot);
         }
         check_fields(signed, effect)?;
-        check_signer(before, signed, domain, effect)?;
+        // What a forced lane carries of nonce and signature means nothing: L1's queue asks for it.
+        if effect.owner_signs() {
+            check_owner(before, signed, domain, effect)?;
+        }
         if effect.manager {
             let signature = signed.manager.as_ref().ok_or(OperationError::Manager)?;
             schnorr::verify(Use::Operation, manager, &[operation.message(domain)], signature).map_err(|_| OperationError::Manager)?;
@@ -202,14 +205,10 @@ fn check_fields(signed: &SignedOperation, effect: &Effect) -> Result<(), Operati
     require(effect.manager == signed.manager.is_some(), "the manager's signature")
 }
 
-/// OP.1. Nobody's lane carries a signature too, by the public empty-slot key, over the slot's nonce: the statement has one for every lane.
-fn check_signer(before: &Account, signed: &SignedOperation, domain: Fr, effect: &Effect) -> Result<(), OperationError> {
+/// OP.1.
+fn check_owner(before: &Account, signed: &SignedOperation, domain: Fr, effect: &Effect) -> Result<(), OperationError> {
     let operation = &signed.operation;
-    let owner = match effect.kind {
-        Kind::Enrol => operation.party,
-        Kind::Forced => nobody().commitment(),
-        _ => before.owner,
-    };
+    let owner = if effect.kind == Kind::Enrol { operation.party } else { before.owner };
     // An empty slot has owner 0, which is the commitment of no key.
     if signed.owner.commitment() != owner {
         return Err(OperationError::NotOwner);
@@ -217,7 +216,7 @@ fn check_signer(before: &Account, signed: &SignedOperation, domain: Fr, effect: 
     if operation.nonce != before.nonce {
         return Err(OperationError::Nonce { expected: before.nonce, got: operation.nonce });
     }
-    if effect.owner_signs() && before.nonce == u32::MAX {
+    if before.nonce == u32::MAX {
         return Err(OperationError::NonceOverflow);
     }
     schnorr::verify(Use::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature).map_err(OperationError::Signature)
