@@ -58,7 +58,7 @@ const FORCED_LANE: [CellName; 9] = [
 ];
 
 /// An unused adjustment and header lane.
-const OTHERS: [CellName; 14] = [
+const OTHERS: [CellName; 15] = [
     ("ADJUST.1", "buy_limit"),
     ("ADJUST.1", "group"),
     ("ADJUST.1", "sell_limit"),
