@@ -86,7 +86,9 @@ impl Chain {
                 proof_length: u32::try_from(proof_bytes(vk.cs()))?,
             };
             let account = deployer.account().context("deployer's account")?;
-            let config = RollupConfig::single_account(account, word(&instance.old_root), false);
+            // Room for two periods of the fixture's 96 hours.
+            let mut config = RollupConfig::single_account(account, word(&instance.old_root), false);
+            (config.forced_deadline_s, config.verifier_delay_s) = (10 * 24 * 3600, 17 * 24 * 3600);
             let client = deployer.deploy_rollup(&config, &[init]).await?;
             prepare(&client, shape, input, &instance.tariff_commitment).await?;
             anyhow::Ok(client)
