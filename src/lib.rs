@@ -4,11 +4,14 @@
 //! [`gridveil_protocol::settlement::apply`].
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod audit;
 pub mod demo;
+pub mod devnet;
 pub mod genesis;
 pub mod homes;
 pub mod ledger;
+pub mod manager;
 pub mod market;
 pub mod member;
 pub mod operator;

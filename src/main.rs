@@ -28,8 +28,14 @@ enum Command {
     Meter(gridveil_meter_client::cli::Args),
     /// An account in its owner's hands: money, certificates, leaving.
     Member(gridveil::member::Args),
+    /// The meter data manager's side: enrolments, substitutes, decisions over a community.
+    Manager(gridveil::manager::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
     Sequencer(gridveil::operator::Args),
+    /// The operator's side of a running sequencer: status, closing, floats.
+    Admin(gridveil::admin::Args),
+    /// A local chain with contract and sequencer, to try all of this on.
+    Devnet(gridveil::devnet::Args),
     /// Proofs: parameters, keys, a worker process.
     Prover(gridveil_prover::cli::ProverArgs),
     /// Replays a deployment from L1 alone and verifies every proof.
@@ -59,6 +65,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => gridveil::demo::run(&args),
         Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
         Command::Member(args) => gridveil::member::run(&args),
+        Command::Manager(args) => gridveil::manager::run(&args),
+        Command::Admin(args) => gridveil::admin::run(&args),
+        Command::Devnet(args) => gridveil::devnet::run(&args),
         Command::Sequencer(args) => gridveil::operator::run(&args),
         Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil::audit::run(&args),

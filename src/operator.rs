@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use gridveil_protocol::{
     community::Community,
     field::{Fr, to_bytes},
+    market::Mechanism,
     params::{CIRCUIT_VERSION, Shape},
+    units::Interval,
 };
 use gridveil_prover::{
     check::Checker,
@@ -22,11 +24,14 @@ use gridveil_prover::{
     spool::{Spool, SpoolConfig, SpoolKey},
     srs::Srs,
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState, ProofSource};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, ProofSource};
 use gridveil_verifier_contract::{EthersClient, L1Client};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
 
 use crate::{
     audit::source,
+    genesis::Plan,
     ledger::Ledger,
     proofs::{PoolProofs, SpoolProofs},
     queue::QueueProofs,
@@ -34,9 +39,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  # The first start creates the log from the genesis file; later starts may leave it out:
+  # The first start creates the log with the communities that begin; later starts may leave them out:
   gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
-    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token --genesis communities.json
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token --begin communities.json
   # Proofs by processes of their own; any number, killed and started at any time:
   gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
     --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
@@ -73,6 +78,10 @@ pub struct Args {
     /// Openings of the communities at the start, JSON. Secret: it holds balances and salts.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
+    /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON:
+    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"manager":"0x.."}].
+    #[arg(long, value_name = "FILE")]
+    begin: Option<PathBuf>,
     /// Public listener: put TLS in front of it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     bind: SocketAddr,
@@ -106,12 +115,86 @@ pub struct Args {
     ptau: Option<PathBuf>,
 }
 
+impl Args {
+    /// Everything in one directory, on free ports: a local deployment.
+    pub(crate) fn local(dir: &Path, rpc: &str, contract: &str, cache: &Path) -> Self {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data: dir.join("log"),
+            master_key: dir.join("master.key"),
+            rpc: rpc.to_owned(),
+            contract: contract.to_owned(),
+            operator_key: dir.join("operator.key"),
+            admin_token: dir.join("admin.token"),
+            genesis: None,
+            begin: Some(dir.join("begin.json")),
+            bind,
+            admin_bind: bind,
+            auto_close: false,
+            spool: None,
+            spool_key: None,
+            queue: None,
+            queue_key: None,
+            shapes: vec![crate::simulate::SHAPE.to_owned()],
+            cache: cache.to_path_buf(),
+            ptau: None,
+        }
+    }
+}
+
+/// A community that is to begin.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beginning {
+    /// Index in the state tree.
+    pub community: u32,
+    /// Name of the shape.
+    pub shape: String,
+    /// Clearing rule.
+    pub mechanism: Mechanism,
+    /// Seconds.
+    pub interval_length: u16,
+    /// First interval of the first period.
+    pub first_interval: Interval,
+    /// The manager's public key, 0x and 128 hex digits.
+    pub manager: String,
+}
+
+impl Beginning {
+    /// The empty community.
+    ///
+    /// # Errors
+    /// A shape or key that does not exist.
+    pub fn plan(&self) -> anyhow::Result<Plan> {
+        Ok(Plan {
+            index: self.community,
+            shape: Shape::by_name(&self.shape).with_context(|| format!("no shape {}", self.shape))?,
+            mechanism: self.mechanism,
+            interval_length: self.interval_length,
+            first_interval: self.first_interval,
+            active_until: Interval::MAX,
+            homes: Vec::new(),
+            balance: 0,
+            float: 0,
+            caps_wh: [0; 2],
+            manager: crate::manager::public_key(&self.manager, "manager")?,
+        })
+    }
+}
+
+fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
+    let name = || path.display().to_string();
+    let json = std::fs::read(path).with_context(name)?;
+    let listed: Vec<Beginning> = serde_json::from_slice(&json).with_context(name)?;
+    listed.iter().map(|one| Ok(one.plan().with_context(name)?.community()?)).collect()
+}
+
 /// Content of a one-line secret file.
-fn secret(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn secret(path: &Path) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
 }
 
-fn address(text: &str) -> anyhow::Result<[u8; 20]> {
+pub(crate) fn address(text: &str) -> anyhow::Result<[u8; 20]> {
     gridveil_meter_client::submit::address(text).context("--contract: not 0x and 40 hex digits")
 }
 
@@ -153,7 +236,7 @@ fn on_other_machines(args: &Args) -> anyhow::Result<Option<Queue>> {
 }
 
 /// The contract answers, and a log made from these openings would be the one it settles.
-async fn check_contract(l1: &EthersClient, communities: Option<&[Community]>) -> anyhow::Result<()> {
+async fn check_contract(l1: &EthersClient, communities: Option<&Vec<Community>>) -> anyhow::Result<()> {
     let start = l1.root_at(0).await.context("--contract")?;
     if let Some(communities) = communities {
         let root = Ledger::new(Fr::from(0u64), communities.iter().cloned()).root();
@@ -167,24 +250,43 @@ async fn check_contract(l1: &EthersClient, communities: Option<&[Community]>) ->
 /// # Errors
 /// Configuration, keys, store, or no answer from L1 at the start.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let (runtime, handle) = start(args)?;
+    runtime.block_on(async {
+        tokio::signal::ctrl_c().await?;
+        handle.shutdown().await;
+        anyhow::Ok(())
+    })
+}
+
+/// Starts it, and says where it listens.
+///
+/// # Errors
+/// Configuration, keys, store, or no answer from L1 at the start.
+pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     // What needs no network is refused first.
     let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
     let shapes = args.shapes.iter().map(shape).collect::<Result<_, _>>()?;
     let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
     let token = AdminToken::new(&secret(&args.admin_token)?)?;
     let communities = args.genesis.as_deref().map(communities).transpose()?;
+    let begun = args.begin.as_deref().map(beginnings).transpose()?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
     let chain_id = runtime.block_on(l1.chain_id())?;
-    runtime.block_on(check_contract(&l1, communities.as_deref()))?;
+    let given = communities.is_some() || begun.is_some();
+    let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());
+    runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
     if !args.master_key.exists() {
         gridveil_sequencer::create_master_key(&args.master_key)?;
     }
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
-    config.genesis =
-        communities.map(|communities| GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new(), begins: Vec::new() });
+    config.genesis = given.then(|| {
+        let begins = begun.iter().map(|community| community.index).collect();
+        let communities = communities.into_iter().chain(begun).collect();
+        GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new(), begins }
+    });
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
         (Some(spooled), _) => Arc::new(spooled),
         (None, Some(queue)) => {
@@ -193,13 +295,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),
     };
-    runtime.block_on(async {
-        let handle = gridveil_sequencer::serve(config, Arc::new(l1), proofs).await?;
-        eprintln!("public http://{}, admin http://{}", handle.public_address(), handle.admin_address());
-        tokio::signal::ctrl_c().await?;
-        handle.shutdown().await;
-        anyhow::Ok(())
-    })
+    let handle = runtime.block_on(gridveil_sequencer::serve(config, Arc::new(l1), proofs))?;
+    eprintln!("public http://{}, admin http://{}", handle.public_address(), handle.admin_address());
+    Ok((runtime, handle))
 }
 
 #[cfg(test)]

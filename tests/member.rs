@@ -1,5 +1,5 @@
 //! A member's commands: their help, their refusals, and the whole way of money against a scripted sequencer and the fake L1.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     collections::BTreeMap,
@@ -48,20 +48,43 @@ fn gridveil(arguments: &[&str]) -> Output {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let own = ["account", "deposit", "withdraw", "send", "receive", "rotate", "close", "collect", "force", "exit"].map(|c| format!("member {c}"));
+    let own = ["account", "deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect", "force", "exit"].map(|c| format!("member {c}"));
     let certificates = ["list", "receive", "transfer", "retire", "show"].map(|c| format!("member certificate {c}"));
-    let mut commands = vec!["member".to_owned(), "audit".to_owned(), "audit retirement".to_owned()];
-    commands.extend(own.into_iter().chain(certificates));
+    let others = ["manager sign", "manager substitute", "manager header", "admin close", "admin header", "admin fund"].map(str::to_owned);
+    let shown = ["member", "audit", "audit retirement", "manager", "manager key", "admin", "admin status", "devnet", "devnet up", "devnet settle", "devnet clock"];
+    let mut commands: Vec<_> = shown.map(str::to_owned).to_vec();
+    commands.extend(own.into_iter().chain(certificates).chain(others));
     for command in commands {
         let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = gridveil(&words);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{command}");
-        assert!(text.contains("Example:\n  gridveil "), "{command}: {text}");
-        let acts = !["account", "list", "show", "audit", "member", "retirement"].iter().any(|word| command.ends_with(word)) && command != "member certificate receive";
+        assert!(["Example:\n  gridveil ", "Examples:\n  gridveil ", "Example, in two terminals:\n  gridveil "].iter().any(|example| text.contains(example)), "{command}: {text}");
+        let acts = !shown.contains(&command.as_str()) && !["account", "list", "show"].iter().any(|word| command.ends_with(word)) && command != "member certificate receive";
         assert_eq!(text.contains("--dry-run") && text.contains("--yes"), acts, "{command}");
         assert!(!text.contains("--private"), "{command}");
     }
+}
+
+/// Every operation's page names the command that makes it, and the command has what the page says.
+#[test]
+fn every_operation_has_a_command() {
+    let pages = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/spec/operations")).unwrap();
+    let mut count = 0;
+    for page in pages.map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Command: ")).unwrap_or_else(|| panic!("{}: no command", page.display()));
+        let commands: Vec<_> = line.split('`').skip(1).step_by(2).filter_map(|words| words.strip_prefix("gridveil ")).collect();
+        assert!(!commands.is_empty(), "{}", page.display());
+        for command in commands {
+            let (options, words): (Vec<_>, Vec<_>) = command.split(' ').partition(|word| word.starts_with("--"));
+            let output = gridveil(&[&words[..], &["--help"]].concat());
+            let help = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success() && options.iter().all(|option| help.contains(option)), "{}: {command}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 18, "{count}");
 }
 
 #[test]

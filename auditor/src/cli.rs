@@ -58,9 +58,9 @@ pub struct Args {
     /// Rollup contract.
     #[arg(long)]
     contract: String,
-    /// Community nodes published at deployment.
+    /// Community nodes published at deployment; without it, all communities began on L1.
     #[arg(long)]
-    genesis: PathBuf,
+    genesis: Option<PathBuf>,
     /// Block of the deployment, or an earlier one.
     #[arg(long, default_value_t = 0)]
     from_block: u64,
@@ -77,13 +77,13 @@ pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a
 /// # Errors
 /// [`AuditError`]; [`AuditError::Failed`] after a report with findings.
 pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
-    let genesis = Genesis::read(&args.genesis)?;
+    let nodes = args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let contract = address(&args.contract).ok_or(AuditError::Contract)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| AuditError::Runtime(e.kind()))?;
     let report = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
         let verifier = native(&l1, args.from_block, params).await?;
-        Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &genesis.nodes(), args.from_block).await?)
+        Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &nodes, args.from_block).await?)
     })?;
     if args.json {
         println!("{}", serde_json::to_string(&report).map_err(|_| AuditError::Json)?);

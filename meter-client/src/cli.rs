@@ -145,19 +145,20 @@ struct KeygenArgs {
     json: bool,
 }
 
+/// A meter's file, and how to read it.
 #[derive(Debug, clap::Args)]
-struct FileArgs {
+pub struct FileArgs {
     /// Meter file.
-    file: PathBuf,
+    pub file: PathBuf,
     /// Format; found from the file if absent.
     #[arg(long)]
-    format: Option<Format>,
+    pub format: Option<Format>,
     /// Which meter: `home` of a CSV, usage point of a Green Button feed.
     #[arg(long)]
-    meter: Option<String>,
+    pub meter: Option<String>,
     /// Sums intervals up to this length, seconds.
     #[arg(long)]
-    resample: Option<u32>,
+    pub resample: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -298,7 +299,11 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     Ok(())
 }
 
-fn import(args: &FileArgs) -> Result<Import, MeterError> {
+/// Reads a meter's file.
+///
+/// # Errors
+/// [`MeterError::Source`].
+pub fn import(args: &FileArgs) -> Result<Import, MeterError> {
     let failed = |source| MeterError::Source { path: args.file.clone(), source };
     let choice = Choice { format: args.format, meter: args.meter.clone(), length: None };
     let mut import = source::read_file(&args.file, &choice).map_err(failed)?;

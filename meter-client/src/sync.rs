@@ -113,10 +113,11 @@ impl Member<'_> {
             if wallet.state().receipt.as_ref().is_some_and(|last| last.first_interval >= first_interval) {
                 continue;
             }
-            let before = wallet.state().receipt.clone();
+            // An account that was closed goes on nowhere: what follows is another's, or this owner's new one.
+            let before = wallet.state().receipt.clone().filter(|last| last.after.meter.is_some());
             let outcome = self.statement(first_interval, before.as_ref(), &wallet.state().signed());
             match outcome {
-                // Before this member's time.
+                // Before this member's time, or after it.
                 Err(SyncError::Api(ApiError::Refused(problem)))
                     if before.is_none() && ["request.signature", "account.unknown"].contains(&problem.code.as_str()) => {}
                 outcome => {

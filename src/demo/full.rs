@@ -179,8 +179,8 @@ impl Full {
         Ok(Prover::<SettlementCircuit>::open(&config, self.teller.as_ref())?)
     }
 
-    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty.
-    async fn deploy(url: &str, communities: &[Plan], prover: &Prover, wallet: &CertificateProver) -> anyhow::Result<(EthersClient, u64)> {
+    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty. Also gives the verifier's bytes.
+    pub(crate) async fn deploy(url: &str, communities: &[Plan], prover: &Prover, wallet: &CertificateProver) -> anyhow::Result<(EthersClient, u64)> {
         let shape = shape()?;
         let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
         let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;

@@ -1,12 +1,13 @@
 //! What a member does with L1 alone: forced withdrawals, exits, and fetching what is owed.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
+    operation::Change,
     params::SHAPES,
 };
 use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
@@ -170,29 +171,44 @@ fn payout(state: &State) -> anyhow::Result<[u8; 20]> {
     Ok(state.account()?.payout)
 }
 
-fn collect(chain: &Chain, account: [u8; 20]) -> anyhow::Result<u128> {
-    let owed = chain.wait(chain.client().withdrawable(account))?;
-    if owed > 0 {
-        chain.wait(chain.client().withdraw(account))?;
+/// Every address that this account was ever paid to: a closed one has none any more, and a changed one may be owed still.
+fn payouts(state: &State) -> Vec<[u8; 20]> {
+    let receipts = state.receipt.iter().flat_map(|receipt| [receipt.after.payout, receipt.before.payout]);
+    let signed = state.operations.iter().filter(|kept| kept.signed.operation.kind.effect().payout == Change::Set);
+    let mut all: Vec<_> = receipts.chain(signed.map(|kept| kept.signed.operation.payout)).filter(|payout| *payout != [0; 20]).collect();
+    let mut seen = BTreeSet::new();
+    all.retain(|payout| seen.insert(*payout));
+    all
+}
+
+/// What L1 owes these addresses.
+fn owed(chain: &Chain, accounts: &[[u8; 20]]) -> anyhow::Result<Vec<([u8; 20], u128)>> {
+    let all = accounts.iter().map(|account| Ok((*account, chain.wait(chain.client().withdrawable(*account))?))).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(all.into_iter().filter(|(_, owed)| *owed > 0).collect())
+}
+
+fn collect(chain: &Chain, owed: &[([u8; 20], u128)]) -> anyhow::Result<u128> {
+    for (account, _) in owed {
+        chain.wait(chain.client().withdraw(*account))?;
     }
-    Ok(owed)
+    Ok(owed.iter().map(|(_, parts)| parts).sum())
 }
 
 pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    let account = payout(session.wallet.state())?;
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
-    let owed = chain.wait(chain.client().withdrawable(account))?;
+    let owed = owed(&chain, &payouts(session.wallet.state()))?;
+    let sum: u128 = owed.iter().map(|(_, parts)| parts).sum();
     let sheet = || {
-        let shown = format!("{owed} smallest parts of the token");
-        Sheet::new("").row("paid to", hex0(&account), hex0(&account)).row("owed", shown, owed.to_string())
+        let sheet = owed.iter().fold(Sheet::new(""), |sheet, (account, _)| sheet.row("paid to", hex0(account), hex0(account)));
+        sheet.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
     };
-    if owed == 0 {
+    if owed.is_empty() {
         return sheet().print(args.place.json);
     }
     if agreed(sheet(), args.acting, args.place.json)? {
-        collect(&chain, account)?;
+        collect(&chain, &owed)?;
         sheet().row("status", "paid", "paid").print(args.place.json)?;
     }
     Ok(())
@@ -262,7 +278,7 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let left = leave(&mut session, &chain, &exit)?;
-    let paid = collect(&chain, exit.payout)?;
+    let paid = collect(&chain, &owed(&chain, &payouts(session.wallet.state()))?)?;
     let status = if left.exited_before { "the balance was out already" } else { "the balance is out" };
     sheet()
         .row("status", status, status)

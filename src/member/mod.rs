@@ -4,6 +4,7 @@
 mod account;
 mod certificate;
 pub mod leave;
+pub mod manage;
 mod money;
 mod options;
 mod session;
@@ -11,10 +12,10 @@ mod show;
 
 pub use certificate::{Spent, refresh, spend};
 pub use leave::{Left, exit_call, exit_of, leave};
-pub use money::{Deposited, deposit, operate, receive, send};
-pub use options::{Energy, Money};
+pub use money::{Deposited, deposit, operate, planned, receive, send};
+pub use options::{Acting, Energy, Money};
 pub use session::{Chain, Session};
-pub use show::hex0;
+pub use show::{Sheet, agreed, hex0};
 
 use clap::Subcommand;
 
@@ -64,6 +65,15 @@ enum Command {
     /// Pays everything out and empties the slot, once the account's window has ended.
     #[command(after_help = example!("close"))]
     Close(money::CloseArgs),
+    /// Consents to an account in an empty slot, for the manager to sign too (`gridveil manager sign`).
+    #[command(after_help = example!("enrol --terms terms.json --payout 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --out consent.json"))]
+    Enrol(manage::EnrolArgs),
+    /// Consents to another meter, for the manager to sign too.
+    #[command(after_help = example!("replace --new-keys home7-2.keys --out consent.json"))]
+    Replace(manage::ReplaceArgs),
+    /// Consents to other terms, for the manager to sign too: window, caps, technology, scale, class.
+    #[command(after_help = example!("terms --terms terms.json --out consent.json"))]
+    Terms(manage::TermsArgs),
     /// Fetches what L1 owes the payout address.
     #[command(after_help = example!("collect --l1-key home7.l1"))]
     Collect(leave::CollectArgs),
@@ -93,6 +103,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Receive(args) => money::run_receive(args),
         Command::Rotate(args) => money::run_rotate(args),
         Command::Close(args) => money::run_close(args),
+        Command::Enrol(args) => manage::run_enrol(args),
+        Command::Replace(args) => manage::run_replace(args),
+        Command::Terms(args) => manage::run_terms(args),
         Command::Collect(args) => leave::run_collect(args),
         Command::Certificate(command) => certificate::run(command),
         Command::Force(args) => leave::run_force(args),

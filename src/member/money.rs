@@ -119,7 +119,8 @@ pub fn operate(session: &mut Session, signed: &SignedOperation) -> anyhow::Resul
     session.hand_in(signed)
 }
 
-fn planned(signed: &SignedOperation) -> Sheet {
+/// Rows of any operation.
+pub fn planned(signed: &SignedOperation) -> Sheet {
     let operation = &signed.operation;
     Sheet::new("")
         .row("operation", kind_name(operation.kind), serde_json::to_value(operation.kind).unwrap_or_default())

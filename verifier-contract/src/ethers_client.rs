@@ -193,6 +193,19 @@ impl EthersClient {
         Ok(())
     }
 
+    /// Gives an account on the local chain this much ether, wei: development chains only.
+    ///
+    /// # Errors
+    /// [`L1Error`], also if the chain is not the local one.
+    pub async fn set_local_balance(&self, account: Address, wei: u128) -> Result<(), L1Error> {
+        if self.chain_id != crate::anvil::LOCAL_CHAIN_ID {
+            return Err(L1Error::Config("only a local chain's accounts can be filled"));
+        }
+        let params = (EthAddress::from(account), U256::from(wei));
+        let _: serde_json::Value = request(self.provider.request("anvil_setBalance", params)).await?;
+        Ok(())
+    }
+
     fn bound(&self) -> GridveilRollup<Provider<Http>> {
         GridveilRollup::new(EthAddress::from(self.contract), self.provider.clone())
     }

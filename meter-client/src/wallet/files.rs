@@ -1,8 +1,9 @@
-//! Files that members hand to each other: a claim to take in, a certificate note. Whoever has one knows what is in it; only its owner can use it.
+//! Files that members hand to each other and to the manager: a claim to take in, a certificate note, a consent. Whoever has one knows what is in
+//! it; only its owner, or the manager, can use it.
 
 use std::{io, path::Path};
 
-use gridveil_protocol::{certificate::ShownRetirement, codec::hex_bytes, note::Note};
+use gridveil_protocol::{certificate::ShownRetirement, codec::hex_bytes, header_operation::HeaderOperation, note::Note, operation::SignedOperation};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{durable, operation::Claim};
@@ -37,6 +38,28 @@ pub struct NoteFile {
     pub deployment: Deployment,
     /// Its opening.
     pub note: Note,
+}
+
+/// An operation that the manager signs too (enrol, replace, terms): with the owner's signature for the manager, then with both for the sequencer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentFile {
+    /// Where it is.
+    #[serde(flatten)]
+    pub deployment: Deployment,
+    /// What the owner consents to.
+    pub consent: SignedOperation,
+}
+
+/// What the manager decided over a community, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionFile {
+    /// Where it is.
+    #[serde(flatten)]
+    pub deployment: Deployment,
+    /// Community index.
+    pub community: u32,
+    /// The header operation, signed.
+    pub decision: HeaderOperation,
 }
 
 /// Why a file is not read or written.
@@ -80,6 +103,20 @@ impl Handed for ClaimFile {
 
 impl Handed for NoteFile {
     const WHAT: &'static str = "a certificate note";
+    fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+}
+
+impl Handed for ConsentFile {
+    const WHAT: &'static str = "an owner's consent";
+    fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+}
+
+impl Handed for DecisionFile {
+    const WHAT: &'static str = "a manager's decision";
     fn deployment(&self) -> Deployment {
         self.deployment
     }

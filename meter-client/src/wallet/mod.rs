@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateError, Spending, Transfer, note_path, path_of_receipt};
 pub use exit::{Exit, ExitError, PublishedBatch};
-pub use files::{ClaimFile, Deployment, FileError, NoteFile, read_file, write_file};
+pub use files::{ClaimFile, ConsentFile, DecisionFile, Deployment, FileError, NoteFile, read_file, write_file};
 pub use state::{Incoming, KeptNote, KeptOperation, KeptRetirement, KeptSpend, Progress, Source, State};
 
 use crate::{durable, key_store::Keys, operation::BuildError};
@@ -205,6 +205,14 @@ impl Wallet {
     /// [`WalletError::NonceTaken`] if another one waits with its nonce.
     pub fn keep_operation(&mut self, signed: &SignedOperation) -> Result<(), WalletError> {
         self.update(|state| state.keep_operation(signed))
+    }
+
+    /// Keeps a consent before it goes to the manager. It does not wait: the manager may sign it or not, and the account acts on meanwhile.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn keep_consent(&mut self, signed: &SignedOperation) -> Result<(), WalletError> {
+        self.update(|state| state.keep_consent(signed))
     }
 
     /// Keeps a signed operation and the claim it opens for another.

@@ -23,6 +23,8 @@ use crate::operation::{Actor, Claim};
 pub enum Progress {
     /// Signed and kept, perhaps not sent.
     Signed,
+    /// Signed for the manager, who may sign it too and hand it in, or not.
+    Consented,
     /// The sequencer has it.
     Sent,
     /// In the receipt of this period.
@@ -49,10 +51,15 @@ impl KeptOperation {
         format!("0x{}", hex::encode(operation_id(&self.signed)))
     }
 
-    /// May a settlement still take it?
+    /// Does it wait for a settlement, as far as this wallet knows?
     #[must_use]
     pub const fn waits(&self) -> bool {
         matches!(self.progress, Progress::Signed | Progress::Sent)
+    }
+
+    /// Could a settlement still take it?
+    const fn is_undecided(&self) -> bool {
+        self.waits() || matches!(self.progress, Progress::Consented)
     }
 }
 
@@ -239,6 +246,16 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn keep_consent(&mut self, signed: &SignedOperation) -> Result<(), WalletError> {
+        if signed.operation.community != self.community || signed.operation.slot != self.slot {
+            return Err(WalletError::OtherSlot);
+        }
+        if !self.operations.iter().any(|kept| kept.signed == *signed) {
+            self.operations.push(KeptOperation { signed: signed.clone(), progress: Progress::Consented });
+        }
+        Ok(())
+    }
+
     /// What the sequencer says became of an operation. One that it refused takes those of later nonces with it.
     pub(super) fn note_progress(&mut self, id: &str, progress: &Progress) {
         let Some(nonce) = self.operations.iter().find(|kept| kept.id() == id).map(|kept| kept.signed.operation.nonce) else { return };
@@ -263,7 +280,7 @@ impl State {
             self.applied(signed, receipt.first_interval);
         }
         let next = receipt.after.nonce;
-        for kept in self.operations.iter_mut().filter(|kept| kept.waits() && kept.signed.operation.nonce < next) {
+        for kept in self.operations.iter_mut().filter(|kept| kept.is_undecided() && kept.signed.operation.nonce < next) {
             kept.progress = Progress::Superseded;
         }
         let note = receipt.note();

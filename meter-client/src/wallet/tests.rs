@@ -348,3 +348,43 @@ fn exits_from_l1_alone_are_those_of_the_tree() {
         assert_eq!(Exit::of_receipt(&stale).unwrap_err(), ExitError::Receipt);
     }
 }
+
+/// A consent waits for nobody: the account acts on, and what a settlement took is known by its receipt alone.
+#[test]
+fn a_consent_does_not_hold_up_the_account() {
+    use crate::operation::terms;
+    use gridveil_protocol::account::Terms;
+
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keys();
+    let t = settled(&keys, 3);
+    let mut wallet = opened(dir.path(), &keys, &t);
+    wallet.take_receipt(&Receipt::of(&t, 0).unwrap()).unwrap();
+    let actor = wallet.state().actor(&keys.owner).unwrap();
+    let nonce = actor.account.nonce;
+    let consent = terms::build(&actor, Terms { technology: 2, ..Terms::EMPTY }).unwrap();
+    wallet.keep_consent(&consent).unwrap();
+    wallet.keep_consent(&consent).unwrap();
+    assert_eq!(wallet.state().operations.len(), 1);
+    assert_eq!(wallet.state().operations[0].progress, Progress::Consented);
+    assert_eq!(wallet.state().waiting().count(), 0);
+    assert!(wallet.state().signed().contains(&consent), "a statement must know it");
+    // Another offer, and an operation for the same nonce, may stand beside it.
+    let other = terms::build(&wallet.state().actor(&keys.owner).unwrap(), Terms::EMPTY).unwrap();
+    wallet.keep_consent(&other).unwrap();
+    let signed = withdraw::build(&wallet.state().actor(&keys.owner).unwrap(), UNIT_NANO).unwrap();
+    assert_eq!(signed.operation.nonce, nonce);
+    wallet.keep_operation(&signed).unwrap();
+    // The receipt of the next period says which one it was: the first consent, countersigned.
+    let mut receipt = Receipt::of(&t, 0).unwrap();
+    receipt.first_interval += 2;
+    receipt.after.nonce = nonce + 1;
+    receipt.operations = vec![consent.clone().countersign(t.input.domain, &keys.meter).unwrap()];
+    wallet.take_receipt(&receipt).unwrap();
+    let progress: Vec<_> = wallet.state().operations.iter().map(|kept| kept.progress.clone()).collect();
+    assert_eq!(progress, [Progress::Applied(receipt.first_interval), Progress::Superseded, Progress::Superseded]);
+    // Another slot's is refused.
+    let mut elsewhere = consent;
+    elsewhere.operation.slot += 1;
+    assert!(matches!(wallet.keep_consent(&elsewhere), Err(WalletError::OtherSlot)));
+}

@@ -1,0 +1,331 @@
+//! `gridveil admin`: the operator's side of a running sequencer, through its admin listener (`docs/spec/api.md`).
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use clap::Subcommand;
+use gridveil_meter_client::wallet::{DecisionFile, Deployment, read_file};
+use gridveil_protocol::{
+    header_operation::{HeaderOperation, Pool, Transfer},
+    params::UNIT_NANO,
+};
+use gridveil_verifier_contract::{EthersClient, L1Client};
+use serde_json::{Value, json};
+
+use crate::{
+    member::{Acting, Money, Sheet, agreed},
+    operator::{address, secret},
+    text,
+};
+
+const EXAMPLE: &str = "Example:\n  gridveil admin status --admin http://127.0.0.1:8081 --admin-token admin.token";
+/// A closing computes for seconds.
+const TIMEOUT: Duration = Duration::from_secs(150);
+
+/// Options of `gridveil admin`.
+#[derive(clap::Args, Debug)]
+#[command(arg_required_else_help = true, after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Open periods, what waits, and how far each batch came.
+    #[command(after_help = EXAMPLE)]
+    Status(StatusArgs),
+    /// Closes a community's open period: it is settled natively at once, then proven and brought to L1.
+    #[command(after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token")]
+    Close(CloseArgs),
+    /// Hands in what the next settlement does to the header: money of float and accrual, and what the manager decided.
+    #[command(after_help = "Examples:\n  gridveil admin header --community 0 --float-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
+                            gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token")]
+    Header(HeaderArgs),
+    /// Pays into the operator's float funds on L1, from which `header --float-in` takes.
+    #[command(after_help = "Example:\n  gridveil admin fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    Fund(FundArgs),
+}
+
+/// The admin listener.
+#[derive(Debug, clap::Args)]
+struct Listener {
+    /// Admin listener of the sequencer, loopback.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    admin: String,
+    /// Its token's file.
+    #[arg(long, value_name = "FILE")]
+    admin_token: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    listener: Listener,
+}
+
+#[derive(Debug, clap::Args)]
+struct CloseArgs {
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// First interval of the period; the open one if absent.
+    #[arg(long)]
+    first_interval: Option<u32>,
+    #[command(flatten)]
+    listener: Listener,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, clap::Args)]
+struct HeaderArgs {
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// From the operator's funds on L1 into the float, currency units.
+    #[arg(long, value_name = "AMOUNT")]
+    float_in: Option<Money>,
+    /// From the float to the treasury: what is above the reserve.
+    #[arg(long, value_name = "AMOUNT", conflicts_with = "float_in")]
+    float_out: Option<Money>,
+    /// From the accrual to the treasury.
+    #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["float_in", "float_out"])]
+    accrual_out: Option<Money>,
+    /// File of the manager's decision (`gridveil manager header`).
+    #[arg(long, value_name = "FILE")]
+    decision: Option<PathBuf>,
+    /// Sequencer's public listener, to check the decision's deployment with.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    #[command(flatten)]
+    listener: Listener,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, clap::Args)]
+struct FundArgs {
+    /// Currency units, whole hundredths.
+    amount: Money,
+    /// L1 node, http://…
+    #[arg(long, value_name = "URL")]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS")]
+    contract: String,
+    /// The operator's L1 key, hex.
+    #[arg(long, value_name = "FILE")]
+    operator_key: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Why the admin listener did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No answer.
+    #[error("the admin listener does not answer")]
+    Unreachable,
+    /// Not JSON.
+    #[error("the admin listener's answer is not JSON")]
+    Answer,
+    /// It refused.
+    #[error("the sequencer refuses: {code}: {detail}")]
+    Refused {
+        /// Stable code.
+        code: String,
+        /// For people.
+        detail: String,
+        /// The whole problem.
+        problem: Value,
+    },
+}
+
+/// A client of the admin listener. Blocking.
+pub struct Admin {
+    base: String,
+    token: String,
+    client: reqwest::blocking::Client,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("token", &self.token.len()).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Asks nothing yet.
+    ///
+    /// # Errors
+    /// No client.
+    pub fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+        ensure!(url.starts_with("http://"), "--admin must start with http://: the listener is on this machine");
+        let client = reqwest::blocking::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), token: token.to_owned(), client })
+    }
+
+    fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Value, AdminError> {
+        let answer = request.bearer_auth(&self.token).send().map_err(|_| AdminError::Unreachable)?;
+        let good = answer.status().is_success();
+        let body: Value = answer.json().map_err(|_| AdminError::Answer)?;
+        if good {
+            return Ok(body);
+        }
+        let word = |name: &str| body[name].as_str().unwrap_or("?").chars().filter(|c| !c.is_control()).take(300).collect::<String>();
+        Err(AdminError::Refused { code: word("code"), detail: word("detail"), problem: body.clone() })
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn get(&self, path: &str) -> Result<Value, AdminError> {
+        self.send(self.client.get(format!("{}{path}", self.base)))
+    }
+
+    /// `POST` of JSON.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, AdminError> {
+        self.send(self.client.post(format!("{}{path}", self.base)).json(body))
+    }
+
+    /// Status of one community.
+    ///
+    /// # Errors
+    /// [`AdminError`], or it is not served.
+    pub fn community(&self, community: u32) -> anyhow::Result<Value> {
+        let status = self.get("/admin/v1/status")?;
+        let found = status["communities"].as_array().and_then(|all| all.iter().find(|c| c["community"] == community)).cloned();
+        found.with_context(|| format!("community {community} is not served"))
+    }
+
+    /// First interval of a community's open period.
+    ///
+    /// # Errors
+    /// As [`Admin::community`].
+    pub fn open_period(&self, community: u32) -> anyhow::Result<u32> {
+        let open = self.community(community)?["next_interval"].as_u64().and_then(|interval| u32::try_from(interval).ok());
+        open.context("the sequencer's status names no open period")
+    }
+}
+
+fn connect(listener: &Listener) -> anyhow::Result<Admin> {
+    Admin::new(&listener.admin, &secret(&listener.admin_token)?)
+}
+
+/// Runs a command. Blocking: call it outside any async runtime.
+///
+/// # Errors
+/// One line for a person.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Status(args) => status(args),
+        Command::Close(args) => close(args),
+        Command::Header(args) => header(args),
+        Command::Fund(args) => fund(args),
+    }
+}
+
+fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let status = connect(&args.listener)?.get("/admin/v1/status")?;
+    if args.listener.json {
+        return Ok(text::print(&format!("{status}\n"))?);
+    }
+    let mut table = text::table(&["community", "open period", "packets", "operations", "late", "last batch", "step", "proof", "gas"]);
+    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
+    for community in status["communities"].as_array().into_iter().flatten() {
+        let batch = community["batches"].as_array().and_then(|all| all.last()).unwrap_or(&Value::Null);
+        let proof = batch["prove_ms"].as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+        let step = batch["step"].as_str().unwrap_or("-").to_owned();
+        let count = |name: &str| number(&community[name]);
+        table.add_row([
+            number(&community["community"]),
+            community["next_interval"].to_string(),
+            count("packets"),
+            count("operations"),
+            count("late"),
+            number(&batch["batch"]),
+            step,
+            proof,
+            number(&batch["gas_used"]),
+        ]);
+    }
+    let word = |name: &str| status[name].as_str().map_or(String::new(), |why| format!("{name}: {why}\n"));
+    Ok(text::print(&format!("state root {}, log height {}\n{}{}{table}\n", status["state_root"].as_str().unwrap_or("?"), status["log_height"], word("stopped"), word("retrying")))?)
+}
+
+fn close(args: &CloseArgs) -> anyhow::Result<()> {
+    let admin = connect(&args.listener)?;
+    let first_interval = args.first_interval.map_or_else(|| admin.open_period(args.community), Ok)?;
+    let sheet = || {
+        Sheet::new("").row("community", args.community.to_string(), args.community).row("period", format!("from interval {first_interval}"), first_interval)
+    };
+    if !agreed(sheet(), args.acting, args.listener.json)? {
+        return Ok(());
+    }
+    let closed = admin.post(&format!("/admin/v1/communities/{}/close", args.community), &json!({"first_interval": first_interval}))?;
+    let (batch, root) = (closed["batch"].clone(), closed["new_root"].as_str().unwrap_or("?").to_owned());
+    sheet().row("batch", batch.to_string(), batch).row("new root", root.clone(), root).print(args.listener.json)
+}
+
+/// Whole units of an amount.
+fn units(money: Money) -> anyhow::Result<u64> {
+    ensure!(money.nano.is_multiple_of(UNIT_NANO), "only whole hundredths cross L1");
+    Ok(money.nano / UNIT_NANO)
+}
+
+fn header(args: &HeaderArgs) -> anyhow::Result<()> {
+    let moves = [(Pool::FloatIn, args.float_in, "float in"), (Pool::FloatOut, args.float_out, "float out"), (Pool::AccrualOut, args.accrual_out, "accrual out")];
+    let moved = moves.into_iter().find_map(|(pool, money, name)| money.map(|money| (pool, money, name)));
+    let transfer = moved.map(|(pool, money, _)| units(money).map(|units| Transfer { pool, units })).transpose()?;
+    let management = match &args.decision {
+        None => None,
+        Some(path) => {
+            let info = gridveil_meter_client::submit::Sequencer::new(&args.url, Default::default())?.info()?;
+            let deployment = Deployment { chain_id: info.chain_id, contract: address(&info.contract)? };
+            let file: DecisionFile = read_file(path, &deployment).with_context(|| path.display().to_string())?;
+            ensure!(file.community == args.community, "{}: the decision is over community {}", path.display(), file.community);
+            file.decision.management
+        }
+    };
+    ensure!(transfer.is_some() || management.is_some(), "nothing to hand in: --float-in, --float-out, --accrual-out or --decision");
+    let sheet = || {
+        let sheet = Sheet::new("").row("community", args.community.to_string(), args.community);
+        let sheet = moved.iter().fold(sheet, |sheet, (_, money, name)| sheet.row(name, text::money(money.nano.into()), money.nano));
+        if management.is_some() { sheet.row("decision", "the manager's", true) } else { sheet }
+    };
+    if !agreed(sheet(), args.acting, args.listener.json)? {
+        return Ok(());
+    }
+    let operation = HeaderOperation { transfer, management: management.clone() };
+    let path = format!("/admin/v1/communities/{}/header-operation", args.community);
+    let taken = connect(&args.listener)?.post(&path, &serde_json::to_value(&operation)?)?;
+    let status = taken["status"].as_str().unwrap_or("?").to_owned();
+    sheet().row("sequencer", status.clone(), status).print(args.listener.json)
+}
+
+fn fund(args: &FundArgs) -> anyhow::Result<()> {
+    let (units, contract) = (units(args.amount)?, address(&args.contract)?);
+    let sheet = || Sheet::new("Into the operator's funds for floats").row("amount", text::money(args.amount.nano.into()), args.amount.nano);
+    if !agreed(sheet(), args.acting, args.json)? {
+        return Ok(());
+    }
+    let key = secret(&args.operator_key)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let gas = runtime.block_on(async {
+        let l1 = EthersClient::connect(&args.rpc, Some(&key), Some(contract)).await.context("--rpc")?;
+        anyhow::Ok(l1.fund_float(units).await?.gas_used)
+    })?;
+    sheet().row("gas", text::grouped(gas.into()), gas).print(args.json)
+}

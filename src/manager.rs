@@ -1,0 +1,330 @@
+//! `gridveil manager`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`); it is never the operator's.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use clap::Subcommand;
+use gridveil_meter_client::{
+    cli::{FileArgs, KeyArgs, import, open_keys},
+    l1::JsonRpc,
+    submit::{CommunityInfo, Retry, Sequencer, address},
+    wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
+};
+use gridveil_protocol::{
+    field::Fr,
+    header_operation::{HeaderOperation, Management},
+    instance,
+    market::Mechanism,
+    operation::{Kind, SignedOperation},
+    packet::{Context, PacketSalts, Reading},
+    params::CIRCUIT_VERSION,
+    poseidon::Use,
+    schnorr::{self, PublicKey, SecretKey},
+    units::Interval,
+};
+use gridveil_sequencer::store::vault;
+
+use crate::{
+    genesis::Limits,
+    member::{Acting, Money, Sheet, agreed, hex0, manage::terms_rows, planned},
+    packets::{self, HomeDay},
+};
+
+const EXAMPLE: &str = "Example:\n  gridveil manager sign consent.json --keys manager.keys --rpc http://127.0.0.1:8545 \\\n    \
+                       --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
+
+/// Options of `gridveil manager`.
+#[derive(clap::Args, Debug)]
+#[command(arg_required_else_help = true, after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the manager's public key, for the registration of communities.
+    #[command(after_help = "Example:\n  gridveil manager key --keys manager.keys --json")]
+    Key(KeyCommand),
+    /// Signs what a member consented to (enrol, replace, terms), and hands it in or writes it.
+    #[command(after_help = EXAMPLE)]
+    Sign(SignArgs),
+    /// Signs a packet in place of a silent meter's, from an estimate, and hands it in.
+    #[command(after_help = "Example:\n  gridveil manager substitute estimate.csv --slot 7 --community 0 --keys manager.keys \\\n    \
+                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080")]
+    Substitute(SubstituteArgs),
+    /// Signs a decision over a community: mechanism, reserve, another manager, periods to skip. For the operator to hand in.
+    #[command(after_help = "Example:\n  gridveil manager header --community 0 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
+                            --keys manager.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    Header(HeaderArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct KeyCommand {
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which rollup, and the manager's key.
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// L1 node, `http://…`: one you trust, best your own.
+    #[arg(long, value_name = "URL")]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS")]
+    contract: String,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Place {
+    /// The domain comes from L1 and the contract that is named, never from the sequencer.
+    fn deployment(&self) -> anyhow::Result<(Deployment, Fr)> {
+        let contract = address(&self.contract).context("contract address must be 0x and 40 hex digits")?;
+        let chain_id = JsonRpc::new(&self.rpc, contract)?.chain_id()?;
+        Ok((Deployment { chain_id, contract }, instance::domain(chain_id, &contract, CIRCUIT_VERSION)))
+    }
+
+    fn key(&self) -> anyhow::Result<SecretKey> {
+        Ok(open_keys(&self.keys)?.owner)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct SignArgs {
+    /// The consent's file, from the member.
+    file: PathBuf,
+    /// Sequencer to hand it in to, `http://…`.
+    #[arg(long, value_name = "URL", required_unless_present = "out")]
+    url: Option<String>,
+    /// File of the operation with both signatures.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, clap::Args)]
+struct SubstituteArgs {
+    #[command(flatten)]
+    estimate: FileArgs,
+    /// Sequencer, `http://…`.
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// Slot whose meter is silent.
+    #[arg(long)]
+    slot: u16,
+    /// First interval of the period; the community's open period if absent.
+    #[arg(long)]
+    first_interval: Option<Interval>,
+    /// The account's scale, Wh per unit.
+    #[arg(long, default_value_t = 1)]
+    scale: u64,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, clap::Args)]
+struct HeaderArgs {
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// The header's nonce: the operator knows it.
+    #[arg(long)]
+    nonce: u64,
+    /// Clearing rule from the next period on.
+    #[arg(long, value_parser = mechanism)]
+    mechanism: Mechanism,
+    /// Part of the float that the operator may not withdraw, currency units; none if absent.
+    #[arg(long)]
+    reserve: Option<Money>,
+    /// Periods that are not settled at all.
+    #[arg(long, default_value_t = 0)]
+    skip: u16,
+    /// The next manager's public key, 0x and 128 hex digits; the present one if absent.
+    #[arg(long, value_name = "KEY")]
+    new_manager: Option<String>,
+    /// File of the decision, for the operator.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
+    match text {
+        "auction" => Ok(Mechanism::Auction),
+        "community-price" => Ok(Mechanism::CommunityPrice),
+        _ => Err("auction or community-price"),
+    }
+}
+
+/// A public key from 0x and 128 hex digits: x and y.
+///
+/// # Errors
+/// Anything else.
+pub fn public_key(text: &str, what: &str) -> anyhow::Result<PublicKey> {
+    let mut bytes = [0; 64];
+    let digits = text.strip_prefix("0x").filter(|digits| hex::decode_to_slice(digits, &mut bytes).is_ok());
+    digits.and_then(|_| PublicKey::from_bytes(&bytes).ok()).with_context(|| format!("{what} must be 0x and 128 hex digits: x and y of a point"))
+}
+
+/// Runs a command. Blocking: call it outside any async runtime.
+///
+/// # Errors
+/// One line for a person.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Key(args) => {
+            let key = hex0(&open_keys(&args.keys)?.owner.public().to_bytes());
+            Sheet::new("").row("manager key", key.clone(), key).print(args.json)
+        }
+        Command::Sign(args) => sign(args),
+        Command::Substitute(args) => substitute(args),
+        Command::Header(args) => header(args),
+    }
+}
+
+/// An owner's consent that a manager can sign: of a kind it signs, and the owner's own signature verifies.
+///
+/// # Errors
+/// Another operation, or a signature that is not the owner's.
+pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()> {
+    let operation = &consent.operation;
+    ensure!(operation.kind.effect().manager, "the manager has no say in this operation: its owner hands it in alone");
+    let message = operation.message(domain);
+    schnorr::verify(Use::Operation, &consent.owner.key, &[message], &consent.signature).context("the owner's signature")?;
+    ensure!(operation.kind != Kind::Enrol || operation.party == consent.owner.commitment(), "the account would be another owner's than the one who signed");
+    Ok(())
+}
+
+fn sign(args: &SignArgs) -> anyhow::Result<()> {
+    let (deployment, domain) = args.place.deployment()?;
+    let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
+    check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
+    let operation = file.consent.operation;
+    let sheet = || {
+        let owner = hex0(&gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
+        let mut sheet = planned(&file.consent).row("owner", owner.clone(), owner);
+        if let Some(meter) = operation.meter {
+            sheet = sheet.row("meter", hex0(&meter.to_bytes()), hex0(&meter.to_bytes()));
+        }
+        operation.terms.iter().fold(sheet, terms_rows)
+    };
+    let key = args.place.key()?;
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let signed = file.consent.clone().countersign(domain, &key)?;
+    let mut sheet = sheet();
+    if let Some(out) = &args.out {
+        let name = out.display().to_string();
+        write_file(out, &ConsentFile { deployment, consent: signed.clone() }).with_context(|| name.clone())?;
+        sheet = sheet.row("file", name.clone(), name);
+    }
+    if let Some(url) = &args.url {
+        let status = sequencer(url, domain)?.operate(&signed)?;
+        sheet = sheet.row("sequencer", status.clone(), status);
+    }
+    sheet.print(args.place.json)
+}
+
+fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
+    let sequencer = Sequencer::new(url, Retry::default())?;
+    ensure!(sequencer.info()?.checked_domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
+    Ok(sequencer)
+}
+
+/// Where a substituted packet belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent {
+    /// Deployment.
+    pub domain: Fr,
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// First interval of the period.
+    pub first_interval: Interval,
+}
+
+/// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the account's stay.
+///
+/// # Errors
+/// No randomness.
+pub fn substituted(at: Silent, terms: &CommunityInfo, readings: Vec<Reading>, manager: &SecretKey) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
+    let Silent { domain, community, slot, first_interval } = at;
+    let context = Context { domain, community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
+    let salts = PacketSalts::from_random(&vault::random()?);
+    let day = HomeDay { readings, substituted: true };
+    Ok(packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts).sign(manager)?)
+}
+
+fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
+    let (_, domain) = args.place.deployment()?;
+    let sequencer = sequencer(&args.url, domain)?;
+    let terms = sequencer.community(args.community)?;
+    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
+    let name = args.estimate.file.display().to_string();
+    let series = import(&args.estimate)?.series;
+    let readings = series.cut(first_interval, usize::from(terms.intervals), u32::from(terms.interval_length), args.scale, false).context(name)?;
+    let at = Silent { domain, community: args.community, slot: args.slot, first_interval };
+    let packet = substituted(at, &terms, readings, &args.place.key()?)?;
+    let sheet = || {
+        Sheet::new("A packet in a silent meter's place: flagged, no local trade, no certificates")
+            .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
+            .row("period", format!("from interval {first_interval}"), first_interval)
+    };
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let status = sequencer.submit(&packet)?;
+    sheet().row("sequencer", status.clone(), status).print(args.place.json)
+}
+
+fn header(args: &HeaderArgs) -> anyhow::Result<()> {
+    let (deployment, domain) = args.place.deployment()?;
+    let key = args.place.key()?;
+    let manager = args.new_manager.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-manager"))?;
+    let management = Management { mechanism: args.mechanism, manager, reserve: args.reserve.map_or(0, |money| money.nano), skip: args.skip };
+    let sheet = || {
+        let name = args.out.display().to_string();
+        let reserve = crate::text::money(management.reserve.into());
+        let next = hex0(&manager.to_bytes());
+        let rule = match management.mechanism {
+            Mechanism::Auction => "auction",
+            Mechanism::CommunityPrice => "community price",
+        };
+        Sheet::new("")
+            .row("community", args.community.to_string(), args.community)
+            .row("mechanism", rule, rule)
+            .row("reserve", reserve, management.reserve)
+            .row("skipped", format!("{} periods", args.skip), args.skip)
+            .row("manager", next.clone(), next)
+            .row("nonce", args.nonce.to_string(), args.nonce)
+            .row("for the operator", name.clone(), name)
+    };
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    let signed = management.sign(domain, args.community, args.nonce, &key)?;
+    let decision = HeaderOperation { transfer: None, management: Some(signed) };
+    write_file(&args.out, &DecisionFile { deployment, community: args.community, decision }).with_context(|| args.out.display().to_string())?;
+    sheet().print(args.place.json)
+}

@@ -1,0 +1,188 @@
+//! What the member consents to and the manager signs too: opening the account, another meter, other terms (OP.2).
+//!
+//! The member signs first. The consent goes to the manager as a file (`gridveil manager sign`), who hands it in; until it is settled the account
+//! acts on as if there were none.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use gridveil_meter_client::{
+    cli::passphrase,
+    key_store::{Cost, Keys},
+    operation::{self, Actor},
+    wallet::{ConsentFile, write_file},
+};
+use gridveil_protocol::{
+    account::{Account, Terms},
+    operation::SignedOperation,
+};
+
+use super::{
+    money::planned,
+    options::{Acting, Place},
+    session::{Session, l1_address},
+    show::{Sheet, agreed, hex0},
+};
+
+/// Largest file of terms, bytes.
+const MAX_TERMS: u64 = 4 << 10;
+
+/// Options of `gridveil member enrol`.
+#[derive(clap::Args, Debug)]
+pub struct EnrolArgs {
+    /// The manager's offer: the terms, JSON.
+    #[arg(long, value_name = "FILE")]
+    terms: PathBuf,
+    /// L1 address that the account is paid to.
+    #[arg(long, value_name = "ADDRESS")]
+    payout: String,
+    /// Nonce of the slot: 0 if nobody had it before; the manager knows it.
+    #[arg(long, default_value_t = 0)]
+    nonce: u32,
+    /// The consent's file, for the manager.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member replace`.
+#[derive(clap::Args, Debug)]
+pub struct ReplaceArgs {
+    /// Key file of the new meter beside the same owner key, under the same passphrase; made if it is not there.
+    #[arg(long, value_name = "FILE")]
+    new_keys: PathBuf,
+    /// The consent's file, for the manager.
+    #[arg(long, value_name = "FILE", required_unless_present = "finish")]
+    out: Option<PathBuf>,
+    /// The new meter is settled: the wallet goes over to the new key file.
+    #[arg(long, conflicts_with = "out")]
+    finish: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Options of `gridveil member terms`.
+#[derive(clap::Args, Debug)]
+pub struct TermsArgs {
+    /// The manager's offer: the terms, JSON.
+    #[arg(long, value_name = "FILE")]
+    terms: PathBuf,
+    /// The consent's file, for the manager.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// Terms as the manager offers them.
+///
+/// # Errors
+/// No such file, or no terms in it.
+pub fn read_terms(path: &Path) -> anyhow::Result<Terms> {
+    let name = || path.display().to_string();
+    let size = std::fs::metadata(path).with_context(name)?.len();
+    ensure!(size <= MAX_TERMS, "{}: too long for terms", name());
+    let json = std::fs::read(path).with_context(name)?;
+    // The message of a JSON error could repeat a limit: only its place is told.
+    serde_json::from_slice(&json).map_err(|e| anyhow::anyhow!("{}:{}:{}: not terms of an account", name(), e.line(), e.column()))
+}
+
+/// Rows of terms: what a person consents to.
+pub fn terms_rows(sheet: Sheet, terms: &Terms) -> Sheet {
+    let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } = *terms;
+    sheet
+        .row("active", format!("intervals {active_from} to {active_until}"), active_from)
+        .value("active_until", active_until)
+        .row("first limits", format!("buys up to {}, sells from {} per kWh", crate::text::per_kwh(buy_limit), crate::text::per_kwh(sell_limit)), buy_limit)
+        .value("sell_limit", sell_limit)
+        .row("caps", format!("{cap_import} and {cap_export} x {scale} Wh an interval, import and export, if readings are substituted"), cap_import)
+        .value("cap_export", cap_export)
+        .row("technology", if technology == 0 { "0 (no certificates)".to_owned() } else { technology.to_string() }, technology)
+        .row("scale", format!("{scale} Wh"), scale)
+        .row("class", class.to_string(), class)
+}
+
+/// Shows a consent, asks, keeps it, and writes it for the manager.
+fn consent(session: &mut Session, signed: &SignedOperation, sheet: impl Fn() -> Sheet, out: &Path, acting: Acting, json: bool) -> anyhow::Result<()> {
+    let name = out.display().to_string();
+    let sheet = || sheet().row("for the manager", name.clone(), name.clone());
+    if !agreed(sheet(), acting, json)? {
+        return Ok(());
+    }
+    session.wallet.keep_consent(signed)?;
+    write_file(out, &ConsentFile { deployment: session.deployment, consent: signed.clone() }).with_context(|| name.clone())?;
+    sheet().print(json)
+}
+
+pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
+    let (payout, terms) = (l1_address(&args.payout, "--payout")?, read_terms(&args.terms)?);
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    // A slot that this owner has left is as empty as one that nobody had.
+    let empty = Account { nonce: args.nonce, ..Account::empty(Default::default()) };
+    let account = session.wallet.state().account().ok().filter(|account| account.meter.is_some()).cloned().unwrap_or(empty);
+    let Session { domain, community, slot, keys, .. } = &session;
+    let actor = Actor { domain: *domain, community: *community, slot: *slot, secret: &keys.owner, account, waiting: 0, open_interval: terms.active_from };
+    let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
+    let sheet = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
+    consent(&mut session, &signed, sheet, &args.out, args.acting, args.place.json)
+}
+
+pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
+    let terms = read_terms(&args.terms)?;
+    let mut session = Session::open(&args.place)?;
+    session.sync(false)?;
+    let signed = operation::terms::build(&session.wallet.state().actor(&session.keys.owner)?, terms)?;
+    consent(&mut session, &signed, || terms_rows(planned(&signed), &terms), &args.out, args.acting, args.place.json)
+}
+
+pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.place)?;
+    let name = args.new_keys.display().to_string();
+    if args.finish {
+        let new = Keys::open(&args.new_keys, &passphrase(&args.place.keys)?).with_context(|| name.clone())?;
+        return finish(&mut session, &new, args);
+    }
+    let out = args.out.as_deref().context("no --out")?;
+    session.sync(false)?;
+    let new = if args.new_keys.exists() {
+        Keys::open(&args.new_keys, &passphrase(&args.place.keys)?).with_context(|| name.clone())?
+    } else {
+        ensure!(!args.acting.dry_run, "{name}: a dry run makes no key file");
+        let keys = session.keys.with_new_meter()?;
+        // On disk before anything is signed for it.
+        keys.create(&args.new_keys, &passphrase(&args.place.keys)?, Cost::default()).with_context(|| name.clone())?;
+        keys
+    };
+    ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
+    let signed = operation::replace::build(&session.wallet.state().actor(&session.keys.owner)?, new.meter.public())?;
+    let meter = hex0(&new.meter.public().to_bytes());
+    let sheet = || {
+        let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";
+        planned(&signed).row("new meter", meter.clone(), meter.clone()).row("note", note, note)
+    };
+    consent(&mut session, &signed, sheet, out, args.acting, args.place.json)
+}
+
+/// Packets and receipts from now on are under the new meter's key; so is the wallet.
+fn finish(session: &mut Session, new: &Keys, args: &ReplaceArgs) -> anyhow::Result<()> {
+    // Periods after the replacement verify under the new key only: until there, the old one takes them in.
+    let synced = session.sync(false);
+    if session.wallet.state().account()?.meter != Some(new.meter.public()) {
+        synced?;
+        bail!("the account has another meter still: wait until the replacement is settled");
+    }
+    let sheet = || Sheet::new("The wallet goes over to the new key file").row("key file", args.new_keys.display().to_string(), args.new_keys.display().to_string());
+    if !agreed(sheet(), args.acting, args.place.json)? {
+        return Ok(());
+    }
+    session.wallet.reseal(new)?;
+    sheet().print(args.place.json)
+}
