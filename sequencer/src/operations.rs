@@ -7,6 +7,7 @@ use gridveil_protocol::{
     account::Account,
     codec::operation_id,
     community::Community,
+    header::Header,
     header_operation::{HeaderError, HeaderOperation},
     operation::{
         Flow, Kind, SignedOperation,
@@ -147,6 +148,20 @@ fn check(account: &Account, signed: &SignedOperation, domain: gridveil_protocol:
     if operation.nonce == account.nonce { Ok(()) } else { Err(nonce().with("expected", serde_json::json!(account.nonce))) }
 }
 
+/// HEADER.5: who asks L1's forced queue during the skipped periods must be served in time, or anybody freezes the rollup.
+async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(), Problem> {
+    if skip == 0 {
+        return Ok(());
+    }
+    let deadline_s = service.l1.forced_deadline_s().await.map_err(|error| crate::l1::unreachable(&error))?;
+    let period_s = u64::from(header.intervals) * u64::from(header.interval_length);
+    if (u64::from(skip) + 2) * period_s > deadline_s {
+        let detail = "HEADER.5: with so many periods skipped a forced withdrawal could not be served in time, and anybody could freeze the rollup";
+        return Err(Problem::new(problem::HEADER_SKIP, detail));
+    }
+    Ok(())
+}
+
 /// Takes a header operation for the next settlement of a community.
 ///
 /// # Errors
@@ -165,6 +180,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         let message = signed.management.message(service.domain, community, header.nonce);
         let verified = schnorr::verify(Use::HeaderOperation, &header.manager, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
+        check_skip(service, &header, signed.management.skip).await?;
     }
     let decide = move |ledger: &Ledger| {
         let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;

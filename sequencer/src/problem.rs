@@ -77,7 +77,7 @@ codes! {
     HEADER_RESERVE = "header.reserve", 422, "operator", true, "The float would fall below its reserve";
     HEADER_ACCRUAL = "header.accrual", 422, "operator", true, "More than the accrual";
     HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
-    HEADER_SKIP = "header.skip", 422, "manager", false, "Skips beyond the last interval";
+    HEADER_SKIP = "header.skip", 422, "manager", false, "Skips too much";
     HEADER_FUNDS = "header.funds", 422, "operator", true, "L1 has less of the operator's funds";
     NOTE_UNKNOWN = "note.unknown", 404, "client", true, "No such queued note";
     NOTE_NOT_SETTLED = "note.not_settled", 404, "client", true, "The note is in no final root";

@@ -458,6 +458,10 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     };
     assert_eq!(code(&by(&owner_key(0), 0)).await, "header.signature");
     assert_eq!(code(&by(&fixture::manager_key(), 1)).await, "header.signature");
+    // So long that nobody who asks L1 meanwhile could be served in time.
+    let management = Some(Management { skip: u16::MAX, ..management }.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
+    let endless = serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap();
+    assert_eq!(code(&endless).await, "header.skip");
     for (period, (operation, expected)) in (0..).zip([
         (transfer(Pool::FloatIn, 5), "header.funds"),
         (transfer(Pool::FloatOut, 600_000), "header.reserve"),

@@ -137,6 +137,10 @@ pub trait L1Client: Send + Sync {
     fn forced_queue(&self, _community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
         absent()
     }
+    /// Seconds within which the head of a forced queue must be served.
+    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
+        absent()
+    }
     /// Asks for the balance of a slot, with the bond that is due.
     fn force_withdraw(&self, _community: u32, _slot: u32) -> L1Future<'_, TxReceipt> {
         absent()

@@ -427,6 +427,10 @@ impl L1Client for MemoryL1 {
         self.with(move |state| Ok(state.books.queue(community)))
     }
 
+    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
+        self.with(move |state| Ok(state.config.terms.forced_deadline_s))
+    }
+
     fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
         self.with(move |state| state.force_withdraw(community, slot))
     }

@@ -119,6 +119,9 @@ impl L1Client for TestL1 {
     fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
         self.look(move |q| q.forced.get(&community).into_iter().flatten().copied().collect())
     }
+    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
+        self.inner.forced_deadline_s()
+    }
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
         self.look(move |q| q.notes.iter().take(limit as usize).copied().collect())
     }

@@ -216,6 +216,10 @@ impl L1Client for EthersClient {
         })
     }
 
+    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
+        Box::pin(self.view(self.bound().forced_deadline().calldata()))
+    }
+
     fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             let bond: U256 = self.view(self.bound().forced_bond_of(community).calldata()).await?;
