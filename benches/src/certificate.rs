@@ -88,7 +88,7 @@ pub(crate) fn measure(proofs: u64) -> anyhow::Result<Report> {
     let (mut proof_bytes, mut cache_bytes) = (0, 0);
     for portable in [false, true] {
         let dir = tempfile::tempdir()?;
-        let task = || run::Task::Certificate(Task { cache: dir.path().to_path_buf(), proofs: proofs });
+        let task = || run::Task::Certificate(Task { cache: dir.path().to_path_buf(), proofs });
         let variables: &[(&str, &str)] = if portable { &[(PORTABLE, "1")] } else { &[] };
         // The first process makes the keys; the second reads them.
         let made: EngineReport = serde_json::from_str(&run::spawn_with(&task(), variables)?)?;
