@@ -32,7 +32,7 @@ impl HomeDay {
     }
 }
 
-/// Packet of a used slot.
+/// Packet of a used slot. A substitute lies on no other, unless `earlier` is set afterwards.
 #[must_use]
 pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: PacketSalts) -> Packet {
     Packet {
@@ -43,16 +43,22 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
         sell_limit: limits.sell,
         substituted: day.substituted,
         salts,
-        op_digest: Fr::from(0u64),
+        earlier: Fr::from(0u64),
     }
 }
 
 /// One packet a slot. `days` are those of `plan.homes`, in the same order. Salts follow from community, period and slot: a simulation's
-/// salts hide nothing. `limits` are a home's for the next period.
+/// salts hide nothing. `limits` are a home's for the next period, `earlier` is what a slot's substitute lies on.
 ///
 /// # Errors
 /// Signing errors, practically never.
-pub fn sign_all(plan: &Plan, context: Context, days: Vec<HomeDay>, limits: impl Fn(u16) -> Limits) -> Result<Vec<SignedPacket>, SchnorrError> {
+pub fn sign_all(
+    plan: &Plan,
+    context: Context,
+    days: Vec<HomeDay>,
+    limits: impl Fn(u16) -> Limits,
+    earlier: impl Fn(usize) -> Fr,
+) -> Result<Vec<SignedPacket>, SchnorrError> {
     let mut stream = genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
     let mut days = days.into_iter();
     (0..plan.shape.members)
@@ -63,7 +69,8 @@ pub fn sign_all(plan: &Plan, context: Context, days: Vec<HomeDay>, limits: impl 
                 return empty_slot(context, number, salts);
             };
             let key = if day.substituted { genesis::manager_key() } else { genesis::meter_key(*home) };
-            packet(context, number, limits(*home), day, salts).sign(&key)
+            let earlier = if day.substituted { earlier(slot) } else { Fr::from(0u64) };
+            Packet { earlier, ..packet(context, number, limits(*home), day, salts) }.sign(&key)
         })
         .collect()
 }

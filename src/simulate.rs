@@ -233,7 +233,8 @@ pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow:
     for first_hour in (0..homes.hours() / m).map(|period| period * m) {
         let context = ledger.context(plan.index)?;
         let day = |readings: &[_]| HomeDay::metered(readings.iter().skip(first_hour).take(m).copied().collect());
-        let packets = sign_all(&plan, context, homes.series.iter().map(|(_, readings)| day(readings)).collect(), |home| Limits::of(home, plan.mechanism))?;
+        let days = homes.series.iter().map(|(_, readings)| day(readings)).collect();
+        let packets = sign_all(&plan, context, days, |home| Limits::of(home, plan.mechanism), |_| Fr::from(0u64))?;
         let tariff = tou.tariff(&Split::default(), context.first_interval, INTERVAL_LENGTH, m)?;
         let mut salts = genesis::Stream::new("header salts", context.first_interval.into());
         let transition = ledger.settle(plan.index, packets, tariff, [salts.element(), salts.element()], Operations::default())?;

@@ -4,12 +4,16 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{input, refusals, tiny, trace};
 use gridveil_protocol::{
+    adjust::Adjustment,
     field::Fr,
-    fixture::{Stream, resign},
+    fixture::{Extras, Recipe, Stream, following, meter_key, operate, packet, resign, with_operations},
     market::Mechanism,
-    settlement::{SettlementInput, apply, compute},
+    packet::{PacketSalts, Reading},
+    settlement::{SettlementInput, Transition, apply, compute},
     tree::SparseTree,
 };
 
@@ -64,8 +68,14 @@ fn random_settlements() {
 
 type Edit = fn(&mut SettlementInput);
 
+/// The packet of `slot` names this substitute beneath it. Slot 3 is substituted.
+fn named(i: &mut SettlementInput, slot: usize, earlier: Fr) {
+    i.packets[slot].packet.earlier = earlier;
+    resign(i, slot).unwrap();
+}
+
 /// Edits that the native rules refuse; the circuit must refuse what they compute to, too.
-const INVALID: [(&str, Edit); 13] = [
+const INVALID: [(&str, Edit); 17] = [
     ("unsigned reading", |i| i.packets[0].packet.readings[1].export ^= 1),
     ("unsigned salt", |i| i.packets[2].packet.salts.note[1] += Fr::from(1u64)),
     ("unsigned flag", |i| i.packets[0].packet.substituted = true),
@@ -76,6 +86,13 @@ const INVALID: [(&str, Edit); 13] = [
     ("another interval length", |i| i.community.header.interval_length = 900),
     ("another meter key", |i| i.community.accounts[0].meter = i.community.accounts[2].meter),
     ("manager's packet under the meter's flag", |i| i.packets[3].packet.substituted = false),
+    ("a substitute that drops the one beneath", |i| named(i, 3, Fr::from(0u64))),
+    ("a substitute that invents one beneath", |i| named(i, 3, Fr::from(5u64))),
+    ("a meter's packet on top of a substitute", |i| named(i, 0, Fr::from(5u64))),
+    ("a meter's packet on top of the substitute that waits", |i| {
+        i.community.accounts[2].flagged = Fr::from(5u64);
+        named(i, 2, Fr::from(5u64));
+    }),
     ("another manager", |i| i.community.header.manager = i.community.accounts[0].meter.unwrap()),
     ("float short", |i| {
         i.community.header.float = 0;
@@ -98,5 +115,51 @@ fn random_invalid_settlements() {
             let refused = refusals(tiny(), &trace(&compute(i)));
             assert!(!refused.is_empty(), "circuit accepts: {name}, seed {seed}");
         }
+    }
+}
+
+/// A meter that is silent in two and in three periods of its slot: natively and in the circuit each late packet is booked once, the newest first,
+/// one a batch, and none earns a certificate.
+#[test]
+fn stacks_of_substitutes() {
+    let at = |t: &Transition, seed: u64, silent: bool| following(t, seed, |slot| slot == 0 && silent).unwrap();
+    let agree = |i: SettlementInput| {
+        let t = apply(i).unwrap();
+        assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new());
+        t
+    };
+    for (deep, manager_changes) in [(2, false), (3, false), (2, true)] {
+        let recipe = Recipe { shape: tiny(), seed: 5, mechanism: Mechanism::Auction, used: 3 };
+        let mut t = agree(with_operations(&recipe, &[], Extras::default()).unwrap());
+        let mut stack = Vec::new();
+        for period in 0..deep {
+            let mut i = at(&t, period, true);
+            let management = manager_changes && period == 0;
+            operate(&mut i, &mut Stream::new(period), &[], Extras { management, ..Extras::default() }).unwrap();
+            t = agree(i);
+            let substitute = t.input.packets[0].clone();
+            let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
+            let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default()).sign(&meter_key(0)).unwrap();
+            let signer = t.input.community.header.manager;
+            stack.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
+        }
+        let below = stack[0].clone();
+        let refused = |mut i: SettlementInput, adjustment: &Adjustment| {
+            i.operations.adjustment = Some(adjustment.clone());
+            assert!(apply(i.clone()).is_err());
+            assert!(!refusals(tiny(), &trace(&compute(i))).is_empty());
+        };
+        refused(at(&t, 20, false), &below);
+        while let Some(top) = stack.pop() {
+            let mut i = at(&t, 21, false);
+            let without = apply(i.clone()).unwrap();
+            i.operations.adjustment = Some(top.clone());
+            t = agree(i);
+            let earned = |t: &Transition| (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding);
+            assert_eq!((t.notes_root, earned(&t)), (without.notes_root, earned(&without)));
+            refused(at(&t, 22, false), &top);
+        }
+        assert_eq!((t.after.accounts[0].flagged, t.after.header.totals.adjusted), (Fr::from(0u64), deep));
+        refused(at(&t, 23, false), &below);
     }
 }

@@ -182,7 +182,7 @@ fn with_extras(seed: u64, extras: Extras) -> SettlementInput {
 #[test]
 fn invalid_adjustments_headers_beginnings_and_queues() {
     let mut rules = BTreeSet::new();
-    let adjustments: [(&str, Edit); 8] = [
+    let adjustments: [(&str, Edit); 10] = [
         ("nothing waits", |i, _| {
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
             i.community.accounts[slot].flagged = Fr::from(0u64);
@@ -190,6 +190,11 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         ("another waits", |i, s| {
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
             i.community.accounts[slot].flagged = s.element();
+        }),
+        ("the substitute on another one", |i, s| i.operations.adjustment.as_mut().unwrap().substitute.packet.earlier = s.element()),
+        ("late on top of a substitute", |i, s| {
+            let beneath = s.element();
+            late(i, |p| p.earlier = beneath);
         }),
         ("substituted late", |i, _| late(i, |p| p.substituted = true)),
         ("late for another slot", |i, _| late(i, |p| p.slot += 1)),

@@ -80,6 +80,24 @@ fn table_of_mutants() -> Vec<Mutant> {
         i.packets[3].packet.substituted = true;
         build(&compute(repaired(i, 3)), table(&tiny()))
     }));
+    // The statement that the circuit asks a signature of names the right one, so one that is signed on top of another is not signed at all.
+    add("SETTLE.1", "a substitute signed on top of another than the one that waits", Box::new(|| build(&stacked(3, 7, 8), table(&tiny()))));
+    add("SETTLE.1", "a meter's packet signed on top of a substitute", Box::new(|| build(&stacked(0, 0, 8), table(&tiny()))));
+    for (theft, slot, waits, named) in [
+        ("a substitute drops the one that waits", 3, 7, 0),
+        ("a substitute invents one beneath it", 3, 0, 8),
+        ("a substitute brings back one that was adjusted", 3, 7, 8),
+        ("a meter's packet names a substitute", 0, 0, 8),
+        ("a meter's packet names the substitute that waits", 0, 7, 7),
+    ] {
+        add("SETTLE.1b", theft, Box::new(move || {
+            let t = stacked(slot, waits, named);
+            let expected = if slot == 3 { waits } else { 0 };
+            let all = *build(&t, table(&tiny())).computed().get("SETTLE.1b").unwrap();
+            // After the limits (4) and the test for an empty slot (2).
+            falsified(&t, "SETTLE.1b", all / 4 * slot + 6, Fr::from(named) - Fr::from(expected))
+        }));
+    }
     add("SETTLE.2", "a reading before the account is active", Box::new(|| {
         let mut i = honest(1);
         i.packets[2].packet.readings[0].import = 5;
@@ -165,6 +183,16 @@ fn table_of_mutants() -> Vec<Mutant> {
     mutants
 }
 
+/// The leaf of `slot` waits for one substitute, and its packet names another. Slot 3 is substituted.
+fn stacked(slot: usize, waits: u64, named: u64) -> Transition {
+    let mut i = honest(1);
+    i.community.accounts[slot].flagged = field::Fr::from(waits);
+    i.packets[slot].packet.earlier = field::Fr::from(named);
+    let i = repaired(i, slot);
+    assert!(apply(i.clone()).is_err());
+    compute(i)
+}
+
 fn with_empty_slot() -> SettlementInput {
     let recipe = gridveil_protocol::fixture::Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 3 };
     gridveil_protocol::fixture::settlement(&recipe).unwrap()
@@ -220,7 +248,7 @@ fn at_another_tick(step: i32) -> Trace {
     for slot in 0..4 {
         i.packets[slot].packet.readings.fill(Reading::default());
     }
-    i.packets[3].packet.substituted = false;
+    (i.packets[3].packet.substituted, i.packets[3].packet.earlier) = (false, field::Fr::from(0u64));
     i.packets[0].packet.readings[0].export = 100; // scale 10
     i.community.accounts[3].buy_limit = 1400;
     i.community.accounts[3].active_until = u32::MAX;

@@ -21,7 +21,7 @@ use gridveil_protocol::{
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation, claim, nobody},
     owner::owner_of,
-    packet::Reading,
+    packet::{Packet, Reading},
     params::UNIT_NANO,
     poseidon::{Use, sponge},
     record::{Record, code, digest},
@@ -351,14 +351,28 @@ fn other_mutants() -> Vec<Mutant> {
     }));
     add("ADJUST.1", "adjust twice: the leaf goes on waiting", Box::new(|| {
         let t = apply(adjusted()).unwrap();
-        let flagged = lifted(&t.applied.adjustment.before.flagged);
-        let count = *build(&t, table(&tiny())).computed().get("ADJUST.1").unwrap();
-        let restores = |nth: &usize| {
-            let trace = falsified(&t, "ADJUST.1", *nth, flagged);
-            clauses(refusals(tiny(), &trace)) == only("ADJUST.1") && trace.instance()[6] == pending_node(&t)
-        };
-        let nth = (0..count).rev().find(restores).unwrap();
-        falsified(&t, "ADJUST.1", nth, flagged)
+        waiting_for(&t, t.applied.adjustment.before.flagged)
+    }));
+    add("ADJUST.1", "adjust twice: a substitute that was adjusted waits again", Box::new(|| {
+        // Of the same slot, replaced before this one was settled.
+        let i = adjusted();
+        let adjustment = i.operations.adjustment.as_ref().unwrap();
+        let replaced = Packet { earlier: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }.sign(&manager_key()).unwrap();
+        waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&manager_key().public()))
+    }));
+    add("ADJUST.1", "the substitute beneath becomes final", Box::new(|| waiting_for(&apply(adjusted()).unwrap(), field::Fr::from(0u64))));
+    for (theft, named) in [("named as nothing", 0), ("named as another", 9)] {
+        add("ADJUST.1", theft, Box::new(move || {
+            tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "earlier", 0), Fr::from(named))])
+        }));
+    }
+    add("ADJUST.1", "an unused adjustment takes a substitute away", Box::new(|| {
+        let mut i = adjusted();
+        i.operations.adjustment = None;
+        let t = apply(i).unwrap();
+        let slot = t.applied.adjustment.slot;
+        assert_ne!(t.after.accounts[slot].flagged, field::Fr::from(0u64));
+        waiting_for(&t, field::Fr::from(0u64))
     }));
     add("ADJUST.2", "a late packet that the operator signed", Box::new(|| {
         let mut i = adjusted();
@@ -490,15 +504,24 @@ fn other_mutants() -> Vec<Mutant> {
     mutants
 }
 
-/// What the community node would be if the adjusted leaf went on waiting.
-fn pending_node(t: &Transition) -> Fr {
+/// The leaf of the adjustment lane waits for another substitute afterwards.
+fn waiting_for(t: &Transition, flagged: field::Fr) -> Trace {
     let mut after = t.after.clone();
-    after.accounts[t.applied.adjustment.slot].flagged = t.applied.adjustment.before.flagged;
-    lifted(&after.node())
+    let leaf = &mut after.accounts[t.applied.adjustment.slot];
+    let by = lifted(&(flagged - leaf.flagged));
+    leaf.flagged = flagged;
+    let node = lifted(&after.node());
+    let count = *build(t, table(&tiny())).computed().get("ADJUST.1").unwrap();
+    let restores = |nth: &usize| {
+        let trace = falsified(t, "ADJUST.1", *nth, by);
+        clauses(refusals(tiny(), &trace)) == only("ADJUST.1") && trace.instance()[6] == node
+    };
+    let nth = (0..count).rev().find(restores).unwrap();
+    falsified(t, "ADJUST.1", nth, by)
 }
 
 /// The late packet is another, signed by the meter, but passes for the one that belongs here.
-fn late(change: impl Fn(&mut gridveil_protocol::packet::Packet)) -> Trace {
+fn late(change: impl Fn(&mut Packet)) -> Trace {
     let mut i = adjusted();
     let late = &mut i.operations.adjustment.as_mut().unwrap().late;
     let packet = late.packet.clone();

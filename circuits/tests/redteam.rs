@@ -395,7 +395,7 @@ fn the_largest_sums_fit() {
     all_prices(&mut i, |class| if class == 1 { extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX) } else { extreme(0, 0, 0, 0) });
     i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (65535, 0, 65535));
     all_readings(&mut i, 65535, 65535);
-    i.packets.iter_mut().for_each(|p| p.packet.substituted = false);
+    i.packets.iter_mut().for_each(|p| (p.packet.substituted, p.packet.earlier) = (false, field::Fr::from(0u64)));
     // All trade at the highest price, or nobody trades.
     for (buy, sell) in [(65535, 65535), (0, 65535)] {
         i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| {

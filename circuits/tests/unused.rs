@@ -58,8 +58,9 @@ const FORCED_LANE: [CellName; 9] = [
 ];
 
 /// An unused adjustment and header lane.
-const OTHERS: [CellName; 15] = [
+const OTHERS: [CellName; 16] = [
     ("ADJUST.1", "buy_limit"),
+    ("ADJUST.1", "earlier"),
     ("ADJUST.1", "group"),
     ("ADJUST.1", "sell_limit"),
     ("ADJUST.1", "signer"),
@@ -131,7 +132,7 @@ fn all_free_fields_at_once_reach_nothing() {
     let honest = trace(&t);
     let odd = |i: usize| Fr::from(1000 + i as u64);
     let lanes = (0..3).flat_map(|lane| UNUSED_LANE.iter().map(move |(clause, name)| (*clause, *name, lane)));
-    let others = [("ADJUST.5", "first_interval", 0), ("ADJUST.1", "buy_limit", 0), ("HEADER.1", "units", 0), ("HEADER.3", "reserve", 0), ("HEADER.3", "manager_x", 0)];
+    let others = [("ADJUST.5", "first_interval", 0), ("ADJUST.1", "buy_limit", 0), ("ADJUST.1", "earlier", 0), ("HEADER.1", "units", 0), ("HEADER.3", "reserve", 0), ("HEADER.3", "manager_x", 0)];
     let edits: Vec<_> = lanes.chain(others).enumerate().map(|(i, name)| (name, odd(i))).collect();
     let edited = tampered(&t, &edits);
     assert_eq!(refusals(tiny(), &edited), BTreeSet::new());

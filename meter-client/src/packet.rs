@@ -67,7 +67,7 @@ impl Draft {
             sell_limit: self.sell_limit,
             substituted: false,
             salts: PacketSalts::from_random(&random),
-            op_digest: Fr::from(0u64),
+            earlier: Fr::from(0u64),
         };
         Ok(packet.sign(meter)?)
     }

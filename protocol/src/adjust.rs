@@ -1,4 +1,6 @@
-//! `adjust`: a late packet of the meter replaces the last substitute, by the difference (`docs/spec/operations/adjust.md`).
+//! `adjust`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/adjust.md`).
+//!
+//! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it ([`crate::packet::Packet::earlier`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +39,7 @@ impl std::fmt::Debug for Adjustment {
 /// Why an adjustment is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdjustError {
-    /// The leaf waits for no adjustment, or for that of another packet.
+    /// The leaf waits for no adjustment, or for that of another packet first.
     #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be adjusted (sequencer)")]
     NotFlagged {
         /// Slot.
@@ -130,7 +132,14 @@ impl Adjustment {
         usize::from(self.substitute.packet.slot)
     }
 
-    /// The adjusted leaf, whatever is asked for.
+    /// ADJUST.1: is the substitute the one that the leaf waits for?
+    #[must_use]
+    pub fn opens(&self, before: &Account) -> bool {
+        let waits = before.flagged != Fr::ZERO && before.meter.is_some();
+        waits && self.substitute.packet.substituted && before.flagged == self.substitute.digest(&self.signer)
+    }
+
+    /// The adjusted leaf, whatever is asked for: it waits for the substitute beneath this one next.
     #[must_use]
     pub fn compute(&self, before: &Account) -> Adjusted {
         let (new, new_supply, new_fees) = untraded(&self.late, before, &self.tariff);
@@ -144,7 +153,7 @@ impl Adjustment {
         after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);
         after.registers.import = moved(before.registers.import, import);
         after.registers.export = moved(before.registers.export, export);
-        after.flagged = Fr::ZERO;
+        after.flagged = self.substitute.packet.earlier;
         let record = Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
         Adjusted { after, value, supply, fees, import, export, record }
     }
@@ -156,10 +165,9 @@ impl Adjustment {
     pub fn check(&self, before: &Account, context: &Context, manager: &PublicKey) -> Result<(), AdjustError> {
         let (substitute, late) = (&self.substitute.packet, &self.late.packet);
         let slot = substitute.slot;
-        let pending = substitute.substituted && before.meter.is_some() && before.flagged == self.substitute.digest(&self.signer);
         // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
-        let earlier = substitute.context.first_interval < context.first_interval;
-        if !pending || !earlier || before.flagged == Fr::ZERO {
+        let past = substitute.context.first_interval < context.first_interval;
+        if !self.opens(before) || !past {
             return Err(AdjustError::NotFlagged { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };

@@ -59,7 +59,7 @@ fn every_refusal_is_reached() {
         (edited(|_, a| a.late.packet.context.community += 1), context("community")),
         (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
         (edited(|_, a| a.late.packet.slot = 2), refused(SettlementError::Slot { slot: 0, got: 2 })),
-        (edited(|_, a| a.late.packet.op_digest = Fr::from(1u64)), refused(SettlementError::Operation { slot: 0 })),
+        (edited(|_, a| a.late.packet.earlier = Fr::from(1u64)), refused(SettlementError::EarlierNamed { slot: 0 })),
         (edited(|_, a| a.late.packet.readings.truncate(1)), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 })),
         (
             edited(|i, a| {
@@ -123,8 +123,13 @@ fn only_the_substitute_that_was_settled_and_only_once() {
     let mut elsewhere = valid();
     elsewhere.operations.adjustment.as_mut().unwrap().substitute.packet.slot = 9;
     assert_eq!(refusal(elsewhere), AdjustError::NotFlagged { slot: 9 });
+    let mut moved = valid();
+    moved.operations.adjustment.as_mut().unwrap().substitute.packet.earlier += Fr::from(1u64);
+    assert_eq!(refusal(moved), AdjustError::NotFlagged { slot: 0 });
     let t = apply(valid()).unwrap();
-    assert_eq!(t.after.accounts[0].flagged, Fr::ZERO);
+    let beneath = valid().operations.adjustment.unwrap().substitute.packet.earlier;
+    assert_ne!(beneath, Fr::ZERO);
+    assert_eq!(t.after.accounts[0].flagged, beneath);
     let mut again = following(&t, 1, |_| false).unwrap();
     again.operations.adjustment = t.input.operations.adjustment.clone();
     assert_eq!(refusal(again), AdjustError::NotFlagged { slot: 0 });
@@ -205,14 +210,80 @@ fn a_substitute_is_not_replaced_in_its_own_period() {
     assert_eq!(refusal(input), AdjustError::NotFlagged { slot: 0 });
 }
 
+/// A meter silent for `deep` periods, with a period of its own between them: every substitute is replaced, the newest first, one a settlement.
 #[test]
-fn a_later_substitute_or_operation_makes_the_first_final() {
+fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
+    for deep in [2, 3] {
+        let mut t = apply(with(&[], Extras::default())).unwrap();
+        let mut stack = Vec::new();
+        for period in 0..=deep {
+            let silent = period != 1;
+            let below = t.after.accounts[0].flagged;
+            t = apply(following(&t, period, |slot| slot == 0 && silent).unwrap()).unwrap();
+            assert_eq!(t.input.packets[0].packet.earlier, if silent { below } else { Fr::ZERO });
+            if silent {
+                stack.push(found(&t, 0, &meter_key(0)));
+            } else {
+                assert_eq!(t.after.accounts[0].flagged, below);
+            }
+        }
+        let earned = |t: &Transition| (t.after.header.totals.issued, t.after.header.totals.outstanding);
+        while let Some(top) = stack.pop() {
+            // Only the newest.
+            for other in &stack {
+                let mut early = following(&t, 60, |_| false).unwrap();
+                early.operations.adjustment = Some(other.clone());
+                assert_eq!(refusal(early), AdjustError::NotFlagged { slot: 0 });
+            }
+            let plain = following(&t, 61, |_| false).unwrap();
+            let without = apply(plain.clone()).unwrap();
+            let mut input = plain;
+            input.operations.adjustment = Some(top.clone());
+            t = apply(input).unwrap();
+            assert_eq!(earned(&t), earned(&without), "late energy earns nothing");
+            assert_eq!(t.after.accounts[0].flagged, stack.last().map_or(Fr::ZERO, |a| a.substitute.digest(&a.signer)));
+            // And once.
+            let mut again = following(&t, 62, |_| false).unwrap();
+            again.operations.adjustment = Some(top);
+            assert_eq!(refusal(again), AdjustError::NotFlagged { slot: 0 });
+        }
+        assert_eq!(t.after.header.totals.adjusted, deep);
+    }
+}
+
+/// A substitute on top of one that was adjusted does not bring it back; silence after an adjustment lies on what is left.
+#[test]
+fn silence_goes_on_between_adjustments() {
     let first = apply(with(&[], Extras::default())).unwrap();
-    let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
+    let a = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
+    let b = apply(following(&a, 2, |slot| slot == 0).unwrap()).unwrap();
+    let mut input = following(&b, 3, |_| false).unwrap();
+    input.operations.adjustment = Some(found(&b, 0, &meter_key(0)));
+    let c = apply(input).unwrap();
+    // Silent again: on top of the first, and not of the one that is replaced.
+    for below in [b.after.accounts[0].flagged, Fr::ZERO] {
+        let mut wrong = following(&c, 4, |slot| slot == 0).unwrap();
+        wrong.packets[0].packet.earlier = below;
+        crate::fixture::resign(&mut wrong, 0).unwrap();
+        assert_eq!(apply(wrong).unwrap_err(), SettlementError::EarlierOther { slot: 0 });
+    }
+    let d = apply(following(&c, 4, |slot| slot == 0).unwrap()).unwrap();
+    let mut e = following(&d, 5, |_| false).unwrap();
+    e.operations.adjustment = Some(found(&d, 0, &meter_key(0)));
+    let e = apply(e).unwrap();
+    let mut f = following(&e, 6, |_| false).unwrap();
+    f.operations.adjustment = Some(found(&a, 0, &meter_key(0)));
+    let f = apply(f).unwrap();
+    assert_eq!((f.after.accounts[0].flagged, f.after.header.totals.adjusted), (Fr::ZERO, 3));
+}
+
+#[test]
+fn an_operation_makes_all_of_a_stack_final() {
+    let first = apply(with(&[], Extras::default())).unwrap();
+    let beneath = apply(following(&first, 4, |slot| slot == 0).unwrap()).unwrap();
+    let second = apply(following(&beneath, 1, |slot| slot == 0).unwrap()).unwrap();
     let adjustment = found(&second, 0, &meter_key(0));
-    let mut later = following(&second, 2, |slot| slot == 0).unwrap();
-    later.operations.adjustment = Some(adjustment.clone());
-    assert_eq!(refusal(later), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(adjustment.substitute.packet.earlier, beneath.after.accounts[0].flagged);
     for kind in [Kind::Replace, Kind::Terms, Kind::Close] {
         let mut input = following(&second, 3, |_| false).unwrap();
         operate(&mut input, &mut Stream::new(1), &[kind], Extras::default()).unwrap();

@@ -88,8 +88,8 @@ pub struct Recipe {
     pub used: usize,
 }
 
-/// A community and one period's packets: a debtor in slot 1, a substituted packet in the last used slot, a scale-10 plant in slot 0,
-/// both classes, random limits and readings.
+/// A community and one period's packets: a debtor in slot 1, a substituted packet in the last used slot, which had one before, a scale-10 plant in
+/// slot 0, both classes, random limits and readings.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -97,7 +97,11 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
     let mut stream = Stream::new(recipe.seed);
     let shape = recipe.shape;
     let first_interval = 420_000 + u32::try_from(recipe.seed % 1000).unwrap_or(0) * 24;
-    let accounts: Vec<Account> = (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
+    let mut accounts: Vec<Account> = (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
+    let substituted = |slot: usize| slot + 1 == recipe.used && recipe.used > 3;
+    for (slot, account) in accounts.iter_mut().enumerate().filter(|(slot, _)| substituted(*slot)) {
+        account.flagged = Stream::new(recipe.seed ^ 0x666c ^ (slot as u64) << 32).element();
+    }
     let debt = accounts.iter().map(|a| a.debt).sum();
     let header = Header {
         mechanism: recipe.mechanism,
@@ -128,7 +132,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         header_salts: [stream.element(), stream.element()],
         operations: crate::lanes::Operations::default(),
     };
-    input.packets = packets(&mut stream, &input, |slot| slot + 1 == recipe.used && recipe.used > 3)?;
+    input.packets = packets(&mut stream, &input, substituted)?;
     Ok(input)
 }
 
@@ -195,7 +199,8 @@ fn packets(
             }
             let substituted = substituted(slot);
             let readings = (0..input.community.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
-            packet(context, number, readings, substituted, salts).sign(&packet_key(input, slot, substituted))
+            let earlier = if substituted { account.flagged } else { Fr::from(0u64) };
+            Packet { earlier, ..packet(context, number, readings, substituted, salts) }.sign(&packet_key(input, slot, substituted))
         })
         .collect()
 }
@@ -221,10 +226,10 @@ fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: 
     Reading { import: small(stream.below(3000)), export }
 }
 
-/// A plain packet.
+/// A plain packet. A substitute lies on no other.
 #[must_use]
 pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
-    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, salts, op_digest: Fr::from(0u64) }
+    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, salts, earlier: Fr::from(0u64) }
 }
 
 /// Signs a slot's packet again after an edit, with the key that slot and flag ask for.

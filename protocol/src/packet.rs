@@ -107,9 +107,10 @@ pub struct Packet {
     pub substituted: bool,
     /// Fresh salts.
     pub salts: PacketSalts,
-    /// Operation digest, always zero: operations are signed by owners ([`crate::operation`]).
+    /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is; zero if there is none.
+    /// Of any other packet: zero.
     #[serde(with = "hex_fr")]
-    pub op_digest: Fr,
+    pub earlier: Fr,
 }
 
 impl std::fmt::Debug for Packet {
@@ -143,7 +144,7 @@ impl Packet {
     #[must_use]
     pub fn message(&self) -> Vec<Fr> {
         let s = &self.salts;
-        let mut out = vec![self.context.element() + self.slot_info(), self.op_digest];
+        let mut out = vec![self.context.element() + self.slot_info(), self.earlier];
         out.extend(s.exit.iter().chain(&s.private).chain(&s.note));
         out.extend(self.groups());
         out
@@ -198,7 +199,7 @@ pub fn empty_slot(context: Context, slot: u16, salts: PacketSalts) -> Result<Sig
         sell_limit: 0,
         substituted: false,
         salts,
-        op_digest: Fr::ZERO,
+        earlier: Fr::ZERO,
     }
     .sign(&schnorr::empty_slot_key())
 }

@@ -52,7 +52,7 @@ pub struct Receipt {
     pub settled: Account,
     /// Operations on this slot, in order.
     pub operations: Vec<SignedOperation>,
-    /// Adjustment of this slot's last substitute.
+    /// Adjustment of this slot's newest substitute.
     pub adjustment: Option<Adjustment>,
     /// Account after the period and its operations: the opening of the leaf.
     pub after: Account,
@@ -210,7 +210,7 @@ impl Receipt {
         if !self.terms_kept() {
             return Err(ReceiptError::Terms);
         }
-        if self.replayed() != self.after {
+        if self.replayed().as_ref() != Some(&self.after) {
             return Err(ReceiptError::Operations);
         }
         let place = self.note_path.len().checked_sub(1 + CERTIFICATES_DEPTH).and_then(|dense| self.note_place(dense));
@@ -274,10 +274,13 @@ impl Receipt {
         Some(place)
     }
 
-    /// What the operations make of the settled account.
-    fn replayed(&self) -> Account {
+    /// What the operations, and the adjustment after them, make of the settled account; `None` where that does not wait for the adjusted substitute.
+    fn replayed(&self) -> Option<Account> {
         let account = self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
-        self.adjustment.as_ref().map_or_else(|| account.clone(), |adjustment| adjustment.compute(&account).after)
+        match &self.adjustment {
+            None => Some(account),
+            Some(adjustment) => adjustment.opens(&account).then(|| adjustment.compute(&account).after),
+        }
     }
 
     fn terms_kept(&self) -> bool {
@@ -285,7 +288,7 @@ impl Receipt {
         let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
         let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
         let limits = |x: &Account| (x.buy_limit, x.sell_limit);
-        // A substitute keeps the limits and waits for its adjustment; the meter's own packet leaves an older one waiting.
+        // A substitute keeps the limits and waits for its adjustment, on top of what waited; the meter's own packet leaves that as it was.
         let kept = if self.substituted { limits(a) == limits(b) } else { a.flagged == b.flagged };
         terms(a) == terms(b) && window(a) == window(b) && kept
     }
@@ -374,5 +377,30 @@ mod tests {
             assert_eq!(check(&r), Err(ReceiptError::Terms));
             assert_eq!(receipt.verify(Some(&own), &t.input.tariff, t.instance.old_root), Err(ReceiptError::Path));
         }
+    }
+
+    /// After an adjustment the leaf waits for what lies beneath the replaced substitute, and for nothing else.
+    #[test]
+    fn an_adjustment_restores_the_substitute_beneath_and_only_it() {
+        let recipe = fixture::Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 3 };
+        let extras = fixture::Extras { adjustment: true, ..fixture::Extras::default() };
+        let t = apply(fixture::with_operations(&recipe, &[], extras).unwrap()).unwrap();
+        let slot = t.applied.adjustment.slot;
+        let receipt = Receipt::of(&t, slot).unwrap();
+        let own = t.input.packets[slot].packet.readings.clone();
+        let check = |r: &Receipt| r.verify(Some(&own), &t.input.tariff, t.instance.new_root);
+        let beneath = receipt.adjustment.as_ref().unwrap().substitute.packet.earlier;
+        assert!(check(&receipt).is_ok() && receipt.after.flagged == beneath && beneath != Fr::ZERO);
+        for flagged in [Fr::ZERO, receipt.before.flagged, beneath + Fr::from(1u64)] {
+            let mut r = receipt.clone();
+            r.after.flagged = flagged;
+            assert_eq!(check(&r), Err(ReceiptError::Operations));
+            // Nor by another substitute than the one that the leaf waits for.
+            r.adjustment.as_mut().unwrap().substitute.packet.earlier = flagged;
+            assert_eq!(check(&r), Err(ReceiptError::Operations));
+        }
+        let mut r = receipt.clone();
+        r.settled.flagged = beneath;
+        assert_eq!(check(&r), Err(ReceiptError::Terms));
     }
 }

@@ -62,9 +62,9 @@ pub enum SettlementError {
         /// Readings.
         got: usize,
     },
-    /// A packet that names an operation: those are signed by owners, not by meters.
-    #[error("SETTLE.1: slot {slot}: a packet carries no operation (member)")]
-    Operation {
+    /// A packet that is no substitute and names an earlier one.
+    #[error("SETTLE.1b: slot {slot}: only a substitute names an earlier one (meter)")]
+    EarlierNamed {
         /// Slot.
         slot: usize,
     },
@@ -81,6 +81,12 @@ pub enum SettlementError {
         slot: usize,
         /// Why.
         source: SchnorrError,
+    },
+    /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be final, or one that is final come back.
+    #[error("SETTLE.1b: slot {slot}: the substitute names another earlier one than may still be adjusted (manager)")]
+    EarlierOther {
+        /// Slot.
+        slot: usize,
     },
     /// An empty slot whose leaf is not empty: energy could enter under the public empty-slot key.
     #[error("SETTLE.1b: slot {slot}: an empty slot has an active window (manager)")]
@@ -170,8 +176,12 @@ impl SettlementError {
     #[must_use]
     pub const fn clause(&self) -> &'static str {
         match self {
-            Self::PacketCount { .. } | Self::Operation { .. } | Self::Signature { .. } => "SETTLE.1",
-            Self::SubstitutedEmpty { .. } | Self::ActiveEmpty { .. } | Self::AboveCap { .. } => "SETTLE.1b",
+            Self::PacketCount { .. } | Self::Signature { .. } => "SETTLE.1",
+            Self::EarlierNamed { .. }
+            | Self::SubstitutedEmpty { .. }
+            | Self::EarlierOther { .. }
+            | Self::ActiveEmpty { .. }
+            | Self::AboveCap { .. } => "SETTLE.1b",
             Self::Slot { .. } | Self::Context { .. } | Self::Length { .. } | Self::Inactive { .. } | Self::PeriodOverflow => "SETTLE.2",
             Self::TariffLength { .. } => "SETTLE.7",
             Self::TooMuchEnergy { .. } => "SETTLE.4",
@@ -346,7 +356,7 @@ pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
     Ok(())
 }
 
-/// Admission of one packet: what SETTLE.1, 1b and 2 ask of it alone.
+/// Admission of one packet: what SETTLE.1, 1b and 2 ask of it alone. `account` is the slot's before the packet's period.
 ///
 /// # Errors
 /// [`SettlementError`].
@@ -366,8 +376,8 @@ pub fn check_packet(
     if packet.readings.len() != intervals {
         return Err(SettlementError::Length { slot, expected: intervals, got: packet.readings.len() });
     }
-    if packet.op_digest != Fr::ZERO {
-        return Err(SettlementError::Operation { slot });
+    if !packet.substituted && packet.earlier != Fr::ZERO {
+        return Err(SettlementError::EarlierNamed { slot });
     }
     if packet.substituted && account.meter.is_none() {
         return Err(SettlementError::SubstitutedEmpty { slot });
@@ -384,6 +394,9 @@ pub fn check_packet(
         (false, None) => schnorr::empty_slot_key().public(),
     };
     signed.verify(&key).map_err(|source| SettlementError::Signature { slot, source })?;
+    if packet.substituted && packet.earlier != account.flagged {
+        return Err(SettlementError::EarlierOther { slot });
+    }
     for (interval, reading) in packet.readings.iter().enumerate() {
         let at = u64::from(context.first_interval) + interval as u64;
         let active = u64::from(account.active_from) <= at && at < u64::from(account.active_until);

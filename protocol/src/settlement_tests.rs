@@ -79,7 +79,11 @@ fn every_input_clause_refuses() {
         assert_eq!(edited(0, |i| edit(&mut i.packets[0].packet.context)), SettlementError::Context { slot: 0, field });
     }
     assert!(matches!(edited(0, |i| i.packets[0].packet.readings.truncate(4)), SettlementError::Length { slot: 0, .. }));
-    assert_eq!(edited(0, |i| i.packets[0].packet.op_digest = Fr::from(1u64)), SettlementError::Operation { slot: 0 });
+    assert_eq!(edited(0, |i| i.packets[0].packet.earlier = Fr::from(1u64)), SettlementError::EarlierNamed { slot: 0 });
+    assert_eq!(edited(7, |i| i.packets[7].packet.earlier = Fr::from(1u64)), SettlementError::EarlierNamed { slot: 7 });
+    // A substitute that invents one beneath it, and one that drops the one there is.
+    assert_eq!(edited(5, |i| i.packets[5].packet.earlier = Fr::from(1u64)), SettlementError::EarlierOther { slot: 5 });
+    assert_eq!(edited(5, |i| i.community.accounts[5].flagged = Fr::from(1u64)), SettlementError::EarlierOther { slot: 5 });
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
     assert_eq!(edited(7, |i| i.community.accounts[7].active_until = u32::MAX), SettlementError::ActiveEmpty { slot: 7 });
     assert_eq!(edited(0, |i| i.community.accounts[0].scale = 7), SettlementError::Terms { slot: 0 });

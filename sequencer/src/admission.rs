@@ -18,6 +18,7 @@ use crate::{
         Draft,
         chosen::OperationState,
         record::{Event, LateAccepted, PacketAccepted, kind},
+        stack::Top,
         vault::Label,
     },
     writer::{Decision, Ledger},
@@ -102,16 +103,29 @@ fn closed() -> Problem {
     Problem::new(problem::PACKET_CLOSED, "the period is closed")
 }
 
-/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute it replaces is still the last of
-/// its slot (ADJUST.1).
+/// Tries where the account changes while a late packet of it is checked.
+const TRIES: usize = 4;
+
+/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute it replaces may still be adjusted,
+/// now or once those above it are (ADJUST.1).
 async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
+    for _ in 0..TRIES {
+        if let Some(admitted) = attempt_late(service, &signed, id).await? {
+            return Ok(admitted);
+        }
+    }
+    Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
+}
+
+/// One try; `None` where the account changed meanwhile.
+async fn attempt_late(service: &Arc<Service>, signed: &SignedPacket, id: [u8; 32]) -> Result<Option<Admitted>, Problem> {
     let packet = &signed.packet;
     let (index, first_interval, slot, substituted) = (packet.context.community, packet.context.first_interval, packet.slot, packet.substituted);
     if service.archive.packet_id(index, first_interval, slot, substituted)? == Some(id) {
-        return Ok(Admitted::Duplicate(id));
+        return Ok(Some(Admitted::Duplicate(id)));
     }
     if matches!(service.archive.operation_state(&id)?, Some(OperationState::Pending | OperationState::Applied(_))) {
-        return Ok(Admitted::Duplicate(id));
+        return Ok(Some(Admitted::Duplicate(id)));
     }
     let community = {
         let ledger = service.writer.ledger();
@@ -121,14 +135,21 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
         }
         ledger.communities.get(&index).cloned().ok_or_else(unknown)?
     };
-    let account = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted).cloned().ok_or_else(closed)?;
+    let waits = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted);
+    let mut account = waits.cloned().ok_or_else(closed)?;
     let (header, flagged) = (&community.header, account.flagged);
     let (interval_length, intervals, manager) = (header.interval_length, header.intervals, header.manager);
     // Of the settlement that may book it.
     let context = Context { domain: service.domain, community: index, first_interval: header.next_interval, interval_length, intervals };
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
+    let top = Top { community: index, slot, flagged, before: header.next_interval, intervals, manager };
     let check = tokio::task::spawn_blocking(move || {
         let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;
+        if archive.stack(&top, first_interval)?.last() != Some(&first_interval) {
+            return Err(closed());
+        }
+        // As it is once those above are adjusted.
+        account.flagged = adjustment.substitute.digest(&adjustment.signer);
         match adjustment.check(&account, &context, &manager) {
             // Balance and registers are those of the settlement that books it.
             Ok(()) | Err(AdjustError::Overflow | AdjustError::Registers) => Ok(()),
@@ -137,25 +158,27 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
         }
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
+    let signed = signed.clone();
     service.writer.submit(move |ledger| decide_late(ledger, &signed, id, flagged)).await
 }
 
-fn decide_late(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32], flagged: Fr) -> Result<Decision<Admitted>, Problem> {
+/// The writer's decision; `None` where the slot waits for another substitute meanwhile.
+fn decide_late(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32], flagged: Fr) -> Result<Decision<Option<Admitted>>, Problem> {
     let (community, first_interval, slot) = (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
     let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
     let account = ledger.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
     if account.is_none_or(|a| a.flagged != flagged) {
-        return Err(closed());
+        return Ok(Decision::Answer(None));
     }
-    match book.waiting.late.iter().find(|l| l.slot == slot && l.first_interval >= first_interval) {
-        Some(there) if there.id == id => return Ok(Decision::Answer(Admitted::Duplicate(id))),
+    match book.waiting.late_of(slot, first_interval) {
+        Some(there) if there.id == id => return Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
         Some(_) => return Err(Problem::new(problem::PACKET_DUPLICATE, format!("slot {slot}: another late packet of this period waits"))),
         None => {}
     }
     let event = Event::Late(LateAccepted { community, first_interval, slot, packet_id: id });
     let label = Label { kind: kind::LATE, community, part: slot, first_interval };
     let bytes = Zeroizing::new(gridveil_protocol::codec::encode_packet(signed));
-    Ok(Decision::write(Draft { event, parts: vec![(label, bytes)] }, Admitted::Late(id)))
+    Ok(Decision::write(Draft { event, parts: vec![(label, bytes)] }, Some(Admitted::Late(id))))
 }
 
 /// The writer's decision; `None` where the period was closed in between.

@@ -1,6 +1,9 @@
 //! From packets to batches: closing a period, filling what is empty, applying the rules. Decides nothing that `protocol` decides.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use gridveil_protocol::{
     community::Community,
@@ -15,7 +18,7 @@ use gridveil_protocol::{
 use serde_json::json;
 
 use crate::{
-    choice::{self, Candidates, Choice},
+    choice::{self, Candidates, Choice, Late, Place},
     l1,
     problem::{self, Problem},
     service::Service,
@@ -25,6 +28,7 @@ use crate::{
         book::CommunityBook,
         plain,
         record::{Applied, Closed, ClosedSecrets, Event, TariffPublished, Used, kind},
+        stack::Top,
         state_parts,
         vault::{self, COMMUNITY_PART, Label, VaultError},
         waiting::Waiting,
@@ -114,12 +118,41 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     Ok(())
 }
 
+/// A used slot without any packet of the open period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Slot.
+    pub slot: u16,
+    /// What a substitute of the open period has to name ([`gridveil_protocol::packet::Packet::earlier`]).
+    pub earlier: Fr,
+}
+
+/// What the meter data manager has to know to substitute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenPeriod {
+    /// Its first interval.
+    pub first_interval: Interval,
+    /// Used slots without any packet; none while the period is closed and not settled.
+    pub missing: Vec<Missing>,
+}
+
+/// Used slots of the open period without any packet, each with the substitute that a new one would lie on.
+///
+/// # Errors
+/// [`Problem`], for an unknown community.
+pub fn open_period(ledger: &Ledger, community: u32) -> Result<OpenPeriod, Problem> {
+    let book = book_of(ledger, community)?;
+    let missing = if book.closed.is_some() { Vec::new() } else { missing(ledger, community)? };
+    Ok(OpenPeriod { first_interval: book.next_interval, missing })
+}
+
 /// Used slots without any packet.
-fn missing(ledger: &Ledger, community: u32) -> Result<Vec<u16>, Problem> {
+fn missing(ledger: &Ledger, community: u32) -> Result<Vec<Missing>, Problem> {
     let book = book_of(ledger, community)?;
     let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
-    let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some()).map(|(slot, _)| slot);
-    Ok(used.filter(|slot| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s)))).collect())
+    let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some());
+    let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s))));
+    Ok(without.map(|(slot, account)| Missing { slot, earlier: account.flagged }).collect())
 }
 
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
@@ -128,7 +161,8 @@ async fn close_open(service: &Service, community: u32, first_interval: Interval)
         let missing = missing(ledger, community)?;
         if !missing.is_empty() {
             let detail = format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
-            return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(missing)));
+            let slots: Vec<u16> = missing.iter().map(|m| m.slot).collect();
+            return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(slots)));
         }
         Ok(Decision::write(closing_draft(ledger, community, first_interval)?, ()))
     };
@@ -224,10 +258,10 @@ async fn settle_chosen(service: &Arc<Service>, basis: Basis) -> Result<Arc<Trans
 
 /// Chooses what the settlement does beside settling. The choice is durable before it is applied.
 async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
-    let (archive, waiting) = (Arc::clone(&service.archive), basis.waiting.clone());
+    let (archive, waiting, before) = (Arc::clone(&service.archive), basis.waiting.clone(), Arc::clone(&basis.community));
     // Refused operations take no lane: some more than there are lanes are looked at.
     let looked_at = 2 * basis.community.shape.operations;
-    let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, looked_at));
+    let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, &before, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
     if basis.begins {
         let terms = l1::genesis_terms(service, basis.community.index).await.map_err(|e| l1::unreachable(&e))?;
@@ -256,14 +290,39 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     Ok(Arc::new(transition))
 }
 
-fn candidates(archive: &Archive, waiting: &Waiting, operations: usize) -> Result<Candidates, StoreError> {
+fn candidates(archive: &Archive, waiting: &Waiting, before: &Community, operations: usize) -> Result<Candidates, StoreError> {
     let operations = waiting.operations.iter().take(operations).map(|o| Ok((o.id, archive.operation(o.offset)?)));
-    let late = waiting.late.iter().map(|l| Ok((l.id, archive.adjustment(archive.late(l.offset)?)?)));
     Ok(Candidates {
         operations: operations.collect::<Result<_, StoreError>>()?,
-        late: late.collect::<Result<_, StoreError>>()?,
+        late: late(archive, waiting, before)?,
         header: waiting.header.map(|h| archive.header_operation(h.offset)).transpose()?,
     })
+}
+
+/// Late packets, and where their substitutes lie. Only those on top are opened.
+fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<Late>, StoreError> {
+    // By slot: the oldest period that a late packet is of, and then the stack down to it.
+    let mut oldest = BTreeMap::new();
+    for l in &waiting.late {
+        let until = oldest.entry(l.slot).or_insert(l.first_interval);
+        *until = l.first_interval.min(*until);
+    }
+    let stack = |(slot, until): (u16, Interval)| {
+        let flagged = before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.flagged);
+        let header = &before.header;
+        let top = Top { community: before.index, slot, flagged, before: header.next_interval, intervals: header.intervals, manager: header.manager };
+        Ok((slot, archive.stack(&top, until)?))
+    };
+    let stacks = oldest.into_iter().map(stack).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    let place = |slot: u16, first_interval: Interval, offset: u64| {
+        let stack = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
+        Ok(match stack.iter().position(|period| *period == first_interval) {
+            None => Place::Final,
+            Some(0) => archive.adjustment(archive.late(offset)?)?.map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
+            Some(_) => Place::Beneath,
+        })
+    };
+    waiting.late.iter().map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? })).collect()
 }
 
 /// Applies every period that was closed and not applied before the last stop.

@@ -25,10 +25,32 @@ use crate::{
 pub struct Candidates {
     /// Operations.
     pub operations: Vec<([u8; 32], SignedOperation)>,
-    /// Late packets; `None` where no substitute of that period was settled.
-    pub late: Vec<([u8; 32], Option<Adjustment>)>,
+    /// Late packets.
+    pub late: Vec<Late>,
     /// Header operation.
     pub header: Option<HeaderOperation>,
+}
+
+/// A late packet that waits.
+#[derive(Debug)]
+pub struct Late {
+    /// Identity.
+    pub id: [u8; 32],
+    /// Slot.
+    pub slot: u16,
+    /// Where its substitute lay when the period was closed.
+    pub place: Place,
+}
+
+/// Place of a substitute among those of its slot that may still be adjusted.
+#[derive(Debug)]
+pub enum Place {
+    /// Nowhere: it is final.
+    Final,
+    /// Beneath another, which is adjusted first.
+    Beneath,
+    /// On top.
+    Top(Box<Adjustment>),
 }
 
 /// What was chosen, and what it comes to.
@@ -181,21 +203,24 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The oldest late packet that may still be booked.
-    fn adjust(&mut self, late: Vec<([u8; 32], Option<Adjustment>)>) {
+    /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period, waits; what is final is refused.
+    fn adjust(&mut self, late: Vec<Late>) {
         let (context, manager) = (self.settled.input.context(), self.settled.input.community.header.manager);
-        for (id, adjustment) in late {
-            let account = adjustment.as_ref().and_then(|a| self.accounts.get(a.slot()));
-            let checked = match (&adjustment, account) {
-                (Some(adjustment), Some(account)) => adjustment.check(account, &context, &manager).map_err(|error| of_adjustment(&error)),
-                _ => Err(problem::ADJUST_NOT_FLAGGED),
+        for Late { id, slot, place } in late {
+            let account = self.accounts.get(usize::from(slot)).filter(|account| account.flagged != Fr::from(0u64));
+            let checked = match (place, account) {
+                (Place::Final, _) | (_, None) => Err(problem::ADJUST_NOT_FLAGGED),
+                (Place::Top(adjustment), Some(account)) if adjustment.opens(account) && self.operations.adjustment.is_none() => {
+                    adjustment.check(account, &context, &manager).map_err(|error| of_adjustment(&error)).map(|()| Some(*adjustment))
+                }
+                (Place::Top(_) | Place::Beneath, Some(_)) => Ok(None),
             };
             match checked {
-                Ok(()) => {
+                Ok(Some(adjustment)) => {
                     self.chosen.adjustment = Some(Bytes32(id));
-                    self.operations.adjustment = adjustment;
-                    return;
+                    self.operations.adjustment = Some(adjustment);
                 }
+                Ok(None) => {}
                 Err(code) => self.refuse(id, code),
             }
         }

@@ -37,7 +37,8 @@ codes! {
     TARIFF_UNKNOWN = "tariff.unknown", 404, "client", true, "No tariff is published";
     PACKET_CONTEXT = "packet.context", 422, "meter", false, "Packet is for another deployment, community or period";
     PACKET_LENGTH = "packet.length", 422, "meter", false, "Packet has another number of readings";
-    PACKET_OPERATION = "packet.operation", 422, "meter", false, "Operations are not supported";
+    PACKET_EARLIER = "packet.earlier", 422, "meter", false, "Only a substitute names an earlier one";
+    PACKET_STALE = "packet.stale", 409, "manager", false, "The slot waits for another earlier substitute";
     PACKET_SIGNATURE = "packet.signature", 422, "meter", false, "Signature does not verify";
     PACKET_INACTIVE = "packet.inactive", 422, "meter", false, "Reading outside the active window";
     PACKET_CAP = "packet.cap", 422, "manager", false, "Substituted reading above the cap";
@@ -167,7 +168,8 @@ impl Problem {
         let code = match error {
             SettlementError::Signature { .. } => PACKET_SIGNATURE,
             SettlementError::Length { .. } => PACKET_LENGTH,
-            SettlementError::Operation { .. } => PACKET_OPERATION,
+            SettlementError::EarlierNamed { .. } => PACKET_EARLIER,
+            SettlementError::EarlierOther { .. } => PACKET_STALE,
             SettlementError::Inactive { .. } => PACKET_INACTIVE,
             SettlementError::AboveCap { .. } => PACKET_CAP,
             SettlementError::SubstitutedEmpty { .. }
@@ -205,7 +207,8 @@ impl Problem {
             | SettlementError::Slot { .. }
             | SettlementError::Context { .. }
             | SettlementError::Length { .. }
-            | SettlementError::Operation { .. }
+            | SettlementError::EarlierNamed { .. }
+            | SettlementError::EarlierOther { .. }
             | SettlementError::SubstitutedEmpty { .. }
             | SettlementError::ActiveEmpty { .. }
             | SettlementError::Terms { .. }

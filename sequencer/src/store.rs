@@ -6,6 +6,7 @@ pub mod chosen;
 pub mod index;
 pub mod log;
 pub mod record;
+pub mod stack;
 pub mod vault;
 pub mod waiting;
 

@@ -321,16 +321,39 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
 }
 
 fn late(world: &World, period: u32, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
-    let mut signed = world.packet(5, period, 2, false);
+    late_of(world, period, 2, edit)
+}
+
+fn late_of(world: &World, period: u32, slot: usize, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
+    let mut signed = world.packet(5, period, slot, false);
     edit(&mut signed);
-    signed.packet.sign(&fixture::meter_key(2)).unwrap()
+    signed.packet.sign(&fixture::meter_key(slot)).unwrap()
+}
+
+/// A late packet is taken; gives where to ask about it.
+async fn taken_late(node: &Node, signed: &SignedPacket) -> String {
+    let (status, body) = node.submit(signed).await;
+    assert_eq!((status, &body["status"]), (202, &json!("late")), "{body}");
+    format!("/v1/operations/{}", body["packet_id"].as_str().unwrap())
 }
 
 async fn substituted_period(node: &Node, world: &World, period: u32) {
+    silent_period(node, world, period, &[2]).await;
+}
+
+/// A period in which these slots' meters are silent: the manager asks which are missing, and substitutes.
+async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]) {
     node.publish(world, 5).await;
-    for slot in 0..3 {
-        assert_eq!(node.submit(&world.packet(5, period, slot, slot == 2)).await.0, 201);
+    for slot in (0..3).filter(|slot| !silent.contains(slot)) {
+        assert_eq!(node.submit(&world.packet(5, period, slot, false)).await.0, 201);
     }
+    let missing = node.missing(5).await;
+    assert_eq!(missing.iter().map(|m| m.0).collect::<Vec<_>>(), silent);
+    for (slot, earlier) in missing {
+        let (status, body) = node.submit(&world.substitute(5, period, slot, earlier)).await;
+        assert_eq!(status, 201, "{body}");
+    }
+    assert!(node.missing(5).await.is_empty());
     let (status, body) = node.close(5, period).await;
     assert_eq!(status, 200, "{body}");
 }
@@ -365,7 +388,7 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     assert_eq!(receipt.adjustment.unwrap().late, packet);
     assert_eq!(node.submit(&packet).await.1["status"], "duplicate");
     assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
-    // A substitute that a later one replaces is final, and so is one whose account is enrolled anew or has new terms.
+    // A substitute of an account that has new terms is final.
     substituted_period(&node, &world, 2).await;
     let (status, body) = node.submit(&late(&world, 2, |_| {})).await;
     assert_eq!(status, 202, "{body}");
@@ -381,6 +404,115 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
+    let world = world().await;
+    let node = world.start().await;
+    for period in 0..3 {
+        substituted_period(&node, &world, period).await;
+    }
+    // What has to be named is told, and nothing else is taken.
+    let [(2, earlier)] = node.missing(5).await.into_iter().filter(|m| m.0 == 2).collect::<Vec<_>>()[..] else { panic!("slot 2 is missing") };
+    assert_ne!(earlier, Fr::from(0u64));
+    assert_eq!(node.submit(&world.substitute(5, 4, 2, earlier)).await.1["code"], "packet.early");
+    for stale in [Fr::from(0u64), earlier + Fr::from(1u64)] {
+        let (status, body) = node.submit(&world.substitute(5, 3, 2, stale)).await;
+        assert_eq!((status, body["code"].as_str().unwrap()), (409, "packet.stale"), "{body}");
+    }
+    assert_eq!(node.missing(5).await.len(), 3, "a stale one is not kept");
+    // The oldest comes first, and waits for those above it.
+    let mut paths = Vec::new();
+    for period in 0..3 {
+        paths.push(taken_late(&node, &late(&world, period, |_| {})).await);
+    }
+    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.duplicate");
+    assert_eq!(node.status().await["communities"][0]["late"], 3);
+    node.handle.kill().await;
+    let node = world.start().await;
+    let states = async |node: &Node| {
+        let mut states = Vec::new();
+        for path in &paths {
+            states.push(node.get(path).await.1["batch"].as_u64());
+        }
+        states
+    };
+    node.run_period(&world, 5, 3).await;
+    assert_eq!(states(&node).await, [None, None, Some(4)]);
+    // Silent again: nothing is booked in that period, nor above its substitute.
+    substituted_period(&node, &world, 4).await;
+    node.run_period(&world, 5, 5).await;
+    assert_eq!(states(&node).await, [None, None, Some(4)]);
+    let newest = taken_late(&node, &late(&world, 4, |_| {})).await;
+    for (period, batch) in [(6, [None, None, Some(4)]), (7, [None, Some(8), Some(4)]), (8, [Some(9), Some(8), Some(4)])] {
+        node.run_period(&world, 5, period).await;
+        assert_eq!(states(&node).await, batch);
+    }
+    assert_eq!(node.get(&newest).await.1["batch"], 7);
+    node.settled(5, 9).await;
+    for (period, adjusted) in [(3, 2), (6, 4), (7, 1), (8, 0)] {
+        let receipt = verified(&node, &world, &owner_key(2), 2, period).await;
+        assert_eq!(receipt.adjustment.unwrap().late, late(&world, adjusted, |_| {}));
+        assert_eq!(node.submit(&late(&world, adjusted, |_| {})).await.1["status"], "duplicate");
+        assert_eq!(node.submit(&late(&world, adjusted, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
+    }
+    let state = node.handle.service().writer.ledger().communities[&5].clone();
+    assert_eq!((state.accounts[2].flagged, state.header.totals.adjusted), (Fr::from(0u64), 4));
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
+    let world = world().await;
+    let node = world.start().await;
+    for period in 0..2 {
+        substituted_period(&node, &world, period).await;
+    }
+    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| o.terms = Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() }));
+    node.accepted(&terms).await;
+    let paths = [taken_late(&node, &late(&world, 0, |_| {})).await, taken_late(&node, &late(&world, 1, |_| {})).await];
+    node.run_period(&world, 5, 2).await;
+    for path in &paths {
+        assert_eq!(node.get(path).await.1, json!({"state": "refused", "code": "adjust.not_flagged"}));
+    }
+    // A new stack begins, and the old one stays final.
+    substituted_period(&node, &world, 3).await;
+    for period in 0..2 {
+        assert_eq!(node.submit(&late(&world, period, |_| {})).await.1["code"], "packet.closed");
+    }
+    let path = taken_late(&node, &late(&world, 3, |_| {})).await;
+    node.run_period(&world, 5, 4).await;
+    assert_eq!(node.get(&path).await.1["state"], "applied");
+    node.settled(5, 5).await;
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+/// A slot whose newest substitute stays waits alone: others are served, the oldest packet first.
+#[tokio::test(flavor = "multi_thread")]
+async fn adjustable_late_packets_are_served_in_the_order_they_came() {
+    let world = world().await;
+    let node = world.start().await;
+    silent_period(&node, &world, 0, &[0, 1, 2]).await;
+    silent_period(&node, &world, 1, &[2]).await;
+    // Slot 2's is the oldest, but lies beneath.
+    let mut paths = Vec::new();
+    for slot in [2, 1, 0] {
+        paths.push(taken_late(&node, &late_of(&world, 0, slot, |_| {})).await);
+    }
+    for period in 2..5 {
+        node.run_period(&world, 5, period).await;
+    }
+    let mut batches = Vec::new();
+    for path in &paths {
+        batches.push(node.get(path).await.1["batch"].as_u64());
+    }
+    assert_eq!(batches, [None, Some(3), Some(4)]);
+    assert_eq!(node.status().await["communities"][0]["late"], 1);
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
     let world = world().await;
     let node = world.start().await;
@@ -389,10 +521,21 @@ async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
     let management = Some(management.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
     assert_eq!(node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0, 201);
     node.run_period(&world, 5, 1).await;
-    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.0, 202);
-    node.run_period(&world, 5, 2).await;
-    node.settled(5, 3).await;
-    assert!(verified(&node, &world, &owner_key(2), 2, 2).await.adjustment.is_some());
+    // The new manager's substitute lies on the old one's.
+    node.submit_but(&world, 5, 2, 2).await;
+    let earlier = node.missing(5).await[0].1;
+    let by_the_new_one = world.substitute(5, 2, 2, earlier).packet.sign(&owner_key(9)).unwrap();
+    assert_eq!(node.submit(&by_the_new_one).await.0, 201);
+    assert_eq!(node.close(5, 2).await.0, 200);
+    for period in [0, 2] {
+        taken_late(&node, &late(&world, period, |_| {})).await;
+    }
+    for period in [3, 4] {
+        node.run_period(&world, 5, period).await;
+        node.settled(5, period as usize + 1).await;
+        let adjusted = verified(&node, &world, &owner_key(2), 2, period).await.adjustment.unwrap();
+        assert_eq!(adjusted.late, late(&world, if period == 3 { 2 } else { 0 }, |_| {}));
+    }
     node.handle.shutdown().await;
 }
 

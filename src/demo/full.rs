@@ -34,7 +34,7 @@ use gridveil_protocol::{
     note::Note,
     operation::SignedOperation,
     owner::owner_of,
-    packet::{Context, PacketSalts, Reading},
+    packet::{Context, Packet, PacketSalts, Reading},
     params::{CIRCUIT_VERSION, Shape},
     receipt::Receipt,
     tariff::Tariff,
@@ -366,7 +366,11 @@ impl Backend for Full {
         if settled.substituted {
             let salts = PacketSalts::from_random(&vault::random()?);
             let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
-            let packet = packets::packet(context, number, limits, settled.clone(), salts).sign(&genesis::manager_key())?;
+            // Asked of the operator, as the manager would.
+            let service = running.handle.as_ref().context("stopped")?.service();
+            let open = batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
+            let earlier = open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.earlier;
+            let packet = Packet { earlier, ..packets::packet(context, number, limits, settled.clone(), salts) }.sign(&genesis::manager_key())?;
             running.sequencer.submit(&packet)?;
             return Ok(());
         }
@@ -418,9 +422,12 @@ impl Backend for Full {
             delivered: meter.outbox.is_delivered(&this)?,
             previous: previous.as_ref(),
         };
-        statement::verify(&asked, &receipt, &own, &tariff, &running.roots)?;
+        let statement = statement::verify(&asked, &receipt, &own, &tariff, &running.roots)?;
         meter.outbox.keep_receipt(&this, &receipt)?;
         self.receipts.insert((home, day.number), receipt.clone());
+        if let Some(adjustment) = statement.adjustment {
+            self.booked(scenario, day, home, adjustment.first_interval);
+        }
         if slot + 1 == scenario.plan.homes.len() {
             self.after(scenario, day)?;
         }

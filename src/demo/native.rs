@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use gridveil_protocol::{
+    field::Fr,
     header_operation::{HeaderOperation, Management},
     instance,
     lanes::Operations,
@@ -47,7 +48,9 @@ impl Backend for Native {
     fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {
         let ledger = self.ledger.as_mut().context("not started")?;
         let context = ledger.context(COMMUNITY)?;
-        let packets = sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number))?;
+        let accounts = &ledger.community(COMMUNITY)?.accounts;
+        let earlier = |slot: usize| accounts.get(slot).map_or(Fr::from(0u64), |account| account.flagged);
+        let packets = sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number), earlier)?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
         let mut operations = Operations::default();
         if day.number == acts::SWITCH_DAY {

@@ -43,10 +43,10 @@ pub const NEIGHBOUR_HOME: u16 = 101;
 
 /// What happens beside settling, by home and day (from 0).
 pub mod acts {
-    /// A home whose meter is silent, the day, and the day its packet comes after all.
-    pub const SILENT: (u16, usize) = (9, 1);
-    /// The late packet of [`SILENT`] arrives.
-    pub const LATE_DAY: usize = 2;
+    /// A home whose meter is silent, and the days, one after the other.
+    pub const SILENT: (u16, [usize; 2]) = (9, [1, 2]);
+    /// The late packets of [`SILENT`] arrive: one is booked on this day, the other one on the next.
+    pub const LATE_DAY: usize = 3;
     /// A home that is paid out some of its balance.
     pub const WITHDRAWS: (u16, usize) = (1, 3);
     /// Retires the certificates of a day for everybody to see, the home, the day it does so, the day they are of.
@@ -157,9 +157,10 @@ impl Scenario {
         let day = |number: usize| {
             let hours = |readings: &Vec<Reading>, day: usize| readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>();
             let settled = |(home, readings): &(u16, Vec<Reading>)| {
-                if (*home, number) == acts::SILENT {
-                    // The usual estimate: the same home's day before.
-                    HomeDay::substitute(&hours(readings, number - 1), CAPS_WH)
+                let (silent, [first, _]) = acts::SILENT;
+                if *home == silent && acts::SILENT.1.contains(&number) {
+                    // The usual estimate: the last day that the same home's meter spoke of.
+                    HomeDay::substitute(&hours(readings, first - 1), CAPS_WH)
                 } else {
                     HomeDay::metered(hours(readings, number))
                 }

@@ -259,7 +259,7 @@ pub fn render(s: &Summary) -> String {
     );
     if s.frozen {
         out += &format!(
-            "certificates retired: {} for everybody to see, {} sealed; {} handed to another community; {} late packet booked\n",
+            "certificates retired: {} for everybody to see, {} sealed; {} handed to another community; {} late packets booked\n",
             s.retired_public, s.retired_sealed, s.certificates_transferred, s.adjusted
         );
         out += &format!(

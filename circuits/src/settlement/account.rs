@@ -181,8 +181,12 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, flag:
     b.assert_range(sell, 16);
     let slot_number = Fr::from(index as u64);
     let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag)], slot_number);
+    // A substitute lies on top of the one that the leaf waits for; any other packet has zero in that place.
+    b.serve("SETTLE.1b");
+    let earlier = b.mul(flag, old.flagged);
+    b.serve("SETTLE.1");
     let s = &packet.salts;
-    let mut inputs = vec![Input::Copy(info), Input::Zero];
+    let mut inputs = vec![Input::Copy(info), Input::Copy(earlier)];
     inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
     inputs.extend(groups.iter().map(|group| Input::Copy(*group)));
     let (digest, cells) = signature::verify(b, index, [x, y], Use::Packet, &w.signed.signature, inputs);
@@ -279,15 +283,12 @@ fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &L
 
     b.serve("SETTLE.12");
     let keep = b.linear(&[(one, packet.flag), (one, packet.empty)], Fr::ZERO);
-    let buy_change = b.sub(packet.buy, terms.buy);
-    let buy_change = b.unless(keep, buy_change);
-    let sell_change = b.sub(packet.sell, terms.sell);
-    let sell_change = b.unless(keep, sell_change);
-    let new_terms = b.linear(
-        &[(one, old.terms), (one, debt), (-one, terms.debt), (power(160), buy_change), (power(176), sell_change)],
-        Fr::ZERO,
-    );
-    // A substitute stays adjustable until the next one, or until an operation makes it final (ADJUST.1).
+    // Both limits at once, in their place of the terms.
+    let (buy, sell) = (power(160), power(176));
+    let change = b.linear(&[(buy, packet.buy), (-buy, terms.buy), (sell, packet.sell), (-sell, terms.sell)], Fr::ZERO);
+    let change = b.unless(keep, change);
+    let new_terms = b.linear(&[(one, old.terms), (one, debt), (-one, terms.debt), (one, change)], Fr::ZERO);
+    // The newest substitute, until it is adjusted or an operation makes it final with all beneath it (ADJUST.1).
     let flagged = b.select(packet.flag, packet.digest, old.flagged);
     let [s1, s2, s3, s4, s5, s6] = packet.salts;
     let new = LeafCells { balance, terms: new_terms, registers, flagged, salts: [s1, s2, s3, s4], ..*old };

@@ -1,4 +1,4 @@
-//! The adjustment lane (ADJUST.1 to ADJUST.5): the meter's late packet for the last substitute, booked by the difference, or nothing.
+//! The adjustment lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the difference, or nothing.
 
 use gridveil_protocol::{
     adjust::Adjustment,
@@ -96,9 +96,12 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
     let info = slot_info(b, "ADJUST.1", context, slot, &packet.substitute.packet, one);
     // The manager of that time; the digest binds it.
     let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
-    let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), Input::Zero];
+    // What it lies on, which the leaf waits for next; the digest binds it too.
+    let earlier = Input::Free(b.trace.free(("ADJUST.1", "earlier", 0), imported(&packet.substitute.packet.earlier)));
+    let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), earlier];
     inputs.extend(salts_and_groups("ADJUST.1", b, &packet.substitute));
     let (digest, cells) = b.sponge(Use::Packet, &inputs);
+    let earlier = cells.get(3).copied().unwrap_or(digest);
     let substitute_groups = cells.get(10..).unwrap_or(&[]).to_vec();
     let gap = b.sub(digest, old.flagged);
     b.assert_product_zero(used, gap);
@@ -134,7 +137,7 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
     b.serve("ADJUST.4");
     let registers = b.linear(&[(one, old.registers), (one, import), (power(REGISTER_BITS), export)], Fr::ZERO);
     b.serve("ADJUST.1");
-    let flagged = b.unless(used, old.flagged);
+    let flagged = b.select(used, earlier, old.flagged);
     let new_terms = b.linear(&[(one, old.terms), (one, debt_change)], Fr::ZERO);
     let new = LeafCells { balance, terms: new_terms, registers, flagged, ..old };
     let new_leaf = new.compose(b);

@@ -37,6 +37,7 @@ pub fn router(service: &Arc<Service>) -> Router {
     let (for_bounds, for_token) = (Arc::clone(service), Arc::clone(service));
     Router::new()
         .route("/admin/v1/communities/{community}/close", post(close))
+        .route("/admin/v1/communities/{community}/missing", get(missing))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/status", get(status))
@@ -71,6 +72,14 @@ async fn close(State(service): State<Arc<Service>>, Path(community): Path<String
     let applied = batcher::close(&service, community, first_interval).await?;
     let new_root = hex0(&to_bytes(&applied.new_root));
     Ok(Json(json!({"community": community, "first_interval": first_interval, "batch": applied.batch, "new_root": new_root})))
+}
+
+/// What the manager has to substitute, and on what.
+async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
+    let community = number(&community, "community")?;
+    let open = batcher::open_period(&service.writer.ledger(), community)?;
+    let missing = open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier))}));
+    Ok(Json(json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()})))
 }
 
 #[derive(Deserialize)]

@@ -45,16 +45,13 @@ pub struct WaitingHeader {
 pub struct Waiting {
     /// Operations. What is chosen stays until its batch is applied.
     pub operations: Vec<WaitingOperation>,
-    /// Late packets, at most one a slot.
+    /// Late packets, at most one a slot and period.
     pub late: Vec<WaitingLate>,
     /// Header operation.
     pub header: Option<WaitingHeader>,
     /// Code with which the last header operation was refused.
     pub header_refused: Option<String>,
 }
-
-/// Code of a late packet whose substitute may no longer be adjusted.
-pub const NOT_FLAGGED: &str = "adjust.not_flagged";
 
 fn accepted(id: &[u8; 32], offset: u64, record_kind: u16) -> Entry {
     (key::identity(b'o', id, offset), record_kind.to_be_bytes().to_vec())
@@ -64,6 +61,12 @@ impl Waiting {
     /// Operations of a slot, in order.
     pub fn of_slot(&self, slot: u16) -> impl Iterator<Item = &WaitingOperation> {
         self.operations.iter().filter(move |o| o.slot == slot)
+    }
+
+    /// The late packet of a slot and period.
+    #[must_use]
+    pub fn late_of(&self, slot: u16, first_interval: Interval) -> Option<&WaitingLate> {
+        self.late.iter().find(|l| (l.slot, l.first_interval) == (slot, first_interval))
     }
 
     /// Where something with this identity is, if it waits.
@@ -82,17 +85,11 @@ impl Waiting {
     }
 
     pub(super) fn add_late(&mut self, event: &LateAccepted, offset: u64) -> Result<Vec<Entry>, OrderError> {
-        let place = self.late.iter().position(|l| l.slot == event.slot);
-        if place.and_then(|at| self.late.get(at)).is_some_and(|l| l.first_interval >= event.first_interval) {
-            return Err(OrderError("a second late packet of a slot"));
-        }
-        let mut entries = vec![accepted(&event.packet_id, offset, kind::LATE)];
-        // Of an earlier substitute, which a later one has replaced.
-        if let Some(stale) = place.map(|at| self.late.remove(at)) {
-            entries.push((key::identity(b'r', &stale.id, stale.offset), NOT_FLAGGED.as_bytes().to_vec()));
+        if self.late_of(event.slot, event.first_interval).is_some() {
+            return Err(OrderError("a second late packet of a slot and period"));
         }
         self.late.push(WaitingLate { id: event.packet_id, slot: event.slot, first_interval: event.first_interval, offset });
-        Ok(entries)
+        Ok(vec![accepted(&event.packet_id, offset, kind::LATE)])
     }
 
     pub(super) fn add_header(&mut self, event: &HeaderAccepted, offset: u64) -> Result<Vec<Entry>, OrderError> {

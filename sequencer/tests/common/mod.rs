@@ -15,13 +15,13 @@ use std::{
 use gridveil_protocol::{
     account::Account,
     community::Community,
-    field::{Fr, to_bytes},
+    field::{Fr, hex_fr, to_bytes},
     fixture::{self, Recipe, Stream},
     header::Totals,
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation},
     owner::owner_of,
-    packet::{Context, PacketSalts, Reading, SignedPacket},
+    packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::{CERTIFICATES_DEPTH, Shape, UNIT_NANO},
     schnorr::SecretKey,
     tariff::Tariff,
@@ -274,7 +274,13 @@ impl World {
         Context { domain: self.domain(), community, first_interval: first_interval() + 2 * period, interval_length: 3600, intervals: 2 }
     }
 
-    /// The packet a meter makes: the same every time.
+    /// The manager's packet on top of what the slot waits for.
+    pub fn substitute(&self, community: u32, period: u32, slot: usize, earlier: Fr) -> SignedPacket {
+        let packet = self.packet(community, period, slot, true).packet;
+        Packet { earlier, ..packet }.sign(&fixture::manager_key()).unwrap()
+    }
+
+    /// The packet a meter makes: the same every time. A substitute lies on no other.
     pub fn packet(&self, community: u32, period: u32, slot: usize, substituted: bool) -> SignedPacket {
         let mut stream = Stream::new(u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 });
         let readings = (0..2).map(|_| Reading { import: u16::try_from(stream.below(900)).unwrap(), export: u16::try_from(stream.below(900)).unwrap() });
@@ -428,6 +434,14 @@ impl Node {
         self.admin(&format!("/admin/v1/communities/{community}/close"), Some(&body), TOKEN).await
     }
 
+    /// Slots without a packet, and what a substitute of each lies on.
+    pub async fn missing(&self, community: u32) -> Vec<(usize, Fr)> {
+        let (status, body) = self.admin(&format!("/admin/v1/communities/{community}/missing"), None, TOKEN).await;
+        assert_eq!(status, 200, "{body}");
+        let slot = |m: &Value| (usize::try_from(m["slot"].as_u64().unwrap()).unwrap(), hex_fr::parse(m["earlier"].as_str().unwrap()).unwrap());
+        body["missing"].as_array().unwrap().iter().map(slot).collect()
+    }
+
     pub async fn status(&self) -> Value {
         self.admin("/admin/v1/status", None, TOKEN).await.1
     }
@@ -442,6 +456,13 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("community {community} never settled {periods} periods: {}", self.status().await);
+    }
+
+    /// Submits the packets of a period of every meter but one.
+    pub async fn submit_but(&self, world: &World, community: u32, period: u32, silent: usize) {
+        for slot in (0..USED).filter(|slot| *slot != silent) {
+            assert_eq!(self.submit(&world.packet(community, period, slot, false)).await.0, 201);
+        }
     }
 
     /// Submits every meter's packet of a period.

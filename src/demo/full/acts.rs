@@ -1,4 +1,4 @@
-//! What happens beside settling, day by day: deposits, a withdrawal, a late packet, certificates, a forced withdrawal, another mechanism.
+//! What happens beside settling, day by day: deposits, a withdrawal, late packets, certificates, a forced withdrawal, another mechanism.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -187,20 +187,29 @@ impl Full {
         Ok(())
     }
 
-    /// The silent meter's packet comes after all.
+    /// The silent meter's packets come after all, the older one first.
     fn late(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
         let (home, silent) = acts::SILENT;
         let slot = scenario.slot(home)?;
         let running = self.running()?;
-        let then = scenario.days.get(silent).context("no such day")?;
-        let readings: Vec<Reading> = then.measured.get(slot).context("no such home")?.clone();
-        let meter = running.meters.get(slot).context("no such meter")?;
-        let draft = super::draft(running.domain, then, &scenario.plan, slot, readings)?;
-        let signed = meter.outbox.sign_once(draft, &meter.keys.meter)?;
-        running.sequencer.submit(&signed)?;
-        self.adjusted += 1;
-        self.tell(day.date, format!("the packet of home {home} for {} comes late and is booked by the difference", then.date), None);
+        let mut dates = Vec::new();
+        for number in silent {
+            let then = scenario.days.get(number).context("no such day")?;
+            let readings: Vec<Reading> = then.measured.get(slot).context("no such home")?.clone();
+            let meter = running.meters.get(slot).context("no such meter")?;
+            let draft = super::draft(running.domain, then, &scenario.plan, slot, readings)?;
+            running.sequencer.submit(&meter.outbox.sign_once(draft, &meter.keys.meter)?)?;
+            dates.push(then.date.to_string());
+        }
+        self.tell(day.date, format!("the packets of home {home} for {} come late", dates.join(" and ")), None);
         Ok(())
+    }
+
+    /// What a home's statement says of a late packet.
+    pub(super) fn booked(&mut self, scenario: &Scenario, day: &Day, home: u16, first_interval: u32) {
+        self.adjusted += 1;
+        let then = scenario.days.iter().find(|then| then.first_interval == first_interval).map_or_else(String::new, |then| then.date.to_string());
+        self.tell(day.date, format!("the late packet of home {home} for {then} is booked by the difference"), None);
     }
 
     fn account(&self, home: u16) -> anyhow::Result<&Account> {

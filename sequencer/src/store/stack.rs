@@ -1,0 +1,60 @@
+//! A slot's substitutes that may still be adjusted: a stack, of which the leaf keeps the top's digest, and each the digest of what lies beneath it
+//! (ADJUST.1). Read off the log, where every substitute is.
+
+use gridveil_protocol::{
+    field::Fr,
+    packet::SignedPacket,
+    schnorr::PublicKey,
+    units::Interval,
+};
+
+use super::{StoreError, archive::Archive};
+
+/// Which slot, and where its stack begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// Community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// Digest of the top; zero if nothing waits.
+    pub flagged: Fr,
+    /// First interval of the period that is open: everything that waits is of an earlier one.
+    pub before: Interval,
+    /// Intervals of a period.
+    pub intervals: u16,
+    /// Today's manager: most substitutes are signed by this key.
+    pub manager: PublicKey,
+}
+
+impl Archive {
+    /// Periods of the slot's substitutes that may still be adjusted, newest first, as far as the one of `until`.
+    ///
+    /// At most one look into the index for each period since `until`, and one packet for each substitute since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stack(&self, top: &Top, until: Interval) -> Result<Vec<Interval>, StoreError> {
+        let (step, mut at, mut flagged) = (u32::from(top.intervals).max(1), top.before, top.flagged);
+        let mut periods = Vec::new();
+        while flagged != Fr::from(0u64) && at >= step && at - step >= until {
+            at -= step;
+            if self.packet_id(top.community, at, top.slot, true)?.is_none() {
+                continue;
+            }
+            let substitute = self.packet(top.community, at, top.slot, true)?;
+            if substitute.digest(&top.manager) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged) {
+                periods.push(at);
+                flagged = substitute.packet.earlier;
+            }
+        }
+        Ok(periods)
+    }
+
+    /// The digest under the manager of that time, if that was another one.
+    fn digest_of_then(&self, top: &Top, first_interval: Interval, substitute: &SignedPacket) -> Result<Option<Fr>, StoreError> {
+        let Some(batch) = self.batch_of(top.community, first_interval)? else { return Ok(None) };
+        let signer = self.header_before(&self.applied(batch)?)?.manager;
+        Ok((signer != top.manager).then(|| substitute.digest(&signer)))
+    }
+}
