@@ -144,8 +144,6 @@ pub enum AdminError {
         code: String,
         /// For people.
         detail: String,
-        /// The whole problem.
-        problem: Value,
     },
 }
 
@@ -181,7 +179,7 @@ impl Admin {
             return Ok(body);
         }
         let word = |name: &str| body[name].as_str().unwrap_or("?").chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-        Err(AdminError::Refused { code: word("code"), detail: word("detail"), problem: body.clone() })
+        Err(AdminError::Refused { code: word("code"), detail: word("detail") })
     }
 
     /// `GET`.
@@ -242,7 +240,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     if args.listener.json {
         return Ok(text::print(&format!("{status}\n"))?);
     }
-    let mut table = text::table(&["community", "open period", "packets", "operations", "late", "last batch", "step", "proof", "gas"]);
+    let mut table = text::table(&["community", "open period", "nonce", "packets", "operations", "late", "last batch", "step", "proof", "gas"]);
     let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
     for community in status["communities"].as_array().into_iter().flatten() {
         let batch = community["batches"].as_array().and_then(|all| all.last()).unwrap_or(&Value::Null);
@@ -252,6 +250,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
         table.add_row([
             number(&community["community"]),
             community["next_interval"].to_string(),
+            count("header_nonce"),
             count("packets"),
             count("operations"),
             count("late"),

@@ -45,7 +45,7 @@ use crate::{
     genesis::SOLAR,
     homes::INTERVAL_LENGTH,
     manager::{Silent, substituted},
-    member::{Sheet, hex0},
+    member::{Sheet, element, hex0},
     operator::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
     text,
@@ -335,6 +335,14 @@ fn clock(args: &ClockArgs) -> anyhow::Result<()> {
     })
 }
 
+/// What the sequencer says of a slot without a packet.
+#[derive(Deserialize)]
+struct MissingSlot {
+    slot: u16,
+    earlier: String,
+    scale: u8,
+}
+
 /// A period that is final.
 struct Final {
     community: u32,
@@ -380,13 +388,15 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
     let mut count = 0;
     match admin.post(&path, &body) {
         Ok(_) => {}
-        Err(AdminError::Refused { code, problem, .. }) if code == "close.missing" => {
-            let silent: Vec<u16> = serde_json::from_value(problem["missing"].clone()).context("which slots are missing")?;
+        Err(AdminError::Refused { code, .. }) if code == "close.missing" => {
+            let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
+            let silent: Vec<MissingSlot> = serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
             let manager = Keys::open(&dir.join("manager.keys"), &secret(&dir.join("manager.passphrase"))?)?.owner;
             let domain = sequencer.info()?.checked_domain()?;
-            for slot in silent {
+            for MissingSlot { slot, earlier, scale } in silent {
                 let readings = vec![Reading::default(); usize::from(terms.intervals)];
-                sequencer.submit(&substituted(Silent { domain, community, slot, first_interval }, &terms, readings, &manager)?)?;
+                let at = Silent { domain, community, slot, first_interval, scale, earlier: element(&earlier, "earlier")? };
+                sequencer.submit(&substituted(at, &terms, readings, &manager)?)?;
                 count += 1;
             }
             admin.post(&path, &body)?;

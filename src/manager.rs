@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use gridveil_meter_client::{
-    cli::{FileArgs, KeyArgs, import, open_keys},
+    cli::{FileArgs, KeyArgs, import, open_keys, scale},
     l1::JsonRpc,
     submit::{CommunityInfo, Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
 };
 use gridveil_protocol::{
     field::Fr,
-    header_operation::{HeaderOperation, Management},
+    header_operation::{self, HeaderOperation, Management},
     instance,
     market::Mechanism,
     operation::{Kind, SignedOperation},
-    packet::{Context, PacketSalts, Reading},
+    packet::{Context, Packet, PacketSalts, Reading},
     params::CIRCUIT_VERSION,
     poseidon::Use,
     schnorr::{self, PublicKey, SecretKey},
@@ -26,7 +26,7 @@ use gridveil_sequencer::store::vault;
 
 use crate::{
     genesis::Limits,
-    member::{Acting, Money, Sheet, agreed, hex0, manage::terms_rows, planned},
+    member::{Acting, Money, Sheet, agreed, element, hex0, manage::terms_rows, planned},
     packets::{self, HomeDay},
 };
 
@@ -54,7 +54,7 @@ enum Command {
                             --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080")]
     Substitute(SubstituteArgs),
     /// Signs a decision over a community: mechanism, reserve, another manager, periods to skip. For the operator to hand in.
-    #[command(after_help = "Example:\n  gridveil manager header --community 0 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
+    #[command(after_help = "Example:\n  gridveil manager header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
                             --keys manager.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
     Header(HeaderArgs),
 }
@@ -130,8 +130,11 @@ struct SubstituteArgs {
     #[arg(long)]
     first_interval: Option<Interval>,
     /// The account's scale, Wh per unit.
-    #[arg(long, default_value_t = 1)]
-    scale: u64,
+    #[arg(long, default_value_t = 1, value_parser = scale)]
+    scale: u8,
+    /// What the slot waits for already, as the operator says (`earlier` of its missing slots): 0x…; nothing if absent.
+    #[arg(long, value_name = "DIGEST")]
+    earlier: Option<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -143,7 +146,10 @@ struct HeaderArgs {
     /// Community index.
     #[arg(long)]
     community: u32,
-    /// The header's nonce: the operator knows it.
+    /// First interval of the period with whose settlement it is decided; in no other it counts.
+    #[arg(long)]
+    first_interval: Interval,
+    /// The header's nonce: the operator knows it (`gridveil admin status`).
     #[arg(long)]
     nonce: u64,
     /// Clearing rule from the next period on.
@@ -262,6 +268,10 @@ pub struct Silent {
     pub slot: u16,
     /// First interval of the period.
     pub first_interval: Interval,
+    /// Wh of a reading's unit: the account's scale.
+    pub scale: u8,
+    /// Digest of the slot's substitute that may still be adjusted, or zero.
+    pub earlier: Fr,
 }
 
 /// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the account's stay.
@@ -269,11 +279,12 @@ pub struct Silent {
 /// # Errors
 /// No randomness.
 pub fn substituted(at: Silent, terms: &CommunityInfo, readings: Vec<Reading>, manager: &SecretKey) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
-    let Silent { domain, community, slot, first_interval } = at;
+    let Silent { domain, community, slot, first_interval, scale, earlier } = at;
     let context = Context { domain, community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
     let salts = PacketSalts::from_random(&vault::random()?);
     let day = HomeDay { readings, substituted: true };
-    Ok(packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts).sign(manager)?)
+    let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
+    Ok(Packet { scale, earlier, ..packet }.sign(manager)?)
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
@@ -283,8 +294,9 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let name = args.estimate.file.display().to_string();
     let series = import(&args.estimate)?.series;
-    let readings = series.cut(first_interval, usize::from(terms.intervals), u32::from(terms.interval_length), args.scale, false).context(name)?;
-    let at = Silent { domain, community: args.community, slot: args.slot, first_interval };
+    let readings = series.cut(first_interval, usize::from(terms.intervals), u32::from(terms.interval_length), u64::from(args.scale), false).context(name)?;
+    let earlier = args.earlier.as_deref().map_or(Ok(Fr::from(0u64)), |text| element(text, "--earlier"))?;
+    let at = Silent { domain, community: args.community, slot: args.slot, first_interval, scale: args.scale, earlier };
     let packet = substituted(at, &terms, readings, &args.place.key()?)?;
     let sheet = || {
         Sheet::new("A packet in a silent meter's place: flagged, no local trade, no certificates")
@@ -317,13 +329,14 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("reserve", reserve, management.reserve)
             .row("skipped", format!("{} periods", args.skip), args.skip)
             .row("manager", next.clone(), next)
+            .row("period", format!("from interval {}", args.first_interval), args.first_interval)
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
-    let signed = management.sign(domain, args.community, args.nonce, &key)?;
+    let signed = management.sign(domain, &header_operation::Place { community: args.community, nonce: args.nonce, first_interval: args.first_interval }, &key)?;
     let decision = HeaderOperation { transfer: None, management: Some(signed) };
     write_file(&args.out, &DecisionFile { deployment, community: args.community, decision }).with_context(|| args.out.display().to_string())?;
     sheet().print(args.place.json)

@@ -43,6 +43,7 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
         sell_limit: limits.sell,
         substituted: day.substituted,
         salts,
+        scale: 1,
         earlier: Fr::from(0u64),
     }
 }

@@ -294,7 +294,7 @@ impl World {
         for slot in 0..2u16 {
             let keys = &self.members[usize::from(slot)];
             let packet = &input.packets[usize::from(slot)].packet;
-            let draft = Draft { context, slot, readings: packet.readings.clone(), buy_limit: 10, sell_limit: 20 };
+            let draft = Draft { context, slot, readings: packet.readings.clone(), buy_limit: 10, sell_limit: 20, scale: packet.scale };
             let outbox = Outbox::open(&self.dir.path().join(slot.to_string()), keys).unwrap();
             input.packets[usize::from(slot)] = outbox.sign_once(draft, &keys.meter).unwrap();
         }

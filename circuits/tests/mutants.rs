@@ -17,7 +17,7 @@ use gridveil_circuits::{
 };
 use gridveil_protocol::{
     field,
-    fixture::resign,
+    fixture::{meter_key, resign},
     market::{Mechanism, Rationed, clear_at},
     operation::Kind,
     packet::Reading,
@@ -162,6 +162,14 @@ fn table_of_mutants() -> Vec<Mutant> {
         build(&compute(i), table(&tiny()))
     }));
     add("SETTLE.9", "a register that skips energy", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.9", 0, -Fr::ONE)));
+    add("SETTLE.1", "readings signed in another unit than the account's", Box::new(|| {
+        let mut i = honest(1);
+        assert_eq!(i.community.accounts[1].scale, 1);
+        i.packets[1].packet.scale = 10;
+        i.packets[1] = i.packets[1].packet.clone().sign(&meter_key(1)).unwrap();
+        assert!(apply(i.clone()).is_err());
+        build(&compute(i), table(&tiny()))
+    }));
     add("SETTLE.10", "certificates for a home without generation", Box::new(|| {
         let t = apply(honest(1)).unwrap();
         falsified(&t, "SETTLE.10", nth_of_slot(&t, "SETTLE.10", 1) + 2, Fr::ONE)

@@ -17,7 +17,7 @@ use gridveil_protocol::{
         Extras, Recipe, beginning, manager_key, meter_key, next_manager_key, next_owner_key, owner_key, reroot, resign,
         resign_adjustment, resign_management, resign_operation, with_operations,
     },
-    header_operation::{Pool, SignedManagement, Transfer},
+    header_operation::{Place, Pool, SignedManagement, Transfer},
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation, claim, nobody},
     owner::owner_of,
@@ -380,6 +380,7 @@ fn other_mutants() -> Vec<Mutant> {
         *late = late.packet.clone().sign(&manager_key()).unwrap();
         traced(i)
     }));
+    add("ADJUST.2", "a late packet in another unit", Box::new(|| late(|p| p.scale = if p.scale == 1 { 10 } else { 1 })));
     add("ADJUST.2", "a late packet of another period", Box::new(|| late(|p| p.context.first_interval -= 2)));
     add("ADJUST.2", "a late packet of another community", Box::new(|| late(|p| p.context.community += 1)));
     add("ADJUST.2", "a late packet for another slot", Box::new(|| late(|p| p.slot += 1)));
@@ -454,16 +455,21 @@ fn other_mutants() -> Vec<Mutant> {
     add("HEADER.3", "manager change without the manager", Box::new(|| {
         let mut i = managed();
         let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
-        let signed = management.sign(i.domain, i.community.index, i.community.header.nonce, &next_manager_key());
+        let signed = management.sign(i.domain, &Place::of(&i.community), &next_manager_key());
         i.operations.header.management = Some(signed.unwrap());
         traced(i)
     }));
-    for (theft, community, nonce) in [("a management of another community", 1, 0), ("a management again", 0, 1)] {
+    for (theft, community, nonce, interval) in [
+        ("a management of another community", 1, 0, 0),
+        ("a management again", 0, 1, 0),
+        ("a management held back for another period", 0, 0, 2),
+    ] {
         add("HEADER.3", theft, Box::new(move || {
             let mut i = managed();
             let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
-            let header = &i.community.header;
-            let signed = management.sign(i.domain, i.community.index + community, header.nonce + nonce, &manager_key());
+            let place = Place::of(&i.community);
+            let place = Place { community: place.community + community, nonce: place.nonce + nonce, first_interval: place.first_interval - interval };
+            let signed = management.sign(i.domain, &place, &manager_key());
             i.operations.header.management = Some(signed.unwrap());
             traced(i)
         }));
@@ -535,9 +541,9 @@ fn late(change: impl Fn(&mut Packet)) -> Trace {
 fn signed_header(element: usize, value: u64) -> Trace {
     let mut i = managed();
     let value = if element == 5 { field::shifted(1, 64) } else { field::Fr::from(value) };
-    let (domain, community, nonce) = (i.domain, i.community.index, i.community.header.nonce);
+    let (domain, place) = (i.domain, Place::of(&i.community));
     let SignedManagement { management, signature } = i.operations.header.management.as_mut().unwrap();
-    let mut elements = management.elements(domain, community, nonce);
+    let mut elements = management.elements(domain, &place);
     elements[element] = value;
     *signature = manager_key().sign(Use::HeaderOperation, &[sponge(Use::HeaderOperation, &elements)]).unwrap();
     let name = ["mechanism", "manager_x", "manager_y", "reserve", "skip"][element - 2];
@@ -554,6 +560,7 @@ fn beginnings() -> Vec<Beginning> {
             i.community.accounts[3].debt = 5;
             i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 });
         }),
+        ("a community begins with a slot's nonces used up", |i| i.community.accounts[3].nonce = u32::MAX - 1),
         ("a community begins with an account", |i| {
             i.community.accounts[3].meter = Some(meter_key(3).public());
             resign(i, 3).unwrap();

@@ -125,6 +125,14 @@ enum Command {
     Statement(StatementArgs),
 }
 
+/// A scale that exists: 1, 10 or 100 Wh.
+///
+/// # Errors
+/// Any other text.
+pub fn scale(text: &str) -> Result<u8, &'static str> {
+    text.parse().ok().filter(|scale| [1, 10, 100].contains(scale)).ok_or("1, 10 or 100")
+}
+
 /// Where the keys are, and how they open.
 #[derive(Debug, clap::Args)]
 pub struct KeyArgs {
@@ -203,9 +211,9 @@ struct SubmitArgs {
     /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
     #[arg(long)]
     sell_limit: Ticks,
-    /// The account's scale, Wh per unit.
-    #[arg(long, default_value_t = 1)]
-    scale: u64,
+    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
+    #[arg(long, default_value_t = 1, value_parser = scale)]
+    scale: u8,
     /// Sign intervals for which the file has two readings, with the later block's.
     #[arg(long)]
     accept_overlaps: bool,
@@ -368,13 +376,13 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let terms = sequencer.community(*community)?;
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
-    let readings = import.series.cut(first_interval, intervals, length, args.scale, args.accept_overlaps);
+    let readings = import.series.cut(first_interval, intervals, length, u64::from(args.scale), args.accept_overlaps);
     let readings = readings.map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
     let context =
         Context { domain, community: *community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
-    let draft = Draft { context, slot: *slot, readings, buy_limit: args.buy_limit, sell_limit: args.sell_limit };
+    let draft = Draft { context, slot: *slot, readings, buy_limit: args.buy_limit, sell_limit: args.sell_limit, scale: args.scale };
     let signed = outbox.sign_once(draft, &keys.meter)?;
     let status = sequencer.submit(&signed)?;
     outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;

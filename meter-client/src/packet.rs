@@ -21,6 +21,8 @@ pub struct Draft {
     pub buy_limit: Ticks,
     /// Sell limit of the next period, ticks.
     pub sell_limit: Ticks,
+    /// Wh of a reading's unit: the account's scale.
+    pub scale: u8,
 }
 
 impl std::fmt::Debug for Draft {
@@ -66,6 +68,7 @@ impl Draft {
             buy_limit: self.buy_limit,
             sell_limit: self.sell_limit,
             substituted: false,
+            scale: self.scale,
             salts: PacketSalts::from_random(&random),
             earlier: Fr::from(0u64),
         };
@@ -82,6 +85,7 @@ impl Draft {
             readings: p.readings.clone(),
             buy_limit: p.buy_limit,
             sell_limit: p.sell_limit,
+            scale: p.scale,
         };
         said == *self && !p.substituted
     }

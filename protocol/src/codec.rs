@@ -14,7 +14,7 @@ use ark_ff::PrimeField;
 /// First bytes of an encoded packet.
 pub const PACKET_MAGIC: [u8; 4] = *b"GVP1";
 /// Bytes of an encoded packet before its readings, and of the signature after them.
-pub const PACKET_FIXED_BYTES: usize = 4 + 32 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 1 + 32 + 6 * 32 + 64;
+pub const PACKET_FIXED_BYTES: usize = 4 + 32 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 1 + 1 + 32 + 6 * 32 + 64;
 /// Largest encoded packet.
 pub const PACKET_MAX_BYTES: usize = PACKET_FIXED_BYTES + 4 * MAX_INTERVALS;
 
@@ -53,6 +53,7 @@ pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
     out.extend(p.buy_limit.to_be_bytes());
     out.extend(p.sell_limit.to_be_bytes());
     out.push(u8::from(p.substituted));
+    out.push(p.scale);
     out.extend(field::to_bytes(&p.earlier));
     for salt in p.salts.exit.iter().chain(&p.salts.private).chain(&p.salts.note) {
         out.extend(field::to_bytes(salt));
@@ -119,12 +120,13 @@ pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
         [1] => true,
         _ => return Err(CodecError::NotCanonical("substituted")),
     };
+    let [scale] = r.take::<1>()?;
     let earlier = r.element("earlier")?;
     let salts = PacketSalts { exit: r.pair("salts")?, private: r.pair("salts")?, note: r.pair("salts")? };
     let readings = (0..context.intervals).map(|_| Ok(Reading { import: r.u16()?, export: r.u16()? })).collect::<Result<_, CodecError>>()?;
     let signature = Signature::from_bytes(&r.take::<64>()?).map_err(|_| CodecError::NotCanonical("signature"))?;
     Ok(SignedPacket {
-        packet: Packet { context, slot, readings, buy_limit, sell_limit, substituted, salts, earlier },
+        packet: Packet { context, slot, readings, buy_limit, sell_limit, substituted, scale, salts, earlier },
         signature,
     })
 }
@@ -231,7 +233,7 @@ mod tests {
         let context = Context { domain: Fr::from(7u64), community: 3, first_interval: 400_000, interval_length: 3600, intervals: 3 };
         let salts = PacketSalts::from_random(&std::array::from_fn(|i| u8::try_from(i % 251).unwrap()));
         let readings = vec![Reading { import: 1, export: 0 }, Reading { import: 65535, export: 2 }, Reading::default()];
-        Packet { context, slot: 2, readings, buy_limit: 5, sell_limit: 6, substituted: false, salts, earlier: Fr::from(0u64) }
+        Packet { context, slot: 2, readings, buy_limit: 5, sell_limit: 6, substituted: false, scale: 10, salts, earlier: Fr::from(0u64) }
             .sign(&SecretKey::from_seed(&[5; 64]))
             .unwrap()
     }

@@ -226,18 +226,24 @@ fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: 
     Reading { import: small(stream.below(3000)), export }
 }
 
-/// A plain packet. A substitute lies on no other.
-#[must_use]
-pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
-    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, salts, earlier: Fr::from(0u64) }
+/// The account's.
+pub(super) fn scale(input: &SettlementInput, slot: usize) -> u8 {
+    input.community.accounts.get(slot).map_or(1, |account| account.scale)
 }
 
-/// Signs a slot's packet again after an edit, with the key that slot and flag ask for.
+/// A plain packet of an account of scale 1. A substitute lies on no other.
+#[must_use]
+pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
+    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, scale: 1, salts, earlier: Fr::from(0u64) }
+}
+
+/// Signs a slot's packet again after an edit, with the key that slot and flag ask for, in the account's scale.
 ///
 /// # Errors
 /// Signing errors, practically never.
 pub fn resign(input: &mut SettlementInput, slot: usize) -> Result<(), SchnorrError> {
-    if let Some(packet) = input.packets.get(slot).map(|signed| signed.packet.clone()) {
+    if let Some(mut packet) = input.packets.get(slot).map(|signed| signed.packet.clone()) {
+        packet.scale = scale(input, slot);
         let key = packet_key(input, slot, packet.substituted);
         input.packets[slot] = packet.sign(&key)?;
     }

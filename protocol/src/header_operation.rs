@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    community::Community,
     field::{Fr, shifted},
     header::Header,
     market::Mechanism,
@@ -10,6 +11,7 @@ use crate::{
     poseidon::{Use, sponge},
     record::{Record, code},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
+    units::Interval,
 };
 use ark_ff::AdditiveGroup;
 
@@ -51,6 +53,31 @@ impl Transfer {
     }
 }
 
+/// Which settlement a decision is for: no other carries it. Held back, it is void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Community index.
+    pub community: u32,
+    /// The header's nonce before.
+    pub nonce: u64,
+    /// First interval of the period that is settled with it.
+    pub first_interval: Interval,
+}
+
+impl Place {
+    /// Of a community's next settlement.
+    #[must_use]
+    pub const fn of(community: &Community) -> Self {
+        Self { community: community.index, nonce: community.header.nonce, first_interval: community.header.next_interval }
+    }
+
+    /// `community | nonce<<32 | first_interval<<96`.
+    #[must_use]
+    pub fn element(&self) -> Fr {
+        Fr::from(u64::from(self.community)) + shifted(self.nonce, 32) + shifted(u64::from(self.first_interval), 96)
+    }
+}
+
 /// What the manager sets: all of it, each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Management {
@@ -67,25 +94,24 @@ pub struct Management {
 impl Management {
     /// Elements of the message: 7.
     #[must_use]
-    pub fn elements(&self, domain: Fr, community: u32, nonce: u64) -> [Fr; 7] {
+    pub fn elements(&self, domain: Fr, place: &Place) -> [Fr; 7] {
         let n = Fr::from;
         let (x, y) = self.manager.xy();
-        let place = n(u64::from(community)) + shifted(nonce, 32);
-        [domain, place, n(self.mechanism as u64), x, y, n(self.reserve), n(u64::from(self.skip))]
+        [domain, place.element(), n(self.mechanism as u64), x, y, n(self.reserve), n(u64::from(self.skip))]
     }
 
     /// What is signed.
     #[must_use]
-    pub fn message(&self, domain: Fr, community: u32, nonce: u64) -> Fr {
-        sponge(Use::HeaderOperation, &self.elements(domain, community, nonce))
+    pub fn message(&self, domain: Fr, place: &Place) -> Fr {
+        sponge(Use::HeaderOperation, &self.elements(domain, place))
     }
 
     /// Signs with the manager's present key.
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
-    pub fn sign(self, domain: Fr, community: u32, nonce: u64, manager: &SecretKey) -> Result<SignedManagement, SchnorrError> {
-        let signature = manager.sign(Use::HeaderOperation, &[self.message(domain, community, nonce)])?;
+    pub fn sign(self, domain: Fr, place: &Place, manager: &SecretKey) -> Result<SignedManagement, SchnorrError> {
+        let signature = manager.sign(Use::HeaderOperation, &[self.message(domain, place)])?;
         Ok(SignedManagement { management: self, signature })
     }
 }
@@ -194,7 +220,8 @@ impl HeaderOperation {
             }
         }
         if let Some(SignedManagement { management, signature }) = &self.management {
-            let message = management.message(domain, community, before.nonce);
+            let place = Place { community, nonce: before.nonce, first_interval: before.next_interval };
+            let message = management.message(domain, &place);
             schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature).map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
             if end > u64::from(u32::MAX) {

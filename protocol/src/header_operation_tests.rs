@@ -117,7 +117,7 @@ fn the_manager_decides_once_for_the_periods_after() {
     replay.operations.header.management = decided.clone();
     assert!(matches!(refusal(replay), HeaderError::Signature(_)));
     let mut old = next;
-    let signed = decided.unwrap().management.sign(old.domain, 5, 1, &crate::fixture::manager_key()).unwrap();
+    let signed = decided.unwrap().management.sign(old.domain, &Place::of(&old.community), &crate::fixture::manager_key()).unwrap();
     old.operations.header.management = Some(signed);
     assert!(matches!(refusal(old), HeaderError::Signature(_)));
 }

@@ -36,7 +36,7 @@ pub fn check(community: &Community) -> Result<(), &'static str> {
         ("totals", header.totals == Totals::default()),
         ("certificate counter", header.certificate_count == 0),
         ("certificates", community.certificates == crate::tree::SparseTree::new(crate::params::CERTIFICATES_DEPTH)),
-        ("accounts", community.accounts.iter().all(|a| a.meter.is_none() && a.owner == Fr::ZERO && a.balance == 0 && a.debt == 0)),
+        ("accounts", community.accounts.iter().all(|a| a.meter.is_none() && a.owner == Fr::ZERO && a.balance == 0 && a.debt == 0 && a.nonce == 0)),
     ];
     fields.into_iter().find(|(_, empty)| !empty).map_or(Ok(()), |(field, _)| Err(field))
 }

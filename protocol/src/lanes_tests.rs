@@ -7,7 +7,7 @@ use crate::{
         Extras, Recipe, Stream, beginning, following, manager_key, meter_key, next_manager_key, next_meter_key, operate, packet, reroot,
         resign_operation, with_operations,
     },
-    header_operation::{Management, Pool, Transfer},
+    header_operation::{Management, Place, Pool, Transfer},
     market::Mechanism,
     operation::{EFFECTS, Flow, Kind},
     packet::{PacketSalts, Reading},
@@ -303,11 +303,14 @@ fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
 fn a_management_is_signed_for_one_place() {
     let management = Management { mechanism: Mechanism::Auction, manager: next_manager_key().public(), reserve: 0, skip: 0 };
     let input = with(shape(3), 1, &[], Extras::default());
+    let place = Place::of(&input.community);
     let elsewhere = [
-        management.sign(input.domain + Fr::from(1u64), 5, 0, &manager_key()),
-        management.sign(input.domain, 6, 0, &manager_key()),
-        management.sign(input.domain, 5, 1, &manager_key()),
-        management.sign(input.domain, 5, 0, &next_manager_key()),
+        management.sign(input.domain + Fr::from(1u64), &place, &manager_key()),
+        management.sign(input.domain, &Place { community: 6, ..place }, &manager_key()),
+        management.sign(input.domain, &Place { nonce: 1, ..place }, &manager_key()),
+        // Held back: decided for the period before.
+        management.sign(input.domain, &Place { first_interval: place.first_interval - 2, ..place }, &manager_key()),
+        management.sign(input.domain, &place, &next_manager_key()),
     ];
     for signed in elsewhere {
         let mut input = input.clone();
@@ -315,7 +318,7 @@ fn a_management_is_signed_for_one_place() {
         assert!(matches!(refusal(input), OperationsError::Header(HeaderError::Signature(_))));
     }
     let mut input = input;
-    input.operations.header.management = Some(management.sign(input.domain, 5, 0, &manager_key()).unwrap());
+    input.operations.header.management = Some(management.sign(input.domain, &place, &manager_key()).unwrap());
     reroot(&mut input);
     apply(input).unwrap();
 }

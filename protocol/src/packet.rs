@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::Terms,
     field::{Fr, hex_fr, shifted},
     params::INTERVALS_PER_GROUP,
     poseidon::{Use, sponge},
@@ -105,6 +106,8 @@ pub struct Packet {
     pub sell_limit: Ticks,
     /// Substituted: signed by the meter data manager, flagged, no trade, no certificates.
     pub substituted: bool,
+    /// Wh of a reading's unit: the account's scale. Signed, so that readings are not taken in another unit after the account's terms changed.
+    pub scale: u8,
     /// Fresh salts.
     pub salts: PacketSalts,
     /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is; zero if there is none.
@@ -133,11 +136,11 @@ impl Packet {
             .collect()
     }
 
-    /// `slot | buy_limit<<16 | sell_limit<<32 | substituted<<48`.
+    /// `slot | buy_limit<<16 | sell_limit<<32 | substituted<<48 | scale<<49`.
     #[must_use]
     pub fn slot_info(&self) -> Fr {
         Fr::from(u64::from(self.slot) | u64::from(self.buy_limit) << 16 | u64::from(self.sell_limit) << 32)
-            + shifted(u64::from(self.substituted), 48)
+            + shifted(u64::from(self.substituted) | u64::from(self.scale) << 1, 48)
     }
 
     /// The signed message elements (without the `R.x, P.x` prefix).
@@ -198,6 +201,7 @@ pub fn empty_slot(context: Context, slot: u16, salts: PacketSalts) -> Result<Sig
         buy_limit: 0,
         sell_limit: 0,
         substituted: false,
+        scale: Terms::EMPTY.scale,
         salts,
         earlier: Fr::ZERO,
     }

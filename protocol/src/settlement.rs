@@ -62,6 +62,12 @@ pub enum SettlementError {
         /// Readings.
         got: usize,
     },
+    /// Readings in another unit than the account's.
+    #[error("SETTLE.1: slot {slot}: the readings are in units of another scale than the account's (meter)")]
+    Scale {
+        /// Slot.
+        slot: usize,
+    },
     /// A packet that is no substitute and names an earlier one.
     #[error("SETTLE.1b: slot {slot}: only a substitute names an earlier one (meter)")]
     EarlierNamed {
@@ -176,7 +182,7 @@ impl SettlementError {
     #[must_use]
     pub const fn clause(&self) -> &'static str {
         match self {
-            Self::PacketCount { .. } | Self::Signature { .. } => "SETTLE.1",
+            Self::PacketCount { .. } | Self::Scale { .. } | Self::Signature { .. } => "SETTLE.1",
             Self::EarlierNamed { .. }
             | Self::SubstitutedEmpty { .. }
             | Self::EarlierOther { .. }
@@ -387,6 +393,9 @@ pub fn check_packet(
     }
     if ![1, 10, 100].contains(&account.scale) || account.class > 1 {
         return Err(SettlementError::Terms { slot });
+    }
+    if packet.scale != account.scale {
+        return Err(SettlementError::Scale { slot });
     }
     let key = match (packet.substituted, account.meter) {
         (true, _) => *manager,

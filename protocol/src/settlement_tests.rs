@@ -87,6 +87,11 @@ fn every_input_clause_refuses() {
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
     assert_eq!(edited(7, |i| i.community.accounts[7].active_until = u32::MAX), SettlementError::ActiveEmpty { slot: 7 });
     assert_eq!(edited(0, |i| i.community.accounts[0].scale = 7), SettlementError::Terms { slot: 0 });
+    // Signed in another unit than the account's: terms that change the scale multiply nothing that is signed already.
+    let mut input = valid();
+    input.packets[1].packet.scale = 10;
+    input.packets[1] = input.packets[1].packet.clone().sign(&fixture::meter_key(1)).unwrap();
+    assert_eq!(apply(input).unwrap_err(), SettlementError::Scale { slot: 1 });
     assert_eq!(edited(0, |i| i.community.accounts[0].class = 2), SettlementError::Terms { slot: 0 });
     assert_eq!(edited(0, |i| i.community.header.totals.debt += 1), SettlementError::DebtTotal);
     let mut forged = valid();

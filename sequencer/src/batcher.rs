@@ -125,6 +125,8 @@ pub struct Missing {
     pub slot: u16,
     /// What a substitute of the open period has to name ([`gridveil_protocol::packet::Packet::earlier`]).
     pub earlier: Fr,
+    /// Wh of a reading's unit ([`gridveil_protocol::packet::Packet::scale`]).
+    pub scale: u8,
 }
 
 /// What the meter data manager has to know to substitute.
@@ -152,7 +154,7 @@ fn missing(ledger: &Ledger, community: u32) -> Result<Vec<Missing>, Problem> {
     let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
     let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some());
     let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s))));
-    Ok(without.map(|(slot, account)| Missing { slot, earlier: account.flagged }).collect())
+    Ok(without.map(|(slot, account)| Missing { slot, earlier: account.flagged, scale: account.scale }).collect())
 }
 
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
@@ -311,12 +313,12 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
         let flagged = before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.flagged);
         let header = &before.header;
         let top = Top { community: before.index, slot, flagged, before: header.next_interval, intervals: header.intervals, manager: header.manager };
-        Ok((slot, archive.stack(&top, until)?))
+        Ok::<_, StoreError>((slot, archive.stack(&top, until)?))
     };
     let stacks = oldest.into_iter().map(stack).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     let place = |slot: u16, first_interval: Interval, offset: u64| {
         let stack = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
-        Ok(match stack.iter().position(|period| *period == first_interval) {
+        Ok::<Place, StoreError>(match stack.iter().position(|period| *period == first_interval) {
             None => Place::Final,
             Some(0) => archive.adjustment(archive.late(offset)?)?.map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
             Some(_) => Place::Beneath,

@@ -8,7 +8,7 @@ use gridveil_protocol::{
     codec::operation_id,
     community::Community,
     header::Header,
-    header_operation::{HeaderError, HeaderOperation},
+    header_operation::{HeaderError, HeaderOperation, Place},
     operation::{
         Flow, Kind, SignedOperation,
         lane::{Lane, OperationError},
@@ -177,7 +177,8 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         return Err(Problem::of_header(&HeaderError::Units));
     }
     if let Some(signed) = &operation.management {
-        let message = signed.management.message(service.domain, community, header.nonce);
+        let place = Place { community, nonce: header.nonce, first_interval: header.next_interval };
+        let message = signed.management.message(service.domain, &place);
         let verified = schnorr::verify(Use::HeaderOperation, &header.manager, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;

@@ -37,6 +37,7 @@ codes! {
     TARIFF_UNKNOWN = "tariff.unknown", 404, "client", true, "No tariff is published";
     PACKET_CONTEXT = "packet.context", 422, "meter", false, "Packet is for another deployment, community or period";
     PACKET_LENGTH = "packet.length", 422, "meter", false, "Packet has another number of readings";
+    PACKET_SCALE = "packet.scale", 422, "meter", false, "Readings in another unit than the account's";
     PACKET_EARLIER = "packet.earlier", 422, "meter", false, "Only a substitute names an earlier one";
     PACKET_STALE = "packet.stale", 409, "manager", false, "The slot waits for another earlier substitute";
     PACKET_SIGNATURE = "packet.signature", 422, "meter", false, "Signature does not verify";
@@ -168,6 +169,7 @@ impl Problem {
         let code = match error {
             SettlementError::Signature { .. } => PACKET_SIGNATURE,
             SettlementError::Length { .. } => PACKET_LENGTH,
+            SettlementError::Scale { .. } => PACKET_SCALE,
             SettlementError::EarlierNamed { .. } => PACKET_EARLIER,
             SettlementError::EarlierOther { .. } => PACKET_STALE,
             SettlementError::Inactive { .. } => PACKET_INACTIVE,
@@ -207,6 +209,7 @@ impl Problem {
             | SettlementError::Slot { .. }
             | SettlementError::Context { .. }
             | SettlementError::Length { .. }
+            | SettlementError::Scale { .. }
             | SettlementError::EarlierNamed { .. }
             | SettlementError::EarlierOther { .. }
             | SettlementError::SubstitutedEmpty { .. }

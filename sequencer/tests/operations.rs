@@ -10,7 +10,7 @@ use gridveil_protocol::{
     account::Terms,
     field::{Fr, hex_fr, to_bytes},
     fixture,
-    header_operation::{HeaderOperation, Management, Pool, Transfer},
+    header_operation::{HeaderOperation, Management, Place, Pool, Transfer},
     market::Mechanism,
     operation::{Kind, Operation, SignedOperation},
     owner::owner_of,
@@ -518,7 +518,7 @@ async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
     let node = world.start().await;
     substituted_period(&node, &world, 0).await;
     let management = Management { mechanism: Mechanism::Auction, manager: owner_key(9).public(), reserve: 0, skip: 0 };
-    let management = Some(management.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
+    let management = Some(management.sign(world.domain(), &place(0, 1), &fixture::manager_key()).unwrap());
     assert_eq!(node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0, 201);
     node.run_period(&world, 5, 1).await;
     // The new manager's substitute lies on the old one's.
@@ -581,6 +581,11 @@ async fn l1_queues_are_served_once_while_batches_wait() {
     node.handle.shutdown().await;
 }
 
+/// Which settlement of community 5 a decision is for.
+fn place(nonce: u64, period: u32) -> Place {
+    Place { community: 5, nonce, first_interval: first_interval() + 2 * period }
+}
+
 fn transfer(pool: Pool, units: u64) -> Value {
     serde_json::to_value(HeaderOperation { transfer: Some(Transfer { pool, units }), management: None }).unwrap()
 }
@@ -595,14 +600,15 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     assert_eq!(node.header(6, &transfer(Pool::FloatIn, 1)).await.1["code"], "account.unknown");
     assert_eq!(node.admin("/admin/v1/communities/5/header-operation", Some(&transfer(Pool::FloatIn, 1)), "another token, wrong").await.0, 401);
     let management = Management { mechanism: Mechanism::CommunityPrice, manager: fixture::manager_key().public(), reserve: units(100), skip: 3 };
-    let by = |key: &SecretKey, nonce: u64| {
-        let management = Some(management.sign(world.domain(), 5, nonce, key).unwrap());
+    let by = |key: &SecretKey, nonce: u64, period: u32| {
+        let management = Some(management.sign(world.domain(), &place(nonce, period), key).unwrap());
         serde_json::to_value(HeaderOperation { transfer: Some(Transfer { pool: Pool::FloatOut, units: 7 }), management }).unwrap()
     };
-    assert_eq!(code(&by(&owner_key(0), 0)).await, "header.signature");
-    assert_eq!(code(&by(&fixture::manager_key(), 1)).await, "header.signature");
+    assert_eq!(code(&by(&owner_key(0), 0, 0)).await, "header.signature");
+    assert_eq!(code(&by(&fixture::manager_key(), 1, 0)).await, "header.signature");
+    assert_eq!(code(&by(&fixture::manager_key(), 0, 1)).await, "header.signature", "a decision is for one period");
     // So long that nobody who asks L1 meanwhile could be served in time.
-    let management = Some(Management { skip: u16::MAX, ..management }.sign(world.domain(), 5, 0, &fixture::manager_key()).unwrap());
+    let management = Some(Management { skip: u16::MAX, ..management }.sign(world.domain(), &place(0, 0), &fixture::manager_key()).unwrap());
     let endless = serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap();
     assert_eq!(code(&endless).await, "header.skip");
     for (period, (operation, expected)) in (0..).zip([
@@ -624,7 +630,7 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     assert_eq!(node.status().await["communities"][0]["header_refused"], json!(null));
     node.settled(5, 4).await;
     assert_eq!(world.l1.queues().float_units, 0);
-    assert_eq!(node.header(5, &by(&fixture::manager_key(), 1)).await.0, 201);
+    assert_eq!(node.header(5, &by(&fixture::manager_key(), 1, 4)).await.0, 201);
     node.run_period(&world, 5, 4).await;
     node.settled(5, 5).await;
     assert_eq!(world.l1.queues().treasury, 7);

@@ -236,7 +236,7 @@ fn draft(domain: Fr, day: &Day, plan: &Plan, slot: usize, readings: Vec<Reading>
     let home = plan.homes.get(slot).context("no such home")?;
     let limits = Scenario::limits(*home, day.number);
     let context = context(domain, plan, day)?;
-    Ok(Draft { context, slot: u16::try_from(slot)?, readings, buy_limit: limits.buy, sell_limit: limits.sell })
+    Ok(Draft { context, slot: u16::try_from(slot)?, readings, buy_limit: limits.buy, sell_limit: limits.sell, scale: 1 })
 }
 
 /// Waits until L1 has settled a period, and what it came to.

@@ -96,7 +96,7 @@ impl Home {
     pub fn packet(&self, context: Context) -> Packet {
         let [buy_limit, sell_limit] = self.limits;
         let (readings, salts) = (self.readings.clone(), self.salts);
-        Packet { context, slot: self.slot, readings, buy_limit, sell_limit, substituted: false, salts, earlier: Fr::from(0u64) }
+        Packet { context, slot: self.slot, readings, buy_limit, sell_limit, substituted: false, scale: 1, salts, earlier: Fr::from(0u64) }
     }
 }
 

@@ -120,7 +120,7 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     let readings = readings(w, shape.intervals);
     let zero = b.zero();
     let sums = market::assign_slot(&mut b.trace, geometry, market_row, (index, zero), &slot_cells, &common.intervals, &readings);
-    let packet = packet(b, index, common, &old, flag, &sums.groups, w);
+    let packet = packet(b, index, common, &old, terms.scale, flag, &sums.groups, w);
     let money = money(b, index, shape, common, &old, &terms, &sums.sums, w);
     b.serve("SETTLE.1b");
     // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum is two zeros.
@@ -129,8 +129,8 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     b.serve("STATE.INIT");
     b.assert_product_zero(common.init, old.balance);
     b.assert_product_zero(common.init, old.owner);
-    // Debt and the bit are not negative, so a zero sum is two zeros.
-    let in_use = b.linear(&[(Fr::ONE, terms.debt), (-Fr::ONE, packet.empty)], Fr::ONE);
+    // Debt, nonce and the bit are not negative, so a zero sum is three zeros.
+    let in_use = b.linear(&[(Fr::ONE, terms.debt), (Fr::ONE, terms.nonce), (-Fr::ONE, packet.empty)], Fr::ONE);
     b.assert_product_zero(common.init, in_use);
     after(b, index, common, old_leaf, &old, &terms, &packet, &money)
 }
@@ -162,7 +162,8 @@ fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
 }
 
 /// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot is empty.
-fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
+#[allow(clippy::too_many_arguments)]
+fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, scale: Cell, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
     let one = Fr::ONE;
     let packet = &w.signed.packet;
     b.serve("SETTLE.1b");
@@ -180,7 +181,7 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, flag:
     b.assert_range(buy, 16);
     b.assert_range(sell, 16);
     let slot_number = Fr::from(index as u64);
-    let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag)], slot_number);
+    let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag), (power(49), scale)], slot_number);
     // A substitute lies on top of the one that the leaf waits for; any other packet has zero in that place.
     b.serve("SETTLE.1b");
     let earlier = b.mul(flag, old.flagged);

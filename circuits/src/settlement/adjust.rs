@@ -93,7 +93,7 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
     let (context, _) = b.sponge(Use::Context, &context);
 
     // The substitute, by its digest alone: its signature was checked when it was settled.
-    let info = slot_info(b, "ADJUST.1", context, slot, &packet.substitute.packet, one);
+    let info = slot_info(b, "ADJUST.1", context, slot, terms.scale, &packet.substitute.packet, one);
     // The manager of that time; the digest binds it.
     let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
     // What it lies on, which the leaf waits for next; the digest binds it too.
@@ -107,7 +107,7 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
     b.assert_product_zero(used, gap);
 
     b.serve("ADJUST.2");
-    let info = slot_info(b, "ADJUST.2", context, slot, &packet.late.packet, Fr::ZERO);
+    let info = slot_info(b, "ADJUST.2", context, slot, terms.scale, &packet.late.packet, Fr::ZERO);
     let key = signature::key_or_nobody(b, used, old.meter);
     let mut inputs = vec![Input::Copy(info), Input::Zero];
     inputs.extend(salts_and_groups("ADJUST.2", b, &packet.late));
@@ -161,13 +161,13 @@ fn own_signature(b: &Builder, late: &SignedPacket, info: Cell) -> gridveil_proto
     signed.unwrap_or(late.signature)
 }
 
-/// `context + slot + buy_limit<<16 + sell_limit<<32 + flag<<48`; the limits are in range, so that no other context fits the sum.
-fn slot_info(b: &mut Builder, clause: &'static str, context: Cell, slot: Cell, packet: &Packet, flag: Fr) -> Cell {
+/// `context + slot + buy_limit<<16 + sell_limit<<32 + flag<<48 + scale<<49`; limits and scale are in range, so that no other context fits the sum.
+fn slot_info(b: &mut Builder, clause: &'static str, context: Cell, slot: Cell, scale: Cell, packet: &Packet, flag: Fr) -> Cell {
     let buy = b.witness((clause, "buy_limit", 0), Fr::from(u64::from(packet.buy_limit)));
     let sell = b.witness((clause, "sell_limit", 0), Fr::from(u64::from(packet.sell_limit)));
     b.assert_range(buy, 16);
     b.assert_range(sell, 16);
-    b.linear(&[(Fr::ONE, context), (Fr::ONE, slot), (power(16), buy), (power(32), sell)], power(48) * flag)
+    b.linear(&[(Fr::ONE, context), (Fr::ONE, slot), (power(16), buy), (power(32), sell), (power(49), scale)], power(48) * flag)
 }
 
 fn salts_and_groups(clause: &'static str, b: &mut Builder, signed: &SignedPacket) -> Vec<Input> {

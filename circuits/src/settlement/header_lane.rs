@@ -1,7 +1,7 @@
 //! The header lane (HEADER.1 to HEADER.6): money of the operator, and what the manager decides.
 
 use gridveil_protocol::{
-    header_operation::{HeaderOperation, Pool},
+    header_operation::{HeaderOperation, Place, Pool},
     params::{Shape, UNIT_NANO, UNITS_BITS},
     poseidon::Use,
     record::code,
@@ -75,9 +75,9 @@ pub fn header_lane(b: &mut Builder, shape: &Shape, common: &Common, header: &Hea
     b.serve("HEADER.3");
     let managed = b.bit(("HEADER.3", "managed", 0), w.management.is_some());
     let set = w.management.as_ref().map(|m| m.management);
-    let elements = set.map(|m| m.elements(gridveil_protocol::field::Fr::from(0u64), 0, 0).map(|x| imported(&x)));
+    let elements = set.map(|m| m.elements(gridveil_protocol::field::Fr::from(0u64), &Place::default()).map(|x| imported(&x)));
     let [_, _, mechanism, x, y, reserve, skip] = elements.unwrap_or([Fr::ZERO; 7]);
-    let place = b.linear(&[(one, common.community), (power(32), header.0[at::NONCE])], Fr::ZERO);
+    let place = b.linear(&[(one, common.community), (power(32), header.0[at::NONCE]), (power(96), common.first_interval)], Fr::ZERO);
     let free = |b: &mut Builder, name, value| Input::Free(b.trace.free(("HEADER.3", name, 0), value));
     let inputs = [
         Input::Copy(common.domain),

@@ -78,7 +78,7 @@ async fn close(State(service): State<Arc<Service>>, Path(community): Path<String
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let open = batcher::open_period(&service.writer.ledger(), community)?;
-    let missing = open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier))}));
+    let missing = open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier)), "scale": m.scale}));
     Ok(Json(json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()})))
 }
 
@@ -126,9 +126,10 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Value> {
                 json!({"batch": batch, "first_interval": b.first_interval, "step": step, "prove_ms": b.prove_ms})
             });
             let blocked = blocked.get(index).map(Problem::json);
+            let header_nonce = ledger.communities.get(index).map(|community| community.header.nonce);
             json!({"community": index, "next_interval": book.next_interval, "packets": book.packets.len(), "closed": book.closed.is_some(),
                    "operations": book.waiting.operations.len(), "late": book.waiting.late.len(), "header_pending": book.waiting.header.is_some(),
-                   "header_refused": book.waiting.header_refused, "blocked": blocked, "batches": settled.chain(waiting).collect::<Vec<_>>()})
+                   "header_refused": book.waiting.header_refused, "header_nonce": header_nonce, "blocked": blocked, "batches": settled.chain(waiting).collect::<Vec<_>>()})
         })
         .collect();
     Json(json!({
