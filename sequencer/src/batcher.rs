@@ -311,12 +311,12 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
         let flagged = before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.flagged);
         let header = &before.header;
         let top = Top { community: before.index, slot, flagged, before: header.next_interval, intervals: header.intervals, manager: header.manager };
-        Ok((slot, archive.stack(&top, until)?))
+        Ok::<_, StoreError>((slot, archive.stack(&top, until)?))
     };
     let stacks = oldest.into_iter().map(stack).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     let place = |slot: u16, first_interval: Interval, offset: u64| {
         let stack = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
-        Ok(match stack.iter().position(|period| *period == first_interval) {
+        Ok::<Place, StoreError>(match stack.iter().position(|period| *period == first_interval) {
             None => Place::Final,
             Some(0) => archive.adjustment(archive.late(offset)?)?.map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
             Some(_) => Place::Beneath,
