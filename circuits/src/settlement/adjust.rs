@@ -31,7 +31,7 @@ const fn opening_rows(shape: &Shape) -> usize {
     if shape.table_bits >= 16 { 35 } else { 48 }
 }
 const fn closing_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 55 } else { 98 }
+    if shape.table_bits >= 16 { 56 } else { 98 }
 }
 const GROUP_ROWS: usize = 15;
 const INTERVAL_ROWS: usize = 6;
