@@ -280,8 +280,11 @@ contract VaultTest is RollupTest {
         c.forcedDeadline = 0;
         refusedConfig(c, "forcedDeadline");
         c = config();
-        c.refundDelay = 31 days;
+        c.refundDelay = 60 days + 1;
         refusedConfig(c, "refundDelay");
+        c = config();
+        c.verifierDelay = 3650 days + 1;
+        refusedConfig(c, "verifierDelay");
         c = config();
         c.token = stranger;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, stranger));
@@ -297,19 +300,23 @@ contract VaultTest is RollupTest {
         deployWith(c, new IRegistry.VerifierInit[](0));
         vm.chainId(1);
         refusedConfig(c, "verifierDelay");
-        c = config();
+        c = liveConfig();
         c.verifierDelay = DEADLINE + 7 days - 1;
         refusedConfig(c, "verifierDelay");
-        c = config();
+        c = liveConfig();
         c.forcedDeadline = 2 days - 1;
         refusedConfig(c, "forcedDeadline");
-        c = config();
-        c.refundDelay = 1 hours - 1;
+        // An outage that is long enough for a refund to be paid under a batch is long enough for the freeze.
+        c = liveConfig();
+        c.refundDelay = DEADLINE - 1;
         refusedConfig(c, "refundDelay");
-        c = config();
+        c = liveConfig();
         c.forcedBond = 0;
         refusedConfig(c, "forcedBond");
-        deployWith(config(), new IRegistry.VerifierInit[](0));
+        deployWith(liveConfig(), new IRegistry.VerifierInit[](0));
+        c = liveConfig();
+        (c.verifierDelay, c.forcedDeadline, c.refundDelay) = (67 days, 60 days, 60 days);
+        deployWith(c, new IRegistry.VerifierInit[](0));
     }
 }
 
