@@ -237,6 +237,7 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     l1.withdraw(me).await.unwrap();
     refused(l1.withdraw(me).await.unwrap_err(), "NothingToWithdraw");
     l1.withdraw_eth(me).await.unwrap();
+    refused(l1.force_withdraw(7, 2).await.unwrap_err(), "SlotPaidLately");
 
     // A request without effect, then one that nobody serves.
     l1.force_withdraw(7, 1).await.unwrap();
