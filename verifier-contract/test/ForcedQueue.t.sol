@@ -247,6 +247,18 @@ contract ForcedQueueTest is RollupTest {
         assertEq(address(rollup).balance, 0);
     }
 
+    /// @dev A freeze costs no more than a bond that comes back: who freezes is whoever asked and was not served, member or not.
+    function test_strangersRequestFreezesToo() public {
+        address stranger = makeAddr("stranger");
+        request(stranger, 0);
+        vm.warp(block.timestamp + DEADLINE + 1);
+        vm.prank(stranger);
+        rollup.freeze(COMMUNITY);
+        rollup.returnBonds(COMMUNITY);
+        rollup.withdrawEth(stranger);
+        assertEq(stranger.balance, BOND);
+    }
+
     /// @dev A request served in time, however late, freezes nothing.
     function test_servedHeadDoesNotFreeze() public {
         request(member, 1);

@@ -30,6 +30,34 @@ contract GridveilRollupTest is RollupTest {
         assertFalse(rollup.isFinalised(bytes32(uint256(9))));
     }
 
+    /// @dev What the constructor says: who reads L1 alone begins with it.
+    function test_eventsOfTheConstructor() public {
+        vm.recordLogs();
+        address verifier = address(new AcceptAll());
+        Rollup other = deploy(verifier);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        bytes32[4] memory topics = [
+            IRegistry.ShapeRegistered.selector,
+            IRegistry.VerifierRegistered.selector,
+            IRegistry.VerifierRegistered.selector,
+            ISettle.Genesis.selector
+        ];
+        bytes[4] memory data = [
+            abi.encode(SLOTS, M),
+            abi.encode(verifier, verifier.codehash, PROOF_LENGTH, block.timestamp),
+            abi.encode(verifier, verifier.codehash, CERTIFICATE_PROOF_LENGTH, block.timestamp),
+            abi.encode(GENESIS, VERSION, true)
+        ];
+        uint256 at;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == IAccessControl.RoleGranted.selector) continue;
+            assertEq(logs[i].emitter, address(other));
+            assertEq(logs[i].topics[0], topics[at]);
+            assertEq(logs[i].data, data[at++]);
+        }
+        assertEq(at, 4);
+    }
+
     function test_everyRootStaysFinalised() public {
         ISettle.Settlement memory s = batch();
         assertEq(rollup.batchCount(), 0);
@@ -147,6 +175,8 @@ contract GridveilRollupTest is RollupTest {
     }
 
     function test_retiredVersion() public {
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CircuitVersionRetired(VERSION);
         vm.prank(upgrader);
         rollup.retireVersion(VERSION);
         expectSettleRevert(batch(), abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
@@ -160,9 +190,11 @@ contract GridveilRollupTest is RollupTest {
 
     function test_newVersionWaitsForTheDelay() public {
         address next = address(new AcceptAll());
+        uint64 activeFrom = uint64(block.timestamp) + 14 days;
+        vm.expectEmit(address(rollup));
+        emit IRegistry.VerifierRegistered(2, SHAPE, next, next.codehash, PROOF_LENGTH, activeFrom);
         vm.prank(upgrader);
         rollup.registerVerifier(2, verifierInit(next));
-        uint64 activeFrom = uint64(block.timestamp) + 14 days;
         assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
         assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
         ISettle.Settlement memory s = batch();
@@ -250,6 +282,8 @@ contract GridveilRollupTest is RollupTest {
         rollup.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
         rollup.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CommunityRegistered(65535, SHAPE, LENGTH, M, SET, TERMS);
         rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
         assertTrue(rollup.communityOf(65535).registered);
@@ -269,9 +303,14 @@ contract GridveilRollupTest is RollupTest {
         rollup.registerTariff(SET, next, bytes32(R));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
         rollup.registerTariff(77, next, TARIFF);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffRegistered(SET, 1, next, TARIFF);
         assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetAlreadyOpen.selector, SET));
         rollup.openTariffSet(SET, LENGTH, M);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffSetOpened(SET + 1, 900, 96);
+        rollup.openTariffSet(SET + 1, 900, 96);
         vm.stopPrank();
         assertEq(rollup.tariffCount(SET), 2);
     }

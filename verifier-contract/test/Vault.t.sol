@@ -136,6 +136,8 @@ contract VaultTest is RollupTest {
     function test_pauseIsOfDepositsAlone() public {
         makeDeposit(member, CLAIM, 5);
         makeDeposit(member, bytes32(uint256(2)), 5);
+        vm.expectEmit(address(rollup));
+        emit IVault.DepositsPaused(true);
         vm.prank(regulator);
         rollup.setDepositsPaused(true);
         vm.prank(member);
@@ -150,7 +152,24 @@ contract VaultTest is RollupTest {
         vm.warp(block.timestamp + REFUND_DELAY);
         rollup.refund(bytes32(uint256(2)));
         assertEq(token.balanceOf(member), 10 * TOKEN_PER_UNIT);
+        vm.expectEmit(address(rollup));
+        emit IVault.DepositsPaused(false);
+        vm.prank(regulator);
+        rollup.setDepositsPaused(false);
+        makeDeposit(member, bytes32(uint256(3)), 5);
         freezeRollup();
+    }
+
+    /// @dev VAULT.1's price: who sees a claim on its way may use it first, with one unit, which comes back. The member takes another claim.
+    function test_claimUsedByAStranger() public {
+        makeDeposit(stranger, CLAIM, 1);
+        fund(member, 500);
+        vm.startPrank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
+        rollup.deposit(CLAIM, 500);
+        rollup.deposit(bytes32(uint256(2)), 500);
+        vm.stopPrank();
+        assertEq(rollup.depositOf(CLAIM).depositor, stranger);
     }
 
     // ---------------------------------------------------------------- refunds
@@ -219,9 +238,13 @@ contract VaultTest is RollupTest {
         vm.startPrank(operator);
         vm.expectRevert(IVault.ZeroUnits.selector);
         rollup.fundFloat(0);
+        vm.expectEmit(address(rollup));
+        emit IVault.FloatFunded(10);
         rollup.fundFloat(10);
         vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 10, 11));
         rollup.unfundFloat(11);
+        vm.expectEmit(address(rollup));
+        emit IVault.FloatUnfunded(4);
         rollup.unfundFloat(4);
         vm.stopPrank();
         assertEq(rollup.withdrawable(treasury), 4 * TOKEN_PER_UNIT);
