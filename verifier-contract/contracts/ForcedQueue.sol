@@ -11,6 +11,9 @@ abstract contract ForcedQueue is Registry, Vault {
     using Forced for ForcedList;
 
     mapping(uint32 community => ForcedList) internal _forced;
+    /// @dev Of all communities: the state root is one, and a verifier of one community can change all of it.
+    uint32 private _waiting;
+    uint40 private _servedAt;
 
     /// @inheritdoc IForcedQueue
     function forceWithdraw(uint32 community, uint32 slot) external payable {
@@ -20,7 +23,8 @@ abstract contract ForcedQueue is Registry, Vault {
         // Before its first batch a community cannot serve: one could freeze the rollup with a request to it.
         if (!c.started) revert NotStarted(community);
         if (slot >= _shapes[c.shape].slots) revert SlotOutOfRange(slot);
-        _forced[community].push(community, slot, forcedBond);
+        _forced[community].push(community, slot, forcedBond, forcedDeadline);
+        ++_waiting;
     }
 
     /// @inheritdoc IForcedQueue
@@ -41,9 +45,28 @@ abstract contract ForcedQueue is Registry, Vault {
         ForcedList storage list = _forced[community];
         while (list.head != list.tail) {
             ForcedEntry memory entry = list.pop();
+            --_waiting;
             ethOwed[entry.requester] += entry.bond;
             emit BondReturned(community, entry.requester, entry.bond);
         }
+    }
+
+    function _noteServed() internal {
+        --_waiting;
+        _servedAt = uint40(block.timestamp);
+    }
+
+    /// @dev Whoever wants to leave before a new verifier is used keeps it out: a place in a queue becomes free when a request is served,
+    /// and is free for long enough to be taken.
+    function _requireQuiet() internal view {
+        uint256 waiting = _waiting;
+        uint256 from = _servedAt == 0 ? 0 : _servedAt + QUIET_TIME;
+        if (waiting != 0 || block.timestamp < from) revert UpgradeWaits(waiting, from);
+    }
+
+    /// @inheritdoc IForcedQueue
+    function forcedWaiting() external view returns (uint32, uint40) {
+        return (_waiting, _servedAt);
     }
 
     /// @inheritdoc IForcedQueue

@@ -21,7 +21,7 @@ interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertific
     /// @param token the ERC-20 that is settled in: without fees, without rebasing
     /// @param tokenPerUnit smallest parts of the token in a unit of 10,000,000 nano
     /// @param forcedDeadline seconds within which a forced withdrawal must be served
-    /// @param refundDelay seconds from a refund's request to its payment: longer than it takes to prove and send a batch
+    /// @param refundDelay seconds from a refund's request to its payment: at least forcedDeadline but on chain 31337
     /// @param forcedBond wei of the first request in a community's queue
     /// @param treasury gets what leaves floats and accruals
     /// @param poseidon PoseidonT5 of the npm package poseidon-solidity; exactly its code

@@ -34,11 +34,16 @@ abstract contract Parameters is AccessControl {
     uint256 internal constant MAX_RECORDS = 256;
     /// @notice The chain on which development shortcuts are allowed.
     uint256 internal constant LOCAL_CHAIN_ID = 31337;
+    /// @notice Seconds without a waiting request, in any community, that a later verifier's first batch needs: who is told of a place in a
+    /// queue must have the time to take it.
+    uint256 public constant QUIET_TIME = 1 days;
 
     /// @notice Seconds between a verifier's registration and its first use.
     uint64 public immutable verifierDelay;
     /// @notice True if tariffs must be registered before they start.
     bool public immutable enforceFutureTariffs;
+    /// @notice Seconds between a tariff's registration and its first interval, if they are enforced: an hour, on the local chain none.
+    uint64 public immutable tariffNotice;
     /// @notice What is settled in.
     IERC20 public immutable token;
     /// @notice Smallest parts of the token in a unit of 10,000,000 nano.
@@ -59,13 +64,16 @@ abstract contract Parameters is AccessControl {
         if (config.tokenPerUnit == 0) revert IVault.BadConfig("tokenPerUnit");
         if (config.treasury == address(0)) revert IVault.BadConfig("treasury");
         if (config.forcedDeadline == 0 || config.forcedDeadline > 60 days) revert IVault.BadConfig("forcedDeadline");
-        if (config.refundDelay > 30 days) revert IVault.BadConfig("refundDelay");
+        if (config.refundDelay > 60 days) revert IVault.BadConfig("refundDelay");
+        if (config.verifierDelay > 3650 days) revert IVault.BadConfig("verifierDelay");
         if (!local) {
             // Members must be able to leave before a verifier they do not trust is used.
             if (config.verifierDelay < config.forcedDeadline + 7 days) revert IVault.BadConfig("verifierDelay");
-            // An operator must be able to serve, and to bring a batch that it proved.
+            // An operator must be able to serve.
             if (config.forcedDeadline < 2 days) revert IVault.BadConfig("forcedDeadline");
-            if (config.refundDelay < 1 hours) revert IVault.BadConfig("refundDelay");
+            // A refund that is paid while a batch with the deposit waits stops that batch for ever. An operator that is away for so long is
+            // frozen out anyway, and the freeze refunds at once.
+            if (config.refundDelay < config.forcedDeadline) revert IVault.BadConfig("refundDelay");
             if (config.forcedBond == 0) revert IVault.BadConfig("forcedBond");
         }
         _grantRole(DEFAULT_ADMIN_ROLE, config.admin);
@@ -76,6 +84,7 @@ abstract contract Parameters is AccessControl {
         _grantRole(UPGRADER_ROLE, config.upgrader);
         verifierDelay = config.verifierDelay;
         enforceFutureTariffs = config.enforceFutureTariffs;
+        tariffNotice = local ? 0 : 1 hours;
         token = IERC20(config.token);
         tokenPerUnit = config.tokenPerUnit;
         forcedDeadline = config.forcedDeadline;

@@ -21,13 +21,13 @@ abstract contract Registry is Parameters, IRegistry {
     constructor(IGridveilRollup.Config memory config, VerifierInit[] memory verifiers) {
         if (config.circuitVersion >= CERTIFICATE_VERSION) revert UnknownVerifier(config.circuitVersion, 0);
         for (uint256 i = 0; i < verifiers.length; ++i) {
-            _registerVerifier(config.circuitVersion, verifiers[i], uint64(block.timestamp));
+            _registerVerifier(config.circuitVersion, verifiers[i], uint40(block.timestamp), true);
         }
         if (config.certificateVerifier != address(0)) {
             VerifierInit memory init;
             init.verifier = config.certificateVerifier;
             init.proofLength = config.certificateProofLength;
-            _registerVerifier(CERTIFICATE_VERSION, init, uint64(block.timestamp));
+            _registerVerifier(CERTIFICATE_VERSION, init, uint40(block.timestamp), true);
         }
     }
 
@@ -88,7 +88,10 @@ abstract contract Registry is Parameters, IRegistry {
             if (firstInterval <= last) revert TariffNotLater(firstInterval, last);
         }
         uint256 startsAt = uint256(firstInterval) * set.intervalLength;
-        if (enforceFutureTariffs && startsAt <= block.timestamp) revert TariffAlreadyStarted(startsAt, block.timestamp);
+        if (enforceFutureTariffs) {
+            if (startsAt <= block.timestamp) revert TariffAlreadyStarted(startsAt, block.timestamp);
+            if (startsAt < block.timestamp + tariffNotice) revert TariffTooSoon(startsAt, block.timestamp + tariffNotice);
+        }
         tariffs.push(Tariff({firstInterval: firstInterval, commitment: commitment}));
         emit TariffRegistered(tariffSet, index, firstInterval, commitment);
     }
@@ -97,7 +100,7 @@ abstract contract Registry is Parameters, IRegistry {
 
     /// @inheritdoc IRegistry
     function registerVerifier(uint32 circuitVersion, VerifierInit calldata init) external onlyRole(UPGRADER_ROLE) {
-        _registerVerifier(circuitVersion, init, uint64(block.timestamp) + verifierDelay);
+        _registerVerifier(circuitVersion, init, uint40(block.timestamp + verifierDelay), false);
     }
 
     /// @inheritdoc IRegistry
@@ -106,10 +109,11 @@ abstract contract Registry is Parameters, IRegistry {
         emit CircuitVersionRetired(circuitVersion);
     }
 
-    function _registerVerifier(uint32 circuitVersion, VerifierInit memory init, uint64 activeFrom) private {
+    function _registerVerifier(uint32 circuitVersion, VerifierInit memory init, uint40 activeFrom, bool used) private {
         if (isRetired[circuitVersion]) revert VersionRetired(circuitVersion);
         if (_verifiers[circuitVersion][init.shape].verifier != address(0)) revert VerifierAlreadyRegistered(circuitVersion, init.shape);
         if (init.verifier.code.length == 0) revert NoCode(init.verifier);
+        if (init.proofLength & 31 != 0) revert ProofNotWords(init.proofLength);
         if (circuitVersion < CERTIFICATE_VERSION) {
             _fixShape(init);
         } else if (init.shape != 0 || init.slots != 0 || init.m != 0) {
@@ -117,7 +121,7 @@ abstract contract Registry is Parameters, IRegistry {
         }
         bytes32 codehash = init.verifier.codehash;
         _verifiers[circuitVersion][init.shape] =
-            Verifier({verifier: init.verifier, proofLength: init.proofLength, activeFrom: activeFrom, codehash: codehash});
+            Verifier({verifier: init.verifier, proofLength: init.proofLength, activeFrom: activeFrom, used: used, codehash: codehash});
         emit VerifierRegistered(circuitVersion, init.shape, init.verifier, codehash, init.proofLength, activeFrom);
     }
 
@@ -135,14 +139,22 @@ abstract contract Registry is Parameters, IRegistry {
         }
     }
 
-    /// @dev Calls the verifier of a version and shape with `count` instances, which lie in memory at `instances`, and the proof.
-    function _verify(uint32 circuitVersion, uint32 shape, uint256 instances, uint256 count, bytes calldata proof) internal view {
+    /// @dev Calls the verifier of a version and shape with `count` instances, which lie in memory at `instances`, and the proof. Tells if it
+    /// is the constructor's, or was noted as used.
+    function _verify(uint32 circuitVersion, uint32 shape, uint256 instances, uint256 count, bytes calldata proof)
+        internal
+        view
+        returns (bool used)
+    {
         if (isRetired[circuitVersion]) revert VersionRetired(circuitVersion);
         Verifier storage record = _verifiers[circuitVersion][shape];
         address verifier = record.verifier;
         if (verifier == address(0)) revert UnknownVerifier(circuitVersion, shape);
         if (record.activeFrom > block.timestamp) revert VerifierNotActive(record.activeFrom);
         if (proof.length != record.proofLength) revert ProofLength(record.proofLength, proof.length);
+        // An account's code may change: since EIP-7702 by its key.
+        if (verifier.codehash != record.codehash) revert VerifierChanged(verifier);
+        used = record.used;
         bool accepted;
         assembly ("memory-safe") {
             let free := mload(0x40)
@@ -154,6 +166,12 @@ abstract contract Registry is Parameters, IRegistry {
             accepted := and(accepted, and(eq(returndatasize(), 0x20), eq(mload(0x00), 1)))
         }
         if (!accepted) revert ProofRejected();
+    }
+
+    function _noteUse(uint32 circuitVersion, uint32 shape) internal {
+        Verifier storage record = _verifiers[circuitVersion][shape];
+        record.used = true;
+        emit VerifierFirstUsed(circuitVersion, shape, record.verifier);
     }
 
     // ------------------------------------------------------------------ views

@@ -33,8 +33,8 @@ abstract contract Settle is ForcedQueue, Certificates {
     function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof) external onlyRole(OPERATOR_ROLE) {
         // The auditor reads data and proof from the transaction itself.
         // solhint-disable-next-line avoid-tx-origin
-        if (msg.sender != tx.origin) revert NotDirectCall();
-        _checkEncoding(data.length, proof.length);
+        if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotDirectCall();
+        _checkEncoding(data, proof);
         bytes32 oldRoot = stateRoot;
         uint256 number = _batchOf[oldRoot];
         if (number & FROZEN != 0) revert IsFrozen();
@@ -53,10 +53,19 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (data.length != leaves) _applyRecords(batch, c, data[leaves:]);
     }
 
-    /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, padded.
-    function _checkEncoding(uint256 words, uint256 proofBytes) private pure {
-        uint256 expected = 4 + 32 * (11 + words + (proofBytes + 31) / 32);
-        if (msg.data.length != expected) revert TrailingBytes(expected, msg.data.length);
+    /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, whole words all. An offset's first
+    /// word after the length is where the compiler says that the array is.
+    function _checkEncoding(bytes32[] calldata data, bytes calldata proof) private pure {
+        uint256 dataAt;
+        uint256 proofAt;
+        assembly ("memory-safe") {
+            dataAt := data.offset
+            proofAt := proof.offset
+        }
+        uint256 end = 4 + 32 * (11 + data.length);
+        if (dataAt != 4 + 32 * 10 || proofAt != end || proof.length & 31 != 0) revert NotStandardEncoding();
+        end += proof.length;
+        if (msg.data.length != end) revert TrailingBytes(end, msg.data.length);
     }
 
     function _checkPeriod(Community memory c, uint32 firstInterval) private view {
@@ -67,7 +76,6 @@ abstract contract Settle is ForcedQueue, Certificates {
     /// @dev The public inputs, docs/spec/state.md: all from the contract's own state, but the new nodes and the records' digest.
     function _prove(Settlement calldata batch, Community memory c, bytes32 oldRoot, bytes32[] calldata data, bytes calldata proof)
         private
-        view
         returns (bytes32 tariffCommitment)
     {
         if (batch.circuitVersion >= CERTIFICATE_VERSION) revert UnknownVerifier(batch.circuitVersion, c.shape);
@@ -86,7 +94,10 @@ abstract contract Settle is ForcedQueue, Certificates {
         assembly ("memory-safe") {
             at := instances
         }
-        _verify(batch.circuitVersion, c.shape, at, INSTANCES, proof);
+        if (!_verify(batch.circuitVersion, c.shape, at, INSTANCES, proof)) {
+            _requireQuiet();
+            _noteUse(batch.circuitVersion, c.shape);
+        }
     }
 
     function _finalise(Settlement calldata settled, bytes32 oldRoot, uint256 batch, bytes32 tariffCommitment) private {
@@ -140,6 +151,7 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (kind == Forced.KIND) {
             if (x > type(uint32).max) revert BadRecord(index);
             _forced[community].serve(_ledger, ethOwed, index, community, x, w1, units, tokenPerUnit);
+            _noteServed();
             return;
         }
         if (kind == Adjust.KIND) {

@@ -235,6 +235,8 @@ pub enum RollupEffect {
     Genesis { root: Word, circuit_version: u32 },
     ShapeRegistered { shape: u32, slots: u32, m: u16 },
     VerifierRegistered { circuit_version: u32, shape: u32, verifier: Address, codehash: Word, proof_length: u32, active_from: u64 },
+    /// The batch of this transaction, which follows, is a later verifier's first.
+    VerifierFirstUsed { circuit_version: u32, shape: u32, verifier: Address },
     VersionRetired { circuit_version: u32 },
     TariffSetOpened { tariff_set: u32, interval_length_s: u16, m: u16 },
     TariffRegistered { tariff_set: u32, index: u32, first_interval: u32, commitment: Word },

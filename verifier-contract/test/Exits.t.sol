@@ -131,6 +131,8 @@ abstract contract Trees is RollupTest {
 }
 
 contract ExitsTest is Trees {
+    uint64 internal constant UNIT64 = uint64(UNIT);
+
     function setUp() public {
         start(address(new AcceptAll()));
     }
@@ -228,6 +230,38 @@ contract ExitsTest is Trees {
         if (uint256(o.s1) < type(uint256).max - R) o.s1 = bytes32(uint256(o.s1) + R);
         vm.expectRevert(abi.encodeWithSelector(IVault.AlreadyExited.selector, community, slot));
         exits.exit(o);
+    }
+
+    /// @dev The largest shape that is deployed, at its ends and in the middle: four levels and a half.
+    function test_exitOf512() public {
+        uint32[4] memory slots = [uint32(0), 255, 256, 511];
+        for (uint256 i = 0; i < 4; ++i) {
+            uint256 before = vm.snapshotState();
+            (IExits.ExitOpening memory o, bytes32 root) = opening(20, 512, slots[i], 123 * UNIT64, 5 + i);
+            register(20, 512);
+            freezeAt(root, 123);
+            o.slot = slots[i] ^ 256;
+            refused(o);
+            o.slot = slots[i];
+            exits.exit(o);
+            assertEq(rollup.withdrawable(member), 123 * TOKEN_PER_UNIT);
+            vm.revertToState(before);
+        }
+    }
+
+    /// @dev What a float got from the operator, and accruals, belongs to no slot: it stays in the pool.
+    function test_floatStaysInThePool() public {
+        fund(operator, 500);
+        vm.prank(operator);
+        rollup.fundFloat(500);
+        put(16, 500, 0, 0);
+        bring();
+        freezeRollup();
+        (uint64 pool,, uint64 funds) = rollup.totals();
+        assertEq(pool, 500 * UNIT);
+        assertEq(funds, 0);
+        vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 0, 1));
+        rollup.unfundFloat(1);
     }
 
     // ----------------------------------------------------------------- claims

@@ -3,6 +3,8 @@ pragma solidity 0.8.30;
 
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {IVault} from "../contracts/interfaces/IVault.sol";
 import {AcceptAll, RollupTest} from "./RollupTest.sol";
 
 contract ForcedQueueTest is RollupTest {
@@ -37,8 +39,77 @@ contract ForcedQueueTest is RollupTest {
         rollup.withdrawEth(member);
         assertEq(member.balance, BOND);
         assertEq(rollup.forcedQueueOf(COMMUNITY).length, 0);
-        // And again.
+    }
+
+    /// @dev A slot that was paid waits: by requests of eight accounts of their own, whose bonds come back, somebody could keep a queue full
+    /// for nothing. A stranger's request, which has no effect, keeps nobody waiting.
+    function test_paidSlotWaits() public {
+        fillPool(100);
+        request(makeAddr("stranger"), 2);
+        put(10, 0, 2, toWord(makeAddr("stranger")));
+        bring();
         request(member, 2);
+        put(10, 70, 2, toWord(member));
+        bring();
+        uint256 from = block.timestamp + DEADLINE;
+        vm.deal(member, 1 ether);
+        vm.startPrank(member);
+        vm.warp(from - 1);
+        vm.expectRevert(abi.encodeWithSelector(IForcedQueue.SlotPaidLately.selector, COMMUNITY, 2, from));
+        rollup.forceWithdraw{value: BOND}(COMMUNITY, 2);
+        rollup.forceWithdraw{value: BOND}(COMMUNITY, 1);
+        vm.warp(from);
+        rollup.forceWithdraw{value: 2 * BOND}(COMMUNITY, 2);
+        vm.stopPrank();
+    }
+
+    /// @dev Somebody with eight accounts, served and back in the same block, would stand in the queue for ever.
+    function test_eightAccountsDoNotHoldAQueue() public {
+        uint32 community = 9;
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        (init.shape, init.slots) = (77, 32);
+        vm.prank(upgrader);
+        rollup.registerVerifier(VERSION, init);
+        vm.warp(block.timestamp + 14 days);
+        vm.prank(manager);
+        rollup.registerCommunity(community, 77, LENGTH, M, SET, TERMS);
+        fillPool(1000);
+        bringTo(community, 0);
+        address holder = makeAddr("holder of eight accounts");
+        vm.deal(holder, 1000 ether);
+        vm.deal(member, 1000 ether);
+        vm.startPrank(holder);
+        for (uint32 i = 0; i < 8; ++i) {
+            rollup.forceWithdraw{value: uint256(BOND) << i}(community, i);
+        }
+        vm.stopPrank();
+        vm.warp(block.timestamp + DEADLINE);
+        for (uint256 i = 0; i < 8; ++i) {
+            put(10, 1, i, toWord(holder));
+        }
+        bringTo(community, 8);
+        for (uint32 i = 0; i < 8; ++i) {
+            vm.prank(holder);
+            vm.expectRevert(
+                abi.encodeWithSelector(IForcedQueue.SlotPaidLately.selector, community, i, block.timestamp + DEADLINE)
+            );
+            rollup.forceWithdraw{value: 2 ether}(community, i);
+        }
+        vm.prank(member);
+        rollup.forceWithdraw{value: BOND}(community, 20);
+    }
+
+    /// @dev A batch of a community with 32 slots, with the records that were put.
+    function bringTo(uint32 community, uint256 count) internal {
+        ISettle.Settlement memory s = nextBatch();
+        s.community = community;
+        bytes32[] memory leaves = words(34, 1);
+        bytes32[] memory data = new bytes32[](34 + 2 * count);
+        for (uint256 i = 0; i < data.length; ++i) {
+            data[i] = i < 34 ? leaves[i] : pending[i - 34];
+        }
+        delete pending;
+        settleAs(operator, s, data, proofBytes());
     }
 
     /// @dev Nobody gets the bond of a request without effect: not the operator's side either, which could fill the queue for nothing.
@@ -161,13 +232,31 @@ contract ForcedQueueTest is RollupTest {
         vm.expectRevert(frozen);
         rollup.forceWithdraw{value: 1 ether}(COMMUNITY, 2);
 
+        vm.expectEmit(address(rollup));
+        emit IForcedQueue.BondReturned(COMMUNITY, member, BOND);
         rollup.returnBonds(COMMUNITY);
         assertEq(rollup.ethOwed(member), BOND);
+        (uint32 waiting,) = rollup.forcedWaiting();
+        assertEq(waiting, 0);
         assertEq(rollup.ethOwed(makeAddr("other")), 2 * BOND);
         rollup.returnBonds(COMMUNITY);
+        vm.expectEmit(address(rollup));
+        emit IVault.EthWithdrawn(member, BOND);
         rollup.withdrawEth(member);
         rollup.withdrawEth(makeAddr("other"));
         assertEq(address(rollup).balance, 0);
+    }
+
+    /// @dev A freeze costs no more than a bond that comes back: who freezes is whoever asked and was not served, member or not.
+    function test_strangersRequestFreezesToo() public {
+        address stranger = makeAddr("stranger");
+        request(stranger, 0);
+        vm.warp(block.timestamp + DEADLINE + 1);
+        vm.prank(stranger);
+        rollup.freeze(COMMUNITY);
+        rollup.returnBonds(COMMUNITY);
+        rollup.withdrawEth(stranger);
+        assertEq(stranger.balance, BOND);
     }
 
     /// @dev A request served in time, however late, freezes nothing.

@@ -45,7 +45,8 @@ contract GasTest is Trees {
     }
 
     function test_forced() public {
-        measure("forceWithdraw", member, address(rollup), BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
+        measure("forceWithdraw-first", member, address(rollup), BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
+        measure("forceWithdraw", other, address(rollup), 2 * BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
         vm.warp(block.timestamp + DEADLINE + 1);
         measure("freeze", other, address(rollup), 0, abi.encodeCall(rollup.freeze, (COMMUNITY)));
     }
@@ -63,6 +64,10 @@ contract GasTest is Trees {
 
     function test_exitOf128() public {
         exitOf(128, "exit-128-slots");
+    }
+
+    function test_exitOf512() public {
+        exitOf(512, "exit-512-slots");
     }
 
     function test_exitClaim() public {

@@ -30,6 +30,34 @@ contract GridveilRollupTest is RollupTest {
         assertFalse(rollup.isFinalised(bytes32(uint256(9))));
     }
 
+    /// @dev What the constructor says: who reads L1 alone begins with it.
+    function test_eventsOfTheConstructor() public {
+        vm.recordLogs();
+        address verifier = address(new AcceptAll());
+        Rollup other = deploy(verifier);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        bytes32[4] memory topics = [
+            IRegistry.ShapeRegistered.selector,
+            IRegistry.VerifierRegistered.selector,
+            IRegistry.VerifierRegistered.selector,
+            ISettle.Genesis.selector
+        ];
+        bytes[4] memory data = [
+            abi.encode(SLOTS, M),
+            abi.encode(verifier, verifier.codehash, PROOF_LENGTH, block.timestamp),
+            abi.encode(verifier, verifier.codehash, CERTIFICATE_PROOF_LENGTH, block.timestamp),
+            abi.encode(GENESIS, VERSION, true)
+        ];
+        uint256 at;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == IAccessControl.RoleGranted.selector) continue;
+            assertEq(logs[i].emitter, address(other));
+            assertEq(logs[i].topics[0], topics[at]);
+            assertEq(logs[i].data, data[at++]);
+        }
+        assertEq(at, 4);
+    }
+
     function test_everyRootStaysFinalised() public {
         ISettle.Settlement memory s = batch();
         assertEq(rollup.batchCount(), 0);
@@ -75,6 +103,52 @@ contract GridveilRollupTest is RollupTest {
         relay.relay(address(rollup), call);
     }
 
+    /// @dev An account whose code is a delegate's (EIP-7702) calls as its transaction's origin, but what it calls with is not the transaction's
+    /// calldata: it settles twice in one.
+    function test_delegatedOperatorIsNotDirect() public {
+        vm.etch(operator, address(new Relay()).code);
+        bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
+        vm.prank(operator, operator);
+        vm.expectRevert(ISettle.NotDirectCall.selector);
+        Relay(operator).relay(address(rollup), call);
+        expectSettleRevert(batch(), abi.encodeWithSelector(ISettle.NotDirectCall.selector));
+        vm.etch(operator, "");
+        settle(batch());
+    }
+
+    function raw(ISettle.Settlement memory s, uint256 dataAt, uint256 proofAt, bytes memory tail) internal pure returns (bytes memory) {
+        return bytes.concat(ISettle.settle.selector, abi.encode(s), abi.encode(dataAt, proofAt), tail);
+    }
+
+    function refusedEncoding(bytes memory input) internal {
+        vm.prank(operator, operator);
+        (bool ok, bytes memory answer) = address(rollup).call(input);
+        assertFalse(ok);
+        assertEq(answer, abi.encodeWithSelector(ISettle.NotStandardEncoding.selector));
+    }
+
+    /// @dev One batch has one encoding.
+    function test_otherEncodings() public {
+        ISettle.Settlement memory s = batch();
+        bytes32[] memory leaves = words(SLOTS + 2, 1);
+        bytes memory data = bytes.concat(abi.encode(leaves.length), abi.encodePacked(leaves));
+        bytes memory proof = bytes.concat(abi.encode(PROOF_LENGTH), proofBytes());
+        bytes memory standard = raw(s, 288, 288 + data.length, bytes.concat(data, proof));
+        assertEq(standard, abi.encodeCall(ISettle.settle, (s, leaves, proofBytes())));
+        // The same length: the proof first; the data twice over, once as the proof.
+        refusedEncoding(raw(s, 288 + proof.length, 288, bytes.concat(proof, data)));
+        refusedEncoding(raw(s, 288, 288, bytes.concat(data, proof)));
+        // A gap before both, or between them.
+        refusedEncoding(raw(s, 320, 320 + data.length, bytes.concat(bytes32(0), data, proof)));
+        refusedEncoding(raw(s, 288, 320 + data.length, bytes.concat(data, bytes32(0), proof)));
+        // A proof with padding, which could be anything.
+        bytes memory padded = bytes.concat(abi.encode(PROOF_LENGTH - 1), proofBytes());
+        refusedEncoding(raw(s, 288, 288 + data.length, bytes.concat(data, padded)));
+        vm.prank(operator, operator);
+        (bool ok,) = address(rollup).call(standard);
+        assertTrue(ok);
+    }
+
     function test_trailingBytes() public {
         bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
         vm.prank(operator, operator);
@@ -101,6 +175,8 @@ contract GridveilRollupTest is RollupTest {
     }
 
     function test_retiredVersion() public {
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CircuitVersionRetired(VERSION);
         vm.prank(upgrader);
         rollup.retireVersion(VERSION);
         expectSettleRevert(batch(), abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
@@ -114,9 +190,11 @@ contract GridveilRollupTest is RollupTest {
 
     function test_newVersionWaitsForTheDelay() public {
         address next = address(new AcceptAll());
+        uint64 activeFrom = uint64(block.timestamp) + 14 days;
+        vm.expectEmit(address(rollup));
+        emit IRegistry.VerifierRegistered(2, SHAPE, next, next.codehash, PROOF_LENGTH, activeFrom);
         vm.prank(upgrader);
         rollup.registerVerifier(2, verifierInit(next));
-        uint64 activeFrom = uint64(block.timestamp) + 14 days;
         assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
         assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
         ISettle.Settlement memory s = batch();
@@ -141,6 +219,10 @@ contract GridveilRollupTest is RollupTest {
         rollup.registerVerifier(2, init);
         rollup.retireVersion(3);
         init.m = M;
+        init.proofLength = PROOF_LENGTH + 1;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofNotWords.selector, PROOF_LENGTH + 1));
+        rollup.registerVerifier(2, init);
+        init.proofLength = PROOF_LENGTH;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.VersionRetired.selector, 3));
         rollup.registerVerifier(3, init);
         vm.stopPrank();
@@ -149,7 +231,7 @@ contract GridveilRollupTest is RollupTest {
     function test_proofLength() public {
         bytes32[] memory data = words(SLOTS + 2, 1);
         for (uint256 i = 0; i < 3; ++i) {
-            uint256 length = [uint256(0), PROOF_LENGTH - 1, PROOF_LENGTH + 1][i];
+            uint256 length = [uint256(0), PROOF_LENGTH - 32, PROOF_LENGTH + 32][i];
             vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofLength.selector, PROOF_LENGTH, length));
             settleAs(operator, batch(), data, new bytes(length));
         }
@@ -200,6 +282,8 @@ contract GridveilRollupTest is RollupTest {
         rollup.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
         rollup.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CommunityRegistered(65535, SHAPE, LENGTH, M, SET, TERMS);
         rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
         assertTrue(rollup.communityOf(65535).registered);
@@ -219,9 +303,14 @@ contract GridveilRollupTest is RollupTest {
         rollup.registerTariff(SET, next, bytes32(R));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
         rollup.registerTariff(77, next, TARIFF);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffRegistered(SET, 1, next, TARIFF);
         assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetAlreadyOpen.selector, SET));
         rollup.openTariffSet(SET, LENGTH, M);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffSetOpened(SET + 1, 900, 96);
+        rollup.openTariffSet(SET + 1, 900, 96);
         vm.stopPrank();
         assertEq(rollup.tariffCount(SET), 2);
     }
@@ -250,6 +339,27 @@ contract GridveilRollupTest is RollupTest {
         s.tariffIndex = 0;
         s.newRoot = bytes32(uint256(0x4445));
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 0));
+    }
+
+    /// @dev Who is billed at a tariff can read of it an hour before, but on the local chain.
+    function test_tariffNotice() public {
+        assertEq(rollup.tariffNotice(), 0);
+        vm.chainId(1);
+        Rollup live = deployWith(liveConfig(), new IRegistry.VerifierInit[](0));
+        assertEq(live.tariffNotice(), 1 hours);
+        vm.startPrank(authority);
+        live.openTariffSet(SET, LENGTH, M);
+        uint32 next = uint32(block.timestamp / LENGTH) + 2;
+        uint256 startsAt = uint256(next) * LENGTH;
+        vm.warp(startsAt - 1 hours + 1);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffTooSoon.selector, startsAt, startsAt + 1));
+        live.registerTariff(SET, next, TARIFF);
+        vm.warp(startsAt);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, startsAt, startsAt));
+        live.registerTariff(SET, next, TARIFF);
+        vm.warp(startsAt - 1 hours);
+        live.registerTariff(SET, next, TARIFF);
+        vm.stopPrank();
     }
 
     function test_historicTariffsOnTheLocalChainOnly() public {

@@ -91,6 +91,14 @@ contract GridveilRollupProofTest is Test {
         assertEq(rollup.stateRoot(), batch.newRoot);
     }
 
+    /// @dev The same batch again: the proof leads from a root that is no longer the current one.
+    function test_sameProofTwice() public {
+        settle(proof);
+        vm.expectRevert(IRegistry.ProofRejected.selector);
+        settle(proof);
+        assertEq(rollup.batchCount(), 1);
+    }
+
     function test_gasOfSettle() public {
         bytes memory call = abi.encodeCall(ISettle.settle, (batch, data, proof));
         uint256 intrinsic = 21_000;

@@ -3,91 +3,44 @@ pragma solidity 0.8.30;
 
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
-import {AcceptAll, RollupTest} from "./RollupTest.sol";
+import {Model, Switch} from "./Model.sol";
+import {RollupTest} from "./RollupTest.sol";
 
-/// @dev Does everything anybody can do, with values that often fit. The verifier accepts everything, so the batches are any operator's.
-contract Actor is RollupTest {
-    address[4] internal people;
-    bytes32[] internal claims;
-    bytes32[] internal sent;
+/// @dev Does everything anybody can do, with values that often fit, and often what was done before. The verifier accepts everything while it
+/// is on, so the batches are any operator's.
+contract Actor is Model {
+    uint32 internal constant NEXT = 2;
+
+    Switch internal verifier = new Switch();
     bytes32[] internal nullifiers;
-
-    // What must be true, from outside.
-    bytes32 public root;
-    uint256 public batches;
-    bool public everFrozen;
-    uint256 public paidIn;
-    uint256 public paidOut;
-    uint256 public bondsIn;
-    uint256 public bondsOut;
-    uint256 public bondsLost;
-    string public broken;
-    mapping(bytes32 claim => uint256) internal settledClaims;
-    mapping(bytes32 claim => bool) internal claimEnded;
-    mapping(uint256 slot => bool) internal slotExited;
     mapping(bytes32 nullifier => bool) internal spent;
+    mapping(uint256 slot => bool) internal slotExited;
+    mapping(uint256 slot => uint256) internal paidAt;
+    bytes32 internal root;
+    uint256 internal batches;
+    uint256 internal servedAt;
+    bool internal nextIsUsed;
 
     constructor() {
-        start(address(new AcceptAll()));
-        root = GENESIS;
-        people = [member, treasury, makeAddr("a"), makeAddr("b")];
-        for (uint256 i = 0; i < 4; ++i) {
-            fund(people[i], 1e9);
-            vm.deal(people[i], 1000 ether);
-        }
-        fund(operator, 1e9);
+        start(address(verifier));
+        vm.prank(upgrader);
+        rollup.registerVerifier(NEXT, verifierInit(address(verifier)));
+        vm.warp(block.timestamp + 14 days);
+        meet();
         bring();
-        root = rollup.stateRoot();
-        batches = 1;
+        (root, batches) = (rollup.stateRoot(), 1);
     }
 
-    function person(uint256 seed) internal view returns (address) {
-        return people[seed % 4];
-    }
-
-    function held() public view returns (uint256) {
-        return token.balanceOf(address(rollup));
-    }
-
-    function owed() public view returns (uint256 sum) {
-        (uint64 pool, uint64 open, uint64 float) = rollup.totals();
-        sum = (uint256(open) + float) * TOKEN_PER_UNIT + uint256(pool) * TOKEN_PER_UNIT / UNIT;
-        for (uint256 i = 0; i < 4; ++i) {
-            sum += rollup.withdrawable(people[i]);
+    function checkHistory() external view {
+        assertEq(rollup.stateRoot(), root, "state root");
+        assertEq(rollup.batchCount(), batches, "batches");
+        assertEq(rollup.verifierOf(NEXT, SHAPE).used, nextIsUsed, "used");
+        for (uint256 i = 0; i < nullifiers.length; ++i) {
+            assertTrue(rollup.nullifierUsed(nullifiers[i]), "nullifier");
         }
-    }
-
-    function ethOwed() public view returns (uint256 sum) {
-        for (uint256 i = 0; i < 4; ++i) {
-            sum += rollup.ethOwed(people[i]);
-        }
-        IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
-        for (uint256 i = 0; i < queue.length; ++i) {
-            sum += queue[i].bond;
-        }
-    }
-
-    function ethHeld() public view returns (uint256) {
-        return address(rollup).balance;
-    }
-
-    function frozen() public view returns (bool) {
-        return rollup.isFrozen();
-    }
-
-    function stateRoot() public view returns (bytes32) {
-        return rollup.stateRoot();
-    }
-
-    function batchCount() public view returns (uint256) {
-        return rollup.batchCount();
-    }
-
-    function endClaim(bytes32 claim) internal {
-        if (claimEnded[claim]) broken = "a deposit ended twice";
-        claimEnded[claim] = true;
     }
 
     // ---------------------------------------------------------------- actions
@@ -98,26 +51,24 @@ contract Actor is RollupTest {
             salt % 5 == 0 && claims.length > 0 ? claims[salt % claims.length] : bytes32(uint256(keccak256(abi.encode(salt))) % R);
         vm.prank(person(who));
         try rollup.deposit(claim, units) {
-            claims.push(claim);
-            paidIn += uint256(units) * TOKEN_PER_UNIT;
-            if (everFrozen) broken = "a deposit after the freeze";
+            deposited(person(who), claim, units);
         } catch {}
     }
 
     function requestRefund(uint256 which) external {
         if (claims.length == 0) return;
         bytes32 claim = claims[which % claims.length];
-        vm.prank(rollup.depositOf(claim).depositor);
-        try rollup.requestRefund(claim) {} catch {}
+        vm.prank(deposits[claim].depositor);
+        try rollup.requestRefund(claim) {
+            requested(claim);
+        } catch {}
     }
 
     function refund(uint256 which) external {
         if (claims.length == 0) return;
         bytes32 claim = claims[which % claims.length];
-        IVault.DepositEntry memory entry = rollup.depositOf(claim);
         try rollup.refund(claim) {
-            endClaim(claim);
-            paidOut += uint256(entry.units) * TOKEN_PER_UNIT;
+            refunded(claim);
         } catch {}
     }
 
@@ -125,97 +76,136 @@ contract Actor is RollupTest {
         units = uint48(bound(units, 1, 300));
         vm.prank(operator);
         if (choice % 3 == 0) {
-            try rollup.unfundFloat(units) {} catch {}
+            try rollup.unfundFloat(units) {
+                float_ -= units;
+                credited[treasury] += uint256(units) * TOKEN_PER_UNIT;
+            } catch {}
         } else {
             try rollup.fundFloat(units) {
-                paidIn += uint256(units) * TOKEN_PER_UNIT;
+                if (frozen) broken = "float funds after the freeze";
+                float_ += units;
+                tokens[operator] -= uint256(units) * TOKEN_PER_UNIT;
             } catch {}
         }
     }
 
     function withdraw(uint256 who) external {
-        uint256 amount = rollup.withdrawable(person(who));
         try rollup.withdraw(person(who)) {
-            paidOut += amount;
+            withdrawn(person(who));
         } catch {}
     }
 
     function withdrawEth(uint256 who) external {
-        uint256 amount = rollup.ethOwed(person(who));
         try rollup.withdrawEth(person(who)) {
-            bondsOut += amount;
+            bondsHeld -= bonds[person(who)];
+            bonds[person(who)] = 0;
         } catch {}
     }
 
     function forceWithdraw(uint256 who, uint32 slot, uint256 bond) external {
         bond = bound(bond, 0, 3 ether);
+        slot = slot % (SLOTS + 1);
         vm.deal(person(who), bond);
         vm.prank(person(who));
-        try rollup.forceWithdraw{value: bond}(COMMUNITY, slot % (SLOTS + 1)) {
-            bondsIn += bond;
+        try rollup.forceWithdraw{value: bond}(COMMUNITY, slot) {
+            bondsHeld += bond;
+            if (paidAt[slot] != 0 && block.timestamp < paidAt[slot] + DEADLINE) broken = "a paid slot again";
         } catch {}
     }
 
-    /// @dev Up to four records of kinds that often go through.
-    function settle(uint256 seed, bool sameRoot) external {
+    /// @dev Up to four records of kinds that often go through; claims that ended are tried again. The verifier is off now and then, and what
+    /// was registered later is used as soon as it can be.
+    function settle(uint256 seed, bool sameRoot, bool next) external {
         delete pending;
-        uint256 count = seed % 5;
+        bool on = (seed >> 16) % 4 != 0;
         IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
-        uint256 lost;
         uint256 served;
-        for (uint256 i = 0; i < count; ++i) {
+        for (uint256 i = seed % 5; i > 0; --i) {
             seed = uint256(keccak256(abi.encode(seed)));
-            uint256 units = seed % 200;
-            uint256 kind = (seed >> 32) % 9;
-            bytes32 random = bytes32(seed % R);
-            if (kind == 0 && claims.length > 0) {
-                bytes32 claim = claims[seed % claims.length];
-                put(1, rollup.depositOf(claim).units, 0, claim);
-            } else if (kind == 1) {
-                put(2, units, 0, toWord(person(seed)));
-            } else if (kind == 2) {
-                put(3, 0, 0, random);
-            } else if (kind == 3 && sent.length > 0) {
-                put(4, 0, 0, sent[seed % sent.length]);
-            } else if (kind == 4 && served < queue.length) {
-                IForcedQueue.ForcedEntry memory head = queue[served++];
-                if (units < 80) (units, lost) = (0, lost + head.bond);
-                put(10, units, head.slot, toWord(head.requester));
-            } else if (kind == 5 && rollup.pendingNoteCount() > 0) {
-                put(20, 0, 0, rollup.pendingNotes(1)[0]);
-            } else {
-                put(16 + seed % 3, units, 0, 0);
-            }
+            served = putRecord(seed, queue, served);
         }
-        bytes32[] memory records = pending;
-        bytes32[] memory data = recordData();
-        bytes32 newRoot = sameRoot ? root : bytes32(++roots);
-        bool ok = trySettle(newRoot, data);
+        ISettle.Settlement memory s = batch();
+        s.newRoot = sameRoot ? root : bytes32(++roots);
+        if (next) s.circuitVersion = NEXT;
+        if (trySettle(s, recordData(), on)) {
+            if (!on) broken = "a batch without an accepted proof";
+            if (sameRoot) broken = "a root twice";
+            settled(s.newRoot, next, queue);
+        }
         delete pending;
-        if (!ok) return;
-        if (everFrozen) broken = "a batch after the freeze";
-        if (sameRoot) broken = "a root twice";
-        (root, batches, bondsLost) = (newRoot, batches + 1, bondsLost + lost);
-        for (uint256 i = 0; i < records.length; i += 2) {
-            uint256 kind = uint256(records[i]) & 0xff;
-            if (kind == 1) endClaim(records[i + 1]);
-            if (kind == 3) sent.push(records[i + 1]);
-            if (kind == 4 && ++settledClaims[records[i + 1]] > 1) broken = "a transfer received twice";
+    }
+
+    function putRecord(uint256 seed, IForcedQueue.ForcedEntry[] memory queue, uint256 served) private returns (uint256) {
+        uint256 units = seed % 200;
+        uint256 kind = (seed >> 32) % 10;
+        bytes32 again = sent.length > 0 ? sent[(seed >> 64) % sent.length] : bytes32(0);
+        if (kind == 0 && claims.length > 0) {
+            bytes32 claim = claims[seed % claims.length];
+            put(1, deposits[claim].units, 0, claim);
+        } else if (kind == 1) {
+            put(2, units, 0, toWord(person(seed)));
+        } else if (kind == 2) {
+            put(3, 0, 0, seed % 3 == 0 ? again : bytes32(seed % R));
+        } else if (kind == 3 || kind == 4) {
+            put(4, 0, 0, again);
+        } else if (kind == 5 && served < queue.length) {
+            IForcedQueue.ForcedEntry memory head = queue[served++];
+            put(10, units < 80 ? 0 : units, head.slot, toWord(head.requester));
+        } else if (kind == 6 && rollup.pendingNoteCount() > 0) {
+            put(20, 0, 0, rollup.pendingNotes(1)[0]);
+        } else {
+            put(16 + seed % 3, units, 0, 0);
+        }
+        return served;
+    }
+
+    /// @dev The batch was accepted: with the records in `pending`, and the queue as it was before.
+    function settled(bytes32 newRoot, bool next, IForcedQueue.ForcedEntry[] memory queue) private {
+        if (frozen) broken = "a batch after the freeze";
+        if (next && !nextIsUsed) {
+            if (queue.length != 0 || (servedAt != 0 && block.timestamp < servedAt + 1 days)) broken = "a new verifier too early";
+            nextIsUsed = true;
+        }
+        (root, batches) = (newRoot, batches + 1);
+        uint256 served;
+        for (uint256 i = 0; i < pending.length; i += 2) {
+            uint256 kind = uint256(pending[i]) & 0xff;
+            uint256 units = (uint256(pending[i]) >> 8) & type(uint48).max;
+            if (kind == 10) forced(queue[served++], units);
+            else applied(kind, units, pending[i + 1]);
         }
     }
 
-    function trySettle(bytes32 newRoot, bytes32[] memory data) private returns (bool) {
+    function forced(IForcedQueue.ForcedEntry memory head, uint256 units) private {
+        servedAt = block.timestamp;
+        if (units == 0) return;
+        credit(head.requester, units);
+        bonds[head.requester] += head.bond;
+        paidAt[head.slot] = block.timestamp;
+    }
+
+    function applied(uint256 kind, uint256 units, bytes32 word) private {
+        if (kind == 1) consumed(word);
+        if (kind == 2) credit(address(uint160(uint256(word))), units);
+        if (kind == 3) {
+            moved(word, IVault.TransferState.None, IVault.TransferState.Open);
+            sent.push(word);
+        }
+        if (kind == 4) moved(word, IVault.TransferState.Open, IVault.TransferState.Received);
+        if (kind == 16) {
+            float_ -= units;
+            pool += units * UNIT;
+        }
+        if (kind == 17 || kind == 18) credit(treasury, units);
+    }
+
+    function trySettle(ISettle.Settlement memory s, bytes32[] memory data, bool on) private returns (bool ok) {
+        verifier.turn(on);
         vm.prank(operator, operator);
-        try rollup.settle(withRoot(newRoot), data, proofBytes()) {
-            return true;
-        } catch {
-            return false;
-        }
-    }
-
-    function withRoot(bytes32 newRoot) private view returns (ISettle.Settlement memory s) {
-        s = batch();
-        s.newRoot = newRoot;
+        try rollup.settle(s, data, proofBytes()) {
+            ok = true;
+        } catch {}
+        verifier.turn(true);
     }
 
     function wait_(uint256 time) external {
@@ -223,33 +213,43 @@ contract Actor is RollupTest {
     }
 
     function freeze() external {
+        IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
         try rollup.freeze(COMMUNITY) {
-            everFrozen = true;
+            if (frozen) broken = "frozen twice";
+            if (queue.length == 0 || block.timestamp <= queue[0].time + DEADLINE) broken = "a freeze before the deadline";
+            frozen = true;
         } catch {}
     }
 
     function returnBonds() external {
-        try rollup.returnBonds(COMMUNITY) {} catch {}
+        IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
+        try rollup.returnBonds(COMMUNITY) {
+            for (uint256 i = 0; i < queue.length; ++i) {
+                bonds[queue[i].requester] += queue[i].bond;
+            }
+        } catch {}
     }
 
-    /// @dev What the exits contract would say after a true opening.
+    /// @dev What the exits contract would say after a true opening. Few runs come here: `FrozenInvariants.t.sol` begins here.
     function exit(uint256 who, uint32 slot, uint64 balance) external {
         slot = slot % SLOTS;
         balance = uint64(bound(balance, 0, 3000 * UNIT));
         vm.prank(address(exits));
         try rollup.releaseSlot(COMMUNITY, slot, person(who), balance) {
             if (slotExited[slot]) broken = "a slot exited twice";
-            if (!everFrozen) broken = "an exit before the freeze";
             slotExited[slot] = true;
+            release(person(who), balance);
         } catch {}
     }
 
     function exitClaim(uint256 who, uint256 which, uint64 balance) external {
         if (sent.length == 0) return;
         bytes32 claim = sent[which % sent.length];
+        balance = uint64(bound(balance, 0, 100 * UNIT));
         vm.prank(address(exits));
-        try rollup.releaseClaim(claim, person(who), uint64(bound(balance, 0, 100 * UNIT))) {
-            if (++settledClaims[claim] > 1) broken = "a transfer received and exited";
+        try rollup.releaseClaim(claim, person(who), balance) {
+            moved(claim, IVault.TransferState.Open, IVault.TransferState.Exited);
+            release(person(who), balance);
         } catch {}
     }
 
@@ -260,11 +260,15 @@ contract Actor is RollupTest {
         (c.anchor, c.nullifier, c.note1, c.note2) = (root, w[0], w[1], w[2]);
         if (salt % 2 == 0) (c.retirement, c.kind) = (w[3], 2 | 1 << 8);
         if (again && nullifiers.length > 0) c.nullifier = nullifiers[salt % nullifiers.length];
+        bool on = (salt >> 8) % 4 != 0;
+        verifier.turn(on);
         try rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH)) {
+            if (!on) broken = "a certificate without an accepted proof";
             if (spent[c.nullifier]) broken = "a nullifier twice";
             spent[c.nullifier] = true;
             nullifiers.push(c.nullifier);
         } catch {}
+        verifier.turn(true);
     }
 }
 
@@ -273,7 +277,7 @@ contract InvariantsTest is RollupTest {
 
     function setUp() public {
         actor = new Actor();
-        bytes4[] memory selectors = new bytes4[](15);
+        bytes4[] memory selectors = new bytes4[](16);
         selectors[0] = Actor.deposit.selector;
         selectors[1] = Actor.requestRefund.selector;
         selectors[2] = Actor.refund.selector;
@@ -289,27 +293,19 @@ contract InvariantsTest is RollupTest {
         selectors[12] = Actor.exitClaim.selector;
         selectors[13] = Actor.certify.selector;
         selectors[14] = Actor.settle.selector;
+        selectors[15] = Actor.settle.selector;
         targetContract(address(actor));
         targetSelector(FuzzSelector({addr: address(actor), selectors: selectors}));
     }
 
-    /// @dev The vault holds what it owes, and no token comes or goes by another door.
+    /// @dev Every amount is what the model says; the vault holds what it owes. Nothing twice, nothing after the freeze, no state without an
+    /// accepted proof, no new verifier while somebody waits; the root moves through accepted batches alone.
     /// forge-config: default.invariant.runs = 64
     /// forge-config: default.invariant.depth = 100
-    function invariant_solvent() public view {
-        assertGe(actor.held(), actor.owed());
-        assertEq(actor.held(), actor.paidIn() - actor.paidOut());
-        assertEq(actor.ethHeld(), actor.bondsIn() - actor.bondsOut());
-        assertEq(actor.ethHeld(), actor.ethOwed() + actor.bondsLost());
-    }
-
-    /// @dev Nothing twice, nothing after the freeze; the root moves through accepted batches alone; frozen is for ever.
-    /// forge-config: default.invariant.runs = 64
-    /// forge-config: default.invariant.depth = 100
-    function invariant_history() public view {
-        assertEq(actor.broken(), "");
-        assertEq(actor.stateRoot(), actor.root());
-        assertEq(actor.batchCount(), actor.batches());
-        assertEq(actor.frozen(), actor.everFrozen());
+    /// forge-config: default.invariant.fail-on-revert = true
+    function invariant_model() public view {
+        actor.checkBooks();
+        actor.checkClaims();
+        actor.checkHistory();
     }
 }

@@ -14,6 +14,8 @@ import {TestToken} from "../contracts/test/TestToken.sol";
 interface Rollup is IGridveilRollup, IAccessControl {
     function OPERATOR_ROLE() external view returns (bytes32);
     function VERIFIER_GAS() external view returns (uint256);
+    function QUIET_TIME() external view returns (uint256);
+    function tariffNotice() external view returns (uint64);
 }
 
 /// @dev Accepts everything and records its calldata's hash in the answer's place: returns 1.
@@ -75,12 +77,12 @@ abstract contract RollupTest is Test {
     uint32 internal constant SLOTS = 4;
     uint16 internal constant M = 24;
     uint16 internal constant LENGTH = 3600;
-    uint32 internal constant PROOF_LENGTH = 70;
+    uint32 internal constant PROOF_LENGTH = 96;
     bytes32 internal constant GENESIS = bytes32(uint256(0x1234));
     bytes32 internal constant TARIFF = bytes32(uint256(0x7a));
     bytes32 internal constant TERMS = bytes32(uint256(0x6e6e));
     uint32 internal constant CERTIFICATE_VERSION = 1_000_001;
-    uint32 internal constant CERTIFICATE_PROOF_LENGTH = 40;
+    uint32 internal constant CERTIFICATE_PROOF_LENGTH = 64;
     uint64 internal constant TOKEN_PER_UNIT = 10_000;
     uint64 internal constant DEADLINE = 7 days;
     uint64 internal constant REFUND_DELAY = 6 hours;
@@ -132,6 +134,12 @@ abstract contract RollupTest is Test {
             treasury: treasury,
             poseidon: poseidon
         });
+    }
+
+    /// @dev What holds on any chain but the local one.
+    function liveConfig() internal view returns (IGridveilRollup.Config memory c) {
+        c = config();
+        c.refundDelay = c.forcedDeadline;
     }
 
     function verifierInit(address verifier) internal pure returns (IRegistry.VerifierInit memory) {

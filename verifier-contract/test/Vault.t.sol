@@ -136,6 +136,8 @@ contract VaultTest is RollupTest {
     function test_pauseIsOfDepositsAlone() public {
         makeDeposit(member, CLAIM, 5);
         makeDeposit(member, bytes32(uint256(2)), 5);
+        vm.expectEmit(address(rollup));
+        emit IVault.DepositsPaused(true);
         vm.prank(regulator);
         rollup.setDepositsPaused(true);
         vm.prank(member);
@@ -150,7 +152,24 @@ contract VaultTest is RollupTest {
         vm.warp(block.timestamp + REFUND_DELAY);
         rollup.refund(bytes32(uint256(2)));
         assertEq(token.balanceOf(member), 10 * TOKEN_PER_UNIT);
+        vm.expectEmit(address(rollup));
+        emit IVault.DepositsPaused(false);
+        vm.prank(regulator);
+        rollup.setDepositsPaused(false);
+        makeDeposit(member, bytes32(uint256(3)), 5);
         freezeRollup();
+    }
+
+    /// @dev VAULT.1's price: who sees a claim on its way may use it first, with one unit, which comes back. The member takes another claim.
+    function test_claimUsedByAStranger() public {
+        makeDeposit(stranger, CLAIM, 1);
+        fund(member, 500);
+        vm.startPrank(member);
+        vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
+        rollup.deposit(CLAIM, 500);
+        rollup.deposit(bytes32(uint256(2)), 500);
+        vm.stopPrank();
+        assertEq(rollup.depositOf(CLAIM).depositor, stranger);
     }
 
     // ---------------------------------------------------------------- refunds
@@ -219,9 +238,13 @@ contract VaultTest is RollupTest {
         vm.startPrank(operator);
         vm.expectRevert(IVault.ZeroUnits.selector);
         rollup.fundFloat(0);
+        vm.expectEmit(address(rollup));
+        emit IVault.FloatFunded(10);
         rollup.fundFloat(10);
         vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 10, 11));
         rollup.unfundFloat(11);
+        vm.expectEmit(address(rollup));
+        emit IVault.FloatUnfunded(4);
         rollup.unfundFloat(4);
         vm.stopPrank();
         assertEq(rollup.withdrawable(treasury), 4 * TOKEN_PER_UNIT);
@@ -280,8 +303,11 @@ contract VaultTest is RollupTest {
         c.forcedDeadline = 0;
         refusedConfig(c, "forcedDeadline");
         c = config();
-        c.refundDelay = 31 days;
+        c.refundDelay = 60 days + 1;
         refusedConfig(c, "refundDelay");
+        c = config();
+        c.verifierDelay = 3650 days + 1;
+        refusedConfig(c, "verifierDelay");
         c = config();
         c.token = stranger;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, stranger));
@@ -297,19 +323,23 @@ contract VaultTest is RollupTest {
         deployWith(c, new IRegistry.VerifierInit[](0));
         vm.chainId(1);
         refusedConfig(c, "verifierDelay");
-        c = config();
+        c = liveConfig();
         c.verifierDelay = DEADLINE + 7 days - 1;
         refusedConfig(c, "verifierDelay");
-        c = config();
+        c = liveConfig();
         c.forcedDeadline = 2 days - 1;
         refusedConfig(c, "forcedDeadline");
-        c = config();
-        c.refundDelay = 1 hours - 1;
+        // An outage that is long enough for a refund to be paid under a batch is long enough for the freeze.
+        c = liveConfig();
+        c.refundDelay = DEADLINE - 1;
         refusedConfig(c, "refundDelay");
-        c = config();
+        c = liveConfig();
         c.forcedBond = 0;
         refusedConfig(c, "forcedBond");
-        deployWith(config(), new IRegistry.VerifierInit[](0));
+        deployWith(liveConfig(), new IRegistry.VerifierInit[](0));
+        c = liveConfig();
+        (c.verifierDelay, c.forcedDeadline, c.refundDelay) = (67 days, 60 days, 60 days);
+        deployWith(c, new IRegistry.VerifierInit[](0));
     }
 }
 

@@ -19,7 +19,7 @@ const START: u64 = 1_800_000_000;
 const SLOTS: u32 = 4;
 const M: u16 = 24;
 const FIRST: u32 = (START / 3600) as u32 + 10;
-const PROOF_LENGTH: usize = 77;
+const PROOF_LENGTH: usize = 96;
 const VERSION: u32 = CIRCUIT_VERSION as u32;
 const CERTIFICATE_VERSION: u32 = 1_000_001;
 const TREASURY: Address = [0x77; 20];
@@ -237,6 +237,7 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     l1.withdraw(me).await.unwrap();
     refused(l1.withdraw(me).await.unwrap_err(), "NothingToWithdraw");
     l1.withdraw_eth(me).await.unwrap();
+    refused(l1.force_withdraw(7, 2).await.unwrap_err(), "SlotPaidLately");
 
     // A request without effect, then one that nobody serves.
     l1.force_withdraw(7, 1).await.unwrap();

@@ -35,6 +35,11 @@ interface IForcedQueue {
     error BondTooLow(uint256 required, uint256 paid);
     error QueueFull(uint32 community);
     error AlreadyQueued(uint32 community, uint32 slot, address requester);
+    /// @notice A request for the slot was paid lately: the next one may come at `from`.
+    error SlotPaidLately(uint32 community, uint32 slot, uint256 from);
+    /// @notice A verifier that was registered later has its first batch only after a day without any waiting request: `waiting` requests of
+    /// all communities wait, or the last of them was served less than a day before `from`.
+    error UpgradeWaits(uint256 waiting, uint256 from);
     /// @notice The queue's head is younger than the deadline (`deadline` is 0 if the queue is empty).
     error DeadlineNotOver(uint32 community, uint256 deadline);
     /// @notice The record's slot and requester are not those of the queue's head; `index` is the record's in the batch.
@@ -42,7 +47,8 @@ interface IForcedQueue {
 
     // ---------------------------------------------------------------- actions
 
-    /// @notice Asks for the whole balance of a slot; it is paid if the caller is the slot's payout account. The bond comes back with it.
+    /// @notice Asks for the whole balance of a slot; it is paid if the caller is the slot's payout account. The bond comes back with it. A
+    /// slot that was paid waits `forcedDeadline` for its next request.
     function forceWithdraw(uint32 community, uint32 slot) external payable;
 
     /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline. Anyone may call.
@@ -56,6 +62,9 @@ interface IForcedQueue {
     function isFrozen() external view returns (bool);
     /// @notice Open requests of a community, head first.
     function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory);
+    /// @notice Requests that wait in all communities, and unix seconds of the last one that was served; 0 if there was none. A later
+    /// verifier's first batch depends on both.
+    function forcedWaiting() external view returns (uint32 waiting, uint40 servedAt);
     /// @notice Bond of the next request, wei: doubles with every open one.
     function forcedBondOf(uint32 community) external view returns (uint256);
 }

@@ -18,11 +18,13 @@ interface IRegistry {
     /// @param verifier contract that takes instances and proof as raw calldata and returns the word 1
     /// @param proofLength exact length of a proof, bytes
     /// @param activeFrom unix seconds from which it may be used
-    /// @param codehash its code when it was registered
+    /// @param used true from its first batch on; for the constructor's verifiers from the beginning
+    /// @param codehash its code when it was registered, and whenever it is used
     struct Verifier {
         address verifier;
         uint32 proofLength;
-        uint64 activeFrom;
+        uint40 activeFrom;
+        bool used;
         bytes32 codehash;
     }
 
@@ -65,6 +67,8 @@ interface IRegistry {
     event VerifierRegistered(
         uint32 indexed circuitVersion, uint32 indexed shape, address verifier, bytes32 codehash, uint32 proofLength, uint64 activeFrom
     );
+    /// @notice A verifier that was registered later has its first batch, the one of this transaction.
+    event VerifierFirstUsed(uint32 indexed circuitVersion, uint32 indexed shape, address verifier);
     event CircuitVersionRetired(uint32 indexed circuitVersion);
     event CommunityRegistered(
         uint32 indexed community, uint32 indexed shape, uint16 intervalLength, uint16 m, uint32 indexed tariffSet, bytes32 genesisTerms
@@ -94,7 +98,13 @@ interface IRegistry {
     error TariffSetMismatch(uint32 tariffSet);
     error TariffNotLater(uint32 firstInterval, uint32 lastFirstInterval);
     error TariffAlreadyStarted(uint256 startsAt, uint256 timestamp);
+    /// @notice It starts within the notice: `earliest` is possible.
+    error TariffTooSoon(uint256 startsAt, uint256 earliest);
     error ProofLength(uint256 expected, uint256 actual);
+    /// @notice A proof's length is a multiple of 32: padding could be written in many ways.
+    error ProofNotWords(uint32 proofLength);
+    /// @notice The code at the verifier's address is not the one that was registered.
+    error VerifierChanged(address verifier);
     error ProofRejected();
     /// @notice Tariffs that start in the past are for the local chain.
     error LocalChainOnly();
@@ -109,11 +119,12 @@ interface IRegistry {
     /// @notice Opens a tariff set for communities of that interval length and period.
     function openTariffSet(uint32 tariffSet, uint16 intervalLength, uint16 m) external;
 
-    /// @notice Publishes a tariff: write-once, in strictly increasing order of start, before it starts.
+    /// @notice Publishes a tariff: write-once, in strictly increasing order of start, `tariffNotice` before it starts.
     /// @return index of the tariff in its set
     function registerTariff(uint32 tariffSet, uint32 firstInterval, bytes32 commitment) external returns (uint32 index);
 
-    /// @notice Registers a verifier, usable after the delay. A new shape is registered with its first verifier.
+    /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits or waited lately:
+    /// `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier.
     /// @param circuitVersion from `CERTIFICATE_VERSION` on: of the certificate circuit
     function registerVerifier(uint32 circuitVersion, VerifierInit calldata init) external;
 

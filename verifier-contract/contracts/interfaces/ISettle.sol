@@ -45,9 +45,11 @@ interface ISettle {
 
     // ----------------------------------------------------------------- errors
 
-    /// @notice `settle` was not called directly by an account: its calldata would not be the transaction's.
+    /// @notice `settle` was not called directly by an account without code: its calldata would not be the transaction's.
     error NotDirectCall();
-    /// @notice The calldata has bytes after the proof, or is not the standard encoding.
+    /// @notice The calldata is not the standard encoding: data and proof lie elsewhere, or the proof is not whole words.
+    error NotStandardEncoding();
+    /// @notice The calldata has bytes after the proof.
     error TrailingBytes(uint256 expected, uint256 actual);
     /// @notice The tariff of that index is not the one in force at the period's start.
     error TariffNotInForce(uint256 tariffIndex);

@@ -10,6 +10,8 @@ struct ForcedList {
     uint32 tail;
     mapping(uint256 position => IForcedQueue.ForcedEntry) entries;
     mapping(uint32 slot => mapping(address requester => bool)) open;
+    /// Unix seconds of a slot's last request that was paid: only the payout account can make one.
+    mapping(uint32 slot => uint256) paidAt;
 }
 
 /// @title Record 10: a batch serves the head of its community's forced queue
@@ -21,14 +23,16 @@ library Forced {
     uint256 internal constant MAX_OPEN = 8;
 
     /// @dev Bond of the next request: who fills the queue with requests that have no effect pays 255 times the first one's, and gets
-    /// nothing of it back.
+    /// nothing of it back. Who fills it with accounts of their own has the bonds back, but needs other accounts for the next time.
     function nextBond(ForcedList storage list, uint256 base) internal view returns (uint256) {
         return base << (list.tail - list.head);
     }
 
-    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base) internal {
+    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base, uint256 wait) internal {
         if (list.tail - list.head >= MAX_OPEN) revert IForcedQueue.QueueFull(community);
         if (list.open[slot][msg.sender]) revert IForcedQueue.AlreadyQueued(community, slot, msg.sender);
+        uint256 paidAt = list.paidAt[slot];
+        if (paidAt != 0 && block.timestamp < paidAt + wait) revert IForcedQueue.SlotPaidLately(community, slot, paidAt + wait);
         uint256 required = nextBond(list, base);
         if (msg.value < required) revert IForcedQueue.BondTooLow(required, msg.value);
         uint32 position = list.tail++;
@@ -62,6 +66,7 @@ library Forced {
         IForcedQueue.ForcedEntry memory entry = pop(list);
         if (entry.slot != slot || bytes32(uint256(uint160(entry.requester))) != requester) revert IForcedQueue.ForcedNotHead(index);
         if (units != 0) {
+            list.paidAt[entry.slot] = block.timestamp;
             ledger.credit(index, entry.requester, units, tokenPerUnit);
             ethOwed[entry.requester] += entry.bond;
         }

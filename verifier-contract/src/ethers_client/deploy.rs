@@ -52,7 +52,7 @@ pub struct RollupConfig {
     pub circuit_version: u32,
     /// Seconds from a later verifier's registration to its first use.
     pub verifier_delay_s: u64,
-    /// Tariffs must be registered before they start; false is refused on any chain but the local one.
+    /// Tariffs must be registered before they start, an hour before on any chain but the local one, which alone takes false.
     pub enforce_future_tariffs: bool,
     /// Verifier of certificate proofs and its exact proof length, bytes.
     pub certificate_verifier: Option<(Address, u32)>,
@@ -62,7 +62,7 @@ pub struct RollupConfig {
     pub token_per_unit: u64,
     /// Seconds within which a forced withdrawal must be served.
     pub forced_deadline_s: u64,
-    /// Seconds from a refund's request to its payment.
+    /// Seconds from a refund's request to its payment; at least `forced_deadline_s` on any chain but the local one.
     pub refund_delay_s: u64,
     /// Bond of the first request in a forced queue, wei.
     pub forced_bond_wei: u128,
@@ -71,7 +71,7 @@ pub struct RollupConfig {
 }
 
 impl RollupConfig {
-    /// One account in every role: for the local chain.
+    /// One account in every role, and a refund delay below the forced deadline: for the local chain.
     #[must_use]
     pub fn single_account(account: Address, genesis_root: Word, enforce_future_tariffs: bool) -> Self {
         Self {

@@ -23,6 +23,7 @@ pub(super) fn event_of(log: &Log) -> Result<Option<RollupEvent>, L1Error> {
         Event::GenesisFilter(e) => Effect::Genesis { root: e.root, circuit_version: e.circuit_version },
         Event::ShapeRegisteredFilter(e) => Effect::ShapeRegistered { shape: e.shape, slots: e.slots, m: e.m },
         Event::VerifierRegisteredFilter(e) => Effect::VerifierRegistered { circuit_version: e.circuit_version, shape: e.shape, verifier: e.verifier.0, codehash: e.codehash, proof_length: e.proof_length, active_from: e.active_from },
+        Event::VerifierFirstUsedFilter(e) => Effect::VerifierFirstUsed { circuit_version: e.circuit_version, shape: e.shape, verifier: e.verifier.0 },
         Event::CircuitVersionRetiredFilter(e) => Effect::VersionRetired { circuit_version: e.circuit_version },
         Event::TariffSetOpenedFilter(e) => Effect::TariffSetOpened { tariff_set: e.tariff_set, interval_length_s: e.interval_length, m: e.m },
         Event::TariffRegisteredFilter(e) => Effect::TariffRegistered { tariff_set: e.tariff_set, index: e.index, first_interval: e.first_interval, commitment: e.commitment },

@@ -38,6 +38,8 @@ pub(super) struct Books {
     withdrawable: HashMap<Address, u128>,
     eth_owed: HashMap<Address, u128>,
     forced: HashMap<u32, VecDeque<ForcedEntry>>,
+    /// Unix seconds of a slot's last forced request that was paid, by community and slot.
+    forced_paid_at: HashMap<(u32, u32), u64>,
     exited: HashSet<(u32, u32)>,
     nullifiers: HashSet<Word>,
     retirements: HashSet<Word>,
@@ -186,6 +188,8 @@ impl Books {
         let queue = self.forced.entry(community).or_default();
         require(queue.len() < MAX_OPEN, "QueueFull")?;
         require(queue.iter().all(|entry| (entry.slot, entry.requester) != (slot, context.caller)), "AlreadyQueued")?;
+        let paid_at = self.forced_paid_at.get(&(community, slot));
+        require(paid_at.is_none_or(|at| context.now >= at + context.terms.forced_deadline_s), "SlotPaidLately")?;
         let bond = context.terms.forced_bond_wei << queue.len();
         queue.push_back(ForcedEntry { slot, requester: context.caller, time: context.now, bond });
         let position = u32::try_from(queue.len() - 1).unwrap_or(u32::MAX);
@@ -199,6 +203,7 @@ impl Books {
         if units > 0 {
             self.credit(context, requester, units)?;
             *self.eth_owed.entry(requester).or_default() += bond;
+            self.forced_paid_at.insert((community, slot), context.now);
         }
         Ok(vec![Effect::ForcedServed { community, slot, requester, units, bond }])
     }
