@@ -1,5 +1,8 @@
 //! `gridveil audit`: the auditor's command, with the prover's store of parameters behind it.
 
+mod open;
+mod totals;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -40,6 +43,12 @@ enum Command {
     /// Checks a member's statement of retirement against L1 alone.
     #[command(after_help = "Example:\n  gridveil audit retirement statement.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
     Retirement(RetirementArgs),
+    /// Checks that issued certificates are retired, outstanding or exported, for one community and period that the operator opens.
+    #[command(after_help = totals::EXAMPLE)]
+    Totals(totals::Args),
+    /// Opens a period's headers, for an auditor: the operator's command.
+    #[command(after_help = open::EXAMPLE)]
+    OpenHeader(open::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -93,8 +102,11 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
 /// # Errors
 /// No answer from L1, no parameters, or findings.
 pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
-    if let Some(Command::Retirement(args)) = &args.command {
-        return retirement(args);
+    match &args.command {
+        Some(Command::Retirement(args)) => return retirement(args),
+        Some(Command::Totals(args)) => return totals::run(args),
+        Some(Command::OpenHeader(args)) => return open::run(args),
+        None => {}
     }
     let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
     let params = |chain_id: u64, k: u32| {

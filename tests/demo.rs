@@ -28,6 +28,13 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     assert_eq!((full["retired_public"].as_u64(), full["retired_sealed"].as_u64()), (Some(2), Some(1)));
     assert_eq!((full["certificates_transferred"].as_u64(), full["adjusted"].as_u64()), (Some(1), Some(2)));
     assert_eq!(full["money_conserved"], true);
+    // Every day's totals are opened to the auditor, with what holders show: issued = retired + outstanding + exported.
+    let certificates = |name: &str| full["certificates"][name].as_u64().unwrap();
+    assert_eq!((full["totals_opened"].as_u64(), native["totals_opened"].as_u64()), (Some(8), Some(0)));
+    assert_eq!(certificates("issued_wh"), full["communities"][0]["totals"]["issued"].as_u64().unwrap());
+    assert_eq!(certificates("issued_wh"), certificates("retired_wh") + certificates("outstanding_wh") + certificates("exported_wh"));
+    assert!(certificates("retired_wh") > full["communities"][0]["totals"]["retired"].as_u64().unwrap(), "what was traded, and what holders retired");
+    assert!(certificates("held_wh") > 0 && certificates("held_wh") < certificates("outstanding_wh"));
     // Salts and domain differ, so the roots do; the market may not.
     assert_ne!(full["state_root"], native["state_root"]);
     for day in 0..8 {

@@ -10,7 +10,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gridveil::member::{Chain, Left, Session, deposit, exit_of, hex0, leave, operate, receive, refresh, send, spend};
+use gridveil::member::{Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend};
+use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_meter_client::{
     key_store::Keys,
     operation::{self, BuildError},
@@ -20,12 +21,13 @@ use gridveil_meter_client::{
     wallet::{ExitError, Progress, Spending},
 };
 use gridveil_protocol::{
-    certificate::{Purpose, ShownRetirement},
+    certificate::{Purpose, ShownHolding, ShownRetirement},
     codec::operation_id,
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
     header_operation::{Pool, Transfer},
     market::Mechanism,
+    opening::{GenesisPlace, PeriodOpening},
     operation::SignedOperation,
     owner::owner_of,
     params::{STATE_DEPTH, Shape, UNIT_NANO},
@@ -36,9 +38,10 @@ use gridveil_protocol::{
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
     progress::Silent,
+    srs::{Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
-    CommunityParams, L1Client, SettleCall,
+    CertificateCall, CommunityParams, L1Client, SettleCall,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -49,11 +52,11 @@ fn gridveil(arguments: &[&str]) -> Output {
 #[test]
 fn every_command_has_help_with_an_example() {
     let own = ["account", "deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect", "force", "exit"].map(|c| format!("member {c}"));
-    let certificates = ["list", "receive", "transfer", "retire", "show"].map(|c| format!("member certificate {c}"));
+    let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"].map(|c| format!("member certificate {c}"));
     let others = ["manager sign", "manager substitute", "manager header", "admin close", "admin header", "admin fund"].map(str::to_owned);
-    let shown = ["member", "audit", "audit retirement", "manager", "manager key", "admin", "admin status", "devnet", "devnet up", "devnet settle", "devnet clock"];
+    let shown = ["member", "member certificate prove", "audit", "audit retirement", "audit totals", "audit open-header", "manager", "manager key", "admin", "admin status", "devnet", "devnet up", "devnet settle", "devnet clock"];
     let mut commands: Vec<_> = shown.map(str::to_owned).to_vec();
-    commands.extend(own.into_iter().chain(certificates).chain(others));
+    commands.extend(own.into_iter().chain(certificates.into_iter().filter(|c| c != "member certificate prove")).chain(others));
     for command in commands {
         let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = gridveil(&words);
@@ -494,4 +497,158 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
         assert!(spend(&mut alice, &chain, &prover, &note, &spending).is_err());
     }
     refresh(&mut alice, &chain).unwrap();
+}
+
+fn prover() -> (tempfile::TempDir, CertificateProver) {
+    let cache = tempfile::tempdir().unwrap();
+    let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
+    (cache, prover)
+}
+
+/// A world whose first member has a certificate of more than 10 Wh.
+fn with_certificate() -> (World, Transition) {
+    (0..40)
+        .find_map(|seed| {
+            let (mut world, input) = World::seeded(seed);
+            let t = world.settle(input);
+            (t.notes[0].amount > 10).then_some((world, t))
+        })
+        .unwrap()
+}
+
+/// A proof that was sent and given up lands when the note was about to be spent otherwise: the wallet has what came of it.
+#[test]
+fn an_abandoned_spending_that_lands_is_recovered() {
+    let (world, _) = with_certificate();
+    let (_cache, prover) = prover();
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    let note = alice.wallet.state().notes[0].clone();
+    assert!(abandon(&mut alice, &chain, &note).unwrap_err().to_string().contains("not being spent"));
+    let retire = |amount_wh, sealed| Spending::Retire { amount_wh, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed };
+    let plan = alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &retire(3, true)).unwrap();
+    alice.wallet.keep_spend(&plan, &alice.keys.owner).unwrap();
+    let sent = prover.prove(&plan.clone().sign(&alice.keys.owner).unwrap()).unwrap();
+    abandon(&mut alice, &chain, &note).unwrap();
+    refresh(&mut alice, &chain).unwrap();
+    assert_eq!((alice.wallet.state().notes.len(), alice.wallet.state().notes[0].spent), (1, false));
+    let word = to_bytes::<Fr>;
+    let i = &sent.instance;
+    wait(world.l1.certify(CertificateCall {
+        circuit_version: 1_000_001,
+        anchor: word(&i.anchor),
+        nullifier: word(&i.nullifier),
+        note_1: word(&i.notes[0]),
+        note_2: word(&i.notes[1]),
+        retirement: word(&i.retirement),
+        disclosed: word(&i.disclosed),
+        beneficiary: word(&i.beneficiary),
+        kind: u16::try_from(i.kind).unwrap(),
+        proof: sent.proof.clone(),
+    }))
+    .unwrap();
+    // Another spending is refused, and the one that landed is found.
+    let error = spend(&mut alice, &chain, &prover, &note, &retire(4, false)).unwrap_err().to_string();
+    assert!(error.contains("another spending"), "{error}");
+    let state = alice.wallet.state();
+    assert_eq!(state.retirements.iter().map(|kept| (kept.statement.amount, kept.sealed, kept.tx.is_some())).collect::<Vec<_>>(), [(3, true, true)]);
+    assert_eq!(state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect::<Vec<_>>(), [(note.note.amount, true), (note.note.amount - 3, false)]);
+    let shown = ShownRetirement::new(31337, CONTRACT, true, state.retirements[0].statement.clone());
+    assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
+    let spent = state.notes[0].clone();
+    assert!(abandon(&mut alice, &chain, &spent).unwrap_err().to_string().contains("L1 has a spending"));
+}
+
+/// With real proofs: a note shown as held is in the totals until it is spent, and the proof is good for nothing else.
+#[test]
+fn a_held_certificate_is_in_the_opened_totals() {
+    let (world, t) = with_certificate();
+    let (cache, prover) = prover();
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    let note = alice.wallet.state().notes[0].clone();
+    let held = hold(&alice, &chain, &prover, &note).unwrap();
+    let before = &t.input.community;
+    let opening = PeriodOpening {
+        chain_id: 31337,
+        contract: CONTRACT,
+        community: 5,
+        first_interval: before.header.next_interval,
+        before: Some(before.header.clone()),
+        after: t.after.header.clone(),
+        genesis: Some(GenesisPlace { members_root: before.members_root(), certificates_root: before.certificates.root(), state_path: t.input.state_path.clone() }),
+    };
+    let srs = Srs::for_chain(31337, SrsSource::InsecureDev, cache.path()).unwrap();
+    let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, &Silent).unwrap()).unwrap();
+    let check = |sealed: &[ShownRetirement], held: &[ShownHolding]| {
+        chain.wait_for(Published::read(chain.client(), 0)).unwrap().totals(&opening, sealed, held, Some(&verifier))
+    };
+    let totals = check(&[], std::slice::from_ref(&held)).unwrap();
+    assert_eq!((totals.held, totals.held_wh, totals.notes_wh - totals.not_shown_wh), (1, note.note.amount, note.note.amount));
+    let mut richer = held.clone();
+    richer.instance.disclosed += Fr::from(1u64);
+    assert_eq!(check(&[], &[richer]), Err(TotalsError::Held { number: 1, why: HeldError::Proof }));
+    // Under the contract's domain it would be a spending; this proof is none.
+    let mut spending = held.clone();
+    spending.instance.domain = gridveil_protocol::instance::domain(31337, &CONTRACT, gridveil_protocol::certificate::CERTIFICATE_VERSION);
+    assert!(prover.verify(&gridveil_prover::certificate::CertificateProof { instance: spending.instance, proof: spending.proof }).is_err());
+    let retire = Spending::Retire { amount_wh: 4, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed: true };
+    spend(&mut alice, &chain, &prover, &note, &retire).unwrap();
+    assert_eq!(check(&[], &[held]), Err(TotalsError::Held { number: 1, why: HeldError::Spent }));
+    let kept = alice.wallet.state().retirements[0].clone();
+    let totals = check(&[ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement)], &[]).unwrap();
+    assert_eq!((totals.sealed_wh, totals.not_shown_wh), (4, totals.notes_wh - 4));
+    assert!(hold(&alice, &chain, &prover, &alice.wallet.state().notes[0]).is_err());
+}
+
+/// The operator's file, and what an auditor says of it when the node knows nothing of it.
+#[test]
+fn an_opening_is_written_and_refused_in_one_line() {
+    let (mut world, input) = World::new();
+    let t = world.settle(input);
+    let first = t.input.community.header.next_interval;
+    let opening = PeriodOpening {
+        chain_id: 31337,
+        contract: CONTRACT,
+        community: 5,
+        first_interval: first,
+        before: None,
+        after: t.after.header.clone(),
+        genesis: None,
+    };
+    let answer = serde_json::to_string(&opening).unwrap();
+    let asked = format!("/admin/v1/communities/5/header/{first}");
+    let admin = serve(move |path, _| if path == asked { (200, answer.clone()) } else { problem(404, "header.not_settled") });
+    let rpc = serve(|_, body| {
+        let request: serde_json::Value = serde_json::from_str(body).unwrap();
+        let result = match request["method"].as_str().unwrap() {
+            "eth_getLogs" => serde_json::json!([]),
+            "eth_chainId" => "0x7a69".into(),
+            "eth_blockNumber" => "0x1".into(),
+            _ => format!("0x{:064x}", 0).into(),
+        };
+        (200, serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string())
+    });
+    let (token, out) = (world.dir.path().join("admin.token"), world.dir.path().join("totals.json"));
+    std::fs::write(&token, "a token of enough bytes\n").unwrap();
+    let period = first.to_string();
+    let open = |period: &str| gridveil(&["audit", "open-header", "--admin", &admin, "--admin-token", token.to_str().unwrap(), "--community", "5", "--period", period, "--out", out.to_str().unwrap(), "--json"]);
+    let error = |output: Output| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.lines().count() == 1, "{text}");
+        text
+    };
+    let other = (first + 1).to_string();
+    assert!(error(open(&other)).contains("header.not_settled"));
+    let output = open(&period);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(serde_json::from_slice::<PeriodOpening>(&std::fs::read(&out).unwrap()).unwrap(), opening);
+    let contract = hex0(&CONTRACT);
+    let totals = |file: &str, contract: &str| error(gridveil(&["audit", "totals", file, "--rpc", &rpc, "--contract", contract]));
+    assert!(totals(out.to_str().unwrap(), &contract).contains("no community 5"));
+    assert!(totals("missing.json", &contract).contains("missing.json"));
+    assert!(totals(token.to_str().unwrap(), &contract).contains("not an opening of a period"));
+    assert!(totals(out.to_str().unwrap(), &contract.replace("11", "12")).contains("another deployment"));
 }

@@ -94,14 +94,14 @@ pub(crate) enum DisclosedError {
 }
 
 /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
-struct Info {
-    amount: u64,
-    first_interval: u32,
-    m: u16,
-    community: u32,
+pub(crate) struct Info {
+    pub(crate) amount: u64,
+    pub(crate) first_interval: u32,
+    pub(crate) m: u16,
+    pub(crate) community: u32,
 }
 
-fn info(word: &Word) -> Result<Info, DisclosedError> {
+pub(crate) fn info(word: &Word) -> Result<Info, DisclosedError> {
     let &[ref zeros @ .., _technology, c0, c1, c2, c3, m0, m1, f0, f1, f2, f3, a0, a1, a2, a3, a4, a5] = word;
     if zeros.iter().any(|byte| *byte != 0) {
         return Err(DisclosedError::High);

@@ -14,6 +14,7 @@ pub mod native;
 mod replay;
 mod report;
 mod retirement;
+mod totals;
 
 pub use certificates::{Certificates, RetiredPeriod};
 pub use ledger::Books;
@@ -21,3 +22,4 @@ pub use money::Account;
 pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
 pub use retirement::{Retired, RetirementError, retirement};
 pub use report::{AuditReport, Failure, Verdict};
+pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};

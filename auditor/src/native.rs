@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{certificate::CertificateCircuit, settlement::SettlementCircuit};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     params::Shape,
@@ -28,7 +28,10 @@ use halo2curves::{
 };
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
-use crate::replay::{ProofVerifier, VerifierError};
+use crate::{
+    replay::{ProofVerifier, VerifierError},
+    totals::HoldingVerifier,
+};
 
 /// KZG parameters.
 pub type Params = ParamsKZG<Bn256>;
@@ -69,6 +72,38 @@ impl ProofVerifier for NativeVerifier {
         let rows: Option<Vec<CircuitFr>> = instance.iter().map(circuit_element).collect();
         let rows = rows.ok_or_else(|| VerifierError("a public input is not a field element".into()))?;
         Ok(holds(&key.vk, &key.params, &rows, proof))
+    }
+}
+
+/// The verifying key of certificate statements.
+pub struct NativeCertificates(Key);
+
+impl std::fmt::Debug for NativeCertificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NativeCertificates")
+    }
+}
+
+impl NativeCertificates {
+    /// log2 of the parameters' size.
+    pub const K: u32 = gridveil_circuits::certificate::K;
+
+    /// Makes the certificate circuit's key from parameters of its size.
+    ///
+    /// # Errors
+    /// [`VerifierError`] if the parameters do not fit the circuit.
+    pub fn new(params: Arc<Params>) -> Result<Self, VerifierError> {
+        let made = catch_unwind(AssertUnwindSafe(|| keygen_vk(params.as_ref(), &CertificateCircuit::template())));
+        let vk = made.ok().and_then(Result::ok).ok_or_else(|| VerifierError("no verifying key for certificates".into()))?;
+        Ok(Self(Key { params, vk }))
+    }
+}
+
+impl HoldingVerifier for NativeCertificates {
+    fn verify(&self, instance: &[Fr; 9], proof: &[u8]) -> Result<bool, VerifierError> {
+        let rows: Option<Vec<CircuitFr>> = instance.iter().map(circuit_element).collect();
+        let rows = rows.ok_or_else(|| VerifierError("a public input is not a field element".into()))?;
+        Ok(holds(&self.0.vk, &self.0.params, &rows, proof))
     }
 }
 

@@ -4,7 +4,7 @@ use gridveil_protocol::{
     certificate::{Kind, ShownRetirement, StatementError},
     field::to_bytes,
 };
-use gridveil_verifier_contract::{L1Client, L1Error, RollupEffect};
+use gridveil_verifier_contract::{L1Client, L1Error, RollupEffect, Word};
 use serde::Serialize;
 
 /// Why a statement does not hold.
@@ -54,23 +54,41 @@ pub async fn retirement(l1: &dyn L1Client, shown: &ShownRetirement, from_block: 
     if l1.chain_id().await? != shown.chain_id || l1.contract() != shown.contract {
         return Err(RetirementError::OtherDeployment);
     }
-    let statement = &shown.statement;
-    statement.verify(shown.commitment)?;
-    let commitment = to_bytes(&shown.commitment);
+    let commitment = opened(shown)?;
     let events = l1.events(from_block).await?;
     let found = events.iter().find_map(|event| match event.effect {
         RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } if retirement == commitment => {
-            Some((event, disclosed, beneficiary, kind))
+            Some((event, Disclosed { disclosed, beneficiary, kind }))
         }
         _ => None,
     });
-    let (event, disclosed, beneficiary, kind) = found.ok_or(RetirementError::Unknown)?;
-    if u64::from(kind) != Kind::new(shown.sealed, statement.purpose).code() {
-        return Err(RetirementError::Kind);
-    }
-    let published = if shown.sealed { ([0; 32], [0; 32]) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
-    if (disclosed, beneficiary) != published {
-        return Err(RetirementError::Disclosed);
-    }
+    let (event, disclosed) = found.ok_or(RetirementError::Unknown)?;
+    disclosed.check(shown)?;
     Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed })
+}
+
+/// The commitment that a statement opens.
+pub(crate) fn opened(shown: &ShownRetirement) -> Result<Word, RetirementError> {
+    shown.statement.verify(shown.commitment)?;
+    Ok(to_bytes(&shown.commitment))
+}
+
+/// What L1 has of a retirement beside its commitment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disclosed {
+    pub(crate) disclosed: Word,
+    pub(crate) beneficiary: Word,
+    pub(crate) kind: u16,
+}
+
+impl Disclosed {
+    /// Is it what is shown?
+    pub(crate) fn check(&self, shown: &ShownRetirement) -> Result<(), RetirementError> {
+        let statement = &shown.statement;
+        if u64::from(self.kind) != Kind::new(shown.sealed, statement.purpose).code() {
+            return Err(RetirementError::Kind);
+        }
+        let published = if shown.sealed { ([0; 32], [0; 32]) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
+        if (self.disclosed, self.beneficiary) == published { Ok(()) } else { Err(RetirementError::Disclosed) }
+    }
 }

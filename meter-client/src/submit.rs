@@ -4,6 +4,8 @@
 //! with growing pauses. Answers are bounded, and what a server writes is printed without control characters. Blocking: not for use inside an
 //! async runtime.
 
+mod admin;
+
 use std::{io::Read, time::Duration};
 
 use gridveil_protocol::{
@@ -22,6 +24,8 @@ use reqwest::{
     blocking::{Client, RequestBuilder},
 };
 use serde::{Deserialize, de::DeserializeOwned};
+
+pub use admin::Admin;
 
 /// Largest answer that is read.
 const MAX_ANSWER: u64 = 8 << 20;
@@ -55,6 +59,9 @@ pub enum ApiError {
     /// It confirms something else than what was handed in.
     #[error("sequencer confirms another packet or operation than the one handed in")]
     OtherPacket,
+    /// It opens another period than was asked for.
+    #[error("sequencer opens another period than was asked for")]
+    OtherPeriod,
     /// Its domain is not that of its chain, contract and circuit version.
     #[error("sequencer's domain is not that of the chain, contract and circuit version it names")]
     Domain,

@@ -3,6 +3,7 @@
 //! [`Spend::compute`] is total: it follows the rules for any input and refuses nothing. [`Spend::check`] refuses, clause by clause, in the
 //! order of [`CertificateError`]. The circuit proves what `check` accepts; tests feed the circuit what it refuses.
 
+mod holding;
 mod path;
 mod retirement;
 mod shown;
@@ -19,6 +20,7 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
+pub use holding::{HOLDING_VERSION, ShownHolding, holding_domain};
 pub use path::{DENSE_LEVELS, NotePath, Position, Trees};
 pub use retirement::{Kind, Purpose, Retirement, RetirementStatement, StatementError};
 pub use shown::ShownRetirement;

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod lanes;
 pub mod market;
 pub mod note;
+pub mod opening;
 pub mod operation;
 pub mod owner;
 pub mod packet;

@@ -2,7 +2,7 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store` log, keys and index;
 //!   `operations` what owners sign; `batcher` closing and the native rules; `choice` which operations a settlement carries;
-//!   `notes` paths of queued notes; `pipeline` proving and settling; `receipts`.
+//!   `notes` paths of queued notes; `openings` of headers for auditors; `pipeline` proving and settling; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the rules are
 //! `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -15,6 +15,7 @@ pub mod choice;
 pub mod config;
 pub mod l1;
 pub mod notes;
+pub mod openings;
 pub mod operations;
 pub mod pipeline;
 pub mod problem;

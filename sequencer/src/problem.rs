@@ -81,6 +81,8 @@ codes! {
     HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
     HEADER_SKIP = "header.skip", 422, "manager", false, "Skips too much";
     HEADER_FUNDS = "header.funds", 422, "operator", true, "L1 has less of the operator's funds";
+    HEADER_UNKNOWN = "header.unknown", 404, "operator", false, "No period starts there";
+    HEADER_NOT_SETTLED = "header.not_settled", 404, "operator", true, "The period is not final on L1";
     NOTE_UNKNOWN = "note.unknown", 404, "client", true, "No such queued note";
     NOTE_NOT_SETTLED = "note.not_settled", 404, "client", true, "The note is in no final root";
     REQUEST_TIMESTAMP = "request.timestamp", 401, "client", false, "Request is too old or from the future";

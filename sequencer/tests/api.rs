@@ -10,6 +10,7 @@ use gridveil_protocol::{
     codec::{encode_packet, packet_id},
     field::{Fr, hex_fr, to_bytes},
     fixture,
+    opening::PeriodOpening,
     owner::owner_of,
     packet::{Reading, SignedPacket},
     poseidon::Use,
@@ -282,5 +283,54 @@ async fn work_and_time_are_bounded() {
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
     until("closed by itself", async || node.get("/v1/communities/5").await.1["next_interval"] == first_interval() + 2).await;
+    node.handle.shutdown().await;
+}
+
+/// The headers around a final period's batch, to who has the token, and the same after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
+    let world = World::with(|g| {
+        common::empty(&mut g.communities[1]);
+        g.begins = vec![7];
+    })
+    .await;
+    let node = world.start().await;
+    let first = first_interval();
+    let path = |community: u32, first: u32| format!("/admin/v1/communities/{community}/header/{first}");
+    let code = async |path: String| node.admin(&path, None, TOKEN).await.1["code"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(node.admin(&path(5, first), None, "another token of bytes").await.0, 401);
+    assert_eq!(code(path(5, first)).await, "header.not_settled");
+    assert_eq!(code(path(6, first)).await, "account.unknown");
+    assert_eq!(code("/admin/v1/communities/5/header/x".into()).await, "path.malformed");
+    node.run_period(&world, 5, 0).await;
+    node.run_period(&world, 5, 1).await;
+    node.publish(&world, 7).await;
+    assert_eq!(node.close(7, 0).await.0, 200);
+    node.settled(5, 2).await;
+    node.settled(7, 1).await;
+    assert_eq!(code(path(5, first + 1)).await, "header.unknown");
+    assert_eq!(code(path(5, first + 4)).await, "header.not_settled");
+    let mut opened = Vec::new();
+    for (community, first) in [(5, first), (5, first + 2), (7, first)] {
+        let (status, body) = node.admin(&path(community, first), None, TOKEN).await;
+        assert_eq!(status, 200, "{body}");
+        opened.push(serde_json::from_value::<PeriodOpening>(body).unwrap());
+    }
+    let calls = world.l1.calls.lock().unwrap().clone();
+    let leaf = |community: u32, nth: usize| calls.iter().filter(|call| call.community == community).nth(nth).unwrap().data[4];
+    let [one, two, began] = &opened[..] else { panic!("three") };
+    assert_eq!(to_bytes(&one.after.leaf()), leaf(5, 0));
+    assert_eq!((to_bytes(&two.before.as_ref().unwrap().leaf()), to_bytes(&two.after.leaf())), (leaf(5, 0), leaf(5, 1)));
+    assert_eq!(to_bytes(&began.after.leaf()), leaf(7, 0));
+    // The first header of a community was never published: it is in the genesis root, or there was none.
+    let place = one.genesis.as_ref().unwrap();
+    assert_eq!(place.root(one.before.as_ref().unwrap().leaf(), 5), Some(world.genesis.public().root));
+    assert!(two.genesis.is_none() && began.genesis.is_none() && began.before.is_none());
+    node.handle.kill().await;
+    let node = world.start().await;
+    for opening in &opened {
+        let (_, body) = node.admin(&path(opening.community, opening.first_interval), None, TOKEN).await;
+        assert_eq!(serde_json::from_value::<PeriodOpening>(body).unwrap(), *opening);
+    }
     node.handle.shutdown().await;
 }

@@ -1,5 +1,6 @@
 //! The boundary between the demonstration's story and the machinery that carries it out.
 
+use gridveil_auditor::Totals;
 use gridveil_protocol::{field::Fr, header::Header, receipt::Receipt};
 
 use super::{
@@ -29,6 +30,8 @@ pub struct Audit {
     pub batches: u64,
     /// Root the replay ended at.
     pub root: Fr,
+    /// Certificates of the periods that the operator has opened, and that hold.
+    pub totals: Vec<Totals>,
 }
 
 /// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; `begin`; then for each day `deliver` for

@@ -37,6 +37,7 @@ pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> a
         anyhow::ensure!(audit.batches == summary.batches, "the auditor saw {} batches of {}", audit.batches, summary.batches);
         anyhow::ensure!(audit.root == summary.state_root, "the auditor's replay ends at another root");
         summary.auditor = Some("ok".into());
+        summary.certificates_audited(&audit.totals)?;
     }
     summary.verifier_bytes = backend.verifier_bytes();
     teller.finish();

@@ -6,6 +6,7 @@
 
 mod acts;
 mod leaving;
+mod totals;
 
 use std::{
     collections::BTreeMap,
@@ -23,15 +24,16 @@ use gridveil_meter_client::{
     outbox::{Outbox, Period},
     packet::Draft,
     statement::{self, Asked, Own},
-    submit::{Retry, Sequencer},
+    submit::{Admin, Retry, Sequencer},
 };
 use gridveil_protocol::{
-    certificate::{self, CERTIFICATE_VERSION, CertificateInstance},
+    certificate::{self, CERTIFICATE_VERSION, CertificateInstance, ShownHolding},
     field::{Fr, to_bytes},
     header::Header,
     init,
     instance::ROWS,
     note::Note,
+    opening::PeriodOpening,
     operation::SignedOperation,
     owner::owner_of,
     packet::{Context, Packet, PacketSalts, Reading},
@@ -97,6 +99,9 @@ pub struct Full {
     /// Paid to each home's address, smallest parts of the token.
     paid: BTreeMap<u16, u128>,
     shown: Vec<Shown>,
+    /// What the operator opens to the auditor, and notes that holders show.
+    openings: Vec<PeriodOpening>,
+    held: Vec<ShownHolding>,
     handed: Option<Note>,
     late_deposit: Option<Fr>,
     forced: u64,
@@ -109,6 +114,7 @@ struct Running {
     handle: Option<Handle>,
     l1: Arc<EthersClient>,
     sequencer: Sequencer,
+    admin: Admin,
     roots: JsonRpc,
     domain: Fr,
     meters: Vec<Meter>,
@@ -155,6 +161,8 @@ impl Full {
             neighbour: None,
             paid: BTreeMap::new(),
             shown: Vec::new(),
+            openings: Vec::new(),
+            held: Vec::new(),
             handed: None,
             late_deposit: None,
             forced: 0,
@@ -198,12 +206,10 @@ impl Full {
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
     }
 
-    async fn serve(state: &Path, communities: &[Plan], l1: Arc<EthersClient>, prover: Prover) -> anyhow::Result<Handle> {
+    async fn serve(state: &Path, communities: &[Plan], l1: Arc<EthersClient>, prover: Prover, token: &str) -> anyhow::Result<Handle> {
         let master = state.join("master.key");
         gridveil_sequencer::create_master_key(&master)?;
-        let token: [u8; 16] = vault::random()?;
-        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut config = Config::new(state.join("sequencer"), master, AdminToken::new(&token)?);
+        let mut config = Config::new(state.join("sequencer"), master, AdminToken::new(token)?);
         config.genesis = Some(GenesisState {
             chain_id: LOCAL_CHAIN_ID,
             contract: l1.contract(),
@@ -339,14 +345,17 @@ impl Backend for Full {
         let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
         self.teller.say("starting the sequencer");
-        let handle = self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover))?;
+        let token: [u8; 16] = vault::random()?;
+        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        let handle = self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
+        let admin = Admin::new(&format!("http://{}", handle.admin_address()), &token, Retry::default())?;
         let sequencer = Sequencer::new(&format!("http://{}", handle.public_address()), Retry::default())?;
         let domain = sequencer.info()?.checked_domain()?;
         let meters = self.meters(scenario)?;
         let roots = JsonRpc::new(&anvil.url(), l1.contract())?;
         self.certificates = Some(wallet);
         // The auditor is told of no community: all of them begin on L1.
-        self.running = Some(Running { handle: Some(handle), l1, sequencer, roots, domain, meters, nodes: Vec::new(), verifier_bytes, anvil });
+        self.running = Some(Running { handle: Some(handle), l1, sequencer, admin, roots, domain, meters, nodes: Vec::new(), verifier_bytes, anvil });
         self.publish_tariff(&[COMMUNITY, NEIGHBOUR], scenario.beginning, &scenario.beginning_tariff)
     }
 
@@ -446,15 +455,15 @@ impl Backend for Full {
         let mut verifier = NativeVerifier::default();
         verifier.add(shape, srs.params(shape.k, self.teller.as_ref())?)?;
         self.teller.say("auditing from L1 alone");
-        let report = self.runtime.block_on(async {
-            let l1 = EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())).await?;
-            gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0).await
-        })?;
+        let l1 = self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;
+        let report = self.runtime.block_on(gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0))?;
         if let Some(failure) = report.failures.first() {
             anyhow::bail!("{}: {} ({} findings)", failure.clause, failure.what, report.failures.len());
         }
         anyhow::ensure!(report.proofs_verified == report.batches, "{} proofs of {} batches", report.proofs_verified, report.batches);
-        Ok(Some(Audit { batches: report.batches, root: report.state_root }))
+        self.teller.say("checking the opened totals");
+        let totals = self.check_totals(&l1, &srs)?;
+        Ok(Some(Audit { batches: report.batches, root: report.state_root, totals }))
     }
 
     fn verifier_bytes(&self) -> Option<u64> {

@@ -81,6 +81,21 @@ impl CommunitySummary {
     }
 }
 
+/// Issued = retired + outstanding + exported.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Certificates {
+    /// Issued, Wh.
+    pub issued_wh: Wh,
+    /// Retired: by local trade, for everybody to see, and sealed where shown.
+    pub retired_wh: Wh,
+    /// Held, or not shown.
+    pub outstanding_wh: Wh,
+    /// Of these, shown to be held.
+    pub held_wh: Wh,
+    /// Exported to another registry.
+    pub exported_wh: Wh,
+}
+
 /// The demonstration's result; the keys of `summary.json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -119,6 +134,10 @@ pub struct Summary {
     pub retired_sealed: u64,
     /// Certificate notes handed to an owner in another community.
     pub certificates_transferred: u64,
+    /// Periods whose certificate totals the operator opened to the auditor.
+    pub totals_opened: u64,
+    /// Certificates of these periods, as the auditor found them; absent without a chain.
+    pub certificates: Option<Certificates>,
     /// Substitutes replaced by late packets.
     pub adjusted: u64,
     /// Did everybody get what is theirs, and is what is left just the operator's?
@@ -162,12 +181,32 @@ impl Summary {
             retired_public: 0,
             retired_sealed: 0,
             certificates_transferred: 0,
+            totals_opened: 0,
+            certificates: None,
             adjusted: 0,
             money_conserved: false,
             acts: Vec::new(),
             days: Vec::new(),
             communities: vec![CommunitySummary::new(&scenario.plan)],
         }
+    }
+
+    /// Takes what the auditor found of the certificates of every day; it must be what the operator's header has.
+    pub(super) fn certificates_audited(&mut self, totals: &[gridveil_auditor::Totals]) -> anyhow::Result<()> {
+        let sum = |of: fn(&gridveil_auditor::Totals) -> Wh| totals.iter().map(of).sum::<Wh>();
+        let certificates = Certificates {
+            issued_wh: sum(|t| t.issued_wh),
+            retired_wh: sum(gridveil_auditor::Totals::retired_wh),
+            outstanding_wh: sum(gridveil_auditor::Totals::outstanding_wh),
+            held_wh: sum(|t| t.held_wh),
+            exported_wh: sum(|t| t.exported_wh),
+        };
+        let issued = self.communities.first().map_or(0, |community| community.totals.issued);
+        let Certificates { issued_wh, retired_wh, outstanding_wh, exported_wh, .. } = certificates;
+        anyhow::ensure!(issued_wh == issued, "the opened days issued {issued_wh} Wh of certificates, the header has {issued}");
+        anyhow::ensure!(issued_wh == retired_wh + outstanding_wh + exported_wh, "certificates issued are not retired, outstanding or exported");
+        (self.totals_opened, self.certificates) = (totals.len() as u64, Some(certificates));
+        Ok(())
     }
 
     pub(super) fn add(&mut self, day: &Day, settled: &Settled) {
@@ -268,6 +307,10 @@ pub fn render(s: &Summary) -> String {
             s.exits,
             if s.money_conserved { "yes, to the last unit" } else { "NO" }
         );
+    }
+    if let Some(c) = &s.certificates {
+        let [issued, retired, outstanding, exported] = [c.issued_wh, c.retired_wh, c.outstanding_wh, c.exported_wh].map(text::kwh);
+        out += &format!("certificates of {} opened periods: issued {issued} = retired {retired} + outstanding {outstanding} + exported {exported} kWh\n", s.totals_opened);
     }
     match (&s.auditor, s.gas_per_reading) {
         (Some(auditor), Some(gas)) => {

@@ -1,5 +1,8 @@
 //! `gridveil member certificate …`: notes of origin, spent by their owner alone.
 
+mod abandon;
+mod prove;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -17,6 +20,9 @@ use gridveil_prover::{
     progress::Reporter,
 };
 use gridveil_verifier_contract::CertificateCall;
+
+pub use abandon::abandon;
+pub use prove::hold;
 
 use super::{
     example,
@@ -41,6 +47,12 @@ pub enum Command {
     /// Retires a certificate, or a part of it, for a beneficiary.
     #[command(after_help = example!("certificate retire 0x1f2e --kwh 4.2 --beneficiary 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --sealed --out statement.json --l1-key home7.l1"))]
     Retire(RetireArgs),
+    /// Gives up a transfer or retirement that L1 has not taken: the certificate can be spent otherwise.
+    #[command(after_help = example!("certificate abandon 0x1f2e"))]
+    Abandon(abandon::Args),
+    /// Proves to an auditor that a certificate is still held (`gridveil audit totals`): amount and period, not whose.
+    #[command(after_help = example!("certificate prove 0x1f2e --out held.json"))]
+    Prove(prove::Args),
     /// Shows what was retired, and writes a statement for an auditor (`gridveil audit retirement`).
     #[command(after_help = example!("certificate show --number 1 --out statement.json"))]
     Show(ShowArgs),
@@ -168,6 +180,8 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::Receive(args) => receive(args),
         Command::Transfer(args) => transfer(args),
         Command::Retire(args) => retire(args),
+        Command::Abandon(args) => abandon::run(args),
+        Command::Prove(args) => prove::run(args),
         Command::Show(args) => show(args),
     }
 }
@@ -186,7 +200,7 @@ pub fn refresh(session: &mut Session, chain: &Chain) -> anyhow::Result<()> {
         let nullifier = key.nullifier(commitment);
         if note.owner == own && session.wallet.state().spends.iter().any(|spend| spend.nullifier == nullifier && !spend.done)
             && chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))? {
-                session.wallet.spent(nullifier, None)?;
+                abandon::land(session, chain, nullifier)?;
                 continue;
             }
         let (None, Some(sequencer)) = (path, &session.sequencer) else { continue };
@@ -222,13 +236,29 @@ pub fn spend(session: &mut Session, chain: &Chain, prover: &CertificateProver, n
     let nullifier = session.wallet.keep_spend(&plan, &session.keys.owner)?;
     let signed = plan.clone().sign(&session.keys.owner)?;
     if chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))? {
-        session.wallet.spent(nullifier, None)?;
-        return Ok(Spent { instance: signed.check()?, plan, tx: None });
+        return landed(session, chain, nullifier, plan);
     }
     let CertificateProof { instance, proof } = prover.prove(&signed)?;
-    let receipt = chain.wait(chain.client().certify(certificate_call(&instance, proof)?))?;
+    let receipt = match chain.wait(chain.client().certify(certificate_call(&instance, proof)?)) {
+        Err(error) if error.is_revert("NullifierUsed") => return landed(session, chain, nullifier, plan),
+        answer => answer?,
+    };
     session.wallet.spent(nullifier, Some(&hex0(&receipt.tx)))?;
     Ok(Spent { plan, instance, tx: Some(receipt.tx) })
+}
+
+/// L1 has a spending of the note: this one, or another.
+fn landed(session: &mut Session, chain: &Chain, nullifier: Fr, plan: SpendPlan) -> anyhow::Result<Spent> {
+    abandon::land(session, chain, nullifier)?;
+    let ours = session.wallet.state().spends.iter().any(|spend| spend.done && spend.plan == plan);
+    ensure!(ours, "L1 has another spending of this certificate: one that was abandoned here, or by a copy of this wallet (certificate list shows what is left)");
+    earlier(session, plan)
+}
+
+/// A spending that L1 had already.
+fn earlier(session: &Session, plan: SpendPlan) -> anyhow::Result<Spent> {
+    let instance = plan.clone().sign(&session.keys.owner)?.check()?;
+    Ok(Spent { plan, instance, tx: None })
 }
 
 fn certificate_call(instance: &CertificateInstance, proof: Vec<u8>) -> anyhow::Result<CertificateCall> {
@@ -259,7 +289,7 @@ fn number(commitment: Fr) -> String {
 }
 
 fn state(session: &Session, kept: &KeptNote) -> &'static str {
-    let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && !spend.done);
+    let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && spend.is_open());
     if kept.spent {
         "spent"
     } else if spending {
@@ -334,19 +364,42 @@ fn sent(sheet: Sheet, spent: &Spent, out: &Path) -> Sheet {
     sheet.row("transaction", tx.clone(), tx).row("file", out.clone(), out)
 }
 
+/// Can the note be spent like this? The plan, if L1 has that spending already: then only its file is written again.
+fn checked(session: &Session, kept: &KeptNote, spending: &Spending) -> anyhow::Result<Option<SpendPlan>> {
+    let state = session.wallet.state();
+    let finished = state.finished(kept, spending);
+    if finished.is_none() {
+        state.plan(kept, &session.deployment, &session.keys.owner, spending)?;
+    }
+    Ok(finished)
+}
+
+fn carried_out(
+    session: &mut Session,
+    chain: &Chain,
+    proving: &Proving,
+    kept: &KeptNote,
+    spending: &Spending,
+    finished: Option<SpendPlan>,
+) -> anyhow::Result<Spent> {
+    match finished {
+        Some(plan) => earlier(session, plan),
+        None => spend(session, chain, &open_prover(session, proving)?, kept, spending),
+    }
+}
+
 fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let to = element(&args.to, "--to")?;
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
     let kept = chosen(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
-    session.wallet.state().plan(&kept, &session.deployment, &session.keys.owner, &spending)?;
+    let finished = checked(&session, &kept, &spending)?;
     let sheet = || planned(&kept, args.kwh).row("to", number(to), number(to));
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
-    let prover = open_prover(&session, &args.proving)?;
-    let spent = spend(&mut session, &chain, &prover, &kept, &spending)?;
+    let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let [note, _] = spent.plan.notes();
     write_file(&args.out, &NoteFile { deployment: session.deployment, note }).with_context(|| args.out.display().to_string())?;
     sent(sheet(), &spent, &args.out).print(args.place.json)
@@ -358,14 +411,13 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
     let kept = chosen(&mut session, &chain, &args.note)?;
     let spending = Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
-    session.wallet.state().plan(&kept, &session.deployment, &session.keys.owner, &spending)?;
+    let finished = checked(&session, &kept, &spending)?;
     let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
     let sheet = || planned(&kept, args.kwh).row("beneficiary", number(beneficiary), number(beneficiary)).row("public", public, public);
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
-    let prover = open_prover(&session, &args.proving)?;
-    let spent = spend(&mut session, &chain, &prover, &kept, &spending)?;
+    let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let statement = spent.plan.statement().context("nothing was retired")?;
     let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, args.sealed, statement);
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;

@@ -104,7 +104,7 @@ pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::R
     }
     let params = chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
     let shape = SHAPES.into_iter().find(|shape| shape.id == params.shape).context("the community's shape is not known")?;
-    let batches = chain.wait(chain.client().settled_batches(0))?;
+    let batches = chain.wait(chain.client().settled_batches(chain.from_block()))?;
     let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)
 }
@@ -134,15 +134,14 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
         Err(error) if error.is_revert("AlreadyExited") => left.exited_before = true,
         Err(error) => return Err(error.into()),
     }
-    let deposits = chain.wait(chain.client().deposits(0))?;
     let open: Vec<_> = session.wallet.state().incoming.iter().filter(|kept| kept.is_open()).cloned().collect();
     for kept in open {
         let claim = kept.claim;
         let word = to_bytes(&claim.commitment());
         let out = match kept.source {
             Source::Deposit => {
-                let found = deposits.iter().find(|deposit| deposit.claim == word);
-                let refundable = found.is_some_and(|deposit| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_)));
+                let state = chain.wait(chain.client().deposit_state(word))?;
+                let refundable = matches!(state, Some(DepositState::Open | DepositState::RefundRequested(_)));
                 if refundable {
                     chain.wait(chain.client().refund(word))?;
                     left.refunds += 1;

@@ -10,7 +10,7 @@ mod options;
 mod session;
 mod show;
 
-pub use certificate::{Spent, refresh, spend};
+pub use certificate::{Spent, abandon, hold, refresh, spend};
 pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, planned, receive, send};
 pub use options::{Acting, Energy, Money};
@@ -77,7 +77,7 @@ enum Command {
     /// Fetches what L1 owes the payout address.
     #[command(after_help = example!("collect --l1-key home7.l1"))]
     Collect(leave::CollectArgs),
-    /// Certificates of origin: list, receive, transfer, retire, show.
+    /// Certificates of origin: list, receive, transfer, retire, abandon, prove, show.
     #[command(subcommand, arg_required_else_help = true)]
     Certificate(certificate::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.

@@ -185,8 +185,7 @@ pub fn deposit(session: &mut Session, chain: &Chain, claim: &Claim) -> anyhow::R
 }
 
 fn state_of(chain: &Chain, claim: &[u8; 32]) -> anyhow::Result<Option<DepositState>> {
-    let deposits = chain.wait(chain.client().deposits(0))?;
-    Ok(deposits.into_iter().find(|deposit| deposit.claim == *claim).map(|deposit| deposit.state))
+    Ok(chain.wait(chain.client().deposit_state(*claim))?)
 }
 
 /// The incoming claim that begins like this.

@@ -16,6 +16,9 @@ pub struct Place {
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS")]
     pub contract: String,
+    /// Block of the deployment, or an earlier one: where L1's events are read from, when they are.
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub from_block: u64,
     /// Community index.
     #[arg(long)]
     pub community: u32,

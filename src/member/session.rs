@@ -25,6 +25,7 @@ pub struct Chain {
     runtime: tokio::runtime::Runtime,
     client: Arc<dyn L1Client>,
     account: Option<[u8; 20]>,
+    from_block: u64,
 }
 
 impl std::fmt::Debug for Chain {
@@ -39,7 +40,7 @@ impl Chain {
     /// # Errors
     /// No runtime.
     pub fn new(client: Arc<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
-        Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?, client, account })
+        Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?, client, account, from_block: 0 })
     }
 
     /// Through a node, with or without a key to send with.
@@ -50,7 +51,20 @@ impl Chain {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(EthersClient::connect(rpc, key, Some(contract))).context("--rpc")?;
         let account = client.account();
-        Ok(Self { runtime, client: Arc::new(client), account })
+        Ok(Self { runtime, client: Arc::new(client), account, from_block: 0 })
+    }
+
+    /// Reads events from this block on: at most the deployment's.
+    #[must_use]
+    pub const fn reading_from(mut self, block: u64) -> Self {
+        self.from_block = block;
+        self
+    }
+
+    /// First block whose events are read.
+    #[must_use]
+    pub const fn from_block(&self) -> u64 {
+        self.from_block
     }
 
     /// The client.
@@ -173,7 +187,7 @@ pub fn contract(place: &Place) -> anyhow::Result<[u8; 20]> {
 
 /// The contract, with nobody's key.
 pub fn read_chain(place: &Place) -> anyhow::Result<Chain> {
-    Chain::connect(&place.rpc, contract(place)?, None)
+    Ok(Chain::connect(&place.rpc, contract(place)?, None)?.reading_from(place.from_block))
 }
 
 /// The contract, with the member's own L1 key: from the file, or the environment.
@@ -182,7 +196,7 @@ pub fn own_chain(place: &Place, key: &L1Key) -> anyhow::Result<Chain> {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
         None => std::env::var(L1_KEY_VARIABLE).ok().context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")?,
     };
-    Chain::connect(&place.rpc, contract(place)?, Some(secret.trim()))
+    Ok(Chain::connect(&place.rpc, contract(place)?, Some(secret.trim()))?.reading_from(place.from_block))
 }
 
 /// A field element from `0x` and at most 64 hex digits.

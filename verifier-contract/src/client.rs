@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
     TariffEntry, TransferState, TxReceipt, Word,
 };
 
@@ -99,6 +99,10 @@ pub trait L1Client: Send + Sync {
     /// Every deposit made from `from_block` on, in order, with its present state.
     fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
         absent()
+    }
+    /// What became of one deposit; `None` if it was never made. Clients that can ask the contract by claim look through no blocks.
+    fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
+        Box::pin(async move { Ok(self.deposits(0).await?.into_iter().find(|deposit| deposit.claim == claim).map(|deposit| deposit.state)) })
     }
     /// Asks for a deposit back (its depositor).
     fn request_refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {

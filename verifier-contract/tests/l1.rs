@@ -228,6 +228,10 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     assert_eq!(l1.settled_batches(batch.block).await.unwrap()[0].call, with_records(0x10, &records));
     let states: Vec<_> = l1.deposits(0).await.unwrap().iter().map(|deposit| (deposit.claim, deposit.units, deposit.depositor, deposit.state)).collect();
     assert_eq!(states, [(word(0xa1), 20, me, DepositState::Consumed), (word(0xa2), 5, me, DepositState::Refunded), (word(0xa3), 5, me, DepositState::Open)]);
+    for (claim, _, _, state) in states {
+        assert_eq!(l1.deposit_state(claim).await.unwrap(), Some(state));
+    }
+    assert_eq!(l1.deposit_state(word(0xa4)).await.unwrap(), None);
     assert_eq!(l1.withdrawable(me).await.unwrap(), 10 * 10_000);
     assert_eq!(l1.withdrawable(TREASURY).await.unwrap(), 10_000);
     assert_eq!(l1.claim_state(claim).await.unwrap(), TransferState::Open);

@@ -125,7 +125,7 @@ impl State {
             return Err(CertificateError::ZeroAmount);
         }
         let rest = kept.note.amount.checked_sub(amount).ok_or(CertificateError::Amount { amount_wh: kept.note.amount })?;
-        let earlier = self.spends.iter().find(|spend| spend.plan.note == kept.note && !spend.done);
+        let earlier = self.spends.iter().find(|spend| spend.plan.note == kept.note && spend.is_open());
         if let Some(spend) = earlier.filter(|spend| does(&spend.plan, spending)) {
             return Ok(spend.plan.clone());
         }
@@ -143,6 +143,32 @@ impl State {
         let outputs = [first, Output { owner: own, amount: rest, salts: [c, d] }];
         let domain = instance::domain(deployment.chain_id, &deployment.contract, CERTIFICATE_VERSION);
         Ok(SpendPlan { domain, note: kept.note.clone(), path, outputs, retirement })
+    }
+}
+
+impl State {
+    /// The plan of a spending that L1 has, if the note was spent like this: with it, what is handed to others can be written again.
+    #[must_use]
+    pub fn finished(&self, kept: &KeptNote, spending: &Spending) -> Option<SpendPlan> {
+        let done = self.spends.iter().find(|spend| spend.done && spend.plan.note == kept.note && does(&spend.plan, spending));
+        done.map(|spend| spend.plan.clone())
+    }
+
+    /// The plan that shows a note as held, and spends nothing ([`SpendPlan::holding`]).
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn holding(&self, kept: &KeptNote, deployment: &Deployment, secret: &SecretKey) -> Result<SpendPlan, CertificateError> {
+        if kept.spent {
+            return Err(CertificateError::Spent);
+        }
+        if kept.note.owner != owner_of(secret).commitment() {
+            return Err(CertificateError::NotOwner);
+        }
+        let path = kept.path.clone().ok_or(CertificateError::NoPath)?;
+        let [a, b, c, d] = fresh_salts()?;
+        let [s7, s8, ..] = fresh_salts()?;
+        Ok(SpendPlan::holding(deployment.chain_id, &deployment.contract, kept.note.clone(), path, [a, b, c, d, s7, s8]))
     }
 }
 

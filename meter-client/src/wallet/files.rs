@@ -3,7 +3,14 @@
 
 use std::{io, path::Path};
 
-use gridveil_protocol::{certificate::ShownRetirement, codec::hex_bytes, header_operation::HeaderOperation, note::Note, operation::SignedOperation};
+use gridveil_protocol::{
+    certificate::{ShownHolding, ShownRetirement},
+    codec::hex_bytes,
+    header_operation::HeaderOperation,
+    note::Note,
+    opening::PeriodOpening,
+    operation::SignedOperation,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{durable, operation::Claim};
@@ -124,6 +131,20 @@ impl Handed for DecisionFile {
 
 impl Handed for ShownRetirement {
     const WHAT: &'static str = "a statement of retirement";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+impl Handed for ShownHolding {
+    const WHAT: &'static str = "a note shown as held";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+impl Handed for PeriodOpening {
+    const WHAT: &'static str = "an opening of a period";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
     }

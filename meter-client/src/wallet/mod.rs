@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateError, Spending, Transfer, note_path, path_of_receipt};
 pub use exit::{Exit, ExitError, PublishedBatch};
-pub use files::{ClaimFile, ConsentFile, DecisionFile, Deployment, FileError, NoteFile, read_file, write_file};
+pub use files::{ClaimFile, ConsentFile, DecisionFile, Deployment, FileError, Handed, NoteFile, read_file, write_file};
 pub use state::{Incoming, KeptNote, KeptOperation, KeptRetirement, KeptSpend, Progress, Source, State};
 
 use crate::{durable, key_store::Keys, operation::BuildError};
@@ -84,6 +84,9 @@ pub enum WalletError {
     /// One note is spent once.
     #[error("this note is being spent already, into other notes")]
     SpendKept,
+    /// Nothing to give up.
+    #[error("this note is not being spent")]
+    NotSpending,
     /// No randomness.
     #[error("the operating system gives no randomness")]
     Randomness,
@@ -287,6 +290,23 @@ impl Wallet {
     /// [`WalletError::SpendKept`] if the note is being spent otherwise.
     pub fn keep_spend(&mut self, plan: &SpendPlan, secret: &SecretKey) -> Result<Fr, WalletError> {
         self.update(|state| state.keep_spend(plan, secret))
+    }
+
+    /// Gives up the spending of a note that L1 has not taken. It stays in the wallet, as what was sent may still land: [`Wallet::landed`].
+    ///
+    /// # Errors
+    /// [`WalletError::NotSpending`].
+    pub fn abandon(&mut self, nullifier: Fr) -> Result<(), WalletError> {
+        self.update(|state| state.abandon(nullifier))
+    }
+
+    /// Notes which spending of a note L1 has: into these notes, and this retirement (zero if none). `false` if this wallet has no such plan: then
+    /// the note is spent, and what became of it is not known here.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn landed(&mut self, nullifier: Fr, notes: [Fr; 2], retirement: Fr, tx: Option<&str>) -> Result<bool, WalletError> {
+        self.update(|state| Ok(state.landed(nullifier, notes, retirement, tx)))
     }
 
     /// Notes that L1 has a spending, by the transaction `tx` if it is known.

@@ -7,7 +7,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     note::Note,
     operation::{Kind, SignedOperation, lane::Lane},
-    owner::{NullifierKey, owner_of},
+    owner::NullifierKey,
     receipt::Receipt,
     schnorr::SecretKey,
     units::Interval,
@@ -118,6 +118,17 @@ pub struct KeptSpend {
     pub nullifier: Fr,
     /// Is it on L1?
     pub done: bool,
+    /// Was it given up, before L1 had it? It could still land: its openings stay.
+    #[serde(default)]
+    pub abandoned: bool,
+}
+
+impl KeptSpend {
+    /// Is it on its way?
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !self.done && !self.abandoned
+    }
 }
 
 /// A retirement's statement.
@@ -324,29 +335,71 @@ impl State {
     /// Keeps a spending; its change goes to the notes at once, although it has no path yet.
     pub(super) fn keep_spend(&mut self, plan: &SpendPlan, secret: &SecretKey) -> Result<Fr, WalletError> {
         let nullifier = NullifierKey::of(secret).nullifier(plan.note.commitment());
-        if let Some(kept) = self.spends.iter().find(|kept| kept.nullifier == nullifier) {
-            return if kept.plan == *plan { Ok(nullifier) } else { Err(WalletError::SpendKept) };
+        match self.spends.iter().find(|kept| kept.nullifier == nullifier && !kept.abandoned) {
+            Some(kept) if kept.plan == *plan => return Ok(nullifier),
+            Some(_) => return Err(WalletError::SpendKept),
+            None => {}
         }
-        let own = owner_of(secret).commitment();
-        for note in plan.notes().into_iter().filter(|note| note.owner == own && note.amount > 0) {
-            self.keep_note(note, None);
+        self.keep_outputs(plan);
+        match self.spends.iter_mut().find(|kept| kept.nullifier == nullifier && kept.plan == *plan) {
+            Some(kept) => kept.abandoned = false,
+            None => self.spends.push(KeptSpend { plan: plan.clone(), nullifier, done: false, abandoned: false }),
         }
-        self.spends.push(KeptSpend { plan: plan.clone(), nullifier, done: false });
         Ok(nullifier)
     }
 
-    /// A spending is on L1.
-    pub(super) fn spent(&mut self, nullifier: Fr, tx: Option<&str>) {
-        let Some(spend) = self.spends.iter_mut().find(|kept| kept.nullifier == nullifier) else { return };
-        spend.done = true;
-        let (note, statement) = (spend.plan.note.commitment(), spend.plan.statement());
-        let sealed = spend.plan.retirement.as_ref().is_some_and(|retirement: &Retirement| retirement.sealed);
-        for kept in self.notes.iter_mut().filter(|kept| kept.note.commitment() == note) {
-            kept.spent = true;
+    /// What of a spending comes back to the owner of what is spent.
+    fn keep_outputs(&mut self, plan: &SpendPlan) {
+        for note in plan.notes().into_iter().filter(|note| note.owner == plan.note.owner && note.amount > 0) {
+            self.keep_note(note, None);
         }
-        if let Some(statement) = statement
+    }
+
+    /// Gives a spending up: its note can be spent otherwise, what was to come of it is no note any more. The plan stays, as it could still land.
+    pub(super) fn abandon(&mut self, nullifier: Fr) -> Result<(), WalletError> {
+        let spend = self.spends.iter_mut().find(|kept| kept.nullifier == nullifier && kept.is_open()).ok_or(WalletError::NotSpending)?;
+        spend.abandoned = true;
+        let notes = spend.plan.notes().map(|note| note.commitment());
+        self.notes.retain(|kept| kept.path.is_some() || !notes.contains(&kept.note.commitment()));
+        Ok(())
+    }
+
+    /// A spending is on L1: the one that is on its way.
+    pub(super) fn spent(&mut self, nullifier: Fr, tx: Option<&str>) {
+        let Some(spend) = self.spends.iter().find(|kept| kept.nullifier == nullifier && !kept.abandoned) else { return };
+        let notes = spend.plan.notes().map(|note| note.commitment());
+        let retirement = spend.plan.statement().map(|statement| statement.commitment());
+        self.landed(nullifier, notes, retirement.unwrap_or_default(), tx);
+    }
+
+    /// A spending of the note with this nullifier is on L1, into these notes and this retirement (zero if none). Is it one of those kept here? One
+    /// that was abandoned counts, the others are given up.
+    pub(super) fn landed(&mut self, nullifier: Fr, notes: [Fr; 2], retirement: Fr, tx: Option<&str>) -> bool {
+        let is = |plan: &SpendPlan| {
+            let own = plan.statement().map(|statement| statement.commitment()).unwrap_or_default();
+            plan.notes().map(|note| note.commitment()) == notes && own == retirement
+        };
+        let Some(spent) = self.spends.iter().find(|kept| kept.nullifier == nullifier).map(|kept| kept.plan.note.commitment()) else { return false };
+        self.notes.iter_mut().filter(|kept| kept.note.commitment() == spent).for_each(|kept| kept.spent = true);
+        let mut found = None;
+        let mut never = Vec::new();
+        for kept in self.spends.iter_mut().filter(|kept| kept.nullifier == nullifier) {
+            let landed = found.is_none() && is(&kept.plan);
+            (kept.done, kept.abandoned) = (landed, !landed);
+            if landed {
+                found = Some(kept.plan.clone());
+            } else {
+                never.extend(kept.plan.notes().map(|note| note.commitment()));
+            }
+        }
+        self.notes.retain(|kept| kept.path.is_some() || notes.contains(&kept.note.commitment()) || !never.contains(&kept.note.commitment()));
+        let Some(plan) = found else { return false };
+        self.keep_outputs(&plan);
+        let sealed = plan.retirement.as_ref().is_some_and(|retirement: &Retirement| retirement.sealed);
+        if let Some(statement) = plan.statement()
             && !self.retirements.iter().any(|kept| kept.statement == statement) {
                 self.retirements.push(KeptRetirement { statement, sealed, tx: tx.map(str::to_owned) });
             }
+        true
     }
 }

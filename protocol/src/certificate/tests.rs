@@ -104,3 +104,22 @@ fn files_come_back_and_debug_tells_nothing() {
     }
     assert!(!shown.contains(&spend.plan.note.amount.to_string()), "{shown}");
 }
+
+/// The same note as a spending's, under another domain and the same nullifier: what an auditor compares with L1.
+#[test]
+fn a_holding_shows_the_note_and_spends_nothing() {
+    let plan = plan(1);
+    let contract = [9; 20];
+    let salts = std::array::from_fn(|i| Fr::from(i as u64 + 1));
+    let holding = SpendPlan::holding(31337, &contract, plan.note.clone(), plan.path.clone(), salts);
+    let instance = holding.sign(&owner_key(1)).unwrap().check().unwrap();
+    assert_eq!(instance.nullifier, spend(1).unwrap().compute().nullifier);
+    assert_eq!((instance.disclosed, instance.kind, instance.beneficiary), (plan.note.info(), 257, Fr::ZERO));
+    // No circuit version of 32 bits has the domain.
+    assert!(HOLDING_VERSION > u64::from(u32::MAX));
+    assert_ne!(instance.domain, crate::instance::domain(31337, &contract, CERTIFICATE_VERSION));
+    let shown = ShownHolding { chain_id: 31337, contract, instance, proof: vec![1, 2, 0xff] };
+    let json = serde_json::to_string(&shown).unwrap();
+    assert_eq!(serde_json::from_str::<ShownHolding>(&json).unwrap(), shown);
+    assert!(serde_json::from_str::<ShownHolding>(&json.replace("0x0102ff", "0x0102f")).is_err());
+}

@@ -13,13 +13,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{field::to_bytes, header_operation::HeaderOperation, tariff::Tariff, units::Interval};
+use gridveil_protocol::{field::to_bytes, header_operation::HeaderOperation, opening::PeriodOpening, tariff::Tariff, units::Interval};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{bounded, json_body, number, public::hex0, unknown_route, wrong_method};
 use crate::{
-    batcher,
+    batcher, openings,
     operations::{self, Taken},
     problem::{self, Problem},
     service::Service,
@@ -40,6 +40,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities/{community}/missing", get(missing))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
+        .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
         .route("/admin/v1/status", get(status))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -106,6 +107,11 @@ async fn operate_header(State(service): State<Arc<Service>>, Path(community): Pa
         Taken::Duplicate(id) => (StatusCode::OK, "duplicate", id),
     };
     Ok((status, Json(json!({"id": hex0(&id), "status": word}))).into_response())
+}
+
+async fn header_opening(State(service): State<Arc<Service>>, Path((community, first)): Path<(String, String)>) -> Result<Json<PeriodOpening>, Problem> {
+    let (community, first) = (number(&community, "community")?, number(&first, "first_interval")?);
+    openings::period(&service, community, first).await.map(Json)
 }
 
 async fn status(State(service): State<Arc<Service>>) -> Json<Value> {

@@ -12,6 +12,7 @@ use gridveil_protocol::{
     field::Fr,
     header::Header,
     lanes::Operations,
+    opening::GenesisPlace,
     packet::{SignedPacket, empty_slot},
     params::{CERTIFICATES_DEPTH, Shape},
     settlement::{self, SettlementInput, Transition},
@@ -277,4 +278,37 @@ impl Archive {
         };
         Ok([account(self.state_of(applied.previous)?)?, account(self.state_of(Some(batch))?)?])
     }
+
+    /// What opens a period's totals to an auditor: the headers around its batch and, where no batch before has published the first, its way to the
+    /// state root. `began` says whether the community began with this batch; `current` is the community as it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn period_opening(&self, batch: u64, began: bool, current: &Community) -> Result<OpenedHeaders, StoreError> {
+        let applied = self.applied(batch)?;
+        let (record_kind, offset) = self.state_of(Some(batch))?;
+        let (_, sealed) = self.read(offset, record_kind)?;
+        let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval: applied.first_interval };
+        let after = self.open_json::<OwnState>(&label, &sealed)?.header;
+        if applied.previous.is_some() {
+            return Ok(OpenedHeaders { before: Some(self.header_before(&applied)?), after, genesis: None });
+        }
+        if began {
+            return Ok(OpenedHeaders { before: None, after, genesis: None });
+        }
+        let before = self.before(&applied, current)?;
+        let place = GenesisPlace { members_root: before.members_root(), certificates_root: before.certificates.root(), state_path: applied.path() };
+        Ok(OpenedHeaders { before: Some(before.header), after, genesis: Some(place) })
+    }
+}
+
+/// The parts of an opening that the log has.
+#[derive(Clone, Debug)]
+pub struct OpenedHeaders {
+    /// Before the batch.
+    pub before: Option<Header>,
+    /// After it.
+    pub after: Header,
+    /// Where the first one is, if no batch has published its leaf.
+    pub genesis: Option<GenesisPlace>,
 }

@@ -38,6 +38,7 @@ impl Full {
     pub(super) fn end(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()> {
         let last = scenario.days.last().context("no days")?.date;
         self.unclaimed(scenario, last)?;
+        self.open(scenario)?;
         // What the neighbour and every home hold, as they know it themselves.
         let neighbour = self.neighbour.clone().context("the neighbour has no receipt")?;
         let running = self.running.as_mut().context("not started")?;

@@ -16,6 +16,20 @@ use crate::types::{
     SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
 };
 
+impl EthersClient {
+    async fn deposit_by_claim(&self, claim: Word) -> Result<Option<DepositState>, L1Error> {
+        let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) = self.view(self.bound().deposit_of(claim).calldata()).await?;
+        Ok(Some(match (state, refundable_at) {
+            (0, _) => return Ok(None),
+            (1, 0) => DepositState::Open,
+            (1, at) => DepositState::RefundRequested(at),
+            (2, _) => DepositState::Consumed,
+            (3, _) => DepositState::Refunded,
+            _ => return Err(malformed("a deposit in no known state")),
+        }))
+    }
+}
+
 impl L1Client for EthersClient {
     fn chain_id(&self) -> L1Future<'_, u64> {
         Box::pin(async { Ok(self.chain_id) })
@@ -149,18 +163,15 @@ impl L1Client for EthersClient {
             let mut out = Vec::new();
             for log in self.logs(DepositMadeFilter::signature(), from_block).await? {
                 let DepositMadeFilter { claim, depositor, units } = decode_log(&log)?;
-                let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) = self.view(self.bound().deposit_of(claim).calldata()).await?;
-                let state = match (state, refundable_at) {
-                    (1, 0) => DepositState::Open,
-                    (1, at) => DepositState::RefundRequested(at),
-                    (2, _) => DepositState::Consumed,
-                    (3, _) => DepositState::Refunded,
-                    _ => return Err(malformed("a deposit in no known state")),
-                };
+                let state = self.deposit_by_claim(claim).await?.ok_or_else(|| malformed("a deposit in no known state"))?;
                 out.push(DepositEntry { claim, depositor: depositor.0, units, block: block_of(&log)?, state });
             }
             Ok(out)
         })
+    }
+
+    fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
+        Box::pin(self.deposit_by_claim(claim))
     }
 
     fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {

@@ -1,0 +1,67 @@
+//! A note that is still held, shown to an auditor.
+//!
+//! The holder proves a certificate statement that retires the note for everybody to see, under a domain that no contract has: it cannot be carried out.
+//! What it shows is amount, origin, nullifier, and a root that the note is in; not the note, its owner, its path, nor the nullifier key. That L1 has not
+//! seen the nullifier is the auditor's to check.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CERTIFICATE_VERSION, CertificateInstance, NotePath, Output, Purpose, Retirement, SpendPlan};
+use crate::{
+    codec::hex_bytes,
+    field::Fr,
+    instance,
+    note::Note,
+};
+use ark_ff::AdditiveGroup;
+
+/// Version in the domain of holdings. A contract's circuit version has 32 bits: none has this domain.
+pub const HOLDING_VERSION: u64 = (1 << 32) | CERTIFICATE_VERSION;
+
+/// Domain of the holdings of a deployment.
+#[must_use]
+pub fn holding_domain(chain_id: u64, contract: &[u8; 20]) -> Fr {
+    instance::domain(chain_id, contract, HOLDING_VERSION)
+}
+
+impl SpendPlan {
+    /// The plan that shows a note as held: all of it, for nobody, into two empty notes of the same owner. `salts` are fresh and kept by nobody.
+    #[must_use]
+    pub fn holding(chain_id: u64, contract: &[u8; 20], note: Note, path: NotePath, salts: [Fr; 6]) -> Self {
+        let [a, b, c, d, s7, s8] = salts;
+        let output = |salts| Output { owner: note.owner, amount: 0, salts };
+        let outputs = [output([a, b]), output([c, d])];
+        let retirement = Retirement { amount: note.amount, beneficiary: Fr::ZERO, purpose: Purpose::Consumption, sealed: false, salts: [s7, s8] };
+        Self { domain: holding_domain(chain_id, contract), note, path, outputs, retirement: Some(retirement) }
+    }
+}
+
+/// The file that a holder gives to an auditor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShownHolding {
+    /// L1 chain.
+    pub chain_id: u64,
+    /// Contract.
+    #[serde(with = "hex_bytes")]
+    pub contract: [u8; 20],
+    /// Public inputs of the statement.
+    pub instance: CertificateInstance,
+    /// Its proof.
+    #[serde(with = "proof_hex")]
+    pub proof: Vec<u8>,
+}
+
+/// serde of a proof as `0x` hex.
+mod proof_hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(d)?;
+        hex::decode(text.strip_prefix("0x").unwrap_or(&text)).map_err(|_| D::Error::custom("expected a proof in hex"))
+    }
+}

@@ -1,0 +1,45 @@
+//! Openings of headers for auditors: of periods final on L1, read from the log (`docs/spec/audit.md`).
+
+use std::sync::Arc;
+
+use gridveil_protocol::{opening::PeriodOpening, units::Interval};
+
+use crate::{
+    problem::{self, Problem},
+    service::Service,
+};
+
+/// The opening of a period's totals. Everything in it is in the log: it is the same after a restart.
+///
+/// # Errors
+/// `account.unknown`, `header.unknown`, `header.not_settled`.
+pub async fn period(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<PeriodOpening, Problem> {
+    let (current, batch) = {
+        let ledger = service.writer.ledger();
+        let known = ledger.book.communities.get(&community).zip(ledger.communities.get(&community).cloned());
+        let (book, current) = known.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
+        let at = book.settled.binary_search_by_key(&first_interval, |s| s.first_interval);
+        let settled = at.ok().and_then(|at| book.settled.get(at)).map(|s| s.record.batch);
+        let passed = book.settled.last().is_some_and(|last| first_interval < last.first_interval);
+        let missing = if passed {
+            Problem::new(problem::HEADER_UNKNOWN, "no period starts there, and a later one is final")
+        } else {
+            Problem::new(problem::HEADER_NOT_SETTLED, "the period is not final on L1")
+        };
+        (current, settled.ok_or(missing)?)
+    };
+    let genesis = &service.genesis;
+    let begins = genesis.communities.iter().any(|c| c.index == community && c.begins);
+    let archive = Arc::clone(&service.archive);
+    let read = tokio::task::spawn_blocking(move || archive.period_opening(batch, begins, &current));
+    let opened = read.await.map_err(|_| Problem::internal("an opening could not be read"))??;
+    Ok(PeriodOpening {
+        chain_id: genesis.chain_id,
+        contract: genesis.contract,
+        community,
+        first_interval,
+        before: opened.before,
+        after: opened.after,
+        genesis: opened.genesis,
+    })
+}

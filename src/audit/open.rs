@@ -1,0 +1,56 @@
+//! `gridveil audit open-header`: the operator opens a period's headers.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gridveil_meter_client::{
+    submit::{Admin, Retry},
+    wallet::write_file,
+};
+
+use crate::text;
+
+/// Example for the help.
+pub const EXAMPLE: &str =
+    "Example:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json";
+
+/// Options of `gridveil audit open-header`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Admin listener of the sequencer, http://…
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    admin: String,
+    /// Token of the admin listener.
+    #[arg(long, value_name = "FILE")]
+    admin_token: PathBuf,
+    /// Community index.
+    #[arg(long)]
+    community: u32,
+    /// First interval of the period, which must be final on L1.
+    #[arg(long, value_name = "FIRST")]
+    period: u32,
+    /// The opening's file. Who has it knows the community's totals, float and accrual before and after the period.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No token, no answer, a refusal, or the file.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let token = std::fs::read_to_string(&args.admin_token).with_context(|| args.admin_token.display().to_string())?;
+    let admin = Admin::new(&args.admin, token.trim(), Retry::default()).context("--admin")?;
+    let opening = admin.period_opening(args.community, args.period)?;
+    let out = args.out.display().to_string();
+    write_file(&args.out, &opening).with_context(|| out.clone())?;
+    let shown = if args.json {
+        format!("{}\n", serde_json::json!({"community": args.community, "first_interval": args.period, "file": out}))
+    } else {
+        format!("community  {}\nperiod     from interval {}\nfile       {out}\n", args.community, args.period)
+    };
+    Ok(text::print(&shown)?)
+}
