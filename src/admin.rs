@@ -1,10 +1,16 @@
 //! `gridveil admin`: the operator's side of a running sequencer, through its admin listener (`docs/spec/api.md`).
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
-use gridveil_meter_client::wallet::{DecisionFile, Deployment, read_file};
+use gridveil_meter_client::{
+    submit::{Admin, Retry, Sequencer},
+    wallet::{DecisionFile, Deployment, read_file},
+};
 use gridveil_protocol::{
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
@@ -19,8 +25,6 @@ use crate::{
 };
 
 const EXAMPLE: &str = "Example:\n  gridveil admin status --admin http://127.0.0.1:8081 --admin-token admin.token";
-/// A closing computes for seconds.
-const TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Options of `gridveil admin`.
 #[derive(clap::Args, Debug)]
@@ -128,98 +132,17 @@ struct FundArgs {
     acting: Acting,
 }
 
-/// Why the admin listener did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// No answer.
-    #[error("the admin listener does not answer")]
-    Unreachable,
-    /// Not JSON.
-    #[error("the admin listener's answer is not JSON")]
-    Answer,
-    /// It refused.
-    #[error("the sequencer refuses: {code}: {detail}")]
-    Refused {
-        /// Stable code.
-        code: String,
-        /// For people.
-        detail: String,
-    },
+/// A closing computes for seconds.
+fn retry() -> Retry {
+    Retry { timeout: Duration::from_secs(150), ..Retry::default() }
 }
 
-/// A client of the admin listener. Blocking.
-pub struct Admin {
-    base: String,
-    token: String,
-    client: reqwest::blocking::Client,
-}
-
-impl std::fmt::Debug for Admin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("token", &self.token.len()).finish_non_exhaustive()
-    }
-}
-
-impl Admin {
-    /// Asks nothing yet.
-    ///
-    /// # Errors
-    /// No client.
-    pub fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        ensure!(url.starts_with("http://"), "--admin must start with http://: the listener is on this machine");
-        let client = reqwest::blocking::Client::builder().timeout(TIMEOUT).build()?;
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), token: token.to_owned(), client })
-    }
-
-    fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Value, AdminError> {
-        let answer = request.bearer_auth(&self.token).send().map_err(|_| AdminError::Unreachable)?;
-        let good = answer.status().is_success();
-        let body: Value = answer.json().map_err(|_| AdminError::Answer)?;
-        if good {
-            return Ok(body);
-        }
-        let word = |name: &str| body[name].as_str().unwrap_or("?").chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-        Err(AdminError::Refused { code: word("code"), detail: word("detail") })
-    }
-
-    /// `GET`.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub fn get(&self, path: &str) -> Result<Value, AdminError> {
-        self.send(self.client.get(format!("{}{path}", self.base)))
-    }
-
-    /// `POST` of JSON.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub fn post(&self, path: &str, body: &Value) -> Result<Value, AdminError> {
-        self.send(self.client.post(format!("{}{path}", self.base)).json(body))
-    }
-
-    /// Status of one community.
-    ///
-    /// # Errors
-    /// [`AdminError`], or it is not served.
-    pub fn community(&self, community: u32) -> anyhow::Result<Value> {
-        let status = self.get("/admin/v1/status")?;
-        let found = status["communities"].as_array().and_then(|all| all.iter().find(|c| c["community"] == community)).cloned();
-        found.with_context(|| format!("community {community} is not served"))
-    }
-
-    /// First interval of a community's open period.
-    ///
-    /// # Errors
-    /// As [`Admin::community`].
-    pub fn open_period(&self, community: u32) -> anyhow::Result<u32> {
-        let open = self.community(community)?["next_interval"].as_u64().and_then(|interval| u32::try_from(interval).ok());
-        open.context("the sequencer's status names no open period")
-    }
-}
-
-fn connect(listener: &Listener) -> anyhow::Result<Admin> {
-    Admin::new(&listener.admin, &secret(&listener.admin_token)?)
+/// The admin listener with the token of a file.
+///
+/// # Errors
+/// No such file, or another address than http://.
+pub fn connect(url: &str, token: &Path) -> anyhow::Result<Admin> {
+    Admin::new(url, &secret(token)?, retry()).context("--admin")
 }
 
 /// Runs a command. Blocking: call it outside any async runtime.
@@ -236,7 +159,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn status(args: &StatusArgs) -> anyhow::Result<()> {
-    let status = connect(&args.listener)?.get("/admin/v1/status")?;
+    let status = connect(&args.listener.admin, &args.listener.admin_token)?.get("/admin/v1/status")?;
     if args.listener.json {
         return Ok(text::print(&format!("{status}\n"))?);
     }
@@ -265,8 +188,11 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
 }
 
 fn close(args: &CloseArgs) -> anyhow::Result<()> {
-    let admin = connect(&args.listener)?;
-    let first_interval = args.first_interval.map_or_else(|| admin.open_period(args.community), Ok)?;
+    let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
+    let first_interval = match args.first_interval {
+        Some(first_interval) => first_interval,
+        None => admin.open_period(args.community)?.with_context(|| format!("community {} is not served", args.community))?,
+    };
     let sheet = || {
         Sheet::new("").row("community", args.community.to_string(), args.community).row("period", format!("from interval {first_interval}"), first_interval)
     };
@@ -291,7 +217,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let management = match &args.decision {
         None => None,
         Some(path) => {
-            let info = gridveil_meter_client::submit::Sequencer::new(&args.url, Default::default())?.info()?;
+            let info = Sequencer::new(&args.url, Retry::default())?.info()?;
             let deployment = Deployment { chain_id: info.chain_id, contract: address(&info.contract)? };
             let file: DecisionFile = read_file(path, &deployment).with_context(|| path.display().to_string())?;
             ensure!(file.community == args.community, "{}: the decision is over community {}", path.display(), file.community);
@@ -309,7 +235,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     }
     let operation = HeaderOperation { transfer, management: management.clone() };
     let path = format!("/admin/v1/communities/{}/header-operation", args.community);
-    let taken = connect(&args.listener)?.post(&path, &serde_json::to_value(&operation)?)?;
+    let taken = connect(&args.listener.admin, &args.listener.admin_token)?.post(&path, &serde_json::to_value(&operation)?)?;
     let status = taken["status"].as_str().unwrap_or("?").to_owned();
     sheet().row("sequencer", status.clone(), status).print(args.listener.json)
 }

@@ -13,7 +13,7 @@ use clap::Subcommand;
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_meter_client::{
     key_store::{Cost, Keys},
-    submit::{Retry, Sequencer},
+    submit::{Admin, ApiError, Retry, Sequencer},
 };
 use gridveil_protocol::{
     account::Terms,
@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    admin::{Admin, AdminError},
+    admin::connect,
     demo::{
         full::Full,
         scenario::{FIRST_DAY, TARIFF_SET},
@@ -149,7 +149,7 @@ impl Devnet {
     }
 
     fn admin(&self, dir: &Path) -> anyhow::Result<Admin> {
-        Admin::new(&self.admin, &secret(&dir.join("admin.token"))?)
+        connect(&self.admin, &dir.join("admin.token"))
     }
 }
 
@@ -388,7 +388,7 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
     let mut count = 0;
     match admin.post(&path, &body) {
         Ok(_) => {}
-        Err(AdminError::Refused { code, .. }) if code == "close.missing" => {
+        Err(ApiError::Refused(problem)) if problem.code == "close.missing" => {
             let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
             let silent: Vec<MissingSlot> = serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
             let manager = Keys::open(&dir.join("manager.keys"), &secret(&dir.join("manager.passphrase"))?)?.owner;

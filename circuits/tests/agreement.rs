@@ -12,7 +12,7 @@ use gridveil_protocol::{
     field::Fr,
     fixture::{Extras, Recipe, Stream, following, meter_key, operate, packet, resign, with_operations},
     market::Mechanism,
-    packet::{PacketSalts, Reading},
+    packet::{Packet, PacketSalts, Reading},
     settlement::{SettlementInput, Transition, apply, compute},
     tree::SparseTree,
 };
@@ -139,7 +139,8 @@ fn stacks_of_substitutes() {
             t = agree(i);
             let substitute = t.input.packets[0].clone();
             let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
-            let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default()).sign(&meter_key(0)).unwrap();
+            let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default());
+            let late = Packet { scale: substitute.packet.scale, ..late }.sign(&meter_key(0)).unwrap();
             let signer = t.input.community.header.manager;
             stack.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
         }

@@ -184,8 +184,8 @@ fn table_of_mutants() -> Vec<Mutant> {
         let t = apply(honest(1)).unwrap();
         tampered(&t, &[(("SETTLE.13", "append_bit", 0), Fr::ZERO)])
     }));
-    add("SETTLE.13", "terms split otherwise: another scale", Box::new(|| {
-        tampered(&apply(with_empty_slot()).unwrap(), &[(("SETTLE.13", "scale", 3), Fr::from(10))])
+    add("SETTLE.13", "terms split otherwise: another class", Box::new(|| {
+        tampered(&apply(with_empty_slot()).unwrap(), &[(("SETTLE.13", "class", 3), Fr::ONE)])
     }));
     add("SETTLE.14", "data that the state does not commit to", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.14", 1, Fr::ONE)));
     mutants

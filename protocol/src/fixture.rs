@@ -200,7 +200,7 @@ fn packets(
             let substituted = substituted(slot);
             let readings = (0..input.community.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
             let earlier = if substituted { account.flagged } else { Fr::from(0u64) };
-            Packet { earlier, ..packet(context, number, readings, substituted, salts) }.sign(&packet_key(input, slot, substituted))
+            Packet { earlier, scale: account.scale, ..packet(context, number, readings, substituted, salts) }.sign(&packet_key(input, slot, substituted))
         })
         .collect()
 }

@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use gridveil_meter_client::{
-    submit::{Admin, Retry},
-    wallet::write_file,
-};
+use gridveil_meter_client::wallet::write_file;
 
 use crate::text;
 
@@ -42,8 +39,7 @@ pub struct Args {
 /// # Errors
 /// No token, no answer, a refusal, or the file.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let token = std::fs::read_to_string(&args.admin_token).with_context(|| args.admin_token.display().to_string())?;
-    let admin = Admin::new(&args.admin, token.trim(), Retry::default()).context("--admin")?;
+    let admin = crate::admin::connect(&args.admin, &args.admin_token)?;
     let opening = admin.period_opening(args.community, args.period)?;
     let out = args.out.display().to_string();
     write_file(&args.out, &opening).with_context(|| out.clone())?;

@@ -1,6 +1,7 @@
 //! The sequencer's admin listener, for its operator.
 
 use gridveil_protocol::{opening::PeriodOpening, units::Interval};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{ApiError, Retry, Sequencer};
@@ -24,6 +25,34 @@ impl Admin {
     /// [`ApiError::Address`].
     pub fn new(base: &str, token: &str, retry: Retry) -> Result<Self, ApiError> {
         Ok(Self { sequencer: Sequencer::new(base, retry)?, token: Zeroizing::new(token.to_owned()) })
+    }
+
+    /// What `path` answers.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn get(&self, path: &str) -> Result<Value, ApiError> {
+        let url = format!("{}{path}", self.sequencer.base);
+        self.sequencer.ask(|| self.sequencer.client.get(&url).bearer_auth(self.token.as_str()), "JSON")
+    }
+
+    /// What `path` answers to `body`. Everything an operator hands in may be handed in again.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let url = format!("{}{path}", self.sequencer.base);
+        self.sequencer.ask(|| self.sequencer.client.post(&url).bearer_auth(self.token.as_str()).json(body), "JSON")
+    }
+
+    /// First interval of a community's open period; `None` if it is not served here.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn open_period(&self, community: u32) -> Result<Option<Interval>, ApiError> {
+        let status = self.get("/admin/v1/status")?;
+        let found = status["communities"].as_array().and_then(|all| all.iter().find(|c| c["community"] == community));
+        Ok(found.and_then(|c| c["next_interval"].as_u64()).and_then(|interval| Interval::try_from(interval).ok()))
     }
 
     /// Both headers of a period that is final on L1.

@@ -284,6 +284,7 @@ impl World {
     pub fn packet(&self, community: u32, period: u32, slot: usize, substituted: bool) -> SignedPacket {
         let mut stream = Stream::new(u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 });
         let readings = (0..2).map(|_| Reading { import: u16::try_from(stream.below(900)).unwrap(), export: u16::try_from(stream.below(900)).unwrap() });
+        let account = self.genesis.communities.iter().find(|c| c.index == community).and_then(|c| c.accounts.get(slot));
         let packet = fixture::packet(
             self.context(community, period),
             u16::try_from(slot).unwrap(),
@@ -292,7 +293,7 @@ impl World {
             PacketSalts::from_random(&stream.bytes()),
         );
         let key = if substituted { fixture::manager_key() } else { fixture::meter_key(slot) };
-        packet.sign(&key).unwrap()
+        Packet { scale: account.map_or(1, |a| a.scale), ..packet }.sign(&key).unwrap()
     }
 }
 
