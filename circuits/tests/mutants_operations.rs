@@ -380,7 +380,17 @@ fn other_mutants() -> Vec<Mutant> {
         *late = late.packet.clone().sign(&manager_key()).unwrap();
         traced(i)
     }));
-    add("ADJUST.2", "a late packet in another unit", Box::new(|| late(|p| p.scale = if p.scale == 1 { 10 } else { 1 })));
+    add("ADJUST.2", "a late packet in another unit", Box::new(|| {
+        let mut i = adjusted();
+        let adjustment = i.operations.adjustment.as_mut().unwrap();
+        let slot = adjustment.slot();
+        assert_eq!(i.community.accounts[slot].meter, Some(meter_key(slot).public()));
+        let packet = adjustment.late.packet.clone();
+        let scale = if packet.scale == 1 { 10 } else { 1 };
+        adjustment.late = Packet { scale, ..packet }.sign(&meter_key(slot)).unwrap();
+        assert!(apply(i.clone()).is_err());
+        traced(i)
+    }));
     add("ADJUST.2", "a late packet of another period", Box::new(|| late(|p| p.context.first_interval -= 2)));
     add("ADJUST.2", "a late packet of another community", Box::new(|| late(|p| p.context.community += 1)));
     add("ADJUST.2", "a late packet for another slot", Box::new(|| late(|p| p.slot += 1)));
