@@ -318,6 +318,9 @@ fn every_period_of_the_chain_opens() {
     }
 }
 
+/// What is changed, and the refusal it must lead to.
+type Edit<'a> = (&'a str, &'a dyn Fn(&mut Case), TotalsError);
+
 fn refusal(name: &str, edit: impl Fn(&mut Case), honest: &Case, expected: &TotalsError) {
     let mut case = honest.clone();
     edit(&mut case);
@@ -330,7 +333,7 @@ fn false_openings_are_refused() {
     let honest = play();
     let [genesis, began, three] = honest.others.clone();
     let leaf = TotalsError::Leaf;
-    let edits: [(&str, &dyn Fn(&mut Case), TotalsError); 19] = [
+    let edits: [Edit<'_>; 19] = [
         ("issued more", &|c| c.opening.after.totals.issued += 1, leaf(Which::After)),
         ("outstanding and issued more", &|c| {
             c.opening.after.totals.issued += 1;
@@ -383,7 +386,7 @@ fn false_statements_are_refused() {
     let first_interval = honest.opening.first_interval;
     let sealed = |number, why| TotalsError::Sealed { number, why };
     let other = SealedError::Origin { community: OLD, first_interval: first_interval + 2 };
-    let cases: [(&str, &dyn Fn(&mut Case), TotalsError); 8] = [
+    let cases: [Edit<'_>; 8] = [
         ("shown twice", &|c| c.sealed.push(c.sealed[0].clone()), sealed(2, SealedError::Twice)),
         ("another period's", &|c| c.sealed.push(c.elsewhere.clone()), sealed(2, other)),
         ("public", &|c| c.sealed[0] = c.public.clone(), sealed(1, SealedError::Public)),
@@ -408,7 +411,7 @@ fn false_holdings_are_refused() {
     let element = Fr::from(1u64);
     let origin = HeldError::Origin { community: OLD, first_interval: honest.opening.first_interval + 2 };
     let later = holding_of(&honest, 2);
-    let cases: [(&str, &dyn Fn(&mut Case), TotalsError); 11] = [
+    let cases: [Edit<'_>; 11] = [
         ("shown twice", &|c| c.held[1].instance.nullifier = c.held[0].instance.nullifier, held(2, HeldError::Twice)),
         ("spent", &|c| c.held[0].instance.nullifier = Fr::from(1_300u64), held(1, HeldError::Spent)),
         ("another period's", &|c| c.held[1] = later.clone(), held(2, origin)),

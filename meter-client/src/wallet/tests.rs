@@ -290,7 +290,7 @@ fn an_abandoned_spending_is_found_if_it_lands() {
         assert!(matches!(wallet.abandon(Fr::from(5u64)), Err(WalletError::NotSpending)));
         wallet.abandon(nullifier).unwrap();
         assert!(matches!(wallet.abandon(nullifier), Err(WalletError::NotSpending)));
-        assert_eq!(wallet.state().notes, [kept.clone()], "no change is to come");
+        assert_eq!(wallet.state().notes, std::slice::from_ref(&kept), "no change is to come");
         let state = wallet.state().clone();
         drop(wallet);
         wallet = opened(dir.path(), &keys, &t);
