@@ -10,7 +10,7 @@ use crate::{
     lanes::OperationsError,
     market::Mechanism,
     operation::Kind,
-    packet::{PacketSalts, Reading},
+    packet::{Packet, PacketSalts, Reading},
     params::Shape,
     schnorr::SecretKey,
     settlement::{SettlementInput, Transition, apply},
@@ -154,7 +154,8 @@ fn found(t: &Transition, slot: usize, key: &SecretKey) -> Adjustment {
     let substitute = t.input.packets[slot].clone();
     assert!(substitute.packet.substituted);
     let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
-    let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default()).sign(key).unwrap();
+    let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
+    let late = Packet { scale: substitute.packet.scale, ..late }.sign(key).unwrap();
     Adjustment { substitute, signer: t.input.community.header.manager, late, tariff: t.input.tariff.clone() }
 }
 

@@ -43,6 +43,7 @@ fn every_refusal_is_reached() {
         beyond.packets[slot].packet.readings.iter_mut().for_each(|r| *r = crate::packet::Reading::default());
         resign(&mut beyond, slot).unwrap();
     }
+    resign_management(&mut beyond).unwrap();
     reroot(&mut beyond);
     let mut last = beyond.clone();
     last.operations.header.management.as_mut().unwrap().management.skip -= 1;

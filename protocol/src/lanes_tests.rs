@@ -10,7 +10,7 @@ use crate::{
     header_operation::{Management, Place, Pool, Transfer},
     market::Mechanism,
     operation::{EFFECTS, Flow, Kind},
-    packet::{PacketSalts, Reading},
+    packet::{Packet, PacketSalts, Reading},
     params::{Shape, UNIT_NANO},
     receipt::Receipt,
     record::digest,
@@ -225,7 +225,8 @@ fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustme
     };
     let readings = (0..t.input.community.shape.intervals).map(&mut reading).collect();
     let key = key_of(&account.meter?, [meter_key(slot), next_meter_key(slot)]);
-    let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default()).sign(&key).unwrap();
+    let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
+    let late = Packet { scale: substitute.packet.scale, ..late }.sign(&key).unwrap();
     Some(Adjustment { substitute, signer: t.input.community.header.manager, late, tariff: t.input.tariff.clone() })
 }
 

@@ -394,15 +394,16 @@ pub fn check_packet(
     if ![1, 10, 100].contains(&account.scale) || account.class > 1 {
         return Err(SettlementError::Terms { slot });
     }
-    if packet.scale != account.scale {
-        return Err(SettlementError::Scale { slot });
-    }
     let key = match (packet.substituted, account.meter) {
         (true, _) => *manager,
         (false, Some(meter)) => meter,
         (false, None) => schnorr::empty_slot_key().public(),
     };
     signed.verify(&key).map_err(|source| SettlementError::Signature { slot, source })?;
+    // After the signature, as what follows: only who can sign is told anything of the account.
+    if packet.scale != account.scale {
+        return Err(SettlementError::Scale { slot });
+    }
     if packet.substituted && packet.earlier != account.flagged {
         return Err(SettlementError::EarlierOther { slot });
     }

@@ -139,6 +139,7 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
         ("packet.signature", 422, edited(&world, 1, false, |p| p.packet.slot = 0)),
         ("packet.signature", 422, { let mut p = world.packet(5, 0, 0, false); p.packet.readings[0].import ^= 1; p }),
         ("packet.signature", 422, { let mut p = world.packet(5, 0, 0, false); p.packet.substituted = true; p }),
+        ("packet.scale", 422, edited(&world, 0, false, |p| p.packet.scale = 100)),
         ("packet.inactive", 422, edited(&world, 1, false, |p| p.packet.readings[1].export = 1)),
         ("packet.cap", 422, edited(&world, 2, true, |p| p.packet.readings[0].import = 11)),
         ("packet.early", 409, world.packet(5, 1, 0, false)),

@@ -84,7 +84,7 @@ async fn scenario<W: AsyncFn(u64)>(l1: &dyn L1Client, warp: W) {
     refused(l1.settle(call(2, FIRST, 1)).await.unwrap_err(), "TariffNotInForce");
     refused(l1.settle(SettleCall { circuit_version: 99, ..call(2, FIRST, 0) }).await.unwrap_err(), "UnknownVerifier");
     refused(l1.settle(SettleCall { data: vec![word(1)], ..call(2, FIRST, 0) }).await.unwrap_err(), "DataLength");
-    refused(l1.settle(SettleCall { proof: vec![1], ..call(2, FIRST, 0) }).await.unwrap_err(), "ProofLength");
+    refused(l1.settle(SettleCall { proof: vec![1; 32], ..call(2, FIRST, 0) }).await.unwrap_err(), "ProofLength");
     refused(l1.settle(SettleCall { new_root: [0xff; 32], ..call(2, FIRST, 0) }).await.unwrap_err(), "NotCanonical");
     let first = l1.settle(call(2, FIRST, 0)).await.unwrap();
     assert_eq!(first.batch, 1);
