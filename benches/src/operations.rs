@@ -307,7 +307,8 @@ impl OperationsReport {
     #[must_use]
     pub fn render(&self) -> String {
         let mut rows = vec![row(["rows of ten cells"])];
-        let lines: [(&str, fn(&Area) -> Option<&Figure>); 15] = [
+        type Of = fn(&Area) -> Option<&Figure>;
+        let lines: [(&str, Of); 15] = [
             ("k in version 1", |a| Some(&a.k_before)),
             ("k", |a| Some(&a.k)),
             ("rows in version 1", |a| Some(&a.rows_before)),
