@@ -168,7 +168,7 @@ impl Full {
         let operator = community.float_nano[1] + community.fees_nano;
         // What exits round down stays: less than a smallest part of the token each.
         let dust = token_nano(vault) - operator;
-        summary.money_conserved = into == out + vault && (0..1000 * i128::try_from(summary.exits + 1)?).contains(&dust);
+        summary.money_conserved = into == out + vault && (0..1000 * i128::from(summary.exits + 1)).contains(&dust);
         ensure!(summary.money_conserved, "money is not conserved: {into} went in, {out} out, {vault} is left");
         self.check_retirements()?;
         (summary.forced_exits, summary.adjusted, summary.frozen) = (self.forced, self.adjusted, true);
