@@ -20,6 +20,7 @@ use gridveil_protocol::{
     market::Mechanism,
     packet::Reading,
     params::Shape,
+    tariff::Tariff,
     units::Interval,
 };
 use gridveil_prover::{
@@ -205,6 +206,11 @@ impl Setting {
         Ok(Self { shape, beginnings: vec![one(0), one(1)], tou, beginning, active_from })
     }
 
+    /// Of the first period and all that follow.
+    fn tariff(&self) -> anyhow::Result<Tariff> {
+        Ok(self.tou.tariff(&Split::default(), self.beginning, INTERVAL_LENGTH, self.shape.intervals)?)
+    }
+
     /// What the manager offers every home.
     const fn terms(&self) -> Terms {
         let [cap_import, cap_export] = CAPS_WH;
@@ -292,8 +298,7 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &reporter)?;
     let plans = setting.beginnings.iter().map(Beginning::plan).collect::<anyhow::Result<Vec<_>>>()?;
     let (l1, _) = Full::deploy(url, &plans, &prover, &certificates).await?;
-    let tariff = setting.tou.tariff(&Split::default(), setting.beginning, INTERVAL_LENGTH, setting.shape.intervals)?;
-    l1.register_tariff(TARIFF_SET, setting.beginning, gridveil_protocol::field::to_bytes(&tariff.commitment())).await?;
+    l1.register_tariff(TARIFF_SET, setting.beginning, gridveil_protocol::field::to_bytes(&setting.tariff()?.commitment())).await?;
     l1.fund_float(FLOAT_UNITS * setting.beginnings.len() as u64).await?;
     Ok(l1)
 }
@@ -311,7 +316,7 @@ async fn fund_members(l1: &EthersClient, url: &str, dir: &Path, members: u16) ->
 
 /// The sequencer learns the tariff, and takes the floats in with the first settlements.
 fn begin(admin: &Admin, setting: &Setting) -> anyhow::Result<()> {
-    let tariff = setting.tou.tariff(&Split::default(), setting.beginning, INTERVAL_LENGTH, setting.shape.intervals)?;
+    let tariff = setting.tariff()?;
     for Beginning { community, .. } in &setting.beginnings {
         let path = |what: &str| format!("/admin/v1/communities/{community}/{what}");
         admin.post(&path("tariffs"), &json!({"first_interval": setting.beginning, "tariff": tariff}))?;

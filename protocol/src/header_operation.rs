@@ -68,7 +68,13 @@ impl Place {
     /// Of a community's next settlement.
     #[must_use]
     pub const fn of(community: &Community) -> Self {
-        Self { community: community.index, nonce: community.header.nonce, first_interval: community.header.next_interval }
+        Self::at(community.index, &community.header)
+    }
+
+    /// Of the next settlement of the community with this header.
+    #[must_use]
+    pub const fn at(community: u32, header: &Header) -> Self {
+        Self { community, nonce: header.nonce, first_interval: header.next_interval }
     }
 
     /// `community | nonce<<32 | first_interval<<96`.
@@ -220,8 +226,7 @@ impl HeaderOperation {
             }
         }
         if let Some(SignedManagement { management, signature }) = &self.management {
-            let place = Place { community, nonce: before.nonce, first_interval: before.next_interval };
-            let message = management.message(domain, &place);
+            let message = management.message(domain, &Place::at(community, before));
             schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature).map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
             if end > u64::from(u32::MAX) {

@@ -177,8 +177,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         return Err(Problem::of_header(&HeaderError::Units));
     }
     if let Some(signed) = &operation.management {
-        let place = Place { community, nonce: header.nonce, first_interval: header.next_interval };
-        let message = signed.management.message(service.domain, &place);
+        let message = signed.management.message(service.domain, &Place::at(community, &header));
         let verified = schnorr::verify(Use::HeaderOperation, &header.manager, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;

@@ -56,7 +56,7 @@ impl Backend for Native {
         if day.number == acts::SWITCH_DAY {
             let header = &ledger.community(COMMUNITY)?.header;
             let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: 0, skip: 0 };
-            let signed = management.sign(context.domain, &Place { community: COMMUNITY, nonce: header.nonce, first_interval: header.next_interval }, &genesis::manager_key())?;
+            let signed = management.sign(context.domain, &Place::at(COMMUNITY, header), &genesis::manager_key())?;
             operations.header = HeaderOperation { transfer: None, management: Some(signed) };
         }
         let transition = ledger.settle(COMMUNITY, packets, day.tariff.clone(), [salts.element(), salts.element()], operations)?;

@@ -258,7 +258,7 @@ impl Full {
         let service = running.handle.as_ref().context("stopped")?.service();
         let header = service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
         let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: header.reserve, skip: 0 };
-        let signed = management.sign(running.domain, &Place { community: COMMUNITY, nonce: header.nonce, first_interval: header.next_interval }, &genesis::manager_key())?;
+        let signed = management.sign(running.domain, &Place::at(COMMUNITY, &header), &genesis::manager_key())?;
         let operation = HeaderOperation { transfer: None, management: Some(signed) };
         self.runtime
             .block_on(operations::submit_header(service, COMMUNITY, operation))
