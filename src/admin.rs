@@ -40,15 +40,21 @@ enum Command {
     #[command(after_help = EXAMPLE)]
     Status(StatusArgs),
     /// Closes a community's open period: it is settled natively at once, then proven and brought to L1.
-    #[command(after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token")]
+    #[command(
+        after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token"
+    )]
     Close(CloseArgs),
     /// Hands in what the next settlement does to the header: money of float and accrual, and what the manager decided.
-    #[command(after_help = "Examples:\n  gridveil admin header --community 0 --float-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
-                            gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token")]
+    #[command(
+        after_help = "Examples:\n  gridveil admin header --community 0 --float-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
+                            gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
+    )]
     Header(HeaderArgs),
     /// Pays into the operator's float funds on L1, from which `header --float-in` takes.
-    #[command(after_help = "Example:\n  gridveil admin fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
-                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    #[command(
+        after_help = "Example:\n  gridveil admin fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    )]
     Fund(FundArgs),
 }
 
@@ -163,7 +169,18 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     if args.listener.json {
         return Ok(text::print(&format!("{status}\n"))?);
     }
-    let mut table = text::table(&["community", "open period", "nonce", "packets", "operations", "late", "last batch", "step", "proof", "gas"]);
+    let mut table = text::table(&[
+        "community",
+        "open period",
+        "nonce",
+        "packets",
+        "operations",
+        "late",
+        "last batch",
+        "step",
+        "proof",
+        "gas",
+    ]);
     let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
     for community in status["communities"].as_array().into_iter().flatten() {
         let batch = community["batches"].as_array().and_then(|all| all.last()).unwrap_or(&Value::Null);
@@ -184,22 +201,35 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
         ]);
     }
     let word = |name: &str| status[name].as_str().map_or(String::new(), |why| format!("{name}: {why}\n"));
-    Ok(text::print(&format!("state root {}, log height {}\n{}{}{table}\n", status["state_root"].as_str().unwrap_or("?"), status["log_height"], word("stopped"), word("retrying")))?)
+    Ok(text::print(&format!(
+        "state root {}, log height {}\n{}{}{table}\n",
+        status["state_root"].as_str().unwrap_or("?"),
+        status["log_height"],
+        word("stopped"),
+        word("retrying")
+    ))?)
 }
 
 fn close(args: &CloseArgs) -> anyhow::Result<()> {
     let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
     let first_interval = match args.first_interval {
         Some(first_interval) => first_interval,
-        None => admin.open_period(args.community)?.with_context(|| format!("community {} is not served", args.community))?,
+        None => {
+            admin.open_period(args.community)?.with_context(|| format!("community {} is not served", args.community))?
+        }
     };
     let sheet = || {
-        Sheet::new("").row("community", args.community.to_string(), args.community).row("period", format!("from interval {first_interval}"), first_interval)
+        Sheet::new("").row("community", args.community.to_string(), args.community).row(
+            "period",
+            format!("from interval {first_interval}"),
+            first_interval,
+        )
     };
     if !agreed(sheet(), args.acting, args.listener.json)? {
         return Ok(());
     }
-    let closed = admin.post(&format!("/admin/v1/communities/{}/close", args.community), &json!({"first_interval": first_interval}))?;
+    let closed = admin
+        .post(&format!("/admin/v1/communities/{}/close", args.community), &json!({"first_interval": first_interval}))?;
     let (batch, root) = (closed["batch"].clone(), closed["new_root"].as_str().unwrap_or("?").to_owned());
     sheet().row("batch", batch.to_string(), batch).row("new root", root.clone(), root).print(args.listener.json)
 }
@@ -211,7 +241,11 @@ fn units(money: Money) -> anyhow::Result<u64> {
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
-    let moves = [(Pool::FloatIn, args.float_in, "float in"), (Pool::FloatOut, args.float_out, "float out"), (Pool::AccrualOut, args.accrual_out, "accrual out")];
+    let moves = [
+        (Pool::FloatIn, args.float_in, "float in"),
+        (Pool::FloatOut, args.float_out, "float out"),
+        (Pool::AccrualOut, args.accrual_out, "accrual out"),
+    ];
     let moved = moves.into_iter().find_map(|(pool, money, name)| money.map(|money| (pool, money, name)));
     let transfer = moved.map(|(pool, money, _)| units(money).map(|units| Transfer { pool, units })).transpose()?;
     let management = match &args.decision {
@@ -220,14 +254,24 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             let info = Sequencer::new(&args.url, Retry::default())?.info()?;
             let deployment = Deployment { chain_id: info.chain_id, contract: address(&info.contract)? };
             let file: DecisionFile = read_file(path, &deployment).with_context(|| path.display().to_string())?;
-            ensure!(file.community == args.community, "{}: the decision is over community {}", path.display(), file.community);
+            ensure!(
+                file.community == args.community,
+                "{}: the decision is over community {}",
+                path.display(),
+                file.community
+            );
             file.decision.management
         }
     };
-    ensure!(transfer.is_some() || management.is_some(), "nothing to hand in: --float-in, --float-out, --accrual-out or --decision");
+    ensure!(
+        transfer.is_some() || management.is_some(),
+        "nothing to hand in: --float-in, --float-out, --accrual-out or --decision"
+    );
     let sheet = || {
         let sheet = Sheet::new("").row("community", args.community.to_string(), args.community);
-        let sheet = moved.iter().fold(sheet, |sheet, (_, money, name)| sheet.row(name, text::money(money.nano.into()), money.nano));
+        let sheet = moved
+            .iter()
+            .fold(sheet, |sheet, (_, money, name)| sheet.row(name, text::money(money.nano.into()), money.nano));
         if management.is_some() { sheet.row("decision", "the manager's", true) } else { sheet }
     };
     if !agreed(sheet(), args.acting, args.listener.json)? {
@@ -235,14 +279,21 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     }
     let operation = HeaderOperation { transfer, management: management.clone() };
     let path = format!("/admin/v1/communities/{}/header-operation", args.community);
-    let taken = connect(&args.listener.admin, &args.listener.admin_token)?.post(&path, &serde_json::to_value(&operation)?)?;
+    let taken =
+        connect(&args.listener.admin, &args.listener.admin_token)?.post(&path, &serde_json::to_value(&operation)?)?;
     let status = taken["status"].as_str().unwrap_or("?").to_owned();
     sheet().row("sequencer", status.clone(), status).print(args.listener.json)
 }
 
 fn fund(args: &FundArgs) -> anyhow::Result<()> {
     let (units, contract) = (units(args.amount)?, address(&args.contract)?);
-    let sheet = || Sheet::new("Into the operator's funds for floats").row("amount", text::money(args.amount.nano.into()), args.amount.nano);
+    let sheet = || {
+        Sheet::new("Into the operator's funds for floats").row(
+            "amount",
+            text::money(args.amount.nano.into()),
+            args.amount.nano,
+        )
+    };
     if !agreed(sheet(), args.acting, args.json)? {
         return Ok(());
     }

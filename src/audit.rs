@@ -41,9 +41,12 @@ pub struct AuditArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Checks a member's statement of retirement against L1 alone.
-    #[command(after_help = "Example:\n  gridveil audit retirement statement.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    #[command(
+        after_help = "Example:\n  gridveil audit retirement statement.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    )]
     Retirement(RetirementArgs),
-    /// Checks that issued certificates are retired, outstanding or exported, for one community and period that the operator opens.
+    /// Checks that issued certificates are retired, outstanding or exported, for one community and period that the
+    /// operator opens.
     #[command(after_help = totals::EXAMPLE)]
     Totals(totals::Args),
     /// Opens a period's headers, for an auditor: the operator's command.
@@ -73,9 +76,12 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
     let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
     let file = args.file.display();
     let bytes = std::fs::read(&args.file).with_context(|| file.to_string())?;
-    let shown: ShownRetirement = serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
+    let shown: ShownRetirement =
+        serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
     let chain = Chain::connect(&args.rpc, contract, None)?;
-    let retired = chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block)).with_context(|| file.to_string())?;
+    let retired = chain
+        .wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block))
+        .with_context(|| file.to_string())?;
     let (statement, origin) = (&shown.statement, &shown.statement.origin);
     if args.json {
         let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(&retired.tx), "sealed": retired.sealed, "statement": statement});

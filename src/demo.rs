@@ -1,4 +1,5 @@
-//! `gridveil demo`: a month of 17 real homes, from meter to L1 and back to an auditor who has L1 alone, and everybody's way out.
+//! `gridveil demo`: a month of 17 real homes, from meter to L1 and back to an auditor who has L1 alone, and everybody's
+//! way out.
 //!
 //! [`scenario`] says what happens, [`director`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
 
@@ -49,8 +50,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
     let scenario = Scenario::read(&args.data, &tou, args.days).with_context(|| args.data.display().to_string())?;
     let teller = Arc::new(teller::Teller::stderr(scenario.steps()));
-    let mut backend: Box<dyn backend::Backend> =
-        if args.without_proofs { Box::new(native::Native::default()) } else { Box::new(full::Full::new(&args.cache, Arc::clone(&teller))?) };
+    let mut backend: Box<dyn backend::Backend> = if args.without_proofs {
+        Box::new(native::Native::default())
+    } else {
+        Box::new(full::Full::new(&args.cache, Arc::clone(&teller))?)
+    };
     let summary = director::run(&scenario, backend.as_mut(), &teller)?;
     drop(backend);
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;

@@ -1,7 +1,9 @@
-//! `gridveil devnet`: a local chain with the contract and a sequencer on it, for trying the members', the manager's and the operator's commands.
+//! `gridveil devnet`: a local chain with the contract and a sequencer on it, for trying the members', the manager's and
+//! the operator's commands.
 //!
-//! Everything is as in a real deployment, but for three things: one account has every role on L1, the manager's key lies in the directory, and time
-//! goes as fast as `devnet settle` and `devnet clock` say. The proving parameters are the insecure development ones.
+//! Everything is as in a real deployment, but for three things: one account has every role on L1, the manager's key
+//! lies in the directory, and time goes as fast as `devnet settle` and `devnet clock` say. The proving parameters are
+//! the insecure development ones.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,12 +18,7 @@ use gridveil_meter_client::{
     submit::{Admin, ApiError, Retry, Sequencer},
 };
 use gridveil_protocol::{
-    account::Terms,
-    market::Mechanism,
-    packet::Reading,
-    params::Shape,
-    tariff::Tariff,
-    units::Interval,
+    account::Terms, market::Mechanism, packet::Reading, params::Shape, tariff::Tariff, units::Interval,
 };
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
@@ -53,7 +50,8 @@ use crate::{
     tou::{Split, TimeOfUse},
 };
 
-const EXAMPLE: &str = "Example, in two terminals:\n  gridveil devnet up --dir devnet\n  gridveil devnet settle --dir devnet";
+const EXAMPLE: &str =
+    "Example, in two terminals:\n  gridveil devnet up --dir devnet\n  gridveil devnet settle --dir devnet";
 /// The chain's clock starts this long before the first period: time to register everything.
 const LEAD_S: u64 = 6 * 3600;
 /// Float of each community, units: 500 of the currency.
@@ -77,7 +75,8 @@ enum Command {
     /// Starts chain, contract and sequencer, with two empty communities, and runs until it is interrupted.
     #[command(after_help = "Example:\n  gridveil devnet up --dir devnet --members 4")]
     Up(UpArgs),
-    /// Lets a period pass: closes it, with the manager's substitutes (no energy) for silent meters, and waits until it is final.
+    /// Lets a period pass: closes it, with the manager's substitutes (no energy) for silent meters, and waits until it
+    /// is final.
     #[command(after_help = "Example:\n  gridveil devnet settle --dir devnet --community 0")]
     Settle(SettleArgs),
     /// Moves the chain's clock on.
@@ -145,7 +144,8 @@ impl Devnet {
     /// None runs there.
     pub fn read(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join("devnet.json");
-        let json = std::fs::read(&path).with_context(|| format!("{}: no devnet runs here (gridveil devnet up)", path.display()))?;
+        let json = std::fs::read(&path)
+            .with_context(|| format!("{}: no devnet runs here (gridveil devnet up)", path.display()))?;
         serde_json::from_slice(&json).with_context(|| path.display().to_string())
     }
 
@@ -170,7 +170,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let name = || path.display().to_string();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(name)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(name)?;
     file.write_all(content.as_bytes()).with_context(name)
 }
 
@@ -183,7 +184,8 @@ struct Setting {
     shape: Shape,
     beginnings: Vec<Beginning>,
     tou: TimeOfUse,
-    /// First interval of the first period, in which members enrol; the next one is the first day of `data/zne17-2017-05.csv`.
+    /// First interval of the first period, in which members enrol; the next one is the first day of
+    /// `data/zne17-2017-05.csv`.
     beginning: Interval,
     active_from: Interval,
 }
@@ -249,7 +251,8 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     let l1 = runtime.block_on(deploy(&anvil.url(), &setting, &args.cache))?;
     runtime.block_on(fund_members(&l1, &anvil.url(), dir, args.members))?;
 
-    let (sequencer, handle) = operator::start(&operator::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), &args.cache))?;
+    let (sequencer, handle) =
+        operator::start(&operator::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), &args.cache))?;
     let devnet = Devnet {
         rpc: anvil.url(),
         contract: hex0(&l1.contract()),
@@ -268,9 +271,17 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
         .row("contract", devnet.contract.clone(), devnet.contract)
         .row("sequencer", devnet.url.clone(), devnet.url)
         .row("admin", format!("{} (token in {})", devnet.admin, shown("admin.token")), devnet.admin)
-        .row("manager", format!("{} (passphrase in {})", shown("manager.keys"), shown("manager.passphrase")), shown("manager.keys"))
+        .row(
+            "manager",
+            format!("{} (passphrase in {})", shown("manager.keys"), shown("manager.passphrase")),
+            shown("manager.keys"),
+        )
         .row("terms", shown("terms.json"), shown("terms.json"))
-        .row("members' L1 keys", format!("{} to {}", shown("l1-0.key"), shown(&format!("l1-{}.key", args.members.saturating_sub(1)))), args.members)
+        .row(
+            "members' L1 keys",
+            format!("{} to {}", shown("l1-0.key"), shown(&format!("l1-{}.key", args.members.saturating_sub(1)))),
+            args.members,
+        )
         .print(false)?;
     sequencer.block_on(async {
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -283,7 +294,8 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     })
 }
 
-/// The contract with the verifiers of these circuits, both communities registered, the tariff of all periods, and the operator's funds.
+/// The contract with the verifiers of these circuits, both communities registered, the tariff of all periods, and the
+/// operator's funds.
 async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<EthersClient> {
     let reporter = Reporter::stderr();
     let config = ProverConfig {
@@ -298,7 +310,12 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &reporter)?;
     let plans = setting.beginnings.iter().map(Beginning::plan).collect::<anyhow::Result<Vec<_>>>()?;
     let (l1, _) = Full::deploy(url, &plans, &prover, &certificates).await?;
-    l1.register_tariff(TARIFF_SET, setting.beginning, gridveil_protocol::field::to_bytes(&setting.tariff()?.commitment())).await?;
+    l1.register_tariff(
+        TARIFF_SET,
+        setting.beginning,
+        gridveil_protocol::field::to_bytes(&setting.tariff()?.commitment()),
+    )
+    .await?;
     l1.fund_float(FLOAT_UNITS * setting.beginnings.len() as u64).await?;
     Ok(l1)
 }
@@ -361,7 +378,10 @@ struct Final {
 fn settle(args: &SettleArgs) -> anyhow::Result<()> {
     let devnet = Devnet::read(&args.dir)?;
     let communities = args.community.map_or_else(|| devnet.communities.clone(), |one| vec![one]);
-    let settled = communities.into_iter().map(|community| settle_one(&devnet, &args.dir, community)).collect::<anyhow::Result<Vec<_>>>()?;
+    let settled = communities
+        .into_iter()
+        .map(|community| settle_one(&devnet, &args.dir, community))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     if args.json {
         let one = |f: &Final| json!({"community": f.community, "first_interval": f.first_interval, "substituted": f.substituted, "batch": f.batch, "prove_ms": f.prove_ms, "gas_used": f.gas});
         return Ok(text::print(&format!("{}\n", json!(settled.iter().map(one).collect::<Vec<_>>())))?);
@@ -369,7 +389,14 @@ fn settle(args: &SettleArgs) -> anyhow::Result<()> {
     let mut table = text::table(&["community", "period", "substituted", "batch", "proof", "gas"]);
     for f in &settled {
         let proof = format!("{} ms", f.prove_ms);
-        table.add_row([f.community.to_string(), f.first_interval.to_string(), f.substituted.to_string(), f.batch.to_string(), proof, text::grouped(f.gas.into())]);
+        table.add_row([
+            f.community.to_string(),
+            f.first_interval.to_string(),
+            f.substituted.to_string(),
+            f.batch.to_string(),
+            proof,
+            text::grouped(f.gas.into()),
+        ]);
     }
     Ok(text::print(&format!("{table}\n"))?)
 }
@@ -395,12 +422,14 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
         Ok(_) => {}
         Err(ApiError::Refused(problem)) if problem.code == "close.missing" => {
             let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
-            let silent: Vec<MissingSlot> = serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
+            let silent: Vec<MissingSlot> =
+                serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
             let manager = Keys::open(&dir.join("manager.keys"), &secret(&dir.join("manager.passphrase"))?)?.owner;
             let domain = sequencer.info()?.checked_domain()?;
             for MissingSlot { slot, earlier, scale } in silent {
                 let readings = vec![Reading::default(); usize::from(terms.intervals)];
-                let at = Silent { domain, community, slot, first_interval, scale, earlier: element(&earlier, "earlier")? };
+                let at =
+                    Silent { domain, community, slot, first_interval, scale, earlier: element(&earlier, "earlier")? };
                 sequencer.submit(&substituted(at, &terms, readings, &manager)?)?;
                 count += 1;
             }
@@ -418,7 +447,14 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
         let batch = batches.and_then(|all| all.iter().find(|b| b["first_interval"] == first_interval));
         if let Some(batch) = batch.filter(|b| b["step"] == "settled") {
             let number = |name: &str| batch[name].as_u64().unwrap_or(0);
-            return Ok(Final { community, first_interval, substituted: count, batch: number("batch"), prove_ms: number("prove_ms"), gas: number("gas_used") });
+            return Ok(Final {
+                community,
+                first_interval,
+                substituted: count,
+                batch: number("batch"),
+                prove_ms: number("prove_ms"),
+                gas: number("gas_used"),
+            });
         }
         std::thread::sleep(POLL);
     }

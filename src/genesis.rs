@@ -1,4 +1,5 @@
-//! First state of a community of homes, with keys anyone can derive: for simulations and the demonstration, never for real money.
+//! First state of a community of homes, with keys anyone can derive: for simulations and the demonstration, never for
+//! real money.
 
 use gridveil_protocol::{
     account::{Account, LeafSalts, Registers},
@@ -107,8 +108,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Auction: the homes differ (buyers 0.09 to 0.19, sellers 0.06 to 0.15 per kWh), so that some energy finds no match.
-    /// Community price: everybody takes part at the published price, within the tariff's bounds.
+    /// Auction: the homes differ (buyers 0.09 to 0.19, sellers 0.06 to 0.15 per kWh), so that some energy finds no
+    /// match. Community price: everybody takes part at the published price, within the tariff's bounds.
     #[must_use]
     pub const fn of(home: u16, mechanism: Mechanism) -> Self {
         match mechanism {
@@ -162,7 +163,8 @@ impl Plan {
             return Err(GenesisError::TooManyHomes { homes, slots });
         }
         let mut salts = Stream::new("genesis salts", self.index.into());
-        let mut next = || LeafSalts { exit: [salts.element(), salts.element()], private: [salts.element(), salts.element()] };
+        let mut next =
+            || LeafSalts { exit: [salts.element(), salts.element()], private: [salts.element(), salts.element()] };
         let mut account = |slot| match self.homes.get(slot) {
             Some(home) => self.account(*home, next()),
             None => Account::empty(next()),
@@ -182,7 +184,13 @@ impl Plan {
             certificate_count: 0,
             salts: [salts.element(), salts.element()],
         };
-        Ok(Community { index: self.index, shape: self.shape, header, accounts, certificates: SparseTree::new(CERTIFICATES_DEPTH) })
+        Ok(Community {
+            index: self.index,
+            shape: self.shape,
+            header,
+            accounts,
+            certificates: SparseTree::new(CERTIFICATES_DEPTH),
+        })
     }
 
     fn account(&self, home: u16, salts: LeafSalts) -> Account {
@@ -240,7 +248,8 @@ mod tests {
     #[test]
     fn no_two_leaves_share_salts_and_the_rest_is_empty() {
         let community = plan(3).community().unwrap();
-        let mut salts: Vec<_> = community.accounts.iter().flat_map(|a| a.salts.exit.into_iter().chain(a.salts.private)).collect();
+        let mut salts: Vec<_> =
+            community.accounts.iter().flat_map(|a| a.salts.exit.into_iter().chain(a.salts.private)).collect();
         salts.sort_unstable();
         salts.dedup();
         assert_eq!(salts.len(), 16);

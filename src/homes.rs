@@ -98,8 +98,10 @@ impl Homes {
             let line = record.position().map_or(0, csv::Position::line);
             let wrong = |what: String| DataError::Line { line, what };
             let row: Row = record.deserialize(Some(&headers)).map_err(|e| csv_error(&e))?;
-            let local: jiff::civil::DateTime =
-                row.interval_start_local.parse().map_err(|_| wrong("interval_start_local is not a local time".into()))?;
+            let local: jiff::civil::DateTime = row
+                .interval_start_local
+                .parse()
+                .map_err(|_| wrong("interval_start_local is not a local time".into()))?;
             if local.date() < from || local.date() >= until {
                 continue;
             }
@@ -129,7 +131,8 @@ impl Homes {
 
     /// Checks that every home covers the same hours without a gap; `None` if there is nothing.
     fn aligned(hours: BTreeMap<u16, BTreeMap<i64, Reading>>, skipped_rows: usize) -> Option<Result<Self, DataError>> {
-        let (first, reference) = hours.first_key_value().map(|(home, rows)| (*home, rows.keys().copied().collect::<Vec<_>>()))?;
+        let (first, reference) =
+            hours.first_key_value().map(|(home, rows)| (*home, rows.keys().copied().collect::<Vec<_>>()))?;
         let start = *reference.first()?;
         let check = |home: u16, rows: &BTreeMap<i64, Reading>| {
             let expected = (start..).step_by(usize::from(INTERVAL_LENGTH));
@@ -211,14 +214,23 @@ mod tests {
         for (rows, message) in [
             ("1,2017-05-01T00:00,2017-05-01T07:00:00Z,x,0,5,0\n", "line 2: column 4: invalid digit found in string"),
             ("1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,5\n", "line 2: 6 columns instead of 7"),
-            ("1,2017-05-01T00:00,2017-05-01T06:00:00Z,5,0,5,0\n", "line 2: interval_start_local is not interval_start_utc in America/Los_Angeles"),
-            ("1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,4,0\n", "line 2: import_wh and export_wh are not the net of load_wh and pv_wh"),
+            (
+                "1,2017-05-01T00:00,2017-05-01T06:00:00Z,5,0,5,0\n",
+                "line 2: interval_start_local is not interval_start_utc in America/Los_Angeles",
+            ),
+            (
+                "1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,4,0\n",
+                "line 2: import_wh and export_wh are not the net of load_wh and pv_wh",
+            ),
             ("1,2017-05-01T00:30,2017-05-01T07:30:00Z,5,0,5,0\n", "line 2: the interval does not start on a full hour"),
             ("", "no rows from 2017-05-01 up to, not including, 2017-06-01"),
         ] {
             assert_eq!(parse(rows).unwrap_err().to_string(), message);
         }
-        assert_eq!(parse(&format!("{first}{first}")).unwrap_err().to_string(), "line 3: a second row for the same home and hour");
+        assert_eq!(
+            parse(&format!("{first}{first}")).unwrap_err().to_string(),
+            "line 3: a second row for the same home and hour"
+        );
         let gap = format!("{first}1,2017-05-01T02:00,2017-05-01T09:00:00Z,5,0,5,0\n");
         assert_eq!(parse(&gap).unwrap_err().to_string(), "home 1: no row for the hour starting 2017-05-01T08:00:00Z");
         let ragged = format!("{first}1,2017-05-01T01:00,2017-05-01T08:00:00Z,5,0,5,0\n{}", first.replacen('1', "2", 1));

@@ -87,7 +87,8 @@ impl Ledger {
     ) -> Result<Transition, LedgerError> {
         let community = self.community(index)?.clone();
         let state_path = self.state.path(index.into());
-        let input = SettlementInput { domain: self.domain, community, state_path, packets, tariff, header_salts, operations };
+        let input =
+            SettlementInput { domain: self.domain, community, state_path, packets, tariff, header_salts, operations };
         let transition = settlement::apply(input)?;
         self.state.set(index.into(), transition.instance.community_new);
         self.communities.insert(index, transition.after.clone());

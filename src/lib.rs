@@ -1,7 +1,7 @@
 //! The umbrella of Gridveil: commands for people, and the demonstration that runs every part together.
 //!
-//! Nothing here decides what the protocol decides: markets are cleared by [`gridveil_protocol::market`], periods are settled by
-//! [`gridveil_protocol::settlement::apply`].
+//! Nothing here decides what the protocol decides: markets are cleared by [`gridveil_protocol::market`], periods are
+//! settled by [`gridveil_protocol::settlement::apply`].
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -1,4 +1,5 @@
-//! `gridveil manager`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`); it is never the operator's.
+//! `gridveil manager`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`);
+//! it is never the operator's.
 
 use std::path::PathBuf;
 
@@ -50,12 +51,17 @@ enum Command {
     #[command(after_help = EXAMPLE)]
     Sign(SignArgs),
     /// Signs a packet in place of a silent meter's, from an estimate, and hands it in.
-    #[command(after_help = "Example:\n  gridveil manager substitute estimate.csv --slot 7 --community 0 --keys manager.keys \\\n    \
-                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080")]
+    #[command(
+        after_help = "Example:\n  gridveil manager substitute estimate.csv --slot 7 --community 0 --keys manager.keys \\\n    \
+                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080"
+    )]
     Substitute(SubstituteArgs),
-    /// Signs a decision over a community: mechanism, reserve, another manager, periods to skip. For the operator to hand in.
-    #[command(after_help = "Example:\n  gridveil manager header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
-                            --keys manager.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3")]
+    /// Signs a decision over a community: mechanism, reserve, another manager, periods to skip. For the operator to
+    /// hand in.
+    #[command(
+        after_help = "Example:\n  gridveil manager header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
+                            --keys manager.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    )]
     Header(HeaderArgs),
 }
 
@@ -188,7 +194,9 @@ fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
 pub fn public_key(text: &str, what: &str) -> anyhow::Result<PublicKey> {
     let mut bytes = [0; 64];
     let digits = text.strip_prefix("0x").filter(|digits| hex::decode_to_slice(digits, &mut bytes).is_ok());
-    digits.and_then(|_| PublicKey::from_bytes(&bytes).ok()).with_context(|| format!("{what} must be 0x and 128 hex digits: x and y of a point"))
+    digits
+        .and_then(|_| PublicKey::from_bytes(&bytes).ok())
+        .with_context(|| format!("{what} must be 0x and 128 hex digits: x and y of a point"))
 }
 
 /// Runs a command. Blocking: call it outside any async runtime.
@@ -215,8 +223,12 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
     let operation = &consent.operation;
     ensure!(operation.kind.effect().manager, "the manager has no say in this operation: its owner hands it in alone");
     let message = operation.message(domain);
-    schnorr::verify(Use::Operation, &consent.owner.key, &[message], &consent.signature).context("the owner's signature")?;
-    ensure!(operation.kind != Kind::Enrol || operation.party == consent.owner.commitment(), "the account would be another owner's than the one who signed");
+    schnorr::verify(Use::Operation, &consent.owner.key, &[message], &consent.signature)
+        .context("the owner's signature")?;
+    ensure!(
+        operation.kind != Kind::Enrol || operation.party == consent.owner.commitment(),
+        "the account would be another owner's than the one who signed"
+    );
     Ok(())
 }
 
@@ -253,7 +265,10 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
 
 fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
     let sequencer = Sequencer::new(url, Retry::default())?;
-    ensure!(sequencer.info()?.checked_domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
+    ensure!(
+        sequencer.info()?.checked_domain()? == domain,
+        "the sequencer serves another deployment than --contract and --rpc"
+    );
     Ok(sequencer)
 }
 
@@ -274,13 +289,25 @@ pub struct Silent {
     pub earlier: Fr,
 }
 
-/// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the account's stay.
+/// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the
+/// account's stay.
 ///
 /// # Errors
 /// No randomness.
-pub fn substituted(at: Silent, terms: &CommunityInfo, readings: Vec<Reading>, manager: &SecretKey) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
+pub fn substituted(
+    at: Silent,
+    terms: &CommunityInfo,
+    readings: Vec<Reading>,
+    manager: &SecretKey,
+) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
     let Silent { domain, community, slot, first_interval, scale, earlier } = at;
-    let context = Context { domain, community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
+    let context = Context {
+        domain,
+        community,
+        first_interval,
+        interval_length: terms.interval_length,
+        intervals: terms.intervals,
+    };
     let salts = PacketSalts::from_random(&vault::random()?);
     let day = HomeDay { readings, substituted: true };
     let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
@@ -294,7 +321,15 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let name = args.estimate.file.display().to_string();
     let series = import(&args.estimate)?.series;
-    let readings = series.cut(first_interval, usize::from(terms.intervals), u32::from(terms.interval_length), u64::from(args.scale), false).context(name)?;
+    let readings = series
+        .cut(
+            first_interval,
+            usize::from(terms.intervals),
+            u32::from(terms.interval_length),
+            u64::from(args.scale),
+            false,
+        )
+        .context(name)?;
     let earlier = args.earlier.as_deref().map_or(Ok(Fr::from(0u64)), |text| element(text, "--earlier"))?;
     let at = Silent { domain, community: args.community, slot: args.slot, first_interval, scale: args.scale, earlier };
     let packet = substituted(at, &terms, readings, &args.place.key()?)?;
@@ -313,8 +348,14 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let (deployment, domain) = args.place.deployment()?;
     let key = args.place.key()?;
-    let manager = args.new_manager.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-manager"))?;
-    let management = Management { mechanism: args.mechanism, manager, reserve: args.reserve.map_or(0, |money| money.nano), skip: args.skip };
+    let manager =
+        args.new_manager.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-manager"))?;
+    let management = Management {
+        mechanism: args.mechanism,
+        manager,
+        reserve: args.reserve.map_or(0, |money| money.nano),
+        skip: args.skip,
+    };
     let sheet = || {
         let name = args.out.display().to_string();
         let reserve = crate::text::money(management.reserve.into());
@@ -336,8 +377,13 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
-    let signed = management.sign(domain, &header_operation::Place { community: args.community, nonce: args.nonce, first_interval: args.first_interval }, &key)?;
+    let signed = management.sign(
+        domain,
+        &header_operation::Place { community: args.community, nonce: args.nonce, first_interval: args.first_interval },
+        &key,
+    )?;
     let decision = HeaderOperation { transfer: None, management: Some(signed) };
-    write_file(&args.out, &DecisionFile { deployment, community: args.community, decision }).with_context(|| args.out.display().to_string())?;
+    write_file(&args.out, &DecisionFile { deployment, community: args.community, decision })
+        .with_context(|| args.out.display().to_string())?;
     sheet().print(args.place.json)
 }

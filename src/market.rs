@@ -15,7 +15,9 @@ use crate::text;
 
 /// Options of `gridveil market`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  echo '{\"orders\":[{\"side\":\"buy\",\"wh\":900,\"limit_ticks\":1500},{\"side\":\"sell\",\"wh\":600,\"limit_ticks\":800}]}' \\\n    | gridveil market --orders -\n\nOne tick is 0.0001 of the currency per kWh.")]
+#[command(
+    after_help = "Example:\n  echo '{\"orders\":[{\"side\":\"buy\",\"wh\":900,\"limit_ticks\":1500},{\"side\":\"sell\",\"wh\":600,\"limit_ticks\":800}]}' \\\n    | gridveil market --orders -\n\nOne tick is 0.0001 of the currency per kWh."
+)]
 pub struct Args {
     /// Orders, as JSON; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
@@ -171,7 +173,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let name = if name == "-" { "standard input" } else { &name };
     let book = parse(name, &json)?;
-    let (clearing, output) = clear(&book, args.mechanism.into(), args.price_ticks.unwrap_or(0)).with_context(|| name.to_owned())?;
+    let (clearing, output) =
+        clear(&book, args.mechanism.into(), args.price_ticks.unwrap_or(0)).with_context(|| name.to_owned())?;
     let out = if args.json { serde_json::to_string_pretty(&output)? } else { draw(&book, &clearing, &output) };
     Ok(text::print(&(out + "\n"))?)
 }
@@ -188,7 +191,13 @@ struct Step {
 /// Demand from the highest limit down, supply from the lowest up, on one ladder of prices with the highest on top.
 fn ladder(book: &Book, output: &Output) -> Vec<Step> {
     let mut steps: Vec<Step> = (book.orders.iter().zip(&output.allocations_wh).enumerate())
-        .map(|(i, (order, served))| Step { limit: order.limit_ticks, side: order.side, number: i + 1, wh: order.wh, served: *served })
+        .map(|(i, (order, served))| Step {
+            limit: order.limit_ticks,
+            side: order.side,
+            number: i + 1,
+            wh: order.wh,
+            served: *served,
+        })
         .collect();
     steps.sort_by_key(|s| (std::cmp::Reverse(s.limit), s.side == Side::Sell, s.number));
     steps
@@ -207,14 +216,27 @@ pub fn draw(book: &Book, clearing: &Clearing, output: &Output) -> String {
                 *sum = total;
             }
         };
-        if from_top { (0..steps.len()).for_each(&mut add) } else { (0..steps.len()).rev().for_each(&mut add) }
+        if from_top {
+            (0..steps.len()).for_each(&mut add)
+        } else {
+            (0..steps.len()).rev().for_each(&mut add)
+        }
         sums
     };
     let (demand, supply) = (cumulative(Side::Buy, true), cumulative(Side::Sell, false));
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header([
-        "buy", "demand Wh", "served", "up to here", "price, ticks", "per kWh", "up to here", "served", "supply Wh", "sell",
+        "buy",
+        "demand Wh",
+        "served",
+        "up to here",
+        "price, ticks",
+        "per kWh",
+        "up to here",
+        "served",
+        "supply Wh",
+        "sell",
     ]);
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);

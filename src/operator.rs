@@ -91,17 +91,20 @@ pub struct Args {
     /// Closes a period by itself once it is over and every used slot has a packet.
     #[arg(long)]
     auto_close: bool,
-    /// Has proofs made by prover processes (`gridveil prover run`) that share this directory, instead of in this process.
+    /// Has proofs made by prover processes (`gridveil prover run`) that share this directory, instead of in this
+    /// process.
     #[arg(long, value_name = "DIRECTORY", requires = "spool_key", conflicts_with_all = ["shapes", "cache", "ptau"])]
     spool: Option<PathBuf>,
     /// Key shared with the prover processes; made if it is not there. Mode 0600.
     #[arg(long, value_name = "FILE", requires = "spool")]
     spool_key: Option<PathBuf>,
-    /// Has proofs made by prover processes on any machine that share this PostgreSQL database, postgres://USER@HOST/DATABASE, and checks them.
-    /// Better in the environment variable GRIDVEIL_QUEUE if it holds a password.
+    /// Has proofs made by prover processes on any machine that share this PostgreSQL database,
+    /// postgres://USER@HOST/DATABASE, and checks them. Better in the environment variable GRIDVEIL_QUEUE if it holds a
+    /// password.
     #[arg(long, value_name = "URL", conflicts_with_all = ["shapes", "spool"])]
     queue: Option<QueueUrl>,
-    /// Key shared with those prover processes; made if it is not there. Mode 0600 [default: ~/.config/gridveil/queue.key]
+    /// Key shared with those prover processes; made if it is not there. Mode 0600 [default:
+    /// ~/.config/gridveil/queue.key]
     #[arg(long, value_name = "FILE", conflicts_with = "spool")]
     queue_key: Option<PathBuf>,
     /// Shapes to prove; may be repeated.
@@ -202,7 +205,8 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
     let name = || path.display().to_string();
     let json = std::fs::read(path).with_context(name)?;
     // The message of a JSON error could repeat a balance: only its place is told.
-    serde_json::from_slice(&json).map_err(|e| anyhow::anyhow!("{}:{}:{}: not a list of communities", name(), e.line(), e.column()))
+    serde_json::from_slice(&json)
+        .map_err(|e| anyhow::anyhow!("{}:{}:{}: not a list of communities", name(), e.line(), e.column()))
 }
 
 fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
@@ -285,7 +289,14 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     config.genesis = given.then(|| {
         let begins = begun.iter().map(|community| community.index).collect();
         let communities = communities.into_iter().chain(begun).collect();
-        GenesisState { chain_id, contract, circuit_version: CIRCUIT_VERSION, communities, other_leaves: Vec::new(), begins }
+        GenesisState {
+            chain_id,
+            contract,
+            circuit_version: CIRCUIT_VERSION,
+            communities,
+            other_leaves: Vec::new(),
+            begins,
+        }
     });
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
         (Some(spooled), _) => Arc::new(spooled),
@@ -318,7 +329,8 @@ mod tests {
     #[test]
     fn every_example_of_the_help_parses() {
         let lines = EXAMPLES.replace("\\\n", " ");
-        let examples: Vec<_> = lines.lines().map(str::trim).filter(|line| line.starts_with("gridveil sequencer")).collect();
+        let examples: Vec<_> =
+            lines.lines().map(str::trim).filter(|line| line.starts_with("gridveil sequencer")).collect();
         let spools: Vec<_> = examples.iter().map(|line| parse(line).unwrap().spool.is_some()).collect();
         assert_eq!(spools, [false, true, false]);
         let queues: Vec<_> = examples.iter().map(|line| parse(line).unwrap().queue.is_some()).collect();

@@ -48,8 +48,9 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
     }
 }
 
-/// One packet a slot. `days` are those of `plan.homes`, in the same order. Salts follow from community, period and slot: a simulation's
-/// salts hide nothing. `limits` are a home's for the next period, `earlier` is what a slot's substitute lies on.
+/// One packet a slot. `days` are those of `plan.homes`, in the same order. Salts follow from community, period and
+/// slot: a simulation's salts hide nothing. `limits` are a home's for the next period, `earlier` is what a slot's
+/// substitute lies on.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -60,7 +61,8 @@ pub fn sign_all(
     limits: impl Fn(u16) -> Limits,
     earlier: impl Fn(usize) -> Fr,
 ) -> Result<Vec<SignedPacket>, SchnorrError> {
-    let mut stream = genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
+    let mut stream =
+        genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
     let mut days = days.into_iter();
     (0..plan.shape.members)
         .map(|slot| {

@@ -1,5 +1,5 @@
-//! The sequencer's sources of proofs: a pool of provers in its own process, or prover processes behind a spool directory.
-//! Those behind a database: [`crate::queue`].
+//! The sequencer's sources of proofs: a pool of provers in its own process, or prover processes behind a spool
+//! directory. Those behind a database: [`crate::queue`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -69,12 +69,14 @@ impl ProofSource for PoolProofs {
     }
 }
 
-/// Proofs made by `gridveil prover run`, in any number of processes that share a spool directory with this one. A job is its contents: asked
-/// for again after a crash, it is the same job, and a proof that was made meanwhile is there at once.
+/// Proofs made by `gridveil prover run`, in any number of processes that share a spool directory with this one. A job
+/// is its contents: asked for again after a crash, it is the same job, and a proof that was made meanwhile is there at
+/// once.
 #[derive(Debug)]
 pub struct SpoolProofs {
     spool: Spool,
-    /// The latest proof handed over. Its result stays in the spool until another proof is handed over: the sequencer's log has it by then.
+    /// The latest proof handed over. Its result stays in the spool until another proof is handed over: the sequencer's
+    /// log has it by then.
     handed_over: Mutex<Option<JobId>>,
 }
 
@@ -107,7 +109,10 @@ impl SpoolProofs {
                 }
                 Seen::Claimed => waiting_since = Instant::now(),
                 Seen::Waiting if waiting_since.elapsed() >= PATIENCE => {
-                    return Err(ProofError::Unavailable(format!("no prover process has taken the job for {} s", PATIENCE.as_secs())));
+                    return Err(ProofError::Unavailable(format!(
+                        "no prover process has taken the job for {} s",
+                        PATIENCE.as_secs()
+                    )));
                 }
                 Seen::Waiting => {}
             }
@@ -115,7 +120,10 @@ impl SpoolProofs {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Spool) -> Result<T, ProofError> + Send + 'static) -> Result<T, ProofError> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Spool) -> Result<T, ProofError> + Send + 'static,
+    ) -> Result<T, ProofError> {
         let spool = self.spool.clone();
         let done = tokio::task::spawn_blocking(move || work(&spool)).await;
         done.unwrap_or_else(|_| Err(ProofError::Unavailable("a look at the spool did not end".into())))
@@ -128,11 +136,14 @@ fn refused(error: &SpoolError) -> ProofError {
         SpoolError::Job(_) | SpoolError::Encoding => ProofError::Failed(error.to_string()),
         SpoolError::Store(StoreError::Io { source, .. }) => ProofError::Unavailable(format!("the spool: {source}")),
         SpoolError::Store(_) | SpoolError::Key { .. } => ProofError::Unavailable("the spool is damaged".into()),
-        SpoolError::Sealed { .. } | SpoolError::Contents { .. } => ProofError::Unavailable(format!("the spool: {error}")),
+        SpoolError::Sealed { .. } | SpoolError::Contents { .. } => {
+            ProofError::Unavailable(format!("the spool: {error}"))
+        }
     }
 }
 
-/// A file of the job that cannot be used (damaged, or of a prover with another key) is thrown away, so that asking again starts over.
+/// A file of the job that cannot be used (damaged, or of a prover with another key) is thrown away, so that asking
+/// again starts over.
 fn or_start_over<T>(spool: &Spool, id: JobId, outcome: Result<T, SpoolError>) -> Result<T, ProofError> {
     outcome.map_err(|error| {
         if matches!(error, SpoolError::Sealed { .. } | SpoolError::Contents { .. }) {
@@ -178,11 +189,17 @@ impl ProofSource for SpoolProofs {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use gridveil_protocol::{
+        field::Fr,
+        params::{CIRCUIT_VERSION, Shape},
+        settlement::SettlementInput,
+        tariff::Tariff,
+        tree::SparseTree,
+    };
     use gridveil_prover::{
         job::{ProofResult, Timings},
         spool::{SpoolConfig, SpoolKey},
     };
-    use gridveil_protocol::{field::Fr, params::{CIRCUIT_VERSION, Shape}, settlement::SettlementInput, tariff::Tariff, tree::SparseTree};
 
     pub(crate) fn job() -> ProofJob {
         let shape = Shape::by_name("tiny-4x2").unwrap();
@@ -234,7 +251,8 @@ pub(crate) mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(prover);
-            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), source.prove(job())).await.unwrap() })
+            runtime
+                .block_on(async { tokio::time::timeout(Duration::from_secs(20), source.prove(job())).await.unwrap() })
         })
     }
 
@@ -265,7 +283,8 @@ pub(crate) mod tests {
     fn what_cannot_be_proved_stops_and_is_tried_again_by_the_next_start() {
         let dir = tempfile::tempdir().unwrap();
         let worker = spool(dir.path(), 5);
-        let refused = asked(&SpoolProofs::new(worker.clone()), || worker.fail(&claim(&worker), "SETTLE.8: no", true).unwrap());
+        let refused =
+            asked(&SpoolProofs::new(worker.clone()), || worker.fail(&claim(&worker), "SETTLE.8: no", true).unwrap());
         assert_eq!(refused, Err(ProofError::Failed("SETTLE.8: no".into())));
         let proved = asked(&SpoolProofs::new(worker.clone()), || {
             let claim = claim(&worker);
@@ -286,7 +305,10 @@ pub(crate) mod tests {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        assert!(matches!(&refused, Err(ProofError::Unavailable(why)) if why.contains("not sealed with this key")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(ProofError::Unavailable(why)) if why.contains("not sealed with this key")),
+            "{refused:?}"
+        );
         assert_eq!(own.state(id).unwrap(), SpoolState::Unknown);
     }
 }

@@ -30,14 +30,16 @@ impl Check for Checker {
     }
 }
 
-/// Proofs made by `gridveil prover run --queue`, on any number of machines. A job is its contents: asked for again after a crash, it is the same
-/// job, and a proof that was made meanwhile is there at once. Every proof is checked before it is taken: a worker can withhold, not deceive.
+/// Proofs made by `gridveil prover run --queue`, on any number of machines. A job is its contents: asked for again
+/// after a crash, it is the same job, and a proof that was made meanwhile is there at once. Every proof is checked
+/// before it is taken: a worker can withhold, not deceive.
 pub struct QueueProofs(Arc<Shared>);
 
 struct Shared {
     queue: Queue,
     checker: Box<dyn Check>,
-    /// The latest proof handed over. Its result stays in the queue until another proof is handed over: the sequencer's log has it by then.
+    /// The latest proof handed over. Its result stays in the queue until another proof is handed over: the sequencer's
+    /// log has it by then.
     handed_over: Mutex<Option<JobId>>,
 }
 
@@ -72,7 +74,9 @@ impl QueueProofs {
                 Seen::Claimed | Seen::Waiting(true) => waiting_since = Instant::now(),
                 Seen::Waiting(false) if waiting_since.elapsed() >= PATIENCE => {
                     let (shape, seconds) = (&job.shape, PATIENCE.as_secs());
-                    return Err(ProofError::Unavailable(format!("no prover process for {shape} with this key has been there for {seconds} s")));
+                    return Err(ProofError::Unavailable(format!(
+                        "no prover process for {shape} with this key has been there for {seconds} s"
+                    )));
                 }
                 Seen::Waiting(false) => {}
             }
@@ -94,7 +98,9 @@ impl QueueProofs {
 /// What this job can never have is a failure; everything else may pass, by itself or by a person.
 fn refused(error: &QueueError) -> ProofError {
     match error {
-        QueueError::Job(_) | QueueError::TooLarge { .. } | QueueError::Encoding => ProofError::Failed(error.to_string()),
+        QueueError::Job(_) | QueueError::TooLarge { .. } | QueueError::Encoding => {
+            ProofError::Failed(error.to_string())
+        }
         _ => ProofError::Unavailable(error.to_string()),
     }
 }
@@ -103,7 +109,8 @@ impl Shared {
     fn enter(&self, job: &PoolJob) -> Result<JobId, ProofError> {
         let tell = |error: QueueError| refused(&error);
         let id = self.queue.submit(job).map_err(tell)?;
-        // Refused in an earlier run: that run stopped, and whoever started this one has looked at why. A poisoned job waits for a person.
+        // Refused in an earlier run: that run stopped, and whoever started this one has looked at why. A poisoned job
+        // waits for a person.
         if matches!(self.queue.state(id).map_err(tell)?, QueueState::Refused { .. }) {
             self.queue.forget(id).and_then(|()| self.queue.submit(job)).map_err(tell)?;
         }
@@ -117,7 +124,9 @@ impl Shared {
             QueueState::Claimed => Ok(Seen::Claimed),
             QueueState::Refused { error, .. } => Err(ProofError::Failed(error)),
             // Damaged where it lay: here is the witness again. What keeps being damaged is a person's business.
-            QueueState::Poisoned { reason: Reason::Unreadable, attempts, .. } if attempts < gridveil_prover::queue::ATTEMPTS => {
+            QueueState::Poisoned { reason: Reason::Unreadable, attempts, .. }
+                if attempts < gridveil_prover::queue::ATTEMPTS =>
+            {
                 self.again(job, Reason::Unreadable)
             }
             QueueState::Poisoned { reason, attempts, .. } => Err(ProofError::Unavailable(format!(
@@ -243,13 +252,16 @@ mod tests {
         panic!("no job came within 10 s")
     }
 
-    /// What a source says while a prover does its part. The source is dropped among the runtime's tasks, as the sequencer's is.
+    /// What a source says while a prover does its part. The source is dropped among the runtime's tasks, as the
+    /// sequencer's is.
     fn asked(source: QueueProofs, prover: impl FnOnce() + Send) -> Result<Vec<u8>, ProofError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         thread::scope(|scope| {
             scope.spawn(prover);
             runtime.block_on(async {
-                let proved = tokio::time::timeout(Duration::from_secs(30), source.prove(crate::proofs::tests::job())).await.unwrap();
+                let proved = tokio::time::timeout(Duration::from_secs(30), source.prove(crate::proofs::tests::job()))
+                    .await
+                    .unwrap();
                 drop(source);
                 proved
             })
@@ -278,7 +290,10 @@ mod tests {
         let Some(world) = World::new() else { return };
         let worker = world.worker(5);
         let refused = asked(world.source(5), || worker.fail(&claim(&worker, "w"), &ProverError::Domain).unwrap());
-        assert!(matches!(&refused, Err(ProofError::Failed(why)) if why.contains("another chain or contract")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(ProofError::Failed(why)) if why.contains("another chain or contract")),
+            "{refused:?}"
+        );
         let proved = asked(world.source(5), || {
             let claim = claim(&worker, "w");
             worker.finish(&claim, &result(&claim.job, 7)).unwrap();
@@ -297,8 +312,14 @@ mod tests {
         });
         let id = as_pool_job(crate::proofs::tests::job()).id().unwrap();
         let command = format!("gridveil prover queue retry {id}");
-        assert!(matches!(&poisoned, Err(ProofError::Unavailable(why)) if why.contains(&command) && why.contains("proof_failed")), "{poisoned:?}");
-        assert!(matches!(asked(world.source(5), || {}), Err(ProofError::Unavailable(_))), "and is not tried again by itself");
+        assert!(
+            matches!(&poisoned, Err(ProofError::Unavailable(why)) if why.contains(&command) && why.contains("proof_failed")),
+            "{poisoned:?}"
+        );
+        assert!(
+            matches!(asked(world.source(5), || {}), Err(ProofError::Unavailable(_))),
+            "and is not tried again by itself"
+        );
         Admin::new(&world.0.url(&world.1).parse().unwrap()).unwrap().retry(id).unwrap();
         let proved = asked(world.source(5), || {
             let claim = claim(&worker, "w");

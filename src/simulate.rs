@@ -1,4 +1,5 @@
-//! `gridveil simulate`: settles measured days with the one native transition, and checks that no watt-hour and no unit of money is lost.
+//! `gridveil simulate`: settles measured days with the one native transition, and checks that no watt-hour and no unit
+//! of money is lost.
 
 use std::path::PathBuf;
 
@@ -40,7 +41,9 @@ pub const CAPS_WH: [u16; 2] = [10_000, 6_000];
 
 /// Options of `gridveil simulate`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05 --mechanism community-price")]
+#[command(
+    after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05 --mechanism community-price"
+)]
 pub struct Args {
     /// Hourly net readings of homes (columns in data/README.md).
     #[arg(long, value_name = "FILE")]
@@ -237,7 +240,8 @@ pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow:
         let packets = sign_all(&plan, context, days, |home| Limits::of(home, plan.mechanism), |_| Fr::from(0u64))?;
         let tariff = tou.tariff(&Split::default(), context.first_interval, INTERVAL_LENGTH, m)?;
         let mut salts = genesis::Stream::new("header salts", context.first_interval.into());
-        let transition = ledger.settle(plan.index, packets, tariff, [salts.element(), salts.element()], Operations::default())?;
+        let transition =
+            ledger.settle(plan.index, packets, tariff, [salts.element(), salts.element()], Operations::default())?;
         tally.add(&transition, first_hour);
     }
     Ok(tally.finish(&ledger))
@@ -305,7 +309,9 @@ impl<'a> Tally<'a> {
 
     fn add_home(&mut self, t: &Transition, slot: usize) {
         let own = t.input.packets.get(slot).map(|p| p.packet.readings.as_slice());
-        let bill = Receipt::of(t, slot).ok_or(ReceiptError::Path).and_then(|r| r.verify(own, &t.input.tariff, t.instance.new_root));
+        let bill = Receipt::of(t, slot)
+            .ok_or(ReceiptError::Path)
+            .and_then(|r| r.verify(own, &t.input.tariff, t.instance.new_root));
         let (Some(home), Ok(bill), Some(own)) = (self.report.homes.get_mut(slot), bill, own) else {
             self.holds[4] = false;
             return;
@@ -344,7 +350,8 @@ impl<'a> Tally<'a> {
             && [sum(|h| h.bought_wh), sum(|h| h.sold_wh)] == [e.traded_wh; 2];
         r.money.supplier_energy_nano = self.supplier_nano + r.money.supplier_feed_in_nano;
         self.holds[2] &= r.money.bills_nano == self.supplier_nano + r.money.fees_nano;
-        self.holds[3] &= t.issued == e.export_wh && t.issued == t.retired + t.outstanding && self.notes_wh == t.outstanding;
+        self.holds[3] &=
+            t.issued == e.export_wh && t.issued == t.retired + t.outstanding && self.notes_wh == t.outstanding;
         r.checks = CHECKS.into_iter().zip(self.holds).map(|(name, holds)| Check { name, holds }).collect();
         self.report
     }
@@ -354,7 +361,15 @@ impl<'a> Tally<'a> {
 #[must_use]
 pub fn render(r: &Report) -> String {
     let unit = &r.currency;
-    let mut homes = text::table(&["home", "import kWh", "export kWh", "bought kWh", "sold kWh", &format!("bill {unit}"), &format!("saved {unit}")]);
+    let mut homes = text::table(&[
+        "home",
+        "import kWh",
+        "export kWh",
+        "bought kWh",
+        "sold kWh",
+        &format!("bill {unit}"),
+        &format!("saved {unit}"),
+    ]);
     for h in &r.homes {
         homes.add_row([
             h.home.to_string(),
@@ -373,7 +388,12 @@ pub fn render(r: &Report) -> String {
     };
     row("import", text::kwh(e.import_wh), "kWh", String::new());
     row("export", text::kwh(e.export_wh), "kWh", String::new());
-    row("matchable in the same hour", text::kwh(e.matchable_wh), "kWh", text::percent(e.matchable_wh, e.export_wh) + " of export");
+    row(
+        "matchable in the same hour",
+        text::kwh(e.matchable_wh),
+        "kWh",
+        text::percent(e.matchable_wh, e.export_wh) + " of export",
+    );
     row("traded locally", text::kwh(e.traded_wh), "kWh", text::percent(e.traded_wh, e.matchable_wh) + " of matchable");
     row("members to local sellers", text::money(m.local_trade_nano), unit, String::new());
     row("members to the supplier, for energy", text::money(m.supplier_energy_nano), unit, String::new());
@@ -383,8 +403,18 @@ pub fn render(r: &Report) -> String {
     row("all bills without the community", text::money(m.bills_without_community_nano), unit, String::new());
     row("owed by members", text::money(m.debt_nano), unit, String::new());
     row("certificates issued", text::kwh(c.issued_wh), "kWh", String::new());
-    row("certificates retired", text::kwh(c.retired_wh), "kWh", text::percent(c.retired_wh, c.issued_wh) + " of issued");
-    row("certificates outstanding", text::kwh(c.outstanding_wh), "kWh", text::percent(c.outstanding_wh, c.issued_wh) + " of issued");
+    row(
+        "certificates retired",
+        text::kwh(c.retired_wh),
+        "kWh",
+        text::percent(c.retired_wh, c.issued_wh) + " of issued",
+    );
+    row(
+        "certificates outstanding",
+        text::kwh(c.outstanding_wh),
+        "kWh",
+        text::percent(c.outstanding_wh, c.issued_wh) + " of issued",
+    );
     let mechanism = match r.mechanism {
         Mechanism::Auction => "auction",
         Mechanism::CommunityPrice => "community price",
@@ -394,7 +424,10 @@ pub fn render(r: &Report) -> String {
         r.homes_count, r.periods, r.intervals_with_both_sides, r.intervals
     );
     if r.unsettled_hours + r.skipped_rows > 0 {
-        out += &format!("{} hours left for the next period, {} rows of hours that do not exist\n", r.unsettled_hours, r.skipped_rows);
+        out += &format!(
+            "{} hours left for the next period, {} rows of hours that do not exist\n",
+            r.unsettled_hours, r.skipped_rows
+        );
     }
     out += &format!("{homes}\n{totals}\n");
     for check in &r.checks {

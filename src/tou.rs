@@ -137,7 +137,8 @@ impl TimeOfUse {
         let local = start.to_zoned(self.zone.clone());
         let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
         let season = self.seasons.iter().find(|(months, _)| months.contains(&local.month()));
-        let period = season.and_then(|(_, ps)| ps.iter().find(|p| p.days.contain(local.weekday()) && p.minutes.contains(&minute)));
+        let period = season
+            .and_then(|(_, ps)| ps.iter().find(|p| p.days.contain(local.weekday()) && p.minutes.contains(&minute)));
         period.map(|p| p.retail).ok_or(TouError::NoPrice(local))
     }
 
@@ -145,7 +146,13 @@ impl TimeOfUse {
     ///
     /// # Errors
     /// [`TouError`].
-    pub fn tariff(&self, split: &Split, first_interval: Interval, interval_length: u16, intervals: usize) -> Result<Tariff, TouError> {
+    pub fn tariff(
+        &self,
+        split: &Split,
+        first_interval: Interval,
+        interval_length: u16,
+        intervals: usize,
+    ) -> Result<Tariff, TouError> {
         let one = |interval: Interval| {
             let second = i64::from(interval) * i64::from(interval_length);
             let start = Timestamp::from_second(second).map_err(|_| TouError::Calendar(interval))?;
@@ -160,7 +167,11 @@ impl TryFrom<FilePeriod> for Period {
 
     fn try_from(p: FilePeriod) -> Result<Self, TouError> {
         let minute = |text: Option<String>, default| text.map_or(Ok(default), |t| minute_of_day(&t));
-        Ok(Self { days: p.days, minutes: minute(p.from, 0)?..minute(p.to, 24 * 60)?, retail: retail_nano(&p.price.to_string())? })
+        Ok(Self {
+            days: p.days,
+            minutes: minute(p.from, 0)?..minute(p.to, 24 * 60)?,
+            retail: retail_nano(&p.price.to_string())?,
+        })
     }
 }
 
@@ -177,7 +188,10 @@ fn retail_nano(text: &str) -> Result<i32, TouError> {
     let wrong = || TouError::Price(text.into());
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() || fraction.len() > NANO_PER_UNIT_DIGITS || !(whole.to_owned() + fraction).bytes().all(|b| b.is_ascii_digit()) {
+    if whole.is_empty()
+        || fraction.len() > NANO_PER_UNIT_DIGITS
+        || !(whole.to_owned() + fraction).bytes().all(|b| b.is_ascii_digit())
+    {
         return Err(wrong());
     }
     format!("{whole}{fraction:0<NANO_PER_UNIT_DIGITS$}").parse::<i32>().map(|nano| sign * nano).map_err(|_| wrong())
@@ -278,6 +292,9 @@ mod tests {
     fn bad_files_are_refused_in_one_line() {
         let error = |text: &str| TimeOfUse::parse(text).unwrap_err().to_string();
         assert_eq!(error("{\n  \"currency\": 3}"), "2:15: invalid type: integer `3`, expected a string");
-        assert_eq!(error(r#"{"currency":"USD","timezone":"Mars/Olympus","seasons":[]}"#), "unknown time zone Mars/Olympus");
+        assert_eq!(
+            error(r#"{"currency":"USD","timezone":"Mars/Olympus","seasons":[]}"#),
+            "unknown time zone Mars/Olympus"
+        );
     }
 }

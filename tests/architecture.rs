@@ -7,8 +7,8 @@ use std::{
     process::Command,
 };
 
-/// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may depend on
-/// everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
+/// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may
+/// depend on everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
 const ARROWS: [(&str, &[&str]); 7] = [
     ("gridveil-protocol", &[]),
     ("gridveil-circuits", &["gridveil-protocol"]),
@@ -93,7 +93,10 @@ fn arrows_point_the_allowed_way() {
     for Dependency { from, to, dev, optional } in dependencies() {
         let loop_to_itself = dev && from == to;
         let command = (from.as_str(), to.as_str()) == ("gridveil", "gridveil-benches");
-        assert!(loop_to_itself || command || !TOPS.contains(&to.as_str()), "{from} depends on {to}, on which nothing may depend");
+        assert!(
+            loop_to_itself || command || !TOPS.contains(&to.as_str()),
+            "{from} depends on {to}, on which nothing may depend"
+        );
         if TOPS.contains(&from.as_str()) || dev {
             continue;
         }
@@ -103,7 +106,8 @@ fn arrows_point_the_allowed_way() {
     }
 }
 
-/// A member's keys and signatures need neither a proving system nor an L1 client: what does is in the umbrella's `member`.
+/// A member's keys and signatures need neither a proving system nor an L1 client: what does is in the umbrella's
+/// `member`.
 #[test]
 fn the_meter_client_proves_nothing_and_sends_nothing_to_l1() {
     let manifest = read(Path::new("meter-client/Cargo.toml"));
@@ -115,7 +119,17 @@ fn the_meter_client_proves_nothing_and_sends_nothing_to_l1() {
 #[test]
 fn the_protocol_is_pure() {
     for path in files().into_iter().filter(|p| p.starts_with("protocol/src") && is(p, &["rs"])) {
-        for word in ["std::fs", "std::net", "std::time", "std::env", "std::process", "std::thread", "halo2", "getrandom", "println!"] {
+        for word in [
+            "std::fs",
+            "std::net",
+            "std::time",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "halo2",
+            "getrandom",
+            "println!",
+        ] {
             assert!(!read(&path).contains(word), "{}: {word}", path.display());
         }
     }
@@ -128,8 +142,13 @@ fn unsafe_code_is_forbidden_where_nothing_needs_it() {
     }
     // The prover's vector unit has the only unsafe code (docs/adr/0004).
     assert!(read(Path::new("prover/src/lib.rs")).contains("#![deny(unsafe_code)]"));
-    for path in files().into_iter().filter(|p| is(p, &["rs"]) && !p.starts_with("prover/src/vector") && !p.starts_with("tests")) {
-        let line = read(&path).lines().find(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {")).map(str::to_owned);
+    for path in
+        files().into_iter().filter(|p| is(p, &["rs"]) && !p.starts_with("prover/src/vector") && !p.starts_with("tests"))
+    {
+        let line = read(&path)
+            .lines()
+            .find(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {"))
+            .map(str::to_owned);
         assert_eq!(line, None, "{}", path.display());
     }
 }
@@ -147,7 +166,10 @@ fn no_path_of_one_machine() {
     // Put together here, so that this file does not contain them.
     let roots = ["root", "home", "work", "Users"].map(|x| format!("/{x}/"));
     let before = |c: char| c.is_alphanumeric() || c == '.' || c == '_' || c == '-' || c == '}';
-    for path in files().into_iter().filter(|p| is(p, &["rs", "sol", "ts", "js", "svelte", "py", "md", "toml", "json", "sh", "mk"])) {
+    for path in files()
+        .into_iter()
+        .filter(|p| is(p, &["rs", "sol", "ts", "js", "svelte", "py", "md", "toml", "json", "sh", "mk"]))
+    {
         let text = read(&path);
         for root in &roots {
             let absolute = text.match_indices(root.as_str()).any(|(at, _)| !text[..at].ends_with(before));
@@ -176,7 +198,8 @@ fn clauses(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_cited_clause_is_specified() {
-    let (pages, sources): (Vec<_>, Vec<_>) = files().into_iter().filter(|p| is(p, &["rs", "sol", "md"])).partition(|p| p.starts_with("docs/spec"));
+    let (pages, sources): (Vec<_>, Vec<_>) =
+        files().into_iter().filter(|p| is(p, &["rs", "sol", "md"])).partition(|p| p.starts_with("docs/spec"));
     let specified: BTreeSet<String> = pages.iter().flat_map(|p| clauses(&read(p))).collect();
     for path in sources {
         for clause in clauses(&read(&path)) {
@@ -191,7 +214,8 @@ fn pages_the_sources_point_to_exist() {
     for path in files().into_iter().filter(|p| is(p, &["rs", "sol"]) && !p.ends_with("tests/architecture.rs")) {
         let text = read(&path);
         for (at, _) in text.match_indices("docs/") {
-            let rest: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/.-_".contains(*c)).collect();
+            let rest: String =
+                text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/.-_".contains(*c)).collect();
             let page = rest.trim_end_matches('.');
             if is(Path::new(page), &["md"]) {
                 assert!(root().join(page).exists(), "{} points to {page}, which does not exist", path.display());

@@ -3,7 +3,8 @@
 
 use std::{path::Path, process::Command};
 
-/// Everything together: local chain, real proofs, HTTP, 17 meters, everybody's way out, auditor. The natively played days must have the same figures.
+/// Everything together: local chain, real proofs, HTTP, 17 meters, everybody's way out, auditor. The natively played
+/// days must have the same figures.
 #[test]
 fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     if !Path::new("verifier-contract/node_modules/@foundry-rs").exists() {
@@ -12,7 +13,13 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     }
     let play = |options: &[&str]| {
         let out = tempfile::tempdir().unwrap();
-        let run = Command::new(env!("CARGO_BIN_EXE_gridveil")).args(["demo", "--days", "8"]).args(options).arg("--out").arg(out.path()).output().unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_gridveil"))
+            .args(["demo", "--days", "8"])
+            .args(options)
+            .arg("--out")
+            .arg(out.path())
+            .output()
+            .unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         serde_json::from_slice::<serde_json::Value>(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap()
     };
@@ -24,7 +31,10 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     assert_eq!((full["proving_s"].as_array().unwrap().len(), full["gas_settle"].as_array().unwrap().len()), (8, 8));
     assert!(full["verifier_bytes"].as_u64().unwrap() <= 24_576);
     // One forced withdrawal is served, one leads to the freeze; 17 homes and the neighbour leave.
-    assert_eq!((full["forced_exits"].as_u64(), full["frozen"].as_bool(), full["exits"].as_u64()), (Some(2), Some(true), Some(18)));
+    assert_eq!(
+        (full["forced_exits"].as_u64(), full["frozen"].as_bool(), full["exits"].as_u64()),
+        (Some(2), Some(true), Some(18))
+    );
     assert_eq!((full["retired_public"].as_u64(), full["retired_sealed"].as_u64()), (Some(2), Some(1)));
     assert_eq!((full["certificates_transferred"].as_u64(), full["adjusted"].as_u64()), (Some(1), Some(2)));
     assert_eq!(full["money_conserved"], true);
@@ -32,14 +42,24 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     let certificates = |name: &str| full["certificates"][name].as_u64().unwrap();
     assert_eq!((full["totals_opened"].as_u64(), native["totals_opened"].as_u64()), (Some(8), Some(0)));
     assert_eq!(certificates("issued_wh"), full["communities"][0]["totals"]["issued"].as_u64().unwrap());
-    assert_eq!(certificates("issued_wh"), certificates("retired_wh") + certificates("outstanding_wh") + certificates("exported_wh"));
-    assert!(certificates("retired_wh") > full["communities"][0]["totals"]["retired"].as_u64().unwrap(), "what was traded, and what holders retired");
+    assert_eq!(
+        certificates("issued_wh"),
+        certificates("retired_wh") + certificates("outstanding_wh") + certificates("exported_wh")
+    );
+    assert!(
+        certificates("retired_wh") > full["communities"][0]["totals"]["retired"].as_u64().unwrap(),
+        "what was traded, and what holders retired"
+    );
     assert!(certificates("held_wh") > 0 && certificates("held_wh") < certificates("outstanding_wh"));
     // Salts and domain differ, so the roots do; the market may not.
     assert_ne!(full["state_root"], native["state_root"]);
     for day in 0..8 {
         // A home that took its money out on the fifth day is in debt from then on and buys nothing.
-        let figures: &[&str] = if day < 5 { &["import_wh", "export_wh", "local_wh", "bills_nano", "flagged"] } else { &["import_wh", "export_wh"] };
+        let figures: &[&str] = if day < 5 {
+            &["import_wh", "export_wh", "local_wh", "bills_nano", "flagged"]
+        } else {
+            &["import_wh", "export_wh"]
+        };
         for figure in figures {
             assert_eq!(full["days"][day][figure], native["days"][day][figure], "day {day}: {figure}");
         }
@@ -58,12 +78,26 @@ fn the_days_settle_natively_and_every_member_verifies() {
     let text = String::from_utf8(run.stdout).unwrap();
     assert!(text.contains("3,264 readings in 8 batches"), "{text}");
     assert!(text.contains("136 statements verified"), "{text}");
-    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap();
-    for key in ["readings", "batches", "proving_s", "gas_settle", "gas_per_reading", "verifier_bytes", "local_wh", "state_root", "auditor"] {
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap();
+    for key in [
+        "readings",
+        "batches",
+        "proving_s",
+        "gas_settle",
+        "gas_per_reading",
+        "verifier_bytes",
+        "local_wh",
+        "state_root",
+        "auditor",
+    ] {
         assert!(summary.get(key).is_some(), "{key}");
     }
     let day = |i: usize| &summary["days"][i];
-    assert_eq!((day(6)["mechanism"].as_str(), day(7)["mechanism"].as_str()), (Some("auction"), Some("community-price")));
+    assert_eq!(
+        (day(6)["mechanism"].as_str(), day(7)["mechanism"].as_str()),
+        (Some("auction"), Some("community-price"))
+    );
     assert_eq!([0, 1, 2, 3].map(|i| day(i)["flagged"].as_u64().unwrap()), [0, 1, 1, 0]);
     // Nobody is silent on these days: the source's own totals.
     assert_eq!((day(4)["import_wh"].as_u64(), day(4)["export_wh"].as_u64()), (Some(202_309), Some(202_094)));

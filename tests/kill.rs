@@ -1,5 +1,5 @@
-//! `kill -9`, again and again, while one day of four homes is settled by real processes: what was acknowledged is not lost, what was settled
-//! is not settled twice, and the outcome is the one the rules give.
+//! `kill -9`, again and again, while one day of four homes is settled by real processes: what was acknowledged is not
+//! lost, what was settled is not settled twice, and the outcome is the one the rules give.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../prover/tests/postgres/mod.rs"]
@@ -75,12 +75,16 @@ struct Process {
 impl Process {
     fn start(args: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
-        let mut child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         for stream in streams {
             let said = Arc::clone(&said);
-            std::thread::spawn(move || BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
+            std::thread::spawn(move || {
+                BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line))
+            });
         }
         Self { child, said }
     }
@@ -103,7 +107,12 @@ impl Process {
         wait(what, within, said, || {
             let found = look(&said());
             let ended = child.try_wait().unwrap();
-            assert!(found.is_some() || ended.is_none(), "{what}: the process ended with {}: {}", ended.unwrap(), said());
+            assert!(
+                found.is_some() || ended.is_none(),
+                "{what}: the process ended with {}: {}",
+                ended.unwrap(),
+                said()
+            );
             found
         })
     }
@@ -129,7 +138,10 @@ impl Operator {
         let mut stream = TcpStream::connect(&self.admin).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let body = body.to_string();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n", self.token);
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n",
+            self.token
+        );
         let head = format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).unwrap();
         stream
@@ -177,19 +189,27 @@ impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let Scenario { mut plan, days, .. } =
-            Scenario::read(&Path::new(ROOT).join("data/zne17-2017-05.csv"), &TimeOfUse::parse(TARIFF).unwrap(), FEWEST_DAYS).unwrap();
+        let Scenario { mut plan, days, .. } = Scenario::read(
+            &Path::new(ROOT).join("data/zne17-2017-05.csv"),
+            &TimeOfUse::parse(TARIFF).unwrap(),
+            FEWEST_DAYS,
+        )
+        .unwrap();
         let mut day = days.into_iter().next().unwrap();
         plan.homes.truncate(HOMES);
         day.homes.truncate(HOMES);
 
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let starts = u64::from(day.first_interval) * u64::from(plan.interval_length);
-        let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - 3600), ..AnvilOptions::default() }).unwrap();
-        let artifact = std::fs::read(Path::new(ROOT).join("verifier-contract/artifacts/SettlementHome32x24.json")).unwrap();
+        let anvil =
+            Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - 3600), ..AnvilOptions::default() }).unwrap();
+        let artifact =
+            std::fs::read(Path::new(ROOT).join("verifier-contract/artifacts/SettlementHome32x24.json")).unwrap();
         let artifact: VerifierArtifact = serde_json::from_slice(&artifact).unwrap();
         let l1 = runtime.block_on(async {
-            let l1 = deploy(&anvil.url(), std::slice::from_ref(&plan), &hex(&artifact.bytecode), artifact.proof_length).await.unwrap();
+            let l1 = deploy(&anvil.url(), std::slice::from_ref(&plan), &hex(&artifact.bytecode), artifact.proof_length)
+                .await
+                .unwrap();
             l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await.unwrap();
             l1
         });
@@ -246,7 +266,8 @@ impl World {
     fn sequencer(&self) -> Operator {
         let mut process = Process::start(&self.sequencer);
         let (public, admin) = process.wait("the sequencer's addresses", SOON, |said| {
-            let (public, admin) = said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
+            let (public, admin) =
+                said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
             Some((public.to_owned(), admin.to_owned()))
         });
         let retry = Retry { attempts: 1, ..Retry::default() };
@@ -273,7 +294,9 @@ impl World {
         };
         let (home, number) = (plan.homes[slot], u16::try_from(slot).unwrap());
         let salts = Stream::new("test salts", number.into()).packet_salts();
-        packets::packet(context, number, Limits::of(home, plan.mechanism), day.homes[slot].clone(), salts).sign(&genesis::meter_key(home)).unwrap()
+        packets::packet(context, number, Limits::of(home, plan.mechanism), day.homes[slot].clone(), salts)
+            .sign(&genesis::meter_key(home))
+            .unwrap()
     }
 
     fn close(&self) -> (String, Value) {
@@ -341,7 +364,8 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
     for slot in 0..HOMES {
         assert_eq!(operator.public.submit(&world.packet(domain, slot)).unwrap(), "accepted");
     }
-    let ends = (u64::from(world.day.first_interval) + world.plan.shape.intervals as u64) * u64::from(world.plan.interval_length);
+    let ends = (u64::from(world.day.first_interval) + world.plan.shape.intervals as u64)
+        * u64::from(world.plan.interval_length);
     world.runtime.block_on(world.l1.set_local_time(ends)).unwrap();
     let (path, body) = world.close();
     operator.ask("POST", &path, &body);
@@ -357,7 +381,11 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
     let mut operator = world.sequencer();
     operator.process.wait("the batch reaches L1", SOON, |_| (world.batches() == 1).then_some(()));
     assert_eq!((jobs("proven"), jobs("waiting"), jobs("poisoned")), (1, 0, 0));
-    let row = cluster.connect(&name).unwrap().query_one("SELECT attempts, payload IS NULL FROM gridveil_queue.jobs", &[]).unwrap();
+    let row = cluster
+        .connect(&name)
+        .unwrap()
+        .query_one("SELECT attempts, payload IS NULL FROM gridveil_queue.jobs", &[])
+        .unwrap();
     assert_eq!((row.get::<_, i32>(0), row.get::<_, bool>(1)), (2, true));
     for said in [prover.said(), operator.process.said()] {
         assert!(!said.contains(PASSWORD) && !said.contains("postgres://"), "{said}");
@@ -378,7 +406,12 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
 
     // What cannot work is not begun.
     refused(&world, "--rpc", "http://127.0.0.1:1", "L1 node unreachable");
-    refused(&world, "--contract", "0x00000000000000000000000000000000000000aa", "malformed L1 answer: no contract at the address");
+    refused(
+        &world,
+        "--contract",
+        "0x00000000000000000000000000000000000000aa",
+        "malformed L1 answer: no contract at the address",
+    );
     let other = world.at("other-genesis");
     let fewer = Plan { homes: world.plan.homes[1..].to_vec(), ..world.plan.clone() };
     std::fs::write(&other, serde_json::to_vec(&[fewer.community().unwrap()]).unwrap()).unwrap();
@@ -442,7 +475,9 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
 
     // Proved while there is no sequencer; then there is no prover, and nothing is proved again.
     let mut prover = world.prover();
-    prover.wait("the silent prover's job is proved by another", PROVEN, |_| (world.spooled("results") == 1).then_some(()));
+    prover.wait("the silent prover's job is proved by another", PROVEN, |_| {
+        (world.spooled("results") == 1).then_some(())
+    });
     prover.wait("the claim is given up", SOON, |_| (world.spooled("claimed") == 0).then_some(()));
     prover.kill();
     tell("proved; prover killed");
@@ -458,12 +493,17 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
 
     // The end of the day.
     let operator = world.sequencer();
-    let batch = wait("the batch is settled in the log", SOON, || operator.process.said(), || {
-        let status = operator.status();
-        let batches = status["communities"][0]["batches"].as_array().unwrap().clone();
-        assert_eq!(batches.len(), 1, "{status}");
-        batches.into_iter().find(|batch| batch["step"] == "settled")
-    });
+    let batch = wait(
+        "the batch is settled in the log",
+        SOON,
+        || operator.process.said(),
+        || {
+            let status = operator.status();
+            let batches = status["communities"][0]["batches"].as_array().unwrap().clone();
+            assert_eq!(batches.len(), 1, "{status}");
+            batches.into_iter().find(|batch| batch["step"] == "settled")
+        },
+    );
     all_are_there(&operator, &packets);
     let roots = JsonRpc::new(&world.anvil.url(), world.l1.contract()).unwrap();
     for (slot, packet) in packets.iter().enumerate() {
@@ -472,8 +512,17 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
         let asked = Asked { community, slot: u16::try_from(slot).unwrap(), first_interval };
         let receipt = operator.public.receipt(&asked.request(domain, now, &owner).unwrap()).unwrap();
         let owner = owner_of(&owner);
-        let own = Own { domain, owner: &owner, meter: &meter, operations: &[], packet: Some(packet), delivered: true, previous: None };
-        statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots).unwrap();
+        let own = Own {
+            domain,
+            owner: &owner,
+            meter: &meter,
+            operations: &[],
+            packet: Some(packet),
+            delivered: true,
+            previous: None,
+        };
+        statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots)
+            .unwrap();
     }
     tell("statements verified");
     operator.kill();

@@ -1,4 +1,5 @@
-//! A member's commands: their help, their refusals, and the whole way of money against a scripted sequencer and the fake L1.
+//! A member's commands: their help, their refusals, and the whole way of money against a scripted sequencer and the
+//! fake L1.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -10,7 +11,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gridveil::member::{Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend};
+use gridveil::member::{
+    Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
+};
 use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_meter_client::{
     key_store::Keys,
@@ -46,24 +49,59 @@ use gridveil_verifier_contract::{
 };
 
 fn gridveil(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gridveil")).args(arguments).env_remove("GRIDVEIL_L1_KEY").env("GRIDVEIL_PASSPHRASE", "a passphrase").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_gridveil"))
+        .args(arguments)
+        .env_remove("GRIDVEIL_L1_KEY")
+        .env("GRIDVEIL_PASSPHRASE", "a passphrase")
+        .output()
+        .unwrap()
 }
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let own = ["account", "deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect", "force", "exit"].map(|c| format!("member {c}"));
-    let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"].map(|c| format!("member certificate {c}"));
-    let others = ["manager sign", "manager substitute", "manager header", "admin close", "admin header", "admin fund"].map(str::to_owned);
-    let shown = ["member", "member certificate prove", "audit", "audit retirement", "audit totals", "audit open-header", "manager", "manager key", "admin", "admin status", "devnet", "devnet up", "devnet settle", "devnet clock"];
+    let own = [
+        "account", "deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect",
+        "force", "exit",
+    ]
+    .map(|c| format!("member {c}"));
+    let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"]
+        .map(|c| format!("member certificate {c}"));
+    let others = ["manager sign", "manager substitute", "manager header", "admin close", "admin header", "admin fund"]
+        .map(str::to_owned);
+    let shown = [
+        "member",
+        "member certificate prove",
+        "audit",
+        "audit retirement",
+        "audit totals",
+        "audit open-header",
+        "manager",
+        "manager key",
+        "admin",
+        "admin status",
+        "devnet",
+        "devnet up",
+        "devnet settle",
+        "devnet clock",
+    ];
     let mut commands: Vec<_> = shown.map(str::to_owned).to_vec();
-    commands.extend(own.into_iter().chain(certificates.into_iter().filter(|c| c != "member certificate prove")).chain(others));
+    commands.extend(
+        own.into_iter().chain(certificates.into_iter().filter(|c| c != "member certificate prove")).chain(others),
+    );
     for command in commands {
         let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = gridveil(&words);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{command}");
-        assert!(["Example:\n  gridveil ", "Examples:\n  gridveil ", "Example, in two terminals:\n  gridveil "].iter().any(|example| text.contains(example)), "{command}: {text}");
-        let acts = !shown.contains(&command.as_str()) && !["account", "list", "show"].iter().any(|word| command.ends_with(word)) && command != "member certificate receive";
+        assert!(
+            ["Example:\n  gridveil ", "Examples:\n  gridveil ", "Example, in two terminals:\n  gridveil "]
+                .iter()
+                .any(|example| text.contains(example)),
+            "{command}: {text}"
+        );
+        let acts = !shown.contains(&command.as_str())
+            && !["account", "list", "show"].iter().any(|word| command.ends_with(word))
+            && command != "member certificate receive";
         assert_eq!(text.contains("--dry-run") && text.contains("--yes"), acts, "{command}");
         assert!(!text.contains("--private"), "{command}");
     }
@@ -76,14 +114,22 @@ fn every_operation_has_a_command() {
     let mut count = 0;
     for page in pages.map(|entry| entry.unwrap().path()) {
         let text = std::fs::read_to_string(&page).unwrap();
-        let line = text.lines().find(|line| line.starts_with("Command: ")).unwrap_or_else(|| panic!("{}: no command", page.display()));
-        let commands: Vec<_> = line.split('`').skip(1).step_by(2).filter_map(|words| words.strip_prefix("gridveil ")).collect();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("Command: "))
+            .unwrap_or_else(|| panic!("{}: no command", page.display()));
+        let commands: Vec<_> =
+            line.split('`').skip(1).step_by(2).filter_map(|words| words.strip_prefix("gridveil ")).collect();
         assert!(!commands.is_empty(), "{}", page.display());
         for command in commands {
             let (options, words): (Vec<_>, Vec<_>) = command.split(' ').partition(|word| word.starts_with("--"));
             let output = gridveil(&[&words[..], &["--help"]].concat());
             let help = String::from_utf8(output.stdout).unwrap();
-            assert!(output.status.success() && options.iter().all(|option| help.contains(option)), "{}: {command}", page.display());
+            assert!(
+                output.status.success() && options.iter().all(|option| help.contains(option)),
+                "{}: {command}",
+                page.display()
+            );
             count += 1;
         }
     }
@@ -94,7 +140,16 @@ fn every_operation_has_a_command() {
 fn errors_take_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let keys = dir.path().join("keys");
-    let place = ["--rpc", "http://127.0.0.1:1", "--contract", "0x1111111111111111111111111111111111111111", "--community", "5", "--slot", "0"];
+    let place = [
+        "--rpc",
+        "http://127.0.0.1:1",
+        "--contract",
+        "0x1111111111111111111111111111111111111111",
+        "--community",
+        "5",
+        "--slot",
+        "0",
+    ];
     let files = ["--keys", keys.to_str().unwrap(), "--wallet", dir.path().to_str().unwrap()];
     let member = |words: &[&str]| gridveil(&[&["member"], words, &place[..], &files[..]].concat());
     for (words, text) in [
@@ -109,10 +164,21 @@ fn errors_take_one_line() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.lines().count() == 1 && error.contains(text), "{words:?}: {error}");
     }
-    Keys::generate().unwrap().create(&keys, "a passphrase", gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 }).unwrap();
+    Keys::generate()
+        .unwrap()
+        .create(&keys, "a passphrase", gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 })
+        .unwrap();
     let output = member(&["account"]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("does not answer"));
-    let output = gridveil(&["audit", "retirement", "missing.json", "--rpc", "http://127.0.0.1:1", "--contract", "0x1111111111111111111111111111111111111111"]);
+    let output = gridveil(&[
+        "audit",
+        "retirement",
+        "missing.json",
+        "--rpc",
+        "http://127.0.0.1:1",
+        "--contract",
+        "0x1111111111111111111111111111111111111111",
+    ]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("missing.json") && error.lines().count() == 1, "{error}");
 }
@@ -140,7 +206,12 @@ fn serve(handler: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> Stri
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             let (status, answer) = handler(first.split(' ').nth(1).unwrap_or(""), &String::from_utf8(body).unwrap());
-            write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len()).unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                answer.len()
+            )
+            .unwrap();
         }
     });
     url
@@ -169,15 +240,28 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
         let mut book = book.lock().unwrap();
         let contract = hex(CONTRACT);
         match path {
-            "/v1/info" => (200, format!(r#"{{"chain_id":31337,"contract":"0x{contract}","domain":"0x{}","circuit_version":2}}"#, hex(to_bytes(&domain)))),
+            "/v1/info" => (
+                200,
+                format!(
+                    r#"{{"chain_id":31337,"contract":"0x{contract}","domain":"0x{}","circuit_version":2}}"#,
+                    hex(to_bytes(&domain))
+                ),
+            ),
             "/v1/communities/5" => {
-                let firsts = book.settled.iter().map(|t| serde_json::json!({"first_interval": t.input.community.header.next_interval}));
+                let firsts = book
+                    .settled
+                    .iter()
+                    .map(|t| serde_json::json!({"first_interval": t.input.community.header.next_interval}));
                 let next = book.settled.last().map_or(0, |t| t.after.header.next_interval);
                 (200, serde_json::json!({"community": 5, "intervals": 2, "interval_length": 3600, "next_interval": next, "settled": firsts.collect::<Vec<_>>()}).to_string())
             }
             "/v1/receipts" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
-                let Some(t) = book.settled.iter().find(|t| t.input.community.header.next_interval == request.first_interval) else { return problem(404, "receipt.not_settled") };
+                let Some(t) =
+                    book.settled.iter().find(|t| t.input.community.header.next_interval == request.first_interval)
+                else {
+                    return problem(404, "receipt.not_settled");
+                };
                 let owner = t.input.community.accounts[usize::from(request.slot)].owner;
                 if request.verify(domain, owner).is_err() {
                     return problem(401, "request.signature");
@@ -191,7 +275,10 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                 let signed: SignedOperation = serde_json::from_str(body).unwrap();
                 let id = format!("0x{}", hex(operation_id(&signed)));
                 let again = book.operations.insert(id.clone(), signed).is_some();
-                (if again { 200 } else { 201 }, format!(r#"{{"operation_id":"{id}","status":"{}"}}"#, if again { "duplicate" } else { "accepted" }))
+                (
+                    if again { 200 } else { 201 },
+                    format!(r#"{{"operation_id":"{id}","status":"{}"}}"#, if again { "duplicate" } else { "accepted" }),
+                )
             }
             _ if path.starts_with("/v1/operations/") => match book.operations.contains_key(&path[15..]) {
                 true => (200, r#"{"state":"pending"}"#.into()),
@@ -250,10 +337,12 @@ impl World {
     }
 
     fn seeded(seed: u64) -> (Self, SettlementInput) {
-        let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 2 };
+        let recipe =
+            Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 2 };
         let mut input = fixture::settlement(&recipe).unwrap();
         for (slot, account) in input.community.accounts.iter_mut().enumerate().take(2) {
-            (account.balance, account.debt, account.payout) = (100_000 * UNIT_NANO, 0, [u8::try_from(slot).unwrap() + 0x40; 20]);
+            (account.balance, account.debt, account.payout) =
+                (100_000 * UNIT_NANO, 0, [u8::try_from(slot).unwrap() + 0x40; 20]);
         }
         input.community.header.totals.debt = 0;
         let mut state = SparseTree::new(STATE_DEPTH);
@@ -270,7 +359,14 @@ impl World {
             enforce_future_tariffs: false,
             terms: MemoryTerms::default(),
         }));
-        let params = CommunityParams { community: 5, shape: 1, interval_length_s: 3600, m: 2, tariff_set: 7, genesis_terms: [0; 32] };
+        let params = CommunityParams {
+            community: 5,
+            shape: 1,
+            interval_length_s: 3600,
+            m: 2,
+            tariff_set: 7,
+            genesis_terms: [0; 32],
+        };
         wait(l1.open_tariff_set(7, 3600, 2)).unwrap();
         wait(l1.register_community(params)).unwrap();
         l1.set_timestamp(3_000_000_000);
@@ -283,7 +379,8 @@ impl World {
     fn session(&self, slot: u16) -> Session {
         let sequencer = Sequencer::new(&self.sequencer, Retry::default()).unwrap();
         let dir = self.dir.path().join(slot.to_string());
-        Session::with(&self.rpc, CONTRACT, Some(sequencer), self.members[usize::from(slot)].clone(), &dir, (5, slot)).unwrap()
+        Session::with(&self.rpc, CONTRACT, Some(sequencer), self.members[usize::from(slot)].clone(), &dir, (5, slot))
+            .unwrap()
     }
 
     fn chain(&self) -> Chain {
@@ -297,7 +394,14 @@ impl World {
         for slot in 0..2u16 {
             let keys = &self.members[usize::from(slot)];
             let packet = &input.packets[usize::from(slot)].packet;
-            let draft = Draft { context, slot, readings: packet.readings.clone(), buy_limit: 10, sell_limit: 20, scale: packet.scale };
+            let draft = Draft {
+                context,
+                slot,
+                readings: packet.readings.clone(),
+                buy_limit: 10,
+                sell_limit: 20,
+                scale: packet.scale,
+            };
             let outbox = Outbox::open(&self.dir.path().join(slot.to_string()), keys).unwrap();
             input.packets[usize::from(slot)] = outbox.sign_once(draft, &keys.meter).unwrap();
         }
@@ -345,7 +449,8 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     assert_eq!(deposit(&mut alice, &chain, &claim).unwrap().status, "duplicate", "going on with it pays nothing twice");
     assert_eq!(wait(world.l1.deposits(0)).unwrap().len(), 1);
     let (_, file, _) = send(&mut alice, owner_of(&world.members[1].owner).commitment(), [0x41; 20], 12_345).unwrap();
-    let withdraw = operation::withdraw::build(&alice.wallet.state().actor(&alice.keys.owner).unwrap(), 300 * UNIT_NANO).unwrap();
+    let withdraw =
+        operation::withdraw::build(&alice.wallet.state().actor(&alice.keys.owner).unwrap(), 300 * UNIT_NANO).unwrap();
     operate(&mut alice, &withdraw).unwrap();
     assert_eq!(alice.wallet.state().waiting().count(), 3);
 
@@ -385,7 +490,8 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     let stale = exit_of(alice.wallet.state(), &chain, &genesis).unwrap_err();
     assert!(matches!(stale.downcast_ref::<ExitError>(), Some(ExitError::Stale { .. })), "{stale}");
     alice.sync(false).unwrap();
-    let late = operation::deposit::claim(&alice.wallet.state().actor(&alice.keys.owner).unwrap(), 5 * UNIT_NANO).unwrap();
+    let late =
+        operation::deposit::claim(&alice.wallet.state().actor(&alice.keys.owner).unwrap(), 5 * UNIT_NANO).unwrap();
     deposit(&mut alice, &chain, &late).unwrap();
     let exit = exit_of(alice.wallet.state(), &chain, &genesis).unwrap();
     assert_eq!(to_bytes(&exit.root), wait(world.l1.state_root()).unwrap());
@@ -423,7 +529,8 @@ fn commands_act_only_when_they_are_told_to() {
     world.members[0].create(&keys, "a passphrase", cost).unwrap();
     let wallet = world.dir.path().join("0");
     let contract = hex0(&CONTRACT);
-    let place = ["--url", &world.sequencer, "--rpc", &world.rpc, "--contract", &contract, "--community", "5", "--slot", "0"];
+    let place =
+        ["--url", &world.sequencer, "--rpc", &world.rpc, "--contract", &contract, "--community", "5", "--slot", "0"];
     let files = ["--keys", keys.to_str().unwrap(), "--wallet", wallet.to_str().unwrap()];
     let member = |words: &[&str]| gridveil(&[&["member"], words, &place[..], &files[..]].concat());
     let json = |output: Output| {
@@ -454,19 +561,34 @@ fn commands_act_only_when_they_are_told_to() {
     assert!(error(member(&["close", "--yes"])).contains("other operations wait"));
     let claim = world.dir.path().join("claim.json");
     let (owner, payout) = (hex0(&to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0(&[0x41; 20]));
-    json(member(&["send", "0.5", "--to", &owner, "--payout", &payout, "--out", claim.to_str().unwrap(), "--yes", "--json"]));
+    json(member(&[
+        "send",
+        "0.5",
+        "--to",
+        &owner,
+        "--payout",
+        &payout,
+        "--out",
+        claim.to_str().unwrap(),
+        "--yes",
+        "--json",
+    ]));
     assert!(claim.exists());
     assert!(error(member(&["deposit", "5", "--yes"])).contains("no L1 key"));
     let next = world.dir.path().join("next");
     json(member(&["rotate", "--new-keys", next.to_str().unwrap(), "--yes", "--json"]));
     let next = Keys::open(&next, "a passphrase").unwrap();
-    assert!(next.meter.public() == world.members[0].meter.public() && next.owner.public() != world.members[0].owner.public());
+    assert!(
+        next.meter.public() == world.members[0].meter.public()
+            && next.owner.public() != world.members[0].owner.public()
+    );
     assert!(json(member(&["certificate", "list", "--json"])).is_array());
     assert!(error(member(&["exit", "--yes"])).contains("no L1 key"));
     assert_eq!(world.book.lock().unwrap().operations.len(), 3);
 }
 
-/// With a real proof: a part retired under seal, what its holder shows, and the rest as a new note that waits for its settlement.
+/// With a real proof: a part retired under seal, what its holder shows, and the rest as a new note that waits for its
+/// settlement.
 #[test]
 fn a_certificate_is_retired_and_an_auditor_agrees() {
     let (world, mut alice) = (0..40)
@@ -484,7 +606,12 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
     let note = alice.wallet.state().notes[0].clone();
     let cache = tempfile::tempdir().unwrap();
     let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
-    let spending = Spending::Retire { amount_wh: 4, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed: true };
+    let spending = Spending::Retire {
+        amount_wh: 4,
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
     let spent = spend(&mut alice, &chain, &prover, &note, &spending).unwrap();
     assert!(spent.tx.is_some());
     let kept = alice.wallet.state().retirements[0].clone();
@@ -516,7 +643,8 @@ fn with_certificate() -> (World, Transition) {
         .unwrap()
 }
 
-/// A proof that was sent and given up lands when the note was about to be spent otherwise: the wallet has what came of it.
+/// A proof that was sent and given up lands when the note was about to be spent otherwise: the wallet has what came of
+/// it.
 #[test]
 fn an_abandoned_spending_that_lands_is_recovered() {
     let (world, _) = with_certificate();
@@ -526,7 +654,12 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     alice.sync(false).unwrap();
     let note = alice.wallet.state().notes[0].clone();
     assert!(abandon(&mut alice, &chain, &note).unwrap_err().to_string().contains("not being spent"));
-    let retire = |amount_wh, sealed| Spending::Retire { amount_wh, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed };
+    let retire = |amount_wh, sealed| Spending::Retire {
+        amount_wh,
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed,
+    };
     let plan = alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &retire(3, true)).unwrap();
     alice.wallet.keep_spend(&plan, &alice.keys.owner).unwrap();
     let sent = prover.prove(&plan.clone().sign(&alice.keys.owner).unwrap()).unwrap();
@@ -552,8 +685,18 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     let error = spend(&mut alice, &chain, &prover, &note, &retire(4, false)).unwrap_err().to_string();
     assert!(error.contains("another spending"), "{error}");
     let state = alice.wallet.state();
-    assert_eq!(state.retirements.iter().map(|kept| (kept.statement.amount, kept.sealed, kept.tx.is_some())).collect::<Vec<_>>(), [(3, true, true)]);
-    assert_eq!(state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect::<Vec<_>>(), [(note.note.amount, true), (note.note.amount - 3, false)]);
+    assert_eq!(
+        state
+            .retirements
+            .iter()
+            .map(|kept| (kept.statement.amount, kept.sealed, kept.tx.is_some()))
+            .collect::<Vec<_>>(),
+        [(3, true, true)]
+    );
+    assert_eq!(
+        state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect::<Vec<_>>(),
+        [(note.note.amount, true), (note.note.amount - 3, false)]
+    );
     let shown = ShownRetirement::new(31337, CONTRACT, true, state.retirements[0].statement.clone());
     assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
     let spent = state.notes[0].clone();
@@ -578,7 +721,11 @@ fn a_held_certificate_is_in_the_opened_totals() {
         first_interval: before.header.next_interval,
         before: Some(before.header.clone()),
         after: t.after.header.clone(),
-        genesis: Some(GenesisPlace { members_root: before.members_root(), certificates_root: before.certificates.root(), state_path: t.input.state_path.clone() }),
+        genesis: Some(GenesisPlace {
+            members_root: before.members_root(),
+            certificates_root: before.certificates.root(),
+            state_path: t.input.state_path.clone(),
+        }),
     };
     let srs = Srs::for_chain(31337, SrsSource::InsecureDev, cache.path()).unwrap();
     let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, &Silent).unwrap()).unwrap();
@@ -586,15 +733,31 @@ fn a_held_certificate_is_in_the_opened_totals() {
         chain.wait_for(Published::read(chain.client(), 0)).unwrap().totals(&opening, sealed, held, Some(&verifier))
     };
     let totals = check(&[], std::slice::from_ref(&held)).unwrap();
-    assert_eq!((totals.held, totals.held_wh, totals.notes_wh - totals.not_shown_wh), (1, note.note.amount, note.note.amount));
+    assert_eq!(
+        (totals.held, totals.held_wh, totals.notes_wh - totals.not_shown_wh),
+        (1, note.note.amount, note.note.amount)
+    );
     let mut richer = held.clone();
     richer.instance.disclosed += Fr::from(1u64);
     assert_eq!(check(&[], &[richer]), Err(TotalsError::Held { number: 1, why: HeldError::Proof }));
     // Under the contract's domain it would be a spending; this proof is none.
     let mut spending = held.clone();
-    spending.instance.domain = gridveil_protocol::instance::domain(31337, &CONTRACT, gridveil_protocol::certificate::CERTIFICATE_VERSION);
-    assert!(prover.verify(&gridveil_prover::certificate::CertificateProof { instance: spending.instance, proof: spending.proof }).is_err());
-    let retire = Spending::Retire { amount_wh: 4, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed: true };
+    spending.instance.domain =
+        gridveil_protocol::instance::domain(31337, &CONTRACT, gridveil_protocol::certificate::CERTIFICATE_VERSION);
+    assert!(
+        prover
+            .verify(&gridveil_prover::certificate::CertificateProof {
+                instance: spending.instance,
+                proof: spending.proof
+            })
+            .is_err()
+    );
+    let retire = Spending::Retire {
+        amount_wh: 4,
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
     spend(&mut alice, &chain, &prover, &note, &retire).unwrap();
     assert_eq!(check(&[], &[held]), Err(TotalsError::Held { number: 1, why: HeldError::Spent }));
     let kept = alice.wallet.state().retirements[0].clone();
@@ -620,7 +783,8 @@ fn an_opening_is_written_and_refused_in_one_line() {
     };
     let answer = serde_json::to_string(&opening).unwrap();
     let asked = format!("/admin/v1/communities/5/header/{first}");
-    let admin = serve(move |path, _| if path == asked { (200, answer.clone()) } else { problem(404, "header.not_settled") });
+    let admin =
+        serve(move |path, _| if path == asked { (200, answer.clone()) } else { problem(404, "header.not_settled") });
     let rpc = serve(|_, body| {
         let request: serde_json::Value = serde_json::from_str(body).unwrap();
         let result = match request["method"].as_str().unwrap() {
@@ -634,7 +798,23 @@ fn an_opening_is_written_and_refused_in_one_line() {
     let (token, out) = (world.dir.path().join("admin.token"), world.dir.path().join("totals.json"));
     std::fs::write(&token, "a token of enough bytes\n").unwrap();
     let period = first.to_string();
-    let open = |period: &str| gridveil(&["audit", "open-header", "--admin", &admin, "--admin-token", token.to_str().unwrap(), "--community", "5", "--period", period, "--out", out.to_str().unwrap(), "--json"]);
+    let open = |period: &str| {
+        gridveil(&[
+            "audit",
+            "open-header",
+            "--admin",
+            &admin,
+            "--admin-token",
+            token.to_str().unwrap(),
+            "--community",
+            "5",
+            "--period",
+            period,
+            "--out",
+            out.to_str().unwrap(),
+            "--json",
+        ])
+    };
     let error = |output: Output| {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && text.lines().count() == 1, "{text}");
@@ -646,7 +826,8 @@ fn an_opening_is_written_and_refused_in_one_line() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(serde_json::from_slice::<PeriodOpening>(&std::fs::read(&out).unwrap()).unwrap(), opening);
     let contract = hex0(&CONTRACT);
-    let totals = |file: &str, contract: &str| error(gridveil(&["audit", "totals", file, "--rpc", &rpc, "--contract", contract]));
+    let totals =
+        |file: &str, contract: &str| error(gridveil(&["audit", "totals", file, "--rpc", &rpc, "--contract", contract]));
     assert!(totals(out.to_str().unwrap(), &contract).contains("no community 5"));
     assert!(totals("missing.json", &contract).contains("missing.json"));
     assert!(totals(token.to_str().unwrap(), &contract).contains("not an opening of a period"));

@@ -80,7 +80,8 @@ fn the_copies_are_the_originals() {
     if let Some(path) = original("a-zne17-california/zne17_hourly_2017-05.csv") {
         let days = ["2017-05-05T", "2017-05-06T", "2017-05-07T", "interval_start_local"];
         let text = std::fs::read_to_string(path).unwrap();
-        let kept = text.lines().filter(|line| line.split(',').nth(1).is_some_and(|t| days.iter().any(|d| t.starts_with(d))));
+        let kept =
+            text.lines().filter(|line| line.split(',').nth(1).is_some_and(|t| days.iter().any(|d| t.starts_with(d))));
         let copy = std::fs::read_to_string(DAYS).unwrap();
         assert!(kept.eq(copy.lines()));
     }
@@ -124,7 +125,10 @@ fn the_command_prints_tables_json_and_one_line_errors() {
     assert_eq!(json["energy"]["import_wh"], 725_234);
     assert_eq!(json["state_root"].as_str().unwrap().len(), 66);
     let (code, _, error) = gridveil(&["simulate", "--data", DAYS, "--month", "2017-06"]);
-    assert_eq!((code, error.as_str()), (Some(1), "gridveil: data/zne17-2017-05-05.csv: no rows from 2017-06-01 up to, not including, 2017-07-01\n"));
+    assert_eq!(
+        (code, error.as_str()),
+        (Some(1), "gridveil: data/zne17-2017-05-05.csv: no rows from 2017-06-01 up to, not including, 2017-07-01\n")
+    );
     let (code, _, error) = gridveil(&["simulate", "--data", DAYS, "--month", "5/2017"]);
     assert_eq!((code, error.lines().count()), (Some(2), 1));
 }

@@ -69,7 +69,8 @@ pub struct Args {
     json: bool,
 }
 
-/// Gives KZG parameters for `(chain id, k)`: the parameter store of the binary, which refuses the development setup on public chains.
+/// Gives KZG parameters for `(chain id, k)`: the parameter store of the binary, which refuses the development setup on
+/// public chains.
 pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a;
 
 /// Runs an audit and prints the report. Blocking: call it outside any async runtime.
@@ -77,9 +78,13 @@ pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a
 /// # Errors
 /// [`AuditError`]; [`AuditError::Failed`] after a report with findings.
 pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
-    let nodes = args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
+    let nodes =
+        args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let contract = address(&args.contract).ok_or(AuditError::Contract)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| AuditError::Runtime(e.kind()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| AuditError::Runtime(e.kind()))?;
     let report = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
         let verifier = native(&l1, args.from_block, params).await?;

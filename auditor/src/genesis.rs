@@ -18,7 +18,9 @@ pub enum GenesisError {
     #[error("genesis file: {0}")]
     Io(std::io::ErrorKind),
     /// Not the format above.
-    #[error("genesis file is not {{\"communities\": [{{\"community\": 0, \"node\": \"0x…\"}}]}}: line {line}, column {column}")]
+    #[error(
+        "genesis file is not {{\"communities\": [{{\"community\": 0, \"node\": \"0x…\"}}]}}: line {line}, column {column}"
+    )]
     Format {
         /// Line.
         line: usize,

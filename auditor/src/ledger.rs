@@ -1,7 +1,8 @@
 //! Follows every effect that L1 tells, in order, and compares what batches did with the records of their calldata.
 //!
-//! Two sources, one story: a record says what a batch must have done, the events say what it did. Everything else (deposits, refunds, float
-//! funds, requests, certificates, the freeze, exits) has events alone, which are judged by the contract's own rules.
+//! Two sources, one story: a record says what a batch must have done, the events say what it did. Everything else
+//! (deposits, refunds, float funds, requests, certificates, the freeze, exits) has events alone, which are judged by
+//! the contract's own rules.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +11,10 @@ use gridveil_protocol::{
     params::SHAPES,
     record::{Parsed, code},
 };
-use gridveil_verifier_contract::{Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent, SettledBatch, Word};
+use gridveil_verifier_contract::{
+    Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent,
+    SettledBatch, Word,
+};
 use serde::Serialize;
 
 use crate::{
@@ -177,7 +181,9 @@ impl<'a> Ledger<'a> {
             if matches!(event.effect, Effect::BatchSettled { batch, .. } if batch > self.settled.count) {
                 return false;
             }
-            self.require(self.last_block <= Some(event.block), "L1.SEQUENCE", || format!("an effect of block {} comes late", event.block));
+            self.require(self.last_block <= Some(event.block), "L1.SEQUENCE", || {
+                format!("an effect of block {} comes late", event.block)
+            });
             self.last_block = Some(event.block);
             self.books.events += 1;
             self.follow(event);
@@ -198,19 +204,28 @@ impl<'a> Ledger<'a> {
         self.close();
         self.live(&event.effect);
         match event.effect {
-            Effect::Genesis { root, .. } => self.require(root == self.settled.genesis_root, "STATE.INIT", || "the genesis event has another root".into()),
+            Effect::Genesis { root, .. } => self.require(root == self.settled.genesis_root, "STATE.INIT", || {
+                "the genesis event has another root".into()
+            }),
             Effect::VersionRetired { circuit_version } => _ = self.retired_versions.insert(circuit_version),
             Effect::DepositsPaused { paused } => self.paused = paused,
             Effect::DepositMade { claim, depositor, units } => self.deposited(claim, depositor, units),
             Effect::RefundRequested { claim, .. } => self.refund_requested(claim),
             Effect::Refunded { claim, depositor, units } => self.refunded(claim, depositor, units),
-            Effect::FloatFunded { units } => self.books.float_funds_units = self.books.float_funds_units.saturating_add(units),
+            Effect::FloatFunded { units } => {
+                self.books.float_funds_units = self.books.float_funds_units.saturating_add(units)
+            }
             Effect::FloatUnfunded { units } => self.float_out(units),
-            Effect::ForcedRequested { community, slot, requester, bond, .. } => self.requested(community, Request { slot, requester, bond }),
+            Effect::ForcedRequested { community, slot, requester, bond, .. } => {
+                self.requested(community, Request { slot, requester, bond })
+            }
             Effect::BondReturned { community, requester, bond } => {
                 let head = self.forced.entry(community).or_default().pop_front();
-                let fits = self.books.frozen && head.is_some_and(|head| (head.requester, head.bond) == (requester, bond));
-                self.require(fits, "FORCED.1", || format!("a bond of community {community} is returned that is not due"));
+                let fits =
+                    self.books.frozen && head.is_some_and(|head| (head.requester, head.bond) == (requester, bond));
+                self.require(fits, "FORCED.1", || {
+                    format!("a bond of community {community} is returned that is not due")
+                });
             }
             Effect::Frozen { community, root } => self.frozen(community, root),
             Effect::Exited { community, slot, balance, .. } => self.exit(community, slot, balance),
@@ -225,25 +240,40 @@ impl<'a> Ledger<'a> {
     // ---------------------------------------------------------------- batches
 
     fn batch(&mut self, event: &RollupEvent) {
-        let Effect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version } = event.effect else { return };
+        let Effect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version } =
+            event.effect
+        else {
+            return;
+        };
         self.batches += 1;
         let expected = self.batches;
-        self.require(batch == expected, "L1.SEQUENCE", || format!("the event of batch {batch} in the place of batch {expected}"));
+        self.require(batch == expected, "L1.SEQUENCE", || {
+            format!("the event of batch {batch} in the place of batch {expected}")
+        });
         self.require(!self.books.frozen, "L1.9", || "a batch was settled after the freeze".into());
-        self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || format!("circuit version {circuit_version} was retired"));
+        self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || {
+            format!("circuit version {circuit_version} was retired")
+        });
         let Some(settled) = self.settled.batches.get(&batch).copied() else {
             self.group = None;
             return self.fail("L1.SEQUENCE", "there is an event of this batch and no calldata");
         };
         let call = &settled.call;
-        let agrees = (community, first_interval, new_root, circuit_version) == (call.community, call.first_interval, call.new_root, call.circuit_version)
+        let agrees = (community, first_interval, new_root, circuit_version)
+            == (call.community, call.first_interval, call.new_root, call.circuit_version)
             && old_root == settled.old_root
             && event.tx == settled.tx;
         self.require(agrees, "L1.CALLDATA", || "event and calldata of the batch differ".into());
         self.root = new_root;
         let all = self.settled.records;
         let records = all.get(&batch).map(Vec::as_slice);
-        let expected = records.map(|records| records.iter().enumerate().filter_map(|(index, r)| Some((index, self.record(call.community, index, r)?))).collect());
+        let expected = records.map(|records| {
+            records
+                .iter()
+                .enumerate()
+                .filter_map(|(index, r)| Some((index, self.record(call.community, index, r)?)))
+                .collect()
+        });
         self.started.insert(call.community);
         self.group = expected.map(|expected| Group { tx: event.tx, expected });
     }
@@ -260,7 +290,9 @@ impl<'a> Ledger<'a> {
                     deposit.state = DepositState::Ended;
                     self.books.open_units = self.books.open_units.saturating_sub(deposit.units);
                 }
-                self.require(fits, "VAULT.5", || format!("record {index}: takes in {units} units that are no open deposit"));
+                self.require(fits, "VAULT.5", || {
+                    format!("record {index}: takes in {units} units that are no open deposit")
+                });
                 Effect::DepositConsumed { claim: word, units }
             }
             code::WITHDRAW => {
@@ -282,12 +314,22 @@ impl<'a> Ledger<'a> {
                 let head = self.forced.entry(community).or_default().pop_front();
                 let requester = account(&w1).unwrap_or_default();
                 let fits = head.is_some_and(|head| (head.slot, Some(head.requester)) == (extra, account(&w1)));
-                self.require(fits, "FORCED.1", || format!("record {index}: serves slot {extra}, which is not the head of the queue"));
-                Effect::ForcedServed { community, slot: extra, requester, units, bond: head.map_or(0, |head| head.bond) }
+                self.require(fits, "FORCED.1", || {
+                    format!("record {index}: serves slot {extra}, which is not the head of the queue")
+                });
+                Effect::ForcedServed {
+                    community,
+                    slot: extra,
+                    requester,
+                    units,
+                    bond: head.map_or(0, |head| head.bond),
+                }
             }
             code::ADJUST => Effect::Adjusted { community, first_interval: extra, tariff_commitment: word },
             code::FLOAT_IN | code::FLOAT_OUT | code::ACCRUAL_OUT => {
-                self.require(word == Word::default(), "OP.10", || format!("record {index}: a second word that the kind does not have"));
+                self.require(word == Word::default(), "OP.10", || {
+                    format!("record {index}: a second word that the kind does not have")
+                });
                 if kind == code::FLOAT_IN {
                     self.float_out(units);
                 }
@@ -295,15 +337,21 @@ impl<'a> Ledger<'a> {
             }
             code::NOTE => {
                 let head = self.notes.pop_front();
-                self.require(head == Some(word), "NOTES.1", || format!("record {index}: note {} is not the head of the queue", short(&word)));
+                self.require(head == Some(word), "NOTES.1", || {
+                    format!("record {index}: note {} is not the head of the queue", short(&word))
+                });
                 Effect::NoteAppended { note: word, community }
             }
             code::INIT => {
                 let registered = self.settled.communities.get(&community).map(|params| params.genesis_terms);
                 let fits = word != Word::default() && registered == Some(word);
-                self.require(fits, "STATE.INIT", || format!("community {community} begins with terms that were not registered"));
+                self.require(fits, "STATE.INIT", || {
+                    format!("community {community} begins with terms that were not registered")
+                });
                 let first = index == 0 && !self.started.contains(&community);
-                self.require(first, "STATE.INIT", || format!("community {community} begins later than with its first record"));
+                self.require(first, "STATE.INIT", || {
+                    format!("community {community} begins later than with its first record")
+                });
                 Effect::CommunityInitialised { community, genesis_terms: word }
             }
             _ => return None,
@@ -345,7 +393,13 @@ impl<'a> Ledger<'a> {
     /// What a frozen rollup does no more, and what only a frozen one does.
     fn live(&mut self, effect: &Effect) {
         let frozen = self.books.frozen;
-        let lives = matches!(effect, Effect::DepositMade { .. } | Effect::FloatFunded { .. } | Effect::ForcedRequested { .. } | Effect::Frozen { .. });
+        let lives = matches!(
+            effect,
+            Effect::DepositMade { .. }
+                | Effect::FloatFunded { .. }
+                | Effect::ForcedRequested { .. }
+                | Effect::Frozen { .. }
+        );
         self.require(!(frozen && lives), "L1.FREEZE", || format!("{} after the freeze", name(effect)));
         let exits = matches!(effect, Effect::Exited { .. } | Effect::ClaimExited { .. });
         self.require(frozen || !exits, "EXIT.5", || format!("{} before any freeze", name(effect)));
@@ -367,7 +421,9 @@ impl<'a> Ledger<'a> {
         if let Some(deposit) = open {
             deposit.state = DepositState::RefundRequested;
         }
-        self.require(fits, "VAULT.4", || format!("a refund of {} is requested, which is no open deposit", short(&claim)));
+        self.require(fits, "VAULT.4", || {
+            format!("a refund of {} is requested, which is no open deposit", short(&claim))
+        });
     }
 
     fn refunded(&mut self, claim: Word, depositor: Address, units: u64) {
@@ -377,7 +433,9 @@ impl<'a> Ledger<'a> {
         };
         let due = self.books.frozen || deposit.state == DepositState::RefundRequested;
         let fits = due && (deposit.depositor, deposit.units) == (depositor, units);
-        self.require(fits, "VAULT.4", || format!("deposit {} is refunded otherwise than it was requested", short(&claim)));
+        self.require(fits, "VAULT.4", || {
+            format!("deposit {} is refunded otherwise than it was requested", short(&claim))
+        });
         self.deposits.insert(claim, Deposit { state: DepositState::Ended, ..deposit });
         self.books.open_units = self.books.open_units.saturating_sub(deposit.units);
         self.books.refunded_units = self.books.refunded_units.saturating_add(units);
@@ -386,7 +444,9 @@ impl<'a> Ledger<'a> {
     /// Out of the funds for floats: into one, or back.
     fn float_out(&mut self, units: u64) {
         let left = self.books.float_funds_units.checked_sub(units);
-        self.require(left.is_some(), "VAULT.7", || format!("{units} units leave the funds for floats, which have less"));
+        self.require(left.is_some(), "VAULT.7", || {
+            format!("{units} units leave the funds for floats, which have less")
+        });
         self.books.float_funds_units = left.unwrap_or_default();
     }
 
@@ -398,11 +458,16 @@ impl<'a> Ledger<'a> {
     }
 
     fn requested(&mut self, community: u32, request: Request) {
-        self.require(self.started.contains(&community), "FORCED.5", || format!("a request to community {community}, which has not settled"));
+        self.require(self.started.contains(&community), "FORCED.5", || {
+            format!("a request to community {community}, which has not settled")
+        });
         let slots = self.slots(community);
-        self.require(u64::from(request.slot) < slots, "FORCED.5", || format!("a request for slot {} of {slots}", request.slot));
+        self.require(u64::from(request.slot) < slots, "FORCED.5", || {
+            format!("a request for slot {} of {slots}", request.slot)
+        });
         let queue = self.forced.entry(community).or_default();
-        let room = queue.len() < MAX_OPEN_REQUESTS && queue.iter().all(|r| (r.slot, r.requester) != (request.slot, request.requester));
+        let room = queue.len() < MAX_OPEN_REQUESTS
+            && queue.iter().all(|r| (r.slot, r.requester) != (request.slot, request.requester));
         queue.push_back(request);
         self.require(room, "FORCED.3", || format!("a request too many, or twice, to community {community}"));
     }
@@ -415,7 +480,9 @@ impl<'a> Ledger<'a> {
     }
 
     fn exit(&mut self, community: u32, slot: u32, balance: u64) {
-        self.require(u64::from(slot) < self.slots(community), "EXIT.2", || format!("slot {slot} of community {community} exits, and there is none"));
+        self.require(u64::from(slot) < self.slots(community), "EXIT.2", || {
+            format!("slot {slot} of community {community} exits, and there is none")
+        });
         let first = self.exited.insert((community, slot));
         self.require(first, "EXIT.4", || format!("slot {slot} of community {community} exits again"));
         self.books.exits += 1;
@@ -441,7 +508,9 @@ impl<'a> Ledger<'a> {
         self.require(spent.kind_fits(), "L1C.2", || format!("kind {} with other fields than it has", spent.kind));
         let new = self.nullifiers.insert(spent.nullifier);
         self.require(new, "L1C.4", || format!("nullifier {} is used again", short(&spent.nullifier)));
-        self.require(spent.canonical(), "L1C.5", || format!("nullifier {}: a word that is not below the modulus, or no note", short(&spent.nullifier)));
+        self.require(spent.canonical(), "L1C.5", || {
+            format!("nullifier {}: a word that is not below the modulus, or no note", short(&spent.nullifier))
+        });
         if spent.retirement != Word::default() {
             let new = self.retirements.insert(spent.retirement);
             self.require(new, "L1C.6", || format!("retirement {} is shown again", short(&spent.retirement)));
@@ -471,34 +540,53 @@ impl<'a> Ledger<'a> {
         self.at = None;
         let books = self.books;
         let told = |same: Option<bool>| same.unwrap_or(true);
-        self.require(told(standing.frozen.map(|frozen| frozen == books.frozen)), "L1.FREEZE", || "the contract is frozen, or is not, otherwise than its events say".into());
+        self.require(told(standing.frozen.map(|frozen| frozen == books.frozen)), "L1.FREEZE", || {
+            "the contract is frozen, or is not, otherwise than its events say".into()
+        });
         let funds = books.float_funds_units;
         self.require(told(standing.float_units.map(|units| units == funds)), "VAULT.7", || {
-            format!("the contract has {} units for floats, its events come to {funds}", standing.float_units.unwrap_or_default())
+            format!(
+                "the contract has {} units for floats, its events come to {funds}",
+                standing.float_units.unwrap_or_default()
+            )
         });
         let notes = standing.notes.as_ref().map(|notes| self.notes.iter().eq(notes));
         self.require(told(notes), "NOTES.1", || "the contract's queue of notes is not the one of its events".into());
         if let Some(deposits) = &standing.deposits {
-            let theirs: BTreeMap<Word, bool> = deposits.iter().map(|d| (d.claim, matches!(d.state, Contracted::Consumed | Contracted::Refunded))).collect();
-            let ours: BTreeMap<Word, bool> = self.deposits.iter().map(|(claim, d)| (*claim, d.state == DepositState::Ended)).collect();
-            self.require(theirs == ours, "VAULT.5", || "the contract has other open deposits than its events say".into());
+            let theirs: BTreeMap<Word, bool> = deposits
+                .iter()
+                .map(|d| (d.claim, matches!(d.state, Contracted::Consumed | Contracted::Refunded)))
+                .collect();
+            let ours: BTreeMap<Word, bool> =
+                self.deposits.iter().map(|(claim, d)| (*claim, d.state == DepositState::Ended)).collect();
+            self.require(theirs == ours, "VAULT.5", || {
+                "the contract has other open deposits than its events say".into()
+            });
         }
         for (community, queue) in &standing.forced {
             let same = self.forced.entry(*community).or_default().iter().eq(queue);
-            self.require(same, "FORCED.1", || format!("the forced queue of community {community} is not the one of its events"));
+            self.require(same, "FORCED.1", || {
+                format!("the forced queue of community {community} is not the one of its events")
+            });
         }
         let pool = self.money.account().pool_nano;
         self.require(told(standing.pool_nano.map(|nano| i128::from(nano) == pool)), "L1.POOL", || {
-            format!("the contract's pool is {} nano, the records come to {pool}", standing.pool_nano.unwrap_or_default())
+            format!(
+                "the contract's pool is {} nano, the records come to {pool}",
+                standing.pool_nano.unwrap_or_default()
+            )
         });
         self.books.pool_compared = standing.pool_nano.is_some();
-        self.books.standing_compared = standing.frozen.is_some() && standing.float_units.is_some() && standing.notes.is_some();
+        self.books.standing_compared =
+            standing.frozen.is_some() && standing.float_units.is_some() && standing.notes.is_some();
     }
 
     pub(crate) fn finish(mut self) -> (Books, Certificates, Vec<Failure>) {
         self.close();
         let (events, count) = (self.batches, self.settled.count);
-        self.require(events == count, "L1.SEQUENCE", || format!("{events} events of batches, the contract counts {count}"));
+        self.require(events == count, "L1.SEQUENCE", || {
+            format!("{events} events of batches, the contract counts {count}")
+        });
         self.books.forced_open = self.forced.values().map(|queue| queue.len() as u64).sum();
         self.certificates.waiting_notes = self.notes.len() as u64;
         (self.books, self.certificates, self.failures)

@@ -1,8 +1,9 @@
 //! Replays a Gridveil deployment from L1 alone, believing nobody.
 //!
-//! Input: the contract's events and calldata, and the list of community nodes published at deployment. Every root is computed anew, every
-//! public input is rebuilt from calldata, every proof is verified natively. What L1 does not carry (readings, balances) is what the proofs
-//! are about; the auditor needs none of it. `docs/spec/audit.md` says what is checked, and what cannot be seen.
+//! Input: the contract's events and calldata, and the list of community nodes published at deployment. Every root is
+//! computed anew, every public input is rebuilt from calldata, every proof is verified natively. What L1 does not carry
+//! (readings, balances) is what the proofs are about; the auditor needs none of it. `docs/spec/audit.md` says what is
+//! checked, and what cannot be seen.
 #![forbid(unsafe_code)]
 
 mod certificates;
@@ -20,6 +21,6 @@ pub use certificates::{Certificates, RetiredPeriod};
 pub use ledger::Books;
 pub use money::Account;
 pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
-pub use retirement::{Retired, RetirementError, retirement};
 pub use report::{AuditReport, Failure, Verdict};
+pub use retirement::{Retired, RetirementError, retirement};
 pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};

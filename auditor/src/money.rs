@@ -1,7 +1,8 @@
 //! The rollup's money from records alone: what went in, what came out, and which claims are open.
 //!
-//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury - exits: what L1 holds for the
-//! accounts, floats and accruals of all communities together. It may never fall below zero.
+//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury -
+//! exits: what L1 holds for the accounts, floats and accruals of all communities together. It may never fall below
+//! zero.
 
 use std::collections::BTreeSet;
 
@@ -157,11 +158,21 @@ mod tests {
         let mut money = Money::default();
         assert_eq!(money.book(&record(code::WITHDRAW, 1, 0)), Err(MoneyError::Pool));
         let mut money = Money::default();
-        for (kind, units) in [(code::DEPOSIT, 500), (code::FLOAT_IN, 70), (code::WITHDRAW, 300), (code::FORCED, 20), (code::FLOAT_OUT, 5), (code::ACCRUAL_OUT, 4)] {
+        for (kind, units) in [
+            (code::DEPOSIT, 500),
+            (code::FLOAT_IN, 70),
+            (code::WITHDRAW, 300),
+            (code::FORCED, 20),
+            (code::FLOAT_OUT, 5),
+            (code::ACCRUAL_OUT, 4),
+        ] {
             assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
         }
         let account = money.account();
-        assert_eq!((account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced), (241, 9, 1, 1));
+        assert_eq!(
+            (account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced),
+            (241, 9, 1, 1)
+        );
         assert_eq!(money.book(&record(code::FLOAT_OUT, 242, 0)), Err(MoneyError::Pool));
         assert_eq!(money.book(&record(code::DEPOSIT, 1, 9)), Err(MoneyError::DepositAgain));
         assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");

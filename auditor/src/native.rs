@@ -60,7 +60,10 @@ impl NativeVerifier {
     /// [`VerifierError`] if the parameters do not fit the circuit.
     pub fn add(&mut self, shape: Shape, params: Arc<Params>) -> Result<(), VerifierError> {
         let made = catch_unwind(AssertUnwindSafe(|| keygen_vk(params.as_ref(), &SettlementCircuit::template(shape))));
-        let vk = made.ok().and_then(Result::ok).ok_or_else(|| VerifierError(format!("no verifying key for shape {}", shape.name)))?;
+        let vk = made
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| VerifierError(format!("no verifying key for shape {}", shape.name)))?;
         self.keys.insert(shape.id, Key { params, vk });
         Ok(())
     }
@@ -68,7 +71,8 @@ impl NativeVerifier {
 
 impl ProofVerifier for NativeVerifier {
     fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError> {
-        let key = self.keys.get(&shape_id).ok_or_else(|| VerifierError(format!("no verifying key for shape {shape_id}")))?;
+        let key =
+            self.keys.get(&shape_id).ok_or_else(|| VerifierError(format!("no verifying key for shape {shape_id}")))?;
         let rows: Option<Vec<CircuitFr>> = instance.iter().map(circuit_element).collect();
         let rows = rows.ok_or_else(|| VerifierError("a public input is not a field element".into()))?;
         Ok(holds(&key.vk, &key.params, &rows, proof))
@@ -94,7 +98,8 @@ impl NativeCertificates {
     /// [`VerifierError`] if the parameters do not fit the circuit.
     pub fn new(params: Arc<Params>) -> Result<Self, VerifierError> {
         let made = catch_unwind(AssertUnwindSafe(|| keygen_vk(params.as_ref(), &CertificateCircuit::template())));
-        let vk = made.ok().and_then(Result::ok).ok_or_else(|| VerifierError("no verifying key for certificates".into()))?;
+        let vk =
+            made.ok().and_then(Result::ok).ok_or_else(|| VerifierError("no verifying key for certificates".into()))?;
         Ok(Self(Key { params, vk }))
     }
 }
@@ -119,7 +124,10 @@ fn holds(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[CircuitFr], p
     let verified = catch_unwind(AssertUnwindSafe(|| {
         let mut rest = proof;
         let verified = {
-            let mut transcript = <EvmTranscript<G1Affine, NativeLoader, &mut &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(&mut rest);
+            let mut transcript =
+                <EvmTranscript<G1Affine, NativeLoader, &mut &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(
+                    &mut rest,
+                );
             verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, SingleStrategy<'_, Bn256>>(
                 params,
                 vk,

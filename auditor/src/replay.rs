@@ -10,7 +10,9 @@ use gridveil_protocol::{
     record::{self, Parsed, Record, code},
     tree::{SparseTree, dense_root},
 };
-use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word};
+use gridveil_verifier_contract::{
+    CommunityParams, L1Client, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word,
+};
 
 use crate::{
     certificates::Certificates,
@@ -52,11 +54,12 @@ pub async fn audit(
     audit_with_pool(l1, None, verifier, genesis, from_block).await
 }
 
-/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes published at deployment.
-/// Batches that are settled while the audit runs are left to the next one.
+/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes
+/// published at deployment. Batches that are settled while the audit runs are left to the next one.
 ///
 /// # Errors
-/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the report.
+/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the
+/// report.
 pub async fn audit_with_pool(
     l1: &dyn L1Client,
     pool: Option<&dyn PoolSource>,
@@ -126,7 +129,12 @@ pub async fn audit_with_pool(
 const STANDING_ATTEMPTS: usize = 4;
 
 /// Compares the books with the contract's own figures, read between two looks at its events that find nothing new.
-async fn stand(l1: &dyn L1Client, pool: Option<&dyn PoolSource>, from_block: u64, ledger: &mut Ledger<'_>) -> Result<(), L1Error> {
+async fn stand(
+    l1: &dyn L1Client,
+    pool: Option<&dyn PoolSource>,
+    from_block: u64,
+    ledger: &mut Ledger<'_>,
+) -> Result<(), L1Error> {
     for _ in 0..STANDING_ATTEMPTS {
         let limit = u32::try_from(ledger.notes().len() + 1).unwrap_or(u32::MAX);
         let mut standing = Standing {
@@ -139,7 +147,11 @@ async fn stand(l1: &dyn L1Client, pool: Option<&dyn PoolSource>, from_block: u64
         let communities: Vec<u32> = ledger.communities().collect();
         for community in communities {
             if let Some(queue) = told(l1.forced_queue(community).await)? {
-                let requests = queue.iter().map(|entry| Request { slot: entry.slot, requester: entry.requester, bond: entry.bond });
+                let requests = queue.iter().map(|entry| Request {
+                    slot: entry.slot,
+                    requester: entry.requester,
+                    bond: entry.bond,
+                });
                 standing.forced.insert(community, requests.collect());
             }
         }
@@ -233,13 +245,19 @@ impl<'a> Replay<'a> {
     fn genesis(&mut self, nodes: &[(u32, Fr)], root: &Word) {
         for (community, node) in nodes {
             let index = u64::from(*community);
-            self.require(index < self.state.capacity(), "STATE.INIT", || format!("genesis community {community} is outside the state tree"));
-            self.require(self.state.leaf(index) == Fr::from(0u64), "STATE.INIT", || format!("genesis lists community {community} twice"));
+            self.require(index < self.state.capacity(), "STATE.INIT", || {
+                format!("genesis community {community} is outside the state tree")
+            });
+            self.require(self.state.leaf(index) == Fr::from(0u64), "STATE.INIT", || {
+                format!("genesis lists community {community} twice")
+            });
             if index < self.state.capacity() {
                 self.state.set(index, *node);
             }
         }
-        self.require(to_bytes(&self.state.root()) == *root, "STATE.INIT", || "the published genesis nodes do not lead to the contract's genesis root".into());
+        self.require(to_bytes(&self.state.root()) == *root, "STATE.INIT", || {
+            "the published genesis nodes do not lead to the contract's genesis root".into()
+        });
         self.root = *root;
     }
 
@@ -247,7 +265,10 @@ impl<'a> Replay<'a> {
         let id = params.community;
         let shape = SHAPES.iter().find(|s| s.id == params.shape);
         self.require(shape.is_some_and(|s| s.intervals == usize::from(params.m)), "L1.COMMUNITY", || {
-            format!("community {id} is registered with shape {} and {} intervals, which is no known shape", params.shape, params.m)
+            format!(
+                "community {id} is registered with shape {} and {} intervals, which is no known shape",
+                params.shape, params.m
+            )
         });
         self.require([900, 1800, 3600].contains(&params.interval_length_s), "L1.COMMUNITY", || {
             format!("community {id} has intervals of {} s", params.interval_length_s)
@@ -259,9 +280,12 @@ impl<'a> Replay<'a> {
     fn publish(&mut self, tariff: TariffEntry) {
         let TariffEntry { tariff_set, index, first_interval, .. } = tariff;
         let set = self.tariffs.entry(tariff_set).or_default();
-        let follows = set.len() as u64 == u64::from(index) && set.last().is_none_or(|last| last.first_interval < first_interval);
+        let follows =
+            set.len() as u64 == u64::from(index) && set.last().is_none_or(|last| last.first_interval < first_interval);
         set.push(tariff);
-        self.require(follows, "L1.TARIFF", || format!("tariff {index} of set {tariff_set} does not follow the one before"));
+        self.require(follows, "L1.TARIFF", || {
+            format!("tariff {index} of set {tariff_set} does not follow the one before")
+        });
     }
 
     /// Every community and tariff of the registries was told by an event.
@@ -284,9 +308,13 @@ impl<'a> Replay<'a> {
         self.at = Some(batch.batch);
         self.batches += 1;
         let expected = self.batches;
-        self.require(batch.batch == expected, "L1.SEQUENCE", || format!("batch {} in the place of batch {expected}", batch.batch));
+        self.require(batch.batch == expected, "L1.SEQUENCE", || {
+            format!("batch {} in the place of batch {expected}", batch.batch)
+        });
         let root = std::mem::replace(&mut self.root, call.new_root);
-        self.require(batch.old_root == root, "L1.SEQUENCE", || "the old root is not the new root of the batch before".into());
+        self.require(batch.old_root == root, "L1.SEQUENCE", || {
+            "the old root is not the new root of the batch before".into()
+        });
         self.require(u64::from(call.circuit_version) == CIRCUIT_VERSION, "L1.VERSION", || {
             format!("circuit version {} is not the one this auditor knows ({CIRCUIT_VERSION})", call.circuit_version)
         });
@@ -320,7 +348,9 @@ impl<'a> Replay<'a> {
         self.node(&elements, own);
         let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
         let digest = record::digest(&records);
-        self.require(call.ops_digest == to_bytes(&digest), "OP.11", || "the digest in calldata is not that of the records".into());
+        self.require(call.ops_digest == to_bytes(&digest), "OP.11", || {
+            "the digest in calldata is not that of the records".into()
+        });
         self.proof(batch, &params, &shape, &elements, digest);
     }
 
@@ -353,24 +383,34 @@ impl<'a> Replay<'a> {
         let (id, first) = (params.community, u64::from(batch.call.first_interval));
         let end = first + u64::from(params.m);
         if let Some(next) = self.next_interval.insert(id, end) {
-            self.require(first == next, "SETTLE.2", || format!("community {id} settles from interval {first}, its last period ended at {next}"));
+            self.require(first == next, "SETTLE.2", || {
+                format!("community {id} settles from interval {first}, its last period ended at {next}")
+            });
         }
         let ends_at = end * u64::from(params.interval_length_s);
-        self.require(ends_at <= self.now, "SETTLE.2", || format!("the period ends at {ends_at}, after the latest block"));
+        self.require(ends_at <= self.now, "SETTLE.2", || {
+            format!("the period ends at {ends_at}, after the latest block")
+        });
     }
 
     fn tariff(&mut self, batch: &SettledBatch, params: &CommunityParams) {
         let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
         let first = batch.call.first_interval;
         let Some(in_force) = entries.iter().rfind(|t| t.first_interval <= first).copied() else {
-            return self.fail("SETTLE.7", format!("no tariff of set {} was in force at interval {first}", params.tariff_set));
+            return self
+                .fail("SETTLE.7", format!("no tariff of set {} was in force at interval {first}", params.tariff_set));
         };
         let index = batch.call.tariff_index;
-        self.require(in_force.index == index, "SETTLE.7", || format!("settled with tariff {index}, tariff {} was in force", in_force.index));
-        self.require(in_force.commitment == batch.tariff_commitment, "SETTLE.7", || "the settled tariff is not the registered one".into());
+        self.require(in_force.index == index, "SETTLE.7", || {
+            format!("settled with tariff {index}, tariff {} was in force", in_force.index)
+        });
+        self.require(in_force.commitment == batch.tariff_commitment, "SETTLE.7", || {
+            "the settled tariff is not the registered one".into()
+        });
     }
 
-    /// SETTLE.13, STATE.INIT: the state tree with the community's new node has the new root; a community begins where nothing is, once.
+    /// SETTLE.13, STATE.INIT: the state tree with the community's new node has the new root; a community begins where
+    /// nothing is, once.
     fn state(&mut self, batch: &SettledBatch, elements: &Elements, begins: bool) {
         let id = batch.call.community;
         let index = u64::from(id);
@@ -378,14 +418,19 @@ impl<'a> Replay<'a> {
             return self.fail("SETTLE.13", format!("community {index} is outside the state tree"));
         }
         let empty = self.state.leaf(index) == Fr::from(0u64);
-        self.require(!begins || empty, "STATE.INIT", || format!("community {id} begins, but it is in the state tree already"));
+        self.require(!begins || empty, "STATE.INIT", || {
+            format!("community {id} begins, but it is in the state tree already")
+        });
         self.require(begins || !empty, "STATE.INIT", || format!("community {id} is settled without a beginning"));
         self.state.set(index, elements.community_new);
         let reached = self.state.root() == elements.new_root;
-        self.require(reached, "SETTLE.13", || "the state tree with the community's new node does not have the new root".into());
+        self.require(reached, "SETTLE.13", || {
+            "the state tree with the community's new node does not have the new root".into()
+        });
     }
 
-    /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it names.
+    /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it
+    /// names.
     fn records(&mut self, batch: &SettledBatch, params: &CommunityParams, records: &[(Record, Parsed)]) {
         for (index, (_, record)) in records.iter().enumerate() {
             if let Err(error) = self.money.book(record) {
@@ -394,8 +439,12 @@ impl<'a> Replay<'a> {
             if record.kind == code::ADJUST {
                 let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
                 let in_force = entries.iter().rfind(|t| t.first_interval <= record.extra).map(|t| t.commitment);
-                self.require(in_force == Some(to_bytes(&record.w1)), "ADJUST.5", || format!("record {index}: not the tariff of its period"));
-                self.require(record.extra < batch.call.first_interval, "ADJUST.5", || format!("record {index}: adjusts a period that is not past"));
+                self.require(in_force == Some(to_bytes(&record.w1)), "ADJUST.5", || {
+                    format!("record {index}: not the tariff of its period")
+                });
+                self.require(record.extra < batch.call.first_interval, "ADJUST.5", || {
+                    format!("record {index}: adjusts a period that is not past")
+                });
             }
         }
     }
@@ -404,13 +453,29 @@ impl<'a> Replay<'a> {
     fn node(&mut self, elements: &Elements, own: &[Fr]) {
         let Some((leaves, [header_leaf, certificates_root])) = own.split_last_chunk::<2>() else { return };
         let node = community::node(*header_leaf, dense_root(leaves), *certificates_root);
-        self.require(node == elements.community_new, "SETTLE.13", || "the published leaves do not lead to the community's new node".into());
+        self.require(node == elements.community_new, "SETTLE.13", || {
+            "the published leaves do not lead to the community's new node".into()
+        });
     }
 
-    fn proof(&mut self, batch: &SettledBatch, params: &CommunityParams, shape: &Shape, elements: &Elements, ops_digest: Fr) {
+    fn proof(
+        &mut self,
+        batch: &SettledBatch,
+        params: &CommunityParams,
+        shape: &Shape,
+        elements: &Elements,
+        ops_digest: Fr,
+    ) {
         let call = &batch.call;
         let domain = domain(self.chain_id, &self.contract, u64::from(call.circuit_version));
-        let z = data_challenge(&domain, &elements.old_root, &elements.new_root, &elements.community_new, &ops_digest, &elements.data);
+        let z = data_challenge(
+            &domain,
+            &elements.old_root,
+            &elements.new_root,
+            &elements.community_new,
+            &ops_digest,
+            &elements.data,
+        );
         let instance = Instance {
             domain,
             old_root: elements.old_root,
@@ -431,16 +496,24 @@ impl<'a> Replay<'a> {
     }
 
     fn finalised(&mut self, batch: &SettledBatch, root_at: &Word, is_finalised: bool) {
-        self.require(*root_at == batch.call.new_root, "L1.FINALISED", || "the contract keeps another root for this batch".into());
+        self.require(*root_at == batch.call.new_root, "L1.FINALISED", || {
+            "the contract keeps another root for this batch".into()
+        });
         self.require(is_finalised, "L1.FINALISED", || "the contract does not know the new root as finalised".into());
     }
 
     fn end(&mut self, count: u64, root: &Word) {
         self.at = None;
         let replayed = self.batches;
-        self.require(count == replayed, "L1.SEQUENCE", || format!("the contract counts {count} batches, {replayed} were found"));
-        self.require(*root == self.root, "L1.SEQUENCE", || "the contract's state root is not that of the last batch".into());
-        self.require(*root == to_bytes(&self.state.root()), "SETTLE.13", || "the contract's state root is not the replayed one".into());
+        self.require(count == replayed, "L1.SEQUENCE", || {
+            format!("the contract counts {count} batches, {replayed} were found")
+        });
+        self.require(*root == self.root, "L1.SEQUENCE", || {
+            "the contract's state root is not that of the last batch".into()
+        });
+        self.require(*root == to_bytes(&self.state.root()), "SETTLE.13", || {
+            "the contract's state root is not the replayed one".into()
+        });
     }
 
     fn report(self, books: Books, certificates: Certificates) -> AuditReport {

@@ -95,10 +95,18 @@ impl AuditReport {
             let _ = writeln!(out, "{name:<16} {value}");
         }
         if !certificates.public.is_empty() {
-            let _ = writeln!(out, "\n{:>9}  {:>14}  {:>15}  {:>15}  {:>15}", "community", "first interval", "consumed Wh", "expired Wh", "exported Wh");
+            let _ = writeln!(
+                out,
+                "\n{:>9}  {:>14}  {:>15}  {:>15}  {:>15}",
+                "community", "first interval", "consumed Wh", "expired Wh", "exported Wh"
+            );
         }
         for r in &certificates.public {
-            let _ = writeln!(out, "{:>9}  {:>14}  {:>15}  {:>15}  {:>15}", r.community, r.first_interval, r.consumed_wh, r.expired_wh, r.exported_wh);
+            let _ = writeln!(
+                out,
+                "{:>9}  {:>14}  {:>15}  {:>15}  {:>15}",
+                r.community, r.first_interval, r.consumed_wh, r.expired_wh, r.exported_wh
+            );
         }
         if !self.failures.is_empty() {
             let _ = writeln!(out, "\n{:>7}  {:<16} what", "batch", "clause");

@@ -1,4 +1,5 @@
-//! A statement of retirement against L1 alone. The certificate's proof was checked by the contract when it took the retirement.
+//! A statement of retirement against L1 alone. The certificate's proof was checked by the contract when it took the
+//! retirement.
 
 use gridveil_protocol::{
     certificate::{Kind, ShownRetirement, StatementError},
@@ -50,7 +51,11 @@ fn hex0<S: serde::Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error>
 ///
 /// # Errors
 /// [`RetirementError`].
-pub async fn retirement(l1: &dyn L1Client, shown: &ShownRetirement, from_block: u64) -> Result<Retired, RetirementError> {
+pub async fn retirement(
+    l1: &dyn L1Client,
+    shown: &ShownRetirement,
+    from_block: u64,
+) -> Result<Retired, RetirementError> {
     if l1.chain_id().await? != shown.chain_id || l1.contract() != shown.contract {
         return Err(RetirementError::OtherDeployment);
     }
@@ -88,7 +93,11 @@ impl Disclosed {
         if u64::from(self.kind) != Kind::new(shown.sealed, statement.purpose).code() {
             return Err(RetirementError::Kind);
         }
-        let published = if shown.sealed { ([0; 32], [0; 32]) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
+        let published = if shown.sealed {
+            ([0; 32], [0; 32])
+        } else {
+            (to_bytes(&statement.info()), to_bytes(&statement.beneficiary))
+        };
         if (self.disclosed, self.beneficiary) == published { Ok(()) } else { Err(RetirementError::Disclosed) }
     }
 }

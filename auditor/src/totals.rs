@@ -1,8 +1,9 @@
 //! Issued = retired + outstanding + exported, for one community and period (`docs/spec/audit.md`).
 //!
-//! [`Published`] is what L1 has; the operator opens the two header leaves ([`PeriodOpening`]); holders show sealed retirements and notes that they still hold.
-//! Nothing is believed: headers must hash to the leaves in calldata, statements open commitments of events, holdings are proved. That the leaves came
-//! about by the rules is what the batches' proofs say, which the contract and `gridveil audit` check.
+//! [`Published`] is what L1 has; the operator opens the two header leaves ([`PeriodOpening`]); holders show sealed
+//! retirements and notes that they still hold. Nothing is believed: headers must hash to the leaves in calldata,
+//! statements open commitments of events, holdings are proved. That the leaves came about by the rules is what the
+//! batches' proofs say, which the contract and `gridveil audit` check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,7 +90,9 @@ pub enum TotalsError {
     #[error("the header {0} the batch does not open to the leaf on L1")]
     Leaf(Which),
     /// The first batch of a community that was in the genesis root, and no way to that root.
-    #[error("the header before the community's first batch is in the genesis root, and the opening does not lead there")]
+    #[error(
+        "the header before the community's first batch is in the genesis root, and the opening does not lead there"
+    )]
     Genesis,
     /// There was no header before.
     #[error("STATE.INIT: the community began with this batch: there is no header before it to open")]
@@ -279,7 +282,8 @@ impl Published {
         // Events before batches: what a certificate discloses is of a period that the batches, read later, have.
         let events = l1.events(from_block).await?;
         let genesis_root = l1.root_at(0).await?;
-        let communities = l1.communities(from_block).await?.into_iter().map(|params| (params.community, params)).collect();
+        let communities =
+            l1.communities(from_block).await?.into_iter().map(|params| (params.community, params)).collect();
         let batches = l1.settled_batches(from_block).await?;
         let mut root = genesis_root;
         for (batch, expected) in batches.iter().zip(1..) {
@@ -310,22 +314,33 @@ impl Published {
             next_interval.insert(call.community, u64::from(call.first_interval) + u64::from(m));
         }
         for event in events {
-            let RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } = event.effect else { continue };
+            let RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } =
+                event.effect
+            else {
+                continue;
+            };
             let spent = Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind };
             let block = event.block;
             if !spent.kind_fits() {
                 return Err(refused("L1C.2", format!("block {block}: kind {kind} with other fields than it has")));
             }
             if !spent.canonical() {
-                return Err(refused("L1C.5", format!("block {block}: a word that is not below the modulus, or no note")));
+                return Err(refused(
+                    "L1C.5",
+                    format!("block {block}: a word that is not below the modulus, or no note"),
+                ));
             }
             if !self.nullifiers.insert(nullifier) {
                 return Err(refused("L1C.4", format!("block {block}: a nullifier is used again")));
             }
-            if retirement != Word::default() && self.retirements.insert(retirement, Disclosed { disclosed, beneficiary, kind }).is_some() {
+            if retirement != Word::default()
+                && self.retirements.insert(retirement, Disclosed { disclosed, beneficiary, kind }).is_some()
+            {
                 return Err(refused("L1C.6", format!("block {block}: a retirement is shown again")));
             }
-            self.certificates.book(&spent, &self.communities, &next_interval).map_err(|why| refused("CERT.5", format!("block {block}: {why}")))?;
+            self.certificates
+                .book(&spent, &self.communities, &next_interval)
+                .map_err(|why| refused("CERT.5", format!("block {block}: {why}")))?;
         }
         Ok(())
     }
@@ -343,18 +358,25 @@ impl Published {
     ) -> Result<Totals, TotalsError> {
         let (batch, params) = self.batch(opening)?;
         let [before, after] = self.headers(opening, batch, params)?;
-        let grown = |what, of: fn(&header::Totals) -> Wh| of(&after).checked_sub(of(&before)).ok_or(TotalsError::Falling(what));
-        let (issued_wh, traded_wh, notes_wh) = (grown("issued", |t| t.issued)?, grown("retired", |t| t.retired)?, grown("outstanding", |t| t.outstanding)?);
+        let grown =
+            |what, of: fn(&header::Totals) -> Wh| of(&after).checked_sub(of(&before)).ok_or(TotalsError::Falling(what));
+        let (issued_wh, traded_wh, notes_wh) = (
+            grown("issued", |t| t.issued)?,
+            grown("retired", |t| t.retired)?,
+            grown("outstanding", |t| t.outstanding)?,
+        );
         if traded_wh.checked_add(notes_wh) != Some(issued_wh) {
             return Err(TotalsError::Conservation { issued_wh, retired_wh: traded_wh, outstanding_wh: notes_wh });
         }
         let origin = (opening.community, opening.first_interval);
         let public = &self.certificates.public;
         let place = public.binary_search_by_key(&origin, |r| (r.community, r.first_interval)).ok();
-        let RetiredPeriod { consumed_wh, expired_wh, exported_wh, .. } = place.and_then(|at| public.get(at)).copied().unwrap_or_default();
+        let RetiredPeriod { consumed_wh, expired_wh, exported_wh, .. } =
+            place.and_then(|at| public.get(at)).copied().unwrap_or_default();
         let sealed_sum = self.sealed(params, opening.first_interval, sealed)?;
         let held_sum = self.held(params, opening.first_interval, held, verifier)?;
-        let used_wh = [consumed_wh, expired_wh, exported_wh].into_iter().map(u128::from).sum::<u128>() + sealed_sum + held_sum;
+        let used_wh =
+            [consumed_wh, expired_wh, exported_wh].into_iter().map(u128::from).sum::<u128>() + sealed_sum + held_sum;
         let too_much = TotalsError::TooMuch { used_wh, outstanding_wh: notes_wh };
         let Some(not_shown) = u128::from(notes_wh).checked_sub(used_wh) else { return Err(too_much) };
         // Each is at most what is outstanding by now.
@@ -385,17 +407,29 @@ impl Published {
         }
         let PeriodOpening { community, first_interval, .. } = *opening;
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
-        let mut of_period = self.batches.iter().filter(|b| (b.call.community, b.call.first_interval) == (community, first_interval));
+        let mut of_period =
+            self.batches.iter().filter(|b| (b.call.community, b.call.first_interval) == (community, first_interval));
         let batch = of_period.next().ok_or(TotalsError::NotSettled { community, first_interval })?;
         if of_period.next().is_some() {
-            return Err(refused("SETTLE.2", format!("community {community} settles the period from interval {first_interval} twice")));
+            return Err(refused(
+                "SETTLE.2",
+                format!("community {community} settles the period from interval {first_interval} twice"),
+            ));
         }
         Ok((batch, params))
     }
 
     /// The totals before and after, out of headers that open the leaves on L1.
-    fn headers(&self, opening: &PeriodOpening, batch: &SettledBatch, params: &CommunityParams) -> Result<[header::Totals; 2], TotalsError> {
-        let shape = SHAPES.into_iter().find(|shape| shape.id == params.shape).ok_or(TotalsError::Community(params.community))?;
+    fn headers(
+        &self,
+        opening: &PeriodOpening,
+        batch: &SettledBatch,
+        params: &CommunityParams,
+    ) -> Result<[header::Totals; 2], TotalsError> {
+        let shape = SHAPES
+            .into_iter()
+            .find(|shape| shape.id == params.shape)
+            .ok_or(TotalsError::Community(params.community))?;
         let own = |b: &&SettledBatch| b.call.community == params.community;
         let leaf = self.leaf(Which::After, &opening.after, batch, &shape, params.community)?;
         let after = opening.after.totals;
@@ -420,7 +454,14 @@ impl Published {
     }
 
     /// The header opens the leaf of this batch.
-    fn leaf(&self, which: Which, header: &Header, batch: &SettledBatch, shape: &Shape, community: u32) -> Result<HeaderLeaf, TotalsError> {
+    fn leaf(
+        &self,
+        which: Which,
+        header: &Header,
+        batch: &SettledBatch,
+        shape: &Shape,
+        community: u32,
+    ) -> Result<HeaderLeaf, TotalsError> {
         let published = HeaderLeaf::of(batch, shape)?;
         let opened = to_bytes(&header.leaf());
         if opened == published.leaf {
@@ -431,7 +472,12 @@ impl Published {
         Err(other.map_or(TotalsError::Leaf(which), |other| TotalsError::Period { which, batch: other.batch }))
     }
 
-    fn sealed(&self, params: &CommunityParams, first_interval: Interval, statements: &[ShownRetirement]) -> Result<u128, TotalsError> {
+    fn sealed(
+        &self,
+        params: &CommunityParams,
+        first_interval: Interval,
+        statements: &[ShownRetirement],
+    ) -> Result<u128, TotalsError> {
         let mut seen = BTreeSet::new();
         let mut sum = 0;
         for (shown, number) in statements.iter().zip(1..) {
@@ -446,7 +492,12 @@ impl Published {
     }
 
     /// The commitment and amount of a sealed retirement of this period that L1 has.
-    fn statement(&self, params: &CommunityParams, first_interval: Interval, shown: &ShownRetirement) -> Result<(Word, Wh), SealedError> {
+    fn statement(
+        &self,
+        params: &CommunityParams,
+        first_interval: Interval,
+        shown: &ShownRetirement,
+    ) -> Result<(Word, Wh), SealedError> {
         if (shown.chain_id, shown.contract) != (self.chain_id, self.contract) {
             return Err(RetirementError::OtherDeployment.into());
         }
@@ -492,16 +543,23 @@ impl Published {
         if (shown.chain_id, shown.contract) != (self.chain_id, self.contract) {
             return Err(HeldError::OtherDeployment);
         }
-        // The domain says that this was signed to be shown. A domain of the contract's would be a spending, and whoever sees it could carry it out.
-        let form = instance.domain == holding_domain(self.chain_id, &self.contract) && instance.kind == Kind::new(false, Purpose::Consumption).code();
+        // The domain says that this was signed to be shown. A domain of the contract's would be a spending, and whoever
+        // sees it could carry it out.
+        let form = instance.domain == holding_domain(self.chain_id, &self.contract)
+            && instance.kind == Kind::new(false, Purpose::Consumption).code();
         let disclosed = info(&to_bytes(&instance.disclosed)).ok().filter(|_| form).ok_or(HeldError::Form)?;
-        if (disclosed.community, disclosed.first_interval, disclosed.m) != (params.community, first_interval, params.m) {
+        if (disclosed.community, disclosed.first_interval, disclosed.m) != (params.community, first_interval, params.m)
+        {
             return Err(HeldError::Origin { community: disclosed.community, first_interval: disclosed.first_interval });
         }
         if !self.roots.contains(&to_bytes(&instance.anchor)) {
             return Err(HeldError::NotFinal);
         }
-        if self.nullifiers.contains(&to_bytes(&instance.nullifier)) { Err(HeldError::Spent) } else { Ok(disclosed.amount) }
+        if self.nullifiers.contains(&to_bytes(&instance.nullifier)) {
+            Err(HeldError::Spent)
+        } else {
+            Ok(disclosed.amount)
+        }
     }
 }
 
@@ -518,15 +576,20 @@ impl HeaderLeaf {
         let call = &batch.call;
         let number = batch.batch;
         let data: Result<Vec<Fr>, _> = call.data.iter().map(from_bytes).collect();
-        let data = data.map_err(|_| refused("L1.CANONICAL", format!("batch {number}: a data word is not below the modulus")))?;
+        let data =
+            data.map_err(|_| refused("L1.CANONICAL", format!("batch {number}: a data word is not below the modulus")))?;
         let short = || refused("SETTLE.14", format!("batch {number}: fewer data words than the shape has"));
         let (own, records) = data.split_at_checked(shape.members + 2).ok_or_else(short)?;
         let (leaves, [header_leaf, certificates_root]) = own.split_last_chunk::<2>().ok_or_else(short)?;
         let node = community::node(*header_leaf, dense_root(leaves), *certificates_root);
         if to_bytes(&node) != call.community_new {
-            return Err(refused("SETTLE.13", format!("batch {number}: the published leaves do not lead to the community's new node")));
+            return Err(refused(
+                "SETTLE.13",
+                format!("batch {number}: the published leaves do not lead to the community's new node"),
+            ));
         }
-        let records = record::read(records).map_err(|(index, error)| refused("OP.10", format!("batch {number}, record {index}: {error}")))?;
+        let records = record::read(records)
+            .map_err(|(index, error)| refused("OP.10", format!("batch {number}, record {index}: {error}")))?;
         Ok(Self { leaf: to_bytes(header_leaf), begins: records.iter().any(|(_, record)| record.kind == code::INIT) })
     }
 }

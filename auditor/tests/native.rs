@@ -26,7 +26,9 @@ use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::ev
 #[test]
 fn a_real_proof_holds_for_its_own_public_inputs_only() {
     let shape = Shape::by_name("tiny-4x2").unwrap();
-    let transition = apply(fixture::settlement(&Recipe { shape, seed: 3, mechanism: Mechanism::Auction, used: 4 }).unwrap()).unwrap();
+    let transition =
+        apply(fixture::settlement(&Recipe { shape, seed: 3, mechanism: Mechanism::Auction, used: 4 }).unwrap())
+            .unwrap();
     let circuit = SettlementCircuit::new(&transition);
     let params = Arc::new(ParamsKZG::<Bn256>::setup(shape.k, ChaCha20Rng::from_seed([7; 32])));
     let vk = keygen_vk(params.as_ref(), &circuit).unwrap();

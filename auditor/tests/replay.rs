@@ -27,7 +27,8 @@ use gridveil_protocol::{
     tree::SparseTree,
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
+    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -127,10 +128,23 @@ fn derived(w: &World) -> Vec<RollupEvent> {
     let mut notes = Vec::new();
     for SettledBatch { batch, old_root, call, .. } in &w.batches {
         let SettleCall { community, first_interval, new_root, circuit_version, .. } = *call;
-        told.push((7, Effect::BatchSettled { batch: *batch, community, first_interval, old_root: *old_root, new_root, circuit_version }));
+        told.push((
+            7,
+            Effect::BatchSettled {
+                batch: *batch,
+                community,
+                first_interval,
+                old_root: *old_root,
+                new_root,
+                circuit_version,
+            },
+        ));
         for pair in call.data.get(6..).unwrap_or_default().chunks_exact(2) {
             let (w0, w1) = (from_bytes::<Fr>(&pair[0]), from_bytes::<Fr>(&pair[1]));
-            let Some(Ok(Parsed { kind, units, .. })) = w0.ok().zip(w1.ok()).map(|(w0, w1)| Record::parse(w0, w1)) else { continue };
+            let Some(Ok(Parsed { kind, units, .. })) = w0.ok().zip(w1.ok()).map(|(w0, w1)| Record::parse(w0, w1))
+            else {
+                continue;
+            };
             let word = pair[1];
             told.extend(match kind {
                 code::DEPOSIT => {
@@ -152,7 +166,18 @@ fn derived(w: &World) -> Vec<RollupEvent> {
     }
     for (number, pair) in (1u8..).zip(notes.chunks_exact(2)) {
         let [nullifier, zero] = [[number; 32], [0; 32]];
-        effects.push((2, Effect::CertificateSpent { nullifier, note_1: pair[0], note_2: pair[1], retirement: zero, disclosed: zero, beneficiary: zero, kind: 0 }));
+        effects.push((
+            2,
+            Effect::CertificateSpent {
+                nullifier,
+                note_1: pair[0],
+                note_2: pair[1],
+                retirement: zero,
+                disclosed: zero,
+                beneficiary: zero,
+                kind: 0,
+            },
+        ));
     }
     effects.into_iter().chain(told).map(|(block, effect)| RollupEvent { block, tx: [0; 32], effect }).collect()
 }
@@ -228,7 +253,14 @@ fn call(t: &Transition, number: usize, tariff_index: u32) -> SettleCall {
 }
 
 fn params(community: u32) -> CommunityParams {
-    CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: community, genesis_terms: [0; 32] }
+    CommunityParams {
+        community,
+        shape: 1,
+        interval_length_s: 3600,
+        m: 2,
+        tariff_set: community,
+        genesis_terms: [0; 32],
+    }
 }
 
 /// A community that begins, and its next period with operations of every sort that leaves a record.
@@ -243,7 +275,13 @@ fn with_records() -> World {
     fixture::operate(&mut funded, &mut Stream::new(3), &[Kind::Deposit], extras).unwrap();
     funded.operations.header.transfer.as_mut().unwrap().units = 1_000_000;
     let second = apply(funded).unwrap();
-    chain(vec![], to_bytes(&SparseTree::new(STATE_DEPTH).root()), &[first, second], &[0, 1], vec![CommunityParams { interval_length_s: 900, genesis_terms: terms, ..params(9) }])
+    chain(
+        vec![],
+        to_bytes(&SparseTree::new(STATE_DEPTH).root()),
+        &[first, second],
+        &[0, 1],
+        vec![CommunityParams { interval_length_s: 900, genesis_terms: terms, ..params(9) }],
+    )
 }
 
 const TARIFF_INDICES: [u32; 3] = [0, 0, 1];
@@ -253,7 +291,13 @@ fn world() -> World {
     chain(genesis, root, &transitions, &TARIFF_INDICES, vec![params(5), params(4)])
 }
 
-fn chain(genesis: Vec<(u32, Fr)>, root: Word, transitions: &[Transition], tariffs: &[u32], communities: Vec<CommunityParams>) -> World {
+fn chain(
+    genesis: Vec<(u32, Fr)>,
+    root: Word,
+    transitions: &[Transition],
+    tariffs: &[u32],
+    communities: Vec<CommunityParams>,
+) -> World {
     let mut w = World {
         genesis,
         chain_id: 31337,
@@ -272,7 +316,13 @@ fn chain(genesis: Vec<(u32, Fr)>, root: Word, transitions: &[Transition], tariff
     for ((t, index), number) in transitions.iter().zip(tariffs).zip(1usize..) {
         let call = call(t, number, *index);
         let tariff_commitment = to_bytes(&t.instance.tariff_commitment);
-        let tariff = TariffEntry { tariff_set: call.community, index: *index, first_interval: call.first_interval, commitment: tariff_commitment, block: 1 };
+        let tariff = TariffEntry {
+            tariff_set: call.community,
+            index: *index,
+            first_interval: call.first_interval,
+            commitment: tariff_commitment,
+            block: 1,
+        };
         w.tariffs.push(tariff);
         w.proofs.push((t.instance, call.proof.clone()));
         w.roots.push(call.new_root);
@@ -307,7 +357,10 @@ fn records_are_read_and_their_money_is_counted() {
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
     let deposited = report.money.deposited_units;
     assert!(deposited > 0);
-    assert_eq!((report.money.pool_nano, report.money.float_in_units, report.money.notes), (i128::from(1_000_000 + deposited) * 10_000_000, 1_000_000, 2));
+    assert_eq!(
+        (report.money.pool_nano, report.money.float_in_units, report.money.notes),
+        (i128::from(1_000_000 + deposited) * 10_000_000, 1_000_000, 2)
+    );
     assert!(report.table().contains("pool"));
     // A record is part of what is proved.
     let mut edited = w.clone();
@@ -368,7 +421,12 @@ fn records_agree_with_what_the_contract_says_it_did() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let records = |kind: u64| {
         let words: Vec<Fr> = w.batches[1].call.data[6..].iter().map(|word| from_bytes(word).unwrap()).collect();
-        record::read(&words).unwrap().into_iter().map(|(_, parsed)| parsed).filter(move |parsed| parsed.kind == kind).collect::<Vec<_>>()
+        record::read(&words)
+            .unwrap()
+            .into_iter()
+            .map(|(_, parsed)| parsed)
+            .filter(move |parsed| parsed.kind == kind)
+            .collect::<Vec<_>>()
     };
     runtime.block_on(async {
         l1.open_tariff_set(9, 900, 2).await.unwrap();
@@ -380,7 +438,8 @@ fn records_agree_with_what_the_contract_says_it_did() {
             l1.deposit(to_bytes(&deposit.w1), deposit.units).await.unwrap();
         }
         l1.fund_float(1_000_000).await.unwrap();
-        let [note_1, note_2] = records(code::NOTE).try_into().map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1))).unwrap();
+        let [note_1, note_2] =
+            records(code::NOTE).try_into().map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1))).unwrap();
         let zero = [0; 32];
         let call = CertificateCall {
             circuit_version: 1_000_001,
@@ -512,7 +571,13 @@ fn modulus() -> Word {
 struct Case(&'static str, fn(&mut World), Option<u64>, &'static str, &'static str);
 
 const CASES: &[Case] = &[
-    Case("genesis node", |w| w.genesis[0].1 += Fr::from(1u64), None, "STATE.INIT", "do not lead to the contract's genesis root"),
+    Case(
+        "genesis node",
+        |w| w.genesis[0].1 += Fr::from(1u64),
+        None,
+        "STATE.INIT",
+        "do not lead to the contract's genesis root",
+    ),
     Case("genesis left out", |w| _ = w.genesis.pop(), None, "STATE.INIT", "do not lead to the contract's genesis root"),
     Case("genesis twice", |w| w.genesis.push(w.genesis[0]), None, "STATE.INIT", "lists community 5 twice"),
     Case("genesis outside", |w| w.genesis.push((65_536, Fr::from(1u64))), None, "STATE.INIT", "outside the state tree"),
@@ -522,7 +587,13 @@ const CASES: &[Case] = &[
     Case("interval length", |w| w.communities[0].interval_length_s = 60, None, "L1.COMMUNITY", "intervals of 60 s"),
     Case("registered twice", |w| w.communities.push(params(5)), None, "L1.COMMUNITY", "registered twice"),
     Case("not registered", |w| _ = w.communities.remove(0), Some(1), "L1.COMMUNITY", "community 5 is not registered"),
-    Case("tariff order", |w| w.tariffs[2].first_interval = w.tariffs[0].first_interval, None, "L1.TARIFF", "does not follow"),
+    Case(
+        "tariff order",
+        |w| w.tariffs[2].first_interval = w.tariffs[0].first_interval,
+        None,
+        "L1.TARIFF",
+        "does not follow",
+    ),
     Case("tariff index gap", |w| w.tariffs[2].index = 2, None, "L1.TARIFF", "does not follow"),
     Case("calldata encoding", |w| w.malformed = true, None, "L1.CALLDATA", "standard encoding"),
     Case("batch number", |w| w.batches[1].batch = 3, Some(3), "L1.SEQUENCE", "batch 3 in the place of batch 2"),
@@ -537,33 +608,105 @@ const CASES: &[Case] = &[
     Case("period skipped", |w| w.batches[2].call.first_interval += 2, Some(3), "SETTLE.2", "its last period ended at"),
     Case("period again", |w| w.batches[2].call.first_interval -= 2, Some(3), "SETTLE.2", "its last period ended at"),
     Case("period not over", |w| w.timestamp = 1_512_000_000, Some(1), "SETTLE.2", "after the latest block"),
-    Case("tariff not registered", |w| w.tariffs.retain(|t| t.tariff_set != 4), Some(2), "SETTLE.7", "no tariff of set 4"),
-    Case("old tariff", |w| w.batches[2].call.tariff_index = 0, Some(3), "SETTLE.7", "settled with tariff 0, tariff 1 was in force"),
+    Case(
+        "tariff not registered",
+        |w| w.tariffs.retain(|t| t.tariff_set != 4),
+        Some(2),
+        "SETTLE.7",
+        "no tariff of set 4",
+    ),
+    Case(
+        "old tariff",
+        |w| w.batches[2].call.tariff_index = 0,
+        Some(3),
+        "SETTLE.7",
+        "settled with tariff 0, tariff 1 was in force",
+    ),
     Case("registered tariff", |w| bump(&mut w.tariffs[1].commitment), Some(2), "SETTLE.7", "not the registered one"),
-    Case("settled tariff", |w| bump(&mut w.batches[1].tariff_commitment), Some(2), "SETTLE.7", "not the registered one"),
+    Case(
+        "settled tariff",
+        |w| bump(&mut w.batches[1].tariff_commitment),
+        Some(2),
+        "SETTLE.7",
+        "not the registered one",
+    ),
     Case("new root", |w| bump(&mut w.batches[1].call.new_root), Some(2), "SETTLE.13", "does not have the new root"),
     Case("community", |w| w.batches[1].call.community = 5, Some(2), "SETTLE.13", "does not have the new root"),
-    Case("community node", |w| bump(&mut w.batches[1].call.community_new), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case(
+        "community node",
+        |w| bump(&mut w.batches[1].call.community_new),
+        Some(2),
+        "SETTLE.13",
+        "published leaves do not lead",
+    ),
     Case("leaf", |w| bump(&mut w.batches[1].call.data[2]), Some(2), "SETTLE.13", "published leaves do not lead"),
     Case("header leaf", |w| bump(&mut w.batches[1].call.data[4]), Some(2), "SETTLE.13", "published leaves do not lead"),
-    Case("certificates root", |w| bump(&mut w.batches[1].call.data[5]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case(
+        "certificates root",
+        |w| bump(&mut w.batches[1].call.data[5]),
+        Some(2),
+        "SETTLE.13",
+        "published leaves do not lead",
+    ),
     Case("data short", |w| _ = w.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
     Case("data long", |w| w.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
     Case("a word that is no record", |w| push(w, 1, Fr::from(9u64), 0), Some(2), "OP.10", "no record of kind 9"),
-    Case("a record too many", |w| push(w, 1, Record::new(code::NOTE, 0, 0, Fr::from(0u64)).w0, 5), Some(2), "PROOF", "does not hold"),
-    Case("beginning twice", |w| push(w, 1, Fr::from(code::INIT), 5), Some(2), "STATE.INIT", "is in the state tree already"),
+    Case(
+        "a record too many",
+        |w| push(w, 1, Record::new(code::NOTE, 0, 0, Fr::from(0u64)).w0, 5),
+        Some(2),
+        "PROOF",
+        "does not hold",
+    ),
+    Case(
+        "beginning twice",
+        |w| push(w, 1, Fr::from(code::INIT), 5),
+        Some(2),
+        "STATE.INIT",
+        "is in the state tree already",
+    ),
     Case("digest", |w| bump(&mut w.batches[1].call.ops_digest), Some(2), "OP.11", "not that of the records"),
     Case("no beginning", |w| w.genesis.truncate(1), Some(2), "STATE.INIT", "settled without a beginning"),
-    Case("withdrawal from nothing", |w| push(w, 1, Record::new(code::WITHDRAW, 7, 0, Fr::from(0u64)).w0, 5), Some(2), "L1.POOL", "more than was ever paid in"),
+    Case(
+        "withdrawal from nothing",
+        |w| push(w, 1, Record::new(code::WITHDRAW, 7, 0, Fr::from(0u64)).w0, 5),
+        Some(2),
+        "L1.POOL",
+        "more than was ever paid in",
+    ),
     Case("transfer from nowhere", |w| push(w, 1, Fr::from(code::RECEIVE), 5), Some(2), "OP.5", "not open"),
-    Case("adjusts with another tariff", |w| push(w, 2, Record::new(code::ADJUST, 0, 1, Fr::from(0u64)).w0, 5), Some(3), "ADJUST.5", "not the tariff"),
-    Case("adjusts the future", |w| push(w, 2, Record::new(code::ADJUST, 0, u32::MAX, Fr::from(0u64)).w0, 5), Some(3), "ADJUST.5", "not past"),
+    Case(
+        "adjusts with another tariff",
+        |w| push(w, 2, Record::new(code::ADJUST, 0, 1, Fr::from(0u64)).w0, 5),
+        Some(3),
+        "ADJUST.5",
+        "not the tariff",
+    ),
+    Case(
+        "adjusts the future",
+        |w| push(w, 2, Record::new(code::ADJUST, 0, u32::MAX, Fr::from(0u64)).w0, 5),
+        Some(3),
+        "ADJUST.5",
+        "not past",
+    ),
     Case("proof", |w| w.batches[2].call.proof[9] ^= 1, Some(3), "PROOF", "does not hold"),
     Case("proof with trailing bytes", |w| w.batches[2].call.proof.push(0), Some(3), "PROOF", "does not hold"),
-    Case("another batch's proof", |w| w.batches[2].call.proof = w.batches[1].call.proof.clone(), Some(3), "PROOF", "does not hold"),
+    Case(
+        "another batch's proof",
+        |w| w.batches[2].call.proof = w.batches[1].call.proof.clone(),
+        Some(3),
+        "PROOF",
+        "does not hold",
+    ),
     Case("another chain", |w| w.chain_id = 1, Some(1), "PROOF", "does not hold"),
     Case("root kept", |w| bump(&mut w.roots[2]), Some(2), "L1.FINALISED", "keeps another root"),
-    Case("root unknown", |w| _ = w.finalised.remove(&w.roots[2]), Some(2), "L1.FINALISED", "does not know the new root"),
+    Case(
+        "root unknown",
+        |w| _ = w.finalised.remove(&w.roots[2]),
+        Some(2),
+        "L1.FINALISED",
+        "does not know the new root",
+    ),
     Case("state root", |w| bump(&mut w.state_root), None, "L1.SEQUENCE", "not that of the last batch"),
     Case("state root replayed", |w| bump(&mut w.state_root), None, "SETTLE.13", "not the replayed one"),
 ];

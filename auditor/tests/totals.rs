@@ -4,9 +4,14 @@
 
 use std::{future::Future, sync::Arc};
 
-use gridveil_auditor::{HeldError, HoldingVerifier, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError, Which};
+use gridveil_auditor::{
+    HeldError, HoldingVerifier, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError, Which,
+};
 use gridveil_protocol::{
-    certificate::{CERTIFICATE_VERSION, CertificateInstance, Kind, Purpose, RetirementStatement, ShownHolding, ShownRetirement, holding_domain},
+    certificate::{
+        CERTIFICATE_VERSION, CertificateInstance, Kind, Purpose, RetirementStatement, ShownHolding, ShownRetirement,
+        holding_domain,
+    },
     community,
     field::{Fr, from_bytes, to_bytes},
     fixture::{self, Recipe},
@@ -20,7 +25,8 @@ use gridveil_protocol::{
     tree::{SparseTree, dense_root},
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
+    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -63,7 +69,11 @@ fn settle(l1: &MemoryL1, state: &mut SparseTree, mut input: SettlementInput) -> 
 
 fn opening(t: &Transition, began: bool, genesis: bool) -> PeriodOpening {
     let before = &t.input.community;
-    let place = || GenesisPlace { members_root: before.members_root(), certificates_root: before.certificates.root(), state_path: t.input.state_path.clone() };
+    let place = || GenesisPlace {
+        members_root: before.members_root(),
+        certificates_root: before.certificates.root(),
+        state_path: t.input.state_path.clone(),
+    };
     PeriodOpening {
         chain_id: CHAIN,
         contract: CONTRACT,
@@ -77,14 +87,26 @@ fn opening(t: &Transition, began: bool, genesis: bool) -> PeriodOpening {
 
 fn statement(t: &Transition, amount: u64, purpose: Purpose, salt: u64) -> RetirementStatement {
     let header = &t.input.community.header;
-    let origin = Origin { first_interval: header.next_interval, intervals: header.intervals, community: t.after.index, technology: 1 };
-    RetirementStatement { amount, origin, beneficiary: Fr::from(0xbeefu64), purpose, salts: [Fr::from(salt), Fr::from(salt + 1)] }
+    let origin = Origin {
+        first_interval: header.next_interval,
+        intervals: header.intervals,
+        community: t.after.index,
+        technology: 1,
+    };
+    RetirementStatement {
+        amount,
+        origin,
+        beneficiary: Fr::from(0xbeefu64),
+        purpose,
+        salts: [Fr::from(salt), Fr::from(salt + 1)],
+    }
 }
 
 /// A spending with this retirement, as the contract takes it: its proof is not what is looked at here.
 fn certify(l1: &MemoryL1, number: u64, statement: &RetirementStatement, sealed: bool) {
     let word = |offset: u64| to_bytes(&Fr::from(number + offset));
-    let (disclosed, beneficiary) = if sealed { (ZERO, ZERO) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
+    let (disclosed, beneficiary) =
+        if sealed { (ZERO, ZERO) } else { (to_bytes(&statement.info()), to_bytes(&statement.beneficiary)) };
     wait(l1.certify(CertificateCall {
         circuit_version: 1_000_001,
         anchor: wait(l1.state_root()),
@@ -163,9 +185,18 @@ fn play() -> Case {
         terms: MemoryTerms::default(),
     });
     let terms = to_bytes(&gridveil_protocol::init::genesis_terms(&begins.community.header));
-    for (index, interval_length_s, genesis_terms) in [(OLD, 3600, ZERO), (NEW, begins.community.header.interval_length, terms)] {
+    for (index, interval_length_s, genesis_terms) in
+        [(OLD, 3600, ZERO), (NEW, begins.community.header.interval_length, terms)]
+    {
         wait(l1.open_tariff_set(index, interval_length_s, 2));
-        wait(l1.register_community(CommunityParams { community: index, shape: 1, interval_length_s, m: 2, tariff_set: index, genesis_terms }));
+        wait(l1.register_community(CommunityParams {
+            community: index,
+            shape: 1,
+            interval_length_s,
+            m: 2,
+            tariff_set: index,
+            genesis_terms,
+        }));
     }
     l1.set_timestamp(4_000_000_000);
     let one = settle(&l1, &mut state, first);
@@ -292,7 +323,10 @@ fn an_honest_opening_adds_up() {
     let (before, after) = (case.opening.before.as_ref().unwrap().totals, case.opening.after.totals);
     assert_eq!((totals.community, totals.batch, totals.intervals), (OLD, 3, 2));
     assert_eq!((totals.issued_wh, totals.traded_wh), (after.issued - before.issued, after.retired - before.retired));
-    assert_eq!((totals.notes_wh, totals.consumed_wh, totals.expired_wh, totals.exported_wh), (case.notes_wh, 100, 20, 30));
+    assert_eq!(
+        (totals.notes_wh, totals.consumed_wh, totals.expired_wh, totals.exported_wh),
+        (case.notes_wh, 100, 20, 30)
+    );
     assert_eq!((totals.sealed_wh, totals.sealed, totals.held_wh, totals.held), (40, 1, 500, 2));
     // Another sealed retirement of 50 is not shown: it is in the rest.
     assert_eq!(totals.not_shown_wh, case.notes_wh - 690);
@@ -335,48 +369,100 @@ fn false_openings_are_refused() {
     let leaf = TotalsError::Leaf;
     let edits: [Edit<'_>; 19] = [
         ("issued more", &|c| c.opening.after.totals.issued += 1, leaf(Which::After)),
-        ("outstanding and issued more", &|c| {
-            c.opening.after.totals.issued += 1;
-            c.opening.after.totals.outstanding += 1;
-        }, leaf(Which::After)),
+        (
+            "outstanding and issued more",
+            &|c| {
+                c.opening.after.totals.issued += 1;
+                c.opening.after.totals.outstanding += 1;
+            },
+            leaf(Which::After),
+        ),
         ("issued less before", &|c| c.opening.before.as_mut().unwrap().totals.issued -= 1, leaf(Which::Before)),
         ("salt", &|c| c.opening.after.salts[1] += Fr::from(1u64), leaf(Which::After)),
         ("manager", &|c| c.opening.after.manager = fixture::meter_public(0), leaf(Which::After)),
         ("no header before", &|c| c.opening.before = None, leaf(Which::Before)),
-        ("another period's headers", &|c| (c.opening.before, c.opening.after) = (three.before.clone(), three.after.clone()), TotalsError::Period { which: Which::After, batch: 4 }),
-        ("two periods as one", &|c| c.opening.before.clone_from(&three.before), TotalsError::Period { which: Which::Before, batch: 3 }),
-        ("headers under another period's name", &|c| c.opening.first_interval += 2, TotalsError::Period { which: Which::After, batch: 3 }),
-        ("no such period", &|c| c.opening.first_interval += 1, TotalsError::NotSettled { community: OLD, first_interval: honest.opening.first_interval + 1 }),
+        (
+            "another period's headers",
+            &|c| (c.opening.before, c.opening.after) = (three.before.clone(), three.after.clone()),
+            TotalsError::Period { which: Which::After, batch: 4 },
+        ),
+        (
+            "two periods as one",
+            &|c| c.opening.before.clone_from(&three.before),
+            TotalsError::Period { which: Which::Before, batch: 3 },
+        ),
+        (
+            "headers under another period's name",
+            &|c| c.opening.first_interval += 2,
+            TotalsError::Period { which: Which::After, batch: 3 },
+        ),
+        (
+            "no such period",
+            &|c| c.opening.first_interval += 1,
+            TotalsError::NotSettled { community: OLD, first_interval: honest.opening.first_interval + 1 },
+        ),
         ("another community", &|c| c.opening.community = 6, TotalsError::Community(6)),
         ("another chain", &|c| c.opening.chain_id = 1, TotalsError::OtherDeployment),
         ("another contract", &|c| c.opening.contract[0] ^= 1, TotalsError::OtherDeployment),
-        ("genesis totals", &|c| {
-            c.opening = genesis.clone();
-            c.opening.before.as_mut().unwrap().totals.issued += 1;
-        }, TotalsError::Genesis),
-        ("genesis place", &|c| {
-            c.opening = genesis.clone();
-            c.opening.genesis.as_mut().unwrap().members_root += Fr::from(1u64);
-        }, TotalsError::Genesis),
-        ("genesis path", &|c| {
-            c.opening = genesis.clone();
-            c.opening.genesis.as_mut().unwrap().state_path.pop();
-        }, TotalsError::Genesis),
-        ("no genesis place", &|c| {
-            c.opening = genesis.clone();
-            c.opening.genesis = None;
-        }, TotalsError::Genesis),
-        ("genesis left out", &|c| {
-            c.opening = genesis.clone();
-            c.opening.before = None;
-        }, leaf(Which::Before)),
-        ("before the beginning", &|c| {
-            c.opening = began.clone();
-            c.opening.before = Some(began.after.clone());
-        }, TotalsError::Beginning),
+        (
+            "genesis totals",
+            &|c| {
+                c.opening = genesis.clone();
+                c.opening.before.as_mut().unwrap().totals.issued += 1;
+            },
+            TotalsError::Genesis,
+        ),
+        (
+            "genesis place",
+            &|c| {
+                c.opening = genesis.clone();
+                c.opening.genesis.as_mut().unwrap().members_root += Fr::from(1u64);
+            },
+            TotalsError::Genesis,
+        ),
+        (
+            "genesis path",
+            &|c| {
+                c.opening = genesis.clone();
+                c.opening.genesis.as_mut().unwrap().state_path.pop();
+            },
+            TotalsError::Genesis,
+        ),
+        (
+            "no genesis place",
+            &|c| {
+                c.opening = genesis.clone();
+                c.opening.genesis = None;
+            },
+            TotalsError::Genesis,
+        ),
+        (
+            "genesis left out",
+            &|c| {
+                c.opening = genesis.clone();
+                c.opening.before = None;
+            },
+            leaf(Which::Before),
+        ),
+        (
+            "before the beginning",
+            &|c| {
+                c.opening = began.clone();
+                c.opening.before = Some(began.after.clone());
+            },
+            TotalsError::Beginning,
+        ),
     ];
     for (name, edit, expected) in edits {
-        refusal(name, |case| { (case.sealed, case.held) = (vec![], vec![]); edit(case) }, &honest, &expected);
+        refusal(
+            name,
+            |case| {
+                (case.sealed, case.held) = (vec![], vec![]);
+                edit(case)
+            },
+            &honest,
+            &expected,
+        );
     }
 }
 
@@ -390,13 +476,35 @@ fn false_statements_are_refused() {
         ("shown twice", &|c| c.sealed.push(c.sealed[0].clone()), sealed(2, SealedError::Twice)),
         ("another period's", &|c| c.sealed.push(c.elsewhere.clone()), sealed(2, other)),
         ("public", &|c| c.sealed[0] = c.public.clone(), sealed(1, SealedError::Public)),
-        ("public, said to be sealed", &|c| { c.sealed[0] = c.public.clone(); c.sealed[0].sealed = true; }, sealed(1, RetirementError::Kind.into())),
-        ("never on L1", &|c| { c.sealed[0].statement.amount += 1; c.sealed[0].commitment = c.sealed[0].statement.commitment(); }, sealed(1, RetirementError::Unknown.into())),
-        ("another amount", &|c| c.sealed[0].statement.amount += 1, sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Commitment).into())),
-        ("amount of an earlier interval", &|c| {
-            c.sealed[0].statement.amount += 1 << 48;
-            c.sealed[0].statement.origin.first_interval -= 1;
-        }, sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Amount).into())),
+        (
+            "public, said to be sealed",
+            &|c| {
+                c.sealed[0] = c.public.clone();
+                c.sealed[0].sealed = true;
+            },
+            sealed(1, RetirementError::Kind.into()),
+        ),
+        (
+            "never on L1",
+            &|c| {
+                c.sealed[0].statement.amount += 1;
+                c.sealed[0].commitment = c.sealed[0].statement.commitment();
+            },
+            sealed(1, RetirementError::Unknown.into()),
+        ),
+        (
+            "another amount",
+            &|c| c.sealed[0].statement.amount += 1,
+            sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Commitment).into()),
+        ),
+        (
+            "amount of an earlier interval",
+            &|c| {
+                c.sealed[0].statement.amount += 1 << 48;
+                c.sealed[0].statement.origin.first_interval -= 1;
+            },
+            sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Amount).into()),
+        ),
         ("another deployment", &|c| c.sealed[0].chain_id = 1, sealed(1, RetirementError::OtherDeployment.into())),
     ];
     for (name, edit, expected) in cases {
@@ -416,13 +524,25 @@ fn false_holdings_are_refused() {
         ("spent", &|c| c.held[0].instance.nullifier = Fr::from(1_300u64), held(1, HeldError::Spent)),
         ("another period's", &|c| c.held[1] = later.clone(), held(2, origin)),
         ("no final root", &|c| c.held[0].instance.anchor += element, held(1, HeldError::NotFinal)),
-        ("a spending, not a holding", &|c| c.held[0].instance.domain = domain(CHAIN, &CONTRACT, CERTIFICATE_VERSION), held(1, HeldError::Form)),
-        ("another contract's", &|c| c.held[0].instance.domain = holding_domain(CHAIN, &[0x12; 20]), held(1, HeldError::Form)),
+        (
+            "a spending, not a holding",
+            &|c| c.held[0].instance.domain = domain(CHAIN, &CONTRACT, CERTIFICATE_VERSION),
+            held(1, HeldError::Form),
+        ),
+        (
+            "another contract's",
+            &|c| c.held[0].instance.domain = holding_domain(CHAIN, &[0x12; 20]),
+            held(1, HeldError::Form),
+        ),
         ("sealed", &|c| c.held[0].instance.kind = 258, held(1, HeldError::Form)),
         ("nothing disclosed", &|c| c.held[0].instance.disclosed = -element, held(1, HeldError::Form)),
         ("another deployment", &|c| c.held[0].contract[0] ^= 1, held(1, HeldError::OtherDeployment)),
         ("proof", &|c| c.held[1].proof.push(0), held(2, HeldError::Proof)),
-        ("more than there is", &|c| c.held[0].instance.disclosed += Fr::from(c.notes_wh), TotalsError::TooMuch { used_wh: u128::from(honest.notes_wh) + 690, outstanding_wh: honest.notes_wh }),
+        (
+            "more than there is",
+            &|c| c.held[0].instance.disclosed += Fr::from(c.notes_wh),
+            TotalsError::TooMuch { used_wh: u128::from(honest.notes_wh) + 690, outstanding_wh: honest.notes_wh },
+        ),
     ];
     for (name, edit, expected) in cases {
         refusal(name, edit, &honest, &expected);
@@ -434,7 +554,8 @@ fn false_holdings_are_refused() {
 /// A holding of a period some intervals later.
 fn holding_of(case: &Case, later: u32) -> ShownHolding {
     let mut shown = case.held[1].clone();
-    let origin = Origin { first_interval: case.opening.first_interval + later, intervals: 2, community: OLD, technology: 1 };
+    let origin =
+        Origin { first_interval: case.opening.first_interval + later, intervals: 2, community: OLD, technology: 1 };
     shown.instance.disclosed = origin.info(5);
     shown
 }
@@ -450,7 +571,10 @@ fn false_chains_are_refused() {
     };
     let bump = |word: &mut Word| word[31] ^= 1;
     for (edit, expected) in [
-        (&(|c: &mut Case| _ = c.batches.remove(0)) as &dyn Fn(&mut Case), "L1.SEQUENCE: batch 2 in the place of batch 1: is --from-block"),
+        (
+            &(|c: &mut Case| _ = c.batches.remove(0)) as &dyn Fn(&mut Case),
+            "L1.SEQUENCE: batch 2 in the place of batch 1: is --from-block",
+        ),
         (&|c| _ = c.batches.remove(1), "L1.SEQUENCE"),
         (&|c| bump(&mut c.batches[1].old_root), "L1.SEQUENCE"),
         (&|c| bump(&mut c.batches[2].call.data[0]), "SETTLE.13"),
@@ -459,14 +583,46 @@ fn false_chains_are_refused() {
         (&|c| c.batches[2].call.data.push(ZERO), "OP.10"),
         (&|c| c.batches[2].call.data[0] = [0xff; 32], "L1.CANONICAL"),
         (&|c| c.communities.retain(|params| params.community != OLD), "CERT.5"),
-        (&|c| { let again = *c.spent(0); c.events.push(RollupEvent { block: 99, tx: ZERO, effect: again }) }, "L1C.4: block 99"),
-        (&|c| if let Effect::CertificateSpent { kind, .. } = c.spent(0) { *kind = 0 }, "L1C.2"),
-        (&|c| if let Effect::CertificateSpent { note_1, .. } = c.spent(0) { *note_1 = ZERO }, "L1C.5"),
-        (&|c| {
-            let word = c.elsewhere.commitment;
-            if let Effect::CertificateSpent { retirement, .. } = c.spent(3) { *retirement = to_bytes(&word) }
-        }, "L1C.6"),
-        (&|c| if let Effect::CertificateSpent { disclosed, .. } = c.spent(0) { disclosed[22] ^= 0x80 }, "CERT.5"),
+        (
+            &|c| {
+                let again = *c.spent(0);
+                c.events.push(RollupEvent { block: 99, tx: ZERO, effect: again })
+            },
+            "L1C.4: block 99",
+        ),
+        (
+            &|c| {
+                if let Effect::CertificateSpent { kind, .. } = c.spent(0) {
+                    *kind = 0
+                }
+            },
+            "L1C.2",
+        ),
+        (
+            &|c| {
+                if let Effect::CertificateSpent { note_1, .. } = c.spent(0) {
+                    *note_1 = ZERO
+                }
+            },
+            "L1C.5",
+        ),
+        (
+            &|c| {
+                let word = c.elsewhere.commitment;
+                if let Effect::CertificateSpent { retirement, .. } = c.spent(3) {
+                    *retirement = to_bytes(&word)
+                }
+            },
+            "L1C.6",
+        ),
+        (
+            &|c| {
+                if let Effect::CertificateSpent { disclosed, .. } = c.spent(0) {
+                    disclosed[22] ^= 0x80
+                }
+            },
+            "CERT.5",
+        ),
     ] {
         let found = text(edit);
         assert!(found.contains(expected), "{expected}: {found}");
@@ -489,9 +645,12 @@ fn impossible_headers_are_refused() {
     assert_eq!(refused(|h, _| h.totals.issued = 0), TotalsError::Falling("issued"));
     assert!(matches!(refused(|h, _| h.totals.outstanding += 1), TotalsError::Conservation { .. }));
     let sold = TotalsError::TooMuch { used_wh: 690, outstanding_wh: 600 };
-    assert_eq!(refused(|h, before| {
-        let more = h.totals.outstanding - before.outstanding - 600;
-        h.totals.outstanding -= more;
-        h.totals.retired += more;
-    }), sold);
+    assert_eq!(
+        refused(|h, before| {
+            let more = h.totals.outstanding - before.outstanding - 600;
+            h.totals.outstanding -= more;
+            h.totals.retired += more;
+        }),
+        sold
+    );
 }

@@ -28,9 +28,13 @@ fn settling(c: &mut Criterion) {
         group.bench_function("packet verify", |b| b.iter(|| black_box(signed).verify(&key).unwrap()));
         let (demand, supply) = orders(&input, 0);
         let rules = Rules { mechanism: Mechanism::Auction, cap: u16::MAX, floor: 0, reference: 0 };
-        group.bench_function("market clear", |b| b.iter(|| market::clear(&rules, black_box(&demand), black_box(&supply)).unwrap()));
+        group.bench_function("market clear", |b| {
+            b.iter(|| market::clear(&rules, black_box(&demand), black_box(&supply)).unwrap())
+        });
         group.sample_size(10).throughput(Throughput::Elements((shape.members * shape.intervals) as u64));
-        group.bench_function("apply", |b| b.iter_batched(|| input.clone(), |input| settlement::apply(input).unwrap(), BatchSize::LargeInput));
+        group.bench_function("apply", |b| {
+            b.iter_batched(|| input.clone(), |input| settlement::apply(input).unwrap(), BatchSize::LargeInput)
+        });
         group.finish();
     }
 }

@@ -24,7 +24,9 @@ impl Bar {
     pub fn stderr(what: &'static str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {bar:30} {pos}/{len} (left {eta})");
-            let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what);
+            let bar = ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_message(what);
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });

@@ -1,4 +1,5 @@
-//! What a wallet's proof costs: one spending, one processor, both engines. Each in a process of its own, which reads its keys.
+//! What a wallet's proof costs: one spending, one processor, both engines. Each in a process of its own, which reads
+//! its keys.
 
 use std::{
     fs,
@@ -71,10 +72,18 @@ pub(crate) struct EngineReport {
 /// Anything that could not be measured.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let report = measure(args.proofs)?;
-    println!("{}\nproof {} bytes, parameters and keys {:.1} MiB", report.machine, report.proof_bytes, mib(report.cache_bytes));
+    println!(
+        "{}\nproof {} bytes, parameters and keys {:.1} MiB",
+        report.machine,
+        report.proof_bytes,
+        mib(report.cache_bytes)
+    );
     for e in &report.engines {
         let (engine, peak) = (&e.engine, mib(e.peak_rss_bytes));
-        println!("{engine}: keys {:.3} s, opened {:.3} s, proof {:.3} s ({:.3} processor s), {peak:.0} MiB", e.keygen_s, e.open_s, e.prove_s, e.prove_cpu_s);
+        println!(
+            "{engine}: keys {:.3} s, opened {:.3} s, proof {:.3} s ({:.3} processor s), {peak:.0} MiB",
+            e.keygen_s, e.open_s, e.prove_s, e.prove_cpu_s
+        );
     }
     let path = Path::new(crate::RESULTS).join("certificate.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -95,7 +104,8 @@ pub(crate) fn measure(proofs: u64) -> anyhow::Result<Report> {
         let mut read: EngineReport = serde_json::from_str(&run::spawn_with(&task(), variables)?)?;
         read.keygen_s = made.keygen_s;
         proof_bytes = read.proof_bytes.take().context("a proof")?;
-        cache_bytes = fs::read_dir(dir.path())?.filter_map(|file| file.ok()?.metadata().ok()).map(|data| data.len()).sum();
+        cache_bytes =
+            fs::read_dir(dir.path())?.filter_map(|file| file.ok()?.metadata().ok()).map(|data| data.len()).sum();
         if engines.iter().all(|other: &EngineReport| other.engine != read.engine) {
             engines.push(read);
         }

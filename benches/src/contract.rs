@@ -49,7 +49,12 @@ pub(crate) fn settle_call(transition: &Transition, proof: Vec<u8>) -> anyhow::Re
 }
 
 /// Opens the tariff set, registers the tariff and the community of a batch.
-pub(crate) async fn prepare(client: &EthersClient, shape: &Shape, input: &SettlementInput, tariff: &Fr) -> anyhow::Result<()> {
+pub(crate) async fn prepare(
+    client: &EthersClient,
+    shape: &Shape,
+    input: &SettlementInput,
+    tariff: &Fr,
+) -> anyhow::Result<()> {
     let header = &input.community.header;
     client.open_tariff_set(TARIFF_SET, header.interval_length, header.intervals).await?;
     client.register_tariff(TARIFF_SET, header.next_interval, word(tariff)).await?;
@@ -70,8 +75,14 @@ impl Chain {
     ///
     /// # Errors
     /// `npm ci` was not run, the verifier does not fit, or the chain refused.
-    pub fn deploy(shape: &Shape, params: &Params, vk: &VerifyingKey<G1Affine>, input: &SettlementInput) -> anyhow::Result<Self> {
-        let verifier = generate_settlement_verifier(params, vk, vec![ROWS.len()], "GridveilVerifier").context("verifier")?;
+    pub fn deploy(
+        shape: &Shape,
+        params: &Params,
+        vk: &VerifyingKey<G1Affine>,
+        input: &SettlementInput,
+    ) -> anyhow::Result<Self> {
+        let verifier =
+            generate_settlement_verifier(params, vk, vec![ROWS.len()], "GridveilVerifier").context("verifier")?;
         let anvil = Anvil::spawn()?;
         let runtime = Runtime::new()?;
         // The old root does not depend on the packets, so neither on the contract's address.

@@ -1,4 +1,5 @@
-//! Figures that say where they come from. A reader of a table or a file can always tell a measurement from arithmetic and arithmetic from a guess.
+//! Figures that say where they come from. A reader of a table or a file can always tell a measurement from arithmetic
+//! and arithmetic from a guess.
 
 use std::fmt;
 
@@ -105,7 +106,8 @@ pub fn number(value: f64) -> String {
     // Whole numbers are counts: no decimals.
     let places = if value.fract() == 0.0 { 0 } else { places };
     let text = format!("{magnitude:.places$}");
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) =
+        text.split_once('.').map_or((text.as_str(), None), |(whole, fraction)| (whole, Some(fraction)));
     let mut out = String::from(if value < 0.0 { "-" } else { "" });
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index).is_multiple_of(3) {
@@ -133,10 +135,13 @@ pub fn unlabelled(json: &serde_json::Value) -> Vec<String> {
 fn walk(json: &serde_json::Value, path: &str, found: &mut Vec<String>) {
     match json {
         serde_json::Value::Number(_) => found.push(path.to_owned()),
-        serde_json::Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| walk(item, &format!("{path}[{i}]"), found)),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| walk(item, &format!("{path}[{i}]"), found))
+        }
         serde_json::Value::Object(fields) => {
             let basis = fields.get("basis").and_then(serde_json::Value::as_str);
-            let labelled = matches!(basis, Some("measured" | "computed" | "assumed")) && fields.get("unit").is_some_and(serde_json::Value::is_string);
+            let labelled = matches!(basis, Some("measured" | "computed" | "assumed"))
+                && fields.get("unit").is_some_and(serde_json::Value::is_string);
             for (name, value) in fields {
                 if !(labelled && name == "value" && value.is_number()) && name != "shape" {
                     walk(value, &format!("{path}.{name}"), found);
@@ -153,7 +158,15 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        let cases = [(0.0, "0"), (1_234_567.0, "1,234,567"), (12.345_6, "12.35"), (0.123_46, "0.123"), (-4321.6, "-4,322"), (0.004_2, "0.00420"), (7.0, "7")];
+        let cases = [
+            (0.0, "0"),
+            (1_234_567.0, "1,234,567"),
+            (12.345_6, "12.35"),
+            (0.123_46, "0.123"),
+            (-4321.6, "-4,322"),
+            (0.004_2, "0.00420"),
+            (7.0, "7"),
+        ];
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }

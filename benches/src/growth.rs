@@ -1,7 +1,8 @@
 //! `growth`: how rows, proving time, memory and gas grow with the members and intervals of a shape.
 //!
-//! Shapes of the curves are made for the measurement: each has the smallest k that holds its statement, and none is deployable. Rows are those
-//! of the real table of a real batch. Some shapes are proved as well, keys and proof in processes of their own, and settled on a local chain.
+//! Shapes of the curves are made for the measurement: each has the smallest k that holds its statement, and none is
+//! deployable. Rows are those of the real table of a real batch. Some shapes are proved as well, keys and proof in
+//! processes of their own, and settled on a local chain.
 
 use std::{
     fs,
@@ -64,7 +65,8 @@ impl FromStr for Size {
 
     /// `32x24`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once('x').and_then(|(n, m)| Some(Self { members: n.parse().ok()?, intervals: m.parse().ok()? }));
+        let parsed =
+            text.split_once('x').and_then(|(n, m)| Some(Self { members: n.parse().ok()?, intervals: m.parse().ok()? }));
         let size = parsed.ok_or_else(|| format!("{text} is not of the form 32x24"))?;
         let members = size.members.is_power_of_two() && (4..=256).contains(&size.members);
         if members && (2..=MAX_INTERVALS).contains(&size.intervals) {
@@ -85,7 +87,9 @@ impl std::fmt::Display for Size {
 
 /// Options of `bench growth`.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  gridveil bench growth\n  gridveil bench growth --members 16 --members 64 --intervals 24 --prove 64x24")]
+#[command(
+    after_help = "Examples:\n  gridveil bench growth\n  gridveil bench growth --members 16 --members 64 --intervals 24 --prove 64x24"
+)]
 pub struct Args {
     /// Members of the curves.
     #[arg(long, value_name = "N", default_values_t = [16, 32, 64, 128, 256])]
@@ -99,7 +103,8 @@ pub struct Args {
     /// Counts rows only.
     #[arg(long, conflicts_with = "prove")]
     rows_only: bool,
-    /// Where `growth.json` is written, and `latest.json` read for computed gas; benches/results of the sources by default.
+    /// Where `growth.json` is written, and `latest.json` read for computed gas; benches/results of the sources by
+    /// default.
     #[arg(long, value_name = "DIRECTORY", default_value = crate::RESULTS, hide_default_value = true)]
     results: PathBuf,
     /// Prints the report as JSON instead of a table.
@@ -198,14 +203,23 @@ const fn lanes(members: usize) -> usize {
     if members / 4 > 64 { 64 } else { members / 4 }
 }
 
-/// The shape of a size, at the smallest k that holds it. Shapes of the curves are made once each and live as long as the process.
+/// The shape of a size, at the smallest k that holds it. Shapes of the curves are made once each and live as long as
+/// the process.
 ///
 /// # Errors
 /// A batch that cannot be made.
 pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
     let name = format!("curve-{size}");
     let counted = |table_bits: u32| {
-        let shape = Shape { name: "curve", id: 0, members: size.members, intervals: size.intervals, operations: lanes(size.members), k: 0, table_bits };
+        let shape = Shape {
+            name: "curve",
+            id: 0,
+            members: size.members,
+            intervals: size.intervals,
+            operations: lanes(size.members),
+            k: 0,
+            table_bits,
+        };
         let trace = build(&compute(native::batch(shape)?), Trace::new(COUNTING_ROWS));
         let rows = trace.next_row();
         // The range table itself must fit as well.
@@ -217,12 +231,20 @@ pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
     let area = if narrow.k < WIDE_K { narrow } else { counted(WIDE)? };
     let name = Box::leak(name.into_boxed_str());
     let (members, intervals) = (size.members, size.intervals);
-    let shape = Shape { name, id: 1_000, members, intervals, operations: lanes(members), k: area.k, table_bits: area.table_bits };
+    let shape = Shape {
+        name,
+        id: 1_000,
+        members,
+        intervals,
+        operations: lanes(members),
+        k: area.k,
+        table_bits: area.table_bits,
+    };
     Ok((shape, area))
 }
 
-/// Gas by members, from two measured shapes: a settlement pays for its proof and, member by member, for the leaves it publishes. Intervals
-/// cost no gas of their own.
+/// Gas by members, from two measured shapes: a settlement pays for its proof and, member by member, for the leaves it
+/// publishes. Intervals cost no gas of their own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GasModel {
     base: f64,
@@ -261,14 +283,17 @@ impl GasModel {
 /// # Errors
 /// Anything that cannot be measured, except L1 figures, which are then computed.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut sizes: Vec<Size> = args.members.iter().flat_map(|n| args.intervals.iter().map(|m| Size { members: *n, intervals: *m })).collect();
+    let mut sizes: Vec<Size> =
+        args.members.iter().flat_map(|n| args.intervals.iter().map(|m| Size { members: *n, intervals: *m })).collect();
     let proved = if args.rows_only { &[][..] } else { &args.prove };
     sizes.extend(proved);
     sizes.sort_by_key(|size| (size.members, size.intervals));
     sizes.dedup();
     // The limits are those of one size on the command line.
     sizes.iter().try_for_each(|size| size.to_string().parse::<Size>().map(drop)).map_err(anyhow::Error::msg)?;
-    let model = fs::read(args.results.join("latest.json")).ok().and_then(|bytes| GasModel::of(&serde_json::from_slice(&bytes).ok()?));
+    let model = fs::read(args.results.join("latest.json"))
+        .ok()
+        .and_then(|bytes| GasModel::of(&serde_json::from_slice(&bytes).ok()?));
 
     let progress = Reporter::stderr();
     let mut points = Vec::new();
@@ -279,7 +304,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         points.push(point(size, area, model.as_ref(), measured));
     }
     progress.finish();
-    let gas_model = "computed gas: the line in members through the smallest and the largest shape of latest.json".into();
+    let gas_model =
+        "computed gas: the line in members through the smallest and the largest shape of latest.json".into();
     let report = GrowthReport { form: FORM.into(), machine: machine(), gas_model, points };
     let json = serde_json::to_string_pretty(&report)? + "\n";
     let file = args.results.join("growth.json");
@@ -328,7 +354,15 @@ impl Task {
     fn shape(&self) -> Shape {
         let name = Box::leak(format!("curve-{}", self.size).into_boxed_str());
         let (members, intervals) = (self.size.members, self.size.intervals);
-        Shape { name, id: 1_000, members, intervals, operations: lanes(members), k: self.k, table_bits: self.table_bits }
+        Shape {
+            name,
+            id: 1_000,
+            members,
+            intervals,
+            operations: lanes(members),
+            k: self.k,
+            table_bits: self.table_bits,
+        }
     }
 }
 
@@ -364,7 +398,9 @@ fn prove(shape: Shape, progress: &dyn Progress) -> anyhow::Result<(ProofPoint, O
     progress.stage("contract", &name);
     let mut input = native::batch(shape)?;
     let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
-    let chain = Chain::deploy(&shape, &params, &vk, &input).inspect_err(|error| eprintln!("{name}: gas is computed: {error:#}")).ok();
+    let chain = Chain::deploy(&shape, &params, &vk, &input)
+        .inspect_err(|error| eprintln!("{name}: gas is computed: {error:#}"))
+        .ok();
     drop(params);
     let contract = chain.as_ref().and_then(Chain::contract).unwrap_or([0x11; 20]);
 
@@ -396,7 +432,10 @@ fn read(file: &Path) -> anyhow::Result<ProofResult> {
 }
 
 fn settle(chain: &Chain, transition: &Transition, result: &ProofResult, name: &str) -> Option<u64> {
-    chain.settle(transition, result.proof.clone()).inspect_err(|error| eprintln!("{name}: gas is computed: {error:#}")).ok()
+    chain
+        .settle(transition, result.proof.clone())
+        .inspect_err(|error| eprintln!("{name}: gas is computed: {error:#}"))
+        .ok()
 }
 
 impl GrowthReport {
@@ -404,12 +443,25 @@ impl GrowthReport {
     #[must_use]
     pub fn render(&self) -> String {
         let head = [
-            "members x intervals", "k", "rows", "fill", "cells", "rows / reading", "gas", "gas / reading", "keys, s", "prove, s", "processor s", "MiB", "proof, B",
+            "members x intervals",
+            "k",
+            "rows",
+            "fill",
+            "cells",
+            "rows / reading",
+            "gas",
+            "gas / reading",
+            "keys, s",
+            "prove, s",
+            "processor s",
+            "MiB",
+            "proof, B",
             "readings / s",
         ];
         let mut rows = vec![row(head)];
         for p in &self.points {
-            let name = p.deployable.as_ref().map_or_else(|| p.shape.to_string(), |name| format!("{} ({name})", p.shape));
+            let name =
+                p.deployable.as_ref().map_or_else(|| p.shape.to_string(), |name| format!("{} ({name})", p.shape));
             let fill = format!("{:.1} % {}", p.fill.value * 100.0, p.fill.basis.mark());
             let optional = |figure: Option<&Figure>| figure.map_or_else(|| "-".into(), Figure::cell);
             let proof = |of: fn(&ProofPoint) -> &Figure| optional(p.proof.as_ref().map(of));
@@ -431,9 +483,23 @@ impl GrowthReport {
             ]);
         }
         let measured: Vec<&Point> = self.points.iter().filter(|p| p.proof.is_some()).collect();
-        let gas = if self.points.iter().any(|p| p.gas.as_ref().is_some_and(|gas| gas.basis == Basis::Computed)) { &self.gas_model } else { "" };
-        let per_row: Vec<String> = measured.iter().filter_map(|p| Some(format!("2^{}: {}", p.k.value, number(p.proof.as_ref()?.prove_cpu.value / p.k.value.exp2() * 1e6)))).collect();
-        format!("{}\n{LEGEND}\n\n{}\n{gas}\nproving, microseconds of processor time a row of the table (c): {}\n", self.machine, aligned(&rows), per_row.join(", "))
+        let gas = if self.points.iter().any(|p| p.gas.as_ref().is_some_and(|gas| gas.basis == Basis::Computed)) {
+            &self.gas_model
+        } else {
+            ""
+        };
+        let per_row: Vec<String> = measured
+            .iter()
+            .filter_map(|p| {
+                Some(format!("2^{}: {}", p.k.value, number(p.proof.as_ref()?.prove_cpu.value / p.k.value.exp2() * 1e6)))
+            })
+            .collect();
+        format!(
+            "{}\n{LEGEND}\n\n{}\n{gas}\nproving, microseconds of processor time a row of the table (c): {}\n",
+            self.machine,
+            aligned(&rows),
+            per_row.join(", ")
+        )
     }
 }
 
@@ -467,10 +533,19 @@ mod tests {
     }
 
     fn points() -> Vec<Point> {
-        let (size, area) = (Size { members: 64, intervals: 24 }, Area { rows: 60_000, copies: 9, k: 16, table_bits: 8 });
+        let (size, area) =
+            (Size { members: 64, intervals: 24 }, Area { rows: 60_000, copies: 9, k: 16, table_bits: 8 });
         let model = GasModel::through((0.0, 700_000.0), (100.0, 750_000.0)).unwrap();
         let s = |value| Figure::measured(value, "s");
-        let proof = ProofPoint { keygen: s(1.0), prove: s(6.0), prove_cpu: s(11.0), peak_memory: s(300.0), proof: s(4800.0), verifier: None, readings_per_s: s(256.0) };
+        let proof = ProofPoint {
+            keygen: s(1.0),
+            prove: s(6.0),
+            prove_cpu: s(11.0),
+            peak_memory: s(300.0),
+            proof: s(4800.0),
+            verifier: None,
+            readings_per_s: s(256.0),
+        };
         vec![
             point(size, area, Some(&model), Some((proof.clone(), Some(740_000)))),
             point(size, area, Some(&model), Some((proof, None))),

@@ -1,11 +1,14 @@
-//! What Gridveil costs, measured: `cargo run -p gridveil-benches` prints a table and writes `benches/results/latest.json`.
+//! What Gridveil costs, measured: `cargo run -p gridveil-benches` prints a table and writes
+//! `benches/results/latest.json`.
 //!
-//! Columns: `keygen_s` circuit layout and both keys, without parameters; `prove_s` from a job to its checked proof, `prove_cpu_s` the same in
-//! processor time; `peak_rss_bytes` of a process that reads keys and makes one proof; `gas_settle` of the whole L1 transaction on anvil; a
-//! *reading* is one interval of one slot (import and export). Not measured here: `null`.
+//! Columns: `keygen_s` circuit layout and both keys, without parameters; `prove_s` from a job to its checked proof,
+//! `prove_cpu_s` the same in processor time; `peak_rss_bytes` of a process that reads keys and makes one proof;
+//! `gas_settle` of the whole L1 transaction on anvil; a *reading* is one interval of one slot (import and export). Not
+//! measured here: `null`.
 //!
-//! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how cost grows with the
-//! shape; [`operations`], what operations and certificates add; [`certificate`], a wallet's proof; [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
+//! Beside the report ([`run`]): [`scale`], a day of a simulated city and what a larger one would take; [`growth`], how
+//! cost grows with the shape; [`operations`], what operations and certificates add; [`certificate`], a wallet's proof;
+//! [`soak`], many proofs in one process. Their figures carry their basis ([`figure`]).
 
 pub mod bar;
 pub mod certificate;

@@ -7,7 +7,11 @@ use gridveil_benches::{
 };
 
 #[derive(Parser)]
-#[command(name = "bench", about = "What Gridveil costs, measured", after_help = "Example:\n  cargo run -p gridveil-benches -- scale --sample 16")]
+#[command(
+    name = "bench",
+    about = "What Gridveil costs, measured",
+    after_help = "Example:\n  cargo run -p gridveil-benches -- scale --sample 16"
+)]
 struct Cli {
     #[command(flatten)]
     bench: BenchArgs,

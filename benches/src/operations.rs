@@ -1,7 +1,7 @@
 //! `operations`: what operations and certificates cost, beside the version of the circuit that had none.
 //!
-//! Rows are counted in tables of real batches; proofs are made in processes of their own, one batch with every lane used and one with none; gas
-//! is that of whole transactions on a local chain.
+//! Rows are counted in tables of real batches; proofs are made in processes of their own, one batch with every lane
+//! used and one with none; gas is that of whole transactions on a local chain.
 
 pub mod area;
 pub mod gas;
@@ -207,7 +207,13 @@ fn prove(dir: &Path, input: SettlementInput) -> anyhow::Result<ProofResult> {
 }
 
 /// Proofs of a shape and, for the one that is settled, gas.
-fn proofs(shape: Shape, before: Option<&Before>, gas: bool, proved: bool, progress: &dyn Progress) -> anyhow::Result<(Option<ProofReport>, Vec<Gas>)> {
+fn proofs(
+    shape: Shape,
+    before: Option<&Before>,
+    gas: bool,
+    proved: bool,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Option<ProofReport>, Vec<Gas>)> {
     let dir = tempfile::tempdir()?;
     let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, dir.path())?;
     let params = srs.params(SettlementCircuit::k(&shape), progress)?;
@@ -224,7 +230,12 @@ fn proofs(shape: Shape, before: Option<&Before>, gas: bool, proved: bool, progre
             anyhow::Ok(proof(&shape, operations, (seconds, t.cpu_ms as f64 / 1000.0, result.peak_rss_bytes)))
         };
         let before = before.and_then(|b| Some(proof(&shape, 0, (b.prove_s?, b.prove_cpu_s?, b.peak_rss_bytes?))));
-        Some(ProofReport { name: shape.name.into(), full: measured(full(shape)?)?, empty: measured(native::batch(shape)?)?, before })
+        Some(ProofReport {
+            name: shape.name.into(),
+            full: measured(full(shape)?)?,
+            empty: measured(native::batch(shape)?)?,
+            before,
+        })
     } else {
         None
     };
@@ -243,8 +254,12 @@ fn proofs(shape: Shape, before: Option<&Before>, gas: bool, proved: bool, progre
 /// # Errors
 /// Anything that cannot be measured.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let names: Vec<String> = if args.shapes.is_empty() { run::SHAPES.map(String::from).to_vec() } else { args.shapes.clone() };
-    let shapes = names.iter().map(|name| Shape::by_name(name).with_context(|| format!("no shape {name}"))).collect::<anyhow::Result<Vec<_>>>()?;
+    let names: Vec<String> =
+        if args.shapes.is_empty() { run::SHAPES.map(String::from).to_vec() } else { args.shapes.clone() };
+    let shapes = names
+        .iter()
+        .map(|name| Shape::by_name(name).with_context(|| format!("no shape {name}")))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let file = args.results.join("version-1.json");
     let version_1: Version1 = serde_json::from_slice(&fs::read(&file).with_context(|| file.display().to_string())?)?;
     let before = |shape: &Shape| version_1.shapes.iter().find(|b| b.name == shape.name);
@@ -327,11 +342,16 @@ impl OperationsReport {
         ];
         rows[0].extend(self.areas.iter().map(|a| a.name.clone()));
         let cell = |figure: Option<&Figure>| figure.map_or_else(|| "-".into(), Figure::cell);
-        rows.extend(lines.iter().map(|(name, of)| std::iter::once((*name).to_owned()).chain(self.areas.iter().map(|a| cell(of(a)))).collect()));
+        rows.extend(lines.iter().map(|(name, of)| {
+            std::iter::once((*name).to_owned()).chain(self.areas.iter().map(|a| cell(of(a)))).collect()
+        }));
 
-        let mut proofs = vec![row(["proof, first of a process", "operations", "s", "processor s", "MiB", "readings / s"])];
+        let mut proofs =
+            vec![row(["proof, first of a process", "operations", "s", "processor s", "MiB", "readings / s"])];
         for p in &self.proofs {
-            for (what, proof) in [("version 1", p.before.as_ref()), ("lanes empty", Some(&p.empty)), ("lanes full", Some(&p.full))] {
+            for (what, proof) in
+                [("version 1", p.before.as_ref()), ("lanes empty", Some(&p.empty)), ("lanes full", Some(&p.full))]
+            {
                 let Some(of) = proof else { continue };
                 let figures = [&of.operations, &of.prove, &of.prove_cpu, &of.peak_memory, &of.readings_per_s];
                 proofs.push(std::iter::once(format!("{} {what}", p.name)).chain(figures.map(Figure::cell)).collect());
@@ -339,13 +359,31 @@ impl OperationsReport {
         }
         let mut spendings = vec![row(["certificate, one thread", "s", "processor s", "MiB", "proof, B"])];
         for s in &self.certificate {
-            spendings.push(std::iter::once(s.engine.clone()).chain([&s.prove, &s.prove_cpu, &s.peak_memory, &s.proof].map(Figure::cell)).collect());
+            spendings.push(
+                std::iter::once(s.engine.clone())
+                    .chain([&s.prove, &s.prove_cpu, &s.peak_memory, &s.proof].map(Figure::cell))
+                    .collect(),
+            );
         }
         let mut gas = vec![row(["whole transactions", "gas"])];
-        gas.extend(self.gas.iter().map(|g| vec![[g.entry.as_str(), &g.what].join(" ").trim().to_owned(), g.gas.cell()]));
-        let mut out = format!("{}\ncircuit version {}; {}; {LEGEND}\n\n{}", self.machine, number(self.circuit_version.value), self.engine, aligned(&rows));
+        gas.extend(
+            self.gas.iter().map(|g| vec![[g.entry.as_str(), &g.what].join(" ").trim().to_owned(), g.gas.cell()]),
+        );
+        let mut out = format!(
+            "{}\ncircuit version {}; {}; {LEGEND}\n\n{}",
+            self.machine,
+            number(self.circuit_version.value),
+            self.engine,
+            aligned(&rows)
+        );
         if !self.proofs.is_empty() {
-            out += &format!("\n{}\n{}\n{}, real proofs\n{}", aligned(&proofs), aligned(&spendings), self.gas_shape, aligned(&gas));
+            out += &format!(
+                "\n{}\n{}\n{}, real proofs\n{}",
+                aligned(&proofs),
+                aligned(&spendings),
+                self.gas_shape,
+                aligned(&gas)
+            );
         }
         out
     }
@@ -373,7 +411,13 @@ mod tests {
             circuit_version: Figure::computed(2.0, ""),
             areas: vec![area(shape, before.shapes.iter().find(|b| b.name == shape.name).unwrap()).unwrap()],
             proofs: vec![ProofReport { name: "x".into(), full: of(), empty: of(), before: None }],
-            certificate: vec![Spending { engine: "portable".into(), prove: of().prove, prove_cpu: of().prove_cpu, peak_memory: memory(9 << 20), proof: Figure::measured(3776.0, "B") }],
+            certificate: vec![Spending {
+                engine: "portable".into(),
+                prove: of().prove,
+                prove_cpu: of().prove_cpu,
+                peak_memory: memory(9 << 20),
+                proof: Figure::measured(3776.0, "B"),
+            }],
             gas_shape: SETTLED.into(),
             gas: vec![Gas { entry: "freeze".into(), what: String::new(), gas: Figure::measured(50_000.0, "gas") }],
         };

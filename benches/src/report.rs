@@ -103,7 +103,8 @@ pub fn machine() -> String {
     };
     let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.into());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let memory =
+        field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.strip_suffix("kB")?.trim().parse::<u64>().ok());
     let memory = memory.map_or_else(String::new, |kib| format!(", {} GiB", (kib + (1 << 19)) >> 20));
     format!("{processor}, {threads} threads{memory}, {} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
@@ -127,7 +128,12 @@ mod tests {
             gas_per_reading: gas.map(|gas| gas as f64 / 768.0),
             readings_per_s: 76.8,
         };
-        Report { machine: "m".into(), engine: "portable".into(), packets_verified_per_s: 5000.0, shapes: vec![shape("home-32x24", Some(768_000)), shape("x", None)] }
+        Report {
+            machine: "m".into(),
+            engine: "portable".into(),
+            packets_verified_per_s: 5000.0,
+            shapes: vec![shape("home-32x24", Some(768_000)), shape("x", None)],
+        }
     }
 
     #[test]

@@ -72,9 +72,17 @@ pub fn main(arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
     let measured = shapes.into_iter().map(|shape| measure(shape, &progress)).collect::<anyhow::Result<_>>()?;
     progress.finish();
 
-    let report = Report { machine: machine(), engine: available().into(), packets_verified_per_s: packets.all_threads.round(), shapes: measured };
+    let report = Report {
+        machine: machine(),
+        engine: available().into(),
+        packets_verified_per_s: packets.all_threads.round(),
+        shapes: measured,
+    };
     println!("{}", report.table());
-    println!("packet signatures checked per s: {:.0} on all threads, {:.0} on one", packets.all_threads, packets.one_thread);
+    println!(
+        "packet signatures checked per s: {:.0} on all threads, {:.0} on one",
+        packets.all_threads, packets.one_thread
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join("latest.json");
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -118,13 +126,22 @@ fn measure(shape: Shape, progress: &dyn Progress) -> anyhow::Result<ShapeReport>
     progress.stage("settling", shape.name);
     let transition = settlement::apply(job.input)?;
     let gas = match &chain {
-        Some(chain) => chain.settle(&transition, result.proof.clone()).inspect_err(|error| eprintln!("{}: {error:#}", shape.name)).ok(),
+        Some(chain) => chain
+            .settle(&transition, result.proof.clone())
+            .inspect_err(|error| eprintln!("{}: {error:#}", shape.name))
+            .ok(),
         None => None,
     };
     Ok(shape_report(&shape, keygen_s, &result, chain.and_then(|chain| chain.verifier_bytes()), gas))
 }
 
-fn shape_report(shape: &Shape, keygen_s: f64, result: &ProofResult, verifier_bytes: Option<usize>, gas_settle: Option<u64>) -> ShapeReport {
+fn shape_report(
+    shape: &Shape,
+    keygen_s: f64,
+    result: &ProofResult,
+    verifier_bytes: Option<usize>,
+    gas_settle: Option<u64>,
+) -> ShapeReport {
     let readings = ShapeReport::readings(shape.members, shape.intervals);
     let t = result.timings;
     let prove_s = (t.witness_ms + t.prove_ms + t.verify_ms) as f64 / 1000.0;
@@ -164,7 +181,11 @@ pub(crate) fn spawn(task: &Task) -> anyhow::Result<String> {
 pub(crate) fn spawn_with(task: &Task, variables: &[(&str, &str)]) -> anyhow::Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
     // `gridveil` needs to be told where to look for the variable; `bench` does not mind.
-    command.args(["bench", "report"]).env(CHILD, serde_json::to_string(task)?).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
+        .args(["bench", "report"])
+        .env(CHILD, serde_json::to_string(task)?)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
     let output = command.envs(variables.iter().copied()).output()?;
     if !output.status.success() {
         bail!("a measuring process failed: {}", output.status);

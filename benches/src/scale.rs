@@ -1,7 +1,8 @@
-//! `scale`: one day of a simulated city through the native pipeline, and what a city of any size would take (`docs/scale.md`).
+//! `scale`: one day of a simulated city through the native pipeline, and what a city of any size would take
+//! (`docs/scale.md`).
 //!
-//! Measured: every native step, for every home (or a sample). Taken from the report of this repository: time of a proof, gas of its settlement.
-//! Computed: everything about cities that were not run. Assumed: prices.
+//! Measured: every native step, for every home (or a sample). Taken from the report of this repository: time of a
+//! proof, gas of its settlement. Computed: everything about cities that were not run. Assumed: prices.
 
 pub mod city;
 pub mod model;
@@ -16,7 +17,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use gridveil_protocol::params::Shape;
-use gridveil_prover::{measure::peak_rss_bytes};
+use gridveil_prover::measure::peak_rss_bytes;
 
 use crate::{
     bar::Bar,
@@ -27,7 +28,9 @@ use crate::{
 use city::{City, Profiles};
 use model::{L1_BLOCK_GAS, L1_BLOCK_S, Prices, Unit};
 use pipeline::{Cost, Day, Run, Step};
-use report::{Assumption, Bottleneck, CityReport, FORM, Limit, Place, PricedGas, ProjectionReport, ScaleReport, Stage, Storage};
+use report::{
+    Assumption, Bottleneck, CityReport, FORM, Limit, Place, PricedGas, ProjectionReport, ScaleReport, Stage, Storage,
+};
 use storage::LogCost;
 
 /// Sizes every report extrapolates to, beside the city itself.
@@ -35,7 +38,9 @@ const LARGER: [u32; 2] = [1_000_000, 10_000_000];
 
 /// Options of `bench scale`.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  gridveil bench scale --sample 16\n  gridveil bench scale --homes 250000 --gas-price-gwei 0.1 --gas-price-gwei 2 --eth-eur 2500 --json")]
+#[command(
+    after_help = "Examples:\n  gridveil bench scale --sample 16\n  gridveil bench scale --homes 250000 --gas-price-gwei 0.1 --gas-price-gwei 2 --eth-eur 2500 --json"
+)]
 pub struct Args {
     /// Homes of the simulated city.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -94,7 +99,8 @@ impl Proving {
     /// There is none, or it does not have the shape.
     pub fn read(results: &Path, shape: &str) -> anyhow::Result<Self> {
         let file = results.join("latest.json");
-        let again = || format!("{}: measure the shape first: cargo run -p gridveil-benches -- report {shape}", file.display());
+        let again =
+            || format!("{}: measure the shape first: cargo run -p gridveil-benches -- report {shape}", file.display());
         let report: Report = serde_json::from_slice(&fs::read(&file).with_context(again)?).with_context(again)?;
         let measured = report.shapes.into_iter().find(|s| s.name == shape).with_context(again)?;
         Ok(Self {
@@ -150,7 +156,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 pub fn measure(question: &Question, proving: &Proving, bar: &Bar) -> anyhow::Result<ScaleReport> {
     let city = question.city;
     let all = city.communities();
-    ensure!(u64::from(all) <= City::capacity(), "{all} communities do not fit one state tree of {}: fewer homes, or larger communities", City::capacity());
+    ensure!(
+        u64::from(all) <= City::capacity(),
+        "{all} communities do not fit one state tree of {}: fewer homes, or larger communities",
+        City::capacity()
+    );
     let profiles = Profiles::measured()?;
     let count = question.sample.unwrap_or(all).min(all);
     let mut day = Day::new(city, &profiles);
@@ -183,7 +193,8 @@ fn answer(question: &Question, proving: &Proving, mut run: Run, log: &LogCost, p
         gas: proving.gas_settle.map(|gas| gas as f64),
         log_bytes: log.period(),
     };
-    let sizes: Vec<u32> = std::iter::once(city.homes).chain(LARGER.into_iter().filter(|homes| *homes > city.homes)).collect();
+    let sizes: Vec<u32> =
+        std::iter::once(city.homes).chain(LARGER.into_iter().filter(|homes| *homes > city.homes)).collect();
     let wh = |index: usize| run.energy.get(index).map_or(0.0, |wh| *wh as f64 / 1000.0);
     ScaleReport {
         form: FORM.into(),
@@ -206,7 +217,10 @@ fn answer(question: &Question, proving: &Proving, mut run: Run, log: &LogCost, p
         storage: storage_report(&unit, log, &run),
         bottleneck: bottleneck(&unit, &run),
         limits: limits(&unit, log),
-        projections: sizes.into_iter().map(|homes| projection(&unit, homes.into(), question, genesis_limit(&unit, log))).collect(),
+        projections: sizes
+            .into_iter()
+            .map(|homes| projection(&unit, homes.into(), question, genesis_limit(&unit, log)))
+            .collect(),
         assumptions: assumptions(question),
     }
 }
@@ -231,13 +245,19 @@ const fn describe(step: Step) -> (&'static str, Place, &'static str) {
 fn stages(run: &Run, homes: u32) -> Vec<Stage> {
     let whole = run.homes == homes;
     let scale = f64::from(homes) / f64::from(run.homes);
-    let operator: f64 = run.costs.iter().filter(|(step, _)| matches!(describe(**step).1, Place::Sequencer | Place::Provers)).map(|(_, c)| c.wall_s).sum();
+    let operator: f64 = run
+        .costs
+        .iter()
+        .filter(|(step, _)| matches!(describe(**step).1, Place::Sequencer | Place::Provers))
+        .map(|(_, c)| c.wall_s)
+        .sum();
     let one = |(step, cost): (&Step, &Cost)| {
         let (name, place, threads) = describe(*step);
         // Log and proof were measured for one community; the others for every community that was run.
         let everywhere = !matches!(step, Step::Log | Step::Prove);
         let total = if whole && everywhere { Figure::measured } else { Figure::computed };
-        let share = matches!(place, Place::Sequencer | Place::Provers).then(|| Figure::computed(cost.wall_s / operator, ""));
+        let share =
+            matches!(place, Place::Sequencer | Place::Provers).then(|| Figure::computed(cost.wall_s / operator, ""));
         Stage {
             step: *step,
             name: name.into(),
@@ -265,7 +285,8 @@ fn storage_report(unit: &Unit, log: &LogCost, run: &Run) -> Storage {
 }
 
 fn bottleneck(unit: &Unit, run: &Run) -> Bottleneck {
-    let largest = SEQUENCER.into_iter().max_by(|a, b| run.cost(*a).wall_s.total_cmp(&run.cost(*b).wall_s)).unwrap_or(Step::Admit);
+    let largest =
+        SEQUENCER.into_iter().max_by(|a, b| run.cost(*a).wall_s.total_cmp(&run.cost(*b).wall_s)).unwrap_or(Step::Admit);
     let share = run.cost(largest).wall_s / (unit.sequencer_s * f64::from(run.communities));
     Bottleneck {
         largest_step_after_proving: describe(largest).0.into(),

@@ -1,8 +1,9 @@
 //! `soak`: many batches of different communities through the prover's own queue, in one process. Memory must not grow.
 //!
-//! Two phases. First one job at a time, as a prover is run: resident memory is read when a proof is done and the next has not begun, so the
-//! samples are comparable. Then two at a time, so that the table of one batch is built while the one before is proved: throughput and the
-//! memory that costs. In both the next batch is made (packets, signatures, state) while a proof is under way.
+//! Two phases. First one job at a time, as a prover is run: resident memory is read when a proof is done and the next
+//! has not begun, so the samples are comparable. Then two at a time, so that the table of one batch is built while the
+//! one before is proved: throughput and the memory that costs. In both the next batch is made (packets, signatures,
+//! state) while a proof is under way.
 
 use std::{
     fs,
@@ -117,7 +118,8 @@ pub struct Phase {
     pub peak: u64,
 }
 
-/// Growth of resident memory from the sample of batch `from` (counted from 1) to the last, in percent; `None` without both.
+/// Growth of resident memory from the sample of batch `from` (counted from 1) to the last, in percent; `None` without
+/// both.
 #[must_use]
 pub fn growth_percent(rss: &[u64], from: usize) -> Option<f64> {
     let start = *rss.get(from.checked_sub(1)?)? as f64;
@@ -125,7 +127,8 @@ pub fn growth_percent(rss: &[u64], from: usize) -> Option<f64> {
     (rss.len() > from && start > 0.0).then(|| (end / start - 1.0) * 100.0)
 }
 
-/// Proves the batches of `seeds` through a queue of `workers`, verifies each with `verify`, and forgets it, as the sequencer does.
+/// Proves the batches of `seeds` through a queue of `workers`, verifies each with `verify`, and forgets it, as the
+/// sequencer does.
 ///
 /// # Errors
 /// A batch that is not proved, or a proof that does not verify.
@@ -139,7 +142,8 @@ pub fn phase(
 ) -> anyhow::Result<Phase> {
     let samples = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&samples);
-    // Told on the worker's thread, before it takes the next job: with one worker nothing is being proved when memory is read.
+    // Told on the worker's thread, before it takes the next job: with one worker nothing is being proved when memory is
+    // read.
     let notify = move |_: JobId, state: &JobState| {
         if state.is_final() {
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(rss_bytes());
@@ -153,7 +157,8 @@ pub fn phase(
                 verify(&result)?;
                 let t = result.timings;
                 phase.job_s += (t.witness_ms + t.prove_ms + t.verify_ms) as f64 / 1000.0;
-                // The queue keeps results until they are fetched: that is not a leak, so it is emptied as the sequencer empties it.
+                // The queue keeps results until they are fetched: that is not a leak, so it is emptied as the sequencer
+                // empties it.
                 pool.forget(id);
                 bar.step();
                 Ok(())
@@ -220,7 +225,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fs::write(&file, &json).with_context(|| file.display().to_string())?;
     crate::print(&if args.json { json } else { report.render() })?;
     eprintln!("written to {}", file.display());
-    ensure!(report.holds(), "resident memory grew by {} % from batch {SETTLED_AFTER} to the last, more than {}", number(report.growth.value), report.bound);
+    ensure!(
+        report.holds(),
+        "resident memory grew by {} % from batch {SETTLED_AFTER} to the last, more than {}",
+        number(report.growth.value),
+        report.bound
+    );
     Ok(())
 }
 
@@ -229,7 +239,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// # Errors
 /// Too few batches to speak of growth.
 pub fn report(shape: &str, before: u64, bound_percent: f64, one: &Phase, two: &Phase) -> anyhow::Result<SoakReport> {
-    let growth = growth_percent(&one.rss, SETTLED_AFTER).with_context(|| format!("growth needs more than {SETTLED_AFTER} batches, and a system that tells resident memory"))?;
+    let growth = growth_percent(&one.rss, SETTLED_AFTER).with_context(|| {
+        format!("growth needs more than {SETTLED_AFTER} batches, and a system that tells resident memory")
+    })?;
     let memory = |bytes: u64| Figure::measured((mib(bytes) * 10.0).round() / 10.0, "MiB");
     let throughput = |phase: &Phase| {
         let proofs = phase.rss.len() as f64;
@@ -264,12 +276,20 @@ impl SoakReport {
     /// Tables.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut memory = vec![row(["resident memory, MiB", ""]), vec!["before the first batch".into(), self.before.cell()]];
-        memory.extend(self.after_batch.iter().enumerate().map(|(index, rss)| vec![format!("after batch {}", index + 1), rss.cell()]));
+        let mut memory =
+            vec![row(["resident memory, MiB", ""]), vec!["before the first batch".into(), self.before.cell()]];
+        memory.extend(
+            self.after_batch
+                .iter()
+                .enumerate()
+                .map(|(index, rss)| vec![format!("after batch {}", index + 1), rss.cell()]),
+        );
         memory.push(vec![format!("growth from batch {SETTLED_AFTER} to the last"), self.growth.to_string()]);
         memory.push(vec!["allowed".into(), self.bound.to_string()]);
         let phases = [&self.one_at_a_time, &self.two_at_a_time];
-        let line = |name: &str, of: fn(&Throughput) -> &Figure| -> Vec<String> { std::iter::once(name.to_owned()).chain(phases.iter().map(|p| of(p).cell())).collect() };
+        let line = |name: &str, of: fn(&Throughput) -> &Figure| -> Vec<String> {
+            std::iter::once(name.to_owned()).chain(phases.iter().map(|p| of(p).cell())).collect()
+        };
         let speed = [
             row(["throughput", "one at a time", "two at a time"]),
             line("proofs, each verified", |p| &p.proofs),
@@ -278,7 +298,13 @@ impl SoakReport {
             line("job to checked proof, mean, s", |p| &p.per_proof),
             line("peak memory so far, MiB", |p| &p.peak_memory),
         ];
-        format!("{}\n{}, batches of different communities in one process; {LEGEND}\n\n{}\n{}", self.machine, self.shape, aligned(&memory), aligned(&speed))
+        format!(
+            "{}\n{}, batches of different communities in one process; {LEGEND}\n\n{}\n{}",
+            self.machine,
+            self.shape,
+            aligned(&memory),
+            aligned(&speed)
+        )
     }
 }
 
@@ -297,7 +323,12 @@ mod tests {
 
     #[test]
     fn every_figure_is_labelled_and_a_leak_does_not_hold() {
-        let phase = |step: u64| Phase { rss: (0..20).map(|i| (100 << 20) + i * step).collect(), wall_s: 40.0, job_s: 38.0, peak: 200 << 20 };
+        let phase = |step: u64| Phase {
+            rss: (0..20).map(|i| (100 << 20) + i * step).collect(),
+            wall_s: 40.0,
+            job_s: 38.0,
+            peak: 200 << 20,
+        };
         let good = report("tiny-4x2", 90 << 20, 5.0, &phase(1 << 10), &phase(0)).unwrap();
         let json = serde_json::to_value(&good).unwrap();
         assert_eq!(unlabelled(&json), Vec::<String>::new());

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
@@ -33,6 +35,9 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_short_rows_are_filled() {
-        assert_eq!(aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row([""]), row(["x"])]), "a     bb   c\nlong   1  22\n\nx\n");
+        assert_eq!(
+            aligned(&[row(["a", "bb", "c"]), row(["long", "1", "22"]), row([""]), row(["x"])]),
+            "a     bb   c\nlong   1  22\n\nx\n"
+        );
     }
 }

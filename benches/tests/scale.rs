@@ -37,7 +37,18 @@ fn every_figure_is_labelled_and_the_file_keeps_its_form() {
     // A field more or less is another form: change FORM with it.
     let fields: BTreeSet<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
-        "form", "machine", "proving_machine", "shape", "city", "stages", "peak_memory", "storage", "bottleneck", "limits", "projections", "assumptions",
+        "form",
+        "machine",
+        "proving_machine",
+        "shape",
+        "city",
+        "stages",
+        "peak_memory",
+        "storage",
+        "bottleneck",
+        "limits",
+        "projections",
+        "assumptions",
     ];
     assert_eq!((report.form.as_str(), fields), (FORM, BTreeSet::from(expected)));
     assert_eq!(json["stages"][0].as_object().unwrap().len(), 9);

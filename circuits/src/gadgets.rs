@@ -1,6 +1,8 @@
-//! What the settlement is written in: sums, products, selections, range checks and hashes over cells, with no column in sight.
+//! What the settlement is written in: sums, products, selections, range checks and hashes over cells, with no column in
+//! sight.
 //!
-//! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the longest of the three.
+//! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the
+//! longest of the three.
 
 use std::sync::LazyLock;
 
@@ -51,7 +53,10 @@ pub fn wide(x: u128) -> Fr {
 
 /// Bits `from..from+width` of the canonical value (`width` <= 32).
 fn bits(limbs: &[u64; 4], from: u32, width: u32) -> u64 {
-    (0..width).map(|i| from + i).map(|at| ((limbs.get((at / 64) as usize).copied().unwrap_or(0) >> (at % 64)) & 1) << (at - from)).sum()
+    (0..width)
+        .map(|i| from + i)
+        .map(|at| ((limbs.get((at / 64) as usize).copied().unwrap_or(0) >> (at % 64)) & 1) << (at - from))
+        .sum()
 }
 
 /// Writes the statement into a [`Trace`].
@@ -81,7 +86,20 @@ impl Builder {
         let zero = arith::assign(&mut trace, start + public.len(), none, unused, Fr::ZERO);
         let lane = poseidon::Lane::start(&mut trace, zero);
         let next = trace.next_row();
-        (Self { trace, table_bits, zero, arith_next: next, range_next: next, free_next: next, end: next, lane, used: (0, 0) }, cells)
+        (
+            Self {
+                trace,
+                table_bits,
+                zero,
+                arith_next: next,
+                range_next: next,
+                free_next: next,
+                end: next,
+                lane,
+                used: (0, 0),
+            },
+            cells,
+        )
     }
 
     /// Opens a block of `rows` rows for the arithmetic and range operations that follow.
@@ -188,7 +206,10 @@ impl Builder {
 
     /// `(1 - bit) x`.
     pub fn unless(&mut self, bit: Cell, x: Cell) -> Cell {
-        self.row([-Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(x), Operand::Copy(bit), Operand::Unused])
+        self.row(
+            [-Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ZERO],
+            [Operand::Copy(x), Operand::Copy(bit), Operand::Unused],
+        )
     }
 
     /// Ties two cells.
@@ -238,8 +259,8 @@ impl Builder {
         let negative = limbs(value)[3] != 0;
         let above = self.bit(names[0], !negative && value != Fr::ZERO);
         let below = self.bit(names[1], negative);
-        // The distance less one is (above - below) gap - above - below, and gap (1 - above - below) = 0. Both bits on would make the
-        // distance -2.
+        // The distance less one is (above - below) gap - above - below, and gap (1 - above - below) = 0. Both bits on
+        // would make the distance -2.
         let direction = self.sub(above, below);
         let k = [Fr::ONE, Fr::ONE, Fr::ZERO, -Fr::from(2), Fr::ZERO];
         let distance = self.row(k, [Operand::Copy(direction), Operand::Copy(gap), Operand::Copy(above)]);
@@ -262,8 +283,9 @@ impl Builder {
         }
     }
 
-    /// Splits `x` into fields of the given widths, **most significant first**, each a multiple of 8 (of the table's bits in wide tables).
-    /// The caller sees to it that the total stays below the modulus. Returns the fields in the same order.
+    /// Splits `x` into fields of the given widths, **most significant first**, each a multiple of 8 (of the table's
+    /// bits in wide tables). The caller sees to it that the total stays below the modulus. Returns the fields in the
+    /// same order.
     pub fn unpack(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
         let prefixes = self.decompose(x, widths);
         let mut fields = Vec::with_capacity(widths.len());

@@ -1,7 +1,8 @@
 //! The rules of `gridveil-protocol` as halo2 circuits.
 //!
-//! Layers: [`trace`] (cells, copies, labels: a witness table laid out by hand) <- [`chips`] (columns, gates) <- `settlement`, `certificate` (read
-//! like the specification). The table is built once from concrete values and poured into halo2 in one region, so that the layout is exactly the area plan.
+//! Layers: [`trace`] (cells, copies, labels: a witness table laid out by hand) <- [`chips`] (columns, gates) <-
+//! `settlement`, `certificate` (read like the specification). The table is built once from concrete values and poured
+//! into halo2 in one region, so that the layout is exactly the area plan.
 #![forbid(unsafe_code)]
 
 pub mod certificate;

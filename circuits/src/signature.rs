@@ -1,4 +1,5 @@
-//! A Schnorr signature over a sponge's output: key, chain and challenge tied to each other (`docs/spec/state.md`, Packet).
+//! A Schnorr signature over a sponge's output: key, chain and challenge tied to each other (`docs/spec/state.md`,
+//! Packet).
 
 use gridveil_protocol::{field::Scalar, schnorr};
 use halo2curves::ff::Field;
@@ -26,7 +27,10 @@ impl Key {
     pub fn new(b: &mut Builder, (clause, index): Label, x: Cell, y: Cell) -> Self {
         let one = Fr::ONE;
         let square = b.mul(x, x);
-        let cubic = b.row([one, Fr::ZERO, Fr::ZERO, Fr::ZERO, -Fr::from(17)], [Operand::Copy(square), Operand::Copy(x), Operand::Unused]);
+        let cubic = b.row(
+            [one, Fr::ZERO, Fr::ZERO, Fr::ZERO, -Fr::from(17)],
+            [Operand::Copy(square), Operand::Copy(x), Operand::Unused],
+        );
         let y_squared = b.mul(y, y);
         b.equal(cubic, y_squared);
         let beta = chain::beta();
@@ -57,7 +61,8 @@ pub fn verify(b: &mut Builder, (clause, index): Label, key: &Key, r_x: Cell, dig
     challenge(b, (clause, index), digest, end.halves);
 }
 
-/// `digest = halves + 2^128 high` with `high` below the modulus' own bits from 128 up: the only decomposition of a canonical digest.
+/// `digest = halves + 2^128 high` with `high` below the modulus' own bits from 128 up: the only decomposition of a
+/// canonical digest.
 fn challenge(b: &mut Builder, (clause, index): Label, digest: Cell, halves: Cell) {
     let [_, _, low, top] = limbs(b.value(digest));
     let [_, _, modulus_low, modulus_top] = limbs(-Fr::ONE);

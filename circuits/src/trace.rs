@@ -1,8 +1,9 @@
 //! The witness table: every cell, constant, selector and copy of one circuit, built from concrete values.
 //!
-//! Building never branches on a secret, so keys are made from the table of any valid witness. Rows carry the clause they serve: a failed
-//! constraint is reported by clause. Free witness cells (those no constraint determines from earlier cells) are named, and a test may
-//! replace one ([`Trace::tamper`]): everything downstream follows the replaced value, so only the clause that guards the cell can refuse.
+//! Building never branches on a secret, so keys are made from the table of any valid witness. Rows carry the clause
+//! they serve: a failed constraint is reported by clause. Free witness cells (those no constraint determines from
+//! earlier cells) are named, and a test may replace one ([`Trace::tamper`]): everything downstream follows the replaced
+//! value, so only the clause that guards the cell can refuse.
 
 use std::collections::BTreeMap;
 
@@ -130,9 +131,10 @@ impl Trace {
             names.push(name);
         }
         if let Some((wanted, kept)) = &mut self.remembered
-            && *wanted == name {
-                *kept = Some(value);
-            }
+            && *wanted == name
+        {
+            *kept = Some(value);
+        }
         self.tampered.get(&name).copied().unwrap_or(value)
     }
 

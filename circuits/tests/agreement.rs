@@ -31,7 +31,9 @@ fn vary(stream: &mut Stream, input: &mut SettlementInput) {
         if account.meter.is_none() {
             continue;
         }
-        let pick = |stream: &mut Stream, choices: &[u64]| choices[usize::try_from(stream.below(choices.len() as u64)).unwrap()];
+        let pick = |stream: &mut Stream, choices: &[u64]| {
+            choices[usize::try_from(stream.below(choices.len() as u64)).unwrap()]
+        };
         account.buy_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
         account.sell_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
         account.scale = u8::try_from(pick(stream, &[1, 10, 100])).unwrap();
@@ -100,7 +102,10 @@ const INVALID: [(&str, Edit); 17] = [
     }),
     ("accrual negative", |i| {
         i.community.header.accrual = 0;
-        i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| (c.network, c.local_fee) = (-90_000, -90_000)));
+        i.tariff
+            .intervals
+            .iter_mut()
+            .for_each(|t| t.classes.iter_mut().for_each(|c| (c.network, c.local_fee) = (-90_000, -90_000)));
     }),
 ];
 
@@ -118,8 +123,8 @@ fn random_invalid_settlements() {
     }
 }
 
-/// A meter that is silent in two and in three periods of its slot: natively and in the circuit each late packet is booked once, the newest first,
-/// one a batch, and none earns a certificate.
+/// A meter that is silent in two and in three periods of its slot: natively and in the circuit each late packet is
+/// booked once, the newest first, one a batch, and none earns a certificate.
 #[test]
 fn stacks_of_substitutes() {
     let at = |t: &Transition, seed: u64, silent: bool| following(t, seed, |slot| slot == 0 && silent).unwrap();
@@ -156,7 +161,9 @@ fn stacks_of_substitutes() {
             let without = apply(i.clone()).unwrap();
             i.operations.adjustment = Some(top.clone());
             t = agree(i);
-            let earned = |t: &Transition| (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding);
+            let earned = |t: &Transition| {
+                (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding)
+            };
             assert_eq!((t.notes_root, earned(&t)), (without.notes_root, earned(&without)));
             refused(at(&t, 22, false), &top);
         }

@@ -1,5 +1,6 @@
-//! What the native rules refuse of operations, adjustments, header lane, beginning and queue, the circuit refuses: it is given what
-//! `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see `unused.rs`.
+//! What the native rules refuse of operations, adjustments, header lane, beginning and queue, the circuit refuses: it
+//! is given what `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see
+//! `unused.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -12,8 +13,8 @@ use gridveil_protocol::{
     adjust::AdjustError,
     field::Fr,
     fixture::{
-        Extras, Recipe, Stream, beginning, meter_key, next_owner_key, owner_key, packet, reroot, resign, resign_adjustment, resign_management,
-        resign_operation, with_operations,
+        Extras, Recipe, Stream, beginning, meter_key, next_owner_key, owner_key, packet, reroot, resign,
+        resign_adjustment, resign_management, resign_operation, with_operations,
     },
     header_operation::{Pool, Transfer},
     lanes::OperationsError,
@@ -30,14 +31,18 @@ use gridveil_protocol::{
 fn rule(error: &SettlementError) -> String {
     let SettlementError::Operations(error) = error else { return error.clause().to_string() };
     match error {
-        OperationsError::Operation { source, .. } => format!("{} {source:?}", source.clause()).split(['(', '{']).next().unwrap().trim().to_string(),
+        OperationsError::Operation { source, .. } => {
+            format!("{} {source:?}", source.clause()).split(['(', '{']).next().unwrap().trim().to_string()
+        }
         OperationsError::Adjustment(error) => match error {
             AdjustError::Packet(inner) => format!("ADJUST.2 {}", inner.clause()),
             AdjustError::NotFlagged { .. } | AdjustError::Tariff | AdjustError::Overflow | AdjustError::Registers => {
                 format!("{} {error:?}", error.clause()).split(['(', '{']).next().unwrap().trim().to_string()
             }
         },
-        OperationsError::Header(error) => format!("{} {error:?}", error.clause()).split('(').next().unwrap().to_string(),
+        OperationsError::Header(error) => {
+            format!("{} {error:?}", error.clause()).split('(').next().unwrap().to_string()
+        }
         OperationsError::NotEmpty(what) => format!("STATE.INIT {what}"),
         OperationsError::TooMany { .. } | OperationsError::Notes => error.clause().to_string(),
     }
@@ -83,8 +88,12 @@ const BEFORE: [(&str, Edit); 15] = [
     ("the key before", |i, s| signed(i).owner = owner_of(&next_owner_key(usize::try_from(s.below(4)).unwrap()))),
     ("somebody else's account", |i, _| op(i).slot = (op(i).slot + 1) % 3),
     ("an empty slot", |i, _| op(i).slot = 3),
-    ("a scale that does not exist", |i, s| op(i).terms.iter_mut().for_each(|t| t.scale = 2 + u8::try_from(s.below(8)).unwrap())),
-    ("a class that does not exist", |i, s| op(i).terms.iter_mut().for_each(|t| t.class = 2 + u8::try_from(s.below(9)).unwrap())),
+    ("a scale that does not exist", |i, s| {
+        op(i).terms.iter_mut().for_each(|t| t.scale = 2 + u8::try_from(s.below(8)).unwrap())
+    }),
+    ("a class that does not exist", |i, s| {
+        op(i).terms.iter_mut().for_each(|t| t.class = 2 + u8::try_from(s.below(9)).unwrap())
+    }),
     ("a debtor's", |i, _| {
         let slot = usize::from(op(i).slot);
         let account = &mut i.community.accounts[slot];
@@ -106,8 +115,12 @@ const AFTER: [(&str, Edit); 12] = [
     ("another meter", |i, _| op(i).meter = op(i).meter.map(|_| meter_key(77).public())),
     ("other terms", |i, _| op(i).terms.iter_mut().for_each(|t| t.cap_import += 1)),
     ("another kind", |i, _| op(i).kind = if op(i).kind == Kind::Receive { Kind::Deposit } else { Kind::Receive }),
-    ("the manager's signature is the owner's", |i, _| signed(i).manager = signed(i).manager.map(|_| signed(i).signature)),
-    ("the owner's signature is the manager's", |i, _| signed(i).signature = signed(i).manager.unwrap_or(signed(i).signature)),
+    ("the manager's signature is the owner's", |i, _| {
+        signed(i).manager = signed(i).manager.map(|_| signed(i).signature)
+    }),
+    ("the owner's signature is the manager's", |i, _| {
+        signed(i).signature = signed(i).manager.unwrap_or(signed(i).signature)
+    }),
     ("another nullifier key", |i, s| signed(i).owner.nullifier = s.element()),
     ("another domain", |i, s| {
         i.domain = s.element();
@@ -127,14 +140,23 @@ fn late(i: &mut SettlementInput, change: impl Fn(&mut Packet)) {
 
 /// Does the edited operation still say only what it does? Others are refused natively alone.
 fn is_stray(i: &SettlementInput) -> bool {
-    matches!(apply(i.clone()), Err(SettlementError::Operations(OperationsError::Operation { source: OperationError::Field(_), .. })))
+    matches!(
+        apply(i.clone()),
+        Err(SettlementError::Operations(OperationsError::Operation { source: OperationError::Field(_), .. }))
+    )
 }
 
 #[test]
 fn invalid_operations() {
     let mut rules: BTreeMap<String, usize> = BTreeMap::new();
     for (number, effect) in EFFECTS.iter().enumerate() {
-        for (at, (name, edit)) in BEFORE.iter().map(|e| (true, *e)).chain(AFTER.iter().map(|e| (false, *e))).enumerate().map(|(at, (before, e))| ((at, before), e)) {
+        for (at, (name, edit)) in BEFORE
+            .iter()
+            .map(|e| (true, *e))
+            .chain(AFTER.iter().map(|e| (false, *e)))
+            .enumerate()
+            .map(|(at, (before, e))| ((at, before), e))
+        {
             let seed = (7 * at.0 + number) as u64 % 20;
             let mut i = operated(seed, effect.kind);
             let untouched = i.clone();
@@ -154,15 +176,27 @@ fn invalid_operations() {
     assert!(rules.values().sum::<usize>() >= 100, "{rules:?}");
     let met: BTreeSet<&str> = rules.keys().map(String::as_str).collect();
     let expressible = [
-        "OP.1 NonceOverflow", "OP.1 NotOwner", "OP.1 Nonce", "OP.1 Signature", "OP.2 Manager", "OP.4 InDebt", "OP.4 Insufficient", "OP.4 Overflow",
-        "OP.4 Units", "OP.6 NotAll", "OP.7 Forced", "OP.8 NotEmpty", "OP.9 Terms",
+        "OP.1 NonceOverflow",
+        "OP.1 NotOwner",
+        "OP.1 Nonce",
+        "OP.1 Signature",
+        "OP.2 Manager",
+        "OP.4 InDebt",
+        "OP.4 Insufficient",
+        "OP.4 Overflow",
+        "OP.4 Units",
+        "OP.6 NotAll",
+        "OP.7 Forced",
+        "OP.8 NotEmpty",
+        "OP.9 Terms",
     ];
     for rule in expressible {
         assert!(met.contains(rule), "{rule}: {met:?}");
     }
 }
 
-/// Another community's operation, as its owner signed it for that one. (A forced lane's message is nobody's: the lane's own community is in it.)
+/// Another community's operation, as its owner signed it for that one. (A forced lane's message is nobody's: the lane's
+/// own community is in it.)
 #[test]
 fn operations_of_another_community() {
     for effect in EFFECTS.iter().filter(|effect| effect.owner_signs()) {
@@ -191,7 +225,9 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
             i.community.accounts[slot].flagged = s.element();
         }),
-        ("the substitute on another one", |i, s| i.operations.adjustment.as_mut().unwrap().substitute.packet.earlier = s.element()),
+        ("the substitute on another one", |i, s| {
+            i.operations.adjustment.as_mut().unwrap().substitute.packet.earlier = s.element()
+        }),
         ("late on top of a substitute", |i, s| {
             let beneath = s.element();
             late(i, |p| p.earlier = beneath);
@@ -237,9 +273,15 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
             i.operations.header.management.as_mut().unwrap().management.reserve = i.community.header.float * 2;
             resign_management(i).unwrap();
         }),
-        ("more than the float", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 << 47 })),
-        ("more than 48 bits", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 << 48 })),
-        ("more than the accrual", |i, _| i.operations.header.transfer = Some(Transfer { pool: Pool::AccrualOut, units: 1 << 40 })),
+        ("more than the float", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 << 47 })
+        }),
+        ("more than 48 bits", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 << 48 })
+        }),
+        ("more than the accrual", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::AccrualOut, units: 1 << 40 })
+        }),
         ("unsigned", |i, _| i.operations.header.management.as_mut().unwrap().management.skip += 1),
         ("beyond the last interval", |i, _| {
             i.community.header.next_interval = u32::MAX - 100;
@@ -275,7 +317,9 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
                 1 => account.owner = s.element(),
                 _ => {
                     account.meter = Some(meter_key(3).public());
-                    i.packets[3] = packet(i.context(), 3, vec![Reading::default(); 2], false, PacketSalts::default()).sign(&meter_key(3)).unwrap();
+                    i.packets[3] = packet(i.context(), 3, vec![Reading::default(); 2], false, PacketSalts::default())
+                        .sign(&meter_key(3))
+                        .unwrap();
                 }
             }
         }),
@@ -288,7 +332,15 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         }
     }
     println!("{rules:#?}");
-    for rule in ["ADJUST.1 NotFlagged", "ADJUST.4 Registers", "HEADER.1 Units", "HEADER.1 Reserve", "HEADER.2 Accrual", "HEADER.3 Signature", "HEADER.5 Skip"] {
+    for rule in [
+        "ADJUST.1 NotFlagged",
+        "ADJUST.4 Registers",
+        "HEADER.1 Units",
+        "HEADER.1 Reserve",
+        "HEADER.2 Accrual",
+        "HEADER.3 Signature",
+        "HEADER.5 Skip",
+    ] {
         assert!(rules.contains(rule), "{rule}: {rules:?}");
     }
     assert_eq!(rules.iter().filter(|rule| rule.starts_with("STATE.INIT")).count(), 8);
@@ -309,7 +361,9 @@ fn unusual_but_honest_operations_are_provable() {
         ("no units are withdrawn", Kind::Withdraw, &|i| op(i).amount = 0),
         ("nothing is sent", Kind::Send, &|i| op(i).amount = 0),
         ("to the account itself", Kind::Send, &|i| op(i).party = i.operations.lanes[0].owner.commitment()),
-        ("received up to the last bit", Kind::Receive, &|i| op(i).amount = u64::MAX - compute(i.clone()).applied.lanes[0].before.balance),
+        ("received up to the last bit", Kind::Receive, &|i| {
+            op(i).amount = u64::MAX - compute(i.clone()).applied.lanes[0].before.balance
+        }),
         ("an exit address of ones", Kind::Receive, &|i| op(i).payout = [0xff; 20]),
         ("a payout of ones", Kind::Rotate, &|i| op(i).payout = [0xff; 20]),
         ("forced in an empty slot", Kind::Forced, &|i| (op(i).slot, op(i).amount, op(i).payout) = (3, 0, [0xee; 20])),
@@ -330,7 +384,8 @@ fn unusual_but_honest_operations_are_provable() {
         ("the widest terms", Kind::Terms, &|i| {
             let terms = op(i).terms.as_mut().unwrap();
             (terms.active_from, terms.buy_limit, terms.sell_limit) = (u32::MAX, u16::MAX, u16::MAX);
-            (terms.cap_import, terms.cap_export, terms.technology, terms.scale, terms.class) = (u16::MAX, u16::MAX, 255, 100, 1);
+            (terms.cap_import, terms.cap_export, terms.technology, terms.scale, terms.class) =
+                (u16::MAX, u16::MAX, 255, 100, 1);
         }),
         ("the meter's own key again", Kind::Replace, &|i| {
             let slot = usize::from(op(i).slot);

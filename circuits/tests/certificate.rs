@@ -99,7 +99,9 @@ const INVALID: [(&str, Edit); 14] = [
     ("another owner of the note", |s| s.plan.note.owner += Fr::from(1u64)),
     ("another path", |s| s.plan.path.certificates[9][0] += Fr::from(1u64)),
     ("another community node", |s| s.plan.path.community[0] += Fr::from(1u64)),
-    ("another append level", |s| s.plan.path.append = [s.plan.path.append[0] + Fr::from(1u64), s.plan.path.append[1] + Fr::from(1u64)]),
+    ("another append level", |s| {
+        s.plan.path.append = [s.plan.path.append[0] + Fr::from(1u64), s.plan.path.append[1] + Fr::from(1u64)]
+    }),
     ("another key", |s| s.owner.key = owner_of(&owner_key(999)).key),
     ("another commitment of the nullifier key", |s| s.owner.nullifier += Fr::from(1u64)),
     ("another nullifier key", |s| s.nullifier_key = NullifierKey::of(&owner_key(999))),
@@ -122,7 +124,9 @@ fn random_invalid_spendings() {
 #[test]
 fn unusual_but_honest_spendings_are_provable() {
     let most = (1 << 48) - 1;
-    for (amount, split) in [(0, [0, 0]), (1, [0, 1]), (most, [most, 0]), (most, [0, most]), (most, [1 << 47, (1 << 47) - 1])] {
+    for (amount, split) in
+        [(0, [0, 0]), (1, [0, 1]), (most, [most, 0]), (most, [0, most]), (most, [1 << 47, (1 << 47) - 1])]
+    {
         for (sealed, retired) in [(false, 0), (true, 0), (false, amount), (true, amount)] {
             let mut plan = plan(0);
             (plan.note.amount, plan.note.first_interval, plan.note.intervals) = (amount, u32::MAX, u16::MAX);
@@ -133,7 +137,13 @@ fn unusual_but_honest_spendings_are_provable() {
                 output.owner = plan.note.owner;
             }
             let salts = plan.note.salts;
-            plan.retirement = Some(Retirement { amount: retired, beneficiary: Fr::from(0u64), purpose: Purpose::Consumption, sealed, salts });
+            plan.retirement = Some(Retirement {
+                amount: retired,
+                beneficiary: Fr::from(0u64),
+                purpose: Purpose::Consumption,
+                sealed,
+                salts,
+            });
             plan.path = alone(plan.note.commitment());
             let spend = plan.sign(&owner_key(0)).unwrap();
             assert_eq!(spend.check().map(|_| ()), Ok(()));
@@ -148,6 +158,13 @@ fn alone(note: Fr) -> NotePath {
     let (zero, last) = (Fr::from(0u64), 65_535);
     certificates.set((1 << 20) - 1, hash2(note, zero));
     state.set(last, hash4([zero, zero, certificates.root(), zero]));
-    let trees = Trees { notes: &[note], queue: &[], certificates: &certificates, header_leaf: zero, members_root: zero, state: &state };
+    let trees = Trees {
+        notes: &[note],
+        queue: &[],
+        certificates: &certificates,
+        header_leaf: zero,
+        members_root: zero,
+        state: &state,
+    };
     NotePath::new(&trees, &Position { community: 65_535, append: (1 << 20) - 1, queued: false, index: 0 }).unwrap()
 }

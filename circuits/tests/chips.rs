@@ -18,7 +18,7 @@ use gridveil_circuits::{
 use gridveil_protocol::{
     field,
     poseidon::{Use, hash4, sponge},
-    schnorr::{SecretKey, STEPS, StepDigits, digits, endomorphism, fixed_table},
+    schnorr::{STEPS, SecretKey, StepDigits, digits, endomorphism, fixed_table},
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner},
@@ -135,7 +135,11 @@ fn degree_and_queries() {
     for gate in meta.gates() {
         let degree = gate.polynomials().iter().map(Expression::degree).max().unwrap_or(0);
         let constants: usize = gate.polynomials().iter().map(constants_in).sum();
-        println!("{}: {} polynomials, degree {degree}, {constants} field constants", gate.name(), gate.polynomials().len());
+        println!(
+            "{}: {} polynomials, degree {degree}, {constants} field constants",
+            gate.name(),
+            gate.polynomials().len()
+        );
         assert!(degree <= 5, "{}", gate.name());
     }
     assert!(meta.degree() <= 5);
@@ -151,7 +155,8 @@ fn poseidon_equals_its_twin() {
     let (mut trace, zero) = table();
     let mut lane = Lane::start(&mut trace, zero);
     let x = elements(11);
-    let out = lane.hash4(&mut trace, [Input::Free(import(&x[0])), Input::Free(import(&x[1])), Input::Zero, Input::Zero]);
+    let out =
+        lane.hash4(&mut trace, [Input::Free(import(&x[0])), Input::Free(import(&x[1])), Input::Zero, Input::Zero]);
     let zeros = field::Fr::from(0u64);
     assert_eq!(trace.value(out), import(&hash4([x[0], x[1], zeros, zeros])));
     let chained = lane.hash4(&mut trace, [Input::Copy(out), Input::Zero, Input::Free(import(&x[2])), Input::Zero]);
@@ -160,7 +165,10 @@ fn poseidon_equals_its_twin() {
     for (purpose, n) in [(Use::Note, 4), (Use::Context, 5), (Use::Private, 7)] {
         let (out, cells) = lane.sponge(&mut trace, import(&purpose.tag(n)), &free(&x[..n]));
         assert_eq!(trace.value(out), import(&sponge(purpose, &x[..n])), "{n}");
-        assert_eq!(cells.iter().map(|c| trace.value(*c)).collect::<Vec<_>>(), x[..n].iter().map(import).collect::<Vec<_>>());
+        assert_eq!(
+            cells.iter().map(|c| trace.value(*c)).collect::<Vec<_>>(),
+            x[..n].iter().map(import).collect::<Vec<_>>()
+        );
     }
     assert_eq!(trace.next_row(), 2 + 7 * poseidon::ROWS);
     assert!(accepts(&trace));
@@ -270,7 +278,8 @@ fn chain_refuses_tampered_free_cells() {
     assert!(accepts(&trace));
     let names: Vec<_> = trace.names().to_vec();
     assert_eq!(names.len(), 10 * STEPS + 2);
-    for name in names.iter().filter(|(_, cell, index)| [0, 1, 40, STEPS - 1].contains(index) && !cell.starts_with("q2")) {
+    for name in names.iter().filter(|(_, cell, index)| [0, 1, 40, STEPS - 1].contains(index) && !cell.starts_with("q2"))
+    {
         // 2 is neither a bit nor, but with negligible probability, a slope.
         let (tampered, _, _) = chain(&digits, key, |t| t.tamper(*name, Fr::from(2)));
         assert!(!accepts(&tampered), "{name:?}");
@@ -306,7 +315,8 @@ fn exceptional_chains_are_filled_and_refused() {
     let key = (import(&(endomorphism().beta * target.x)), import(&target.y));
     for step in [0, 3] {
         let mut meeting = honest.clone();
-        meeting[step] = StepDigits { variable_sign: true, variable_choice: false, fixed_sign: true, fixed_choice: [false; 3] };
+        meeting[step] =
+            StepDigits { variable_sign: true, variable_choice: false, fixed_sign: true, fixed_choice: [false; 3] };
         let (trace, cells, start) = chain(&meeting, key, |_| ());
         assert!(!accepts(&trace));
         // The slope is free now, whatever it is: the exclusion alone refuses.

@@ -1,4 +1,5 @@
-//! Random compositions of everything a settlement may carry, at the ends of what its fields hold: what the native rules say, the circuit says.
+//! Random compositions of everything a settlement may carry, at the ends of what its fields hold: what the native rules
+//! say, the circuit says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -6,7 +7,9 @@ mod common;
 use common::{refusals, tiny, trace};
 use gridveil_protocol::{
     account::{Account, Terms},
-    fixture::{Extras, Recipe, Stream, beginning, manager_key, meter_key, next_owner_key, owner_key, reroot, with_operations},
+    fixture::{
+        Extras, Recipe, Stream, beginning, manager_key, meter_key, next_owner_key, owner_key, reroot, with_operations,
+    },
     header_operation::{Management, Place, Pool, Transfer},
     lanes::OperationsError,
     market::Mechanism,
@@ -57,15 +60,40 @@ fn random_operation(s: &mut Stream, i: &SettlementInput, accounts: &[Account]) -
     let b = account.balance;
     let floor = b - b % UNIT_NANO;
     o.amount = match kind {
-        Kind::Deposit => pick(s, &[0, UNIT_NANO, 5 * UNIT_NANO, 1, u64::MAX, u64::MAX - u64::MAX % UNIT_NANO, (account.debt / UNIT_NANO) * UNIT_NANO]),
+        Kind::Deposit => pick(
+            s,
+            &[
+                0,
+                UNIT_NANO,
+                5 * UNIT_NANO,
+                1,
+                u64::MAX,
+                u64::MAX - u64::MAX % UNIT_NANO,
+                (account.debt / UNIT_NANO) * UNIT_NANO,
+            ],
+        ),
         Kind::Withdraw => pick(s, &[0, UNIT_NANO, floor, floor.wrapping_add(UNIT_NANO), floor, b]),
         Kind::Send => pick(s, &[0, 1, b, b.wrapping_add(1), floor, u64::MAX]),
-        Kind::Receive => pick(s, &[0, 1, u64::MAX - b, (u64::MAX - b).wrapping_add(1), account.debt, account.debt.wrapping_add(1), account.debt.wrapping_sub(1)]),
+        Kind::Receive => pick(
+            s,
+            &[
+                0,
+                1,
+                u64::MAX - b,
+                (u64::MAX - b).wrapping_add(1),
+                account.debt,
+                account.debt.wrapping_add(1),
+                account.debt.wrapping_sub(1),
+            ],
+        ),
         Kind::Close => pick(s, &[floor, floor, floor, floor, 0, floor.wrapping_add(UNIT_NANO)]),
         Kind::Forced => pick(s, &[floor, floor, floor, 0]),
         Kind::Rotate | Kind::Enrol | Kind::Replace | Kind::Terms => 0,
     };
-    let key = [owner_key(slot), next_owner_key(slot)].into_iter().find(|k| owner_of(k).commitment() == account.owner).unwrap_or_else(|| owner_key(slot));
+    let key = [owner_key(slot), next_owner_key(slot)]
+        .into_iter()
+        .find(|k| owner_of(k).commitment() == account.owner)
+        .unwrap_or_else(|| owner_key(slot));
     let effect = kind.effect();
     if effect.claim.is_some() {
         o.payout = pick(s, &[[0; 20], [0xff; 20], [1; 20]]);
@@ -73,7 +101,9 @@ fn random_operation(s: &mut Stream, i: &SettlementInput, accounts: &[Account]) -
     }
     match kind {
         Kind::Send => o.party = owner_of(&owner_key(2)).commitment(),
-        Kind::Rotate => (o.party, o.payout) = (owner_of(&next_owner_key(slot)).commitment(), pick(s, &[[0; 20], [0xff; 20]])),
+        Kind::Rotate => {
+            (o.party, o.payout) = (owner_of(&next_owner_key(slot)).commitment(), pick(s, &[[0; 20], [0xff; 20]]))
+        }
         Kind::Enrol => {
             (o.party, o.payout) = (owner_of(&key).commitment(), [3; 20]);
             o.salts = std::array::from_fn(|_| s.element());
@@ -105,9 +135,23 @@ fn random_compositions() {
             i.operations.lanes.clear();
             i
         } else {
-            let extras = Extras { adjustment: s.below(2) == 0, notes: usize::try_from(s.below(17)).unwrap(), ..Extras::default() };
+            let extras = Extras {
+                adjustment: s.below(2) == 0,
+                notes: usize::try_from(s.below(17)).unwrap(),
+                ..Extras::default()
+            };
             let used = 1 + usize::try_from(s.below(4)).unwrap();
-            with_operations(&Recipe { shape: tiny(), seed, mechanism: pick(&mut s, &[Mechanism::Auction, Mechanism::CommunityPrice]), used }, &[], extras).unwrap()
+            with_operations(
+                &Recipe {
+                    shape: tiny(),
+                    seed,
+                    mechanism: pick(&mut s, &[Mechanism::Auction, Mechanism::CommunityPrice]),
+                    used,
+                },
+                &[],
+                extras,
+            )
+            .unwrap()
         };
         if !begins {
             for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
@@ -122,7 +166,8 @@ fn random_compositions() {
             // Debts of more than 64 bits are no state that a settlement leads to.
             let Ok(debt) = u64::try_from(sum) else { continue };
             i.community.header.totals.debt = debt;
-            i.community.header.float = pick(&mut s, &[i.community.header.float, 1 << 62, u64::MAX - (1 << 51), 1 << 45]);
+            i.community.header.float =
+                pick(&mut s, &[i.community.header.float, 1 << 62, u64::MAX - (1 << 51), 1 << 45]);
             i.community.header.accrual = pick(&mut s, &[i.community.header.accrual, 1 << 60]);
             i.community.header.reserve = pick(&mut s, &[0, i.community.header.float, 1 << 61, u64::MAX]);
         }
@@ -131,7 +176,8 @@ fn random_compositions() {
             let signed = random_operation(&mut s, &i, &accounts);
             let slot = usize::from(signed.operation.slot);
             let lane = Lane::compute(&accounts[slot], &signed);
-            let valid = lane.check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.manager).is_ok();
+            let valid =
+                lane.check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.manager).is_ok();
             if !valid && s.below(5) > 0 {
                 continue;
             }
@@ -140,7 +186,8 @@ fn random_compositions() {
         }
         if s.below(3) == 0 {
             let units = pick(&mut s, &[0, 1, 7, 1 << 20, (1 << 48) - 1]);
-            i.operations.header.transfer = Some(Transfer { pool: pick(&mut s, &[Pool::FloatIn, Pool::FloatOut, Pool::AccrualOut]), units });
+            i.operations.header.transfer =
+                Some(Transfer { pool: pick(&mut s, &[Pool::FloatIn, Pool::FloatOut, Pool::AccrualOut]), units });
         }
         if s.below(3) == 0 {
             let management = Management {
@@ -149,19 +196,27 @@ fn random_compositions() {
                 reserve: pick(&mut s, &[0, 1 << 44, u64::MAX]),
                 skip: pick(&mut s, &[0, 1, u16::MAX]),
             };
-            i.operations.header.management = Some(management.sign(i.domain, &Place::of(&i.community), &manager_key()).unwrap());
+            i.operations.header.management =
+                Some(management.sign(i.domain, &Place::of(&i.community), &manager_key()).unwrap());
         }
         reroot(&mut i);
         let kinds: Vec<_> = i.operations.lanes.iter().map(|o| (o.operation.kind, o.operation.slot)).collect();
         let native = apply(i.clone());
-        if let Err(SettlementError::Operations(OperationsError::Operation { source: OperationError::Field(_), .. })) = native {
-            // A field that the operation does not use is refused natively and has no effect in the circuit (docs/spec/operations.md).
+        if let Err(SettlementError::Operations(OperationsError::Operation {
+            source: OperationError::Field(_), ..
+        })) = native
+        {
+            // A field that the operation does not use is refused natively and has no effect in the circuit
+            // (docs/spec/operations.md).
             continue;
         }
         let found = refusals(tiny(), &trace(&compute(i)));
         *(if native.is_ok() { &mut accepted } else { &mut refused }) += 1;
         if native.is_ok() != found.is_empty() {
-            wrong.push(format!("seed {seed} begins {begins} {kinds:?}: native {:?}, circuit {found:?}", native.map(|_| ())));
+            wrong.push(format!(
+                "seed {seed} begins {begins} {kinds:?}: native {:?}, circuit {found:?}",
+                native.map(|_| ())
+            ));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

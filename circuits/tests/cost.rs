@@ -1,5 +1,6 @@
-//! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/` is what the keys are made from.
-//! `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new circuit version, on purpose).
+//! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/` is
+//! what the keys are made from. `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new
+//! circuit version, on purpose).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -78,7 +79,8 @@ fn golden(name: &str, circuit_version: u64, k: u32, meta: &ConstraintSystem<Fr>,
 #[test]
 fn keys_and_costs_are_the_committed_ones() {
     for found in SHAPES.into_iter().map(settlement).chain([certificate()]) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", found.shape));
+        let path =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", found.shape));
         if std::env::var_os("GRIDVEIL_BLESS").is_some() {
             std::fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         }

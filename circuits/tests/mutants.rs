@@ -1,7 +1,7 @@
 //! Soundness: what each clause refuses, and that nothing free goes unnoticed.
 //!
-//! A mutant is an honest statement with one edit; everything downstream of the edit follows it, also the public inputs, so that only the
-//! clause that guards the edit can refuse.
+//! A mutant is an honest statement with one edit; everything downstream of the edit follows it, also the public inputs,
+//! so that only the clause that guards the edit can refuse.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -44,45 +44,82 @@ type Mutant = (&'static str, &'static str, Box<dyn Fn() -> Trace>);
 fn table_of_mutants() -> Vec<Mutant> {
     let mut mutants: Vec<Mutant> = Vec::new();
     let mut add = |clause, theft, make: Box<dyn Fn() -> Trace>| mutants.push((clause, theft, make));
-    add("SETTLE.1", "operator lowers a reading after the meter signed", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[0].packet.readings[0].import -= 1;
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.1", "operator puts its own salts under a signed packet", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[0].packet.salts.exit[0] += field::Fr::from(1u64);
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.1", "operator changes the order limits of the next period", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[0].packet.buy_limit += 1;
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.1", "packet of another community", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[0].packet.context.community += 1;
-        resign(&mut i, 0).unwrap();
-        i.packets[0].packet.context.community -= 1;
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.1", "another digest than the one that was signed", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        tampered(&t, &[(("SETTLE.1", "digest_high", 0), Fr::from(5))])
-    }));
-    add("SETTLE.1b", "manager substitutes more than the account's cap", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[3].packet.readings[0] = Reading { import: 9001, export: 0 };
-        build(&compute(repaired(i, 3)), table(&tiny()))
-    }));
-    add("SETTLE.1b", "a substituted empty slot", Box::new(|| {
-        let mut i = with_empty_slot();
-        i.packets[3].packet.substituted = true;
-        build(&compute(repaired(i, 3)), table(&tiny()))
-    }));
-    // The statement that the circuit asks a signature of names the right one, so one that is signed on top of another is not signed at all.
-    add("SETTLE.1", "a substitute signed on top of another than the one that waits", Box::new(|| build(&stacked(3, 7, 8), table(&tiny()))));
-    add("SETTLE.1", "a meter's packet signed on top of a substitute", Box::new(|| build(&stacked(0, 0, 8), table(&tiny()))));
+    add(
+        "SETTLE.1",
+        "operator lowers a reading after the meter signed",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[0].packet.readings[0].import -= 1;
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.1",
+        "operator puts its own salts under a signed packet",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[0].packet.salts.exit[0] += field::Fr::from(1u64);
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.1",
+        "operator changes the order limits of the next period",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[0].packet.buy_limit += 1;
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.1",
+        "packet of another community",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[0].packet.context.community += 1;
+            resign(&mut i, 0).unwrap();
+            i.packets[0].packet.context.community -= 1;
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.1",
+        "another digest than the one that was signed",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            tampered(&t, &[(("SETTLE.1", "digest_high", 0), Fr::from(5))])
+        }),
+    );
+    add(
+        "SETTLE.1b",
+        "manager substitutes more than the account's cap",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[3].packet.readings[0] = Reading { import: 9001, export: 0 };
+            build(&compute(repaired(i, 3)), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.1b",
+        "a substituted empty slot",
+        Box::new(|| {
+            let mut i = with_empty_slot();
+            i.packets[3].packet.substituted = true;
+            build(&compute(repaired(i, 3)), table(&tiny()))
+        }),
+    );
+    // The statement that the circuit asks a signature of names the right one, so one that is signed on top of another
+    // is not signed at all.
+    add(
+        "SETTLE.1",
+        "a substitute signed on top of another than the one that waits",
+        Box::new(|| build(&stacked(3, 7, 8), table(&tiny()))),
+    );
+    add(
+        "SETTLE.1",
+        "a meter's packet signed on top of a substitute",
+        Box::new(|| build(&stacked(0, 0, 8), table(&tiny()))),
+    );
     for (theft, slot, waits, named) in [
         ("a substitute drops the one that waits", 3, 7, 0),
         ("a substitute invents one beneath it", 3, 0, 8),
@@ -90,104 +127,195 @@ fn table_of_mutants() -> Vec<Mutant> {
         ("a meter's packet names a substitute", 0, 0, 8),
         ("a meter's packet names the substitute that waits", 0, 7, 7),
     ] {
-        add("SETTLE.1b", theft, Box::new(move || {
-            let t = stacked(slot, waits, named);
-            let expected = if slot == 3 { waits } else { 0 };
-            let all = *build(&t, table(&tiny())).computed().get("SETTLE.1b").unwrap();
-            // After the limits (4) and the test for an empty slot (2).
-            falsified(&t, "SETTLE.1b", all / 4 * slot + 6, Fr::from(named) - Fr::from(expected))
-        }));
+        add(
+            "SETTLE.1b",
+            theft,
+            Box::new(move || {
+                let t = stacked(slot, waits, named);
+                let expected = if slot == 3 { waits } else { 0 };
+                let all = *build(&t, table(&tiny())).computed().get("SETTLE.1b").unwrap();
+                // After the limits (4) and the test for an empty slot (2).
+                falsified(&t, "SETTLE.1b", all / 4 * slot + 6, Fr::from(named) - Fr::from(expected))
+            }),
+        );
     }
-    add("SETTLE.2", "a reading before the account is active", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[2].packet.readings[0].import = 5;
-        build(&compute(repaired(i, 2)), table(&tiny()))
-    }));
-    add("SETTLE.2", "the window is claimed to have started earlier", Box::new(|| {
-        let mut i = honest(1);
-        i.packets[2].packet.readings[0].import = 5;
-        let t = compute(repaired(i, 2));
-        tampered(&t, &[(("SETTLE.2", "started", 2 * 2), Fr::ONE)])
-    }));
-    add("SETTLE.2", "the period is not advanced", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("SETTLE.2").unwrap() - 1;
-        falsified(&t, "SETTLE.2", last, -Fr::from(2))
-    }));
+    add(
+        "SETTLE.2",
+        "a reading before the account is active",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[2].packet.readings[0].import = 5;
+            build(&compute(repaired(i, 2)), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.2",
+        "the window is claimed to have started earlier",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.packets[2].packet.readings[0].import = 5;
+            let t = compute(repaired(i, 2));
+            tampered(&t, &[(("SETTLE.2", "started", 2 * 2), Fr::ONE)])
+        }),
+    );
+    add(
+        "SETTLE.2",
+        "the period is not advanced",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("SETTLE.2").unwrap() - 1;
+            falsified(&t, "SETTLE.2", last, -Fr::from(2))
+        }),
+    );
     add("SETTLE.3", "carry between import and export of the same packed reading", Box::new(carry));
-    add("SETTLE.4", "less is bought than sold", Box::new(|| {
-        let t = apply(seed_with(|t| t.clearings[0].rationed == Rationed::Demand && t.clearings[0].remaining > 2)).unwrap();
-        let mut clearings = t.clearings.clone();
-        clearings[0].ratio -= (1 << 32) / clearings[0].weight + 1;
-        for slot in 0..4usize {
-            let share = |ratio| gridveil_protocol::market::cumulative(running_weight(&t, slot), ratio) - slot.checked_sub(1).map_or(0, |s| gridveil_protocol::market::cumulative(running_weight(&t, s), ratio));
-            clearings[0].bought[slot] = t.clearings[0].bought[slot] - share(t.clearings[0].ratio) + share(clearings[0].ratio);
-        }
-        build(&compute_with(t.input, clearings), table(&tiny()))
-    }));
+    add(
+        "SETTLE.4",
+        "less is bought than sold",
+        Box::new(|| {
+            let t = apply(seed_with(|t| t.clearings[0].rationed == Rationed::Demand && t.clearings[0].remaining > 2))
+                .unwrap();
+            let mut clearings = t.clearings.clone();
+            clearings[0].ratio -= (1 << 32) / clearings[0].weight + 1;
+            for slot in 0..4usize {
+                let share = |ratio| {
+                    gridveil_protocol::market::cumulative(running_weight(&t, slot), ratio)
+                        - slot
+                            .checked_sub(1)
+                            .map_or(0, |s| gridveil_protocol::market::cumulative(running_weight(&t, s), ratio))
+                };
+                clearings[0].bought[slot] =
+                    t.clearings[0].bought[slot] - share(t.clearings[0].ratio) + share(clearings[0].ratio);
+            }
+            build(&compute_with(t.input, clearings), table(&tiny()))
+        }),
+    );
     add("SETTLE.5", "a buyer is served above its limit", Box::new(|| standing_mutant("buyer_below", "buyer_above")));
     add("SETTLE.5", "a seller is served below its limit", Box::new(|| standing_mutant("seller_above", "seller_below")));
     add("SETTLE.6", "a price above the lowest clearing tick", Box::new(|| at_another_tick(1)));
-    add("SETTLE.6", "rationed energy moved between neighbours", Box::new(|| {
-        let t = apply(seed_with(|t| rationed_slot(t).is_some())).unwrap();
-        let slot = rationed_slot(&t).unwrap();
-        let q = gridveil_protocol::market::cumulative(running_weight(&t, slot), t.clearings[0].ratio);
-        let mut clearings = t.clearings.clone();
-        let side = if clearings[0].rationed == Rationed::Demand { &mut clearings[0].bought } else { &mut clearings[0].sold };
-        side[slot] -= 1;
-        side[slot + 1] += 1;
-        tampered(&compute_with(t.input, clearings), &[(("SETTLE.6", "cumulative", slot * 2), Fr::from(q - 1))])
-    }));
-    add("SETTLE.7", "fees of one class charged to another", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        falsified(&t, "SETTLE.7", 12, Fr::from(1000))
-    }));
-    add("SETTLE.8", "operator credits an account", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        let value = u64::try_from(t.outcomes[0].value.max(0)).unwrap();
-        tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(value + 1))])
-    }));
-    add("SETTLE.8", "balance and debt inflated together", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        let (a, d) = (&t.after.accounts[0], 1000);
-        tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(a.balance + d)), (("SETTLE.8", "debt_after", 0), Fr::from(a.debt + d))])
-    }));
-    add("SETTLE.8", "a float that cannot pay", Box::new(|| {
-        let mut i = honest(1);
-        i.community.header.float = 0;
-        i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
-        let mut state = SparseTree::new(8);
-        state.set(5, i.community.node());
-        i.state_path = state.path(5);
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.9", "a register that skips energy", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.9", 0, -Fr::ONE)));
-    add("SETTLE.1", "readings signed in another unit than the account's", Box::new(|| {
-        let mut i = honest(1);
-        assert_eq!(i.community.accounts[1].scale, 1);
-        i.packets[1].packet.scale = 10;
-        i.packets[1] = i.packets[1].packet.clone().sign(&meter_key(1)).unwrap();
-        assert!(apply(i.clone()).is_err());
-        build(&compute(i), table(&tiny()))
-    }));
-    add("SETTLE.10", "certificates for a home without generation", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        falsified(&t, "SETTLE.10", nth_of_slot(&t, "SETTLE.10", 1) + 2, Fr::ONE)
-    }));
-    add("SETTLE.10", "certificates for substituted readings", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        falsified(&t, "SETTLE.10", nth_of_slot(&t, "SETTLE.10", 3) + 2, Fr::ONE)
-    }));
-    add("SETTLE.11", "a total that leaves out energy", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.11", 1, -Fr::ONE)));
-    add("SETTLE.12", "limits of the next period that nobody asked for", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.12", 1, Fr::ONE)));
-    add("SETTLE.13", "notes appended at another place", Box::new(|| {
-        let t = apply(honest(1)).unwrap();
-        tampered(&t, &[(("SETTLE.13", "append_bit", 0), Fr::ZERO)])
-    }));
-    add("SETTLE.13", "terms split otherwise: another class", Box::new(|| {
-        tampered(&apply(with_empty_slot()).unwrap(), &[(("SETTLE.13", "class", 3), Fr::ONE)])
-    }));
-    add("SETTLE.14", "data that the state does not commit to", Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.14", 1, Fr::ONE)));
+    add(
+        "SETTLE.6",
+        "rationed energy moved between neighbours",
+        Box::new(|| {
+            let t = apply(seed_with(|t| rationed_slot(t).is_some())).unwrap();
+            let slot = rationed_slot(&t).unwrap();
+            let q = gridveil_protocol::market::cumulative(running_weight(&t, slot), t.clearings[0].ratio);
+            let mut clearings = t.clearings.clone();
+            let side = if clearings[0].rationed == Rationed::Demand {
+                &mut clearings[0].bought
+            } else {
+                &mut clearings[0].sold
+            };
+            side[slot] -= 1;
+            side[slot + 1] += 1;
+            tampered(&compute_with(t.input, clearings), &[(("SETTLE.6", "cumulative", slot * 2), Fr::from(q - 1))])
+        }),
+    );
+    add(
+        "SETTLE.7",
+        "fees of one class charged to another",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            falsified(&t, "SETTLE.7", 12, Fr::from(1000))
+        }),
+    );
+    add(
+        "SETTLE.8",
+        "operator credits an account",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            let value = u64::try_from(t.outcomes[0].value.max(0)).unwrap();
+            tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(value + 1))])
+        }),
+    );
+    add(
+        "SETTLE.8",
+        "balance and debt inflated together",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            let (a, d) = (&t.after.accounts[0], 1000);
+            tampered(
+                &t,
+                &[
+                    (("SETTLE.8", "balance_after", 0), Fr::from(a.balance + d)),
+                    (("SETTLE.8", "debt_after", 0), Fr::from(a.debt + d)),
+                ],
+            )
+        }),
+    );
+    add(
+        "SETTLE.8",
+        "a float that cannot pay",
+        Box::new(|| {
+            let mut i = honest(1);
+            i.community.header.float = 0;
+            i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
+            let mut state = SparseTree::new(8);
+            state.set(5, i.community.node());
+            i.state_path = state.path(5);
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.9",
+        "a register that skips energy",
+        Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.9", 0, -Fr::ONE)),
+    );
+    add(
+        "SETTLE.1",
+        "readings signed in another unit than the account's",
+        Box::new(|| {
+            let mut i = honest(1);
+            assert_eq!(i.community.accounts[1].scale, 1);
+            i.packets[1].packet.scale = 10;
+            i.packets[1] = i.packets[1].packet.clone().sign(&meter_key(1)).unwrap();
+            assert!(apply(i.clone()).is_err());
+            build(&compute(i), table(&tiny()))
+        }),
+    );
+    add(
+        "SETTLE.10",
+        "certificates for a home without generation",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            falsified(&t, "SETTLE.10", nth_of_slot(&t, "SETTLE.10", 1) + 2, Fr::ONE)
+        }),
+    );
+    add(
+        "SETTLE.10",
+        "certificates for substituted readings",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            falsified(&t, "SETTLE.10", nth_of_slot(&t, "SETTLE.10", 3) + 2, Fr::ONE)
+        }),
+    );
+    add(
+        "SETTLE.11",
+        "a total that leaves out energy",
+        Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.11", 1, -Fr::ONE)),
+    );
+    add(
+        "SETTLE.12",
+        "limits of the next period that nobody asked for",
+        Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.12", 1, Fr::ONE)),
+    );
+    add(
+        "SETTLE.13",
+        "notes appended at another place",
+        Box::new(|| {
+            let t = apply(honest(1)).unwrap();
+            tampered(&t, &[(("SETTLE.13", "append_bit", 0), Fr::ZERO)])
+        }),
+    );
+    add(
+        "SETTLE.13",
+        "terms split otherwise: another class",
+        Box::new(|| tampered(&apply(with_empty_slot()).unwrap(), &[(("SETTLE.13", "class", 3), Fr::ONE)])),
+    );
+    add(
+        "SETTLE.14",
+        "data that the state does not commit to",
+        Box::new(|| falsified(&apply(honest(1)).unwrap(), "SETTLE.14", 1, Fr::ONE)),
+    );
     mutants
 }
 
@@ -206,7 +334,8 @@ fn with_empty_slot() -> SettlementInput {
     gridveil_protocol::fixture::settlement(&recipe).unwrap()
 }
 
-/// A slot that does not trade claims one unit less import and 2^16 more export: the same packed (signed) reading, much more feed-in.
+/// A slot that does not trade claims one unit less import and 2^16 more export: the same packed (signed) reading, much
+/// more feed-in.
 fn carry() -> Trace {
     let mut i = honest(1);
     i.community.accounts[1].sell_limit = u16::MAX;
@@ -250,7 +379,8 @@ fn standing_mutant(off: &'static str, on: &'static str) -> Trace {
     panic!("no reading is guarded by SETTLE.5 alone")
 }
 
-/// One seller and one buyer of the same energy, cleared `step` ticks off the lowest clearing tick, everything else consistent with it.
+/// One seller and one buyer of the same energy, cleared `step` ticks off the lowest clearing tick, everything else
+/// consistent with it.
 fn at_another_tick(step: i32) -> Trace {
     let mut i = honest(1);
     for slot in 0..4 {
@@ -268,7 +398,12 @@ fn at_another_tick(step: i32) -> Trace {
     assert_eq!((clearings[0].tick, clearings[0].volume), (900, 1000));
     let (demand, supply) = gridveil_protocol::settlement::orders(&i, 0);
     let t = &i.tariff.intervals[0];
-    let rules = gridveil_protocol::market::Rules { mechanism: Mechanism::Auction, cap: t.cap, floor: t.floor, reference: t.reference };
+    let rules = gridveil_protocol::market::Rules {
+        mechanism: Mechanism::Auction,
+        cap: t.cap,
+        floor: t.floor,
+        reference: t.reference,
+    };
     clearings[0] = clear_at(&rules, &demand, &supply, u16::try_from(900 + step).unwrap());
     build(&compute_with(i, clearings), table(&tiny()))
 }
@@ -319,7 +454,11 @@ fn every_mutant_is_refused_by_its_clause_alone() {
 #[test]
 fn no_clause_is_without_a_mutant() {
     let specification = include_str!("../../docs/spec/settlement.md");
-    let named: BTreeSet<&str> = specification.lines().filter_map(|l| l.strip_prefix("## SETTLE.")).map(|l| l.split(' ').next().unwrap()).collect();
+    let named: BTreeSet<&str> = specification
+        .lines()
+        .filter_map(|l| l.strip_prefix("## SETTLE."))
+        .map(|l| l.split(' ').next().unwrap())
+        .collect();
     let table = table_of_mutants();
     let covered: BTreeSet<&str> = table.iter().map(|(clause, ..)| clause.trim_start_matches("SETTLE.")).collect();
     assert_eq!(named, covered);
@@ -352,11 +491,11 @@ const HARMLESS: [(&str, &str); 3] = [
 
 /// Free cells that may take another value in another statement: L1 sees the difference.
 const VISIBLE: [(&str, &str); 5] = [
-    ("SETTLE.7", "tariff"), // its commitment is a public input
+    ("SETTLE.7", "tariff"),    // its commitment is a public input
     ("HEADER.1", "float_out"), // no transfer: no record
-    ("HEADER.1", "units"), // in the record
-    ("ADJUST.5", "tariff"), // its commitment is in the record
-    ("NOTES.1", "note"), // in the record
+    ("HEADER.1", "units"),     // in the record
+    ("ADJUST.5", "tariff"),    // its commitment is in the record
+    ("NOTES.1", "note"),       // in the record
 ];
 
 /// Every kind of free cell, in a statement whose every part is in use.

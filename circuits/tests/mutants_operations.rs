@@ -1,6 +1,7 @@
 //! Soundness of everything beside settling: what each clause of `docs/spec/operations.md` refuses.
 //!
-//! As in `mutants.rs`: an honest statement with one edit that everything downstream follows, so that only the clause that guards it can refuse.
+//! As in `mutants.rs`: an honest statement with one edit that everything downstream follows, so that only the clause
+//! that guards it can refuse.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -85,12 +86,16 @@ fn sign_elements(i: &mut SettlementInput, change: impl Fn(&mut [field::Fr])) {
     let mut elements = signed.operation.elements(i.domain);
     change(&mut elements);
     let message = [sponge(Use::Operation, &elements)];
-    let key = (0..8).flat_map(|slot| [owner_key(slot), next_owner_key(slot)]).find(|key| key.public() == signed.owner.key).unwrap();
+    let key = (0..8)
+        .flat_map(|slot| [owner_key(slot), next_owner_key(slot)])
+        .find(|key| key.public() == signed.owner.key)
+        .unwrap();
     signed.signature = key.sign(Use::Operation, &message).unwrap();
     signed.manager = signed.manager.map(|_| manager_key().sign(Use::Operation, &message).unwrap());
 }
 
-/// Takes in a claim of one nano as 2^40: the payout it names is no address but whatever keeps `amount + payout 2^64` as it was.
+/// Takes in a claim of one nano as 2^40: the payout it names is no address but whatever keeps `amount + payout 2^64` as
+/// it was.
 fn overstated_claim(kind: Kind) -> Trace {
     let two = |n: u32| field::shifted(1, n);
     let mut i = operated(&[kind]);
@@ -99,12 +104,17 @@ fn overstated_claim(kind: Kind) -> Trace {
     let (recipient, amount) = if kind == Kind::Send { (op.party, 0) } else { (owner, 1 << 40) };
     let told = 1u64;
     let opened = claim(recipient, told, &op.payout, [op.salts[0], op.salts[1]]);
-    let payout = (field::Fr::from(told) + field::reduce::<field::Fr>(&op.payout) * two(64) - field::Fr::from(amount)) / two(64);
+    let payout =
+        (field::Fr::from(told) + field::reduce::<field::Fr>(&op.payout) * two(64) - field::Fr::from(amount)) / two(64);
     i.operations.lanes[0].operation.amount = amount;
     sign_elements(&mut i, |elements| elements[4] = payout);
     let trace = tampered(&compute(i), &[(("OP.1", "payout", 0), lifted(&payout))]);
     let code = if kind == Kind::Send { code::SEND } else { code::RECEIVE };
-    assert_eq!(trace.instance()[7], lifted(&digest(&[Record::new(code, 0, 0, opened)])), "L1 sees the claim of one nano");
+    assert_eq!(
+        trace.instance()[7],
+        lifted(&digest(&[Record::new(code, 0, 0, opened)])),
+        "L1 sees the claim of one nano"
+    );
     trace
 }
 
@@ -122,133 +132,269 @@ type Mutant = (&'static str, &'static str, Box<dyn Fn() -> Trace>);
 fn operation_mutants() -> Vec<Mutant> {
     let mut mutants: Vec<Mutant> = Vec::new();
     let mut add = |clause, theft, make: Box<dyn Fn() -> Trace>| mutants.push((clause, theft, make));
-    add("OP.1", "forged owner signature: another amount than the owner signed", Box::new(|| altered(Kind::Withdraw, |s| s.operation.amount += UNIT_NANO)));
-    add("OP.1", "forged owner signature: the operator signs with its own key", Box::new(|| {
-        let mut i = operated(&[Kind::Withdraw]);
-        i.operations.lanes[0].owner = owner_of(&next_owner_key(0));
-        resign_operation(&mut i, 0).unwrap();
-        traced(i)
-    }));
-    add("OP.1", "forged owner signature: nobody's", Box::new(|| {
-        let mut i = operated(&[Kind::Send]);
-        i.operations.lanes[0].owner = nobody();
-        resign_operation(&mut i, 0).unwrap();
-        traced(i)
-    }));
-    add("OP.1", "forged owner signature: the owner's key with another nullifier key", Box::new(|| altered(Kind::Withdraw, |s| s.owner.nullifier += field::Fr::from(1u64))));
-    add("OP.1", "replayed nonce: the operation of a period before", Box::new(|| traced(asked(Kind::Withdraw, |o| o.nonce = o.nonce.wrapping_sub(1)))));
-    add("OP.1", "an operation for another community", Box::new(|| {
-        let mut i = asked(Kind::Withdraw, |o| o.community += 1);
-        i.operations.lanes[0].operation.community -= 1;
-        traced(i)
-    }));
-    add("OP.1", "an operation for another deployment", Box::new(|| {
-        let mut i = operated(&[Kind::Withdraw]);
-        let op = i.operations.lanes[0].operation;
-        let key = owner_key(usize::from(op.slot));
-        i.operations.lanes[0] = op.sign(i.domain + field::Fr::from(1u64), &key, owner_of(&key)).unwrap();
-        traced(i)
-    }));
-    add("OP.1", "an operation signed as another kind", Box::new(|| {
-        let mut i = asked(Kind::Withdraw, |o| o.kind = Kind::Rotate);
-        i.operations.lanes[0].operation.kind = Kind::Withdraw;
-        traced(i)
-    }));
-    add("OP.1", "a packet's signature on an operation", Box::new(|| {
-        let mut i = operated(&[Kind::Withdraw]);
-        let op = i.operations.lanes[0].operation;
-        i.operations.lanes[0].signature = owner_key(usize::from(op.slot)).sign(Use::Packet, &[op.message(i.domain)]).unwrap();
-        traced(i)
-    }));
-    add("OP.1", "operator changes the payout of a new owner", Box::new(|| altered(Kind::Rotate, |s| s.operation.payout = [0xee; 20])));
-    add("OP.1", "operator changing a member's keys: another new owner than the message's", Box::new(|| altered(Kind::Rotate, |s| s.operation.party = owner_of(&next_owner_key(3)).commitment())));
+    add(
+        "OP.1",
+        "forged owner signature: another amount than the owner signed",
+        Box::new(|| altered(Kind::Withdraw, |s| s.operation.amount += UNIT_NANO)),
+    );
+    add(
+        "OP.1",
+        "forged owner signature: the operator signs with its own key",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Withdraw]);
+            i.operations.lanes[0].owner = owner_of(&next_owner_key(0));
+            resign_operation(&mut i, 0).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "forged owner signature: nobody's",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Send]);
+            i.operations.lanes[0].owner = nobody();
+            resign_operation(&mut i, 0).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "forged owner signature: the owner's key with another nullifier key",
+        Box::new(|| altered(Kind::Withdraw, |s| s.owner.nullifier += field::Fr::from(1u64))),
+    );
+    add(
+        "OP.1",
+        "replayed nonce: the operation of a period before",
+        Box::new(|| traced(asked(Kind::Withdraw, |o| o.nonce = o.nonce.wrapping_sub(1)))),
+    );
+    add(
+        "OP.1",
+        "an operation for another community",
+        Box::new(|| {
+            let mut i = asked(Kind::Withdraw, |o| o.community += 1);
+            i.operations.lanes[0].operation.community -= 1;
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "an operation for another deployment",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Withdraw]);
+            let op = i.operations.lanes[0].operation;
+            let key = owner_key(usize::from(op.slot));
+            i.operations.lanes[0] = op.sign(i.domain + field::Fr::from(1u64), &key, owner_of(&key)).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "an operation signed as another kind",
+        Box::new(|| {
+            let mut i = asked(Kind::Withdraw, |o| o.kind = Kind::Rotate);
+            i.operations.lanes[0].operation.kind = Kind::Withdraw;
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "a packet's signature on an operation",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Withdraw]);
+            let op = i.operations.lanes[0].operation;
+            i.operations.lanes[0].signature =
+                owner_key(usize::from(op.slot)).sign(Use::Packet, &[op.message(i.domain)]).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "OP.1",
+        "operator changes the payout of a new owner",
+        Box::new(|| altered(Kind::Rotate, |s| s.operation.payout = [0xee; 20])),
+    );
+    add(
+        "OP.1",
+        "operator changing a member's keys: another new owner than the message's",
+        Box::new(|| altered(Kind::Rotate, |s| s.operation.party = owner_of(&next_owner_key(3)).commitment())),
+    );
     add("OP.2", "enrolment without the manager", Box::new(|| by_another_manager(Kind::Enrol)));
     add("OP.2", "another meter without the manager", Box::new(|| by_another_manager(Kind::Replace)));
     add("OP.2", "other terms without the manager", Box::new(|| by_another_manager(Kind::Terms)));
-    add("OP.2", "the manager signed a management, not an enrolment", Box::new(|| {
-        let mut i = operated(&[Kind::Enrol]);
-        let message = i.operations.lanes[0].operation.message(i.domain);
-        i.operations.lanes[0].manager = Some(manager_key().sign(Use::HeaderOperation, &[message]).unwrap());
-        traced(i)
-    }));
-    add("OP.3", "a withdrawal from a balance that the leaf does not have", Box::new(|| {
-        let t = apply(operated(&[Kind::Withdraw])).unwrap();
-        let balance = t.applied.lanes[0].before.balance;
-        tampered(&t, &[(("OP.3", "balance", 0), Fr::from(balance + 77))])
-    }));
-    add("OP.3", "L1's queue names one slot, another is debited", Box::new(|| {
-        let t = apply(operated(&[Kind::Forced])).unwrap();
-        tampered(&t, &[(("OP.3", "slot", 0), Fr::from(t.applied.lanes[0].slot as u64 + 1))])
-    }));
-    // Nobody signs: the weights of -1 and 1 cancel in what asks for a signature, a record and an exclusive kind, but not in the direction of money.
-    add("OP.3", "money out of nothing by half of a send and half of a receive", Box::new(|| {
-        let t = apply(operated(&[])).unwrap();
-        let kind = |kind: Kind| ("OP.3", "kind", kind as usize - 1);
-        tampered(&t, &[(kind(Kind::Send), -Fr::ONE), (kind(Kind::Receive), Fr::ONE), (("OP.4", "amount", 0), Fr::from(1_000_000))])
-    }));
-    add("OP.4", "withdraw more than the balance", Box::new(|| traced(rich(asked_of(Kind::Withdraw, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO)))));
+    add(
+        "OP.2",
+        "the manager signed a management, not an enrolment",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Enrol]);
+            let message = i.operations.lanes[0].operation.message(i.domain);
+            i.operations.lanes[0].manager = Some(manager_key().sign(Use::HeaderOperation, &[message]).unwrap());
+            traced(i)
+        }),
+    );
+    add(
+        "OP.3",
+        "a withdrawal from a balance that the leaf does not have",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Withdraw])).unwrap();
+            let balance = t.applied.lanes[0].before.balance;
+            tampered(&t, &[(("OP.3", "balance", 0), Fr::from(balance + 77))])
+        }),
+    );
+    add(
+        "OP.3",
+        "L1's queue names one slot, another is debited",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Forced])).unwrap();
+            tampered(&t, &[(("OP.3", "slot", 0), Fr::from(t.applied.lanes[0].slot as u64 + 1))])
+        }),
+    );
+    // Nobody signs: the weights of -1 and 1 cancel in what asks for a signature, a record and an exclusive kind, but
+    // not in the direction of money.
+    add(
+        "OP.3",
+        "money out of nothing by half of a send and half of a receive",
+        Box::new(|| {
+            let t = apply(operated(&[])).unwrap();
+            let kind = |kind: Kind| ("OP.3", "kind", kind as usize - 1);
+            tampered(
+                &t,
+                &[
+                    (kind(Kind::Send), -Fr::ONE),
+                    (kind(Kind::Receive), Fr::ONE),
+                    (("OP.4", "amount", 0), Fr::from(1_000_000)),
+                ],
+            )
+        }),
+    );
+    add(
+        "OP.4",
+        "withdraw more than the balance",
+        Box::new(|| traced(rich(asked_of(Kind::Withdraw, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO)))),
+    );
     add("OP.4", "send more than the balance", Box::new(|| traced(rich(asked_of(Kind::Send, |balance| balance + 1)))));
     add("OP.4", "withdraw while in debt", Box::new(|| in_debt(Kind::Withdraw)));
     add("OP.4", "send while in debt", Box::new(|| in_debt(Kind::Send)));
     add("OP.4", "close while in debt", Box::new(|| in_debt(Kind::Close)));
-    add("OP.4", "a fraction of a unit is withdrawn and a whole one paid", Box::new(|| traced(asked_of(Kind::Withdraw, |_| UNIT_NANO - 1))));
-    add("OP.4", "more units paid on L1 than leave the balance", Box::new(|| {
-        let t = apply(operated(&[Kind::Withdraw])).unwrap();
-        let units = t.input.operations.lanes[0].operation.units();
-        tampered(&t, &[(("OP.4", "units", 0), Fr::from(units + 1))])
-    }));
-    add("OP.4", "2^48 units and more: a record that reads as a slot", Box::new(|| {
-        let mut i = operated(&[Kind::Withdraw]);
-        let unit = Fr::from(UNIT_NANO);
-        let units = (Fr::from(5) * unit.invert().unwrap(), 5);
-        i.operations.lanes[0].operation.amount = units.1;
-        resign_operation(&mut i, 0).unwrap();
-        tampered(&compute(i), &[(("OP.4", "units", 0), units.0)])
-    }));
-    add("OP.4", "send that does not debit", Box::new(|| {
-        let t = apply(operated(&[Kind::Send])).unwrap();
-        falsified(&t, "OP.4", 9, Fr::from(t.input.operations.lanes[0].operation.amount))
-    }));
-    add("OP.4", "operator crediting itself in a lane", Box::new(|| {
-        let t = apply(operated(&[Kind::Rotate])).unwrap();
-        tampered(&t, &[(("OP.4", "balance_after", 0), Fr::from(t.after.accounts[0].balance + 1))])
-    }));
-    add("OP.4", "balance and debt inflated together", Box::new(|| {
-        let t = apply(operated(&[Kind::Withdraw])).unwrap();
-        let after = &t.applied.lanes[0].used.as_ref().unwrap().1.after;
-        let edits = [("balance_after", after.balance), ("debt_after", after.debt)].map(|(name, value)| (("OP.4", name, 0), Fr::from(value + 1000)));
-        tampered(&t, &edits)
-    }));
+    add(
+        "OP.4",
+        "a fraction of a unit is withdrawn and a whole one paid",
+        Box::new(|| traced(asked_of(Kind::Withdraw, |_| UNIT_NANO - 1))),
+    );
+    add(
+        "OP.4",
+        "more units paid on L1 than leave the balance",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Withdraw])).unwrap();
+            let units = t.input.operations.lanes[0].operation.units();
+            tampered(&t, &[(("OP.4", "units", 0), Fr::from(units + 1))])
+        }),
+    );
+    add(
+        "OP.4",
+        "2^48 units and more: a record that reads as a slot",
+        Box::new(|| {
+            let mut i = operated(&[Kind::Withdraw]);
+            let unit = Fr::from(UNIT_NANO);
+            let units = (Fr::from(5) * unit.invert().unwrap(), 5);
+            i.operations.lanes[0].operation.amount = units.1;
+            resign_operation(&mut i, 0).unwrap();
+            tampered(&compute(i), &[(("OP.4", "units", 0), units.0)])
+        }),
+    );
+    add(
+        "OP.4",
+        "send that does not debit",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Send])).unwrap();
+            falsified(&t, "OP.4", 9, Fr::from(t.input.operations.lanes[0].operation.amount))
+        }),
+    );
+    add(
+        "OP.4",
+        "operator crediting itself in a lane",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Rotate])).unwrap();
+            tampered(&t, &[(("OP.4", "balance_after", 0), Fr::from(t.after.accounts[0].balance + 1))])
+        }),
+    );
+    add(
+        "OP.4",
+        "balance and debt inflated together",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Withdraw])).unwrap();
+            let after = &t.applied.lanes[0].used.as_ref().unwrap().1.after;
+            let edits = [("balance_after", after.balance), ("debt_after", after.debt)]
+                .map(|(name, value)| (("OP.4", name, 0), Fr::from(value + 1000)));
+            tampered(&t, &edits)
+        }),
+    );
     add("OP.5", "receive without opening: a claim of one nano as 2^40", Box::new(|| overstated_claim(Kind::Receive)));
     add("OP.5", "a claim that is worth more than was sent", Box::new(|| overstated_claim(Kind::Send)));
     add("OP.5", "claim of another's deposit", Box::new(|| off(Kind::Deposit, "OP.5", 1, 1)));
     add("OP.5", "receive without opening: a claim of another amount", Box::new(|| off(Kind::Receive, "OP.5", 2, 1)));
-    add("OP.6", "closing leaves units to the float", Box::new(|| traced(asked_of(Kind::Close, |balance| (balance / UNIT_NANO - 1) * UNIT_NANO))));
-    add("OP.6", "closing pays more than the balance", Box::new(|| traced(asked_of(Kind::Close, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO))));
-    add("OP.6", "forced entry that pays less", Box::new(|| traced(asked_of(Kind::Forced, |balance| (balance / UNIT_NANO - 1) * UNIT_NANO))));
+    add(
+        "OP.6",
+        "closing leaves units to the float",
+        Box::new(|| traced(asked_of(Kind::Close, |balance| (balance / UNIT_NANO - 1) * UNIT_NANO))),
+    );
+    add(
+        "OP.6",
+        "closing pays more than the balance",
+        Box::new(|| traced(asked_of(Kind::Close, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO))),
+    );
+    add(
+        "OP.6",
+        "forced entry that pays less",
+        Box::new(|| traced(asked_of(Kind::Forced, |balance| (balance / UNIT_NANO - 1) * UNIT_NANO))),
+    );
     add("OP.6", "forced entry that pays nothing", Box::new(|| traced(asked_of(Kind::Forced, |_| 0))));
-    add("OP.6", "forced entry that pays more", Box::new(|| traced(rich(asked_of(Kind::Forced, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO)))));
-    add("OP.6", "a closed slot keeps a rest", Box::new(|| falsified(&apply(operated(&[Kind::Close])).unwrap(), "OP.6", 4, -Fr::ONE)));
-    add("OP.7", "forced entry that pays somebody else", Box::new(|| traced(asked(Kind::Forced, |o| o.payout = [0xee; 20]))));
-    add("OP.7", "a payout address is treated as a stranger", Box::new(|| {
-        let t = compute(asked_of(Kind::Forced, |_| 0));
-        falsified(&t, "OP.7", 1, -Fr::ONE)
-    }));
+    add(
+        "OP.6",
+        "forced entry that pays more",
+        Box::new(|| traced(rich(asked_of(Kind::Forced, |balance| (balance / UNIT_NANO + 1) * UNIT_NANO)))),
+    );
+    add(
+        "OP.6",
+        "a closed slot keeps a rest",
+        Box::new(|| falsified(&apply(operated(&[Kind::Close])).unwrap(), "OP.6", 4, -Fr::ONE)),
+    );
+    add(
+        "OP.7",
+        "forced entry that pays somebody else",
+        Box::new(|| traced(asked(Kind::Forced, |o| o.payout = [0xee; 20]))),
+    );
+    add(
+        "OP.7",
+        "a payout address is treated as a stranger",
+        Box::new(|| {
+            let t = compute(asked_of(Kind::Forced, |_| 0));
+            falsified(&t, "OP.7", 1, -Fr::ONE)
+        }),
+    );
     add("OP.8", "enrolment in a used slot", Box::new(|| traced(enrolled_over())));
     add("OP.9", "an account without a meter is enrolled", Box::new(|| without_meter(Kind::Enrol)));
     add("OP.9", "a meter is replaced by none", Box::new(|| without_meter(Kind::Replace)));
     add("OP.9", "terms with a scale that does not exist", Box::new(|| traced(terms_of(2, |terms| terms.scale = 7))));
     add("OP.9", "terms with a class that does not exist", Box::new(|| traced(terms_of(2, |terms| terms.class = 2))));
-    for (theft, slot, field, bit) in [("new terms forgive a debt", 1, 5, 0), ("new terms wind the nonce back", 2, 1, 64)] {
-        add("OP.9", theft, Box::new(move || {
-            let mut i = terms_of(slot, |_| ());
-            let less = field::shifted(field, bit);
-            sign_elements(&mut i, |elements| elements[11] -= less);
-            let terms = i.operations.lanes[0].operation.terms.unwrap().packed() - less;
-            tampered(&compute(i), &[(("OP.1", "terms", 0), lifted(&terms))])
-        }));
+    for (theft, slot, field, bit) in
+        [("new terms forgive a debt", 1, 5, 0), ("new terms wind the nonce back", 2, 1, 64)]
+    {
+        add(
+            "OP.9",
+            theft,
+            Box::new(move || {
+                let mut i = terms_of(slot, |_| ());
+                let less = field::shifted(field, bit);
+                sign_elements(&mut i, |elements| elements[11] -= less);
+                let terms = i.operations.lanes[0].operation.terms.unwrap().packed() - less;
+                tampered(&compute(i), &[(("OP.1", "terms", 0), lifted(&terms))])
+            }),
+        );
     }
-    add("OP.9", "an operation that may be replayed: the nonce stays", Box::new(|| falsified(&apply(operated(&[Kind::Withdraw])).unwrap(), "OP.9", 4, -Fr::ONE)));
+    add(
+        "OP.9",
+        "an operation that may be replayed: the nonce stays",
+        Box::new(|| falsified(&apply(operated(&[Kind::Withdraw])).unwrap(), "OP.9", 4, -Fr::ONE)),
+    );
     for (theft, nth) in [
         ("operator takes the payout", 26),
         ("operator changing a member's keys: the owner", 30),
@@ -260,19 +406,36 @@ fn operation_mutants() -> Vec<Mutant> {
     ] {
         add("OP.9", theft, Box::new(move || off(Kind::Withdraw, "OP.9", nth, 1)));
     }
-    add("OP.9", "a pending substitute of the meter before", Box::new(|| {
-        let t = apply(operated(&[Kind::Replace])).unwrap();
-        falsified(&t, "OP.9", 44, Fr::from(99))
-    }));
+    add(
+        "OP.9",
+        "a pending substitute of the meter before",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Replace])).unwrap();
+            falsified(&t, "OP.9", 44, Fr::from(99))
+        }),
+    );
     // Two values serve OP.10 before the first lane: the record of a beginning.
-    for (theft, nth) in [("a withdrawal as another kind of record", 2), ("more units in the record", 6), ("paid to another address", 11), ("withdrawal that L1 does not see", 14)] {
-        add("OP.10", theft, Box::new(move || falsified(&apply(operated(&[Kind::Withdraw])).unwrap(), "OP.10", nth, -Fr::ONE)));
+    for (theft, nth) in [
+        ("a withdrawal as another kind of record", 2),
+        ("more units in the record", 6),
+        ("paid to another address", 11),
+        ("withdrawal that L1 does not see", 14),
+    ] {
+        add(
+            "OP.10",
+            theft,
+            Box::new(move || falsified(&apply(operated(&[Kind::Withdraw])).unwrap(), "OP.10", nth, -Fr::ONE)),
+        );
     }
-    add("OP.11", "L1 is told other words than the chain has", Box::new(|| {
-        let t = apply(operated(&[Kind::Withdraw])).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("OP.11").unwrap() - 1;
-        falsified(&t, "OP.11", last, Fr::ONE)
-    }));
+    add(
+        "OP.11",
+        "L1 is told other words than the chain has",
+        Box::new(|| {
+            let t = apply(operated(&[Kind::Withdraw])).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("OP.11").unwrap() - 1;
+            falsified(&t, "OP.11", last, Fr::ONE)
+        }),
+    );
     mutants
 }
 
@@ -316,7 +479,8 @@ fn terms_of(slot: u16, change: impl Fn(&mut Terms)) -> SettlementInput {
     let mut i = operated(&[Kind::Terms]);
     let account = &i.community.accounts[usize::from(slot)];
     let signed = &mut i.operations.lanes[0];
-    (signed.operation.slot, signed.operation.nonce, signed.owner) = (slot, account.nonce, owner_of(&owner_key(usize::from(slot))));
+    (signed.operation.slot, signed.operation.nonce, signed.owner) =
+        (slot, account.nonce, owner_of(&owner_key(usize::from(slot))));
     change(signed.operation.terms.as_mut().unwrap());
     resign_operation(&mut i, 0).unwrap();
     i
@@ -335,188 +499,328 @@ fn enrolled_over() -> SettlementInput {
 fn other_mutants() -> Vec<Mutant> {
     let mut mutants: Vec<Mutant> = Vec::new();
     let mut add = |clause, theft, make: Box<dyn Fn() -> Trace>| mutants.push((clause, theft, make));
-    add("ADJUST.1", "adjust twice: the leaf waits for nothing any more", Box::new(|| {
-        let mut i = adjusted();
-        let slot = i.operations.adjustment.as_ref().unwrap().slot();
-        i.community.accounts[slot].flagged = field::Fr::from(0u64);
-        reroot(&mut i);
-        traced(i)
-    }));
-    add("ADJUST.1", "another substitute than the one that was settled", Box::new(|| {
-        let mut i = adjusted();
-        let substitute = &mut i.operations.adjustment.as_mut().unwrap().substitute;
-        substitute.packet.readings[0].import += 1;
-        *substitute = substitute.packet.clone().sign(&manager_key()).unwrap();
-        traced(i)
-    }));
-    add("ADJUST.1", "adjust twice: the leaf goes on waiting", Box::new(|| {
-        let t = apply(adjusted()).unwrap();
-        waiting_for(&t, t.applied.adjustment.before.flagged)
-    }));
-    add("ADJUST.1", "adjust twice: a substitute that was adjusted waits again", Box::new(|| {
-        // Of the same slot, replaced before this one was settled.
-        let i = adjusted();
-        let adjustment = i.operations.adjustment.as_ref().unwrap();
-        let replaced = Packet { earlier: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }.sign(&manager_key()).unwrap();
-        waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&manager_key().public()))
-    }));
-    add("ADJUST.1", "the substitute beneath becomes final", Box::new(|| waiting_for(&apply(adjusted()).unwrap(), field::Fr::from(0u64))));
+    add(
+        "ADJUST.1",
+        "adjust twice: the leaf waits for nothing any more",
+        Box::new(|| {
+            let mut i = adjusted();
+            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            i.community.accounts[slot].flagged = field::Fr::from(0u64);
+            reroot(&mut i);
+            traced(i)
+        }),
+    );
+    add(
+        "ADJUST.1",
+        "another substitute than the one that was settled",
+        Box::new(|| {
+            let mut i = adjusted();
+            let substitute = &mut i.operations.adjustment.as_mut().unwrap().substitute;
+            substitute.packet.readings[0].import += 1;
+            *substitute = substitute.packet.clone().sign(&manager_key()).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "ADJUST.1",
+        "adjust twice: the leaf goes on waiting",
+        Box::new(|| {
+            let t = apply(adjusted()).unwrap();
+            waiting_for(&t, t.applied.adjustment.before.flagged)
+        }),
+    );
+    add(
+        "ADJUST.1",
+        "adjust twice: a substitute that was adjusted waits again",
+        Box::new(|| {
+            // Of the same slot, replaced before this one was settled.
+            let i = adjusted();
+            let adjustment = i.operations.adjustment.as_ref().unwrap();
+            let replaced = Packet { earlier: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }
+                .sign(&manager_key())
+                .unwrap();
+            waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&manager_key().public()))
+        }),
+    );
+    add(
+        "ADJUST.1",
+        "the substitute beneath becomes final",
+        Box::new(|| waiting_for(&apply(adjusted()).unwrap(), field::Fr::from(0u64))),
+    );
     for (theft, named) in [("named as nothing", 0), ("named as another", 9)] {
-        add("ADJUST.1", theft, Box::new(move || {
-            tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "earlier", 0), Fr::from(named))])
-        }));
+        add(
+            "ADJUST.1",
+            theft,
+            Box::new(move || tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "earlier", 0), Fr::from(named))])),
+        );
     }
-    add("ADJUST.1", "an unused adjustment takes a substitute away", Box::new(|| {
-        let mut i = adjusted();
-        i.operations.adjustment = None;
-        let t = apply(i).unwrap();
-        let slot = t.applied.adjustment.slot;
-        assert_ne!(t.after.accounts[slot].flagged, field::Fr::from(0u64));
-        waiting_for(&t, field::Fr::from(0u64))
-    }));
-    add("ADJUST.2", "a late packet that the operator signed", Box::new(|| {
-        let mut i = adjusted();
-        let late = &mut i.operations.adjustment.as_mut().unwrap().late;
-        *late = late.packet.clone().sign(&manager_key()).unwrap();
-        traced(i)
-    }));
-    add("ADJUST.2", "a late packet in another unit", Box::new(|| {
-        let mut i = adjusted();
-        let adjustment = i.operations.adjustment.as_mut().unwrap();
-        let slot = adjustment.slot();
-        assert_eq!(i.community.accounts[slot].meter, Some(meter_key(slot).public()));
-        let packet = adjustment.late.packet.clone();
-        let scale = if packet.scale == 1 { 10 } else { 1 };
-        adjustment.late = Packet { scale, ..packet }.sign(&meter_key(slot)).unwrap();
-        assert!(apply(i.clone()).is_err());
-        traced(i)
-    }));
+    add(
+        "ADJUST.1",
+        "an unused adjustment takes a substitute away",
+        Box::new(|| {
+            let mut i = adjusted();
+            i.operations.adjustment = None;
+            let t = apply(i).unwrap();
+            let slot = t.applied.adjustment.slot;
+            assert_ne!(t.after.accounts[slot].flagged, field::Fr::from(0u64));
+            waiting_for(&t, field::Fr::from(0u64))
+        }),
+    );
+    add(
+        "ADJUST.2",
+        "a late packet that the operator signed",
+        Box::new(|| {
+            let mut i = adjusted();
+            let late = &mut i.operations.adjustment.as_mut().unwrap().late;
+            *late = late.packet.clone().sign(&manager_key()).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "ADJUST.2",
+        "a late packet in another unit",
+        Box::new(|| {
+            let mut i = adjusted();
+            let adjustment = i.operations.adjustment.as_mut().unwrap();
+            let slot = adjustment.slot();
+            assert_eq!(i.community.accounts[slot].meter, Some(meter_key(slot).public()));
+            let packet = adjustment.late.packet.clone();
+            let scale = if packet.scale == 1 { 10 } else { 1 };
+            adjustment.late = Packet { scale, ..packet }.sign(&meter_key(slot)).unwrap();
+            assert!(apply(i.clone()).is_err());
+            traced(i)
+        }),
+    );
     add("ADJUST.2", "a late packet of another period", Box::new(|| late(|p| p.context.first_interval -= 2)));
     add("ADJUST.2", "a late packet of another community", Box::new(|| late(|p| p.context.community += 1)));
     add("ADJUST.2", "a late packet for another slot", Box::new(|| late(|p| p.slot += 1)));
     add("ADJUST.2", "a late packet that is substituted itself", Box::new(|| late(|p| p.substituted = true)));
-    add("ADJUST.2", "a late reading before the account was active", Box::new(|| {
-        let mut i = adjusted();
-        let adjustment = i.operations.adjustment.as_mut().unwrap();
-        adjustment.late.packet.readings[0] = Reading { import: 5, export: 0 };
-        let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
-        i.community.accounts[slot].active_from = first + 1;
-        resign_adjustment(&mut i).unwrap();
-        tampered(&compute(i), &[(("ADJUST.2", "inside", 0), Fr::ONE)])
-    }));
-    add("ADJUST.2", "a late reading after the account's end", Box::new(|| {
-        let mut i = adjusted();
-        let adjustment = i.operations.adjustment.as_mut().unwrap();
-        adjustment.late.packet.readings[1] = Reading { import: 0, export: 9 };
-        let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
-        i.community.accounts[slot].active_until = first + 1;
-        i.community.header.accrual = 1 << 60;
-        i.packets[slot].packet.readings.fill(Reading::default());
-        resign(&mut i, slot).unwrap();
-        resign_adjustment(&mut i).unwrap();
-        traced(i)
-    }));
-    add("ADJUST.3", "operator crediting an adjusted account", Box::new(|| {
-        let t = apply(adjusted()).unwrap();
-        let balance = t.applied.adjustment.used.as_ref().unwrap().1.after.balance;
-        tampered(&t, &[(("ADJUST.3", "balance_after", 0), Fr::from(balance + 1))])
-    }));
-    add("ADJUST.3", "fees of another amount", Box::new(|| {
-        let t = apply(adjusted()).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("ADJUST.3").unwrap();
-        // Before the value (two rows), its split (two) and the change of debt.
-        falsified(&t, "ADJUST.3", last - 6, Fr::from(1000))
-    }));
-    add("ADJUST.4", "late energy that no register shows", Box::new(|| falsified(&apply(adjusted()).unwrap(), "ADJUST.4", 5, -Fr::ONE)));
-    add("ADJUST.4", "an adjustment that is not counted", Box::new(|| {
-        let t = apply(adjusted()).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("ADJUST.4").unwrap() - 1;
-        falsified(&t, "ADJUST.4", last, -Fr::ONE)
-    }));
-    add("ADJUST.5", "the tariff of another period", Box::new(|| {
-        let t = apply(adjusted()).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("ADJUST.5").unwrap() - 1;
-        falsified(&t, "ADJUST.5", last, Fr::from(1u64 << 56))
-    }));
-    add("HEADER.1", "float below reserve", Box::new(|| {
-        let mut i = moved(Pool::FloatOut);
-        i.community.header.reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
-        reroot(&mut i);
-        traced(i)
-    }));
-    add("HEADER.1", "float below a reserve that the manager raises at once", Box::new(|| {
-        let mut i = with_extras(Extras { header: Some(Pool::FloatOut), management: true, ..Extras::default() });
-        let reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
-        i.operations.header.management.as_mut().unwrap().management.reserve = reserve;
-        resign_management(&mut i).unwrap();
-        traced(i)
-    }));
-    add("HEADER.1", "units that are none: the record reads 0", Box::new(|| {
-        let mut i = moved(Pool::FloatIn);
-        i.operations.header.transfer.as_mut().unwrap().units = 1 << 48;
-        i.community.header.float = 0;
-        reroot(&mut i);
-        // 2^48 units do not fit the float: the mutant books what fits.
-        falsified(&compute(i), "HEADER.1", 6, -Fr::from(UNIT_NANO) * Fr::from(1 << 48) + Fr::from(1 << 62))
-    }));
-    add("HEADER.1", "more float than the operator pays for", Box::new(|| falsified(&apply(moved(Pool::FloatIn)).unwrap(), "HEADER.1", 6, Fr::from(1_000_000))));
-    add("HEADER.1", "float leaves and no reserve is asked for", Box::new(|| falsified(&apply(moved(Pool::FloatOut)).unwrap(), "HEADER.1", 10, Fr::ONE)));
-    add("HEADER.2", "less accrual leaves than L1 pays out", Box::new(|| falsified(&apply(moved(Pool::AccrualOut)).unwrap(), "HEADER.2", 0, Fr::from(UNIT_NANO))));
-    add("HEADER.3", "manager change without the manager", Box::new(|| {
-        let mut i = managed();
-        let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
-        let signed = management.sign(i.domain, &Place::of(&i.community), &next_manager_key());
-        i.operations.header.management = Some(signed.unwrap());
-        traced(i)
-    }));
+    add(
+        "ADJUST.2",
+        "a late reading before the account was active",
+        Box::new(|| {
+            let mut i = adjusted();
+            let adjustment = i.operations.adjustment.as_mut().unwrap();
+            adjustment.late.packet.readings[0] = Reading { import: 5, export: 0 };
+            let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
+            i.community.accounts[slot].active_from = first + 1;
+            resign_adjustment(&mut i).unwrap();
+            tampered(&compute(i), &[(("ADJUST.2", "inside", 0), Fr::ONE)])
+        }),
+    );
+    add(
+        "ADJUST.2",
+        "a late reading after the account's end",
+        Box::new(|| {
+            let mut i = adjusted();
+            let adjustment = i.operations.adjustment.as_mut().unwrap();
+            adjustment.late.packet.readings[1] = Reading { import: 0, export: 9 };
+            let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
+            i.community.accounts[slot].active_until = first + 1;
+            i.community.header.accrual = 1 << 60;
+            i.packets[slot].packet.readings.fill(Reading::default());
+            resign(&mut i, slot).unwrap();
+            resign_adjustment(&mut i).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "ADJUST.3",
+        "operator crediting an adjusted account",
+        Box::new(|| {
+            let t = apply(adjusted()).unwrap();
+            let balance = t.applied.adjustment.used.as_ref().unwrap().1.after.balance;
+            tampered(&t, &[(("ADJUST.3", "balance_after", 0), Fr::from(balance + 1))])
+        }),
+    );
+    add(
+        "ADJUST.3",
+        "fees of another amount",
+        Box::new(|| {
+            let t = apply(adjusted()).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("ADJUST.3").unwrap();
+            // Before the value (two rows), its split (two) and the change of debt.
+            falsified(&t, "ADJUST.3", last - 6, Fr::from(1000))
+        }),
+    );
+    add(
+        "ADJUST.4",
+        "late energy that no register shows",
+        Box::new(|| falsified(&apply(adjusted()).unwrap(), "ADJUST.4", 5, -Fr::ONE)),
+    );
+    add(
+        "ADJUST.4",
+        "an adjustment that is not counted",
+        Box::new(|| {
+            let t = apply(adjusted()).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("ADJUST.4").unwrap() - 1;
+            falsified(&t, "ADJUST.4", last, -Fr::ONE)
+        }),
+    );
+    add(
+        "ADJUST.5",
+        "the tariff of another period",
+        Box::new(|| {
+            let t = apply(adjusted()).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("ADJUST.5").unwrap() - 1;
+            falsified(&t, "ADJUST.5", last, Fr::from(1u64 << 56))
+        }),
+    );
+    add(
+        "HEADER.1",
+        "float below reserve",
+        Box::new(|| {
+            let mut i = moved(Pool::FloatOut);
+            i.community.header.reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
+            reroot(&mut i);
+            traced(i)
+        }),
+    );
+    add(
+        "HEADER.1",
+        "float below a reserve that the manager raises at once",
+        Box::new(|| {
+            let mut i = with_extras(Extras { header: Some(Pool::FloatOut), management: true, ..Extras::default() });
+            let reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
+            i.operations.header.management.as_mut().unwrap().management.reserve = reserve;
+            resign_management(&mut i).unwrap();
+            traced(i)
+        }),
+    );
+    add(
+        "HEADER.1",
+        "units that are none: the record reads 0",
+        Box::new(|| {
+            let mut i = moved(Pool::FloatIn);
+            i.operations.header.transfer.as_mut().unwrap().units = 1 << 48;
+            i.community.header.float = 0;
+            reroot(&mut i);
+            // 2^48 units do not fit the float: the mutant books what fits.
+            falsified(&compute(i), "HEADER.1", 6, -Fr::from(UNIT_NANO) * Fr::from(1 << 48) + Fr::from(1 << 62))
+        }),
+    );
+    add(
+        "HEADER.1",
+        "more float than the operator pays for",
+        Box::new(|| falsified(&apply(moved(Pool::FloatIn)).unwrap(), "HEADER.1", 6, Fr::from(1_000_000))),
+    );
+    add(
+        "HEADER.1",
+        "float leaves and no reserve is asked for",
+        Box::new(|| falsified(&apply(moved(Pool::FloatOut)).unwrap(), "HEADER.1", 10, Fr::ONE)),
+    );
+    add(
+        "HEADER.2",
+        "less accrual leaves than L1 pays out",
+        Box::new(|| falsified(&apply(moved(Pool::AccrualOut)).unwrap(), "HEADER.2", 0, Fr::from(UNIT_NANO))),
+    );
+    add(
+        "HEADER.3",
+        "manager change without the manager",
+        Box::new(|| {
+            let mut i = managed();
+            let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
+            let signed = management.sign(i.domain, &Place::of(&i.community), &next_manager_key());
+            i.operations.header.management = Some(signed.unwrap());
+            traced(i)
+        }),
+    );
     for (theft, community, nonce, interval) in [
         ("a management of another community", 1, 0, 0),
         ("a management again", 0, 1, 0),
         ("a management held back for another period", 0, 0, 2),
     ] {
-        add("HEADER.3", theft, Box::new(move || {
-            let mut i = managed();
-            let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
-            let place = Place::of(&i.community);
-            let place = Place { community: place.community + community, nonce: place.nonce + nonce, first_interval: place.first_interval - interval };
-            let signed = management.sign(i.domain, &place, &manager_key());
-            i.operations.header.management = Some(signed.unwrap());
-            traced(i)
-        }));
+        add(
+            "HEADER.3",
+            theft,
+            Box::new(move || {
+                let mut i = managed();
+                let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
+                let place = Place::of(&i.community);
+                let place = Place {
+                    community: place.community + community,
+                    nonce: place.nonce + nonce,
+                    first_interval: place.first_interval - interval,
+                };
+                let signed = management.sign(i.domain, &place, &manager_key());
+                i.operations.header.management = Some(signed.unwrap());
+                traced(i)
+            }),
+        );
     }
-    add("HEADER.3", "operator moves the manager's key", Box::new(|| {
-        let t = apply(with_extras(Extras::default())).unwrap();
-        let last = *build(&t, table(&tiny())).computed().get("HEADER.3").unwrap() - 1;
-        falsified(&t, "HEADER.3", last, Fr::ONE)
-    }));
-    add("HEADER.4", "operator lowers the reserve", Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.4", 4, -Fr::ONE)));
-    add("HEADER.4", "operator changes the mechanism", Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.4", 1, Fr::ONE)));
+    add(
+        "HEADER.3",
+        "operator moves the manager's key",
+        Box::new(|| {
+            let t = apply(with_extras(Extras::default())).unwrap();
+            let last = *build(&t, table(&tiny())).computed().get("HEADER.3").unwrap() - 1;
+            falsified(&t, "HEADER.3", last, Fr::ONE)
+        }),
+    );
+    add(
+        "HEADER.4",
+        "operator lowers the reserve",
+        Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.4", 4, -Fr::ONE)),
+    );
+    add(
+        "HEADER.4",
+        "operator changes the mechanism",
+        Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.4", 1, Fr::ONE)),
+    );
     add("HEADER.4", "a mechanism that does not exist", Box::new(|| signed_header(2, 2)));
     add("HEADER.4", "a reserve that no float reaches", Box::new(|| signed_header(5, 0)));
-    add("HEADER.5", "skip unsigned", Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.5", 0, Fr::ONE)));
+    add(
+        "HEADER.5",
+        "skip unsigned",
+        Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.5", 0, Fr::ONE)),
+    );
     add("HEADER.5", "skip of 2^16 periods", Box::new(|| signed_header(6, 1 << 16)));
-    add("HEADER.6", "a management that may be replayed", Box::new(|| falsified(&apply(managed()).unwrap(), "HEADER.6", 0, -Fr::ONE)));
+    add(
+        "HEADER.6",
+        "a management that may be replayed",
+        Box::new(|| falsified(&apply(managed()).unwrap(), "HEADER.6", 0, -Fr::ONE)),
+    );
     for (theft, edit) in beginnings() {
-        add("STATE.INIT", theft, Box::new(move || {
-            let mut i = beginning(tiny(), 3).unwrap();
-            edit(&mut i);
-            traced(i)
-        }));
+        add(
+            "STATE.INIT",
+            theft,
+            Box::new(move || {
+                let mut i = beginning(tiny(), 3).unwrap();
+                edit(&mut i);
+                traced(i)
+            }),
+        );
     }
-    add("STATE.INIT", "a beginning under another manager than the registered one", Box::new(|| {
-        let t = apply(beginning(tiny(), 3).unwrap()).unwrap();
-        let first = (0..).find(|nth| clauses(refusals(tiny(), &falsified(&t, "STATE.INIT", *nth, Fr::from(5)))) == only("STATE.INIT")).unwrap();
-        falsified(&t, "STATE.INIT", first, Fr::from(5))
-    }));
-    add("NOTES.1", "a note that L1 does not see", Box::new(|| {
-        let t = apply(with_extras(Extras { notes: 3, ..Extras::default() })).unwrap();
-        tampered(&t, &[(("NOTES.1", "note_inverse", 1), Fr::ZERO)])
-    }));
-    add("NOTES.1", "a record for a note that is not there", Box::new(|| {
-        let t = apply(with_extras(Extras { notes: 3, ..Extras::default() })).unwrap();
-        // The code, then three values a note: not absent, their product, visible.
-        falsified(&t, "NOTES.1", 1 + 3 * 5 + 2, Fr::ONE)
-    }));
+    add(
+        "STATE.INIT",
+        "a beginning under another manager than the registered one",
+        Box::new(|| {
+            let t = apply(beginning(tiny(), 3).unwrap()).unwrap();
+            let first = (0..)
+                .find(|nth| {
+                    clauses(refusals(tiny(), &falsified(&t, "STATE.INIT", *nth, Fr::from(5)))) == only("STATE.INIT")
+                })
+                .unwrap();
+            falsified(&t, "STATE.INIT", first, Fr::from(5))
+        }),
+    );
+    add(
+        "NOTES.1",
+        "a note that L1 does not see",
+        Box::new(|| {
+            let t = apply(with_extras(Extras { notes: 3, ..Extras::default() })).unwrap();
+            tampered(&t, &[(("NOTES.1", "note_inverse", 1), Fr::ZERO)])
+        }),
+    );
+    add(
+        "NOTES.1",
+        "a record for a note that is not there",
+        Box::new(|| {
+            let t = apply(with_extras(Extras { notes: 3, ..Extras::default() })).unwrap();
+            // The code, then three values a note: not absent, their product, visible.
+            falsified(&t, "NOTES.1", 1 + 3 * 5 + 2, Fr::ONE)
+        }),
+    );
     mutants
 }
 
@@ -604,16 +908,19 @@ fn every_mutant_is_refused_by_its_clause_alone() {
 #[test]
 fn no_clause_is_without_a_mutant() {
     let specification = include_str!("../../docs/spec/operations.md");
-    let is_id = |word: &&str| ["OP.", "ADJUST.", "HEADER.", "STATE.", "NOTES."].iter().any(|family| word.starts_with(family));
+    let is_id =
+        |word: &&str| ["OP.", "ADJUST.", "HEADER.", "STATE.", "NOTES."].iter().any(|family| word.starts_with(family));
     let bold = specification.split("**").skip(1).step_by(2);
-    let named: BTreeSet<&str> = bold.filter_map(|text| text.split([' ', '.']).next().and(text.split(' ').next())).filter(is_id).collect();
+    let named: BTreeSet<&str> =
+        bold.filter_map(|text| text.split([' ', '.']).next().and(text.split(' ').next())).filter(is_id).collect();
     let table = all_mutants();
     let covered: BTreeSet<&str> = table.iter().map(|(clause, ..)| *clause).collect();
     assert_eq!(named, covered);
     assert_eq!(named.len(), 24);
 }
 
-/// Ways to cheat, and the clause that refuses each: a mutant's theft begins with these words. The last three are of `mutants.rs`.
+/// Ways to cheat, and the clause that refuses each: a mutant's theft begins with these words. The last three are of
+/// `mutants.rs`.
 const CHEATS: [(&str, &str); 23] = [
     ("forged owner signature", "OP.1"),
     ("replayed nonce", "OP.1"),
@@ -664,7 +971,8 @@ fn a_claim_taken_in_twice_shows_twice() {
     assert_eq!(refusals(tiny(), &build(&t, table(&tiny()))), BTreeSet::new());
 }
 
-/// A claim is the same for deposits and transfers, but the record says which: L1 must keep them apart, as only a deposit's units are checked there.
+/// A claim is the same for deposits and transfers, but the record says which: L1 must keep them apart, as only a
+/// deposit's units are checked there.
 #[test]
 fn a_deposit_and_a_receipt_of_one_claim_differ_in_their_record() {
     let of = |kind| {
@@ -696,8 +1004,13 @@ fn late_energy_earns_no_certificates() {
     let mut i = with.input.clone();
     i.operations.adjustment = None;
     let without = apply(i).unwrap();
-    assert_eq!((with.notes_root, with.after.certificates.root()), (without.notes_root, without.after.certificates.root()));
-    let earned = |t: &Transition| (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding);
+    assert_eq!(
+        (with.notes_root, with.after.certificates.root()),
+        (without.notes_root, without.after.certificates.root())
+    );
+    let earned = |t: &Transition| {
+        (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding)
+    };
     assert_eq!(earned(&with), earned(&without));
     assert_ne!(with.after.header.totals.export, without.after.header.totals.export);
 }

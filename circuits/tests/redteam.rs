@@ -37,10 +37,12 @@ const SETTLEMENT: Subject = Subject {
 
 #[test]
 fn no_cell_is_free() {
-    let plain = [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)].map(|(seed, mechanism)| input(tiny(), seed, mechanism));
+    let plain = [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice)]
+        .map(|(seed, mechanism)| input(tiny(), seed, mechanism));
     for i in plain.into_iter().chain([in_full_use(&[Kind::Close, Kind::Enrol, Kind::Deposit])]) {
         let t = trace(&apply(i).unwrap());
-        let cells = movable(&SETTLEMENT, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
+        let cells =
+            movable(&SETTLEMENT, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
         report(&t, &cells);
         assert!(cells.is_empty());
     }
@@ -50,15 +52,16 @@ fn chosen(native: &Transition) -> Vec<Cell> {
     let of_interval = (0..2).flat_map(|i| [("SETTLE.6", "tick", i), ("SETTLE.4", "ratio", i)]);
     let of_slot = (0..4).flat_map(|i| [("SETTLE.12", "buy_limit", i), ("SETTLE.12", "sell_limit", i)]);
     let of_lane = (0..tiny().operations).map(|i| ("OP.4", "amount", i));
-    let limits = ["ADJUST.1", "ADJUST.2"].into_iter().flat_map(|clause| [(clause, "buy_limit", 0), (clause, "sell_limit", 0)]);
+    let limits =
+        ["ADJUST.1", "ADJUST.2"].into_iter().flat_map(|clause| [(clause, "buy_limit", 0), (clause, "sell_limit", 0)]);
     let others = [("ADJUST.5", "first_interval", 0), ("HEADER.1", "units", 0)];
     let notes = (0..QUEUE).map(|i| ("NOTES.1", "note", i));
     let all = of_interval.chain(of_slot).chain(of_lane).chain(limits).chain(others).chain(notes);
     all.map(|name| free_cell(name, |trace| build(native, trace), table(&tiny()))).collect()
 }
 
-/// Given old leaves, header, siblings, tariffs, what packets and operations sign, what the records of transfers and notes show, and tick and ratio
-/// (fixed by inequalities), nothing is left to choose.
+/// Given old leaves, header, siblings, tariffs, what packets and operations sign, what the records of transfers and
+/// notes show, and tick and ratio (fixed by inequalities), nothing is left to choose.
 #[test]
 fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
     let statements = [
@@ -70,14 +73,15 @@ fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
     for kinds in statements {
         let native = apply(in_full_use(&kinds)).unwrap();
         let t = trace(&native);
-        let cells = movable(&SETTLEMENT, &t, &Given { cells: chosen(&native), entries: false, absorbed: false, without: None });
+        let cells =
+            movable(&SETTLEMENT, &t, &Given { cells: chosen(&native), entries: false, absorbed: false, without: None });
         report(&t, &cells);
         assert!(cells.is_empty());
     }
 }
 
-/// The analysis is not blind: without one copy constraint something can move. It sees copies that *define* a cell; those that *check* one
-/// (both ends determined), or whose factor is zero in this witness, are the mutants' business.
+/// The analysis is not blind: without one copy constraint something can move. It sees copies that *define* a cell;
+/// those that *check* one (both ends determined), or whose factor is zero in this witness, are the mutants' business.
 #[test]
 fn copies_that_define_a_cell_matter() {
     const SAMPLES: usize = 16;
@@ -147,15 +151,18 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         ("limits that cross", 0, 65535, 65535, 0, 30000),
         ("floor at the cap", 65535, 0, 1000, 1000, 1000),
     ] {
-        add(name, Box::new(move |i| {
-            rich(i);
-            for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
-                (a.buy_limit, a.sell_limit) = (buy, sell);
-            }
-            for t in &mut i.tariff.intervals {
-                (t.cap, t.floor, t.reference) = (cap, floor, reference);
-            }
-        }));
+        add(
+            name,
+            Box::new(move |i| {
+                rich(i);
+                for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
+                    (a.buy_limit, a.sell_limit) = (buy, sell);
+                }
+                for t in &mut i.tariff.intervals {
+                    (t.cap, t.floor, t.reference) = (cap, floor, reference);
+                }
+            }),
+        );
     }
     for (name, prices) in [
         ("lowest prices", extreme(i32::MIN, i32::MIN, i32::MIN, i32::MIN)),
@@ -164,131 +171,197 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         ("highest and lowest", extreme(i32::MAX, i32::MIN, i32::MIN, i32::MAX)),
     ] {
         for (import, export) in [(65535, 65535), (65535, 0), (0, 65535), (1, 65535)] {
-            add(name, Box::new(move |i| {
-                rich(i);
-                i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| a.scale = 100);
-                all_prices(i, |_| prices);
-                all_readings(i, import, export);
-            }));
+            add(
+                name,
+                Box::new(move |i| {
+                    rich(i);
+                    i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| a.scale = 100);
+                    all_prices(i, |_| prices);
+                    all_readings(i, import, export);
+                }),
+            );
         }
     }
-    add("one class at the bottom, one at the top", Box::new(|i| {
-        rich(i);
-        all_prices(i, |class| if class == 0 { extreme(i32::MIN, i32::MAX, i32::MIN, i32::MAX) } else { extreme(i32::MAX, i32::MIN, i32::MAX, i32::MIN) });
-        all_readings(i, 65535, 65534);
-    }));
-    for (from, until) in [(0u32, 0u32), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (1, 0), (3, 1), (0, u32::MAX), (u32::MAX, u32::MAX)] {
-        add("window", Box::new(move |i| {
-            let first = i.community.header.next_interval;
-            let shifted = |x: u32| if x > 100 { x } else { first - 1 + x };
-            for slot in 0..3 {
-                let a = &mut i.community.accounts[slot];
-                (a.active_from, a.active_until) = (shifted(from), shifted(until));
-                for t in 0..2 {
-                    if first + t < shifted(from) || first + t >= shifted(until) {
-                        i.packets[slot].packet.readings[t as usize] = Reading::default();
+    add(
+        "one class at the bottom, one at the top",
+        Box::new(|i| {
+            rich(i);
+            all_prices(i, |class| {
+                if class == 0 {
+                    extreme(i32::MIN, i32::MAX, i32::MIN, i32::MAX)
+                } else {
+                    extreme(i32::MAX, i32::MIN, i32::MAX, i32::MIN)
+                }
+            });
+            all_readings(i, 65535, 65534);
+        }),
+    );
+    for (from, until) in
+        [(0u32, 0u32), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (1, 0), (3, 1), (0, u32::MAX), (u32::MAX, u32::MAX)]
+    {
+        add(
+            "window",
+            Box::new(move |i| {
+                let first = i.community.header.next_interval;
+                let shifted = |x: u32| if x > 100 { x } else { first - 1 + x };
+                for slot in 0..3 {
+                    let a = &mut i.community.accounts[slot];
+                    (a.active_from, a.active_until) = (shifted(from), shifted(until));
+                    for t in 0..2 {
+                        if first + t < shifted(from) || first + t >= shifted(until) {
+                            i.packets[slot].packet.readings[t as usize] = Reading::default();
+                        }
                     }
                 }
-            }
-        }));
+            }),
+        );
     }
-    add("windows open for ever, or never", Box::new(|i| {
-        for (slot, (from, until)) in [(0, u32::MAX), (u32::MAX, 0), (u32::MAX, u32::MAX)].into_iter().enumerate() {
-            let a = &mut i.community.accounts[slot];
-            (a.active_from, a.active_until) = (from, until);
-            if slot > 0 {
-                i.packets[slot].packet.readings.fill(Reading::default());
+    add(
+        "windows open for ever, or never",
+        Box::new(|i| {
+            for (slot, (from, until)) in [(0, u32::MAX), (u32::MAX, 0), (u32::MAX, u32::MAX)].into_iter().enumerate() {
+                let a = &mut i.community.accounts[slot];
+                (a.active_from, a.active_until) = (from, until);
+                if slot > 0 {
+                    i.packets[slot].packet.readings.fill(Reading::default());
+                }
             }
-        }
-    }));
-    add("the last period there is", Box::new(|i| {
-        i.community.header.next_interval = u32::MAX - 2;
-        all_readings(i, 3, 4);
-        i.community.accounts[3].active_until = u32::MAX;
-    }));
-    add("the first period there is", Box::new(|i| {
-        i.community.header.next_interval = 0;
-        all_readings(i, 3, 4);
-        i.community.accounts[2].active_from = 1;
-        i.packets[2].packet.readings[0] = Reading::default();
-    }));
-    add("all fields of the terms full", Box::new(|i| {
-        rich(i);
-        for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
-            (a.nonce, a.technology, a.class, a.scale) = (u32::MAX, 255, 1, 100);
-            (a.buy_limit, a.sell_limit, a.cap_import, a.cap_export) = (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
-            a.payout = [0xff; 20];
-        }
-        i.packets[0].packet.buy_limit = u16::MAX;
-        i.packets[0].packet.sell_limit = u16::MAX;
-        i.packets[2].packet.buy_limit = 0;
-        i.packets[2].packet.sell_limit = 0;
-    }));
-    add("everybody is a debtor", Box::new(|i| {
-        for a in &mut i.community.accounts {
-            (a.balance, a.debt) = (0, u64::MAX / 8);
-        }
-        i.community.header.totals.debt = u64::MAX / 8 * 4;
-        i.community.header.float = 1 << 62;
-        all_readings(i, 5000, 5000);
-    }));
-    add("a debtor pays exactly", Box::new(|i| {
-        all_readings(i, 0, 0);
-        i.community.accounts[1].debt = 0;
-        i.community.header.totals.debt = 0;
-        i.community.accounts[0].balance = 0;
-    }));
-    add("balance at its end", Box::new(|i| {
-        all_readings(i, 0, 0);
-        i.community.accounts[0].balance = u64::MAX;
-    }));
-    add("a substituted debtor at its cap", Box::new(|i| {
-        let a = &mut i.community.accounts[3];
-        (a.balance, a.debt, a.cap_import, a.cap_export) = (0, 10, u16::MAX, u16::MAX);
-        (a.active_from, a.active_until) = (0, u32::MAX);
-        i.community.header.totals.debt += 10;
-        i.packets[3].packet.readings = vec![Reading { import: u16::MAX, export: u16::MAX }; 2];
-    }));
-    add("substituted with caps of zero", Box::new(|i| {
-        let a = &mut i.community.accounts[3];
-        (a.cap_import, a.cap_export) = (0, 0);
-        i.packets[3].packet.readings.fill(Reading::default());
-    }));
-    add("everybody substituted", Box::new(|i| {
-        all_readings(i, 70, 80);
-        i.packets.iter_mut().for_each(|p| p.packet.substituted = true);
-    }));
-    add("the last certificate", Box::new(|i| {
-        let last = (1u64 << 20) - 1;
-        i.community.certificates.set(last - 1, field::Fr::from(7u64));
-        i.community.header.certificate_count = last;
-    }));
+        }),
+    );
+    add(
+        "the last period there is",
+        Box::new(|i| {
+            i.community.header.next_interval = u32::MAX - 2;
+            all_readings(i, 3, 4);
+            i.community.accounts[3].active_until = u32::MAX;
+        }),
+    );
+    add(
+        "the first period there is",
+        Box::new(|i| {
+            i.community.header.next_interval = 0;
+            all_readings(i, 3, 4);
+            i.community.accounts[2].active_from = 1;
+            i.packets[2].packet.readings[0] = Reading::default();
+        }),
+    );
+    add(
+        "all fields of the terms full",
+        Box::new(|i| {
+            rich(i);
+            for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
+                (a.nonce, a.technology, a.class, a.scale) = (u32::MAX, 255, 1, 100);
+                (a.buy_limit, a.sell_limit, a.cap_import, a.cap_export) = (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
+                a.payout = [0xff; 20];
+            }
+            i.packets[0].packet.buy_limit = u16::MAX;
+            i.packets[0].packet.sell_limit = u16::MAX;
+            i.packets[2].packet.buy_limit = 0;
+            i.packets[2].packet.sell_limit = 0;
+        }),
+    );
+    add(
+        "everybody is a debtor",
+        Box::new(|i| {
+            for a in &mut i.community.accounts {
+                (a.balance, a.debt) = (0, u64::MAX / 8);
+            }
+            i.community.header.totals.debt = u64::MAX / 8 * 4;
+            i.community.header.float = 1 << 62;
+            all_readings(i, 5000, 5000);
+        }),
+    );
+    add(
+        "a debtor pays exactly",
+        Box::new(|i| {
+            all_readings(i, 0, 0);
+            i.community.accounts[1].debt = 0;
+            i.community.header.totals.debt = 0;
+            i.community.accounts[0].balance = 0;
+        }),
+    );
+    add(
+        "balance at its end",
+        Box::new(|i| {
+            all_readings(i, 0, 0);
+            i.community.accounts[0].balance = u64::MAX;
+        }),
+    );
+    add(
+        "a substituted debtor at its cap",
+        Box::new(|i| {
+            let a = &mut i.community.accounts[3];
+            (a.balance, a.debt, a.cap_import, a.cap_export) = (0, 10, u16::MAX, u16::MAX);
+            (a.active_from, a.active_until) = (0, u32::MAX);
+            i.community.header.totals.debt += 10;
+            i.packets[3].packet.readings = vec![Reading { import: u16::MAX, export: u16::MAX }; 2];
+        }),
+    );
+    add(
+        "substituted with caps of zero",
+        Box::new(|i| {
+            let a = &mut i.community.accounts[3];
+            (a.cap_import, a.cap_export) = (0, 0);
+            i.packets[3].packet.readings.fill(Reading::default());
+        }),
+    );
+    add(
+        "everybody substituted",
+        Box::new(|i| {
+            all_readings(i, 70, 80);
+            i.packets.iter_mut().for_each(|p| p.packet.substituted = true);
+        }),
+    );
+    add(
+        "the last certificate",
+        Box::new(|i| {
+            let last = (1u64 << 20) - 1;
+            i.community.certificates.set(last - 1, field::Fr::from(7u64));
+            i.community.header.certificate_count = last;
+        }),
+    );
     add("the last community", Box::new(|i| i.community.index = 65535));
-    add("odd header", Box::new(|i| {
-        let h = &mut i.community.header;
-        (h.interval_length, h.reserve, h.nonce) = (u16::MAX, u64::MAX, u64::MAX);
-    }));
-    add("old totals and registers", Box::new(|i| {
-        let t = &mut i.community.header.totals;
-        (t.import, t.export, t.traded, t.issued) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
-        (t.retired, t.outstanding, t.flagged_packets, t.flagged_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
-        let r = &mut i.community.accounts[0].registers;
-        (r.import, r.export, r.bought, r.sold) = ((1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20));
-    }));
-    add("one order on each side, equal", Box::new(|i| {
-        all_readings(i, 0, 0);
-        i.packets[0].packet.readings.fill(Reading { import: 100, export: 0 });
-        i.packets[2].packet.readings.fill(Reading { import: 0, export: 1000 });
-    }));
-    add("one Wh against the most there is", Box::new(|i| {
-        rich(i);
-        all_readings(i, 65535, 0);
-        i.community.accounts.iter_mut().for_each(|a| (a.scale, a.buy_limit, a.sell_limit, a.debt) = (100, 2000, 0, 0));
-        i.community.accounts[2].scale = 1;
-        i.community.header.totals.debt = 0;
-        i.packets[2].packet.readings.fill(Reading { import: 0, export: 1 });
-        i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (2000, 0, 2000));
-    }));
+    add(
+        "odd header",
+        Box::new(|i| {
+            let h = &mut i.community.header;
+            (h.interval_length, h.reserve, h.nonce) = (u16::MAX, u64::MAX, u64::MAX);
+        }),
+    );
+    add(
+        "old totals and registers",
+        Box::new(|i| {
+            let t = &mut i.community.header.totals;
+            (t.import, t.export, t.traded, t.issued) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+            (t.retired, t.outstanding, t.flagged_packets, t.flagged_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+            let r = &mut i.community.accounts[0].registers;
+            (r.import, r.export, r.bought, r.sold) =
+                ((1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20));
+        }),
+    );
+    add(
+        "one order on each side, equal",
+        Box::new(|i| {
+            all_readings(i, 0, 0);
+            i.packets[0].packet.readings.fill(Reading { import: 100, export: 0 });
+            i.packets[2].packet.readings.fill(Reading { import: 0, export: 1000 });
+        }),
+    );
+    add(
+        "one Wh against the most there is",
+        Box::new(|i| {
+            rich(i);
+            all_readings(i, 65535, 0);
+            i.community
+                .accounts
+                .iter_mut()
+                .for_each(|a| (a.scale, a.buy_limit, a.sell_limit, a.debt) = (100, 2000, 0, 0));
+            i.community.accounts[2].scale = 1;
+            i.community.header.totals.debt = 0;
+            i.packets[2].packet.readings.fill(Reading { import: 0, export: 1 });
+            i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (2000, 0, 2000));
+        }),
+    );
     cases
 }
 
@@ -321,11 +394,14 @@ fn unusual_but_honest_settlements_are_provable() {
     }
 }
 
-/// halo2 does not refuse surplus public inputs, so they must reach no row: here slot 0 is credited 1,000,000 nano out of nothing, and the
-/// difference in every arithmetic row is offered as a public input.
+/// halo2 does not refuse surplus public inputs, so they must reach no row: here slot 0 is credited 1,000,000 nano out
+/// of nothing, and the difference in every arithmetic row is offered as a public input.
 #[test]
 fn surplus_public_inputs_reach_nothing() {
-    let native = (0..9).map(|seed| apply(input(tiny(), seed, Mechanism::Auction)).unwrap()).find(|t| t.after.accounts[0].balance > 0).unwrap();
+    let native = (0..9)
+        .map(|seed| apply(input(tiny(), seed, Mechanism::Auction)).unwrap())
+        .find(|t| t.after.accounts[0].balance > 0)
+        .unwrap();
     let (stolen, honest) = (1_000_000, native.after.accounts[0].balance);
     let mut t = table(&tiny());
     t.tamper(("SETTLE.8", "balance_after", 0), Fr::from(honest + stolen));
@@ -353,21 +429,57 @@ fn aliases_are_refused() {
     let technology = |slot: usize| Fr::from(u64::from(a(slot).technology));
     let (balance, debt) = (native.after.accounts[creditor].balance, native.after.accounts[debtor].debt);
     let cases: Vec<(&str, Vec<(Name, Fr)>)> = vec![
-        ("a balance as a negative debt", vec![(("SETTLE.8", "balance_after", creditor), Fr::ZERO), (("SETTLE.8", "debt_after", creditor), minus(balance))]),
-        ("a debt as a negative balance", vec![(("SETTLE.8", "debt_after", debtor), Fr::ZERO), (("SETTLE.8", "balance_after", debtor), minus(debt))]),
-        ("scale 10 read as 1", vec![(("SETTLE.13", "scale", 0), Fr::ONE), (("SETTLE.13", "technology", 0), technology(0) + Fr::from(9 * 256))]),
-        ("scale 1 read as 10", vec![(("SETTLE.13", "scale", 2), Fr::from(10)), (("SETTLE.13", "technology", 2), technology(2) - Fr::from(9 * 256))]),
+        (
+            "a balance as a negative debt",
+            vec![
+                (("SETTLE.8", "balance_after", creditor), Fr::ZERO),
+                (("SETTLE.8", "debt_after", creditor), minus(balance)),
+            ],
+        ),
+        (
+            "a debt as a negative balance",
+            vec![(("SETTLE.8", "debt_after", debtor), Fr::ZERO), (("SETTLE.8", "balance_after", debtor), minus(debt))],
+        ),
+        (
+            "scale 10 read as 1",
+            vec![
+                (("SETTLE.13", "scale", 0), Fr::ONE),
+                (("SETTLE.13", "technology", 0), technology(0) + Fr::from(9 * 256)),
+            ],
+        ),
+        (
+            "scale 1 read as 10",
+            vec![
+                (("SETTLE.13", "scale", 2), Fr::from(10)),
+                (("SETTLE.13", "technology", 2), technology(2) - Fr::from(9 * 256)),
+            ],
+        ),
         ("class 1 read as 0", vec![(("SETTLE.13", "class", 1), Fr::ZERO), (("SETTLE.13", "scale", 1), Fr::from(257))]),
         ("class 0 read as 1", vec![(("SETTLE.13", "class", 2), Fr::ONE), (("SETTLE.13", "scale", 2), minus(255))]),
-        ("place 1 written as (-1, 1)", vec![(("SETTLE.13", "append_bit", 0), minus(1)), (("SETTLE.13", "append_bit", 1), Fr::ONE)]),
-        ("place 1 as -3 of four", vec![(("SETTLE.13", "append_bit", 0), minus(3)), (("SETTLE.13", "append_bit", 2), Fr::ONE)]),
+        (
+            "place 1 written as (-1, 1)",
+            vec![(("SETTLE.13", "append_bit", 0), minus(1)), (("SETTLE.13", "append_bit", 1), Fr::ONE)],
+        ),
+        (
+            "place 1 as -3 of four",
+            vec![(("SETTLE.13", "append_bit", 0), minus(3)), (("SETTLE.13", "append_bit", 2), Fr::ONE)],
+        ),
         ("half substituted", vec![(("SETTLE.1b", "substituted", 0), Fr::from(2).invert().unwrap())]),
         ("mechanism 2", vec![(("SETTLE.13", "header", 0), Fr::from(2))]),
         ("half a side", vec![(("SETTLE.6", "side", 0), Fr::from(2).invert().unwrap())]),
-        ("ratio less the modulus' quotient", vec![(("SETTLE.4", "ratio", 0), Fr::from(native.clearings[0].ratio) + Fr::from(2).invert().unwrap())]),
+        (
+            "ratio less the modulus' quotient",
+            vec![(("SETTLE.4", "ratio", 0), Fr::from(native.clearings[0].ratio) + Fr::from(2).invert().unwrap())],
+        ),
         ("started in the first interval alone", vec![(("SETTLE.2", "started", 1), Fr::ZERO)]),
-        ("neither above, below nor at", vec![(("SETTLE.5", "buyer_above", 2), Fr::ZERO), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)]),
-        ("a debtor's limit is above", vec![(("SETTLE.5", "buyer_above", 2), Fr::ONE), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)]),
+        (
+            "neither above, below nor at",
+            vec![(("SETTLE.5", "buyer_above", 2), Fr::ZERO), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)],
+        ),
+        (
+            "a debtor's limit is above",
+            vec![(("SETTLE.5", "buyer_above", 2), Fr::ONE), (("SETTLE.5", "buyer_below", 2), Fr::ZERO)],
+        ),
         ("above and below", vec![(("SETTLE.5", "buyer_above", 0), Fr::ONE), (("SETTLE.5", "buyer_below", 0), Fr::ONE)]),
         ("debt forgotten", vec![(("SETTLE.5", "debt_inverse", 1), Fr::ZERO)]),
         ("meter forgotten", vec![(("SETTLE.1b", "meter_inverse", 0), Fr::ZERO)]),
@@ -384,7 +496,8 @@ fn aliases_are_refused() {
     }
 }
 
-/// Every bound at once in the largest shape: 128 slots of scale 100, full readings in 96 intervals, prices at their ends.
+/// Every bound at once in the largest shape: 128 slots of scale 100, full readings in 96 intervals, prices at their
+/// ends.
 #[test]
 fn the_largest_sums_fit() {
     let shape = gridveil_protocol::params::Shape::by_name("district-128x96").unwrap();
@@ -392,7 +505,10 @@ fn the_largest_sums_fit() {
     rich(&mut i);
     i.community.header.totals.debt = 0;
     // Sums run over both classes at once; everybody is in the class without prices.
-    all_prices(&mut i, |class| if class == 1 { extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX) } else { extreme(0, 0, 0, 0) });
+    all_prices(
+        &mut i,
+        |class| if class == 1 { extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX) } else { extreme(0, 0, 0, 0) },
+    );
     i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (65535, 0, 65535));
     all_readings(&mut i, 65535, 65535);
     i.packets.iter_mut().for_each(|p| (p.packet.substituted, p.packet.earlier) = (false, field::Fr::from(0u64)));

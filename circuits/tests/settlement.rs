@@ -20,7 +20,8 @@ fn honest_settlements_are_accepted_with_the_native_instance() {
         for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {
             let t = apply(input(tiny(), seed, mechanism)).unwrap();
             let trace = trace(&t);
-            let native: Vec<_> = t.instance.rows().iter().map(|x| format!("{}", ark_ff::PrimeField::into_bigint(*x))).collect();
+            let native: Vec<_> =
+                t.instance.rows().iter().map(|x| format!("{}", ark_ff::PrimeField::into_bigint(*x))).collect();
             let own: Vec<_> = trace.instance().iter().map(num).collect();
             assert_eq!(own, native);
             assert_eq!(refusals(tiny(), &trace), std::collections::BTreeSet::new(), "seed {seed}");

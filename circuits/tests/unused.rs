@@ -1,5 +1,6 @@
-//! What nobody signs: fields of unused and forced lanes, of an unused adjustment and header lane. They are free by design, since a lane that is
-//! not used must look like one that is; here is the list, and the proof that they reach nothing public: neither records, leaves nor header.
+//! What nobody signs: fields of unused and forced lanes, of an unused adjustment and header lane. They are free by
+//! design, since a lane that is not used must look like one that is; here is the list, and the proof that they reach
+//! nothing public: neither records, leaves nor header.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -122,7 +123,10 @@ fn an_unused_adjustment_and_header_lane_change_nothing() {
     let (same, another) = changeable(&statement(&[]), of);
     assert_eq!(same, BTreeSet::from(OTHERS));
     // A transfer of no units: a record, and the header's nonce.
-    assert_eq!(another, BTreeSet::from([("HEADER.1", "float_in"), ("HEADER.1", "float_out"), ("HEADER.2", "accrual_out")]));
+    assert_eq!(
+        another,
+        BTreeSet::from([("HEADER.1", "float_in"), ("HEADER.1", "float_out"), ("HEADER.2", "accrual_out")])
+    );
 }
 
 /// All of them at once, with other values than one more.
@@ -132,7 +136,14 @@ fn all_free_fields_at_once_reach_nothing() {
     let honest = trace(&t);
     let odd = |i: usize| Fr::from(1000 + i as u64);
     let lanes = (0..3).flat_map(|lane| UNUSED_LANE.iter().map(move |(clause, name)| (*clause, *name, lane)));
-    let others = [("ADJUST.5", "first_interval", 0), ("ADJUST.1", "buy_limit", 0), ("ADJUST.1", "earlier", 0), ("HEADER.1", "units", 0), ("HEADER.3", "reserve", 0), ("HEADER.3", "manager_x", 0)];
+    let others = [
+        ("ADJUST.5", "first_interval", 0),
+        ("ADJUST.1", "buy_limit", 0),
+        ("ADJUST.1", "earlier", 0),
+        ("HEADER.1", "units", 0),
+        ("HEADER.3", "reserve", 0),
+        ("HEADER.3", "manager_x", 0),
+    ];
     let edits: Vec<_> = lanes.chain(others).enumerate().map(|(i, name)| (name, odd(i))).collect();
     let edited = tampered(&t, &edits);
     assert_eq!(refusals(tiny(), &edited), BTreeSet::new());

@@ -112,16 +112,22 @@ enum Command {
     #[command(after_help = "Example:\n  GRIDVEIL_PASSPHRASE=... gridveil meter keygen --keys home7.keys")]
     Keygen(KeygenArgs),
     /// Shows what a meter file holds.
-    #[command(after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json")]
+    #[command(
+        after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json"
+    )]
     Read(ReadArgs),
     /// Signs a period's packet, keeps it, and hands it in. Repeating it hands in the same bytes.
-    #[command(after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
-                            --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900")]
+    #[command(
+        after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
+                            --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900"
+    )]
     Submit(SubmitArgs),
     /// Fetches a period's receipt and checks every figure against own readings and L1.
-    #[command(after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
+    #[command(
+        after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
                             --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 --first-interval 413856 \\\n    \
-                            --keys home7.keys --outbox home7.outbox")]
+                            --keys home7.keys --outbox home7.outbox"
+    )]
     Statement(StatementArgs),
 }
 
@@ -303,7 +309,10 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     println!("nullifier key     {}", hex(&to_bytes(&owner.nullifier)));
     println!("owner commitment  {commitment}");
     println!("meter key         {}", hex(&meter.to_bytes()));
-    println!("Give these to the meter data manager for enrolment. The secret keys are in {}.", args.keys.keys.display());
+    println!(
+        "Give these to the meter data manager for enrolment. The secret keys are in {}.",
+        args.keys.keys.display()
+    );
     Ok(())
 }
 
@@ -329,7 +338,8 @@ fn utc(seconds: i64) -> String {
 fn read(args: &ReadArgs) -> Result<(), MeterError> {
     let import = import(&args.file)?;
     let series = &import.series;
-    let (first, last) = (series.entries().first().map_or(0, |e| e.start), series.entries().last().map_or(0, |e| e.start));
+    let (first, last) =
+        (series.entries().first().map_or(0, |e| e.start), series.entries().last().map_or(0, |e| e.start));
     let (length, gaps) = (i64::from(series.length()), series.gaps());
     let missing: u64 = gaps.iter().map(|g| g.intervals).sum();
     let [import_wh, export_wh] = series.total_wh();
@@ -345,16 +355,30 @@ fn read(args: &ReadArgs) -> Result<(), MeterError> {
     }
     let name = if import.meter.is_empty() { "-" } else { &import.meter };
     println!("meter       {name}");
-    println!("intervals   {} of {length} s, {} to {} (first interval {})", series.entries().len(), utc(first), utc(last + length), first / length);
+    println!(
+        "intervals   {} of {length} s, {} to {} (first interval {})",
+        series.entries().len(),
+        utc(first),
+        utc(last + length),
+        first / length
+    );
     println!("import      {import_wh:>12} Wh");
     println!("export      {export_wh:>12} Wh");
-    println!("in file     {} readings, {} identical duplicates merged, {} incomplete", import.readings, import.merged, import.incomplete);
+    println!(
+        "in file     {} readings, {} identical duplicates merged, {} incomplete",
+        import.readings, import.merged, import.incomplete
+    );
     println!("missing     {missing} intervals in {} gaps", gaps.len());
     for gap in gaps.iter().take(10) {
         println!("            {} from {}", gap.intervals, utc(gap.start));
     }
     for o in series.overlaps().iter().take(10) {
-        println!("overlap     {}: two readings, line {} used, line {} left out", utc(o.start), o.kept_line, o.dropped_line);
+        println!(
+            "overlap     {}: two readings, line {} used, line {} left out",
+            utc(o.start),
+            o.kept_line,
+            o.dropped_line
+        );
     }
     Ok(())
 }
@@ -370,7 +394,8 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let info = sequencer.info()?;
     let domain = info.checked_domain()?;
     let named = args.contract.as_deref().map(contract).transpose()?;
-    if named.is_some_and(|c| address(&info.contract) != Some(c)) || args.chain_id.is_some_and(|id| id != info.chain_id) {
+    if named.is_some_and(|c| address(&info.contract) != Some(c)) || args.chain_id.is_some_and(|id| id != info.chain_id)
+    {
         return Err(MeterError::OtherDeployment);
     }
     let terms = sequencer.community(*community)?;
@@ -380,14 +405,28 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let readings = readings.map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
-    let context =
-        Context { domain, community: *community, first_interval, interval_length: terms.interval_length, intervals: terms.intervals };
-    let draft = Draft { context, slot: *slot, readings, buy_limit: args.buy_limit, sell_limit: args.sell_limit, scale: args.scale };
+    let context = Context {
+        domain,
+        community: *community,
+        first_interval,
+        interval_length: terms.interval_length,
+        intervals: terms.intervals,
+    };
+    let draft = Draft {
+        context,
+        slot: *slot,
+        readings,
+        buy_limit: args.buy_limit,
+        sell_limit: args.sell_limit,
+        scale: args.scale,
+    };
     let signed = outbox.sign_once(draft, &keys.meter)?;
     let status = sequencer.submit(&signed)?;
     outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
     let from = utc(i64::from(first_interval) * i64::from(length));
-    println!("period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}");
+    println!(
+        "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"
+    );
     Ok(())
 }
 
@@ -400,9 +439,18 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     let terms = sequencer.community(*community)?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
-    let member = Member { sequencer: &sequencer, l1: &l1, keys: &keys, outbox: &outbox, domain, community: *community, slot: *slot };
+    let member = Member {
+        sequencer: &sequencer,
+        l1: &l1,
+        keys: &keys,
+        outbox: &outbox,
+        domain,
+        community: *community,
+        slot: *slot,
+    };
     let period = |first_interval| Period { domain, community: *community, slot: *slot, first_interval };
-    let previous = args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
+    let previous =
+        args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
     let previous = previous.transpose()?.flatten();
     let operations = wallet::signed_operations(&args.place.outbox, &keys, domain, *community, *slot)?;
     let (statement, _) = member.statement(args.first_interval, previous.as_ref(), &operations)?;
@@ -436,11 +484,31 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
-    let _ = writeln!(out, "Statement: community {}, slot {}, {} intervals from {}\n", s.community, s.slot, s.lines.len(), start(s.first_interval));
-    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}", "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh");
+    let _ = writeln!(
+        out,
+        "Statement: community {}, slot {}, {} intervals from {}\n",
+        s.community,
+        s.slot,
+        s.lines.len(),
+        start(s.first_interval)
+    );
+    let _ = writeln!(
+        out,
+        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
+        "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
+    );
     for l in &s.lines {
         let price = format!("{}.{:04}", l.tick / 10_000, l.tick % 10_000);
-        let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}", start(l.interval), l.import_wh, l.export_wh, l.bought_wh, l.sold_wh, price);
+        let _ = writeln!(
+            out,
+            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
+            start(l.interval),
+            l.import_wh,
+            l.export_wh,
+            l.bought_wh,
+            l.sold_wh,
+            price
+        );
     }
     let e = &s.bill.energy;
     let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
@@ -466,4 +534,3 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     }
     out
 }
-

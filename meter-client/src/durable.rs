@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes a new file of the owner's alone: a synced temporary file is linked to its name, which fails if the name is taken.
+/// Writes a new file of the owner's alone: a synced temporary file is linked to its name, which fails if the name is
+/// taken.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if there is such a file; other file system errors.
@@ -22,8 +23,8 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Replaces a file as a whole, or makes it: a synced temporary file takes its name. A crash leaves the old content or the new one, and at most
-/// a temporary file beside it.
+/// Replaces a file as a whole, or makes it: a synced temporary file takes its name. A crash leaves the old content or
+/// the new one, and at most a temporary file beside it.
 ///
 /// # Errors
 /// File system errors; the old content stands then.

@@ -3,7 +3,8 @@
 //! ```text
 //! "GVK1" | memory KiB u32 | passes u32 | lanes u32 | salt 16 | nonce 24 | XChaCha20-Poly1305(owner 32, meter 32) 64 + 16
 //! ```
-//! Integers big-endian. The key is Argon2id (version 0x13) of the passphrase; everything before the ciphertext is authenticated with it.
+//! Integers big-endian. The key is Argon2id (version 0x13) of the passphrase; everything before the ciphertext is
+//! authenticated with it.
 
 use std::{io, path::Path};
 
@@ -77,7 +78,8 @@ impl Cost {
         if self.memory_kib > MAX_MEMORY_KIB || self.passes > MAX_PASSES || self.lanes > MAX_LANES {
             return Err(KeyStoreError::Cost);
         }
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| KeyStoreError::Cost)?;
+        let params =
+            Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| KeyStoreError::Cost)?;
         let mut key = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase.as_bytes(), salt, key.as_mut())
@@ -176,7 +178,8 @@ impl Keys {
             io::ErrorKind::FileTooLarge => KeyStoreError::Format,
             kind => KeyStoreError::Io(kind),
         })?;
-        let (header, sealed) = bytes.split_at_checked(HEADER).filter(|_| bytes.len() == FILE).ok_or(KeyStoreError::Format)?;
+        let (header, sealed) =
+            bytes.split_at_checked(HEADER).filter(|_| bytes.len() == FILE).ok_or(KeyStoreError::Format)?;
         let rest = header.strip_prefix(MAGIC).ok_or(KeyStoreError::Format)?;
         let (costs, random) = rest.split_at(12);
         let (salt, nonce) = random.split_at(16);
@@ -189,7 +192,8 @@ impl Keys {
             .map_err(|_| KeyStoreError::Passphrase)?;
         let plain = Zeroizing::new(plain);
         let secret = |half: Option<&[u8]>| {
-            let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(half.and_then(|h| h.try_into().ok()).ok_or(KeyStoreError::Format)?);
+            let bytes: Zeroizing<[u8; 32]> =
+                Zeroizing::new(half.and_then(|h| h.try_into().ok()).ok_or(KeyStoreError::Format)?);
             SecretKey::from_bytes(&bytes).map_err(|_| KeyStoreError::Format)
         };
         Ok(Self { owner: secret(plain.get(..32))?, meter: secret(plain.get(32..))? })

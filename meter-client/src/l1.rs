@@ -1,7 +1,8 @@
 //! The two facts a member takes from L1 itself: is this root final, and which tariff was registered.
 //!
-//! Plain JSON-RPC `eth_call`s to the rollup contract's views (`IGridveilRollup`): `isFinalised(bytes32)`, `communityOf(uint32)`,
-//! `tariffCount(uint32)`, `tariffAt(uint32,uint256)`. Every argument and result is a static word, so the encoding is words in order.
+//! Plain JSON-RPC `eth_call`s to the rollup contract's views (`IGridveilRollup`): `isFinalised(bytes32)`,
+//! `communityOf(uint32)`, `tariffCount(uint32)`, `tariffAt(uint32,uint256)`. Every argument and result is a static
+//! word, so the encoding is words in order.
 
 use std::{io::Read, time::Duration};
 
@@ -106,7 +107,9 @@ impl JsonRpc {
         if !url.starts_with("http://") {
             return Err(L1Error::Address);
         }
-        let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(20)).redirect(reqwest::redirect::Policy::none());
+        let client = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .redirect(reqwest::redirect::Policy::none());
         Ok(Self { url: url.to_owned(), contract, client: client.build().map_err(|_| L1Error::Address)? })
     }
 
@@ -163,7 +166,8 @@ impl Roots for JsonRpc {
             Some([0, ..]) => return Err(L1Error::UnknownCommunity(community)),
             _ => return Err(L1Error::Answer(COMMUNITY_OF.1)),
         };
-        let count = self.call(TARIFF_COUNT, &[number(set)])?.first().and_then(as_u64).ok_or(L1Error::Answer(TARIFF_COUNT.1))?;
+        let count =
+            self.call(TARIFF_COUNT, &[number(set)])?.first().and_then(as_u64).ok_or(L1Error::Answer(TARIFF_COUNT.1))?;
         // Tariffs start in increasing order: the one in force is the last that starts at or before the period.
         let (mut below, mut above, mut found) = (0, count, None);
         while below < above {
@@ -200,7 +204,8 @@ mod tests {
         let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         for View(signature, name, words) in [IS_FINALISED, COMMUNITY_OF, TARIFF_COUNT, TARIFF_AT] {
             let function = artifact["abi"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap();
-            let inputs: Vec<&str> = function["inputs"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
+            let inputs: Vec<&str> =
+                function["inputs"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
             assert_eq!(format!("{name}({})", inputs.join(",")), signature);
             let [output] = function["outputs"].as_array().unwrap().as_slice() else { unreachable!("one output") };
             assert_eq!(output["components"].as_array().map_or(1, Vec::len), words, "{name}");

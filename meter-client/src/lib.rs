@@ -1,15 +1,16 @@
-//! A member's side of Gridveil: reads the meter's file, signs a period's packet, hands it in, and checks what came of it.
+//! A member's side of Gridveil: reads the meter's file, signs a period's packet, hands it in, and checks what came of
+//! it.
 //!
-//! The operator is not trusted: a statement holds only if the bill recomputed from the member's own readings and the published tariff
-//! leads to a root that the contract on L1 has finalised.
+//! The operator is not trusted: a statement holds only if the bill recomputed from the member's own readings and the
+//! published tariff leads to a root that the contract on L1 has finalised.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 mod durable;
 pub mod key_store;
-pub mod outbox;
 pub mod l1;
 pub mod operation;
+pub mod outbox;
 pub mod packet;
 pub mod source;
 pub mod statement;

@@ -1,8 +1,9 @@
 //! What was signed, kept before it is sent.
 //!
-//! A packet's exact bytes are on disk, synced, before the first submission, so that a retry is byte-identical and a period is never signed
-//! twice with different content. Its salts open the member's leaf: losing them is losing the proof of one's own balance, so nothing is ever
-//! deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under a key derived from the meter key, with the file name authenticated.
+//! A packet's exact bytes are on disk, synced, before the first submission, so that a retry is byte-identical and a
+//! period is never signed twice with different content. Its salts open the member's leaf: losing them is losing the
+//! proof of one's own balance, so nothing is ever deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under
+//! a key derived from the meter key, with the file name authenticated.
 
 use std::{
     io,
@@ -83,7 +84,13 @@ impl Period {
 
     fn file(&self, kind: &str) -> String {
         let domain = hex::encode(to_bytes(&self.domain));
-        format!("{}-{}-{}-{}.{kind}", domain.get(..16).unwrap_or_default(), self.community, self.slot, self.first_interval)
+        format!(
+            "{}-{}-{}-{}.{kind}",
+            domain.get(..16).unwrap_or_default(),
+            self.community,
+            self.slot,
+            self.first_interval
+        )
     }
 }
 
@@ -105,7 +112,8 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError::Io`].
     pub fn open(directory: &Path, keys: &Keys) -> Result<Self, OutboxError> {
-        durable::private_directory(directory).map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;
+        durable::private_directory(directory)
+            .map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;
         Ok(Self { directory: directory.to_owned(), key: keys.outbox_key() })
     }
 
@@ -173,7 +181,9 @@ impl Outbox {
     /// [`OutboxError`].
     pub fn keep_receipt(&self, period: &Period, receipt: &Receipt) -> Result<(), OutboxError> {
         let name = period.file("receipt");
-        let bytes = Zeroizing::new(serde_json::to_vec(receipt).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?);
+        let bytes = Zeroizing::new(
+            serde_json::to_vec(receipt).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?,
+        );
         match self.write(&name, &bytes) {
             Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
             other => other,
@@ -187,7 +197,8 @@ impl Outbox {
     pub fn receipt(&self, period: &Period) -> Result<Option<Receipt>, OutboxError> {
         let name = period.file("receipt");
         let Some(bytes) = self.read(&name)? else { return Ok(None) };
-        let receipt = serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
+        let receipt =
+            serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
         Ok(Some(receipt))
     }
 
@@ -198,7 +209,8 @@ impl Outbox {
         let sealed = XChaCha20Poly1305::new(self.key.as_ref().into())
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: bytes, aad: name.as_bytes() })
             .map_err(|_| OutboxError::Damaged { path: path.clone() })?;
-        durable::create_new(&path, &[nonce.as_slice(), &sealed].concat()).map_err(|e| OutboxError::Io { path, kind: e.kind() })
+        durable::create_new(&path, &[nonce.as_slice(), &sealed].concat())
+            .map_err(|e| OutboxError::Io { path, kind: e.kind() })
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, OutboxError> {
@@ -223,7 +235,8 @@ mod tests {
     use super::*;
 
     fn draft() -> Draft {
-        let context = Context { domain: Fr::from(9u64), community: 1, first_interval: 48, interval_length: 3600, intervals: 2 };
+        let context =
+            Context { domain: Fr::from(9u64), community: 1, first_interval: 48, interval_length: 3600, intervals: 2 };
         let readings = vec![Reading { import: 11_111, export: 0 }, Reading { import: 3, export: 4 }];
         Draft { context, slot: 2, readings, buy_limit: 10, sell_limit: 20, scale: 1 }
     }

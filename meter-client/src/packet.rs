@@ -27,7 +27,10 @@ pub struct Draft {
 
 impl std::fmt::Debug for Draft {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Draft").field("slot", &self.slot).field("readings", &self.readings.len()).finish_non_exhaustive()
+        f.debug_struct("Draft")
+            .field("slot", &self.slot)
+            .field("readings", &self.readings.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +54,8 @@ pub enum PacketError {
 }
 
 impl Draft {
-    /// Draws six fresh salts and signs with the meter's key. Two calls give two different packets: keep the first ([`crate::outbox`]).
+    /// Draws six fresh salts and signs with the meter's key. Two calls give two different packets: keep the first
+    /// ([`crate::outbox`]).
     ///
     /// # Errors
     /// [`PacketError`].

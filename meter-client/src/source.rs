@@ -1,7 +1,8 @@
 //! Meter files: what they say, in one form, with nothing guessed.
 //!
-//! Every format becomes [`Import`]s of [`Series`]. A fault that could put a wrong figure under a signature is a typed error with its line;
-//! what a format's known habits explain is accepted, counted and shown ([`Import`]). Errors never carry a reading.
+//! Every format becomes [`Import`]s of [`Series`]. A fault that could put a wrong figure under a signature is a typed
+//! error with its line; what a format's known habits explain is accepted, counted and shown ([`Import`]). Errors never
+//! carry a reading.
 
 pub mod csv;
 pub mod green_button;
@@ -182,7 +183,8 @@ pub enum SourceError {
 /// One meter's readings and what had to be said about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// Name of the meter in the file: `home` of a CSV, usage point of a Green Button feed; empty if the file names none.
+    /// Name of the meter in the file: `home` of a CSV, usage point of a Green Button feed; empty if the file names
+    /// none.
     pub meter: String,
     /// The readings.
     pub series: Series,
@@ -258,7 +260,9 @@ fn choose(imports: Vec<Import>, meter: Option<&str>) -> Result<Import, SourceErr
     match meter {
         None if imports.len() > 1 => Err(several(imports.iter().map(|i| i.meter.as_str()))),
         None => imports.into_iter().next().ok_or(SourceError::Empty),
-        Some(name) => imports.into_iter().find(|i| i.meter == name).ok_or_else(|| SourceError::NoSuchMeter(name.to_owned())),
+        Some(name) => {
+            imports.into_iter().find(|i| i.meter == name).ok_or_else(|| SourceError::NoSuchMeter(name.to_owned()))
+        }
     }
 }
 
@@ -281,5 +285,9 @@ fn checked_length(length: u64, at: Place) -> Result<u32, SourceError> {
 }
 
 fn checked_start(start: i64, length: u32, at: Place) -> Result<i64, SourceError> {
-    if start < 0 || start % i64::from(length) != 0 { Err(SourceError::Misaligned { at, start, length }) } else { Ok(start) }
+    if start < 0 || start % i64::from(length) != 0 {
+        Err(SourceError::Misaligned { at, start, length })
+    } else {
+        Ok(start)
+    }
 }

@@ -1,4 +1,5 @@
-//! A period's statement: every figure recomputed from the member's own readings, and anchored in a root that L1 has finalised.
+//! A period's statement: every figure recomputed from the member's own readings, and anchored in a root that L1 has
+//! finalised.
 
 use gridveil_protocol::{
     account::Account,
@@ -196,14 +197,21 @@ fn value(account: &Account) -> i128 {
 ///
 /// # Errors
 /// [`StatementError`], the first fact that does not hold.
-pub fn verify(asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &dyn Roots) -> Result<Statement, StatementError> {
+pub fn verify(
+    asked: &Asked,
+    receipt: &Receipt,
+    own: &Own<'_>,
+    tariff: &Tariff,
+    l1: &dyn Roots,
+) -> Result<Statement, StatementError> {
     check_subject(asked, receipt, own)?;
     let readings = check_packet(receipt, own)?;
     check_operations(receipt, own)?;
     if let Some(previous) = own.previous
-        && previous.after != receipt.before {
-            return Err(StatementError::Continuity);
-        }
+        && previous.after != receipt.before
+    {
+        return Err(StatementError::Continuity);
+    }
     let bill = receipt.verify(readings, tariff, receipt.root)?;
     if tariff.commitment() != l1.tariff_commitment(asked.community, asked.first_interval)? {
         return Err(StatementError::Tariff);
@@ -258,8 +266,12 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The readings to hold the receipt against: the member's own, unless the manager substituted them or the slot was empty.
-fn check_packet<'a>(receipt: &Receipt, own: &Own<'a>) -> Result<Option<&'a [gridveil_protocol::packet::Reading]>, StatementError> {
+/// The readings to hold the receipt against: the member's own, unless the manager substituted them or the slot was
+/// empty.
+fn check_packet<'a>(
+    receipt: &Receipt,
+    own: &Own<'a>,
+) -> Result<Option<&'a [gridveil_protocol::packet::Reading]>, StatementError> {
     if receipt.substituted || receipt.before.meter.is_none() {
         return Ok(None);
     }
@@ -271,9 +283,9 @@ fn check_packet<'a>(receipt: &Receipt, own: &Own<'a>) -> Result<Option<&'a [grid
     Ok(Some(&packet.readings))
 }
 
-/// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what the wallet has kept,
-/// an owner's consent to what the manager asks for (enrolment, another meter, terms) counts by its signature: it may be given elsewhere.
-/// The late packet of an adjustment is this meter's.
+/// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what
+/// the wallet has kept, an owner's consent to what the manager asks for (enrolment, another meter, terms) counts by its
+/// signature: it may be given elsewhere. The late packet of an adjustment is this meter's.
 fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
     let place = (receipt.community, receipt.slot);
     for (index, signed) in receipt.operations.iter().enumerate() {
@@ -282,7 +294,9 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
         let kept = || own.operations.iter().any(|kept| kept.operation == *operation && kept.owner == signed.owner);
         let consent = || {
             let message = [operation.message(own.domain)];
-            effect.manager && signed.owner == *own.owner && schnorr::verify(Use::Operation, &own.owner.key, &message, &signed.signature).is_ok()
+            effect.manager
+                && signed.owner == *own.owner
+                && schnorr::verify(Use::Operation, &own.owner.key, &message, &signed.signature).is_ok()
         };
         if (operation.community, operation.slot) != place || !(operation.kind == Kind::Forced || kept() || consent()) {
             return Err(StatementError::Foreign { index, kind: operation.kind });
@@ -290,8 +304,10 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
     }
     let Some(adjustment) = &receipt.adjustment else { return Ok(()) };
     let (late, substitute) = (&adjustment.late.packet, &adjustment.substitute.packet);
-    let same = late.context == substitute.context && (late.context.domain, late.context.community) == (own.domain, receipt.community);
-    let mine = late.slot == receipt.slot && substitute.slot == receipt.slot && !late.substituted && substitute.substituted;
+    let same = late.context == substitute.context
+        && (late.context.domain, late.context.community) == (own.domain, receipt.community);
+    let mine =
+        late.slot == receipt.slot && substitute.slot == receipt.slot && !late.substituted && substitute.substituted;
     let past = late.context.first_interval < receipt.first_interval;
     let meters = [receipt.before.meter, Some(*own.meter)];
     let signed = meters.iter().flatten().any(|meter| adjustment.late.verify(meter).is_ok());
@@ -307,7 +323,12 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<AdjustmentLine>) {
         let after = Lane::compute(&account, signed).after;
         let change_nano = value(&after) - value(&account);
         let nonce = effect.owner_signs().then_some(operation.nonce);
-        out.push(OperationLine { kind: operation.kind, nonce, change_nano, units: if effect.whole_units { operation.units() } else { 0 } });
+        out.push(OperationLine {
+            kind: operation.kind,
+            nonce,
+            change_nano,
+            units: if effect.whole_units { operation.units() } else { 0 },
+        });
         account = after;
     }
     let adjustment = receipt.adjustment.as_ref().map(|adjustment| {
@@ -324,7 +345,10 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<AdjustmentLine>) {
 
 fn lines(receipt: &Receipt) -> Vec<Line> {
     let scale = u64::from(receipt.before.scale);
-    let line = |((interval, r), StatementLine { tick, bought_wh, sold_wh }): ((Interval, &gridveil_protocol::packet::Reading), &StatementLine)| Line {
+    let line = |((interval, r), StatementLine { tick, bought_wh, sold_wh }): (
+        (Interval, &gridveil_protocol::packet::Reading),
+        &StatementLine,
+    )| Line {
         interval,
         import_wh: u64::from(r.import) * scale,
         export_wh: u64::from(r.export) * scale,

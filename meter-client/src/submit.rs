@@ -1,8 +1,8 @@
 //! The sequencer's HTTP API, as a member sees it.
 //!
-//! Handing in is idempotent: the same bytes again are the same packet. So an unreachable or busy server is simply asked again, a few times,
-//! with growing pauses. Answers are bounded, and what a server writes is printed without control characters. Blocking: not for use inside an
-//! async runtime.
+//! Handing in is idempotent: the same bytes again are the same packet. So an unreachable or busy server is simply asked
+//! again, a few times, with growing pauses. Answers are bounded, and what a server writes is printed without control
+//! characters. Blocking: not for use inside an async runtime.
 
 mod admin;
 
@@ -284,7 +284,8 @@ impl Sequencer {
     /// # Errors
     /// [`ApiError`].
     pub fn operation_state(&self, signed: &SignedOperation) -> Result<OperationState, ApiError> {
-        let state = self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")?;
+        let state =
+            self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")?;
         Ok(match state {
             OperationState::Refused { code } => OperationState::Refused { code: printable(&code) },
             other => other,
@@ -318,7 +319,11 @@ impl Sequencer {
         self.ask(|| self.client.post(&url).header("content-type", "application/json").body(body.clone()), what)
     }
 
-    fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder, what: &'static str) -> Result<T, ApiError> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        what: &'static str,
+    ) -> Result<T, ApiError> {
         let mut pause = self.retry.first_pause;
         let mut attempts = 0;
         loop {

@@ -1,4 +1,5 @@
-//! Bringing a wallet up to date: every period that became final is fetched, verified and kept, and waiting operations are asked after.
+//! Bringing a wallet up to date: every period that became final is fetched, verified and kept, and waiting operations
+//! are asked after.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -68,7 +69,8 @@ impl Member<'_> {
         Period { domain: self.domain, community: self.community, slot: self.slot, first_interval }
     }
 
-    /// Fetches a period's receipt, checks every figure, and keeps it. `before`: the receipt it must continue from, if one is held.
+    /// Fetches a period's receipt, checks every figure, and keeps it. `before`: the receipt it must continue from, if
+    /// one is held.
     ///
     /// # Errors
     /// [`SyncError`].
@@ -100,8 +102,8 @@ impl Member<'_> {
         Ok((statement, receipt))
     }
 
-    /// Takes every period that became final since the last receipt of the wallet. A wallet without any begins with the first period whose
-    /// receipt is this owner's.
+    /// Takes every period that became final since the last receipt of the wallet. A wallet without any begins with the
+    /// first period whose receipt is this owner's.
     ///
     /// # Errors
     /// [`SyncError`]; what was verified before it is kept.
@@ -119,7 +121,8 @@ impl Member<'_> {
             match outcome {
                 // Before this member's time, or after it.
                 Err(SyncError::Api(ApiError::Refused(problem)))
-                    if before.is_none() && ["request.signature", "account.unknown"].contains(&problem.code.as_str()) => {}
+                    if before.is_none()
+                        && ["request.signature", "account.unknown"].contains(&problem.code.as_str()) => {}
                 outcome => {
                     let (statement, receipt) = outcome?;
                     wallet.take_receipt(&receipt)?;
@@ -158,14 +161,20 @@ impl Member<'_> {
     ///
     /// # Errors
     /// [`SyncError`].
-    pub fn send(&self, wallet: &mut Wallet, signed: &gridveil_protocol::operation::SignedOperation) -> Result<String, SyncError> {
+    pub fn send(
+        &self,
+        wallet: &mut Wallet,
+        signed: &gridveil_protocol::operation::SignedOperation,
+    ) -> Result<String, SyncError> {
         let id = format!("0x{}", hex::encode(gridveil_protocol::codec::operation_id(signed)));
         match self.sequencer.operate(signed) {
             Ok(status) => {
                 wallet.note_progress(&id, &Progress::Sent)?;
                 Ok(status)
             }
-            Err(ApiError::Refused(problem)) if (400..500).contains(&problem.status) && ![408, 409, 425, 429].contains(&problem.status) => {
+            Err(ApiError::Refused(problem))
+                if (400..500).contains(&problem.status) && ![408, 409, 425, 429].contains(&problem.status) =>
+            {
                 wallet.note_progress(&id, &Progress::Refused(problem.code.clone()))?;
                 Err(ApiError::Refused(problem).into())
             }

@@ -75,7 +75,11 @@ fn keys_reading_submission_statement() {
     let input = community(&opened);
     let (first, domain, community) = (input.community.header.next_interval, input.domain, input.community.index);
     let start = i64::from(first) * 3600;
-    std::fs::write(&file, format!("interval_start,import_wh,export_wh\n{start},500,0\n{},0,1230\n{},70,0\n", start + 3600, start + 7200)).unwrap();
+    std::fs::write(
+        &file,
+        format!("interval_start,import_wh,export_wh\n{start},500,0\n{},0,1230\n{},70,0\n", start + 3600, start + 7200),
+    )
+    .unwrap();
     meter(&["read", path(&file)]).unwrap();
     meter(&["read", path(&file), "--json"]).unwrap();
 
@@ -84,8 +88,20 @@ fn keys_reading_submission_statement() {
     let (sequencer, _) = serve(Box::new(move |_, path, body| {
         let mut book = shared.lock().unwrap();
         match path {
-            "/v1/info" => (200, format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)))),
-            "/v1/communities/5" => (200, format!(r#"{{"community":5,"shape":"tiny-4x2","members":4,"intervals":2,"interval_length":3600,"next_interval":{first}}}"#)),
+            "/v1/info" => (
+                200,
+                format!(
+                    r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#,
+                    "11".repeat(20),
+                    hex::encode(to_bytes(&domain))
+                ),
+            ),
+            "/v1/communities/5" => (
+                200,
+                format!(
+                    r#"{{"community":5,"shape":"tiny-4x2","members":4,"intervals":2,"interval_length":3600,"next_interval":{first}}}"#
+                ),
+            ),
             "/v1/packets" => {
                 let packet: SignedPacket = serde_json::from_str(body).unwrap();
                 let id = hex::encode(packet_id(&packet));
@@ -111,10 +127,14 @@ fn keys_reading_submission_statement() {
     let place = ["--url", &sequencer, "--community", &number, "--slot", "0", "--outbox", path(&outbox)];
     let limits = ["--buy-limit", "2100", "--sell-limit", "800"];
     let contract = format!("0x{}", "11".repeat(20));
-    let submit = |extra: &[&str]| meter(&[&["submit", path(&file)], &place[..], &with_keys[..], &limits[..], extra].concat());
+    let submit =
+        |extra: &[&str]| meter(&[&["submit", path(&file)], &place[..], &with_keys[..], &limits[..], extra].concat());
     assert!(matches!(submit(&["--scale", "100"]), Err(MeterError::Cut { source: CutError::NotAMultiple { .. }, .. })));
     let late = (first + 2).to_string();
-    assert!(matches!(submit(&["--scale", "10", "--first-interval", &late]), Err(MeterError::Cut { source: CutError::Missing { .. }, .. })));
+    assert!(matches!(
+        submit(&["--scale", "10", "--first-interval", &late]),
+        Err(MeterError::Cut { source: CutError::Missing { .. }, .. })
+    ));
     assert!(matches!(submit(&["--scale", "10", "--chain-id", "1"]), Err(MeterError::OtherDeployment)));
     submit(&["--scale", "10", "--chain-id", "31337", "--contract", &contract]).unwrap();
     submit(&["--scale", "10"]).unwrap();

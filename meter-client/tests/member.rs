@@ -21,12 +21,12 @@ use gridveil_protocol::{
     fixture::{self, Recipe},
     instance::domain,
     market::Mechanism,
+    operation::{Kind, Operation, SignedOperation},
+    owner::{OwnerKey, owner_of},
     packet::{Context, Reading},
     params::{Shape, UNIT_NANO},
     receipt::{Receipt, ReceiptError},
     schnorr::PublicKey,
-    operation::{Kind, Operation, SignedOperation},
-    owner::{OwnerKey, owner_of},
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
@@ -39,7 +39,13 @@ fn sequencer(url: &str) -> Sequencer {
 }
 
 fn context() -> Context {
-    Context { domain: domain(31337, &[0x11; 20], 2), community: 5, first_interval: 48, interval_length: 3600, intervals: 2 }
+    Context {
+        domain: domain(31337, &[0x11; 20], 2),
+        community: 5,
+        first_interval: 48,
+        interval_length: 3600,
+        intervals: 2,
+    }
 }
 
 fn signed(keys: &Keys, directory: &Path) -> gridveil_protocol::packet::SignedPacket {
@@ -78,7 +84,9 @@ fn refusals_keep_their_code_and_are_not_repeated() {
     let packet = signed(&Keys::generate().unwrap(), dir.path());
     let problem = r#"{"type":"x","title":"refused","status":422,"detail":"SETTLE.2","code":"PERIOD_CLOSED"}"#;
     let (url, bodies) = serve(Box::new(move |_, _, _| (422, problem.into())));
-    let Err(ApiError::Refused(Problem { status: 422, code, .. })) = sequencer(&url).submit(&packet) else { unreachable!("refused") };
+    let Err(ApiError::Refused(Problem { status: 422, code, .. })) = sequencer(&url).submit(&packet) else {
+        unreachable!("refused")
+    };
     assert_eq!((code.as_str(), bodies.lock().unwrap().len()), ("PERIOD_CLOSED", 1));
     let (url, _) = serve(Box::new(|_, _, _| (200, r#"{"packet_id":"0x00","status":"accepted"}"#.into())));
     assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::OtherPacket));
@@ -93,7 +101,13 @@ fn refusals_keep_their_code_and_are_not_repeated() {
 
 #[test]
 fn a_server_cannot_name_a_domain_that_is_not_its_own() {
-    let info = |domain: Fr| format!(r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#, "11".repeat(20), hex::encode(to_bytes(&domain)));
+    let info = |domain: Fr| {
+        format!(
+            r#"{{"chain_id":31337,"contract":"0x{}","domain":"0x{}","circuit_version":2}}"#,
+            "11".repeat(20),
+            hex::encode(to_bytes(&domain))
+        )
+    };
     let good = info(context().domain);
     let (url, _) = serve(Box::new(move |_, _, _| (200, good.clone())));
     assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Ok(context().domain));
@@ -158,7 +172,15 @@ fn statements_hold_and_every_false_fact_is_found() {
     let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
     let asked = Asked { community: 5, slot: 2, first_interval: receipt.first_interval };
     let packet = t.input.packets[2].clone();
-    let own = Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&packet), delivered: true, previous: None };
+    let own = Own {
+        domain: t.input.domain,
+        owner: &owner,
+        meter: &meter,
+        operations: &[],
+        packet: Some(&packet),
+        delivered: true,
+        previous: None,
+    };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
     assert_eq!(statement.after_nano - statement.before_nano, t.outcomes[2].delta());
     assert!(!statement.continues);
@@ -167,7 +189,9 @@ fn statements_hold_and_every_false_fact_is_found() {
     let table = gridveil_meter_client::cli::table(&statement, 3600);
     assert!(table.contains("import Wh") && table.contains("final on L1"));
 
-    let check = |asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &Facts| verify(asked, receipt, own, tariff, l1).unwrap_err();
+    let check = |asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &Facts| {
+        verify(asked, receipt, own, tariff, l1).unwrap_err()
+    };
     let tariff = &t.input.tariff;
     let edited = |edit: fn(&mut Receipt)| {
         let mut r = receipt.clone();
@@ -177,8 +201,14 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert_eq!(edited(|r| r.community += 1), StatementError::Other("community"));
     assert_eq!(edited(|r| r.slot += 1), StatementError::Other("slot"));
     assert_eq!(edited(|r| r.first_interval += 2), StatementError::Other("period"));
-    assert_eq!(edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.owner += Fr::from(1u64))), StatementError::NotMine("owner"));
-    assert_eq!(edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.meter = None)), StatementError::NotMine("meter"));
+    assert_eq!(
+        edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.owner += Fr::from(1u64))),
+        StatementError::NotMine("owner")
+    );
+    assert_eq!(
+        edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.meter = None)),
+        StatementError::NotMine("meter")
+    );
     assert_eq!(edited(|r| r.settled.salts.private[1] += Fr::from(1u64)), StatementError::Salts);
     assert!(matches!(edited(|r| r.settled.balance += 1), StatementError::Receipt(ReceiptError::Money { .. })));
     assert!(matches!(edited(|r| r.readings[0].import += 1), StatementError::Receipt(ReceiptError::Reading { .. })));
@@ -205,7 +235,15 @@ fn a_statement_continues_from_the_one_before() {
     let meter = fixture::meter_public(0);
     let asked = Asked { community: 5, slot: 0, first_interval: now.first_interval };
     let l1 = Facts { root: second.instance.new_root, tariff: second.input.tariff.commitment() };
-    let own = Own { domain: second.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&second.input.packets[0]), delivered: true, previous: Some(&before) };
+    let own = Own {
+        domain: second.input.domain,
+        owner: &owner,
+        meter: &meter,
+        operations: &[],
+        packet: Some(&second.input.packets[0]),
+        delivered: true,
+        previous: Some(&before),
+    };
     assert!(verify(&asked, &now, &own, &second.input.tariff, &l1).unwrap().continues);
     let mut shifted = before.clone();
     shifted.after.balance += 1;
@@ -233,7 +271,9 @@ fn l1_views_are_read_word_by_word() {
         let data = request["params"][0]["data"].as_str().unwrap().to_owned();
         let argument = |i: usize| u64::from_str_radix(&data[10 + 64 * i + 48..10 + 64 * (i + 1)], 16).unwrap();
         let words = match data.len() {
-            138 => tariffs.get(usize::try_from(argument(1)).unwrap()).map(|(first, c)| word(*first) + &word(*c)).unwrap(),
+            138 => {
+                tariffs.get(usize::try_from(argument(1)).unwrap()).map(|(first, c)| word(*first) + &word(*c)).unwrap()
+            }
             _ if argument(0) == 5 => word(1) + &word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
             _ if argument(0) == 6 => word(0).repeat(6),
             _ if argument(0) == 7 => word(3),
@@ -256,7 +296,10 @@ fn l1_views_are_read_word_by_word() {
     assert_eq!(l1.is_finalised(Fr::from(3u64)), Err(L1Error::Answer("isFinalised")));
     assert_eq!(l1.is_finalised(Fr::from(4u64)), Err(L1Error::Answer("isFinalised")));
     assert!(bodies.lock().unwrap().iter().skip(1).all(|b| b.contains(&"22".repeat(20))));
-    assert_eq!(JsonRpc::new("http://127.0.0.1:1", [0; 20]).unwrap().is_finalised(Fr::from(1u64)), Err(L1Error::Unreachable));
+    assert_eq!(
+        JsonRpc::new("http://127.0.0.1:1", [0; 20]).unwrap().is_finalised(Fr::from(1u64)),
+        Err(L1Error::Unreachable)
+    );
 }
 
 /// Slot 0 of a community in whose period this member withdraws and pays a neighbour, and somebody forces a withdrawal.
@@ -272,8 +315,11 @@ fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
     let operation = |kind, nonce| Operation::new(kind, 5, 0, nonce);
     let withdraw = Operation { amount: 3 * UNIT_NANO, ..operation(Kind::Withdraw, nonce) };
     let salts = [Fr::from(1u64), Fr::from(2u64), Fr::from(0u64), Fr::from(0u64)];
-    let send = Operation { amount: 77, party: Fr::from(9u64), payout: [4; 20], salts, ..operation(Kind::Send, nonce + 1) };
-    let forced = SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, nonce + 2) }).unwrap();
+    let send =
+        Operation { amount: 77, party: Fr::from(9u64), payout: [4; 20], salts, ..operation(Kind::Send, nonce + 1) };
+    let forced =
+        SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, nonce + 2) })
+            .unwrap();
     let sign = |o: Operation| o.sign(input.domain, &keys.owner, owner).unwrap();
     input.operations.lanes = vec![sign(withdraw), sign(send), forced];
     placed(input)
@@ -289,8 +335,15 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
     let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
     let kept = &t.input.operations.lanes[..2];
-    let own =
-        Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: kept, packet: Some(&t.input.packets[0]), delivered: true, previous: None };
+    let own = Own {
+        domain: t.input.domain,
+        owner: &owner,
+        meter: &meter,
+        operations: kept,
+        packet: Some(&t.input.packets[0]),
+        delivered: true,
+        previous: None,
+    };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
     let changes: Vec<_> = statement.operations.iter().map(|o| (o.kind, o.change_nano, o.units)).collect();
     assert_eq!(changes, [(Kind::Withdraw, -3 * i128::from(UNIT_NANO), 3), (Kind::Send, -77, 0), (Kind::Forced, 0, 0)]);
@@ -304,15 +357,25 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     // Terms count with this owner's signature, although not kept; not without.
     let mut managed = receipt.clone();
     let operation = Operation { terms: Some(receipt.settled.account_terms()), ..Operation::new(Kind::Terms, 5, 0, 9) };
-    let consent = operation.sign(t.input.domain, &keys.owner, owner).unwrap().countersign(t.input.domain, &fixture::manager_key()).unwrap();
+    let consent = operation
+        .sign(t.input.domain, &keys.owner, owner)
+        .unwrap()
+        .countersign(t.input.domain, &fixture::manager_key())
+        .unwrap();
     managed.operations[0] = consent.clone();
     assert!(!matches!(verify(&asked, &managed, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { .. })));
     managed.operations[0].signature = managed.operations[1].signature;
-    assert_eq!(verify(&asked, &managed, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { index: 0, kind: Kind::Terms }));
+    assert_eq!(
+        verify(&asked, &managed, &own, &t.input.tariff, &l1),
+        Err(StatementError::Foreign { index: 0, kind: Kind::Terms })
+    );
     // Another slot's operation, signed or not.
     let mut moved = receipt.clone();
     moved.operations[2].operation.slot = 1;
-    assert_eq!(verify(&asked, &moved, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { index: 2, kind: Kind::Forced }));
+    assert_eq!(
+        verify(&asked, &moved, &own, &t.input.tariff, &l1),
+        Err(StatementError::Foreign { index: 2, kind: Kind::Forced })
+    );
 }
 
 #[test]
@@ -326,9 +389,20 @@ fn an_adjustment_rests_on_this_meters_packet() {
     let t = placed(input);
     let receipt = Receipt::of(&t, 0).unwrap();
     let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
-    let l1 = Both { root: t.instance.new_root, now: (receipt.first_interval, t.input.tariff.commitment()), then: receipt.adjustment.as_ref().unwrap().tariff.commitment() };
-    let own =
-        Own { domain: t.input.domain, owner: &owner, meter: &meter, operations: &[], packet: Some(&t.input.packets[0]), delivered: true, previous: None };
+    let l1 = Both {
+        root: t.instance.new_root,
+        now: (receipt.first_interval, t.input.tariff.commitment()),
+        then: receipt.adjustment.as_ref().unwrap().tariff.commitment(),
+    };
+    let own = Own {
+        domain: t.input.domain,
+        owner: &owner,
+        meter: &meter,
+        operations: &[],
+        packet: Some(&t.input.packets[0]),
+        delivered: true,
+        previous: None,
+    };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
     let line = statement.adjustment.unwrap();
     assert_eq!(statement.settled_nano + line.change_nano, statement.after_nano);

@@ -1,4 +1,5 @@
-//! The readers over real and official files. `shared/data` beside the repository is not part of it: without it those tests say so and stop.
+//! The readers over real and official files. `shared/data` beside the repository is not part of it: without it those
+//! tests say so and stop.
 
 #![allow(clippy::unwrap_used)]
 
@@ -50,7 +51,8 @@ fn pge_year_of_one_real_home() {
     let import = import.unwrap();
     assert_eq!((import.readings, import.total_wh), (9_432, [6_014_415, 0]));
     assert_eq!(import.meter, "4108");
-    // 2013-03-10: the surplus reading equals the next day's first. 2014-03-09: it does not, and the next day is believed (210, not 220 Wh).
+    // 2013-03-10: the surplus reading equals the next day's first. 2014-03-09: it does not, and the next day is
+    // believed (210, not 220 Wh).
     assert_eq!(import.merged, 1);
     let overlaps: Vec<i64> = import.series.overlaps().iter().map(|o| o.start).collect();
     assert_eq!(overlaps, [1_394_434_800]);

@@ -1,6 +1,7 @@
 //! `adjust`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/adjust.md`).
 //!
-//! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it ([`crate::packet::Packet::earlier`]).
+//! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it
+//! ([`crate::packet::Packet::earlier`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,8 @@ pub enum AdjustError {
         /// Slot.
         slot: u16,
     },
-    /// Another slot, deployment, community or period than the substitute's, substituted itself, or one of the two has another length.
+    /// Another slot, deployment, community or period than the substitute's, substituted itself, or one of the two has
+    /// another length.
     #[error("ADJUST.2: the late packet is not the meter's for the substitute's slot and period: {0} (meter)")]
     Packet(Box<SettlementError>),
     /// Tariff of another length than the period.
@@ -101,8 +103,11 @@ impl std::fmt::Debug for Adjusted {
 fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, i128, i128) {
     let scale = Wh::from(account.scale);
     let lines = packet.packet.readings.iter().zip(&tariff.intervals).map(|(reading, prices)| {
-        let energy =
-            Registers { import: Wh::from(reading.import) * scale, export: Wh::from(reading.export) * scale, ..Registers::default() };
+        let energy = Registers {
+            import: Wh::from(reading.import) * scale,
+            export: Wh::from(reading.export) * scale,
+            ..Registers::default()
+        };
         let class = prices.classes.get(usize::from(account.class)).copied().unwrap_or_default();
         (energy, bill_line(&energy, &class, 0))
     });
@@ -154,7 +159,8 @@ impl Adjustment {
         after.registers.import = moved(before.registers.import, import);
         after.registers.export = moved(before.registers.export, export);
         after.flagged = self.substitute.packet.earlier;
-        let record = Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
+        let record =
+            Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
         Adjusted { after, value, supply, fees, import, export, record }
     }
 
@@ -178,7 +184,11 @@ impl Adjustment {
         }
         // Packed readings do not show how many there are: one interval less would move all the others to another price.
         if substitute.readings.len() != m {
-            return Err(refused(SettlementError::Length { slot: self.slot(), expected: m, got: substitute.readings.len() }));
+            return Err(refused(SettlementError::Length {
+                slot: self.slot(),
+                expected: m,
+                got: substitute.readings.len(),
+            }));
         }
         check_packet(&then, self.slot(), before, manager, &self.late, m).map_err(refused)?;
         if self.tariff.intervals.len() != m {

@@ -1,11 +1,13 @@
-//! One refusal for each fact; then substitutes from the period in which they are settled to the one in which they are replaced, or final.
+//! One refusal for each fact; then substitutes from the period in which they are settled to the one in which they are
+//! replaced, or final.
 
 use std::collections::HashSet;
 
 use super::*;
 use crate::{
     fixture::{
-        Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_adjustment, resign_operation, with_operations,
+        Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_adjustment,
+        resign_operation, with_operations,
     },
     lanes::OperationsError,
     market::Mechanism,
@@ -60,7 +62,10 @@ fn every_refusal_is_reached() {
         (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
         (edited(|_, a| a.late.packet.slot = 2), refused(SettlementError::Slot { slot: 0, got: 2 })),
         (edited(|_, a| a.late.packet.earlier = Fr::from(1u64)), refused(SettlementError::EarlierNamed { slot: 0 })),
-        (edited(|_, a| a.late.packet.readings.truncate(1)), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 })),
+        (
+            edited(|_, a| a.late.packet.readings.truncate(1)),
+            refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }),
+        ),
         (
             edited(|i, a| {
                 i.community.accounts[0].active_from = a.late.packet.context.first_interval + 1;
@@ -172,12 +177,17 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         assert_eq!((second.after.accounts[0].flagged, without.after.accounts[0].flagged), (flagged, flagged));
         input.operations.adjustment = Some(adjustment);
         let t = apply(input).unwrap();
-        // What the second period would have been with the late packet: the slot trades nothing, as a substitute does not.
+        // What the second period would have been with the late packet: the slot trades nothing, as a substitute does
+        // not.
         let bill = |signed: &SignedPacket| {
             let account = &second.input.community.accounts[0];
             let lines = signed.packet.readings.iter().zip(&second.input.tariff.intervals).map(|(r, prices)| {
                 let scale = u64::from(account.scale);
-                let energy = Registers { import: u64::from(r.import) * scale, export: u64::from(r.export) * scale, ..Registers::default() };
+                let energy = Registers {
+                    import: u64::from(r.import) * scale,
+                    export: u64::from(r.export) * scale,
+                    ..Registers::default()
+                };
                 bill_line(&energy, &prices.classes[usize::from(account.class)], 0)
             });
             lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
@@ -195,8 +205,12 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         assert_eq!(registers(&t).import + substitute, registers(&without).import + late);
         let (n, o) = (t.after.header.totals, without.after.header.totals);
         assert_eq!(n.import + substitute, o.import + late);
-        assert_eq!((n.adjusted, n.issued, n.flagged_packets, n.outstanding), (o.adjusted + 1, o.issued, o.flagged_packets, o.outstanding));
-        let record = Record::new(code::ADJUST, 0, second.input.community.header.next_interval, second.input.tariff.commitment());
+        assert_eq!(
+            (n.adjusted, n.issued, n.flagged_packets, n.outstanding),
+            (o.adjusted + 1, o.issued, o.flagged_packets, o.outstanding)
+        );
+        let record =
+            Record::new(code::ADJUST, 0, second.input.community.header.next_interval, second.input.tariff.commitment());
         assert_eq!(t.applied.records, [record]);
         assert_eq!(t.after.accounts[0].flagged, Fr::ZERO);
     }
@@ -211,7 +225,8 @@ fn a_substitute_is_not_replaced_in_its_own_period() {
     assert_eq!(refusal(input), AdjustError::NotFlagged { slot: 0 });
 }
 
-/// A meter silent for `deep` periods, with a period of its own between them: every substitute is replaced, the newest first, one a settlement.
+/// A meter silent for `deep` periods, with a period of its own between them: every substitute is replaced, the newest
+/// first, one a settlement.
 #[test]
 fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
     for deep in [2, 3] {
@@ -252,7 +267,8 @@ fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
     }
 }
 
-/// A substitute on top of one that was adjusted does not bring it back; silence after an adjustment lies on what is left.
+/// A substitute on top of one that was adjusted does not bring it back; silence after an adjustment lies on what is
+/// left.
 #[test]
 fn silence_goes_on_between_adjustments() {
     let first = apply(with(&[], Extras::default())).unwrap();
@@ -291,7 +307,8 @@ fn an_operation_makes_all_of_a_stack_final() {
         if kind == Kind::Close {
             let account = &apply(following(&second, 3, |_| false).unwrap()).unwrap().settled[0];
             let operation = &mut input.operations.lanes[0].operation;
-            (operation.slot, operation.nonce, operation.amount) = (0, account.nonce, account.balance - account.balance % 10_000_000);
+            (operation.slot, operation.nonce, operation.amount) =
+                (0, account.nonce, account.balance - account.balance % 10_000_000);
             input.operations.lanes[0].owner = crate::owner::owner_of(&crate::fixture::owner_key(0));
             resign_operation(&mut input, 0).unwrap();
         }

@@ -1,7 +1,8 @@
 //! Spending one certificate note: transfer, split, retire (`docs/spec/certificates.md`).
 //!
-//! [`Spend::compute`] is total: it follows the rules for any input and refuses nothing. [`Spend::check`] refuses, clause by clause, in the
-//! order of [`CertificateError`]. The circuit proves what `check` accepts; tests feed the circuit what it refuses.
+//! [`Spend::compute`] is total: it follows the rules for any input and refuses nothing. [`Spend::check`] refuses,
+//! clause by clause, in the order of [`CertificateError`]. The circuit proves what `check` accepts; tests feed the
+//! circuit what it refuses.
 
 mod holding;
 mod path;
@@ -25,11 +26,13 @@ pub use path::{DENSE_LEVELS, NotePath, Position, Trees};
 pub use retirement::{Kind, Purpose, Retirement, RetirementStatement, StatementError};
 pub use shown::ShownRetirement;
 
-/// Version of the certificate circuit, part of the domain of its statements. Far from the settlement's, whose versions count from 1.
+/// Version of the certificate circuit, part of the domain of its statements. Far from the settlement's, whose versions
+/// count from 1.
 pub const CERTIFICATE_VERSION: u64 = 1_000_001;
 
 /// Row names of the public inputs, in order.
-pub const ROWS: [&str; 9] = ["domain", "anchor", "nullifier", "note_1", "note_2", "retirement", "disclosed", "beneficiary", "kind"];
+pub const ROWS: [&str; 9] =
+    ["domain", "anchor", "nullifier", "note_1", "note_2", "retirement", "disclosed", "beneficiary", "kind"];
 
 /// Why a spending is refused. Variants are in the order they are checked; each names its clause and whose input it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,7 +167,8 @@ impl SpendPlan {
         }
     }
 
-    /// Signs with the owner's key, from which the nullifier key is derived ([`NullifierKey::of`]). Nothing is checked yet.
+    /// Signs with the owner's key, from which the nullifier key is derived ([`NullifierKey::of`]). Nothing is checked
+    /// yet.
     ///
     /// # Errors
     /// [`CertificateError::Signature`], practically never.
@@ -175,8 +179,8 @@ impl SpendPlan {
     }
 }
 
-/// One spending, signed: the statement's witness. It holds the nullifier key, which tells its owner's notes from others', but not the
-/// signing key: a helper can make the proof and cannot change what is spent.
+/// One spending, signed: the statement's witness. It holds the nullifier key, which tells its owner's notes from
+/// others', but not the signing key: a helper can make the proof and cannot change what is spent.
 #[derive(Clone, Debug)]
 pub struct Spend {
     /// What is spent, and into what.
@@ -213,7 +217,9 @@ impl Spend {
         }
         self.check_amounts()?;
         match &plan.retirement {
-            Some(retirement) if retirement.sealed && retirement.purpose != Purpose::Consumption => Err(CertificateError::SealedPurpose),
+            Some(retirement) if retirement.sealed && retirement.purpose != Purpose::Consumption => {
+                Err(CertificateError::SealedPurpose)
+            }
             _ => Ok(instance),
         }
     }
@@ -222,7 +228,9 @@ impl Spend {
         let [first, second] = &self.plan.outputs;
         let retired = self.plan.retirement.as_ref().map_or(0, |retirement| retirement.amount);
         let spent = self.plan.note.amount;
-        for (part, amount) in [("the note", spent), ("output 1", first.amount), ("output 2", second.amount), ("the retirement", retired)] {
+        for (part, amount) in
+            [("the note", spent), ("output 1", first.amount), ("output 2", second.amount), ("the retirement", retired)]
+        {
             if amount >> AMOUNT_BITS != 0 {
                 return Err(CertificateError::AmountOverflow { part });
             }
@@ -266,11 +274,21 @@ impl CertificateInstance {
     pub fn rows(&self) -> [Fr; 9] {
         let [note_1, note_2] = self.notes;
         let kind = Fr::from(self.kind);
-        [self.domain, self.anchor, self.nullifier, note_1, note_2, self.retirement, self.disclosed, self.beneficiary, kind]
+        [
+            self.domain,
+            self.anchor,
+            self.nullifier,
+            note_1,
+            note_2,
+            self.retirement,
+            self.disclosed,
+            self.beneficiary,
+            kind,
+        ]
     }
 
-    /// What the owner signs. The anchor is not part of it: under any other the same note is spent into the same notes. `disclosed` and
-    /// `beneficiary` follow from the retirement's commitment and the kind.
+    /// What the owner signs. The anchor is not part of it: under any other the same note is spent into the same notes.
+    /// `disclosed` and `beneficiary` follow from the retirement's commitment and the kind.
     #[must_use]
     pub fn message(&self) -> [Fr; 6] {
         let [note_1, note_2] = self.notes;

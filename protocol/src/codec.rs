@@ -1,4 +1,5 @@
-//! The only place that makes bytes which are stored, hashed or sent: packets, keys, signatures. Decoders are checked and never panic.
+//! The only place that makes bytes which are stored, hashed or sent: packets, keys, signatures. Decoders are checked
+//! and never panic.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -37,7 +38,8 @@ pub enum CodecError {
     NotCanonical(&'static str),
 }
 
-/// Canonical bytes of a packet: every field big-endian, in the order of [`Packet`]; readings as import, export u16; then the signature.
+/// Canonical bytes of a packet: every field big-endian, in the order of [`Packet`]; readings as import, export u16;
+/// then the signature.
 #[must_use]
 pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
     let p = &signed.packet;
@@ -123,7 +125,9 @@ pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
     let [scale] = r.take::<1>()?;
     let earlier = r.element("earlier")?;
     let salts = PacketSalts { exit: r.pair("salts")?, private: r.pair("salts")?, note: r.pair("salts")? };
-    let readings = (0..context.intervals).map(|_| Ok(Reading { import: r.u16()?, export: r.u16()? })).collect::<Result<_, CodecError>>()?;
+    let readings = (0..context.intervals)
+        .map(|_| Ok(Reading { import: r.u16()?, export: r.u16()? }))
+        .collect::<Result<_, CodecError>>()?;
     let signature = Signature::from_bytes(&r.take::<64>()?).map_err(|_| CodecError::NotCanonical("signature"))?;
     Ok(SignedPacket {
         packet: Packet { context, slot, readings, buy_limit, sell_limit, substituted, scale, salts, earlier },
@@ -140,8 +144,9 @@ pub fn packet_id(signed: &SignedPacket) -> [u8; 32] {
 /// First bytes of an encoded operation.
 pub const OPERATION_MAGIC: [u8; 4] = *b"GVO1";
 
-/// Canonical bytes of an operation: its message's fields big-endian, in the order of [`crate::operation::Operation`], absent meter and terms as
-/// zeros; owner key, nullifier commitment, the owner's signature; then the manager's, if there is one.
+/// Canonical bytes of an operation: its message's fields big-endian, in the order of [`crate::operation::Operation`],
+/// absent meter and terms as zeros; owner key, nullifier commitment, the owner's signature; then the manager's, if
+/// there is one.
 #[must_use]
 pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
     let o = &signed.operation;
@@ -230,12 +235,28 @@ mod tests {
     use crate::schnorr::SecretKey;
 
     fn packet() -> SignedPacket {
-        let context = Context { domain: Fr::from(7u64), community: 3, first_interval: 400_000, interval_length: 3600, intervals: 3 };
+        let context = Context {
+            domain: Fr::from(7u64),
+            community: 3,
+            first_interval: 400_000,
+            interval_length: 3600,
+            intervals: 3,
+        };
         let salts = PacketSalts::from_random(&std::array::from_fn(|i| u8::try_from(i % 251).unwrap()));
         let readings = vec![Reading { import: 1, export: 0 }, Reading { import: 65535, export: 2 }, Reading::default()];
-        Packet { context, slot: 2, readings, buy_limit: 5, sell_limit: 6, substituted: false, scale: 10, salts, earlier: Fr::from(0u64) }
-            .sign(&SecretKey::from_seed(&[5; 64]))
-            .unwrap()
+        Packet {
+            context,
+            slot: 2,
+            readings,
+            buy_limit: 5,
+            sell_limit: 6,
+            substituted: false,
+            scale: 10,
+            salts,
+            earlier: Fr::from(0u64),
+        }
+        .sign(&SecretKey::from_seed(&[5; 64]))
+        .unwrap()
     }
 
     #[test]
@@ -248,7 +269,11 @@ mod tests {
 
     #[test]
     fn every_field_of_an_operation_is_in_its_identity() {
-        use crate::{account::Terms, operation::{Kind, Operation}, owner::owner_of};
+        use crate::{
+            account::Terms,
+            operation::{Kind, Operation},
+            owner::owner_of,
+        };
         let (secret, domain) = (SecretKey::from_seed(&[5; 64]), Fr::from(7u64));
         let signed = Operation::new(Kind::Terms, 5, 2, 3).sign(domain, &secret, owner_of(&secret)).unwrap();
         let id = operation_id(&signed);

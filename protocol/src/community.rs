@@ -42,7 +42,8 @@ fn shape_from_name<'de, D: Deserializer<'de>>(d: D) -> Result<Shape, D::Error> {
 struct NotesRoot(#[serde(with = "hex_fr")] Fr);
 
 fn write_certificates<S: Serializer>(tree: &SparseTree, s: S) -> Result<S::Ok, S::Error> {
-    let roots: Vec<NotesRoot> = (0..).map(|i| tree.leaf(i)).take_while(|root| *root != Fr::ZERO).map(NotesRoot).collect();
+    let roots: Vec<NotesRoot> =
+        (0..).map(|i| tree.leaf(i)).take_while(|root| *root != Fr::ZERO).map(NotesRoot).collect();
     roots.serialize(s)
 }
 

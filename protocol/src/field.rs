@@ -48,9 +48,10 @@ pub fn shifted(value: u64, shift: u32) -> Fr {
         *low = value << bit;
     }
     if bit > 0
-        && let Some(high) = limbs.get_mut(limb + 1) {
-            *high = value >> (64 - bit);
-        }
+        && let Some(high) = limbs.get_mut(limb + 1)
+    {
+        *high = value >> (64 - bit);
+    }
     Fr::from(ark_ff::BigInt::new(limbs))
 }
 

@@ -4,8 +4,8 @@ pub mod certificate;
 mod operations;
 
 pub use operations::{
-    Extras, beginning, following, next_manager_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment, resign_management,
-    resign_operation, with_operations,
+    Extras, beginning, following, next_manager_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment,
+    resign_management, resign_operation, with_operations,
 };
 
 use crate::{
@@ -15,9 +15,9 @@ use crate::{
     header::{Header, Totals},
     instance::domain,
     market::Mechanism,
+    owner::owner_of,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{CERTIFICATES_DEPTH, CIRCUIT_VERSION, STATE_DEPTH, Shape},
-    owner::owner_of,
     schnorr::{PublicKey, SchnorrError, SecretKey},
     settlement::SettlementInput,
     tariff::{ClassPrices, IntervalTariff, Tariff},
@@ -88,8 +88,8 @@ pub struct Recipe {
     pub used: usize,
 }
 
-/// A community and one period's packets: a debtor in slot 1, a substituted packet in the last used slot, which had one before, a scale-10 plant in
-/// slot 0, both classes, random limits and readings.
+/// A community and one period's packets: a debtor in slot 1, a substituted packet in the last used slot, which had one
+/// before, a scale-10 plant in slot 0, both classes, random limits and readings.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -97,7 +97,8 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
     let mut stream = Stream::new(recipe.seed);
     let shape = recipe.shape;
     let first_interval = 420_000 + u32::try_from(recipe.seed % 1000).unwrap_or(0) * 24;
-    let mut accounts: Vec<Account> = (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
+    let mut accounts: Vec<Account> =
+        (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
     let substituted = |slot: usize| slot + 1 == recipe.used && recipe.used > 3;
     for (slot, account) in accounts.iter_mut().enumerate().filter(|(slot, _)| substituted(*slot)) {
         account.flagged = Stream::new(recipe.seed ^ 0x666c ^ (slot as u64) << 32).element();
@@ -170,7 +171,11 @@ pub fn tariff(stream: &mut Stream, intervals: usize) -> Tariff {
     let mut price = |base: i32, spread: u64| base + i32::try_from(stream.below(spread)).unwrap_or(0);
     let entry = |interval: usize, price: &mut dyn FnMut(i32, u64) -> i32| IntervalTariff {
         classes: std::array::from_fn(|class| ClassPrices {
-            energy: if interval == 1 { -20_000 } else { price(150_000, 100_000) + i32::try_from(class).unwrap_or(0) * 10_000 },
+            energy: if interval == 1 {
+                -20_000
+            } else {
+                price(150_000, 100_000) + i32::try_from(class).unwrap_or(0) * 10_000
+            },
             network: price(60_000, 1000),
             feed_in: price(50_000, 20_000),
             local_fee: price(10_000, 1000),
@@ -200,7 +205,8 @@ fn packets(
             let substituted = substituted(slot);
             let readings = (0..input.community.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
             let earlier = if substituted { account.flagged } else { Fr::from(0u64) };
-            Packet { earlier, scale: account.scale, ..packet(context, number, readings, substituted, salts) }.sign(&packet_key(input, slot, substituted))
+            Packet { earlier, scale: account.scale, ..packet(context, number, readings, substituted, salts) }
+                .sign(&packet_key(input, slot, substituted))
         })
         .collect()
 }
@@ -234,7 +240,17 @@ pub(super) fn scale(input: &SettlementInput, slot: usize) -> u8 {
 /// A plain packet of an account of scale 1. A substitute lies on no other.
 #[must_use]
 pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
-    Packet { context, slot, readings, buy_limit: 2100, sell_limit: 800, substituted, scale: 1, salts, earlier: Fr::from(0u64) }
+    Packet {
+        context,
+        slot,
+        readings,
+        buy_limit: 2100,
+        sell_limit: 800,
+        substituted,
+        scale: 1,
+        salts,
+        earlier: Fr::from(0u64),
+    }
 }
 
 /// Signs a slot's packet again after an edit, with the key that slot and flag ask for, in the account's scale.

@@ -204,7 +204,8 @@ impl HeaderOperation {
             header.mechanism = management.mechanism;
             header.manager = management.manager;
             header.reserve = management.reserve;
-            header.next_interval = header.next_interval.saturating_add(u32::from(management.skip) * u32::from(header.intervals));
+            header.next_interval =
+                header.next_interval.saturating_add(u32::from(management.skip) * u32::from(header.intervals));
         }
         header.nonce = header.nonce.saturating_add(self.count());
     }
@@ -213,7 +214,14 @@ impl HeaderOperation {
     ///
     /// # Errors
     /// [`HeaderError`].
-    pub fn check(&self, domain: Fr, community: u32, before: &Header, after: &Header, pools: (i128, i128)) -> Result<(), HeaderError> {
+    pub fn check(
+        &self,
+        domain: Fr,
+        community: u32,
+        before: &Header,
+        after: &Header,
+        pools: (i128, i128),
+    ) -> Result<(), HeaderError> {
         if let Some(transfer) = &self.transfer {
             if transfer.units >> UNITS_BITS != 0 {
                 return Err(HeaderError::Units);
@@ -227,7 +235,8 @@ impl HeaderOperation {
         }
         if let Some(SignedManagement { management, signature }) = &self.management {
             let message = management.message(domain, &Place::at(community, before));
-            schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature).map_err(HeaderError::Signature)?;
+            schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature)
+                .map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
             if end > u64::from(u32::MAX) {
                 return Err(HeaderError::Skip);

@@ -107,7 +107,10 @@ fn the_manager_decides_once_for_the_periods_after() {
     let t = apply(first).unwrap();
     let (before, after) = (&t.input.community.header, &t.after.header);
     assert_eq!(after.next_interval, before.next_interval + 2 + 3 * 2);
-    assert_eq!((after.mechanism, after.reserve, after.nonce), (Mechanism::CommunityPrice, before.reserve + 5, before.nonce + 1));
+    assert_eq!(
+        (after.mechanism, after.reserve, after.nonce),
+        (Mechanism::CommunityPrice, before.reserve + 5, before.nonce + 1)
+    );
     assert_eq!(after.manager, next_manager_key().public());
     assert!(t.applied.records.is_empty());
     let next = following(&t, 1, |slot| slot == 2).unwrap();
@@ -118,7 +121,11 @@ fn the_manager_decides_once_for_the_periods_after() {
     replay.operations.header.management = decided.clone();
     assert!(matches!(refusal(replay), HeaderError::Signature(_)));
     let mut old = next;
-    let signed = decided.unwrap().management.sign(old.domain, &Place::of(&old.community), &crate::fixture::manager_key()).unwrap();
+    let signed = decided
+        .unwrap()
+        .management
+        .sign(old.domain, &Place::of(&old.community), &crate::fixture::manager_key())
+        .unwrap();
     old.operations.header.management = Some(signed);
     assert!(matches!(refusal(old), HeaderError::Signature(_)));
 }

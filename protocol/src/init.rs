@@ -9,7 +9,8 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// `P(manager_x, manager_y, mechanism, first_interval)`: what the manager registered on L1 for a community that is to begin.
+/// `P(manager_x, manager_y, mechanism, first_interval)`: what the manager registered on L1 for a community that is to
+/// begin.
 #[must_use]
 pub fn genesis_terms(header: &Header) -> Fr {
     let (x, y) = header.manager.xy();
@@ -36,7 +37,13 @@ pub fn check(community: &Community) -> Result<(), &'static str> {
         ("totals", header.totals == Totals::default()),
         ("certificate counter", header.certificate_count == 0),
         ("certificates", community.certificates == crate::tree::SparseTree::new(crate::params::CERTIFICATES_DEPTH)),
-        ("accounts", community.accounts.iter().all(|a| a.meter.is_none() && a.owner == Fr::ZERO && a.balance == 0 && a.debt == 0 && a.nonce == 0)),
+        (
+            "accounts",
+            community
+                .accounts
+                .iter()
+                .all(|a| a.meter.is_none() && a.owner == Fr::ZERO && a.balance == 0 && a.debt == 0 && a.nonce == 0),
+        ),
     ];
     fields.into_iter().find(|(_, empty)| !empty).map_or(Ok(()), |(field, _)| Err(field))
 }

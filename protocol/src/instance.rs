@@ -6,8 +6,18 @@ use crate::field::{Fr, reduce, shifted, to_bytes};
 use ark_ff::AdditiveGroup;
 
 /// Row names, in order.
-pub const ROWS: [&str; 10] =
-    ["domain", "old_root", "new_root", "community", "period", "tariff_commitment", "community_new", "ops_digest", "z", "y"];
+pub const ROWS: [&str; 10] = [
+    "domain",
+    "old_root",
+    "new_root",
+    "community",
+    "period",
+    "tariff_commitment",
+    "community_new",
+    "ops_digest",
+    "z",
+    "y",
+];
 
 /// Public inputs, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +80,25 @@ fn word(x: u64) -> [u8; 32] {
 pub fn domain(chain_id: u64, contract: &[u8; 20], circuit_version: u64) -> Fr {
     let mut address = [0; 32];
     address[12..].copy_from_slice(contract);
-    reduce(&Keccak256::new().chain_update(word(chain_id)).chain_update(address).chain_update(word(circuit_version)).finalize())
+    reduce(
+        &Keccak256::new()
+            .chain_update(word(chain_id))
+            .chain_update(address)
+            .chain_update(word(circuit_version))
+            .finalize(),
+    )
 }
 
 /// `z = keccak256(abi.encode(domain, old_root, new_root, community_new, ops_digest, keccak256(d))) mod r`.
 #[must_use]
-pub fn data_challenge(domain: &Fr, old_root: &Fr, new_root: &Fr, community_new: &Fr, ops_digest: &Fr, data: &[Fr]) -> Fr {
+pub fn data_challenge(
+    domain: &Fr,
+    old_root: &Fr,
+    new_root: &Fr,
+    community_new: &Fr,
+    ops_digest: &Fr,
+    data: &[Fr],
+) -> Fr {
     let mut inner = Keccak256::new();
     for d in data {
         inner.update(to_bytes(d));

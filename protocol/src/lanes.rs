@@ -1,4 +1,5 @@
-//! What a settlement does after its period: beginning, operation lanes, adjustment, header lane, queue of notes (`docs/spec/operations.md`).
+//! What a settlement does after its period: beginning, operation lanes, adjustment, header lane, queue of notes
+//! (`docs/spec/operations.md`).
 
 use serde::{Deserialize, Serialize};
 
@@ -145,8 +146,8 @@ pub fn queue_root(notes: &[QueuedNote]) -> Fr {
     dense_root(&(0..QUEUE).map(leaf).collect::<Vec<_>>())
 }
 
-/// Opening of a queued note, bottom up: the queue tree, then the append beside the settlement's own `notes_root`. Its index begins with `position`,
-/// then child 1.
+/// Opening of a queued note, bottom up: the queue tree, then the append beside the settlement's own `notes_root`. Its
+/// index begins with `position`, then child 1.
 #[must_use]
 pub fn queue_path(notes: &[QueuedNote], position: usize, notes_root: Fr) -> Option<Vec<Children>> {
     let leaf = |i: usize| notes.get(i).map_or(Fr::ZERO, |note| note.0);
@@ -155,7 +156,8 @@ pub fn queue_path(notes: &[QueuedNote], position: usize, notes_root: Fr) -> Opti
     Some(path)
 }
 
-/// The account of a slot; an empty one where there is none, as for an input without packets, which [`Operations::check`] does not see.
+/// The account of a slot; an empty one where there is none, as for an input without packets, which
+/// [`Operations::check`] does not see.
 fn at(accounts: &[Account], slot: usize) -> Account {
     accounts.get(slot).cloned().unwrap_or_else(|| Account::empty(LeafSalts::default()))
 }
@@ -170,7 +172,8 @@ impl Operations {
         let lanes = (0..community.shape.operations.max(self.lanes.len()))
             .map(|lane| {
                 let used = self.lanes.get(lane);
-                let slot = used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
+                let slot =
+                    used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
                 let before = at(&accounts, slot);
                 let used = used.map(|signed| {
                     let lane = Lane::compute(&before, signed);

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     adjust::Adjustment,
     fixture::{
-        Extras, Recipe, Stream, beginning, following, manager_key, meter_key, next_manager_key, next_meter_key, operate, packet, reroot,
-        resign_operation, with_operations,
+        Extras, Recipe, Stream, beginning, following, manager_key, meter_key, next_manager_key, next_meter_key,
+        operate, packet, reroot, resign_operation, with_operations,
     },
     header_operation::{Management, Place, Pool, Transfer},
     market::Mechanism,
@@ -221,7 +221,11 @@ fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustme
     let mut reading = |interval: usize| {
         let at = first + u32::try_from(interval).unwrap();
         let mut small = || u16::try_from(stream.below(3000)).unwrap();
-        if account.active_from <= at && at < account.active_until { Reading { import: small(), export: small() } } else { Reading::default() }
+        if account.active_from <= at && at < account.active_until {
+            Reading { import: small(), export: small() }
+        } else {
+            Reading::default()
+        }
     };
     let readings = (0..t.input.community.shape.intervals).map(&mut reading).collect();
     let key = key_of(&account.meter?, [meter_key(slot), next_meter_key(slot)]);
@@ -238,8 +242,10 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
         let mut stream = Stream::new(seed ^ 0x6d6f);
         let mut last: Option<Transition> = None;
         for period in 0..3u64 {
-            let kinds: Vec<Kind> = (0..stream.below(6)).map(|_| EFFECTS[usize::try_from(stream.below(10)).unwrap()].kind).collect();
-            let header = [None, Some(Pool::FloatIn), Some(Pool::FloatOut), Some(Pool::AccrualOut)][usize::try_from(stream.below(4)).unwrap()];
+            let kinds: Vec<Kind> =
+                (0..stream.below(6)).map(|_| EFFECTS[usize::try_from(stream.below(10)).unwrap()].kind).collect();
+            let header = [None, Some(Pool::FloatIn), Some(Pool::FloatOut), Some(Pool::AccrualOut)]
+                [usize::try_from(stream.below(4)).unwrap()];
             let notes = usize::try_from(stream.below(3)).unwrap();
             let extras = Extras { adjustment: false, header, management: stream.below(3) == 0, notes };
             let input = match &last {
@@ -249,8 +255,11 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
                     let mut input = following(t, seed * 10 + period, |slot| slot == substituted).unwrap();
                     operate(&mut input, &mut stream, &kinds, extras).unwrap();
                     let slot = (0..4).find_map(|slot| {
-                        let finalised = |o: &SignedOperation| usize::from(o.operation.slot) == slot && o.operation.kind.effect().finalises;
-                        let open = !input.packets[slot].packet.substituted && !input.operations.lanes.iter().any(finalised);
+                        let finalised = |o: &SignedOperation| {
+                            usize::from(o.operation.slot) == slot && o.operation.kind.effect().finalises
+                        };
+                        let open =
+                            !input.packets[slot].packet.substituted && !input.operations.lanes.iter().any(finalised);
                         open.then(|| replaced(t, slot, &mut stream)).flatten()
                     });
                     input.operations.adjustment = slot;
@@ -288,13 +297,15 @@ fn input_without_transfer(mut input: SettlementInput) -> Result<Transition, Sett
     apply(input)
 }
 
-/// Import and export of the header move by what the registers of all accounts move by, but for those that are closed or begin.
+/// Import and export of the header move by what the registers of all accounts move by, but for those that are closed or
+/// begin.
 fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
     let cleared = |o: &SignedOperation| matches!(o.operation.kind, Kind::Close | Kind::Enrol);
     if t.input.operations.lanes.iter().any(cleared) {
         return;
     }
-    let sum = |c: &Community| c.accounts.iter().fold((0, 0), |(i, e), a| (i + a.registers.import, e + a.registers.export));
+    let sum =
+        |c: &Community| c.accounts.iter().fold((0, 0), |(i, e), a| (i + a.registers.import, e + a.registers.export));
     let ((i0, e0), (i1, e1)) = (sum(before), sum(&t.after));
     let (old, new) = (&before.header.totals, &t.after.header.totals);
     assert_eq!((new.import + i0, new.export + e0), (old.import + i1, old.export + e1), "{shown}");
@@ -302,7 +313,8 @@ fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
 
 #[test]
 fn a_management_is_signed_for_one_place() {
-    let management = Management { mechanism: Mechanism::Auction, manager: next_manager_key().public(), reserve: 0, skip: 0 };
+    let management =
+        Management { mechanism: Mechanism::Auction, manager: next_manager_key().public(), reserve: 0, skip: 0 };
     let input = with(shape(3), 1, &[], Extras::default());
     let place = Place::of(&input.community);
     let elsewhere = [

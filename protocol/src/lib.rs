@@ -1,7 +1,7 @@
 //! The rules of Gridveil, natively. Pure: no I/O, no clock, no proving system.
 //!
-//! [`settlement::apply`] is the one state transition; the circuit proves it, the sequencer calls it, the auditor and the members rely on it.
-//! Clause ids (`SETTLE.6`) are those of `docs/spec/settlement.md`.
+//! [`settlement::apply`] is the one state transition; the circuit proves it, the sequencer calls it, the auditor and
+//! the members rely on it. Clause ids (`SETTLE.6`) are those of `docs/spec/settlement.md`.
 #![forbid(unsafe_code)]
 
 pub mod account;

@@ -1,8 +1,9 @@
 //! Clearing of one interval (SETTLE.4 to SETTLE.6).
 //!
-//! *Auction*: the price is the lowest clearing tick, which exists and is unique: `D>(p) <= S<=(p)`, and `p = 0` or `D>=(p) > S<(p)`.
-//! *Community price*: the price is the tariff's reference; everybody whose limit allows it is marginal.
-//! The side that is longer at the price is rationed pro rata in slot order, in whole Wh, by running sums (ADR 0002).
+//! *Auction*: the price is the lowest clearing tick, which exists and is unique: `D>(p) <= S<=(p)`, and `p = 0` or
+//! `D>=(p) > S<(p)`. *Community price*: the price is the tariff's reference; everybody whose limit allows it is
+//! marginal. The side that is longer at the price is rationed pro rata in slot order, in whole Wh, by running sums (ADR
+//! 0002).
 
 use serde::{Deserialize, Serialize};
 

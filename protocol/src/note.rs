@@ -36,14 +36,16 @@ impl Origin {
             + shifted(u64::from(self.technology), 80)
     }
 
-    /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`. Two readings share a value unless amounts are below 2^48.
+    /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`. Two readings share a value unless
+    /// amounts are below 2^48.
     #[must_use]
     pub fn info(&self, amount: Wh) -> Fr {
         Fr::from(amount) + shifted(1, AMOUNT_BITS) * self.packed()
     }
 }
 
-/// A certificate note: the unsold export of one slot and period, owned by the member. Written to a file, it is the note's opening.
+/// A certificate note: the unsold export of one slot and period, owned by the member. Written to a file, it is the
+/// note's opening.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Owner key commitment.
@@ -74,7 +76,12 @@ impl Note {
     /// What no spending changes.
     #[must_use]
     pub const fn origin(&self) -> Origin {
-        Origin { first_interval: self.first_interval, intervals: self.intervals, community: self.community, technology: self.technology }
+        Origin {
+            first_interval: self.first_interval,
+            intervals: self.intervals,
+            community: self.community,
+            technology: self.technology,
+        }
     }
 
     /// [`Origin::info`] of the amount.

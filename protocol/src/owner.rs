@@ -1,4 +1,5 @@
-//! What a leaf and a note call `owner`: a spending key and the secret from which certificate nullifiers are made (`docs/spec/operations.md`).
+//! What a leaf and a note call `owner`: a spending key and the secret from which certificate nullifiers are made
+//! (`docs/spec/operations.md`).
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -29,7 +30,8 @@ impl OwnerKey {
     }
 }
 
-/// `nk`: whoever knows it can tell which notes of its owner are spent, but spends nothing without the signing key. Wiped on drop.
+/// `nk`: whoever knows it can tell which notes of its owner are spent, but spends nothing without the signing key.
+/// Wiped on drop.
 #[derive(Clone)]
 pub struct NullifierKey(Fr);
 

@@ -106,19 +106,23 @@ pub struct Packet {
     pub sell_limit: Ticks,
     /// Substituted: signed by the meter data manager, flagged, no trade, no certificates.
     pub substituted: bool,
-    /// Wh of a reading's unit: the account's scale. Signed, so that readings are not taken in another unit after the account's terms changed.
+    /// Wh of a reading's unit: the account's scale. Signed, so that readings are not taken in another unit after the
+    /// account's terms changed.
     pub scale: u8,
     /// Fresh salts.
     pub salts: PacketSalts,
-    /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is; zero if there is none.
-    /// Of any other packet: zero.
+    /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is;
+    /// zero if there is none. Of any other packet: zero.
     #[serde(with = "hex_fr")]
     pub earlier: Fr,
 }
 
 impl std::fmt::Debug for Packet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Packet").field("slot", &self.slot).field("readings", &self.readings.len()).finish_non_exhaustive()
+        f.debug_struct("Packet")
+            .field("slot", &self.slot)
+            .field("readings", &self.readings.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -42,9 +42,13 @@ pub const QUEUE: usize = 16;
 
 const READING_BOUND: u64 = 1 << 16;
 
-// A period's sum of (offset) price x energy of one account fits even the top limb, so that four limbs stay below the modulus.
-const _: () = assert!((MAX_INTERVALS as u128) * (MAX_SCALE as u128) * ((READING_BOUND - 1) as u128) * (1u128 << 32) < MODULUS_TOP as u128);
-// An interval's community total fits 32 bits, so that ratio x weight never wraps and the range checks are two 16-bit limbs.
+// A period's sum of (offset) price x energy of one account fits even the top limb, so that four limbs stay below the
+// modulus.
+const _: () = assert!(
+    (MAX_INTERVALS as u128) * (MAX_SCALE as u128) * ((READING_BOUND - 1) as u128) * (1u128 << 32) < MODULUS_TOP as u128
+);
+// An interval's community total fits 32 bits, so that ratio x weight never wraps and the range checks are two 16-bit
+// limbs.
 const _: () = assert!((MAX_MEMBERS as u64) * MAX_SCALE * (READING_BOUND - 1) < 1 << RATIO_BITS);
 // A register grows by less than 2^30 Wh a period, and there are fewer than 2^32 periods.
 const _: () = assert!((MAX_INTERVALS as u64) * MAX_SCALE * (READING_BOUND - 1) < 1 << 30);

@@ -1,4 +1,5 @@
-//! Poseidon over BN254's scalar field: one permutation of width 5 with circomlib's constants (`docs/spec/state.md`, Hashing).
+//! Poseidon over BN254's scalar field: one permutation of width 5 with circomlib's constants (`docs/spec/state.md`,
+//! Hashing).
 
 use std::sync::LazyLock;
 
@@ -52,8 +53,9 @@ struct Sparse {
     first_column: [Fr; WIDTH - 1],
 }
 
-/// The same permutation with sparse partial rounds (Grassi et al., "Poseidon", 2019/458, appendix B): constants that no S-box meets are
-/// carried into later rounds, and of each matrix only the part that acts on element 0 stays where it is.
+/// The same permutation with sparse partial rounds (Grassi et al., "Poseidon", 2019/458, appendix B): constants that no
+/// S-box meets are carried into later rounds, and of each matrix only the part that acts on element 0 stays where it
+/// is.
 #[derive(Debug)]
 struct Schedule {
     /// Partial rounds but the last.
@@ -80,7 +82,8 @@ static SCHEDULE: LazyLock<Schedule> = LazyLock::new(|| {
         // matrix = diag(1, inner) x sparse, and diag(1, inner) commutes with the S-box of the next round.
         let mut inner = matrix;
         (inner[0], inner[0][0]) = ([Fr::ZERO; WIDTH], Fr::ONE);
-        let column: [Fr; WIDTH] = std::array::from_fn(|i| if i == 0 { Fr::ZERO } else { std::mem::replace(&mut inner[i][0], Fr::ZERO) });
+        let column: [Fr; WIDTH] =
+            std::array::from_fn(|i| if i == 0 { Fr::ZERO } else { std::mem::replace(&mut inner[i][0], Fr::ZERO) });
         let solved = solve(inner, column);
         partial.push(Sparse { constant, first_row: matrix[0], first_column: std::array::from_fn(|i| solved[i + 1]) });
         matrix = std::array::from_fn(|i| std::array::from_fn(|j| (0..WIDTH).map(|k| mds[i][k] * inner[k][j]).sum()));
@@ -93,7 +96,8 @@ fn times(matrix: &[[Fr; WIDTH]; WIDTH], vector: &[Fr; WIDTH]) -> [Fr; WIDTH] {
     std::array::from_fn(|i| Fr::sum_of_products(&matrix[i], vector))
 }
 
-/// The vector that `matrix` takes to `target`, by elimination. The matrices here are invertible: their rows are of MDS matrices.
+/// The vector that `matrix` takes to `target`, by elimination. The matrices here are invertible: their rows are of MDS
+/// matrices.
 fn solve(mut matrix: [[Fr; WIDTH]; WIDTH], mut target: [Fr; WIDTH]) -> [Fr; WIDTH] {
     for column in 0..WIDTH {
         let pivot = (column..WIDTH).find(|row| !matrix[*row][column].is_zero()).unwrap_or(column);

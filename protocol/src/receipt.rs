@@ -61,7 +61,8 @@ pub struct Receipt {
     /// s5, s6 of the note.
     #[serde(with = "hex_fr::seq")]
     pub note_salts: [Fr; 2],
-    /// Opening of the note up to the certificates root, bottom up: its settlement's notes, the append, the certificates tree.
+    /// Opening of the note up to the certificates root, bottom up: its settlement's notes, the append, the certificates
+    /// tree.
     #[serde(with = "path_hex")]
     pub note_path: Vec<Children>,
     /// Path of the leaf in the members tree.
@@ -86,7 +87,6 @@ impl std::fmt::Debug for Receipt {
         f.debug_struct("Receipt").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
-
 
 /// Why a receipt does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,7 +169,14 @@ impl Receipt {
             lines: lines.collect(),
             before: t.input.community.accounts.get(slot)?.clone(),
             settled: t.settled.get(slot)?.clone(),
-            operations: t.input.operations.lanes.iter().filter(|o| usize::from(o.operation.slot) == slot).cloned().collect(),
+            operations: t
+                .input
+                .operations
+                .lanes
+                .iter()
+                .filter(|o| usize::from(o.operation.slot) == slot)
+                .cloned()
+                .collect(),
             adjustment: t.input.operations.adjustment.iter().find(|a| a.slot() == slot).cloned(),
             after: t.after.accounts.get(slot)?.clone(),
             note_amount_wh: t.notes.get(slot).map_or(0, |n: &Note| n.amount),
@@ -183,9 +190,9 @@ impl Receipt {
         })
     }
 
-    /// Recomputes the bill from `own` readings (what this meter signed; `None` for a period that was substituted) and the published tariff,
-    /// and checks that the opened leaf leads to `root`, which the caller has read from L1. The caller also checks that the tariff's
-    /// commitment is the one registered on L1.
+    /// Recomputes the bill from `own` readings (what this meter signed; `None` for a period that was substituted) and
+    /// the published tariff, and checks that the opened leaf leads to `root`, which the caller has read from L1. The
+    /// caller also checks that the tariff's commitment is the one registered on L1.
     ///
     /// # Errors
     /// [`ReceiptError`], the first figure that is wrong.
@@ -195,9 +202,10 @@ impl Receipt {
             return Err(ReceiptError::Length);
         }
         if let Some(own) = own
-            && let Some(interval) = own.iter().zip(&self.readings).position(|(a, b)| a != b) {
-                return Err(ReceiptError::Reading { interval });
-            }
+            && let Some(interval) = own.iter().zip(&self.readings).position(|(a, b)| a != b)
+        {
+            return Err(ReceiptError::Reading { interval });
+        }
         let bill = self.bill(tariff)?;
         let value = |a: &Account| i128::from(a.balance) - i128::from(a.debt);
         let difference_nano = value(&self.settled) - value(&self.before) - bill.delta_nano();
@@ -214,10 +222,13 @@ impl Receipt {
             return Err(ReceiptError::Operations);
         }
         let place = self.note_path.len().checked_sub(1 + CERTIFICATES_DEPTH).and_then(|dense| self.note_place(dense));
-        if place.and_then(|place| path_root(self.note().commitment(), place, &self.note_path)) != Some(self.certificates_root) {
+        if place.and_then(|place| path_root(self.note().commitment(), place, &self.note_path))
+            != Some(self.certificates_root)
+        {
             return Err(ReceiptError::Note);
         }
-        let members_root = path_root(self.after.leaf(), u64::from(self.slot), &self.members_path).ok_or(ReceiptError::Path)?;
+        let members_root =
+            path_root(self.after.leaf(), u64::from(self.slot), &self.members_path).ok_or(ReceiptError::Path)?;
         let node = community::node(self.header_leaf, members_root, self.certificates_root);
         let reached = replaced_root(&self.state_path, u64::from(self.community), node);
         if reached == root && self.root == root { Ok(bill) } else { Err(ReceiptError::Path) }
@@ -226,7 +237,9 @@ impl Receipt {
     fn bill(&self, tariff: &Tariff) -> Result<Bill, ReceiptError> {
         let scale = u64::from(self.before.scale);
         let mut bill = Bill::default();
-        for (interval, ((line, reading), prices)) in self.lines.iter().zip(&self.readings).zip(&tariff.intervals).enumerate() {
+        for (interval, ((line, reading), prices)) in
+            self.lines.iter().zip(&self.readings).zip(&tariff.intervals).enumerate()
+        {
             let energy = Registers {
                 import: u64::from(reading.import) * scale,
                 export: u64::from(reading.export) * scale,
@@ -262,7 +275,8 @@ impl Receipt {
         }
     }
 
-    /// Index of the note among the leaves of its path: the slot, child 0 of the append, then the settlement's place, which the path itself shows.
+    /// Index of the note among the leaves of its path: the slot, child 0 of the append, then the settlement's place,
+    /// which the path itself shows.
     fn note_place(&self, dense: usize) -> Option<u64> {
         let mut node = crate::poseidon::hash4(*self.note_path.get(dense)?);
         let (mut place, mut weight) = (u64::from(self.slot), 4u64.checked_pow(u32::try_from(dense).ok()? + 1)?);
@@ -274,9 +288,11 @@ impl Receipt {
         Some(place)
     }
 
-    /// What the operations, and the adjustment after them, make of the settled account; `None` where that does not wait for the adjusted substitute.
+    /// What the operations, and the adjustment after them, make of the settled account; `None` where that does not wait
+    /// for the adjusted substitute.
     fn replayed(&self) -> Option<Account> {
-        let account = self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
+        let account =
+            self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
         match &self.adjustment {
             None => Some(account),
             Some(adjustment) => adjustment.opens(&account).then(|| adjustment.compute(&account).after),
@@ -288,13 +304,15 @@ impl Receipt {
         let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
         let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
         let limits = |x: &Account| (x.buy_limit, x.sell_limit);
-        // A substitute keeps the limits and waits for its adjustment, on top of what waited; the meter's own packet leaves that as it was.
+        // A substitute keeps the limits and waits for its adjustment, on top of what waited; the meter's own packet
+        // leaves that as it was.
         let kept = if self.substituted { limits(a) == limits(b) } else { a.flagged == b.flagged };
         terms(a) == terms(b) && window(a) == window(b) && kept
     }
 }
 
-/// A signed request for a receipt: Schnorr by the owner key over `[domain, community, slot, first_interval, timestamp]`, use REQUEST.
+/// A signed request for a receipt: Schnorr by the owner key over `[domain, community, slot, first_interval,
+/// timestamp]`, use REQUEST.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptRequest {
     /// Community index.
@@ -348,7 +366,12 @@ mod tests {
 
     #[test]
     fn every_member_verifies_and_every_edit_is_noticed() {
-        let recipe = fixture::Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 4 };
+        let recipe = fixture::Recipe {
+            shape: Shape::by_name("tiny-4x2").unwrap(),
+            seed: 3,
+            mechanism: Mechanism::Auction,
+            used: 4,
+        };
         let t = apply(fixture::settlement(&recipe).unwrap()).unwrap();
         for slot in 0..4 {
             let receipt = Receipt::of(&t, slot).unwrap();
@@ -382,7 +405,12 @@ mod tests {
     /// After an adjustment the leaf waits for what lies beneath the replaced substitute, and for nothing else.
     #[test]
     fn an_adjustment_restores_the_substitute_beneath_and_only_it() {
-        let recipe = fixture::Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 3 };
+        let recipe = fixture::Recipe {
+            shape: Shape::by_name("tiny-4x2").unwrap(),
+            seed: 3,
+            mechanism: Mechanism::Auction,
+            used: 3,
+        };
         let extras = fixture::Extras { adjustment: true, ..fixture::Extras::default() };
         let t = apply(fixture::with_operations(&recipe, &[], extras).unwrap()).unwrap();
         let slot = t.applied.adjustment.slot;

@@ -1,4 +1,5 @@
-//! Records: what of a settlement's operations L1 must see, two words each (`docs/spec/operations.md`, Records and binding).
+//! Records: what of a settlement's operations L1 must see, two words each (`docs/spec/operations.md`, Records and
+//! binding).
 
 use crate::{
     field::{Fr, shifted, to_bytes},
@@ -59,14 +60,17 @@ impl Record {
     /// [`RecordError`].
     pub fn parse(w0: Fr, w1: Fr) -> Result<Parsed, RecordError> {
         let bytes = to_bytes(&w0);
-        let number = |from: usize, to: usize| bytes.iter().take(to).skip(from).fold(0u64, |acc, byte| acc << 8 | u64::from(*byte));
+        let number = |from: usize, to: usize| {
+            bytes.iter().take(to).skip(from).fold(0u64, |acc, byte| acc << 8 | u64::from(*byte))
+        };
         // Big-endian: kind in byte 31, units in 25..31, slot or interval in 21..25.
         if bytes.iter().take(21).any(|byte| *byte != 0) {
             return Err(RecordError::High);
         }
         let (kind, units) = (number(31, 32), number(25, 31));
         let extra = u32::try_from(number(21, 25)).map_err(|_| RecordError::High)?;
-        let counts = [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::FLOAT_IN, code::FLOAT_OUT, code::ACCRUAL_OUT].contains(&kind);
+        let counts = [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::FLOAT_IN, code::FLOAT_OUT, code::ACCRUAL_OUT]
+            .contains(&kind);
         let places = [code::FORCED, code::ADJUST].contains(&kind);
         if !counts && ![code::SEND, code::RECEIVE, code::ADJUST, code::NOTE, code::INIT].contains(&kind) {
             return Err(RecordError::Kind(kind));
@@ -117,7 +121,9 @@ pub enum RecordError {
 /// Position of the record that is none, and why; an odd last word is [`RecordError::High`].
 pub fn read(words: &[Fr]) -> Result<Vec<(Record, Parsed)>, (usize, RecordError)> {
     let one = |(index, pair): (usize, &[Fr])| match pair {
-        [w0, w1] => Record::parse(*w0, *w1).map(|parsed| (Record { w0: *w0, w1: *w1 }, parsed)).map_err(|error| (index, error)),
+        [w0, w1] => {
+            Record::parse(*w0, *w1).map(|parsed| (Record { w0: *w0, w1: *w1 }, parsed)).map_err(|error| (index, error))
+        }
         _ => Err((index, RecordError::High)),
     };
     words.chunks(2).enumerate().map(one).collect()
@@ -141,9 +147,20 @@ mod tests {
     #[test]
     fn records_are_read_as_written() {
         let w1 = Fr::from(77u64);
-        for (kind, units, extra) in
-            [(1, 5, 0), (2, (1 << 48) - 1, 0), (3, 0, 0), (4, 0, 0), (10, 9, 511), (10, 0, 3), (11, 0, u32::MAX), (16, 1, 0), (17, 1, 0), (18, 1, 0), (20, 0, 0), (21, 0, 0)]
-        {
+        for (kind, units, extra) in [
+            (1, 5, 0),
+            (2, (1 << 48) - 1, 0),
+            (3, 0, 0),
+            (4, 0, 0),
+            (10, 9, 511),
+            (10, 0, 3),
+            (11, 0, u32::MAX),
+            (16, 1, 0),
+            (17, 1, 0),
+            (18, 1, 0),
+            (20, 0, 0),
+            (21, 0, 0),
+        ] {
             let record = Record::new(kind, units, extra, w1);
             assert_eq!(Record::parse(record.w0, record.w1), Ok(Parsed { kind, units, extra, w1 }), "{kind}");
         }

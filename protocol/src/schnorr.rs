@@ -1,10 +1,11 @@
 //! Schnorr signatures over Grumpkin, evaluated exactly as the circuit evaluates them (`docs/spec/state.md`, Packet).
 //!
-//! The group equation is `x(s G - e P) = R.x`. Scalars are written in signed binary digits (-1, +1): `e = a + lambda b` with 64 digits each
-//! (the endomorphism `phi(x,y) = (beta x, y)` multiplies by `lambda`), `s` as four 64-digit pieces over `G, 2^64 G, 2^128 G, 2^192 G`.
-//! A step doubles the accumulator and adds `W = T + F`, one of four variable and one of sixteen fixed points. The accumulator starts at the
-//! fixed point `H = h G` and the digits are those of `s - 2^64 h`, so that two equal leading steps are no exception and nothing has to be
-//! taken off at the end. Additions are incomplete; a chain that would meet equal x or infinity is refused here, as it is in the circuit.
+//! The group equation is `x(s G - e P) = R.x`. Scalars are written in signed binary digits (-1, +1): `e = a + lambda b`
+//! with 64 digits each (the endomorphism `phi(x,y) = (beta x, y)` multiplies by `lambda`), `s` as four 64-digit pieces
+//! over `G, 2^64 G, 2^128 G, 2^192 G`. A step doubles the accumulator and adds `W = T + F`, one of four variable and
+//! one of sixteen fixed points. The accumulator starts at the fixed point `H = h G` and the digits are those of `s -
+//! 2^64 h`, so that two equal leading steps are no exception and nothing has to be taken off at the end. Additions are
+//! incomplete; a chain that would meet equal x or infinity is refused here, as it is in the circuit.
 
 use std::sync::LazyLock;
 
@@ -225,7 +226,8 @@ pub fn challenge(purpose: Use, r_x: Fr, key: &PublicKey, message: &[Fr]) -> Fr {
 /// The two 64-bit halves `(A, B)` of a challenge digest.
 ///
 /// # Errors
-/// [`SchnorrError::Degenerate`] if the bits from 128 up equal those of the modulus (the circuit's canonicity check refuses that value).
+/// [`SchnorrError::Degenerate`] if the bits from 128 up equal those of the modulus (the circuit's canonicity check
+/// refuses that value).
 pub fn challenge_halves(digest: &Fr) -> Result<(u64, u64), SchnorrError> {
     let [a, b, low, high] = digest.into_bigint().0;
     let [_, _, modulus_low, modulus_high] = Fr::MODULUS.0;
@@ -353,7 +355,8 @@ pub fn digits(s: &Scalar, a: u64, b: u64) -> Vec<StepDigits> {
         .collect()
 }
 
-/// The two variable points: `Q1 = phi^2(P) = (beta^2 x, y)` and `Q2 = phi(P) - P`; `T = sign * (choice ? Q2 : Q1)` is a digit of `-e P`.
+/// The two variable points: `Q1 = phi^2(P) = (beta^2 x, y)` and `Q2 = phi(P) - P`; `T = sign * (choice ? Q2 : Q1)` is a
+/// digit of `-e P`.
 pub fn variable_points(key: &PublicKey) -> [Affine; 2] {
     let beta = endomorphism().beta;
     let q1 = Affine::new_unchecked(beta.square() * key.x, key.y);

@@ -1,7 +1,8 @@
 //! The one state transition: settle one community for one period (`docs/spec/settlement.md`).
 //!
-//! [`compute`] is total: it follows the rules for any input and refuses nothing. [`check`] refuses, clause by clause, in the order of
-//! [`SettlementError`]. [`apply`] is both. The circuit proves what `check` accepts; tests feed the circuit what it refuses.
+//! [`compute`] is total: it follows the rules for any input and refuses nothing. [`check`] refuses, clause by clause,
+//! in the order of [`SettlementError`]. [`apply`] is both. The circuit proves what `check` accepts; tests feed the
+//! circuit what it refuses.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,8 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// Why a settlement is refused. Variants are in the order they are checked; each names its clause, the item and whose input it is.
+/// Why a settlement is refused. Variants are in the order they are checked; each names its clause, the item and whose
+/// input it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettlementError {
     /// The caller's packets are not one a slot.
@@ -88,7 +90,8 @@ pub enum SettlementError {
         /// Why.
         source: SchnorrError,
     },
-    /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be final, or one that is final come back.
+    /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be
+    /// final, or one that is final come back.
     #[error("SETTLE.1b: slot {slot}: the substitute names another earlier one than may still be adjusted (manager)")]
     EarlierOther {
         /// Slot.
@@ -149,7 +152,9 @@ pub enum SettlementError {
         slot: usize,
     },
     /// The supplier's pool cannot pay for the energy fed in.
-    #[error("SETTLE.8: float is {missing_nano} nano short; the operator must add float before this period can settle (operator)")]
+    #[error(
+        "SETTLE.8: float is {missing_nano} nano short; the operator must add float before this period can settle (operator)"
+    )]
     FloatTooSmall {
         /// Nano-currency missing.
         missing_nano: u128,
@@ -188,7 +193,11 @@ impl SettlementError {
             | Self::EarlierOther { .. }
             | Self::ActiveEmpty { .. }
             | Self::AboveCap { .. } => "SETTLE.1b",
-            Self::Slot { .. } | Self::Context { .. } | Self::Length { .. } | Self::Inactive { .. } | Self::PeriodOverflow => "SETTLE.2",
+            Self::Slot { .. }
+            | Self::Context { .. }
+            | Self::Length { .. }
+            | Self::Inactive { .. }
+            | Self::PeriodOverflow => "SETTLE.2",
             Self::TariffLength { .. } => "SETTLE.7",
             Self::TooMuchEnergy { .. } => "SETTLE.4",
             Self::BalanceOverflow { .. } | Self::FloatTooSmall { .. } | Self::Accrual => "SETTLE.8",
@@ -222,7 +231,6 @@ pub struct SettlementInput {
     #[serde(default)]
     pub operations: Operations,
 }
-
 
 impl std::fmt::Debug for SettlementInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -362,7 +370,8 @@ pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
     Ok(())
 }
 
-/// Admission of one packet: what SETTLE.1, 1b and 2 ask of it alone. `account` is the slot's before the packet's period.
+/// Admission of one packet: what SETTLE.1, 1b and 2 ask of it alone. `account` is the slot's before the packet's
+/// period.
 ///
 /// # Errors
 /// [`SettlementError`].
@@ -445,7 +454,8 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     let (operations, context) = (&t.input.operations, t.input.context());
     operations.check(&t.input.community, &context, &t.applied)?;
     let pools = (t.float_after, t.accrual_after);
-    let header = operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
+    let header =
+        operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
     header.map_err(OperationsError::from)?;
     for (slot, outcome) in t.outcomes.iter().enumerate() {
         if outcome.value.unsigned_abs() >> 64 != 0 {
@@ -470,7 +480,18 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     }
     let n = &t.after.header.totals;
     // Saturated while computing: not a total but a bound.
-    let totals = [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.debt, n.flagged_packets, n.flagged_wh, n.adjusted];
+    let totals = [
+        n.import,
+        n.export,
+        n.traded,
+        n.issued,
+        n.retired,
+        n.outstanding,
+        n.debt,
+        n.flagged_packets,
+        n.flagged_wh,
+        n.adjusted,
+    ];
     if totals.contains(&u64::MAX) {
         return Err(SettlementError::TotalOverflow);
     }
@@ -507,10 +528,13 @@ pub fn orders(input: &SettlementInput, interval: usize) -> (Vec<Order>, Vec<Orde
 
 fn rules(input: &SettlementInput, interval: usize) -> (Rules, [ClassPrices; 2]) {
     let mechanism = input.community.header.mechanism;
-    input.tariff.intervals.get(interval).map_or(
-        (Rules { mechanism, cap: 0, floor: 0, reference: 0 }, [ClassPrices::default(); 2]),
-        |t| (Rules { mechanism, cap: t.cap, floor: t.floor, reference: t.reference }, t.classes),
-    )
+    input
+        .tariff
+        .intervals
+        .get(interval)
+        .map_or((Rules { mechanism, cap: 0, floor: 0, reference: 0 }, [ClassPrices::default(); 2]), |t| {
+            (Rules { mechanism, cap: t.cap, floor: t.floor, reference: t.reference }, t.classes)
+        })
 }
 
 /// Clears every interval by the rules.
@@ -535,10 +559,17 @@ pub fn compute(input: SettlementInput) -> Transition {
 /// [`compute`] from given clearings. Tests use it to build transitions of unfair clearings.
 #[must_use]
 pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transition {
-    let outcomes: Vec<Outcome> = (0..input.community.accounts.len()).map(|slot| outcome(&input, &clearings, slot)).collect();
+    let outcomes: Vec<Outcome> =
+        (0..input.community.accounts.len()).map(|slot| outcome(&input, &clearings, slot)).collect();
     let manager = input.community.header.manager;
-    let settled: Vec<Account> =
-        input.community.accounts.iter().zip(&input.packets).zip(&outcomes).map(|((a, p), o)| advance(a, p, o, &manager)).collect();
+    let settled: Vec<Account> = input
+        .community
+        .accounts
+        .iter()
+        .zip(&input.packets)
+        .zip(&outcomes)
+        .map(|((a, p), o)| advance(a, p, o, &manager))
+        .collect();
     let applied = input.operations.compute(&input.community, settled.clone());
     let accounts = applied.accounts.clone();
     let adjusted = applied.adjustment.used.as_ref().map(|(_, adjusted)| adjusted);
@@ -548,10 +579,14 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
     let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
     let (float_moved, accrual_moved) = input.operations.header.moved();
     let late = |of: fn(&crate::adjust::Adjusted) -> i128| adjusted.map_or(0, of);
-    let float_after = i128::from(old.header.float) + supply + late(|a| a.supply) - (debts(&accounts) - debts(&old.accounts))
+    let float_after = i128::from(old.header.float) + supply + late(|a| a.supply)
+        - (debts(&accounts) - debts(&old.accounts))
         + applied.rest
         + float_moved;
-    let accrual_after = i128::from(old.header.accrual) + outcomes.iter().map(|o| o.fees).sum::<i128>() + late(|a| a.fees) + accrual_moved;
+    let accrual_after = i128::from(old.header.accrual)
+        + outcomes.iter().map(|o| o.fees).sum::<i128>()
+        + late(|a| a.fees)
+        + accrual_moved;
 
     let mut header = old.header.clone();
     header.next_interval = header.next_interval.saturating_add(u32::from(header.intervals));
@@ -573,12 +608,27 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
 
     let after = Community { index: old.index, shape: old.shape, header, accounts, certificates };
     let mut data = after.leaves();
-    let (members_root, header_leaf, certificates_root) = (dense_root(&data), after.header.leaf(), after.certificates.root());
+    let (members_root, header_leaf, certificates_root) =
+        (dense_root(&data), after.header.leaf(), after.certificates.root());
     data.extend([header_leaf, certificates_root]);
     data.extend(words(&applied.records));
     let community_new = community::node(header_leaf, members_root, certificates_root);
     let instance = instance(&input, community_new, digest(&applied.records), &data);
-    Transition { input, clearings, outcomes, notes, float_after, accrual_after, settled, applied, notes_root, after, certificate_path, data, instance }
+    Transition {
+        input,
+        clearings,
+        outcomes,
+        notes,
+        float_after,
+        accrual_after,
+        settled,
+        applied,
+        notes_root,
+        after,
+        certificate_path,
+        data,
+        instance,
+    }
 }
 
 fn instance(input: &SettlementInput, community_new: Fr, ops_digest: Fr, data: &[Fr]) -> Instance {

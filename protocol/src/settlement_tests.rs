@@ -7,7 +7,12 @@ use crate::{
 };
 
 fn recipe(seed: u64, mechanism: Mechanism) -> Recipe {
-    Recipe { shape: Shape { members: 8, intervals: 5, ..Shape::by_name("tiny-4x2").unwrap() }, seed, mechanism, used: 6 }
+    Recipe {
+        shape: Shape { members: 8, intervals: 5, ..Shape::by_name("tiny-4x2").unwrap() },
+        seed,
+        mechanism,
+        used: 6,
+    }
 }
 
 fn valid() -> SettlementInput {
@@ -56,7 +61,13 @@ fn a_retry_is_byte_identical() {
 
 #[test]
 fn input_survives_its_serialisation() {
-    let input = fixture::settlement(&Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 1, mechanism: Mechanism::Auction, used: 4 }).unwrap();
+    let input = fixture::settlement(&Recipe {
+        shape: Shape::by_name("tiny-4x2").unwrap(),
+        seed: 1,
+        mechanism: Mechanism::Auction,
+        used: 4,
+    })
+    .unwrap();
     let json = serde_json::to_vec(&input).unwrap();
     assert_eq!(serde_json::from_slice::<SettlementInput>(&json).unwrap(), input);
 }
@@ -83,9 +94,15 @@ fn every_input_clause_refuses() {
     assert_eq!(edited(7, |i| i.packets[7].packet.earlier = Fr::from(1u64)), SettlementError::EarlierNamed { slot: 7 });
     // A substitute that invents one beneath it, and one that drops the one there is.
     assert_eq!(edited(5, |i| i.packets[5].packet.earlier = Fr::from(1u64)), SettlementError::EarlierOther { slot: 5 });
-    assert_eq!(edited(5, |i| i.community.accounts[5].flagged = Fr::from(1u64)), SettlementError::EarlierOther { slot: 5 });
+    assert_eq!(
+        edited(5, |i| i.community.accounts[5].flagged = Fr::from(1u64)),
+        SettlementError::EarlierOther { slot: 5 }
+    );
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
-    assert_eq!(edited(7, |i| i.community.accounts[7].active_until = u32::MAX), SettlementError::ActiveEmpty { slot: 7 });
+    assert_eq!(
+        edited(7, |i| i.community.accounts[7].active_until = u32::MAX),
+        SettlementError::ActiveEmpty { slot: 7 }
+    );
     assert_eq!(edited(0, |i| i.community.accounts[0].scale = 7), SettlementError::Terms { slot: 0 });
     // Signed in another unit than the account's: terms that change the scale multiply nothing that is signed already.
     let mut input = valid();
@@ -97,9 +114,18 @@ fn every_input_clause_refuses() {
     let mut forged = valid();
     forged.packets[0].packet.readings[0].import += 1;
     assert!(matches!(apply(forged).unwrap_err(), SettlementError::Signature { slot: 0, .. }));
-    assert_eq!(edited(5, |i| i.packets[5].packet.readings[2].import = 9001), SettlementError::AboveCap { slot: 5, interval: 2 });
-    assert_eq!(edited(2, |i| i.packets[2].packet.readings[0].import = 1), SettlementError::Inactive { slot: 2, interval: 0 });
-    assert_eq!(edited(3, |i| i.packets[3].packet.readings[1].import = 1), SettlementError::Inactive { slot: 3, interval: 1 });
+    assert_eq!(
+        edited(5, |i| i.packets[5].packet.readings[2].import = 9001),
+        SettlementError::AboveCap { slot: 5, interval: 2 }
+    );
+    assert_eq!(
+        edited(2, |i| i.packets[2].packet.readings[0].import = 1),
+        SettlementError::Inactive { slot: 2, interval: 0 }
+    );
+    assert_eq!(
+        edited(3, |i| i.packets[3].packet.readings[1].import = 1),
+        SettlementError::Inactive { slot: 3, interval: 1 }
+    );
     assert!(matches!(edited(0, |i| i.tariff.intervals.truncate(4)), SettlementError::TariffLength { .. }));
 }
 
@@ -120,11 +146,17 @@ fn every_outcome_clause_refuses() {
         }
     }
     assert_eq!(apply(negative_fees).unwrap_err(), SettlementError::Accrual);
-    assert_eq!(edited(0, |i| {
-        i.community.accounts[0].balance = u64::MAX;
-        i.tariff.intervals.iter_mut().for_each(|t| t.classes[0].energy = -2_000_000_000);
-    }), SettlementError::BalanceOverflow { slot: 0 });
-    assert_eq!(edited(0, |i| i.community.accounts[0].registers.import = 1 << 62), SettlementError::RegisterOverflow { slot: 0 });
+    assert_eq!(
+        edited(0, |i| {
+            i.community.accounts[0].balance = u64::MAX;
+            i.tariff.intervals.iter_mut().for_each(|t| t.classes[0].energy = -2_000_000_000);
+        }),
+        SettlementError::BalanceOverflow { slot: 0 }
+    );
+    assert_eq!(
+        edited(0, |i| i.community.accounts[0].registers.import = 1 << 62),
+        SettlementError::RegisterOverflow { slot: 0 }
+    );
     assert_eq!(edited(0, |i| i.community.header.totals.import = u64::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.totals.traded = u64::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.certificate_count = 3), SettlementError::Certificates);

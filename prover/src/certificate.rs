@@ -88,14 +88,17 @@ impl CertificateProver {
     /// Loads, or makes, parameters and keys.
     ///
     /// # Errors
-    /// [`ProverError::Srs`] (among them: the development setup on a chain that is not local), [`ProverError::Keys`], [`ProverError::Threads`].
+    /// [`ProverError::Srs`] (among them: the development setup on a chain that is not local), [`ProverError::Keys`],
+    /// [`ProverError::Threads`].
     pub fn open(config: &CertificateProverConfig, progress: &dyn Progress) -> Result<Self, ProverError> {
         let srs = Srs::for_chain(config.chain_id, config.srs.clone(), &config.cache_dir)?;
-        let builder = ThreadPoolBuilder::new().thread_name(|index| format!("{THREAD_NAME}-{index}")).stack_size(STACK_BYTES);
+        let builder =
+            ThreadPoolBuilder::new().thread_name(|index| format!("{THREAD_NAME}-{index}")).stack_size(STACK_BYTES);
         let threads = builder.num_threads(config.threads.unwrap_or(0)).build()?;
         let (params, keys, engine) = threads.install(|| {
             let params = srs.params(CertificateCircuit::k(&()), progress)?;
-            let (keys, material) = KeyStore::new(&config.cache_dir).open::<CertificateCircuit>((), &params, &srs.id(), progress)?;
+            let (keys, material) =
+                KeyStore::new(&config.cache_dir).open::<CertificateCircuit>((), &params, &srs.id(), progress)?;
             let (params, engine) = Engine::new(params, material)?;
             Ok::<_, ProverError>((params, keys, engine))
         })?;
@@ -140,6 +143,7 @@ fn check_rows(circuit: &[Fr], rules: &CertificateInstance) -> Result<(), ProverE
     if circuit.len() != ROWS.len() {
         return Err(ProverError::InstanceMismatch { row: "(surplus)" });
     }
-    let differing = ROWS.iter().zip(circuit).zip(rules.rows()).find(|((_, found), expected)| **found != convert(expected));
+    let differing =
+        ROWS.iter().zip(circuit).zip(rules.rows()).find(|((_, found), expected)| **found != convert(expected));
     differing.map_or(Ok(()), |((row, _), _)| Err(ProverError::InstanceMismatch { row }))
 }

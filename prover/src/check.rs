@@ -1,4 +1,5 @@
-//! A check of results made elsewhere, by whoever asked for them: verifying keys only, made when the first result of a shape comes.
+//! A check of results made elsewhere, by whoever asked for them: verifying keys only, made when the first result of a
+//! shape comes.
 
 use std::{
     collections::BTreeMap,
@@ -47,8 +48,9 @@ impl<S: Settling> Checker<S> {
         Self { srs, keys: Mutex::new(BTreeMap::new()), statement: PhantomData }
     }
 
-    /// Checks that `result` is a proof of `job`. The public inputs are computed from the job by the rules: those of the result are not
-    /// looked at, so a proof of anything else is [`proof::ProofError::Invalid`]. Milliseconds, but for the first job of a shape.
+    /// Checks that `result` is a proof of `job`. The public inputs are computed from the job by the rules: those of the
+    /// result are not looked at, so a proof of anything else is [`proof::ProofError::Invalid`]. Milliseconds, but for
+    /// the first job of a shape.
     ///
     /// # Errors
     /// [`ProverError`].

@@ -82,7 +82,9 @@ enum Command {
     #[command(after_help = QUEUE_EXAMPLES)]
     Queue(queue::QueueArgs),
     /// Makes or loads parameters and keys, so that the first proof does not wait for them.
-    #[command(after_help = "Examples:\n  gridveil prover setup --shape home-32x24 --shape district-128x96\n  gridveil prover setup --chain-id 1 --ptau powersOfTau28_hez_final_17.ptau")]
+    #[command(
+        after_help = "Examples:\n  gridveil prover setup --shape home-32x24 --shape district-128x96\n  gridveil prover setup --chain-id 1 --ptau powersOfTau28_hez_final_17.ptau"
+    )]
     Setup(Setup),
     /// Proves one job file (JSON; it holds readings: keep it private) and writes the proof.
     #[command(after_help = "Example:\n  gridveil prover prove job.json --out proof.json")]
@@ -224,11 +226,18 @@ impl Setup {
         let pinned = match &self.ptau_blake2b {
             Some(digits) => {
                 let mut hash = [0; 64];
-                hex::decode_to_slice(digits, &mut hash).map(|()| hash).map_err(|_| CliError::Usage("--ptau-blake2b: expected 128 hex digits".into()))?
+                hex::decode_to_slice(digits, &mut hash)
+                    .map(|()| hash)
+                    .map_err(|_| CliError::Usage("--ptau-blake2b: expected 128 hex digits".into()))?
             }
             None => {
-                let published = ptau::published_for(path).map_err(|source| SrsError::Ptau { path: path.clone(), source })?;
-                let unknown = || CliError::Usage("no published hash is known for a ceremony of this power: give --ptau-blake2b".into());
+                let published =
+                    ptau::published_for(path).map_err(|source| SrsError::Ptau { path: path.clone(), source })?;
+                let unknown = || {
+                    CliError::Usage(
+                        "no published hash is known for a ceremony of this power: give --ptau-blake2b".into(),
+                    )
+                };
                 published.ok_or_else(unknown)?
             }
         };
@@ -236,7 +245,14 @@ impl Setup {
     }
 
     fn config(&self, shapes: Vec<Shape>) -> Result<ProverConfig, CliError> {
-        Ok(ProverConfig { cache_dir: self.cache(), srs: self.source()?, chain_id: self.chain_id, shapes, threads: self.threads, domain: None })
+        Ok(ProverConfig {
+            cache_dir: self.cache(),
+            srs: self.source()?,
+            chain_id: self.chain_id,
+            shapes,
+            threads: self.threads,
+            domain: None,
+        })
     }
 
     fn shapes(&self) -> Result<Vec<Shape>, CliError> {
@@ -251,7 +267,12 @@ fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
         if let Some(keys) = prover.keys(shape.name) {
             let how = if keys.made { "made" } else { "read" };
             let length = proof::proof_bytes(keys.vk.cs());
-            println!("{}: keys {how} in {:.1} s, layout {}, proofs of {length} bytes", shape.name, keys.took.as_secs_f64(), keys.layout);
+            println!(
+                "{}: keys {how} in {:.1} s, layout {}, proofs of {length} bytes",
+                shape.name,
+                keys.took.as_secs_f64(),
+                keys.layout
+            );
         }
     }
     println!("in {}; peak memory {} MiB", args.cache().display(), peak_rss_bytes() >> 20);
@@ -263,13 +284,20 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 fn prove(args: &ProveArgs, progress: &dyn Progress) -> Result<(), CliError> {
-    let job = ProofJob::from_json(&read(&args.file)?).map_err(|source| CliError::Job { path: args.file.clone(), source })?;
+    let job =
+        ProofJob::from_json(&read(&args.file)?).map_err(|source| CliError::Job { path: args.file.clone(), source })?;
     let prover = Prover::<SettlementCircuit>::open(&args.setup.config(vec![shape(&job.shape)?])?, progress)?;
     let result = prover.prove_job(&job, progress)?;
     let json = serde_json::to_vec_pretty(&result).map_err(|_| CliError::Spool(SpoolError::Encoding))?;
     write_atomic(&args.out, &json)?;
     let t = result.timings;
-    println!("batch {}: {} bytes in {:.1} s ({:.1} s of processor time)", result.batch, result.proof.len(), seconds(t.prove_ms), seconds(t.cpu_ms));
+    println!(
+        "batch {}: {} bytes in {:.1} s ({:.1} s of processor time)",
+        result.batch,
+        result.proof.len(),
+        seconds(t.prove_ms),
+        seconds(t.cpu_ms)
+    );
     Ok(())
 }
 
@@ -316,7 +344,11 @@ mod tests {
     #[test]
     fn every_example_of_the_help_parses() {
         let lines = [EXAMPLES, RUN_EXAMPLES, QUEUE_EXAMPLES].map(str::lines).into_iter().flatten();
-        let examples: Vec<_> = lines.flat_map(|line| line.split("&&")).map(str::trim).filter(|line| line.starts_with("gridveil prover")).collect();
+        let examples: Vec<_> = lines
+            .flat_map(|line| line.split("&&"))
+            .map(str::trim)
+            .filter(|line| line.starts_with("gridveil prover"))
+            .collect();
         assert_eq!(examples.len(), 13);
         for line in examples {
             assert!(parse(line).is_ok(), "{line}");
@@ -331,7 +363,10 @@ mod tests {
     fn a_public_chain_without_a_ceremony_is_refused_before_anything_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let line = format!("gridveil prover setup --chain-id 1 --cache {}", dir.path().display());
-        assert!(matches!(run(parse(&line).unwrap()), Err(CliError::Prover(ProverError::Srs(SrsError::InsecureOnPublicChain { chain_id: 1 })))));
+        assert!(matches!(
+            run(parse(&line).unwrap()),
+            Err(CliError::Prover(ProverError::Srs(SrsError::InsecureOnPublicChain { chain_id: 1 })))
+        ));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let line = format!("gridveil prover setup --shape nonsense --cache {}", dir.path().display());
         assert!(matches!(run(parse(&line).unwrap()), Err(CliError::Usage(text)) if text.contains("home-32x24")));

@@ -111,7 +111,8 @@ impl Engine {
         match material {
             #[cfg(target_arch = "x86_64")]
             Material::Vector(ifma, parts) => {
-                let key = VectorKey::new(ifma, &params, *parts).ok_or(ProofError::Unsupported { variable: PORTABLE })?;
+                let key =
+                    VectorKey::new(ifma, &params, *parts).ok_or(ProofError::Unsupported { variable: PORTABLE })?;
                 Ok((Arc::new(verifier_params(&params)), Self::Vector(Box::new(key))))
             }
             Material::Portable(pk) => Ok((params, Self::Portable(pk))),

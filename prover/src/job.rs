@@ -9,7 +9,8 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Content address of a job: BLAKE3 (context `gridveil proof job 1`) of its canonical JSON. The same batch, asked for twice, is one job.
+/// Content address of a job: BLAKE3 (context `gridveil proof job 1`) of its canonical JSON. The same batch, asked for
+/// twice, is one job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId([u8; 32]);
 
@@ -59,7 +60,8 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// A batch to prove. Holds readings, salts and balances: on disk only encrypted ([`crate::spool`], [`crate::queue`]), never in a log.
+/// A batch to prove. Holds readings, salts and balances: on disk only encrypted ([`crate::spool`], [`crate::queue`]),
+/// never in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofJob {
@@ -134,7 +136,8 @@ pub struct Timings {
     pub prove_ms: u64,
     /// Check of the proof.
     pub verify_ms: u64,
-    /// Processor time of the process meanwhile: of all three, all threads, and of the next job's witness if there is one.
+    /// Processor time of the process meanwhile: of all three, all threads, and of the next job's witness if there is
+    /// one.
     pub cpu_ms: u64,
 }
 
@@ -216,7 +219,8 @@ pub(crate) mod tests {
         let reading = job.input.packets[0].packet.readings[0].import;
         assert!(!format!("{job:?}").contains(&reading.to_string()));
         let text = String::from_utf8(job.to_json().unwrap()).unwrap();
-        let error = ProofJob::from_json(text.replacen("\"batch\":2", "\"batch\":\"4711-secret\"", 1).as_bytes()).unwrap_err();
+        let error =
+            ProofJob::from_json(text.replacen("\"batch\":2", "\"batch\":\"4711-secret\"", 1).as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("4711"));
     }
 }

@@ -67,7 +67,13 @@ impl KeyStore {
     #[must_use]
     pub fn file<S: Statement>(&self, size: &S::Params, srs: &SrsId, layout: &blake3::Hash) -> PathBuf {
         let digest = layout.to_hex();
-        self.dir.join(format!("pk-{}-v{}-{}-{srs}-{}.bin", S::NAME, S::VERSION, S::size_name(size), digest.get(..16).unwrap_or_default()))
+        self.dir.join(format!(
+            "pk-{}-v{}-{}-{srs}-{}.bin",
+            S::NAME,
+            S::VERSION,
+            S::size_name(size),
+            digest.get(..16).unwrap_or_default()
+        ))
     }
 
     /// The keys of a size: from the cache if they are whole, else made and cached.
@@ -87,7 +93,8 @@ impl KeyStore {
         let template = caught(|| Ok(S::template(size))).map_err(keygen)?;
         let layout = caught(|| Ok(layout::digest(&template, S::k(&size))?)).map_err(keygen)?;
         let file = self.file::<S>(&size, srs, &layout);
-        let label = format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, name, fingerprint(params));
+        let label =
+            format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, name, fingerprint(params));
         match store::open(&file, &label) {
             Ok(Some(mut reader)) => {
                 progress.stage("reading keys", name);
@@ -96,7 +103,9 @@ impl KeyStore {
                 return Ok((Keys { vk: material.vk().clone(), layout, made: false, took: start.elapsed() }, material));
             }
             Ok(None) => {}
-            Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "keys are made again"),
+            Err(StoreError::Corrupt { path, what }) => {
+                tracing::warn!(path = %path.display(), what, "keys are made again")
+            }
             Err(error) => return Err(error.into()),
         }
         progress.stage("making keys", name);
@@ -119,7 +128,8 @@ fn make<S: Statement>(params: &Params, template: &S) -> Result<ProvingKey<G1Affi
 /// # Errors
 /// [`KeyError::Keygen`].
 pub fn verifying_key<S: Statement>(size: S::Params, params: &Params) -> Result<VerifyingKey<G1Affine>, KeyError> {
-    caught(|| Ok(keygen_vk(params, &S::template(size))?)).map_err(|source| KeyError::Keygen { shape: S::size_name(&size), source })
+    caught(|| Ok(keygen_vk(params, &S::template(size))?))
+        .map_err(|source| KeyError::Keygen { shape: S::size_name(&size), source })
 }
 
 /// Ties keys to the very parameters they were made with.

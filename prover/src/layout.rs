@@ -1,11 +1,14 @@
 //! A digest of everything keys depend on except the parameters: the constraint system, the fixed columns, the copies.
 //!
-//! Keys on disk are found by it, so keys of an older circuit are never used for a newer one, whatever its version number says. It costs a
-//! synthesis, not key generation.
+//! Keys on disk are found by it, so keys of an older circuit are never used for a newer one, whatever its version
+//! number says. It costs a synthesis, not key generation.
 
 use halo2_proofs::{
     circuit::Value,
-    plonk::{Advice, Any, Assigned, Assignment, Challenge, Circuit, Column, ConstraintSystem, Error, Fixed, FloorPlanner, Instance, Selector},
+    plonk::{
+        Advice, Any, Assigned, Assignment, Challenge, Circuit, Column, ConstraintSystem, Error, Fixed, FloorPlanner,
+        Instance, Selector,
+    },
 };
 use halo2curves::{bn256::Fr, ff::PrimeField};
 
@@ -50,7 +53,12 @@ impl Assignment<Fr> for Recorder {
     fn push_namespace<NR: Into<String>, N: FnOnce() -> NR>(&mut self, _: N) {}
     fn pop_namespace(&mut self, _: Option<String>) {}
 
-    fn enable_selector<A: FnOnce() -> AR, AR: Into<String>>(&mut self, _: A, selector: &Selector, row: usize) -> Result<(), Error> {
+    fn enable_selector<A: FnOnce() -> AR, AR: Into<String>>(
+        &mut self,
+        _: A,
+        selector: &Selector,
+        row: usize,
+    ) -> Result<(), Error> {
         self.hasher.update(b"s");
         self.number(selector.index());
         self.number(row);

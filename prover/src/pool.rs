@@ -1,8 +1,8 @@
-//! Proofs inside the sequencer's own process: a bounded queue, and one or two jobs at a time: the witness of the second is built
-//! while the first is proved.
+//! Proofs inside the sequencer's own process: a bounded queue, and one or two jobs at a time: the witness of the second
+//! is built while the first is proved.
 //!
-//! Nothing here survives the process: the sequencer's log does, and jobs are content-addressed, so after a restart the same jobs are
-//! simply submitted again. A separate process is [`crate::worker`].
+//! Nothing here survives the process: the sequencer's log does, and jobs are content-addressed, so after a restart the
+//! same jobs are simply submitted again. A separate process is [`crate::worker`].
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -35,7 +35,8 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// Largest `k` of which two jobs are held at a time: a witness that waits takes 0.1 GB at 2^17 rows, and four times that at 2^19.
+    /// Largest `k` of which two jobs are held at a time: a witness that waits takes 0.1 GB at 2^17 rows, and four times
+    /// that at 2^19.
     const TWO_AT_A_TIME: u32 = 17;
 
     /// For a prover of these shapes.
@@ -225,7 +226,10 @@ impl ProverPool {
         });
         let start = |index| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("gridveil-prove-job-{index}")).spawn(move || shared.work()).map_err(PoolError::Thread)
+            std::thread::Builder::new()
+                .name(format!("gridveil-prove-job-{index}"))
+                .spawn(move || shared.work())
+                .map_err(PoolError::Thread)
         };
         let workers = (0..config.workers.max(1)).map(start).collect::<Result<_, _>>()?;
         Ok(Self { shared, workers })
@@ -391,7 +395,8 @@ pub(crate) mod tests {
     #[test]
     fn jobs_are_proved_once_each() {
         let (fake, pool) = pool(Fake::default(), PoolConfig::default());
-        let ids: Vec<JobId> = (0..3).flat_map(|batch| [batch, batch]).map(|batch| pool.submit(job(batch)).unwrap()).collect();
+        let ids: Vec<JobId> =
+            (0..3).flat_map(|batch| [batch, batch]).map(|batch| pool.submit(job(batch)).unwrap()).collect();
         for id in ids {
             assert!(matches!(pool.wait(id, LONG), Some(JobState::Done(result)) if result.job == id));
         }
@@ -405,7 +410,10 @@ pub(crate) mod tests {
             let id = pool.submit(job(1)).unwrap();
             let state = pool.wait(id, LONG).unwrap();
             assert!(matches!(&state, JobState::Poisoned { attempts: 3, error } if !error.contains("123")), "{state:?}");
-            assert!(matches!(pool.wait(pool.submit(job(1)).unwrap(), LONG), Some(JobState::Poisoned { .. })), "and stays there");
+            assert!(
+                matches!(pool.wait(pool.submit(job(1)).unwrap(), LONG), Some(JobState::Poisoned { .. })),
+                "and stays there"
+            );
             pool.forget(id);
             let again = pool.wait(pool.submit(job(1)).unwrap(), LONG);
             assert!(matches!(again, Some(JobState::Done(_))), "until it is forgotten: the sixth attempt succeeds");
@@ -417,13 +425,16 @@ pub(crate) mod tests {
     fn what_the_rules_refuse_is_tried_once() {
         let (fake, pool) = pool(Fake { permanent: true, ..Fake::default() }, PoolConfig::default());
         let id = pool.submit(job(1)).unwrap();
-        assert!(matches!(pool.wait(id, LONG), Some(JobState::Poisoned { attempts: 1, error }) if error.contains("SETTLE.8")));
+        assert!(
+            matches!(pool.wait(id, LONG), Some(JobState::Poisoned { attempts: 1, error }) if error.contains("SETTLE.8"))
+        );
         assert_eq!(fake.calls.load(Ordering::SeqCst), 1);
     }
 
     #[test]
     fn the_queue_is_bounded_and_closing_cancels() {
-        let (fake, pool) = pool(Fake { shut: true.into(), ..Fake::default() }, PoolConfig { queue: 2, ..PoolConfig::default() });
+        let (fake, pool) =
+            pool(Fake { shut: true.into(), ..Fake::default() }, PoolConfig { queue: 2, ..PoolConfig::default() });
         let running = pool.submit(job(0)).unwrap();
         while fake.calls.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();

@@ -1,6 +1,7 @@
 //! Proofs: made, checked, measured in bytes.
 //!
-//! KZG with SHPLONK, Fiat-Shamir by Keccak as the generated contract computes it. Scalars and coordinates are 32 bytes big-endian.
+//! KZG with SHPLONK, Fiat-Shamir by Keccak as the generated contract computes it. Scalars and coordinates are 32 bytes
+//! big-endian.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -88,22 +89,29 @@ pub fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
     let (lookups, columns) = (cs.lookups().len(), cs.permutation().get_columns().len());
     let products = columns.div_ceil(cs.degree() - 2);
     let quotient = cs.degree() - 1;
-    // Advice; permuted input, permuted table and product of each lookup; permutation products; the random polynomial; the quotient's
-    // pieces; SHPLONK's two.
+    // Advice; permuted input, permuted table and product of each lookup; permutation products; the random polynomial;
+    // the quotient's pieces; SHPLONK's two.
     let points = cs.num_advice_columns() + 3 * lookups + products + 1 + quotient + 2;
-    // Queries; the random polynomial; the permutation's columns; its products at x, at the next row and, but for the last, at the last
-    // usable row; five of each lookup.
+    // Queries; the random polynomial; the permutation's columns; its products at x, at the next row and, but for the
+    // last, at the last usable row; five of each lookup.
     let product_evaluations = (3 * products).saturating_sub(1);
-    let scalars = cs.advice_queries().len() + cs.fixed_queries().len() + 1 + columns + product_evaluations + 5 * lookups;
+    let scalars =
+        cs.advice_queries().len() + cs.fixed_queries().len() + 1 + columns + product_evaluations + 5 * lookups;
     points * POINT_BYTES + scalars * SCALAR_BYTES
 }
 
-/// Makes a proof with halo2's prover, from columns of witness values, each as long as the rows in use or shorter. It is not checked, and callers
-/// check it: a prover handed a false witness makes a false proof without a word. Callers also catch panics ([`caught`]).
+/// Makes a proof with halo2's prover, from columns of witness values, each as long as the rows in use or shorter. It is
+/// not checked, and callers check it: a prover handed a false witness makes a false proof without a word. Callers also
+/// catch panics ([`caught`]).
 ///
 /// # Errors
 /// [`ProofError`].
-pub(crate) fn prove_columns(pk: &ProvingKey<G1Affine>, params: &Params, mut advice: Vec<Vec<Fr>>, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
+pub(crate) fn prove_columns(
+    pk: &ProvingKey<G1Affine>,
+    params: &Params,
+    mut advice: Vec<Vec<Fr>>,
+    instance: &[Fr],
+) -> Result<Vec<u8>, ProofError> {
     check_witness(pk.get_vk().cs(), pk.l0().len(), &advice, instance)?;
     for column in &mut advice {
         column.resize(pk.l0().len(), Fr::zero());
@@ -142,7 +150,8 @@ pub fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], pro
     }
     check_instance(vk.cs(), instance)?;
     let verified = caught(|| {
-        let mut transcript = <EvmTranscript<G1Affine, NativeLoader, &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(proof);
+        let mut transcript =
+            <EvmTranscript<G1Affine, NativeLoader, &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(proof);
         verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, SingleStrategy<'_, Bn256>>(
             params,
             vk,
@@ -156,7 +165,12 @@ pub fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], pro
 }
 
 /// Do the columns and public inputs fit a circuit of `n` rows?
-pub(crate) fn check_witness(cs: &ConstraintSystem<Fr>, n: usize, advice: &[Vec<Fr>], instance: &[Fr]) -> Result<(), ProofError> {
+pub(crate) fn check_witness(
+    cs: &ConstraintSystem<Fr>,
+    n: usize,
+    advice: &[Vec<Fr>],
+    instance: &[Fr],
+) -> Result<(), ProofError> {
     let usable = n.saturating_sub(cs.blinding_factors() + 1);
     if cs.num_instance_columns() != 1 || instance.len() > usable {
         return Err(ProofError::Instance { got: instance.len() });
@@ -178,8 +192,8 @@ pub(crate) const THREAD_NAME: &str = "gridveil-prove";
 
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs `work`; a panic becomes an error that names the place and nothing else. On threads named [`THREAD_NAME`] the panic's message,
-/// which may hold a witness value, is not printed either.
+/// Runs `work`; a panic becomes an error that names the place and nothing else. On threads named [`THREAD_NAME`] the
+/// panic's message, which may hold a witness value, is not printed either.
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, ProofError>) -> Result<T, ProofError> {
     install_hook();
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
@@ -198,7 +212,10 @@ fn install_hook() {
                 last.clone_from(&location);
             }
             if std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME)) {
-                tracing::error!(location = location.as_deref().unwrap_or("?"), "panic while proving; its message is withheld");
+                tracing::error!(
+                    location = location.as_deref().unwrap_or("?"),
+                    "panic while proving; its message is withheld"
+                );
             } else {
                 previous(info);
             }
@@ -261,7 +278,10 @@ mod tests {
             for flip in [1, 0x80] {
                 let mut bad = proof.clone();
                 bad[position] ^= flip;
-                assert!(matches!(verify(vk, params, &instance, &bad), Err(ProofError::Invalid)), "byte {position} ^ {flip}");
+                assert!(
+                    matches!(verify(vk, params, &instance, &bad), Err(ProofError::Invalid)),
+                    "byte {position} ^ {flip}"
+                );
             }
         }
         for length in [0, 1, 32, proof.len() - 32, proof.len() - 1] {

@@ -22,10 +22,10 @@ use halo2curves::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{
+    engine::Engine,
     job::{JobEncoding, JobId, ProofJob, ProofResult, Timings},
     keys::{KeyError, KeyStore, Keys},
     measure::{cpu_time, millis, peak_rss_bytes},
-    engine::Engine,
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource},
@@ -111,7 +111,12 @@ impl ProverError {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Job(_) | Self::Version { .. } | Self::Shape(_) | Self::Domain | Self::Settlement(_) | Self::InstanceMismatch { .. } => true,
+            Self::Job(_)
+            | Self::Version { .. }
+            | Self::Shape(_)
+            | Self::Domain
+            | Self::Settlement(_)
+            | Self::InstanceMismatch { .. } => true,
             Self::Srs(_) | Self::Keys(_) | Self::Threads(_) | Self::Proof(_) | Self::Cancelled => false,
         }
     }
@@ -156,13 +161,16 @@ impl<S: Settling> Prover<S> {
     /// Loads, or makes, parameters and keys of every configured shape.
     ///
     /// # Errors
-    /// [`ProverError::Srs`] (among them: the development setup on a chain that is not local), [`ProverError::Keys`], [`ProverError::Threads`].
+    /// [`ProverError::Srs`] (among them: the development setup on a chain that is not local), [`ProverError::Keys`],
+    /// [`ProverError::Threads`].
     pub fn open(config: &ProverConfig, progress: &dyn Progress) -> Result<Self, ProverError> {
         let srs = Srs::for_chain(config.chain_id, config.srs.clone(), &config.cache_dir)?;
         let store = KeyStore::new(&config.cache_dir);
-        let builder = ThreadPoolBuilder::new().thread_name(|index| format!("{THREAD_NAME}-{index}")).stack_size(STACK_BYTES);
+        let builder =
+            ThreadPoolBuilder::new().thread_name(|index| format!("{THREAD_NAME}-{index}")).stack_size(STACK_BYTES);
         let threads = builder.num_threads(config.threads.unwrap_or(0)).build()?;
-        let builder = ThreadPoolBuilder::new().thread_name(|_| format!("{THREAD_NAME}-witness")).stack_size(STACK_BYTES);
+        let builder =
+            ThreadPoolBuilder::new().thread_name(|_| format!("{THREAD_NAME}-witness")).stack_size(STACK_BYTES);
         let preparing = builder.num_threads(1).build()?;
         let served = threads.install(|| {
             let serve = |shape: &Shape| {
@@ -175,7 +183,15 @@ impl<S: Settling> Prover<S> {
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()
         })?;
         progress.finish();
-        Ok(Self { served, srs: srs.id().to_string(), threads, preparing, turn: Mutex::new(()), domain: config.domain, statement: PhantomData })
+        Ok(Self {
+            served,
+            srs: srs.id().to_string(),
+            threads,
+            preparing,
+            turn: Mutex::new(()),
+            domain: config.domain,
+            statement: PhantomData,
+        })
     }
 
     /// Keys of a shape.
@@ -220,8 +236,14 @@ impl<S: Settling> Prover<S> {
             return Err(ProverError::Domain);
         }
         let (cpu, mut clock) = (cpu_time(), Clock(Instant::now()));
-        let stage = |name| if progress.is_cancelled() { Err(ProverError::Cancelled) } else { let _: () = progress.stage(name, &job.shape);
-        Ok(()) };
+        let stage = |name| {
+            if progress.is_cancelled() {
+                Err(ProverError::Cancelled)
+            } else {
+                let _: () = progress.stage(name, &job.shape);
+                Ok(())
+            }
+        };
 
         stage("witness")?;
         let (circuit, instance, rows) = self.preparing.install(|| {
@@ -290,7 +312,8 @@ pub fn convert(x: &field::Fr) -> Fr {
     Option::from(Fr::from_repr(bytes)).unwrap_or(Fr::ZERO)
 }
 
-/// The rules and the circuit compute the public inputs independently; they must agree before a minute is spent on a proof.
+/// The rules and the circuit compute the public inputs independently; they must agree before a minute is spent on a
+/// proof.
 fn check_rows(circuit: &[Fr], rules: &[field::Fr]) -> Result<(), ProverError> {
     use gridveil_protocol::instance::ROWS;
     for (index, row) in ROWS.into_iter().enumerate() {
@@ -305,7 +328,10 @@ fn check_rows(circuit: &[Fr], rules: &[field::Fr]) -> Result<(), ProverError> {
 mod tests {
     use super::*;
     use crate::{job::tests::job, progress::Silent, statement::toy::Toy};
-    use gridveil_protocol::{instance::domain, params::{CIRCUIT_VERSION, SHAPES}};
+    use gridveil_protocol::{
+        instance::domain,
+        params::{CIRCUIT_VERSION, SHAPES},
+    };
 
     fn config(dir: &std::path::Path) -> ProverConfig {
         ProverConfig { threads: Some(2), ..ProverConfig::local(dir, vec![SHAPES[0]]) }
@@ -338,10 +364,16 @@ mod tests {
             change(&mut job);
             prover.prove_job(&job, &Silent).unwrap_err()
         };
-        assert!(matches!(refused(&prover, |job| job.circuit_version = 9), ProverError::Version { expected: CIRCUIT_VERSION, got: 9 }));
+        assert!(matches!(
+            refused(&prover, |job| job.circuit_version = 9),
+            ProverError::Version { expected: CIRCUIT_VERSION, got: 9 }
+        ));
         assert!(matches!(refused(&prover, |job| job.shape = "home-32x24".into()), ProverError::Shape(_)));
         assert!(matches!(refused(&prover, |job| job.input.community.shape = SHAPES[1]), ProverError::Shape(_)));
-        assert!(matches!(refused(&prover, |job| job.input.packets[0].packet.readings[0].import ^= 1), ProverError::Settlement(_)));
+        assert!(matches!(
+            refused(&prover, |job| job.input.packets[0].packet.readings[0].import ^= 1),
+            ProverError::Settlement(_)
+        ));
         assert!(refused(&prover, |job| job.input.community.header.float = 0).is_permanent());
         prover.domain = Some(domain(1, &[0x11; 20], 1));
         assert!(matches!(refused(&prover, |_| ()), ProverError::Domain));

@@ -1,11 +1,13 @@
-//! A queue that is a PostgreSQL database, between a sequencer and prover processes on any number of machines (docs/spec/queue.md).
+//! A queue that is a PostgreSQL database, between a sequencer and prover processes on any number of machines
+//! (docs/spec/queue.md).
 //!
-//! [`Queue`] is the sequencer's end, [`Serving`] a worker's. Every step is one statement that changes one row, so a process killed at any point
-//! leaves a job in exactly one state. Claims are exclusive (`FOR UPDATE SKIP LOCKED`) and end with a lease that only the database's clock
-//! measures. Jobs are named by their contents: one delivered twice has one result.
+//! [`Queue`] is the sequencer's end, [`Serving`] a worker's. Every step is one statement that changes one row, so a
+//! process killed at any point leaves a job in exactly one state. Claims are exclusive (`FOR UPDATE SKIP LOCKED`) and
+//! end with a lease that only the database's clock measures. Jobs are named by their contents: one delivered twice has
+//! one result.
 //!
-//! Witnesses, results and errors are sealed with the key of [`crate::spool::SpoolKey`], bound to the job's id and shape: the database sees
-//! batch numbers, shapes, sizes and times.
+//! Witnesses, results and errors are sealed with the key of [`crate::spool::SpoolKey`], bound to the job's id and
+//! shape: the database sees batch numbers, shapes, sizes and times.
 
 mod address;
 mod admin;
@@ -34,7 +36,8 @@ pub const MAX_RESULT_BYTES: usize = 1 << 20;
 /// Attempts before a job is set aside, unless a worker was told otherwise.
 pub const ATTEMPTS: u32 = 3;
 
-/// Why the queue did not do what it was asked. No message holds the address, a password, or what the server says: that could repeat a row.
+/// Why the queue did not do what it was asked. No message holds the address, a password, or what the server says: that
+/// could repeat a row.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The address.

@@ -7,12 +7,14 @@
 //! poisoned/ID, errors/ID     set aside, and why
 //! tmp/                       files being written
 //! ```
-//! Every step is one rename within one file system, so a process killed at any point leaves a job in exactly one place (or its result as
-//! well, in which case the job is dropped by whoever meets it next). A claim whose heartbeat is older than the lease is put back with the
-//! next attempt number; after the last attempt it is set aside. Jobs are named by their contents, so a job delivered twice has one result.
+//! Every step is one rename within one file system, so a process killed at any point leaves a job in exactly one place
+//! (or its result as well, in which case the job is dropped by whoever meets it next). A claim whose heartbeat is older
+//! than the lease is put back with the next attempt number; after the last attempt it is set aside. Jobs are named by
+//! their contents, so a job delivered twice has one result.
 //!
-//! Every file is sealed with XChaCha20-Poly1305 under a shared key: `"GVSPOOL1" | nonce (24) | ciphertext`, its kind and id authenticated.
-//! Readings, salts and balances are in the jobs: nobody without the key reads them, and nobody without it can put a job or a result in.
+//! Every file is sealed with XChaCha20-Poly1305 under a shared key: `"GVSPOOL1" | nonce (24) | ciphertext`, its kind
+//! and id authenticated. Readings, salts and balances are in the jobs: nobody without the key reads them, and nobody
+//! without it can put a job or a result in.
 
 use std::{
     fmt, fs, io,
@@ -101,7 +103,9 @@ impl SpoolKey {
     /// [`SpoolError::Key`] if it is not 64 hex digits or others can read it; [`SpoolError::Store`].
     pub fn open_or_create(path: &Path) -> Result<Self, SpoolError> {
         match Self::create(path) {
-            Err(SpoolError::Store(StoreError::Io { source, .. })) if source.kind() == io::ErrorKind::AlreadyExists => Self::open(path),
+            Err(SpoolError::Store(StoreError::Io { source, .. })) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Self::open(path)
+            }
             created => created,
         }
     }
@@ -150,7 +154,8 @@ impl SpoolKey {
         OsRng.fill_bytes(&mut nonce);
         let payload = Payload { msg: contents, aad: context.as_bytes() };
         // Only fails above 256 GiB.
-        let sealed = XChaCha20Poly1305::new((&self.0).into()).encrypt(XNonce::from_slice(&nonce), payload).unwrap_or_default();
+        let sealed =
+            XChaCha20Poly1305::new((&self.0).into()).encrypt(XNonce::from_slice(&nonce), payload).unwrap_or_default();
         [magic.as_slice(), &nonce, &sealed].concat()
     }
 
@@ -272,7 +277,10 @@ impl Spool {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_at(file)(error)),
         };
-        self.key.unseal(MAGIC, &context(sealed_for, id), &bytes).map(Some).ok_or_else(|| SpoolError::Sealed { name: id.to_string() })
+        self.key
+            .unseal(MAGIC, &context(sealed_for, id), &bytes)
+            .map(Some)
+            .ok_or_else(|| SpoolError::Sealed { name: id.to_string() })
     }
 
     /// Files of a place whose names are an id, an attempt and, in `claimed`, a worker.
@@ -358,7 +366,8 @@ impl Spool {
         let mut waiting = self.list("jobs")?;
         waiting.sort_by_key(|(id, _, path)| (fs::metadata(path).and_then(|m| m.modified()).ok(), *id));
         for (id, attempt, path) in waiting {
-            // The heartbeat starts before the claim does: a rename keeps the time, and an old one would look like a dead worker's.
+            // The heartbeat starts before the claim does: a rename keeps the time, and an old one would look like a
+            // dead worker's.
             let claimed = self.at("claimed", format!("{id}.{attempt}.{worker}"));
             if touch(&path).and_then(|()| fs::rename(&path, &claimed)).is_err() {
                 continue;
@@ -531,7 +540,10 @@ mod tests {
         spool.redeliver("b").unwrap();
         spool.finish(&slow, &answer(&slow.job)).unwrap();
         assert_eq!(spool.state(id).unwrap(), SpoolState::Done);
-        assert!(spool.claim("b").unwrap().is_none() && spool.list("jobs").unwrap().is_empty(), "the second delivery is dropped");
+        assert!(
+            spool.claim("b").unwrap().is_none() && spool.list("jobs").unwrap().is_empty(),
+            "the second delivery is dropped"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The parameter store: KZG parameters of the right trust for a chain, made or loaded once and kept on disk.
 //!
-//! Two sources. A ceremony's powers of tau ([`ptau`]) for every chain; the development setup ([`dev`]), whose secret is public, for the
-//! chains of [`LOCAL_CHAIN_IDS`] and no other.
+//! Two sources. A ceremony's powers of tau ([`ptau`]) for every chain; the development setup ([`dev`]), whose secret is
+//! public, for the chains of [`LOCAL_CHAIN_IDS`] and no other.
 
 pub mod dev;
 pub mod ptau;
@@ -50,7 +50,9 @@ pub enum SrsSource {
 #[derive(Debug, thiserror::Error)]
 pub enum SrsError {
     /// The development setup on a chain others rely on.
-    #[error("chain {chain_id} is not a local chain ({LOCAL_CHAIN_IDS:?}): its proofs need a ceremony file, not the INSECURE development setup (operator)")]
+    #[error(
+        "chain {chain_id} is not a local chain ({LOCAL_CHAIN_IDS:?}): its proofs need a ceremony file, not the INSECURE development setup (operator)"
+    )]
     InsecureOnPublicChain {
         /// Chain.
         chain_id: u64,
@@ -101,7 +103,10 @@ impl Srs {
             if !LOCAL_CHAIN_IDS.contains(&chain_id) {
                 return Err(SrsError::InsecureOnPublicChain { chain_id });
             }
-            tracing::warn!(chain_id, "INSECURE development parameters: anyone can forge proofs under them; local chains only");
+            tracing::warn!(
+                chain_id,
+                "INSECURE development parameters: anyone can forge proofs under them; local chains only"
+            );
         }
         Ok(Self { source, dir: dir.to_path_buf() })
     }
@@ -111,7 +116,9 @@ impl Srs {
     pub fn id(&self) -> SrsId {
         match &self.source {
             SrsSource::InsecureDev => SrsId("INSECURE-dev".into()),
-            SrsSource::Ptau { blake2b_512, .. } => SrsId(format!("ptau-{}", hex::encode(blake2b_512.get(..8).unwrap_or_default()))),
+            SrsSource::Ptau { blake2b_512, .. } => {
+                SrsId(format!("ptau-{}", hex::encode(blake2b_512.get(..8).unwrap_or_default())))
+            }
         }
     }
 
@@ -147,11 +154,14 @@ impl Srs {
         match store::open(&file, &label) {
             Ok(Some(mut reader)) => {
                 progress.stage("reading parameters", &format!("{}, k={k}", self.id()));
-                let params = Params::read_custom(&mut reader, SerdeFormat::RawBytesUnchecked).map_err(StoreError::io(&file))?;
+                let params =
+                    Params::read_custom(&mut reader, SerdeFormat::RawBytesUnchecked).map_err(StoreError::io(&file))?;
                 return Ok(Arc::new(params));
             }
             Ok(None) => {}
-            Err(StoreError::Corrupt { path, what }) => tracing::warn!(path = %path.display(), what, "parameters are made again"),
+            Err(StoreError::Corrupt { path, what }) => {
+                tracing::warn!(path = %path.display(), what, "parameters are made again")
+            }
             Err(error) => return Err(error.into()),
         }
         let params = self.make(k, progress)?;
@@ -165,15 +175,20 @@ impl Srs {
                 progress.stage("making INSECURE development parameters", &format!("k={k}"));
                 Ok(dev::params(k))
             }
-            SrsSource::Ptau { path, blake2b_512 } => {
-                ptau::load(path, blake2b_512, k, progress).map_err(|source| SrsError::Ptau { path: path.clone(), source })
-            }
+            SrsSource::Ptau { path, blake2b_512 } => ptau::load(path, blake2b_512, k, progress)
+                .map_err(|source| SrsError::Ptau { path: path.clone(), source }),
         }
     }
 }
 
 /// Parameters from their points; computes the Lagrange form if it is not given.
-pub(crate) fn assemble(k: u32, g: Vec<G1Affine>, g_lagrange: Option<Vec<G1Affine>>, g2: G2Affine, s_g2: G2Affine) -> Params {
+pub(crate) fn assemble(
+    k: u32,
+    g: Vec<G1Affine>,
+    g_lagrange: Option<Vec<G1Affine>>,
+    g2: G2Affine,
+    s_g2: G2Affine,
+) -> Params {
     // `from_parts` takes a receiver it does not read.
     Params::setup(1, ChaCha20Rng::from_seed([0; 32])).from_parts(k, g, g_lagrange, g2, s_g2)
 }
@@ -221,7 +236,9 @@ mod tests {
         let made = srs.params(5, &Silent).unwrap();
         let kept = fs::read(srs.file(5)).unwrap();
         assert_eq!(bytes(&srs.params(5, &Silent).unwrap()), bytes(&made), "read back");
-        for bad in [kept[..kept.len() / 2].to_vec(), [&kept[..100], &[kept[100] ^ 1], &kept[101..]].concat(), Vec::new()] {
+        for bad in
+            [kept[..kept.len() / 2].to_vec(), [&kept[..100], &[kept[100] ^ 1], &kept[101..]].concat(), Vec::new()]
+        {
             fs::write(srs.file(5), bad).unwrap();
             assert_eq!(bytes(&srs.params(5, &Silent).unwrap()), bytes(&made));
             assert_eq!(fs::read(srs.file(5)).unwrap(), kept, "and written again");
@@ -238,6 +255,9 @@ mod tests {
     fn a_verifier_needs_three_points() {
         let params = dev::params(4);
         let small = verifier_params(&params);
-        assert_eq!((small.get_g(), small.g2(), small.s_g2(), small.k()), (&params.get_g()[..1], params.g2(), params.s_g2(), 4));
+        assert_eq!(
+            (small.get_g(), small.g2(), small.s_g2(), small.k()),
+            (&params.get_g()[..1], params.g2(), params.s_g2(), 4)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the prover asks of a circuit. `SettlementCircuit` and `CertificateCircuit` are those in use; tests put a toy in their place.
+//! What the prover asks of a circuit. `SettlementCircuit` and `CertificateCircuit` are those in use; tests put a toy in
+//! their place.
 
 use gridveil_circuits::{
     certificate::{self, CertificateCircuit},
@@ -109,7 +110,8 @@ impl Statement for CertificateCircuit {
 
 #[cfg(test)]
 pub(crate) mod toy {
-    //! A small circuit over the same public inputs: each is copied from an advice cell `c = a + b`, with `b` range-checked to a byte.
+    //! A small circuit over the same public inputs: each is copied from an advice cell `c = a + b`, with `b`
+    //! range-checked to a byte.
 
     use super::{Fr, Shape, Statement, Transition};
     use gridveil_protocol::{field::to_bytes, params::SHAPES};
@@ -162,7 +164,8 @@ pub(crate) mod toy {
 
         fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
             let advice = [(); 3].map(|()| meta.advice_column());
-            let (q, shape, table, instance) = (meta.fixed_column(), meta.fixed_column(), meta.lookup_table_column(), meta.instance_column());
+            let (q, shape, table, instance) =
+                (meta.fixed_column(), meta.fixed_column(), meta.lookup_table_column(), meta.instance_column());
             meta.enable_equality(advice[2]);
             meta.enable_equality(instance);
             meta.create_gate("c = a + b", |m| {
@@ -172,7 +175,12 @@ pub(crate) mod toy {
             meta.create_gate("binds the shape", |m| {
                 let a = m.query_advice(advice[0], Rotation::next());
                 let shape = m.query_fixed(shape, Rotation::cur());
-                vec![m.query_fixed(q, Rotation::next()) * shape * a.clone() * (a - m.query_advice(advice[0], Rotation::next()))]
+                vec![
+                    m.query_fixed(q, Rotation::next())
+                        * shape
+                        * a.clone()
+                        * (a - m.query_advice(advice[0], Rotation::next())),
+                ]
             });
             meta.lookup("byte", |m| {
                 vec![(m.query_fixed(q, Rotation::cur()) * m.query_advice(advice[1], Rotation::cur()), table)]
@@ -205,7 +213,11 @@ pub(crate) mod toy {
             }
             layouter.assign_table(
                 || "bytes",
-                |mut table| (0..256).try_for_each(|row| table.assign_cell(|| "byte", config.table, row, || Value::known(Fr::from(row as u64)))),
+                |mut table| {
+                    (0..256).try_for_each(|row| {
+                        table.assign_cell(|| "byte", config.table, row, || Value::known(Fr::from(row as u64)))
+                    })
+                },
             )
         }
     }
@@ -236,7 +248,11 @@ pub(crate) mod toy {
             assert!(!self.panics, "secret reading 123456789");
             let b = |row: usize| Fr::from(if self.broken { 256 } else { row as u64 });
             let rows = || self.rows.iter().copied().enumerate();
-            vec![rows().map(|(row, c)| c - b(row)).collect(), rows().map(|(row, _)| b(row)).collect(), self.rows.clone()]
+            vec![
+                rows().map(|(row, c)| c - b(row)).collect(),
+                rows().map(|(row, _)| b(row)).collect(),
+                self.rows.clone(),
+            ]
         }
 
         fn k(_: &Shape) -> u32 {

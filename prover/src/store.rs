@@ -1,7 +1,7 @@
 //! Checksummed files: written whole or not at all, read only if every byte is as written.
 //!
-//! Layout: magic (8) | label length, u32 LE | label | body | BLAKE3 of everything before (32). The label says what the file is, so a file
-//! put in another's place is refused like a damaged one.
+//! Layout: magic (8) | label length, u32 LE | label | body | BLAKE3 of everything before (32). The label says what the
+//! file is, so a file put in another's place is refused like a damaged one.
 
 use std::{
     fs::{self, File},
@@ -46,8 +46,8 @@ impl StoreError {
     }
 }
 
-/// Writes and hashes. Never returns an error to the caller: halo2's key serialisation unwraps every write, so the first error is kept
-/// here and reported once at the end instead of panicking in the middle.
+/// Writes and hashes. Never returns an error to the caller: halo2's key serialisation unwraps every write, so the first
+/// error is kept here and reported once at the end instead of panicking in the middle.
 struct Latch<'a> {
     file: BufWriter<&'a File>,
     hasher: blake3::Hasher,
@@ -79,7 +79,9 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
 /// Makes a rename durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(parent) if cfg!(unix) => File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all(),
+        Some(parent) if cfg!(unix) => {
+            File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()
+        }
         _ => Ok(()),
     }
 }
@@ -123,7 +125,8 @@ pub fn write(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::
 
 fn write_to(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let file = File::create(path)?;
-    let mut latch = Latch { file: BufWriter::with_capacity(BUFFER_BYTES, &file), hasher: blake3::Hasher::new(), failed: None };
+    let mut latch =
+        Latch { file: BufWriter::with_capacity(BUFFER_BYTES, &file), hasher: blake3::Hasher::new(), failed: None };
     let length = u32::try_from(label.len()).map_err(|_| io::Error::other("label too long"))?;
     latch.write_all(MAGIC)?;
     latch.write_all(&length.to_le_bytes())?;
@@ -139,8 +142,8 @@ fn write_to(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::R
     file.sync_all()
 }
 
-/// Opens a file written by [`write`](fn@write), after checking every byte of it; the reader stands at the body and ends with it.
-/// `None` if there is no such file.
+/// Opens a file written by [`write`](fn@write), after checking every byte of it; the reader stands at the body and ends
+/// with it. `None` if there is no such file.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if the file is damaged or has another label; [`StoreError::Io`].
@@ -192,7 +195,10 @@ mod tests {
         write(&path, "a label", |w| w.write_all(b"some body")).unwrap();
         assert_eq!(body(&path, "a label").unwrap().unwrap(), b"some body");
         assert!(matches!(body(&path, "b label"), Err(StoreError::Corrupt { .. })));
-        assert!(matches!(body(&path, "a label longer than the whole file, so that it cannot fit into it"), Err(StoreError::Corrupt { .. })));
+        assert!(matches!(
+            body(&path, "a label longer than the whole file, so that it cannot fit into it"),
+            Err(StoreError::Corrupt { .. })
+        ));
         let good = fs::read(&path).unwrap();
         for position in 0..good.len() {
             let mut bad = good.clone();

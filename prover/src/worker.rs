@@ -1,4 +1,5 @@
-//! A prover process: takes jobs from a queue, one after another, until it is stopped. Killing it at any point loses no job.
+//! A prover process: takes jobs from a queue, one after another, until it is stopped. Killing it at any point loses no
+//! job.
 
 use std::{
     sync::{
@@ -160,8 +161,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// For what a stopped worker still has to say to a queue that does not answer.
 pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks again, less and less often.
-/// A stopped worker hands its job back at once, and returns when the proof it was at notices, at its next stage.
+/// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks
+/// again, less and less often. A stopped worker hands its job back at once, and returns when the proof it was at
+/// notices, at its next stage.
 ///
 /// # Errors
 /// Those of the queue that are not temporary; a job that fails is the job's error, not the worker's.
@@ -198,7 +200,9 @@ fn attempt<Q: Queue>(
     let (id, attempt, job) = Q::job(claim);
     tracing::info!(job = %id, batch = job.batch, attempt, "claimed");
     let settled = AtomicBool::new(false);
-    match with_heartbeat(queue, claim, stop, &settled, || prover.prove_job(job, &Stoppable { flags: [stop, &settled], progress })) {
+    match with_heartbeat(queue, claim, stop, &settled, || {
+        prover.prove_job(job, &Stoppable { flags: [stop, &settled], progress })
+    }) {
         Ok(result) => {
             served.proved += 1;
             patiently::<Q, _>(stop, LAST_WORDS, || queue.finish(claim, &result))
@@ -218,7 +222,11 @@ fn attempt<Q: Queue>(
 }
 
 /// Repeats `ask` while its error is temporary: for ever, but once stopped only for `after_stop`.
-fn patiently<Q: Queue, T>(stop: &AtomicBool, after_stop: Duration, mut ask: impl FnMut() -> Result<T, Q::Error>) -> Result<T, Q::Error> {
+fn patiently<Q: Queue, T>(
+    stop: &AtomicBool,
+    after_stop: Duration,
+    mut ask: impl FnMut() -> Result<T, Q::Error>,
+) -> Result<T, Q::Error> {
     let (start, mut wait, mut stopped) = (Instant::now(), FIRST_WAIT, None::<Instant>);
     loop {
         let error = match ask() {
@@ -282,9 +290,15 @@ impl Drop for Bell<'_> {
     }
 }
 
-/// Does `work` while another thread keeps the claim: beats, sets `settled` when nobody waits for the proof any more, and hands the job back
-/// when `stop` is set.
-fn with_heartbeat<Q: Queue, T>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, settled: &AtomicBool, work: impl FnOnce() -> T) -> T {
+/// Does `work` while another thread keeps the claim: beats, sets `settled` when nobody waits for the proof any more,
+/// and hands the job back when `stop` is set.
+fn with_heartbeat<Q: Queue, T>(
+    queue: &Q,
+    claim: &Q::Claim,
+    stop: &AtomicBool,
+    settled: &AtomicBool,
+    work: impl FnOnce() -> T,
+) -> T {
     let (done, bell) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
         scope.spawn(|| keep(queue, claim, stop, settled, &done, &bell));
@@ -293,7 +307,14 @@ fn with_heartbeat<Q: Queue, T>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, s
     })
 }
 
-fn keep<Q: Queue>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, settled: &AtomicBool, done: &Mutex<bool>, bell: &Condvar) {
+fn keep<Q: Queue>(
+    queue: &Q,
+    claim: &Q::Claim,
+    stop: &AtomicBool,
+    settled: &AtomicBool,
+    done: &Mutex<bool>,
+    bell: &Condvar,
+) {
     let pause = (queue.lease() / BEATS).max(Duration::from_millis(1));
     let (id, attempt, _) = Q::job(claim);
     let (mut last, mut lost) = (Instant::now(), false);
@@ -309,7 +330,9 @@ fn keep<Q: Queue>(queue: &Q, claim: &Q::Claim, stop: &AtomicBool, settled: &Atom
             // If it does not get through, the lease ends by itself.
             match patiently::<Q, _>(stop, LAST_WORDS, || queue.release(claim)) {
                 Ok(()) => tracing::info!(job = %id, attempt, "stopped: handed back"),
-                Err(error) => tracing::warn!(job = %id, attempt, %error, "stopped: not handed back, another worker takes it when the lease ends"),
+                Err(error) => {
+                    tracing::warn!(job = %id, attempt, %error, "stopped: not handed back, another worker takes it when the lease ends")
+                }
             }
             return;
         }
@@ -370,7 +393,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(dir.path(), Duration::from_secs(60));
         let id = spool.submit(&job(1)).unwrap();
-        let served = serve(&Fake { permanent: true, ..Fake::default() }, &spool, &once(), &AtomicBool::new(false), &Silent).unwrap();
+        let served =
+            serve(&Fake { permanent: true, ..Fake::default() }, &spool, &once(), &AtomicBool::new(false), &Silent)
+                .unwrap();
         assert_eq!(served, Served { proved: 0, failed: 1 });
         assert!(matches!(spool.state(id).unwrap(), SpoolState::Poisoned(error) if error.starts_with("SETTLE.8")));
     }

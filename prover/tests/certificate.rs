@@ -27,7 +27,8 @@ fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        let prover = CertificateProver::open(&CertificateProverConfig::local(dir.path().to_path_buf()), &Silent).unwrap();
+        let prover =
+            CertificateProver::open(&CertificateProverConfig::local(dir.path().to_path_buf()), &Silent).unwrap();
         let made = prover.prove(&spend(1).unwrap()).unwrap();
         Fixture { prover, made, dir }
     })

@@ -50,7 +50,10 @@ fn spool(dir: &Path) -> Spool {
 }
 
 fn job(batch: u64) -> ProofJob {
-    ProofJob::new(batch, settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap())
+    ProofJob::new(
+        batch,
+        settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap(),
+    )
 }
 
 /// Not a test by itself: the body of the worker process below, which is this executable again.
@@ -58,7 +61,8 @@ fn job(batch: u64) -> ProofJob {
 fn worker_process() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let config = WorkerConfig { poll: Duration::from_millis(1), ..WorkerConfig::default() };
-    serve(&Slow(Duration::from_millis(30)), &spool(Path::new(&dir)), &config, &AtomicBool::new(false), &Silent).unwrap();
+    serve(&Slow(Duration::from_millis(30)), &spool(Path::new(&dir)), &config, &AtomicBool::new(false), &Silent)
+        .unwrap();
 }
 
 fn spawn(dir: &Path) -> Child {
@@ -72,8 +76,8 @@ fn no_job_is_lost_when_workers_are_killed() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
     let ids: Vec<_> = (0..40).map(|batch| spool.submit(&job(batch)).unwrap()).collect();
-    // Killed after 5, 22, 39, ... ms: while starting, claiming, proving, writing results. Until both a result and an orphaned claim were
-    // seen, however slow the machine.
+    // Killed after 5, 22, 39, ... ms: while starting, claiming, proving, writing results. Until both a result and an
+    // orphaned claim were seen, however slow the machine.
     let (mut proved, mut orphaned) = (false, false);
     for round in 0..200u64 {
         let mut worker = spawn(dir.path());

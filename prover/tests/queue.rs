@@ -1,4 +1,5 @@
-//! `gridveil prover run --queue`, as processes: killed (SIGKILL) in the middle of a proof, stopped (SIGTERM), and every job is proved once.
+//! `gridveil prover run --queue`, as processes: killed (SIGKILL) in the middle of a proof, stopped (SIGTERM), and every
+//! job is proved once.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -58,7 +59,10 @@ struct Process(Child);
 impl Process {
     fn start(args: &str, url: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["prover_process", "--exact", "--test-threads=1", "--nocapture"]).env(ARGS, args).env("GRIDVEIL_QUEUE", url);
+        command
+            .args(["prover_process", "--exact", "--test-threads=1", "--nocapture"])
+            .env(ARGS, args)
+            .env("GRIDVEIL_QUEUE", url);
         Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
@@ -69,7 +73,14 @@ impl Process {
     /// The batch it is proving.
     fn batch(&self, admin: &Admin) -> Option<u64> {
         let name = format!("worker-{}-", self.0.id());
-        admin.status().unwrap().workers.into_iter().find(|worker| worker.name.starts_with(&name))?.batch.map(|batch| batch.try_into().unwrap())
+        admin
+            .status()
+            .unwrap()
+            .workers
+            .into_iter()
+            .find(|worker| worker.name.starts_with(&name))?
+            .batch
+            .map(|batch| batch.try_into().unwrap())
     }
 
     /// How it ended, and all it said.
@@ -97,7 +108,10 @@ impl Drop for Process {
 }
 
 fn job(batch: u64) -> ProofJob {
-    ProofJob::new(batch, settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap())
+    ProofJob::new(
+        batch,
+        settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap(),
+    )
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -149,7 +163,10 @@ fn every_job_is_proved_once_whoever_is_killed() {
         assert!(!doomed.end().0.success());
         let id = ids[usize::try_from(batch).unwrap()];
         // At worst the proof was stored in this very moment.
-        assert!(matches!(queue.state(id).unwrap(), QueueState::Claimed | QueueState::Proven | QueueState::Waiting { .. }));
+        assert!(matches!(
+            queue.state(id).unwrap(),
+            QueueState::Claimed | QueueState::Proven | QueueState::Waiting { .. }
+        ));
     }
     assert_eq!(jobs(&admin.status().unwrap(), "poisoned"), 0);
 
@@ -203,7 +220,9 @@ fn commands_say_what_is_wrong_and_never_the_address() {
     };
 
     // Another key: nothing is claimed, and it is said.
-    let run = |key: u8| format!("run --once --key {} --shape tiny-4x2 --cache {}", key_file(dir.path(), key), dir.path().display());
+    let run = |key: u8| {
+        format!("run --once --key {} --shape tiny-4x2 --cache {}", key_file(dir.path(), key), dir.path().display())
+    };
     let (ok, said) = ask(&run(9), &url);
     assert!(!ok && said.contains("1 jobs wait, all sealed with another key"), "{said}");
     let (ok, said) = ask(&run(8), &url);
@@ -212,14 +231,18 @@ fn commands_say_what_is_wrong_and_never_the_address() {
     let (ok, said) = ask("queue", &url);
     assert!(ok && said.contains("proven          1") && said.contains("workers alive: 0"), "{said}");
     let (ok, said) = ask("queue --json", &url);
-    let json: serde_json::Value = serde_json::from_str(&said[said.find('{').unwrap()..=said.rfind('}').unwrap()]).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&said[said.find('{').unwrap()..=said.rfind('}').unwrap()]).unwrap();
     assert!(ok && json["states"][3]["jobs"] == 1, "{said}");
     let (ok, said) = ask(&format!("queue retry {id}"), &url);
     assert!(!ok && said.contains("is proven: only a poisoned job can be put back"), "{said}");
 
     for (url, says) in [
         (format!("postgres://u:{SECRET}@127.0.0.1:1/d"), "cannot be reached: connection refused"),
-        (cluster.url("nowhere").replace("gridveil@", &format!("gridveil:{SECRET}@")), "refuses: no such database (SQLSTATE 3D000)"),
+        (
+            cluster.url("nowhere").replace("gridveil@", &format!("gridveil:{SECRET}@")),
+            "refuses: no such database (SQLSTATE 3D000)",
+        ),
         (cluster.url(&database).replace("gridveil@", &format!("nobody:{SECRET}@")), "user or password"),
         (format!("{SECRET}://x"), "expected postgres://user@host/database"),
     ] {

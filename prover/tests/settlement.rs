@@ -62,7 +62,9 @@ fn tampered_proofs_are_refused() {
         bad.proof[position] ^= 1 << (position % 8);
         assert!(refused(&bad), "byte {position}");
     }
-    for length in [0, 31, 32, result.proof.len() - 32, result.proof.len() - 1, result.proof.len() + 1, result.proof.len() + 32] {
+    for length in
+        [0, 31, 32, result.proof.len() - 32, result.proof.len() - 1, result.proof.len() + 1, result.proof.len() + 32]
+    {
         let mut bad = result.clone();
         bad.proof.resize(length, 0);
         assert!(refused(&bad), "{length} bytes");
@@ -94,7 +96,9 @@ fn what_the_rules_refuse_is_not_proved() {
     job.input.packets[1].packet.slot = 0;
     resign(&mut job.input, 1).unwrap();
     let error = fixture().prover.prove_job(&job, &Silent).unwrap_err();
-    assert!(matches!(&error, ProverError::Settlement(refused) if refused.clause() == "SETTLE.2") && error.is_permanent());
+    assert!(
+        matches!(&error, ProverError::Settlement(refused) if refused.clause() == "SETTLE.2") && error.is_permanent()
+    );
 }
 
 /// Both shapes have the same columns and the same proof length, so only the key can tell.

@@ -48,7 +48,12 @@ const EARLY_RETRY_S: u32 = 300;
 /// [`Problem`], with the code that says why not.
 pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admitted, Problem> {
     let id = packet_id(&signed);
-    let at = (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot, signed.packet.substituted);
+    let at = (
+        signed.packet.context.community,
+        signed.packet.context.first_interval,
+        signed.packet.slot,
+        signed.packet.substituted,
+    );
     let (community, open, open_closed) = {
         let ledger = service.writer.ledger();
         let book = ledger.book.communities.get(&at.0).ok_or_else(unknown)?;
@@ -65,14 +70,18 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     let slot = usize::from(at.2);
     let account = community.accounts.get(slot).filter(|a| a.meter.is_some()).ok_or_else(unknown)?;
     if at.1 > open {
-        return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open").after(EARLY_RETRY_S));
+        return Err(Problem::new(problem::PACKET_EARLY, "an earlier period of this community is still open")
+            .after(EARLY_RETRY_S));
     }
     if at.1 < open || open_closed {
         return late(service, signed, id).await;
     }
     let (account, manager) = (account.clone(), community.header.manager);
     let m = usize::from(context.intervals);
-    let checked = tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &manager, &signed, m).map(|()| signed)).await;
+    let checked = tokio::task::spawn_blocking(move || {
+        check_packet(&context, slot, &account, &manager, &signed, m).map(|()| signed)
+    })
+    .await;
     let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
     let again = signed.clone();
     let admitted = service.writer.submit(move |ledger| decide(ledger, &signed, id)).await?;
@@ -84,7 +93,9 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
 
 /// SETTLE.2 but for the period, which has codes of its own.
 fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
-    let wrong = |field| Err(Problem::new(problem::PACKET_CONTEXT, format!("packet has another {field} than this community (meter)")));
+    let wrong = |field| {
+        Err(Problem::new(problem::PACKET_CONTEXT, format!("packet has another {field} than this community (meter)")))
+    };
     let m = i64::from(expected.intervals).max(1);
     if got.domain != expected.domain {
         wrong("domain")
@@ -106,8 +117,8 @@ fn closed() -> Problem {
 /// Tries where the account changes while a late packet of it is checked.
 const TRIES: usize = 4;
 
-/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute it replaces may still be adjusted,
-/// now or once those above it are (ADJUST.1).
+/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute
+/// it replaces may still be adjusted, now or once those above it are (ADJUST.1).
 async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
     for _ in 0..TRIES {
         if let Some(admitted) = attempt_late(service, &signed, id).await? {
@@ -118,9 +129,14 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
 }
 
 /// One try; `None` where the account changed meanwhile.
-async fn attempt_late(service: &Arc<Service>, signed: &SignedPacket, id: [u8; 32]) -> Result<Option<Admitted>, Problem> {
+async fn attempt_late(
+    service: &Arc<Service>,
+    signed: &SignedPacket,
+    id: [u8; 32],
+) -> Result<Option<Admitted>, Problem> {
     let packet = &signed.packet;
-    let (index, first_interval, slot, substituted) = (packet.context.community, packet.context.first_interval, packet.slot, packet.substituted);
+    let (index, first_interval, slot, substituted) =
+        (packet.context.community, packet.context.first_interval, packet.slot, packet.substituted);
     if service.archive.packet_id(index, first_interval, slot, substituted)? == Some(id) {
         return Ok(Some(Admitted::Duplicate(id)));
     }
@@ -129,9 +145,18 @@ async fn attempt_late(service: &Arc<Service>, signed: &SignedPacket, id: [u8; 32
     }
     let community = {
         let ledger = service.writer.ledger();
-        let settling = ledger.book.communities.get(&index).and_then(|b| b.closed.as_ref()).filter(|c| c.first_interval == first_interval);
+        let settling = ledger
+            .book
+            .communities
+            .get(&index)
+            .and_then(|b| b.closed.as_ref())
+            .filter(|c| c.first_interval == first_interval);
         if !substituted && settling.is_some_and(|c| c.used.iter().any(|u| u.slot == slot && u.substituted)) {
-            return Err(Problem::new(problem::ADJUST_EARLY, "the period is being settled with a substitute; send again").after(EARLY_RETRY_S));
+            return Err(Problem::new(
+                problem::ADJUST_EARLY,
+                "the period is being settled with a substitute; send again",
+            )
+            .after(EARLY_RETRY_S));
         }
         ledger.communities.get(&index).cloned().ok_or_else(unknown)?
     };
@@ -140,7 +165,13 @@ async fn attempt_late(service: &Arc<Service>, signed: &SignedPacket, id: [u8; 32
     let (header, flagged) = (&community.header, account.flagged);
     let (interval_length, intervals, manager) = (header.interval_length, header.intervals, header.manager);
     // Of the settlement that may book it.
-    let context = Context { domain: service.domain, community: index, first_interval: header.next_interval, interval_length, intervals };
+    let context = Context {
+        domain: service.domain,
+        community: index,
+        first_interval: header.next_interval,
+        interval_length,
+        intervals,
+    };
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
     let top = Top { community: index, slot, flagged, before: header.next_interval, intervals, manager };
     let check = tokio::task::spawn_blocking(move || {
@@ -163,8 +194,14 @@ async fn attempt_late(service: &Arc<Service>, signed: &SignedPacket, id: [u8; 32
 }
 
 /// The writer's decision; `None` where the slot waits for another substitute meanwhile.
-fn decide_late(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32], flagged: Fr) -> Result<Decision<Option<Admitted>>, Problem> {
-    let (community, first_interval, slot) = (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
+fn decide_late(
+    ledger: &Ledger,
+    signed: &SignedPacket,
+    id: [u8; 32],
+    flagged: Fr,
+) -> Result<Decision<Option<Admitted>>, Problem> {
+    let (community, first_interval, slot) =
+        (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
     let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
     let account = ledger.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
     if account.is_none_or(|a| a.flagged != flagged) {
@@ -172,7 +209,12 @@ fn decide_late(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32], flagged: Fr
     }
     match book.waiting.late_of(slot, first_interval) {
         Some(there) if there.id == id => return Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
-        Some(_) => return Err(Problem::new(problem::PACKET_DUPLICATE, format!("slot {slot}: another late packet of this period waits"))),
+        Some(_) => {
+            return Err(Problem::new(
+                problem::PACKET_DUPLICATE,
+                format!("slot {slot}: another late packet of this period waits"),
+            ));
+        }
         None => {}
     }
     let event = Event::Late(LateAccepted { community, first_interval, slot, packet_id: id });
@@ -191,9 +233,18 @@ fn decide(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32]) -> Result<Decisi
     }
     match book.packets.get(&(packet.slot, packet.substituted)) {
         Some(there) if there.id == id => Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
-        Some(_) => Err(Problem::new(problem::PACKET_DUPLICATE, format!("slot {}: another packet of this period is already accepted", packet.slot))),
+        Some(_) => Err(Problem::new(
+            problem::PACKET_DUPLICATE,
+            format!("slot {}: another packet of this period is already accepted", packet.slot),
+        )),
         None => {
-            let event = PacketAccepted { community, first_interval, slot: packet.slot, substituted: packet.substituted, packet_id: id };
+            let event = PacketAccepted {
+                community,
+                first_interval,
+                slot: packet.slot,
+                substituted: packet.substituted,
+                packet_id: id,
+            };
             let label = Label { kind: kind::PACKET, community, part: packet.slot, first_interval };
             let bytes = Zeroizing::new(gridveil_protocol::codec::encode_packet(signed));
             let draft = Draft { event: Event::Packet(event), parts: vec![(label, bytes)] };

@@ -76,7 +76,9 @@ pub async fn body(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::new(problem::BODY_TOO_LARGE, format!("more than {limit} bytes"));
     match axum::body::to_bytes(body, limit).await {
         Ok(bytes) => Ok(bytes.into()),
-        Err(error) if std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit")) => Err(too_large()),
+        Err(error) if std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit")) => {
+            Err(too_large())
+        }
         Err(_) => Err(Problem::new(problem::BODY_MALFORMED, "the body broke off")),
     }
 }

@@ -1,4 +1,5 @@
-//! From packets to batches: closing a period, filling what is empty, applying the rules. Decides nothing that `protocol` decides.
+//! From packets to batches: closing a period, filling what is empty, applying the rules. Decides nothing that
+//! `protocol` decides.
 
 use std::{
     collections::BTreeMap,
@@ -57,8 +58,8 @@ fn book_of(ledger: &Ledger, community: u32) -> Result<&CommunityBook, Problem> {
     ledger.book.communities.get(&community).ok_or_else(unknown_community)
 }
 
-/// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is closed but not settled, tries
-/// again. Ends even if whoever asks goes away.
+/// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is
+/// closed but not settled, tries again. Ends even if whoever asks goes away.
 ///
 /// # Errors
 /// [`Problem`].
@@ -77,7 +78,11 @@ pub async fn close(service: &Arc<Service>, community: u32, first_interval: Inter
     outcome.await.unwrap_or_else(|_| Err(Problem::internal("a closing did not end")))
 }
 
-async fn close_locked(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<AppliedPeriod, Problem> {
+async fn close_locked(
+    service: &Arc<Service>,
+    community: u32,
+    first_interval: Interval,
+) -> Result<AppliedPeriod, Problem> {
     let (open, closed) = {
         let ledger = service.writer.ledger();
         let book = book_of(&ledger, community)?;
@@ -90,7 +95,8 @@ async fn close_locked(service: &Arc<Service>, community: u32, first_interval: In
         return Ok(AppliedPeriod { community, first_interval, batch, new_root });
     }
     if first_interval != open {
-        return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}")).with("open", json!(open)));
+        return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
+            .with("open", json!(open)));
     }
     if !closed {
         close_open(service, community, first_interval).await?;
@@ -110,10 +116,14 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     if now < end {
         return Err(Problem::new(problem::CLOSE_NOT_OVER, format!("the period ends in {} s of L1 time", end - now)));
     }
-    let (_, _, commitment) = tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let (_, _, commitment) =
+        tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
     let in_force = l1::in_force(service, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
     if in_force.map(|t| t.commitment) != Some(to_bytes(&commitment)) {
-        return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "the tariff published here is not the one L1 has in force for this period"));
+        return Err(Problem::new(
+            problem::TARIFF_NOT_IN_FORCE,
+            "the tariff published here is not the one L1 has in force for this period",
+        ));
     }
     Ok(())
 }
@@ -162,7 +172,8 @@ async fn close_open(service: &Service, community: u32, first_interval: Interval)
     let decide = move |ledger: &Ledger| {
         let missing = missing(ledger, community)?;
         if !missing.is_empty() {
-            let detail = format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
+            let detail =
+                format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
             let slots: Vec<u16> = missing.iter().map(|m| m.slot).collect();
             return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(slots)));
         }
@@ -178,8 +189,9 @@ fn fresh_element() -> Result<Fr, VaultError> {
 fn closing_draft(ledger: &Ledger, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
     let book = book_of(ledger, community)?;
     let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
-    let (tariff_from, _, _) =
-        book.tariff_for(first_interval).ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let (tariff_from, _, _) = book
+        .tariff_for(first_interval)
+        .ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
     let (mut used, mut empty) = (Vec::new(), Vec::new());
     for (slot, account) in (0u16..).zip(accounts) {
         if account.meter.is_some() {
@@ -192,7 +204,10 @@ fn closing_draft(ledger: &Ledger, community: u32, first_interval: Interval) -> R
     let header_salts = [fresh_element().map_err(StoreError::from)?, fresh_element().map_err(StoreError::from)?];
     let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts, empty }).map_err(StoreError::from)?;
     let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
-    Ok(Draft { event: Event::Closed(Closed { community, first_interval, used, tariff_from }), parts: vec![(label, secrets)] })
+    Ok(Draft {
+        event: Event::Closed(Closed { community, first_interval, used, tariff_from }),
+        parts: vec![(label, secrets)],
+    })
 }
 
 /// What a closing starts from: the community, its path, and everything that waits.
@@ -228,7 +243,11 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     let settled = if basis.chosen { settle_chosen(service, basis).await } else { choose(service, basis).await };
     let transition = settled.inspect_err(|problem| {
         if problem.more.contains_key("clause") {
-            tracing::error!(community, code = problem.code.code, "a closed period does not settle; nothing is lost, it can be tried again");
+            tracing::error!(
+                community,
+                code = problem.code.code,
+                "a closed period does not settle; nothing is lost, it can be tried again"
+            );
             service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());
         }
     })?;
@@ -237,7 +256,8 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     let applied = Applied::of(batch, previous, &transition);
     let kept = Arc::clone(&transition);
     let decide = move |_: &Ledger| {
-        let parts = state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
+        let parts =
+            state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
         let draft = Draft { event: Event::Applied(applied), parts };
         Ok(Decision::Write { draft: Box::new(draft), after: Some(Box::new(transition.after.clone())), answer: () })
     };
@@ -260,7 +280,8 @@ async fn settle_chosen(service: &Arc<Service>, basis: Basis) -> Result<Arc<Trans
 
 /// Chooses what the settlement does beside settling. The choice is durable before it is applied.
 async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
-    let (archive, waiting, before) = (Arc::clone(&service.archive), basis.waiting.clone(), Arc::clone(&basis.community));
+    let (archive, waiting, before) =
+        (Arc::clone(&service.archive), basis.waiting.clone(), Arc::clone(&basis.community));
     // Refused operations take no lane: some more than there are lanes are looked at.
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, &before, looked_at));
@@ -268,7 +289,10 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     if basis.begins {
         let terms = l1::genesis_terms(service, basis.community.index).await.map_err(|e| l1::unreachable(&e))?;
         if terms != to_bytes(&init::genesis_terms(&basis.community.header)) {
-            return Err(Problem::new(problem::SETTLEMENT_TERMS, "STATE.INIT: L1 has other terms registered for this community (manager)"));
+            return Err(Problem::new(
+                problem::SETTLEMENT_TERMS,
+                "STATE.INIT: L1 has other terms registered for this community (manager)",
+            ));
         }
     }
     let claims = choice::claims(&candidates.operations);
@@ -278,7 +302,8 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
         let base = archive.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
         choice::choose(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))
     });
-    let Choice { transition, chosen, forced } = settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
+    let Choice { transition, chosen, forced } =
+        settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
     let (community, first_interval) = (chosen.community, chosen.first_interval);
     let sealed = forced.into_iter().map(|(part, operations)| {
         let label = Label { kind: kind::CHOSEN, community, part, first_interval };
@@ -292,7 +317,12 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     Ok(Arc::new(transition))
 }
 
-fn candidates(archive: &Archive, waiting: &Waiting, before: &Community, operations: usize) -> Result<Candidates, StoreError> {
+fn candidates(
+    archive: &Archive,
+    waiting: &Waiting,
+    before: &Community,
+    operations: usize,
+) -> Result<Candidates, StoreError> {
     let operations = waiting.operations.iter().take(operations).map(|o| Ok((o.id, archive.operation(o.offset)?)));
     Ok(Candidates {
         operations: operations.collect::<Result<_, StoreError>>()?,
@@ -312,7 +342,14 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
     let stack = |(slot, until): (u16, Interval)| {
         let flagged = before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.flagged);
         let header = &before.header;
-        let top = Top { community: before.index, slot, flagged, before: header.next_interval, intervals: header.intervals, manager: header.manager };
+        let top = Top {
+            community: before.index,
+            slot,
+            flagged,
+            before: header.next_interval,
+            intervals: header.intervals,
+            manager: header.manager,
+        };
         Ok::<_, StoreError>((slot, archive.stack(&top, until)?))
     };
     let stacks = oldest.into_iter().map(stack).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
@@ -320,11 +357,17 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
         let stack = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
         Ok::<Place, StoreError>(match stack.iter().position(|period| *period == first_interval) {
             None => Place::Final,
-            Some(0) => archive.adjustment(archive.late(offset)?)?.map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
+            Some(0) => archive
+                .adjustment(archive.late(offset)?)?
+                .map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
             Some(_) => Place::Beneath,
         })
     };
-    waiting.late.iter().map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? })).collect()
+    waiting
+        .late
+        .iter()
+        .map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? }))
+        .collect()
 }
 
 /// Applies every period that was closed and not applied before the last stop.
@@ -346,12 +389,21 @@ pub async fn resume(service: &Arc<Service>) {
     }
 }
 
-/// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked what to choose.
+/// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked
+/// what to choose.
 fn complete(service: &Service) -> Vec<(u32, Interval)> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ledger = service.writer.ledger();
-    let waits = |c: &u32, closed: bool| if closed { !blocked.contains_key(c) } else { missing(&ledger, *c).is_ok_and(|m| m.is_empty()) };
-    ledger.book.communities.iter().filter(|(c, b)| waits(c, b.closed.is_some())).map(|(c, b)| (*c, b.next_interval)).collect()
+    let waits = |c: &u32, closed: bool| {
+        if closed { !blocked.contains_key(c) } else { missing(&ledger, *c).is_ok_and(|m| m.is_empty()) }
+    };
+    ledger
+        .book
+        .communities
+        .iter()
+        .filter(|(c, b)| waits(c, b.closed.is_some()))
+        .map(|(c, b)| (*c, b.next_interval))
+        .collect()
 }
 
 /// Closes periods that are over and complete, as they become so.
@@ -383,7 +435,12 @@ pub struct PublishedTariff {
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn publish_tariff(service: &Service, community: u32, first_interval: Interval, tariff: Tariff) -> Result<PublishedTariff, Problem> {
+pub async fn publish_tariff(
+    service: &Service,
+    community: u32,
+    first_interval: Interval,
+    tariff: Tariff,
+) -> Result<PublishedTariff, Problem> {
     let commitment = tariff.commitment();
     let m = book_of(&service.writer.ledger(), community)?.shape.intervals;
     if tariff.intervals.len() != m {
@@ -391,7 +448,8 @@ pub async fn publish_tariff(service: &Service, community: u32, first_interval: I
         return Err(Problem::new(problem::TARIFF_LENGTH, detail));
     }
     let on_l1 = l1::tariffs_of(service, community).await.ok();
-    let registered = on_l1.and_then(|all| all.into_iter().find(|t| t.first_interval == first_interval)).map(|t| t.commitment);
+    let registered =
+        on_l1.and_then(|all| all.into_iter().find(|t| t.first_interval == first_interval)).map(|t| t.commitment);
     if registered.is_some_and(|c| c != to_bytes(&commitment)) {
         return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "L1 has another commitment for this interval"));
     }
@@ -399,7 +457,9 @@ pub async fn publish_tariff(service: &Service, community: u32, first_interval: I
         let book = book_of(ledger, community)?;
         match book.tariffs.get(&first_interval) {
             Some((_, there)) if *there == commitment => return Ok(Decision::Answer(false)),
-            Some(_) => return Err(Problem::new(problem::TARIFF_PUBLISHED, "another tariff is published for this interval")),
+            Some(_) => {
+                return Err(Problem::new(problem::TARIFF_PUBLISHED, "another tariff is published for this interval"));
+            }
             None => {}
         }
         // A tariff must not change what was in force for a period that is closed already.
@@ -407,7 +467,10 @@ pub async fn publish_tariff(service: &Service, community: u32, first_interval: I
         if last_closed.is_some_and(|last| first_interval <= last) {
             return Err(Problem::new(problem::TARIFF_CLOSED, "that period is already closed"));
         }
-        Ok(Decision::write(Draft::public(Event::Tariff(TariffPublished { community, first_interval, tariff, commitment })), true))
+        Ok(Decision::write(
+            Draft::public(Event::Tariff(TariffPublished { community, first_interval, tariff, commitment })),
+            true,
+        ))
     };
     let new = service.writer.submit(decide).await?;
     Ok(PublishedTariff { commitment, new, registered: registered.is_some() })

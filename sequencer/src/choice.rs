@@ -1,5 +1,5 @@
-//! What a closed period's settlement does beside settling: which operations, which adjustment, which notes. Decides nothing that `protocol` decides:
-//! whatever its checks refuse is refused with a code, and does not stop the batch.
+//! What a closed period's settlement does beside settling: which operations, which adjustment, which notes. Decides
+//! nothing that `protocol` decides: whatever its checks refuse is refused with a code, and does not stop the batch.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,12 @@ pub struct Choice {
 ///
 /// # Errors
 /// [`SettlementError`] where the period does not settle even without what waits.
-pub fn choose(base: SettlementInput, begins: bool, candidates: Candidates, view: L1View) -> Result<Choice, SettlementError> {
+pub fn choose(
+    base: SettlementInput,
+    begins: bool,
+    candidates: Candidates,
+    view: L1View,
+) -> Result<Choice, SettlementError> {
     settlement::check_input(&base)?;
     let settled = settlement::compute(base);
     let mut draft = Draft::new(&settled, begins, view);
@@ -140,7 +145,8 @@ impl<'a> Draft<'a> {
             }
             let mut operation = Operation::new(Kind::Forced, input.community.index, entry.slot, before.nonce);
             operation.payout = entry.requester;
-            operation.amount = if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
+            operation.amount =
+                if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
             let signed = SignedOperation::forced(input.domain, operation)
                 .map_err(|source| SettlementError::Signature { slot: usize::from(entry.slot), source })?;
             let lane = Lane::compute(before, &signed);
@@ -163,7 +169,8 @@ impl<'a> Draft<'a> {
                 continue;
             };
             let lane = Lane::compute(before, &signed);
-            let checked = lane.check(before, &signed, domain, community, &manager).map_err(|error| of_operation(&error));
+            let checked =
+                lane.check(before, &signed, domain, community, &manager).map_err(|error| of_operation(&error));
             match checked.and_then(|()| self.claim(signed.operation.kind, &lane)) {
                 Ok(()) => self.put(LaneSource::Operation(Bytes32(id)), signed, lane),
                 Err(code) => self.refuse(id, code),
@@ -178,7 +185,14 @@ impl<'a> Draft<'a> {
         match kind {
             Kind::Deposit => {
                 let units = self.view.deposits.get(&word).copied();
-                let expected = units.map(|units| gridveil_protocol::record::Record::new(gridveil_protocol::record::code::DEPOSIT, units, 0, record.w1));
+                let expected = units.map(|units| {
+                    gridveil_protocol::record::Record::new(
+                        gridveil_protocol::record::code::DEPOSIT,
+                        units,
+                        0,
+                        record.w1,
+                    )
+                });
                 if expected != Some(*record) {
                     return Err(problem::OPERATION_DEPOSIT);
                 }
@@ -203,15 +217,21 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period, waits; what is final is refused.
+    /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period,
+    /// waits; what is final is refused.
     fn adjust(&mut self, late: Vec<Late>) {
         let (context, manager) = (self.settled.input.context(), self.settled.input.community.header.manager);
         for Late { id, slot, place } in late {
             let account = self.accounts.get(usize::from(slot)).filter(|account| account.flagged != Fr::from(0u64));
             let checked = match (place, account) {
                 (Place::Final, _) | (_, None) => Err(problem::ADJUST_NOT_FLAGGED),
-                (Place::Top(adjustment), Some(account)) if adjustment.opens(account) && self.operations.adjustment.is_none() => {
-                    adjustment.check(account, &context, &manager).map_err(|error| of_adjustment(&error)).map(|()| Some(*adjustment))
+                (Place::Top(adjustment), Some(account))
+                    if adjustment.opens(account) && self.operations.adjustment.is_none() =>
+                {
+                    adjustment
+                        .check(account, &context, &manager)
+                        .map_err(|error| of_adjustment(&error))
+                        .map(|()| Some(*adjustment))
                 }
                 (Place::Top(_) | Place::Beneath, Some(_)) => Ok(None),
             };
@@ -251,13 +271,17 @@ impl<'a> Draft<'a> {
         self.chosen.header_refused = Some(code.code.to_owned());
     }
 
-    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the adjustment, which then waits (the pools may
-    /// carry it later), or else the header operation.
+    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the adjustment,
+    /// which then waits (the pools may carry it later), or else the header operation.
     fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
         match &error {
-            SettlementError::Operations(OperationsError::Header(refusal)) if self.chosen.header => self.refuse_header(of_header(refusal)),
+            SettlementError::Operations(OperationsError::Header(refusal)) if self.chosen.header => {
+                self.refuse_header(of_header(refusal))
+            }
             _ if self.chosen.adjustment.take().is_some() => self.operations.adjustment = None,
-            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::FloatTooSmall { .. } if self.chosen.header => {
+            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::FloatTooSmall { .. }
+                if self.chosen.header =>
+            {
                 self.refuse_header(problem::HEADER_UNITS);
             }
             _ => return Err(error),

@@ -34,7 +34,8 @@ impl AdminToken {
         if token.len() < Self::MIN_BYTES {
             return Err(crate::Error::Config("the admin token is shorter than 16 bytes"));
         }
-        let key = crate::store::vault::random().map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
+        let key = crate::store::vault::random()
+            .map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
         Ok(Self { key, hash: blake3::keyed_hash(&key, token.as_bytes()) })
     }
 
@@ -96,7 +97,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 64 << 10, request: Duration::from_secs(10), in_flight: 1024, queue: 4096, receipts: 2, operations_of_slot: 4, operations: 4096 }
+        Self {
+            body_bytes: 64 << 10,
+            request: Duration::from_secs(10),
+            in_flight: 1024,
+            queue: 4096,
+            receipts: 2,
+            operations_of_slot: 4,
+            operations: 4096,
+        }
     }
 }
 

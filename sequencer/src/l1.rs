@@ -7,7 +7,9 @@ use gridveil_protocol::{
     settlement::Transition,
     units::Interval,
 };
-use gridveil_verifier_contract::{DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force};
+use gridveil_verifier_contract::{
+    DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force,
+};
 
 use crate::{
     choice::Claims,
@@ -63,7 +65,8 @@ impl L1View {
     }
 }
 
-/// The effects of the batches that are not yet in the state with this root, in order, each with its community. `None` for a root of no batch in the log.
+/// The effects of the batches that are not yet in the state with this root, in order, each with its community. `None`
+/// for a root of no batch in the log.
 #[must_use]
 pub fn in_flight(book: &Book, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
     let reached = |root_of: &Fr| to_bytes(root_of) == *root;
@@ -75,8 +78,8 @@ pub fn in_flight(book: &Book, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
     Some(book.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
 }
 
-/// L1 as a closing of `community` will find it: its queues and claims, after the batches that are applied here and not settled there. L1 is read
-/// between two readings of its state root, so that it is of one state.
+/// L1 as a closing of `community` will find it: its queues and claims, after the batches that are applied here and not
+/// settled there. L1 is read between two readings of its state root, so that it is of one state.
 ///
 /// # Errors
 /// [`L1Error`]; `Malformed` where L1's state root is not one of ours.
@@ -84,7 +87,8 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
     loop {
         let root = service.l1.state_root().await?;
         let effects = in_flight(&service.writer.ledger().book, &root);
-        let effects = effects.ok_or_else(|| L1Error::Malformed("the state root is of no batch in the log".to_owned()))?;
+        let effects =
+            effects.ok_or_else(|| L1Error::Malformed("the state root is of no batch in the log".to_owned()))?;
         let notes = effects.iter().map(|(_, e)| e.notes.len()).sum::<usize>() + gridveil_protocol::params::QUEUE;
         let mut view = read(service, community, claims, notes).await?;
         if service.l1.state_root().await? == root {
@@ -99,7 +103,8 @@ async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) 
     let (l1, mut view) = (&service.l1, L1View::default());
     if !claims.deposits.is_empty() {
         let asked: BTreeSet<_> = claims.deposits.iter().map(to_bytes).collect();
-        let open = l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open && asked.contains(&d.claim));
+        let open =
+            l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open && asked.contains(&d.claim));
         view.deposits = open.map(|d| (d.claim, d.units)).collect();
     }
     for claim in claims.transfers.iter().map(to_bytes) {
@@ -111,11 +116,13 @@ async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) 
         view.sent.insert(claim);
     }
     for entry in l1.forced_queue(community).await? {
-        let slot = u16::try_from(entry.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
+        let slot =
+            u16::try_from(entry.slot).map_err(|_| L1Error::Malformed("a forced withdrawal of no slot".to_owned()))?;
         view.forced.push(ForcedEntry { slot, requester: entry.requester });
     }
     for note in l1.pending_notes(u32::try_from(notes).unwrap_or(u32::MAX)).await? {
-        view.notes.push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
+        view.notes
+            .push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
     }
     view.float_units = l1.float_funds().await?;
     Ok(view)
@@ -141,7 +148,8 @@ pub fn unreachable(error: &L1Error) -> Problem {
 /// # Errors
 /// [`L1Error`]; `Config` for a community that is not registered.
 pub async fn tariffs_of(service: &Service, community: u32) -> Result<Vec<TariffEntry>, L1Error> {
-    let params = service.l1.community(community).await?.ok_or(L1Error::Config("the community is not registered on L1"))?;
+    let params =
+        service.l1.community(community).await?.ok_or(L1Error::Config("the community is not registered on L1"))?;
     let mut all = service.l1.tariffs(0).await?;
     all.retain(|t| t.tariff_set == params.tariff_set);
     all.sort_by_key(|t| t.index);
@@ -152,7 +160,11 @@ pub async fn tariffs_of(service: &Service, community: u32) -> Result<Vec<TariffE
 ///
 /// # Errors
 /// [`L1Error`].
-pub async fn in_force(service: &Service, community: u32, first_interval: Interval) -> Result<Option<TariffEntry>, L1Error> {
+pub async fn in_force(
+    service: &Service,
+    community: u32,
+    first_interval: Interval,
+) -> Result<Option<TariffEntry>, L1Error> {
     let all = tariffs_of(service, community).await?;
     let index = tariff_in_force(&all, first_interval);
     Ok(all.into_iter().find(|t| Some(t.index) == index))

@@ -1,11 +1,13 @@
-//! The sequencer: admits packets and operations, keeps the log, closes periods, has them proven, settles them on L1, gives receipts.
+//! The sequencer: admits packets and operations, keeps the log, closes periods, has them proven, settles them on L1,
+//! gives receipts.
 //!
-//! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store` log, keys and index;
-//!   `operations` what owners sign; `batcher` closing and the native rules; `choice` which operations a settlement carries;
-//!   `notes` paths of queued notes; `openings` of headers for auditors; `pipeline` proving and settling; `receipts`.
+//! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
+//!   log, keys and index; `operations` what owners sign; `batcher` closing and the native rules; `choice` which
+//!   operations a settlement carries; `notes` paths of queued notes; `openings` of headers for auditors; `pipeline`
+//!   proving and settling; `receipts`.
 //!
-//! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the rules are
-//! `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
+//! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the
+//! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -108,7 +110,8 @@ pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofS
     };
     let public = TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?;
     let admin = TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?;
-    let (writer, thread) = writer::start(opened.store, ledger, config.limits.queue).map_err(io_error("writer thread"))?;
+    let (writer, thread) =
+        writer::start(opened.store, ledger, config.limits.queue).map_err(io_error("writer thread"))?;
     let service = Arc::new(Service {
         domain: genesis.domain,
         genesis,
@@ -129,9 +132,17 @@ pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofS
     start(service, public, admin, thread)
 }
 
-fn start(service: Arc<Service>, public: TcpListener, admin: TcpListener, writer: std::thread::JoinHandle<()>) -> Result<Handle, Error> {
+fn start(
+    service: Arc<Service>,
+    public: TcpListener,
+    admin: TcpListener,
+    writer: std::thread::JoinHandle<()>,
+) -> Result<Handle, Error> {
     let (stop, stopped) = watch::channel(false);
-    let addresses = (public.local_addr().map_err(io_error("public listener"))?, admin.local_addr().map_err(io_error("admin listener"))?);
+    let addresses = (
+        public.local_addr().map_err(io_error("public listener"))?,
+        admin.local_addr().map_err(io_error("admin listener"))?,
+    );
     let listen = |listener: TcpListener, router: axum::Router| {
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
@@ -144,7 +155,10 @@ fn start(service: Arc<Service>, public: TcpListener, admin: TcpListener, writer:
         })
     };
     let servers = vec![listen(public, api::public::router(&service)), listen(admin, api::admin::router(&service))];
-    let mut tasks = vec![tokio::spawn(pipeline::prove_all(Arc::clone(&service))), tokio::spawn(pipeline::settle_all(Arc::clone(&service)))];
+    let mut tasks = vec![
+        tokio::spawn(pipeline::prove_all(Arc::clone(&service))),
+        tokio::spawn(pipeline::settle_all(Arc::clone(&service))),
+    ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
         batcher::resume(&resumed).await;
@@ -170,13 +184,15 @@ impl Handle {
         self.admin
     }
 
-    /// The running parts, for a process that embeds the sequencer (the demo) and reads the ledger or closes periods itself.
+    /// The running parts, for a process that embeds the sequencer (the demo) and reads the ledger or closes periods
+    /// itself.
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// Stops: no new requests, those in work are answered, proofs and L1 calls in flight are dropped (they are asked again after the next start), the log is closed.
+    /// Stops: no new requests, those in work are answered, proofs and L1 calls in flight are dropped (they are asked
+    /// again after the next start), the log is closed.
     pub async fn shutdown(self) {
         let _ = self.stop.send(true);
         let deadline = tokio::time::Instant::now() + self.service.config.limits.request;
@@ -207,7 +223,9 @@ impl Handle {
         }
         // Computations on other threads cannot be dropped; they end by themselves, and hold the index open until then.
         let end = tokio::time::Instant::now() + Duration::from_secs(10);
-        while Arc::strong_count(&self.service) + Arc::strong_count(&self.service.archive) > 2 && tokio::time::Instant::now() < end {
+        while Arc::strong_count(&self.service) + Arc::strong_count(&self.service.archive) > 2
+            && tokio::time::Instant::now() < end
+        {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

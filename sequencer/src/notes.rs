@@ -1,4 +1,5 @@
-//! Where queued notes are: the opening of a note up to a final root, for whoever holds it. Siblings are hashes that L1 shows or that hide.
+//! Where queued notes are: the opening of a note up to a final root, for whoever holds it. Siblings are hashes that L1
+//! shows or that hide.
 
 use std::sync::Arc;
 
@@ -105,5 +106,12 @@ fn open(community: &Community, place: &NotePlace) -> NotePath {
         at /= 4;
     }
     index += u64::from(place.community) << shift;
-    NotePath { community: place.community, first_interval: place.first_interval, batch: place.batch, index, path, root: place.root }
+    NotePath {
+        community: place.community,
+        first_interval: place.first_interval,
+        batch: place.batch,
+        index,
+        path,
+        root: place.root,
+    }
 }

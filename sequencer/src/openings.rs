@@ -13,7 +13,11 @@ use crate::{
 ///
 /// # Errors
 /// `account.unknown`, `header.unknown`, `header.not_settled`.
-pub async fn period(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<PeriodOpening, Problem> {
+pub async fn period(
+    service: &Arc<Service>,
+    community: u32,
+    first_interval: Interval,
+) -> Result<PeriodOpening, Problem> {
     let (current, batch) = {
         let ledger = service.writer.ledger();
         let known = ledger.book.communities.get(&community).zip(ledger.communities.get(&community).cloned());

@@ -1,5 +1,5 @@
-//! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only the closed period can tell, the
-//! balance above all, is decided when it closes ([`crate::choice`]).
+//! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only
+//! the closed period can tell, the balance above all, is decided when it closes ([`crate::choice`]).
 
 use std::sync::{Arc, PoisonError};
 
@@ -115,7 +115,8 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
-    // Two copies of the ledger differ in nothing that is durable, but the writer's may be ahead: then the try is repeated.
+    // Two copies of the ledger differ in nothing that is durable, but the writer's may be ahead: then the try is
+    // repeated.
     let decide = move |ledger: &Ledger| {
         let now = Basis::of(ledger, community, slot)?;
         if !now.is(&seen) {
@@ -137,7 +138,12 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
 }
 
 /// Everything but the money, which is as much as it takes.
-fn check(account: &Account, signed: &SignedOperation, domain: gridveil_protocol::field::Fr, manager: &schnorr::PublicKey) -> Result<(), Problem> {
+fn check(
+    account: &Account,
+    signed: &SignedOperation,
+    domain: gridveil_protocol::field::Fr,
+    manager: &schnorr::PublicKey,
+) -> Result<(), Problem> {
     let operation = &signed.operation;
     let mut rich = account.clone();
     rich.nonce = operation.nonce;
@@ -145,10 +151,15 @@ fn check(account: &Account, signed: &SignedOperation, domain: gridveil_protocol:
     rich.balance = if operation.kind.effect().flow == Flow::Out { operation.amount } else { 0 };
     let lane = Lane::compute(&rich, signed);
     lane.check(&rich, signed, domain, operation.community, manager).map_err(|error| Problem::of_operation(&error))?;
-    if operation.nonce == account.nonce { Ok(()) } else { Err(nonce().with("expected", serde_json::json!(account.nonce))) }
+    if operation.nonce == account.nonce {
+        Ok(())
+    } else {
+        Err(nonce().with("expected", serde_json::json!(account.nonce)))
+    }
 }
 
-/// HEADER.5: who asks L1's forced queue during the skipped periods must be served in time, or anybody freezes the rollup.
+/// HEADER.5: who asks L1's forced queue during the skipped periods must be served in time, or anybody freezes the
+/// rollup.
 async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(), Problem> {
     if skip == 0 {
         return Ok(());
@@ -186,7 +197,12 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
         match &book.waiting.header {
             Some(waiting) if waiting.id == id => return Ok(Decision::Answer(Taken::Duplicate(id))),
-            Some(_) => return Err(Problem::new(problem::HEADER_PENDING, "another header operation waits for the next settlement")),
+            Some(_) => {
+                return Err(Problem::new(
+                    problem::HEADER_PENDING,
+                    "another header operation waits for the next settlement",
+                ));
+            }
             None => {}
         }
         let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: 0 };

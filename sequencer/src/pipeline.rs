@@ -1,7 +1,8 @@
-//! Applied batches are proven and settled on L1. Every step is in the log before the next begins; a restart goes on at the step the log names.
+//! Applied batches are proven and settled on L1. Every step is in the log before the next begins; a restart goes on at
+//! the step the log names.
 //!
-//! Batches of all communities form one chain of state roots: proofs may be made side by side, settling is strictly in order. A revert therefore
-//! stops the whole pipeline, loudly, until an operator has looked.
+//! Batches of all communities form one chain of state roots: proofs may be made side by side, settling is strictly in
+//! order. A revert therefore stops the whole pipeline, loudly, until an operator has looked.
 
 use std::{
     collections::BTreeSet,
@@ -44,7 +45,13 @@ impl Backoff {
 
 async fn transition(service: &Arc<Service>, batch: u64, community: u32) -> Result<Arc<Transition>, Problem> {
     let (archive, domain) = (Arc::clone(&service.archive), service.domain);
-    let current = service.writer.ledger().communities.get(&community).cloned().ok_or_else(|| Problem::internal("a batch of no community"))?;
+    let current = service
+        .writer
+        .ledger()
+        .communities
+        .get(&community)
+        .cloned()
+        .ok_or_else(|| Problem::internal("a batch of no community"))?;
     let read = tokio::task::spawn_blocking(move || archive.transition(domain, batch, &current));
     Ok(read.await.map_err(|_| Problem::internal("a batch could not be read"))??)
 }
@@ -60,7 +67,10 @@ pub async fn prove_all(service: Arc<Service>) {
             ledger.book.batches.iter().filter(|(_, b)| b.prove_ms.is_none()).map(|(n, b)| (*n, b.clone())).collect()
         };
         for (batch, entry) in waiting {
-            if running.len() < service.config.proving.max(1) && service.health.stopped().is_none() && taken.insert(batch) {
+            if running.len() < service.config.proving.max(1)
+                && service.health.stopped().is_none()
+                && taken.insert(batch)
+            {
                 running.spawn(prove(Arc::clone(&service), batch, entry));
             }
         }
@@ -93,7 +103,11 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
                 let decide = move |ledger: &Ledger| {
                     // Settled meanwhile: L1 had it already.
                     let waits = ledger.book.batches.get(&batch).is_some_and(|b| b.prove_ms.is_none());
-                    Ok(if waits { Decision::write(Draft::public(Event::Proven(record)), ()) } else { Decision::Answer(()) })
+                    Ok(if waits {
+                        Decision::write(Draft::public(Event::Proven(record)), ())
+                    } else {
+                        Decision::Answer(())
+                    })
                 };
                 match service.writer.submit_waiting(decide).await {
                     Ok(()) => tracing::info!(batch, prove_ms, "batch proven"),

@@ -1,6 +1,8 @@
 //! Refusals: stable codes, whose fault, and no content (`docs/spec/api.md`, Errors).
 
-use gridveil_protocol::{adjust::AdjustError, header_operation::HeaderError, operation::lane::OperationError, settlement::SettlementError};
+use gridveil_protocol::{
+    adjust::AdjustError, header_operation::HeaderError, operation::lane::OperationError, settlement::SettlementError,
+};
 use serde_json::{Map, Value, json};
 
 /// Everything a code stands for.
@@ -234,7 +236,11 @@ impl Problem {
     /// An operation that a lane refuses. The text names clause, what and whose fault; nothing of the account.
     #[must_use]
     pub fn of_operation(error: &OperationError) -> Self {
-        let detail = if let OperationError::Nonce { .. } = error { "OP.1: not the slot's next nonce (owner)".to_owned() } else { error.to_string() };
+        let detail = if let OperationError::Nonce { .. } = error {
+            "OP.1: not the slot's next nonce (owner)".to_owned()
+        } else {
+            error.to_string()
+        };
         Self::new(of_operation(error), detail).with("clause", json!(error.clause()))
     }
 

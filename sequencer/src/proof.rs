@@ -1,4 +1,5 @@
-//! Where proofs come from. The umbrella binary puts a pool of provers behind this; the sequencer itself links no proving system.
+//! Where proofs come from. The umbrella binary puts a pool of provers behind this; the sequencer itself links no
+//! proving system.
 
 use std::{future::Future, pin::Pin};
 

@@ -27,7 +27,10 @@ fn signature() -> Problem {
 /// [`Problem`]. Whether a slot is used is not told to anyone but its owner.
 pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<Receipt, Problem> {
     if service.config.clock.now().abs_diff(request.timestamp) > WINDOW_S {
-        return Err(Problem::new(problem::REQUEST_TIMESTAMP, format!("signed more than {WINDOW_S} s ago or in the future")));
+        return Err(Problem::new(
+            problem::REQUEST_TIMESTAMP,
+            format!("signed more than {WINDOW_S} s ago or in the future"),
+        ));
     }
     let (community, settled) = {
         let ledger = service.writer.ledger();
@@ -43,7 +46,8 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     let archive = Arc::clone(&service.archive);
     let verified = tokio::task::spawn_blocking(move || {
         request.verify(domain, owner).map_err(|_| signature())?;
-        // Whoever owns the slot now, or did around that period: cheap to read, before anything is computed for a stranger.
+        // Whoever owns the slot now, or did around that period: cheap to read, before anything is computed for a
+        // stranger.
         let around = settled.map(|batch| archive.account_around(batch, slot)).transpose()?;
         let now = community.accounts.get(usize::from(slot)).into_iter();
         let known = now.chain(around.iter().flatten()).any(|a| a.meter.is_some() && a.owner == owner);
@@ -66,8 +70,9 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     Ok(receipt)
 }
 
-/// Is the receipt of this period this owner's? It is of whoever owned the slot before; of whoever the slot was handed to by key rotation; of who was
-/// enrolled into an empty slot. Who is enrolled into a slot that another left in the same settlement does not see the other's period.
+/// Is the receipt of this period this owner's? It is of whoever owned the slot before; of whoever the slot was handed
+/// to by key rotation; of who was enrolled into an empty slot. Who is enrolled into a slot that another left in the
+/// same settlement does not see the other's period.
 fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
     let (before, after) = (transition.input.community.accounts.get(slot), transition.after.accounts.get(slot));
     let used_before = before.is_some_and(|a| a.meter.is_some());

@@ -63,7 +63,8 @@ pub struct GenesisState {
     pub communities: Vec<Community>,
     /// Leaves of the state tree of communities not served here.
     pub other_leaves: Vec<(u64, Fr)>,
-    /// Which of the communities begin with their first batch: all empty, and not in the state tree until then (STATE.INIT).
+    /// Which of the communities begin with their first batch: all empty, and not in the state tree until then
+    /// (STATE.INIT).
     pub begins: Vec<u32>,
 }
 
@@ -124,7 +125,9 @@ impl Draft {
 /// # Errors
 /// [`RecordError`], practically never.
 pub fn plain<T: serde::Serialize>(record_kind: u16, value: &T) -> Result<Zeroizing<Vec<u8>>, RecordError> {
-    serde_json::to_vec(value).map(Zeroizing::new).map_err(|_| RecordError { kind: record_kind, why: "cannot be written" })
+    serde_json::to_vec(value)
+        .map(Zeroizing::new)
+        .map_err(|_| RecordError { kind: record_kind, why: "cannot be written" })
 }
 
 /// Sealed parts of a community's state.
@@ -182,7 +185,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]. A genesis other than the stored one is refused.
-    pub fn open(directory: &Path, master_key_file: &Path, genesis: Option<&GenesisState>) -> Result<Opened, StoreError> {
+    pub fn open(
+        directory: &Path,
+        master_key_file: &Path,
+        genesis: Option<&GenesisState>,
+    ) -> Result<Opened, StoreError> {
         std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
         let path = log::path_in(directory);
         let (mut book, mut good) = (Book::default(), true);
@@ -212,7 +219,9 @@ impl Store {
         if fresh {
             let genesis = genesis.ok_or(StoreError::Inconsistent("the log is empty and no genesis was given"))?;
             for community in &genesis.communities {
-                if community.accounts.len() != community.shape.members || usize::from(community.header.intervals) != community.shape.intervals {
+                if community.accounts.len() != community.shape.members
+                    || usize::from(community.header.intervals) != community.shape.intervals
+                {
                     return Err(StoreError::Inconsistent("a genesis community does not have its shape"));
                 }
                 if genesis.begins.contains(&community.index) && init::check(community).is_err() {
@@ -222,7 +231,8 @@ impl Store {
             }
         }
         let archive = Arc::new(Archive::new(log.reader()?, vault, index.clone()));
-        let mut store = Self { log, index, archive, pending: Vec::new(), pending_entries: Vec::new(), pending_bytes: 0 };
+        let mut store =
+            Self { log, index, archive, pending: Vec::new(), pending_entries: Vec::new(), pending_bytes: 0 };
         if let (true, Some(genesis)) = (fresh, genesis) {
             store.stage(&mut book, genesis_draft(genesis)?)?;
             store.commit(&book)?;
@@ -247,13 +257,18 @@ impl Store {
         self.log.tip().height
     }
 
-    /// Seals a draft, adds it to the book and to the records of the next [`Store::commit`]; gives the offset it will have.
+    /// Seals a draft, adds it to the book and to the records of the next [`Store::commit`]; gives the offset it will
+    /// have.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changed then.
     pub fn stage(&mut self, book: &mut Book, draft: Draft) -> Result<u64, StoreError> {
         let public = draft.event.encode()?;
-        let sealed = draft.parts.iter().map(|(label, plain)| self.archive.vault().seal(label, plain)).collect::<Result<Vec<_>, _>>()?;
+        let sealed = draft
+            .parts
+            .iter()
+            .map(|(label, plain)| self.archive.vault().seal(label, plain))
+            .collect::<Result<Vec<_>, _>>()?;
         let body = encode_body(&public, &sealed);
         if body.len() > log::MAX_BODY_BYTES as usize {
             return Err(LogError::BodyLength { got: body.len() }.into());
@@ -304,13 +319,18 @@ fn rebuild(log: &Log, index: &Index) -> Result<(), StoreError> {
 fn genesis_draft(genesis: &GenesisState) -> Result<Draft, StoreError> {
     let mut parts = Vec::new();
     for community in &genesis.communities {
-        let appended = (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
+        let appended =
+            (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
         parts.extend(state_parts(record::kind::GENESIS, 0, community, appended)?);
     }
     Ok(Draft { event: Event::Genesis(genesis.public()), parts })
 }
 
-fn load_state(archive: &Archive, book: &Book, genesis: &Genesis) -> Result<(BTreeMap<u32, Community>, SparseTree), StoreError> {
+fn load_state(
+    archive: &Archive,
+    book: &Book,
+    genesis: &Genesis,
+) -> Result<(BTreeMap<u32, Community>, SparseTree), StoreError> {
     let mut tree = SparseTree::new(STATE_DEPTH);
     for (index, leaf) in &genesis.leaves {
         tree.set(*index, leaf.0);

@@ -1,6 +1,8 @@
-//! The one writer. Decisions are made one after the other on the ledger, made durable together (one sync for all that wait), and only then answered.
+//! The one writer. Decisions are made one after the other on the ledger, made durable together (one sync for all that
+//! wait), and only then answered.
 //!
-//! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its record is durable.
+//! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its
+//! record is durable.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +18,8 @@ use crate::{
     store::{Draft, Store, StoreError, book::Book, record::Event},
 };
 
-/// Everything known: the fold over the log. What readers see is durable; the writer's own copy is ahead by what it is writing.
+/// Everything known: the fold over the log. What readers see is durable; the writer's own copy is ahead by what it is
+/// writing.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     /// Structure of the log.
@@ -172,7 +175,9 @@ fn write_group(store: &mut Store, working: &mut Ledger, shared: &RwLock<Ledger>,
             let event = draft.event.clone();
             match store.stage(&mut working.book, *draft) {
                 Ok(offset) => {
-                    let after = after.map(|community| (community.node(), Arc::new(*community))).map(|(node, community)| (community, node));
+                    let after = after
+                        .map(|community| (community.node(), Arc::new(*community)))
+                        .map(|(node, community)| (community, node));
                     after.iter().for_each(|(community, node)| working.replace(community, *node));
                     staged.push(Shown { event, offset, after });
                 }
@@ -228,7 +233,9 @@ impl Writer {
     ) -> Result<T, Problem> {
         let (job, answer) = job(decide);
         self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Problem::new(problem::QUEUE_FULL, "the writer's queue is full").after(1),
+            mpsc::error::TrySendError::Full(_) => {
+                Problem::new(problem::QUEUE_FULL, "the writer's queue is full").after(1)
+            }
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -259,7 +266,9 @@ fn stopped() -> Problem {
 
 type Answer<T> = oneshot::Receiver<Result<T, Problem>>;
 
-fn job<T: Send + 'static>(decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static) -> (Box<dyn Job>, Answer<T>) {
+fn job<T: Send + 'static>(
+    decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+) -> (Box<dyn Job>, Answer<T>) {
     let (reply, answer) = oneshot::channel();
     (Box::new(TypedJob { decide: Some(decide), outcome: Err(stopped()), reply }), answer)
 }

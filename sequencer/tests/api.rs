@@ -31,7 +31,10 @@ async fn a_period_from_packets_to_receipts() {
     let (status, body) = node.publish(&world, 5).await;
     assert_eq!((status, &body["l1"]), (201, &json!("registered")));
     assert_eq!(node.publish(&world, 5).await.0, 200);
-    assert_eq!(node.get(&format!("/v1/communities/5/tariffs/{}", first + 2)).await.1, serde_json::to_value(&world.tariff).unwrap());
+    assert_eq!(
+        node.get(&format!("/v1/communities/5/tariffs/{}", first + 2)).await.1,
+        serde_json::to_value(&world.tariff).unwrap()
+    );
 
     let packet = world.packet(5, 0, 0, false);
     let id = format!("0x{}", hex::encode(packet_id(&packet)));
@@ -80,7 +83,15 @@ fn request(world: &World, slot: usize, signer: usize, period: u32, timestamp: u6
     let message = ReceiptRequest::message(world.domain(), 5, slot, first_interval, timestamp);
     let key = owner_key(signer);
     let signature = key.sign(Use::Request, &message).unwrap();
-    serde_json::to_value(ReceiptRequest { community: 5, slot, first_interval, timestamp, owner: owner_of(&key), signature }).unwrap()
+    serde_json::to_value(ReceiptRequest {
+        community: 5,
+        slot,
+        first_interval,
+        timestamp,
+        owner: owner_of(&key),
+        signature,
+    })
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +148,16 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
         ("packet.earlier", 422, edited(&world, 0, false, |p| p.packet.earlier = Fr::from(1u64))),
         ("packet.stale", 409, edited(&world, 0, true, |p| p.packet.earlier = Fr::from(1u64))),
         ("packet.signature", 422, edited(&world, 1, false, |p| p.packet.slot = 0)),
-        ("packet.signature", 422, { let mut p = world.packet(5, 0, 0, false); p.packet.readings[0].import ^= 1; p }),
-        ("packet.signature", 422, { let mut p = world.packet(5, 0, 0, false); p.packet.substituted = true; p }),
+        ("packet.signature", 422, {
+            let mut p = world.packet(5, 0, 0, false);
+            p.packet.readings[0].import ^= 1;
+            p
+        }),
+        ("packet.signature", 422, {
+            let mut p = world.packet(5, 0, 0, false);
+            p.packet.substituted = true;
+            p
+        }),
         ("packet.scale", 422, edited(&world, 0, false, |p| p.packet.scale = 100)),
         ("packet.inactive", 422, edited(&world, 1, false, |p| p.packet.readings[1].export = 1)),
         ("packet.cap", 422, edited(&world, 2, true, |p| p.packet.readings[0].import = 11)),
@@ -179,7 +198,8 @@ async fn malformed_requests_are_refused_without_repeating_them() {
     ] {
         assert_eq!(node.post_raw("/v1/packets", media, bytes).await.1["code"], code);
     }
-    // A much larger body is refused by its announced length: a client that is still writing sees the answer or a closed connection.
+    // A much larger body is refused by its announced length: a client that is still writing sees the answer or a closed
+    // connection.
     let flood = node.http.post(format!("http://{}/v1/packets", node.handle.public_address())).body(vec![0; 1 << 20]);
     if let Ok(answer) = flood.header("content-type", "application/octet-stream").send().await {
         assert_eq!(answer.status().as_u16(), 413);
@@ -242,7 +262,11 @@ async fn concurrent_submissions_accept_one_packet_a_slot() {
         tasks.push(tokio::spawn(async move {
             let slot = usize::from(n % 3);
             // Half of them send the same packet, half one of their own.
-            let packet = if n % 2 == 0 { world.packet(5, 0, slot, false) } else { edited(&world, slot, false, |p| p.packet.buy_limit = n) };
+            let packet = if n % 2 == 0 {
+                world.packet(5, 0, slot, false)
+            } else {
+                edited(&world, slot, false, |p| p.packet.buy_limit = n)
+            };
             (slot, node.submit(&packet).await)
         }));
     }
@@ -283,7 +307,8 @@ async fn work_and_time_are_bounded() {
     let node = world.start_with(config).await;
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
-    until("closed by itself", async || node.get("/v1/communities/5").await.1["next_interval"] == first_interval() + 2).await;
+    until("closed by itself", async || node.get("/v1/communities/5").await.1["next_interval"] == first_interval() + 2)
+        .await;
     node.handle.shutdown().await;
 }
 
@@ -298,7 +323,8 @@ async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
     let node = world.start().await;
     let first = first_interval();
     let path = |community: u32, first: u32| format!("/admin/v1/communities/{community}/header/{first}");
-    let code = async |path: String| node.admin(&path, None, TOKEN).await.1["code"].as_str().unwrap_or_default().to_owned();
+    let code =
+        async |path: String| node.admin(&path, None, TOKEN).await.1["code"].as_str().unwrap_or_default().to_owned();
     assert_eq!(node.admin(&path(5, first), None, "another token of bytes").await.0, 401);
     assert_eq!(code(path(5, first)).await, "header.not_settled");
     assert_eq!(code(path(6, first)).await, "account.unknown");
@@ -318,7 +344,8 @@ async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
         opened.push(serde_json::from_value::<PeriodOpening>(body).unwrap());
     }
     let calls = world.l1.calls.lock().unwrap().clone();
-    let leaf = |community: u32, nth: usize| calls.iter().filter(|call| call.community == community).nth(nth).unwrap().data[4];
+    let leaf =
+        |community: u32, nth: usize| calls.iter().filter(|call| call.community == community).nth(nth).unwrap().data[4];
     let [one, two, began] = &opened[..] else { panic!("three") };
     assert_eq!(to_bytes(&one.after.leaf()), leaf(5, 0));
     assert_eq!((to_bytes(&two.before.as_ref().unwrap().leaf()), to_bytes(&two.after.leaf())), (leaf(5, 0), leaf(5, 1)));

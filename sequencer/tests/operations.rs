@@ -5,7 +5,11 @@ mod common;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use common::{Node, World, queues::{forced, open_deposit}, first_interval, owner_key, units, until};
+use common::{
+    Node, World, first_interval, owner_key,
+    queues::{forced, open_deposit},
+    units, until,
+};
 use gridveil_protocol::{
     account::Terms,
     field::{Fr, hex_fr, to_bytes},
@@ -45,7 +49,9 @@ fn withdraw(world: &World, slot: u16, nonce: u32, amount: u64) -> SignedOperatio
 }
 
 fn send(world: &World, to: Fr, nonce: u32, amount: u64, seed: u64) -> SignedOperation {
-    world.operation(0, Kind::Send, nonce, |o| (o.amount, o.party, o.payout, o.salts) = (amount, to, [2; 20], salts(seed)))
+    world.operation(0, Kind::Send, nonce, |o| {
+        (o.amount, o.party, o.payout, o.salts) = (amount, to, [2; 20], salts(seed))
+    })
 }
 
 fn take(world: &World, slot: u16, kind: Kind, nonce: u32, amount: u64, seed: u64) -> SignedOperation {
@@ -73,7 +79,8 @@ async fn verified(node: &Node, world: &World, signer: &SecretKey, slot: u16, per
     assert_eq!(status, 200, "{body}");
     let receipt: Receipt = serde_json::from_value(body).unwrap();
     let (_, state) = node.get("/v1/communities/5").await;
-    let settled = state["settled"].as_array().unwrap().iter().find(|s| s["first_interval"] == receipt.first_interval).unwrap();
+    let settled =
+        state["settled"].as_array().unwrap().iter().find(|s| s["first_interval"] == receipt.first_interval).unwrap();
     let root = hex_fr::parse(settled["root"].as_str().unwrap()).unwrap();
     receipt.verify(None, &world.tariff, root).unwrap();
     receipt
@@ -180,7 +187,10 @@ async fn what_only_the_closed_period_tells_is_refused_then_and_stops_nobody() {
     let unknown = node.accepted(&take(&world, 2, Kind::Receive, n2 + 1, 99, 90)).await;
     node.run_period(&world, 5, 4).await;
     assert_eq!(node.get(&first).await.1["state"], "applied");
-    assert_eq!((code(&again).await.as_str(), code(&unknown).await.as_str()), ("operation.claim_used", "operation.claim"));
+    assert_eq!(
+        (code(&again).await.as_str(), code(&unknown).await.as_str()),
+        ("operation.claim_used", "operation.claim")
+    );
     let received = node.accepted(&take(&world, 2, Kind::Receive, n2 + 1, 100, 70)).await;
     let twice = node.accepted(&take(&world, 2, Kind::Receive, n2 + 2, 100, 70)).await;
     let used = node.accepted(&send(&world, owner(2), n0 + 1, 100, 70)).await;
@@ -211,22 +221,50 @@ async fn every_refusal_of_admission_has_its_code_and_changes_nothing() {
         signed
     };
     let cases: Vec<(&str, u16, SignedOperation)> = vec![
-        ("operation.kind", 422, SignedOperation::forced(world.domain(), Operation::new(Kind::Forced, 5, 0, n0)).unwrap()),
+        (
+            "operation.kind",
+            422,
+            SignedOperation::forced(world.domain(), Operation::new(Kind::Forced, 5, 0, n0)).unwrap(),
+        ),
         ("account.unknown", 404, world.operation(4, Kind::Rotate, 0, |_| {})),
         ("account.unknown", 404, world.operation(0, Kind::Rotate, 0, |o| o.community = 6)),
         ("operation.field", 422, world.operation(0, Kind::Withdraw, n0, |o| o.party = Fr::from(3u64))),
-        ("operation.field", 422, edited(world.operation(0, Kind::Terms, n0, |o| o.terms = Some(Terms { scale: 1, ..Terms::default() })), |s| s.manager = None)),
+        (
+            "operation.field",
+            422,
+            edited(
+                world.operation(0, Kind::Terms, n0, |o| o.terms = Some(Terms { scale: 1, ..Terms::default() })),
+                |s| s.manager = None,
+            ),
+        ),
         ("operation.owner", 422, world.operation_by(&stranger, 0, Kind::Withdraw, n0, |o| o.amount = units(1))),
         // An empty slot is not told apart.
         ("operation.owner", 422, world.operation_by(&stranger, 3, Kind::Withdraw, 0, |o| o.amount = units(1))),
         ("operation.owner", 422, world.operation_by(&stranger, 0, Kind::Withdraw, n0 + 5, |o| o.amount = units(1))),
         ("operation.signature", 422, edited(withdraw(&world, 0, n0, units(1)), |s| s.operation.amount = units(2))),
-        ("operation.manager", 422, edited(world.operation(0, Kind::Terms, n0, |o| o.terms = terms()), |s| s.manager = Some(s.signature))),
+        (
+            "operation.manager",
+            422,
+            edited(world.operation(0, Kind::Terms, n0, |o| o.terms = terms()), |s| s.manager = Some(s.signature)),
+        ),
         ("operation.units", 422, withdraw(&world, 0, n0, units(1) + 1)),
-        ("operation.not_empty", 422, world.operation(0, Kind::Enrol, n0, |o| {
-            (o.party, o.meter, o.terms, o.salts) = (owner(0), Some(fixture::meter_public(9)), Some(Terms { scale: 1, ..Terms::default() }), [Fr::from(1u64); 4]);
-        })),
-        ("operation.terms", 422, world.operation(0, Kind::Terms, n0, |o| o.terms = Some(Terms { scale: 7, ..Terms::default() }))),
+        (
+            "operation.not_empty",
+            422,
+            world.operation(0, Kind::Enrol, n0, |o| {
+                (o.party, o.meter, o.terms, o.salts) = (
+                    owner(0),
+                    Some(fixture::meter_public(9)),
+                    Some(Terms { scale: 1, ..Terms::default() }),
+                    [Fr::from(1u64); 4],
+                );
+            }),
+        ),
+        (
+            "operation.terms",
+            422,
+            world.operation(0, Kind::Terms, n0, |o| o.terms = Some(Terms { scale: 7, ..Terms::default() })),
+        ),
         ("operation.nonce", 409, withdraw(&world, 0, n0 + 1, units(1))),
     ];
     for (code, status, operation) in cases {
@@ -250,7 +288,10 @@ async fn every_refusal_of_admission_has_its_code_and_changes_nothing() {
     assert_eq!(node.get(&format!("/v1/notes/0x{}", "12".repeat(32))).await.1["code"], "note.unknown");
     assert_eq!(node.get(&format!("/v1/notes/0x{}", "ff".repeat(32))).await.1["code"], "path.malformed");
     assert_eq!(node.post("/v1/operations", &json!({"operation": 3})).await.1["code"], "body.malformed");
-    assert_eq!(node.post_raw("/v1/operations", "application/json", vec![b' '; 65 << 10]).await.1["code"], "body.too_large");
+    assert_eq!(
+        node.post_raw("/v1/operations", "application/json", vec![b' '; 65 << 10]).await.1["code"],
+        "body.too_large"
+    );
     node.handle.shutdown().await;
 }
 
@@ -271,9 +312,13 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     };
     let (heir, newcomer) = (SecretKey::from_seed(&[61; 64]), SecretKey::from_seed(&[62; 64]));
     // Signed by the new key while the rotation still waits.
-    node.accepted(&world.operation(1, Kind::Rotate, n1, |o| (o.party, o.payout) = (owner_of(&heir).commitment(), [3; 20]))).await;
+    node.accepted(
+        &world.operation(1, Kind::Rotate, n1, |o| (o.party, o.payout) = (owner_of(&heir).commitment(), [3; 20])),
+    )
+    .await;
     assert_eq!(node.operate(&withdraw(&world, 1, n1 + 1, units(1))).await.1["code"], "operation.owner");
-    let by_heir = |nonce: u32| world.operation_by(&heir, 1, Kind::Replace, nonce, |o| o.meter = Some(fixture::meter_public(8)));
+    let by_heir =
+        |nonce: u32| world.operation_by(&heir, 1, Kind::Replace, nonce, |o| o.meter = Some(fixture::meter_public(8)));
     node.accepted(&by_heir(n1 + 1)).await;
     node.publish(&world, 5).await;
     for packet in [world.packet(5, 0, 0, false), world.packet(5, 0, 1, false), idle(0, &fixture::meter_key(2))] {
@@ -288,7 +333,8 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     let stranger_terms = Some(Terms { active_until: u32::MAX, cap_import: 5, scale: 1, ..Terms::default() });
     node.accepted(&world.operation(2, Kind::Close, n2, |o| o.amount = units(2000))).await;
     let enrol = world.operation_by(&newcomer, 2, Kind::Enrol, n2 + 1, |o| {
-        (o.party, o.payout, o.salts) = (owner_of(&newcomer).commitment(), [4; 20], std::array::from_fn(|i| Fr::from(500 + i as u64)));
+        (o.party, o.payout, o.salts) =
+            (owner_of(&newcomer).commitment(), [4; 20], std::array::from_fn(|i| Fr::from(500 + i as u64)));
         (o.meter, o.terms) = (Some(fixture::meter_public(7)), stranger_terms);
     });
     node.accepted(&enrol).await;
@@ -298,18 +344,29 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     }
     assert_eq!(node.close(5, 1).await.0, 200);
     node.settled(5, 2).await;
-    assert_eq!(verified(&node, &world, &owner_key(2), 2, 1).await.operations.len(), 2, "who left still gets the last receipt");
-    assert_eq!(receipt(&node, &world, &newcomer, 2, 1).await.1["code"], "request.signature", "and who came does not see it");
+    assert_eq!(
+        verified(&node, &world, &owner_key(2), 2, 1).await.operations.len(),
+        2,
+        "who left still gets the last receipt"
+    );
+    assert_eq!(
+        receipt(&node, &world, &newcomer, 2, 1).await.1["code"],
+        "request.signature",
+        "and who came does not see it"
+    );
     assert_eq!(world.l1.queues().withdrawable.values().sum::<u64>(), 2000);
     let own = world.packet(5, 2, 2, false).packet.sign(&fixture::meter_key(7)).unwrap();
     assert_eq!(node.submit(&own).await.0, 201);
-    for packet in [world.packet(5, 2, 0, false), world.packet(5, 2, 1, false).packet.sign(&fixture::meter_key(8)).unwrap()] {
+    for packet in
+        [world.packet(5, 2, 0, false), world.packet(5, 2, 1, false).packet.sign(&fixture::meter_key(8)).unwrap()]
+    {
         assert_eq!(node.submit(&packet).await.0, 201);
     }
     // And somebody into the slot that was empty from the beginning.
     let third = SecretKey::from_seed(&[63; 64]);
     node.accepted(&world.operation_by(&third, 3, Kind::Enrol, 0, |o| {
-        (o.party, o.payout, o.salts) = (owner_of(&third).commitment(), [5; 20], std::array::from_fn(|i| Fr::from(600 + i as u64)));
+        (o.party, o.payout, o.salts) =
+            (owner_of(&third).commitment(), [5; 20], std::array::from_fn(|i| Fr::from(600 + i as u64)));
         (o.meter, o.terms) = (Some(fixture::meter_public(3)), stranger_terms);
     }))
     .await;
@@ -364,7 +421,11 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     let node = world.start().await;
     substituted_period(&node, &world, 0).await;
     for (code, status, packet) in [
-        ("packet.signature", 422, { let mut p = late(&world, 0, |_| {}); p.packet.readings[0].import ^= 1; p }),
+        ("packet.signature", 422, {
+            let mut p = late(&world, 0, |_| {});
+            p.packet.readings[0].import ^= 1;
+            p
+        }),
         ("packet.length", 422, late(&world, 0, |p| p.packet.readings.truncate(1))),
         ("packet.closed", 410, late(&world, 0, |p| p.packet.context.first_interval -= 2)),
         ("packet.closed", 410, world.packet(5, 0, 0, true)),
@@ -393,7 +454,10 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     let (status, body) = node.submit(&late(&world, 2, |_| {})).await;
     assert_eq!(status, 202, "{body}");
     let stale = format!("/v1/operations/{}", body["packet_id"].as_str().unwrap());
-    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| o.terms = Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() }));
+    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| {
+        o.terms =
+            Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() })
+    });
     node.accepted(&terms).await;
     substituted_period(&node, &world, 3).await;
     assert_eq!(node.get(&stale).await.1, json!({"state": "refused", "code": "adjust.not_flagged"}));
@@ -411,7 +475,9 @@ async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
         substituted_period(&node, &world, period).await;
     }
     // What has to be named is told, and nothing else is taken.
-    let [(2, earlier)] = node.missing(5).await.into_iter().filter(|m| m.0 == 2).collect::<Vec<_>>()[..] else { panic!("slot 2 is missing") };
+    let [(2, earlier)] = node.missing(5).await.into_iter().filter(|m| m.0 == 2).collect::<Vec<_>>()[..] else {
+        panic!("slot 2 is missing")
+    };
     assert_ne!(earlier, Fr::from(0u64));
     assert_eq!(node.submit(&world.substitute(5, 4, 2, earlier)).await.1["code"], "packet.early");
     for stale in [Fr::from(0u64), earlier + Fr::from(1u64)] {
@@ -442,7 +508,8 @@ async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
     node.run_period(&world, 5, 5).await;
     assert_eq!(states(&node).await, [None, None, Some(4)]);
     let newest = taken_late(&node, &late(&world, 4, |_| {})).await;
-    for (period, batch) in [(6, [None, None, Some(4)]), (7, [None, Some(8), Some(4)]), (8, [Some(9), Some(8), Some(4)])] {
+    for (period, batch) in [(6, [None, None, Some(4)]), (7, [None, Some(8), Some(4)]), (8, [Some(9), Some(8), Some(4)])]
+    {
         node.run_period(&world, 5, period).await;
         assert_eq!(states(&node).await, batch);
     }
@@ -467,7 +534,10 @@ async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
     for period in 0..2 {
         substituted_period(&node, &world, period).await;
     }
-    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| o.terms = Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() }));
+    let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| {
+        o.terms =
+            Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() })
+    });
     node.accepted(&terms).await;
     let paths = [taken_late(&node, &late(&world, 0, |_| {})).await, taken_late(&node, &late(&world, 1, |_| {})).await];
     node.run_period(&world, 5, 2).await;
@@ -519,7 +589,10 @@ async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
     substituted_period(&node, &world, 0).await;
     let management = Management { mechanism: Mechanism::Auction, manager: owner_key(9).public(), reserve: 0, skip: 0 };
     let management = Some(management.sign(world.domain(), &place(0, 1), &fixture::manager_key()).unwrap());
-    assert_eq!(node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0, 201);
+    assert_eq!(
+        node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0,
+        201
+    );
     node.run_period(&world, 5, 1).await;
     // The new manager's substitute lies on the old one's.
     node.submit_but(&world, 5, 2, 2).await;
@@ -575,7 +648,10 @@ async fn l1_queues_are_served_once_while_batches_wait() {
         assert_eq!(status, 200, "{body}");
         let path: NotePath = serde_json::from_value(body).unwrap();
         assert!(path.leads_from(Fr::from(n)) && path.path.len() == 22);
-        assert_eq!(path.root, hex_fr::parse(&format!("0x{}", hex::encode(world.l1.inner.root_at(path.batch).await.unwrap()))).unwrap());
+        assert_eq!(
+            path.root,
+            hex_fr::parse(&format!("0x{}", hex::encode(world.l1.inner.root_at(path.batch).await.unwrap()))).unwrap()
+        );
     }
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
@@ -594,21 +670,44 @@ fn transfer(pool: Pool, units: u64) -> Value {
 async fn header_operations_move_pools_and_decide_what_comes() {
     let world = world().await;
     let node = world.start().await;
-    let code = async |operation: &Value| node.header(5, operation).await.1["code"].as_str().unwrap_or_default().to_owned();
+    let code =
+        async |operation: &Value| node.header(5, operation).await.1["code"].as_str().unwrap_or_default().to_owned();
     assert_eq!(code(&json!({})).await, "header.empty");
     assert_eq!(code(&transfer(Pool::FloatIn, 1 << 48)).await, "header.units");
     assert_eq!(node.header(6, &transfer(Pool::FloatIn, 1)).await.1["code"], "account.unknown");
-    assert_eq!(node.admin("/admin/v1/communities/5/header-operation", Some(&transfer(Pool::FloatIn, 1)), "another token, wrong").await.0, 401);
-    let management = Management { mechanism: Mechanism::CommunityPrice, manager: fixture::manager_key().public(), reserve: units(100), skip: 3 };
+    assert_eq!(
+        node.admin(
+            "/admin/v1/communities/5/header-operation",
+            Some(&transfer(Pool::FloatIn, 1)),
+            "another token, wrong"
+        )
+        .await
+        .0,
+        401
+    );
+    let management = Management {
+        mechanism: Mechanism::CommunityPrice,
+        manager: fixture::manager_key().public(),
+        reserve: units(100),
+        skip: 3,
+    };
     let by = |key: &SecretKey, nonce: u64, period: u32| {
         let management = Some(management.sign(world.domain(), &place(nonce, period), key).unwrap());
-        serde_json::to_value(HeaderOperation { transfer: Some(Transfer { pool: Pool::FloatOut, units: 7 }), management }).unwrap()
+        serde_json::to_value(HeaderOperation {
+            transfer: Some(Transfer { pool: Pool::FloatOut, units: 7 }),
+            management,
+        })
+        .unwrap()
     };
     assert_eq!(code(&by(&owner_key(0), 0, 0)).await, "header.signature");
     assert_eq!(code(&by(&fixture::manager_key(), 1, 0)).await, "header.signature");
     assert_eq!(code(&by(&fixture::manager_key(), 0, 1)).await, "header.signature", "a decision is for one period");
     // So long that nobody who asks L1 meanwhile could be served in time.
-    let management = Some(Management { skip: u16::MAX, ..management }.sign(world.domain(), &place(0, 0), &fixture::manager_key()).unwrap());
+    let management = Some(
+        Management { skip: u16::MAX, ..management }
+            .sign(world.domain(), &place(0, 0), &fixture::manager_key())
+            .unwrap(),
+    );
     let endless = serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap();
     assert_eq!(code(&endless).await, "header.skip");
     for (period, (operation, expected)) in (0..).zip([
@@ -636,7 +735,10 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     assert_eq!(world.l1.queues().treasury, 7);
     let state = node.get("/v1/communities/5").await.1;
     // Three periods are skipped.
-    assert_eq!((&state["mechanism"], &state["next_interval"]), (&json!("community-price"), &json!(first_interval() + 16)));
+    assert_eq!(
+        (&state["mechanism"], &state["next_interval"]),
+        (&json!("community-price"), &json!(first_interval() + 16))
+    );
     assert_eq!(node.submit(&world.packet(5, 6, 0, false)).await.1["code"], "packet.closed");
     node.run_period(&world, 5, 8).await;
     node.settled(5, 6).await;
@@ -686,7 +788,8 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     let path = node
         .accepted(&world.operation(0, Kind::Enrol, 0, |o| {
             (o.party, o.payout, o.salts) = (owner(0), PAYOUT, std::array::from_fn(|i| Fr::from(700 + i as u64)));
-            (o.meter, o.terms) = (Some(fixture::meter_public(0)), Some(Terms { active_until: u32::MAX, scale: 1, ..Terms::default() }));
+            (o.meter, o.terms) =
+                (Some(fixture::meter_public(0)), Some(Terms { active_until: u32::MAX, scale: 1, ..Terms::default() }));
         }))
         .await;
     node.publish(&world, 5).await;
@@ -695,7 +798,8 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     verified(&node, &world, &member, 0, 0).await;
     // Without any float nobody can owe anything: the period waits for the operator's, and goes on by itself then.
     assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.0, 201);
-    until("blocked", async || node.status().await["communities"][0]["blocked"]["code"] == "settlement.float_too_small").await;
+    until("blocked", async || node.status().await["communities"][0]["blocked"]["code"] == "settlement.float_too_small")
+        .await;
     world.l1.queues().float_units = 500;
     assert_eq!(node.header(5, &transfer(Pool::FloatIn, 500)).await.0, 201);
     node.settled(5, 2).await;
@@ -723,7 +827,11 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
     let idle = Some(Terms { active_until: 1, scale: 1, ..Terms::default() });
     for slot in 0..2u16 {
         node.accepted(&world.operation(slot, Kind::Enrol, 0, |o| {
-            (o.party, o.payout, o.salts) = (owner(usize::from(slot)), PAYOUT, std::array::from_fn(|i| Fr::from(100 * u64::from(slot) + 1 + i as u64)));
+            (o.party, o.payout, o.salts) = (
+                owner(usize::from(slot)),
+                PAYOUT,
+                std::array::from_fn(|i| Fr::from(100 * u64::from(slot) + 1 + i as u64)),
+            );
             (o.meter, o.terms) = (Some(fixture::meter_public(usize::from(slot))), idle);
         }))
         .await;
@@ -795,6 +903,7 @@ async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
     assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
     assert_eq!(node.submit(&late(&world, 0, |_| {})).await.1["code"], "adjust.early");
     // And an operation waits all the same.
-    node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT))).await;
+    node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT)))
+        .await;
     node.handle.shutdown().await;
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use common::{Node, World, queues::forced, first_interval, new_l1, new_l1_at, units, until};
+use common::{Node, World, first_interval, new_l1, new_l1_at, queues::forced, units, until};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     operation::Kind,
@@ -67,7 +67,8 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
     for (n, cut) in cuts.enumerate() {
         let data = world.dir.path().join(format!("cut-{n}"));
         copy(&world.data(), &data, Some(cut));
-        // An L1 that has seen what the log says is final and nothing else: the chain is rebuilt from the log, and ends where the log and the meters say.
+        // An L1 that has seen what the log says is final and nothing else: the chain is rebuilt from the log, and ends
+        // where the log and the meters say.
         let settled = kinds[..=n].iter().filter(|k| **k == 7).count();
         let root = world.l1.inner.root_at(settled as u64).await.unwrap();
         let l1 = Arc::new(new_l1_at(&world.tariff, root).await);
@@ -91,12 +92,13 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
     }
 }
 
-/// Operations of every source in two periods of community 5: from owners, L1's queues, the operator, and a late packet. With what was acknowledged, and
-/// a number of records with which it was durable.
+/// Operations of every source in two periods of community 5: from owners, L1's queues, the operator, and a late packet.
+/// With what was acknowledged, and a number of records with which it was durable.
 async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
     let mut acknowledged = Vec::new();
     let (n0, n2) = (world.nonce(0), world.nonce(2));
-    let withdraw = |slot: u16, nonce: u32, amount: u64| world.operation(slot, Kind::Withdraw, nonce, |o| o.amount = units(amount));
+    let withdraw =
+        |slot: u16, nonce: u32, amount: u64| world.operation(slot, Kind::Withdraw, nonce, |o| o.amount = units(amount));
     let height = async || node.status().await["log_height"].as_u64().unwrap();
     let operations = [withdraw(0, n0, 1), withdraw(2, n2, 1 << 40), withdraw(2, n2 + 1, 1), withdraw(0, n0 + 1, 2)];
     for operation in &operations {
@@ -189,7 +191,10 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
             assert_eq!(node.status().await["state_root"], end_root, "cut {n}");
             assert_eq!(sums(&l1), end_sums, "cut {n}");
             let again = l1.inner.settled_batches(0).await.unwrap();
-            let same = calls[settled..].iter().zip(&again).all(|(a, b)| a.call.data == b.call.data && a.call.proof == b.call.proof);
+            let same = calls[settled..]
+                .iter()
+                .zip(&again)
+                .all(|(a, b)| a.call.data == b.call.data && a.call.proof == b.call.proof);
             assert!(same && again.len() == calls.len() - settled, "cut {n}");
         }
         node.handle.kill().await;
@@ -311,7 +316,10 @@ async fn a_period_the_rules_refuse_stays_closed_and_holds_up_nobody_else() {
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
     let (status, refusal) = node.close(5, 0).await;
-    assert_eq!((status, &refusal["code"], &refusal["clause"]), (422, &json!("settlement.float_too_small"), &json!("SETTLE.8")));
+    assert_eq!(
+        (status, &refusal["code"], &refusal["clause"]),
+        (422, &json!("settlement.float_too_small"), &json!("SETTLE.8"))
+    );
     assert_eq!(node.status().await["communities"][0]["blocked"]["code"], "settlement.float_too_small");
     assert_eq!(node.submit(&world.packet(5, 0, 0, false)).await.0, 200);
     assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.1["code"], "packet.early");
@@ -336,7 +344,11 @@ async fn the_index_is_rebuilt_when_it_is_gone_or_wrong() {
     let damages: [&dyn Fn(); 4] = [
         &|| std::fs::remove_dir_all(&index).unwrap(),
         &|| drop(sled::open(&index).unwrap().insert(&good[3].0, &b"elsewhere"[..]).unwrap()),
-        &|| drop(sled::open(&index).unwrap().insert(b"pSTALE", &b"of a packet that was never acknowledged"[..]).unwrap()),
+        &|| {
+            drop(
+                sled::open(&index).unwrap().insert(b"pSTALE", &b"of a packet that was never acknowledged"[..]).unwrap(),
+            )
+        },
         &|| {
             std::fs::remove_dir_all(&index).unwrap();
             std::fs::write(&index, b"not a directory").unwrap();
@@ -397,7 +409,9 @@ async fn nothing_personal_is_in_the_files_in_plain() {
     }
     for community in &world.genesis.communities {
         for account in &community.accounts {
-            assert!(!holds(&to_bytes(&account.owner)) && !holds(hex::encode(to_bytes(&account.salts.exit[0])).as_bytes()));
+            assert!(
+                !holds(&to_bytes(&account.owner)) && !holds(hex::encode(to_bytes(&account.salts.exit[0])).as_bytes())
+            );
         }
     }
     for slot in 0..common::USED {

@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let deployment = Deployment { chain_id, contract };
     let opening: PeriodOpening = read(&args.file, &deployment)?;
     let sealed = args.sealed.iter().map(|path| read(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
-    let held = args.held.iter().map(|path| read::<ShownHolding>(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
+    let held =
+        args.held.iter().map(|path| read::<ShownHolding>(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
     let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
     let verifier = if held.is_empty() { None } else { Some(verifier(args, chain_id)?) };
     let verifier = verifier.as_ref().map(|verifier| verifier as &dyn HoldingVerifier);
@@ -124,12 +125,18 @@ fn table(t: &Totals) -> String {
     ];
     let kwh = rows.each_ref().map(|(_, _, wh, _)| text::kwh(*wh));
     let width = kwh.iter().map(String::len).max().unwrap_or(0);
-    let mut out = format!("community  {}\nperiod     {} intervals of {} s from {}\nbatch      {}\n\n", t.community, t.intervals, t.interval_length_s, t.first_interval, t.batch);
+    let mut out = format!(
+        "community  {}\nperiod     {} intervals of {} s from {}\nbatch      {}\n\n",
+        t.community, t.intervals, t.interval_length_s, t.first_interval, t.batch
+    );
     for ((sign, name, _, from), kwh) in rows.iter().zip(&kwh) {
         out += &format!("{sign:<1} {name:<24} {kwh:>width$} kWh  {from}\n");
     }
     let [retired, outstanding, exported] = [t.retired_wh(), t.outstanding_wh(), t.exported_wh].map(text::kwh);
-    out + &format!("\nissued {} = retired {retired} + outstanding {outstanding} + exported {exported} kWh: ok\n", text::kwh(t.issued_wh))
+    out + &format!(
+        "\nissued {} = retired {retired} + outstanding {outstanding} + exported {exported} kWh: ok\n",
+        text::kwh(t.issued_wh)
+    )
 }
 
 #[cfg(test)]
@@ -155,9 +162,13 @@ mod tests {
         let places: Vec<_> = text.lines().filter_map(|line| line.find(" kWh  ")).collect();
         assert_eq!(places.len(), 8, "{text}");
         assert!(places.iter().all(|place| Some(place) == places.first()), "{text}");
-        assert!(text.contains("issued 1,234.567 = retired 1,030.500 + outstanding 200.067 + exported 4.000 kWh: ok"), "{text}");
+        assert!(
+            text.contains("issued 1,234.567 = retired 1,030.500 + outstanding 200.067 + exported 4.000 kWh: ok"),
+            "{text}"
+        );
         let value: serde_json::Value = serde_json::from_str(&json(&totals).unwrap()).unwrap();
-        let sum = ["retired_wh", "outstanding_wh", "exported_wh"].iter().map(|k| value[k].as_u64().unwrap()).sum::<u64>();
+        let sum =
+            ["retired_wh", "outstanding_wh", "exported_wh"].iter().map(|k| value[k].as_u64().unwrap()).sum::<u64>();
         assert_eq!((value["totals"].as_str(), value["issued_wh"].as_u64()), (Some("ok"), Some(sum)));
     }
 }

@@ -34,8 +34,8 @@ pub struct Audit {
     pub totals: Vec<Totals>,
 }
 
-/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; `begin`; then for each day `deliver` for
-/// every home, `settle`, `receipt` for every home; at the end `leave`, `audit`.
+/// Chain, sequencer, prover, meters and auditor. Calls come in this order: `start`; `publish` for each day; `begin`;
+/// then for each day `deliver` for every home, `settle`, `receipt` for every home; at the end `leave`, `audit`.
 pub trait Backend {
     /// Brings everything up and registers the communities.
     ///
@@ -73,7 +73,8 @@ pub trait Backend {
     /// There is none.
     fn receipt(&mut self, scenario: &Scenario, day: &Day, slot: usize) -> anyhow::Result<Receipt>;
 
-    /// The operator stops, and everybody leaves; fills in what the summary says of it and of what happened beside settling.
+    /// The operator stops, and everybody leaves; fills in what the summary says of it and of what happened beside
+    /// settling.
     ///
     /// # Errors
     /// L1 refuses, or somebody does not get what is theirs.

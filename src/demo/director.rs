@@ -34,7 +34,12 @@ pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> a
     teller.say("auditing from L1");
     let audit = backend.audit().context("auditor")?;
     if let Some(audit) = audit {
-        anyhow::ensure!(audit.batches == summary.batches, "the auditor saw {} batches of {}", audit.batches, summary.batches);
+        anyhow::ensure!(
+            audit.batches == summary.batches,
+            "the auditor saw {} batches of {}",
+            audit.batches,
+            summary.batches
+        );
         anyhow::ensure!(audit.root == summary.state_root, "the auditor's replay ends at another root");
         summary.auditor = Some("ok".into());
         summary.certificates_audited(&audit.totals)?;
@@ -44,7 +49,13 @@ pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> a
     Ok(summary)
 }
 
-fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, teller: &Teller, summary: &mut Summary) -> anyhow::Result<()> {
+fn play(
+    scenario: &Scenario,
+    day: &Day,
+    backend: &mut dyn Backend,
+    teller: &Teller,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     teller.say(&format!("{}: meters", day.date));
     for slot in 0..day.homes.len() {
         backend.deliver(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
@@ -58,7 +69,11 @@ fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, teller: &Tell
     for slot in 0..day.homes.len() {
         let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
         anyhow::ensure!(receipt.substituted == day.own(slot).is_none(), "slot {slot}: not flagged as it was delivered");
-        bills.push(receipt.verify(day.own(slot), &day.tariff, settled.root).with_context(|| format!("statement of slot {slot}"))?);
+        bills.push(
+            receipt
+                .verify(day.own(slot), &day.tariff, settled.root)
+                .with_context(|| format!("statement of slot {slot}"))?,
+        );
         receipts.push(receipt);
         teller.done(1);
     }
@@ -66,7 +81,13 @@ fn play(scenario: &Scenario, day: &Day, backend: &mut dyn Backend, teller: &Tell
 }
 
 /// Adds a settled day, after checking that header, bills, readings and L1 agree to the last unit.
-fn record(day: &Day, settled: &Settled, bills: &[Bill], receipts: &[Receipt], summary: &mut Summary) -> anyhow::Result<()> {
+fn record(
+    day: &Day,
+    settled: &Settled,
+    bills: &[Bill],
+    receipts: &[Receipt],
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let community = summary.communities.first_mut().context("no community")?;
     let before: Totals = community.totals;
     let after = settled.header.totals;
@@ -76,12 +97,16 @@ fn record(day: &Day, settled: &Settled, bills: &[Bill], receipts: &[Receipt], su
     anyhow::ensure!(bought == sold, "{bought} Wh bought, {sold} Wh sold");
     // A late packet counts in the period that books it.
     let late: Vec<_> = receipts.iter().filter_map(|r| r.adjustment.as_ref().map(|a| a.compute(&r.settled))).collect();
-    let (late_import, late_export) = (late.iter().map(|a| a.import).sum::<i128>(), late.iter().map(|a| a.export).sum::<i128>());
+    let (late_import, late_export) =
+        (late.iter().map(|a| a.import).sum::<i128>(), late.iter().map(|a| a.export).sum::<i128>());
     let moved = |of: fn(&Totals) -> u64| i128::from(of(&after)) - i128::from(of(&before));
     let header = (moved(|t| t.import), moved(|t| t.export), moved(|t| t.traded));
     let members = (i128::from(import) + late_import, i128::from(export) + late_export, i128::from(bought));
     anyhow::ensure!(header == members, "the header's totals are not the members'");
-    anyhow::ensure!(after.issued == after.retired + after.outstanding, "certificates issued are not retired or outstanding");
+    anyhow::ensure!(
+        after.issued == after.retired + after.outstanding,
+        "certificates issued are not retired or outstanding"
+    );
     let nano = |of: fn(&Bill) -> i128| bills.iter().map(of).sum::<i128>();
     community.add(receipts, &settled.header);
     let (funds, pool) = (community.funds_nano(), settled.pool_nano);

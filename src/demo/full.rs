@@ -1,8 +1,9 @@
-//! The demonstration with everything in it: a local chain, the contract with its vault and verifiers, the sequencer with its log and HTTP
-//! interface, the provers, 17 meters that keep their own keys and outboxes, and an auditor that reads L1 alone.
+//! The demonstration with everything in it: a local chain, the contract with its vault and verifiers, the sequencer
+//! with its log and HTTP interface, the provers, 17 meters that keep their own keys and outboxes, and an auditor that
+//! reads L1 alone.
 //!
-//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`acts`] is what happens beside settling,
-//! [`leaving`] the end.
+//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`acts`] is what
+//! happens beside settling, [`leaving`] the end.
 
 mod acts;
 mod leaving;
@@ -47,7 +48,11 @@ use gridveil_prover::{
     prover::{Prover, ProverConfig},
     srs::{Srs, SrsSource},
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, batcher, service::Service, store::{book::SettledPeriod, vault}};
+use gridveil_sequencer::{
+    AdminToken, Config, GenesisState, Handle, batcher,
+    service::Service,
+    store::{book::SettledPeriod, vault},
+};
 use gridveil_verifier_contract::{
     CertificateCall, CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
@@ -71,7 +76,8 @@ use crate::{
     simulate::SHAPE,
 };
 
-/// The chain's clock starts this long before the first day: time to register everything, as tariffs must be, before they begin.
+/// The chain's clock starts this long before the first day: time to register everything, as tariffs must be, before
+/// they begin.
 const LEAD_S: u64 = 6 * 3600;
 /// Longest wait for a batch to be proven and final.
 const FINAL_WITHIN: Duration = Duration::from_secs(1800);
@@ -187,14 +193,26 @@ impl Full {
         Ok(Prover::<SettlementCircuit>::open(&config, self.teller.as_ref())?)
     }
 
-    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty. Also gives the verifier's bytes.
-    pub(crate) async fn deploy(url: &str, communities: &[Plan], prover: &Prover, wallet: &CertificateProver) -> anyhow::Result<(EthersClient, u64)> {
+    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty. Also
+    /// gives the verifier's bytes.
+    pub(crate) async fn deploy(
+        url: &str,
+        communities: &[Plan],
+        prover: &Prover,
+        wallet: &CertificateProver,
+    ) -> anyhow::Result<(EthersClient, u64)> {
         let shape = shape()?;
-        let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
+        let (params, keys) =
+            prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
         let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
         let changed = "the circuit is not the one the committed verifier is for (make generate)";
         check_verifier(Path::new(CONTRACTS), &verifier).context(changed)?;
-        let certificates = generate_settlement_verifier(wallet.params(), &wallet.keys().vk, vec![certificate::ROWS.len()], CERTIFICATE_NAME)?;
+        let certificates = generate_settlement_verifier(
+            wallet.params(),
+            &wallet.keys().vk,
+            vec![certificate::ROWS.len()],
+            CERTIFICATE_NAME,
+        )?;
         check_verifier(Path::new(CONTRACTS), &certificates).context(changed)?;
         let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
         let account = deployer.account().context("no account")?;
@@ -202,11 +220,19 @@ impl Full {
         let mut config = RollupConfig::single_account(account, root, true);
         let certificate_verifier = deployer.deploy_code(&certificates.creation).await?;
         config.certificate_verifier = Some((certificate_verifier, u32::try_from(certificates.stats.proof_bytes)?));
-        let l1 = register(&deployer, &config, communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?).await?;
+        let l1 =
+            register(&deployer, &config, communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?)
+                .await?;
         Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
     }
 
-    async fn serve(state: &Path, communities: &[Plan], l1: Arc<EthersClient>, prover: Prover, token: &str) -> anyhow::Result<Handle> {
+    async fn serve(
+        state: &Path,
+        communities: &[Plan],
+        l1: Arc<EthersClient>,
+        prover: Prover,
+        token: &str,
+    ) -> anyhow::Result<Handle> {
         let master = state.join("master.key");
         gridveil_sequencer::create_master_key(&master)?;
         let mut config = Config::new(state.join("sequencer"), master, AdminToken::new(token)?);
@@ -242,11 +268,22 @@ fn draft(domain: Fr, day: &Day, plan: &Plan, slot: usize, readings: Vec<Reading>
     let home = plan.homes.get(slot).context("no such home")?;
     let limits = Scenario::limits(*home, day.number);
     let context = context(domain, plan, day)?;
-    Ok(Draft { context, slot: u16::try_from(slot)?, readings, buy_limit: limits.buy, sell_limit: limits.sell, scale: 1 })
+    Ok(Draft {
+        context,
+        slot: u16::try_from(slot)?,
+        readings,
+        buy_limit: limits.buy,
+        sell_limit: limits.sell,
+        scale: 1,
+    })
 }
 
 /// Waits until L1 has settled a period, and what it came to.
-async fn final_on_l1(service: &Service, community: u32, first_interval: u32) -> anyhow::Result<(SettledPeriod, Header)> {
+async fn final_on_l1(
+    service: &Service,
+    community: u32,
+    first_interval: u32,
+) -> anyhow::Result<(SettledPeriod, Header)> {
     let deadline = Instant::now() + FINAL_WITHIN;
     loop {
         if let Some(reason) = service.health.stopped() {
@@ -287,11 +324,17 @@ fn token_nano(parts: u128) -> i128 {
     i128::try_from(parts * 1000).unwrap_or(i128::MAX)
 }
 
-/// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under one account.
+/// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under
+/// one account.
 ///
 /// # Errors
 /// No communities, or L1.
-pub async fn deploy(url: &str, communities: &[Plan], verifier: &[u8], proof_length: u32) -> anyhow::Result<EthersClient> {
+pub async fn deploy(
+    url: &str,
+    communities: &[Plan],
+    verifier: &[u8],
+    proof_length: u32,
+) -> anyhow::Result<EthersClient> {
     let openings = communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
     let root = to_bytes(&Ledger::new(Fr::from(0u64), openings).root());
     let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
@@ -308,14 +351,23 @@ async fn register(
 ) -> anyhow::Result<EthersClient> {
     let shape = shape()?;
     let (slots, m) = (u32::try_from(shape.members)?, u16::try_from(shape.intervals)?);
-    let init = VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
+    let init =
+        VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
     let l1 = deployer.deploy_rollup(config, &[init]).await?;
     let length = communities.first().context("no community")?.interval_length;
     l1.open_tariff_set(TARIFF_SET, length, m).await?;
     for plan in communities {
         let (community, interval_length_s) = (plan.index, plan.interval_length);
         let genesis_terms = to_bytes(&init::genesis_terms(&plan.community()?.header));
-        l1.register_community(CommunityParams { community, shape: shape.id, interval_length_s, m, tariff_set: TARIFF_SET, genesis_terms }).await?;
+        l1.register_community(CommunityParams {
+            community,
+            shape: shape.id,
+            interval_length_s,
+            m,
+            tariff_set: TARIFF_SET,
+            genesis_terms,
+        })
+        .await?;
     }
     Ok(l1)
 }
@@ -337,7 +389,8 @@ fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
 impl Backend for Full {
     fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let prover = self.prover(shape()?)?;
-        let wallet = CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.teller.as_ref())?;
+        let wallet =
+            CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.teller.as_ref())?;
         self.teller.say("starting the local chain and deploying");
         let communities = [empty(scenario, COMMUNITY), empty(scenario, NEIGHBOUR)];
         let starts = u64::from(scenario.beginning) * u64::from(scenario.plan.interval_length);
@@ -347,7 +400,8 @@ impl Backend for Full {
         self.teller.say("starting the sequencer");
         let token: [u8; 16] = vault::random()?;
         let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-        let handle = self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
+        let handle =
+            self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
         let admin = Admin::new(&format!("http://{}", handle.admin_address()), &token, Retry::default())?;
         let sequencer = Sequencer::new(&format!("http://{}", handle.public_address()), Retry::default())?;
         let domain = sequencer.info()?.checked_domain()?;
@@ -355,7 +409,18 @@ impl Backend for Full {
         let roots = JsonRpc::new(&anvil.url(), l1.contract())?;
         self.certificates = Some(wallet);
         // The auditor is told of no community: all of them begin on L1.
-        self.running = Some(Running { handle: Some(handle), l1, sequencer, admin, roots, domain, meters, nodes: Vec::new(), verifier_bytes, anvil });
+        self.running = Some(Running {
+            handle: Some(handle),
+            l1,
+            sequencer,
+            admin,
+            roots,
+            domain,
+            meters,
+            nodes: Vec::new(),
+            verifier_bytes,
+            anvil,
+        });
         self.publish_tariff(&[COMMUNITY, NEIGHBOUR], scenario.beginning, &scenario.beginning_tariff)
     }
 
@@ -377,16 +442,21 @@ impl Backend for Full {
             let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
             // Asked of the operator, as the manager would.
             let service = running.handle.as_ref().context("stopped")?.service();
-            let open = batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
+            let open =
+                batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
             let earlier = open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.earlier;
-            let packet = Packet { earlier, ..packets::packet(context, number, limits, settled.clone(), salts) }.sign(&genesis::manager_key())?;
+            let packet = Packet { earlier, ..packets::packet(context, number, limits, settled.clone(), salts) }
+                .sign(&genesis::manager_key())?;
             running.sequencer.submit(&packet)?;
             return Ok(());
         }
         let meter = running.meters.get(slot).context("no such meter")?;
-        let signed = meter.outbox.sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, &meter.keys.meter)?;
+        let signed = meter
+            .outbox
+            .sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, &meter.keys.meter)?;
         running.sequencer.submit(&signed)?;
-        let period = Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval: day.first_interval };
+        let period =
+            Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval: day.first_interval };
         Ok(meter.outbox.mark_delivered(&period)?)
     }
 
@@ -398,13 +468,20 @@ impl Backend for Full {
         let ends = (u64::from(day.first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
         let settled = self.runtime.block_on(async {
             running.l1.set_local_time(ends).await?;
-            let applied = batcher::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
+            let applied =
+                batcher::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
             self.teller.say(&format!("{}: proving", day.date));
             let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
             let on_l1 = running.l1.state_root().await?;
             anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
             let pool_nano = i128::from(running.l1.pool_nano().await?);
-            Ok(Settled { root: applied.new_root, header, proving_ms: Some(settled.prove_ms), gas: settled.record.gas_used, pool_nano })
+            Ok(Settled {
+                root: applied.new_root,
+                header,
+                proving_ms: Some(settled.prove_ms),
+                gas: settled.record.gas_used,
+                pool_nano,
+            })
         })?;
         Ok(settled)
     }
@@ -418,7 +495,8 @@ impl Backend for Full {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let receipt = running.sequencer.receipt(&asked.request(running.domain, now, &meter.keys.owner)?)?;
         let tariff = running.sequencer.tariff(COMMUNITY, day.first_interval)?;
-        let period = |first_interval| Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval };
+        let period =
+            |first_interval| Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval };
         let this = period(day.first_interval);
         let before = day.first_interval.saturating_sub(u32::try_from(day.tariff.intervals.len())?);
         let (packet, previous) = (meter.outbox.packet(&this)?, meter.outbox.receipt(&period(before))?);
@@ -455,12 +533,19 @@ impl Backend for Full {
         let mut verifier = NativeVerifier::default();
         verifier.add(shape, srs.params(shape.k, self.teller.as_ref())?)?;
         self.teller.say("auditing from L1 alone");
-        let l1 = self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;
-        let report = self.runtime.block_on(gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0))?;
+        let l1 =
+            self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;
+        let report =
+            self.runtime.block_on(gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0))?;
         if let Some(failure) = report.failures.first() {
             anyhow::bail!("{}: {} ({} findings)", failure.clause, failure.what, report.failures.len());
         }
-        anyhow::ensure!(report.proofs_verified == report.batches, "{} proofs of {} batches", report.proofs_verified, report.batches);
+        anyhow::ensure!(
+            report.proofs_verified == report.batches,
+            "{} proofs of {} batches",
+            report.proofs_verified,
+            report.batches
+        );
         self.teller.say("checking the opened totals");
         let totals = self.check_totals(&l1, &srs)?;
         Ok(Some(Audit { batches: report.batches, root: report.state_root, totals }))

@@ -1,5 +1,5 @@
-//! The demonstration without chain and proofs: the same packets, rules and statements, in memory. Deposits are there from the beginning, and nothing
-//! else happens that needs L1.
+//! The demonstration without chain and proofs: the same packets, rules and statements, in memory. Deposits are there
+//! from the beginning, and nothing else happens that needs L1.
 
 use anyhow::Context as _;
 use gridveil_protocol::{
@@ -50,18 +50,31 @@ impl Backend for Native {
         let context = ledger.context(COMMUNITY)?;
         let accounts = &ledger.community(COMMUNITY)?.accounts;
         let earlier = |slot: usize| accounts.get(slot).map_or(Fr::from(0u64), |account| account.flagged);
-        let packets = sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number), earlier)?;
+        let packets =
+            sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number), earlier)?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
         let mut operations = Operations::default();
         if day.number == acts::SWITCH_DAY {
             let header = &ledger.community(COMMUNITY)?.header;
-            let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: 0, skip: 0 };
+            let management = Management {
+                mechanism: Scenario::mechanism(day.number + 1),
+                manager: header.manager,
+                reserve: 0,
+                skip: 0,
+            };
             let signed = management.sign(context.domain, &Place::at(COMMUNITY, header), &genesis::manager_key())?;
             operations.header = HeaderOperation { transfer: None, management: Some(signed) };
         }
-        let transition = ledger.settle(COMMUNITY, packets, day.tariff.clone(), [salts.element(), salts.element()], operations)?;
+        let transition =
+            ledger.settle(COMMUNITY, packets, day.tariff.clone(), [salts.element(), salts.element()], operations)?;
         let pool_nano = i128::try_from(scenario.plan.funds())?;
-        let settled = Settled { root: ledger.root(), header: transition.after.header.clone(), proving_ms: None, gas: None, pool_nano };
+        let settled = Settled {
+            root: ledger.root(),
+            header: transition.after.header.clone(),
+            proving_ms: None,
+            gas: None,
+            pool_nano,
+        };
         self.last = Some(transition);
         Ok(settled)
     }

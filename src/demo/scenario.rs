@@ -85,7 +85,8 @@ pub struct Day {
 }
 
 impl Day {
-    /// Sum over hours of the smaller of total import and total export of metered homes: the most local trade can be, Wh.
+    /// Sum over hours of the smaller of total import and total export of metered homes: the most local trade can be,
+    /// Wh.
     #[must_use]
     pub fn matchable_wh(&self) -> Wh {
         let trading = || self.homes.iter().filter(|day| !day.substituted);
@@ -155,7 +156,9 @@ impl Scenario {
         };
         let beginning = day_start(0) - u32::try_from(m)?;
         let day = |number: usize| {
-            let hours = |readings: &Vec<Reading>, day: usize| readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>();
+            let hours = |readings: &Vec<Reading>, day: usize| {
+                readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>()
+            };
             let settled = |(home, readings): &(u16, Vec<Reading>)| {
                 let (silent, [first, _]) = acts::SILENT;
                 if *home == silent && acts::SILENT.1.contains(&number) {
@@ -199,7 +202,8 @@ impl Scenario {
         self.plan.homes.iter().position(|h| *h == home).with_context(|| format!("no home {home}"))
     }
 
-    /// Steps a progress bar counts: start; for each day meters, settlement, statements; what follows the last day; audit.
+    /// Steps a progress bar counts: start; for each day meters, settlement, statements; what follows the last day;
+    /// audit.
     #[must_use]
     pub fn steps(&self) -> u64 {
         let homes: usize = self.days.iter().map(|day| 2 * day.homes.len() + 2).sum();

@@ -1,5 +1,6 @@
 //! What the demonstration has to show, for people and in `summary.json`.
 
+use comfy_table::CellAlignment;
 use gridveil_protocol::{
     field::{Fr, hex_fr},
     header::{Header, Totals},
@@ -7,7 +8,6 @@ use gridveil_protocol::{
     receipt::Receipt,
     units::Wh,
 };
-use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::{
@@ -203,8 +203,14 @@ impl Summary {
         };
         let issued = self.communities.first().map_or(0, |community| community.totals.issued);
         let Certificates { issued_wh, retired_wh, outstanding_wh, exported_wh, .. } = certificates;
-        anyhow::ensure!(issued_wh == issued, "the opened days issued {issued_wh} Wh of certificates, the header has {issued}");
-        anyhow::ensure!(issued_wh == retired_wh + outstanding_wh + exported_wh, "certificates issued are not retired, outstanding or exported");
+        anyhow::ensure!(
+            issued_wh == issued,
+            "the opened days issued {issued_wh} Wh of certificates, the header has {issued}"
+        );
+        anyhow::ensure!(
+            issued_wh == retired_wh + outstanding_wh + exported_wh,
+            "certificates issued are not retired, outstanding or exported"
+        );
         (self.totals_opened, self.certificates) = (totals.len() as u64, Some(certificates));
         Ok(())
     }
@@ -246,7 +252,16 @@ pub fn render(s: &Summary) -> String {
     let unit = &s.currency;
     let bills = format!("bills {unit}");
     let mut days = text::table(&[
-        "day", "mechanism", "import kWh", "export kWh", "local kWh", "of matchable", &bills, "flagged", "proof s", "gas",
+        "day",
+        "mechanism",
+        "import kWh",
+        "export kWh",
+        "local kWh",
+        "of matchable",
+        &bills,
+        "flagged",
+        "proof s",
+        "gas",
     ]);
     for d in &s.days {
         days.add_row([
@@ -263,8 +278,13 @@ pub fn render(s: &Summary) -> String {
         ]);
     }
     let mut communities = text::table(&[
-        &format!("members {unit}"), &format!("supplier {unit}"), &format!("fees {unit}"), "issued kWh",
-        "retired kWh", "outstanding kWh", "flagged kWh",
+        &format!("members {unit}"),
+        &format!("supplier {unit}"),
+        &format!("fees {unit}"),
+        "issued kWh",
+        "retired kWh",
+        "outstanding kWh",
+        "flagged kWh",
     ]);
     let change = |[from, to]: [i128; 2]| format!("{} → {}", text::money(from), text::money(to));
     for c in &s.communities {
@@ -309,12 +329,19 @@ pub fn render(s: &Summary) -> String {
         );
     }
     if let Some(c) = &s.certificates {
-        let [issued, retired, outstanding, exported] = [c.issued_wh, c.retired_wh, c.outstanding_wh, c.exported_wh].map(text::kwh);
-        out += &format!("certificates of {} opened periods: issued {issued} = retired {retired} + outstanding {outstanding} + exported {exported} kWh\n", s.totals_opened);
+        let [issued, retired, outstanding, exported] =
+            [c.issued_wh, c.retired_wh, c.outstanding_wh, c.exported_wh].map(text::kwh);
+        out += &format!(
+            "certificates of {} opened periods: issued {issued} = retired {retired} + outstanding {outstanding} + exported {exported} kWh\n",
+            s.totals_opened
+        );
     }
     match (&s.auditor, s.gas_per_reading) {
         (Some(auditor), Some(gas)) => {
-            out += &format!("auditor, from L1 alone: {auditor}; {gas:.1} gas a reading; verifier {} bytes\n", count(s.verifier_bytes));
+            out += &format!(
+                "auditor, from L1 alone: {auditor}; {gas:.1} gas a reading; verifier {} bytes\n",
+                count(s.verifier_bytes)
+            );
         }
         _ => out += "without proofs: nothing was proven, nothing is on a chain\n",
     }

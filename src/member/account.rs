@@ -51,12 +51,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .row("balance", exact(account.balance.into()), account.balance)
             .row("debt", exact(account.debt.into()), account.debt)
             .row("nonce", account.nonce.to_string(), account.nonce)
-            .row("verified until", format!("period from interval {} ({new} new)", receipt.first_interval), receipt.first_interval)
+            .row(
+                "verified until",
+                format!("period from interval {} ({new} new)", receipt.first_interval),
+                receipt.first_interval,
+            )
             .row("state root", hex0(&to_bytes(&receipt.root)), hex0(&to_bytes(&receipt.root)));
         if let Ok(chain) = read_chain(&args.place)
-            && let Ok(owed) = chain.wait(chain.client().withdrawable(account.payout)) {
-                sheet = sheet.row("owed by L1", format!("{owed} smallest parts of the token (fetch with collect)"), owed.to_string());
-            }
+            && let Ok(owed) = chain.wait(chain.client().withdrawable(account.payout))
+        {
+            sheet = sheet.row(
+                "owed by L1",
+                format!("{owed} smallest parts of the token (fetch with collect)"),
+                owed.to_string(),
+            );
+        }
     } else {
         sheet = sheet.row("account", "no period verified yet", serde_json::Value::Null);
     }
@@ -81,7 +90,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         for kept in state.operations.iter().rev().take(12) {
             let operation = &kept.signed.operation;
             let id: String = kept.id().chars().take(14).collect();
-            table.add_row([kind_name(operation.kind).to_owned(), operation.nonce.to_string(), exact(operation.amount.into()), progress(&kept.progress), id]);
+            table.add_row([
+                kind_name(operation.kind).to_owned(),
+                operation.nonce.to_string(),
+                exact(operation.amount.into()),
+                progress(&kept.progress),
+                id,
+            ]);
         }
         text::print(&format!("\n{table}\n"))?;
     }
@@ -94,7 +109,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 Source::Deposit => "deposit",
                 Source::Transfer => "member",
             };
-            table.add_row([claim, from.to_owned(), exact(kept.claim.amount.into()), if kept.on_l1 { "yes" } else { "no" }.to_owned()]);
+            table.add_row([
+                claim,
+                from.to_owned(),
+                exact(kept.claim.amount.into()),
+                if kept.on_l1 { "yes" } else { "no" }.to_owned(),
+            ]);
         }
         text::print(&format!("\n{table}\n"))?;
     }

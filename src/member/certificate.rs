@@ -186,8 +186,8 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-/// Marks notes that L1 has spent, and asks for the paths of those that have none. A path is kept only if it leads from the note to a root that
-/// L1 has finalised.
+/// Marks notes that L1 has spent, and asks for the paths of those that have none. A path is kept only if it leads from
+/// the note to a root that L1 has finalised.
 ///
 /// # Errors
 /// L1, the sequencer, or the wallet.
@@ -198,11 +198,13 @@ pub fn refresh(session: &mut Session, chain: &Chain) -> anyhow::Result<()> {
     for KeptNote { note, path, .. } in notes {
         let commitment = note.commitment();
         let nullifier = key.nullifier(commitment);
-        if note.owner == own && session.wallet.state().spends.iter().any(|spend| spend.nullifier == nullifier && !spend.done)
-            && chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))? {
-                abandon::land(session, chain, nullifier)?;
-                continue;
-            }
+        if note.owner == own
+            && session.wallet.state().spends.iter().any(|spend| spend.nullifier == nullifier && !spend.done)
+            && chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))?
+        {
+            abandon::land(session, chain, nullifier)?;
+            continue;
+        }
         let (None, Some(sequencer)) = (path, &session.sequencer) else { continue };
         let answer = match sequencer.note(commitment) {
             Ok(answer) => answer,
@@ -210,7 +212,10 @@ pub fn refresh(session: &mut Session, chain: &Chain) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         };
         let path = note_path(commitment, answer.index, &answer.path, answer.root)?;
-        ensure!(chain.wait(chain.client().is_finalised(to_bytes(&answer.root)))?, "the sequencer's path of a note leads to a root that L1 never finalised");
+        ensure!(
+            chain.wait(chain.client().is_finalised(to_bytes(&answer.root)))?,
+            "the sequencer's path of a note leads to a root that L1 never finalised"
+        );
         session.wallet.keep_note(&note, Some(path))?;
     }
     Ok(())
@@ -227,11 +232,18 @@ pub struct Spent {
     pub tx: Option<[u8; 32]>,
 }
 
-/// Spends: the plan is in the wallet before the proof is made. Calling it again with the same note and spending goes on where it stopped.
+/// Spends: the plan is in the wallet before the proof is made. Calling it again with the same note and spending goes on
+/// where it stopped.
 ///
 /// # Errors
 /// Wallet, prover, or L1.
-pub fn spend(session: &mut Session, chain: &Chain, prover: &CertificateProver, note: &KeptNote, spending: &Spending) -> anyhow::Result<Spent> {
+pub fn spend(
+    session: &mut Session,
+    chain: &Chain,
+    prover: &CertificateProver,
+    note: &KeptNote,
+    spending: &Spending,
+) -> anyhow::Result<Spent> {
     let plan = session.wallet.state().plan(note, &session.deployment, &session.keys.owner, spending)?;
     let nullifier = session.wallet.keep_spend(&plan, &session.keys.owner)?;
     let signed = plan.clone().sign(&session.keys.owner)?;
@@ -251,7 +263,10 @@ pub fn spend(session: &mut Session, chain: &Chain, prover: &CertificateProver, n
 fn landed(session: &mut Session, chain: &Chain, nullifier: Fr, plan: SpendPlan) -> anyhow::Result<Spent> {
     abandon::land(session, chain, nullifier)?;
     let ours = session.wallet.state().spends.iter().any(|spend| spend.done && spend.plan == plan);
-    ensure!(ours, "L1 has another spending of this certificate: one that was abandoned here, or by a copy of this wallet (certificate list shows what is left)");
+    ensure!(
+        ours,
+        "L1 has another spending of this certificate: one that was abandoned here, or by a copy of this wallet (certificate list shows what is left)"
+    );
     earlier(session, plan)
 }
 
@@ -323,7 +338,13 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     for kept in notes {
         let note = &kept.note;
         let short: String = number(note.commitment()).chars().take(14).collect();
-        table.add_row([short, note.first_interval.to_string(), note.technology.to_string(), text::kwh(note.amount), state(&session, kept).to_owned()]);
+        table.add_row([
+            short,
+            note.first_interval.to_string(),
+            note.technology.to_string(),
+            text::kwh(note.amount),
+            state(&session, kept).to_owned(),
+        ]);
     }
     Ok(text::print(&format!("{table}\n"))?)
 }
@@ -338,7 +359,11 @@ fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let kept = session.wallet.state().note(&number(file.note.commitment()))?;
     let (amount, note) = (kept.note.amount, number(kept.note.commitment()));
     let stands = state(&session, kept);
-    Sheet::new("").row("note", note.clone(), note).row("amount", format!("{} kWh", text::kwh(amount)), amount).row("state", stands, stands).print(args.place.json)
+    Sheet::new("")
+        .row("note", note.clone(), note)
+        .row("amount", format!("{} kWh", text::kwh(amount)), amount)
+        .row("state", stands, stands)
+        .print(args.place.json)
 }
 
 /// The note, ready to spend.
@@ -401,7 +426,8 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     }
     let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let [note, _] = spent.plan.notes();
-    write_file(&args.out, &NoteFile { deployment: session.deployment, note }).with_context(|| args.out.display().to_string())?;
+    write_file(&args.out, &NoteFile { deployment: session.deployment, note })
+        .with_context(|| args.out.display().to_string())?;
     sent(sheet(), &spent, &args.out).print(args.place.json)
 }
 
@@ -410,10 +436,15 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
     let beneficiary = element(&args.beneficiary, "--beneficiary")?;
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
     let kept = chosen(&mut session, &chain, &args.note)?;
-    let spending = Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
+    let spending =
+        Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
     let finished = checked(&session, &kept, &spending)?;
     let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
-    let sheet = || planned(&kept, args.kwh).row("beneficiary", number(beneficiary), number(beneficiary)).row("public", public, public);
+    let sheet = || {
+        planned(&kept, args.kwh)
+            .row("beneficiary", number(beneficiary), number(beneficiary))
+            .row("public", public, public)
+    };
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
@@ -428,8 +459,15 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let session = Session::open(&args.place)?;
     let retirements = &session.wallet.state().retirements;
     if let (Some(number), Some(out)) = (args.number, &args.out) {
-        let Some(kept) = number.checked_sub(1).and_then(|at| retirements.get(at)) else { bail!("there are {} retirements", retirements.len()) };
-        let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, kept.sealed, kept.statement.clone());
+        let Some(kept) = number.checked_sub(1).and_then(|at| retirements.get(at)) else {
+            bail!("there are {} retirements", retirements.len())
+        };
+        let shown = ShownRetirement::new(
+            session.deployment.chain_id,
+            session.deployment.contract,
+            kept.sealed,
+            kept.statement.clone(),
+        );
         write_file(out, &shown).with_context(|| out.display().to_string())?;
     }
     if args.place.json {
@@ -444,7 +482,14 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         let statement = &kept.statement;
         let purpose = format!("{:?}", statement.purpose).to_lowercase();
         let public = if kept.sealed { "sealed" } else { "public" };
-        table.add_row([(at + 1).to_string(), statement.origin.first_interval.to_string(), text::kwh(statement.amount), purpose, public.to_owned(), number(statement.beneficiary)]);
+        table.add_row([
+            (at + 1).to_string(),
+            statement.origin.first_interval.to_string(),
+            text::kwh(statement.amount),
+            purpose,
+            public.to_owned(),
+            number(statement.beneficiary),
+        ]);
     }
     Ok(text::print(&format!("{table}\n"))?)
 }

@@ -92,18 +92,22 @@ pub fn published(batch: &SettledBatch) -> anyhow::Result<PublishedBatch> {
     })
 }
 
-/// The exit of the last verified receipt: by its own path while its root is the contract's, else by one rebuilt from L1's calldata.
+/// The exit of the last verified receipt: by its own path while its root is the contract's, else by one rebuilt from
+/// L1's calldata.
 ///
 /// # Errors
 /// No receipt, a receipt that is not the last settlement's, or published data that does not lead to the root.
 pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::Result<Exit> {
-    let receipt = state.receipt.as_ref().context("no receipt was verified yet: without one there is nothing to exit with")?;
+    let receipt =
+        state.receipt.as_ref().context("no receipt was verified yet: without one there is nothing to exit with")?;
     let root = element(&chain.wait(chain.client().state_root())?)?;
     if receipt.root == root {
         return Ok(Exit::of_receipt(receipt)?);
     }
-    let params = chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
-    let shape = SHAPES.into_iter().find(|shape| shape.id == params.shape).context("the community's shape is not known")?;
+    let params =
+        chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
+    let shape =
+        SHAPES.into_iter().find(|shape| shape.id == params.shape).context("the community's shape is not known")?;
     let batches = chain.wait(chain.client().settled_batches(chain.from_block()))?;
     let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)
@@ -153,7 +157,13 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
                 if open {
                     let [sa, sb] = claim.salts;
                     let (recipient, sa, sb) = (to_bytes(&claim.recipient), to_bytes(&sa), to_bytes(&sb));
-                    chain.wait(chain.client().exit_claim(ExitClaimCall { recipient, amount: claim.amount, payout: claim.payout, sa, sb }))?;
+                    chain.wait(chain.client().exit_claim(ExitClaimCall {
+                        recipient,
+                        amount: claim.amount,
+                        payout: claim.payout,
+                        sa,
+                        sb,
+                    }))?;
                     left.claims += 1;
                 }
                 open
@@ -170,11 +180,13 @@ fn payout(state: &State) -> anyhow::Result<[u8; 20]> {
     Ok(state.account()?.payout)
 }
 
-/// Every address that this account was ever paid to: a closed one has none any more, and a changed one may be owed still.
+/// Every address that this account was ever paid to: a closed one has none any more, and a changed one may be owed
+/// still.
 fn payouts(state: &State) -> Vec<[u8; 20]> {
     let receipts = state.receipt.iter().flat_map(|receipt| [receipt.after.payout, receipt.before.payout]);
     let signed = state.operations.iter().filter(|kept| kept.signed.operation.kind.effect().payout == Change::Set);
-    let mut all: Vec<_> = receipts.chain(signed.map(|kept| kept.signed.operation.payout)).filter(|payout| *payout != [0; 20]).collect();
+    let mut all: Vec<_> =
+        receipts.chain(signed.map(|kept| kept.signed.operation.payout)).filter(|payout| *payout != [0; 20]).collect();
     let mut seen = BTreeSet::new();
     all.retain(|payout| seen.insert(*payout));
     all
@@ -182,7 +194,10 @@ fn payouts(state: &State) -> Vec<[u8; 20]> {
 
 /// What L1 owes these addresses.
 fn owed(chain: &Chain, accounts: &[[u8; 20]]) -> anyhow::Result<Vec<([u8; 20], u128)>> {
-    let all = accounts.iter().map(|account| Ok((*account, chain.wait(chain.client().withdrawable(*account))?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let all = accounts
+        .iter()
+        .map(|account| Ok((*account, chain.wait(chain.client().withdrawable(*account))?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(all.into_iter().filter(|(_, owed)| *owed > 0).collect())
 }
 
@@ -200,7 +215,8 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
     let owed = owed(&chain, &payouts(session.wallet.state()))?;
     let sum: u128 = owed.iter().map(|(_, parts)| parts).sum();
     let sheet = || {
-        let sheet = owed.iter().fold(Sheet::new(""), |sheet, (account, _)| sheet.row("paid to", hex0(account), hex0(account)));
+        let sheet =
+            owed.iter().fold(Sheet::new(""), |sheet, (account, _)| sheet.row("paid to", hex0(account), hex0(account)));
         sheet.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
     };
     if owed.is_empty() {
@@ -220,7 +236,13 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     let queue = chain.wait(chain.client().forced_queue(community))?;
     if args.freeze {
         let head = queue.first().context("nobody waits in the community's forced queue")?;
-        let sheet = || Sheet::new("Freezes the whole rollup, for ever").row("oldest request", format!("of unix second {}", head.time), head.time);
+        let sheet = || {
+            Sheet::new("Freezes the whole rollup, for ever").row(
+                "oldest request",
+                format!("of unix second {}", head.time),
+                head.time,
+            )
+        };
         if agreed(sheet(), args.acting, args.place.json)? {
             chain.wait(chain.client().freeze(community))?;
             sheet().row("status", "frozen", "frozen").print(args.place.json)?;
@@ -230,9 +252,17 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     let account = payout(session.wallet.state())?;
     if !args.acting.dry_run {
         let sender = chain.account()?;
-        ensure!(sender == account, "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s", hex0(&account), hex0(&sender));
+        ensure!(
+            sender == account,
+            "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",
+            hex0(&account),
+            hex0(&sender)
+        );
     }
-    ensure!(!queue.iter().any(|entry| entry.slot == slot && entry.requester == account), "a request of this account waits in the forced queue already");
+    ensure!(
+        !queue.iter().any(|entry| entry.slot == slot && entry.requester == account),
+        "a request of this account waits in the forced queue already"
+    );
     let sheet = || {
         let public = "the slot and the amount become public; a bond is due, which comes back";
         Sheet::new("Asks L1 for the whole balance")
@@ -253,11 +283,13 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     // The operator may be silent: that is what an exit is for.
     if session.sequencer.is_some()
-        && let Err(error) = session.sync(false) {
-            eprintln!("gridveil: the last receipt is used as it is: {}", crate::text::one_line(&error));
-        }
+        && let Err(error) = session.sync(false)
+    {
+        eprintln!("gridveil: the last receipt is used as it is: {}", crate::text::one_line(&error));
+    }
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
-    let genesis = args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
+    let genesis =
+        args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let exit = exit_of(session.wallet.state(), &chain, &genesis)?;
     let frozen = chain.wait(chain.client().is_frozen())?;
     let open = session.wallet.state().open_claims();

@@ -1,7 +1,7 @@
 //! What the member consents to and the manager signs too: opening the account, another meter, other terms (OP.2).
 //!
-//! The member signs first. The consent goes to the manager as a file (`gridveil manager sign`), who hands it in; until it is settled the account
-//! acts on as if there were none.
+//! The member signs first. The consent goes to the manager as a file (`gridveil manager sign`), who hands it in; until
+//! it is settled the account acts on as if there were none.
 
 use std::path::{Path, PathBuf};
 
@@ -91,33 +91,61 @@ pub fn read_terms(path: &Path) -> anyhow::Result<Terms> {
     ensure!(size <= MAX_TERMS, "{}: too long for terms", name());
     let json = std::fs::read(path).with_context(name)?;
     // The message of a JSON error could repeat a limit: only its place is told.
-    serde_json::from_slice(&json).map_err(|e| anyhow::anyhow!("{}:{}:{}: not terms of an account", name(), e.line(), e.column()))
+    serde_json::from_slice(&json)
+        .map_err(|e| anyhow::anyhow!("{}:{}:{}: not terms of an account", name(), e.line(), e.column()))
 }
 
 /// Rows of terms: what a person consents to.
 pub fn terms_rows(sheet: Sheet, terms: &Terms) -> Sheet {
-    let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } = *terms;
+    let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } =
+        *terms;
     sheet
         .row("active", format!("intervals {active_from} to {active_until}"), active_from)
         .value("active_until", active_until)
-        .row("first limits", format!("buys up to {}, sells from {} per kWh", crate::text::per_kwh(buy_limit), crate::text::per_kwh(sell_limit)), buy_limit)
+        .row(
+            "first limits",
+            format!(
+                "buys up to {}, sells from {} per kWh",
+                crate::text::per_kwh(buy_limit),
+                crate::text::per_kwh(sell_limit)
+            ),
+            buy_limit,
+        )
         .value("sell_limit", sell_limit)
-        .row("caps", format!("{cap_import} and {cap_export} x {scale} Wh an interval, import and export, if readings are substituted"), cap_import)
+        .row(
+            "caps",
+            format!(
+                "{cap_import} and {cap_export} x {scale} Wh an interval, import and export, if readings are substituted"
+            ),
+            cap_import,
+        )
         .value("cap_export", cap_export)
-        .row("technology", if technology == 0 { "0 (no certificates)".to_owned() } else { technology.to_string() }, technology)
+        .row(
+            "technology",
+            if technology == 0 { "0 (no certificates)".to_owned() } else { technology.to_string() },
+            technology,
+        )
         .row("scale", format!("{scale} Wh"), scale)
         .row("class", class.to_string(), class)
 }
 
 /// Shows a consent, asks, keeps it, and writes it for the manager.
-fn consent(session: &mut Session, signed: &SignedOperation, sheet: impl Fn() -> Sheet, out: &Path, acting: Acting, json: bool) -> anyhow::Result<()> {
+fn consent(
+    session: &mut Session,
+    signed: &SignedOperation,
+    sheet: impl Fn() -> Sheet,
+    out: &Path,
+    acting: Acting,
+    json: bool,
+) -> anyhow::Result<()> {
     let name = out.display().to_string();
     let sheet = || sheet().row("for the manager", name.clone(), name.clone());
     if !agreed(sheet(), acting, json)? {
         return Ok(());
     }
     session.wallet.keep_consent(signed)?;
-    write_file(out, &ConsentFile { deployment: session.deployment, consent: signed.clone() }).with_context(|| name.clone())?;
+    write_file(out, &ConsentFile { deployment: session.deployment, consent: signed.clone() })
+        .with_context(|| name.clone())?;
     sheet().print(json)
 }
 
@@ -127,9 +155,18 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     session.sync(false)?;
     // A slot that this owner has left is as empty as one that nobody had.
     let empty = Account { nonce: args.nonce, ..Account::empty(Default::default()) };
-    let account = session.wallet.state().account().ok().filter(|account| account.meter.is_some()).cloned().unwrap_or(empty);
+    let account =
+        session.wallet.state().account().ok().filter(|account| account.meter.is_some()).cloned().unwrap_or(empty);
     let Session { domain, community, slot, keys, .. } = &session;
-    let actor = Actor { domain: *domain, community: *community, slot: *slot, secret: &keys.owner, account, waiting: 0, open_interval: terms.active_from };
+    let actor = Actor {
+        domain: *domain,
+        community: *community,
+        slot: *slot,
+        secret: &keys.owner,
+        account,
+        waiting: 0,
+        open_interval: terms.active_from,
+    };
     let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
     let sheet = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
     consent(&mut session, &signed, sheet, &args.out, args.acting, args.place.json)
@@ -179,7 +216,13 @@ fn finish(session: &mut Session, new: &Keys, args: &ReplaceArgs) -> anyhow::Resu
         synced?;
         bail!("the account has another meter still: wait until the replacement is settled");
     }
-    let sheet = || Sheet::new("The wallet goes over to the new key file").row("key file", args.new_keys.display().to_string(), args.new_keys.display().to_string());
+    let sheet = || {
+        Sheet::new("The wallet goes over to the new key file").row(
+            "key file",
+            args.new_keys.display().to_string(),
+            args.new_keys.display().to_string(),
+        )
+    };
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }

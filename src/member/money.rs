@@ -135,7 +135,13 @@ fn done(sheet: Sheet, signed: &SignedOperation, status: &str) -> Sheet {
 }
 
 /// Shows a signed operation, asks, hands it in, shows what became of it.
-fn finish(session: &mut Session, signed: &SignedOperation, sheet: impl Fn() -> Sheet, acting: Acting, json: bool) -> anyhow::Result<()> {
+fn finish(
+    session: &mut Session,
+    signed: &SignedOperation,
+    sheet: impl Fn() -> Sheet,
+    acting: Acting,
+    json: bool,
+) -> anyhow::Result<()> {
     if !agreed(sheet(), acting, json)? {
         return Ok(());
     }
@@ -154,7 +160,8 @@ pub struct Deposited {
     pub status: String,
 }
 
-/// Deposits to a claim of this wallet, unless L1 has it already, and takes it in. The claim is in the wallet before anything is paid.
+/// Deposits to a claim of this wallet, unless L1 has it already, and takes it in. The claim is in the wallet before
+/// anything is paid.
 ///
 /// # Errors
 /// Wallet, L1, or the sequencer. Calling it again with the same claim goes on where it stopped.
@@ -175,7 +182,11 @@ pub fn deposit(session: &mut Session, chain: &Chain, claim: &Claim) -> anyhow::R
         Some(DepositState::Open | DepositState::RefundRequested(_)) => {}
     }
     session.wallet.keep_incoming(&Incoming { on_l1: true, ..incoming })?;
-    let waiting = session.wallet.state().waiting().find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
+    let waiting = session
+        .wallet
+        .state()
+        .waiting()
+        .find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
     let signed = match waiting {
         Some(kept) => kept.signed.clone(),
         None => operation::deposit::build(&session.wallet.state().actor(&session.keys.owner)?, claim)?,
@@ -190,7 +201,12 @@ fn state_of(chain: &Chain, claim: &[u8; 32]) -> anyhow::Result<Option<DepositSta
 
 /// The incoming claim that begins like this.
 fn claim_like(session: &Session, prefix: &str) -> anyhow::Result<Claim> {
-    let mut found = session.wallet.state().incoming.iter().filter(|kept| hex0(&to_bytes(&kept.claim.commitment())).starts_with(&prefix.to_ascii_lowercase()));
+    let mut found = session
+        .wallet
+        .state()
+        .incoming
+        .iter()
+        .filter(|kept| hex0(&to_bytes(&kept.claim.commitment())).starts_with(&prefix.to_ascii_lowercase()));
     let first = found.next().filter(|_| prefix.len() > 2).context("no incoming claim begins like that (0x…)")?;
     ensure!(found.next().is_none(), "more than one incoming claim begins like that");
     Ok(first.claim)
@@ -204,14 +220,20 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
     }
     let claim = match (&args.claim, args.amount) {
         (Some(prefix), _) => claim_like(&session, prefix)?,
-        (None, Some(amount)) => operation::deposit::claim(&session.wallet.state().actor(&session.keys.owner)?, amount.nano)?,
+        (None, Some(amount)) => {
+            operation::deposit::claim(&session.wallet.state().actor(&session.keys.owner)?, amount.nano)?
+        }
         (None, None) => bail!("no amount"),
     };
     session.sequencer()?;
     let shown = hex0(&to_bytes(&claim.commitment()));
     let sheet = || {
         let amount = exact(claim.amount.into()).trim_start().to_owned();
-        Sheet::new("Deposit on L1, then taken in with the next settlement").row("amount", amount, claim.amount).row("claim", shown.clone(), shown.clone())
+        Sheet::new("Deposit on L1, then taken in with the next settlement").row("amount", amount, claim.amount).row(
+            "claim",
+            shown.clone(),
+            shown.clone(),
+        )
     };
     let chain = if args.acting.dry_run { None } else { Some(own_chain(&args.place, &args.key)?) };
     if !agreed(sheet(), args.acting, args.place.json)? {
@@ -226,7 +248,13 @@ fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Re
     let claim = claim_like(session, prefix)?;
     let word = to_bytes(&claim.commitment());
     let chain = own_chain(&args.place, &args.key)?;
-    let sheet = || Sheet::new("Refund of a deposit that was never taken in").row("amount", exact(claim.amount.into()).trim_start().to_owned(), claim.amount);
+    let sheet = || {
+        Sheet::new("Refund of a deposit that was never taken in").row(
+            "amount",
+            exact(claim.amount.into()).trim_start().to_owned(),
+            claim.amount,
+        )
+    };
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
@@ -263,15 +291,27 @@ pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
     let actor = session.wallet.state().actor(&session.keys.owner)?;
     let signed = operation::withdraw::build(&actor, args.amount.nano)?;
     let payout = hex0(&actor.account.payout);
-    finish(&mut session, &signed, || planned(&signed).row("paid to", payout.clone(), payout.clone()), args.acting, args.place.json)
+    finish(
+        &mut session,
+        &signed,
+        || planned(&signed).row("paid to", payout.clone(), payout.clone()),
+        args.acting,
+        args.place.json,
+    )
 }
 
 /// Sends: the operation and the claim are in the wallet before anything is handed in.
 ///
 /// # Errors
 /// A typed refusal of [`operation::send`], wallet, or the sequencer.
-pub fn send(session: &mut Session, to: Fr, payout: [u8; 20], amount_nano: u64) -> anyhow::Result<(SignedOperation, ClaimFile, String)> {
-    let (signed, claim) = operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, amount_nano)?;
+pub fn send(
+    session: &mut Session,
+    to: Fr,
+    payout: [u8; 20],
+    amount_nano: u64,
+) -> anyhow::Result<(SignedOperation, ClaimFile, String)> {
+    let (signed, claim) =
+        operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, amount_nano)?;
     session.wallet.keep_send(&signed, &claim)?;
     let file = ClaimFile { deployment: session.deployment, claim };
     let status = session.hand_in(&signed)?;
@@ -282,8 +322,15 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let (to, payout) = (element(&args.to, "--to")?, l1_address(&args.payout, "--payout")?);
     session.sync(false)?;
-    let (signed, claim) = operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, args.amount.nano)?;
-    let sheet = || planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row("claim file", args.out.display().to_string(), args.out.display().to_string());
+    let (signed, claim) =
+        operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, args.amount.nano)?;
+    let sheet = || {
+        planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row(
+            "claim file",
+            args.out.display().to_string(),
+            args.out.display().to_string(),
+        )
+    };
     if !agreed(sheet(), args.acting, args.place.json)? {
         return Ok(());
     }
@@ -306,7 +353,13 @@ pub fn receive(session: &mut Session, chain: &Chain, file: &ClaimFile) -> anyhow
 
 /// The claim is in the wallet before it is taken in.
 fn take_in(session: &mut Session, file: &ClaimFile, signed: &SignedOperation) -> anyhow::Result<String> {
-    session.wallet.keep_incoming(&Incoming { claim: file.claim, source: Source::Transfer, on_l1: true, taken: false, dropped: false })?;
+    session.wallet.keep_incoming(&Incoming {
+        claim: file.claim,
+        source: Source::Transfer,
+        on_l1: true,
+        taken: false,
+        dropped: false,
+    })?;
     operate(session, signed)
 }
 
@@ -318,7 +371,11 @@ fn received(session: &Session, chain: &Chain, file: &ClaimFile) -> anyhow::Resul
         TransferState::Received => bail!("the claim is taken in already"),
         TransferState::Exited => bail!("the claim was paid out when the rollup was frozen"),
     }
-    let waiting = session.wallet.state().waiting().find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
+    let waiting = session
+        .wallet
+        .state()
+        .waiting()
+        .find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
     if let Some(kept) = waiting {
         return Ok(kept.signed.clone());
     }
@@ -327,7 +384,8 @@ fn received(session: &Session, chain: &Chain, file: &ClaimFile) -> anyhow::Resul
 
 pub fn run_receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
-    let file: ClaimFile = read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
+    let file: ClaimFile =
+        read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
     session.sync(false)?;
     let signed = received(&session, &read_chain(&args.place)?, &file)?;
     if !agreed(planned(&signed), args.acting, args.place.json)? {
@@ -345,14 +403,19 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
         None => owner_of(&session.keys.owner),
         Some(path) if path.exists() => {
             let keys = Keys::open(path, &passphrase(&args.place.keys)?).with_context(|| path.display().to_string())?;
-            ensure!(keys.meter.public() == session.keys.meter.public(), "{}: the new key file must have the same meter key", path.display());
+            ensure!(
+                keys.meter.public() == session.keys.meter.public(),
+                "{}: the new key file must have the same meter key",
+                path.display()
+            );
             owner_of(&keys.owner)
         }
         Some(path) if args.acting.dry_run => bail!("{}: a dry run makes no key file", path.display()),
         Some(path) => {
             let keys = session.keys.with_new_owner()?;
             // On disk before anything is signed for it.
-            keys.create(path, &passphrase(&args.place.keys)?, Cost::default()).with_context(|| path.display().to_string())?;
+            keys.create(path, &passphrase(&args.place.keys)?, Cost::default())
+                .with_context(|| path.display().to_string())?;
             owner_of(&keys.owner)
         }
     };
@@ -362,7 +425,10 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
     let (owner, paid) = (hex0(&to_bytes(&next.commitment())), hex0(&payout));
     let sheet = || {
         let title = "Keep both key files: certificates issued so far stay with the present key";
-        planned(&signed).row("new owner", owner.clone(), owner.clone()).row("payout", paid.clone(), paid.clone()).row("note", title, title)
+        planned(&signed)
+            .row("new owner", owner.clone(), owner.clone())
+            .row("payout", paid.clone(), paid.clone())
+            .row("note", title, title)
     };
     finish(&mut session, &signed, sheet, args.acting, args.place.json)
 }

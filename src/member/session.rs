@@ -40,7 +40,12 @@ impl Chain {
     /// # Errors
     /// No runtime.
     pub fn new(client: Arc<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
-        Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?, client, account, from_block: 0 })
+        Ok(Self {
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            client,
+            account,
+            from_block: 0,
+        })
     }
 
     /// Through a node, with or without a key to send with.
@@ -134,20 +139,41 @@ impl Session {
     ///
     /// # Errors
     /// Wallet, or L1.
-    pub fn with(rpc: &str, contract: [u8; 20], sequencer: Option<Sequencer>, keys: Keys, wallet: &Path, (community, slot): (u32, u16)) -> anyhow::Result<Self> {
+    pub fn with(
+        rpc: &str,
+        contract: [u8; 20],
+        sequencer: Option<Sequencer>,
+        keys: Keys,
+        wallet: &Path,
+        (community, slot): (u32, u16),
+    ) -> anyhow::Result<Self> {
         let roots = JsonRpc::new(rpc, contract)?;
         // Chain and contract are what the member names: the domain never comes from the sequencer.
         let chain_id = roots.chain_id()?;
         let domain = instance::domain(chain_id, &contract, CIRCUIT_VERSION);
         if let Some(sequencer) = &sequencer {
-            ensure!(sequencer.info()?.checked_domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
+            ensure!(
+                sequencer.info()?.checked_domain()? == domain,
+                "the sequencer serves another deployment than --contract and --rpc"
+            );
         }
         let outbox = Outbox::open(wallet, &keys)?;
         let wallet = Wallet::open(wallet, &keys, domain, community, slot)?;
-        Ok(Self { deployment: Deployment { chain_id, contract }, domain, community, slot, keys, outbox, wallet, sequencer, roots })
+        Ok(Self {
+            deployment: Deployment { chain_id, contract },
+            domain,
+            community,
+            slot,
+            keys,
+            outbox,
+            wallet,
+            sequencer,
+            roots,
+        })
     }
 
-    /// Verifies every new period and asks after what waits; returns how many periods were new. Without a sequencer there is nothing to do.
+    /// Verifies every new period and asks after what waits; returns how many periods were new. Without a sequencer
+    /// there is nothing to do.
     ///
     /// # Errors
     /// The sequencer, L1, or a statement that does not hold.
@@ -205,13 +231,20 @@ pub fn element(text: &str, what: &str) -> anyhow::Result<Fr> {
     let padded = digits.map(|digits| format!("{digits:0>64}"));
     let mut bytes = [0u8; 32];
     let parsed = padded.filter(|padded| {
-        let pairs = padded.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+        let pairs = padded
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
         bytes.iter_mut().zip(pairs).all(|(byte, pair)| pair.map(|pair| *byte = pair).is_some())
     });
-    parsed.and_then(|_| gridveil_protocol::field::from_bytes(&bytes).ok()).with_context(|| format!("{what} must be 0x and at most 64 hex digits, below the field's modulus"))
+    parsed
+        .and_then(|_| gridveil_protocol::field::from_bytes(&bytes).ok())
+        .with_context(|| format!("{what} must be 0x and at most 64 hex digits, below the field's modulus"))
 }
 
 /// An L1 address.
 pub fn l1_address(text: &str, what: &str) -> anyhow::Result<[u8; 20]> {
-    address(text).filter(|address| *address != [0; 20]).with_context(|| format!("{what} must be 0x and 40 hex digits, not all zero"))
+    address(text)
+        .filter(|address| *address != [0; 20])
+        .with_context(|| format!("{what} must be 0x and 40 hex digits, not all zero"))
 }

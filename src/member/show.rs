@@ -61,13 +61,20 @@ pub fn agreed(sheet: Sheet, acting: Acting, json: bool) -> anyhow::Result<bool> 
     if acting.yes {
         return Ok(true);
     }
-    ensure!(std::io::stdin().is_terminal() && std::io::stderr().is_terminal(), "not confirmed: there is no terminal to ask on (--yes does not ask)");
+    ensure!(
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        "not confirmed: there is no terminal to ask on (--yes does not ask)"
+    );
     let mut err = std::io::stderr().lock();
     write!(err, "{}Go ahead? [y/N] ", sheet.text())?;
     err.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) { Ok(true) } else { bail!("not confirmed: nothing was done") }
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        Ok(true)
+    } else {
+        bail!("not confirmed: nothing was done")
+    }
 }
 
 /// Money, exact, with its unit.

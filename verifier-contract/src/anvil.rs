@@ -86,7 +86,8 @@ impl Anvil {
     pub fn spawn_with(options: &AnvilOptions) -> Result<Self, AnvilError> {
         let root = options.root.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         let binary = binary(&root)?;
-        // Another process may take the port between its choice and its use: then anvil ends at once, and another port is tried.
+        // Another process may take the port between its choice and its use: then anvil ends at once, and another port
+        // is tried.
         for _ in 0..4 {
             let port = free_port()?;
             let mut command = Command::new(&binary);
@@ -101,7 +102,12 @@ impl Anvil {
             if let Some(block_time) = options.block_time_s {
                 command.arg("--block-time").arg(block_time.to_string());
             }
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(AnvilError::Start)?;
+            let child = command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .map_err(AnvilError::Start)?;
             let mut anvil = Self { child, port };
             if anvil.wait_until_listening() {
                 return Ok(anvil);

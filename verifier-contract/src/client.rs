@@ -4,14 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
-    TariffEntry, TransferState, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum L1Error {
-    /// The node did not answer, or answered with a transport error. The operation may be retried; [`L1Client::settle`] is idempotent.
+    /// The node did not answer, or answered with a transport error. The operation may be retried; [`L1Client::settle`]
+    /// is idempotent.
     #[error("L1 node unreachable: {0}")]
     Unreachable(String),
     /// A transaction was sent and is not mined yet. Retry.
@@ -52,8 +53,8 @@ fn absent<'a, T: Send + 'a>() -> L1Future<'a, T> {
     Box::pin(async { Err(L1Error::Config("this client does not have the operation")) })
 }
 
-/// One rollup contract on one chain. Every method gives [`L1Error`]. A client that only settles, or only reads, leaves out what it does not
-/// have: the default is [`L1Error::Config`].
+/// One rollup contract on one chain. Every method gives [`L1Error`]. A client that only settles, or only reads, leaves
+/// out what it does not have: the default is [`L1Error::Config`].
 pub trait L1Client: Send + Sync {
     /// The chain's id.
     fn chain_id(&self) -> L1Future<'_, u64>;
@@ -81,8 +82,8 @@ pub trait L1Client: Send + Sync {
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
     /// Every community registered from `from_block` on, in order.
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>>;
-    /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is this one, its
-    /// receipt is returned.
+    /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is
+    /// this one, its receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
     /// Every batch settled from `from_block` on, in order, with its calldata.
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>>;
@@ -100,9 +101,12 @@ pub trait L1Client: Send + Sync {
     fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
         absent()
     }
-    /// What became of one deposit; `None` if it was never made. Clients that can ask the contract by claim look through no blocks.
+    /// What became of one deposit; `None` if it was never made. Clients that can ask the contract by claim look through
+    /// no blocks.
     fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
-        Box::pin(async move { Ok(self.deposits(0).await?.into_iter().find(|deposit| deposit.claim == claim).map(|deposit| deposit.state)) })
+        Box::pin(async move {
+            Ok(self.deposits(0).await?.into_iter().find(|deposit| deposit.claim == claim).map(|deposit| deposit.state))
+        })
     }
     /// Asks for a deposit back (its depositor).
     fn request_refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {

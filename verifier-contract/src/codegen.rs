@@ -1,8 +1,9 @@
 //! On-chain verifiers from verifying keys.
 //!
-//! `snark-verifier` describes the verifier; its own EVM loader writes about 50 bytes of bytecode for each field operation's neighbourhood.
-//! Here the description is *recorded* (`recorder`) as a graph (`program`), rewritten (`simplify`), and written as a compact Yul object
-//! (`emit`) that solc assembles. [`generate_reference_verifier`] keeps the unoptimised path for differential tests.
+//! `snark-verifier` describes the verifier; its own EVM loader writes about 50 bytes of bytecode for each field
+//! operation's neighbourhood. Here the description is *recorded* (`recorder`) as a graph (`program`), rewritten
+//! (`simplify`), and written as a compact Yul object (`emit`) that solc assembles. [`generate_reference_verifier`]
+//! keeps the unoptimised path for differential tests.
 
 pub mod artifact;
 mod emit;
@@ -29,7 +30,7 @@ use snark_verifier::verifier::SnarkVerifier;
 use snark_verifier::verifier::plonk::{PlonkSuccinctVerifier, PlonkVerifier};
 
 use emit::PairingConstants;
-use recorder::{RecordingTranscript, Recorder};
+use recorder::{Recorder, RecordingTranscript};
 
 /// Largest runtime bytecode the EVM deploys (EIP-170), bytes.
 pub const MAX_RUNTIME_BYTES: usize = 24_576;
@@ -85,7 +86,8 @@ pub struct VerifierStats {
     pub cells: usize,
 }
 
-/// A generated verifier contract. Calldata is the instances (32-byte big-endian words) followed by the proof; it returns the word 1, or reverts.
+/// A generated verifier contract. Calldata is the instances (32-byte big-endian words) followed by the proof; it
+/// returns the word 1, or reverts.
 #[derive(Clone, Debug)]
 pub struct GeneratedVerifier {
     /// Contract name.
@@ -146,8 +148,10 @@ fn source_with(
     macro_rules! record {
         ($scheme:ty) => {{
             type Verifier = PlonkSuccinctVerifier<KzgAs<Bn256, $scheme>>;
-            let proof = Verifier::read_proof(&svk, &protocol, &instances, &mut transcript).map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
-            Verifier::verify(&svk, &protocol, &instances, &proof).map_err(|e| CodegenError::Protocol(format!("{e:?}")))?
+            let proof = Verifier::read_proof(&svk, &protocol, &instances, &mut transcript)
+                .map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
+            Verifier::verify(&svk, &protocol, &instances, &proof)
+                .map_err(|e| CodegenError::Protocol(format!("{e:?}")))?
         }};
     }
     let accumulators = match multiopen {
@@ -160,7 +164,8 @@ fn source_with(
     let pairing = PairingConstants { g2: g2_words(&params.g2())?, minus_s_g2: g2_words(&-params.s_g2())? };
     let mut program = recorder.0.borrow_mut();
     simplify::simplify(&mut program);
-    let emitted = emit::emit(&program, name, (accumulator.lhs.point, accumulator.rhs.point), &pairing, stack_variables)?;
+    let emitted =
+        emit::emit(&program, name, (accumulator.lhs.point, accumulator.rhs.point), &pairing, stack_variables)?;
     let stats = VerifierStats {
         runtime_bytes: 0,
         pool_bytes: emitted.pool_bytes,
@@ -189,7 +194,8 @@ pub fn generate_settlement_verifier(
 /// Generates and compiles the verifier for `vk`.
 ///
 /// # Errors
-/// As [`verifier_source`]; [`CodegenError::Solc`] if `npm ci` was not run or solc refuses; [`CodegenError::TooLarge`] over EIP-170's limit.
+/// As [`verifier_source`]; [`CodegenError::Solc`] if `npm ci` was not run or solc refuses; [`CodegenError::TooLarge`]
+/// over EIP-170's limit.
 pub fn generate_verifier(
     params: &ParamsKZG<Bn256>,
     vk: &VerifyingKey<G1Affine>,
@@ -197,15 +203,21 @@ pub fn generate_verifier(
     name: &str,
     multiopen: Multiopen,
 ) -> Result<GeneratedVerifier, CodegenError> {
-    // Where solc's own count of the stack comes out deeper than ours, it writes the modulus, 33 bytes, in place of the variable at every use.
-    // Fewer variables leave it room.
+    // Where solc's own count of the stack comes out deeper than ours, it writes the modulus, 33 bytes, in place of the
+    // variable at every use. Fewer variables leave it room.
     let mut variables = emit::STACK_VARIABLES;
     loop {
         let (source, mut stats) = source_with(params, vk, num_instance, name, multiopen, variables)?;
         let compiled = solc::compile_yul(&source, name)?;
         stats.runtime_bytes = compiled.runtime.len();
         if stats.runtime_bytes <= MAX_RUNTIME_BYTES {
-            return Ok(GeneratedVerifier { name: name.to_owned(), source, creation: compiled.creation, runtime: compiled.runtime, stats });
+            return Ok(GeneratedVerifier {
+                name: name.to_owned(),
+                source,
+                creation: compiled.creation,
+                runtime: compiled.runtime,
+                stats,
+            });
         }
         if variables == 0 {
             return Err(CodegenError::TooLarge { name: name.to_owned(), bytes: stats.runtime_bytes });
@@ -233,8 +245,10 @@ pub fn generate_reference_verifier(
     macro_rules! verify {
         ($scheme:ty) => {{
             type Verifier = PlonkVerifier<KzgAs<Bn256, $scheme>>;
-            let proof = Verifier::read_proof(&dk, &protocol, &instances, &mut transcript).map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
-            Verifier::verify(&dk, &protocol, &instances, &proof).map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
+            let proof = Verifier::read_proof(&dk, &protocol, &instances, &mut transcript)
+                .map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
+            Verifier::verify(&dk, &protocol, &instances, &proof)
+                .map_err(|e| CodegenError::Protocol(format!("{e:?}")))?;
         }};
     }
     match multiopen {

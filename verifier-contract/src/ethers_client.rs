@@ -9,7 +9,10 @@ use ethers::contract::EthEvent;
 use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
 use ethers::signers::{LocalWallet, Signer};
 use ethers::types::transaction::eip2718::TypedTransaction;
-use ethers::types::{Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64, U256};
+use ethers::types::{
+    Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64,
+    U256,
+};
 use tokio::sync::Mutex;
 
 use crate::client::{L1Client, L1Error};
@@ -33,7 +36,9 @@ mod bindings {
 
 pub use deploy::{RollupConfig, VerifierInit};
 
-use bindings::{BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup, SettleCall as AbiSettleCall, Settlement};
+use bindings::{
+    BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup, SettleCall as AbiSettleCall, Settlement,
+};
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,16 +53,21 @@ pub struct EthersClient {
     wallet: Option<LocalWallet>,
     contract: Address,
     chain_id: u64,
-    /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never doubles.
+    /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never
+    /// doubles.
     sending: Mutex<()>,
-    /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be reorganised.
+    /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be
+    /// reorganised.
     seen: std::sync::Mutex<BTreeMap<u64, u64>>,
 }
 
 impl std::fmt::Debug for EthersClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The wallet is left out on purpose.
-        f.debug_struct("EthersClient").field("contract", &hex::encode(self.contract)).field("chain_id", &self.chain_id).finish_non_exhaustive()
+        f.debug_struct("EthersClient")
+            .field("contract", &hex::encode(self.contract))
+            .field("chain_id", &self.chain_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +99,10 @@ fn provider_error(error: ProviderError) -> L1Error {
         Some(response) => {
             let message: String = response.message.chars().take(200).collect();
             let low = message.to_lowercase();
-            if ["already known", "already imported", "nonce too low", "underpriced"].iter().any(|text| low.contains(text)) {
+            if ["already known", "already imported", "nonce too low", "underpriced"]
+                .iter()
+                .any(|text| low.contains(text))
+            {
                 L1Error::Pending(message)
             } else {
                 L1Error::Unreachable(message)
@@ -112,7 +125,11 @@ fn malformed(what: impl std::fmt::Display) -> L1Error {
 
 fn wallet_of(private_key: &str) -> Result<LocalWallet, L1Error> {
     // The parse error is dropped: it may quote the key.
-    private_key.trim().trim_start_matches("0x").parse::<LocalWallet>().map_err(|_| L1Error::Config("the private key does not parse"))
+    private_key
+        .trim()
+        .trim_start_matches("0x")
+        .parse::<LocalWallet>()
+        .map_err(|_| L1Error::Config("the private key does not parse"))
 }
 
 /// The account of a private key, 32 bytes hex.
@@ -129,10 +146,19 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error::Unreachable`], [`L1Error::Config`].
     pub async fn connect(url: &str, private_key: Option<&str>, contract: Option<Address>) -> Result<Self, L1Error> {
-        let provider = Provider::<Http>::try_from(url).map_err(|_| L1Error::Config("the node's URL does not parse"))?.interval(Duration::from_millis(100));
+        let provider = Provider::<Http>::try_from(url)
+            .map_err(|_| L1Error::Config("the node's URL does not parse"))?
+            .interval(Duration::from_millis(100));
         let chain_id = request(provider.get_chainid()).await?.as_u64();
         let wallet = private_key.map(wallet_of).transpose()?.map(|wallet| wallet.with_chain_id(chain_id));
-        Ok(Self { provider: Arc::new(provider), wallet, contract: contract.unwrap_or_default(), chain_id, sending: Mutex::new(()), seen: std::sync::Mutex::default() })
+        Ok(Self {
+            provider: Arc::new(provider),
+            wallet,
+            contract: contract.unwrap_or_default(),
+            chain_id,
+            sending: Mutex::new(()),
+            seen: std::sync::Mutex::default(),
+        })
     }
 
     /// The same node and key with another contract.
@@ -251,7 +277,8 @@ impl EthersClient {
         let gas = request(self.provider.estimate_gas(&typed, None)).await?;
         let nonce = request(self.provider.get_transaction_count(from, Some(BlockNumber::Latest.into()))).await?;
         let (max_fee, max_priority) = request(self.provider.estimate_eip1559_fees(None)).await?;
-        // The verifier is given a fixed amount of gas: 63/64 of what is left must cover it, so the estimate gets a margin.
+        // The verifier is given a fixed amount of gas: 63/64 of what is left must cover it, so the estimate gets a
+        // margin.
         tx = tx.gas(gas * 5 / 4).nonce(nonce).max_fee_per_gas(max_fee).max_priority_fee_per_gas(max_priority);
         typed = tx.into();
         let signature = wallet.sign_transaction(&typed).await.map_err(|_| L1Error::Config("signing failed"))?;
@@ -259,7 +286,11 @@ impl EthersClient {
         let pending = request(self.provider.send_raw_transaction(raw)).await?;
         let hash = pending.tx_hash();
         let receipt = self.wait(hash).await?;
-        if receipt.status == Some(U64::one()) { Ok(receipt) } else { Err(L1Error::Reverted { name: "unknown".to_owned() }) }
+        if receipt.status == Some(U64::one()) {
+            Ok(receipt)
+        } else {
+            Err(L1Error::Reverted { name: "unknown".to_owned() })
+        }
     }
 
     async fn wait(&self, hash: H256) -> Result<TransactionReceipt, L1Error> {
@@ -348,7 +379,9 @@ impl EthersClient {
     async fn settled(&self, log: &Log) -> Result<SettledBatch, L1Error> {
         let event: BatchSettledFilter = decode_log(log)?;
         let hash = log.transaction_hash.ok_or_else(|| malformed("a log without a transaction"))?;
-        let tx = request(self.provider.get_transaction(hash)).await?.ok_or_else(|| malformed("a log's transaction is unknown"))?;
+        let tx = request(self.provider.get_transaction(hash))
+            .await?
+            .ok_or_else(|| malformed("a log's transaction is unknown"))?;
         if tx.to != Some(EthAddress::from(self.contract)) {
             return Err(malformed("a batch that was not settled by a direct call"));
         }
@@ -382,7 +415,9 @@ impl EthersClient {
         let Some(log) = logs.last() else { return Ok(None) };
         let settled = self.settled(log).await?;
         // The proof may differ from one attempt to the next: proofs are randomised.
-        let same = settled.call.data == call.data && settled.call.community == call.community && settled.call.first_interval == call.first_interval;
+        let same = settled.call.data == call.data
+            && settled.call.community == call.community
+            && settled.call.first_interval == call.first_interval;
         if !same || settled.call.new_root != call.new_root {
             return Ok(None);
         }
@@ -422,7 +457,11 @@ fn tx_receipt(receipt: &TransactionReceipt) -> Result<TxReceipt, L1Error> {
 
 fn settle_receipt(receipt: &TransactionReceipt) -> Result<SettleReceipt, L1Error> {
     let signature = BatchSettledFilter::signature();
-    let log = receipt.logs.iter().find(|log| log.topics.first() == Some(&signature)).ok_or_else(|| malformed("a settlement without its event"))?;
+    let log = receipt
+        .logs
+        .iter()
+        .find(|log| log.topics.first() == Some(&signature))
+        .ok_or_else(|| malformed("a settlement without its event"))?;
     let event: BatchSettledFilter = decode_log(log)?;
     let TxReceipt { tx, block, gas_used } = tx_receipt(receipt)?;
     Ok(SettleReceipt { batch: event.batch, tx, block, gas_used })
@@ -464,5 +503,9 @@ pub fn decode_settle_calldata(calldata: &[u8]) -> Result<SettleCall, L1Error> {
         proof: decoded.proof.to_vec(),
     };
     // The standard encoding is unique: anything else would let two byte strings mean one batch.
-    if encode_settle_calldata(&call) == calldata { Ok(call) } else { Err(malformed("settle calldata is not its standard encoding")) }
+    if encode_settle_calldata(&call) == calldata {
+        Ok(call)
+    } else {
+        Err(malformed("settle calldata is not its standard encoding"))
+    }
 }

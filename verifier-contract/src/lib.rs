@@ -1,8 +1,8 @@
 //! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, the generator of its verifiers.
 //!
-//! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`. [`client::L1Client`] is what
-//! the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC, [`memory::MemoryL1`] is a fake for tests.
-//! Specification: docs/spec/l1.md.
+//! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`.
+//! [`client::L1Client`] is what the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC,
+//! [`memory::MemoryL1`] is a fake for tests. Specification: docs/spec/l1.md.
 
 pub mod anvil;
 pub mod client;
@@ -16,6 +16,6 @@ pub mod types;
 pub use client::{L1Client, L1Error, L1Future};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall,
-    SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
+    RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
 };

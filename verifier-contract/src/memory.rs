@@ -1,5 +1,5 @@
-//! A fake L1 in memory: the contract's rules without proofs, for the sequencer's tests. It takes exits' paths on trust too, and everybody has
-//! tokens and ether enough.
+//! A fake L1 in memory: the contract's rules without proofs, for the sequencer's tests. It takes exits' paths on trust
+//! too, and everybody has tokens and ether enough.
 
 mod books;
 mod records;
@@ -9,15 +9,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::client::{L1Client, L1Error, L1Future};
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt,
-    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
 };
 use books::Books;
 
 /// Scalar field modulus of BN254, big-endian.
 const MODULUS: Word = [
-    0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45, 0xb6, 0x81, 0x81, 0x58, 0x5d, 0x28, 0x33, 0xe8, 0x48, 0x79, 0xb9, 0x70, 0x91,
-    0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x01,
+    0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45, 0xb6, 0x81, 0x81, 0x58, 0x5d, 0x28, 0x33, 0xe8,
+    0x48, 0x79, 0xb9, 0x70, 0x91, 0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x01,
 ];
 
 /// What the fake is made with.
@@ -123,13 +123,21 @@ impl State {
     /// A block with these effects.
     fn mine_with(&mut self, effects: Vec<RollupEffect>) -> TxReceipt {
         let receipt = self.mine();
-        self.events.extend(effects.into_iter().map(|effect| RollupEvent { block: receipt.block, tx: receipt.tx, effect }));
+        self.events.extend(effects.into_iter().map(|effect| RollupEvent {
+            block: receipt.block,
+            tx: receipt.tx,
+            effect,
+        }));
         receipt
     }
 
     /// A transaction on the books: all of it or, if it is refused, nothing.
-    fn transact(&mut self, operation: impl FnOnce(&mut Books, &books::Context) -> Result<Vec<RollupEffect>, L1Error>) -> Result<TxReceipt, L1Error> {
-        let context = books::Context { terms: self.config.terms, now: self.timestamp, caller: self.caller, frozen: self.frozen };
+    fn transact(
+        &mut self,
+        operation: impl FnOnce(&mut Books, &books::Context) -> Result<Vec<RollupEffect>, L1Error>,
+    ) -> Result<TxReceipt, L1Error> {
+        let context =
+            books::Context { terms: self.config.terms, now: self.timestamp, caller: self.caller, frozen: self.frozen };
         let mut books = self.books.clone();
         let effects = operation(&mut books, &context)?;
         self.books = books;
@@ -155,7 +163,9 @@ impl State {
 
     fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
         require(self.frozen, "NotFrozen")?;
-        let Some((params, _)) = self.communities.get(&call.community).copied() else { return reverted("UnknownCommunity") };
+        let Some((params, _)) = self.communities.get(&call.community).copied() else {
+            return reverted("UnknownCommunity");
+        };
         require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
         self.transact(|books, context| books.exit(context, call))
     }
@@ -196,7 +206,12 @@ impl State {
         Ok(self.mine_with(vec![RollupEffect::TariffSetOpened { tariff_set, interval_length_s, m }]))
     }
 
-    fn register_tariff(&mut self, tariff_set: u32, first_interval: u32, commitment: Word) -> Result<TxReceipt, L1Error> {
+    fn register_tariff(
+        &mut self,
+        tariff_set: u32,
+        first_interval: u32,
+        commitment: Word,
+    ) -> Result<TxReceipt, L1Error> {
         let Some((length, _)) = self.sets.get(&tariff_set).copied() else { return reverted("UnknownTariffSet") };
         require(commitment < MODULUS, "NotCanonical")?;
         let last = self.tariffs.iter().rfind(|tariff| tariff.tariff_set == tariff_set).copied();
@@ -204,7 +219,8 @@ impl State {
         let starts_at = u64::from(first_interval) * u64::from(length);
         require(!self.config.enforce_future_tariffs || starts_at > self.timestamp, "TariffAlreadyStarted")?;
         let index = last.map_or(0, |last| last.index + 1);
-        let receipt = self.mine_with(vec![RollupEffect::TariffRegistered { tariff_set, index, first_interval, commitment }]);
+        let receipt =
+            self.mine_with(vec![RollupEffect::TariffRegistered { tariff_set, index, first_interval, commitment }]);
         self.tariffs.push(TariffEntry { tariff_set, index, first_interval, commitment, block: receipt.block });
         Ok(receipt)
     }
@@ -220,16 +236,26 @@ impl State {
             }
         }
         require(!self.frozen, "IsFrozen")?;
-        let Some((params, _)) = self.communities.get(&call.community).copied() else { return reverted("UnknownCommunity") };
+        let Some((params, _)) = self.communities.get(&call.community).copied() else {
+            return reverted("UnknownCommunity");
+        };
         let ends_at = (u64::from(call.first_interval) + u64::from(params.m)) * u64::from(params.interval_length_s);
         require(ends_at <= self.timestamp, "PeriodNotOver")?;
         let leaves = self.slots(params.shape) as usize + 2;
         let words = call.data.len();
-        require(words >= leaves && words <= leaves + 2 * records::MAX_RECORDS && (words - leaves).is_multiple_of(2), "DataLength")?;
-        let canonical = call.data.iter().chain([&call.new_root, &call.community_new, &call.ops_digest]).all(|word| *word < MODULUS);
+        require(
+            words >= leaves && words <= leaves + 2 * records::MAX_RECORDS && (words - leaves).is_multiple_of(2),
+            "DataLength",
+        )?;
+        let canonical =
+            call.data.iter().chain([&call.new_root, &call.community_new, &call.ops_digest]).all(|word| *word < MODULUS);
         require(canonical, "NotCanonical")?;
-        let set: Vec<TariffEntry> = self.tariffs.iter().filter(|tariff| tariff.tariff_set == params.tariff_set).copied().collect();
-        require(crate::types::tariff_in_force(&set, call.first_interval) == Some(call.tariff_index), "TariffNotInForce")?;
+        let set: Vec<TariffEntry> =
+            self.tariffs.iter().filter(|tariff| tariff.tariff_set == params.tariff_set).copied().collect();
+        require(
+            crate::types::tariff_in_force(&set, call.first_interval) == Some(call.tariff_index),
+            "TariffNotInForce",
+        )?;
         let Some(tariff) = set.get(call.tariff_index as usize) else { return reverted("TariffNotInForce") };
         require(call.circuit_version == self.config.circuit_version, "UnknownVerifier")?;
         require(self.config.proof_length.is_none_or(|length| length == call.proof.len()), "ProofLength")?;
@@ -237,10 +263,18 @@ impl State {
         let old_root = self.root();
         let batch = self.batches.len() as u64 + 1;
         let SettleCall { community, first_interval, new_root, circuit_version, .. } = call;
-        let batch_of = records::Batch { params, first_interval, started: self.started.contains(&community), tariffs: &set };
+        let batch_of =
+            records::Batch { params, first_interval, started: self.started.contains(&community), tariffs: &set };
         let pairs = call.data.get(leaves..).unwrap_or_default();
         let TxReceipt { tx, block, gas_used } = self.transact(|books, context| {
-            let mut effects = vec![RollupEffect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version }];
+            let mut effects = vec![RollupEffect::BatchSettled {
+                batch,
+                community,
+                first_interval,
+                old_root,
+                new_root,
+                circuit_version,
+            }];
             effects.extend(records::apply(books, context, &batch_of, pairs)?);
             Ok(effects)
         })?;
@@ -299,7 +333,10 @@ impl MemoryL1 {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn with<'a, T: Send + 'a>(&'a self, operation: impl FnOnce(&mut State) -> Result<T, L1Error> + Send + 'a) -> L1Future<'a, T> {
+    fn with<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&mut State) -> Result<T, L1Error> + Send + 'a,
+    ) -> L1Future<'a, T> {
         Box::pin(async move {
             let mut state = self.lock();
             if state.unreachable > 0 {
@@ -333,7 +370,9 @@ impl L1Client for MemoryL1 {
     }
 
     fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        self.with(move |state| Ok(usize::try_from(batch).ok().and_then(|batch| state.roots.get(batch)).copied().unwrap_or_default()))
+        self.with(move |state| {
+            Ok(usize::try_from(batch).ok().and_then(|batch| state.roots.get(batch)).copied().unwrap_or_default())
+        })
     }
 
     fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
@@ -362,7 +401,8 @@ impl L1Client for MemoryL1 {
 
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
         self.with(move |state| {
-            let mut all: Vec<_> = state.communities.values().filter(|(_, block)| *block >= from_block).copied().collect();
+            let mut all: Vec<_> =
+                state.communities.values().filter(|(_, block)| *block >= from_block).copied().collect();
             all.sort_by_key(|(_, block)| *block);
             Ok(all.into_iter().map(|(params, _)| params).collect())
         })
@@ -388,7 +428,9 @@ impl L1Client for MemoryL1 {
     }
 
     fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
-        self.with(move |state| Ok(state.books.deposits().filter(|deposit| deposit.block >= from_block).copied().collect()))
+        self.with(move |state| {
+            Ok(state.books.deposits().filter(|deposit| deposit.block >= from_block).copied().collect())
+        })
     }
 
     fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {

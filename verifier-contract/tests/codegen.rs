@@ -1,4 +1,5 @@
-//! The generated verifier against `snark-verifier`'s own: same answers on a valid proof and on a ladder of corrupted ones.
+//! The generated verifier against `snark-verifier`'s own: same answers on a valid proof and on a ladder of corrupted
+//! ones.
 #![cfg(feature = "codegen")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -30,13 +31,23 @@ impl Chain {
     }
 
     async fn place(&self, address: Address, code: &[u8]) {
-        let _: serde_json::Value = self.provider.request("anvil_setCode", (address, Bytes::from(code.to_vec()))).await.unwrap();
+        let _: serde_json::Value =
+            self.provider.request("anvil_setCode", (address, Bytes::from(code.to_vec()))).await.unwrap();
     }
 
     /// What the call returns; `None` if it reverts.
     async fn call(&self, to: Address, data: &[u8]) -> Option<Vec<u8>> {
         let tx = TransactionRequest::new().to(to).data(data.to_vec()).gas(20_000_000u64);
-        self.provider.call(&tx.into(), None).await.inspect_err(|e| if std::env::var_os("GRIDVEIL_TRACE").is_some() { eprintln!("{e}") }).ok().map(|bytes| bytes.to_vec())
+        self.provider
+            .call(&tx.into(), None)
+            .await
+            .inspect_err(|e| {
+                if std::env::var_os("GRIDVEIL_TRACE").is_some() {
+                    eprintln!("{e}")
+                }
+            })
+            .ok()
+            .map(|bytes| bytes.to_vec())
     }
 
     /// Gas of the execution alone: without the transaction's intrinsic gas and calldata.
@@ -68,8 +79,15 @@ fn shifted(calldata: &[u8], index: usize, delta: U256) -> Vec<u8> {
 async fn differential(multiopen: Multiopen, limit_gas: u64) {
     let (params, pk) = toy_keys(ChaCha20Rng::seed_from_u64(1)).unwrap();
     let instances: [Fr; TOY_INSTANCES] = std::array::from_fn(|i| Fr::from(1000 + i as u64).square());
-    let proof = prove(&params, &pk, ToyCircuit { instances }, &[&instances], multiopen, ChaCha20Rng::seed_from_u64(2)).unwrap();
-    halo2_proofs::dev::MockProver::run(gridveil_verifier_contract::codegen::toy::TOY_K, &ToyCircuit { instances }, vec![instances.to_vec()]).unwrap().assert_satisfied();
+    let proof =
+        prove(&params, &pk, ToyCircuit { instances }, &[&instances], multiopen, ChaCha20Rng::seed_from_u64(2)).unwrap();
+    halo2_proofs::dev::MockProver::run(
+        gridveil_verifier_contract::codegen::toy::TOY_K,
+        &ToyCircuit { instances },
+        vec![instances.to_vec()],
+    )
+    .unwrap()
+    .assert_satisfied();
     let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], "ToyVerifier", multiopen).unwrap();
     let reference = generate_reference_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], multiopen).unwrap();
     assert_eq!(verifier.stats.proof_bytes, proof.len());
@@ -85,7 +103,11 @@ async fn differential(multiopen: Multiopen, limit_gas: u64) {
     assert_eq!(chain.call(theirs, &calldata).await, Some(Vec::new()), "the reference accepts a valid proof");
     assert_eq!(chain.call(ours, &calldata).await, Some(one), "and so does ours");
     let (gas, reference_gas) = (chain.gas(ours, &calldata).await, chain.gas(theirs, &calldata).await);
-    println!("{multiopen:?}: {:?}, gas {gas}; reference {} bytes, gas {reference_gas}", verifier.stats, reference.runtime.len());
+    println!(
+        "{multiopen:?}: {:?}, gas {gas}; reference {} bytes, gas {reference_gas}",
+        verifier.stats,
+        reference.runtime.len()
+    );
     assert!(gas < limit_gas, "{gas}");
 
     // Every word off by one, and with its top bit flipped.
@@ -108,7 +130,8 @@ async fn differential(multiopen: Multiopen, limit_gas: u64) {
     assert_eq!(chain.call(ours, &vec![0; calldata.len()]).await, None);
     assert_eq!(chain.call(theirs, &vec![0; calldata.len()]).await, None);
     // Where ours is stricter: length, and words that are the same modulo r.
-    let modulus = U256::from_dec_str("21888242871839275222246405745257275088548364400416034343698204186575808495617").unwrap();
+    let modulus =
+        U256::from_dec_str("21888242871839275222246405745257275088548364400416034343698204186575808495617").unwrap();
     let scalars: Vec<usize> = (0..TOY_INSTANCES).chain(calldata.len() / 32 - 8..calldata.len() / 32 - 4).collect();
     for index in scalars {
         assert_eq!(chain.call(ours, &shifted(&calldata, index, modulus)).await, None, "word {index} + r");
@@ -121,14 +144,17 @@ async fn differential(multiopen: Multiopen, limit_gas: u64) {
     assert_eq!(chain.call(ours, &longer).await, None, "a trailing byte");
     // Another valid proof, other instances.
     let other: [Fr; TOY_INSTANCES] = std::array::from_fn(|i| -Fr::from(i as u64));
-    let proof = prove(&params, &pk, ToyCircuit { instances: other }, &[&other], multiopen, ChaCha20Rng::seed_from_u64(3)).unwrap();
+    let proof =
+        prove(&params, &pk, ToyCircuit { instances: other }, &[&other], multiopen, ChaCha20Rng::seed_from_u64(3))
+            .unwrap();
     let good: Vec<u8> = other.iter().flat_map(word).chain(proof.iter().copied()).collect();
     let crossed: Vec<u8> = instances.iter().flat_map(word).chain(proof).collect();
     assert!(chain.call(ours, &good).await.is_some());
     assert_eq!(chain.call(ours, &crossed).await, None);
 }
 
-/// The certificate verifier, on a real proof: as the reference on every word off by one, and on other spendings' inputs.
+/// The certificate verifier, on a real proof: as the reference on every word off by one, and on other spendings'
+/// inputs.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificate_verifier_agrees_with_the_reference() {
     let params = ParamsKZG::<Bn256>::setup(certificate::K, ChaCha20Rng::seed_from_u64(5));
@@ -140,7 +166,8 @@ async fn the_certificate_verifier_agrees_with_the_reference() {
     let calldata = |seed: u64, stated: u64| {
         let circuit = CertificateCircuit::new(&spend(seed).unwrap());
         let instance = circuit.instance();
-        let proof = prove(&params, &pk, circuit, &[&instance], Multiopen::Shplonk, ChaCha20Rng::seed_from_u64(seed)).unwrap();
+        let proof =
+            prove(&params, &pk, circuit, &[&instance], Multiopen::Shplonk, ChaCha20Rng::seed_from_u64(seed)).unwrap();
         let stated = CertificateCircuit::new(&spend(stated).unwrap()).instance();
         stated.iter().flat_map(word).chain(proof).collect::<Vec<u8>>()
     };
@@ -151,7 +178,12 @@ async fn the_certificate_verifier_agrees_with_the_reference() {
     let valid = calldata(1, 1);
     assert!(chain.call(theirs, &valid).await.is_some() && chain.call(ours, &valid).await.is_some());
     let gas = chain.gas(ours, &valid).await;
-    println!("{:?}, gas {gas}; reference {} bytes, gas {}", verifier.stats, reference.runtime.len(), chain.gas(theirs, &valid).await);
+    println!(
+        "{:?}, gas {gas}; reference {} bytes, gas {}",
+        verifier.stats,
+        reference.runtime.len(),
+        chain.gas(theirs, &valid).await
+    );
     assert!(gas < 500_000, "{gas}");
     for index in 0..valid.len() / 32 {
         let bad = shifted(&valid, index, U256::one());
@@ -159,9 +191,14 @@ async fn the_certificate_verifier_agrees_with_the_reference() {
     }
     for (seed, stated) in [(2, 1), (1, 2), (3, 4)] {
         let bad = calldata(seed, stated);
-        assert_eq!((chain.call(ours, &bad).await, chain.call(theirs, &bad).await), (None, None), "spending {seed} for {stated}");
+        assert_eq!(
+            (chain.call(ours, &bad).await, chain.call(theirs, &bad).await),
+            (None, None),
+            "spending {seed} for {stated}"
+        );
     }
-    let modulus = U256::from_dec_str("21888242871839275222246405745257275088548364400416034343698204186575808495617").unwrap();
+    let modulus =
+        U256::from_dec_str("21888242871839275222246405745257275088548364400416034343698204186575808495617").unwrap();
     for row in 0..rows {
         assert_eq!(chain.call(ours, &shifted(&valid, row, modulus)).await, None, "public input {row} + r");
     }
@@ -181,19 +218,28 @@ async fn gwc_agrees_with_the_reference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_with_a_real_proof() {
     let (params, pk) = toy_keys(ChaCha20Rng::seed_from_u64(1)).unwrap();
-    let verifier = generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], "ToyVerifier", Multiopen::Shplonk).unwrap();
+    let verifier =
+        generate_verifier(&params, pk.get_vk(), &[TOY_INSTANCES], "ToyVerifier", Multiopen::Shplonk).unwrap();
     let sample = toy_settlement(&params, &pk, [0; 20]).unwrap();
     let start = u64::from(sample.call.first_interval) * u64::from(sample.params.interval_length_s) - 1000;
     let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(start), ..AnvilOptions::default() }).unwrap();
     let client = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
     let address = client.deploy_code(&verifier.creation).await.unwrap();
-    let init = VerifierInit { shape: 1, slots: sample.slots, m: sample.params.m, verifier: address, proof_length: verifier.stats.proof_bytes as u32 };
+    let init = VerifierInit {
+        shape: 1,
+        slots: sample.slots,
+        m: sample.params.m,
+        verifier: address,
+        proof_length: verifier.stats.proof_bytes as u32,
+    };
     let config = RollupConfig::single_account(client.account().unwrap(), sample.old_root, true);
     let l1 = client.deploy_rollup(&config, &[init]).await.unwrap();
     l1.open_tariff_set(1, sample.params.interval_length_s, sample.params.m).await.unwrap();
     l1.register_tariff(1, sample.call.first_interval, sample.tariff_commitment).await.unwrap();
     l1.register_community(sample.params).await.unwrap();
-    l1.set_local_time(start + 1000 + u64::from(sample.params.m) * u64::from(sample.params.interval_length_s)).await.unwrap();
+    l1.set_local_time(start + 1000 + u64::from(sample.params.m) * u64::from(sample.params.interval_length_s))
+        .await
+        .unwrap();
     let settlement = toy_settlement(&params, &pk, l1.contract()).unwrap();
 
     // The public inputs are the protocol's.
@@ -201,7 +247,14 @@ async fn a_settlement_with_a_real_proof() {
     let domain = instance::domain(31_337, &l1.contract(), u64::from(settlement.call.circuit_version));
     let data: Vec<_> = settlement.call.data.iter().map(field).collect();
     let call = &settlement.call;
-    let z = instance::data_challenge(&domain, &field(&settlement.old_root), &field(&call.new_root), &field(&call.community_new), &field(&call.ops_digest), &data);
+    let z = instance::data_challenge(
+        &domain,
+        &field(&settlement.old_root),
+        &field(&call.new_root),
+        &field(&call.community_new),
+        &field(&call.ops_digest),
+        &data,
+    );
     let y = instance::data_evaluation(&data, &z);
     assert_eq!([0, 8, 9].map(|row| field(&settlement.instances[row])), [domain, z, y]);
 

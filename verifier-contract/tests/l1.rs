@@ -1,16 +1,16 @@
 //! One scenario through both L1 clients: the contract on a local chain, and the fake. They must give the same answers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
-use gridveil_verifier_contract::ethers_client::{address_of, decode_settle_calldata, encode_settle_calldata};
 use gridveil_protocol::field::{Fr, from_bytes, to_bytes};
 use gridveil_protocol::params::CIRCUIT_VERSION;
 use gridveil_protocol::poseidon::hash4;
+use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
+use gridveil_verifier_contract::ethers_client::{address_of, decode_settle_calldata, encode_settle_calldata};
 use gridveil_verifier_contract::memory::{MemoryL1, MemoryL1Config, MemoryTerms};
 use gridveil_verifier_contract::types::tariff_in_force;
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, DepositState, EthersClient, ExitCall, ExitClaimCall, L1Client, L1Error, RollupConfig, RollupEffect, SettleCall,
-    TransferState, VerifierInit, Word,
+    Address, CertificateCall, CommunityParams, DepositState, EthersClient, ExitCall, ExitClaimCall, L1Client, L1Error,
+    RollupConfig, RollupEffect, SettleCall, TransferState, VerifierInit, Word,
 };
 
 /// Deploys ten bytes that return the word 1: a verifier that accepts everything.
@@ -74,8 +74,14 @@ async fn scenario<W: AsyncFn(u64)>(l1: &dyn L1Client, warp: W) {
     refused(l1.register_tariff(5, FIRST, word(9)).await.unwrap_err(), "TariffNotLater");
     l1.register_tariff(5, FIRST + 24, word(9)).await.unwrap();
     let tariffs = l1.tariffs(0).await.unwrap();
-    assert_eq!(tariffs.iter().map(|t| (t.index, t.first_interval, t.commitment)).collect::<Vec<_>>(), [(0, FIRST, word(8)), (1, FIRST + 24, word(9))]);
-    assert_eq!([FIRST - 1, FIRST, FIRST + 23, FIRST + 24].map(|first| tariff_in_force(&tariffs, first)), [None, Some(0), Some(0), Some(1)]);
+    assert_eq!(
+        tariffs.iter().map(|t| (t.index, t.first_interval, t.commitment)).collect::<Vec<_>>(),
+        [(0, FIRST, word(8)), (1, FIRST + 24, word(9))]
+    );
+    assert_eq!(
+        [FIRST - 1, FIRST, FIRST + 23, FIRST + 24].map(|first| tariff_in_force(&tariffs, first)),
+        [None, Some(0), Some(0), Some(1)]
+    );
     assert_eq!(l1.communities(0).await.unwrap(), [community()]);
 
     refused(l1.settle(call(2, FIRST, 0)).await.unwrap_err(), "PeriodNotOver");
@@ -93,7 +99,10 @@ async fn scenario<W: AsyncFn(u64)>(l1: &dyn L1Client, warp: W) {
     assert_eq!((again.batch, again.tx, again.block), (first.batch, first.tx, first.block));
     let second = l1.settle(call(4, FIRST + 24, 1)).await.unwrap();
     assert_eq!(second.batch, 2);
-    refused(l1.settle(SettleCall { first_interval: FIRST + 1, ..call(2, FIRST, 0) }).await.unwrap_err(), "RootAlreadyFinalised");
+    refused(
+        l1.settle(SettleCall { first_interval: FIRST + 1, ..call(2, FIRST, 0) }).await.unwrap_err(),
+        "RootAlreadyFinalised",
+    );
 
     assert_eq!(l1.batch_count().await.unwrap(), 2);
     assert_eq!(l1.root_at(0).await.unwrap(), word(1));
@@ -161,7 +170,8 @@ fn certificate(nullifier: u8, kind: u16) -> CertificateCall {
     }
 }
 
-/// Deposits, records, the forced queue, the freeze and what comes after, with the same answers from both. `me` sends the transactions.
+/// Deposits, records, the forced queue, the freeze and what comes after, with the same answers from both. `me` sends
+/// the transactions.
 async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     let from = l1.settled_batches(0).await.unwrap()[1].block + 1;
     refused(l1.deposit([0xff; 32], 1).await.unwrap_err(), "NotCanonical");
@@ -196,7 +206,10 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     l1.force_withdraw(7, 2).await.unwrap();
     refused(l1.force_withdraw(7, 2).await.unwrap_err(), "AlreadyQueued");
     let queue = l1.forced_queue(7).await.unwrap();
-    assert_eq!(queue.iter().map(|entry| (entry.slot, entry.requester, entry.bond)).collect::<Vec<_>>(), [(2, me, 10_000_000_000_000_000)]);
+    assert_eq!(
+        queue.iter().map(|entry| (entry.slot, entry.requester, entry.bond)).collect::<Vec<_>>(),
+        [(2, me, 10_000_000_000_000_000)]
+    );
 
     for (bad, error) in [
         (record(0, 0, 0, word(0)), "BadRecord"),
@@ -226,8 +239,21 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     ];
     let batch = l1.settle(with_records(0x10, &records)).await.unwrap();
     assert_eq!(l1.settled_batches(batch.block).await.unwrap()[0].call, with_records(0x10, &records));
-    let states: Vec<_> = l1.deposits(0).await.unwrap().iter().map(|deposit| (deposit.claim, deposit.units, deposit.depositor, deposit.state)).collect();
-    assert_eq!(states, [(word(0xa1), 20, me, DepositState::Consumed), (word(0xa2), 5, me, DepositState::Refunded), (word(0xa3), 5, me, DepositState::Open)]);
+    let states: Vec<_> = l1
+        .deposits(0)
+        .await
+        .unwrap()
+        .iter()
+        .map(|deposit| (deposit.claim, deposit.units, deposit.depositor, deposit.state))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (word(0xa1), 20, me, DepositState::Consumed),
+            (word(0xa2), 5, me, DepositState::Refunded),
+            (word(0xa3), 5, me, DepositState::Open)
+        ]
+    );
     for (claim, _, _, state) in states {
         assert_eq!(l1.deposit_state(claim).await.unwrap(), Some(state));
     }
@@ -264,7 +290,8 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     }
     l1.certify(certificate(0x40, 2 | 1 << 8)).await.unwrap();
     assert_eq!(l1.pending_notes(9).await.unwrap(), [word(0x32)]);
-    let opening = ExitClaimCall { recipient: word(0xb1), amount: 20_000_000, payout: me, sa: word(0xb2), sb: word(0xb3) };
+    let opening =
+        ExitClaimCall { recipient: word(0xb1), amount: 20_000_000, payout: me, sa: word(0xb2), sb: word(0xb3) };
     refused(l1.exit_claim(ExitClaimCall { amount: 20_000_001, ..opening }).await.unwrap_err(), "ClaimNotOpen");
     l1.exit_claim(opening).await.unwrap();
     refused(l1.exit_claim(opening).await.unwrap_err(), "ClaimNotOpen");
@@ -273,7 +300,8 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
 
     let effects: Vec<RollupEffect> = l1.events(from).await.unwrap().into_iter().map(|event| event.effect).collect();
     let bond = 10_000_000_000_000_000;
-    let of_batch = effects.iter().position(|effect| matches!(effect, RollupEffect::BatchSettled { batch: 3, .. })).unwrap();
+    let of_batch =
+        effects.iter().position(|effect| matches!(effect, RollupEffect::BatchSettled { batch: 3, .. })).unwrap();
     assert_eq!(effects[0], RollupEffect::DepositMade { claim: word(0xa1), depositor: me, units: 20 });
     assert_eq!(
         effects[of_batch + 1..of_batch + 11],
@@ -290,9 +318,13 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
             RollupEffect::NoteAppended { note: word(0x31), community: 7 },
         ]
     );
-    let frozen = effects.iter().position(|effect| *effect == RollupEffect::Frozen { community: 7, root: word(0x20) }).unwrap();
+    let frozen =
+        effects.iter().position(|effect| *effect == RollupEffect::Frozen { community: 7, root: word(0x20) }).unwrap();
     assert!(matches!(effects[frozen + 1], RollupEffect::CertificateSpent { kind: 258, .. }));
-    assert_eq!(effects[frozen + 2], RollupEffect::ClaimExited { claim, payout: me, balance: 20_000_000, amount: 20_000 });
+    assert_eq!(
+        effects[frozen + 2],
+        RollupEffect::ClaimExited { claim, payout: me, balance: 20_000_000, amount: 20_000 }
+    );
     assert_eq!(effects[frozen + 3], RollupEffect::Withdrawn { account: me, amount: 20_000 });
     assert_eq!(effects.len(), frozen + 4);
 }

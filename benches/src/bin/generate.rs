@@ -1,9 +1,10 @@
-//! `generate [--check] [NAME...]`: the settlement verifiers of every deployable shape, the certificate verifier, and one real settlement of
-//! `home-32x24` for the contract's tests. With names, those verifiers alone, each with its fixture.
+//! `generate [--check] [NAME...]`: the settlement verifiers of every deployable shape, the certificate verifier, and
+//! one real settlement of `home-32x24` for the contract's tests. With names, those verifiers alone, each with its
+//! fixture.
 //!
-//! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and `verifier-contract/test/fixtures/settlement.json`; with it, it
-//! compares them with what is committed. The keys are those of the INSECURE development setup: a deployment on a public chain generates its own
-//! from a ceremony file.
+//! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and
+//! `verifier-contract/test/fixtures/settlement.json`; with it, it compares them with what is committed. The keys are
+//! those of the INSECURE development setup: a deployment on a public chain generates its own from a ceremony file.
 
 use std::{
     path::{Path, PathBuf},
@@ -81,7 +82,9 @@ fn run(check: bool, names: &[String]) -> anyhow::Result<()> {
         let params = srs.params(shape.k, &Silent)?;
         // Only the fixture's shape proves anything here; the others need no proving key.
         let fixture = shape.name == DEPLOYED[0].0;
-        let keys = fixture.then(|| KeyStore::new(&cache).open::<SettlementCircuit>(shape, &params, &srs.id(), &Silent)).transpose()?;
+        let keys = fixture
+            .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(shape, &params, &srs.id(), &Silent))
+            .transpose()?;
         let vk = match &keys {
             Some((keys, _)) => keys.vk.clone(),
             None => verifying_key::<SettlementCircuit>(shape, &params)?,
@@ -140,7 +143,8 @@ fn settlement_fixture(
     let header = &transition.input.community.header;
     let proof = if check {
         // Proofs are not reproducible: the committed one is verified instead.
-        let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
+        let committed: Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
         let text = committed["proof"].as_str().context("a proof")?;
         let proof = bytes_of(text.trim_start_matches("0x")).context("proof hex")?;
         proof::verify(vk, params, &instance, &proof)?;
@@ -176,7 +180,6 @@ fn settlement_fixture(
     if std::fs::read_to_string(&path)? != text {
         bail!("{} is not what the generator writes: run `make generate`", path.display());
     }
-
 
     Ok(())
 }

@@ -62,7 +62,8 @@ const fn like(shape: &Shape, members: usize, operations: usize) -> Shape {
     Shape { name: "counted", id: 0, members, operations, ..*shape }
 }
 
-/// Two sizes whose members trees have the same depth, the larger twice the smaller: their difference has no level of a path in it.
+/// Two sizes whose members trees have the same depth, the larger twice the smaller: their difference has no level of a
+/// path in it.
 fn pair(members: usize) -> [usize; 2] {
     let small = [8, 32, 128].into_iter().rfind(|n| *n <= members.max(8)).unwrap_or(8);
     [small, 2 * small]
@@ -75,7 +76,9 @@ fn pair(members: usize) -> [usize; 2] {
 pub fn area(shape: Shape, before: &Before) -> anyhow::Result<Area> {
     let trace = table(shape)?;
     let rows = trace.next_row();
-    let serving = |prefix: &str| Figure::measured((0..rows).filter(|row| trace.clause(*row, Lane::Main).starts_with(prefix)).count() as f64, "");
+    let serving = |prefix: &str| {
+        Figure::measured((0..rows).filter(|row| trace.clause(*row, Lane::Main).starts_with(prefix)).count() as f64, "")
+    };
     let lane = rows - table(like(&shape, shape.members, shape.operations - 1))?.next_row();
     let [small, large] = pair(shape.members);
     let slots = table(like(&shape, large, 0))?.next_row() - table(like(&shape, small, 0))?.next_row();
@@ -95,7 +98,10 @@ pub fn area(shape: Shape, before: &Before) -> anyhow::Result<Area> {
         queue: serving("NOTES."),
         beginning: serving("STATE.INIT"),
         data: serving("SETTLE.14"),
-        cells_added_a_slot: Figure::computed((rows as f64 - before.rows as f64) * ADVICE as f64 / shape.members as f64, ""),
+        cells_added_a_slot: Figure::computed(
+            (rows as f64 - before.rows as f64) * ADVICE as f64 / shape.members as f64,
+            "",
+        ),
     })
 }
 
@@ -108,9 +114,16 @@ mod tests {
         let shape = Shape::by_name("tiny-4x2").unwrap();
         let before = Before { name: shape.name.into(), k: 12, rows: 3_849, ..Before::default() };
         let area = area(shape, &before).unwrap();
-        let parts = area.rows_a_lane.value * area.lanes.value + area.adjustment.value + area.header_lane.value + area.queue.value + area.beginning.value;
+        let parts = area.rows_a_lane.value * area.lanes.value
+            + area.adjustment.value
+            + area.header_lane.value
+            + area.queue.value
+            + area.beginning.value;
         assert!(parts > 0.0 && parts + area.rows_a_slot.value * 4.0 < area.rows.value * 1.1, "{area:?}");
-        assert!([&area.adjustment, &area.header_lane, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0), "{area:?}");
+        assert!(
+            [&area.adjustment, &area.header_lane, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0),
+            "{area:?}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Gas of the contract's entry points: whole transactions on a local chain, with real proofs under verifiers generated for the measurement.
+//! Gas of the contract's entry points: whole transactions on a local chain, with real proofs under verifiers generated
+//! for the measurement.
 
 use std::path::Path;
 
@@ -8,9 +9,9 @@ use gridveil_protocol::{
     certificate::{self, CERTIFICATE_VERSION},
     field::Fr,
     fixture::{
-        Recipe,
+        Extras, Recipe,
         certificate::{owner_key, plan},
-        Extras, resign_operation, with_operations,
+        resign_operation, with_operations,
     },
     instance::{self, domain},
     market::Mechanism,
@@ -29,7 +30,8 @@ use gridveil_prover::{
     statement::Statement as _,
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, EthersClient, ExitCall, ExitClaimCall, L1Client as _, RollupConfig, TxReceipt, VerifierInit, Word,
+    Address, CertificateCall, EthersClient, ExitCall, ExitClaimCall, L1Client as _, RollupConfig, TxReceipt,
+    VerifierInit, Word,
     anvil::{ANVIL_KEYS, Anvil},
     codegen::generate_settlement_verifier,
 };
@@ -46,8 +48,16 @@ use crate::{
 /// Units of each deposit that is settled: enough for the account that leaves.
 const DEPOSIT_UNITS: u64 = 1_000_000;
 /// The settlement of eight records: three deposits, three withdrawals, two claims sent.
-const EIGHT: [Kind; 8] =
-    [Kind::Deposit, Kind::Deposit, Kind::Deposit, Kind::Withdraw, Kind::Withdraw, Kind::Withdraw, Kind::Send, Kind::Send];
+const EIGHT: [Kind; 8] = [
+    Kind::Deposit,
+    Kind::Deposit,
+    Kind::Deposit,
+    Kind::Withdraw,
+    Kind::Withdraw,
+    Kind::Withdraw,
+    Kind::Send,
+    Kind::Send,
+];
 
 /// One entry point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,12 +108,19 @@ struct World {
 
 impl World {
     async fn rollup(&self, root: &Fr) -> anyhow::Result<EthersClient> {
-        let config = RollupConfig { certificate_verifier: Some(self.certificate), ..RollupConfig::single_account(self.account, word(root), false) };
+        let config = RollupConfig {
+            certificate_verifier: Some(self.certificate),
+            ..RollupConfig::single_account(self.account, word(root), false)
+        };
         Ok(self.deployer.deploy_rollup(&config, &[self.settlement]).await?)
     }
 
     /// A rollup that has settled operations of `kinds`, and the gas of that settlement.
-    async fn settled(&self, kinds: &[Kind], prove: &dyn Fn(SettlementInput) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<(EthersClient, Transition, u64)> {
+    async fn settled(
+        &self,
+        kinds: &[Kind],
+        prove: &dyn Fn(SettlementInput) -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<(EthersClient, Transition, u64)> {
         let input = batch(self.shape, kinds)?;
         let before = compute(input.clone()).instance;
         let client = self.rollup(&before.old_root).await?;
@@ -136,7 +153,12 @@ pub fn measure(
     let certificate_params = srs.params(CertificateCircuit::k(&()), &Silent)?;
     let certificate_vk = verifying_key::<CertificateCircuit>((), &certificate_params)?;
     let verifier = generate_settlement_verifier(params, vk, vec![instance::ROWS.len()], "GridveilVerifier")?;
-    let spending = generate_settlement_verifier(&certificate_params, &certificate_vk, vec![certificate::ROWS.len()], "CertificateSpend")?;
+    let spending = generate_settlement_verifier(
+        &certificate_params,
+        &certificate_vk,
+        vec![certificate::ROWS.len()],
+        "CertificateSpend",
+    )?;
     let anvil = Anvil::spawn()?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await?;
@@ -147,7 +169,8 @@ pub fn measure(
             verifier: deployer.deploy_code(&verifier.creation).await?,
             proof_length: u32::try_from(proof_bytes(vk.cs()))?,
         };
-        let certificate = (deployer.deploy_code(&spending.creation).await?, u32::try_from(proof_bytes(certificate_vk.cs()))?);
+        let certificate =
+            (deployer.deploy_code(&spending.creation).await?, u32::try_from(proof_bytes(certificate_vk.cs()))?);
         let account = deployer.account().context("deployer's account")?;
         let world = World { shape, deployer, account, settlement: init, certificate };
         let mut out = Vec::new();

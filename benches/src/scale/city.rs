@@ -1,8 +1,9 @@
 //! A simulated city: homes made from the measured days of `data/zne17-2017-05-05.csv`, one community at a time.
 //!
-//! A home is one of the 17 homes on one of the three days, its load and generation scaled, its clock shifted by up to an hour, every
-//! quarter-hour perturbed, and a standby load added. All of it follows from the city's seed and the home's number, so a run can be repeated;
-//! no two homes are the same. What the source has by the hour is spread evenly over its quarter-hours before it is perturbed.
+//! A home is one of the 17 homes on one of the three days, its load and generation scaled, its clock shifted by up to
+//! an hour, every quarter-hour perturbed, and a standby load added. All of it follows from the city's seed and the
+//! home's number, so a run can be repeated; no two homes are the same. What the source has by the hour is spread evenly
+//! over its quarter-hours before it is perturbed.
 
 use anyhow::{Context as _, ensure};
 use gridveil_protocol::{
@@ -96,7 +97,17 @@ impl Home {
     pub fn packet(&self, context: Context) -> Packet {
         let [buy_limit, sell_limit] = self.limits;
         let (readings, salts) = (self.readings.clone(), self.salts);
-        Packet { context, slot: self.slot, readings, buy_limit, sell_limit, substituted: false, scale: 1, salts, earlier: Fr::from(0u64) }
+        Packet {
+            context,
+            slot: self.slot,
+            readings,
+            buy_limit,
+            sell_limit,
+            substituted: false,
+            scale: 1,
+            salts,
+            earlier: Fr::from(0u64),
+        }
     }
 }
 
@@ -148,7 +159,8 @@ impl City {
     #[must_use]
     pub fn members(&self, profiles: &Profiles, community: u32) -> Vec<Home> {
         let numbers: Vec<u32> = self.numbers(community).collect();
-        let make = |(slot, number): (usize, &u32)| self.home(profiles, *number, u16::try_from(slot).unwrap_or(u16::MAX));
+        let make =
+            |(slot, number): (usize, &u32)| self.home(profiles, *number, u16::try_from(slot).unwrap_or(u16::MAX));
         numbers.par_iter().enumerate().map(make).collect()
     }
 
@@ -159,7 +171,8 @@ impl City {
         let quarters = quarters(profiles, &mut stream);
         let readings = self.readings(&quarters);
         // Buyers 0.09 to 0.19 and sellers 0.06 to 0.15 per kWh, so that some energy finds no match.
-        let limit = |base: u64, step: u64, steps: u32| Ticks::try_from(base + step * u64::from(number % steps)).unwrap_or(0);
+        let limit =
+            |base: u64, step: u64, steps: u32| Ticks::try_from(base + step * u64::from(number % steps)).unwrap_or(0);
         Home { key, slot, readings, limits: [limit(900, 200, 6), limit(600, 150, 7)], salts }
     }
 
@@ -181,9 +194,14 @@ impl City {
         let shape = self.shape;
         let mut stream = Stream::new(u64::from(self.seed) << 32 | u64::from(u32::MAX - index));
         let mut pair = || [stream.element(), stream.element()];
-        let mut salts: Vec<LeafSalts> = (0..shape.members).map(|_| LeafSalts { exit: pair(), private: pair() }).collect();
+        let mut salts: Vec<LeafSalts> =
+            (0..shape.members).map(|_| LeafSalts { exit: pair(), private: pair() }).collect();
         let header_salts = pair();
-        let used: Vec<Account> = homes.par_iter().zip(salts.par_drain(..homes.len())).map(|(home, salts)| self.account(home, salts)).collect();
+        let used: Vec<Account> = homes
+            .par_iter()
+            .zip(salts.par_drain(..homes.len()))
+            .map(|(home, salts)| self.account(home, salts))
+            .collect();
         let accounts = used.into_iter().chain(salts.into_iter().map(Account::empty)).collect();
         let header = Header {
             mechanism: Mechanism::Auction,
@@ -228,8 +246,8 @@ impl City {
         }
     }
 
-    /// Tariff of the period: the retail prices of `data/tou-two-season.json` on that day (0.50 from 16 to 21 h, else 0.21 per kWh), 40 % of
-    /// them network fee, 40 % of that for the local network, 0.06 for energy fed in.
+    /// Tariff of the period: the retail prices of `data/tou-two-season.json` on that day (0.50 from 16 to 21 h, else
+    /// 0.21 per kWh), 40 % of them network fee, 40 % of that for the local network, 0.06 for energy fed in.
     #[must_use]
     pub fn tariff(&self) -> Tariff {
         let per_hour = 3600 / usize::from(self.interval_length());
@@ -292,7 +310,10 @@ mod tests {
     #[test]
     fn the_last_community_holds_the_rest() {
         let city = city("home-32x24", 70);
-        assert_eq!((city.communities(), city.numbers(0), city.numbers(2), city.numbers(3).len()), (3, 0..32, 64..70, 0));
+        assert_eq!(
+            (city.communities(), city.numbers(0), city.numbers(2), city.numbers(3).len()),
+            (3, 0..32, 64..70, 0)
+        );
         let homes = city.members(&Profiles::measured().unwrap(), 2);
         let community = city.community(2, &homes).unwrap();
         assert_eq!((homes.len(), community.accounts.len()), (6, 32));

@@ -111,7 +111,8 @@ impl Unit {
         communities * self.homes
     }
 
-    /// Deployments a city of `homes` needs, where a state tree has room for `communities` and a genesis, if that is limited, for so many homes.
+    /// Deployments a city of `homes` needs, where a state tree has room for `communities` and a genesis, if that is
+    /// limited, for so many homes.
     #[must_use]
     pub fn deployments(&self, homes: f64, communities: f64, genesis: Option<f64>) -> f64 {
         let limits = [self.sequencer_limit(), self.settling_limit(), self.tree_limit(communities)];
@@ -129,7 +130,14 @@ impl Unit {
 mod tests {
     use super::*;
 
-    const UNIT: Unit = Unit { homes: 100.0, periods_per_day: 1.0, sequencer_s: 0.5, prove_s: 20.0, gas: Some(800_000.0), log_bytes: 1_000_000.0 };
+    const UNIT: Unit = Unit {
+        homes: 100.0,
+        periods_per_day: 1.0,
+        sequencer_s: 0.5,
+        prove_s: 20.0,
+        gas: Some(800_000.0),
+        log_bytes: 1_000_000.0,
+    };
     const PRICES: Prices = Prices { eth_eur: 2500.0, machine_hour_eur: 0.1 };
 
     fn close(a: f64, b: f64) -> bool {
@@ -140,7 +148,9 @@ mod tests {
     fn a_city_by_hand() {
         // 1,000,000 homes are 10,000 communities: 10,000 proofs of 20 s are 55.6 hours, so three machines.
         let p = UNIT.project(1e6, &PRICES);
-        assert!(close(p.proofs_per_day, 10_000.0) && close(p.proving_hours, 200_000.0 / 3600.0) && close(p.machines, 3.0));
+        assert!(
+            close(p.proofs_per_day, 10_000.0) && close(p.proving_hours, 200_000.0 / 3600.0) && close(p.machines, 3.0)
+        );
         assert!(close(p.sequencer_hours, 5000.0 / 3600.0));
         // 8e9 gas a day of 7,200 blocks of 60e6.
         assert!(close(p.gas_per_day.unwrap(), 8e9) && close(p.l1_share.unwrap(), 8e9 / 432e9));
@@ -182,6 +192,9 @@ mod tests {
     fn without_gas_there_is_no_price_of_gas() {
         let unmeasured = Unit { gas: None, ..UNIT };
         let p = unmeasured.project(1e6, &PRICES);
-        assert_eq!((p.gas_per_day, p.l1_share, unmeasured.gas_eur(1e6, 1.0, &PRICES), unmeasured.gas_limit()), (None, None, None, None));
+        assert_eq!(
+            (p.gas_per_day, p.l1_share, unmeasured.gas_eur(1e6, 1.0, &PRICES), unmeasured.gas_limit()),
+            (None, None, None, None)
+        );
     }
 }

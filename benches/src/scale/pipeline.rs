@@ -1,4 +1,5 @@
-//! The native pipeline of one day, timed step by step. One community after another: nothing of the one before is kept but the state tree.
+//! The native pipeline of one day, timed step by step. One community after another: nothing of the one before is kept
+//! but the state tree.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +37,8 @@ pub enum Step {
     Admit,
     /// The sequencer seals, appends and syncs what it must not lose.
     Log,
-    /// The sequencer fills empty slots and checks the settlement's input (all signatures again): the first part of `apply`.
+    /// The sequencer fills empty slots and checks the settlement's input (all signatures again): the first part of
+    /// `apply`.
     Check,
     /// The sequencer clears the market of every interval: the second part of `apply`.
     Clear,
@@ -123,8 +125,8 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
-    /// Everything up to the prover. Admission and signing use every thread, as meters and request handlers do; closings come one after
-    /// another on one thread, as in the sequencer.
+    /// Everything up to the prover. Admission and signing use every thread, as meters and request handlers do; closings
+    /// come one after another on one thread, as in the sequencer.
     fn settle_natively(&mut self, index: u32) -> anyhow::Result<Transition> {
         let homes = self.city.members(self.profiles, index);
         let mut input = self.opened(index, &homes)?;
@@ -161,15 +163,24 @@ impl<'a> Day<'a> {
         let mut stream = Stream::new(u64::from(index) + (1 << 40));
         let header_salts = [stream.element(), stream.element()];
         let domain = domain(31_337, &[0x11; 20], CIRCUIT_VERSION);
-        Ok(SettlementInput { domain, community, state_path, packets: Vec::new(), tariff: self.city.tariff(), header_salts, operations: Operations::default() })
+        Ok(SettlementInput {
+            domain,
+            community,
+            state_path,
+            packets: Vec::new(),
+            tariff: self.city.tariff(),
+            header_salts,
+            operations: Operations::default(),
+        })
     }
 
     /// From the meters to admission.
     fn admitted(&mut self, homes: &[Home], input: &SettlementInput) -> anyhow::Result<Vec<SignedPacket>> {
         let context = input.context();
         let unsigned: Vec<_> = homes.iter().map(|home| home.packet(context)).collect();
-        let signed: Vec<SignedPacket> =
-            self.run.timed(Step::Sign, || unsigned.into_par_iter().zip(homes).map(|(packet, home)| packet.sign(&home.key)).collect::<Result<_, _>>())?;
+        let signed: Vec<SignedPacket> = self.run.timed(Step::Sign, || {
+            unsigned.into_par_iter().zip(homes).map(|(packet, home)| packet.sign(&home.key)).collect::<Result<_, _>>()
+        })?;
         let encoded: Vec<Vec<u8>> = self.run.timed(Step::Encode, || signed.par_iter().map(encode_packet).collect());
         self.run.packet_bytes += encoded.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         drop(signed);

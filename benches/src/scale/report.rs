@@ -218,17 +218,30 @@ impl ScaleReport {
             "city: {} homes, {} communities of {}, one day; {run}: {} homes, {} communities\n",
             city.homes, city.communities, self.shape, city.homes_run, city.communities_run
         );
-        out += &format!("energy of the homes that were run: import {}, fed in {}, traded locally {}\n", city.import, city.export, city.traded);
+        out += &format!(
+            "energy of the homes that were run: import {}, fed in {}, traded locally {}\n",
+            city.import, city.export, city.traded
+        );
         out += &format!("{LEGEND}\n\n{}\n", self.stage_table());
-        out += &format!("proof: measured on {} (benches/results/latest.json); seconds are of one machine\n", self.proving_machine);
+        out += &format!(
+            "proof: measured on {} (benches/results/latest.json); seconds are of one machine\n",
+            self.proving_machine
+        );
         out += "share: of the operator's time, sequencer and provers; meters sign and encode their own packets\n";
         out += &format!("peak memory of this run: {}\n\n", self.peak_memory);
-        out += &format!("{}\n{}\n{}\n{}", self.storage_table(), self.bottleneck_table(), self.projection_table(), self.assumption_table());
+        out += &format!(
+            "{}\n{}\n{}\n{}",
+            self.storage_table(),
+            self.bottleneck_table(),
+            self.projection_table(),
+            self.assumption_table()
+        );
         out
     }
 
     fn stage_table(&self) -> String {
-        let mut rows = vec![row(["step", "whose", "threads", "s", "processor s", "s / 1,000 homes", "homes / s", "share"])];
+        let mut rows =
+            vec![row(["step", "whose", "threads", "s", "processor s", "s / 1,000 homes", "homes / s", "share"])];
         for stage in &self.stages {
             let place = match stage.place {
                 Place::Meters => "meters",
@@ -237,8 +250,16 @@ impl ScaleReport {
                 Place::Provers => "provers",
             };
             let share = stage.share.as_ref().map_or_else(|| "-".into(), percent);
-            let figures = [&stage.seconds, &stage.cpu_seconds, &stage.seconds_per_1000_homes, &stage.homes_per_s].map(Figure::cell);
-            rows.push([&stage.name, place, &stage.threads].map(ToString::to_string).into_iter().chain(figures).chain([share]).collect());
+            let figures = [&stage.seconds, &stage.cpu_seconds, &stage.seconds_per_1000_homes, &stage.homes_per_s]
+                .map(Figure::cell);
+            rows.push(
+                [&stage.name, place, &stage.threads]
+                    .map(ToString::to_string)
+                    .into_iter()
+                    .chain(figures)
+                    .chain([share])
+                    .collect(),
+            );
         }
         aligned(&rows)
     }
@@ -275,7 +296,9 @@ impl ScaleReport {
         let column = |name: &str, cell: &dyn Fn(&ProjectionReport) -> String| -> Vec<String> {
             std::iter::once(name.to_owned()).chain(self.projections.iter().map(cell)).collect()
         };
-        let optional = |figure: &Option<Figure>, cell: &dyn Fn(&Figure) -> String| figure.as_ref().map_or_else(|| "-".into(), cell);
+        let optional = |figure: &Option<Figure>, cell: &dyn Fn(&Figure) -> String| {
+            figure.as_ref().map_or_else(|| "-".into(), cell)
+        };
         let mut rows = vec![
             column("homes", &|p| p.homes.cell()),
             column("proofs a day", &|p| p.proofs_per_day.cell()),
@@ -284,7 +307,9 @@ impl ScaleReport {
             column("sequencer, hours a day", &|p| p.sequencer_hours_per_day.cell()),
             column("deployments of this version", &|p| p.deployments.cell()),
             column("  if a genesis were not one record", &|p| p.deployments_if_genesis_were_split.cell()),
-            column("gas a day, millions", &|p| optional(&p.gas_per_day, &|gas| format!("{} {}", number(gas.value / 1e6), gas.basis.mark()))),
+            column("gas a day, millions", &|p| {
+                optional(&p.gas_per_day, &|gas| format!("{} {}", number(gas.value / 1e6), gas.basis.mark()))
+            }),
             column("part of all L1 gas", &|p| optional(&p.l1_share, &percent)),
             column("log, a year", &|p| bytes(&p.log_per_year)),
             column("machines, EUR a home and year", &|p| p.machines_per_home_year.cell()),
@@ -292,8 +317,11 @@ impl ScaleReport {
         let prices = self.projections.first().map_or(0, |p| p.gas_per_home_year.len());
         for index in 0..prices {
             let priced = |p: &ProjectionReport| p.gas_per_home_year.get(index).cloned();
-            let price = self.projections.first().and_then(priced).map_or_else(String::new, |p| p.gas_price.value.to_string());
-            column_of(&mut rows, &format!("L1 at {price} gwei, EUR a home and year"), &self.projections, &|p| priced(p).map(|p| p.l1.cell()));
+            let price =
+                self.projections.first().and_then(priced).map_or_else(String::new, |p| p.gas_price.value.to_string());
+            column_of(&mut rows, &format!("L1 at {price} gwei, EUR a home and year"), &self.projections, &|p| {
+                priced(p).map(|p| p.l1.cell())
+            });
             column_of(&mut rows, "  with machines", &self.projections, &|p| priced(p).map(|p| p.total.cell()));
         }
         aligned(&rows)
@@ -305,7 +333,12 @@ impl ScaleReport {
     }
 }
 
-fn column_of(rows: &mut Vec<Vec<String>>, name: &str, projections: &[ProjectionReport], cell: &dyn Fn(&ProjectionReport) -> Option<String>) {
+fn column_of(
+    rows: &mut Vec<Vec<String>>,
+    name: &str,
+    projections: &[ProjectionReport],
+    cell: &dyn Fn(&ProjectionReport) -> Option<String>,
+) {
     let cells = projections.iter().map(|p| cell(p).unwrap_or_else(|| "-".into()));
     rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
 }

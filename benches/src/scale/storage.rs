@@ -1,4 +1,5 @@
-//! What a settled period takes in the sequencer's log: one full community, written through the sequencer's own store, sealed and synced.
+//! What a settled period takes in the sequencer's log: one full community, written through the sequencer's own store,
+//! sealed and synced.
 
 use std::time::Instant;
 
@@ -17,7 +18,10 @@ use gridveil_sequencer::store::{
     Draft, GenesisState, Opened, Store,
     book::Book,
     plain,
-    record::{Applied, Chosen, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled, TariffPublished, Used, kind},
+    record::{
+        Applied, Bytes32, Chosen, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled,
+        TariffPublished, Used, kind,
+    },
     state_parts,
     vault::{COMMUNITY_PART, Label, create_master_key},
 };
@@ -64,19 +68,35 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
     let dir = tempfile::tempdir()?;
     let master = dir.path().join("master.key");
     create_master_key(&master)?;
-    let genesis =
-        GenesisState { chain_id: CHAIN, contract: CONTRACT, circuit_version: CIRCUIT_VERSION, communities: vec![community], other_leaves: Vec::new(), begins: Vec::new() };
-    let Opened { mut store, mut book, mut communities, mut tree, .. } = Store::open(dir.path(), &master, Some(&genesis))?;
+    let genesis = GenesisState {
+        chain_id: CHAIN,
+        contract: CONTRACT,
+        circuit_version: CIRCUIT_VERSION,
+        communities: vec![community],
+        other_leaves: Vec::new(),
+        begins: Vec::new(),
+    };
+    let Opened { mut store, mut book, mut communities, mut tree, .. } =
+        Store::open(dir.path(), &master, Some(&genesis))?;
     let mut cost = LogCost { genesis: log_bytes(dir.path())?, ..LogCost::default() };
     for period in 0..PERIODS {
         let community = communities.remove(&0).context("the community")?;
         let mut stream = Stream::new(u64::from(period) + (1 << 41));
         let header_salts = [stream.element(), stream.element()];
         let domain = domain(CHAIN, &CONTRACT, CIRCUIT_VERSION);
-        let mut input = SettlementInput { domain, state_path: tree.path(0), community, packets: Vec::new(), tariff: full.tariff(), header_salts, operations: Operations::default() };
+        let mut input = SettlementInput {
+            domain,
+            state_path: tree.path(0),
+            community,
+            packets: Vec::new(),
+            tariff: full.tariff(),
+            header_salts,
+            operations: Operations::default(),
+        };
         let context = input.context();
         input.packets = homes.iter().map(|home| home.packet(context).sign(&home.key)).collect::<Result<_, _>>()?;
-        let empty = (homes.len()..full.shape.members).map(|slot| empty_slot(context, u16::try_from(slot).unwrap_or(u16::MAX), stream_salts(&mut stream)));
+        let empty = (homes.len()..full.shape.members)
+            .map(|slot| empty_slot(context, u16::try_from(slot).unwrap_or(u16::MAX), stream_salts(&mut stream)));
         input.packets.extend(empty.collect::<Result<Vec<_>, _>>()?);
         let packets = input.packets.clone();
         let transition = apply(input)?;
@@ -110,7 +130,13 @@ fn write_packets(store: &mut Store, book: &mut Book, packets: &[SignedPacket]) -
     for signed in packets {
         let packet = &signed.packet;
         let (community, first_interval, slot) = (packet.context.community, packet.context.first_interval, packet.slot);
-        let event = PacketAccepted { community, first_interval, slot, substituted: packet.substituted, packet_id: packet_id(signed) };
+        let event = PacketAccepted {
+            community,
+            first_interval,
+            slot,
+            substituted: packet.substituted,
+            packet_id: packet_id(signed),
+        };
         let label = Label { kind: kind::PACKET, community, part: slot, first_interval };
         store.stage(book, Draft { event: Event::Packet(event), parts: vec![(label, encode_packet(signed).into())] })?;
     }
@@ -118,12 +144,25 @@ fn write_packets(store: &mut Store, book: &mut Book, packets: &[SignedPacket]) -
 }
 
 /// Tariff, closing, state after, proof and settlement, each with its sync: none may be lost before the next begins.
-fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, proof_bytes: usize) -> anyhow::Result<()> {
+fn write_period(
+    store: &mut Store,
+    book: &mut Book,
+    t: &Transition,
+    batch: u64,
+    proof_bytes: usize,
+) -> anyhow::Result<()> {
     let header = &t.input.community.header;
     let (community, first_interval) = (t.input.community.index, header.next_interval);
-    let tariff = TariffPublished { community, first_interval, tariff: t.input.tariff.clone(), commitment: t.instance.tariff_commitment };
+    let tariff = TariffPublished {
+        community,
+        first_interval,
+        tariff: t.input.tariff.clone(),
+        commitment: t.instance.tariff_commitment,
+    };
     let slots = t.input.community.accounts.iter().zip(&t.input.packets);
-    let used = slots.filter(|(account, _)| account.meter.is_some()).map(|(_, p)| Used { slot: p.packet.slot, substituted: p.packet.substituted });
+    let used = slots
+        .filter(|(account, _)| account.meter.is_some())
+        .map(|(_, p)| Used { slot: p.packet.slot, substituted: p.packet.substituted });
     let closed = Closed { community, first_interval, used: used.collect(), tariff_from: first_interval };
     let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts: t.input.header_salts, empty: Vec::new() })?;
     let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
@@ -148,7 +187,10 @@ fn write_period(store: &mut Store, book: &mut Book, t: &Transition, batch: u64, 
         Draft::public(Event::Tariff(tariff)),
         Draft { event: Event::Closed(closed), parts: vec![(label, secrets)] },
         Draft::public(Event::Chosen(Chosen { community, first_interval, ..Chosen::default() })),
-        Draft { event: Event::Applied(applied), parts: state_parts(kind::APPLIED, first_interval, &t.after, Vec::new())? },
+        Draft {
+            event: Event::Applied(applied),
+            parts: state_parts(kind::APPLIED, first_interval, &t.after, Vec::new())?,
+        },
         Draft::public(Event::Proven(proven)),
         Draft::public(Event::Settled(settled)),
     ];

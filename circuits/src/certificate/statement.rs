@@ -1,6 +1,7 @@
 //! The whole statement, in the order of the specification.
 //!
-//! Values that one clause opens and another checks are free cells tied by a difference row of the checking clause, so that a refusal names it.
+//! Values that one clause opens and another checks are free cells tied by a difference row of the checking clause, so
+//! that a refusal names it.
 
 use gridveil_protocol::{
     certificate::{DENSE_LEVELS, NotePath, Purpose, Spend},
@@ -31,7 +32,8 @@ mod public {
     pub const BENEFICIARY: usize = 7;
     pub const KIND: usize = 8;
     /// The clause that each row serves.
-    pub const CLAUSES: [&str; 9] = ["CERT.2", "CERT.1", "CERT.3", "CERT.4", "CERT.4", "CERT.5", "CERT.5", "CERT.5", "CERT.5"];
+    pub const CLAUSES: [&str; 9] =
+        ["CERT.2", "CERT.1", "CERT.3", "CERT.4", "CERT.4", "CERT.5", "CERT.5", "CERT.5", "CERT.5"];
 }
 
 /// Rows of the block that all arithmetic and all ranges share (checked by the builder).
@@ -105,7 +107,8 @@ impl Statement<'_> {
         let info = self.info(amount, origin);
         let [s5, s6] = note.salts;
         let owner = self.free("CERT.1", "owner", 0, &note.owner);
-        let inputs = [owner, Input::Copy(info), self.free("CERT.1", "salt", 0, &s5), self.free("CERT.1", "salt", 1, &s6)];
+        let inputs =
+            [owner, Input::Copy(info), self.free("CERT.1", "salt", 0, &s5), self.free("CERT.1", "salt", 1, &s6)];
         let (note, cells) = self.b.sponge(Use::Note, &inputs);
         Spent { note, owner: cells.first().copied().unwrap_or(note), amount, origin }
     }
@@ -118,7 +121,8 @@ impl Statement<'_> {
             let used = dense.get(level);
             let on = self.b.bit(("CERT.1", "level_used", level), used.is_some());
             // Any level that holds the node serves where there is none.
-            let children = if used.is_some() { native(used) } else { [self.b.value(node), Fr::ZERO, Fr::ZERO, Fr::ZERO] };
+            let children =
+                if used.is_some() { native(used) } else { [self.b.value(node), Fr::ZERO, Fr::ZERO, Fr::ZERO] };
             let children = self.children(level, &children);
             let parent = self.b.level(Some(node), children);
             node = self.b.select(on, parent, node);
@@ -190,7 +194,8 @@ impl Statement<'_> {
         let retired = plan.retirement.as_ref().map_or(0, |retirement| retirement.amount);
         let retired = self.witness("CERT.4", "retired", 0, &NativeFr::from(retired));
         self.b.assert_range(retired, AMOUNT_BITS);
-        let left = self.b.linear(&[(one, spent.amount), (-one, made[0].1), (-one, made[1].1), (-one, retired)], Fr::ZERO);
+        let left =
+            self.b.linear(&[(one, spent.amount), (-one, made[0].1), (-one, made[1].1), (-one, retired)], Fr::ZERO);
         self.b.assert_zero(left);
         let notes = made.map(|(note, _)| note);
         for (row, note) in public::NOTES.into_iter().zip(notes) {
@@ -199,8 +204,8 @@ impl Statement<'_> {
         (notes, retired)
     }
 
-    /// CERT.5: what is retired, how, and what L1 sees of it. One bit a kind: public consumption, expiry and export, and sealed consumption.
-    /// Returns the public commitment and the kind.
+    /// CERT.5: what is retired, how, and what L1 sees of it. One bit a kind: public consumption, expiry and export, and
+    /// sealed consumption. Returns the public commitment and the kind.
     fn retirement(&mut self, spent: &Spent, retired: Cell) -> [Cell; 2] {
         let one = Fr::ONE;
         let number = |x: u64| Fr::from(x);
@@ -208,9 +213,12 @@ impl Statement<'_> {
         let retirement = self.spend.plan.retirement.as_ref();
         let sealed = retirement.is_some_and(|r| r.sealed);
         // A sealed expiry is written as both, and refused.
-        let is = |purpose: Purpose| retirement.is_some_and(|r| r.purpose == purpose && !(sealed && purpose == Purpose::Consumption));
+        let is = |purpose: Purpose| {
+            retirement.is_some_and(|r| r.purpose == purpose && !(sealed && purpose == Purpose::Consumption))
+        };
         let purposes = [Purpose::Consumption, Purpose::Expiry, Purpose::Export];
-        let [consumption, expiry, export] = std::array::from_fn(|i| self.b.bit(("CERT.5", "purpose", i), is(purposes[i])));
+        let [consumption, expiry, export] =
+            std::array::from_fn(|i| self.b.bit(("CERT.5", "purpose", i), is(purposes[i])));
         let sealed = self.b.bit(("CERT.5", "sealed", 0), sealed);
         let open = self.b.linear(&[(one, consumption), (one, expiry), (one, export)], Fr::ZERO);
         let retires = self.b.linear(&[(one, open), (one, sealed)], Fr::ZERO);
@@ -244,7 +252,8 @@ impl Statement<'_> {
         let Spend { signature, .. } = self.spend;
         let [nullifier, note_1, note_2, retirement, kind] = signed.map(Input::Copy);
         let r_x = self.free("CERT.2", "r_x", 0, &signature.r_x);
-        let inputs = [r_x, Input::Copy(x), Input::Copy(self.input(public::DOMAIN)), nullifier, note_1, note_2, retirement, kind];
+        let inputs =
+            [r_x, Input::Copy(x), Input::Copy(self.input(public::DOMAIN)), nullifier, note_1, note_2, retirement, kind];
         let (digest, cells) = self.b.sponge(Use::Certificate, &inputs);
         let r_x = cells.first().copied().unwrap_or(digest);
         signature::verify(&mut self.b, ("CERT.2", 0), key, r_x, digest, &signature.s);

@@ -1,7 +1,7 @@
 //! One multiply-and-add a row: `c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4`; and rows whose `c0` is a public input.
 //!
-//! Columns 0, 5, 6, 7 are copyable; the coefficients are constants of the row. Public inputs have a selector of their own: the instance
-//! column enters no other row, so surplus public inputs (which halo2 does not refuse) reach nothing.
+//! Columns 0, 5, 6, 7 are copyable; the coefficients are constants of the row. Public inputs have a selector of their
+//! own: the instance column enters no other row, so surplus public inputs (which halo2 does not refuse) reach nothing.
 
 use halo2_proofs::{
     plonk::{ConstraintSystem, Constraints},
@@ -29,7 +29,10 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
         let [result, a, b, c] = [RESULT, A, B, C].map(|column| columns.cell(v, column, 0));
         let [k0, k1, k2, k3, k4] = std::array::from_fn(|i| columns.constant(v, i));
         let sum = (k0 * b.clone() + k1) * a + k2 * b + k3 * c + k4;
-        Constraints::with_selector(columns.selector(v, Selector::Arith), [("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4", result - sum)])
+        Constraints::with_selector(
+            columns.selector(v, Selector::Arith),
+            [("c0 = k0 c5 c6 + k1 c5 + k2 c6 + k3 c7 + k4", result - sum)],
+        )
     });
     meta.create_gate("c0 = public", |v| {
         let (result, public) = (columns.cell(v, RESULT, 0), v.query_instance(columns.instance, Rotation::cur()));

@@ -1,4 +1,5 @@
-//! The floor plan's columns, shared by every chip. Ten advice columns, two lookup arguments into one range table, degree at most 5.
+//! The floor plan's columns, shared by every chip. Ten advice columns, two lookup arguments into one range table,
+//! degree at most 5.
 
 use halo2_proofs::{
     plonk::{Advice, Column, ConstraintSystem, Expression, Fixed, Instance, TableColumn, VirtualCells},
@@ -49,8 +50,8 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// Certificate path: boundary row whose column 0 is one of the four elements absorbed. No circuit has both a market and such paths, and
-    /// a column more would be one in every key.
+    /// Certificate path: boundary row whose column 0 is one of the four elements absorbed. No circuit has both a market
+    /// and such paths, and a column more would be one in every key.
     pub const MEMBER: Self = Self::Market;
 }
 

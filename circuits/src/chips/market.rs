@@ -1,7 +1,8 @@
 //! One reading of one slot: standing at the price, allocation, money and packing (SETTLE.2 to SETTLE.7).
 //!
-//! A reading takes a block of `rows` rows; a slot's blocks follow each other (interval by interval), and one more row ends them. The same
-//! interval of the slot before lies `stride` rows above, so the community's running sums are plain rotations.
+//! A reading takes a block of `rows` rows; a slot's blocks follow each other (interval by interval), and one more row
+//! ends them. The same interval of the slot before lies `stride` rows above, so the community's running sums are plain
+//! rotations.
 //!
 //! | row | 0 | 1 | 2 | 3 | 5 | 6 | 7 | 8 |
 //! |---|---|---|---|---|---|---|---|---|
@@ -10,7 +11,8 @@
 //! | 2 | `p` | `ratio` | `gt_s` | `lt_s` | `side` | `supply` | `feed_in` | `local` |
 //! | 3 | `xb` | `yb` | `bought` | `sold` | `xs` | `ys` | `flag` | |
 //!
-//! Looked up (columns 4 and 9; two 16-bit entries a row, or one of two 8-bit halves): import, export, u_b, u_s, Q low, Q high, remainder low, high.
+//! Looked up (columns 4 and 9; two 16-bit entries a row, or one of two 8-bit halves): import, export, u_b, u_s, Q low,
+//! Q high, remainder low, high.
 
 use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression, VirtualCells};
 use halo2curves::ff::Field;
@@ -60,7 +62,8 @@ const SELL_STRICT: Place = (5, 3);
 const SELL_MARGINAL: Place = (6, 3);
 const FLAG: Place = (7, 3);
 
-/// Offsets of the fields of `acc3`, least significant first: import, export, bought, sold (32 bits), trade of sold, of bought (48), A (16), B (8).
+/// Offsets of the fields of `acc3`, least significant first: import, export, bought, sold (32 bits), trade of sold, of
+/// bought (48), A (16), B (8).
 pub const ACC3_SHIFTS: [u32; 8] = [0, 32, 64, 96, 128, 176, 224, 240];
 /// Widths of the same fields, most significant first.
 pub const ACC3_WIDTHS: [u32; 8] = [8, 16, 48, 48, 32, 32, 32, 32];
@@ -163,10 +166,11 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, geometry: G
         let buyer = (v.at(BUY_ABOVE), v.at(BUY_BELOW), v.at(BUY_STRICT), v.at(BUY_MARGINAL));
         let seller = (v.at(SELL_BELOW), v.at(SELL_ABOVE), v.at(SELL_STRICT), v.at(SELL_MARGINAL));
         let flag = v.at(FLAG);
-        let weights = |(better, worse, strict, marginal): (Expression<Fr>, Expression<Fr>, Expression<Fr>, Expression<Fr>)| {
-            let equal = one() - better.clone() - worse - flag.clone();
-            (better.clone() * strict.clone(), better * marginal.clone() + equal * (strict + marginal))
-        };
+        let weights =
+            |(better, worse, strict, marginal): (Expression<Fr>, Expression<Fr>, Expression<Fr>, Expression<Fr>)| {
+                let equal = one() - better.clone() - worse - flag.clone();
+                (better.clone() * strict.clone(), better * marginal.clone() + equal * (strict + marginal))
+            };
         let ((buy_strict, buy_marginal), (sell_strict, sell_marginal)) = (weights(buyer), weights(seller));
         vec![
             ("D> grows by strict import", v.growth(DEMAND_STRICT) - buy_strict * demand.clone()),
@@ -200,20 +204,44 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, geometry: G
         let supply = (import_wh.clone() - bought.clone()) * v.at(SUPPLY_PRICES);
         let feed_in = (export_wh.clone() - sold.clone()) * v.at(FEED_IN_PRICES);
         let local = bought.clone() * v.at(LOCAL_PRICES) * power(128);
-        let terms = [import_wh, export_wh, bought.clone(), sold.clone(), sold * price.clone(), bought * price, v.at(WINDOW_FROM), v.at(WINDOW_UNTIL)];
-        let packed = terms.into_iter().zip(ACC3_SHIFTS).fold(v.at(ACC3), |sum, (term, shift)| sum + term * power(shift));
+        let terms = [
+            import_wh,
+            export_wh,
+            bought.clone(),
+            sold.clone(),
+            sold * price.clone(),
+            bought * price,
+            v.at(WINDOW_FROM),
+            v.at(WINDOW_UNTIL),
+        ];
+        let packed =
+            terms.into_iter().zip(ACC3_SHIFTS).fold(v.at(ACC3), |sum, (term, shift)| sum + term * power(shift));
         let keep = v.columns.constant(v.cells, 0);
         vec![
             ("acc1' = acc1 + import_residual supply", v.next(ACC1) - v.at(ACC1) - supply),
-            ("acc2' = acc2 + export_residual feed_in + 2^128 bought local", v.next(ACC2) - v.at(ACC2) - feed_in - local),
+            (
+                "acc2' = acc2 + export_residual feed_in + 2^128 bought local",
+                v.next(ACC2) - v.at(ACC2) - feed_in - local,
+            ),
             ("acc3' = acc3 + energies, trades, window", v.next(ACC3) - packed),
-            ("pack' = keep 2^32 pack + 2^16 import + export", v.next(PACK) - keep * v.at(PACK) * power(32) - import * power(16) - export),
+            (
+                "pack' = keep 2^32 pack + 2^16 import + export",
+                v.next(PACK) - keep * v.at(PACK) * power(32) - import * power(16) - export,
+            ),
         ]
     });
 }
 
-/// Is the limit above, below or at the price? For a flagged slot the limit is the cap, and the reading stays below it instead.
-fn standing(v: &mut View<'_, '_>, limit: Place, above: Place, below: Place, reading: usize, distance: usize) -> Equations {
+/// Is the limit above, below or at the price? For a flagged slot the limit is the cap, and the reading stays below it
+/// instead.
+fn standing(
+    v: &mut View<'_, '_>,
+    limit: Place,
+    above: Place,
+    below: Place,
+    reading: usize,
+    distance: usize,
+) -> Equations {
     let (limit, above, below) = (v.at(limit), v.at(above), v.at(below));
     let (price, flag, reading, distance) = (v.at(PRICE), v.at(FLAG), v.looked_up(reading), v.looked_up(distance));
     let equal = one() - above.clone() - below.clone() - flag.clone();
@@ -373,8 +401,10 @@ fn assign_reading(
         w.copy(source, place);
     }
     let mut free = |clause, name, value: u64| w.trace.free((clause, name, index), Fr::from(value));
-    let (import, export) = (free("SETTLE.3", "import", u64::from(reading.import)), free("SETTLE.3", "export", u64::from(reading.export)));
-    let (from, until) = (free("SETTLE.2", "started", u64::from(reading.started)), free("SETTLE.2", "ended", u64::from(reading.ended)));
+    let (import, export) =
+        (free("SETTLE.3", "import", u64::from(reading.import)), free("SETTLE.3", "export", u64::from(reading.export)));
+    let (from, until) =
+        (free("SETTLE.2", "started", u64::from(reading.started)), free("SETTLE.2", "ended", u64::from(reading.ended)));
     w.set(WINDOW_FROM, from);
     w.set(WINDOW_UNTIL, until);
     w.look_up(0, import);
@@ -386,10 +416,14 @@ fn assign_reading(
     let (demand, supply) = (import * scale, export * scale);
     let [above_b, _, equal_b] = buy;
     let [_, below_s, equal_s] = sell;
-    let weights = |better: Fr, equal: Fr, strict: Fr, marginal: Fr| [better * strict, better * marginal + equal * (strict + marginal)];
+    let weights = |better: Fr, equal: Fr, strict: Fr, marginal: Fr| {
+        [better * strict, better * marginal + equal * (strict + marginal)]
+    };
     let buyer = weights(above_b, equal_b, w.get(BUY_STRICT), w.get(BUY_MARGINAL)).map(|x| x * demand);
     let seller = weights(below_s, equal_s, w.get(SELL_STRICT), w.get(SELL_MARGINAL)).map(|x| x * supply);
-    for (place, growth) in [(DEMAND_STRICT, buyer[0]), (DEMAND_EQUAL, buyer[1]), (SUPPLY_STRICT, seller[0]), (SUPPLY_EQUAL, seller[1])] {
+    for (place, growth) in
+        [(DEMAND_STRICT, buyer[0]), (DEMAND_EQUAL, buyer[1]), (SUPPLY_STRICT, seller[0]), (SUPPLY_EQUAL, seller[1])]
+    {
         let before = w.before(place);
         w.set(place, before + growth);
     }
@@ -476,7 +510,14 @@ impl Writer<'_> {
     }
 
     /// Writes one side's standing; returns above, below, equal.
-    fn standing(&mut self, index: usize, names: [&'static str; 2], (limit, above, below): (Place, Place, Place), reading: Fr, distance: usize) -> [Fr; 3] {
+    fn standing(
+        &mut self,
+        index: usize,
+        names: [&'static str; 2],
+        (limit, above, below): (Place, Place, Place),
+        reading: Fr,
+        distance: usize,
+    ) -> [Fr; 3] {
         let (limit, flag) = (self.get(limit), self.get(FLAG));
         let gap = limit - self.get(PRICE);
         let trades = flag == Fr::ZERO;

@@ -1,10 +1,12 @@
-//! A level of a Merkle path in the rows of its hash: the node below is one of the four children, at no particular place.
+//! A level of a Merkle path in the rows of its hash: the node below is one of the four children, at no particular
+//! place.
 //!
-//! In a boundary row of [`super::poseidon`], columns 5 to 8 hold the children that are absorbed, and column 0 holds the node below: the output
-//! of the last permutation, or, in a row that none has written, a copy of the node.
+//! In a boundary row of [`super::poseidon`], columns 5 to 8 hold the children that are absorbed, and column 0 holds the
+//! node below: the output of the last permutation, or, in a row that none has written, a copy of the node.
 //!
-//! What the clause stops: a level whose children do not hold the node joins two paths that have nothing to do with each other, and any
-//! commitment is in any tree. The column of the node is either that output or tied by a copy; [`super::poseidon::Lane`] lays out nothing else.
+//! What the clause stops: a level whose children do not hold the node joins two paths that have nothing to do with each
+//! other, and any commitment is in any tree. The column of the node is either that output or tied by a copy;
+//! [`super::poseidon::Lane`] lays out nothing else.
 
 use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression};
 

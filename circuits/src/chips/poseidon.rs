@@ -11,24 +11,27 @@
 //!
 //! The row after the last is row 0 of the next permutation; its columns 0..4 are the output state.
 //!
-//! S-box inputs `x` include the round constant; with `y = x^2` the S-box is `s = y^2 x`. A partial round maps `v` to `M (s, v_1, .., v_4) + C`.
-//! Only the S-box inputs `z_i` of partial rounds are kept: with `N` = the identity without its first entry and `t = M w`,
-//! `w` the S-boxes of row 4,
+//! S-box inputs `x` include the round constant; with `y = x^2` the S-box is `s = y^2 x`. A partial round maps `v` to `M
+//! (s, v_1, .., v_4) + C`. Only the S-box inputs `z_i` of partial rounds are kept: with `N` = the identity without its
+//! first entry and `t = M w`, `w` the S-boxes of row 4,
 //! - Entry: `z_i = e0 (M N)^i t + sum_{j<i} e0 (M N)^(i-1-j) M e0 s_j + const`;
-//! - Partial: `z_(r+5) = sum_{k<5} a_k z_(r+k) + g_k s_(r+k) + const`, the recurrence of `M`'s characteristic polynomial, the same nine
-//!   coefficients for all rounds (`a_0 = 0`: of round r only the S-box output goes on);
+//! - Partial: `z_(r+5) = sum_{k<5} a_k z_(r+k) + g_k s_(r+k) + const`, the recurrence of `M`'s characteristic
+//!   polynomial, the same nine coefficients for all rounds (`a_0 = 0`: of round r only the S-box output goes on);
 //! - Exit, to the S-box inputs `Y` of round 64: `Y_0 = z_60` by the recurrence, and backwards with `T = M^-1`
 //!   `s_(59-i) = e0 T (N T)^i Y + sum_{j<i} e0 T (N T)^(i-1-j) e0 z_(59-j) + const` for `i < 4`.
 //!
-//! The six selectors exclude each other (a row has one of them or none; [`Lane`] is the only writer), so that the transitions share one gate.
+//! The six selectors exclude each other (a row has one of them or none; [`Lane`] is the only writer), so that the
+//! transitions share one gate.
 //!
 //! What each clause stops:
 //! - squares on every row with an S-box: a free `y` would make the S-box any multiple of `x`, and collisions trivial;
-//! - every transition is five independent equations in the next row's five `x`: no cell of a permutation is free once row 0 is given
-//!   (for Exit: `e0, e0 T, .., e0 T (N T)^3` are independent, asserted by a test);
-//! - New sets the capacity to the tag and the rate to the inputs alone: a prover-chosen state would open any root to any leaf;
+//! - every transition is five independent equations in the next row's five `x`: no cell of a permutation is free once
+//!   row 0 is given (for Exit: `e0, e0 T, .., e0 T (N T)^3` are independent, asserted by a test);
+//! - New sets the capacity to the tag and the rate to the inputs alone: a prover-chosen state would open any root to
+//!   any leaf;
 //! - the tag is a constant: a note cannot be read as a header, nor a sponge of one length as one of another;
-//! - Chain adds to the state of its own row, which the last Full row has determined: blocks cannot be swapped between sponges;
+//! - Chain adds to the state of its own row, which the last Full row has determined: blocks cannot be swapped between
+//!   sponges;
 //! - no sponge goes on from a boundary row that no permutation has written ([`Lane::permute`] refuses to lay that out);
 //! - padding is copied from a zero cell: `P(a,b,c,d)` cannot pass for `P(a,b,0,0)`.
 
@@ -91,11 +94,12 @@ impl Lane {
         Self { row: trace.take(1), written: false, zero }
     }
 
-    /// One permutation: a new sponge with capacity `tag`, or (`None`) the last sponge goes on. Returns the cells of the inputs.
+    /// One permutation: a new sponge with capacity `tag`, or (`None`) the last sponge goes on. Returns the cells of the
+    /// inputs.
     ///
     /// # Panics
-    /// If a sponge is to go on that has not begun, or that other rows separate from its last permutation: a fault of the layout,
-    /// whatever the witness.
+    /// If a sponge is to go on that has not begun, or that other rows separate from its last permutation: a fault of
+    /// the layout, whatever the witness.
     pub fn permute(&mut self, trace: &mut Trace, tag: Option<Fr>, inputs: [Input; RATE]) -> [Cell; RATE] {
         if trace.next_row() != self.row + 1 {
             (self.row, self.written) = (trace.take(1), false);
@@ -168,7 +172,8 @@ impl Lane {
         }
     }
 
-    /// `P` of children of which one is `node` ([`super::path`]); of the last permutation's output if `None`. Returns the cells of the children.
+    /// `P` of children of which one is `node` ([`super::path`]); of the last permutation's output if `None`. Returns
+    /// the cells of the children.
     ///
     /// # Panics
     /// If there is no last permutation, or other rows separate this one from it: a fault of the layout.
@@ -178,7 +183,10 @@ impl Lane {
                 (self.row, self.written) = (trace.take(1), false);
                 trace.copy_to(node, super::path::NODE, self.row);
             }
-            None => assert!(self.written && trace.next_row() == self.row + 1, "a level goes on in the row that the last permutation wrote"),
+            None => assert!(
+                self.written && trace.next_row() == self.row + 1,
+                "a level goes on in the row that the last permutation wrote"
+            ),
         }
         trace.enable(Selector::MEMBER, self.row);
         self.permute(trace, Some(Fr::ZERO), children)
@@ -196,7 +204,8 @@ impl Lane {
         self.output()
     }
 
-    /// `Sponge` with capacity `tag` (`protocol::poseidon::Use::tag`); returns the output and the cells of the inputs, in order.
+    /// `Sponge` with capacity `tag` (`protocol::poseidon::Use::tag`); returns the output and the cells of the inputs,
+    /// in order.
     ///
     /// # Panics
     /// If there is nothing to absorb: a fault of the layout.
@@ -253,7 +262,8 @@ impl Coefficients {
         for i in 1..exit.len() {
             exit[i] = multiply_row(&without_first(exit[i - 1]), &t);
         }
-        // e0 M^5 = sum_k alpha_k e0 M^k, and with u = s - z: gamma_j = m_(5-j) - sum_{k>j} alpha_k m_(k-j), m_k = e0 M^k e0.
+        // e0 M^5 = sum_k alpha_k e0 M^k, and with u = s - z: gamma_j = m_(5-j) - sum_{k>j} alpha_k m_(k-j), m_k = e0
+        // M^k e0.
         let alpha = recurrence(&krylov);
         let gamma: Row = std::array::from_fn(|j| {
             krylov[WIDTH - j][0] - (j + 1..WIDTH).map(|k| alpha[k] * krylov[k - j][0]).sum::<Fr>()
@@ -309,7 +319,8 @@ static SCHEDULE: LazyLock<[Step; ROWS]> = LazyLock::new(|| {
     let c = &*COEFFICIENTS;
     let rounds: Vec<Row> = native::CONSTANTS.round.iter().map(|r| std::array::from_fn(|j| imported(&r[j]))).collect();
     let alpha: Row = std::array::from_fn(|k| c.partial_z[k] + c.partial_s[k]);
-    // The constant part of z_i when every s_j enters on its own (Entry), and when it enters as u_j = s_j - z_j (Partial).
+    // The constant part of z_i when every s_j enters on its own (Entry), and when it enters as u_j = s_j - z_j
+    // (Partial).
     let (mut alone, mut whole) = (rounds[HALF], rounds[HALF]);
     let (mut entry, mut constant_part) = ([Fr::ZERO; WIDTH], vec![whole[0]]);
     for i in 0..PARTIAL {
@@ -381,7 +392,9 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
                 };
                 let from_entry = combine(&c.entry_t[i][1..], &t[1..])
                     + (0..j).map(|k| scaled(c.entry_s[i - k], &s[WIDTH + k])).reduce(|a, b| a + b).unwrap_or(zero());
-                let to_exit = (0..i).map(|k| scaled(c.exit_z[i - 1 - k], &z[WIDTH - 1 - k])).fold(combine(&c.exit_y[i], next), |a, b| a + b);
+                let to_exit = (0..i)
+                    .map(|k| scaled(c.exit_z[i - 1 - k], &z[WIDTH - 1 - k]))
+                    .fold(combine(&c.exit_y[i], next), |a, b| a + b);
                 forward.clone() * next[j].clone() + exit.clone() * (s[WIDTH - j].clone() - to_exit)
                     - all.clone() * constants[j].clone()
                     - full.clone() * t[j].clone()

@@ -1,7 +1,8 @@
 //! The range table and running decompositions.
 //!
-//! Where [`Selector::Lookup`] is on, columns 4 and 9 hold entries of the table `0..2^b`. A decomposition runs in column 8:
-//! `next = cur 2^(2b) + c4 2^b + c9` ([`Selector::Range`]) or `next = cur 2^b + c9` ([`Selector::Half`]), from a zero cell.
+//! Where [`Selector::Lookup`] is on, columns 4 and 9 hold entries of the table `0..2^b`. A decomposition runs in column
+//! 8: `next = cur 2^(2b) + c4 2^b + c9` ([`Selector::Range`]) or `next = cur 2^b + c9` ([`Selector::Half`]), from a
+//! zero cell.
 
 use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression};
 
@@ -28,7 +29,10 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, table_bits:
         let (cur, next) = (columns.cell(v, RUNNING, 0), columns.cell(v, RUNNING, 1));
         let shift = Expression::Constant(entry);
         let sum = (cur * shift.clone() + high) * shift + low;
-        Constraints::with_selector(columns.selector(v, Selector::Range), [("next = cur 2^(2b) + c4 2^b + c9", next - sum)])
+        Constraints::with_selector(
+            columns.selector(v, Selector::Range),
+            [("next = cur 2^(2b) + c4 2^b + c9", next - sum)],
+        )
     });
     meta.create_gate("next = cur 2^b + c9", |v| {
         let low = columns.cell(v, LOOKED_UP[1], 0);

@@ -9,23 +9,27 @@
 //! | a' | `xa'` | `halves'` | | | | `px` | `py` | `q2x` | `q2y` | `ya'` |
 //!
 //! `T = (2 va - 1) (vc ? Q2 : Q1)` with `Q1 = (beta^2 px, py)`; `F = (2 f0 - 1) table[f1 + 2 f2 + 4 f3]`; `W = T + F`;
-//! the accumulator goes from `A` to `(A + W) + A`. It starts at the constant point `H = protocol::schnorr::start()`: constants 0, 1, 2 of the
-//! first row a are `first = 1` and `H`, those of every other row a are 0.
+//! the accumulator goes from `A` to `(A + W) + A`. It starts at the constant point `H = protocol::schnorr::start()`:
+//! constants 0, 1, 2 of the first row a are `first = 1` and `H`, those of every other row a are 0.
 //!
 //! What each clause stops:
-//! - bits are boolean: a digit outside {-1, 1} selects a point between the table's (the interpolation is a polynomial), so a forged `F`;
-//! - `gx`, and `F`'s y as an expression, are the table's interpolation: a free fixed point would solve the equation for any digest;
-//! - `T` is an expression in the key cells of its own row, and these are carried to every step: a base of the prover's choice in any step
-//!   (the caller ties the first row to the leaf's key, and `q2` to `phi(P) - P`);
-//! - `halves' = 2 halves + va + 2^64 vb`, `vb = va xor vc`, from a zero cell to the cell the caller compares with the digest: other digits
-//!   than the challenge's. 64 boolean digits a half, so the final value determines all of them;
-//! - `(gx - tx)(xw - xa) inverse = 1`: with equal x the slope equation reads `lambda 0 = 0`, the slope and all that follows would be free;
-//! - the third division, by `xa - xr` for `xr = x(A + W)`: its equation `(lambda1 + lambda2)(xa - xr) = 2 ya` has no solution for
-//!   `xr = xa`, because `ya != 0`: the order of Grumpkin is odd, no point has y = 0. So an accumulator at infinity cannot occur either.
-//!   This uses that `A` is on the curve, thus that `P` is: the formulas do not contain the curve's constant. **The caller must ensure
-//!   that the key is on the curve**;
-//! - `first xa = hx`, `first ya = hy`: a start of the prover's choice shifts the end to any point. A fixed start other than `W` keeps the
-//!   first additions apart: from `W_0`, an honest chain would be exceptional whenever `W_1 = W_0`, about one signature in 32;
+//! - bits are boolean: a digit outside {-1, 1} selects a point between the table's (the interpolation is a polynomial),
+//!   so a forged `F`;
+//! - `gx`, and `F`'s y as an expression, are the table's interpolation: a free fixed point would solve the equation for
+//!   any digest;
+//! - `T` is an expression in the key cells of its own row, and these are carried to every step: a base of the prover's
+//!   choice in any step (the caller ties the first row to the leaf's key, and `q2` to `phi(P) - P`);
+//! - `halves' = 2 halves + va + 2^64 vb`, `vb = va xor vc`, from a zero cell to the cell the caller compares with the
+//!   digest: other digits than the challenge's. 64 boolean digits a half, so the final value determines all of them;
+//! - `(gx - tx)(xw - xa) inverse = 1`: with equal x the slope equation reads `lambda 0 = 0`, the slope and all that
+//!   follows would be free;
+//! - the third division, by `xa - xr` for `xr = x(A + W)`: its equation `(lambda1 + lambda2)(xa - xr) = 2 ya` has no
+//!   solution for `xr = xa`, because `ya != 0`: the order of Grumpkin is odd, no point has y = 0. So an accumulator at
+//!   infinity cannot occur either. This uses that `A` is on the curve, thus that `P` is: the formulas do not contain
+//!   the curve's constant. **The caller must ensure that the key is on the curve**;
+//! - `first xa = hx`, `first ya = hy`: a start of the prover's choice shifts the end to any point. A fixed start other
+//!   than `W` keeps the first additions apart: from `W_0`, an honest chain would be exceptional whenever `W_1 = W_0`,
+//!   about one signature in 32;
 //! - `xa', ya'` of a step are the cells `xa, ya` of the next: no step starts anywhere else; the last step's are `end`;
 //! - `first` is a constant, on in one row: a chain restarted at a later step would forget the more significant digits.
 
@@ -130,8 +134,9 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 /// `Q2 = phi(P) - P` of a key `(x, y)`, and the slope that leads to it:
 /// `slope (beta - 1) x = 2 y`, `q2x = slope^2 - (beta + 1) x`, `q2y = slope (x - q2x) + y`.
 ///
-/// The equations fix the slope for every point of the curve (no point with x = 0 has y = 0), but **not for (0, 0)**, the key of an empty
-/// slot: there the slope and `Q2` would be free, and so would the signature. Such a slot must use another, constant key.
+/// The equations fix the slope for every point of the curve (no point with x = 0 has y = 0), but **not for (0, 0)**,
+/// the key of an empty slot: there the slope and `Q2` would be free, and so would the signature. Such a slot must use
+/// another, constant key.
 #[must_use]
 pub fn second_point(key: (Fr, Fr)) -> (Fr, (Fr, Fr)) {
     let (x, y) = key;
@@ -193,7 +198,10 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
             ("lambda_w (gx - tx) = gy - ty", lambda_w.clone() * gap.clone() - gy + ty),
             ("xw = lambda_w^2 - tx - gx", xw.clone() - lambda_w.clone() * lambda_w + tx + gx),
             ("lambda1 (xw - xa) = yw - ya", lambda_1.clone() * (xw.clone() - xa.clone()) - yw + ya.clone()),
-            ("(lambda1 + lambda2) (xa - xr) = 2 ya", (lambda_1 + lambda_2) * (xa.clone() - xr) - ya.clone() - ya.clone()),
+            (
+                "(lambda1 + lambda2) (xa - xr) = 2 ya",
+                (lambda_1 + lambda_2) * (xa.clone() - xr) - ya.clone() - ya.clone(),
+            ),
             ("(gx - tx) (xw - xa) inverse = 1", gap * (xw - xa.clone()) * inverse - one()),
             ("xa' = lambda2^2 - xa - xr", xa_next - x_end),
             ("ya' = lambda2 (xa - xa') - ya", ya_next - y_end),
@@ -221,11 +229,19 @@ fn interpolate_values(c: &[Fr; 8], f: &[Fr; 3]) -> Fr {
     pair(0) + f[1] * pair(2) + f[2] * (pair(4) + f[1] * pair(6))
 }
 
-/// Writes a chain: 129 rows. `zero` is a copyable cell tied to 0 elsewhere. A chain with an exceptional addition gets values the gate refuses.
+/// Writes a chain: 129 rows. `zero` is a copyable cell tied to 0 elsewhere. A chain with an exceptional addition gets
+/// values the gate refuses.
 ///
-/// Free cells are named `(clause, name, index * 64 + step)`, with names `variable_sign`, `variable_choice`, `fixed_sign`,
-/// `fixed_choice_1..3`, `lambda_w`, `lambda1`, `lambda2`, `inverse`; `(clause, "q2x" | "q2y", index)` are tied by the caller.
-pub fn assign_chain(trace: &mut Trace, zero: Cell, key: (Fr, Fr), digits: &[StepDigits], (clause, index): (&'static str, usize)) -> ChainCells {
+/// Free cells are named `(clause, name, index * 64 + step)`, with names `variable_sign`, `variable_choice`,
+/// `fixed_sign`, `fixed_choice_1..3`, `lambda_w`, `lambda1`, `lambda2`, `inverse`; `(clause, "q2x" | "q2y", index)` are
+/// tied by the caller.
+pub fn assign_chain(
+    trace: &mut Trace,
+    zero: Cell,
+    key: (Fr, Fr),
+    digits: &[StepDigits],
+    (clause, index): (&'static str, usize),
+) -> ChainCells {
     const NO_DIGITS: StepDigits =
         StepDigits { variable_sign: false, variable_choice: false, fixed_sign: false, fixed_choice: [false; 3] };
     let (px, py) = key;
@@ -311,9 +327,14 @@ fn assign_step(
     let x_end = lambda_2.square() - xa - xr;
     let accumulator = (x_end, lambda_2 * (xa - x_end) - ya);
 
-    for (column, value) in
-        [(a::X, xa), (a::HALVES, state.halves), (a::LAMBDA_1, lambda_1), (a::LAMBDA_2, lambda_2), (a::XW, xw), (a::Y, ya)]
-    {
+    for (column, value) in [
+        (a::X, xa),
+        (a::HALVES, state.halves),
+        (a::LAMBDA_1, lambda_1),
+        (a::LAMBDA_2, lambda_2),
+        (a::XW, xw),
+        (a::Y, ya),
+    ] {
         trace.set(column, row, value);
     }
     for (column, value) in [(b::GX, gx), (b::INVERSE, product), (b::LAMBDA_W, lambda_w)] {

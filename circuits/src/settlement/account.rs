@@ -1,4 +1,5 @@
-//! One slot: its packet's signature, its readings, its money, its leaf before and after (SETTLE.1 to 3, 5, 7 to 10, 12).
+//! One slot: its packet's signature, its readings, its money, its leaf before and after (SETTLE.1 to 3, 5, 7 to 10,
+//! 12).
 
 use gridveil_protocol::{
     account::Account,
@@ -108,7 +109,14 @@ struct Money {
 }
 
 /// Writes one slot; its market rows start at `market_row`.
-pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, common: &Common, w: &SlotWitness<'_>) -> SlotOutput {
+pub fn slot(
+    b: &mut Builder,
+    shape: &Shape,
+    index: usize,
+    market_row: usize,
+    common: &Common,
+    w: &SlotWitness<'_>,
+) -> SlotOutput {
     b.block(block_rows(shape));
     b.serve("SETTLE.13");
     let (old, old_leaf) = leaf::open(b, "SETTLE.13", index, &LeafValues::of(w.account));
@@ -119,11 +127,20 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     let geometry = super::geometry(shape);
     let readings = readings(w, shape.intervals);
     let zero = b.zero();
-    let sums = market::assign_slot(&mut b.trace, geometry, market_row, (index, zero), &slot_cells, &common.intervals, &readings);
+    let sums = market::assign_slot(
+        &mut b.trace,
+        geometry,
+        market_row,
+        (index, zero),
+        &slot_cells,
+        &common.intervals,
+        &readings,
+    );
     let packet = packet(b, index, common, &old, terms.scale, flag, &sums.groups, w);
     let money = money(b, index, shape, common, &old, &terms, &sums.sums, w);
     b.serve("SETTLE.1b");
-    // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum is two zeros.
+    // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum
+    // is two zeros.
     let signs_of_use = b.linear(&[(Fr::ONE, flag), (Fr::ONE, money.started)], Fr::ZERO);
     b.assert_product_zero(packet.empty, signs_of_use);
     b.serve("STATE.INIT");
@@ -135,7 +152,8 @@ pub fn slot(b: &mut Builder, shape: &Shape, index: usize, market_row: usize, com
     after(b, index, common, old_leaf, &old, &terms, &packet, &money)
 }
 
-/// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in their place.
+/// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in
+/// their place.
 fn limits(b: &mut Builder, index: usize, terms: &Terms, flag: Cell) -> SlotCells {
     b.serve("SETTLE.5");
     let no_debt = b.is_zero(("SETTLE.5", "debt_inverse", index), terms.debt);
@@ -156,14 +174,29 @@ fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
         .map(|t| {
             let at = first + t as u64;
             let reading = w.signed.packet.readings.get(t).copied().unwrap_or_default();
-            ReadingWitness { import: reading.import, export: reading.export, started: !idle && at >= from, ended: !idle && at >= until }
+            ReadingWitness {
+                import: reading.import,
+                export: reading.export,
+                started: !idle && at >= from,
+                ended: !idle && at >= until,
+            }
         })
         .collect()
 }
 
-/// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot is empty.
+/// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot
+/// is empty.
 #[allow(clippy::too_many_arguments)]
-fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, scale: Cell, flag: Cell, groups: &[Cell], w: &SlotWitness<'_>) -> Packet {
+fn packet(
+    b: &mut Builder,
+    index: usize,
+    common: &Common,
+    old: &LeafCells,
+    scale: Cell,
+    flag: Cell,
+    groups: &[Cell],
+    w: &SlotWitness<'_>,
+) -> Packet {
     let one = Fr::ONE;
     let packet = &w.signed.packet;
     b.serve("SETTLE.1b");
@@ -181,7 +214,10 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, scale
     b.assert_range(buy, 16);
     b.assert_range(sell, 16);
     let slot_number = Fr::from(index as u64);
-    let info = b.linear(&[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag), (power(49), scale)], slot_number);
+    let info = b.linear(
+        &[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag), (power(49), scale)],
+        slot_number,
+    );
     // A substitute lies on top of the one that the leaf waits for; any other packet has zero in that place.
     b.serve("SETTLE.1b");
     let earlier = b.mul(flag, old.flagged);
@@ -198,7 +234,16 @@ fn packet(b: &mut Builder, index: usize, common: &Common, old: &LeafCells, scale
 
 /// SETTLE.2 (window), SETTLE.7 (money of the period).
 #[allow(clippy::too_many_arguments)]
-fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &LeafCells, terms: &Terms, sums: &[Cell; 3], w: &SlotWitness<'_>) -> Money {
+fn money(
+    b: &mut Builder,
+    index: usize,
+    shape: &Shape,
+    common: &Common,
+    old: &LeafCells,
+    terms: &Terms,
+    sums: &[Cell; 3],
+    w: &SlotWitness<'_>,
+) -> Money {
     let one = Fr::ONE;
     b.serve("SETTLE.7");
     let fields = b.unpack(sums[2], &market::ACC3_WIDTHS.map(|w| if w == 8 { w.max(shape.table_bits) } else { w }));
@@ -227,13 +272,21 @@ fn money(b: &mut Builder, index: usize, shape: &Shape, common: &Common, old: &Le
     let tick = Fr::from(gridveil_protocol::params::NANO_PER_TICK.unsigned_abs());
     b.serve("SETTLE.8");
     let value = b.linear(
-        &[(one, old.balance), (-one, terms.debt), (tick, trade_sold), (-tick, trade_bought), (-one, supply), (-one, fees)],
+        &[
+            (one, old.balance),
+            (-one, terms.debt),
+            (tick, trade_sold),
+            (-tick, trade_bought),
+            (-one, supply),
+            (-one, fees),
+        ],
         Fr::ZERO,
     );
     Money { supply, fees, value, import, export, bought, sold, started }
 }
 
-/// Splits four sums of offset prices, top first. The top limb stays below the modulus' own top limb, so four limbs never wrap.
+/// Splits four sums of offset prices, top first. The top limb stays below the modulus' own top limb, so four limbs
+/// never wrap.
 pub fn price_limbs(b: &mut Builder, packed: Cell) -> [Cell; 4] {
     let fields = b.unpack(packed, &[64; 4]);
     let limb: [Cell; 4] = std::array::from_fn(|i| fields.get(i).copied().unwrap_or(packed));
@@ -244,7 +297,16 @@ pub fn price_limbs(b: &mut Builder, packed: Cell) -> [Cell; 4] {
 
 /// SETTLE.2: the `started` and `ended` intervals lie inside the account's window, or none has started.
 #[allow(clippy::too_many_arguments)]
-fn window(b: &mut Builder, index: usize, shape: &Shape, first: Cell, terms: &Terms, started: Cell, ended: Cell, w: &SlotWitness<'_>) {
+fn window(
+    b: &mut Builder,
+    index: usize,
+    shape: &Shape,
+    first: Cell,
+    terms: &Terms,
+    started: Cell,
+    ended: Cell,
+    w: &SlotWitness<'_>,
+) {
     let one = Fr::ONE;
     b.serve("SETTLE.2");
     let idle = readings(w, shape.intervals).iter().all(|r| !r.started);
@@ -261,7 +323,16 @@ fn window(b: &mut Builder, index: usize, shape: &Shape, first: Cell, terms: &Ter
 
 /// SETTLE.8, 9, 10, 12: balance, registers, note, leaf after.
 #[allow(clippy::too_many_arguments)]
-fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &LeafCells, terms: &Terms, packet: &Packet, money: &Money) -> SlotOutput {
+fn after(
+    b: &mut Builder,
+    index: usize,
+    common: &Common,
+    old_leaf: Cell,
+    old: &LeafCells,
+    terms: &Terms,
+    packet: &Packet,
+    money: &Money,
+) -> SlotOutput {
     let one = Fr::ONE;
     b.serve("SETTLE.8");
     let (balance, debt) = leaf::split_value(b, "SETTLE.8", index, money.value);
@@ -269,7 +340,13 @@ fn after(b: &mut Builder, index: usize, common: &Common, old_leaf: Cell, old: &L
     b.serve("SETTLE.9");
     let register = |i: u32| power(i * REGISTER_BITS);
     let registers = b.linear(
-        &[(one, old.registers), (one, money.import), (register(1), money.export), (register(2), money.bought), (register(3), money.sold)],
+        &[
+            (one, old.registers),
+            (one, money.import),
+            (register(1), money.export),
+            (register(2), money.bought),
+            (register(3), money.sold),
+        ],
         Fr::ZERO,
     );
 

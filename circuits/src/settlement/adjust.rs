@@ -1,4 +1,5 @@
-//! The adjustment lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the difference, or nothing.
+//! The adjustment lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the
+//! difference, or nothing.
 
 use gridveil_protocol::{
     adjust::Adjustment,
@@ -60,7 +61,12 @@ fn idle(shape: &Shape) -> Option<Adjustment> {
     let packet = empty_slot(context, 0, PacketSalts::default()).ok()?;
     let entry = IntervalTariff { classes: [ClassPrices::default(); 2], cap: 0, floor: 0, reference: 0 };
     let signer = gridveil_protocol::header_operation::nobody();
-    Some(Adjustment { substitute: packet.clone(), signer, late: packet, tariff: Tariff { intervals: vec![entry; shape.intervals] } })
+    Some(Adjustment {
+        substitute: packet.clone(),
+        signer,
+        late: packet,
+        tariff: Tariff { intervals: vec![entry; shape.intervals] },
+    })
 }
 
 /// One packet's readings: import and export of each interval.
@@ -74,7 +80,14 @@ struct Sums {
 }
 
 /// Writes the adjustment lane.
-pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Members, records: &mut Records, w: &AppliedAdjustment) -> AdjustOutput {
+pub fn adjust(
+    b: &mut Builder,
+    shape: &Shape,
+    common: &Common,
+    members: &mut Members,
+    records: &mut Records,
+    w: &AppliedAdjustment,
+) -> AdjustOutput {
     let one = Fr::ONE;
     let idle = idle(shape);
     let packet = w.used.as_ref().map(|(adjustment, _)| adjustment).or(idle.as_ref());
@@ -87,7 +100,10 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
     let terms = leaf::unpack_terms(b, "ADJUST.1", 0, old.terms);
     let used = b.bit(("ADJUST.1", "used", 0), w.used.is_some());
     let slot = b.witness(("ADJUST.1", "slot", 0), Fr::from(w.slot as u64));
-    let first = b.witness(("ADJUST.5", "first_interval", 0), Fr::from(u64::from(packet.substitute.packet.context.first_interval)));
+    let first = b.witness(
+        ("ADJUST.5", "first_interval", 0),
+        Fr::from(u64::from(packet.substitute.packet.context.first_interval)),
+    );
     b.assert_range(first, 32);
     let context = [common.domain, common.community, first, common.length, common.m].map(Input::Copy);
     let (context, _) = b.sponge(Use::Context, &context);
@@ -118,8 +134,11 @@ pub fn adjust(b: &mut Builder, shape: &Shape, common: &Common, members: &mut Mem
 
     b.serve("ADJUST.5");
     let elements: Vec<_> = packet.tariff.intervals.iter().flat_map(IntervalTariff::elements).collect();
-    let inputs: Vec<Input> =
-        elements.iter().enumerate().map(|(i, x)| Input::Free(b.trace.free(("ADJUST.5", "tariff", i), imported(x)))).collect();
+    let inputs: Vec<Input> = elements
+        .iter()
+        .enumerate()
+        .map(|(i, x)| Input::Free(b.trace.free(("ADJUST.5", "tariff", i), imported(x))))
+        .collect();
     let (commitment, tariff) = b.sponge(Use::Tariff, &inputs);
 
     let substitute = readings(b, shape, "ADJUST.1", &substitute_groups);
@@ -161,18 +180,31 @@ fn own_signature(b: &Builder, late: &SignedPacket, info: Cell) -> gridveil_proto
     signed.unwrap_or(late.signature)
 }
 
-/// `context + slot + buy_limit<<16 + sell_limit<<32 + flag<<48 + scale<<49`; limits and scale are in range, so that no other context fits the sum.
-fn slot_info(b: &mut Builder, clause: &'static str, context: Cell, slot: Cell, scale: Cell, packet: &Packet, flag: Fr) -> Cell {
+/// `context + slot + buy_limit<<16 + sell_limit<<32 + flag<<48 + scale<<49`; limits and scale are in range, so that no
+/// other context fits the sum.
+fn slot_info(
+    b: &mut Builder,
+    clause: &'static str,
+    context: Cell,
+    slot: Cell,
+    scale: Cell,
+    packet: &Packet,
+    flag: Fr,
+) -> Cell {
     let buy = b.witness((clause, "buy_limit", 0), Fr::from(u64::from(packet.buy_limit)));
     let sell = b.witness((clause, "sell_limit", 0), Fr::from(u64::from(packet.sell_limit)));
     b.assert_range(buy, 16);
     b.assert_range(sell, 16);
-    b.linear(&[(Fr::ONE, context), (Fr::ONE, slot), (power(16), buy), (power(32), sell), (power(49), scale)], power(48) * flag)
+    b.linear(
+        &[(Fr::ONE, context), (Fr::ONE, slot), (power(16), buy), (power(32), sell), (power(49), scale)],
+        power(48) * flag,
+    )
 }
 
 fn salts_and_groups(clause: &'static str, b: &mut Builder, signed: &SignedPacket) -> Vec<Input> {
     let s = &signed.packet.salts;
-    let mut inputs: Vec<Input> = s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))).collect();
+    let mut inputs: Vec<Input> =
+        s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))).collect();
     for (i, group) in signed.packet.groups().iter().enumerate() {
         inputs.push(Input::Free(b.trace.free((clause, "group", i), imported(group))));
     }
@@ -273,4 +305,3 @@ fn money(b: &mut Builder, used: Cell, terms: &Terms, late: &Sums, substitute: &S
     let fees = b.linear(&[(one, network), (-offset, import)], Fr::ZERO);
     (b.mul(scaled, supply), b.mul(scaled, fees))
 }
-

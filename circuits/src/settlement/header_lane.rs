@@ -48,7 +48,14 @@ pub struct HeaderLane {
 }
 
 /// Writes the header lane.
-pub fn header_lane(b: &mut Builder, shape: &Shape, common: &Common, header: &HeaderCells, records: &mut Records, w: &HeaderOperation) -> HeaderLane {
+pub fn header_lane(
+    b: &mut Builder,
+    shape: &Shape,
+    common: &Common,
+    header: &HeaderCells,
+    records: &mut Records,
+    w: &HeaderOperation,
+) -> HeaderLane {
     let one = Fr::ONE;
     b.block(ROWS);
     b.serve("HEADER.1");
@@ -75,9 +82,13 @@ pub fn header_lane(b: &mut Builder, shape: &Shape, common: &Common, header: &Hea
     b.serve("HEADER.3");
     let managed = b.bit(("HEADER.3", "managed", 0), w.management.is_some());
     let set = w.management.as_ref().map(|m| m.management);
-    let elements = set.map(|m| m.elements(gridveil_protocol::field::Fr::from(0u64), &Place::default()).map(|x| imported(&x)));
+    let elements =
+        set.map(|m| m.elements(gridveil_protocol::field::Fr::from(0u64), &Place::default()).map(|x| imported(&x)));
     let [_, _, mechanism, x, y, reserve, skip] = elements.unwrap_or([Fr::ZERO; 7]);
-    let place = b.linear(&[(one, common.community), (power(32), header.0[at::NONCE]), (power(96), common.first_interval)], Fr::ZERO);
+    let place = b.linear(
+        &[(one, common.community), (power(32), header.0[at::NONCE]), (power(96), common.first_interval)],
+        Fr::ZERO,
+    );
     let free = |b: &mut Builder, name, value| Input::Free(b.trace.free(("HEADER.3", name, 0), value));
     let inputs = [
         Input::Copy(common.domain),
@@ -92,7 +103,14 @@ pub fn header_lane(b: &mut Builder, shape: &Shape, common: &Common, header: &Hea
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
     let key = signature::key_or_nobody(b, managed, common.manager);
     let own = w.management.as_ref().map_or_else(|| nobodys(native(b.value(digest))), |m| m.signature);
-    signature::verify(b, shape.members + 2 * shape.operations, key, Use::HeaderOperation, &own, vec![Input::Copy(digest)]);
+    signature::verify(
+        b,
+        shape.members + 2 * shape.operations,
+        key,
+        Use::HeaderOperation,
+        &own,
+        vec![Input::Copy(digest)],
+    );
     let manager = std::array::from_fn(|i| b.select(managed, cell(3 + i), header.0[at::MANAGER[i]]));
     b.serve("HEADER.4");
     let mechanism = b.select(managed, cell(2), header.0[at::MECHANISM]);

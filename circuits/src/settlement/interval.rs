@@ -36,14 +36,16 @@ pub fn open(b: &mut Builder, t: usize, mechanism: Cell, tariff: &[Cell; 4], clea
     let side = b.bit(("SETTLE.6", "side", t), clearing.rationed == Rationed::Demand);
     b.serve("SETTLE.5");
     let (cap_above, cap_below) = b.compare([("SETTLE.5", "cap_above", t), ("SETTLE.5", "cap_below", t)], cap, price);
-    let (floor_above, floor_below) = b.compare([("SETTLE.5", "floor_above", t), ("SETTLE.5", "floor_below", t)], floor, price);
+    let (floor_above, floor_below) =
+        b.compare([("SETTLE.5", "floor_above", t), ("SETTLE.5", "floor_below", t)], floor, price);
     let buyers = standing_flags(b, mechanism, cap_above, cap_below);
     let sellers = standing_flags(b, mechanism, floor_below, floor_above);
     IntervalCells { price, ratio, side, supply, feed_in, local, buyers, sellers }
 }
 
-/// Are orders with a better limit than the price strict, or marginal? `better`: the bound itself is better than the price; `worse`: it is worse.
-/// Auction: strict if the bound is better, marginal if it is at the price. Community price: marginal unless the bound is worse.
+/// Are orders with a better limit than the price strict, or marginal? `better`: the bound itself is better than the
+/// price; `worse`: it is worse. Auction: strict if the bound is better, marginal if it is at the price. Community
+/// price: marginal unless the bound is worse.
 fn standing_flags(b: &mut Builder, mechanism: Cell, better: Cell, worse: Cell) -> [Cell; 2] {
     let by_key = b.mul(mechanism, better);
     let strict = b.sub(better, by_key);
@@ -75,7 +77,8 @@ pub fn close(b: &mut Builder, t: usize, mechanism: Cell, cells: &IntervalCells, 
     b.assert_range(side_is_longer, 32);
     let remaining = b.select(cells.side, left_for_marginal_demand, left_for_marginal_supply);
     let weight = b.select(cells.side, demand_equal, supply_equal);
-    // ratio = ceil(2^32 R / W), 0 if W = 0: exactly then the marginal orders of the longer side add up to R, and both sides to V.
+    // ratio = ceil(2^32 R / W), 0 if W = 0: exactly then the marginal orders of the longer side add up to R, and both
+    // sides to V.
     b.serve("SETTLE.4");
     let over = b.mul_add(one, cells.ratio, weight, -power(RATIO_BITS), remaining);
     b.assert_range(over, 32);

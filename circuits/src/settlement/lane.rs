@@ -1,5 +1,6 @@
-//! An operation lane (OP.1 to OP.10): opens one leaf, applies one operation or none, puts the leaf back. What an operation does is read from
-//! `protocol::operation::EFFECTS`; no operation has constraints of its own here but `close`, `enrol` and `forced`.
+//! An operation lane (OP.1 to OP.10): opens one leaf, applies one operation or none, puts the leaf back. What an
+//! operation does is read from `protocol::operation::EFFECTS`; no operation has constraints of its own here but
+//! `close`, `enrol` and `forced`.
 
 use gridveil_protocol::{
     field,
@@ -51,7 +52,12 @@ struct Kinds([Cell; EFFECTS.len()]);
 impl Kinds {
     /// `sum weight(effect) bit` over the operations.
     fn sum(&self, b: &mut Builder, weight: impl Fn(&Effect) -> u64) -> Cell {
-        let terms: Vec<(Fr, Cell)> = EFFECTS.iter().zip(self.0).map(|(e, bit)| (Fr::from(weight(e)), bit)).filter(|(w, _)| *w != Fr::ZERO).collect();
+        let terms: Vec<(Fr, Cell)> = EFFECTS
+            .iter()
+            .zip(self.0)
+            .map(|(e, bit)| (Fr::from(weight(e)), bit))
+            .filter(|(w, _)| *w != Fr::ZERO)
+            .collect();
         match terms.as_slice() {
             [(weight, bit)] if *weight == Fr::ONE => *bit,
             terms => b.linear(terms, Fr::ZERO),
@@ -96,7 +102,15 @@ struct Message {
 }
 
 /// Writes lane `index`.
-pub fn lane(b: &mut Builder, shape: &Shape, index: usize, common: &Common, members: &mut Members, records: &mut Records, w: &AppliedLane) -> LaneOutput {
+pub fn lane(
+    b: &mut Builder,
+    shape: &Shape,
+    index: usize,
+    common: &Common,
+    members: &mut Members,
+    records: &mut Records,
+    w: &AppliedLane,
+) -> LaneOutput {
     let one = Fr::ONE;
     b.block(block_rows(shape));
     b.serve("OP.3");
@@ -170,14 +184,24 @@ fn cleared_by(b: &mut Builder, kinds: &Kinds, of: impl Fn(&Effect) -> bool, valu
 }
 
 #[allow(clippy::too_many_arguments)]
-fn message(b: &mut Builder, index: usize, common: &Common, kinds: &Kinds, slot: Cell, nonce: Cell, o: &Operation, used: bool) -> Message {
+fn message(
+    b: &mut Builder,
+    index: usize,
+    common: &Common,
+    kinds: &Kinds,
+    slot: Cell,
+    nonce: Cell,
+    o: &Operation,
+    used: bool,
+) -> Message {
     b.serve("OP.1");
     let one = Fr::ONE;
     let whole = used && o.kind.effect().whole_units;
     let amount = b.witness(("OP.4", "amount", index), Fr::from(if used { o.amount } else { 0 }));
     let units = b.witness(("OP.4", "units", index), Fr::from(if whole { o.units() } else { 0 }));
     let kind = kinds.sum(b, |e| e.kind as u64);
-    let place = b.linear(&[(one, common.community), (power(32), slot), (power(48), kind), (power(56), nonce)], Fr::ZERO);
+    let place =
+        b.linear(&[(one, common.community), (power(32), slot), (power(48), kind), (power(56), nonce)], Fr::ZERO);
     let [_, _, _, party, payout, sa, sb, sc, sd, x, y, terms] = o.elements(field::Fr::from(0u64));
     let names = ["party", "payout", "sa", "sb", "sc", "sd", "meter_x", "meter_y", "terms"];
     let mut inputs = vec![Input::Copy(common.domain), Input::Copy(place), Input::Copy(amount)];
@@ -200,7 +224,17 @@ fn message(b: &mut Builder, index: usize, common: &Common, kinds: &Kinds, slot: 
 
 /// OP.1 and OP.2.
 #[allow(clippy::too_many_arguments)]
-fn sign(b: &mut Builder, shape: &Shape, index: usize, common: &Common, kinds: &Kinds, old: &LeafCells, message: &Message, signed: &SignedOperation, used: bool) {
+fn sign(
+    b: &mut Builder,
+    shape: &Shape,
+    index: usize,
+    common: &Common,
+    kinds: &Kinds,
+    old: &LeafCells,
+    message: &Message,
+    signed: &SignedOperation,
+    used: bool,
+) {
     b.serve("OP.1");
     // A lane that nobody signs, unused or forced: the prover signs for itself.
     let owned = used && signed.operation.kind.effect().owner_signs();
@@ -226,7 +260,14 @@ fn sign(b: &mut Builder, shape: &Shape, index: usize, common: &Common, kinds: &K
 }
 
 /// OP.4, OP.6, OP.7: balance and debt after, and what goes to the float.
-fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt: Cell, m: &Message) -> (Cell, Cell, Cell) {
+fn money(
+    b: &mut Builder,
+    index: usize,
+    kinds: &Kinds,
+    old: &LeafCells,
+    old_debt: Cell,
+    m: &Message,
+) -> (Cell, Cell, Cell) {
     let one = Fr::ONE;
     b.serve("OP.4");
     b.assert_range(m.amount, 64);
@@ -268,7 +309,8 @@ fn money(b: &mut Builder, index: usize, kinds: &Kinds, old: &LeafCells, old_debt
 /// OP.5.
 fn claim(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message) -> Cell {
     b.serve("OP.5");
-    // Amount and payout have one sum: without this bound, a claim of one nano opens as any amount with a payout that is no address.
+    // Amount and payout have one sum: without this bound, a claim of one nano opens as any amount with a payout that is
+    // no address.
     b.assert_range(m.payout, ADDRESS_BITS);
     let to_party = kinds.any(b, |e| e.claim == Some(ClaimOf::Party));
     let recipient = b.select(to_party, m.party, old.owner);
@@ -276,7 +318,15 @@ fn claim(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message) -> Cell {
     b.hash4([Input::Copy(recipient), Input::Copy(carried), Input::Copy(m.salts[0]), Input::Copy(m.salts[1])]).0
 }
 
-fn record(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message, slot: Cell, claim: Cell, records: &mut Records) {
+fn record(
+    b: &mut Builder,
+    kinds: &Kinds,
+    old: &LeafCells,
+    m: &Message,
+    slot: Cell,
+    claim: Cell,
+    records: &mut Records,
+) {
     b.serve("OP.10");
     let code = kinds.sum(b, |e| e.record.map_or(0, |(code, _)| code));
     let subject = |e: &Effect, wanted: Subject| e.record.is_some_and(|(_, subject)| subject == wanted);
@@ -291,4 +341,3 @@ fn record(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message, slot: Ce
     let visible = kinds.any(b, |e| e.record.is_some());
     records.push(b, visible, [w0, w1]);
 }
-

@@ -47,7 +47,10 @@ impl LeafValues {
         let [s3, s4] = account.salts.private;
         let (x, y) = account.meter_xy();
         let private = [account.owner, x, y, account.terms(), account.registers.packed(), s3, s4, account.flagged];
-        Self { exit: [account.balance.into(), field::reduce(&account.payout), s1, s2].map(|x| imported(&x)), private: private.map(|x| imported(&x)) }
+        Self {
+            exit: [account.balance.into(), field::reduce(&account.payout), s1, s2].map(|x| imported(&x)),
+            private: private.map(|x| imported(&x)),
+        }
     }
 }
 
@@ -94,7 +97,8 @@ impl LeafCells {
         let [s1, s2, s3, s4] = self.salts.map(Input::Copy);
         let (exit, _) = b.hash4([Input::Copy(self.balance), Input::Copy(self.payout), s1, s2]);
         let [meter_x, meter_y] = self.meter.map(Input::Copy);
-        let [owner, terms, registers, flagged] = [self.owner, self.terms, self.registers, self.flagged].map(Input::Copy);
+        let [owner, terms, registers, flagged] =
+            [self.owner, self.terms, self.registers, self.flagged].map(Input::Copy);
         let (private, _) = b.sponge(Use::Private, &[owner, meter_x, meter_y, terms, registers, s3, s4, flagged]);
         b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]).0
     }
@@ -141,7 +145,10 @@ pub fn unpack_terms(b: &mut Builder, clause: &'static str, index: usize, terms: 
     // (scale - 1)(scale - 10)(scale - 100) = 0
     let k = [Fr::ONE, -Fr::from(11), Fr::ZERO, Fr::ZERO, Fr::from(10)];
     let low = b.row(k, [Operand::Copy(scale), Operand::Copy(scale), Operand::Unused]);
-    let rest = b.row([Fr::ONE, -Fr::from(100), Fr::ZERO, Fr::ZERO, Fr::ZERO], [Operand::Copy(low), Operand::Copy(scale), Operand::Unused]);
+    let rest = b.row(
+        [Fr::ONE, -Fr::from(100), Fr::ZERO, Fr::ZERO, Fr::ZERO],
+        [Operand::Copy(low), Operand::Copy(scale), Operand::Unused],
+    );
     b.assert_zero(rest);
     let class = b.bit((clause, "class", index), byte(48) == Fr::ONE);
     let composed = b.linear(&[(Fr::ONE, technology), (power(8), scale), (power(16), class)], Fr::ZERO);

@@ -1,4 +1,5 @@
-//! The members tree between settlement and the last lane: what each leaf holds in the table, and the paths to open them.
+//! The members tree between settlement and the last lane: what each leaf holds in the table, and the paths to open
+//! them.
 
 use gridveil_protocol::{field, tree::DenseTree};
 use halo2curves::ff::PrimeField;
@@ -44,7 +45,14 @@ impl Members {
     }
 
     /// Puts `new` in the place of `old` at `slot`, whose number is `index`.
-    pub fn replace(&mut self, b: &mut Builder, name: Name, (slot, index): (usize, Cell), [old, new]: [Cell; 2], after: LeafCells) {
+    pub fn replace(
+        &mut self,
+        b: &mut Builder,
+        name: Name,
+        (slot, index): (usize, Cell),
+        [old, new]: [Cell; 2],
+        after: LeafCells,
+    ) {
         let roots = super::state::replace(b, name, index, &self.tree.path(slot), old, new);
         b.equal(roots.old, self.root);
         self.root = roots.new;

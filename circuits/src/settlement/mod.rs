@@ -132,8 +132,9 @@ fn template_input(shape: Shape) -> SettlementInput {
         operations: gridveil_protocol::lanes::Operations::default(),
     };
     let context = input.context();
-    input.packets =
-        (0..shape.members).filter_map(|slot| empty_slot(context, u16::try_from(slot).ok()?, PacketSalts::default()).ok()).collect();
+    input.packets = (0..shape.members)
+        .filter_map(|slot| empty_slot(context, u16::try_from(slot).ok()?, PacketSalts::default()).ok())
+        .collect();
     input
 }
 

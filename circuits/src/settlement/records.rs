@@ -1,4 +1,5 @@
-//! Records of a settlement: a hash chain that unused ones skip, and further words of the data polynomial (OP.10, OP.11).
+//! Records of a settlement: a hash chain that unused ones skip, and further words of the data polynomial (OP.10,
+//! OP.11).
 
 use gridveil_protocol::record::{EXTRA_SHIFT, UNITS_SHIFT};
 use halo2curves::ff::Field;
@@ -46,7 +47,8 @@ impl Records {
         self.digest
     }
 
-    /// Horner's rule over the words of the visible records, from the last one on: 4 rows a record, in a block of its own.
+    /// Horner's rule over the words of the visible records, from the last one on: 4 rows a record, in a block of its
+    /// own.
     pub fn evaluate(&self, b: &mut Builder, z: Cell) -> Cell {
         b.block(4 * self.all.len());
         b.serve("OP.11");

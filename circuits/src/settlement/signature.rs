@@ -12,11 +12,18 @@ use crate::{
     trace::Cell,
 };
 
-/// Asserts that `signature` is that of `key` over `message`, under the current clause. Returns the digest and the cells of the message. Free cells
-/// are named by SETTLE.1 and `index`.
+/// Asserts that `signature` is that of `key` over `message`, under the current clause. Returns the digest and the cells
+/// of the message. Free cells are named by SETTLE.1 and `index`.
 ///
 /// `key` must not be (0, 0): the caller puts a constant key in its place.
-pub fn verify(b: &mut Builder, index: usize, [x, y]: [Cell; 2], purpose: Use, signature: &schnorr::Signature, message: Vec<Input>) -> (Cell, Vec<Cell>) {
+pub fn verify(
+    b: &mut Builder,
+    index: usize,
+    [x, y]: [Cell; 2],
+    purpose: Use,
+    signature: &schnorr::Signature,
+    message: Vec<Input>,
+) -> (Cell, Vec<Cell>) {
     let label = ("SETTLE.1", index);
     let key = Key::new(b, label, x, y);
     let mut inputs = vec![Input::Free(imported(&signature.r_x)), Input::Copy(x)];

@@ -66,7 +66,14 @@ pub const LEVEL_ROWS: usize = 19;
 
 /// Opens `old` at `index` (whose base-4 digits it also binds) and puts `new` there.
 /// Names of its free bits start at `first_name`.
-pub fn replace(b: &mut Builder, (clause, name, first_name): Name, index: Cell, path: &[Children], old: Cell, new: Cell) -> Replaced {
+pub fn replace(
+    b: &mut Builder,
+    (clause, name, first_name): Name,
+    index: Cell,
+    path: &[Children],
+    old: Cell,
+    new: Cell,
+) -> Replaced {
     let mut digits = crate::gadgets::limbs(b.value(index))[0];
     let mut terms = Vec::new();
     let mut roots = Replaced { old, new };
@@ -92,12 +99,7 @@ fn level_up(b: &mut Builder, [low, high]: [Cell; 2], children: &Children, node: 
     let one = Fr::ONE;
     let both = b.mul(low, high);
     // place 0, 1, 2, 3
-    let places = [
-        b.linear(&[(-one, low), (-one, high), (one, both)], one),
-        b.sub(low, both),
-        b.sub(high, both),
-        both,
-    ];
+    let places = [b.linear(&[(-one, low), (-one, high), (one, both)], one), b.sub(low, both), b.sub(high, both), both];
     let (old_root, cells) = b.hash4(children.map(|c| Input::Free(imported(&c))));
     let difference = b.sub(node.new, node.old);
     let mut replaced = [Input::Zero; 4];

@@ -44,7 +44,16 @@ mod public {
     pub const Y: usize = 9;
     /// The clause that each row serves.
     pub const CLAUSES: [&str; 10] = [
-        "SETTLE.1", "SETTLE.13", "SETTLE.13", "SETTLE.13", "SETTLE.2", "SETTLE.7", "SETTLE.13", "OP.10", "SETTLE.14", "SETTLE.14",
+        "SETTLE.1",
+        "SETTLE.13",
+        "SETTLE.13",
+        "SETTLE.13",
+        "SETTLE.2",
+        "SETTLE.7",
+        "SETTLE.13",
+        "OP.10",
+        "SETTLE.14",
+        "SETTLE.14",
     ];
 }
 
@@ -261,10 +270,13 @@ impl Statement<'_> {
             let late = match total {
                 0 => vec![adjustment.import],
                 1 => vec![adjustment.export],
-                _ if position == at::DEBT => lanes.operations.iter().map(|l| l.debt_change).chain([adjustment.debt_change]).collect(),
+                _ if position == at::DEBT => {
+                    lanes.operations.iter().map(|l| l.debt_change).chain([adjustment.debt_change]).collect()
+                }
                 _ => Vec::new(),
             };
-            next[position] = sum(&mut self.b, start.into_iter().chain(slots.iter().map(|slot| slot.totals[total])).chain(late));
+            next[position] =
+                sum(&mut self.b, start.into_iter().chain(slots.iter().map(|slot| slot.totals[total])).chain(late));
             self.b.assert_range(next[position], 64);
         }
         self.b.serve("ADJUST.4");
@@ -292,8 +304,12 @@ impl Statement<'_> {
         (next[at::MANAGER[0]], next[at::MANAGER[1]]) = (lane.manager[0], lane.manager[1]);
         self.b.serve("SETTLE.12");
         let salts = self.t.input.header_salts.map(|x| imported(&x));
-        let inputs: Vec<Input> =
-            next.iter().take(at::SALTS[0]).map(|cell| Input::Copy(*cell)).chain(salts.into_iter().map(Input::Free)).collect();
+        let inputs: Vec<Input> = next
+            .iter()
+            .take(at::SALTS[0])
+            .map(|cell| Input::Copy(*cell))
+            .chain(salts.into_iter().map(Input::Free))
+            .collect();
         self.b.sponge(Use::Header, &inputs).0
     }
 
@@ -301,14 +317,23 @@ impl Statement<'_> {
     fn final_leaves(&mut self, members: &Members) -> Vec<Cell> {
         self.b.serve("SETTLE.14");
         let values = members.nodes().into_iter().enumerate();
-        let inputs: Vec<Input> = values.map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), x))).collect();
+        let inputs: Vec<Input> =
+            values.map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), x))).collect();
         let (reached, leaves) = self.b.dense_root_of(&inputs);
         self.b.equal(reached, members.root);
         leaves
     }
 
     /// SETTLE.13 (trees) and SETTLE.14 (L1 data).
-    fn trees(&mut self, common: &Common, header: &HeaderCells, [old_header, new_header]: [Cell; 2], slots: &[SlotOutput], lanes: &Lanes, queue: Cell) {
+    fn trees(
+        &mut self,
+        common: &Common,
+        header: &HeaderCells,
+        [old_header, new_header]: [Cell; 2],
+        slots: &[SlotOutput],
+        lanes: &Lanes,
+        queue: Cell,
+    ) {
         self.b.serve("SETTLE.13");
         let leaves = |of: fn(&SlotOutput) -> Cell| slots.iter().map(of).collect::<Vec<_>>();
         let old_members = self.b.dense_root(&leaves(|s| s.old_leaf));
@@ -319,7 +344,8 @@ impl Statement<'_> {
         let appended = self.b.hash4([Input::Copy(notes), Input::Copy(queue), Input::Zero, Input::Zero]).0;
         self.b.serve("SETTLE.13");
         let counter = header.0[at::CERTIFICATES];
-        let certificates = state::replace(&mut self.b, ("SETTLE.13", "append_bit", 0), counter, &t.certificate_path, zero, appended);
+        let certificates =
+            state::replace(&mut self.b, ("SETTLE.13", "append_bit", 0), counter, &t.certificate_path, zero, appended);
         let node = |b: &mut Builder, header: Cell, members: Cell, certificates: Cell| {
             b.hash4([Input::Copy(header), Input::Copy(members), Input::Copy(certificates), Input::Zero]).0
         };
@@ -333,7 +359,14 @@ impl Statement<'_> {
         let before = self.b.unless(common.init, old_node);
         self.b.serve("SETTLE.13");
         let community = self.input(public::COMMUNITY);
-        let roots = state::replace(&mut self.b, ("SETTLE.13", "community_bit", 0), community, &t.input.state_path, before, new_node);
+        let roots = state::replace(
+            &mut self.b,
+            ("SETTLE.13", "community_bit", 0),
+            community,
+            &t.input.state_path,
+            before,
+            new_node,
+        );
         self.publish(public::OLD_ROOT, roots.old);
         self.publish(public::NEW_ROOT, roots.new);
         self.publish(public::COMMUNITY_NEW, new_node);

@@ -82,7 +82,6 @@ impl Union {
     }
 }
 
-
 /// What the analysis takes as given.
 pub struct Given {
     /// Cells that stand still.
@@ -105,8 +104,9 @@ pub struct Subject {
     pub asked: &'static [usize],
 }
 
-/// Cells that can move, to first order, while public inputs and what is given stand still. A running decomposition stands still with its value
-/// (fields are range-checked, the split is the only one), and a rationed sum with its weight and ratio.
+/// Cells that can move, to first order, while public inputs and what is given stand still. A running decomposition
+/// stands still with its value (fields are range-checked, the split is the only one), and a rationed sum with its
+/// weight and ratio.
 pub fn movable(subject: &Subject, t: &Trace, given: &Given) -> Vec<Cell> {
     let mut cs = ConstraintSystem::default();
     let columns = (subject.configure)(&mut cs);
@@ -145,12 +145,14 @@ pub fn movable(subject: &Subject, t: &Trace, given: &Given) -> Vec<Cell> {
         }
         if subject.market && on(Selector::Market, row) {
             fixed.extend([row, row + 1].into_iter().flat_map(|row| LOOKED_UP.map(|column| at(column, row))));
-            let rationed = (row + 4..row + 8).flat_map(|row| LOOKED_UP.map(|column| at(column, row))).chain([at(7, row + 1)]);
+            let rationed =
+                (row + 4..row + 8).flat_map(|row| LOOKED_UP.map(|column| at(column, row))).chain([at(7, row + 1)]);
             // D=, S=, side, ratio
             rules.push((vec![at(1, row + 1), at(6, row + 1), at(5, row + 2), at(1, row + 2)], rationed.collect()));
             let distances = (row + 2..row + 4).flat_map(|row| LOOKED_UP.map(|column| at(column, row)));
             // limits, p, flag and the four standing bits
-            let standing = [(7, 0), (8, 0), (0, 2), (7, 3), (2, 1), (3, 1), (2, 2), (3, 2)].map(|(column, below)| at(column, row + below));
+            let standing = [(7, 0), (8, 0), (0, 2), (7, 3), (2, 1), (3, 1), (2, 2), (3, 2)]
+                .map(|(column, below)| at(column, row + below));
             rules.push((standing.to_vec(), distances.collect()));
         }
         if on(Selector::Range, row) || on(Selector::Half, row) {
@@ -250,6 +252,11 @@ pub fn free_cell(name: Name, build: impl Fn(Trace) -> Trace, mut table: Trace) -
 
 pub fn report(t: &Trace, cells: &[Cell]) {
     for c in cells.iter().take(40) {
-        println!("{c:?} main {} range {} zero {}", t.clause(c.row, Lane::Main), t.clause(c.row, Lane::Range), t.value(*c) == Fr::ZERO);
+        println!(
+            "{c:?} main {} range {} zero {}",
+            t.clause(c.row, Lane::Main),
+            t.clause(c.row, Lane::Range),
+            t.value(*c) == Fr::ZERO
+        );
     }
 }

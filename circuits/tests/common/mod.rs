@@ -98,7 +98,8 @@ impl Classes {
         let VerifyFailure::Permutation { column, location } = failure else { return false };
         let Some(row) = row_of(location) else { return false };
         let text = format!("{column:?}");
-        let index = text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let index =
+            text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
         let cell = Cell { column: index.unwrap(), row };
         let cells = &self.members[&self.root(cell)];
         let same = cells.iter().filter(|c| trace.value(**c) == trace.value(cell)).count();
@@ -117,7 +118,9 @@ fn clause_of(trace: &Trace, failure: &VerifyFailure) -> String {
             let lane = if text.contains("next = cur") { Lane::Range } else { Lane::Main };
             row_of(location).map_or(text, |row| trace.clause(row, lane).to_string())
         }
-        VerifyFailure::Lookup { location, .. } => row_of(location).map_or(text, |row| format!("{} range", trace.clause(row, Lane::Range))),
+        VerifyFailure::Lookup { location, .. } => {
+            row_of(location).map_or(text, |row| format!("{} range", trace.clause(row, Lane::Range)))
+        }
         VerifyFailure::Permutation { location, column, .. } => {
             let lane = if format!("{column:?}").contains("index: 8") { Lane::Range } else { Lane::Main };
             row_of(location).map_or(text, |row| format!("{} copy", trace.clause(row, lane)))
@@ -150,7 +153,8 @@ pub fn clauses(found: BTreeSet<String>) -> BTreeSet<String> {
     found.into_iter().map(|c| c.split(' ').next().unwrap_or_default().to_string()).collect()
 }
 
-/// The honest value of a free cell: found by asking the table twice would be circular, so it is read off a table with the cell marked.
+/// The honest value of a free cell: found by asking the table twice would be circular, so it is read off a table with
+/// the cell marked.
 pub fn value_of(t: &Transition, name: Name) -> Fr {
     let mut trace = table(&tiny());
     trace.remember(name);
@@ -164,7 +168,8 @@ pub fn lifted(x: &field::Fr) -> Fr {
     Fr::from_repr(bytes).unwrap()
 }
 
-/// All of a statement in use: lanes that owners sign, an adjustment, a transfer, a management and a full queue; slot 3 is substituted.
+/// All of a statement in use: lanes that owners sign, an adjustment, a transfer, a management and a full queue; slot 3
+/// is substituted.
 pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let recipe = Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 4 };
     let extras = Extras { adjustment: true, header: Some(Pool::FloatOut), management: true, notes: QUEUE };

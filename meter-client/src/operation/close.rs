@@ -7,7 +7,8 @@ use gridveil_protocol::{
 
 use super::{Actor, BuildError};
 
-/// Closes. The balance is named exactly, so the open period must not bill the account any more, and nothing else may wait.
+/// Closes. The balance is named exactly, so the open period must not bill the account any more, and nothing else may
+/// wait.
 ///
 /// # Errors
 /// [`BuildError`].

@@ -9,12 +9,17 @@ use gridveil_protocol::{
 
 use super::{Actor, BuildError, fresh_salts};
 
-/// Consents to the terms with this owner key and meter. `actor.account` is the empty slot with its nonce; the salts are the member's own, and
-/// open its first leaf.
+/// Consents to the terms with this owner key and meter. `actor.account` is the empty slot with its nonce; the salts are
+/// the member's own, and open its first leaf.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(actor: &Actor<'_>, meter: PublicKey, payout: [u8; 20], terms: Terms) -> Result<SignedOperation, BuildError> {
+pub fn build(
+    actor: &Actor<'_>,
+    meter: PublicKey,
+    payout: [u8; 20],
+    terms: Terms,
+) -> Result<SignedOperation, BuildError> {
     if actor.account.meter.is_some() {
         return Err(BuildError::InUse);
     }

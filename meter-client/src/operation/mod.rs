@@ -1,5 +1,6 @@
-//! Operations as a member signs them: from the account as the wallet knows it, with everything refused here that a settlement would refuse for
-//! sure (`docs/spec/operations.md`). What depends on the period that is still open (its bill) is for the settlement to say.
+//! Operations as a member signs them: from the account as the wallet knows it, with everything refused here that a
+//! settlement would refuse for sure (`docs/spec/operations.md`). What depends on the period that is still open (its
+//! bill) is for the settlement to say.
 
 pub mod close;
 pub mod deposit;
@@ -15,7 +16,11 @@ use gridveil_protocol::{
     account::Account,
     codec::hex_bytes,
     field::{Fr, hex_fr, reduce},
-    operation::{Kind, Operation, SignedOperation, claim, lane::{Lane, OperationError}, nobody},
+    operation::{
+        Kind, Operation, SignedOperation, claim,
+        lane::{Lane, OperationError},
+        nobody,
+    },
     owner::owner_of,
     params::{UNIT_NANO, UNITS_BITS},
     schnorr::{SchnorrError, SecretKey},
@@ -73,7 +78,9 @@ pub enum BuildError {
     #[error("the claim is for another owner key than the account's")]
     NotForThisAccount,
     /// Claims that only the old key could take in.
-    #[error("{open} incoming claims are not taken in yet: they are for the present key, take them in before it is rotated")]
+    #[error(
+        "{open} incoming claims are not taken in yet: they are for the present key, take them in before it is rotated"
+    )]
     OpenClaims {
         /// How many.
         open: usize,
@@ -85,7 +92,9 @@ pub enum BuildError {
     #[error("that is the account's meter already")]
     SameMeter,
     /// The period that is open may still bill the account.
-    #[error("the account is active until interval {until}: close it in a period that begins then or later (now {open}), when its balance is known")]
+    #[error(
+        "the account is active until interval {until}: close it in a period that begins then or later (now {open}), when its balance is known"
+    )]
     StillActive {
         /// First interval without readings.
         until: Interval,

@@ -7,12 +7,17 @@ use gridveil_protocol::{
 
 use super::{Actor, BuildError};
 
-/// Hands the account to `owner`, which pays out to `payout` from then on. `open_claims`: incoming claims for the present key, which nobody could
-/// take in afterwards.
+/// Hands the account to `owner`, which pays out to `payout` from then on. `open_claims`: incoming claims for the
+/// present key, which nobody could take in afterwards.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(actor: &Actor<'_>, owner: &OwnerKey, payout: [u8; 20], open_claims: usize) -> Result<SignedOperation, BuildError> {
+pub fn build(
+    actor: &Actor<'_>,
+    owner: &OwnerKey,
+    payout: [u8; 20],
+    open_claims: usize,
+) -> Result<SignedOperation, BuildError> {
     let mut operation = actor.draft(Kind::Rotate)?;
     let party = owner.commitment();
     if party == actor.account.owner && payout == actor.account.payout {

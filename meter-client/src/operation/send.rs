@@ -7,11 +7,17 @@ use gridveil_protocol::{
 
 use super::{Actor, BuildError, Claim};
 
-/// Sends to an owner commitment; `payout` is where L1 pays the recipient if the rollup is frozen before. The claim goes to the recipient.
+/// Sends to an owner commitment; `payout` is where L1 pays the recipient if the rollup is frozen before. The claim goes
+/// to the recipient.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(actor: &Actor<'_>, recipient: Fr, payout: [u8; 20], amount_nano: u64) -> Result<(SignedOperation, Claim), BuildError> {
+pub fn build(
+    actor: &Actor<'_>,
+    recipient: Fr,
+    payout: [u8; 20],
+    amount_nano: u64,
+) -> Result<(SignedOperation, Claim), BuildError> {
     if amount_nano == 0 {
         return Err(BuildError::ZeroAmount);
     }

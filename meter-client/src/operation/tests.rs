@@ -54,7 +54,8 @@ const OWN: [Kind; 8] =
 /// As a settlement checks it, with the manager's signature where it takes one.
 fn accepted(before: &Account, signed: SignedOperation, domain: Fr) {
     let manager = key(6);
-    let signed = if signed.operation.kind.effect().manager { signed.countersign(domain, &manager).unwrap() } else { signed };
+    let signed =
+        if signed.operation.kind.effect().manager { signed.countersign(domain, &manager).unwrap() } else { signed };
     let lane = Lane::compute(before, &signed);
     assert_eq!(lane.check(before, &signed, domain, 5, &manager.public()), Ok(()), "{:?}", signed.operation.kind);
 }
@@ -78,7 +79,11 @@ fn what_every_owner_operation_refuses() {
     for kind in OWN {
         assert_eq!(build(&actor(&secret, |a| a.account.meter = None), kind), Err(BuildError::Empty), "{kind:?}");
         assert_eq!(build(&actor(&stranger, |_| {}), kind), Err(BuildError::NotOwner), "{kind:?}");
-        assert_eq!(build(&actor(&secret, |a| a.waiting = MAX_WAITING), kind), Err(BuildError::TooManyWaiting), "{kind:?}");
+        assert_eq!(
+            build(&actor(&secret, |a| a.waiting = MAX_WAITING), kind),
+            Err(BuildError::TooManyWaiting),
+            "{kind:?}"
+        );
         if !kind.effect().manager {
             let full = actor(&secret, |a| a.account.nonce = u32::MAX);
             assert_eq!(build(&full, kind), Err(BuildError::Rules(OperationError::NonceOverflow)), "{kind:?}");
@@ -96,7 +101,10 @@ fn amounts_and_debts() {
     assert_eq!(deposit::claim(&good, 15_000_000), Err(BuildError::NotWholeUnits { amount_nano: 15_000_000 }));
     let balance_nano = good.account.balance;
     assert_eq!(withdraw::build(&good, 101 * UNIT_NANO), Err(BuildError::Insufficient { balance_nano }));
-    assert_eq!(send::build(&good, Fr::from(3u64), [8; 20], balance_nano + 1), Err(BuildError::Insufficient { balance_nano }));
+    assert_eq!(
+        send::build(&good, Fr::from(3u64), [8; 20], balance_nano + 1),
+        Err(BuildError::Insufficient { balance_nano })
+    );
     assert!(send::build(&good, Fr::from(3u64), [8; 20], balance_nano).is_ok());
     let poor = actor(&secret, |a| (a.account.balance, a.account.debt) = (0, 7));
     for kind in [Kind::Withdraw, Kind::Send, Kind::Close] {
@@ -147,8 +155,14 @@ fn keys_meters_terms_and_closing() {
     let empty = actor(&secret, |a| a.account = Account::empty(LeafSalts::default()));
     assert_eq!(enrol::build(&empty, meter, [7; 20], Terms { class: 2, ..terms() }), Err(BuildError::Terms));
     assert_eq!(enrol::build(&empty, meter, [0; 20], terms()), Err(BuildError::NoPayout));
-    assert_eq!(enrol::build(&actor(&secret, |a| (a.account, a.waiting) = (empty.account.clone(), 4)), meter, [7; 20], terms()), Err(BuildError::TooManyWaiting));
-    assert_eq!(close::build(&actor(&secret, |a| a.account.active_until = 101), 0), Err(BuildError::StillActive { until: 101, open: 100 }));
+    assert_eq!(
+        enrol::build(&actor(&secret, |a| (a.account, a.waiting) = (empty.account.clone(), 4)), meter, [7; 20], terms()),
+        Err(BuildError::TooManyWaiting)
+    );
+    assert_eq!(
+        close::build(&actor(&secret, |a| a.account.active_until = 101), 0),
+        Err(BuildError::StillActive { until: 101, open: 100 })
+    );
     assert_eq!(close::build(&actor(&secret, |a| a.waiting = 1), 0), Err(BuildError::Waiting));
     assert_eq!(close::build(&good, 2), Err(BuildError::OpenClaims { open: 2 }));
     assert_eq!(close::build(&good, 0).unwrap().operation.amount, 100 * UNIT_NANO);

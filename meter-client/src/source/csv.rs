@@ -2,10 +2,12 @@
 //!
 //! A header line, then one row an interval, in any order. Columns, in any order, others ignored:
 //! - `interval_start_utc` (RFC 3339 with an offset) or `interval_start` (unix seconds);
-//! - `import_wh` and `export_wh`, or else `load_wh` and `pv_wh`, of which the net is taken interval by interval, as a net meter does;
+//! - `import_wh` and `export_wh`, or else `load_wh` and `pv_wh`, of which the net is taken interval by interval, as a
+//!   net meter does;
 //! - optional `home`: which meter the row is of.
 //!
-//! Energies are whole, non-negative Wh. A row without a start is refused: local hours that do not exist carry no energy.
+//! Energies are whole, non-negative Wh. A row without a start is refused: local hours that do not exist carry no
+//! energy.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot};
 
@@ -50,7 +52,8 @@ struct Row {
     line: u64,
 }
 
-/// Reads one meter's rows; `home` selects it where the file has several. `length` overrides the smallest distance between two starts.
+/// Reads one meter's rows; `home` selects it where the file has several. `length` overrides the smallest distance
+/// between two starts.
 ///
 /// # Errors
 /// [`SourceError`].
@@ -58,12 +61,20 @@ pub fn read(text: &str, home: Option<&str>, length: Option<u32>) -> Result<Impor
     let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
     let columns = Columns::find(&reader.headers().map_err(|e| refused(&e))?.clone())?;
     if columns.home.is_none()
-        && let Some(name) = home {
-            return Err(SourceError::NoSuchMeter(name.to_owned()));
-        }
+        && let Some(name) = home
+    {
+        return Err(SourceError::NoSuchMeter(name.to_owned()));
+    }
     let mut meters: BTreeSet<String> = BTreeSet::new();
     let mut rows: BTreeMap<i64, Row> = BTreeMap::new();
-    let mut import = Import { meter: String::new(), series: Series::new(3600, vec![], vec![]), readings: 0, total_wh: [0; 2], merged: 0, incomplete: 0 };
+    let mut import = Import {
+        meter: String::new(),
+        series: Series::new(3600, vec![], vec![]),
+        readings: 0,
+        total_wh: [0; 2],
+        merged: 0,
+        incomplete: 0,
+    };
     for record in reader.records() {
         let record = record.map_err(|e| refused(&e))?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -112,7 +123,8 @@ pub fn read(text: &str, home: Option<&str>, length: Option<u32>) -> Result<Impor
 fn aligned(rows: &BTreeMap<i64, Row>, length: Option<u32>, column: u64) -> Result<Series, SourceError> {
     let starts: Vec<i64> = rows.keys().copied().collect();
     let first_line = rows.values().next().ok_or(SourceError::Empty)?.line;
-    let smallest = starts.windows(2).filter_map(|w| if let [a, b] = w { u64::try_from(b - a).ok() } else { None }).min();
+    let smallest =
+        starts.windows(2).filter_map(|w| if let [a, b] = w { u64::try_from(b - a).ok() } else { None }).min();
     let length = match length {
         Some(given) => u64::from(given),
         None => smallest.ok_or(SourceError::UnknownLength)?,
@@ -132,7 +144,8 @@ fn row(record: &csv::StringRecord, columns: &Columns, line: u64) -> Result<Entry
     let field = |column: usize| (record.get(column).unwrap_or("").trim(), Place { line, column: place(column) });
     let (text, at) = field(columns.start);
     let start = if columns.rfc3339 {
-        timestamp(text).ok_or(SourceError::Malformed { at, what: "expected an RFC 3339 time with an offset and whole seconds" })?
+        timestamp(text)
+            .ok_or(SourceError::Malformed { at, what: "expected an RFC 3339 time with an offset and whole seconds" })?
     } else {
         text.parse::<i64>().map_err(|_| SourceError::Malformed { at, what: "expected unix seconds" })?
     };
@@ -162,7 +175,11 @@ fn energy(text: &str, at: Place) -> Result<u64, SourceError> {
     }
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         let decimal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        return Err(if decimal { SourceError::NotWhole { at } } else { SourceError::Malformed { at, what: "expected whole Wh" } });
+        return Err(if decimal {
+            SourceError::NotWhole { at }
+        } else {
+            SourceError::Malformed { at, what: "expected whole Wh" }
+        });
     }
     match text.parse::<u64>() {
         Ok(wh) if wh >> 32 == 0 => Ok(wh),
@@ -173,7 +190,9 @@ fn energy(text: &str, at: Place) -> Result<u64, SourceError> {
 fn refused(error: &csv::Error) -> SourceError {
     let at = Place { line: error.position().map_or(1, csv::Position::line), column: 0 };
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { .. } => SourceError::Malformed { at, what: "row has another number of fields than the header" },
+        csv::ErrorKind::UnequalLengths { .. } => {
+            SourceError::Malformed { at, what: "row has another number of fields than the header" }
+        }
         csv::ErrorKind::Utf8 { .. } => SourceError::NotText,
         csv::ErrorKind::Io(e) => SourceError::Io(e.kind()),
         _ => SourceError::Malformed { at, what: "not a CSV row" },
@@ -197,7 +216,9 @@ mod tests {
     #[test]
     fn both_clocks_and_both_energies_agree_in_any_column_order() {
         let unix = ok("export_wh,interval_start,import_wh\n0,3600,70\n20,7200,0\n");
-        let rfc = ok("load_wh,other,pv_wh,interval_start_utc\n100,x,30,1970-01-01T01:00:00Z\n10,,30,1970-01-01T04:00:00+02:00\n");
+        let rfc = ok(
+            "load_wh,other,pv_wh,interval_start_utc\n100,x,30,1970-01-01T01:00:00Z\n10,,30,1970-01-01T04:00:00+02:00\n",
+        );
         assert_eq!(unix.series, rfc.series);
         assert_eq!(unix.total_wh, [70, 20]);
         assert_eq!(unix.series.length(), 3600);
@@ -208,7 +229,10 @@ mod tests {
         let import = ok(&format!("{HEAD}0,1,0\n900,2,0\n0,1,0\n"));
         assert_eq!((import.merged, import.readings, import.series.entries().len()), (1, 3, 2));
         let at = Place { line: 4, column: 1 };
-        assert_eq!(err(&format!("{HEAD}0,1,0\n900,2,0\n0,1,1\n")), SourceError::Duplicate { at, start: 0, first_line: 2 });
+        assert_eq!(
+            err(&format!("{HEAD}0,1,0\n900,2,0\n0,1,1\n")),
+            SourceError::Duplicate { at, start: 0, first_line: 2 }
+        );
     }
 
     #[test]
@@ -218,9 +242,15 @@ mod tests {
         assert_eq!(body("0,1,0\n900,-2,0\n"), SourceError::Negative { at: at(3, 2) });
         assert_eq!(body("0,1,0\n900,2,1.5\n"), SourceError::NotWhole { at: at(3, 3) });
         assert_eq!(body("0,1,0\n900,4294967296,0\n"), SourceError::Implausible { at: at(3, 2) });
-        assert_eq!(body("0,1,0\n1000,2,0\n1900,2,0\n"), SourceError::Misaligned { at: at(3, 1), start: 1000, length: 900 });
+        assert_eq!(
+            body("0,1,0\n1000,2,0\n1900,2,0\n"),
+            SourceError::Misaligned { at: at(3, 1), start: 1000, length: 900 }
+        );
         assert_eq!(body("0,1,0\n7,2,0\n"), SourceError::Length { at: at(2, 1), length: 7 });
-        assert_eq!(body("0,1,0\n900,2\n"), SourceError::Malformed { at: at(3, 0), what: "row has another number of fields than the header" });
+        assert_eq!(
+            body("0,1,0\n900,2\n"),
+            SourceError::Malformed { at: at(3, 0), what: "row has another number of fields than the header" }
+        );
         assert_eq!(body("x,1,0\n"), SourceError::Malformed { at: at(2, 1), what: "expected unix seconds" });
         assert_eq!(body("0,+1,0\n"), SourceError::Malformed { at: at(2, 2), what: "expected whole Wh" });
         assert_eq!(body("-900,1,0\n0,1,0\n"), SourceError::Misaligned { at: at(2, 1), start: -900, length: 900 });
@@ -230,7 +260,14 @@ mod tests {
         assert!(matches!(err("interval_start,import_wh\n1,2\n"), SourceError::Columns(_)));
         assert!(matches!(err("interval_start,interval_start,import_wh,export_wh\n"), SourceError::Columns(_)));
         let rfc = |t: &str| err(&format!("interval_start_utc,import_wh,export_wh\n{t},1,0\n"));
-        for t in ["", "2017-05-01T07:00:00", "2017-05-01 ", "2017-13-01T07:00:00Z", "2017-05-01T07:00:00.5Z", "2016-12-31T23:59:60Z"] {
+        for t in [
+            "",
+            "2017-05-01T07:00:00",
+            "2017-05-01 ",
+            "2017-13-01T07:00:00Z",
+            "2017-05-01T07:00:00.5Z",
+            "2016-12-31T23:59:60Z",
+        ] {
             assert!(matches!(rfc(t), SourceError::Malformed { at: Place { line: 2, column: 1 }, .. }), "{t}");
         }
     }

@@ -1,16 +1,19 @@
 //! Green Button: the ESPI Atom feed that utilities hand to their customers.
 //!
-//! An Atom entry's `self` link places what it holds: `.../UsagePoint/{u}/MeterReading/{r}/IntervalBlock/..`; a MeterReading entry's
-//! `related` link names its ReadingType, which says what the values mean. Only electrical energy in Wh (`uom` 72) of one direction is read:
-//! `flowDirection` 1 (delivered) is import, 19 (received) is export; blocks of other units (cost, power) are passed over.
-//! Energy is `value * 10^powerOfTenMultiplier`. Numbers may have spaces around them.
+//! An Atom entry's `self` link places what it holds: `.../UsagePoint/{u}/MeterReading/{r}/IntervalBlock/..`; a
+//! MeterReading entry's `related` link names its ReadingType, which says what the values mean. Only electrical energy
+//! in Wh (`uom` 72) of one direction is read: `flowDirection` 1 (delivered) is import, 19 (received) is export; blocks
+//! of other units (cost, power) are passed over. Energy is `value * 10^powerOfTenMultiplier`. Numbers may have spaces
+//! around them.
 //!
 //! Habits of real feeds, and what is made of them:
-//! - A feed joined from daily feeds repeats usage points, meter readings and reading types: accepted if they say the same.
+//! - A feed joined from daily feeds repeats usage points, meter readings and reading types: accepted if they say the
+//!   same.
 //! - A reading given twice with the same value: merged and counted.
-//! - PG&E writes 24 readings into the 23-hour day of spring: the block's last reading falls on the first interval of the next day's block.
-//!   Where the two differ, the reading of the block that *begins* with this interval is kept, because there it is inside its own day;
-//!   the interval is listed in [`Series::overlaps`] and cannot be signed unless the caller accepts it. Any other contradiction is an error.
+//! - PG&E writes 24 readings into the 23-hour day of spring: the block's last reading falls on the first interval of
+//!   the next day's block. Where the two differ, the reading of the block that *begins* with this interval is kept,
+//!   because there it is inside its own day; the interval is listed in [`Series::overlaps`] and cannot be signed unless
+//!   the caller accepts it. Any other contradiction is an error.
 //! - In autumn it leaves the repeated hour out: a gap, which [`Series::gaps`] lists.
 
 use std::collections::{BTreeMap, btree_map::Entry as Slot};
@@ -76,7 +79,9 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
-        let lines = std::iter::once(0).chain(text.bytes().zip(1u64..).filter(|(b, _)| *b == b'\n').map(|(_, next)| next)).collect();
+        let lines = std::iter::once(0)
+            .chain(text.bytes().zip(1u64..).filter(|(b, _)| *b == b'\n').map(|(_, next)| next))
+            .collect();
         Self { reader: Reader::from_str(text), lines, readings: 0 }
     }
 
@@ -91,7 +96,8 @@ impl<'a> Parser<'a> {
         let mut state = State::default();
         loop {
             let at = self.place(self.reader.buffer_position());
-            let event = self.reader.read_event().map_err(|_| SourceError::Malformed { at, what: "not well-formed XML" })?;
+            let event =
+                self.reader.read_event().map_err(|_| SourceError::Malformed { at, what: "not well-formed XML" })?;
             match event {
                 Event::Start(e) => {
                     text.clear();
@@ -122,7 +128,9 @@ impl<'a> Parser<'a> {
                     path.pop();
                     text.clear();
                 }
-                Event::DocType(_) => return Err(SourceError::Malformed { at, what: "document types are not accepted" }),
+                Event::DocType(_) => {
+                    return Err(SourceError::Malformed { at, what: "document types are not accepted" });
+                }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Eof => break,
             }
@@ -134,7 +142,14 @@ impl<'a> Parser<'a> {
         Ok(entries)
     }
 
-    fn close(&mut self, state: &mut State, path: &[String], text: &str, at: Place, out: &mut Vec<AtomEntry>) -> Result<(), SourceError> {
+    fn close(
+        &mut self,
+        state: &mut State,
+        path: &[String],
+        text: &str,
+        at: Place,
+        out: &mut Vec<AtomEntry>,
+    ) -> Result<(), SourceError> {
         let name = |back: usize| path.len().checked_sub(back).and_then(|i| path.get(i)).map_or("", String::as_str);
         let number = || text.parse::<i64>().map_err(|_| SourceError::Malformed { at, what: "expected a whole number" });
         match (name(2), name(1)) {
@@ -146,7 +161,8 @@ impl<'a> Parser<'a> {
             (_, "ReadingType") => state.entry.types.push((state.kind, state.kind_at)),
             ("timePeriod", "start") if name(3) == "IntervalReading" => state.start = Some(number()?),
             ("timePeriod", "duration") if name(3) == "IntervalReading" => {
-                let length = u64::try_from(number()?).map_err(|_| SourceError::Malformed { at, what: "negative duration" })?;
+                let length =
+                    u64::try_from(number()?).map_err(|_| SourceError::Malformed { at, what: "negative duration" })?;
                 state.length = Some(length);
             }
             ("IntervalReading", "value") => state.value = Some(number()?),
@@ -263,7 +279,8 @@ impl Feed {
                 }
             }
             if !entry.blocks.is_empty() {
-                let reading = meter_reading_of(&own).ok_or(SourceError::Undefined { at: entry.at, what: "the block's meter reading" })?;
+                let reading = meter_reading_of(&own)
+                    .ok_or(SourceError::Undefined { at: entry.at, what: "the block's meter reading" })?;
                 feed.blocks.entry(reading.to_owned()).or_default().extend(entry.blocks);
             }
         }
@@ -274,7 +291,8 @@ impl Feed {
         let mut meters: BTreeMap<String, [Option<Channel>; 2]> = BTreeMap::new();
         for (reading, blocks) in self.blocks {
             let at = blocks.first().map(|b| b.at).unwrap_or_default();
-            let link = self.readings.get(&reading).ok_or(SourceError::Undefined { at, what: "the block's meter reading" })?;
+            let link =
+                self.readings.get(&reading).ok_or(SourceError::Undefined { at, what: "the block's meter reading" })?;
             let kind = self.types.get(link).ok_or(SourceError::Undefined { at, what: "the meter reading's type" })?;
             if kind.unit != Some(WATT_HOURS) || kind.commodity.is_some_and(|c| c != ELECTRICITY) {
                 continue;
@@ -382,17 +400,20 @@ fn energy(value: i64, power: i64, at: Place) -> Result<u64, SourceError> {
 /// Import and export registers of one usage point side by side. A register the meter does not have reads zero.
 fn join(meter: String, import: Option<Channel>, export: Option<Channel>) -> Result<Import, SourceError> {
     if let (Some(i), Some(e)) = (&import, &export)
-        && i.length != e.length {
-            return Err(SourceError::MixedLengths { at: e.first, length: e.length, expected: i.length });
-        }
+        && i.length != e.length
+    {
+        return Err(SourceError::MixedLengths { at: e.first, length: e.length, expected: i.length });
+    }
     let sole = import.is_none() || export.is_none();
     let (i, e) = (import.unwrap_or_default(), export.unwrap_or_default());
     let starts = || i.wh.keys().chain(e.wh.keys().filter(|s| !i.wh.contains_key(s)));
     let both = |start: &i64| match (i.wh.get(start), e.wh.get(start)) {
         (None, _) | (_, None) if !sole => None,
-        (import, export) => {
-            Some(Entry { start: *start, import_wh: import.copied().unwrap_or(0), export_wh: export.copied().unwrap_or(0) })
-        }
+        (import, export) => Some(Entry {
+            start: *start,
+            import_wh: import.copied().unwrap_or(0),
+            export_wh: export.copied().unwrap_or(0),
+        }),
     };
     let mut entries: Vec<Entry> = starts().filter_map(both).collect();
     entries.sort_by_key(|entry| entry.start);
@@ -425,7 +446,9 @@ mod tests {
     }
 
     fn r(start: i64, length: u64, value: &str) -> String {
-        format!("\n<IntervalReading><timePeriod><duration>{length}</duration><start> {start} </start></timePeriod><value>{value}</value></IntervalReading>")
+        format!(
+            "\n<IntervalReading><timePeriod><duration>{length}</duration><start> {start} </start></timePeriod><value>{value}</value></IntervalReading>"
+        )
     }
 
     fn one(text: &str) -> Result<Import, SourceError> {
@@ -450,7 +473,10 @@ mod tests {
     #[test]
     fn direction_chooses_the_register() {
         assert_eq!(one(&feed("19", "0", &[&r(0, 900, "5")])).unwrap().total_wh, [0, 5]);
-        assert!(matches!(one(&feed("4", "0", &[&r(0, 900, "5")])), Err(SourceError::FlowDirection { direction: 4, .. })));
+        assert!(matches!(
+            one(&feed("4", "0", &[&r(0, 900, "5")])),
+            Err(SourceError::FlowDirection { direction: 4, .. })
+        ));
     }
 
     #[test]
@@ -483,14 +509,18 @@ mod tests {
         };
         assert_eq!(line, 7);
         assert!(matches!(err(&[&r(0, 86400, "1")]), SourceError::Length { length: 86400, .. }));
-        assert!(matches!(err(&[&(r(0, 900, "1") + &r(3600, 3600, "1"))]), SourceError::MixedLengths { length: 3600, expected: 900, .. }));
+        assert!(matches!(
+            err(&[&(r(0, 900, "1") + &r(3600, 3600, "1"))]),
+            SourceError::MixedLengths { length: 3600, expected: 900, .. }
+        ));
         assert!(matches!(err(&["<IntervalReading><value>1</value></IntervalReading>"]), SourceError::Malformed { .. }));
         assert_eq!(read("<feed></feed>"), Err(SourceError::Empty));
         assert!(matches!(read("<feed><entry></feed>"), Err(SourceError::Malformed { .. })));
         assert!(matches!(read("<feed><entry>"), Err(SourceError::Malformed { .. })));
         assert!(matches!(read("<!DOCTYPE a><feed/>"), Err(SourceError::Malformed { .. })));
         assert!(matches!(read(&"<a>".repeat(100)), Err(SourceError::Malformed { .. })));
-        let untyped = feed("1", "0", &[&r(0, 900, "1")]).replace("/ReadingType/1'/><content><e", "/ReadingType/2'/><content><e");
+        let untyped =
+            feed("1", "0", &[&r(0, 900, "1")]).replace("/ReadingType/1'/><content><e", "/ReadingType/2'/><content><e");
         assert!(matches!(read(&untyped), Err(SourceError::Undefined { .. })));
     }
 

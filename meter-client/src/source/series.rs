@@ -45,7 +45,9 @@ pub struct Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CutError {
     /// The series has intervals of another length.
-    #[error("the file has intervals of {have} s, the community settles {need} s; resample where the one divides the other")]
+    #[error(
+        "the file has intervals of {have} s, the community settles {need} s; resample where the one divides the other"
+    )]
     Length {
         /// Seconds.
         have: u32,
@@ -66,7 +68,9 @@ pub enum CutError {
         start: i64,
     },
     /// The file gives two different readings for an interval of the period.
-    #[error("interval {interval} has two different readings (lines {kept_line} and {dropped_line}); accept the later block's explicitly")]
+    #[error(
+        "interval {interval} has two different readings (lines {kept_line} and {dropped_line}); accept the later block's explicitly"
+    )]
     Ambiguous {
         /// Interval index.
         interval: Interval,
@@ -144,15 +148,17 @@ impl Series {
     pub fn gaps(&self) -> Vec<Gap> {
         let length = i64::from(self.length);
         let between = |pair: &[Entry]| match pair {
-            [a, b] if b.start - a.start > length => {
-                Some(Gap { start: a.start + length, intervals: u64::try_from((b.start - a.start) / length - 1).unwrap_or(0) })
-            }
+            [a, b] if b.start - a.start > length => Some(Gap {
+                start: a.start + length,
+                intervals: u64::try_from((b.start - a.start) / length - 1).unwrap_or(0),
+            }),
             _ => None,
         };
         self.entries.windows(2).filter_map(between).collect()
     }
 
-    /// Sums intervals up to a longer length. An interval of which a part is missing is missing; an ambiguous part makes it ambiguous.
+    /// Sums intervals up to a longer length. An interval of which a part is missing is missing; an ambiguous part makes
+    /// it ambiguous.
     ///
     /// # Errors
     /// [`SourceError::Resample`] if `to` is no multiple that divides an hour.
@@ -172,12 +178,13 @@ impl Series {
             Some(Entry { start: first.start, import_wh, export_wh })
         };
         let entries = self.entries.chunk_by(same).filter_map(sum).collect();
-        let overlaps = self.overlaps.iter().map(|o| Overlap { start: o.start - o.start.rem_euclid(whole), ..*o }).collect();
+        let overlaps =
+            self.overlaps.iter().map(|o| Overlap { start: o.start - o.start.rem_euclid(whole), ..*o }).collect();
         Ok(Self { length: to, entries, overlaps })
     }
 
-    /// The readings of `intervals` consecutive intervals of `length` seconds from `first_interval` on, in units of `scale` Wh.
-    /// With `accept_overlaps` an interval with two different readings uses the one of the later block.
+    /// The readings of `intervals` consecutive intervals of `length` seconds from `first_interval` on, in units of
+    /// `scale` Wh. With `accept_overlaps` an interval with two different readings uses the one of the later block.
     ///
     /// # Errors
     /// [`CutError`], for the first interval that cannot be signed.
@@ -203,7 +210,11 @@ impl Series {
                 let interval = first_interval.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));
                 let start = (i64::from(first_interval) + i64::try_from(position).unwrap_or(0)) * i64::from(length);
                 let index = self.entries.binary_search_by_key(&start, |e| e.start);
-                let entry = index.ok().and_then(|i| self.entries.get(i)).ok_or(CutError::Missing { interval, position, start })?;
+                let entry = index.ok().and_then(|i| self.entries.get(i)).ok_or(CutError::Missing {
+                    interval,
+                    position,
+                    start,
+                })?;
                 match self.overlaps.iter().find(|o| o.start == start) {
                     Some(o) if !accept_overlaps => {
                         Err(CutError::Ambiguous { interval, kept_line: o.kept_line, dropped_line: o.dropped_line })
@@ -242,7 +253,10 @@ mod tests {
         assert_eq!(s.cut(3, 3, 900, 1, false), Err(CutError::Missing { interval: 5, position: 2, start: 4500 }));
         assert_eq!(s.cut(0, 0, 900, 1, false), Err(CutError::Period(0)));
         assert_eq!(s.cut(0, 97, 900, 1, false), Err(CutError::Period(97)));
-        assert_eq!(s.cut(0, 1, 900, 100, false), Err(CutError::NotAMultiple { interval: 0, register: "export", scale: 100 }));
+        assert_eq!(
+            s.cut(0, 1, 900, 100, false),
+            Err(CutError::NotAMultiple { interval: 0, register: "export", scale: 100 })
+        );
         assert_eq!(s.cut(0, 1, 900, 7, false), Err(CutError::Scale(7)));
     }
 
@@ -271,7 +285,10 @@ mod tests {
     fn resampling_sums_exactly_and_drops_incomplete_hours() {
         let s = series(&[0, 900, 1800, 2700, 3600, 4500, 7200, 8100, 9000, 9900]);
         let hourly = s.resample(3600).unwrap();
-        assert_eq!(hourly.entries().iter().map(|e| (e.start, e.import_wh)).collect::<Vec<_>>(), [(0, 400), (7200, 400)]);
+        assert_eq!(
+            hourly.entries().iter().map(|e| (e.start, e.import_wh)).collect::<Vec<_>>(),
+            [(0, 400), (7200, 400)]
+        );
         assert_eq!(hourly.gaps(), [Gap { start: 3600, intervals: 1 }]);
         assert_eq!(s.resample(5400), Err(SourceError::Resample { from: 900, to: 5400 }));
         assert_eq!(hourly.resample(900), Err(SourceError::Resample { from: 3600, to: 900 }));

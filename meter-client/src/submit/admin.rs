@@ -63,6 +63,10 @@ impl Admin {
         let url = format!("{}/admin/v1/communities/{community}/header/{first_interval}", self.sequencer.base);
         let request = || self.sequencer.client.get(&url).bearer_auth(self.token.as_str());
         let opening: PeriodOpening = self.sequencer.ask(request, "an opening")?;
-        if (opening.community, opening.first_interval) == (community, first_interval) { Ok(opening) } else { Err(ApiError::OtherPeriod) }
+        if (opening.community, opening.first_interval) == (community, first_interval) {
+            Ok(opening)
+        } else {
+            Err(ApiError::OtherPeriod)
+        }
     }
 }

@@ -97,17 +97,25 @@ impl State {
     /// [`CertificateError::Unknown`], [`CertificateError::Ambiguous`].
     pub fn note(&self, prefix: &str) -> Result<&KeptNote, CertificateError> {
         let prefix = prefix.strip_prefix("0x").unwrap_or(prefix).to_ascii_lowercase();
-        let mut found = self.notes.iter().filter(|kept| hex::encode(gridveil_protocol::field::to_bytes(&kept.note.commitment())).starts_with(&prefix));
+        let mut found = self.notes.iter().filter(|kept| {
+            hex::encode(gridveil_protocol::field::to_bytes(&kept.note.commitment())).starts_with(&prefix)
+        });
         let first = found.next().filter(|_| !prefix.is_empty()).ok_or(CertificateError::Unknown)?;
         if found.next().is_some() { Err(CertificateError::Ambiguous) } else { Ok(first) }
     }
 
-    /// The plan for a note. A spending of it that is kept already and does the same is given again: only it holds the openings of what L1 may
-    /// have by now.
+    /// The plan for a note. A spending of it that is kept already and does the same is given again: only it holds the
+    /// openings of what L1 may have by now.
     ///
     /// # Errors
     /// [`CertificateError`].
-    pub fn plan(&self, kept: &KeptNote, deployment: &Deployment, secret: &SecretKey, spending: &Spending) -> Result<SpendPlan, CertificateError> {
+    pub fn plan(
+        &self,
+        kept: &KeptNote,
+        deployment: &Deployment,
+        secret: &SecretKey,
+        spending: &Spending,
+    ) -> Result<SpendPlan, CertificateError> {
         let own = owner_of(secret).commitment();
         if kept.spent {
             return Err(CertificateError::Spent);
@@ -118,13 +126,16 @@ impl State {
         let amount = match spending {
             Spending::Transfer(transfer) if transfer.to == Fr::from(0u64) => return Err(CertificateError::NoRecipient),
             Spending::Transfer(transfer) => transfer.amount_wh,
-            Spending::Retire { purpose, sealed: true, .. } if *purpose != Purpose::Consumption => return Err(CertificateError::SealedPurpose),
+            Spending::Retire { purpose, sealed: true, .. } if *purpose != Purpose::Consumption => {
+                return Err(CertificateError::SealedPurpose);
+            }
             Spending::Retire { amount_wh, .. } => *amount_wh,
         };
         if amount == 0 {
             return Err(CertificateError::ZeroAmount);
         }
-        let rest = kept.note.amount.checked_sub(amount).ok_or(CertificateError::Amount { amount_wh: kept.note.amount })?;
+        let rest =
+            kept.note.amount.checked_sub(amount).ok_or(CertificateError::Amount { amount_wh: kept.note.amount })?;
         let earlier = self.spends.iter().find(|spend| spend.plan.note == kept.note && spend.is_open());
         if let Some(spend) = earlier.filter(|spend| does(&spend.plan, spending)) {
             return Ok(spend.plan.clone());
@@ -133,7 +144,9 @@ impl State {
         let [a, b, c, d] = fresh_salts()?;
         let [s7, s8, ..] = fresh_salts()?;
         let (first, retirement) = match *spending {
-            Spending::Transfer(Transfer { to, amount_wh }) => (Output { owner: to, amount: amount_wh, salts: [a, b] }, None),
+            Spending::Transfer(Transfer { to, amount_wh }) => {
+                (Output { owner: to, amount: amount_wh, salts: [a, b] }, None)
+            }
             // An unused output looks like one that is: this owner's, with fresh salts.
             Spending::Retire { amount_wh, beneficiary, purpose, sealed } => (
                 Output { owner: own, amount: 0, salts: [a, b] },
@@ -147,10 +160,12 @@ impl State {
 }
 
 impl State {
-    /// The plan of a spending that L1 has, if the note was spent like this: with it, what is handed to others can be written again.
+    /// The plan of a spending that L1 has, if the note was spent like this: with it, what is handed to others can be
+    /// written again.
     #[must_use]
     pub fn finished(&self, kept: &KeptNote, spending: &Spending) -> Option<SpendPlan> {
-        let done = self.spends.iter().find(|spend| spend.done && spend.plan.note == kept.note && does(&spend.plan, spending));
+        let done =
+            self.spends.iter().find(|spend| spend.done && spend.plan.note == kept.note && does(&spend.plan, spending));
         done.map(|spend| spend.plan.clone())
     }
 
@@ -158,7 +173,12 @@ impl State {
     ///
     /// # Errors
     /// [`CertificateError`].
-    pub fn holding(&self, kept: &KeptNote, deployment: &Deployment, secret: &SecretKey) -> Result<SpendPlan, CertificateError> {
+    pub fn holding(
+        &self,
+        kept: &KeptNote,
+        deployment: &Deployment,
+        secret: &SecretKey,
+    ) -> Result<SpendPlan, CertificateError> {
         if kept.spent {
             return Err(CertificateError::Spent);
         }
@@ -174,9 +194,12 @@ impl State {
 
 fn does(plan: &SpendPlan, spending: &Spending) -> bool {
     match (spending, &plan.retirement) {
-        (Spending::Transfer(Transfer { to, amount_wh }), None) => plan.outputs[0].owner == *to && plan.outputs[0].amount == *amount_wh,
+        (Spending::Transfer(Transfer { to, amount_wh }), None) => {
+            plan.outputs[0].owner == *to && plan.outputs[0].amount == *amount_wh
+        }
         (Spending::Retire { amount_wh, beneficiary, purpose, sealed }, Some(retirement)) => {
-            (retirement.amount, retirement.beneficiary, retirement.purpose, retirement.sealed) == (*amount_wh, *beneficiary, *purpose, *sealed)
+            (retirement.amount, retirement.beneficiary, retirement.purpose, retirement.sealed)
+                == (*amount_wh, *beneficiary, *purpose, *sealed)
         }
         _ => false,
     }
@@ -214,10 +237,12 @@ pub(super) fn placed(siblings: &[Children], index: u64, node: Fr) -> Vec<Childre
     siblings.iter().map(level).collect()
 }
 
-/// Path of a note of L1's queue, as the sequencer gives it: `levels` bottom up, queue tree, append, certificates tree, community, state tree.
+/// Path of a note of L1's queue, as the sequencer gives it: `levels` bottom up, queue tree, append, certificates tree,
+/// community, state tree.
 ///
 /// # Errors
-/// [`CertificateError::Path`] if it does not lead from the note to `root` (that the root is final is for the caller to ask).
+/// [`CertificateError::Path`] if it does not lead from the note to `root` (that the root is final is for the caller to
+/// ask).
 pub fn note_path(note: Fr, index: u64, levels: &[Children], root: Fr) -> Result<NotePath, CertificateError> {
     let dense = levels.len().checked_sub(2 + CERTIFICATES_DEPTH + STATE_DEPTH).ok_or(CertificateError::Path)?;
     if path_root(note, index, levels) != Some(root) {

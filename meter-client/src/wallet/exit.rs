@@ -33,7 +33,9 @@ pub enum ExitError {
     #[error("the community was never settled: there is no account in the state")]
     NotSettled,
     /// The receipt is not that of the last settlement.
-    #[error("the account was settled again, for the period from interval {first_interval}, after the last receipt here: get that period's receipt")]
+    #[error(
+        "the account was settled again, for the period from interval {first_interval}, after the last receipt here: get that period's receipt"
+    )]
     Stale {
         /// Of the last settlement.
         first_interval: u32,
@@ -89,7 +91,8 @@ impl Exit {
     /// # Errors
     /// [`ExitError::Receipt`].
     pub fn of_receipt(receipt: &Receipt) -> Result<Self, ExitError> {
-        let members = path_root(receipt.after.leaf(), u64::from(receipt.slot), &receipt.members_path).ok_or(ExitError::Receipt)?;
+        let members = path_root(receipt.after.leaf(), u64::from(receipt.slot), &receipt.members_path)
+            .ok_or(ExitError::Receipt)?;
         let node = hash4([receipt.header_leaf, members, receipt.certificates_root, Fr::from(0u64)]);
         let state = placed(&receipt.state_path, u64::from(receipt.community), node);
         let exit = Self::new(
@@ -101,13 +104,20 @@ impl Exit {
         if exit.root == receipt.root { Ok(exit) } else { Err(ExitError::Receipt) }
     }
 
-    /// From the receipt's account and what L1 has published: all batches in order, and the nodes of the genesis. `members` are the slots of the
-    /// community's shape, `root` is the contract's state root.
+    /// From the receipt's account and what L1 has published: all batches in order, and the nodes of the genesis.
+    /// `members` are the slots of the community's shape, `root` is the contract's state root.
     ///
     /// # Errors
     /// [`ExitError`].
-    pub fn from_l1(receipt: &Receipt, members: usize, genesis: &[(u32, Fr)], batches: &[PublishedBatch], root: Fr) -> Result<Self, ExitError> {
-        let nodes: BTreeMap<u32, Fr> = genesis.iter().copied().chain(batches.iter().map(|b| (b.community, b.community_new))).collect();
+    pub fn from_l1(
+        receipt: &Receipt,
+        members: usize,
+        genesis: &[(u32, Fr)],
+        batches: &[PublishedBatch],
+        root: Fr,
+    ) -> Result<Self, ExitError> {
+        let nodes: BTreeMap<u32, Fr> =
+            genesis.iter().copied().chain(batches.iter().map(|b| (b.community, b.community_new))).collect();
         let mut state = SparseTree::new(STATE_DEPTH);
         for (community, node) in nodes {
             if u64::from(community) < state.capacity() {
@@ -116,17 +126,32 @@ impl Exit {
         }
         let last = batches.iter().rfind(|batch| batch.community == receipt.community).ok_or(ExitError::NotSettled)?;
         let own = last.data.get(..members + 2).ok_or(ExitError::Data { members })?;
-        let (leaves, [header_leaf, certificates_root]) = own.split_last_chunk::<2>().ok_or(ExitError::Data { members })?;
+        let (leaves, [header_leaf, certificates_root]) =
+            own.split_last_chunk::<2>().ok_or(ExitError::Data { members })?;
         if leaves.get(usize::from(receipt.slot)) != Some(&receipt.after.leaf()) {
             return Err(ExitError::Stale { first_interval: last.first_interval });
         }
         let path = dense_path(leaves, usize::from(receipt.slot)).ok_or(ExitError::Data { members })?;
         let state = state.path(u64::from(receipt.community));
-        let exit = Self::new(&receipt.after, (receipt.community, receipt.slot), (*header_leaf, *certificates_root), (&path, &state));
-        if exit.root == root && exit.node_of(&path) == Some(last.community_new) { Ok(exit) } else { Err(ExitError::Root) }
+        let exit = Self::new(
+            &receipt.after,
+            (receipt.community, receipt.slot),
+            (*header_leaf, *certificates_root),
+            (&path, &state),
+        );
+        if exit.root == root && exit.node_of(&path) == Some(last.community_new) {
+            Ok(exit)
+        } else {
+            Err(ExitError::Root)
+        }
     }
 
-    fn new(account: &Account, (community, slot): (u32, u16), (header_leaf, certificates_root): (Fr, Fr), (members, state): (&[Children], &[Children])) -> Self {
+    fn new(
+        account: &Account,
+        (community, slot): (u32, u16),
+        (header_leaf, certificates_root): (Fr, Fr),
+        (members, state): (&[Children], &[Children]),
+    ) -> Self {
         let [mut at, mut above] = [u64::from(slot), u64::from(community)];
         let mut siblings: Vec<[Fr; 3]> = members.iter().map(|children| others(children, &mut at)).collect();
         siblings.extend(state.iter().map(|children| others(children, &mut above)));
@@ -168,7 +193,9 @@ impl Exit {
                 let mut rest = others.iter().copied();
                 let place = at % 4;
                 at /= 4;
-                hash4(std::array::from_fn(|child| if child as u64 == place { node } else { rest.next().unwrap_or_default() }))
+                hash4(std::array::from_fn(
+                    |child| if child as u64 == place { node } else { rest.next().unwrap_or_default() },
+                ))
             })
         };
         let (members, state) = self.siblings.split_at(members_levels.min(self.siblings.len()));

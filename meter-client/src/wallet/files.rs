@@ -1,5 +1,5 @@
-//! Files that members hand to each other and to the manager: a claim to take in, a certificate note, a consent. Whoever has one knows what is in
-//! it; only its owner, or the manager, can use it.
+//! Files that members hand to each other and to the manager: a claim to take in, a certificate note, a consent. Whoever
+//! has one knows what is in it; only its owner, or the manager, can use it.
 
 use std::{io, path::Path};
 
@@ -47,7 +47,8 @@ pub struct NoteFile {
     pub note: Note,
 }
 
-/// An operation that the manager signs too (enrol, replace, terms): with the owner's signature for the manager, then with both for the sequencer.
+/// An operation that the manager signs too (enrol, replace, terms): with the owner's signature for the manager, then
+/// with both for the sequencer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentFile {
     /// Where it is.
@@ -156,7 +157,11 @@ impl Handed for PeriodOpening {
 /// [`FileError`].
 pub fn read_file<T: Handed>(path: &Path, deployment: &Deployment) -> Result<T, FileError> {
     let bytes = durable::read_bounded(path, MAX_FILE).map_err(|e| FileError::Io(e.kind()))?;
-    let file: T = serde_json::from_slice(&bytes).map_err(|e| FileError::Format { what: T::WHAT, line: e.line(), column: e.column() })?;
+    let file: T = serde_json::from_slice(&bytes).map_err(|e| FileError::Format {
+        what: T::WHAT,
+        line: e.line(),
+        column: e.column(),
+    })?;
     if file.deployment() == *deployment { Ok(file) } else { Err(FileError::OtherDeployment) }
 }
 
@@ -165,7 +170,11 @@ pub fn read_file<T: Handed>(path: &Path, deployment: &Deployment) -> Result<T, F
 /// # Errors
 /// [`FileError`].
 pub fn write_file<T: Handed>(path: &Path, content: &T) -> Result<(), FileError> {
-    let mut bytes = serde_json::to_vec_pretty(content).map_err(|e| FileError::Format { what: T::WHAT, line: e.line(), column: e.column() })?;
+    let mut bytes = serde_json::to_vec_pretty(content).map_err(|e| FileError::Format {
+        what: T::WHAT,
+        line: e.line(),
+        column: e.column(),
+    })?;
     bytes.push(b'\n');
     match durable::create_new(path, &bytes) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

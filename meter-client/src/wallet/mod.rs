@@ -1,7 +1,8 @@
 //! A member's wallet: one sealed file for each slot, beside its packets and receipts (`docs/spec/wallet.md`).
 //!
-//! `nonce 24 | XChaCha20-Poly1305(JSON)` under a key derived from the meter's key, with the file's name authenticated. It is replaced as a whole:
-//! a new file is written and synced, takes the old one's name, and the directory is synced. What is sent anywhere is in it before.
+//! `nonce 24 | XChaCha20-Poly1305(JSON)` under a key derived from the meter's key, with the file's name authenticated.
+//! It is replaced as a whole: a new file is written and synced, takes the old one's name, and the directory is synced.
+//! What is sent anywhere is in it before.
 
 mod certificates;
 mod exit;
@@ -76,7 +77,9 @@ pub enum WalletError {
     #[error("that is about another slot than this wallet's")]
     OtherSlot,
     /// Two operations for one nonce: only one can be applied.
-    #[error("an operation with nonce {nonce} waits already: send that one again, or wait until it is settled or refused")]
+    #[error(
+        "an operation with nonce {nonce} waits already: send that one again, or wait until it is settled or refused"
+    )]
     NonceTaken {
         /// Nonce.
         nonce: u32,
@@ -116,11 +119,18 @@ pub fn file_name(domain: Fr, community: u32, slot: u16) -> String {
     format!("{}-{community}-{slot}.wallet", domain.get(..16).unwrap_or_default())
 }
 
-/// Every operation the slot's wallet has ever signed; none if there is no wallet. For reading only: it needs no lock, as a file is always whole.
+/// Every operation the slot's wallet has ever signed; none if there is no wallet. For reading only: it needs no lock,
+/// as a file is always whole.
 ///
 /// # Errors
 /// [`WalletError`].
-pub fn signed_operations(directory: &Path, keys: &Keys, domain: Fr, community: u32, slot: u16) -> Result<Vec<SignedOperation>, WalletError> {
+pub fn signed_operations(
+    directory: &Path,
+    keys: &Keys,
+    domain: Fr,
+    community: u32,
+    slot: u16,
+) -> Result<Vec<SignedOperation>, WalletError> {
     let path = directory.join(file_name(domain, community, slot));
     Ok(read(&path, &keys.wallet_key())?.map(|state| state.signed()).unwrap_or_default())
 }
@@ -172,14 +182,16 @@ impl Wallet {
     }
 
     fn write(&self, state: &State) -> Result<(), WalletError> {
-        let plain = Zeroizing::new(serde_json::to_vec(state).map_err(|_| WalletError::Damaged { path: self.path.clone() })?);
+        let plain =
+            Zeroizing::new(serde_json::to_vec(state).map_err(|_| WalletError::Damaged { path: self.path.clone() })?);
         let mut nonce = [0u8; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| WalletError::Randomness)?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let sealed = XChaCha20Poly1305::new(self.key.as_ref().into())
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: name.as_bytes() })
             .map_err(|_| WalletError::Damaged { path: self.path.clone() })?;
-        durable::replace(&self.path, &[nonce.as_slice(), &sealed].concat()).map_err(|e| WalletError::Io { path: self.path.clone(), kind: e.kind() })
+        durable::replace(&self.path, &[nonce.as_slice(), &sealed].concat())
+            .map_err(|e| WalletError::Io { path: self.path.clone(), kind: e.kind() })
     }
 
     /// Seals the wallet for other keys from now on: after the meter was replaced.
@@ -210,7 +222,8 @@ impl Wallet {
         self.update(|state| state.keep_operation(signed))
     }
 
-    /// Keeps a consent before it goes to the manager. It does not wait: the manager may sign it or not, and the account acts on meanwhile.
+    /// Keeps a consent before it goes to the manager. It does not wait: the manager may sign it or not, and the account
+    /// acts on meanwhile.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -268,7 +281,11 @@ impl Wallet {
     /// [`WalletError`].
     pub fn drop_incoming(&mut self, commitment: Fr) -> Result<(), WalletError> {
         self.update(|state| {
-            state.incoming.iter_mut().filter(|kept| kept.claim.commitment() == commitment).for_each(|kept| kept.dropped = true);
+            state
+                .incoming
+                .iter_mut()
+                .filter(|kept| kept.claim.commitment() == commitment)
+                .for_each(|kept| kept.dropped = true);
             Ok(())
         })
     }
@@ -292,7 +309,8 @@ impl Wallet {
         self.update(|state| state.keep_spend(plan, secret))
     }
 
-    /// Gives up the spending of a note that L1 has not taken. It stays in the wallet, as what was sent may still land: [`Wallet::landed`].
+    /// Gives up the spending of a note that L1 has not taken. It stays in the wallet, as what was sent may still land:
+    /// [`Wallet::landed`].
     ///
     /// # Errors
     /// [`WalletError::NotSpending`].
@@ -300,12 +318,18 @@ impl Wallet {
         self.update(|state| state.abandon(nullifier))
     }
 
-    /// Notes which spending of a note L1 has: into these notes, and this retirement (zero if none). `false` if this wallet has no such plan: then
-    /// the note is spent, and what became of it is not known here.
+    /// Notes which spending of a note L1 has: into these notes, and this retirement (zero if none). `false` if this
+    /// wallet has no such plan: then the note is spent, and what became of it is not known here.
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn landed(&mut self, nullifier: Fr, notes: [Fr; 2], retirement: Fr, tx: Option<&str>) -> Result<bool, WalletError> {
+    pub fn landed(
+        &mut self,
+        nullifier: Fr,
+        notes: [Fr; 2],
+        retirement: Fr,
+        tx: Option<&str>,
+    ) -> Result<bool, WalletError> {
         self.update(|state| Ok(state.landed(nullifier, notes, retirement, tx)))
     }
 
@@ -331,7 +355,9 @@ fn read(path: &Path, key: &Zeroizing<[u8; 32]>) -> Result<Option<State>, WalletE
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (nonce, sealed) = bytes.split_at_checked(NONCE).ok_or_else(damaged)?;
     let payload = Payload { msg: sealed, aad: name.as_bytes() };
-    let plain = XChaCha20Poly1305::new(key.as_ref().into()).decrypt(XNonce::from_slice(nonce), payload).map_err(|_| damaged())?;
+    let plain = XChaCha20Poly1305::new(key.as_ref().into())
+        .decrypt(XNonce::from_slice(nonce), payload)
+        .map_err(|_| damaged())?;
     let plain = Zeroizing::new(plain);
     #[derive(serde::Deserialize)]
     struct Head {

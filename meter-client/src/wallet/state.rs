@@ -230,7 +230,8 @@ impl State {
     pub fn actor<'a>(&self, secret: &'a SecretKey) -> Result<Actor<'a>, WalletError> {
         let receipt = self.receipt.as_ref().ok_or(WalletError::NoReceipt)?;
         let waiting: Vec<_> = self.waiting().collect();
-        let account = waiting.iter().fold(receipt.after.clone(), |account, kept| Lane::compute(&account, &kept.signed).after);
+        let account =
+            waiting.iter().fold(receipt.after.clone(), |account, kept| Lane::compute(&account, &kept.signed).after);
         let period = u32::try_from(receipt.lines.len()).unwrap_or(0);
         Ok(Actor {
             domain: self.domain,
@@ -269,7 +270,10 @@ impl State {
 
     /// What the sequencer says became of an operation. One that it refused takes those of later nonces with it.
     pub(super) fn note_progress(&mut self, id: &str, progress: &Progress) {
-        let Some(nonce) = self.operations.iter().find(|kept| kept.id() == id).map(|kept| kept.signed.operation.nonce) else { return };
+        let Some(nonce) = self.operations.iter().find(|kept| kept.id() == id).map(|kept| kept.signed.operation.nonce)
+        else {
+            return;
+        };
         for kept in self.operations.iter_mut().filter(|kept| kept.waits()) {
             let own = kept.id() == id;
             let follows = matches!(progress, Progress::Refused(_)) && kept.signed.operation.nonce > nonce;
@@ -291,7 +295,8 @@ impl State {
             self.applied(signed, receipt.first_interval);
         }
         let next = receipt.after.nonce;
-        for kept in self.operations.iter_mut().filter(|kept| kept.is_undecided() && kept.signed.operation.nonce < next) {
+        for kept in self.operations.iter_mut().filter(|kept| kept.is_undecided() && kept.signed.operation.nonce < next)
+        {
             kept.progress = Progress::Superseded;
         }
         let note = receipt.note();
@@ -355,9 +360,14 @@ impl State {
         }
     }
 
-    /// Gives a spending up: its note can be spent otherwise, what was to come of it is no note any more. The plan stays, as it could still land.
+    /// Gives a spending up: its note can be spent otherwise, what was to come of it is no note any more. The plan
+    /// stays, as it could still land.
     pub(super) fn abandon(&mut self, nullifier: Fr) -> Result<(), WalletError> {
-        let spend = self.spends.iter_mut().find(|kept| kept.nullifier == nullifier && kept.is_open()).ok_or(WalletError::NotSpending)?;
+        let spend = self
+            .spends
+            .iter_mut()
+            .find(|kept| kept.nullifier == nullifier && kept.is_open())
+            .ok_or(WalletError::NotSpending)?;
         spend.abandoned = true;
         let notes = spend.plan.notes().map(|note| note.commitment());
         self.notes.retain(|kept| kept.path.is_some() || !notes.contains(&kept.note.commitment()));
@@ -366,20 +376,26 @@ impl State {
 
     /// A spending is on L1: the one that is on its way.
     pub(super) fn spent(&mut self, nullifier: Fr, tx: Option<&str>) {
-        let Some(spend) = self.spends.iter().find(|kept| kept.nullifier == nullifier && !kept.abandoned) else { return };
+        let Some(spend) = self.spends.iter().find(|kept| kept.nullifier == nullifier && !kept.abandoned) else {
+            return;
+        };
         let notes = spend.plan.notes().map(|note| note.commitment());
         let retirement = spend.plan.statement().map(|statement| statement.commitment());
         self.landed(nullifier, notes, retirement.unwrap_or_default(), tx);
     }
 
-    /// A spending of the note with this nullifier is on L1, into these notes and this retirement (zero if none). Is it one of those kept here? One
-    /// that was abandoned counts, the others are given up.
+    /// A spending of the note with this nullifier is on L1, into these notes and this retirement (zero if none). Is it
+    /// one of those kept here? One that was abandoned counts, the others are given up.
     pub(super) fn landed(&mut self, nullifier: Fr, notes: [Fr; 2], retirement: Fr, tx: Option<&str>) -> bool {
         let is = |plan: &SpendPlan| {
             let own = plan.statement().map(|statement| statement.commitment()).unwrap_or_default();
             plan.notes().map(|note| note.commitment()) == notes && own == retirement
         };
-        let Some(spent) = self.spends.iter().find(|kept| kept.nullifier == nullifier).map(|kept| kept.plan.note.commitment()) else { return false };
+        let Some(spent) =
+            self.spends.iter().find(|kept| kept.nullifier == nullifier).map(|kept| kept.plan.note.commitment())
+        else {
+            return false;
+        };
         self.notes.iter_mut().filter(|kept| kept.note.commitment() == spent).for_each(|kept| kept.spent = true);
         let mut found = None;
         let mut never = Vec::new();
@@ -392,14 +408,17 @@ impl State {
                 never.extend(kept.plan.notes().map(|note| note.commitment()));
             }
         }
-        self.notes.retain(|kept| kept.path.is_some() || notes.contains(&kept.note.commitment()) || !never.contains(&kept.note.commitment()));
+        self.notes.retain(|kept| {
+            kept.path.is_some() || notes.contains(&kept.note.commitment()) || !never.contains(&kept.note.commitment())
+        });
         let Some(plan) = found else { return false };
         self.keep_outputs(&plan);
         let sealed = plan.retirement.as_ref().is_some_and(|retirement: &Retirement| retirement.sealed);
         if let Some(statement) = plan.statement()
-            && !self.retirements.iter().any(|kept| kept.statement == statement) {
-                self.retirements.push(KeptRetirement { statement, sealed, tx: tx.map(str::to_owned) });
-            }
+            && !self.retirements.iter().any(|kept| kept.statement == statement)
+        {
+            self.retirements.push(KeptRetirement { statement, sealed, tx: tx.map(str::to_owned) });
+        }
         true
     }
 }

@@ -52,26 +52,36 @@ fn a_wallet_is_sealed_locked_and_comes_back() {
     let salt = hex::encode(to_bytes(&receipt.after.salts.exit[0]));
     assert!(!bytes.windows(salt.len()).any(|w| w == salt.as_bytes()));
     #[cfg(unix)]
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777,
+        0o600
+    );
     let stranger = Wallet::open(dir.path(), &super::tests::keys(), t.input.domain, t.after.index, 0);
     assert!(matches!(stranger, Err(WalletError::Damaged { .. })));
     // Another slot's file under this name.
     std::fs::copy(&path, dir.path().join(file_name(t.input.domain, t.after.index, 1))).unwrap();
-    assert!(matches!(Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 1), Err(WalletError::Damaged { .. })));
+    assert!(matches!(
+        Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 1),
+        Err(WalletError::Damaged { .. })
+    ));
     assert!(!format!("{state:?}").contains(&salt));
     // Another meter's key.
     let next = keys.with_new_meter().unwrap();
     let mut wallet = opened(dir.path(), &keys, &t);
     wallet.reseal(&next).unwrap();
     drop(wallet);
-    assert!(matches!(Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 0), Err(WalletError::Damaged { .. })));
+    assert!(matches!(
+        Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 0),
+        Err(WalletError::Damaged { .. })
+    ));
     assert_eq!(opened(dir.path(), &next, &t).state().receipt, state.receipt);
     // A new owner's key opens what the old one has.
     let rotated = next.with_new_owner().unwrap();
     assert_eq!(opened(dir.path(), &rotated, &t).state().receipt, state.receipt);
 }
 
-/// A crash at each step of a write: what is found afterwards is the old state or the new one, and the next write goes through.
+/// A crash at each step of a write: what is found afterwards is the old state or the new one, and the next write goes
+/// through.
 #[test]
 fn a_crash_at_any_write_leaves_a_whole_wallet() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +92,8 @@ fn a_crash_at_any_write_leaves_a_whole_wallet() {
     // Before the first write ever: no file, or a torn temporary one.
     drop(wallet);
     for torn in [&b""[..], b"half of it"] {
-        std::fs::write(dir.path().join(format!(".{}.00ff.tmp", path.file_name().unwrap().to_str().unwrap())), torn).unwrap();
+        std::fs::write(dir.path().join(format!(".{}.00ff.tmp", path.file_name().unwrap().to_str().unwrap())), torn)
+            .unwrap();
         wallet = opened(dir.path(), &keys, &t);
         assert_eq!(wallet.state().revision, 0);
         drop(wallet);
@@ -111,7 +122,13 @@ fn a_crash_at_any_write_leaves_a_whole_wallet() {
         // A file torn by the disk itself is never taken for an empty wallet.
         if cut < after.len() {
             std::fs::write(&path, &after[..cut]).unwrap();
-            assert!(matches!(Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 0), Err(WalletError::Damaged { .. })), "cut at {cut}");
+            assert!(
+                matches!(
+                    Wallet::open(dir.path(), &keys, t.input.domain, t.after.index, 0),
+                    Err(WalletError::Damaged { .. })
+                ),
+                "cut at {cut}"
+            );
         }
     }
     // A directory that cannot be written: nothing changes, in memory neither.
@@ -136,7 +153,9 @@ fn operations_are_kept_and_nonces_counted() {
     let mut wallet = opened(dir.path(), &keys, &t);
     wallet.take_receipt(&Receipt::of(&t, 0).unwrap()).unwrap();
     let nonce = t.after.accounts[0].nonce;
-    let sign = |wallet: &Wallet, units: u64| withdraw::build(&wallet.state().actor(&keys.owner).unwrap(), units * UNIT_NANO).unwrap();
+    let sign = |wallet: &Wallet, units: u64| {
+        withdraw::build(&wallet.state().actor(&keys.owner).unwrap(), units * UNIT_NANO).unwrap()
+    };
     let first = sign(&wallet, 100);
     wallet.keep_operation(&first).unwrap();
     wallet.keep_operation(&first).unwrap();
@@ -155,7 +174,10 @@ fn operations_are_kept_and_nonces_counted() {
     // The balance that waits for is what the next one sees.
     let balance = wallet.state().actor(&keys.owner).unwrap().account.balance;
     assert_eq!(balance, t.after.accounts[0].balance - 300 * UNIT_NANO);
-    assert_eq!(signed_operations(dir.path(), &keys, t.input.domain, t.after.index, 0).unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(
+        signed_operations(dir.path(), &keys, t.input.domain, t.after.index, 0).unwrap(),
+        [first.clone(), second.clone()]
+    );
     // A refusal takes the later nonces with it; the next operation takes the refused nonce.
     let id = wallet.state().operations[0].id();
     wallet.note_progress(&id, &Progress::Refused("operation.insufficient".into())).unwrap();
@@ -205,11 +227,17 @@ fn claims_are_kept_before_and_taken_after() {
     write_file(&path, &file).unwrap();
     write_file(&path, &file).unwrap();
     assert_eq!(read_file::<ClaimFile>(&path, &DEPLOYMENT), Ok(file.clone()));
-    assert_eq!(read_file::<ClaimFile>(&path, &Deployment { chain_id: 1, ..DEPLOYMENT }), Err(FileError::OtherDeployment));
+    assert_eq!(
+        read_file::<ClaimFile>(&path, &Deployment { chain_id: 1, ..DEPLOYMENT }),
+        Err(FileError::OtherDeployment)
+    );
     let mut other = file;
     other.claim.amount += 1;
     assert_eq!(write_file(&path, &other), Err(FileError::Exists));
-    assert!(matches!(read_file::<NoteFile>(&path, &DEPLOYMENT), Err(FileError::Format { what: "a certificate note", .. })));
+    assert!(matches!(
+        read_file::<NoteFile>(&path, &DEPLOYMENT),
+        Err(FileError::Format { what: "a certificate note", .. })
+    ));
 }
 
 /// A receipt of slot 0 with a certificate note.
@@ -236,7 +264,8 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     assert_eq!(wallet.state().note(&commitment[..12]).unwrap(), &kept);
     assert_eq!(wallet.state().note("0x").unwrap_err(), CertificateError::Unknown);
     let amount = kept.note.amount;
-    let retire = |amount_wh, purpose, sealed| Spending::Retire { amount_wh, beneficiary: Fr::from(0xbeefu64), purpose, sealed };
+    let retire =
+        |amount_wh, purpose, sealed| Spending::Retire { amount_wh, beneficiary: Fr::from(0xbeefu64), purpose, sealed };
     let transfer = |to: u64, amount_wh| Spending::Transfer(Transfer { to: Fr::from(to), amount_wh });
     let plan = |spending: &Spending| wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, spending);
     assert_eq!(plan(&transfer(0, 1)).unwrap_err(), CertificateError::NoRecipient);
@@ -244,10 +273,21 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     assert_eq!(plan(&transfer(9, amount + 1)).unwrap_err(), CertificateError::Amount { amount_wh: amount });
     assert_eq!(plan(&retire(1, Purpose::Export, true)).unwrap_err(), CertificateError::SealedPurpose);
     let stranger = super::tests::keys();
-    assert_eq!(wallet.state().plan(&kept, &DEPLOYMENT, &stranger.owner, &transfer(9, 1)).unwrap_err(), CertificateError::NotOwner);
+    assert_eq!(
+        wallet.state().plan(&kept, &DEPLOYMENT, &stranger.owner, &transfer(9, 1)).unwrap_err(),
+        CertificateError::NotOwner
+    );
     let pathless = KeptNote { path: None, ..kept.clone() };
-    assert_eq!(wallet.state().plan(&pathless, &DEPLOYMENT, &keys.owner, &transfer(9, 1)).unwrap_err(), CertificateError::NoPath);
-    for spending in [transfer(9, 3), retire(4, Purpose::Consumption, false), retire(amount, Purpose::Consumption, true), retire(4, Purpose::Expiry, false)] {
+    assert_eq!(
+        wallet.state().plan(&pathless, &DEPLOYMENT, &keys.owner, &transfer(9, 1)).unwrap_err(),
+        CertificateError::NoPath
+    );
+    for spending in [
+        transfer(9, 3),
+        retire(4, Purpose::Consumption, false),
+        retire(amount, Purpose::Consumption, true),
+        retire(4, Purpose::Expiry, false),
+    ] {
         let instance = plan(&spending).unwrap().sign(&keys.owner).unwrap().check().unwrap();
         assert_eq!((instance.anchor, instance.domain), (receipt.root, instance::domain_of()), "{spending:?}");
     }
@@ -255,7 +295,10 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     let sealed = plan(&retire(4, Purpose::Consumption, true)).unwrap();
     let nullifier = wallet.keep_spend(&sealed, &keys.owner).unwrap();
     assert_eq!(nullifier, NullifierKey::of(&keys.owner).nullifier(kept.note.commitment()));
-    assert_eq!(wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &retire(4, Purpose::Consumption, true)).unwrap(), sealed);
+    assert_eq!(
+        wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &retire(4, Purpose::Consumption, true)).unwrap(),
+        sealed
+    );
     let rival = wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &transfer(9, 3)).unwrap();
     assert!(matches!(wallet.keep_spend(&rival, &keys.owner), Err(WalletError::SpendKept)));
     let change = wallet.state().notes[1].clone();
@@ -265,7 +308,10 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     assert_eq!(wallet.state().retirements.len(), 1);
     assert!(wallet.state().notes[0].spent && wallet.state().retirements[0].sealed);
     let spent = wallet.state().notes[0].clone();
-    assert_eq!(wallet.state().plan(&spent, &DEPLOYMENT, &keys.owner, &transfer(9, 3)).unwrap_err(), CertificateError::Spent);
+    assert_eq!(
+        wallet.state().plan(&spent, &DEPLOYMENT, &keys.owner, &transfer(9, 3)).unwrap_err(),
+        CertificateError::Spent
+    );
 }
 
 /// Given up, spent otherwise, and one of them lands: what L1 has is what the wallet keeps.
@@ -273,7 +319,12 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
 fn an_abandoned_spending_is_found_if_it_lands() {
     let keys = keys();
     let (t, receipt) = with_note(&keys);
-    let retire = Spending::Retire { amount_wh: 4, beneficiary: Fr::from(0xbeefu64), purpose: Purpose::Consumption, sealed: true };
+    let retire = Spending::Retire {
+        amount_wh: 4,
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
     let transfer = Spending::Transfer(Transfer { to: Fr::from(9u64), amount_wh: 3 });
     let outputs = |plan: &SpendPlan| plan.notes().map(|note| note.commitment());
     let retired = |plan: &SpendPlan| plan.statement().map(|statement| statement.commitment()).unwrap_or_default();
@@ -284,7 +335,9 @@ fn an_abandoned_spending_is_found_if_it_lands() {
         wallet.take_receipt(&receipt).unwrap();
         let kept = wallet.state().notes[0].clone();
         let amount = kept.note.amount;
-        let plan = |wallet: &Wallet, spending: &Spending| wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, spending).unwrap();
+        let plan = |wallet: &Wallet, spending: &Spending| {
+            wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, spending).unwrap()
+        };
         let first = plan(&wallet, &transfer);
         let nullifier = wallet.keep_spend(&first, &keys.owner).unwrap();
         assert!(matches!(wallet.abandon(Fr::from(5u64)), Err(WalletError::NotSpending)));
@@ -313,7 +366,10 @@ fn an_abandoned_spending_is_found_if_it_lands() {
             assert!(state.spends.iter().all(|spend| !spend.is_open()));
             assert_eq!(state.finished(&state.notes[0], &transfer), (lands == 0).then(|| first.clone()));
             assert_eq!(state.finished(&state.notes[0], &retire), (lands == 1).then(|| second.clone()));
-            assert_eq!(state.plan(&state.notes[0], &DEPLOYMENT, &keys.owner, &transfer).unwrap_err(), CertificateError::Spent);
+            assert_eq!(
+                state.plan(&state.notes[0], &DEPLOYMENT, &keys.owner, &transfer).unwrap_err(),
+                CertificateError::Spent
+            );
             assert_eq!(state.holding(&state.notes[0], &DEPLOYMENT, &keys.owner).unwrap_err(), CertificateError::Spent);
         }
     }
@@ -344,11 +400,16 @@ mod instance {
     use gridveil_protocol::{certificate::CERTIFICATE_VERSION, field::Fr};
 
     pub fn domain_of() -> Fr {
-        gridveil_protocol::instance::domain(super::DEPLOYMENT.chain_id, &super::DEPLOYMENT.contract, CERTIFICATE_VERSION)
+        gridveil_protocol::instance::domain(
+            super::DEPLOYMENT.chain_id,
+            &super::DEPLOYMENT.contract,
+            CERTIFICATE_VERSION,
+        )
     }
 }
 
-/// Communities that settle in turn: the path from L1 alone is the tree's, for every slot of every one, and a false or missing fact is found.
+/// Communities that settle in turn: the path from L1 alone is the tree's, for every slot of every one, and a false or
+/// missing fact is found.
 #[test]
 fn exits_from_l1_alone_are_those_of_the_tree() {
     for (seed, name) in [(1u64, "tiny-4x2"), (2, "tiny-4x2"), (3, "home-32x24")] {
@@ -360,7 +421,8 @@ fn exits_from_l1_alone_are_those_of_the_tree() {
         let mut batches = Vec::new();
         let mut last: Vec<Transition> = Vec::new();
         for index in [5u32, 4, 21_845, 5, 65_535] {
-            let recipe = Recipe { shape, seed: seed + u64::from(index), mechanism: Mechanism::Auction, used: shape.members - 1 };
+            let recipe =
+                Recipe { shape, seed: seed + u64::from(index), mechanism: Mechanism::Auction, used: shape.members - 1 };
             let earlier = last.iter().position(|t| t.after.index == index).map(|at| last.remove(at));
             let mut input = match &earlier {
                 Some(t) => fixture::following(t, seed, |_| false).unwrap(),
@@ -383,7 +445,12 @@ fn exits_from_l1_alone_are_those_of_the_tree() {
             let first_interval = input.community.header.next_interval;
             let t = apply(input).unwrap();
             state.set(u64::from(index), t.instance.community_new);
-            batches.push(PublishedBatch { community: index, first_interval, community_new: t.instance.community_new, data: t.data.clone() });
+            batches.push(PublishedBatch {
+                community: index,
+                first_interval,
+                community_new: t.instance.community_new,
+                data: t.data.clone(),
+            });
             last.push(t);
         }
         let root = state.root();
@@ -406,7 +473,9 @@ fn exits_from_l1_alone_are_those_of_the_tree() {
             }
         }
         let receipt = Receipt::of(&last[0], 0).unwrap();
-        let check = |genesis: &[(u32, Fr)], batches: &[PublishedBatch]| Exit::from_l1(&receipt, shape.members, genesis, batches, root).unwrap_err();
+        let check = |genesis: &[(u32, Fr)], batches: &[PublishedBatch]| {
+            Exit::from_l1(&receipt, shape.members, genesis, batches, root).unwrap_err()
+        };
         assert_eq!(check(&genesis[1..], &batches), ExitError::Root);
         assert_eq!(check(&genesis, &batches[..4]), ExitError::Root);
         let mut short = batches.clone();

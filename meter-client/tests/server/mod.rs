@@ -41,7 +41,10 @@ pub fn serve(handler: Box<Handler>) -> (String, Arc<Mutex<Vec<String>>>) {
             let (status, answer) = handler(count.fetch_add(1, Ordering::SeqCst), &path, &body);
             kept.lock().unwrap().push(body);
             if status != 0 {
-                let text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len());
+                let text = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                    answer.len()
+                );
                 stream.write_all(text.as_bytes()).unwrap();
             }
         }

@@ -1,18 +1,14 @@
 //! A note that is still held, shown to an auditor.
 //!
-//! The holder proves a certificate statement that retires the note for everybody to see, under a domain that no contract has: it cannot be carried out.
-//! What it shows is amount, origin, nullifier, and a root that the note is in; not the note, its owner, its path, nor the nullifier key. That L1 has not
-//! seen the nullifier is the auditor's to check.
+//! The holder proves a certificate statement that retires the note for everybody to see, under a domain that no
+//! contract has: it cannot be carried out. What it shows is amount, origin, nullifier, and a root that the note is in;
+//! not the note, its owner, its path, nor the nullifier key. That L1 has not seen the nullifier is the auditor's to
+//! check.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CERTIFICATE_VERSION, CertificateInstance, NotePath, Output, Purpose, Retirement, SpendPlan};
-use crate::{
-    codec::hex_bytes,
-    field::Fr,
-    instance,
-    note::Note,
-};
+use crate::{codec::hex_bytes, field::Fr, instance, note::Note};
 use ark_ff::AdditiveGroup;
 
 /// Version in the domain of holdings. A contract's circuit version has 32 bits: none has this domain.
@@ -25,13 +21,20 @@ pub fn holding_domain(chain_id: u64, contract: &[u8; 20]) -> Fr {
 }
 
 impl SpendPlan {
-    /// The plan that shows a note as held: all of it, for nobody, into two empty notes of the same owner. `salts` are fresh and kept by nobody.
+    /// The plan that shows a note as held: all of it, for nobody, into two empty notes of the same owner. `salts` are
+    /// fresh and kept by nobody.
     #[must_use]
     pub fn holding(chain_id: u64, contract: &[u8; 20], note: Note, path: NotePath, salts: [Fr; 6]) -> Self {
         let [a, b, c, d, s7, s8] = salts;
         let output = |salts| Output { owner: note.owner, amount: 0, salts };
         let outputs = [output([a, b]), output([c, d])];
-        let retirement = Retirement { amount: note.amount, beneficiary: Fr::ZERO, purpose: Purpose::Consumption, sealed: false, salts: [s7, s8] };
+        let retirement = Retirement {
+            amount: note.amount,
+            beneficiary: Fr::ZERO,
+            purpose: Purpose::Consumption,
+            sealed: false,
+            salts: [s7, s8],
+        };
         Self { domain: holding_domain(chain_id, contract), note, path, outputs, retirement: Some(retirement) }
     }
 }

@@ -1,13 +1,13 @@
 //! The way from a note to a state root.
 //!
-//! A path says which node is among which children, not at which place: of a note only that it is in the tree matters. The one place that
-//! does matter is that of the certificates root in a community's node, because the member chooses parts of its leaf in the members tree
-//! (salts are children there, and a salt can be any value).
+//! A path says which node is among which children, not at which place: of a note only that it is in the tree matters.
+//! The one place that does matter is that of the certificates root in a community's node, because the member chooses
+//! parts of its leaf in the members tree (salts are children there, and a salt can be any value).
 //!
-//! Notes trees have 1 to 5 levels, by the shape. That a path may have any number of them is sound: a note is the output of a sponge, whose
-//! capacity starts with a tag that is not zero, and every node above it is `P`, whose capacity is zero, of at least one node below. A note
-//! commitment that was an inner node, or lay below another note, would be a collision of two permutations with different capacities; zero, the
-//! value of absent children, has no known opening.
+//! Notes trees have 1 to 5 levels, by the shape. That a path may have any number of them is sound: a note is the output
+//! of a sponge, whose capacity starts with a tag that is not zero, and every node above it is `P`, whose capacity is
+//! zero, of at least one node below. A note commitment that was an inner node, or lay below another note, would be a
+//! collision of two permutations with different capacities; zero, the value of absent children, has no known opening.
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,8 @@ pub struct Trees<'a> {
 }
 
 impl NotePath {
-    /// The path from a position; `None` if the trees have no such place. Whether it leads anywhere is for [`Spend::check`] to say.
+    /// The path from a position; `None` if the trees have no such place. Whether it leads anywhere is for
+    /// [`Spend::check`] to say.
     ///
     /// [`Spend::check`]: super::Spend::check
     #[must_use]
@@ -111,7 +112,8 @@ impl NotePath {
         Self::of_levels(&levels)
     }
 
-    /// The path of these levels, bottom up: notes or queue, append, certificates, community, state. `None` if there are too few or too many.
+    /// The path of these levels, bottom up: notes or queue, append, certificates, community, state. `None` if there are
+    /// too few or too many.
     #[must_use]
     pub fn of_levels(levels: &[Children]) -> Option<Self> {
         let (rest, state) = levels.split_at_checked(levels.len().checked_sub(STATE_DEPTH)?)?;

@@ -24,9 +24,15 @@ fn honest_spendings_are_accepted() {
 
 #[test]
 fn each_clause_refuses() {
-    assert_eq!(edited(0, |p| p.note.salts[0] += Fr::from(1u64)), Err(CertificateError::Path { part: "the append level", level: 0 }));
+    assert_eq!(
+        edited(0, |p| p.note.salts[0] += Fr::from(1u64)),
+        Err(CertificateError::Path { part: "the append level", level: 0 })
+    );
     assert_eq!(edited(2, |p| p.path.dense[1][0] += Fr::from(1u64)).unwrap_err().clause(), "CERT.1");
-    assert_eq!(edited(2, |p| p.path.state.truncate(7)), Err(CertificateError::PathLength { part: "the state tree", expected: "8", got: 7 }));
+    assert_eq!(
+        edited(2, |p| p.path.state.truncate(7)),
+        Err(CertificateError::PathLength { part: "the state tree", expected: "8", got: 7 })
+    );
     assert_eq!(plan(1).sign(&owner_key(2)).unwrap().check(), Err(CertificateError::Owner));
     let mut changed = spend(1).unwrap();
     changed.plan.outputs[0].salts[0] += Fr::from(1u64);
@@ -37,7 +43,10 @@ fn each_clause_refuses() {
     twice.signature = secret.sign(Use::Certificate, &twice.compute().message()).unwrap();
     assert_eq!(twice.check(), Err(CertificateError::NullifierKey));
     assert_eq!(edited(5, |p| p.outputs[0].amount += 1), Err(CertificateError::Conservation));
-    assert_eq!(edited(5, |p| p.outputs[1].amount |= 1 << 48), Err(CertificateError::AmountOverflow { part: "output 2" }));
+    assert_eq!(
+        edited(5, |p| p.outputs[1].amount |= 1 << 48),
+        Err(CertificateError::AmountOverflow { part: "output 2" })
+    );
     assert_eq!(edited(3, |p| p.retirement.as_mut().unwrap().sealed = true), Err(CertificateError::SealedPurpose));
 }
 
@@ -55,7 +64,10 @@ fn one_note_has_one_nullifier() {
 fn a_salt_of_a_leaf_is_not_a_note() {
     let mut p = plan(0);
     let leaf = hash4([Fr::from(7u64), Fr::from(8u64), p.note.commitment(), Fr::from(9u64)]);
-    p.path.dense = vec![[Fr::from(7u64), Fr::from(8u64), p.note.commitment(), Fr::from(9u64)], [leaf, Fr::ZERO, Fr::ZERO, Fr::ZERO]];
+    p.path.dense = vec![
+        [Fr::from(7u64), Fr::from(8u64), p.note.commitment(), Fr::from(9u64)],
+        [leaf, Fr::ZERO, Fr::ZERO, Fr::ZERO],
+    ];
     assert_eq!(p.sign(&owner_key(0)).unwrap().check().unwrap_err().clause(), "CERT.1");
 }
 
@@ -86,7 +98,11 @@ fn a_retirement_opens_to_what_was_retired_alone() {
     assert_eq!(refused(|s| s.purpose = Purpose::Export), StatementError::Commitment);
     assert_eq!(refused(|s| s.beneficiary += Fr::from(1u64)), StatementError::Commitment);
     // The same element, read as 2^48 Wh more of an interval earlier.
-    let alias = RetirementStatement { amount: statement.amount + (1 << 48), origin: crate::note::Origin { first_interval: statement.origin.first_interval - 1, ..statement.origin }, ..statement.clone() };
+    let alias = RetirementStatement {
+        amount: statement.amount + (1 << 48),
+        origin: crate::note::Origin { first_interval: statement.origin.first_interval - 1, ..statement.origin },
+        ..statement.clone()
+    };
     assert_eq!(alias.commitment(), commitment);
     assert_eq!(alias.verify(commitment), Err(StatementError::Amount));
 }
@@ -96,10 +112,13 @@ fn files_come_back_and_debug_tells_nothing() {
     let spend = spend(3).unwrap();
     let again: SpendPlan = serde_json::from_str(&serde_json::to_string(&spend.plan).unwrap()).unwrap();
     assert_eq!(again, spend.plan);
-    let instance: CertificateInstance = serde_json::from_str(&serde_json::to_string(&spend.compute()).unwrap()).unwrap();
+    let instance: CertificateInstance =
+        serde_json::from_str(&serde_json::to_string(&spend.compute()).unwrap()).unwrap();
     assert_eq!(instance, spend.compute());
     let shown = format!("{spend:?} {:?} {:?} {:?}", spend.plan.path, spend.plan.statement(), spend.plan.retirement);
-    for secret in [spend.nullifier_key.element(), spend.plan.note.salts[0], spend.plan.note.owner, spend.plan.outputs[0].owner] {
+    for secret in
+        [spend.nullifier_key.element(), spend.plan.note.salts[0], spend.plan.note.owner, spend.plan.outputs[0].owner]
+    {
         assert!(!shown.contains(&hex::encode(to_bytes(&secret))));
     }
     assert!(!shown.contains(&spend.plan.note.amount.to_string()), "{shown}");

@@ -1,7 +1,20 @@
-//! `close`: pays the whole balance and empties the slot; what is less than a unit goes to the float (`docs/spec/operations/close.md`).
+//! `close`: pays the whole balance and empties the slot; what is less than a unit goes to the float
+//! (`docs/spec/operations/close.md`).
 
 use super::{Change, Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::Out, whole_units: true, all_units: true, record: Some((code::WITHDRAW, Subject::Payout)), owner: Change::Clear, payout: Change::Clear, meter: Change::Clear, terms: Change::Clear, registers: Change::Clear, finalises: true, ..Effect::nothing(Kind::Close) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::Out,
+    whole_units: true,
+    all_units: true,
+    record: Some((code::WITHDRAW, Subject::Payout)),
+    owner: Change::Clear,
+    payout: Change::Clear,
+    meter: Change::Clear,
+    terms: Change::Clear,
+    registers: Change::Clear,
+    finalises: true,
+    ..Effect::nothing(Kind::Close)
+};

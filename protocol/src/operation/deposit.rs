@@ -4,4 +4,10 @@ use super::{ClaimOf, Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::In, whole_units: true, claim: Some(ClaimOf::Owner), record: Some((code::DEPOSIT, Subject::Claim)), ..Effect::nothing(Kind::Deposit) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::In,
+    whole_units: true,
+    claim: Some(ClaimOf::Owner),
+    record: Some((code::DEPOSIT, Subject::Claim)),
+    ..Effect::nothing(Kind::Deposit)
+};

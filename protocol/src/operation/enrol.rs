@@ -3,4 +3,14 @@
 use super::{Change, Effect, Kind};
 
 /// What it does.
-pub const EFFECT: Effect = Effect { manager: true, owner: Change::Set, payout: Change::Set, meter: Change::Set, terms: Change::Set, registers: Change::Clear, salts: Change::Set, finalises: true, ..Effect::nothing(Kind::Enrol) };
+pub const EFFECT: Effect = Effect {
+    manager: true,
+    owner: Change::Set,
+    payout: Change::Set,
+    meter: Change::Set,
+    terms: Change::Set,
+    registers: Change::Clear,
+    salts: Change::Set,
+    finalises: true,
+    ..Effect::nothing(Kind::Enrol)
+};

@@ -1,7 +1,14 @@
-//! `forced`: pays the whole units of the balance because L1's queue asks for it, or nothing if the requester is not the payout address (`docs/spec/operations/forced.md`).
+//! `forced`: pays the whole units of the balance because L1's queue asks for it, or nothing if the requester is not the
+//! payout address (`docs/spec/operations/forced.md`).
 
 use super::{Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::Out, whole_units: true, all_units: true, record: Some((code::FORCED, Subject::Requester)), ..Effect::nothing(Kind::Forced) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::Out,
+    whole_units: true,
+    all_units: true,
+    record: Some((code::FORCED, Subject::Requester)),
+    ..Effect::nothing(Kind::Forced)
+};

@@ -1,4 +1,5 @@
-//! A lane: one operation applied to one leaf. [`Lane::compute`] follows the rules for any input; [`Lane::check`] refuses.
+//! A lane: one operation applied to one leaf. [`Lane::compute`] follows the rules for any input; [`Lane::check`]
+//! refuses.
 
 use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject};
 use crate::{
@@ -56,7 +57,9 @@ pub enum OperationError {
     #[error("OP.6: closing pays all whole units of the balance, no more and no less (owner)")]
     NotAll,
     /// A forced withdrawal must pay everything, or nothing where the requester is not the payout address.
-    #[error("OP.7: a forced withdrawal pays all whole units to the payout address, or nothing to anybody else (sequencer)")]
+    #[error(
+        "OP.7: a forced withdrawal pays all whole units to the payout address, or nothing to anybody else (sequencer)"
+    )]
     Forced,
     /// The slot is in use.
     #[error("OP.8: the slot is in use (manager)")]
@@ -90,7 +93,8 @@ pub struct Lane {
     pub after: Account,
     /// What L1 sees of it.
     pub record: Option<Record>,
-    /// Paid to the float: the rest of a closed balance, nano. Negative only for an operation that [`Lane::check`] refuses.
+    /// Paid to the float: the rest of a closed balance, nano. Negative only for an operation that [`Lane::check`]
+    /// refuses.
     pub rest: i128,
     /// `balance - debt` after, before it is split, nano.
     pub value: i128,
@@ -139,7 +143,14 @@ impl Lane {
     ///
     /// # Errors
     /// [`OperationError`].
-    pub fn check(&self, before: &Account, signed: &SignedOperation, domain: Fr, community: u32, manager: &PublicKey) -> Result<(), OperationError> {
+    pub fn check(
+        &self,
+        before: &Account,
+        signed: &SignedOperation,
+        domain: Fr,
+        community: u32,
+        manager: &PublicKey,
+    ) -> Result<(), OperationError> {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
         if operation.community != community {
             return Err(OperationError::Slot);
@@ -151,7 +162,8 @@ impl Lane {
         }
         if effect.manager {
             let signature = signed.manager.as_ref().ok_or(OperationError::Manager)?;
-            schnorr::verify(Use::Operation, manager, &[operation.message(domain)], signature).map_err(|_| OperationError::Manager)?;
+            schnorr::verify(Use::Operation, manager, &[operation.message(domain)], signature)
+                .map_err(|_| OperationError::Manager)?;
         }
         self.check_money(before, signed, effect)?;
         if effect.kind == Kind::Enrol && before.meter.is_some() {
@@ -170,7 +182,9 @@ impl Lane {
         }
         let all = before.balance - before.balance % UNIT_NANO;
         match effect.kind {
-            Kind::Forced if operation.amount != if operation.payout == before.payout { all } else { 0 } => return Err(OperationError::Forced),
+            Kind::Forced if operation.amount != if operation.payout == before.payout { all } else { 0 } => {
+                return Err(OperationError::Forced);
+            }
             Kind::Forced => return Ok(()),
             Kind::Close if operation.amount != all => return Err(OperationError::NotAll),
             _ => {}
@@ -200,7 +214,13 @@ fn check_fields(signed: &SignedOperation, effect: &Effect) -> Result<(), Operati
     require(payout || o.payout == [0; 20], "payout")?;
     require(used(effect.meter) == o.meter.is_some(), "meter")?;
     require(used(effect.terms) == o.terms.is_some(), "terms")?;
-    let salts = if used(effect.salts) { 4 } else if effect.claim.is_some() { 2 } else { 0 };
+    let salts = if used(effect.salts) {
+        4
+    } else if effect.claim.is_some() {
+        2
+    } else {
+        0
+    };
     require(o.salts.iter().skip(salts).all(|s| *s == Fr::ZERO), "salts")?;
     require(effect.manager == signed.manager.is_some(), "the manager's signature")
 }
@@ -219,7 +239,8 @@ fn check_owner(before: &Account, signed: &SignedOperation, domain: Fr, effect: &
     if before.nonce == u32::MAX {
         return Err(OperationError::NonceOverflow);
     }
-    schnorr::verify(Use::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature).map_err(OperationError::Signature)
+    schnorr::verify(Use::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature)
+        .map_err(OperationError::Signature)
 }
 
 fn changed<T>(change: Change, keep: T, set: T, clear: T) -> T {

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::{
-    fixture::{Extras, Recipe, manager_key, meter_key, next_owner_key, owner_key, reroot, resign_operation, with_operations},
+    fixture::{
+        Extras, Recipe, manager_key, meter_key, next_owner_key, owner_key, reroot, resign_operation, with_operations,
+    },
     lanes::OperationsError,
     market::Mechanism,
     operation::{EFFECTS, Operation},
@@ -128,20 +130,32 @@ fn a_message_says_nothing_that_the_operation_does_not_do() {
         if effect.flow == Flow::None {
             assert_eq!(changed(kind, |o| o.amount = UNIT_NANO), OperationError::Field("amount"));
         }
-        assert_eq!(changed(kind, |o| o.party = if o.party == Fr::ZERO { Fr::from(1u64) } else { Fr::ZERO }), OperationError::Field("party"));
+        assert_eq!(
+            changed(kind, |o| o.party = if o.party == Fr::ZERO { Fr::from(1u64) } else { Fr::ZERO }),
+            OperationError::Field("party")
+        );
         if matches!(kind, Kind::Withdraw | Kind::Close | Kind::Replace | Kind::Terms) {
             assert_eq!(changed(kind, |o| o.payout = [1; 20]), OperationError::Field("payout"));
         }
-        assert_eq!(changed(kind, |o| o.meter = if o.meter.is_some() { None } else { Some(key) }), OperationError::Field("meter"));
+        assert_eq!(
+            changed(kind, |o| o.meter = if o.meter.is_some() { None } else { Some(key) }),
+            OperationError::Field("meter")
+        );
         let terms = Some(Terms::EMPTY);
-        assert_eq!(changed(kind, |o| o.terms = if o.terms.is_some() { None } else { terms }), OperationError::Field("terms"));
+        assert_eq!(
+            changed(kind, |o| o.terms = if o.terms.is_some() { None } else { terms }),
+            OperationError::Field("terms")
+        );
         if kind != Kind::Enrol {
             assert_eq!(changed(kind, |o| o.salts[3] = Fr::from(1u64)), OperationError::Field("salts"));
         }
         let mut input = with(&[kind]);
         let signed = input.operations.lanes[0].clone();
-        input.operations.lanes[0] =
-            if effect.manager { SignedOperation { manager: None, ..signed } } else { signed.countersign(input.domain, &manager_key()).unwrap() };
+        input.operations.lanes[0] = if effect.manager {
+            SignedOperation { manager: None, ..signed }
+        } else {
+            signed.countersign(input.domain, &manager_key()).unwrap()
+        };
         assert_eq!(refusal(input), OperationError::Field("the manager's signature"));
     }
 }
@@ -174,13 +188,18 @@ fn nobody_else_signs() {
         // The right key is named, another one has signed.
         signed.signature = signed.operation.sign(input.domain, &owner_key(77), signed.owner).unwrap().signature;
         assert!(matches!(refusal(input), OperationError::Signature(_)), "{kind:?}");
-        assert_eq!(edited(kind, |i| i.operations.lanes[0].owner = owner_of(&owner_key(77))), OperationError::NotOwner, "{kind:?}");
+        assert_eq!(
+            edited(kind, |i| i.operations.lanes[0].owner = owner_of(&owner_key(77))),
+            OperationError::NotOwner,
+            "{kind:?}"
+        );
         // Signed for another deployment.
         let mut input = with(&[kind]);
         let (operation, owner) = (input.operations.lanes[0].operation, input.operations.lanes[0].owner);
         let keys = [owner_key(usize::from(operation.slot)), schnorr::empty_slot_key()];
         let key = keys.into_iter().find(|key| key.public() == owner.key).unwrap();
-        input.operations.lanes[0].signature = operation.sign(input.domain + Fr::from(1u64), &key, owner).unwrap().signature;
+        input.operations.lanes[0].signature =
+            operation.sign(input.domain + Fr::from(1u64), &key, owner).unwrap().signature;
         assert!(matches!(refusal(input), OperationError::Signature(_)), "{kind:?}");
     }
 }
@@ -222,7 +241,10 @@ fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_float() {
     assert!(cents > 0);
     assert_eq!(t.float_after - without.float_after, i128::from(cents));
     assert_eq!(*after, Account { nonce: settled.nonce + 1, ..Account::empty(settled.salts) });
-    assert_eq!(t.applied.records, [Record::new(code::WITHDRAW, settled.balance / UNIT_NANO, 0, reduce(&settled.payout))]);
+    assert_eq!(
+        t.applied.records,
+        [Record::new(code::WITHDRAW, settled.balance / UNIT_NANO, 0, reduce(&settled.payout))]
+    );
     // The next period settles it as an empty slot, and it may be enrolled again: its nonce goes on.
     let t = accepted(&[Kind::Close, Kind::Enrol, Kind::Enrol]);
     assert!(t.after.accounts.iter().all(|a| a.meter.is_some()));
@@ -238,7 +260,10 @@ fn a_forced_withdrawal_pays_the_payout_address_and_nobody_else() {
     let (_, lane) = paid.used.unwrap();
     assert_eq!(lane.after, Account { balance: paid.before.balance % UNIT_NANO, ..paid.before.clone() });
     let slot = u32::try_from(paid.slot).unwrap();
-    assert_eq!(lane.record, Some(Record::new(code::FORCED, paid.before.balance / UNIT_NANO, slot, reduce(&paid.before.payout))));
+    assert_eq!(
+        lane.record,
+        Some(Record::new(code::FORCED, paid.before.balance / UNIT_NANO, slot, reduce(&paid.before.payout)))
+    );
     let (_, lane) = stranger.used.unwrap();
     assert_eq!(lane.after, stranger.before);
     let slot = u32::try_from(stranger.slot).unwrap();
@@ -265,7 +290,8 @@ fn each_kind_changes_only_what_it_names() {
             Kind::Close => expected = Account { nonce, ..Account::empty(before.salts) },
             Kind::Enrol => {
                 expected = Account::empty(operation.leaf_salts());
-                (expected.owner, expected.payout, expected.meter) = (operation.party, operation.payout, operation.meter);
+                (expected.owner, expected.payout, expected.meter) =
+                    (operation.party, operation.payout, operation.meter);
                 expected.nonce = nonce;
                 expected.set_terms(&operation.terms.unwrap());
             }

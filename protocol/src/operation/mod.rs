@@ -1,7 +1,7 @@
 //! Account operations: what an owner signs, and what each changes (`docs/spec/operations.md`).
 //!
-//! Each operation has a file of its own with its [`Effect`]; [`lane`] applies any of them natively, and the circuit writes its constraints from the
-//! same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
+//! Each operation has a file of its own with its [`Effect`]; [`lane`] applies any of them natively, and the circuit
+//! writes its constraints from the same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
 
 mod close;
 mod deposit;
@@ -238,7 +238,8 @@ impl Operation {
     /// `community | slot<<32 | kind<<48 | nonce<<56`.
     #[must_use]
     pub fn place(&self) -> Fr {
-        Fr::from(u64::from(self.community) | u64::from(self.slot) << 32 | (self.kind as u64) << 48) + shifted(u64::from(self.nonce), 56)
+        Fr::from(u64::from(self.community) | u64::from(self.slot) << 32 | (self.kind as u64) << 48)
+            + shifted(u64::from(self.nonce), 56)
     }
 
     /// The elements of the message, in order.

@@ -4,4 +4,9 @@ use super::{ClaimOf, Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::In, claim: Some(ClaimOf::Owner), record: Some((code::RECEIVE, Subject::Claim)), ..Effect::nothing(Kind::Receive) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::In,
+    claim: Some(ClaimOf::Owner),
+    record: Some((code::RECEIVE, Subject::Claim)),
+    ..Effect::nothing(Kind::Receive)
+};

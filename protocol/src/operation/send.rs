@@ -4,4 +4,9 @@ use super::{ClaimOf, Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::Out, claim: Some(ClaimOf::Party), record: Some((code::SEND, Subject::Claim)), ..Effect::nothing(Kind::Send) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::Out,
+    claim: Some(ClaimOf::Party),
+    record: Some((code::SEND, Subject::Claim)),
+    ..Effect::nothing(Kind::Send)
+};

@@ -4,4 +4,9 @@ use super::{Effect, Flow, Kind, Subject};
 use crate::record::code;
 
 /// What it does.
-pub const EFFECT: Effect = Effect { flow: Flow::Out, whole_units: true, record: Some((code::WITHDRAW, Subject::Payout)), ..Effect::nothing(Kind::Withdraw) };
+pub const EFFECT: Effect = Effect {
+    flow: Flow::Out,
+    whole_units: true,
+    record: Some((code::WITHDRAW, Subject::Payout)),
+    ..Effect::nothing(Kind::Withdraw)
+};

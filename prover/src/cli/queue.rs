@@ -20,7 +20,8 @@ JOB is the id that `gridveil prover queue` lists under \"set aside\".";
 pub(super) struct QueueArgs {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The queue's database, postgres://USER@HOST/DATABASE; better in the environment variable GRIDVEIL_QUEUE if it holds a password
+    /// The queue's database, postgres://USER@HOST/DATABASE; better in the environment variable GRIDVEIL_QUEUE if it
+    /// holds a password
     #[arg(long, value_name = "URL", global = true)]
     queue: Option<QueueUrl>,
     /// As JSON
@@ -51,7 +52,8 @@ pub(super) fn run(args: &QueueArgs) -> Result<(), CliError> {
     match &args.command {
         None => show(&Admin::new(&url)?, args.json),
         Some(Command::Retry { job }) => {
-            let id = JobId::parse(job).ok_or_else(|| CliError::Usage("JOB: expected 64 lower-case hex digits".into()))?;
+            let id =
+                JobId::parse(job).ok_or_else(|| CliError::Usage("JOB: expected 64 lower-case hex digits".into()))?;
             Admin::new(&url)?.retry(id)?;
             println!("waiting: {id}");
             Ok(())

@@ -29,12 +29,13 @@ pub(super) struct RunArgs {
     /// Spool directory shared with the sequencer
     #[arg(long, value_name = "DIR", conflicts_with = "queue", requires = "key")]
     dir: Option<PathBuf>,
-    /// PostgreSQL database shared with the sequencer, postgres://USER@HOST/DATABASE; better in the environment variable GRIDVEIL_QUEUE if it
-    /// holds a password
+    /// PostgreSQL database shared with the sequencer, postgres://USER@HOST/DATABASE; better in the environment variable
+    /// GRIDVEIL_QUEUE if it holds a password
     #[arg(long, value_name = "URL")]
     queue: Option<QueueUrl>,
-    /// Key file shared with the sequencer. With --dir it is made, readable by its owner only, if it does not exist; with --queue it is
-    /// the sequencer's, copied here [default with --queue: $XDG_CONFIG_HOME/gridveil/queue.key, ~/.config/gridveil/queue.key]
+    /// Key file shared with the sequencer. With --dir it is made, readable by its owner only, if it does not exist;
+    /// with --queue it is the sequencer's, copied here [default with --queue: $XDG_CONFIG_HOME/gridveil/queue.key,
+    /// ~/.config/gridveil/queue.key]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Seconds without a heartbeat after which a claimed job is another worker's
@@ -56,7 +57,9 @@ pub(super) fn run(args: &RunArgs, progress: Reporter) -> Result<(), CliError> {
     match (&args.dir, args.queue.clone().or_else(from_env)) {
         (Some(dir), _) => serve_spool(args, dir, progress),
         (None, Some(url)) => serve_queue(args, &url, progress),
-        (None, None) => Err(CliError::Usage(format!("--dir DIR or --queue URL is needed (or the variable {URL_VARIABLE})"))),
+        (None, None) => {
+            Err(CliError::Usage(format!("--dir DIR or --queue URL is needed (or the variable {URL_VARIABLE})")))
+        }
     }
 }
 
@@ -74,11 +77,15 @@ fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(),
     // A key made here would open nothing.
     let path = args.key.clone().unwrap_or_else(default_key);
     if !path.exists() {
-        return Err(CliError::Usage(format!("{}: no key file; copy the sequencer's there, or give --key FILE", path.display())));
+        return Err(CliError::Usage(format!(
+            "{}: no key file; copy the sequencer's there, or give --key FILE",
+            path.display()
+        )));
     }
     let key = SpoolKey::open(&path)?;
     let shapes = args.setup.shapes()?.iter().map(|shape| shape.name.to_owned()).collect();
-    let serving = Arc::new(Serving::new(url, key, ServingConfig { shapes, lease: args.lease(), attempts: args.attempts })?);
+    let serving =
+        Arc::new(Serving::new(url, key, ServingConfig { shapes, lease: args.lease(), attempts: args.attempts })?);
     let prover = args.prover(&progress)?;
     println!("serving the queue");
     let served = until_stopped(prover, Arc::clone(&serving), args.worker(), progress)?;
@@ -110,9 +117,14 @@ fn report(served: Option<Served>) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Serves until the queue is empty (with `once`) or a signal comes. `None` if it left in the middle of a proof: those last longer than a
-/// stopped process is given, and the job has been handed back by then.
-fn until_stopped<Q>(prover: Arc<dyn Prove>, queue: Arc<Q>, config: WorkerConfig, progress: Reporter) -> Result<Option<Served>, CliError>
+/// Serves until the queue is empty (with `once`) or a signal comes. `None` if it left in the middle of a proof: those
+/// last longer than a stopped process is given, and the job has been handed back by then.
+fn until_stopped<Q>(
+    prover: Arc<dyn Prove>,
+    queue: Arc<Q>,
+    config: WorkerConfig,
+    progress: Reporter,
+) -> Result<Option<Served>, CliError>
 where
     Q: Queue + Send + 'static,
     CliError: From<Q::Error>,
@@ -137,7 +149,9 @@ where
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(CliError::Crashed),
         }
-        if stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS + LAST_WORDS / 2 {
+        if stop.load(Ordering::Relaxed)
+            && stopped.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS + LAST_WORDS / 2
+        {
             return Ok(None);
         }
     }

@@ -37,7 +37,8 @@ impl fmt::Debug for QueueUrl {
 impl FromStr for QueueUrl {
     type Err = Infallible;
 
-    /// Anything is taken here, so that an argument parser has nothing to repeat; it is read by [`super::Queue::new`] and its like.
+    /// Anything is taken here, so that an argument parser has nothing to repeat; it is read by [`super::Queue::new`]
+    /// and its like.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.to_owned()))
     }
@@ -47,7 +48,8 @@ impl QueueUrl {
     /// The address in `GRIDVEIL_QUEUE`, if that is set.
     #[must_use]
     pub fn from_env() -> Option<Self> {
-        let value = env::var_os(URL_VARIABLE)?.into_string().unwrap_or_else(|lossy| lossy.to_string_lossy().into_owned());
+        let value =
+            env::var_os(URL_VARIABLE)?.into_string().unwrap_or_else(|lossy| lossy.to_string_lossy().into_owned());
         (!value.is_empty()).then_some(Self(value))
     }
 }
@@ -166,7 +168,9 @@ fn privacy(mode: Option<&str>, local: bool) -> Result<Privacy, QueueError> {
     match mode {
         Some("disable") => Ok(Privacy::Plain),
         Some("require" | "verify-ca" | "verify-full") => Ok(Privacy::Verified),
-        Some("prefer" | "allow") => Err(QueueError::Address("sslmode: prefer and allow protect nothing; give disable, require or verify-full")),
+        Some("prefer" | "allow") => {
+            Err(QueueError::Address("sslmode: prefer and allow protect nothing; give disable, require or verify-full"))
+        }
         Some(_) => Err(QueueError::Address("sslmode: expected disable, require or verify-full")),
         None if local => Ok(Privacy::Plain),
         None => Ok(Privacy::Verified),
@@ -190,7 +194,8 @@ fn client(root: Option<String>) -> Result<ClientConfig, QueueError> {
         return Err(QueueError::Tls("no certificates to trust: give sslrootcert=FILE"));
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|_| QueueError::Tls("no usable protocol version"))?;
+    let builder =
+        builder.with_safe_default_protocol_versions().map_err(|_| QueueError::Tls("no usable protocol version"))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -102,8 +102,9 @@ impl Admin {
     /// # Errors
     /// [`QueueError`] of the database.
     pub fn status(&self) -> Result<QueueStatus, QueueError> {
-        let (counts, workers, aside) =
-            self.0.with(|client| Ok((client.query(COUNTS, &[])?, client.query(WORKERS, &[])?, client.query(ASIDE, &[&LISTED])?)))?;
+        let (counts, workers, aside) = self.0.with(|client| {
+            Ok((client.query(COUNTS, &[])?, client.query(WORKERS, &[])?, client.query(ASIDE, &[&LISTED])?))
+        })?;
         let unsigned = |x: i64| u64::try_from(x).unwrap_or(0);
         let state = |state: &'static str| match counts.iter().find(|row| row.get::<_, &str>(0) == state) {
             Some(row) => StateCount {
@@ -121,7 +122,13 @@ impl Admin {
         let set_aside = |row: &Row| {
             let id: [u8; 32] = row.get::<_, &[u8]>(0).try_into().ok()?;
             let reason = Reason::parse(row.get::<_, Option<&str>>(3).unwrap_or_default());
-            Some(SetAside { job: id.into(), batch: row.get(1), state: plain(row.get(2)), reason, attempts: count(row.get(4)) })
+            Some(SetAside {
+                job: id.into(),
+                batch: row.get(1),
+                state: plain(row.get(2)),
+                reason,
+                attempts: count(row.get(4)),
+            })
         };
         Ok(QueueStatus {
             states: STATES.map(state).to_vec(),
@@ -136,7 +143,8 @@ impl Admin {
     /// [`QueueError::Unknown`], [`QueueError::NotPoisoned`]; [`QueueError`] of the database.
     pub fn retry(&self, job: JobId) -> Result<(), QueueError> {
         let id = job.as_bytes().as_slice();
-        let (done, state) = self.0.with(|client| Ok((client.execute(RETRY, &[&id])?, client.query_opt(STATE, &[&id])?)))?;
+        let (done, state) =
+            self.0.with(|client| Ok((client.execute(RETRY, &[&id])?, client.query_opt(STATE, &[&id])?)))?;
         match state {
             _ if done == 1 => Ok(()),
             Some(row) => Err(QueueError::NotPoisoned { job, state: plain(row.get(0)) }),

@@ -40,8 +40,8 @@ impl Database {
         Ok(Self { address: Address::parse(url)?, client: Mutex::new(None) })
     }
 
-    /// Does `work` on the connection. Where a kept connection turns out to be broken, once more on a new one: so `work` must come to the same
-    /// when it is done twice.
+    /// Does `work` on the connection. Where a kept connection turns out to be broken, once more on a new one: so `work`
+    /// must come to the same when it is done twice.
     pub fn with<T>(&self, mut work: impl FnMut(&mut Client) -> Result<T, postgres::Error>) -> Result<T, QueueError> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut client) = kept.take().filter(|client| !client.is_closed()) {
@@ -142,13 +142,22 @@ fn told(error: &postgres::Error) -> QueueError {
     if let Some(kind) = input_output(error) {
         // The system's resolver has errors the standard library has no name for.
         let unnamed = kind.to_string() == "uncategorized error";
-        return QueueError::Unavailable(if unnamed { "its name is not known, or the network is down".into() } else { kind.to_string() });
+        return QueueError::Unavailable(if unnamed {
+            "its name is not known, or the network is down".into()
+        } else {
+            kind.to_string()
+        });
     }
-    // The client's fixed names for its own errors ("connection closed", "timeout waiting for server", "authentication error").
+    // The client's fixed names for its own errors ("connection closed", "timeout waiting for server", "authentication
+    // error").
     let text = error.to_string();
     match text.as_str() {
-        "authentication error" => QueueError::Refused { what: "the server's way to log in is not offered or failed", code: None },
-        "invalid configuration" => QueueError::Refused { what: "a password is needed (GRIDVEIL_QUEUE or PGPASSWORD)", code: None },
+        "authentication error" => {
+            QueueError::Refused { what: "the server's way to log in is not offered or failed", code: None }
+        }
+        "invalid configuration" => {
+            QueueError::Refused { what: "a password is needed (GRIDVEIL_QUEUE or PGPASSWORD)", code: None }
+        }
         _ if error.is_closed() => QueueError::Unavailable("connection closed".into()),
         "timeout waiting for server" | "error connecting to server" => QueueError::Unavailable(text),
         _ => QueueError::Refused { what: "an answer this program does not understand", code: None },
@@ -179,10 +188,15 @@ fn tls(error: &postgres::Error) -> Option<&'static str> {
     let mut cause = error.source();
     while let Some(source) = cause {
         // An I/O error's own cause is that of the error inside, which it does not show as its source.
-        let inside = source.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|inside| inside.downcast_ref::<rustls::Error>());
+        let inside = source
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inside| inside.downcast_ref::<rustls::Error>());
         if let Some(failed) = source.downcast_ref::<rustls::Error>().or(inside) {
             return Some(match failed {
-                rustls::Error::InvalidCertificate(_) => "the server's certificate is not trusted, or is of another name (sslrootcert=FILE)",
+                rustls::Error::InvalidCertificate(_) => {
+                    "the server's certificate is not trusted, or is of another name (sslrootcert=FILE)"
+                }
                 _ => "the handshake failed",
             });
         }

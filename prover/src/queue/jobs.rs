@@ -65,7 +65,8 @@ SET state = CASE WHEN attempts >= $4 THEN 'poisoned' ELSE 'waiting' END, reason 
     payload = $2, result = NULL, key_id = $5, changed_at = now()
 WHERE id = $1 AND (state = 'proven' OR state = 'poisoned' AND reason = 'unreadable')";
 
-const READ: &str = "SELECT shape, result FROM gridveil_queue.jobs WHERE id = $1 AND state = 'proven' AND octet_length(result) <= $2";
+const READ: &str =
+    "SELECT shape, result FROM gridveil_queue.jobs WHERE id = $1 AND state = 'proven' AND octet_length(result) <= $2";
 
 const FORGET: &str = "DELETE FROM gridveil_queue.jobs WHERE id = $1";
 
@@ -153,7 +154,8 @@ impl Queue {
         result.map(Some).ok_or(QueueError::Contents { job: id })
     }
 
-    /// Puts a job back whose result, or whose stored witness, is of no use; its attempts stay counted. Whether there was one to put back.
+    /// Puts a job back whose result, or whose stored witness, is of no use; its attempts stay counted. Whether there
+    /// was one to put back.
     ///
     /// # Errors
     /// As [`Self::submit`].

@@ -98,8 +98,8 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED)
 RETURNING id, attempts";
 
-/// The oldest batch first. A worker proves one job at a time, so a job that is its own already is one whose claim it was never told of (the
-/// connection broke): it is taken again, and the attempt is the same one.
+/// The oldest batch first. A worker proves one job at a time, so a job that is its own already is one whose claim it
+/// was never told of (the connection broke): it is taken again, and the attempt is the same one.
 const CLAIM: &str = "
 WITH next AS MATERIALIZED (
     SELECT id, state = 'claimed' AND worker = $1 AS own FROM gridveil_queue.jobs
@@ -184,7 +184,10 @@ impl Serving {
     /// # Errors
     /// [`QueueError::OtherKey`]; [`QueueError`] of the database.
     pub fn check_key(&self) -> Result<(), QueueError> {
-        let row = self.queue.db.with(|client| client.query_one(OTHERS, &[&self.queue.key_id, &self.config.shapes, &self.version]))?;
+        let row = self
+            .queue
+            .db
+            .with(|client| client.query_one(OTHERS, &[&self.queue.key_id, &self.config.shapes, &self.version]))?;
         match (u64::try_from(row.get::<_, i64>(0)).unwrap_or(0), row.get::<_, i64>(1)) {
             (jobs @ 1.., 0) => Err(QueueError::OtherKey { jobs }),
             _ => Ok(()),
@@ -208,7 +211,8 @@ impl Serving {
     }
 
     fn set_spent_aside(&self) -> Result<(), QueueError> {
-        let parameters: [&(dyn postgres::types::ToSql + Sync); 4] = [&self.queue.key_id, &self.config.shapes, &self.version, &self.attempts];
+        let parameters: [&(dyn postgres::types::ToSql + Sync); 4] =
+            [&self.queue.key_id, &self.config.shapes, &self.version, &self.attempts];
         for row in self.queue.db.with(|client| client.query(SPENT, &parameters))? {
             tracing::warn!(job = %id(&row)?, attempts = row.get::<_, i32>(1), "a job is set aside: its attempts are spent");
         }
@@ -229,15 +233,26 @@ impl Serving {
 
     fn read(&self, id: JobId, shape: &str, payload: &[u8]) -> Result<ProofJob, QueueError> {
         let mut json = self.queue.unseal(Kind::Job, id, shape, payload)?;
-        let job = ProofJob::from_json(&json).ok().filter(|job| job.shape == shape && job.id().is_ok_and(|named| named == id));
+        let job =
+            ProofJob::from_json(&json).ok().filter(|job| job.shape == shape && job.id().is_ok_and(|named| named == id));
         json.zeroize();
         job.ok_or(QueueError::Contents { job: id })
     }
 
-    fn failed(&self, token: &Token, shape: &str, attempts: i32, reason: Reason, error: &str) -> Result<bool, QueueError> {
+    fn failed(
+        &self,
+        token: &Token,
+        shape: &str,
+        attempts: i32,
+        reason: Reason,
+        error: &str,
+    ) -> Result<bool, QueueError> {
         let error = self.queue.sealed_error(token.id.into(), shape, error);
         let done = self.queue.db.with(|client| {
-            client.execute(FAIL, &[&token.id.as_slice(), &token.worker, &token.attempt, &attempts, &reason.code(), &error])
+            client.execute(
+                FAIL,
+                &[&token.id.as_slice(), &token.worker, &token.attempt, &attempts, &reason.code(), &error],
+            )
         })?;
         Ok(done == 1)
     }
@@ -304,7 +319,8 @@ impl worker::Queue for Serving {
             match self.read(id, shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default()) {
                 Ok(job) => return Ok(Some(Claim { id, attempt: count(attempt), job, token })),
                 Err(error) => {
-                    // Every worker with this key would fail the same way: the sequencer, which has the witness, puts it in again.
+                    // Every worker with this key would fail the same way: the sequencer, which has the witness, puts it
+                    // in again.
                     tracing::warn!(job = %id, attempt, %error, "a job is set aside");
                     self.failed(&token, shape, 0, Reason::Unreadable, &error.to_string())?;
                 }
@@ -338,8 +354,12 @@ impl worker::Queue for Serving {
         if !error.is_permanent() {
             return self.failed(&claim.token, &claim.job.shape, self.attempts, reason, &text).map(drop);
         }
-        let (Token { id, worker, attempt }, sealed) = (&claim.token, self.queue.sealed_error(claim.id, &claim.job.shape, &text));
-        self.queue.db.with(|client| client.execute(REFUSE, &[&id.as_slice(), worker, attempt, &reason.code(), &sealed])).map(drop)
+        let (Token { id, worker, attempt }, sealed) =
+            (&claim.token, self.queue.sealed_error(claim.id, &claim.job.shape, &text));
+        self.queue
+            .db
+            .with(|client| client.execute(REFUSE, &[&id.as_slice(), worker, attempt, &reason.code(), &sealed]))
+            .map(drop)
     }
 
     fn release(&self, claim: &Claim) -> Result<(), QueueError> {

@@ -190,7 +190,9 @@ fn a_silent_workers_job_is_delivered_again_and_then_poisoned_until_somebody_puts
         assert!(matches!(queue.state(id).unwrap(), QueueState::Waiting { .. }), "the lease has ended");
     }
     assert!(serving.claim("b").unwrap().is_none());
-    let QueueState::Poisoned { reason: Reason::WorkerSilent, attempts: 2, .. } = queue.state(id).unwrap() else { panic!() };
+    let QueueState::Poisoned { reason: Reason::WorkerSilent, attempts: 2, .. } = queue.state(id).unwrap() else {
+        panic!()
+    };
     assert_eq!(queue.submit(&job(1)).unwrap(), id, "asking again does not put it back");
     assert!(serving.claim("b").unwrap().is_none());
     let status = admin.status().unwrap();
@@ -242,7 +244,9 @@ fn failures_are_counted_and_refusals_are_final() {
     serving.fail(&claimed(&serving, "a"), &FAILED).unwrap();
     assert!(matches!(queue.state(id).unwrap(), QueueState::Waiting { .. }));
     serving.fail(&claimed(&serving, "b"), &FAILED).unwrap();
-    let QueueState::Poisoned { reason: Reason::ProofFailed, attempts: 2, error } = queue.state(id).unwrap() else { panic!() };
+    let QueueState::Poisoned { reason: Reason::ProofFailed, attempts: 2, error } = queue.state(id).unwrap() else {
+        panic!()
+    };
     assert_eq!(error, FAILED.to_string());
     let other = queue.submit(&job(2)).unwrap();
     let claim = claimed(&serving, "a");
@@ -250,7 +254,9 @@ fn failures_are_counted_and_refusals_are_final() {
     let QueueState::Refused { reason: Reason::Rules, error } = queue.state(other).unwrap() else { panic!() };
     assert!(error.starts_with("SETTLE.8"), "{error}");
     assert_eq!(serving.beat(&claim).unwrap(), Beat::Settled);
-    assert!(matches!(Admin::new(&world.url()).unwrap().retry(other), Err(QueueError::NotPoisoned { state, .. }) if state == "refused"));
+    assert!(
+        matches!(Admin::new(&world.url()).unwrap().retry(other), Err(QueueError::NotPoisoned { state, .. }) if state == "refused")
+    );
     assert_eq!(world.payloads(), 1, "a refused job's witness is gone");
     // The error is not for those without the key.
     let error: Vec<u8> = world.sql("SELECT error FROM gridveil_queue.jobs WHERE state = 'refused'")[0].get(0);
@@ -327,7 +333,10 @@ fn what_is_no_proof_of_the_job_is_refused() {
         assert_eq!(claim.attempt, attempt);
         // At once: of another job, or of nothing.
         assert!(matches!(serving.hand_in(&claim, &answer(&job(2))), Err(QueueError::Contents { .. })));
-        assert!(matches!(serving.hand_in(&claim, &ProofResult { proof: Vec::new(), ..answer(&job(1)) }), Err(QueueError::Contents { .. })));
+        assert!(matches!(
+            serving.hand_in(&claim, &ProofResult { proof: Vec::new(), ..answer(&job(1)) }),
+            Err(QueueError::Contents { .. })
+        ));
         assert!(matches!(
             serving.hand_in(&claim, &ProofResult { proof: vec![0; MAX_RESULT_BYTES], ..answer(&job(1)) }),
             Err(QueueError::TooLarge { .. })
@@ -362,7 +371,11 @@ fn a_worker_with_another_key_says_so_and_burns_nothing() {
     let id = queue.submit(&job(1)).unwrap();
     assert!(thief.claim("thief").unwrap().is_none());
     assert!(matches!(thief.check_key(), Err(QueueError::OtherKey { jobs: 1 })));
-    assert_eq!((queue.state(id).unwrap(), world.attempts()), (QueueState::Waiting { workers: 0 }, 0), "nor is it counted as a worker");
+    assert_eq!(
+        (queue.state(id).unwrap(), world.attempts()),
+        (QueueState::Waiting { workers: 0 }, 0),
+        "nor is it counted as a worker"
+    );
     let serving = world.serving(1, LONG);
     serving.check_key().unwrap();
     assert!(!format!("{serving:?} {:?}", world.url()).contains("gridveil-pg-"), "no address in debug output");
@@ -386,7 +399,9 @@ fn what_was_exchanged_or_damaged_is_set_aside_and_put_in_again() {
     let (queue, serving) = (world.queue(1), world.serving(1, LONG));
     let ids = [1, 2, 3, 4].map(|batch| queue.submit(&job(batch)).unwrap());
     // The second has the third's witness; a byte of the first differs; the fourth came as another shape.
-    world.sql("UPDATE gridveil_queue.jobs SET payload = set_byte(payload, 100, get_byte(payload, 100) # 1) WHERE batch = 1");
+    world.sql(
+        "UPDATE gridveil_queue.jobs SET payload = set_byte(payload, 100, get_byte(payload, 100) # 1) WHERE batch = 1",
+    );
     world.sql("UPDATE gridveil_queue.jobs SET payload = (SELECT payload FROM gridveil_queue.jobs WHERE batch = 3) WHERE batch = 2");
     let other = Serving::new(
         &world.url(),
@@ -397,7 +412,9 @@ fn what_was_exchanged_or_damaged_is_set_aside_and_put_in_again() {
     assert_eq!(claimed(&serving, "w").id, ids[2]);
     assert!(other.unwrap().claim("v").unwrap().is_none());
     for id in [ids[0], ids[1], ids[3]] {
-        let QueueState::Poisoned { reason: Reason::Unreadable, attempts: 1, .. } = queue.state(id).unwrap() else { panic!() };
+        let QueueState::Poisoned { reason: Reason::Unreadable, attempts: 1, .. } = queue.state(id).unwrap() else {
+            panic!()
+        };
     }
     assert!(queue.again(&job(1), Reason::Unreadable).unwrap());
     assert_eq!(claimed(&serving, "x").id, ids[0]);
@@ -417,7 +434,18 @@ fn the_database_sees_no_reading() {
     // What is beside it is for everybody.
     let columns = "SELECT k FROM gridveil_queue.jobs j, jsonb_object_keys(jsonb_strip_nulls(to_jsonb(j))) k ORDER BY k";
     let columns: Vec<String> = world.sql(columns).iter().map(|row| row.get(0)).collect();
-    let public = ["attempts", "batch", "changed_at", "circuit_version", "created_at", "id", "key_id", "payload", "shape", "state"];
+    let public = [
+        "attempts",
+        "batch",
+        "changed_at",
+        "circuit_version",
+        "created_at",
+        "id",
+        "key_id",
+        "payload",
+        "shape",
+        "state",
+    ];
     assert_eq!(columns, public);
     // Nor the same ciphertext twice.
     let again = world.queue(1);
@@ -468,7 +496,8 @@ fn the_database_may_go_away_in_the_middle() {
     let serving = Serving::new(&url, SpoolKey::new([1; 32]), config).unwrap();
     let (fake, stop) = (Arc::new(Fake { shut: true.into(), ..Fake::default() }), AtomicBool::new(false));
     thread::scope(|scope| {
-        let worker = scope.spawn(|| serve(fake.as_ref(), &serving, &WorkerConfig { once: false, ..once("a") }, &stop, &Silent));
+        let worker =
+            scope.spawn(|| serve(fake.as_ref(), &serving, &WorkerConfig { once: false, ..once("a") }, &stop, &Silent));
         while queue.state(ids[0]).unwrap() != QueueState::Claimed {
             thread::sleep(Duration::from_millis(5));
         }
@@ -495,7 +524,9 @@ fn the_database_may_go_away_in_the_middle() {
         let last = loop {
             match queue.submit(&job(4)) {
                 Ok(id) => break id,
-                Err(QueueError::Unavailable(_)) if start.elapsed() < Duration::from_secs(10) => thread::sleep(Duration::from_millis(20)),
+                Err(QueueError::Unavailable(_)) if start.elapsed() < Duration::from_secs(10) => {
+                    thread::sleep(Duration::from_millis(20))
+                }
                 Err(error) => panic!("{error}"),
             }
         };
@@ -506,7 +537,12 @@ fn the_database_may_go_away_in_the_middle() {
         stop.store(true, Ordering::Relaxed);
         assert_eq!(worker.join().unwrap().unwrap(), Served { proved: 4, failed: 0 });
     });
-    let attempts: i64 = cluster.connect("postgres").unwrap().query_one("SELECT sum(attempts)::bigint FROM gridveil_queue.jobs", &[]).unwrap().get(0);
+    let attempts: i64 = cluster
+        .connect("postgres")
+        .unwrap()
+        .query_one("SELECT sum(attempts)::bigint FROM gridveil_queue.jobs", &[])
+        .unwrap()
+        .get(0);
     assert_eq!((attempts, fake.calls.load(Ordering::SeqCst)), (4, 4), "each proved once");
 }
 
@@ -541,14 +577,10 @@ fn a_person_sees_counts_ages_and_workers() {
     world.sql("UPDATE gridveil_queue.jobs SET lease_until = now() - interval '1 second' WHERE batch = 3");
     let status = admin.status().unwrap();
     let of = |name: &str| status.states.iter().find(|count| count.state == name).unwrap();
-    assert_eq!(status.states.iter().map(|count| (count.state, count.jobs)).collect::<Vec<_>>(), [
-        ("waiting", 1),
-        ("claimed", 1),
-        ("silent", 1),
-        ("proven", 1),
-        ("poisoned", 0),
-        ("refused", 1)
-    ]);
+    assert_eq!(
+        status.states.iter().map(|count| (count.state, count.jobs)).collect::<Vec<_>>(),
+        [("waiting", 1), ("claimed", 1), ("silent", 1), ("proven", 1), ("poisoned", 0), ("refused", 1)]
+    );
     assert!((10_800..10_900).contains(&of("waiting").oldest_s.unwrap()), "{status:?}");
     assert_eq!((of("waiting").attempts, of("claimed").attempts, of("poisoned").oldest_s), (0, 1, None));
     assert_eq!(status.set_aside.iter().map(|job| (job.batch, job.reason)).collect::<Vec<_>>(), [(2, Reason::Rules)]);

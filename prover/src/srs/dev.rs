@@ -52,12 +52,17 @@ fn multiples(table: &[Vec<G1Affine>], scalars: &[Fr]) -> Vec<G1Affine> {
     let multiple = |scalar: &Fr| {
         let digits = scalar.to_repr();
         let windows = table.iter().zip(digits.as_ref());
-        windows.fold(G1::identity(), |sum, (multiples, digit)| match usize::from(*digit).checked_sub(1).and_then(|i| multiples.get(i)) {
-            Some(point) => sum + point,
-            None => sum,
+        windows.fold(G1::identity(), |sum, (multiples, digit)| {
+            match usize::from(*digit).checked_sub(1).and_then(|i| multiples.get(i)) {
+                Some(point) => sum + point,
+                None => sum,
+            }
         })
     };
-    scalars.par_chunks(CHUNK).flat_map_iter(|chunk| normalize(&chunk.iter().map(multiple).collect::<Vec<_>>())).collect()
+    scalars
+        .par_chunks(CHUNK)
+        .flat_map_iter(|chunk| normalize(&chunk.iter().map(multiple).collect::<Vec<_>>()))
+        .collect()
 }
 
 /// The parameters of size `2^k`.
@@ -69,7 +74,8 @@ pub fn params(k: u32) -> ParamsKZG<Bn256> {
     let omega = (k..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square());
     let roots: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |root| Some(root * omega)).take(n).collect();
     let scale = (tau.pow_vartime([n as u64]) - Fr::ONE) * Fr::from(n as u64).invert().unwrap_or(Fr::ONE);
-    let lagrange: Vec<Fr> = roots.par_iter().map(|root| scale * root * (tau - root).invert().unwrap_or(Fr::ZERO)).collect();
+    let lagrange: Vec<Fr> =
+        roots.par_iter().map(|root| scale * root * (tau - root).invert().unwrap_or(Fr::ZERO)).collect();
     let table = table();
     let g2 = G2Affine::generator();
     super::assemble(k, multiples(&table, &powers), Some(multiples(&table, &lagrange)), g2, (g2 * tau).into())

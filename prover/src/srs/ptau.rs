@@ -1,12 +1,13 @@
 //! Powers-of-tau ceremony files (`.ptau`, snarkjs).
 //!
-//! The format: `"ptau"`, version u32 = 1, number of sections u32; then sections: type u32, bytes u64, contents; all little-endian.
-//! Section 1 is the header (field bytes u32 = 32, field prime, power u32, ceremony power u32), section 2 the 2^(power+1) - 1 powers
-//! `tau^i G1`, section 3 the 2^power powers `tau^i G2`; the others (alpha, beta, contributions, Lagrange forms) are not read. Points are
-//! affine, coordinates Montgomery with R = 2^256, which is also how `halo2curves` holds them.
+//! The format: `"ptau"`, version u32 = 1, number of sections u32; then sections: type u32, bytes u64, contents; all
+//! little-endian. Section 1 is the header (field bytes u32 = 32, field prime, power u32, ceremony power u32), section 2
+//! the 2^(power+1) - 1 powers `tau^i G1`, section 3 the 2^power powers `tau^i G2`; the others (alpha, beta,
+//! contributions, Lagrange forms) are not read. Points are affine, coordinates Montgomery with R = 2^256, which is also
+//! how `halo2curves` holds them.
 //!
-//! The file is accepted by its pinned hash; its contents are checked nevertheless (curve, subgroup through the pairing, one tau
-//! throughout), so a wrong pin does not become an unsound proof system.
+//! The file is accepted by its pinned hash; its contents are checked nevertheless (curve, subgroup through the pairing,
+//! one tau throughout), so a wrong pin does not become an unsound proof system.
 
 use std::{
     fs::File,
@@ -39,18 +40,33 @@ const MAX_POWER: u32 = 28;
 const MAX_SECTIONS: u32 = 64;
 /// BN254's base field, little-endian.
 const PRIME: [u8; 32] = [
-    0x47, 0xfd, 0x7c, 0xd8, 0x16, 0x8c, 0x20, 0x3c, 0x8d, 0xca, 0x71, 0x68, 0x91, 0x6a, 0x81, 0x97, 0x5d, 0x58, 0x81, 0x81, 0xb6, 0x45, 0x50, 0xb8,
-    0x29, 0xa0, 0x31, 0xe1, 0x72, 0x4e, 0x64, 0x30,
+    0x47, 0xfd, 0x7c, 0xd8, 0x16, 0x8c, 0x20, 0x3c, 0x8d, 0xca, 0x71, 0x68, 0x91, 0x6a, 0x81, 0x97, 0x5d, 0x58, 0x81,
+    0x81, 0xb6, 0x45, 0x50, 0xb8, 0x29, 0xa0, 0x31, 0xe1, 0x72, 0x4e, 0x64, 0x30,
 ];
 
-/// Published BLAKE2b-512 hashes of the Hermez / perpetual powers of tau files (`powersOfTau28_hez_final_NN.ptau`; the table of snarkjs'
-/// README), by power: so that the operator names a file only.
+/// Published BLAKE2b-512 hashes of the Hermez / perpetual powers of tau files (`powersOfTau28_hez_final_NN.ptau`; the
+/// table of snarkjs' README), by power: so that the operator names a file only.
 pub const PUBLISHED: [(u32, &str); 5] = [
-    (15, "982372c867d229c236091f767e703253249a9b432c1710b4f326306bfa2428a17b06240359606cfe4d580b10a5a1f63fbed499527069c18ae17060472969ae6e"),
-    (16, "6a6277a2f74e1073601b4f9fed6e1e55226917efb0f0db8a07d98ab01df1ccf43eb0e8c3159432acd4960e2f29fe84a4198501fa54c8dad9e43297453efec125"),
-    (17, "6247a3433948b35fbfae414fa5a9355bfb45f56efa7ab4929e669264a0258976741dfbe3288bfb49828e5df02c2e633df38d2245e30162ae7e3bcca5b8b49345"),
-    (18, "7e6a9c2e5f05179ddfc923f38f917c9e6831d16922a902b0b4758b8e79c2ab8a81bb5f29952e16ee6c5067ed044d7857b5de120a90704c1d3b637fd94b95b13e"),
-    (20, "89a66eb5590a1c94e3f1ee0e72acf49b1669e050bb5f93c73b066b564dca4e0c7556a52b323178269d64af325d8fdddb33da3a27c34409b821de82aa2bf1a27b"),
+    (
+        15,
+        "982372c867d229c236091f767e703253249a9b432c1710b4f326306bfa2428a17b06240359606cfe4d580b10a5a1f63fbed499527069c18ae17060472969ae6e",
+    ),
+    (
+        16,
+        "6a6277a2f74e1073601b4f9fed6e1e55226917efb0f0db8a07d98ab01df1ccf43eb0e8c3159432acd4960e2f29fe84a4198501fa54c8dad9e43297453efec125",
+    ),
+    (
+        17,
+        "6247a3433948b35fbfae414fa5a9355bfb45f56efa7ab4929e669264a0258976741dfbe3288bfb49828e5df02c2e633df38d2245e30162ae7e3bcca5b8b49345",
+    ),
+    (
+        18,
+        "7e6a9c2e5f05179ddfc923f38f917c9e6831d16922a902b0b4758b8e79c2ab8a81bb5f29952e16ee6c5067ed044d7857b5de120a90704c1d3b637fd94b95b13e",
+    ),
+    (
+        20,
+        "89a66eb5590a1c94e3f1ee0e72acf49b1669e050bb5f93c73b066b564dca4e0c7556a52b323178269d64af325d8fdddb33da3a27c34409b821de82aa2bf1a27b",
+    ),
 ];
 
 /// The published hash of the Hermez file of that power.
@@ -159,7 +175,11 @@ fn check_hash(file: &mut File, expected: &[u8; 64]) -> Result<(), PtauError> {
         hasher.update(buffer.get(..length).unwrap_or_default());
     }
     let got = hasher.finalize();
-    if got.as_slice() == expected { Ok(()) } else { Err(PtauError::Hash { expected: hex::encode(expected), got: hex::encode(got) }) }
+    if got.as_slice() == expected {
+        Ok(())
+    } else {
+        Err(PtauError::Hash { expected: hex::encode(expected), got: hex::encode(got) })
+    }
 }
 
 struct Points {
@@ -205,15 +225,22 @@ fn sections(reader: &mut (impl Read + Seek)) -> Result<[Section; 3], PtauError> 
         let next = next.ok_or(PtauError::Section { section, what: "longer than the file" })?;
         let slot = section.checked_sub(HEADER).and_then(|i| found.get_mut(i as usize));
         if let Some(slot) = slot
-            && slot.replace(Section { start, bytes }).is_some() {
-                return Err(PtauError::Section { section, what: "given twice" });
-            }
+            && slot.replace(Section { start, bytes }).is_some()
+        {
+            return Err(PtauError::Section { section, what: "given twice" });
+        }
         reader.seek(SeekFrom::Start(next))?;
     }
     match found {
         [Some(header), Some(g1), Some(g2)] => Ok([header, g1, g2]),
         [header, g1, _] => {
-            let section = if header.is_none() { HEADER } else if g1.is_none() { TAU_G1 } else { TAU_G2 };
+            let section = if header.is_none() {
+                HEADER
+            } else if g1.is_none() {
+                TAU_G1
+            } else {
+                TAU_G2
+            };
             Err(PtauError::Section { section, what: "missing" })
         }
     }
@@ -243,7 +270,11 @@ fn read(reader: &mut (impl Read + Seek), k: u32) -> Result<Points, PtauError> {
     let [header, g1, g2] = sections(reader)?;
     let power = read_power(reader, header)?;
     let size = |section, got: Section, expected: u64| {
-        if got.bytes == expected { Ok(()) } else { Err(PtauError::Section { section, what: "not as long as the power says" }) }
+        if got.bytes == expected {
+            Ok(())
+        } else {
+            Err(PtauError::Section { section, what: "not as long as the power says" })
+        }
     };
     size(TAU_G1, g1, ((2u64 << power) - 1) * G1_BYTES)?;
     size(TAU_G2, g2, (1u64 << power) * G2_BYTES)?;
@@ -256,7 +287,11 @@ fn read(reader: &mut (impl Read + Seek), k: u32) -> Result<Points, PtauError> {
     Ok(Points { g1, g2: point::<G2Affine, 128>(reader, TAU_G2, 0)?, s_g2: point::<G2Affine, 128>(reader, TAU_G2, 1)? })
 }
 
-fn point<C: CurveAffine + SerdeObject, const BYTES: usize>(reader: &mut impl Read, section: u32, index: usize) -> Result<C, PtauError> {
+fn point<C: CurveAffine + SerdeObject, const BYTES: usize>(
+    reader: &mut impl Read,
+    section: u32,
+    index: usize,
+) -> Result<C, PtauError> {
     let mut bytes = [0; BYTES];
     reader.read_exact(&mut bytes)?;
     let point = C::from_raw_bytes(&bytes).filter(|point| bool::from(point.is_on_curve() & !point.is_identity()));
@@ -264,8 +299,9 @@ fn point<C: CurveAffine + SerdeObject, const BYTES: usize>(reader: &mut impl Rea
 }
 
 impl Points {
-    /// The generators, then one tau throughout: for random r, `e(sum r_i g[i+1], g2) = e(sum r_i g[i], s_g2)`, which a file that is not
-    /// the powers of one tau passes with probability below 2^-120. It also puts `s_g2` into the right subgroup, as the generators are.
+    /// The generators, then one tau throughout: for random r, `e(sum r_i g[i+1], g2) = e(sum r_i g[i], s_g2)`, which a
+    /// file that is not the powers of one tau passes with probability below 2^-120. It also puts `s_g2` into the right
+    /// subgroup, as the generators are.
     fn check(&self) -> Result<(), PtauError> {
         let (n, first) = (self.g1.len(), self.g1.first().copied());
         if first != Some(G1Affine::generator()) {
@@ -282,7 +318,9 @@ impl Points {
         }
         let random = || Fr::from_u128((u128::from(OsRng.next_u64()) << 64) | u128::from(OsRng.next_u64()));
         let weights: Vec<Fr> = (1..n).map(|_| random()).collect();
-        let (Some(low), Some(high)) = (self.g1.get(..n - 1), self.g1.get(1..)) else { return Err(PtauError::Inconsistent) };
+        let (Some(low), Some(high)) = (self.g1.get(..n - 1), self.g1.get(1..)) else {
+            return Err(PtauError::Inconsistent);
+        };
         let (low, high) = (best_multiexp(&weights, low).to_affine(), best_multiexp(&weights, high).to_affine());
         if pairing(&high, &self.g2) == pairing(&low, &self.s_g2) { Ok(()) } else { Err(PtauError::Inconsistent) }
     }
@@ -313,12 +351,21 @@ mod tests {
     fn ceremony(tau: Fr) -> Vec<u8> {
         let n = 1usize << POWER;
         let powers: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |power| Some(power * tau)).take(2 * n - 1).collect();
-        let g1: Vec<u8> = powers.iter().flat_map(|power| (G1::generator() * power).to_affine().to_raw_bytes()).collect();
-        let g2: Vec<u8> = powers[..n].iter().flat_map(|power| (G2::generator() * power).to_affine().to_raw_bytes()).collect();
+        let g1: Vec<u8> =
+            powers.iter().flat_map(|power| (G1::generator() * power).to_affine().to_raw_bytes()).collect();
+        let g2: Vec<u8> =
+            powers[..n].iter().flat_map(|power| (G2::generator() * power).to_affine().to_raw_bytes()).collect();
         let header = [32u32.to_le_bytes().as_slice(), &PRIME, &POWER.to_le_bytes(), &28u32.to_le_bytes()].concat();
         // alpha and beta sections and contributions: present, not read.
-        let sections: [(u32, Vec<u8>); 7] =
-            [(1, header), (2, g1.clone()), (3, g2), (4, g1[..n * 64].to_vec()), (5, g1[..n * 64].to_vec()), (6, vec![0; 128]), (7, vec![0; 4])];
+        let sections: [(u32, Vec<u8>); 7] = [
+            (1, header),
+            (2, g1.clone()),
+            (3, g2),
+            (4, g1[..n * 64].to_vec()),
+            (5, g1[..n * 64].to_vec()),
+            (6, vec![0; 128]),
+            (7, vec![0; 4]),
+        ];
         let mut file = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &7u32.to_le_bytes()].concat();
         for (section, contents) in sections {
             file.extend(section.to_le_bytes());
@@ -380,9 +427,15 @@ mod tests {
         };
         assert!(matches!(edit(0, 1), Err(PtauError::Magic)));
         assert!(matches!(edit(4, 1), Err(PtauError::Magic)));
-        assert!(matches!(edit(FIRST_SECTION, 3), Err(PtauError::Section { section: 2, .. })), "two sections of one type");
+        assert!(
+            matches!(edit(FIRST_SECTION, 3), Err(PtauError::Section { section: 2, .. })),
+            "two sections of one type"
+        );
         assert!(matches!(edit(FIRST_SECTION, 64), Err(PtauError::Section { section: HEADER, what: "missing" })));
-        assert!(matches!(edit(FIRST_SECTION + 4 + 7, 0x80), Err(PtauError::Section { .. })), "section length overflows");
+        assert!(
+            matches!(edit(FIRST_SECTION + 4 + 7, 0x80), Err(PtauError::Section { .. })),
+            "section length overflows"
+        );
         assert!(matches!(edit(HEADER_AT, 1), Err(PtauError::Prime)));
         assert!(matches!(edit(HEADER_AT + 4, 1), Err(PtauError::Prime)), "another prime");
         assert!(matches!(edit(HEADER_AT + 36, 1), Err(PtauError::Section { section: TAU_G1, .. })), "another power");
@@ -398,9 +451,15 @@ mod tests {
             load_pinned(&bad, 4)
         };
         let at = |index: usize| G1_AT + 64 * index;
-        assert!(matches!(with(at(3), &Fq::ONE.to_raw_bytes()), Err(PtauError::Point { section: TAU_G1, index: 3 })), "off the curve");
+        assert!(
+            matches!(with(at(3), &Fq::ONE.to_raw_bytes()), Err(PtauError::Point { section: TAU_G1, index: 3 })),
+            "off the curve"
+        );
         assert!(matches!(with(at(3), &[0; 64]), Err(PtauError::Point { section: TAU_G1, index: 3 })), "infinity");
-        assert!(matches!(with(at(3), &[0xff; 32]), Err(PtauError::Point { section: TAU_G1, index: 3 })), "coordinate above the prime");
+        assert!(
+            matches!(with(at(3), &[0xff; 32]), Err(PtauError::Point { section: TAU_G1, index: 3 })),
+            "coordinate above the prime"
+        );
         assert!(matches!(with(g2_at() + 128, &[0; 128]), Err(PtauError::Point { section: TAU_G2, index: 1 })));
         let wrong = (G1::generator() * Fr::from(5)).to_affine().to_raw_bytes();
         assert!(matches!(with(at(0), &wrong), Err(PtauError::Generator { section: TAU_G1 })));
@@ -418,7 +477,8 @@ mod tests {
 
     #[test]
     fn a_point_of_the_twist_outside_the_group_is_refused() {
-        // x = 1, 2, ... until x^3 + b is a square: a random point of the twist is outside the order-r subgroup (cofactor ~ 2^254).
+        // x = 1, 2, ... until x^3 + b is a square: a random point of the twist is outside the order-r subgroup
+        // (cofactor ~ 2^254).
         use halo2curves::bn256::Fq2;
         let outside = (1u64..).find_map(|x| {
             let x = Fq2 { c0: Fq::from(x), c1: Fq::ZERO };

@@ -1,9 +1,9 @@
 //! Fourier transforms over the scalar field, eight columns of a matrix at a time.
 //!
-//! A transform of 2^k points is one of a matrix (Bailey, "FFTs in external or hierarchical memory", 1990): transforms of the columns,
-//! a twiddle factor for every entry, transforms of the rows. Eight neighbouring columns are the eight lanes, so no butterfly crosses a
-//! lane, and each short transform stays in the nearest cache. Transforms on a coset `g H` need no products of their own: the powers of
-//! `g` are in the twiddle factors of the short transforms.
+//! A transform of 2^k points is one of a matrix (Bailey, "FFTs in external or hierarchical memory", 1990): transforms
+//! of the columns, a twiddle factor for every entry, transforms of the rows. Eight neighbouring columns are the eight
+//! lanes, so no butterfly crosses a lane, and each short transform stays in the nearest cache. Transforms on a coset `g
+//! H` need no products of their own: the powers of `g` are in the twiddle factors of the short transforms.
 
 use std::{marker::PhantomData, sync::Mutex};
 
@@ -96,8 +96,8 @@ impl Short {
         &self.factors[size - 1..2 * size - 1]
     }
 
-    /// Eight transforms in place, entries in bit-reversed order before. Entries below `A p` become entries below `(A + 2 log) p`, which
-    /// must be at most 84.
+    /// Eight transforms in place, entries in bit-reversed order before. Entries below `A p` become entries below `(A +
+    /// 2 log) p`, which must be at most 84.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(&self, entries: &mut [Lanes<Fr>]) {
         let mut stage = 0;
@@ -117,7 +117,9 @@ impl Short {
                 let (low, high) = group.split_at_mut(2 * half);
                 let ((a0, a1), (a2, a3)) = (low.split_at_mut(half), high.split_at_mut(half));
                 let quads = a0.iter_mut().zip(a1).zip(a2).zip(a3);
-                for ((((((a0, a1), a2), a3), inner), outer_low), outer_high) in quads.zip(inner).zip(outer_low).zip(outer_high) {
+                for ((((((a0, a1), a2), a3), inner), outer_low), outer_high) in
+                    quads.zip(inner).zip(outer_low).zip(outer_high)
+                {
                     let (t1, t3) = (a1.mul(*inner), a3.mul(*inner));
                     let (b0, b1) = (a0.plus(t1), a0.sub_lazy::<1>(t1));
                     let (b2, b3) = (a2.add(t3), a2.sub::<1>(t3));
@@ -154,7 +156,10 @@ pub fn to_words(ifma: Ifma, values: &[Packed<Fr>]) -> Vec<Fr> {
     let _ = ifma;
     let mut out = vec![Fr::ZERO; values.len() * LANES];
     // SAFETY: `ifma` says that the processor has the instructions.
-    blocks_mut(&mut out).par_chunks_mut(TASK).zip(values.par_chunks(TASK)).for_each(|(out, values)| unsafe { run(values, out) });
+    blocks_mut(&mut out)
+        .par_chunks_mut(TASK)
+        .zip(values.par_chunks(TASK))
+        .for_each(|(out, values)| unsafe { run(values, out) });
     out
 }
 
@@ -238,7 +243,12 @@ impl Transform {
     pub fn interpolate(&self, values: &[Fr]) -> Vec<Fr> {
         assert_eq!(values.len(), 1 << self.k);
         let mut out = vec![Fr::ZERO; values.len()];
-        self.transform(Source::Words(values), Sink::Words(Scattered::new(blocks_mut(&mut out))), &self.inverse, &self.subgroup_inverse);
+        self.transform(
+            Source::Words(values),
+            Sink::Words(Scattered::new(blocks_mut(&mut out))),
+            &self.inverse,
+            &self.subgroup_inverse,
+        );
         out
     }
 
@@ -247,11 +257,17 @@ impl Transform {
     pub fn values(&self, coefficients: &[Fr]) -> Vec<Fr> {
         assert!(coefficients.len() <= 1 << self.k);
         let mut out = vec![Fr::ZERO; 1 << self.k];
-        self.transform(Source::Words(coefficients), Sink::Words(Scattered::new(blocks_mut(&mut out))), &self.forward, &self.subgroup);
+        self.transform(
+            Source::Words(coefficients),
+            Sink::Words(Scattered::new(blocks_mut(&mut out))),
+            &self.forward,
+            &self.subgroup,
+        );
         out
     }
 
-    /// Values on a coset of the polynomial with these coefficients, below 2 p. Fewer coefficients than points are padded with zeros.
+    /// Values on a coset of the polynomial with these coefficients, below 2 p. Fewer coefficients than points are
+    /// padded with zeros.
     #[must_use]
     pub fn evaluate(&self, coefficients: &[Fr], coset: &Coset) -> Values {
         let mut out = self.blank();
@@ -271,8 +287,8 @@ impl Transform {
         self.transform(Source::Words(coefficients), Sink::Packed(Scattered::new(out)), &self.forward, coset);
     }
 
-
-    /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`. In place.
+    /// From the values of `f` on `shift * H`, the coefficients of `f(shift X)`, below 2 p: entry `i` times `shift^i`.
+    /// In place.
     #[must_use]
     pub fn interpolate_shifted(&self, mut values: Values) -> Values {
         let matrix = self.columns(&Source::Packed(&values), &self.inverse, &self.subgroup_inverse);
@@ -290,10 +306,12 @@ impl Transform {
         let (rows, columns) = (1usize << coset.columns.log, 1usize << coset.rows.log);
         let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
         let mut matrix = spare.unwrap_or_else(|| vec![Lanes::ZERO; rows * columns / LANES]);
-        matrix.par_chunks_mut(rows).zip(twiddles.par_chunks(rows)).enumerate().for_each(|(block, (entries, twiddles))| {
-            // SAFETY: `self.ifma` says that the processor has the instructions.
-            unsafe { column_pass(source, &coset.columns, entries, twiddles, block, columns / LANES) };
-        });
+        matrix.par_chunks_mut(rows).zip(twiddles.par_chunks(rows)).enumerate().for_each(
+            |(block, (entries, twiddles))| {
+                // SAFETY: `self.ifma` says that the processor has the instructions.
+                unsafe { column_pass(source, &coset.columns, entries, twiddles, block, columns / LANES) };
+            },
+        );
         matrix
     }
 
@@ -315,7 +333,8 @@ impl Coset {
     fn new(ifma: Ifma, k: u32, omega: Fr, shift: Fr) -> Self {
         let rows = Transform::log_rows(k);
         let columns = k - rows;
-        // Entry (r, c) is coefficient `r columns + c`: the columns' transforms are at powers of `shift^columns`, the rows' of `shift`.
+        // Entry (r, c) is coefficient `r columns + c`: the columns' transforms are at powers of `shift^columns`, the
+        // rows' of `shift`.
         let power = |exponent: u32, x: Fr| (0..exponent).fold(x, |x, _| x.square());
         Self {
             shift,
@@ -363,7 +382,14 @@ fn blocks_mut(values: &mut [Fr]) -> &mut [[Fr; LANES]] {
 
 /// Transforms of eight columns, each entry times its twiddle factor, below 2 p.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn column_pass(source: &Source<'_>, short: &Short, entries: &mut [Lanes<Fr>], twiddles: &[Lanes<Fr>], block: usize, row_blocks: usize) {
+fn column_pass(
+    source: &Source<'_>,
+    short: &Short,
+    entries: &mut [Lanes<Fr>],
+    twiddles: &[Lanes<Fr>],
+    block: usize,
+    row_blocks: usize,
+) {
     for (row, entry) in entries.iter_mut().enumerate() {
         *entry = source.block(reversed(row, short.log) * row_blocks + block);
     }
@@ -378,7 +404,14 @@ fn column_pass(source: &Source<'_>, short: &Short, entries: &mut [Lanes<Fr>], tw
 /// # Safety
 /// The processor has the instructions, and no two calls at a time have the same group.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-unsafe fn row_pass(matrix: &[Lanes<Fr>], short: &Short, entries: &mut [Lanes<Fr>], sink: &Sink<'_>, group: usize, rows: usize) {
+unsafe fn row_pass(
+    matrix: &[Lanes<Fr>],
+    short: &Short,
+    entries: &mut [Lanes<Fr>],
+    sink: &Sink<'_>,
+    group: usize,
+    rows: usize,
+) {
     for (block, eight) in matrix.chunks_exact(rows).enumerate() {
         let mut square = [Lanes::ZERO; LANES];
         square.copy_from_slice(&eight[group * LANES..(group + 1) * LANES]);
@@ -434,19 +467,27 @@ mod tests {
             let values = transform.evaluate(&coefficients, &coset);
             let words = to_words(ifma, &values);
             for j in [0, 1, 7, 8, n / 2 + 3, n - 1] {
-                assert_eq!(words[j], horner(&coefficients, shift * transform.omega().pow_vartime([j as u64])), "k {k}, place {j}");
+                assert_eq!(
+                    words[j],
+                    horner(&coefficients, shift * transform.omega().pow_vartime([j as u64])),
+                    "k {k}, place {j}"
+                );
             }
             let on_subgroup = transform.values(&coefficients);
             assert_eq!(on_subgroup[5], horner(&coefficients, transform.omega().pow_vartime([5])));
             assert_eq!(transform.interpolate(&on_subgroup), coefficients);
             let mut power = Fr::ONE;
-            for (got, want) in to_words(ifma, &transform.interpolate_shifted(values.clone())).iter().zip(&coefficients) {
+            for (got, want) in to_words(ifma, &transform.interpolate_shifted(values.clone())).iter().zip(&coefficients)
+            {
                 assert_eq!(*got, *want * power);
                 power *= shift;
             }
             // Fewer coefficients than points.
             let short = transform.evaluate(&coefficients[..11], &coset);
-            assert_eq!(to_words(ifma, &short)[9], horner(&coefficients[..11], shift * transform.omega().pow_vartime([9])));
+            assert_eq!(
+                to_words(ifma, &short)[9],
+                horner(&coefficients[..11], shift * transform.omega().pow_vartime([9]))
+            );
         }
         assert!(Transform::new(ifma, 5).is_none());
     }

@@ -1,11 +1,12 @@
 //! Eight field elements at a time: 52-bit limbs and the AVX-512 IFMA multiply-and-add.
 //!
-//! An element is five limbs of 52 bits in Montgomery form with factor 2^260, one element a lane of five 512-bit registers. The moduli of
-//! BN254 have 254 bits, so a lane has room for values up to 84 p; sums are not reduced, and a product of values below `A p` and `B p` is
-//! below `(1 + A B / 84) p`. Each function says which bound it needs and keeps. (Gueron, Krasnov, "Accelerating big integer arithmetic
-//! using Intel IFMA extensions", 2016.)
+//! An element is five limbs of 52 bits in Montgomery form with factor 2^260, one element a lane of five 512-bit
+//! registers. The moduli of BN254 have 254 bits, so a lane has room for values up to 84 p; sums are not reduced, and a
+//! product of values below `A p` and `B p` is below `(1 + A B / 84) p`. Each function says which bound it needs and
+//! keeps. (Gueron, Krasnov, "Accelerating big integer arithmetic using Intel IFMA extensions", 2016.)
 //!
-//! Everything here only speeds up an honest prover: a wrong product makes a proof that does not verify, never a false one that does.
+//! Everything here only speeds up an honest prover: a wrong product makes a proof that does not verify, never a false
+//! one that does.
 
 use std::{arch::x86_64::*, marker::PhantomData};
 
@@ -34,7 +35,8 @@ impl Ifma {
     }
 }
 
-/// A 254-bit prime field whose elements are four little-endian words in Montgomery form with factor 2^256, always below the modulus.
+/// A 254-bit prime field whose elements are four little-endian words in Montgomery form with factor 2^256, always below
+/// the modulus.
 ///
 /// # Safety
 /// The type is a single field `[u64; 4]`: vectors are loaded from and stored to its slices.
@@ -53,17 +55,25 @@ pub unsafe trait Modulus: Copy + Send + Sync + 'static {
 
 // SAFETY: `struct Fr([u64; 4])`.
 unsafe impl Modulus for Fr {
-    const WORDS: [u64; 4] = [0x43e1_f593_f000_0001, 0x2833_e848_79b9_7091, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
+    const WORDS: [u64; 4] =
+        [0x43e1_f593_f000_0001, 0x2833_e848_79b9_7091, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
 }
 
 // SAFETY: `struct Fq([u64; 4])`.
 unsafe impl Modulus for Fq {
-    const WORDS: [u64; 4] = [0x3c20_8c16_d87c_fd47, 0x9781_6a91_6871_ca8d, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
+    const WORDS: [u64; 4] =
+        [0x3c20_8c16_d87c_fd47, 0x9781_6a91_6871_ca8d, 0xb850_45b6_8181_585d, 0x3064_4e72_e131_a029];
 }
 
 const fn limbs(words: [u64; 4]) -> [u64; LIMBS] {
     let [a, b, c, d] = words;
-    [a & LIMB_MASK, (a >> 52 | b << 12) & LIMB_MASK, (b >> 40 | c << 24) & LIMB_MASK, (c >> 28 | d << 36) & LIMB_MASK, d >> 16]
+    [
+        a & LIMB_MASK,
+        (a >> 52 | b << 12) & LIMB_MASK,
+        (b >> 40 | c << 24) & LIMB_MASK,
+        (c >> 28 | d << 36) & LIMB_MASK,
+        d >> 16,
+    ]
 }
 
 /// Newton's iteration doubles the correct bits.
@@ -99,8 +109,8 @@ const fn power_of_two(exponent: u32, p: [u64; 4]) -> [u64; 4] {
 #[must_use]
 pub fn words<M: Modulus>(elements: &[M]) -> &[[u64; 4]] {
     const { assert!(size_of::<M>() == size_of::<[u64; 4]>() && align_of::<M>() == align_of::<[u64; 4]>()) };
-    // SAFETY: only `Fr` and `Fq` are `M`; both are structs of the single field `[u64; 4]`, and as they are no larger than it, it lies at
-    // offset 0. Every bit pattern of the words is a value of theirs as far as Rust is concerned.
+    // SAFETY: only `Fr` and `Fq` are `M`; both are structs of the single field `[u64; 4]`, and as they are no larger
+    // than it, it lies at offset 0. Every bit pattern of the words is a value of theirs as far as Rust is concerned.
     unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
 }
 
@@ -173,7 +183,8 @@ impl<M: Modulus> Lanes<M> {
         let pointer = elements.as_ptr().cast::<__m512i>();
         // SAFETY: eight elements are 32 words, four registers; the loads need no alignment.
         let [r0, r1, r2, r3] = unsafe { [0, 1, 2, 3].map(|i| _mm512_loadu_si512(pointer.add(i))) };
-        // Each register holds two elements. First word 0 and 1 (then 2 and 3) of four elements side by side, then by word.
+        // Each register holds two elements. First word 0 and 1 (then 2 and 3) of four elements side by side, then by
+        // word.
         let low = _mm512_set_epi64(13, 9, 5, 1, 12, 8, 4, 0);
         let high = _mm512_set_epi64(15, 11, 7, 3, 14, 10, 6, 2);
         let (a01, a23) = (_mm512_permutex2var_epi64(r0, low, r1), _mm512_permutex2var_epi64(r0, high, r1));
@@ -186,7 +197,8 @@ impl<M: Modulus> Lanes<M> {
         ])
     }
 
-    /// From four planes of words in Montgomery form 2^256: shifted left by four bits on the way, which is form 2^260. Below 16 p.
+    /// From four planes of words in Montgomery form 2^256: shifted left by four bits on the way, which is form 2^260.
+    /// Below 16 p.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
@@ -310,7 +322,8 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn nearly_reduced(self) -> Self {
-        // The quotient by p, estimated from the highest limbs and never too large; p's highest limb has 46 bits, so it is at most 1 short.
+        // The quotient by p, estimated from the highest limbs and never too large; p's highest limb has 46 bits, so it
+        // is at most 1 short.
         let reciprocal = _mm512_set1_pd((1.0 - 1e-12) / (M::LIMBS[4] + 1) as f64);
         let quotient = _mm512_cvttpd_epu64(_mm512_mul_pd(_mm512_cvtepu64_pd(self.0[4]), reciprocal));
         let (zero, mut limbs) = (_mm512_setzero_si512(), self.0);
@@ -372,7 +385,8 @@ impl<M: Modulus> Lanes<M> {
     const MULTIPLES: [__m512i; LIMBS] = {
         let (mut planes, mut i) = ([[0u64; LANES]; LIMBS], 0);
         while i < LIMBS * LANES {
-            planes[i / LANES][i % LANES] = M::LIMBS[i / LANES].wrapping_mul((i % LANES) as u64).wrapping_sub(M::LIMBS[i / LANES] * 5);
+            planes[i / LANES][i % LANES] =
+                M::LIMBS[i / LANES].wrapping_mul((i % LANES) as u64).wrapping_sub(M::LIMBS[i / LANES] * 5);
             i += 1;
         }
         // SAFETY: a 512-bit register is eight 64-bit words; every bit pattern is a value.
@@ -478,8 +492,9 @@ impl<M: Modulus> Lanes<M> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
     pub fn settled(self) -> Self {
-        // Only the highest limb, with 5 p added, estimates the quotient: 84 is a little less than 2^52 over the highest limb of p. So the
-        // estimate is at most 1.06 too low, and never too high, as what the uncarried limbs hide is less than a 2^40th of p.
+        // Only the highest limb, with 5 p added, estimates the quotient: 84 is a little less than 2^52 over the highest
+        // limb of p. So the estimate is at most 1.06 too low, and never too high, as what the uncarried limbs hide is
+        // less than a 2^40th of p.
         let top = _mm512_add_epi64(self.0[LIMBS - 1], _mm512_set1_epi64(5 * M::LIMBS[LIMBS - 1] as i64));
         let quotient = _mm512_madd52hi_epu64(_mm512_setzero_si512(), top, _mm512_set1_epi64(84));
         let mut limbs = self.0;
@@ -500,7 +515,8 @@ impl<M: Modulus> Lanes<M> {
         })
     }
 
-    /// The elements as integers of least absolute value: planes of the words of that, and the lanes that are negative. Below 16 p.
+    /// The elements as integers of least absolute value: planes of the words of that, and the lanes that are negative.
+    /// Below 16 p.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     #[must_use]
@@ -627,7 +643,10 @@ mod tests {
                 lanes.store(&mut out);
                 for (i, out) in out.iter().enumerate() {
                     assert_eq!(*out, value(i), "{what}, lane {i}, round {round}");
-                    assert!(words(std::slice::from_ref(out))[0].iter().rev().lt(F::WORDS.iter().rev()), "{what} is not reduced");
+                    assert!(
+                        words(std::slice::from_ref(out))[0].iter().rev().lt(F::WORDS.iter().rev()),
+                        "{what} is not reduced"
+                    );
                 }
             };
             check(x, &|i| a[i], "load");
@@ -642,20 +661,32 @@ mod tests {
             check(large.nearly_reduced().reduced(), &|i| a[i] + c[i].double().double(), "nearly reduced");
             for shift in 0..LANES {
                 let (x, y) = (x.nearly_reduced(), y.nearly_reduced());
-                check(Packed::new(x).window(Packed::new(y), shift).lanes(), &|i| if i + shift < LANES { a[i + shift] } else { b[i + shift - LANES] }, "window");
+                check(
+                    Packed::new(x).window(Packed::new(y), shift).lanes(),
+                    &|i| if i + shift < LANES { a[i + shift] } else { b[i + shift - LANES] },
+                    "window",
+                );
             }
             check(Lanes::splat(&a[3]), &|_| a[3], "splat");
             check(x.select(0b1010_0101, y), &|i| if 0b1010_0101 >> i & 1 == 1 { b[i] } else { a[i] }, "select");
             let one = Lanes::<F>::ONE;
             let (p, q) = (x.mul(one).mul(y), y.mul(one).mul(z));
-            check(p.minus(q).minus(x.mul(one)).minus(y.mul(one)).settled(), &|i| a[i] * b[i] - b[i] * c[i] - a[i] - b[i], "settled");
+            check(
+                p.minus(q).minus(x.mul(one)).minus(y.mul(one)).settled(),
+                &|i| a[i] * b[i] - b[i] * c[i] - a[i] - b[i],
+                "settled",
+            );
             check(q.plus(p).settled(), &|i| a[i] * b[i] + b[i] * c[i], "settled sum");
             check(Lanes::unpacked(p.packed()), &|i| a[i] * b[i], "packed");
             check(x.product(y).carried(), &|i| a[i] * b[i], "product");
             check(x.turned::<3>(), &|i| a[(i + 3) % LANES], "turned");
             let settled = p.minus(q).minus(p).minus(p).settled();
             check(Lanes::unpacked(settled.packed()), &|i| -(a[i] * b[i] + b[i] * c[i]), "packed settled");
-            check(p.reduced().flipped(0b0110_1001).carried(), &|i| if 0b0110_1001 >> i & 1 == 1 { -a[i] * b[i] } else { a[i] * b[i] }, "flipped");
+            check(
+                p.reduced().flipped(0b0110_1001).carried(),
+                &|i| if 0b0110_1001 >> i & 1 == 1 { -a[i] * b[i] } else { a[i] * b[i] },
+                "flipped",
+            );
             let multiple = x.mul(one).reduced().sub::<1>(y.mul(one).reduced()).maybe_multiple();
             assert_eq!(multiple, (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == b[i]) << i));
             // Towards the ends of what `settled` takes, limbs uncarried, and multiples of p itself.
@@ -675,7 +706,11 @@ mod tests {
                     bytes.copy_from_slice(&plane[i].to_le_bytes());
                 }
                 let magnitude = F::from_repr(repr).expect("below p");
-                assert_eq!(if negative >> i & 1 == 1 { -magnitude } else { magnitude }, a[i], "integers, lane {i}, round {round}");
+                assert_eq!(
+                    if negative >> i & 1 == 1 { -magnitude } else { magnitude },
+                    a[i],
+                    "integers, lane {i}, round {round}"
+                );
                 assert!(repr[31] < 0x19, "more than p / 2");
             }
             let grid: [[F; LANES]; LANES] = std::array::from_fn(|_| std::array::from_fn(|_| F::sample(&mut rng)));
@@ -685,7 +720,14 @@ mod tests {
                 check(row, &|i| grid[i][j], "transpose");
             }
         }
-        assert_eq!({ let mut out = [F::ZERO; LANES]; Lanes::<F>::ONE.store(&mut out); out }, [F::ONE; LANES]);
+        assert_eq!(
+            {
+                let mut out = [F::ZERO; LANES];
+                Lanes::<F>::ONE.store(&mut out);
+                out
+            },
+            [F::ONE; LANES]
+        );
     }
 
     #[test]

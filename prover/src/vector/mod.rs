@@ -1,4 +1,5 @@
-//! Field, curve and polynomial arithmetic, and a prover, on the vector unit of x86-64 processors with AVX-512 IFMA (docs/adr/0004).
+//! Field, curve and polynomial arithmetic, and a prover, on the vector unit of x86-64 processors with AVX-512 IFMA
+//! (docs/adr/0004).
 
 mod fft;
 mod lanes;

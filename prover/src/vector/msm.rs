@@ -1,12 +1,14 @@
 //! Sums of scalar times point over BN254 G1, the commitments of the prover, eight point additions at a time.
 //!
-//! Pippenger's bucket method with signed digits (Booth, "A signed binary multiplication technique", 1951). All additions but the last few
-//! hundred are affine and share their inversions (Montgomery's trick; Bernstein, Doumen, Lange, Oosterwijk, "Faster batch forgery
-//! identification", 2012): six products each. The entries of a window are sorted by bucket, the run of every bucket is halved in rounds of
-//! independent additions, and the weighted sum of the buckets is a butterfly of additions that are independent as well.
+//! Pippenger's bucket method with signed digits (Booth, "A signed binary multiplication technique", 1951). All
+//! additions but the last few hundred are affine and share their inversions (Montgomery's trick; Bernstein, Doumen,
+//! Lange, Oosterwijk, "Faster batch forgery identification", 2012): six products each. The entries of a window are
+//! sorted by bucket, the run of every bucket is halved in rounds of independent additions, and the weighted sum of the
+//! buckets is a butterfly of additions that are independent as well.
 //!
-//! The affine formula fails for equal or opposite points and for infinity. Lanes where that may be so are found by comparing one limb, and
-//! computed by the scalar curve arithmetic instead. Everything else, like the time taken, may depend on the scalars.
+//! The affine formula fails for equal or opposite points and for infinity. Lanes where that may be so are found by
+//! comparing one limb, and computed by the scalar curve arithmetic instead. Everything else, like the time taken, may
+//! depend on the scalars.
 
 use std::{arch::x86_64::*, iter, ops::Range, sync::Mutex};
 
@@ -38,7 +40,8 @@ const MINUS: u32 = 1 << 31;
 const BASE: u32 = 1 << 30;
 const INDEX: u32 = BASE - 1;
 
-/// A point: four words of x and of y in form 2^260, below 1.1 p and, in bases, below p. Zeros are infinity: y = 0 is not on the curve.
+/// A point: four words of x and of y in form 2^260, below 1.1 p and, in bases, below p. Zeros are infinity: y = 0 is
+/// not on the curve.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Point([u64; 8]);
@@ -70,7 +73,8 @@ fn store_row(point: &mut Point, row: __m512i) {
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn pack(points: &[G1Affine; LANES]) -> [Point; LANES] {
     let coordinate = |values: [Fq; LANES]| Lanes::load(&values).mul(Lanes::ONE).reduced().packed();
-    let ([a, b, c, d], [e, f, g, h]) = (coordinate(points.map(|point| point.x)), coordinate(points.map(|point| point.y)));
+    let ([a, b, c, d], [e, f, g, h]) =
+        (coordinate(points.map(|point| point.x)), coordinate(points.map(|point| point.y)));
     let mut packed = [Point::INFINITY; LANES];
     for (point, row) in packed.iter_mut().zip(transposed([a, b, c, d, e, f, g, h])) {
         store_row(point, row);
@@ -118,11 +122,12 @@ impl Bases {
         Self { points: packed, _ifma: ifma, adders: Mutex::new(Vec::new()) }
     }
 
-    /// The sum of scalar times base over each column, whose scalars belong to the first bases; none may be longer than the bases.
+    /// The sum of scalar times base over each column, whose scalars belong to the first bases; none may be longer than
+    /// the bases.
     ///
-    /// On the current thread pool, by column, window and part of a window. Takes up to 80 bytes for each of at most 2^21 scalars (or one
-    /// longer column) at a time, 8 bytes for each scalar of the windows being sorted, one or two a thread, and up to 7 MB a thread, which
-    /// stay for the next call.
+    /// On the current thread pool, by column, window and part of a window. Takes up to 80 bytes for each of at most
+    /// 2^21 scalars (or one longer column) at a time, 8 bytes for each scalar of the windows being sorted, one or two a
+    /// thread, and up to 7 MB a thread, which stay for the next call.
     #[must_use]
     pub fn commit(&self, columns: &[&[Fr]]) -> Vec<G1> {
         let (mut sums, mut rest) = (Vec::with_capacity(columns.len()), columns);
@@ -134,8 +139,12 @@ impl Bases {
             });
             let (now, later) = rest.split_at(fit.count().max(1));
             let classes: Vec<[Class; 2]> = now.par_iter().map(|column| self.classes(column)).collect();
-            let classes: Vec<(usize, &Class)> = classes.iter().enumerate().flat_map(|(i, pair)| pair.iter().map(move |class| (i, class))).collect();
-            let units: Vec<_> = classes.iter().flat_map(|&(column, class)| class.units().map(move |windows| (column, class, windows))).collect();
+            let classes: Vec<(usize, &Class)> =
+                classes.iter().enumerate().flat_map(|(i, pair)| pair.iter().map(move |class| (i, class))).collect();
+            let units: Vec<_> = classes
+                .iter()
+                .flat_map(|&(column, class)| class.units().map(move |windows| (column, class, windows)))
+                .collect();
             let work: usize = units.iter().map(|(_, class, windows)| class.entries.len() * windows.len()).sum();
             let task = (work / (4 * rayon::current_num_threads())).clamp(TASK.start, TASK.end);
             let parts: Vec<Part> = units
@@ -149,7 +158,8 @@ impl Bases {
                         .into_par_iter()
                         .with_max_len(1)
                         .map(|range| {
-                            let mut adder = self.adders.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(Adder::new);
+                            let mut adder =
+                                self.adders.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(Adder::new);
                             // SAFETY: `self._ifma` says that the processor has the instructions.
                             let bits = unsafe { adder.run(&self.points, &sorted, range, class.width, windows.len()) };
                             if let Ok(mut pool) = self.adders.lock() {
@@ -177,7 +187,8 @@ impl Bases {
         sums
     }
 
-    /// The scalars of a column without the zeros, in two classes of different length: a column of bytes often ends in a few random rows.
+    /// The scalars of a column without the zeros, in two classes of different length: a column of bytes often ends in a
+    /// few random rows.
     fn classes(&self, column: &[Fr]) -> [Class; 2] {
         let mut octets = vec![Octet::ZERO; column.len().div_ceil(LANES)];
         octets.par_chunks_mut(1 << 10).zip(column.par_chunks(LANES << 10)).for_each(|(octets, scalars)| {
@@ -221,7 +232,11 @@ impl Bases {
             let place = |i: usize| class.words[i / LANES].map(|word| word[i % LANES]);
             let scalars: Vec<Fr> = (0..class.entries.len()).map(|i| Fr::from_raw(place(i))).collect();
             // SAFETY: `self._ifma` says that the processor has the instructions.
-            let bases: Vec<G1Affine> = class.entries.iter().map(|entry| unsafe { affine(&self.points[(entry & INDEX) as usize], entry & MINUS != 0) }).collect();
+            let bases: Vec<G1Affine> = class
+                .entries
+                .iter()
+                .map(|entry| unsafe { affine(&self.points[(entry & INDEX) as usize], entry & MINUS != 0) })
+                .collect();
             msm_serial(&scalars, &bases, &mut sum);
         }
         sum
@@ -234,7 +249,15 @@ impl Bases {
         let mut ends = vec![0u32; (windows.len() << (class.width - 1)) + 1];
         for (i, codes) in codes.chunks_exact_mut(padded).enumerate() {
             // SAFETY: `self._ifma` says that the processor has the instructions.
-            unsafe { digits(&class.words, (windows.start + i) * class.width as usize, class.width, (i << (class.width - 1)) as u32, codes) };
+            unsafe {
+                digits(
+                    &class.words,
+                    (windows.start + i) * class.width as usize,
+                    class.width,
+                    (i << (class.width - 1)) as u32,
+                    codes,
+                )
+            };
             for code in &codes[..class.entries.len()] {
                 let end = &mut ends[(code & !MINUS) as usize];
                 *end = end.wrapping_add(1);
@@ -312,7 +335,8 @@ impl Method {
         // A projective addition takes twenty times as long; windows have three bits, and seven points a bucket sum.
         let serial = if scalars < 32 { 20.0 * (bits / 3 + 1) as f64 * (count + 10.0) } else { f64::INFINITY };
         (2..=16).fold((Self::Serial, serial), |best, width| {
-            // An entry is sorted and added once, a bucket twice; with each window goes a share of the small batches at the end.
+            // An entry is sorted and added once, a bucket twice; with each window goes a share of the small batches at
+            // the end.
             let windows = (bits as u32 + 1).div_ceil(width);
             let cost = 3000.0 + f64::from(windows) * (1.2 * count + 1.1 * f64::from(1 << width) + 100.0);
             if cost < best.1 { (Self::Windows(width), cost) } else { best }
@@ -361,10 +385,12 @@ impl Class {
     }
 }
 
-/// Signed digits of `width` bits from bit `first` on: 0, or the absolute value plus `base`, and in the highest bit the sign.
+/// Signed digits of `width` bits from bit `first` on: 0, or the absolute value plus `base`, and in the highest bit the
+/// sign.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn digits(words: &[[[u64; LANES]; 4]], first: usize, width: u32, base: u32, codes: &mut [u32]) {
-    // Booth: digit i is bits first - 1 .. first + width, rounded up after halving, less 2^width if the highest bit is set.
+    // Booth: digit i is bits first - 1 .. first + width, rounded up after halving, less 2^width if the highest bit is
+    // set.
     let (word, shift) = (first.saturating_sub(1) / 64, first.saturating_sub(1) % 64);
     let (right, left) = (_mm_cvtsi64_si128(shift as i64), _mm_cvtsi64_si128(64 - shift as i64));
     let start = _mm_cvtsi64_si128(i64::from(first == 0));
@@ -380,14 +406,20 @@ fn digits(words: &[[[u64; LANES]; 4]], first: usize, width: u32, base: u32, code
         let negative = _mm512_cmpge_epu64_mask(bits, two_to_width);
         let half = _mm512_srli_epi64::<1>(_mm512_add_epi64(bits, one));
         let value = _mm512_mask_sub_epi64(half, negative, two_to_width, half);
-        let code = _mm512_mask_add_epi64(value, _mm512_test_epi64_mask(value, value), value, _mm512_set1_epi64(i64::from(base)));
+        let code = _mm512_mask_add_epi64(
+            value,
+            _mm512_test_epi64_mask(value, value),
+            value,
+            _mm512_set1_epi64(i64::from(base)),
+        );
         let code = _mm512_mask_or_epi64(code, negative, code, _mm512_set1_epi64(i64::from(MINUS)));
         // SAFETY: eight codes of four bytes; the store needs no alignment.
         unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast(), _mm512_cvtepi64_epi32(code)) };
     }
 }
 
-/// Entries by bucket, those without a bucket first. Bucket `b` of window `w` is number `w 2^(width - 1) + b`, counting from one.
+/// Entries by bucket, those without a bucket first. Bucket `b` of window `w` is number `w 2^(width - 1) + b`, counting
+/// from one.
 struct Sorted {
     entries: Vec<u32>,
     /// Where the entries of each number end.
@@ -438,7 +470,8 @@ struct Row {
     y: Lanes<Fq>,
 }
 
-/// Points of a bucket not yet added up: `count` in a row from `start`, and an operand left over from a round before, unless `NONE`.
+/// Points of a bucket not yet added up: `count` in a row from `start`, and an operand left over from a round before,
+/// unless `NONE`.
 #[derive(Clone, Copy)]
 struct Run {
     bucket: u32,
@@ -451,7 +484,8 @@ const NONE: u32 = u32::MAX;
 /// Jobs are written eight at a time, and looked at after that.
 const ROOM: usize = BATCH + CHAINS * LANES;
 
-/// Does additions in batches, and keeps the memory for that. An operand is an entry with `BASE`, or a place in the arena.
+/// Does additions in batches, and keeps the memory for that. An operand is an entry with `BASE`, or a place in the
+/// arena.
 struct Adder {
     /// The buckets' sums, then what the rounds leave, each after the other.
     arena: Vec<Point>,
@@ -471,7 +505,17 @@ impl Adder {
     fn new() -> Self {
         let row = Row { slope: Lanes::ZERO, dx: Lanes::ZERO, x: Lanes::ZERO, y: Lanes::ZERO };
         let [left, right, out] = [(); 3].map(|()| Box::new([0; ROOM]));
-        Self { arena: Vec::new(), jobs: 0, left, right, out, rows: vec![row; ROOM / LANES], exceptions: Vec::new(), runs: Vec::new(), filled: Vec::new() }
+        Self {
+            arena: Vec::new(),
+            jobs: 0,
+            left,
+            right,
+            out,
+            rows: vec![row; ROOM / LANES],
+            exceptions: Vec::new(),
+            runs: Vec::new(),
+            filled: Vec::new(),
+        }
     }
 
     /// Sums over the entries in `range`, to be weighted by the powers of two from the first window on.
@@ -528,8 +572,8 @@ impl Adder {
         bits
     }
 
-    /// Adds neighbours in every run, whose points are `entries` of the bases or in the arena. Sums go to the arena from `place` on, the
-    /// last one of a run to its bucket. Returns the next place.
+    /// Adds neighbours in every run, whose points are `entries` of the bases or in the arena. Sums go to the arena from
+    /// `place` on, the last one of a run to its bucket. Returns the next place.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn halve<const BASES: bool>(&mut self, bases: &[Point], entries: &[u32], mut place: u32) -> u32 {
         let operand = |i: u32| if BASES { entries[i as usize] | BASE } else { i };
@@ -581,8 +625,8 @@ impl Adder {
 
     /// In each block, place 0 becomes the sum of all buckets, and place 2^i that of the buckets whose place has bit i.
     ///
-    /// In step i, the places with the lower bits 0 and 2^j, j < i, take up what lies 2^i above them; the place 2^i itself then stays behind
-    /// as the first of those with bit i. That is two additions a bucket altogether.
+    /// In step i, the places with the lower bits 0 and 2^j, j < i, take up what lies 2^i above them; the place 2^i
+    /// itself then stays behind as the first of those with bit i. That is two additions a bucket altogether.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn weigh(&mut self, buckets: usize, block: u32) {
         for step in 0..block {
@@ -637,7 +681,8 @@ impl Adder {
             let mut exceptions = prepare::<BASES>(bases, &self.arena, left, right, row, &mut products[i % CHAINS]);
             while exceptions != 0 {
                 let lane = exceptions.trailing_zeros() as usize;
-                let [left, right] = [left[lane], right[lane]].map(|operand| affine(point::<BASES>(bases, &self.arena, operand), operand & MINUS != 0));
+                let [left, right] = [left[lane], right[lane]]
+                    .map(|operand| affine(point::<BASES>(bases, &self.arena, operand), operand & MINUS != 0));
                 let [sum, ..] = pack(&[(left.to_curve() + right).to_affine(); LANES]);
                 self.exceptions.push((out[i][lane], sum));
                 exceptions &= exceptions - 1;
@@ -665,11 +710,19 @@ fn point<'a, const BASES: bool>(bases: &'a [Point], arena: &'a [Point], operand:
     &source[(operand & INDEX) as usize]
 }
 
-/// First pass over eight additions: fills the row, and goes on with the product of the differences. Returns the lanes that are no ordinary
-/// additions, if any: some have infinity, equal or opposite points. They count as one in the product.
+/// First pass over eight additions: fills the row, and goes on with the product of the differences. Returns the lanes
+/// that are no ordinary additions, if any: some have infinity, equal or opposite points. They count as one in the
+/// product.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn prepare<const BASES: bool>(bases: &[Point], arena: &[Point], left: &[u32; 8], right: &[u32; 8], row: &mut Row, product: &mut Lanes<Fq>) -> u8 {
+fn prepare<const BASES: bool>(
+    bases: &[Point],
+    arena: &[Point],
+    left: &[u32; 8],
+    right: &[u32; 8],
+    row: &mut Row,
+    product: &mut Lanes<Fq>,
+) -> u8 {
     let [a, b, c, d, e, f, g, h] = transposed(left.map(|operand| row_of(point::<BASES>(bases, arena, operand))));
     let [i, j, k, l, m, n, o, p] = transposed(right.map(|operand| row_of(point::<BASES>(bases, arena, operand))));
     let (x, y) = (Lanes::unpacked([a, b, c, d]), Lanes::unpacked([e, f, g, h]));
@@ -688,7 +741,8 @@ fn prepare<const BASES: bool>(bases: &[Point], arena: &[Point], left: &[u32; 8],
     exceptions
 }
 
-/// Second pass: the sums, from the last row on. `inverses` are those of the products up to and with these rows, and then up to them.
+/// Second pass: the sums, from the last row on. `inverses` are those of the products up to and with these rows, and
+/// then up to them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn finish(arena: &mut [Point], out: &[[u32; LANES]; CHAINS], rows: &[Row; CHAINS], inverses: &mut [Lanes<Fq>; CHAINS]) {
@@ -696,7 +750,8 @@ fn finish(arena: &mut [Point], out: &[[u32; LANES]; CHAINS], rows: &[Row; CHAINS
     let slopes = [first.slope.product(inverses[0]).carried(), second.slope.product(inverses[1]).carried()];
     *inverses = [inverses[0].product(first.dx).carried(), inverses[1].product(second.dx).carried()];
     let squares = [slopes[0].product(slopes[0]), slopes[1].product(slopes[1])];
-    // x3 = slope^2 - x1 - x2, where x2 = dx + x1 - 2 p: another multiple of p does not matter, but would leave the range of `settled`.
+    // x3 = slope^2 - x1 - x2, where x2 = dx + x1 - 2 p: another multiple of p does not matter, but would leave the
+    // range of `settled`.
     let two_p = Lanes::ZERO.sub::<1>(Lanes::ZERO);
     let sum_x = |square: Lanes<Fq>, row: &Row| square.plus(two_p).minus(row.dx).minus(row.x).minus(row.x).settled();
     let xs = [sum_x(squares[0], first), sum_x(squares[1], second)];

@@ -1,4 +1,5 @@
-//! What the vector engine keeps of a proving key: polynomials in coefficients, without values and without halo2's tables.
+//! What the vector engine keeps of a proving key: polynomials in coefficients, without values and without halo2's
+//! tables.
 
 use std::{
     collections::HashSet,
@@ -33,7 +34,10 @@ pub struct Parts {
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("fixed", &self.fixed.len()).field("sigmas", &self.sigmas.len()).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("fixed", &self.fixed.len())
+            .field("sigmas", &self.sigmas.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,18 +48,28 @@ fn slim(vk: &VerifyingKey<G1Affine>) -> VerifyingKey<G1Affine> {
     domain.fft_data.clear();
     domain.fft_data.shrink_to_fit();
     let permutation = permutation::VerifyingKey::from_commitments(vk.permutation().commitments().clone());
-    let slim = VerifyingKey::from_parts(domain, vk.fixed_commitments().clone(), permutation, vk.cs().clone(), Vec::new(), vk.compress_selectors());
+    let slim = VerifyingKey::from_parts(
+        domain,
+        vk.fixed_commitments().clone(),
+        permutation,
+        vk.cs().clone(),
+        Vec::new(),
+        vk.compress_selectors(),
+    );
     if slim.transcript_repr() == vk.transcript_repr() { slim } else { vk.clone() }
 }
 
 /// Fixed columns whose values, not only their polynomials, a proof needs.
 fn read_by_row(vk: &VerifyingKey<G1Affine>) -> HashSet<usize> {
     let mut columns: HashSet<usize> = HashSet::new();
-    for expression in vk.cs().lookups().iter().flat_map(|lookup| lookup.input_expressions().iter().chain(lookup.table_expressions())) {
+    for expression in
+        vk.cs().lookups().iter().flat_map(|lookup| lookup.input_expressions().iter().chain(lookup.table_expressions()))
+    {
         columns.extend(expression.extract_fixed());
     }
     let copied = vk.cs().permutation().get_columns();
-    columns.extend(copied.iter().filter(|column| matches!(column.column_type(), Any::Fixed)).map(|column| column.index()));
+    columns
+        .extend(copied.iter().filter(|column| matches!(column.column_type(), Any::Fixed)).map(|column| column.index()));
     columns
 }
 
@@ -79,8 +93,9 @@ impl Parts {
         }
     }
 
-    /// Reads what is needed of a key that [`ProvingKey::write`] wrote in [`SerdeFormat::RawBytesUnchecked`], a column at a time: the whole
-    /// key is larger than what a proof needs. Elements are not compared with the modulus: the bytes must be known to be whole.
+    /// Reads what is needed of a key that [`ProvingKey::write`] wrote in [`SerdeFormat::RawBytesUnchecked`], a column
+    /// at a time: the whole key is larger than what a proof needs. Elements are not compared with the modulus: the
+    /// bytes must be known to be whole.
     ///
     /// # Errors
     /// Of the reader; lengths that do not fit the key.

@@ -17,7 +17,8 @@ const SUMS: usize = 32;
 /// Value at `x`. Lengths are multiples of 32.
 #[must_use]
 pub fn evaluate(ifma: Ifma, coefficients: &[Fr], x: Fr) -> Fr {
-    /// Four chains of eight lanes each, so that products overlap: lane `l` of chain `c` sums coefficients `32 i + 8 c + l`.
+    /// Four chains of eight lanes each, so that products overlap: lane `l` of chain `c` sums coefficients `32 i + 8 c +
+    /// l`.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(coefficients: &[[Fr; 4 * LANES]], step: Fr) -> [[Fr; LANES]; 4] {
         let step = Lanes::splat(&step);
@@ -162,9 +163,15 @@ mod tests {
         let x = weights[2];
         if let Some(ifma) = Ifma::detect() {
             assert_eq!(evaluate(ifma, &a, x), evaluate_short(&a, x));
-            let terms: Vec<_> = (0..70).map(|i| if i % 2 == 0 { (a.as_slice(), weights[0]) } else { (b.as_slice(), weights[1]) }).collect();
+            let terms: Vec<_> = (0..70)
+                .map(|i| if i % 2 == 0 { (a.as_slice(), weights[0]) } else { (b.as_slice(), weights[1]) })
+                .collect();
             let sum = combination(ifma, &terms);
-            assert!(sum.iter().zip(a.iter().zip(&b)).all(|(sum, (a, b))| *sum == (weights[0] * a + weights[1] * b) * Fr::from(35)));
+            assert!(
+                sum.iter()
+                    .zip(a.iter().zip(&b))
+                    .all(|(sum, (a, b))| *sum == (weights[0] * a + weights[1] * b) * Fr::from(35))
+            );
         } else {
             println!("skipped in part: this processor has no AVX-512 IFMA");
         }

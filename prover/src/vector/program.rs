@@ -1,13 +1,16 @@
 //! Polynomial identities as straight-line programs over eight rows at a time.
 //!
-//! Expressions become a graph in which equal subexpressions are one node; the graph becomes instructions over a small file of registers,
-//! which stays in the nearest cache. Every node carries the bound of its values (in units of p, see [`super::lanes`]), and reductions are
-//! inserted where a bound would be passed.
+//! Expressions become a graph in which equal subexpressions are one node; the graph becomes instructions over a small
+//! file of registers, which stays in the nearest cache. Every node carries the bound of its values (in units of p, see
+//! [`super::lanes`]), and reductions are inserted where a bound would be passed.
 
 use std::collections::{HashMap, HashSet};
 
 use halo2_proofs::plonk::Expression;
-use halo2curves::{bn256::Fr, ff::{Field, PrimeField}};
+use halo2curves::{
+    bn256::Fr,
+    ff::{Field, PrimeField},
+};
 use rayon::prelude::*;
 
 use super::{
@@ -38,7 +41,8 @@ enum Kind {
     Reduce(Node),
 }
 
-/// Bound above which operands of sums are reduced first. A product of two at the limit is below 14 p; a lane holds 84 p.
+/// Bound above which operands of sums are reduced first. A product of two at the limit is below 14 p; a lane holds 84
+/// p.
 const LIMIT: u32 = 32;
 /// Bound of a product: `1 + A B / 84`, rounded up.
 const fn product_bound(a: u32, b: u32) -> u32 {
@@ -147,10 +151,14 @@ impl Graph {
         match expression {
             Expression::Constant(value) => self.constant(*value),
             // Keys are made without selector columns of halo2's own, and without later phases.
-            Expression::Selector(_) | Expression::Challenge(_) => unreachable!("the circuit has neither selectors nor challenges"),
+            Expression::Selector(_) | Expression::Challenge(_) => {
+                unreachable!("the circuit has neither selectors nor challenges")
+            }
             Expression::Fixed(query) => self.query(column(Source::Fixed(query.column_index())), query.rotation().0),
             Expression::Advice(query) => self.query(column(Source::Advice(query.column_index())), query.rotation().0),
-            Expression::Instance(query) => self.query(column(Source::Instance(query.column_index())), query.rotation().0),
+            Expression::Instance(query) => {
+                self.query(column(Source::Instance(query.column_index())), query.rotation().0)
+            }
             Expression::Negated(inner) => {
                 let (zero, inner) = (self.constant(Fr::ZERO), self.expression(inner, column));
                 self.sub(zero, inner)
@@ -176,8 +184,9 @@ impl Graph {
         }
     }
 
-    /// Sum of `weight times identity`. Products with the same selector (a column below `selectors`) share that product, and what is
-    /// linear in them is summed before it is multiplied: a matrix of constants costs a row, not a matrix, of products.
+    /// Sum of `weight times identity`. Products with the same selector (a column below `selectors`) share that product,
+    /// and what is linear in them is summed before it is multiplied: a matrix of constants costs a row, not a matrix,
+    /// of products.
     pub fn combine(&mut self, terms: &[(Node, Fr)], selectors: usize) -> Node {
         let mut groups = Groups::new();
         for (node, weight) in terms {
@@ -188,7 +197,11 @@ impl Graph {
         for (factor, group) in groups {
             // Sums that several identities share are cheaper left whole; which way is better, the counts say.
             let [whole, flat] = [self.weighted(&group), self.flattened(&group, &atoms)];
-            let mut sum = if self.products(flat, &mut needed.clone()) < self.products(whole, &mut needed.clone()) { flat } else { whole };
+            let mut sum = if self.products(flat, &mut needed.clone()) < self.products(whole, &mut needed.clone()) {
+                flat
+            } else {
+                whole
+            };
             self.products(sum, &mut needed);
             if let Some(factor) = factor {
                 sum = self.mul(sum, factor);
@@ -201,7 +214,8 @@ impl Graph {
     /// Takes a sum apart where a part of it is a product with a selector; other sums stay whole.
     fn split(&self, node: Node, weight: Fr, selectors: usize, groups: &mut Groups) {
         let is_selector = |node: Node| matches!(self.kind(node), Kind::Query(query) if query.column < selectors);
-        let has_selector = |node: Node| self.any(node, &|kind| matches!(kind, Kind::Mul(a, b) if is_selector(a) || is_selector(b)));
+        let has_selector =
+            |node: Node| self.any(node, &|kind| matches!(kind, Kind::Mul(a, b) if is_selector(a) || is_selector(b)));
         let (factor, rest) = match self.kind(node) {
             Kind::Mul(a, b) if is_selector(a) => (Some(a), b),
             Kind::Mul(a, b) if is_selector(b) => (Some(b), a),
@@ -246,7 +260,8 @@ impl Graph {
         for (node, weight) in group {
             self.flatten(*node, *weight, atoms, &mut form);
         }
-        let terms: Vec<(Node, Fr)> = form.order.iter().filter_map(|atom| Some((*atom, *form.coefficients.get(atom)?))).collect();
+        let terms: Vec<(Node, Fr)> =
+            form.order.iter().filter_map(|atom| Some((*atom, *form.coefficients.get(atom)?))).collect();
         let (sum, constant) = (self.weighted(&terms), self.constant(form.constant));
         self.add(sum, constant)
     }
@@ -281,7 +296,9 @@ impl Graph {
     }
 
     fn summands(&self, node: Node, seen: &mut HashSet<Node>) {
-        if seen.insert(node) && let Kind::Add(a, b) | Kind::Sub(a, b) = self.kind(node) {
+        if seen.insert(node)
+            && let Kind::Add(a, b) | Kind::Sub(a, b) = self.kind(node)
+        {
             self.summands(a, seen);
             self.summands(b, seen);
         }
@@ -378,7 +395,13 @@ impl<'a> Compiler<'a> {
     fn new(graph: &'a Graph) -> Self {
         let constants = graph.constants.clone();
         let program = Program { instructions: Vec::new(), constants, registers: 0, output: 0 };
-        Self { graph, uses: vec![0; graph.kinds.len()], register: vec![None; graph.kinds.len()], free: Vec::new(), program }
+        Self {
+            graph,
+            uses: vec![0; graph.kinds.len()],
+            register: vec![None; graph.kinds.len()],
+            free: Vec::new(),
+            program,
+        }
     }
 
     fn operands(&self, node: Node) -> [Option<Node>; 2] {
@@ -426,7 +449,9 @@ impl<'a> Compiler<'a> {
         self.program.instructions.push(match self.graph.kind(node) {
             Kind::Query(query) => Instruction::Load { to, query },
             Kind::Add(..) => Instruction::Add { to, a, b },
-            Kind::Sub(_, subtrahend) => Instruction::Sub { to, a, b, log: self.graph.bound(subtrahend).next_power_of_two().ilog2() },
+            Kind::Sub(_, subtrahend) => {
+                Instruction::Sub { to, a, b, log: self.graph.bound(subtrahend).next_power_of_two().ilog2() }
+            }
             Kind::Mul(..) | Kind::Constant(_) => Instruction::Mul { to, a, b },
             Kind::Reduce(_) => Instruction::Reduce { to, a },
         });
@@ -436,7 +461,9 @@ impl<'a> Compiler<'a> {
     fn release(&mut self, node: Node) {
         let uses = &mut self.uses[node.0 as usize];
         *uses -= 1;
-        if *uses == 0 && let Some(register) = self.register[node.0 as usize] {
+        if *uses == 0
+            && let Some(register) = self.register[node.0 as usize]
+        {
             self.free.push(register);
         }
     }
@@ -446,7 +473,8 @@ impl Program {
     /// Instructions, products among them, and registers beside the constants.
     #[must_use]
     pub fn size(&self) -> [usize; 3] {
-        let products = self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::Mul { .. })).count();
+        let products =
+            self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::Mul { .. })).count();
         [self.instructions.len(), products, self.registers]
     }
 
@@ -466,13 +494,23 @@ impl Program {
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    fn task(&self, constants: &[[u64; LIMBS]], columns: &[&[Packed<Fr>]], registers: &mut [[Lanes<Fr>; PAIR]], out: &mut [Packed<Fr>], first: usize) {
+    fn task(
+        &self,
+        constants: &[[u64; LIMBS]],
+        columns: &[&[Packed<Fr>]],
+        registers: &mut [[Lanes<Fr>; PAIR]],
+        out: &mut [Packed<Fr>],
+        first: usize,
+    ) {
         for (pair, out) in out.as_chunks_mut::<PAIR>().0.iter_mut().enumerate() {
             let block = first + PAIR * pair;
             for instruction in &self.instructions {
                 match *instruction {
                     Instruction::Load { to, query } => {
-                        registers[to as usize] = [rotated(columns[query.column], block, query.rotation), rotated(columns[query.column], block + 1, query.rotation)];
+                        registers[to as usize] = [
+                            rotated(columns[query.column], block, query.rotation),
+                            rotated(columns[query.column], block + 1, query.rotation),
+                        ];
                     }
                     Instruction::Add { to, a, b } => {
                         let ([a0, a1], [b0, b1]) = (operand(constants, registers, a), operand(constants, registers, b));
@@ -520,9 +558,11 @@ const CONSTANTS: u32 = 1 << 31;
 fn rotated(column: &[Packed<Fr>], block: usize, rotation: i32) -> Lanes<Fr> {
     // Lengths are powers of two, so that a negative rotation wraps by masking.
     let mask = column.len() - 1;
-    let (ahead, shift) = (rotation.div_euclid(LANES as i32) as isize as usize, rotation.rem_euclid(LANES as i32) as usize);
+    let (ahead, shift) =
+        (rotation.div_euclid(LANES as i32) as isize as usize, rotation.rem_euclid(LANES as i32) as usize);
     let place = block.wrapping_add(ahead) & mask;
-    let packed = if shift == 0 { column[place] } else { column[place].window(column[place.wrapping_add(1) & mask], shift) };
+    let packed =
+        if shift == 0 { column[place] } else { column[place].window(column[place.wrapping_add(1) & mask], shift) };
     packed.lanes()
 }
 
@@ -578,22 +618,29 @@ mod tests {
         let transform = Transform::new(ifma, k).unwrap();
         let columns: Vec<Vec<Fr>> = (0..4).map(|_| (0..n).map(|_| Fr::random(&mut rng)).collect()).collect();
         // Values on the subgroup of the interpolated columns: the columns again, as vectors.
-        let values: Vec<Values> = columns.iter().map(|column| transform.evaluate(&transform.interpolate(column), &transform.coset(Fr::ONE))).collect();
+        let values: Vec<Values> = columns
+            .iter()
+            .map(|column| transform.evaluate(&transform.interpolate(column), &transform.coset(Fr::ONE)))
+            .collect();
         let slices: Vec<&[Packed<Fr>]> = values.iter().map(Vec::as_slice).collect();
         let number = |source| match source {
             Source::Fixed(_) | Source::Instance(_) => 3,
             Source::Advice(index) => index,
         };
         for round in 0..60 {
-            let terms: Vec<(Expression<Fr>, Fr)> = (0..5).map(|_| (random(&mut rng, &cells, 1 + round % 7), Fr::random(&mut rng))).collect();
+            let terms: Vec<(Expression<Fr>, Fr)> =
+                (0..5).map(|_| (random(&mut rng, &cells, 1 + round % 7), Fr::random(&mut rng))).collect();
             let mut graph = Graph::default();
-            let nodes: Vec<(Node, Fr)> = terms.iter().map(|(expression, weight)| (graph.expression(expression, &number), *weight)).collect();
+            let nodes: Vec<(Node, Fr)> =
+                terms.iter().map(|(expression, weight)| (graph.expression(expression, &number), *weight)).collect();
             let output = graph.combine(&nodes, if round % 2 == 0 { 4 } else { 0 });
             let out = graph.compile(output).run(ifma, &slices);
             let out = transform.interpolate_shifted(out);
             let want: Vec<Fr> = (0..n)
                 .map(|row| {
-                    let at = |column: usize, rotation: i32| columns[column][(row as i32 + rotation).rem_euclid(n as i32) as usize];
+                    let at = |column: usize, rotation: i32| {
+                        columns[column][(row as i32 + rotation).rem_euclid(n as i32) as usize]
+                    };
                     terms.iter().fold(Fr::ZERO, |sum, (expression, weight)| {
                         let value = expression.evaluate(
                             &|constant| constant,

@@ -1,15 +1,15 @@
 //! The prover: the messages of halo2's `create_proof` (KZG, SHPLONK), computed on the vector unit.
 //!
-//! The proof is what `halo2_proofs::plonk::create_proof` would write for the same witness and the same random choices, and the verifiers
-//! are halo2's and the generated contract: nothing here is trusted for soundness. Blinding is halo2's too: the last rows of every
-//! committed column and a random polynomial of full degree.
+//! The proof is what `halo2_proofs::plonk::create_proof` would write for the same witness and the same random choices,
+//! and the verifiers are halo2's and the generated contract: nothing here is trusted for soundness. Blinding is halo2's
+//! too: the last rows of every committed column and a random polynomial of full degree.
 
 use std::collections::HashMap;
 
 use halo2_proofs::{
     SerdeFormat,
-    poly::commitment::Params as _,
     plonk::{Any, Column, ConstraintSystem, Expression, VerifyingKey},
+    poly::commitment::Params as _,
     transcript::{Transcript as _, TranscriptWrite, TranscriptWriterBuffer},
 };
 use halo2curves::{
@@ -125,7 +125,8 @@ impl VectorKey {
     #[must_use]
     pub fn new(ifma: Ifma, params: &Params, parts: Parts) -> Option<Self> {
         let (cs, k) = (parts.vk.cs(), params.k());
-        let columns = parts.fixed.len() == cs.num_fixed_columns() && parts.sigmas.len() == cs.permutation().get_columns().len();
+        let columns =
+            parts.fixed.len() == cs.num_fixed_columns() && parts.sigmas.len() == cs.permutation().get_columns().len();
         if !Self::supports(cs, k) || parts.vk.get_domain().k() != k || !columns {
             return None;
         }
@@ -133,7 +134,8 @@ impl VectorKey {
         keep_large_blocks_apart();
         let transform = Transform::new(ifma, params.k())?;
         // Distinct cosets, none of them the subgroup: the powers 1, 2, ... of a generator of the whole group.
-        let cosets = (1..cs.degree() as u64).map(|i| transform.coset(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([i]))).collect();
+        let cosets =
+            (1..cs.degree() as u64).map(|i| transform.coset(Fr::MULTIPLICATIVE_GENERATOR.pow_vartime([i]))).collect();
         let [coefficient_bases, value_bases] = bases(params)?.map(|points| Bases::new(ifma, &points));
         let mut key = Self { ifma, parts, transform, cosets, coefficient_bases, value_bases, known: Vec::new() };
         if key.known_columns().count() * n * key.cosets.len() * size_of::<Fr>() <= KNOWN_BYTES {
@@ -191,7 +193,13 @@ impl VectorKey {
         let theta: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
         let fixed = self.parts.fixed.par_iter().enumerate();
-        let fixed: Vec<Vec<Fr>> = fixed.map(|(index, column)| if self.parts.read_by_row.contains(&index) { self.transform.values(column) } else { Vec::new() }).collect();
+        let fixed: Vec<Vec<Fr>> = fixed
+            .map(
+                |(index, column)| {
+                    if self.parts.read_by_row.contains(&index) { self.transform.values(column) } else { Vec::new() }
+                },
+            )
+            .collect();
         let values = ColumnValues { fixed: &fixed, advice: &advice, instance: &instance };
         let mut permuted = Vec::new();
         for lookup in cs.lookups() {
@@ -217,14 +225,18 @@ impl VectorKey {
         let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
 
         drop(fixed);
-        let interpolated = |columns: Vec<Vec<Fr>>| columns.into_par_iter().map(|column| self.transform.interpolate(&column)).collect::<Vec<_>>();
+        let interpolated = |columns: Vec<Vec<Fr>>| {
+            columns.into_par_iter().map(|column| self.transform.interpolate(&column)).collect::<Vec<_>>()
+        };
         let mut products = interpolated(products);
         let lookup_products = products.split_off(sets(vk));
         let lookups: Vec<Lookup> = permuted
             .into_iter()
             .zip(lookup_products)
-            .map(|((_, _, input, table), product)| {
-                Lookup { product, input: self.transform.interpolate(&input), table: self.transform.interpolate(&table) }
+            .map(|((_, _, input, table), product)| Lookup {
+                product,
+                input: self.transform.interpolate(&input),
+                table: self.transform.interpolate(&table),
             })
             .collect();
         let instance = self.transform.interpolate(&instance);
@@ -239,7 +251,10 @@ impl VectorKey {
 
         let x: Fr = *transcript.squeeze_challenge_scalar::<()>();
         let xn = x.pow_vartime([n as u64]);
-        let quotient = polynomial::combination(self.ifma, &pieces.iter().map(Vec::as_slice).zip(shplonk::powers(xn)).collect::<Vec<_>>());
+        let quotient = polynomial::combination(
+            self.ifma,
+            &pieces.iter().map(Vec::as_slice).zip(shplonk::powers(xn)).collect::<Vec<_>>(),
+        );
         drop(pieces);
 
         let (now, next, previous, last) = (0, 1, -1, -(blinding as i32 + 1));
@@ -263,11 +278,13 @@ impl VectorKey {
             let power = self.transform.omega().pow_vartime([u64::from(rotation.unsigned_abs())]);
             x * if rotation < 0 { power.invert().unwrap_or(Fr::ZERO) } else { power }
         };
-        let evaluations: Vec<Fr> = written.par_iter().map(|(poly, at)| polynomial::evaluate(self.ifma, poly, point(*at))).collect();
+        let evaluations: Vec<Fr> =
+            written.par_iter().map(|(poly, at)| polynomial::evaluate(self.ifma, poly, point(*at))).collect();
         for value in &evaluations {
             transcript.write_scalar(*value).map_err(transcript_error)?;
         }
-        let known: HashMap<(*const Fr, i32), Fr> = written.iter().zip(&evaluations).map(|((poly, at), value)| ((poly.as_ptr(), *at), *value)).collect();
+        let known: HashMap<(*const Fr, i32), Fr> =
+            written.iter().zip(&evaluations).map(|((poly, at), value)| ((poly.as_ptr(), *at), *value)).collect();
 
         // As opened: halo2's order decides which polynomials share a set of points, and the weights.
         let mut opened: Vec<(&[Fr], i32)> = Vec::new();
@@ -293,14 +310,22 @@ impl VectorKey {
     }
 
     /// Products of fractions over the columns tied by copies, set after set, each starting where the one before ended.
-    fn permutation_products(&self, values: &ColumnValues<'_>, beta: Fr, gamma: Fr, rng: &mut ChaCha20Rng) -> Vec<Vec<Fr>> {
+    fn permutation_products(
+        &self,
+        values: &ColumnValues<'_>,
+        beta: Fr,
+        gamma: Fr,
+        rng: &mut ChaCha20Rng,
+    ) -> Vec<Vec<Fr>> {
         const ROWS: usize = 1 << 12;
         let columns = self.parts.vk.cs().permutation().get_columns();
         let blinding = self.parts.vk.cs().blinding_factors();
         let omega = self.transform.omega();
         let (mut start, mut delta) = (Fr::ONE, Fr::ONE);
         let mut out = Vec::new();
-        for (columns, sigmas) in columns.chunks(chunk(&self.parts.vk)).zip(self.parts.sigmas.chunks(chunk(&self.parts.vk))) {
+        for (columns, sigmas) in
+            columns.chunks(chunk(&self.parts.vk)).zip(self.parts.sigmas.chunks(chunk(&self.parts.vk)))
+        {
             let mut fractions = vec![Fr::ONE; values.instance.len()];
             let sigmas: Vec<Vec<Fr>> = sigmas.par_iter().map(|sigma| self.transform.values(sigma)).collect();
             let columns: Vec<(&[Fr], &[Fr], Fr)> = columns
@@ -349,9 +374,12 @@ impl VectorKey {
             .enumerate()
             .map(|(index, coset)| {
                 let known = self.known.get(index).map_or(&[] as &[Values], Vec::as_slice);
-                let coefficients: Vec<&[Fr]> = self.known_columns().skip(known.len()).chain(witness.iter().copied()).collect();
+                let coefficients: Vec<&[Fr]> =
+                    self.known_columns().skip(known.len()).chain(witness.iter().copied()).collect();
                 room.resize_with(coefficients.len(), || self.transform.blank());
-                room.par_iter_mut().zip(coefficients).for_each(|(room, column)| self.transform.evaluate_into(column, coset, room));
+                room.par_iter_mut()
+                    .zip(coefficients)
+                    .for_each(|(room, column)| self.transform.evaluate_into(column, coset, room));
                 let columns: Vec<&[Packed<Fr>]> = known.iter().chain(&room).map(Vec::as_slice).collect();
                 self.transform.interpolate_shifted(program.run(self.ifma, &columns))
             })
@@ -360,12 +388,13 @@ impl VectorKey {
         self.pieces(&shares)
     }
 
-    /// On the coset `s H`, `X^n` is the constant `s^n`: there the quotient is a polynomial of n coefficients, the pieces weighted with
-    /// powers of `s^n`. As many cosets as pieces determine them.
+    /// On the coset `s H`, `X^n` is the constant `s^n`: there the quotient is a polynomial of n coefficients, the
+    /// pieces weighted with powers of `s^n`. As many cosets as pieces determine them.
     fn pieces(&self, shares: &[Values]) -> Vec<Vec<Fr>> {
         let n = 1usize << self.transform.k();
         let at: Vec<Fr> = self.cosets.iter().map(|coset| coset.shift.pow_vartime([n as u64])).collect();
-        // Columns of the inverse of the matrix of powers: coefficients of the Lagrange polynomials. Division by X^n - 1 is a factor too.
+        // Columns of the inverse of the matrix of powers: coefficients of the Lagrange polynomials. Division by X^n - 1
+        // is a factor too.
         let inverse: Vec<Vec<Fr>> = (0..at.len())
             .map(|i| {
                 let unit: Vec<Fr> = (0..at.len()).map(|j| if i == j { Fr::ONE } else { Fr::ZERO }).collect();
@@ -374,13 +403,20 @@ impl VectorKey {
             })
             .collect();
         let ratios: Vec<Fr> = self.cosets.iter().map(|coset| coset.shift.invert().unwrap_or(Fr::ZERO)).collect();
-        let terms = |piece: usize| shares.iter().zip(&ratios).zip(&inverse).map(move |((share, ratio), column)| (share.as_slice(), *ratio, column[piece]));
+        let terms = |piece: usize| {
+            shares
+                .iter()
+                .zip(&ratios)
+                .zip(&inverse)
+                .map(move |((share, ratio), column)| (share.as_slice(), *ratio, column[piece]))
+        };
         (0..at.len()).map(|piece| polynomial::rescaled(self.ifma, &terms(piece).collect::<Vec<_>>())).collect()
     }
 }
 
-/// Blocks of 8 MiB and more go back to the system when they are freed. The allocator would otherwise learn to keep them, and with columns
-/// of 16 MiB (2^19 rows) its gaps cost a quarter of the memory; smaller ones it is told to keep, which saves the pages' faults.
+/// Blocks of 8 MiB and more go back to the system when they are freed. The allocator would otherwise learn to keep
+/// them, and with columns of 16 MiB (2^19 rows) its gaps cost a quarter of the memory; smaller ones it is told to keep,
+/// which saves the pages' faults.
 fn keep_large_blocks_apart() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -417,7 +453,8 @@ fn identities(graph: &mut Graph, vk: &VerifyingKey<G1Affine>, [beta, gamma, thet
     let one = graph.constant(Fr::ONE);
     let [beta, gamma, theta] = [beta, gamma, theta].map(|challenge| graph.constant(challenge));
     let (x, first) = (graph.query(numbering.marks + Parts::X, 0), graph.query(numbering.marks + Parts::FIRST, 0));
-    // The polynomial that is 1 at the last usable row is the one of the first row, so many rows ahead; the blinding rows are between.
+    // The polynomial that is 1 at the last usable row is the one of the first row, so many rows ahead; the blinding
+    // rows are between.
     let unusable = cs.blinding_factors() as i32 + 1;
     let last = graph.query(numbering.marks + Parts::FIRST, unusable);
     let active = (1..=unusable).fold(one, |active, ahead| {
@@ -537,12 +574,16 @@ impl ColumnValues<'_> {
                 &|a, factor| a * factor,
             )
         };
-        (0..n).into_par_iter().with_min_len(1 << 10).map(|row| expressions.iter().fold(Fr::ZERO, |sum, e| sum * theta + value(e, row))).collect()
+        (0..n)
+            .into_par_iter()
+            .with_min_len(1 << 10)
+            .map(|row| expressions.iter().fold(Fr::ZERO, |sum, e| sum * theta + value(e, row)))
+            .collect()
     }
 }
 
-/// The input sorted by the table's order, and the table arranged so that the first of equal inputs stands beside its table entry.
-/// `None` if an input is not in the table.
+/// The input sorted by the table's order, and the table arranged so that the first of equal inputs stands beside its
+/// table entry. `None` if an input is not in the table.
 fn permute(input: &[Fr], table: &[Fr]) -> Option<(Vec<Fr>, Vec<Fr>)> {
     let mut ranks: HashMap<[u64; 4], usize> = HashMap::with_capacity(table.len());
     let (mut distinct, mut copies): (Vec<Fr>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -558,7 +599,11 @@ fn permute(input: &[Fr], table: &[Fr]) -> Option<(Vec<Fr>, Vec<Fr>)> {
     for word in words(input) {
         counts[*ranks.get(word)?] += 1;
     }
-    let left = distinct.iter().zip(&copies).zip(&counts).flat_map(|((entry, copies), count)| std::iter::repeat_n(*entry, copies - usize::from(*count > 0)));
+    let left = distinct
+        .iter()
+        .zip(&copies)
+        .zip(&counts)
+        .flat_map(|((entry, copies), count)| std::iter::repeat_n(*entry, copies - usize::from(*count > 0)));
     let mut left = left.into_iter();
     let (mut sorted, mut matched) = (Vec::with_capacity(input.len()), Vec::with_capacity(input.len()));
     for (entry, count) in distinct.iter().zip(&counts).filter(|(_, count)| **count > 0) {
@@ -570,7 +615,13 @@ fn permute(input: &[Fr], table: &[Fr]) -> Option<(Vec<Fr>, Vec<Fr>)> {
 }
 
 /// The look-up's running product.
-fn lookup_product([input, table, sorted, matched]: [&[Fr]; 4], beta: Fr, gamma: Fr, blinding: usize, rng: &mut ChaCha20Rng) -> Vec<Fr> {
+fn lookup_product(
+    [input, table, sorted, matched]: [&[Fr]; 4],
+    beta: Fr,
+    gamma: Fr,
+    blinding: usize,
+    rng: &mut ChaCha20Rng,
+) -> Vec<Fr> {
     let mut fractions: Vec<Fr> = sorted.par_iter().zip(matched).map(|(a, s)| (beta + a) * (gamma + s)).collect();
     polynomial::invert(&mut fractions);
     fractions.par_iter_mut().zip(input).zip(table).for_each(|((fraction, a), s)| *fraction *= (beta + a) * (gamma + s));

@@ -1,5 +1,5 @@
-//! Opening many polynomials at many points (SHPLONK: Boneh, Drake, Fisch, Gabizon, "Efficient polynomial commitment schemes for multiple
-//! points and polynomials", 2020/081), in the order halo2's verifier expects.
+//! Opening many polynomials at many points (SHPLONK: Boneh, Drake, Fisch, Gabizon, "Efficient polynomial commitment
+//! schemes for multiple points and polynomials", 2020/081), in the order halo2's verifier expects.
 
 use halo2_proofs::transcript::Transcript as _;
 use halo2curves::{
@@ -70,7 +70,12 @@ pub(super) fn powers(base: Fr) -> impl Iterator<Item = Fr> {
 ///
 /// # Errors
 /// Of the transcript; none is known.
-pub fn open(ifma: Ifma, transcript: &mut Transcript, openings: &[Opening<'_>], commit: impl Fn(&[Fr]) -> Vec<G1Affine>) -> Result<(), ProofError> {
+pub fn open(
+    ifma: Ifma,
+    transcript: &mut Transcript,
+    openings: &[Opening<'_>],
+    commit: impl Fn(&[Fr]) -> Vec<G1Affine>,
+) -> Result<(), ProofError> {
     let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
     let v: Fr = *transcript.squeeze_challenge_scalar::<()>();
     let sets = sets(openings);
@@ -83,8 +88,9 @@ pub fn open(ifma: Ifma, transcript: &mut Transcript, openings: &[Opening<'_>], c
         .par_iter()
         .map(|set| {
             let terms: Vec<(&[Fr], Fr)> = set.polynomials.iter().copied().zip(powers(y)).collect();
-            let values: Vec<Fr> =
-                (0..set.points.len()).map(|point| set.values.iter().zip(powers(y)).map(|(values, weight)| values[point] * weight).sum()).collect();
+            let values: Vec<Fr> = (0..set.points.len())
+                .map(|point| set.values.iter().zip(powers(y)).map(|(values, weight)| values[point] * weight).sum())
+                .collect();
             (combination(ifma, &terms), polynomial::interpolate(&set.points, &values))
         })
         .collect();
@@ -108,7 +114,10 @@ pub fn open(ifma: Ifma, transcript: &mut Transcript, openings: &[Opening<'_>], c
 
     let u: Fr = *transcript.squeeze_challenge_scalar::<()>();
     let vanishing = |points: &mut dyn Iterator<Item = Fr>| points.map(|point| u - point).product::<Fr>();
-    let missing: Vec<Fr> = sets.iter().map(|set| vanishing(&mut all.iter().copied().filter(|point| !set.points.contains(point)))).collect();
+    let missing: Vec<Fr> = sets
+        .iter()
+        .map(|set| vanishing(&mut all.iter().copied().filter(|point| !set.points.contains(point))))
+        .collect();
     // Normalised by the first set's factor, as the verifier does.
     let scale = missing.first().and_then(|first| Option::<Fr>::from(first.invert())).unwrap_or(Fr::ZERO);
     let mut constant = Fr::ZERO;

@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the tests' own, in a temporary directory: gone with the process, however that ends.
 //!
-//! Without PostgreSQL on the machine the tests that need it say so and pass; with `GRIDVEIL_REQUIRE_POSTGRES` set (`make test`) they fail.
+//! Without PostgreSQL on the machine the tests that need it say so and pass; with `GRIDVEIL_REQUIRE_POSTGRES` set
+//! (`make test`) they fail.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -26,10 +27,12 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Directory of `initdb` and `postgres`.
 fn binaries() -> Option<PathBuf> {
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path: Vec<_> = std::env::split_paths(&path).collect();
-    let mut found: Vec<_> = debian.chain(on_path).filter(|dir| dir.join("initdb").exists() && dir.join("postgres").exists()).collect();
+    let mut found: Vec<_> =
+        debian.chain(on_path).filter(|dir| dir.join("initdb").exists() && dir.join("postgres").exists()).collect();
     found.sort();
     found.pop()
 }
@@ -67,7 +70,10 @@ impl Cluster {
     /// The same, with options that `prepare` gives once the directory is there.
     pub fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(binaries) = binaries() else {
-            assert!(std::env::var_os("GRIDVEIL_REQUIRE_POSTGRES").is_none(), "PostgreSQL is needed (Debian: apt install postgresql)");
+            assert!(
+                std::env::var_os("GRIDVEIL_REQUIRE_POSTGRES").is_none(),
+                "PostgreSQL is needed (Debian: apt install postgresql)"
+            );
             eprintln!("SKIPPED: no PostgreSQL on this machine (Debian: apt install postgresql; `make test` does that)");
             return None;
         };
@@ -80,7 +86,8 @@ impl Cluster {
         let options = prepare(&dir);
         let mut cluster = Self { dir, binaries, server: None, databases: AtomicU32::new(0), options };
         let mut init = cluster.command("initdb");
-        init.args(["--no-sync", "--auth=trust", "--username=gridveil", "--encoding=UTF8", "--locale=C", "-D"]).arg(cluster.data());
+        init.args(["--no-sync", "--auth=trust", "--username=gridveil", "--encoding=UTF8", "--locale=C", "-D"])
+            .arg(cluster.data());
         let init = init.output().unwrap();
         assert!(init.status.success(), "initdb: {}", String::from_utf8_lossy(&init.stderr));
         cluster.resume();
@@ -122,18 +129,25 @@ impl Cluster {
         Self::as_server(&self.binaries.join(program))
     }
 
-    /// Starts the server. It ends when this process does: a shell waits for the end of its input, which the system closes.
+    /// Starts the server. It ends when this process does: a shell waits for the end of its input, which the system
+    /// closes.
     pub fn resume(&mut self) {
         const SCRIPT: &str = r#"dir=$1; shift; "$@" >"$dir/log" 2>&1 </dev/null & server=$!; read -r how; kill -"${how:-INT}" $server; wait $server
             [ -n "$how" ] || rm -rf "$dir""#;
         let mut command = Self::as_server(Path::new("/bin/sh"));
-        command.args(["-c", SCRIPT, "sh"]).arg(&self.dir).arg(self.binaries.join("postgres")).arg("-D").arg(self.data());
+        command
+            .args(["-c", SCRIPT, "sh"])
+            .arg(&self.dir)
+            .arg(self.binaries.join("postgres"))
+            .arg("-D")
+            .arg(self.data());
         command.args(["-c", "fsync=off", "-c", "listen_addresses=", "-c", "max_connections=60", "-c"]);
         command.arg(format!("unix_socket_directories={}", self.dir.display()));
         for option in &self.options {
             command.args(["-c", option]);
         }
-        let mut child = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         self.server = Some((child, stdin));
         let start = Instant::now();

@@ -13,7 +13,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{field::to_bytes, header_operation::HeaderOperation, opening::PeriodOpening, tariff::Tariff, units::Interval};
+use gridveil_protocol::{
+    field::to_bytes, header_operation::HeaderOperation, opening::PeriodOpening, tariff::Tariff, units::Interval,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -53,7 +55,11 @@ pub fn router(service: &Arc<Service>) -> Router {
 }
 
 async fn with_token(service: &Service, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
     if given.is_some_and(|token| service.config.admin_token.is(token)) {
         next.run(request).await
     } else {
@@ -67,20 +73,29 @@ struct CloseRequest {
     first_interval: Interval,
 }
 
-async fn close(State(service): State<Arc<Service>>, Path(community): Path<String>, request: Request) -> Result<Json<Value>, Problem> {
+async fn close(
+    State(service): State<Arc<Service>>,
+    Path(community): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let CloseRequest { first_interval } = json_body(request, BODY_BYTES).await?;
     let applied = batcher::close(&service, community, first_interval).await?;
     let new_root = hex0(&to_bytes(&applied.new_root));
-    Ok(Json(json!({"community": community, "first_interval": first_interval, "batch": applied.batch, "new_root": new_root})))
+    Ok(Json(
+        json!({"community": community, "first_interval": first_interval, "batch": applied.batch, "new_root": new_root}),
+    ))
 }
 
 /// What the manager has to substitute, and on what.
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let open = batcher::open_period(&service.writer.ledger(), community)?;
-    let missing = open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier)), "scale": m.scale}));
-    Ok(Json(json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()})))
+    let missing =
+        open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier)), "scale": m.scale}));
+    Ok(Json(
+        json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -90,7 +105,11 @@ struct TariffRequest {
     tariff: Tariff,
 }
 
-async fn publish(State(service): State<Arc<Service>>, Path(community): Path<String>, request: Request) -> Result<Response, Problem> {
+async fn publish(
+    State(service): State<Arc<Service>>,
+    Path(community): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
     let TariffRequest { first_interval, tariff } = json_body(request, BODY_BYTES).await?;
     let published = batcher::publish_tariff(&service, community, first_interval, tariff).await?;
@@ -99,7 +118,11 @@ async fn publish(State(service): State<Arc<Service>>, Path(community): Path<Stri
     Ok((status, Json(json!({"commitment": hex0(&to_bytes(&published.commitment)), "l1": l1}))).into_response())
 }
 
-async fn operate_header(State(service): State<Arc<Service>>, Path(community): Path<String>, request: Request) -> Result<Response, Problem> {
+async fn operate_header(
+    State(service): State<Arc<Service>>,
+    Path(community): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
     let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
     let (status, word, id) = match operations::submit_header(&service, community, operation).await? {
@@ -109,7 +132,10 @@ async fn operate_header(State(service): State<Arc<Service>>, Path(community): Pa
     Ok((status, Json(json!({"id": hex0(&id), "status": word}))).into_response())
 }
 
-async fn header_opening(State(service): State<Arc<Service>>, Path((community, first)): Path<(String, String)>) -> Result<Json<PeriodOpening>, Problem> {
+async fn header_opening(
+    State(service): State<Arc<Service>>,
+    Path((community, first)): Path<(String, String)>,
+) -> Result<Json<PeriodOpening>, Problem> {
     let (community, first) = (number(&community, "community")?, number(&first, "first_interval")?);
     openings::period(&service, community, first).await.map(Json)
 }

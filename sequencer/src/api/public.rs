@@ -13,7 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{codec, field::{self, to_bytes}, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff};
+use gridveil_protocol::{
+    codec,
+    field::{self, to_bytes},
+    operation::SignedOperation,
+    packet::SignedPacket,
+    receipt::Receipt,
+    tariff::Tariff,
+};
 use serde_json::{Value, json};
 
 use super::{body, bounded, json_body, media_type, number, parse_json, unknown_route, wrong_method};
@@ -108,13 +115,17 @@ async fn community(State(service): State<Arc<Service>>, Path(index): Path<String
     })))
 }
 
-async fn tariff(State(service): State<Arc<Service>>, Path((index, first)): Path<(String, String)>) -> Result<Json<Tariff>, Problem> {
+async fn tariff(
+    State(service): State<Arc<Service>>,
+    Path((index, first)): Path<(String, String)>,
+) -> Result<Json<Tariff>, Problem> {
     let (index, first) = (number(&index, "community")?, number(&first, "first_interval")?);
     let found = {
         let ledger = service.writer.ledger();
         ledger.book.communities.get(&index).ok_or_else(unknown_community)?.tariff_for(first)
     };
-    let (_, offset, _) = found.ok_or_else(|| Problem::new(problem::TARIFF_UNKNOWN, "no tariff is published for this period"))?;
+    let (_, offset, _) =
+        found.ok_or_else(|| Problem::new(problem::TARIFF_UNKNOWN, "no tariff is published for this period"))?;
     Ok(Json(service.archive.tariff(offset)?))
 }
 
@@ -129,7 +140,9 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
         }
         _ => return Err(Problem::new(problem::BODY_MEDIA_TYPE, "send application/json or application/octet-stream")),
     };
-    let answer = |status: StatusCode, id: &[u8; 32], word: &str| (status, Json(json!({"packet_id": hex0(id), "status": word}))).into_response();
+    let answer = |status: StatusCode, id: &[u8; 32], word: &str| {
+        (status, Json(json!({"packet_id": hex0(id), "status": word}))).into_response()
+    };
     Ok(match admission::admit(&service, signed).await? {
         Admitted::Accepted(id) => {
             Metrics::count(&service.metrics.accepted);
@@ -148,7 +161,9 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
 
 async fn operation(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
     let signed: SignedOperation = json_body(request, service.config.limits.body_bytes).await?;
-    let answer = |status: StatusCode, id: &[u8; 32], word: &str| (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response();
+    let answer = |status: StatusCode, id: &[u8; 32], word: &str| {
+        (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response()
+    };
     Ok(match operations::submit(&service, signed).await? {
         Taken::Accepted(id) => {
             Metrics::count(&service.metrics.operations);
@@ -162,13 +177,17 @@ async fn operation(State(service): State<Arc<Service>>, request: Request) -> Res
 fn bytes32(text: &str, what: &str) -> Result<[u8; 32], Problem> {
     let mut bytes = [0; 32];
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| Problem::new(problem::PATH_MALFORMED, format!("{what} is not 32 bytes of hex")))?;
+    hex::decode_to_slice(digits, &mut bytes)
+        .map_err(|_| Problem::new(problem::PATH_MALFORMED, format!("{what} is not 32 bytes of hex")))?;
     Ok(bytes)
 }
 
 async fn operation_state(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let id = bytes32(&id, "id")?;
-    let state = service.archive.operation_state(&id)?.ok_or_else(|| Problem::new(problem::OPERATION_UNKNOWN, "no operation has this identity"))?;
+    let state = service
+        .archive
+        .operation_state(&id)?
+        .ok_or_else(|| Problem::new(problem::OPERATION_UNKNOWN, "no operation has this identity"))?;
     Ok(Json(match state {
         OperationState::Pending => json!({"state": "pending"}),
         OperationState::Applied(batch) => {
@@ -181,7 +200,8 @@ async fn operation_state(State(service): State<Arc<Service>>, Path(id): Path<Str
 
 async fn note(State(service): State<Arc<Service>>, Path(commitment): Path<String>) -> Result<Json<NotePath>, Problem> {
     let commitment = field::from_bytes(&bytes32(&commitment, "commitment")?);
-    let commitment = commitment.map_err(|_| Problem::new(problem::PATH_MALFORMED, "commitment is not a canonical field element"))?;
+    let commitment =
+        commitment.map_err(|_| Problem::new(problem::PATH_MALFORMED, "commitment is not a canonical field element"))?;
     notes::note_path(&service, commitment).await.map(Json)
 }
 

@@ -68,9 +68,14 @@ impl Archive {
         Ok(self.vault.open_part(label, part)?)
     }
 
-    pub(super) fn open_json<T: serde::de::DeserializeOwned>(&self, label: &Label, sealed: &[Sealed]) -> Result<T, StoreError> {
+    pub(super) fn open_json<T: serde::de::DeserializeOwned>(
+        &self,
+        label: &Label,
+        sealed: &[Sealed],
+    ) -> Result<T, StoreError> {
         let plain = self.open(label, sealed)?;
-        serde_json::from_slice(&plain).map_err(|_| StoreError::Inconsistent("a sealed part is not what its record says"))
+        serde_json::from_slice(&plain)
+            .map_err(|_| StoreError::Inconsistent("a sealed part is not what its record says"))
     }
 
     pub(super) fn offset(&self, index_key: &[u8]) -> Result<u64, StoreError> {
@@ -90,14 +95,20 @@ impl Archive {
     }
 
     /// The state in a genesis or applied record, with the certificates of the genesis only, and how many those are.
-    fn state_at(&self, community: u32, shape: Shape, (record_kind, offset): (u16, u64)) -> Result<(Community, u64), StoreError> {
+    fn state_at(
+        &self,
+        community: u32,
+        shape: Shape,
+        (record_kind, offset): (u16, u64),
+    ) -> Result<(Community, u64), StoreError> {
         let (event, sealed) = self.read(offset, record_kind)?;
         let first_interval = if let Event::Applied(applied) = &event { applied.first_interval } else { 0 };
         let label = |part| Label { kind: record_kind, community, part, first_interval };
         let own: OwnState = self.open_json(&label(COMMUNITY_PART), &sealed)?;
         let slots = u16::try_from(shape.members).map_err(|_| StoreError::Inconsistent("a shape is too large"))?;
         let accounts = (0..slots).map(|slot| self.open_json(&label(slot), &sealed)).collect::<Result<Vec<_>, _>>()?;
-        let appended = if record_kind == kind::GENESIS { own.certificates } else { self.genesis_certificates(community)? };
+        let appended =
+            if record_kind == kind::GENESIS { own.certificates } else { self.genesis_certificates(community)? };
         let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
         for (position, root) in (0..).zip(&appended) {
             certificates.set(position, root.0);
@@ -107,7 +118,8 @@ impl Archive {
 
     fn genesis_certificates(&self, community: u32) -> Result<Vec<super::record::Element>, StoreError> {
         let (_, sealed) = self.read(self.offset(b"g")?, kind::GENESIS)?;
-        let own: OwnState = self.open_json(&Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)?;
+        let own: OwnState = self
+            .open_json(&Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)?;
         Ok(own.certificates)
     }
 
@@ -115,11 +127,23 @@ impl Archive {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn packet_id(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<Option<[u8; 32]>, StoreError> {
+    pub fn packet_id(
+        &self,
+        community: u32,
+        first_interval: Interval,
+        slot: u16,
+        substituted: bool,
+    ) -> Result<Option<[u8; 32]>, StoreError> {
         Ok(self.index.packet_id(&key::packet(community, first_interval, slot, substituted))?)
     }
 
-    pub(super) fn packet(&self, community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Result<SignedPacket, StoreError> {
+    pub(super) fn packet(
+        &self,
+        community: u32,
+        first_interval: Interval,
+        slot: u16,
+        substituted: bool,
+    ) -> Result<SignedPacket, StoreError> {
         let offset = self.offset(&key::packet(community, first_interval, slot, substituted))?;
         let (_, sealed) = self.read(offset, kind::PACKET)?;
         let plain = self.open(&Label { kind: kind::PACKET, community, part: slot, first_interval }, &sealed)?;
@@ -162,7 +186,9 @@ impl Archive {
     /// [`StoreError`].
     pub fn proof(&self, batch: u64) -> Result<Vec<u8>, StoreError> {
         match self.read(self.offset(&key::batch(b'v', batch))?, kind::PROVEN)?.0 {
-            Event::Proven(proven) => hex::decode(&proven.proof).map_err(|_| StoreError::Inconsistent("a stored proof is not hex")),
+            Event::Proven(proven) => {
+                hex::decode(&proven.proof).map_err(|_| StoreError::Inconsistent("a stored proof is not hex"))
+            }
             _ => Err(StoreError::Inconsistent("not a proof")),
         }
     }
@@ -184,30 +210,45 @@ impl Archive {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn settling(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
+    pub fn settling(
+        &self,
+        domain: Fr,
+        community: Community,
+        state_path: Vec<Children>,
+    ) -> Result<SettlementInput, StoreError> {
         let (index, first_interval) = (community.index, community.header.next_interval);
         let (closed, sealed) = self.closed(index, first_interval)?;
         let label = Label { kind: kind::CLOSED, community: index, part: COMMUNITY_PART, first_interval };
         let secrets: ClosedSecrets = self.open_json(&label, &sealed)?;
         let tariff = self.tariff_of(index, &closed)?;
         let (header_salts, operations) = (secrets.header_salts, Operations::default());
-        let mut input = SettlementInput { domain, community, state_path, packets: Vec::new(), tariff, header_salts, operations };
+        let mut input =
+            SettlementInput { domain, community, state_path, packets: Vec::new(), tariff, header_salts, operations };
         let context = input.context();
         let packets = closed.used.iter().map(|u| self.packet(index, first_interval, u.slot, u.substituted));
         let mut packets = packets.collect::<Result<Vec<_>, _>>()?;
         for (slot, salts) in secrets.empty {
-            packets.push(empty_slot(context, slot, salts).map_err(|_| StoreError::Inconsistent("an empty slot cannot be signed"))?);
+            packets.push(
+                empty_slot(context, slot, salts)
+                    .map_err(|_| StoreError::Inconsistent("an empty slot cannot be signed"))?,
+            );
         }
         packets.sort_by_key(|p| p.packet.slot);
         input.packets = packets;
         Ok(input)
     }
 
-    /// The input of a settlement for which everything is chosen: exactly what was recorded, so that a retry is byte-identical.
+    /// The input of a settlement for which everything is chosen: exactly what was recorded, so that a retry is
+    /// byte-identical.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn input(&self, domain: Fr, community: Community, state_path: Vec<Children>) -> Result<SettlementInput, StoreError> {
+    pub fn input(
+        &self,
+        domain: Fr,
+        community: Community,
+        state_path: Vec<Children>,
+    ) -> Result<SettlementInput, StoreError> {
         let operations = self.chosen_operations(community.index, community.header.next_interval)?;
         Ok(SettlementInput { operations, ..self.settling(domain, community, state_path)? })
     }
@@ -217,7 +258,9 @@ impl Archive {
     /// # Errors
     /// [`StoreError`].
     pub fn transition(&self, domain: Fr, batch: u64, current: &Community) -> Result<Arc<Transition>, StoreError> {
-        let cached = |cache: &VecDeque<(u64, Arc<Transition>)>| cache.iter().find(|(b, _)| *b == batch).map(|(_, t)| Arc::clone(t));
+        let cached = |cache: &VecDeque<(u64, Arc<Transition>)>| {
+            cache.iter().find(|(b, _)| *b == batch).map(|(_, t)| Arc::clone(t))
+        };
         if let Some(hit) = cached(&self.cache.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(hit);
         }
@@ -248,7 +291,8 @@ impl Archive {
 
     /// A community before a batch.
     fn before(&self, applied: &Applied, current: &Community) -> Result<Community, StoreError> {
-        let (mut community, from) = self.state_at(applied.community, current.shape, self.state_of(applied.previous)?)?;
+        let (mut community, from) =
+            self.state_at(applied.community, current.shape, self.state_of(applied.previous)?)?;
         let Header { certificate_count, .. } = community.header;
         for position in from..certificate_count {
             community.certificates.set(position, current.certificates.leaf(position));
@@ -274,13 +318,17 @@ impl Archive {
         let account = |(record_kind, offset): (u16, u64)| {
             let (event, sealed) = self.read(offset, record_kind)?;
             let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
-            self.open_json::<Account>(&Label { kind: record_kind, community: applied.community, part: slot, first_interval }, &sealed)
+            self.open_json::<Account>(
+                &Label { kind: record_kind, community: applied.community, part: slot, first_interval },
+                &sealed,
+            )
         };
         Ok([account(self.state_of(applied.previous)?)?, account(self.state_of(Some(batch))?)?])
     }
 
-    /// What opens a period's totals to an auditor: the headers around its batch and, where no batch before has published the first, its way to the
-    /// state root. `began` says whether the community began with this batch; `current` is the community as it stands.
+    /// What opens a period's totals to an auditor: the headers around its batch and, where no batch before has
+    /// published the first, its way to the state root. `began` says whether the community began with this batch;
+    /// `current` is the community as it stands.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -288,7 +336,12 @@ impl Archive {
         let applied = self.applied(batch)?;
         let (record_kind, offset) = self.state_of(Some(batch))?;
         let (_, sealed) = self.read(offset, record_kind)?;
-        let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval: applied.first_interval };
+        let label = Label {
+            kind: record_kind,
+            community: applied.community,
+            part: COMMUNITY_PART,
+            first_interval: applied.first_interval,
+        };
         let after = self.open_json::<OwnState>(&label, &sealed)?.header;
         if applied.previous.is_some() {
             return Ok(OpenedHeaders { before: Some(self.header_before(&applied)?), after, genesis: None });
@@ -297,7 +350,11 @@ impl Archive {
             return Ok(OpenedHeaders { before: None, after, genesis: None });
         }
         let before = self.before(&applied, current)?;
-        let place = GenesisPlace { members_root: before.members_root(), certificates_root: before.certificates.root(), state_path: applied.path() };
+        let place = GenesisPlace {
+            members_root: before.members_root(),
+            certificates_root: before.certificates.root(),
+            state_path: applied.path(),
+        };
         Ok(OpenedHeaders { before: Some(before.header), after, genesis: Some(place) })
     }
 }

@@ -1,5 +1,5 @@
-//! The structure of the log: what exists, in which step, and where. A fold over the public parts of its records; opening a log and writing to it
-//! use the same fold, so a restart sees what the writer saw.
+//! The structure of the log: what exists, in which step, and where. A fold over the public parts of its records;
+//! opening a log and writing to it use the same fold, so a restart sees what the writer saw.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,14 @@ pub mod key {
     /// Offset and identity of an accepted packet.
     #[must_use]
     pub fn packet(community: u32, first_interval: Interval, slot: u16, substituted: bool) -> Vec<u8> {
-        [&b"p"[..], &community.to_be_bytes(), &first_interval.to_be_bytes(), &slot.to_be_bytes(), &[u8::from(substituted)]].concat()
+        [
+            &b"p"[..],
+            &community.to_be_bytes(),
+            &first_interval.to_be_bytes(),
+            &slot.to_be_bytes(),
+            &[u8::from(substituted)],
+        ]
+        .concat()
     }
 
     /// Something of a community and period: `t`ariff, `c`losed, c`h`osen, hea`d`er operation, batch o`f`.
@@ -157,7 +164,10 @@ impl CommunityBook {
     /// The tariff in force for the period that starts at `first_interval`: the latest one published at or before it.
     #[must_use]
     pub fn tariff_for(&self, first_interval: Interval) -> Option<(Interval, u64, Fr)> {
-        self.tariffs.range(..=first_interval).next_back().map(|(from, (offset, commitment))| (*from, *offset, *commitment))
+        self.tariffs
+            .range(..=first_interval)
+            .next_back()
+            .map(|(from, (offset, commitment))| (*from, *offset, *commitment))
     }
 }
 
@@ -209,7 +219,9 @@ impl Book {
             Event::Header(header) => self.community(header.community)?.waiting.add_header(header, offset)?,
             Event::Chosen(chosen) => {
                 let book = self.community(chosen.community)?;
-                if book.chosen.is_some() || book.closed.as_ref().is_none_or(|c| c.first_interval != chosen.first_interval) {
+                if book.chosen.is_some()
+                    || book.closed.as_ref().is_none_or(|c| c.first_interval != chosen.first_interval)
+                {
                     return Err(OrderError("a choice for a period that is not closed"));
                 }
                 let entries = book.waiting.choose(chosen, offset)?;
@@ -231,7 +243,12 @@ impl Book {
                     return Err(OrderError("a settlement of no batch"));
                 };
                 let prove_ms = batch.prove_ms.unwrap_or(0);
-                let period = SettledPeriod { first_interval: batch.first_interval, root: batch.new_root, record: settled.clone(), prove_ms };
+                let period = SettledPeriod {
+                    first_interval: batch.first_interval,
+                    root: batch.new_root,
+                    record: settled.clone(),
+                    prove_ms,
+                };
                 self.community(batch.community)?.settled.push(period);
                 vec![(key::batch(b's', settled.batch), offset.to_be_bytes().to_vec())]
             }
@@ -312,7 +329,8 @@ impl Book {
         };
         self.batches.insert(applied.batch, batch);
         entries.push((key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()));
-        entries.push((key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()));
+        entries
+            .push((key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()));
         Ok(entries)
     }
 }

@@ -63,12 +63,17 @@ impl Archive {
     /// [`StoreError`].
     pub fn operation_state(&self, id: &[u8; 32]) -> Result<Option<OperationState>, StoreError> {
         let Some((offset, _)) = self.index.last(&[&b"o"[..], id].concat())? else { return Ok(None) };
-        let offset = offset.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Inconsistent("an index key is too short"))?;
+        let offset = offset
+            .as_slice()
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| StoreError::Inconsistent("an index key is too short"))?;
         if let Some(batch) = self.index.number(&key::identity(b'b', id, offset))? {
             return Ok(Some(OperationState::Applied(batch)));
         }
         let refused = self.index.value(&key::identity(b'r', id, offset))?;
-        let code = refused.map(String::from_utf8).transpose().map_err(|_| StoreError::Inconsistent("a code is not text"))?;
+        let code =
+            refused.map(String::from_utf8).transpose().map_err(|_| StoreError::Inconsistent("a code is not text"))?;
         Ok(Some(code.map_or(OperationState::Pending, OperationState::Refused)))
     }
 
@@ -79,9 +84,14 @@ impl Archive {
     pub fn operation(&self, offset: u64) -> Result<SignedOperation, StoreError> {
         let (event, sealed) = self.read(offset, kind::OPERATION)?;
         let Event::Operation(accepted) = event else { return Err(StoreError::Inconsistent("not an operation")) };
-        let label = Label { kind: kind::OPERATION, community: accepted.community, part: accepted.slot, first_interval: 0 };
+        let label =
+            Label { kind: kind::OPERATION, community: accepted.community, part: accepted.slot, first_interval: 0 };
         let signed: SignedOperation = self.open_json(&label, &sealed)?;
-        if codec::operation_id(&signed) == accepted.operation_id { Ok(signed) } else { Err(StoreError::Inconsistent("another operation than recorded")) }
+        if codec::operation_id(&signed) == accepted.operation_id {
+            Ok(signed)
+        } else {
+            Err(StoreError::Inconsistent("another operation than recorded"))
+        }
     }
 
     /// An accepted late packet.
@@ -91,17 +101,24 @@ impl Archive {
     pub fn late(&self, offset: u64) -> Result<SignedPacket, StoreError> {
         let (event, sealed) = self.read(offset, kind::LATE)?;
         let Event::Late(accepted) = event else { return Err(StoreError::Inconsistent("not a late packet")) };
-        let label = Label { kind: kind::LATE, community: accepted.community, part: accepted.slot, first_interval: accepted.first_interval };
+        let label = Label {
+            kind: kind::LATE,
+            community: accepted.community,
+            part: accepted.slot,
+            first_interval: accepted.first_interval,
+        };
         let plain = self.open(&label, &sealed)?;
         codec::decode_packet(&plain).map_err(|_| StoreError::Inconsistent("a stored packet does not decode"))
     }
 
-    /// The adjustment that a late packet asks for: with the substitute that was settled and the tariff of its period. `None` if no substitute was.
+    /// The adjustment that a late packet asks for: with the substitute that was settled and the tariff of its period.
+    /// `None` if no substitute was.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn adjustment(&self, late: SignedPacket) -> Result<Option<Adjustment>, StoreError> {
-        let (community, first_interval, slot) = (late.packet.context.community, late.packet.context.first_interval, late.packet.slot);
+        let (community, first_interval, slot) =
+            (late.packet.context.community, late.packet.context.first_interval, late.packet.slot);
         if self.packet_id(community, first_interval, slot, true)?.is_none() {
             return Ok(None);
         }
@@ -120,7 +137,10 @@ impl Archive {
     pub fn header_operation(&self, offset: u64) -> Result<HeaderOperation, StoreError> {
         let (event, sealed) = self.read(offset, kind::HEADER)?;
         let Event::Header(accepted) = event else { return Err(StoreError::Inconsistent("not a header operation")) };
-        self.open_json(&Label { kind: kind::HEADER, community: accepted.community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)
+        self.open_json(
+            &Label { kind: kind::HEADER, community: accepted.community, part: COMMUNITY_PART, first_interval: 0 },
+            &sealed,
+        )
     }
 
     fn chosen(&self, community: u32, first_interval: Interval) -> Result<(Chosen, Vec<Sealed>), StoreError> {
@@ -132,8 +152,15 @@ impl Archive {
 
     /// Offset of what has this identity and went into `batch`, or still waits.
     fn accepted_at(&self, id: &[u8; 32]) -> Result<u64, StoreError> {
-        let (offset, _) = self.index.last(&[&b"o"[..], id].concat())?.ok_or(StoreError::Inconsistent("an accepted operation is missing"))?;
-        offset.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Inconsistent("an index key is too short"))
+        let (offset, _) = self
+            .index
+            .last(&[&b"o"[..], id].concat())?
+            .ok_or(StoreError::Inconsistent("an accepted operation is missing"))?;
+        offset
+            .as_slice()
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| StoreError::Inconsistent("an index key is too short"))
     }
 
     /// The operations chosen for a closed period, as they were recorded.
@@ -156,7 +183,8 @@ impl Archive {
                 }
             });
         }
-        let adjustment = chosen.adjustment.map(|id| self.adjustment(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
+        let adjustment =
+            chosen.adjustment.map(|id| self.adjustment(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
         if adjustment.as_ref().is_some_and(Option::is_none) {
             return Err(StoreError::Inconsistent("a substitute is missing"));
         }

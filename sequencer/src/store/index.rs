@@ -1,4 +1,5 @@
-//! The sled index: where things are in the log. Never the truth; compared with the log on opening and rebuilt on any difference.
+//! The sled index: where things are in the log. Never the truth; compared with the log on opening and rebuilt on any
+//! difference.
 
 use std::path::Path;
 
@@ -60,7 +61,8 @@ impl Index {
     /// Does the index stand at this tip, with this many entries?
     #[must_use]
     pub fn stands_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
-        self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice()) && self.db.len() as u64 == entries + 1
+        self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice())
+            && self.db.len() as u64 == entries + 1
     }
 
     /// Removes everything.

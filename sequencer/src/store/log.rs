@@ -1,7 +1,8 @@
 //! The append-only log: the truth of the sequencer (`docs/spec/log.md`).
 //!
-//! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On opening, every record is
-//! checked; a last record whose end was never written is cut, anything else that does not check is an error that names the offset.
+//! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On
+//! opening, every record is checked; a last record whose end was never written is cut, anything else that does not
+//! check is an error that names the offset.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,7 +26,8 @@ pub const MAX_BODY_BYTES: u32 = 16 << 20;
 
 const _: () = assert!(RECORD_HEADER_BYTES + CHAIN_BYTES == 64);
 
-/// A log that cannot be opened, read or written. Offsets are bytes from the start of the file. No variant carries a path or content.
+/// A log that cannot be opened, read or written. Offsets are bytes from the start of the file. No variant carries a
+/// path or content.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The operating system refused.
@@ -163,7 +165,11 @@ impl RecordHeader {
         length.copy_from_slice(&bytes[..4]);
         kind.copy_from_slice(&bytes[4..6]);
         height.copy_from_slice(&bytes[8..16]);
-        let header = Self { length: u32::from_be_bytes(length), kind: u16::from_be_bytes(kind), height: u64::from_be_bytes(height) };
+        let header = Self {
+            length: u32::from_be_bytes(length),
+            kind: u16::from_be_bytes(kind),
+            height: u64::from_be_bytes(height),
+        };
         let good = header_check(chain, &first) == bytes[16..] && bytes[6..8] == [0, 0];
         (good && (1..=MAX_BODY_BYTES).contains(&header.length)).then_some(header)
     }
@@ -182,7 +188,10 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError`], or what `each` refuses.
-    pub fn open<E: From<LogError>>(path: &Path, mut each: impl FnMut(&[u8; 16], Record) -> Result<(), E>) -> Result<Self, E> {
+    pub fn open<E: From<LogError>>(
+        path: &Path,
+        mut each: impl FnMut(&[u8; 16], Record) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).map_err(io_error("open"))?;
@@ -197,7 +206,11 @@ impl Log {
         let mut chain = [0; 32];
         chain.copy_from_slice(&header[32..]);
         let size = size.max(FILE_HEADER_BYTES);
-        let mut scan = Scan { reader: BufReader::with_capacity(1 << 16, &file), size, tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain } };
+        let mut scan = Scan {
+            reader: BufReader::with_capacity(1 << 16, &file),
+            size,
+            tip: Tip { height: 0, end: FILE_HEADER_BYTES, chain },
+        };
         scan.reader.seek(SeekFrom::Start(FILE_HEADER_BYTES)).map_err(io_error("seek"))?;
         while let Some(record) = scan.next()? {
             each(&id, record)?;
@@ -205,7 +218,11 @@ impl Log {
         let tip = scan.tip;
         drop(scan);
         if tip.end < size {
-            tracing::warn!(bytes = size - tip.end, height = tip.height, "cut an incomplete last record that was never acknowledged");
+            tracing::warn!(
+                bytes = size - tip.end,
+                height = tip.height,
+                "cut an incomplete last record that was never acknowledged"
+            );
             file.set_len(tip.end).and_then(|()| file.sync_all()).map_err(io_error("cut of the torn tail"))?;
         }
         Ok(Self { file, id, tip, poisoned: false })
@@ -247,7 +264,8 @@ impl Log {
         Ok(())
     }
 
-    /// Appends records with one write and one sync (group commit) and returns the offset of each. When it returns, they are durable.
+    /// Appends records with one write and one sync (group commit) and returns the offset of each. When it returns, they
+    /// are durable.
     ///
     /// # Errors
     /// [`LogError`]. After a failed write the log refuses everything until it is opened again.
@@ -298,7 +316,10 @@ fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogEr
         return Err(LogError::FileHeader("damaged, or not that of a log"));
     }
     getrandom::fill(&mut id).map_err(|_| io_error("random identity")(io::Error::other("no OS randomness")))?;
-    file.set_len(0).and_then(|()| file.write_all_at(&file_header(&id), 0)).and_then(|()| file.sync_all()).map_err(io_error("creation"))?;
+    file.set_len(0)
+        .and_then(|()| file.write_all_at(&file_header(&id), 0))
+        .and_then(|()| file.sync_all())
+        .map_err(io_error("creation"))?;
     sync_directory(path.parent().unwrap_or(Path::new(".")))?;
     Ok(id)
 }
@@ -325,7 +346,8 @@ impl<R: Read> Scan<R> {
         }
         let header: [u8; 32] = self.take()?;
         let Some(fields) = RecordHeader::decode(&header, &self.tip.chain) else {
-            // A record has a body and a chain value, which is never zero: with nothing but zeros after the header it was never whole.
+            // A record has a body and a chain value, which is never zero: with nothing but zeros after the header it
+            // was never whole.
             return if self.only_zeros()? { Ok(None) } else { Err(LogError::RecordHeader { offset }) };
         };
         let damaged = LogError::Record { height: self.tip.height, offset };
@@ -459,7 +481,9 @@ mod tests {
             let start = offsets.iter().rev().find(|o| **o <= at as u64).copied();
             match (records(&path), start) {
                 (Err(LogError::FileHeader(_)), None) => {}
-                (Err(LogError::RecordHeader { offset } | LogError::Record { offset, .. }), Some(start)) => assert_eq!(offset, start),
+                (Err(LogError::RecordHeader { offset } | LogError::Record { offset, .. }), Some(start)) => {
+                    assert_eq!(offset, start)
+                }
                 (other, _) => unreachable!("byte {at}: {other:?}"),
             }
         }

@@ -469,7 +469,9 @@ pub fn encode_body(public: &[u8], sealed: &[Sealed]) -> Vec<u8> {
 /// [`RecordError`] where the lengths do not add up.
 pub fn decode_body(record_kind: u16, body: &[u8]) -> Result<(&[u8], Vec<Sealed>), RecordError> {
     let mut rest = body;
-    split_body(&mut rest).filter(|_| rest.is_empty()).ok_or(RecordError { kind: record_kind, why: "has lengths that do not add up" })
+    split_body(&mut rest)
+        .filter(|_| rest.is_empty())
+        .ok_or(RecordError { kind: record_kind, why: "has lengths that do not add up" })
 }
 
 fn split_body<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Vec<Sealed>)> {

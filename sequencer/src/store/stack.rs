@@ -1,12 +1,7 @@
-//! A slot's substitutes that may still be adjusted: a stack, of which the leaf keeps the top's digest, and each the digest of what lies beneath it
-//! (ADJUST.1). Read off the log, where every substitute is.
+//! A slot's substitutes that may still be adjusted: a stack, of which the leaf keeps the top's digest, and each the
+//! digest of what lies beneath it (ADJUST.1). Read off the log, where every substitute is.
 
-use gridveil_protocol::{
-    field::Fr,
-    packet::SignedPacket,
-    schnorr::PublicKey,
-    units::Interval,
-};
+use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, units::Interval};
 
 use super::{StoreError, archive::Archive};
 
@@ -43,7 +38,8 @@ impl Archive {
                 continue;
             }
             let substitute = self.packet(top.community, at, top.slot, true)?;
-            if substitute.digest(&top.manager) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged) {
+            if substitute.digest(&top.manager) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged)
+            {
                 periods.push(at);
                 flagged = substitute.packet.earlier;
             }
@@ -52,7 +48,12 @@ impl Archive {
     }
 
     /// The digest under the manager of that time, if that was another one.
-    fn digest_of_then(&self, top: &Top, first_interval: Interval, substitute: &SignedPacket) -> Result<Option<Fr>, StoreError> {
+    fn digest_of_then(
+        &self,
+        top: &Top,
+        first_interval: Interval,
+        substitute: &SignedPacket,
+    ) -> Result<Option<Fr>, StoreError> {
         let Some(batch) = self.batch_of(top.community, first_interval)? else { return Ok(None) };
         let signer = self.header_before(&self.applied(batch)?)?.manager;
         Ok((signer != top.manager).then(|| substitute.digest(&signer)))

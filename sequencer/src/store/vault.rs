@@ -1,4 +1,5 @@
-//! Data keys: one for every slot and one for every community, wrapped by the master key (`docs/spec/log.md`, Data keys).
+//! Data keys: one for every slot and one for every community, wrapped by the master key (`docs/spec/log.md`, Data
+//! keys).
 
 use std::{
     collections::BTreeMap,
@@ -137,9 +138,15 @@ impl std::fmt::Debug for Vault {
 /// [`VaultError`].
 pub fn create_master_key(path: &Path) -> Result<(), VaultError> {
     let key = Zeroizing::new(random::<32>()?);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io_error("creation of the master key file"))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error("creation of the master key file"))?;
     file.write_all(key.as_slice()).and_then(|()| file.sync_all()).map_err(io_error("write of the master key file"))?;
-    sync_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))).map_err(|_| VaultError::Master("cannot be made durable"))
+    sync_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        .map_err(|_| VaultError::Master("cannot be made durable"))
 }
 
 fn read_master_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, VaultError> {
@@ -155,7 +162,8 @@ fn read_master_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, VaultError> {
 }
 
 fn wrap_label(log_id: &[u8; 16], community: u32, part: u16, generation: u32) -> Vec<u8> {
-    [&b"gridveil data key v1"[..], log_id, &community.to_be_bytes(), &part.to_be_bytes(), &generation.to_be_bytes()].concat()
+    [&b"gridveil data key v1"[..], log_id, &community.to_be_bytes(), &part.to_be_bytes(), &generation.to_be_bytes()]
+        .concat()
 }
 
 impl Vault {
@@ -178,12 +186,14 @@ impl Vault {
         if index == slots { COMMUNITY_PART } else { u16::try_from(index).unwrap_or(COMMUNITY_PART) }
     }
 
-    /// Makes the keys of a new community, durably, before anything is sealed under them. Replaces keys of a genesis that never reached the log.
+    /// Makes the keys of a new community, durably, before anything is sealed under them. Replaces keys of a genesis
+    /// that never reached the log.
     ///
     /// # Errors
     /// [`VaultError`].
     pub fn create(&mut self, community: u32, slots: usize) -> Result<(), VaultError> {
-        let count = u32::try_from(slots + 1).map_err(|_| VaultError::KeyFile { community, why: "would have too many slots" })?;
+        let count = u32::try_from(slots + 1)
+            .map_err(|_| VaultError::KeyFile { community, why: "would have too many slots" })?;
         let mut bytes = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
         for index in 0..=slots {
             let part = Self::part_of(index, slots);
@@ -198,7 +208,13 @@ impl Vault {
         }
         let (path, next) = (self.path(community), self.directory.join(format!("{community}.keys.next")));
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&next).map_err(io_error("creation of a key file"))?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)
+            .map_err(io_error("creation of a key file"))?;
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io_error("write of a key file"))?;
         std::fs::rename(&next, &path).map_err(io_error("rename of a key file"))?;
         sync_directory(&self.directory).map_err(|_| VaultError::KeyFile { community, why: "cannot be made durable" })
@@ -225,8 +241,11 @@ impl Vault {
                 continue;
             }
             let aad = wrap_label(&self.log_id, community, part, generation);
-            let opened = self.master.decrypt(XNonce::from_slice(&entry[4..28]), Payload { msg: &entry[28..], aad: &aad });
-            let opened = Zeroizing::new(opened.map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?);
+            let opened =
+                self.master.decrypt(XNonce::from_slice(&entry[4..28]), Payload { msg: &entry[28..], aad: &aad });
+            let opened = Zeroizing::new(
+                opened.map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?,
+            );
             let key: [u8; 32] = opened.as_slice().try_into().map_err(|_| wrong("is damaged"))?;
             self.keys.insert((community, part), DataKey { generation, key: Zeroizing::new(key) });
         }
@@ -295,14 +314,22 @@ mod tests {
         let mut again = Vault::open(&keys, &master, [1; 16]).unwrap();
         again.load(5, 4).unwrap();
         assert_eq!(again.open_part(&label, &sealed).unwrap().as_slice(), b"a reading");
-        for other in [Label { kind: 3, ..label }, Label { part: 2, ..label }, Label { first_interval: 8, ..label }, Label { part: COMMUNITY_PART, ..label }] {
+        for other in [
+            Label { kind: 3, ..label },
+            Label { part: 2, ..label },
+            Label { first_interval: 8, ..label },
+            Label { part: COMMUNITY_PART, ..label },
+        ] {
             assert!(matches!(again.open_part(&other, &sealed), Err(VaultError::Sealed { .. })));
         }
         assert!(matches!(again.open_part(&Label { community: 6, ..label }, &sealed), Err(VaultError::NoKey { .. })));
         assert!(Vault::open(&keys, &master, [2; 16]).unwrap().load(5, 4).is_err());
         let other_master = dir.path().join("other");
         create_master_key(&other_master).unwrap();
-        assert!(matches!(Vault::open(&keys, &other_master, [1; 16]).unwrap().load(5, 4), Err(VaultError::KeyFile { .. })));
+        assert!(matches!(
+            Vault::open(&keys, &other_master, [1; 16]).unwrap().load(5, 4),
+            Err(VaultError::KeyFile { .. })
+        ));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What waits for a settlement of a community: operations, late packets, a header operation. Part of the fold over the log.
+//! What waits for a settlement of a community: operations, late packets, a header operation. Part of the fold over the
+//! log.
 
 use gridveil_protocol::units::Interval;
 
@@ -88,7 +89,12 @@ impl Waiting {
         if self.late_of(event.slot, event.first_interval).is_some() {
             return Err(OrderError("a second late packet of a slot and period"));
         }
-        self.late.push(WaitingLate { id: event.packet_id, slot: event.slot, first_interval: event.first_interval, offset });
+        self.late.push(WaitingLate {
+            id: event.packet_id,
+            slot: event.slot,
+            first_interval: event.first_interval,
+            offset,
+        });
         Ok(vec![accepted(&event.packet_id, offset, kind::LATE)])
     }
 
@@ -102,7 +108,8 @@ impl Waiting {
 
     /// What was chosen must wait; what was refused waits no longer.
     pub(super) fn choose(&mut self, chosen: &Chosen, offset: u64) -> Result<Vec<Entry>, OrderError> {
-        let mut entries = vec![(key::period(b'h', chosen.community, chosen.first_interval), offset.to_be_bytes().to_vec())];
+        let mut entries =
+            vec![(key::period(b'h', chosen.community, chosen.first_interval), offset.to_be_bytes().to_vec())];
         let waits = chosen.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
         let adjusts = chosen.adjustment.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
         if !waits || !adjusts || (chosen.header || chosen.header_refused.is_some()) && self.header.is_none() {
@@ -113,7 +120,10 @@ impl Waiting {
             entries.push((key::identity(b'r', &refused.id, at), refused.code.as_bytes().to_vec()));
         }
         if let Some(header) = self.header.filter(|_| chosen.header) {
-            entries.push((key::period(b'd', chosen.community, chosen.first_interval), header.offset.to_be_bytes().to_vec()));
+            entries.push((
+                key::period(b'd', chosen.community, chosen.first_interval),
+                header.offset.to_be_bytes().to_vec(),
+            ));
         }
         let refused = |id: &[u8; 32]| chosen.refused.iter().any(|r| r.id == *id);
         self.operations.retain(|o| !refused(&o.id));

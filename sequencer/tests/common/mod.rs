@@ -1,4 +1,5 @@
-//! A small deployment: two fixture communities of shape tiny-4x2, an L1 in memory, a prover that answers at once or never.
+//! A small deployment: two fixture communities of shape tiny-4x2, an L1 in memory, a prover that answers at once or
+//! never.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod queues;
@@ -27,9 +28,13 @@ use gridveil_protocol::{
     tariff::Tariff,
     tree::SparseTree,
 };
-use gridveil_sequencer::{AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key, serve};
+use gridveil_sequencer::{
+    AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key,
+    serve,
+};
 use gridveil_verifier_contract::{
-    Address, CommunityParams, DepositEntry, ForcedEntry, L1Client, L1Error, L1Future, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    Address, CommunityParams, DepositEntry, ForcedEntry, L1Client, L1Error, L1Future, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 use queues::Queues;
@@ -95,7 +100,9 @@ pub struct TestL1 {
 
 impl TestL1 {
     fn gate<'a, T: Send + 'a>(&'a self, call: L1Future<'a, T>) -> L1Future<'a, T> {
-        Box::pin(async move { if self.down.load(Ordering::SeqCst) { Err(L1Error::Unreachable("down".to_owned())) } else { call.await } })
+        Box::pin(async move {
+            if self.down.load(Ordering::SeqCst) { Err(L1Error::Unreachable("down".to_owned())) } else { call.await }
+        })
     }
 }
 
@@ -211,7 +218,8 @@ pub fn owner_key(slot: usize) -> SecretKey {
 }
 
 fn community(index: u32) -> Community {
-    let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 2, mechanism: Mechanism::Auction, used: USED };
+    let recipe =
+        Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 2, mechanism: Mechanism::Auction, used: USED };
     let mut community = fixture::settlement(&recipe).unwrap().community;
     community.index = index;
     for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
@@ -252,7 +260,8 @@ impl World {
     }
 
     pub fn config(&self, data: &Path) -> Config {
-        let mut config = Config::new(data.to_path_buf(), self.dir.path().join("master"), AdminToken::new(TOKEN).unwrap());
+        let mut config =
+            Config::new(data.to_path_buf(), self.dir.path().join("master"), AdminToken::new(TOKEN).unwrap());
         config.genesis = Some(self.genesis.clone());
         config.backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) };
         config
@@ -271,7 +280,13 @@ impl World {
     }
 
     pub fn context(&self, community: u32, period: u32) -> Context {
-        Context { domain: self.domain(), community, first_interval: first_interval() + 2 * period, interval_length: 3600, intervals: 2 }
+        Context {
+            domain: self.domain(),
+            community,
+            first_interval: first_interval() + 2 * period,
+            interval_length: 3600,
+            intervals: 2,
+        }
     }
 
     /// The manager's packet on top of what the slot waits for.
@@ -282,8 +297,13 @@ impl World {
 
     /// The packet a meter makes: the same every time. A substitute lies on no other.
     pub fn packet(&self, community: u32, period: u32, slot: usize, substituted: bool) -> SignedPacket {
-        let mut stream = Stream::new(u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 });
-        let readings = (0..2).map(|_| Reading { import: u16::try_from(stream.below(900)).unwrap(), export: u16::try_from(stream.below(900)).unwrap() });
+        let mut stream = Stream::new(
+            u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 },
+        );
+        let readings = (0..2).map(|_| Reading {
+            import: u16::try_from(stream.below(900)).unwrap(),
+            export: u16::try_from(stream.below(900)).unwrap(),
+        });
         let account = self.genesis.communities.iter().find(|c| c.index == community).and_then(|c| c.accounts.get(slot));
         let packet = fixture::packet(
             self.context(community, period),
@@ -303,7 +323,14 @@ impl World {
         self.operation_by(&owner_key(usize::from(slot)), slot, kind, nonce, edit)
     }
 
-    pub fn operation_by(&self, owner: &SecretKey, slot: u16, kind: Kind, nonce: u32, edit: impl FnOnce(&mut Operation)) -> SignedOperation {
+    pub fn operation_by(
+        &self,
+        owner: &SecretKey,
+        slot: u16,
+        kind: Kind,
+        nonce: u32,
+        edit: impl FnOnce(&mut Operation),
+    ) -> SignedOperation {
         let mut operation = Operation::new(kind, 5, slot, nonce);
         edit(&mut operation);
         let signed = operation.sign(self.domain(), owner, owner_of(owner)).unwrap();
@@ -356,12 +383,31 @@ pub async fn new_l1_at(tariff: &Tariff, root: Word) -> TestL1 {
     let inner = MemoryL1::new(config);
     inner.open_tariff_set(SET, 3600, 2).await.unwrap();
     for community in [5, 7] {
-        inner.register_community(CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET, genesis_terms: genesis_terms(community) }).await.unwrap();
+        inner
+            .register_community(CommunityParams {
+                community,
+                shape: 1,
+                interval_length_s: 3600,
+                m: 2,
+                tariff_set: SET,
+                genesis_terms: genesis_terms(community),
+            })
+            .await
+            .unwrap();
     }
     inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
     let off = || AtomicBool::new(false);
     let queues = Mutex::default();
-    TestL1 { inner, queues, calls: Mutex::default(), down: off(), hang: off(), hang_after: off(), revert: off(), sent: AtomicU32::new(0) }
+    TestL1 {
+        inner,
+        queues,
+        calls: Mutex::default(),
+        down: off(),
+        hang: off(),
+        hang_after: off(),
+        revert: off(),
+        sent: AtomicU32::new(0),
+    }
 }
 
 /// A running sequencer and a client.
@@ -439,7 +485,12 @@ impl Node {
     pub async fn missing(&self, community: u32) -> Vec<(usize, Fr)> {
         let (status, body) = self.admin(&format!("/admin/v1/communities/{community}/missing"), None, TOKEN).await;
         assert_eq!(status, 200, "{body}");
-        let slot = |m: &Value| (usize::try_from(m["slot"].as_u64().unwrap()).unwrap(), hex_fr::parse(m["earlier"].as_str().unwrap()).unwrap());
+        let slot = |m: &Value| {
+            (
+                usize::try_from(m["slot"].as_u64().unwrap()).unwrap(),
+                hex_fr::parse(m["earlier"].as_str().unwrap()).unwrap(),
+            )
+        };
         body["missing"].as_array().unwrap().iter().map(slot).collect()
     }
 

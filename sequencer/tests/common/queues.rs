@@ -1,8 +1,11 @@
-//! What the contract does with the records of a batch (docs/spec/l1.md), for tests: claims, queues and pools, in memory.
+//! What the contract does with the records of a batch (docs/spec/l1.md), for tests: claims, queues and pools, in
+//! memory.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use gridveil_verifier_contract::{Address, DepositEntry, DepositState, ForcedEntry, L1Error, SettleCall, TransferState, Word};
+use gridveil_verifier_contract::{
+    Address, DepositEntry, DepositState, ForcedEntry, L1Error, SettleCall, TransferState, Word,
+};
 
 #[derive(Clone, Default)]
 pub struct Queues {
@@ -47,7 +50,12 @@ impl Queues {
         for words in call.data[leaves + 2..].chunks(2) {
             let w0 = words[0];
             assert!(w0[..21].iter().all(|byte| *byte == 0));
-            let record = Record { kind: w0[31], units: number(&w0[25..31]), extra: u32::try_from(number(&w0[21..25])).unwrap(), w1: words[1] };
+            let record = Record {
+                kind: w0[31],
+                units: number(&w0[25..31]),
+                extra: u32::try_from(number(&w0[21..25])).unwrap(),
+                w1: words[1],
+            };
             after.apply(call.community, &record)?;
         }
         *self = after;
@@ -64,7 +72,10 @@ impl Queues {
             1 => require(self.deposits.remove(&r.w1).is_some_and(|d| d.units == r.units), "DepositNotOpen")?,
             2 => self.credit(&r.w1, r.units),
             3 => require(self.transfers.insert(r.w1, TransferState::Open).is_none(), "TransferNotNew")?,
-            4 => require(self.transfers.insert(r.w1, TransferState::Received) == Some(TransferState::Open), "TransferNotOpen")?,
+            4 => require(
+                self.transfers.insert(r.w1, TransferState::Received) == Some(TransferState::Open),
+                "TransferNotOpen",
+            )?,
             10 => {
                 let head = self.forced.entry(community).or_default().pop_front();
                 require(head.is_some_and(|h| h.slot == r.extra && h.requester == r.w1[12..]), "ForcedNotHead")?;

@@ -1,4 +1,5 @@
-//! What happens beside settling, day by day: deposits, a withdrawal, late packets, certificates, a forced withdrawal, another mechanism.
+//! What happens beside settling, day by day: deposits, a withdrawal, late packets, certificates, a forced withdrawal,
+//! another mechanism.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -94,7 +95,8 @@ impl Full {
         Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::manager_key())?)
     }
 
-    /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of batches.
+    /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of
+    /// batches.
     pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.teller.say("the communities begin");
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
@@ -108,7 +110,9 @@ impl Full {
         let transfer = HeaderOperation { transfer: Some(Transfer { pool: Pool::FloatIn, units }), management: None };
         let funded = self.runtime.block_on(async {
             let receipt = running.l1.fund_float(units).await?;
-            operations::submit_header(service, COMMUNITY, transfer).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            operations::submit_header(service, COMMUNITY, transfer)
+                .await
+                .map_err(|problem| anyhow::anyhow!("{problem}"))?;
             anyhow::Ok(receipt.gas_used)
         })?;
         let date = scenario.days.first().context("no days")?.date.yesterday()?;
@@ -118,7 +122,11 @@ impl Full {
             self.settle_period(community, scenario.beginning)?;
         }
         self.neighbour = Some(self.neighbours_receipt(scenario)?);
-        self.tell(date, format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()), Some(funded));
+        self.tell(
+            date,
+            format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()),
+            Some(funded),
+        );
         Ok(2)
     }
 
@@ -183,7 +191,11 @@ impl Full {
             gas = self.runtime.block_on(self.running()?.l1.deposit(to_bytes(&claim), operation.units()))?.gas_used;
             self.operate(*home, self.sign(operation, *home)?)?;
         }
-        self.tell(day.date, format!("{} deposits of {}", scenario.plan.homes.len(), text::money(scenario.plan.balance.into())), Some(gas));
+        self.tell(
+            day.date,
+            format!("{} deposits of {}", scenario.plan.homes.len(), text::money(scenario.plan.balance.into())),
+            Some(gas),
+        );
         Ok(())
     }
 
@@ -208,7 +220,11 @@ impl Full {
     /// What a home's statement says of a late packet.
     pub(super) fn booked(&mut self, scenario: &Scenario, day: &Day, home: u16, first_interval: u32) {
         self.adjusted += 1;
-        let then = scenario.days.iter().find(|then| then.first_interval == first_interval).map_or_else(String::new, |then| then.date.to_string());
+        let then = scenario
+            .days
+            .iter()
+            .find(|then| then.first_interval == first_interval)
+            .map_or_else(String::new, |then| then.date.to_string());
         self.tell(day.date, format!("the late packet of home {home} for {then} is booked by the difference"), None);
     }
 
@@ -222,7 +238,10 @@ impl Full {
         let account = self.account(home)?.clone();
         // A quarter, in whole units: the day's bill must fit beside it.
         let amount = account.balance / 4 / UNIT_NANO * UNIT_NANO;
-        let operation = Operation { amount, ..Operation::new(Kind::Withdraw, COMMUNITY, u16::try_from(scenario.slot(home)?)?, account.nonce) };
+        let operation = Operation {
+            amount,
+            ..Operation::new(Kind::Withdraw, COMMUNITY, u16::try_from(scenario.slot(home)?)?, account.nonce)
+        };
         self.operate(home, self.sign(operation, home)?)?;
         self.tell(day.date, format!("home {home} withdraws {}", text::money(amount.into())), None);
         Ok(())
@@ -256,8 +275,14 @@ impl Full {
     fn switch(&mut self, day: &Day) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
-        let header = service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
-        let management = Management { mechanism: Scenario::mechanism(day.number + 1), manager: header.manager, reserve: header.reserve, skip: 0 };
+        let header =
+            service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
+        let management = Management {
+            mechanism: Scenario::mechanism(day.number + 1),
+            manager: header.manager,
+            reserve: header.reserve,
+            skip: 0,
+        };
         let signed = management.sign(running.domain, &Place::at(COMMUNITY, &header), &genesis::manager_key())?;
         let operation = HeaderOperation { transfer: None, management: Some(signed) };
         self.runtime
@@ -323,14 +348,26 @@ impl Full {
     }
 
     /// A spending of a whole note: to `recipient`, or retired.
-    fn plan(&self, secret: &SecretKey, note: Note, path: NotePath, recipient: Option<Fr>, retired: Option<(u64, bool)>) -> anyhow::Result<SpendPlan> {
+    fn plan(
+        &self,
+        secret: &SecretKey,
+        note: Note,
+        path: NotePath,
+        recipient: Option<Fr>,
+        retired: Option<(u64, bool)>,
+    ) -> anyhow::Result<SpendPlan> {
         let running = self.running()?;
         let own = owner_of(secret).commitment();
         let handed = if retired.is_some() { 0 } else { note.amount };
-        let outputs = [Output { owner: recipient.unwrap_or(own), amount: handed, salts: salts()? }, Output { owner: own, amount: 0, salts: salts()? }];
+        let outputs = [
+            Output { owner: recipient.unwrap_or(own), amount: handed, salts: salts()? },
+            Output { owner: own, amount: 0, salts: salts()? },
+        ];
         let beneficiary = reduce::<Fr>(b"a household in Fontana");
         let retirement = match retired {
-            Some((amount, sealed)) => Some(Retirement { amount, beneficiary, purpose: Purpose::Consumption, sealed, salts: salts()? }),
+            Some((amount, sealed)) => {
+                Some(Retirement { amount, beneficiary, purpose: Purpose::Consumption, sealed, salts: salts()? })
+            }
             None => None,
         };
         let domain = instance::domain(LOCAL_CHAIN_ID, &running.l1.contract(), CERTIFICATE_VERSION);

@@ -1,4 +1,5 @@
-//! The operator goes silent: a member's forced withdrawal is not served, anybody freezes the rollup, and everybody leaves with what is theirs.
+//! The operator goes silent: a member's forced withdrawal is not served, anybody freezes the rollup, and everybody
+//! leaves with what is theirs.
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::wallet::Exit;
@@ -82,9 +83,14 @@ impl Full {
             &genesis::payout(home),
             salts()?,
         );
-        let gas = self.runtime.block_on(running.l1.deposit(to_bytes(&claim), scenario.plan.balance / UNIT_NANO))?.gas_used;
+        let gas =
+            self.runtime.block_on(running.l1.deposit(to_bytes(&claim), scenario.plan.balance / UNIT_NANO))?.gas_used;
         self.late_deposit = Some(claim);
-        self.tell(date, format!("a deposit of {} for home {home} is never taken in", text::money(scenario.plan.balance.into())), Some(gas));
+        self.tell(
+            date,
+            format!("a deposit of {} for home {home} is never taken in", text::money(scenario.plan.balance.into())),
+            Some(gas),
+        );
         Ok(())
     }
 
@@ -102,9 +108,9 @@ impl Full {
     /// Exits of all homes and the neighbour: their own last openings, and paths from what L1 has published.
     fn exits(&self, scenario: &Scenario, neighbour: &Receipt) -> anyhow::Result<Vec<(u16, ExitCall)>> {
         let running = self.running()?;
-        let (batches, root) = self.runtime.block_on(async {
-            anyhow::Ok((running.l1.settled_batches(0).await?, running.l1.state_root().await?))
-        })?;
+        let (batches, root) = self
+            .runtime
+            .block_on(async { anyhow::Ok((running.l1.settled_batches(0).await?, running.l1.state_root().await?)) })?;
         let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
         let root = from_bytes::<Fr>(&root)?;
         let last = scenario.days.len() - 1;
@@ -143,11 +149,16 @@ impl Full {
         for Shown { statement, sealed } in &self.shown {
             let commitment = to_bytes(&statement.commitment());
             let told = events.iter().find_map(|event| match event.effect {
-                RollupEffect::CertificateSpent { retirement, disclosed, .. } if retirement == commitment => Some(disclosed),
+                RollupEffect::CertificateSpent { retirement, disclosed, .. } if retirement == commitment => {
+                    Some(disclosed)
+                }
                 _ => None,
             });
             let disclosed = told.context("a retirement is not on L1")?;
-            ensure!(disclosed == if *sealed { [0; 32] } else { to_bytes(&statement.info()) }, "L1 discloses something else than was retired");
+            ensure!(
+                disclosed == if *sealed { [0; 32] } else { to_bytes(&statement.info()) },
+                "L1 discloses something else than was retired"
+            );
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Issued = retired + outstanding + exported, shown to the auditor: the operator opens every day's headers, one holder shows what it retired under seal, and
-//! one that it still holds a note.
+//! Issued = retired + outstanding + exported, shown to the auditor: the operator opens every day's headers, one holder
+//! shows what it retired under seal, and one that it still holds a note.
 
 use anyhow::{Context as _, ensure};
 use gridveil_auditor::{Published, Totals, native::NativeCertificates};
@@ -17,14 +17,19 @@ use crate::{
 };
 
 impl Full {
-    /// What the auditor is given while the operator still answers: every day's opening, and a note that a home still holds.
+    /// What the auditor is given while the operator still answers: every day's opening, and a note that a home still
+    /// holds.
     pub(super) fn open(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let running = self.running()?;
         let openings = scenario.days.iter().map(|day| running.admin.period_opening(COMMUNITY, day.first_interval));
         self.openings = openings.collect::<Result<_, _>>()?;
         let (home, note, path) = self.still_held(scenario)?;
         let held = self.hold(home, note, path)?;
-        self.tell(scenario.days.last().context("no days")?.date, format!("home {home} proves to the auditor that it still holds certificates"), None);
+        self.tell(
+            scenario.days.last().context("no days")?.date,
+            format!("home {home} proves to the auditor that it still holds certificates"),
+            None,
+        );
         self.held.push(held);
         Ok(())
     }

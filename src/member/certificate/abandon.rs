@@ -1,4 +1,5 @@
-//! `gridveil member certificate abandon`: a spending that L1 has not taken is given up; and finding out which spending L1 has after all.
+//! `gridveil member certificate abandon`: a spending that L1 has not taken is given up; and finding out which spending
+//! L1 has after all.
 
 use anyhow::ensure;
 use gridveil_meter_client::wallet::KeptNote;
@@ -41,7 +42,9 @@ pub fn land(session: &mut Session, chain: &Chain, nullifier: Fr) -> anyhow::Resu
         answer => answer?,
     };
     let found = events.iter().find_map(|event| match event.effect {
-        RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, .. } if nullifier == word => Some((event.tx, [note_1, note_2, retirement])),
+        RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, .. } if nullifier == word => {
+            Some((event.tx, [note_1, note_2, retirement]))
+        }
         _ => None,
     });
     if let Some((tx, words)) = found {
@@ -51,11 +54,16 @@ pub fn land(session: &mut Session, chain: &Chain, nullifier: Fr) -> anyhow::Resu
     }
     let mut plans = session.wallet.state().spends.iter().filter(|spend| spend.nullifier == nullifier);
     let only = plans.next().is_some_and(|spend| !spend.abandoned) && plans.next().is_none();
-    ensure!(only, "L1 has spent a certificate of which a spending was abandoned, and has no event of it from block {} on (--from-block)", chain.from_block());
+    ensure!(
+        only,
+        "L1 has spent a certificate of which a spending was abandoned, and has no event of it from block {} on (--from-block)",
+        chain.from_block()
+    );
     Ok(session.wallet.spent(nullifier, None)?)
 }
 
-/// Gives the spending of a note up, if L1 has not seen its nullifier. The plan stays in the wallet: a proof that was sent may still land, and is found then.
+/// Gives the spending of a note up, if L1 has not seen its nullifier. The plan stays in the wallet: a proof that was
+/// sent may still land, and is found then.
 ///
 /// # Errors
 /// L1 has it, nothing is being spent, or the wallet.

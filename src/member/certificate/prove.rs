@@ -22,7 +22,8 @@ use crate::{
 pub struct Args {
     /// The beginning of the note's commitment, as `list` shows it.
     note: String,
-    /// The file for the auditor. It shows amount, period and technology, and the note's nullifier: who has it sees when the note is spent.
+    /// The file for the auditor. It shows amount, period and technology, and the note's nullifier: who has it sees when
+    /// the note is spent.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -35,7 +36,12 @@ pub struct Args {
 ///
 /// # Errors
 /// The note is spent, another's, or not settled; the prover; or L1.
-pub fn hold(session: &Session, chain: &Chain, prover: &CertificateProver, kept: &KeptNote) -> anyhow::Result<ShownHolding> {
+pub fn hold(
+    session: &Session,
+    chain: &Chain,
+    prover: &CertificateProver,
+    kept: &KeptNote,
+) -> anyhow::Result<ShownHolding> {
     let plan = session.wallet.state().holding(kept, &session.deployment, &session.keys.owner)?;
     let nullifier = NullifierKey::of(&session.keys.owner).nullifier(kept.note.commitment());
     ensure!(!chain.wait(chain.client().nullifier_used(to_bytes(&nullifier)))?, "L1 has spent this certificate");

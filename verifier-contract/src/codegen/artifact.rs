@@ -52,7 +52,8 @@ impl VerifierArtifact {
 
 fn files(root: &Path, verifier: &GeneratedVerifier) -> Result<[(PathBuf, String); 2], ArtifactError> {
     let json_path = root.join("artifacts").join(format!("{}.json", verifier.name));
-    let json = serde_json::to_string_pretty(&VerifierArtifact::new(verifier)).map_err(|e| ArtifactError::File(json_path.clone(), e.into()))?;
+    let json = serde_json::to_string_pretty(&VerifierArtifact::new(verifier))
+        .map_err(|e| ArtifactError::File(json_path.clone(), e.into()))?;
     let source_path = root.join("verifiers").join(format!("{}.yul", verifier.name));
     Ok([(json_path, json + "\n"), (source_path, verifier.source.clone())])
 }

@@ -1,12 +1,12 @@
 //! From the recorded program to a Yul object.
 //!
-//! Memory, from low addresses: the hottest cells (one-byte addresses), scratch of the precompile calls, the other cells, the transcript
-//! (each segment preceded by a word for the previous hash), and the pool: the pairing input's constants, the key's commitments and the
-//! field constants used more than once, brought in by one `datacopy`.
+//! Memory, from low addresses: the hottest cells (one-byte addresses), scratch of the precompile calls, the other
+//! cells, the transcript (each segment preceded by a word for the previous hash), and the pool: the pairing input's
+//! constants, the key's commitments and the field constants used more than once, brought in by one `datacopy`.
 //!
-//! A value used once is nested into the expression that uses it; expressions are cut where the EVM stack would get too deep. Sums are
-//! lazy: a value carries a bound `k` (it is at most `k` times the modulus, `k <= 5 < 2^256 / r`), and is reduced only by `mulmod`, or by
-//! `addmod` when the bound would overflow or a subtraction needs the canonical value.
+//! A value used once is nested into the expression that uses it; expressions are cut where the EVM stack would get too
+//! deep. Sums are lazy: a value carries a bound `k` (it is at most `k` times the modulus, `k <= 5 < 2^256 / r`), and is
+//! reduced only by `mulmod`, or by `addmod` when the bound would overflow or a subtraction needs the canonical value.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -182,7 +182,8 @@ impl Emitter<'_> {
             }
             self.measure(id);
             while self.need[index] > self.max_need {
-                let deepest = self.program.op(id).operands().filter(|a| !self.is_leaf(*a)).max_by_key(|a| self.need[*a as usize]);
+                let deepest =
+                    self.program.op(id).operands().filter(|a| !self.is_leaf(*a)).max_by_key(|a| self.need[*a as usize]);
                 let Some(deepest) = deepest else { break };
                 self.form[deepest as usize] = Form::Cell;
                 self.measure(id);
@@ -190,7 +191,11 @@ impl Emitter<'_> {
             self.form[index] = match self.program.op(id) {
                 Op::Const(_) if self.negatives.contains_key(&id) => Form::Inline,
                 Op::Const(_) => {
-                    if uses[index] * self.bytes[index] > 32 + 4 * uses[index] { Form::Pooled } else { Form::Inline }
+                    if uses[index] * self.bytes[index] > 32 + 4 * uses[index] {
+                        Form::Pooled
+                    } else {
+                        Form::Inline
+                    }
                 }
                 Op::Word(_) => Form::Word,
                 Op::Challenge(_) | Op::Inv(_) => Form::Cell,
@@ -247,13 +252,21 @@ impl Emitter<'_> {
             Op::Add(a, b) => {
                 let (first, second) = self.ordered(a, b);
                 let (first, second) = (self.value(first), self.value(second));
-                if self.sum_bound(id).0 { format!("add({first}, {second})") } else { format!("addmod({first}, {second}, q)") }
+                if self.sum_bound(id).0 {
+                    format!("add({first}, {second})")
+                } else {
+                    format!("addmod({first}, {second}, q)")
+                }
             }
             Op::Sub(a, b) => {
                 let minus = format!("sub(q, {})", self.value(b));
                 let plus = self.value(a);
                 let (first, second) = if self.leaf_need(a) > self.sub_need(b) { (minus, plus) } else { (plus, minus) };
-                if self.sum_bound(id).0 { format!("add({first}, {second})") } else { format!("addmod({first}, {second}, q)") }
+                if self.sum_bound(id).0 {
+                    format!("add({first}, {second})")
+                } else {
+                    format!("addmod({first}, {second}, q)")
+                }
             }
             Op::Neg(a) => format!("sub(q, {})", self.value(a)),
             Op::Inv(a) => format!("invert(q, {})", self.value(a)),
@@ -317,8 +330,10 @@ fn geometric_runs(program: &Program, terms: &[(Id, Point)]) -> Vec<Run> {
     for monomial in &mut monomials {
         monomial.retain(|atom, _| !is_one(program, *atom));
     }
-    let challenges: Vec<Id> = (0..program.nodes.len() as Id).filter(|id| matches!(program.op(*id), Op::Challenge(_))).collect();
-    let index_of: HashMap<&Monomial, usize> = monomials.iter().enumerate().map(|(index, monomial)| (monomial, index)).collect();
+    let challenges: Vec<Id> =
+        (0..program.nodes.len() as Id).filter(|id| matches!(program.op(*id), Op::Challenge(_))).collect();
+    let index_of: HashMap<&Monomial, usize> =
+        monomials.iter().enumerate().map(|(index, monomial)| (monomial, index)).collect();
     let mut taken = vec![false; terms.len()];
     let mut runs: Vec<Run> = Vec::new();
     let best_for = |start: usize, taken: &[bool]| -> (usize, Option<Id>, Vec<usize>) {
@@ -340,7 +355,10 @@ fn geometric_runs(program: &Program, terms: &[(Id, Point)]) -> Vec<Run> {
         best
     };
     while taken.iter().any(|taken| !taken) {
-        let longest = (0..terms.len()).filter(|index| !taken[*index]).map(|start| best_for(start, &taken)).max_by_key(|(length, _, chain)| (*length, std::cmp::Reverse(chain[0])));
+        let longest = (0..terms.len())
+            .filter(|index| !taken[*index])
+            .map(|start| best_for(start, &taken))
+            .max_by_key(|(length, _, chain)| (*length, std::cmp::Reverse(chain[0])));
         let Some((_, ratio, chain)) = longest else { break };
         for index in &chain {
             taken[*index] = true;
@@ -371,8 +389,12 @@ pub(super) fn emit(
     };
     let msm_terms = |point: Point| -> Result<Vec<(Id, Point)>, CodegenError> {
         match point {
-            Point::Msm(index) => Ok(program.msms[index as usize].iter().copied().filter(|(_, base)| *base != Point::Identity).collect()),
-            Point::Identity | Point::Const(..) | Point::Calldata(_) => Err(CodegenError::Unsupported("an accumulator that is not a sum")),
+            Point::Msm(index) => {
+                Ok(program.msms[index as usize].iter().copied().filter(|(_, base)| *base != Point::Identity).collect())
+            }
+            Point::Identity | Point::Const(..) | Point::Calldata(_) => {
+                Err(CodegenError::Unsupported("an accumulator that is not a sum"))
+            }
         }
     };
     let (lhs_terms, rhs_terms) = (msm_terms(lhs)?, msm_terms(rhs)?);
@@ -444,7 +466,11 @@ pub(super) fn emit(
     }
 
     // Memory.
-    let mut hot: Vec<Id> = by_heat.iter().map(|(id, _)| *id).filter(|id| emitter.form[*id as usize] == Form::Cell && !variables.contains(id)).collect();
+    let mut hot: Vec<Id> = by_heat
+        .iter()
+        .map(|(id, _)| *id)
+        .filter(|id| emitter.form[*id as usize] == Form::Cell && !variables.contains(id))
+        .collect();
     let cold = hot.split_off(hot.len().min(8));
     for (index, id) in hot.iter().enumerate() {
         emitter.home.insert(*id, Home::Memory(0x20 * index));
@@ -540,7 +566,9 @@ pub(super) fn emit(
         let text = match (emitter.form[id as usize], op) {
             (Form::Cell, Op::Challenge(index)) => format!("mod(mload({:#x}), q)", transcript.bases[index as usize + 1]),
             (Form::Cell, _) => emitter.definition(id),
-            (Form::Word, Op::Word(word)) if variables.contains(&id) => format!("mload({:#x})", transcript.words[word as usize]),
+            (Form::Word, Op::Word(word)) if variables.contains(&id) => {
+                format!("mload({:#x})", transcript.words[word as usize])
+            }
             (Form::Pooled, Op::Const(_)) if variables.contains(&id) => emitter.definition(id),
             _ => continue,
         };
@@ -577,11 +605,17 @@ pub(super) fn emit(
                 let consecutive = rest.iter().enumerate().take_while(|(i, at)| **at == start + 0x40 * i).count();
                 if consecutive >= 4 {
                     let end = start + 0x40 * consecutive;
-                    line(format!("for {{ let at := {start:#x} }} lt(at, {end:#x}) {{ at := add(at, 0x40) }} {{ term(at, s) s := mulmod(s, {ratio}, q) }}"));
+                    line(format!(
+                        "for {{ let at := {start:#x} }} lt(at, {end:#x}) {{ at := add(at, 0x40) }} {{ term(at, s) s := mulmod(s, {ratio}, q) }}"
+                    ));
                     rest = &rest[consecutive..];
                 } else {
                     let last = rest.len() == 1;
-                    line(if last { format!("term({start:#x}, s)") } else { format!("term({start:#x}, s) s := mulmod(s, {ratio}, q)") });
+                    line(if last {
+                        format!("term({start:#x}, s)")
+                    } else {
+                        format!("term({start:#x}, s) s := mulmod(s, {ratio}, q)")
+                    });
                     rest = &rest[1..];
                 }
             }

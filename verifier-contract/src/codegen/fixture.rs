@@ -6,8 +6,8 @@ use halo2_proofs::plonk::ProvingKey;
 use halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use halo2curves::ff::{Field, PrimeField};
-use rand::rngs::StdRng;
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use super::Multiopen;
 use super::toy::{TOY_INSTANCES, ToyCircuit, prove};
@@ -72,12 +72,16 @@ pub struct ToySettlement {
     pub params: CommunityParams,
 }
 
-/// A toy settlement of 128 slots and 96 intervals, for a rollup at `rollup` on the local chain. Everything but the proof's blinding follows
-/// from the seeds.
+/// A toy settlement of 128 slots and 96 intervals, for a rollup at `rollup` on the local chain. Everything but the
+/// proof's blinding follows from the seeds.
 ///
 /// # Errors
 /// As halo2's `create_proof`.
-pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, rollup: Address) -> Result<ToySettlement, FixtureError> {
+pub fn toy_settlement(
+    params: &ParamsKZG<Bn256>,
+    pk: &ProvingKey<G1Affine>,
+    rollup: Address,
+) -> Result<ToySettlement, FixtureError> {
     let mut rng = StdRng::seed_from_u64(2);
     let data: Vec<Fr> = (0..SLOTS + 2).map(|_| Fr::random(&mut rng)).collect();
     let [old_root, new_root, community_new, tariff] = [(); 4].map(|()| Fr::random(&mut rng));
@@ -85,9 +89,13 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
     contract[12..].copy_from_slice(&rollup);
     let domain = reduced(keccak256([uint(LOCAL_CHAIN_ID), contract, uint(u64::from(CIRCUIT_VERSION))].concat()));
     let data_hash = keccak256(data.iter().flat_map(word).collect::<Vec<u8>>());
-    let z = reduced(keccak256([word(&domain), word(&old_root), word(&new_root), word(&community_new), word(&Fr::ZERO), data_hash].concat()));
+    let z = reduced(keccak256(
+        [word(&domain), word(&old_root), word(&new_root), word(&community_new), word(&Fr::ZERO), data_hash].concat(),
+    ));
     let y = data.iter().rev().fold(Fr::ZERO, |acc, d| acc * z + d);
-    let period = Fr::from(u64::from(FIRST_INTERVAL)) + Fr::from(u64::from(INTERVAL_LENGTH)) * Fr::from(1 << 32) + Fr::from(u64::from(M)) * Fr::from(1 << 48);
+    let period = Fr::from(u64::from(FIRST_INTERVAL))
+        + Fr::from(u64::from(INTERVAL_LENGTH)) * Fr::from(1 << 32)
+        + Fr::from(u64::from(M)) * Fr::from(1 << 48);
     let community = Fr::from(u64::from(COMMUNITY));
     let instances = [domain, old_root, new_root, community, period, tariff, community_new, Fr::ZERO, z, y];
     let proof = prove(params, pk, ToyCircuit { instances }, &[&instances], Multiopen::Shplonk, rng)?;
@@ -107,6 +115,13 @@ pub fn toy_settlement(params: &ParamsKZG<Bn256>, pk: &ProvingKey<G1Affine>, roll
         tariff_commitment: word(&tariff),
         instances: instances.map(|value| word(&value)),
         slots: SLOTS,
-        params: CommunityParams { community: COMMUNITY, shape: 1, interval_length_s: INTERVAL_LENGTH, m: M, tariff_set: 1, genesis_terms: [0; 32] },
+        params: CommunityParams {
+            community: COMMUNITY,
+            shape: 1,
+            interval_length_s: INTERVAL_LENGTH,
+            m: M,
+            tariff_set: 1,
+            genesis_terms: [0; 32],
+        },
     })
 }

@@ -1,5 +1,5 @@
-//! The verifier as a straight-line program: a hash-consed graph of field operations, the transcript, and the two multi-scalar
-//! multiplications whose results enter the pairing.
+//! The verifier as a straight-line program: a hash-consed graph of field operations, the transcript, and the two
+//! multi-scalar multiplications whose results enter the pairing.
 
 use std::collections::HashMap;
 
@@ -230,9 +230,12 @@ impl Program {
                 }
             }
         }
-        values.iter().map(|value| match inverses.get(value) {
-            Some(inverse) => *inverse,
-            None => self.inv(*value),
-        }).collect()
+        values
+            .iter()
+            .map(|value| match inverses.get(value) {
+                Some(inverse) => *inverse,
+                None => self.inv(*value),
+            })
+            .collect()
     }
 }

@@ -231,7 +231,8 @@ impl RecordingTranscript {
         self.recorder.scalar(id)
     }
 
-    /// Reads the instances, which calldata starts with. They are absorbed by the verifier's `common_scalar` in the same order.
+    /// Reads the instances, which calldata starts with. They are absorbed by the verifier's `common_scalar` in the same
+    /// order.
     pub(super) fn load_instances(&mut self, num_instance: &[usize]) -> Vec<Vec<Scalar>> {
         num_instance.iter().map(|len| (0..*len).map(|_| self.scalar_word()).collect()).collect()
     }

@@ -1,8 +1,9 @@
 //! Rewrites of the recorded program that keep every value modulo the field, and cost less code.
 //!
-//! - The opening's constant term is a sum of some eighty products with powers of the batching challenges, each power made separately:
-//!   it becomes Horner's rule.
-//! - The quotient's numerator is Horner's rule in one challenge, where neighbours share their selector: the selector is taken out.
+//! - The opening's constant term is a sum of some eighty products with powers of the batching challenges, each power
+//!   made separately: it becomes Horner's rule.
+//! - The quotient's numerator is Horner's rule in one challenge, where neighbours share their selector: the selector is
+//!   taken out.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -214,9 +215,18 @@ impl<'a> Simplifier<'a> {
         let mut accumulator: Option<Id> = None;
         let mut start = 0;
         while start < monomials.len() {
-            let selectors: Vec<Id> = monomials[start].1.keys().copied().filter(|atom| matches!(self.program.op(*atom), Op::Word(_))).collect();
-            let run = |atom: &Id| monomials[start..].iter().take_while(|(_, monomial)| monomial.contains_key(atom)).count();
-            let best = selectors.iter().map(|atom| (run(atom), *atom)).max_by_key(|(length, atom)| (*length, std::cmp::Reverse(*atom)));
+            let selectors: Vec<Id> = monomials[start]
+                .1
+                .keys()
+                .copied()
+                .filter(|atom| matches!(self.program.op(*atom), Op::Word(_)))
+                .collect();
+            let run =
+                |atom: &Id| monomials[start..].iter().take_while(|(_, monomial)| monomial.contains_key(atom)).count();
+            let best = selectors
+                .iter()
+                .map(|atom| (run(atom), *atom))
+                .max_by_key(|(length, atom)| (*length, std::cmp::Reverse(*atom)));
             let (length, selector) = match best {
                 Some((length, selector)) if length > 1 => (length, Some(selector)),
                 _ => (1, None),
@@ -317,7 +327,10 @@ impl<'a> Simplifier<'a> {
                 }
             }
         }
-        let best = counts.into_iter().filter(|(_, count)| *count > 1).max_by_key(|(atom, count)| (*count, std::cmp::Reverse(*atom)));
+        let best = counts
+            .into_iter()
+            .filter(|(_, count)| *count > 1)
+            .max_by_key(|(atom, count)| (*count, std::cmp::Reverse(*atom)));
         let Some((atom, _)) = best else {
             let mut out = None;
             for (negative, monomial) in &terms {

@@ -69,7 +69,8 @@ fn compiled(output: &Value, name: &str) -> Result<Compiled, CodegenError> {
     Ok(Compiled { creation: bytes("/evm/bytecode/object")?, runtime: bytes("/evm/deployedBytecode/object")? })
 }
 
-/// Assembles a Yul object. The optimiser runs on the assembly only: the Yul optimiser moves values and overflows the stack.
+/// Assembles a Yul object. The optimiser runs on the assembly only: the Yul optimiser moves values and overflows the
+/// stack.
 ///
 /// # Errors
 /// [`CodegenError::Solc`].

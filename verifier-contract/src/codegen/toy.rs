@@ -1,8 +1,11 @@
-//! A circuit with the *shape* of the settlement circuit (columns, lookups, rotations, Poseidon-like matrices), and no meaning: what the
-//! generator is developed and tested against.
+//! A circuit with the *shape* of the settlement circuit (columns, lookups, rotations, Poseidon-like matrices), and no
+//! meaning: what the generator is developed and tested against.
 
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
-use halo2_proofs::plonk::{Advice, Assigned, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, create_proof, keygen_pk, keygen_vk};
+use halo2_proofs::plonk::{
+    Advice, Assigned, Circuit, Column, ConstraintSystem, Error, Expression, Fixed, Instance, ProvingKey, create_proof,
+    keygen_pk, keygen_vk,
+};
 use halo2_proofs::poly::Rotation;
 use halo2_proofs::poly::kzg::commitment::{KZGCommitmentScheme, ParamsKZG};
 use halo2_proofs::poly::kzg::multiopen::{ProverGWC, ProverSHPLONK};
@@ -89,7 +92,9 @@ impl Circuit<Fr> for ToyCircuit {
                 (0..5)
                     .map(|i| {
                         let next = m.query_advice(state[i], Rotation(at.0 + 1));
-                        let sum = (0..5).fold(Expression::Constant(Fr::ZERO), |acc, j| acc + Expression::Constant(matrix(index, i, j)) * sbox[j].clone());
+                        let sum = (0..5).fold(Expression::Constant(Fr::ZERO), |acc, j| {
+                            acc + Expression::Constant(matrix(index, i, j)) * sbox[j].clone()
+                        });
                         q.clone() * (next - sum)
                     })
                     .collect::<Vec<_>>()
@@ -105,7 +110,8 @@ impl Circuit<Fr> for ToyCircuit {
                 let far = m.query_advice(aux[index % 2], Rotation(FAR));
                 vec![
                     q.clone() * a.clone() * (Expression::Constant(Fr::ONE) - a.clone()),
-                    q.clone() * (a.clone() * Expression::Constant(Fr::from(1 << 16)) + b.clone() - c.clone() * far.clone()),
+                    q.clone()
+                        * (a.clone() * Expression::Constant(Fr::from(1 << 16)) + b.clone() - c.clone() * far.clone()),
                     q.clone() * (a.clone() + far - d.clone()),
                     q * (a * b - c * d),
                 ]
@@ -153,7 +159,9 @@ impl Circuit<Fr> for ToyCircuit {
                     .instances
                     .iter()
                     .enumerate()
-                    .map(|(row, value)| region.assign_advice(config.state[row % 5], row, Value::known(Assigned::Trivial(*value))).cell())
+                    .map(|(row, value)| {
+                        region.assign_advice(config.state[row % 5], row, Value::known(Assigned::Trivial(*value))).cell()
+                    })
                     .collect::<Vec<_>>())
             },
         )?;
@@ -190,11 +198,21 @@ pub fn prove<C: Circuit<Fr>, R: RngCore + CryptoRng + Send + Sync>(
 ) -> Result<Vec<u8>, Error> {
     let mut transcript = TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::new());
     match multiopen {
-        Multiopen::Shplonk => create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<_>, _, _, EvmTranscript<_, _, _, _>, _>(
-            params, pk, &[circuit], &[instances], rng, &mut transcript,
-        )?,
+        Multiopen::Shplonk => create_proof::<
+            KZGCommitmentScheme<Bn256>,
+            ProverSHPLONK<_>,
+            _,
+            _,
+            EvmTranscript<_, _, _, _>,
+            _,
+        >(params, pk, &[circuit], &[instances], rng, &mut transcript)?,
         Multiopen::Gwc => create_proof::<KZGCommitmentScheme<Bn256>, ProverGWC<_>, _, _, EvmTranscript<_, _, _, _>, _>(
-            params, pk, &[circuit], &[instances], rng, &mut transcript,
+            params,
+            pk,
+            &[circuit],
+            &[instances],
+            rng,
+            &mut transcript,
         )?,
     }
     Ok(transcript.finalize())

@@ -5,8 +5,10 @@ use ethers::types::{Address as EthAddress, U256};
 use gridveil_protocol::params::CIRCUIT_VERSION;
 use serde::Deserialize;
 
-use super::bindings::{Config as AbiConfig, GRIDVEILROLLUP_BYTECODE, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit};
 use super::EthersClient;
+use super::bindings::{
+    Config as AbiConfig, GRIDVEILROLLUP_BYTECODE, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit,
+};
 use crate::anvil::LOCAL_CHAIN_ID;
 use crate::client::L1Error;
 use crate::types::{Address, TxReceipt, Word};
@@ -52,11 +54,13 @@ pub struct RollupConfig {
     pub circuit_version: u32,
     /// Seconds from a later verifier's registration to its first use.
     pub verifier_delay_s: u64,
-    /// Tariffs must be registered before they start, an hour before on any chain but the local one, which alone takes false.
+    /// Tariffs must be registered before they start, an hour before on any chain but the local one, which alone takes
+    /// false.
     pub enforce_future_tariffs: bool,
     /// Verifier of certificate proofs and its exact proof length, bytes.
     pub certificate_verifier: Option<(Address, u32)>,
-    /// The ERC-20 that is settled in; `None` deploys a test token and gives the deployer some of it, on the local chain only.
+    /// The ERC-20 that is settled in; `None` deploys a test token and gives the deployer some of it, on the local chain
+    /// only.
     pub token: Option<Address>,
     /// Smallest parts of the token in a unit of 10,000,000 nano.
     pub token_per_unit: u64,
@@ -97,11 +101,18 @@ impl RollupConfig {
 }
 
 fn abi_init(init: &VerifierInit) -> AbiVerifierInit {
-    AbiVerifierInit { shape: init.shape, slots: init.slots, m: init.m, verifier: EthAddress::from(init.verifier), proof_length: init.proof_length }
+    AbiVerifierInit {
+        shape: init.shape,
+        slots: init.slots,
+        m: init.m,
+        verifier: EthAddress::from(init.verifier),
+        proof_length: init.proof_length,
+    }
 }
 
 impl EthersClient {
-    /// Deploys the rollup, with PoseidonT5 and on the local chain a test token, and gives a client on it, with the same key.
+    /// Deploys the rollup, with PoseidonT5 and on the local chain a test token, and gives a client on it, with the same
+    /// key.
     ///
     /// # Errors
     /// [`L1Error`]; `Config` if a test token is asked for on another chain.
@@ -184,7 +195,8 @@ impl EthersClient {
         if self.chain_id != LOCAL_CHAIN_ID {
             return Err(L1Error::Config("test tokens are for the local chain"));
         }
-        self.transact_with(token, self.token_at(token).mint(account.into(), amount.into()).calldata(), U256::zero()).await
+        self.transact_with(token, self.token_at(token).mint(account.into(), amount.into()).calldata(), U256::zero())
+            .await
     }
 
     async fn deploy_test_token(&self) -> Result<Address, L1Error> {

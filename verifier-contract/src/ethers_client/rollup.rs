@@ -5,20 +5,21 @@ use ethers::providers::{Http, Middleware, Provider};
 use ethers::types::{Address as EthAddress, BlockNumber, U256};
 
 use super::bindings::{
-    BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening, ExitsContract, ForcedEntry as AbiForcedEntry,
-    TariffRegisteredFilter, TestToken,
+    BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening, ExitsContract,
+    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken,
 };
 use super::events::{self, u128_of};
 use super::{EthersClient, block_of, decode_log, malformed, request};
 use crate::client::{L1Client, L1Error, L1Future};
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt,
-    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
 };
 
 impl EthersClient {
     async fn deposit_by_claim(&self, claim: Word) -> Result<Option<DepositState>, L1Error> {
-        let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) = self.view(self.bound().deposit_of(claim).calldata()).await?;
+        let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) =
+            self.view(self.bound().deposit_of(claim).calldata()).await?;
         Ok(Some(match (state, refundable_at) {
             (0, _) => return Ok(None),
             (1, 0) => DepositState::Open,
@@ -77,16 +78,25 @@ impl L1Client for EthersClient {
     fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
-            self.transact(self.bound().register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms).calldata()).await
+            self.transact(
+                self.bound()
+                    .register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms)
+                    .calldata(),
+            )
+            .await
         })
     }
 
     fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move { self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await })
+        Box::pin(async move {
+            self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await
+        })
     }
 
     fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move { self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await })
+        Box::pin(async move {
+            self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await
+        })
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
@@ -135,7 +145,10 @@ impl L1Client for EthersClient {
             let mut out: Vec<SettledBatch> = Vec::new();
             for log in self.logs(BatchSettledFilter::signature(), from_block).await? {
                 let settled = self.settled(&log).await?;
-                if out.last().is_some_and(|last| last.batch + 1 != settled.batch || last.call.new_root != settled.old_root) {
+                if out
+                    .last()
+                    .is_some_and(|last| last.batch + 1 != settled.batch || last.call.new_root != settled.old_root)
+                {
                     return Err(malformed("the settled batches do not follow one another"));
                 }
                 out.push(settled);
@@ -163,7 +176,8 @@ impl L1Client for EthersClient {
             let mut out = Vec::new();
             for log in self.logs(DepositMadeFilter::signature(), from_block).await? {
                 let DepositMadeFilter { claim, depositor, units } = decode_log(&log)?;
-                let state = self.deposit_by_claim(claim).await?.ok_or_else(|| malformed("a deposit in no known state"))?;
+                let state =
+                    self.deposit_by_claim(claim).await?.ok_or_else(|| malformed("a deposit in no known state"))?;
                 out.push(DepositEntry { claim, depositor: depositor.0, units, block: block_of(&log)?, state });
             }
             Ok(out)
@@ -223,7 +237,15 @@ impl L1Client for EthersClient {
     fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
         Box::pin(async move {
             let entries: Vec<AbiForcedEntry> = self.view(self.bound().forced_queue_of(community).calldata()).await?;
-            Ok(entries.into_iter().map(|entry| ForcedEntry { slot: entry.slot, requester: entry.requester.0, time: entry.time, bond: entry.bond }).collect())
+            Ok(entries
+                .into_iter()
+                .map(|entry| ForcedEntry {
+                    slot: entry.slot,
+                    requester: entry.requester.0,
+                    time: entry.time,
+                    bond: entry.bond,
+                })
+                .collect())
         })
     }
 
@@ -269,7 +291,8 @@ impl L1Client for EthersClient {
     fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             let exits = self.exits().await?;
-            let calldata = exits.exit_claim(call.recipient, call.amount, call.payout.into(), call.sa, call.sb).calldata();
+            let calldata =
+                exits.exit_claim(call.recipient, call.amount, call.payout.into(), call.sa, call.sb).calldata();
             self.transact_with(exits.address(), calldata, U256::zero()).await
         })
     }

@@ -9,7 +9,10 @@ use gridveil_protocol::{
 
 use super::{MODULUS, MemoryTerms, require, reverted};
 use crate::client::L1Error;
-use crate::types::{Address, CertificateCall, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect, TransferState, Word};
+use crate::types::{
+    Address, CertificateCall, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect,
+    TransferState, Word,
+};
 
 /// nano in a unit.
 const UNIT: u128 = 10_000_000;
@@ -82,15 +85,21 @@ impl Books {
     }
 
     fn require_room(&self, units: u64) -> Result<(), L1Error> {
-        let waits = |deposit: &&DepositEntry| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_));
+        let waits =
+            |deposit: &&DepositEntry| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_));
         let open: u128 = self.deposits.iter().filter(waits).map(|deposit| u128::from(deposit.units)).sum();
-        require(self.pool_nano + (open + u128::from(self.float_units) + u128::from(units)) * UNIT < CAP_NANO, "CapExceeded")
+        require(
+            self.pool_nano + (open + u128::from(self.float_units) + u128::from(units)) * UNIT < CAP_NANO,
+            "CapExceeded",
+        )
     }
 
     fn open_deposit(&mut self, claim: &Word, error: &str) -> Result<&mut DepositEntry, L1Error> {
         let found = self.deposits.iter_mut().find(|deposit| deposit.claim == *claim);
         match found {
-            Some(deposit) if matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_)) => Ok(deposit),
+            Some(deposit) if matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_)) => {
+                Ok(deposit)
+            }
             _ => reverted(error),
         }
     }
@@ -197,9 +206,19 @@ impl Books {
     }
 
     /// Record 10.
-    pub(super) fn serve(&mut self, context: &Context, community: u32, slot: u32, requester: Address, units: u64) -> Effects {
+    pub(super) fn serve(
+        &mut self,
+        context: &Context,
+        community: u32,
+        slot: u32,
+        requester: Address,
+        units: u64,
+    ) -> Effects {
         let head = self.forced.entry(community).or_default().pop_front();
-        let Some(ForcedEntry { bond, .. }) = head.filter(|head| (head.slot, head.requester) == (slot, requester)) else { return reverted("ForcedNotHead") };
+        let Some(ForcedEntry { bond, .. }) = head.filter(|head| (head.slot, head.requester) == (slot, requester))
+        else {
+            return reverted("ForcedNotHead");
+        };
         if units > 0 {
             self.credit(context, requester, units)?;
             *self.eth_owed.entry(requester).or_default() += bond;
@@ -228,7 +247,8 @@ impl Books {
         let mut packed = [0; 32];
         packed[4..24].copy_from_slice(&call.payout);
         packed[24..].copy_from_slice(&call.amount.to_be_bytes());
-        let opened: Option<Vec<Fr>> = [call.recipient, packed, call.sa, call.sb].iter().map(|word| from_bytes(word).ok()).collect();
+        let opened: Option<Vec<Fr>> =
+            [call.recipient, packed, call.sa, call.sb].iter().map(|word| from_bytes(word).ok()).collect();
         let Some(&[recipient, packed, sa, sb]) = opened.as_deref() else { return reverted("NotCanonical") };
         let claim = to_bytes(&hash4([recipient, packed, sa, sb]));
         require(self.transfer(&claim) == TransferState::Open, "ClaimNotOpen")?;

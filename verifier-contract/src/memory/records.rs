@@ -29,7 +29,11 @@ fn head(word: &Word) -> Result<Head, L1Error> {
     let (zeros, rest) = word.split_at(21);
     let &[x0, x1, x2, x3, u0, u1, u2, u3, u4, u5, kind] = rest else { return reverted("BadRecord") };
     require(zeros.iter().all(|byte| *byte == 0), "BadRecord")?;
-    Ok(Head { kind, units: u64::from_be_bytes([0, 0, u0, u1, u2, u3, u4, u5]), x: u32::from_be_bytes([x0, x1, x2, x3]) })
+    Ok(Head {
+        kind,
+        units: u64::from_be_bytes([0, 0, u0, u1, u2, u3, u4, u5]),
+        x: u32::from_be_bytes([x0, x1, x2, x3]),
+    })
 }
 
 /// An account in a word.
@@ -42,7 +46,12 @@ fn account(word: &Word) -> Option<[u8; 20]> {
 }
 
 /// Applies the records, two words each.
-pub(super) fn apply(books: &mut Books, context: &Context, batch: &Batch<'_>, words: &[Word]) -> Result<Vec<Effect>, L1Error> {
+pub(super) fn apply(
+    books: &mut Books,
+    context: &Context,
+    batch: &Batch<'_>,
+    words: &[Word],
+) -> Result<Vec<Effect>, L1Error> {
     let mut effects = Vec::new();
     for (index, pair) in words.chunks_exact(2).enumerate() {
         let [w0, w1] = pair else { return reverted("BadRecord") };
@@ -51,7 +60,14 @@ pub(super) fn apply(books: &mut Books, context: &Context, batch: &Batch<'_>, wor
     Ok(effects)
 }
 
-fn one(books: &mut Books, context: &Context, batch: &Batch<'_>, index: usize, w0: &Word, w1: Word) -> Result<Vec<Effect>, L1Error> {
+fn one(
+    books: &mut Books,
+    context: &Context,
+    batch: &Batch<'_>,
+    index: usize,
+    w0: &Word,
+    w1: Word,
+) -> Result<Vec<Effect>, L1Error> {
     let Head { kind, units, x } = head(w0)?;
     let community = batch.params.community;
     require(x == 0 || kind == 10 || kind == 11, "BadRecord")?;
@@ -70,8 +86,12 @@ fn one(books: &mut Books, context: &Context, batch: &Batch<'_>, index: usize, w0
             books.serve(context, community, x, requester, units)
         }
         11 => {
-            let in_force = tariff_in_force(batch.tariffs, x).and_then(|index| batch.tariffs.iter().find(|tariff| tariff.index == index));
-            require(x < batch.first_interval && in_force.is_some_and(|tariff| tariff.commitment == w1), "AdjustTariff")?;
+            let in_force = tariff_in_force(batch.tariffs, x)
+                .and_then(|index| batch.tariffs.iter().find(|tariff| tariff.index == index));
+            require(
+                x < batch.first_interval && in_force.is_some_and(|tariff| tariff.commitment == w1),
+                "AdjustTariff",
+            )?;
             Ok(vec![Effect::Adjusted { community, first_interval: x, tariff_commitment: w1 }])
         }
         16..=18 => {

@@ -47,14 +47,23 @@ fn a_database_elsewhere_is_spoken_to_in_private_or_not_at_all() {
     // Over the network only with a password, and only in private.
     let hba = cluster.data().join("pg_hba.conf");
     let rules = fs::read_to_string(&hba).unwrap();
-    fs::write(&hba, format!("hostssl all remote 127.0.0.1/32 scram-sha-256\nhost all remote 0.0.0.0/0 reject\n{rules}")).unwrap();
+    fs::write(
+        &hba,
+        format!("hostssl all remote 127.0.0.1/32 scram-sha-256\nhost all remote 0.0.0.0/0 reject\n{rules}"),
+    )
+    .unwrap();
     let mut owner = cluster.connect("postgres").unwrap();
     owner.batch_execute("CREATE ROLE remote LOGIN SUPERUSER PASSWORD 'a-password'; SELECT pg_reload_conf()").unwrap();
 
-    let ask = |address: String| Queue::new(&address.parse().unwrap(), SpoolKey::new([1; 32])).and_then(|queue| queue.submit(&job(1)));
-    let at = |password: &str, host: &str, options: &str| format!("postgres://remote:{password}@{host}:{port}/postgres?{options}");
+    let ask = |address: String| {
+        Queue::new(&address.parse().unwrap(), SpoolKey::new([1; 32])).and_then(|queue| queue.submit(&job(1)))
+    };
+    let at = |password: &str, host: &str, options: &str| {
+        format!("postgres://remote:{password}@{host}:{port}/postgres?{options}")
+    };
     for mode in ["require", "verify-full"] {
-        ask(at("a-password", "localhost", &format!("sslmode={mode}&sslrootcert={right}&application_name=private"))).unwrap();
+        ask(at("a-password", "localhost", &format!("sslmode={mode}&sslrootcert={right}&application_name=private")))
+            .unwrap();
         let untrusted = ask(at("a-password", "localhost", &format!("sslmode={mode}&sslrootcert={wrong}")));
         assert!(matches!(&untrusted, Err(QueueError::Tls(why)) if why.contains("not trusted")), "{untrusted:?}");
         let name = ask(at("a-password", "127.0.0.1", &format!("sslmode={mode}&sslrootcert={right}")));
@@ -75,7 +84,8 @@ fn a_database_elsewhere_is_spoken_to_in_private_or_not_at_all() {
             stream.write_all(b"N").unwrap();
             assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
         });
-        let refused = ask(format!("postgres://remote:a-password@127.0.0.1:{port}/postgres?sslmode=require&sslrootcert={right}"));
+        let refused =
+            ask(format!("postgres://remote:a-password@127.0.0.1:{port}/postgres?sslmode=require&sslrootcert={right}"));
         assert!(matches!(&refused, Err(QueueError::Tls(why)) if why.contains("does not offer")), "{refused:?}");
     });
 }

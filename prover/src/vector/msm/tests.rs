@@ -84,7 +84,8 @@ fn columns_of_all_sizes_agree() {
         let columns = columns(&mut rng, size);
         check(ifma, &bases, &columns, "distinct bases");
     }
-    let uneven: Vec<Vec<Fr>> = [5, 0, 3000, 100, 1].map(|size| (0..size).map(|_| Fr::random(&mut rng)).collect()).into();
+    let uneven: Vec<Vec<Fr>> =
+        [5, 0, 3000, 100, 1].map(|size| (0..size).map(|_| Fr::random(&mut rng)).collect()).into();
     check(ifma, &bases, &uneven, "uneven columns");
     check(ifma, &bases, &[], "no column");
     check(ifma, &[], &[Vec::new()], "no bases");
@@ -136,7 +137,8 @@ fn long_columns_agree() {
 fn digits_make_up_the_scalars() {
     let Some(_) = detected() else { return };
     let mut rng = ChaCha20Rng::seed_from_u64(4);
-    let words: Vec<[[u64; LANES]; 4]> = (0..50).map(|_| [(); 4].map(|()| [(); LANES].map(|()| rng.next_u64()))).collect();
+    let words: Vec<[[u64; LANES]; 4]> =
+        (0..50).map(|_| [(); 4].map(|()| [(); LANES].map(|()| rng.next_u64()))).collect();
     for width in 2..=16 {
         let mut sums = vec![Fr::ZERO; words.len() * LANES];
         for window in (0..257u32.div_ceil(width)).rev() {
