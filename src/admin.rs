@@ -44,13 +44,13 @@ enum Command {
         after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Close(CloseArgs),
-    /// Hands in what the next settlement does to the header: money of float and accrual, and what the manager decided.
+    /// Hands in what the next settlement does to the header: money of supplier account and accrual, and what the manager decided.
     #[command(
-        after_help = "Examples:\n  gridveil admin header --community 0 --float-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
+        after_help = "Examples:\n  gridveil admin header --community 0 --supplier-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
                             gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Header(HeaderArgs),
-    /// Pays into the operator's float funds on L1, from which `header --float-in` takes.
+    /// Pays into the operator's supplier funds on L1, from which `header --supplier-in` takes.
     #[command(
         after_help = "Example:\n  gridveil admin fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
                             --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
@@ -97,14 +97,14 @@ struct HeaderArgs {
     /// Community index.
     #[arg(long)]
     community: u32,
-    /// From the operator's funds on L1 into the float, currency units.
+    /// From the operator's funds on L1 into the supplier account, currency units.
     #[arg(long, value_name = "AMOUNT")]
-    float_in: Option<Money>,
-    /// From the float to the treasury: what is above the reserve.
-    #[arg(long, value_name = "AMOUNT", conflicts_with = "float_in")]
-    float_out: Option<Money>,
+    supplier_in: Option<Money>,
+    /// From the supplier account to the treasury: what is above the reserve.
+    #[arg(long, value_name = "AMOUNT", conflicts_with = "supplier_in")]
+    supplier_out: Option<Money>,
     /// From the accrual to the treasury.
-    #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["float_in", "float_out"])]
+    #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["supplier_in", "supplier_out"])]
     accrual_out: Option<Money>,
     /// File of the manager's decision (`gridveil manager header`).
     #[arg(long, value_name = "FILE")]
@@ -242,8 +242,8 @@ fn units(money: Money) -> anyhow::Result<u64> {
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let moves = [
-        (Pool::FloatIn, args.float_in, "float in"),
-        (Pool::FloatOut, args.float_out, "float out"),
+        (Pool::SupplierIn, args.supplier_in, "supplier account in"),
+        (Pool::SupplierOut, args.supplier_out, "supplier account out"),
         (Pool::AccrualOut, args.accrual_out, "accrual out"),
     ];
     let moved = moves.into_iter().find_map(|(pool, money, name)| money.map(|money| (pool, money, name)));
@@ -265,7 +265,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     };
     ensure!(
         transfer.is_some() || management.is_some(),
-        "nothing to hand in: --float-in, --float-out, --accrual-out or --decision"
+        "nothing to hand in: --supplier-in, --supplier-out, --accrual-out or --decision"
     );
     let sheet = || {
         let sheet = Sheet::new("").row("community", args.community.to_string(), args.community);
@@ -288,7 +288,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
 fn fund(args: &FundArgs) -> anyhow::Result<()> {
     let (units, contract) = (units(args.amount)?, address(&args.contract)?);
     let sheet = || {
-        Sheet::new("Into the operator's funds for floats").row(
+        Sheet::new("Into the operator's funds for supplier accounts").row(
             "amount",
             text::money(args.amount.nano.into()),
             args.amount.nano,
@@ -301,7 +301,7 @@ fn fund(args: &FundArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let gas = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, Some(&key), Some(contract)).await.context("--rpc")?;
-        anyhow::Ok(l1.fund_float(units).await?.gas_used)
+        anyhow::Ok(l1.fund_supplier_account(units).await?.gas_used)
     })?;
     sheet().row("gas", text::grouped(gas.into()), gas).print(args.json)
 }

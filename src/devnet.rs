@@ -54,8 +54,8 @@ const EXAMPLE: &str =
     "Example, in two terminals:\n  gridveil devnet up --dir devnet\n  gridveil devnet settle --dir devnet";
 /// The chain's clock starts this long before the first period: time to register everything.
 const LEAD_S: u64 = 6 * 3600;
-/// Float of each community, units: 500 of the currency.
-const FLOAT_UNITS: u64 = 50_000;
+/// Supplier account of each community, units: 500 of the currency.
+const SUPPLIER_UNITS: u64 = 50_000;
 /// What each member's L1 account gets: smallest parts of the token (1,000 of the currency), and wei.
 const MEMBER_TOKENS: u64 = 1_000_000_000;
 const MEMBER_WEI: u128 = 10_000_000_000_000_000_000;
@@ -316,7 +316,7 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
         gridveil_protocol::field::to_bytes(&setting.tariff()?.commitment()),
     )
     .await?;
-    l1.fund_float(FLOAT_UNITS * setting.beginnings.len() as u64).await?;
+    l1.fund_supplier_account(SUPPLIER_UNITS * setting.beginnings.len() as u64).await?;
     Ok(l1)
 }
 
@@ -331,13 +331,14 @@ async fn fund_members(l1: &EthersClient, url: &str, dir: &Path, members: u16) ->
     Ok(())
 }
 
-/// The sequencer learns the tariff, and takes the floats in with the first settlements.
+/// The sequencer learns the tariff, and takes the supplier accounts in with the first settlements.
 fn begin(admin: &Admin, setting: &Setting) -> anyhow::Result<()> {
     let tariff = setting.tariff()?;
     for Beginning { community, .. } in &setting.beginnings {
         let path = |what: &str| format!("/admin/v1/communities/{community}/{what}");
         admin.post(&path("tariffs"), &json!({"first_interval": setting.beginning, "tariff": tariff}))?;
-        admin.post(&path("header-operation"), &json!({"transfer": {"pool": "float_in", "units": FLOAT_UNITS}}))?;
+        admin
+            .post(&path("header-operation"), &json!({"transfer": {"pool": "supplier_in", "units": SUPPLIER_UNITS}}))?;
     }
     Ok(())
 }

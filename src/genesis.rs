@@ -139,7 +139,7 @@ pub struct Plan {
     /// Prepaid by each home, nano.
     pub balance: u64,
     /// Supplier's pool, nano.
-    pub float: u64,
+    pub supplier_account: u64,
     /// Largest substituted import and export of an interval, Wh.
     pub caps_wh: [u16; 2],
     /// Key of the meter data manager.
@@ -150,7 +150,7 @@ impl Plan {
     /// Money in the community: what the L1 vault must hold for it, nano.
     #[must_use]
     pub fn funds(&self) -> u128 {
-        u128::from(self.float) + u128::from(self.balance) * self.homes.len() as u128
+        u128::from(self.supplier_account) + u128::from(self.balance) * self.homes.len() as u128
     }
 
     /// Builds the community: zero totals, every slot salted alike.
@@ -176,7 +176,7 @@ impl Plan {
             intervals: u16::try_from(self.shape.intervals).unwrap_or(u16::MAX),
             manager: self.manager,
             next_interval: self.first_interval,
-            float: self.float,
+            supplier_account: self.supplier_account,
             accrual: 0,
             reserve: 0,
             nonce: 0,
@@ -232,7 +232,7 @@ mod tests {
             active_until: 20,
             homes: (1..=homes).collect(),
             balance: 7,
-            float: 5,
+            supplier_account: 5,
             caps_wh: [10, 10],
             manager: manager_key().public(),
         }

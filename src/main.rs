@@ -32,7 +32,7 @@ enum Command {
     Manager(gridveil::manager::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
     Sequencer(gridveil::operator::Args),
-    /// The operator's side of a running sequencer: status, closing, floats.
+    /// The operator's side of a running sequencer: status, closing, supplier accounts.
     Admin(gridveil::admin::Args),
     /// A local chain with contract and sequencer, to try all of this on.
     Devnet(gridveil::devnet::Args),

@@ -161,7 +161,7 @@ struct HeaderArgs {
     /// Clearing rule from the next period on.
     #[arg(long, value_parser = mechanism)]
     mechanism: Mechanism,
-    /// Part of the float that the operator may not withdraw, currency units; none if absent.
+    /// Part of the supplier account that the operator may not withdraw, currency units; none if absent.
     #[arg(long)]
     reserve: Option<Money>,
     /// Periods that are not settled at all.

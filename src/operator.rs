@@ -178,7 +178,7 @@ impl Beginning {
             active_until: Interval::MAX,
             homes: Vec::new(),
             balance: 0,
-            float: 0,
+            supplier_account: 0,
             caps_wh: [0; 2],
             manager: crate::manager::public_key(&self.manager, "manager")?,
         })

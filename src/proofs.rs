@@ -212,7 +212,7 @@ pub(crate) mod tests {
             active_until: 20,
             homes: vec![1],
             balance: 7,
-            float: 5,
+            supplier_account: 5,
             caps_wh: [10, 10],
             manager: crate::genesis::manager_key().public(),
         };

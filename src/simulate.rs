@@ -35,7 +35,7 @@ pub const TARIFF: &str = include_str!("../data/tou-two-season.json");
 /// Prepaid by each home of a simulation, nano: 1,000 currency units.
 const BALANCE: u64 = 1_000_000_000_000;
 /// Supplier's pool of a simulation, nano: 10,000 currency units.
-const FLOAT: u64 = 10_000_000_000_000;
+const SUPPLIER_ACCOUNT: u64 = 10_000_000_000_000;
 /// Largest substituted import and export of an hour, Wh.
 pub const CAPS_WH: [u16; 2] = [10_000, 6_000];
 
@@ -191,7 +191,7 @@ pub struct Report {
 pub const CHECKS: [&str; 5] = [
     "energy: in every hour as much bought as sold, and never more than matchable",
     "energy: registers advanced by exactly the readings of the file",
-    "money: balances, the supplier's float and the fees keep their sum",
+    "money: balances, the supplier's supplier account and the fees keep their sum",
     "certificates: issued = retired + outstanding = energy fed in, and the notes add up",
     "members: every statement follows from own readings, tariff and state root",
 ];
@@ -226,7 +226,7 @@ pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow:
         active_until: u32::MAX,
         homes: homes.series.iter().map(|(home, _)| *home).collect(),
         balance: BALANCE,
-        float: FLOAT,
+        supplier_account: SUPPLIER_ACCOUNT,
         caps_wh: CAPS_WH,
         manager: genesis::manager_key().public(),
     };
@@ -296,7 +296,7 @@ impl<'a> Tally<'a> {
         }
         let funds = |c: &gridveil_protocol::community::Community| {
             let balances: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
-            balances + i128::from(c.header.float) + i128::from(c.header.accrual)
+            balances + i128::from(c.header.supplier_account) + i128::from(c.header.accrual)
         };
         self.holds[2] &= funds(&t.input.community) == funds(&t.after);
         self.notes_wh += t.notes.iter().map(|note| note.amount).sum::<Wh>();

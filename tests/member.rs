@@ -459,9 +459,9 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     bob.sync(false).unwrap();
     assert!(receive(&mut bob, &chain, &file).unwrap_err().to_string().contains("not on L1 yet"));
     // Money in the pool for what is paid out.
-    wait(world.l1.fund_float(1_000_000)).unwrap();
+    wait(world.l1.fund_supplier_account(1_000_000)).unwrap();
     let mut second = fixture::following(&first, 2, |_| false).unwrap();
-    second.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1_000_000 });
+    second.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1_000_000 });
     let second = world.settle(second);
     assert_eq!(alice.sync(false).unwrap(), 1);
     let applied: Vec<_> = alice.wallet.state().operations.iter().map(|kept| kept.progress.clone()).collect();

@@ -1,7 +1,7 @@
 //! Follows every effect that L1 tells, in order, and compares what batches did with the records of their calldata.
 //!
 //! Two sources, one story: a record says what a batch must have done, the events say what it did. Everything else
-//! (deposits, refunds, float funds, requests, certificates, the freeze, exits) has events alone, which are judged by
+//! (deposits, refunds, supplier funds, requests, certificates, the freeze, exits) has events alone, which are judged by
 //! the contract's own rules.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,8 +37,8 @@ pub struct Books {
     pub open_units: u64,
     /// Given back to depositors, units.
     pub refunded_units: u64,
-    /// Put aside for floats and not moved, units.
-    pub float_funds_units: u64,
+    /// Put aside for supplier accounts and not moved, units.
+    pub supplier_funds_units: u64,
     /// Forced withdrawals that wait.
     pub forced_open: u64,
     /// Slots that left the frozen rollup.
@@ -212,10 +212,10 @@ impl<'a> Ledger<'a> {
             Effect::DepositMade { claim, depositor, units } => self.deposited(claim, depositor, units),
             Effect::RefundRequested { claim, .. } => self.refund_requested(claim),
             Effect::Refunded { claim, depositor, units } => self.refunded(claim, depositor, units),
-            Effect::FloatFunded { units } => {
-                self.books.float_funds_units = self.books.float_funds_units.saturating_add(units)
+            Effect::SupplierFunded { units } => {
+                self.books.supplier_funds_units = self.books.supplier_funds_units.saturating_add(units)
             }
-            Effect::FloatUnfunded { units } => self.float_out(units),
+            Effect::SupplierUnfunded { units } => self.supplier_out(units),
             Effect::ForcedRequested { community, slot, requester, bond, .. } => {
                 self.requested(community, Request { slot, requester, bond })
             }
@@ -326,14 +326,14 @@ impl<'a> Ledger<'a> {
                 }
             }
             code::ADJUST => Effect::Adjusted { community, first_interval: extra, tariff_commitment: word },
-            code::FLOAT_IN | code::FLOAT_OUT | code::ACCRUAL_OUT => {
+            code::SUPPLIER_IN | code::SUPPLIER_OUT | code::ACCRUAL_OUT => {
                 self.require(word == Word::default(), "OP.10", || {
                     format!("record {index}: a second word that the kind does not have")
                 });
-                if kind == code::FLOAT_IN {
-                    self.float_out(units);
+                if kind == code::SUPPLIER_IN {
+                    self.supplier_out(units);
                 }
-                Effect::FloatMoved { community, kind: u8::try_from(kind).unwrap_or_default(), units }
+                Effect::SupplierMoved { community, kind: u8::try_from(kind).unwrap_or_default(), units }
             }
             code::NOTE => {
                 let head = self.notes.pop_front();
@@ -396,7 +396,7 @@ impl<'a> Ledger<'a> {
         let lives = matches!(
             effect,
             Effect::DepositMade { .. }
-                | Effect::FloatFunded { .. }
+                | Effect::SupplierFunded { .. }
                 | Effect::ForcedRequested { .. }
                 | Effect::Frozen { .. }
         );
@@ -441,13 +441,13 @@ impl<'a> Ledger<'a> {
         self.books.refunded_units = self.books.refunded_units.saturating_add(units);
     }
 
-    /// Out of the funds for floats: into one, or back.
-    fn float_out(&mut self, units: u64) {
-        let left = self.books.float_funds_units.checked_sub(units);
+    /// Out of the funds for supplier accounts: into one, or back.
+    fn supplier_out(&mut self, units: u64) {
+        let left = self.books.supplier_funds_units.checked_sub(units);
         self.require(left.is_some(), "VAULT.7", || {
-            format!("{units} units leave the funds for floats, which have less")
+            format!("{units} units leave the funds for supplier accounts, which have less")
         });
-        self.books.float_funds_units = left.unwrap_or_default();
+        self.books.supplier_funds_units = left.unwrap_or_default();
     }
 
     // -------------------------------------------------------- forced and exits
@@ -543,11 +543,11 @@ impl<'a> Ledger<'a> {
         self.require(told(standing.frozen.map(|frozen| frozen == books.frozen)), "L1.FREEZE", || {
             "the contract is frozen, or is not, otherwise than its events say".into()
         });
-        let funds = books.float_funds_units;
-        self.require(told(standing.float_units.map(|units| units == funds)), "VAULT.7", || {
+        let funds = books.supplier_funds_units;
+        self.require(told(standing.supplier_units.map(|units| units == funds)), "VAULT.7", || {
             format!(
-                "the contract has {} units for floats, its events come to {funds}",
-                standing.float_units.unwrap_or_default()
+                "the contract has {} units for supplier accounts, its events come to {funds}",
+                standing.supplier_units.unwrap_or_default()
             )
         });
         let notes = standing.notes.as_ref().map(|notes| self.notes.iter().eq(notes));
@@ -578,7 +578,7 @@ impl<'a> Ledger<'a> {
         });
         self.books.pool_compared = standing.pool_nano.is_some();
         self.books.standing_compared =
-            standing.frozen.is_some() && standing.float_units.is_some() && standing.notes.is_some();
+            standing.frozen.is_some() && standing.supplier_units.is_some() && standing.notes.is_some();
     }
 
     pub(crate) fn finish(mut self) -> (Books, Certificates, Vec<Failure>) {
@@ -597,7 +597,7 @@ impl<'a> Ledger<'a> {
 #[derive(Default)]
 pub(crate) struct Standing {
     pub(crate) frozen: Option<bool>,
-    pub(crate) float_units: Option<u64>,
+    pub(crate) supplier_units: Option<u64>,
     pub(crate) notes: Option<Vec<Word>>,
     pub(crate) deposits: Option<Vec<DepositEntry>>,
     pub(crate) forced: BTreeMap<u32, Vec<Request>>,
@@ -614,7 +614,7 @@ const fn of_batch(effect: &Effect) -> bool {
             | Effect::WithdrawalCredited { .. }
             | Effect::TransferOpened { .. }
             | Effect::TransferReceived { .. }
-            | Effect::FloatMoved { .. }
+            | Effect::SupplierMoved { .. }
             | Effect::ForcedServed { .. }
             | Effect::NoteAppended { .. }
     )

@@ -1,7 +1,7 @@
 //! The rollup's money from records alone: what went in, what came out, and which claims are open.
 //!
-//! `pool` = deposits taken in + float in - withdrawals - forced withdrawals - float and accrual to the treasury -
-//! exits: what L1 holds for the accounts, floats and accruals of all communities together. It may never fall below
+//! `pool` = deposits taken in + supplier account in - withdrawals - forced withdrawals - supplier account and accrual to the treasury -
+//! exits: what L1 holds for the accounts, supplier accounts and accruals of all communities together. It may never fall below
 //! zero.
 
 use std::collections::BTreeSet;
@@ -28,9 +28,9 @@ pub struct Account {
     pub withdrawn_units: u64,
     /// Paid through the forced queue.
     pub forced_units: u64,
-    /// From the operator's funds into floats.
-    pub float_in_units: u64,
-    /// From floats and accruals to the treasury.
+    /// From the operator's funds into supplier accounts.
+    pub supplier_in_units: u64,
+    /// From supplier accounts and accruals to the treasury.
     pub treasury_units: u64,
     /// Deposits taken in.
     pub deposits: u64,
@@ -111,8 +111,8 @@ impl Money {
             code::DEPOSIT => (&mut account.deposited_units, Some(&mut account.deposits), 1),
             code::WITHDRAW => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
             code::FORCED => (&mut account.forced_units, Some(&mut account.forced), -1),
-            code::FLOAT_IN => (&mut account.float_in_units, None, 1),
-            code::FLOAT_OUT | code::ACCRUAL_OUT => (&mut account.treasury_units, None, -1),
+            code::SUPPLIER_IN => (&mut account.supplier_in_units, None, 1),
+            code::SUPPLIER_OUT | code::ACCRUAL_OUT => (&mut account.treasury_units, None, -1),
             code::SEND => {
                 account.open_transfers += 1;
                 let new = self.sent.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
@@ -160,10 +160,10 @@ mod tests {
         let mut money = Money::default();
         for (kind, units) in [
             (code::DEPOSIT, 500),
-            (code::FLOAT_IN, 70),
+            (code::SUPPLIER_IN, 70),
             (code::WITHDRAW, 300),
             (code::FORCED, 20),
-            (code::FLOAT_OUT, 5),
+            (code::SUPPLIER_OUT, 5),
             (code::ACCRUAL_OUT, 4),
         ] {
             assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
@@ -173,7 +173,7 @@ mod tests {
             (account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced),
             (241, 9, 1, 1)
         );
-        assert_eq!(money.book(&record(code::FLOAT_OUT, 242, 0)), Err(MoneyError::Pool));
+        assert_eq!(money.book(&record(code::SUPPLIER_OUT, 242, 0)), Err(MoneyError::Pool));
         assert_eq!(money.book(&record(code::DEPOSIT, 1, 9)), Err(MoneyError::DepositAgain));
         assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");
     }

@@ -139,7 +139,7 @@ async fn stand(
         let limit = u32::try_from(ledger.notes().len() + 1).unwrap_or(u32::MAX);
         let mut standing = Standing {
             frozen: told(l1.is_frozen().await)?,
-            float_units: told(l1.float_funds().await)?,
+            supplier_units: told(l1.supplier_funds().await)?,
             notes: told(l1.pending_notes(limit).await)?,
             deposits: told(l1.deposits(from_block).await)?,
             ..Standing::default()

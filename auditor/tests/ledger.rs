@@ -167,10 +167,10 @@ fn play() -> MemoryL1 {
     wait(chain.l1.request_refund(word(13)));
     chain.l1.set_timestamp(1_000_100_000);
     wait(chain.l1.refund(word(13)));
-    wait(chain.l1.fund_float(1_000));
+    wait(chain.l1.fund_supplier_account(1_000));
     chain.settle(
         3,
-        &[record(code::INIT, 0, word(3)), record(code::DEPOSIT, 500, word(11)), record(code::FLOAT_IN, 400, ZERO)],
+        &[record(code::INIT, 0, word(3)), record(code::DEPOSIT, 500, word(11)), record(code::SUPPLIER_IN, 400, ZERO)],
     );
     for (slot, caller) in [(1, ALICE), (2, BOB)] {
         chain.l1.set_caller(caller);
@@ -195,7 +195,7 @@ fn play() -> MemoryL1 {
             record(code::SEND, 0, claim),
             Record::new(code::FORCED, 20, 1, padded(ALICE)),
             Record::new(code::ADJUST, 0, FIRST, element(&word(9))),
-            record(code::FLOAT_OUT, 10, ZERO),
+            record(code::SUPPLIER_OUT, 10, ZERO),
             record(code::ACCRUAL_OUT, 5, ZERO),
         ],
     );
@@ -224,7 +224,7 @@ struct Liar {
     communities: Vec<CommunityParams>,
     pool: u64,
     frozen: bool,
-    float: u64,
+    supplier_account: u64,
     notes: Vec<Word>,
     forced: Vec<ForcedEntry>,
     /// Answers that begin to tell only when the standing is asked for.
@@ -239,7 +239,7 @@ impl Liar {
             communities: wait(l1.communities(0)),
             pool: l1.pool_nano(),
             frozen: wait(l1.is_frozen()),
-            float: wait(l1.float_funds()),
+            supplier_account: wait(l1.supplier_funds()),
             notes: wait(l1.pending_notes(100)),
             forced: wait(l1.forced_queue(3)),
             l1: Arc::new(l1),
@@ -348,8 +348,8 @@ impl L1Client for Liar {
     fn is_frozen(&self) -> L1Future<'_, bool> {
         now(self.frozen)
     }
-    fn float_funds(&self) -> L1Future<'_, u64> {
-        now(self.float)
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
+        now(self.supplier_account)
     }
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
         now(self.notes.iter().take(limit as usize).copied().collect())
@@ -385,7 +385,7 @@ fn everything_is_followed() {
     assert_eq!(report.money.exited_nano, i128::from(53 * UNIT + 123));
     let books = report.books;
     assert_eq!(
-        (books.deposited_units, books.open_units, books.refunded_units, books.float_funds_units),
+        (books.deposited_units, books.open_units, books.refunded_units, books.supplier_funds_units),
         (625, 0, 55, 600)
     );
     assert_eq!((books.forced_open, books.exits, books.claim_exits, books.frozen), (1, 2, 1, true));
@@ -462,7 +462,7 @@ const CASES: &[Case] = &[
     ),
     Case(
         "last event missing",
-        |w| _ = w.remove(2, |e| matches!(e, Effect::FloatMoved { .. })),
+        |w| _ = w.remove(2, |e| matches!(e, Effect::SupplierMoved { .. })),
         Some(3),
         "L1.10",
         "record 6 has no effect",
@@ -472,7 +472,7 @@ const CASES: &[Case] = &[
         |w| w.batches[2].call.data.truncate(OWN_WORDS + 12),
         Some(3),
         "L1.10",
-        "an effect that no record has: FloatMoved",
+        "an effect that no record has: SupplierMoved",
     ),
     Case(
         "record dropped, digest",
@@ -543,7 +543,13 @@ const CASES: &[Case] = &[
         "OP.10",
         "the payout is no account",
     ),
-    Case("float with a word", |w| w.record(1, 2, code::FLOAT_IN, 400, word(1)), Some(1), "OP.10", "second word"),
+    Case(
+        "supplier account with a word",
+        |w| w.record(1, 2, code::SUPPLIER_IN, 400, word(1)),
+        Some(1),
+        "OP.10",
+        "second word",
+    ),
     // Batches and registries.
     Case(
         "batch event missing",
@@ -700,13 +706,19 @@ const CASES: &[Case] = &[
     ),
     Case(
         "funding missing",
-        |w| _ = w.remove(0, |e| matches!(e, Effect::FloatFunded { .. })),
+        |w| _ = w.remove(0, |e| matches!(e, Effect::SupplierFunded { .. })),
         Some(1),
         "VAULT.7",
         "which have less",
     ),
-    Case("funds taken twice", |w| w.end_with(Effect::FloatUnfunded { units: 601 }), None, "VAULT.7", "which have less"),
-    Case("float figure", |w| w.float += 1, None, "VAULT.7", "the contract has 601"),
+    Case(
+        "funds taken twice",
+        |w| w.end_with(Effect::SupplierUnfunded { units: 601 }),
+        None,
+        "VAULT.7",
+        "which have less",
+    ),
+    Case("supplier account figure", |w| w.supplier_account += 1, None, "VAULT.7", "the contract has 601"),
     Case("pool figure", |w| w.pool += 1, None, "L1.POOL", "the contract's pool is"),
     Case(
         "pool below zero",

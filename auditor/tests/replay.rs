@@ -151,9 +151,9 @@ fn derived(w: &World) -> Vec<RollupEvent> {
                     effects.push((2, Effect::DepositMade { claim: word, depositor: [1; 20], units }));
                     Some((7, Effect::DepositConsumed { claim: word, units }))
                 }
-                code::FLOAT_IN => {
-                    effects.push((2, Effect::FloatFunded { units }));
-                    Some((7, Effect::FloatMoved { community, kind: 16, units }))
+                code::SUPPLIER_IN => {
+                    effects.push((2, Effect::SupplierFunded { units }));
+                    Some((7, Effect::SupplierMoved { community, kind: 16, units }))
                 }
                 code::NOTE => {
                     notes.push(word);
@@ -271,7 +271,7 @@ fn with_records() -> World {
     let terms = to_bytes(&genesis_terms(&begins.community.header));
     let first = apply(begins).unwrap();
     let mut funded = fixture::following(&first, 2, |_| false).unwrap();
-    let extras = fixture::Extras { header: Some(Pool::FloatIn), notes: 2, ..fixture::Extras::default() };
+    let extras = fixture::Extras { header: Some(Pool::SupplierIn), notes: 2, ..fixture::Extras::default() };
     fixture::operate(&mut funded, &mut Stream::new(3), &[Kind::Deposit], extras).unwrap();
     funded.operations.header.transfer.as_mut().unwrap().units = 1_000_000;
     let second = apply(funded).unwrap();
@@ -358,7 +358,7 @@ fn records_are_read_and_their_money_is_counted() {
     let deposited = report.money.deposited_units;
     assert!(deposited > 0);
     assert_eq!(
-        (report.money.pool_nano, report.money.float_in_units, report.money.notes),
+        (report.money.pool_nano, report.money.supplier_in_units, report.money.notes),
         (i128::from(1_000_000 + deposited) * 10_000_000, 1_000_000, 2)
     );
     assert!(report.table().contains("pool"));
@@ -437,7 +437,7 @@ fn records_agree_with_what_the_contract_says_it_did() {
         for deposit in records(code::DEPOSIT) {
             l1.deposit(to_bytes(&deposit.w1), deposit.units).await.unwrap();
         }
-        l1.fund_float(1_000_000).await.unwrap();
+        l1.fund_supplier_account(1_000_000).await.unwrap();
         let [note_1, note_2] =
             records(code::NOTE).try_into().map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1))).unwrap();
         let zero = [0; 32];
@@ -461,7 +461,7 @@ fn records_agree_with_what_the_contract_says_it_did() {
     });
     let report = run(&l1, &w);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
-    assert_eq!(report.money.float_in_units, 1_000_000);
+    assert_eq!(report.money.supplier_in_units, 1_000_000);
 }
 
 /// A retirement of every kind, and what is not quite it.

@@ -48,7 +48,7 @@ fn vary(stream: &mut Stream, input: &mut SettlementInput) {
         }
         resign(input, slot).unwrap();
     }
-    input.community.header.float = u64::MAX / 2;
+    input.community.header.supplier_account = u64::MAX / 2;
 }
 
 #[test]
@@ -96,8 +96,8 @@ const INVALID: [(&str, Edit); 17] = [
         named(i, 2, Fr::from(5u64));
     }),
     ("another manager", |i| i.community.header.manager = i.community.accounts[0].meter.unwrap()),
-    ("float short", |i| {
-        i.community.header.float = 0;
+    ("supplier account short", |i| {
+        i.community.header.supplier_account = 0;
         i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
     }),
     ("accrual negative", |i| {

@@ -61,7 +61,7 @@ fn refused(name: &str, i: SettlementInput) -> String {
 fn operated(seed: u64, kind: Kind) -> SettlementInput {
     let recipe = Recipe { shape: tiny(), seed, mechanism: Mechanism::Auction, used: 3 };
     let mut i = with_operations(&recipe, &[kind], Extras::default()).unwrap();
-    i.community.header.float = 1 << 60;
+    i.community.header.supplier_account = 1 << 60;
     reroot(&mut i);
     i
 }
@@ -269,15 +269,16 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
     }
     let headers: [(&str, Edit); 6] = [
         ("what the reserve asks for", |i, _| {
-            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 });
-            i.operations.header.management.as_mut().unwrap().management.reserve = i.community.header.float * 2;
+            i.operations.header.transfer = Some(Transfer { pool: Pool::SupplierOut, units: 1 });
+            i.operations.header.management.as_mut().unwrap().management.reserve =
+                i.community.header.supplier_account * 2;
             resign_management(i).unwrap();
         }),
-        ("more than the float", |i, _| {
-            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: 1 << 47 })
+        ("more than the supplier account", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::SupplierOut, units: 1 << 47 })
         }),
         ("more than 48 bits", |i, _| {
-            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 << 48 })
+            i.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1 << 48 })
         }),
         ("more than the accrual", |i, _| {
             i.operations.header.transfer = Some(Transfer { pool: Pool::AccrualOut, units: 1 << 40 })
@@ -303,7 +304,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         }
     }
     let beginnings: [(&str, Edit); 8] = [
-        ("float", |i, s| i.community.header.float = 1 + s.below(1 << 40)),
+        ("supplier_account", |i, s| i.community.header.supplier_account = 1 + s.below(1 << 40)),
         ("accrual", |i, _| i.community.header.accrual = 1),
         ("reserve", |i, _| i.community.header.reserve = 1),
         ("nonce", |i, _| i.community.header.nonce = 1),
@@ -419,7 +420,7 @@ fn unusual_but_honest_adjustments_are_provable() {
             (account.scale, account.balance) = (100, 1 << 62);
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
-            (i.community.header.float, i.community.header.accrual) = (1 << 62, 1 << 62);
+            (i.community.header.supplier_account, i.community.header.accrual) = (1 << 62, 1 << 62);
             resign_adjustment(&mut i).unwrap();
             let t = apply(i).unwrap_or_else(|error| panic!("{late_reading} {price}: {error}"));
             assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new(), "{late_reading} {price}");

@@ -166,10 +166,10 @@ fn random_compositions() {
             // Debts of more than 64 bits are no state that a settlement leads to.
             let Ok(debt) = u64::try_from(sum) else { continue };
             i.community.header.totals.debt = debt;
-            i.community.header.float =
-                pick(&mut s, &[i.community.header.float, 1 << 62, u64::MAX - (1 << 51), 1 << 45]);
+            i.community.header.supplier_account =
+                pick(&mut s, &[i.community.header.supplier_account, 1 << 62, u64::MAX - (1 << 51), 1 << 45]);
             i.community.header.accrual = pick(&mut s, &[i.community.header.accrual, 1 << 60]);
-            i.community.header.reserve = pick(&mut s, &[0, i.community.header.float, 1 << 61, u64::MAX]);
+            i.community.header.reserve = pick(&mut s, &[0, i.community.header.supplier_account, 1 << 61, u64::MAX]);
         }
         let mut accounts = compute(SettlementInput { operations: Default::default(), ..i.clone() }).settled;
         for _ in 0..s.below(4) {
@@ -187,7 +187,7 @@ fn random_compositions() {
         if s.below(3) == 0 {
             let units = pick(&mut s, &[0, 1, 7, 1 << 20, (1 << 48) - 1]);
             i.operations.header.transfer =
-                Some(Transfer { pool: pick(&mut s, &[Pool::FloatIn, Pool::FloatOut, Pool::AccrualOut]), units });
+                Some(Transfer { pool: pick(&mut s, &[Pool::SupplierIn, Pool::SupplierOut, Pool::AccrualOut]), units });
         }
         if s.below(3) == 0 {
             let management = Management {

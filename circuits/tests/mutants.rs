@@ -244,10 +244,10 @@ fn table_of_mutants() -> Vec<Mutant> {
     );
     add(
         "SETTLE.8",
-        "a float that cannot pay",
+        "a supplier account that cannot pay",
         Box::new(|| {
             let mut i = honest(1);
-            i.community.header.float = 0;
+            i.community.header.supplier_account = 0;
             i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
             let mut state = SparseTree::new(8);
             state.set(5, i.community.node());
@@ -491,11 +491,11 @@ const HARMLESS: [(&str, &str); 3] = [
 
 /// Free cells that may take another value in another statement: L1 sees the difference.
 const VISIBLE: [(&str, &str); 5] = [
-    ("SETTLE.7", "tariff"),    // its commitment is a public input
-    ("HEADER.1", "float_out"), // no transfer: no record
-    ("HEADER.1", "units"),     // in the record
-    ("ADJUST.5", "tariff"),    // its commitment is in the record
-    ("NOTES.1", "note"),       // in the record
+    ("SETTLE.7", "tariff"),       // its commitment is a public input
+    ("HEADER.1", "supplier_out"), // no transfer: no record
+    ("HEADER.1", "units"),        // in the record
+    ("ADJUST.5", "tariff"),       // its commitment is in the record
+    ("NOTES.1", "note"),          // in the record
 ];
 
 /// Every kind of free cell, in a statement whose every part is in use.

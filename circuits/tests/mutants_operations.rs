@@ -333,7 +333,7 @@ fn operation_mutants() -> Vec<Mutant> {
     add("OP.5", "receive without opening: a claim of another amount", Box::new(|| off(Kind::Receive, "OP.5", 2, 1)));
     add(
         "OP.6",
-        "closing leaves units to the float",
+        "closing leaves units to the supplier account",
         Box::new(|| traced(asked_of(Kind::Close, |balance| (balance / UNIT_NANO - 1) * UNIT_NANO))),
     );
     add(
@@ -453,9 +453,9 @@ fn asked_of(kind: Kind, amount: impl Fn(u64) -> u64) -> SettlementInput {
     asked(kind, |o| o.amount = amount(balance))
 }
 
-/// A float that can pay for anything.
+/// A supplier account that can pay for anything.
 fn rich(mut i: SettlementInput) -> SettlementInput {
-    i.community.header.float = 1 << 60;
+    i.community.header.supplier_account = 1 << 60;
     reroot(&mut i);
     i
 }
@@ -668,20 +668,20 @@ fn other_mutants() -> Vec<Mutant> {
     );
     add(
         "HEADER.1",
-        "float below reserve",
+        "supplier account below reserve",
         Box::new(|| {
-            let mut i = moved(Pool::FloatOut);
-            i.community.header.reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
+            let mut i = moved(Pool::SupplierOut);
+            i.community.header.reserve = u64::try_from(compute(i.clone()).supplier_after).unwrap() + 1;
             reroot(&mut i);
             traced(i)
         }),
     );
     add(
         "HEADER.1",
-        "float below a reserve that the manager raises at once",
+        "supplier account below a reserve that the manager raises at once",
         Box::new(|| {
-            let mut i = with_extras(Extras { header: Some(Pool::FloatOut), management: true, ..Extras::default() });
-            let reserve = u64::try_from(compute(i.clone()).float_after).unwrap() + 1;
+            let mut i = with_extras(Extras { header: Some(Pool::SupplierOut), management: true, ..Extras::default() });
+            let reserve = u64::try_from(compute(i.clone()).supplier_after).unwrap() + 1;
             i.operations.header.management.as_mut().unwrap().management.reserve = reserve;
             resign_management(&mut i).unwrap();
             traced(i)
@@ -691,23 +691,23 @@ fn other_mutants() -> Vec<Mutant> {
         "HEADER.1",
         "units that are none: the record reads 0",
         Box::new(|| {
-            let mut i = moved(Pool::FloatIn);
+            let mut i = moved(Pool::SupplierIn);
             i.operations.header.transfer.as_mut().unwrap().units = 1 << 48;
-            i.community.header.float = 0;
+            i.community.header.supplier_account = 0;
             reroot(&mut i);
-            // 2^48 units do not fit the float: the mutant books what fits.
+            // 2^48 units do not fit the supplier account: the mutant books what fits.
             falsified(&compute(i), "HEADER.1", 6, -Fr::from(UNIT_NANO) * Fr::from(1 << 48) + Fr::from(1 << 62))
         }),
     );
     add(
         "HEADER.1",
-        "more float than the operator pays for",
-        Box::new(|| falsified(&apply(moved(Pool::FloatIn)).unwrap(), "HEADER.1", 6, Fr::from(1_000_000))),
+        "more in the supplier account than the operator paid",
+        Box::new(|| falsified(&apply(moved(Pool::SupplierIn)).unwrap(), "HEADER.1", 6, Fr::from(1_000_000))),
     );
     add(
         "HEADER.1",
-        "float leaves and no reserve is asked for",
-        Box::new(|| falsified(&apply(moved(Pool::FloatOut)).unwrap(), "HEADER.1", 10, Fr::ONE)),
+        "supplier account leaves and no reserve is asked for",
+        Box::new(|| falsified(&apply(moved(Pool::SupplierOut)).unwrap(), "HEADER.1", 10, Fr::ONE)),
     );
     add(
         "HEADER.2",
@@ -768,7 +768,7 @@ fn other_mutants() -> Vec<Mutant> {
         Box::new(|| falsified(&apply(with_extras(Extras::default())).unwrap(), "HEADER.4", 1, Fr::ONE)),
     );
     add("HEADER.4", "a mechanism that does not exist", Box::new(|| signed_header(2, 2)));
-    add("HEADER.4", "a reserve that no float reaches", Box::new(|| signed_header(5, 0)));
+    add("HEADER.4", "a reserve that no supplier account reaches", Box::new(|| signed_header(5, 0)));
     add(
         "HEADER.5",
         "skip unsigned",
@@ -872,14 +872,14 @@ fn beginnings() -> Vec<Beginning> {
         ("a community begins with an owner", |i| i.community.accounts[3].owner = field::Fr::from(5u64)),
         ("a community begins with a debt", |i| {
             i.community.accounts[3].debt = 5;
-            i.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 });
+            i.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1 });
         }),
         ("a community begins with a slot's nonces used up", |i| i.community.accounts[3].nonce = u32::MAX - 1),
         ("a community begins with an account", |i| {
             i.community.accounts[3].meter = Some(meter_key(3).public());
             resign(i, 3).unwrap();
         }),
-        ("a community begins with float", |i| i.community.header.float = 1_000_000),
+        ("a community begins with a supplier account balance", |i| i.community.header.supplier_account = 1_000_000),
         ("a community begins with accrual", |i| i.community.header.accrual = 1),
         ("a community begins with outstanding certificates", |i| i.community.header.totals.outstanding = 1),
         ("a community begins with certificates", |i| i.community.certificates.set(5, field::Fr::from(9u64))),
@@ -938,7 +938,7 @@ const CHEATS: [(&str, &str); 23] = [
     ("operator changing a member's salts", "OP.9"),
     ("operator changing a member's keys", "OP.9"),
     ("adjust twice", "ADJUST.1"),
-    ("float below reserve", "HEADER.1"),
+    ("supplier account below reserve", "HEADER.1"),
     ("manager change without the manager", "HEADER.3"),
     ("skip unsigned", "HEADER.5"),
     ("a community begins with a balance", "STATE.INIT"),

@@ -125,7 +125,7 @@ fn all_prices(i: &mut SettlementInput, of: impl Fn(usize) -> ClassPrices) {
 }
 
 fn rich(i: &mut SettlementInput) {
-    i.community.header.float = 1 << 63;
+    i.community.header.supplier_account = 1 << 63;
     i.community.header.accrual = 1 << 62;
     for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some() && a.debt == 0) {
         a.balance = 1 << 61;
@@ -267,7 +267,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
                 (a.balance, a.debt) = (0, u64::MAX / 8);
             }
             i.community.header.totals.debt = u64::MAX / 8 * 4;
-            i.community.header.float = 1 << 62;
+            i.community.header.supplier_account = 1 << 62;
             all_readings(i, 5000, 5000);
         }),
     );

@@ -62,14 +62,14 @@ fn every_operation_is_accepted_with_the_native_instance() {
         let kinds: Vec<_> = kinds.iter().map(|effect| effect.kind).collect();
         let extras = Extras {
             adjustment: seed % 2 == 0,
-            header: [None, Some(Pool::FloatIn), Some(Pool::FloatOut), Some(Pool::AccrualOut)][seed % 4],
+            header: [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::AccrualOut)][seed % 4],
             management: seed % 3 == 1,
             notes: seed * 5,
         };
         accepted(&format!("{kinds:?} {extras:?}"), with_operations(&recipe(seed as u64, 3), &kinds, extras).unwrap());
     }
     let mut begun = beginning(tiny(), 3).unwrap();
-    begun.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1_000_000 });
+    begun.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1_000_000 });
     accepted("beginning", begun.clone());
     accepted("the period after", following(&apply(begun).unwrap(), 4, |slot| slot == 1).unwrap());
 }

@@ -197,7 +197,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let value = |t: &Transition| i128::from(t.after.accounts[0].balance) - i128::from(t.after.accounts[0].debt);
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.accrual_after - without.accrual_after, new_fees - old_fees);
-        assert_eq!(t.float_after - without.float_after, new - old);
+        assert_eq!(t.supplier_after - without.supplier_after, new - old);
         let scale = u64::from(t.after.accounts[0].scale);
         let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();
         let (late, substitute) = (energy(&adjustment.late), energy(&adjustment.substitute));

@@ -110,7 +110,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         intervals: u16::try_from(shape.intervals).unwrap_or(0),
         manager: manager_key().public(),
         next_interval: first_interval,
-        float: 5_000_000_000_000,
+        supplier_account: 5_000_000_000_000,
         accrual: 77,
         reserve: 1_000,
         nonce: 0,

@@ -36,7 +36,7 @@ fn all_kinds_and_extras_together_are_accepted() {
         Kind::Close,
         Kind::Enrol,
     ]);
-    for pool in [Pool::FloatIn, Pool::FloatOut, Pool::AccrualOut] {
+    for pool in [Pool::SupplierIn, Pool::SupplierOut, Pool::AccrualOut] {
         let extras = Extras { adjustment: true, header: Some(pool), management: true, notes: 3 };
         let input = with_operations(&recipe("home-32x24", 1, 20), &kinds, extras).unwrap();
         assert_eq!(input.operations.lanes.len(), kinds.len());
@@ -54,7 +54,7 @@ fn a_beginning_is_accepted_and_goes_on() {
         &mut second,
         &mut Stream::new(3),
         &[Kind::Deposit],
-        Extras { header: Some(Pool::FloatIn), ..Extras::default() },
+        Extras { header: Some(Pool::SupplierIn), ..Extras::default() },
     )
     .unwrap();
     second.operations.header.transfer.as_mut().unwrap().units = 1_000_000;

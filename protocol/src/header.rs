@@ -50,10 +50,10 @@ pub struct Header {
     /// First interval of the period to settle next.
     pub next_interval: Interval,
     /// Supplier's pool in this community, nano.
-    pub float: u64,
+    pub supplier_account: u64,
     /// Network and local fees collected, nano.
     pub accrual: u64,
-    /// Part of the float the operator may not withdraw, nano.
+    /// Part of the supplier account the operator may not withdraw, nano.
     pub reserve: u64,
     /// Count of header operations.
     pub nonce: u64,
@@ -87,7 +87,7 @@ impl Header {
             manager_x,
             manager_y,
             n(u64::from(self.next_interval)),
-            n(self.float),
+            n(self.supplier_account),
             n(self.accrual),
             n(self.reserve),
             n(self.nonce),

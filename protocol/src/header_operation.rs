@@ -19,10 +19,10 @@ use ark_ff::AdditiveGroup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
-    /// From the operator's funds on L1 into the float.
-    FloatIn,
-    /// From the float to the treasury.
-    FloatOut,
+    /// From the operator's funds on L1 into the supplier account.
+    SupplierIn,
+    /// From the supplier account to the treasury.
+    SupplierOut,
     /// From the accrual to the treasury.
     AccrualOut,
 }
@@ -45,8 +45,8 @@ impl Transfer {
 
     fn record(&self) -> Record {
         let code = match self.pool {
-            Pool::FloatIn => code::FLOAT_IN,
-            Pool::FloatOut => code::FLOAT_OUT,
+            Pool::SupplierIn => code::SUPPLIER_IN,
+            Pool::SupplierOut => code::SUPPLIER_OUT,
             Pool::AccrualOut => code::ACCRUAL_OUT,
         };
         Record::new(code, self.units, 0, Fr::ZERO)
@@ -91,7 +91,7 @@ pub struct Management {
     pub mechanism: Mechanism,
     /// Manager's key from now on.
     pub manager: PublicKey,
-    /// Part of the float that the operator may not withdraw, nano.
+    /// Part of the supplier account that the operator may not withdraw, nano.
     pub reserve: u64,
     /// Periods that are not settled at all.
     pub skip: u16,
@@ -149,7 +149,7 @@ pub enum HeaderError {
     #[error("HEADER.1: too many units (operator)")]
     Units,
     /// Less than the reserve would stay.
-    #[error("HEADER.1: the float would fall below its reserve (operator)")]
+    #[error("HEADER.1: the supplier account would fall below its reserve (operator)")]
     Reserve,
     /// More than the accrual.
     #[error("HEADER.2: more than the accrual (operator)")]
@@ -176,12 +176,12 @@ impl HeaderError {
 }
 
 impl HeaderOperation {
-    /// Change of float and accrual, nano.
+    /// Change of supplier account and accrual, nano.
     #[must_use]
     pub fn moved(&self) -> (i128, i128) {
         self.transfer.map_or((0, 0), |t| match t.pool {
-            Pool::FloatIn => (t.nano(), 0),
-            Pool::FloatOut => (-t.nano(), 0),
+            Pool::SupplierIn => (t.nano(), 0),
+            Pool::SupplierOut => (-t.nano(), 0),
             Pool::AccrualOut => (0, -t.nano()),
         })
     }
@@ -226,7 +226,7 @@ impl HeaderOperation {
             if transfer.units >> UNITS_BITS != 0 {
                 return Err(HeaderError::Units);
             }
-            if transfer.pool == Pool::FloatOut && pools.0 < i128::from(after.reserve) {
+            if transfer.pool == Pool::SupplierOut && pools.0 < i128::from(after.reserve) {
                 return Err(HeaderError::Reserve);
             }
             if transfer.pool == Pool::AccrualOut && pools.1 < 0 {

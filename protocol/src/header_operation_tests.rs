@@ -52,10 +52,10 @@ fn every_refusal_is_reached() {
     let mut unsigned = with(None, true);
     unsigned.operations.header.management.as_mut().unwrap().management.reserve += 1;
     let plain = apply(with(None, false)).unwrap();
-    let (float, accrual) = (plain.after.header.float, plain.after.header.accrual);
+    let (supplier_account, accrual) = (plain.after.header.supplier_account, plain.after.header.accrual);
     let cases = [
-        (refusal(transfer(Pool::FloatIn, 1 << 48)), HeaderError::Units),
-        (refusal(transfer(Pool::FloatOut, 1 + (float - 1000) / UNIT_NANO)), HeaderError::Reserve),
+        (refusal(transfer(Pool::SupplierIn, 1 << 48)), HeaderError::Units),
+        (refusal(transfer(Pool::SupplierOut, 1 + (supplier_account - 1000) / UNIT_NANO)), HeaderError::Reserve),
         (refusal(transfer(Pool::AccrualOut, 1 + accrual / UNIT_NANO)), HeaderError::Accrual),
         (refusal(unsigned), HeaderError::Signature(SchnorrError::Mismatch)),
         (refusal(beyond), HeaderError::Skip),
@@ -64,7 +64,9 @@ fn every_refusal_is_reached() {
         assert_eq!(got, expected);
         assert!(got.clause().starts_with("HEADER.") && got.to_string().starts_with(got.clause()));
     }
-    for (pool, units) in [(Pool::FloatOut, (float - 1000) / UNIT_NANO), (Pool::AccrualOut, accrual / UNIT_NANO)] {
+    for (pool, units) in
+        [(Pool::SupplierOut, (supplier_account - 1000) / UNIT_NANO), (Pool::AccrualOut, accrual / UNIT_NANO)]
+    {
         apply(transfer(pool, units)).unwrap();
     }
 }
@@ -74,13 +76,16 @@ fn money_moves_by_whole_units_and_counts() {
     let plain = apply(with(None, false)).unwrap();
     let nano = 7 * i128::from(UNIT_NANO);
     let cases = [
-        (Pool::FloatIn, (nano, 0), code::FLOAT_IN),
-        (Pool::FloatOut, (-nano, 0), code::FLOAT_OUT),
+        (Pool::SupplierIn, (nano, 0), code::SUPPLIER_IN),
+        (Pool::SupplierOut, (-nano, 0), code::SUPPLIER_OUT),
         (Pool::AccrualOut, (0, -nano), code::ACCRUAL_OUT),
     ];
-    for (pool, (float, accrual), code) in cases {
+    for (pool, (supplier_account, accrual), code) in cases {
         let t = apply(with(Some(pool), true)).unwrap();
-        assert_eq!((t.float_after - plain.float_after, t.accrual_after - plain.accrual_after), (float, accrual));
+        assert_eq!(
+            (t.supplier_after - plain.supplier_after, t.accrual_after - plain.accrual_after),
+            (supplier_account, accrual)
+        );
         assert_eq!(t.applied.records, [Record::new(code, 7, 0, Fr::ZERO)]);
         assert_eq!(t.after.header.nonce, 2);
     }
@@ -89,9 +94,9 @@ fn money_moves_by_whole_units_and_counts() {
 #[test]
 fn the_reserve_that_counts_is_the_new_one() {
     let plain = apply(with(None, false)).unwrap();
-    let all = plain.after.header.float / UNIT_NANO;
-    let mut input = with(Some(Pool::FloatOut), true);
-    input.operations.header.transfer = Some(Transfer { pool: Pool::FloatOut, units: all });
+    let all = plain.after.header.supplier_account / UNIT_NANO;
+    let mut input = with(Some(Pool::SupplierOut), true);
+    input.operations.header.transfer = Some(Transfer { pool: Pool::SupplierOut, units: all });
     input.operations.header.management.as_mut().unwrap().management.reserve = UNIT_NANO;
     resign_management(&mut input).unwrap();
     assert_eq!(refusal(input.clone()), HeaderError::Reserve);

@@ -30,7 +30,7 @@ pub fn record(header: &Header) -> Record {
 pub fn check(community: &Community) -> Result<(), &'static str> {
     let header = &community.header;
     let fields = [
-        ("float", header.float == 0),
+        ("supplier_account", header.supplier_account == 0),
         ("accrual", header.accrual == 0),
         ("reserve", header.reserve == 0),
         ("nonce", header.nonce == 0),

@@ -129,7 +129,7 @@ pub struct Applied {
     pub accounts: Vec<Account>,
     /// Records in order.
     pub records: Vec<Record>,
-    /// Paid to the float by closed accounts, nano.
+    /// Paid to the supplier account by closed accounts, nano.
     pub rest: i128,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     settlement::{SettlementError, SettlementInput, Transition, apply},
 };
 
-const EVERYTHING: Extras = Extras { adjustment: true, header: Some(Pool::FloatOut), management: true, notes: 3 };
+const EVERYTHING: Extras = Extras { adjustment: true, header: Some(Pool::SupplierOut), management: true, notes: 3 };
 
 fn shape(operations: usize) -> Shape {
     Shape { operations, ..Shape::by_name("tiny-4x2").unwrap() }
@@ -50,7 +50,7 @@ fn every_refusal_is_reached() {
     let mut adjustment = with(tiny, 1, &[], EVERYTHING);
     adjustment.operations.adjustment.as_mut().unwrap().tariff.intervals.clear();
     let mut header = with(tiny, 1, &[], EVERYTHING);
-    header.operations.header.transfer = Some(Transfer { pool: Pool::FloatIn, units: 1 << 48 });
+    header.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1 << 48 });
     let mut begun = with(tiny, 1, &[], Extras::default());
     begun.operations.init = true;
     let cases = [
@@ -58,7 +58,7 @@ fn every_refusal_is_reached() {
         (operation, OperationsError::Operation { index: 1, slot: 0, source: OperationError::Units }),
         (adjustment, OperationsError::Adjustment(AdjustError::Tariff)),
         (header, OperationsError::Header(HeaderError::Units)),
-        (begun, OperationsError::NotEmpty("float")),
+        (begun, OperationsError::NotEmpty("supplier_account")),
         (notes, OperationsError::Notes),
         (zero, OperationsError::Notes),
     ];
@@ -73,7 +73,7 @@ fn every_refusal_is_reached() {
 fn a_beginning_is_empty_in_every_part() {
     type Edit = fn(&mut Community);
     let edits: [(&str, Edit); 12] = [
-        ("float", |c| c.header.float = 1),
+        ("supplier_account", |c| c.header.supplier_account = 1),
         ("accrual", |c| c.header.accrual = 1),
         ("reserve", |c| c.header.reserve = 1),
         ("nonce", |c| c.header.nonce = 1),
@@ -173,10 +173,10 @@ fn all_verify(t: &Transition) {
     }
 }
 
-/// Members, float and accrual together, nano; debts are the float's loss already.
+/// Members, supplier account and accrual together, nano; debts are the supplier account's loss already.
 fn money(community: &Community) -> i128 {
     let members: i128 = community.accounts.iter().map(|a| i128::from(a.balance)).sum();
-    members + i128::from(community.header.float) + i128::from(community.header.accrual)
+    members + i128::from(community.header.supplier_account) + i128::from(community.header.accrual)
 }
 
 /// What crosses the community's border: whole units by the records, claims by their amounts.
@@ -186,8 +186,8 @@ fn crossing(t: &Transition) -> i128 {
         let units = bytes[25..31].iter().fold(0u64, |x, b| x << 8 | u64::from(*b));
         let nano = i128::from(units) * i128::from(UNIT_NANO);
         match u64::from(bytes[31]) {
-            code::DEPOSIT | code::FLOAT_IN => nano,
-            code::WITHDRAW | code::FORCED | code::FLOAT_OUT | code::ACCRUAL_OUT => -nano,
+            code::DEPOSIT | code::SUPPLIER_IN => nano,
+            code::WITHDRAW | code::FORCED | code::SUPPLIER_OUT | code::ACCRUAL_OUT => -nano,
             code::SEND | code::RECEIVE | code::ADJUST | code::NOTE | code::INIT => {
                 assert_eq!(units, 0);
                 0
@@ -244,7 +244,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
         for period in 0..3u64 {
             let kinds: Vec<Kind> =
                 (0..stream.below(6)).map(|_| EFFECTS[usize::try_from(stream.below(10)).unwrap()].kind).collect();
-            let header = [None, Some(Pool::FloatIn), Some(Pool::FloatOut), Some(Pool::AccrualOut)]
+            let header = [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::AccrualOut)]
                 [usize::try_from(stream.below(4)).unwrap()];
             let notes = usize::try_from(stream.below(3)).unwrap();
             let extras = Extras { adjustment: false, header, management: stream.below(3) == 0, notes };

@@ -21,10 +21,10 @@ pub mod code {
     pub const FORCED: u64 = 10;
     /// A substituted period was adjusted.
     pub const ADJUST: u64 = 11;
-    /// Units moved from the operator's funds to a float.
-    pub const FLOAT_IN: u64 = 16;
-    /// Units moved from a float to the treasury.
-    pub const FLOAT_OUT: u64 = 17;
+    /// Units moved from the operator's funds to a supplier account.
+    pub const SUPPLIER_IN: u64 = 16;
+    /// Units moved from a supplier account to the treasury.
+    pub const SUPPLIER_OUT: u64 = 17;
     /// Units moved from an accrual to the treasury.
     pub const ACCRUAL_OUT: u64 = 18;
     /// A queued note was appended.
@@ -69,8 +69,9 @@ impl Record {
         }
         let (kind, units) = (number(31, 32), number(25, 31));
         let extra = u32::try_from(number(21, 25)).map_err(|_| RecordError::High)?;
-        let counts = [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::FLOAT_IN, code::FLOAT_OUT, code::ACCRUAL_OUT]
-            .contains(&kind);
+        let counts =
+            [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::SUPPLIER_IN, code::SUPPLIER_OUT, code::ACCRUAL_OUT]
+                .contains(&kind);
         let places = [code::FORCED, code::ADJUST].contains(&kind);
         if !counts && ![code::SEND, code::RECEIVE, code::ADJUST, code::NOTE, code::INIT].contains(&kind) {
             return Err(RecordError::Kind(kind));

@@ -153,9 +153,9 @@ pub enum SettlementError {
     },
     /// The supplier's pool cannot pay for the energy fed in.
     #[error(
-        "SETTLE.8: float is {missing_nano} nano short; the operator must add float before this period can settle (operator)"
+        "SETTLE.8: supplier account is {missing_nano} nano short; the operator must pay into the supplier account before this period can settle (operator)"
     )]
-    FloatTooSmall {
+    SupplierTooSmall {
         /// Nano-currency missing.
         missing_nano: u128,
     },
@@ -200,7 +200,7 @@ impl SettlementError {
             | Self::PeriodOverflow => "SETTLE.2",
             Self::TariffLength { .. } => "SETTLE.7",
             Self::TooMuchEnergy { .. } => "SETTLE.4",
-            Self::BalanceOverflow { .. } | Self::FloatTooSmall { .. } | Self::Accrual => "SETTLE.8",
+            Self::BalanceOverflow { .. } | Self::SupplierTooSmall { .. } | Self::Accrual => "SETTLE.8",
             Self::RegisterOverflow { .. } => "SETTLE.9",
             Self::DebtTotal | Self::TotalOverflow => "SETTLE.11",
             Self::Terms { .. } | Self::Certificates | Self::StatePath => "SETTLE.13",
@@ -299,8 +299,8 @@ pub struct Transition {
     pub outcomes: Vec<Outcome>,
     /// One a slot.
     pub notes: Vec<Note>,
-    /// Float before range checks, nano.
-    pub float_after: i128,
+    /// Supplier account before range checks, nano.
+    pub supplier_after: i128,
     /// Accrual before range checks, nano.
     pub accrual_after: i128,
     /// Accounts when the period is settled, before the lanes.
@@ -453,7 +453,7 @@ fn check_context(expected: &Context, slot: usize, got: &Context) -> Result<(), S
 pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     let (operations, context) = (&t.input.operations, t.input.context());
     operations.check(&t.input.community, &context, &t.applied)?;
-    let pools = (t.float_after, t.accrual_after);
+    let pools = (t.supplier_after, t.accrual_after);
     let header =
         operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
     header.map_err(OperationsError::from)?;
@@ -462,10 +462,10 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
             return Err(SettlementError::BalanceOverflow { slot });
         }
     }
-    if t.float_after < 0 {
-        return Err(SettlementError::FloatTooSmall { missing_nano: t.float_after.unsigned_abs() });
+    if t.supplier_after < 0 {
+        return Err(SettlementError::SupplierTooSmall { missing_nano: t.supplier_after.unsigned_abs() });
     }
-    if t.float_after >> 64 != 0 {
+    if t.supplier_after >> 64 != 0 {
         return Err(SettlementError::TotalOverflow);
     }
     if t.accrual_after < 0 || t.accrual_after >> 64 != 0 {
@@ -577,12 +577,12 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
     let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
     let old = &input.community;
     let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
-    let (float_moved, accrual_moved) = input.operations.header.moved();
+    let (supplier_moved, accrual_moved) = input.operations.header.moved();
     let late = |of: fn(&crate::adjust::Adjusted) -> i128| adjusted.map_or(0, of);
-    let float_after = i128::from(old.header.float) + supply + late(|a| a.supply)
+    let supplier_after = i128::from(old.header.supplier_account) + supply + late(|a| a.supply)
         - (debts(&accounts) - debts(&old.accounts))
         + applied.rest
-        + float_moved;
+        + supplier_moved;
     let accrual_after = i128::from(old.header.accrual)
         + outcomes.iter().map(|o| o.fees).sum::<i128>()
         + late(|a| a.fees)
@@ -590,7 +590,7 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
 
     let mut header = old.header.clone();
     header.next_interval = header.next_interval.saturating_add(u32::from(header.intervals));
-    header.float = u64::try_from(float_after).unwrap_or(0);
+    header.supplier_account = u64::try_from(supplier_after).unwrap_or(0);
     header.accrual = u64::try_from(accrual_after).unwrap_or(0);
     header.totals = totals(&input, &outcomes, &accounts, &notes);
     if let Some(adjusted) = adjusted {
@@ -619,7 +619,7 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
         clearings,
         outcomes,
         notes,
-        float_after,
+        supplier_after,
         accrual_after,
         settled,
         applied,

@@ -38,7 +38,7 @@ fn conserves_energy_and_money() {
             let input = fixture::settlement(&recipe(seed, mechanism)).unwrap();
             let pools = |c: &Community| {
                 let members: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
-                members + i128::from(c.header.float) + i128::from(c.header.accrual)
+                members + i128::from(c.header.supplier_account) + i128::from(c.header.accrual)
             };
             let before = pools(&input.community);
             let t = apply(input).unwrap();
@@ -132,13 +132,13 @@ fn every_input_clause_refuses() {
 #[test]
 fn every_outcome_clause_refuses() {
     let mut poor = valid();
-    poor.community.header.float = 0;
+    poor.community.header.supplier_account = 0;
     for tariff in &mut poor.tariff.intervals {
         for class in &mut tariff.classes {
             class.feed_in = 1_000_000;
         }
     }
-    assert!(matches!(apply(poor).unwrap_err(), SettlementError::FloatTooSmall { .. }));
+    assert!(matches!(apply(poor).unwrap_err(), SettlementError::SupplierTooSmall { .. }));
     let mut negative_fees = valid();
     for tariff in &mut negative_fees.tariff.intervals {
         for class in &mut tariff.classes {

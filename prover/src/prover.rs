@@ -374,7 +374,7 @@ mod tests {
             refused(&prover, |job| job.input.packets[0].packet.readings[0].import ^= 1),
             ProverError::Settlement(_)
         ));
-        assert!(refused(&prover, |job| job.input.community.header.float = 0).is_permanent());
+        assert!(refused(&prover, |job| job.input.community.header.supplier_account = 0).is_permanent());
         prover.domain = Some(domain(1, &[0x11; 20], 1));
         assert!(matches!(refused(&prover, |_| ()), ProverError::Domain));
     }

@@ -255,19 +255,19 @@ impl<'a> Draft<'a> {
 
     fn operate_header(&mut self, header: Option<HeaderOperation>) {
         let Some(header) = header else { return };
-        let float_in = header.transfer.filter(|t| t.pool == Pool::FloatIn).map_or(0, |t| t.units);
-        if float_in > self.view.float_units {
+        let supplier_in = header.transfer.filter(|t| t.pool == Pool::SupplierIn).map_or(0, |t| t.units);
+        if supplier_in > self.view.supplier_units {
             return self.refuse_header(problem::HEADER_FUNDS);
         }
         self.operations.header = header;
         self.chosen.header = true;
-        self.chosen.effects.float_in = float_in;
+        self.chosen.effects.supplier_in = supplier_in;
     }
 
     fn refuse_header(&mut self, code: Code) {
         self.operations.header = HeaderOperation::default();
         self.chosen.header = false;
-        self.chosen.effects.float_in = 0;
+        self.chosen.effects.supplier_in = 0;
         self.chosen.header_refused = Some(code.code.to_owned());
     }
 
@@ -279,7 +279,7 @@ impl<'a> Draft<'a> {
                 self.refuse_header(of_header(refusal))
             }
             _ if self.chosen.adjustment.take().is_some() => self.operations.adjustment = None,
-            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::FloatTooSmall { .. }
+            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::SupplierTooSmall { .. }
                 if self.chosen.header =>
             {
                 self.refuse_header(problem::HEADER_UNITS);

@@ -41,7 +41,7 @@ pub struct L1View {
     /// The queue of notes, head first.
     pub notes: Vec<Fr>,
     /// The operator's funds.
-    pub float_units: u64,
+    pub supplier_units: u64,
 }
 
 impl L1View {
@@ -61,7 +61,7 @@ impl L1View {
             self.forced.drain(..effects.forced.min(self.forced.len()));
         }
         self.notes.drain(..effects.notes.len().min(self.notes.len()));
-        self.float_units = self.float_units.saturating_sub(effects.float_in);
+        self.supplier_units = self.supplier_units.saturating_sub(effects.supplier_in);
     }
 }
 
@@ -124,7 +124,7 @@ async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) 
         view.notes
             .push(from_bytes(&note).map_err(|_| L1Error::Malformed("a queued note is not canonical".to_owned()))?);
     }
-    view.float_units = l1.float_funds().await?;
+    view.supplier_units = l1.supplier_funds().await?;
     Ok(view)
 }
 

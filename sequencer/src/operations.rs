@@ -210,7 +210,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Taken::Accepted(id)))
     };
     let taken = service.writer.submit(decide).await?;
-    // It may be the float that a closed period is short of.
+    // It may be the supplier account that a closed period is short of.
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     Ok(taken)
 }

@@ -78,7 +78,7 @@ codes! {
     HEADER_EMPTY = "header.empty", 422, "operator", false, "The header operation does nothing";
     HEADER_PENDING = "header.pending", 409, "operator", true, "Another header operation waits";
     HEADER_UNITS = "header.units", 422, "operator", false, "Too many units";
-    HEADER_RESERVE = "header.reserve", 422, "operator", true, "The float would fall below its reserve";
+    HEADER_RESERVE = "header.reserve", 422, "operator", true, "The supplier account would fall below its reserve";
     HEADER_ACCRUAL = "header.accrual", 422, "operator", true, "More than the accrual";
     HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
     HEADER_SKIP = "header.skip", 422, "manager", false, "Skips too much";
@@ -104,7 +104,7 @@ codes! {
     TARIFF_CLOSED = "tariff.closed", 409, "operator", false, "The period is already closed";
     TARIFF_LENGTH = "tariff.length", 422, "operator", false, "Tariff has another number of intervals";
     L1_UNREACHABLE = "l1.unreachable", 503, "operator", true, "L1 could not be asked";
-    SETTLEMENT_FLOAT = "settlement.float_too_small", 422, "operator", true, "The float is too small";
+    SETTLEMENT_SUPPLIER = "settlement.supplier_account_too_small", 422, "operator", true, "The supplier account is too small";
     SETTLEMENT_ACCRUAL = "settlement.accrual", 422, "operator", false, "The accrual leaves its range";
     SETTLEMENT_BALANCE = "settlement.balance_overflow", 422, "operator", false, "A balance leaves its range";
     SETTLEMENT_ENERGY = "settlement.too_much_energy", 422, "meter", false, "Orders of an interval are too large";
@@ -190,7 +190,7 @@ impl Problem {
             | SettlementError::TariffLength { .. }
             | SettlementError::TooMuchEnergy { .. }
             | SettlementError::BalanceOverflow { .. }
-            | SettlementError::FloatTooSmall { .. }
+            | SettlementError::SupplierTooSmall { .. }
             | SettlementError::Accrual
             | SettlementError::RegisterOverflow { .. }
             | SettlementError::TotalOverflow
@@ -204,7 +204,7 @@ impl Problem {
     #[must_use]
     pub fn of_settlement(error: &SettlementError) -> Self {
         let code = match error {
-            SettlementError::FloatTooSmall { .. } => SETTLEMENT_FLOAT,
+            SettlementError::SupplierTooSmall { .. } => SETTLEMENT_SUPPLIER,
             SettlementError::Accrual => SETTLEMENT_ACCRUAL,
             SettlementError::BalanceOverflow { .. } => SETTLEMENT_BALANCE,
             SettlementError::TooMuchEnergy { .. } => SETTLEMENT_ENERGY,

@@ -673,12 +673,12 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     let code =
         async |operation: &Value| node.header(5, operation).await.1["code"].as_str().unwrap_or_default().to_owned();
     assert_eq!(code(&json!({})).await, "header.empty");
-    assert_eq!(code(&transfer(Pool::FloatIn, 1 << 48)).await, "header.units");
-    assert_eq!(node.header(6, &transfer(Pool::FloatIn, 1)).await.1["code"], "account.unknown");
+    assert_eq!(code(&transfer(Pool::SupplierIn, 1 << 48)).await, "header.units");
+    assert_eq!(node.header(6, &transfer(Pool::SupplierIn, 1)).await.1["code"], "account.unknown");
     assert_eq!(
         node.admin(
             "/admin/v1/communities/5/header-operation",
-            Some(&transfer(Pool::FloatIn, 1)),
+            Some(&transfer(Pool::SupplierIn, 1)),
             "another token, wrong"
         )
         .await
@@ -694,7 +694,7 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     let by = |key: &SecretKey, nonce: u64, period: u32| {
         let management = Some(management.sign(world.domain(), &place(nonce, period), key).unwrap());
         serde_json::to_value(HeaderOperation {
-            transfer: Some(Transfer { pool: Pool::FloatOut, units: 7 }),
+            transfer: Some(Transfer { pool: Pool::SupplierOut, units: 7 }),
             management,
         })
         .unwrap()
@@ -711,24 +711,24 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     let endless = serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap();
     assert_eq!(code(&endless).await, "header.skip");
     for (period, (operation, expected)) in (0..).zip([
-        (transfer(Pool::FloatIn, 5), "header.funds"),
-        (transfer(Pool::FloatOut, 600_000), "header.reserve"),
+        (transfer(Pool::SupplierIn, 5), "header.funds"),
+        (transfer(Pool::SupplierOut, 600_000), "header.reserve"),
         (transfer(Pool::AccrualOut, 1_000_000), "header.accrual"),
     ]) {
         assert_eq!(node.header(5, &operation).await.0, 201);
         assert_eq!(node.header(5, &operation).await.0, 200);
-        assert_eq!(code(&transfer(Pool::FloatIn, 6)).await, "header.pending");
+        assert_eq!(code(&transfer(Pool::SupplierIn, 6)).await, "header.pending");
         assert_eq!(node.status().await["communities"][0]["header_pending"], true);
         node.run_period(&world, 5, period).await;
         let status = node.status().await["communities"][0].clone();
         assert_eq!((&status["header_pending"], &status["header_refused"]), (&json!(false), &json!(expected)));
     }
-    world.l1.queues().float_units = 5;
-    assert_eq!(node.header(5, &transfer(Pool::FloatIn, 5)).await.0, 201);
+    world.l1.queues().supplier_units = 5;
+    assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 5)).await.0, 201);
     node.run_period(&world, 5, 3).await;
     assert_eq!(node.status().await["communities"][0]["header_refused"], json!(null));
     node.settled(5, 4).await;
-    assert_eq!(world.l1.queues().float_units, 0);
+    assert_eq!(world.l1.queues().supplier_units, 0);
     assert_eq!(node.header(5, &by(&fixture::manager_key(), 1, 4)).await.0, 201);
     node.run_period(&world, 5, 4).await;
     node.settled(5, 5).await;
@@ -752,8 +752,8 @@ async fn header_operations_move_pools_and_decide_what_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_period_short_of_float_settles_once_the_operator_adds_it() {
-    let mut world = World::with(|g| g.communities[0].header.float = 0).await;
+async fn a_period_short_of_supplier_settles_once_the_operator_adds_it() {
+    let mut world = World::with(|g| g.communities[0].header.supplier_account = 0).await;
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
@@ -761,13 +761,13 @@ async fn a_period_short_of_float_settles_once_the_operator_adds_it() {
     let node = world.start().await;
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
-    assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
-    world.l1.queues().float_units = 10_000;
-    assert_eq!(node.header(5, &transfer(Pool::FloatIn, 10_000)).await.0, 201);
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.supplier_account_too_small");
+    world.l1.queues().supplier_units = 10_000;
+    assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 10_000)).await.0, 201);
     let (status, body) = node.close(5, 0).await;
     assert_eq!(status, 200, "{body}");
     node.settled(5, 1).await;
-    assert_eq!(world.l1.queues().float_units, 0);
+    assert_eq!(world.l1.queues().supplier_units, 0);
     node.handle.shutdown().await;
 }
 
@@ -796,12 +796,14 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     until("begun", async || node.get(&path).await.1["final"] == true).await;
     assert_eq!(world.l1.queues().begun, vec![(5, to_bytes(&terms))]);
     verified(&node, &world, &member, 0, 0).await;
-    // Without any float nobody can owe anything: the period waits for the operator's, and goes on by itself then.
+    // With an empty supplier account nobody can owe anything: the period waits for the operator's, and goes on by itself then.
     assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.0, 201);
-    until("blocked", async || node.status().await["communities"][0]["blocked"]["code"] == "settlement.float_too_small")
-        .await;
-    world.l1.queues().float_units = 500;
-    assert_eq!(node.header(5, &transfer(Pool::FloatIn, 500)).await.0, 201);
+    until("blocked", async || {
+        node.status().await["communities"][0]["blocked"]["code"] == "settlement.supplier_account_too_small"
+    })
+    .await;
+    world.l1.queues().supplier_units = 500;
+    assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 500)).await.0, 201);
     node.settled(5, 2).await;
     node.handle.kill().await;
     let node = world.start().await;
@@ -841,11 +843,11 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
     node.settled(5, 1).await;
     let deposit = take(&world, 0, Kind::Deposit, 1, units(50), 40);
     l1.deposit(claim_of(&deposit, owner(0)), 50).await.unwrap();
-    l1.fund_float(9).await.unwrap();
+    l1.fund_supplier_account(9).await.unwrap();
     node.accepted(&deposit).await;
     node.accepted(&send(&world, owner(1), 2, units(20), 60)).await;
     node.accepted(&take(&world, 1, Kind::Receive, 1, units(20), 60)).await;
-    assert_eq!(node.header(5, &transfer(Pool::FloatIn, 9)).await.0, 201);
+    assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 9)).await.0, 201);
     let quiet = async |period: u32| {
         for slot in 0..2 {
             let mut signed = world.packet(5, period, slot, false);
@@ -858,7 +860,7 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
         node.settled(5, 1 + period as usize).await;
     };
     quiet(1).await;
-    assert_eq!(l1.float_funds().await.unwrap(), 0);
+    assert_eq!(l1.supplier_funds().await.unwrap(), 0);
     assert!(l1.deposits(0).await.unwrap().iter().all(|d| d.state == DepositState::Consumed));
     assert_eq!(verified(&node, &world, &owner_key(1), 1, 1).await.after.balance, units(20));
     // Slot 1 withdraws, slot 0 is paid because L1 asks for it.
@@ -890,7 +892,7 @@ async fn a_community_begins_only_with_the_terms_on_l1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
-    let mut world = World::with(|g| g.communities[0].header.float = 0).await;
+    let mut world = World::with(|g| g.communities[0].header.supplier_account = 0).await;
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
@@ -900,7 +902,7 @@ async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
     for slot in 0..3 {
         assert_eq!(node.submit(&world.packet(5, 0, slot, slot == 2)).await.0, 201);
     }
-    assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.supplier_account_too_small");
     assert_eq!(node.submit(&late(&world, 0, |_| {})).await.1["code"], "adjust.early");
     // And an operation waits all the same.
     node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT)))

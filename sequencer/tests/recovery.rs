@@ -105,7 +105,7 @@ async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
         let path = node.accepted(operation).await;
         acknowledged.push((height().await, path));
     }
-    let transfer = json!({"transfer": {"pool": "float_out", "units": 3}});
+    let transfer = json!({"transfer": {"pool": "supplier_out", "units": 3}});
     assert_eq!(node.header(5, &transfer).await.0, 201);
     node.publish(world, 5).await;
     for slot in 0..3 {
@@ -305,8 +305,8 @@ async fn a_revert_and_a_failed_proof_stop_the_pipeline_loudly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_period_the_rules_refuse_stays_closed_and_holds_up_nobody_else() {
-    let world = World::with(|g| g.communities[0].header.float = 0).await;
-    // A feed-in so high that the empty float cannot pay it.
+    let world = World::with(|g| g.communities[0].header.supplier_account = 0).await;
+    // A feed-in so high that the empty supplier account cannot pay it.
     let mut world = world;
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
@@ -318,15 +318,15 @@ async fn a_period_the_rules_refuse_stays_closed_and_holds_up_nobody_else() {
     let (status, refusal) = node.close(5, 0).await;
     assert_eq!(
         (status, &refusal["code"], &refusal["clause"]),
-        (422, &json!("settlement.float_too_small"), &json!("SETTLE.8"))
+        (422, &json!("settlement.supplier_account_too_small"), &json!("SETTLE.8"))
     );
-    assert_eq!(node.status().await["communities"][0]["blocked"]["code"], "settlement.float_too_small");
+    assert_eq!(node.status().await["communities"][0]["blocked"]["code"], "settlement.supplier_account_too_small");
     assert_eq!(node.submit(&world.packet(5, 0, 0, false)).await.0, 200);
     assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.1["code"], "packet.early");
     node.handle.kill().await;
     let node = world.start().await;
     until("tried again", async || node.status().await["communities"][0]["blocked"].is_object()).await;
-    assert_eq!(node.close(5, 0).await.1["code"], "settlement.float_too_small");
+    assert_eq!(node.close(5, 0).await.1["code"], "settlement.supplier_account_too_small");
     node.run_period(&world, 7, 0).await;
     node.settled(7, 1).await;
     node.handle.shutdown().await;

@@ -260,7 +260,14 @@ impl Full {
 
 /// A community before anybody is in it.
 fn empty(scenario: &Scenario, index: u32) -> Plan {
-    Plan { index, first_interval: scenario.beginning, homes: Vec::new(), balance: 0, float: 0, ..scenario.plan.clone() }
+    Plan {
+        index,
+        first_interval: scenario.beginning,
+        homes: Vec::new(),
+        balance: 0,
+        supplier_account: 0,
+        ..scenario.plan.clone()
+    }
 }
 
 /// What a home's meter says of a day.

@@ -31,7 +31,7 @@ pub const FEWEST_DAYS: usize = 8;
 /// Prepaid by each home, nano: 100 currency units.
 pub const BALANCE: u64 = 100_000_000_000;
 /// Supplier's pool, nano: 500 currency units.
-pub const FLOAT: u64 = 500_000_000_000;
+pub const SUPPLIER_ACCOUNT: u64 = 500_000_000_000;
 /// Tariff set of the communities on L1.
 pub const TARIFF_SET: u32 = 1;
 /// The community of the homes.
@@ -150,7 +150,7 @@ impl Scenario {
             active_until: Interval::MAX,
             homes: names,
             balance: BALANCE,
-            float: FLOAT,
+            supplier_account: SUPPLIER_ACCOUNT,
             caps_wh: CAPS_WH,
             manager: genesis::manager_key().public(),
         };

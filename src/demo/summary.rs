@@ -49,7 +49,7 @@ pub struct CommunitySummary {
     /// Members' money at the start and at the end, less debts, nano.
     pub members_nano: [i128; 2],
     /// Supplier's pool at the start and at the end, nano.
-    pub float_nano: [i128; 2],
+    pub supplier_nano: [i128; 2],
     /// Network and local fees collected, nano.
     pub fees_nano: i128,
     /// Life totals of the header.
@@ -62,7 +62,7 @@ impl CommunitySummary {
         Self {
             community: plan.index,
             members_nano: [members; 2],
-            float_nano: [plan.float.into(); 2],
+            supplier_nano: [plan.supplier_account.into(); 2],
             fees_nano: 0,
             totals: Totals::default(),
         }
@@ -70,14 +70,14 @@ impl CommunitySummary {
 
     pub(super) fn add(&mut self, receipts: &[Receipt], header: &Header) {
         self.members_nano[1] = receipts.iter().map(|r| i128::from(r.after.balance) - i128::from(r.after.debt)).sum();
-        self.float_nano[1] = header.float.into();
+        self.supplier_nano[1] = header.supplier_account.into();
         self.fees_nano = header.accrual.into();
         self.totals = header.totals;
     }
 
-    /// Money of the community now, nano; members' debts were paid by the float and are owed to it (SETTLE.8).
+    /// Money of the community now, nano; members' debts were paid by the supplier account and are owed to it (SETTLE.8).
     pub(super) fn funds_nano(&self) -> i128 {
-        self.members_nano[1] + i128::from(self.totals.debt) + self.float_nano[1] + self.fees_nano
+        self.members_nano[1] + i128::from(self.totals.debt) + self.supplier_nano[1] + self.fees_nano
     }
 }
 
@@ -290,7 +290,7 @@ pub fn render(s: &Summary) -> String {
     for c in &s.communities {
         communities.add_row([
             change(c.members_nano),
-            change(c.float_nano),
+            change(c.supplier_nano),
             text::money(c.fees_nano),
             text::kwh(c.totals.issued),
             text::kwh(c.totals.retired),

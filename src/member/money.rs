@@ -441,8 +441,9 @@ pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
     let rest = actor.account.balance % UNIT_NANO;
     let payout = hex0(&actor.account.payout);
     let sheet = || {
-        let float = format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());
-        planned(&signed).row("paid to", payout.clone(), payout.clone()).row("rest", float, rest)
+        let supplier_account =
+            format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());
+        planned(&signed).row("paid to", payout.clone(), payout.clone()).row("rest", supplier_account, rest)
     };
     finish(&mut session, &signed, sheet, args.acting, args.place.json)
 }

@@ -132,12 +132,12 @@ pub trait L1Client: Send + Sync {
     fn withdraw_eth(&self, _account: Address) -> L1Future<'_, TxReceipt> {
         absent()
     }
-    /// Puts units aside for floats (operator).
-    fn fund_float(&self, _units: u64) -> L1Future<'_, TxReceipt> {
+    /// Puts units aside for supplier accounts (operator).
+    fn fund_supplier_account(&self, _units: u64) -> L1Future<'_, TxReceipt> {
         absent()
     }
-    /// Units put aside for floats and not moved into one.
-    fn float_funds(&self) -> L1Future<'_, u64> {
+    /// Units put aside for supplier accounts and not moved into one.
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
         absent()
     }
 

@@ -54,7 +54,7 @@ pub struct MemoryTerms {
     pub refund_delay_s: u64,
     /// Bond of the first request in a forced queue, wei.
     pub forced_bond_wei: u128,
-    /// Gets what leaves floats and accruals.
+    /// Gets what leaves supplier accounts and accruals.
     pub treasury: Address,
 }
 
@@ -323,7 +323,7 @@ impl MemoryL1 {
         self.lock().unreachable = calls;
     }
 
-    /// What the vault holds for balances, floats, accruals and open claims, nano.
+    /// What the vault holds for balances, supplier accounts, accruals and open claims, nano.
     #[must_use]
     pub fn pool_nano(&self) -> u64 {
         u64::try_from(self.lock().books.pool_nano()).unwrap_or(u64::MAX)
@@ -457,12 +457,12 @@ impl L1Client for MemoryL1 {
         self.with(move |state| state.transact(|books, _| books.withdraw_eth(account)))
     }
 
-    fn fund_float(&self, units: u64) -> L1Future<'_, TxReceipt> {
-        self.with(move |state| state.transact(|books, context| books.fund_float(context, units)))
+    fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.fund_supplier_account(context, units)))
     }
 
-    fn float_funds(&self) -> L1Future<'_, u64> {
-        self.with(move |state| Ok(state.books.float_units()))
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
+        self.with(move |state| Ok(state.books.supplier_units()))
     }
 
     fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {

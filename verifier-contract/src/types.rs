@@ -329,14 +329,14 @@ pub enum RollupEffect {
     TransferReceived {
         claim: Word,
     },
-    FloatFunded {
+    SupplierFunded {
         units: u64,
     },
-    FloatUnfunded {
+    SupplierUnfunded {
         units: u64,
     },
-    /// Kind 16 into the float, 17 out of it, 18 out of the accrual.
-    FloatMoved {
+    /// Kind 16 into the supplier account, 17 out of it, 18 out of the accrual.
+    SupplierMoved {
         community: u32,
         kind: u8,
         units: u64,

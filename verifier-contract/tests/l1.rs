@@ -186,8 +186,8 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     warp(l1.timestamp().await.unwrap() + 6 * 3600 + 10).await;
     l1.refund(word(0xa2)).await.unwrap();
     refused(l1.refund(word(0xa2)).await.unwrap_err(), "NotOpen");
-    l1.fund_float(10).await.unwrap();
-    assert_eq!(l1.float_funds().await.unwrap(), 10);
+    l1.fund_supplier_account(10).await.unwrap();
+    assert_eq!(l1.supplier_funds().await.unwrap(), 10);
 
     // A claim of 2 units, for exits.
     let mut packed = address_word(me);
@@ -219,7 +219,7 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
         (record(4, 0, 0, claim), "TransferNotOpen"),
         (record(10, 1, 3, address_word(me)), "ForcedNotHead"),
         (record(11, 0, FIRST, word(9)), "AdjustTariff"),
-        (record(16, 11, 0, word(0)), "FloatShort"),
+        (record(16, 11, 0, word(0)), "SupplierShort"),
         (record(20, 0, 0, word(0x32)), "NotHeadNote"),
         (record(21, 0, 0, word(0x6e)), "AlreadyInitialised"),
     ] {
@@ -263,7 +263,7 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     assert_eq!(l1.claim_state(claim).await.unwrap(), TransferState::Open);
     assert_eq!(l1.claim_state(word(0xc2)).await.unwrap(), TransferState::Received);
     assert_eq!(l1.claim_state(word(0xc3)).await.unwrap(), TransferState::Unknown);
-    assert_eq!(l1.float_funds().await.unwrap(), 6);
+    assert_eq!(l1.supplier_funds().await.unwrap(), 6);
     l1.withdraw(me).await.unwrap();
     refused(l1.withdraw(me).await.unwrap_err(), "NothingToWithdraw");
     l1.withdraw_eth(me).await.unwrap();
@@ -313,8 +313,8 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
             RollupEffect::TransferReceived { claim: word(0xc2) },
             RollupEffect::ForcedServed { community: 7, slot: 2, requester: me, units: 3, bond },
             RollupEffect::Adjusted { community: 7, first_interval: FIRST, tariff_commitment: word(8) },
-            RollupEffect::FloatMoved { community: 7, kind: 16, units: 4 },
-            RollupEffect::FloatMoved { community: 7, kind: 17, units: 1 },
+            RollupEffect::SupplierMoved { community: 7, kind: 16, units: 4 },
+            RollupEffect::SupplierMoved { community: 7, kind: 17, units: 1 },
             RollupEffect::NoteAppended { note: word(0x31), community: 7 },
         ]
     );
@@ -368,7 +368,7 @@ async fn the_contract_has_the_same_rules() {
     scenario(&l1, async |timestamp| l1.set_local_time(timestamp).await.unwrap()).await;
     let before = l1.token_balance(account).await.unwrap();
     money(&l1, account, async |timestamp| l1.set_local_time(timestamp).await.unwrap()).await;
-    // 30 deposited and 10 for the float; 5 of a refund, 7 + 3 withdrawn, 2 exited came back.
+    // 30 deposited and 10 for the supplier account; 5 of a refund, 7 + 3 withdrawn, 2 exited came back.
     assert_eq!(l1.token_balance(account).await.unwrap(), before - (40 - 5 - 10 - 2) * 10_000);
     // The fake takes openings on trust, the contract does not.
     refused(l1.exit(ExitCall { siblings: Vec::new(), ..exit_of(account, 1) }).await.unwrap_err(), "SiblingCount");

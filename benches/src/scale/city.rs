@@ -36,7 +36,7 @@ const MIDNIGHT_S: u32 = 1_493_967_600;
 /// Prepaid by each home, nano: 1,000 currency units.
 const BALANCE: u64 = 1_000_000_000_000;
 /// Supplier's pool of a community, nano: 100,000 currency units.
-const FLOAT: u64 = 100_000_000_000_000;
+const SUPPLIER_ACCOUNT: u64 = 100_000_000_000_000;
 const SOLAR: u8 = 1;
 
 /// Load and generation of one home on one day, Wh by the hour.
@@ -209,7 +209,7 @@ impl City {
             intervals: u16::try_from(shape.intervals)?,
             manager: manager_key().public(),
             next_interval: self.first_interval(),
-            float: FLOAT,
+            supplier_account: SUPPLIER_ACCOUNT,
             accrual: 0,
             reserve: 0,
             nonce: 0,

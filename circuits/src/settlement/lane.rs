@@ -42,7 +42,7 @@ const ADDRESS_BITS: u32 = 160;
 pub struct LaneOutput {
     /// Debt after less debt before.
     pub debt_change: Cell,
-    /// What a closed account leaves to the float.
+    /// What a closed account leaves to the supplier account.
     pub rest: Cell,
 }
 
@@ -259,7 +259,7 @@ fn sign(
     signature::verify(b, first + 1, key, Use::Operation, &by_manager, vec![Input::Copy(message.digest)]);
 }
 
-/// OP.4, OP.6, OP.7: balance and debt after, and what goes to the float.
+/// OP.4, OP.6, OP.7: balance and debt after, and what goes to the supplier account.
 fn money(
     b: &mut Builder,
     index: usize,

@@ -104,7 +104,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         intervals: u16::try_from(shape.intervals).unwrap_or(0),
         manager: empty_slot_key().public(),
         next_interval: 0,
-        float: 0,
+        supplier_account: 0,
         accrual: 0,
         reserve: 0,
         nonce: 0,

@@ -32,8 +32,8 @@ pub mod at {
     pub const MANAGER: [usize; 2] = [3, 4];
     /// Next interval.
     pub const NEXT: usize = 5;
-    /// Float.
-    pub const FLOAT: usize = 6;
+    /// Supplier account.
+    pub const SUPPLIER_ACCOUNT: usize = 6;
     /// Accrual.
     pub const ACCRUAL: usize = 7;
     /// Reserve.

@@ -159,7 +159,7 @@ impl Statement<'_> {
     fn init(&mut self, header: &HeaderCells, manager: [Cell; 2]) -> Cell {
         self.b.serve("STATE.INIT");
         let init = self.b.bit(("STATE.INIT", "init", 0), self.t.input.operations.init);
-        let zeros = (at::FLOAT..=at::CERTIFICATES).map(|i| header.0[i]);
+        let zeros = (at::SUPPLIER_ACCOUNT..=at::CERTIFICATES).map(|i| header.0[i]);
         for cell in zeros {
             self.b.assert_product_zero(init, cell);
         }
@@ -285,15 +285,17 @@ impl Statement<'_> {
         next[at::CERTIFICATES] = self.b.linear(&[(one, header.0[at::CERTIFICATES])], one);
         self.b.serve("SETTLE.8");
         let rests = lanes.operations.iter().map(|l| l.rest);
-        let inflows = slots.iter().map(|slot| slot.supply).chain(rests).chain([adjustment.supply, lane.float]);
-        let supply = sum(&mut self.b, [header.0[at::FLOAT]].into_iter().chain(inflows));
-        next[at::FLOAT] = self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
+        let inflows =
+            slots.iter().map(|slot| slot.supply).chain(rests).chain([adjustment.supply, lane.supplier_account]);
+        let supply = sum(&mut self.b, [header.0[at::SUPPLIER_ACCOUNT]].into_iter().chain(inflows));
+        next[at::SUPPLIER_ACCOUNT] =
+            self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
         let fees = slots.iter().map(|slot| slot.fees).chain([adjustment.fees, lane.accrual]);
         next[at::ACCRUAL] = sum(&mut self.b, [header.0[at::ACCRUAL]].into_iter().chain(fees));
-        self.b.assert_range(next[at::FLOAT], 64);
+        self.b.assert_range(next[at::SUPPLIER_ACCOUNT], 64);
         self.b.assert_range(next[at::ACCRUAL], 64);
         self.b.serve("HEADER.1");
-        let above = self.b.sub(next[at::FLOAT], lane.reserve);
+        let above = self.b.sub(next[at::SUPPLIER_ACCOUNT], lane.reserve);
         let above = self.b.mul(lane.outflow, above);
         self.b.assert_range(above, 64);
         self.b.serve("SETTLE.2");

@@ -172,7 +172,7 @@ pub fn lifted(x: &field::Fr) -> Fr {
 /// is substituted.
 pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let recipe = Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 4 };
-    let extras = Extras { adjustment: true, header: Some(Pool::FloatOut), management: true, notes: QUEUE };
+    let extras = Extras { adjustment: true, header: Some(Pool::SupplierOut), management: true, notes: QUEUE };
     let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
     assert!(input.operations.lanes.len() == tiny().operations && input.operations.adjustment.is_some());
     input

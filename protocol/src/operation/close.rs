@@ -1,4 +1,4 @@
-//! `close`: pays the whole balance and empties the slot; what is less than a unit goes to the float
+//! `close`: pays the whole balance and empties the slot; what is less than a unit goes to the supplier account
 //! (`docs/spec/operations/close.md`).
 
 use super::{Change, Effect, Flow, Kind, Subject};

@@ -93,7 +93,7 @@ pub struct Lane {
     pub after: Account,
     /// What L1 sees of it.
     pub record: Option<Record>,
-    /// Paid to the float: the rest of a closed balance, nano. Negative only for an operation that [`Lane::check`]
+    /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`Lane::check`]
     /// refuses.
     pub rest: i128,
     /// `balance - debt` after, before it is split, nano.

@@ -213,7 +213,7 @@ fn an_empty_slot_has_no_owner_to_act() {
 }
 
 #[test]
-fn a_deposit_pays_debts_first_and_the_float_gets_them_back() {
+fn a_deposit_pays_debts_first_and_the_supplier_gets_them_back() {
     let without = apply(with(&[])).unwrap();
     let debt = without.settled[1].debt;
     assert!(debt > 2 * UNIT_NANO);
@@ -224,7 +224,7 @@ fn a_deposit_pays_debts_first_and_the_float_gets_them_back() {
         let t = apply(input).unwrap();
         let (amount, account) = (units * UNIT_NANO, &t.after.accounts[1]);
         assert_eq!((account.balance, account.debt), (amount.saturating_sub(debt), debt.saturating_sub(amount)));
-        assert_eq!(t.float_after - without.float_after, i128::from(amount.min(debt)));
+        assert_eq!(t.supplier_after - without.supplier_after, i128::from(amount.min(debt)));
         assert_eq!(t.after.header.totals.debt, account.debt);
         let claim = t.input.operations.lanes[0].operation.claim(account.owner);
         assert_eq!(t.applied.records, [Record::new(code::DEPOSIT, units, 0, claim)]);
@@ -232,14 +232,14 @@ fn a_deposit_pays_debts_first_and_the_float_gets_them_back() {
 }
 
 #[test]
-fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_float() {
+fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_supplier() {
     let without = accepted(&[]);
     let t = accepted(&[Kind::Close]);
     let slot = usize::from(t.input.operations.lanes[0].operation.slot);
     let (settled, after) = (&t.settled[slot], &t.after.accounts[slot]);
     let cents = settled.balance % UNIT_NANO;
     assert!(cents > 0);
-    assert_eq!(t.float_after - without.float_after, i128::from(cents));
+    assert_eq!(t.supplier_after - without.supplier_after, i128::from(cents));
     assert_eq!(*after, Account { nonce: settled.nonce + 1, ..Account::empty(settled.salts) });
     assert_eq!(
         t.applied.records,

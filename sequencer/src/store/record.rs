@@ -294,7 +294,7 @@ pub struct Effects {
     /// Entries of the community's forced queue served.
     pub forced: usize,
     /// Units from the operator's funds.
-    pub float_in: u64,
+    pub supplier_in: u64,
     /// Queued notes appended.
     pub notes: Vec<Element>,
 }

@@ -132,8 +132,8 @@ impl L1Client for TestL1 {
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
         self.look(move |q| q.notes.iter().take(limit as usize).copied().collect())
     }
-    fn float_funds(&self) -> L1Future<'_, u64> {
-        self.look(|q| q.float_units)
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
+        self.look(|q| q.supplier_units)
     }
     fn chain_id(&self) -> L1Future<'_, u64> {
         self.gate(self.inner.chain_id())
@@ -347,7 +347,7 @@ impl World {
 pub fn empty(community: &mut Community) {
     community.certificates = SparseTree::new(CERTIFICATES_DEPTH);
     let header = &mut community.header;
-    (header.float, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
+    (header.supplier_account, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
     header.totals = Totals::default();
     for account in &mut community.accounts {
         *account = Account::empty(account.salts);

@@ -13,7 +13,7 @@ pub struct Queues {
     pub transfers: BTreeMap<Word, TransferState>,
     pub forced: BTreeMap<u32, VecDeque<ForcedEntry>>,
     pub notes: VecDeque<Word>,
-    pub float_units: u64,
+    pub supplier_units: u64,
     pub withdrawable: BTreeMap<Address, u64>,
     pub treasury: u64,
     pub begun: Vec<(u32, Word)>,
@@ -83,8 +83,8 @@ impl Queues {
             }
             11 => self.adjusted.push((r.extra, r.w1)),
             16 => {
-                require(self.float_units >= r.units, "FloatShort")?;
-                self.float_units -= r.units;
+                require(self.supplier_units >= r.units, "SupplierShort")?;
+                self.supplier_units -= r.units;
             }
             17 | 18 => self.treasury += r.units,
             20 => require(self.notes.pop_front() == Some(r.w1), "NotHeadNote")?,

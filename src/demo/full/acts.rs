@@ -25,7 +25,7 @@ use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 use super::Full;
 use crate::{
     demo::{
-        scenario::{COMMUNITY, Day, FLOAT, NEIGHBOUR, NEIGHBOUR_HOME, Scenario, acts},
+        scenario::{COMMUNITY, Day, NEIGHBOUR, NEIGHBOUR_HOME, SUPPLIER_ACCOUNT, Scenario, acts},
         summary::Act,
     },
     genesis::{self, Limits, SOLAR},
@@ -95,7 +95,7 @@ impl Full {
         Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::manager_key())?)
     }
 
-    /// Both communities begin: the homes and the neighbour enrol, the operator funds the float. Gives the number of
+    /// Both communities begin: the homes and the neighbour enrol, the operator funds the supplier account. Gives the number of
     /// batches.
     pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.teller.say("the communities begin");
@@ -106,10 +106,10 @@ impl Full {
         self.operate(NEIGHBOUR_HOME, self.enrolment(scenario, NEIGHBOUR, 0, NEIGHBOUR_HOME)?)?;
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
-        let units = FLOAT / UNIT_NANO;
-        let transfer = HeaderOperation { transfer: Some(Transfer { pool: Pool::FloatIn, units }), management: None };
+        let units = SUPPLIER_ACCOUNT / UNIT_NANO;
+        let transfer = HeaderOperation { transfer: Some(Transfer { pool: Pool::SupplierIn, units }), management: None };
         let funded = self.runtime.block_on(async {
-            let receipt = running.l1.fund_float(units).await?;
+            let receipt = running.l1.fund_supplier_account(units).await?;
             operations::submit_header(service, COMMUNITY, transfer)
                 .await
                 .map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -124,7 +124,10 @@ impl Full {
         self.neighbour = Some(self.neighbours_receipt(scenario)?);
         self.tell(
             date,
-            format!("{} homes and a neighbour enrol; the operator funds the float", scenario.plan.homes.len()),
+            format!(
+                "{} homes and a neighbour enrol; the operator funds the supplier account",
+                scenario.plan.homes.len()
+            ),
             Some(funded),
         );
         Ok(2)

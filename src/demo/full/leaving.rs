@@ -174,9 +174,9 @@ impl Full {
         }
         let vault = self.runtime.block_on(running.l1.token_balance(running.l1.contract()))?;
         let homes = u128::try_from(scenario.plan.homes.len())?;
-        let into = homes * paid(scenario.plan.balance) + paid(scenario.plan.float);
+        let into = homes * paid(scenario.plan.balance) + paid(scenario.plan.supplier_account);
         let community = summary.communities.first().context("no community")?;
-        let operator = community.float_nano[1] + community.fees_nano;
+        let operator = community.supplier_nano[1] + community.fees_nano;
         // What exits round down stays: less than a smallest part of the token each.
         let dust = token_nano(vault) - operator;
         summary.money_conserved = into == out + vault && (0..1000 * i128::from(summary.exits + 1)).contains(&dust);

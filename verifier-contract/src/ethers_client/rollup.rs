@@ -220,14 +220,14 @@ impl L1Client for EthersClient {
         Box::pin(async move { self.transact(self.bound().withdraw_eth(account.into()).calldata()).await })
     }
 
-    fn fund_float(&self, units: u64) -> L1Future<'_, TxReceipt> {
+    fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             self.approve(units).await?;
             self.transact(self.bound().fund_float(units).calldata()).await
         })
     }
 
-    fn float_funds(&self) -> L1Future<'_, u64> {
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
         Box::pin(async move {
             let (_pool, _open, funds): (u64, u64, u64) = self.view(self.bound().totals().calldata()).await?;
             Ok(funds)

@@ -34,7 +34,7 @@ pub(super) struct Context {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books {
     pool_nano: u128,
-    float_units: u64,
+    supplier_units: u64,
     /// In order.
     deposits: Vec<DepositEntry>,
     transfers: HashMap<Word, TransferState>,
@@ -68,8 +68,8 @@ impl Books {
         self.pool_nano
     }
 
-    pub(super) fn float_units(&self) -> u64 {
-        self.float_units
+    pub(super) fn supplier_units(&self) -> u64 {
+        self.supplier_units
     }
 
     pub(super) fn queue(&self, community: u32) -> Vec<ForcedEntry> {
@@ -89,7 +89,7 @@ impl Books {
             |deposit: &&DepositEntry| matches!(deposit.state, DepositState::Open | DepositState::RefundRequested(_));
         let open: u128 = self.deposits.iter().filter(waits).map(|deposit| u128::from(deposit.units)).sum();
         require(
-            self.pool_nano + (open + u128::from(self.float_units) + u128::from(units)) * UNIT < CAP_NANO,
+            self.pool_nano + (open + u128::from(self.supplier_units) + u128::from(units)) * UNIT < CAP_NANO,
             "CapExceeded",
         )
     }
@@ -163,18 +163,18 @@ impl Books {
         Ok(vec![Effect::TransferReceived { claim }])
     }
 
-    pub(super) fn fund_float(&mut self, context: &Context, units: u64) -> Effects {
+    pub(super) fn fund_supplier_account(&mut self, context: &Context, units: u64) -> Effects {
         require(!context.frozen, "IsFrozen")?;
         require(units != 0, "ZeroUnits")?;
         self.require_room(units)?;
-        self.float_units += units;
-        Ok(vec![Effect::FloatFunded { units }])
+        self.supplier_units += units;
+        Ok(vec![Effect::SupplierFunded { units }])
     }
 
     /// Record 16.
-    pub(super) fn float_in(&mut self, units: u64) -> Result<(), L1Error> {
-        require(units <= self.float_units, "FloatShort")?;
-        self.float_units -= units;
+    pub(super) fn supplier_in(&mut self, units: u64) -> Result<(), L1Error> {
+        require(units <= self.supplier_units, "SupplierShort")?;
+        self.supplier_units -= units;
         self.pool_nano += u128::from(units) * UNIT;
         Ok(())
     }

@@ -97,11 +97,11 @@ fn one(
         16..=18 => {
             require(w1 == [0; 32], "BadRecord")?;
             if kind == 16 {
-                books.float_in(units)?;
+                books.supplier_in(units)?;
             } else {
                 books.credit(context, context.terms.treasury, units)?;
             }
-            Ok(vec![Effect::FloatMoved { community, kind, units }])
+            Ok(vec![Effect::SupplierMoved { community, kind, units }])
         }
         20 => books.append_note(community, w1),
         21 => {
