@@ -44,7 +44,7 @@ enum Command {
         after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Close(CloseArgs),
-    /// Hands in what the next settlement does to the header: money of supplier account and accrual, and what the manager decided.
+    /// Hands in what the next settlement does to the header: money of supplier account and fee account, and what the manager decided.
     #[command(
         after_help = "Examples:\n  gridveil admin header --community 0 --supplier-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
                             gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
@@ -103,9 +103,9 @@ struct HeaderArgs {
     /// From the supplier account to the treasury: what is above the reserve.
     #[arg(long, value_name = "AMOUNT", conflicts_with = "supplier_in")]
     supplier_out: Option<Money>,
-    /// From the accrual to the treasury.
+    /// From the fee account to the treasury.
     #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["supplier_in", "supplier_out"])]
-    accrual_out: Option<Money>,
+    fee_out: Option<Money>,
     /// File of the manager's decision (`gridveil manager header`).
     #[arg(long, value_name = "FILE")]
     decision: Option<PathBuf>,
@@ -244,7 +244,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let moves = [
         (Pool::SupplierIn, args.supplier_in, "supplier account in"),
         (Pool::SupplierOut, args.supplier_out, "supplier account out"),
-        (Pool::AccrualOut, args.accrual_out, "accrual out"),
+        (Pool::FeeOut, args.fee_out, "fee account out"),
     ];
     let moved = moves.into_iter().find_map(|(pool, money, name)| money.map(|money| (pool, money, name)));
     let transfer = moved.map(|(pool, money, _)| units(money).map(|units| Transfer { pool, units })).transpose()?;
@@ -265,7 +265,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     };
     ensure!(
         transfer.is_some() || management.is_some(),
-        "nothing to hand in: --supplier-in, --supplier-out, --accrual-out or --decision"
+        "nothing to hand in: --supplier-in, --supplier-out, --fee-out or --decision"
     );
     let sheet = || {
         let sheet = Sheet::new("").row("community", args.community.to_string(), args.community);

@@ -177,7 +177,7 @@ impl Plan {
             manager: self.manager,
             next_interval: self.first_interval,
             supplier_account: self.supplier_account,
-            accrual: 0,
+            fee_account: 0,
             reserve: 0,
             nonce: 0,
             totals: Totals::default(),

@@ -296,7 +296,7 @@ impl<'a> Tally<'a> {
         }
         let funds = |c: &gridveil_protocol::community::Community| {
             let balances: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
-            balances + i128::from(c.header.supplier_account) + i128::from(c.header.accrual)
+            balances + i128::from(c.header.supplier_account) + i128::from(c.header.fee_account)
         };
         self.holds[2] &= funds(&t.input.community) == funds(&t.after);
         self.notes_wh += t.notes.iter().map(|note| note.amount).sum::<Wh>();

@@ -326,7 +326,7 @@ impl<'a> Ledger<'a> {
                 }
             }
             code::ADJUST => Effect::Adjusted { community, first_interval: extra, tariff_commitment: word },
-            code::SUPPLIER_IN | code::SUPPLIER_OUT | code::ACCRUAL_OUT => {
+            code::SUPPLIER_IN | code::SUPPLIER_OUT | code::FEE_OUT => {
                 self.require(word == Word::default(), "OP.10", || {
                     format!("record {index}: a second word that the kind does not have")
                 });

@@ -1,7 +1,7 @@
 //! The rollup's money from records alone: what went in, what came out, and which claims are open.
 //!
-//! `pool` = deposits taken in + supplier account in - withdrawals - forced withdrawals - supplier account and accrual to the treasury -
-//! exits: what L1 holds for the accounts, supplier accounts and accruals of all communities together. It may never fall below
+//! `pool` = deposits taken in + supplier account in - withdrawals - forced withdrawals - supplier account and fee account to the treasury -
+//! exits: what L1 holds for the accounts, supplier accounts and fee accounts of all communities together. It may never fall below
 //! zero.
 
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub struct Account {
     pub forced_units: u64,
     /// From the operator's funds into supplier accounts.
     pub supplier_in_units: u64,
-    /// From supplier accounts and accruals to the treasury.
+    /// From supplier accounts and fee accounts to the treasury.
     pub treasury_units: u64,
     /// Deposits taken in.
     pub deposits: u64,
@@ -112,7 +112,7 @@ impl Money {
             code::WITHDRAW => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
             code::FORCED => (&mut account.forced_units, Some(&mut account.forced), -1),
             code::SUPPLIER_IN => (&mut account.supplier_in_units, None, 1),
-            code::SUPPLIER_OUT | code::ACCRUAL_OUT => (&mut account.treasury_units, None, -1),
+            code::SUPPLIER_OUT | code::FEE_OUT => (&mut account.treasury_units, None, -1),
             code::SEND => {
                 account.open_transfers += 1;
                 let new = self.sent.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
@@ -164,7 +164,7 @@ mod tests {
             (code::WITHDRAW, 300),
             (code::FORCED, 20),
             (code::SUPPLIER_OUT, 5),
-            (code::ACCRUAL_OUT, 4),
+            (code::FEE_OUT, 4),
         ] {
             assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
         }

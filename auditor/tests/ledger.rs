@@ -196,7 +196,7 @@ fn play() -> MemoryL1 {
             Record::new(code::FORCED, 20, 1, padded(ALICE)),
             Record::new(code::ADJUST, 0, FIRST, element(&word(9))),
             record(code::SUPPLIER_OUT, 10, ZERO),
-            record(code::ACCRUAL_OUT, 5, ZERO),
+            record(code::FEE_OUT, 5, ZERO),
         ],
     );
     chain.certify(2_000, 257, info(40, FIRST, 2, 3));

@@ -100,8 +100,8 @@ const INVALID: [(&str, Edit); 17] = [
         i.community.header.supplier_account = 0;
         i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
     }),
-    ("accrual negative", |i| {
-        i.community.header.accrual = 0;
+    ("fee account negative", |i| {
+        i.community.header.fee_account = 0;
         i.tariff
             .intervals
             .iter_mut()

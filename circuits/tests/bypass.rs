@@ -261,7 +261,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
     for (name, edit) in adjustments {
         for seed in 0..3 {
             let mut i = with_extras(seed, Extras { adjustment: true, ..Extras::default() });
-            i.community.header.accrual = 1 << 60;
+            i.community.header.fee_account = 1 << 60;
             edit(&mut i, &mut Stream::new(seed));
             reroot(&mut i);
             rules.insert(refused(name, i));
@@ -280,8 +280,8 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         ("more than 48 bits", |i, _| {
             i.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1 << 48 })
         }),
-        ("more than the accrual", |i, _| {
-            i.operations.header.transfer = Some(Transfer { pool: Pool::AccrualOut, units: 1 << 40 })
+        ("more than the fee account", |i, _| {
+            i.operations.header.transfer = Some(Transfer { pool: Pool::FeeOut, units: 1 << 40 })
         }),
         ("unsigned", |i, _| i.operations.header.management.as_mut().unwrap().management.skip += 1),
         ("beyond the last interval", |i, _| {
@@ -305,7 +305,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
     }
     let beginnings: [(&str, Edit); 8] = [
         ("supplier_account", |i, s| i.community.header.supplier_account = 1 + s.below(1 << 40)),
-        ("accrual", |i, _| i.community.header.accrual = 1),
+        ("fee_account", |i, _| i.community.header.fee_account = 1),
         ("reserve", |i, _| i.community.header.reserve = 1),
         ("nonce", |i, _| i.community.header.nonce = 1),
         ("totals", |i, _| i.community.header.totals.retired = 1),
@@ -338,7 +338,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         "ADJUST.4 Registers",
         "HEADER.1 Units",
         "HEADER.1 Reserve",
-        "HEADER.2 Accrual",
+        "HEADER.2 Fee account",
         "HEADER.3 Signature",
         "HEADER.5 Skip",
     ] {
@@ -420,7 +420,7 @@ fn unusual_but_honest_adjustments_are_provable() {
             (account.scale, account.balance) = (100, 1 << 62);
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
-            (i.community.header.supplier_account, i.community.header.accrual) = (1 << 62, 1 << 62);
+            (i.community.header.supplier_account, i.community.header.fee_account) = (1 << 62, 1 << 62);
             resign_adjustment(&mut i).unwrap();
             let t = apply(i).unwrap_or_else(|error| panic!("{late_reading} {price}: {error}"));
             assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new(), "{late_reading} {price}");

@@ -168,7 +168,7 @@ fn random_compositions() {
             i.community.header.totals.debt = debt;
             i.community.header.supplier_account =
                 pick(&mut s, &[i.community.header.supplier_account, 1 << 62, u64::MAX - (1 << 51), 1 << 45]);
-            i.community.header.accrual = pick(&mut s, &[i.community.header.accrual, 1 << 60]);
+            i.community.header.fee_account = pick(&mut s, &[i.community.header.fee_account, 1 << 60]);
             i.community.header.reserve = pick(&mut s, &[0, i.community.header.supplier_account, 1 << 61, u64::MAX]);
         }
         let mut accounts = compute(SettlementInput { operations: Default::default(), ..i.clone() }).settled;
@@ -187,7 +187,7 @@ fn random_compositions() {
         if s.below(3) == 0 {
             let units = pick(&mut s, &[0, 1, 7, 1 << 20, (1 << 48) - 1]);
             i.operations.header.transfer =
-                Some(Transfer { pool: pick(&mut s, &[Pool::SupplierIn, Pool::SupplierOut, Pool::AccrualOut]), units });
+                Some(Transfer { pool: pick(&mut s, &[Pool::SupplierIn, Pool::SupplierOut, Pool::FeeOut]), units });
         }
         if s.below(3) == 0 {
             let management = Management {

@@ -617,7 +617,7 @@ fn other_mutants() -> Vec<Mutant> {
             adjustment.late.packet.readings[1] = Reading { import: 0, export: 9 };
             let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
             i.community.accounts[slot].active_until = first + 1;
-            i.community.header.accrual = 1 << 60;
+            i.community.header.fee_account = 1 << 60;
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
             resign_adjustment(&mut i).unwrap();
@@ -711,8 +711,8 @@ fn other_mutants() -> Vec<Mutant> {
     );
     add(
         "HEADER.2",
-        "less accrual leaves than L1 pays out",
-        Box::new(|| falsified(&apply(moved(Pool::AccrualOut)).unwrap(), "HEADER.2", 0, Fr::from(UNIT_NANO))),
+        "less leaves the fee account than L1 pays out",
+        Box::new(|| falsified(&apply(moved(Pool::FeeOut)).unwrap(), "HEADER.2", 0, Fr::from(UNIT_NANO))),
     );
     add(
         "HEADER.3",
@@ -880,7 +880,7 @@ fn beginnings() -> Vec<Beginning> {
             resign(i, 3).unwrap();
         }),
         ("a community begins with a supplier account balance", |i| i.community.header.supplier_account = 1_000_000),
-        ("a community begins with accrual", |i| i.community.header.accrual = 1),
+        ("a community begins with fee account", |i| i.community.header.fee_account = 1),
         ("a community begins with outstanding certificates", |i| i.community.header.totals.outstanding = 1),
         ("a community begins with certificates", |i| i.community.certificates.set(5, field::Fr::from(9u64))),
         ("a community begins in the middle of its certificates", |i| i.community.header.certificate_count = 4),

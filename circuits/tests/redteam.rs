@@ -126,7 +126,7 @@ fn all_prices(i: &mut SettlementInput, of: impl Fn(usize) -> ClassPrices) {
 
 fn rich(i: &mut SettlementInput) {
     i.community.header.supplier_account = 1 << 63;
-    i.community.header.accrual = 1 << 62;
+    i.community.header.fee_account = 1 << 62;
     for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some() && a.debt == 0) {
         a.balance = 1 << 61;
     }

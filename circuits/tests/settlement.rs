@@ -62,7 +62,7 @@ fn every_operation_is_accepted_with_the_native_instance() {
         let kinds: Vec<_> = kinds.iter().map(|effect| effect.kind).collect();
         let extras = Extras {
             adjustment: seed % 2 == 0,
-            header: [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::AccrualOut)][seed % 4],
+            header: [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::FeeOut)][seed % 4],
             management: seed % 3 == 1,
             notes: seed * 5,
         };

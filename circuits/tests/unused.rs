@@ -125,7 +125,7 @@ fn an_unused_adjustment_and_header_lane_change_nothing() {
     // A transfer of no units: a record, and the header's nonce.
     assert_eq!(
         another,
-        BTreeSet::from([("HEADER.1", "supplier_in"), ("HEADER.1", "supplier_out"), ("HEADER.2", "accrual_out")])
+        BTreeSet::from([("HEADER.1", "supplier_in"), ("HEADER.1", "supplier_out"), ("HEADER.2", "fee_out")])
     );
 }
 

@@ -107,7 +107,7 @@ fn every_refusal_is_reached() {
 fn a_total_that_would_fall_below_zero_is_refused() {
     let mut input = valid();
     input.community.header.totals.import = 0;
-    input.community.header.accrual = 1_000_000_000_000;
+    input.community.header.fee_account = 1_000_000_000_000;
     input.packets.iter_mut().for_each(|signed| signed.packet.readings.iter_mut().for_each(|r| r.import = 0));
     (0..3).for_each(|slot| crate::fixture::resign(&mut input, slot).unwrap());
     let adjustment = input.operations.adjustment.as_mut().unwrap();
@@ -196,7 +196,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let ((new, new_fees), (old, old_fees)) = (bill(&adjustment.late), bill(&adjustment.substitute));
         let value = |t: &Transition| i128::from(t.after.accounts[0].balance) - i128::from(t.after.accounts[0].debt);
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
-        assert_eq!(t.accrual_after - without.accrual_after, new_fees - old_fees);
+        assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);
         let scale = u64::from(t.after.accounts[0].scale);
         let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();

@@ -111,7 +111,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         manager: manager_key().public(),
         next_interval: first_interval,
         supplier_account: 5_000_000_000_000,
-        accrual: 77,
+        fee_account: 77,
         reserve: 1_000,
         nonce: 0,
         totals: Totals { debt, ..Totals::default() },

@@ -36,7 +36,7 @@ fn all_kinds_and_extras_together_are_accepted() {
         Kind::Close,
         Kind::Enrol,
     ]);
-    for pool in [Pool::SupplierIn, Pool::SupplierOut, Pool::AccrualOut] {
+    for pool in [Pool::SupplierIn, Pool::SupplierOut, Pool::FeeOut] {
         let extras = Extras { adjustment: true, header: Some(pool), management: true, notes: 3 };
         let input = with_operations(&recipe("home-32x24", 1, 20), &kinds, extras).unwrap();
         assert_eq!(input.operations.lanes.len(), kinds.len());

@@ -52,7 +52,7 @@ pub struct Header {
     /// Supplier's pool in this community, nano.
     pub supplier_account: u64,
     /// Network and local fees collected, nano.
-    pub accrual: u64,
+    pub fee_account: u64,
     /// Part of the supplier account the operator may not withdraw, nano.
     pub reserve: u64,
     /// Count of header operations.
@@ -88,7 +88,7 @@ impl Header {
             manager_y,
             n(u64::from(self.next_interval)),
             n(self.supplier_account),
-            n(self.accrual),
+            n(self.fee_account),
             n(self.reserve),
             n(self.nonce),
             n(t.import),

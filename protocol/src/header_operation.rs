@@ -23,8 +23,8 @@ pub enum Pool {
     SupplierIn,
     /// From the supplier account to the treasury.
     SupplierOut,
-    /// From the accrual to the treasury.
-    AccrualOut,
+    /// From the fee account to the treasury.
+    FeeOut,
 }
 
 /// Units that move between L1 and a pool of the header.
@@ -47,7 +47,7 @@ impl Transfer {
         let code = match self.pool {
             Pool::SupplierIn => code::SUPPLIER_IN,
             Pool::SupplierOut => code::SUPPLIER_OUT,
-            Pool::AccrualOut => code::ACCRUAL_OUT,
+            Pool::FeeOut => code::FEE_OUT,
         };
         Record::new(code, self.units, 0, Fr::ZERO)
     }
@@ -151,9 +151,9 @@ pub enum HeaderError {
     /// Less than the reserve would stay.
     #[error("HEADER.1: the supplier account would fall below its reserve (operator)")]
     Reserve,
-    /// More than the accrual.
-    #[error("HEADER.2: more than the accrual (operator)")]
-    Accrual,
+    /// More than the fee account.
+    #[error("HEADER.2: more than the fee account (operator)")]
+    FeeAccount,
     /// The manager's signature.
     #[error("HEADER.3: {0} (manager)")]
     Signature(SchnorrError),
@@ -168,7 +168,7 @@ impl HeaderError {
     pub const fn clause(&self) -> &'static str {
         match self {
             Self::Units | Self::Reserve => "HEADER.1",
-            Self::Accrual => "HEADER.2",
+            Self::FeeAccount => "HEADER.2",
             Self::Signature(_) => "HEADER.3",
             Self::Skip => "HEADER.5",
         }
@@ -176,13 +176,13 @@ impl HeaderError {
 }
 
 impl HeaderOperation {
-    /// Change of supplier account and accrual, nano.
+    /// Change of supplier account and fee account, nano.
     #[must_use]
     pub fn moved(&self) -> (i128, i128) {
         self.transfer.map_or((0, 0), |t| match t.pool {
             Pool::SupplierIn => (t.nano(), 0),
             Pool::SupplierOut => (-t.nano(), 0),
-            Pool::AccrualOut => (0, -t.nano()),
+            Pool::FeeOut => (0, -t.nano()),
         })
     }
 
@@ -229,8 +229,8 @@ impl HeaderOperation {
             if transfer.pool == Pool::SupplierOut && pools.0 < i128::from(after.reserve) {
                 return Err(HeaderError::Reserve);
             }
-            if transfer.pool == Pool::AccrualOut && pools.1 < 0 {
-                return Err(HeaderError::Accrual);
+            if transfer.pool == Pool::FeeOut && pools.1 < 0 {
+                return Err(HeaderError::FeeAccount);
             }
         }
         if let Some(SignedManagement { management, signature }) = &self.management {

@@ -52,11 +52,11 @@ fn every_refusal_is_reached() {
     let mut unsigned = with(None, true);
     unsigned.operations.header.management.as_mut().unwrap().management.reserve += 1;
     let plain = apply(with(None, false)).unwrap();
-    let (supplier_account, accrual) = (plain.after.header.supplier_account, plain.after.header.accrual);
+    let (supplier_account, fee_account) = (plain.after.header.supplier_account, plain.after.header.fee_account);
     let cases = [
         (refusal(transfer(Pool::SupplierIn, 1 << 48)), HeaderError::Units),
         (refusal(transfer(Pool::SupplierOut, 1 + (supplier_account - 1000) / UNIT_NANO)), HeaderError::Reserve),
-        (refusal(transfer(Pool::AccrualOut, 1 + accrual / UNIT_NANO)), HeaderError::Accrual),
+        (refusal(transfer(Pool::FeeOut, 1 + fee_account / UNIT_NANO)), HeaderError::FeeAccount),
         (refusal(unsigned), HeaderError::Signature(SchnorrError::Mismatch)),
         (refusal(beyond), HeaderError::Skip),
     ];
@@ -65,7 +65,7 @@ fn every_refusal_is_reached() {
         assert!(got.clause().starts_with("HEADER.") && got.to_string().starts_with(got.clause()));
     }
     for (pool, units) in
-        [(Pool::SupplierOut, (supplier_account - 1000) / UNIT_NANO), (Pool::AccrualOut, accrual / UNIT_NANO)]
+        [(Pool::SupplierOut, (supplier_account - 1000) / UNIT_NANO), (Pool::FeeOut, fee_account / UNIT_NANO)]
     {
         apply(transfer(pool, units)).unwrap();
     }
@@ -78,13 +78,13 @@ fn money_moves_by_whole_units_and_counts() {
     let cases = [
         (Pool::SupplierIn, (nano, 0), code::SUPPLIER_IN),
         (Pool::SupplierOut, (-nano, 0), code::SUPPLIER_OUT),
-        (Pool::AccrualOut, (0, -nano), code::ACCRUAL_OUT),
+        (Pool::FeeOut, (0, -nano), code::FEE_OUT),
     ];
-    for (pool, (supplier_account, accrual), code) in cases {
+    for (pool, (supplier_account, fee_account), code) in cases {
         let t = apply(with(Some(pool), true)).unwrap();
         assert_eq!(
-            (t.supplier_after - plain.supplier_after, t.accrual_after - plain.accrual_after),
-            (supplier_account, accrual)
+            (t.supplier_after - plain.supplier_after, t.fee_account_after - plain.fee_account_after),
+            (supplier_account, fee_account)
         );
         assert_eq!(t.applied.records, [Record::new(code, 7, 0, Fr::ZERO)]);
         assert_eq!(t.after.header.nonce, 2);

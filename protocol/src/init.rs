@@ -31,7 +31,7 @@ pub fn check(community: &Community) -> Result<(), &'static str> {
     let header = &community.header;
     let fields = [
         ("supplier_account", header.supplier_account == 0),
-        ("accrual", header.accrual == 0),
+        ("fee_account", header.fee_account == 0),
         ("reserve", header.reserve == 0),
         ("nonce", header.nonce == 0),
         ("totals", header.totals == Totals::default()),

@@ -74,7 +74,7 @@ fn a_beginning_is_empty_in_every_part() {
     type Edit = fn(&mut Community);
     let edits: [(&str, Edit); 12] = [
         ("supplier_account", |c| c.header.supplier_account = 1),
-        ("accrual", |c| c.header.accrual = 1),
+        ("fee_account", |c| c.header.fee_account = 1),
         ("reserve", |c| c.header.reserve = 1),
         ("nonce", |c| c.header.nonce = 1),
         ("totals", |c| c.header.totals.outstanding = 1),
@@ -173,10 +173,10 @@ fn all_verify(t: &Transition) {
     }
 }
 
-/// Members, supplier account and accrual together, nano; debts are the supplier account's loss already.
+/// Members, supplier account and fee account together, nano; debts are the supplier account's loss already.
 fn money(community: &Community) -> i128 {
     let members: i128 = community.accounts.iter().map(|a| i128::from(a.balance)).sum();
-    members + i128::from(community.header.supplier_account) + i128::from(community.header.accrual)
+    members + i128::from(community.header.supplier_account) + i128::from(community.header.fee_account)
 }
 
 /// What crosses the community's border: whole units by the records, claims by their amounts.
@@ -187,7 +187,7 @@ fn crossing(t: &Transition) -> i128 {
         let nano = i128::from(units) * i128::from(UNIT_NANO);
         match u64::from(bytes[31]) {
             code::DEPOSIT | code::SUPPLIER_IN => nano,
-            code::WITHDRAW | code::FORCED | code::SUPPLIER_OUT | code::ACCRUAL_OUT => -nano,
+            code::WITHDRAW | code::FORCED | code::SUPPLIER_OUT | code::FEE_OUT => -nano,
             code::SEND | code::RECEIVE | code::ADJUST | code::NOTE | code::INIT => {
                 assert_eq!(units, 0);
                 0
@@ -244,7 +244,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
         for period in 0..3u64 {
             let kinds: Vec<Kind> =
                 (0..stream.below(6)).map(|_| EFFECTS[usize::try_from(stream.below(10)).unwrap()].kind).collect();
-            let header = [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::AccrualOut)]
+            let header = [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::FeeOut)]
                 [usize::try_from(stream.below(4)).unwrap()];
             let notes = usize::try_from(stream.below(3)).unwrap();
             let extras = Extras { adjustment: false, header, management: stream.below(3) == 0, notes };
@@ -269,8 +269,8 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
             let (community, shown) = (input.community.clone(), format!("seed {seed}, period {period}, {kinds:?}"));
             let t = match apply(input.clone()) {
                 Ok(t) => t,
-                // The accrual of a tiny community is smaller than what the operator asks for now and then.
-                Err(SettlementError::Operations(OperationsError::Header(HeaderError::Accrual))) => {
+                // The fee account of a tiny community is smaller than what the operator asks for now and then.
+                Err(SettlementError::Operations(OperationsError::Header(HeaderError::FeeAccount))) => {
                     input_without_transfer(input).unwrap_or_else(|e| panic!("{shown}: {e}"))
                 }
                 Err(error) => panic!("{shown}: {error}"),

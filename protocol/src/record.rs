@@ -25,8 +25,8 @@ pub mod code {
     pub const SUPPLIER_IN: u64 = 16;
     /// Units moved from a supplier account to the treasury.
     pub const SUPPLIER_OUT: u64 = 17;
-    /// Units moved from an accrual to the treasury.
-    pub const ACCRUAL_OUT: u64 = 18;
+    /// Units moved from a fee account to the treasury.
+    pub const FEE_OUT: u64 = 18;
     /// A queued note was appended.
     pub const NOTE: u64 = 20;
     /// A community began.
@@ -70,7 +70,7 @@ impl Record {
         let (kind, units) = (number(31, 32), number(25, 31));
         let extra = u32::try_from(number(21, 25)).map_err(|_| RecordError::High)?;
         let counts =
-            [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::SUPPLIER_IN, code::SUPPLIER_OUT, code::ACCRUAL_OUT]
+            [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::SUPPLIER_IN, code::SUPPLIER_OUT, code::FEE_OUT]
                 .contains(&kind);
         let places = [code::FORCED, code::ADJUST].contains(&kind);
         if !counts && ![code::SEND, code::RECEIVE, code::ADJUST, code::NOTE, code::INIT].contains(&kind) {

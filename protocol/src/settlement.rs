@@ -159,9 +159,9 @@ pub enum SettlementError {
         /// Nano-currency missing.
         missing_nano: u128,
     },
-    /// Fees of this period would make the accrual negative or too large.
-    #[error("SETTLE.8: accrual leaves 0..2^64 (tariff authority)")]
-    Accrual,
+    /// Fees of this period would make the fee account negative or too large.
+    #[error("SETTLE.8: fee account leaves 0..2^64 (tariff authority)")]
+    FeeAccount,
     /// A register would leave its 62 bits.
     #[error("SETTLE.9: slot {slot}: a register leaves its 62 bits (meter)")]
     RegisterOverflow {
@@ -200,7 +200,7 @@ impl SettlementError {
             | Self::PeriodOverflow => "SETTLE.2",
             Self::TariffLength { .. } => "SETTLE.7",
             Self::TooMuchEnergy { .. } => "SETTLE.4",
-            Self::BalanceOverflow { .. } | Self::SupplierTooSmall { .. } | Self::Accrual => "SETTLE.8",
+            Self::BalanceOverflow { .. } | Self::SupplierTooSmall { .. } | Self::FeeAccount => "SETTLE.8",
             Self::RegisterOverflow { .. } => "SETTLE.9",
             Self::DebtTotal | Self::TotalOverflow => "SETTLE.11",
             Self::Terms { .. } | Self::Certificates | Self::StatePath => "SETTLE.13",
@@ -301,8 +301,8 @@ pub struct Transition {
     pub notes: Vec<Note>,
     /// Supplier account before range checks, nano.
     pub supplier_after: i128,
-    /// Accrual before range checks, nano.
-    pub accrual_after: i128,
+    /// Fee account before range checks, nano.
+    pub fee_account_after: i128,
     /// Accounts when the period is settled, before the lanes.
     pub settled: Vec<Account>,
     /// The lanes.
@@ -453,7 +453,7 @@ fn check_context(expected: &Context, slot: usize, got: &Context) -> Result<(), S
 pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     let (operations, context) = (&t.input.operations, t.input.context());
     operations.check(&t.input.community, &context, &t.applied)?;
-    let pools = (t.supplier_after, t.accrual_after);
+    let pools = (t.supplier_after, t.fee_account_after);
     let header =
         operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
     header.map_err(OperationsError::from)?;
@@ -468,8 +468,8 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
     if t.supplier_after >> 64 != 0 {
         return Err(SettlementError::TotalOverflow);
     }
-    if t.accrual_after < 0 || t.accrual_after >> 64 != 0 {
-        return Err(SettlementError::Accrual);
+    if t.fee_account_after < 0 || t.fee_account_after >> 64 != 0 {
+        return Err(SettlementError::FeeAccount);
     }
     // Settled first: a register that left its bits is not mended by closing the account.
     for (slot, account) in t.settled.iter().enumerate().chain(t.after.accounts.iter().enumerate()) {
@@ -577,21 +577,21 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
     let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
     let old = &input.community;
     let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
-    let (supplier_moved, accrual_moved) = input.operations.header.moved();
+    let (supplier_moved, fee_moved) = input.operations.header.moved();
     let late = |of: fn(&crate::adjust::Adjusted) -> i128| adjusted.map_or(0, of);
     let supplier_after = i128::from(old.header.supplier_account) + supply + late(|a| a.supply)
         - (debts(&accounts) - debts(&old.accounts))
         + applied.rest
         + supplier_moved;
-    let accrual_after = i128::from(old.header.accrual)
+    let fee_account_after = i128::from(old.header.fee_account)
         + outcomes.iter().map(|o| o.fees).sum::<i128>()
         + late(|a| a.fees)
-        + accrual_moved;
+        + fee_moved;
 
     let mut header = old.header.clone();
     header.next_interval = header.next_interval.saturating_add(u32::from(header.intervals));
     header.supplier_account = u64::try_from(supplier_after).unwrap_or(0);
-    header.accrual = u64::try_from(accrual_after).unwrap_or(0);
+    header.fee_account = u64::try_from(fee_account_after).unwrap_or(0);
     header.totals = totals(&input, &outcomes, &accounts, &notes);
     if let Some(adjusted) = adjusted {
         adjusted.count(&mut header.totals);
@@ -620,7 +620,7 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
         outcomes,
         notes,
         supplier_after,
-        accrual_after,
+        fee_account_after,
         settled,
         applied,
         notes_root,

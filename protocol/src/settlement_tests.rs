@@ -38,7 +38,7 @@ fn conserves_energy_and_money() {
             let input = fixture::settlement(&recipe(seed, mechanism)).unwrap();
             let pools = |c: &Community| {
                 let members: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
-                members + i128::from(c.header.supplier_account) + i128::from(c.header.accrual)
+                members + i128::from(c.header.supplier_account) + i128::from(c.header.fee_account)
             };
             let before = pools(&input.community);
             let t = apply(input).unwrap();
@@ -145,7 +145,7 @@ fn every_outcome_clause_refuses() {
             class.network = -1_000_000;
         }
     }
-    assert_eq!(apply(negative_fees).unwrap_err(), SettlementError::Accrual);
+    assert_eq!(apply(negative_fees).unwrap_err(), SettlementError::FeeAccount);
     assert_eq!(
         edited(0, |i| {
             i.community.accounts[0].balance = u64::MAX;

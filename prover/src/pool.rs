@@ -375,7 +375,7 @@ pub(crate) mod tests {
                 std::thread::sleep(Duration::from_millis(2));
             }
             if self.permanent {
-                return Err(SettlementError::Accrual.into());
+                return Err(SettlementError::FeeAccount.into());
             }
             if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
                 assert!(!self.panics, "secret 123");

@@ -279,7 +279,7 @@ impl<'a> Draft<'a> {
                 self.refuse_header(of_header(refusal))
             }
             _ if self.chosen.adjustment.take().is_some() => self.operations.adjustment = None,
-            SettlementError::TotalOverflow | SettlementError::Accrual | SettlementError::SupplierTooSmall { .. }
+            SettlementError::TotalOverflow | SettlementError::FeeAccount | SettlementError::SupplierTooSmall { .. }
                 if self.chosen.header =>
             {
                 self.refuse_header(problem::HEADER_UNITS);

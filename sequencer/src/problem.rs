@@ -79,7 +79,7 @@ codes! {
     HEADER_PENDING = "header.pending", 409, "operator", true, "Another header operation waits";
     HEADER_UNITS = "header.units", 422, "operator", false, "Too many units";
     HEADER_RESERVE = "header.reserve", 422, "operator", true, "The supplier account would fall below its reserve";
-    HEADER_ACCRUAL = "header.accrual", 422, "operator", true, "More than the accrual";
+    HEADER_FEE_ACCOUNT = "header.fee_account", 422, "operator", true, "More than the fee account";
     HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
     HEADER_SKIP = "header.skip", 422, "manager", false, "Skips too much";
     HEADER_FUNDS = "header.funds", 422, "operator", true, "L1 has less of the operator's funds";
@@ -105,7 +105,7 @@ codes! {
     TARIFF_LENGTH = "tariff.length", 422, "operator", false, "Tariff has another number of intervals";
     L1_UNREACHABLE = "l1.unreachable", 503, "operator", true, "L1 could not be asked";
     SETTLEMENT_SUPPLIER = "settlement.supplier_account_too_small", 422, "operator", true, "The supplier account is too small";
-    SETTLEMENT_ACCRUAL = "settlement.accrual", 422, "operator", false, "The accrual leaves its range";
+    SETTLEMENT_FEE_ACCOUNT = "settlement.fee_account", 422, "operator", false, "The fee account leaves its range";
     SETTLEMENT_BALANCE = "settlement.balance_overflow", 422, "operator", false, "A balance leaves its range";
     SETTLEMENT_ENERGY = "settlement.too_much_energy", 422, "meter", false, "Orders of an interval are too large";
     SETTLEMENT_REGISTER = "settlement.register_overflow", 422, "meter", false, "A register leaves its range";
@@ -191,7 +191,7 @@ impl Problem {
             | SettlementError::TooMuchEnergy { .. }
             | SettlementError::BalanceOverflow { .. }
             | SettlementError::SupplierTooSmall { .. }
-            | SettlementError::Accrual
+            | SettlementError::FeeAccount
             | SettlementError::RegisterOverflow { .. }
             | SettlementError::TotalOverflow
             | SettlementError::Certificates
@@ -205,7 +205,7 @@ impl Problem {
     pub fn of_settlement(error: &SettlementError) -> Self {
         let code = match error {
             SettlementError::SupplierTooSmall { .. } => SETTLEMENT_SUPPLIER,
-            SettlementError::Accrual => SETTLEMENT_ACCRUAL,
+            SettlementError::FeeAccount => SETTLEMENT_FEE_ACCOUNT,
             SettlementError::BalanceOverflow { .. } => SETTLEMENT_BALANCE,
             SettlementError::TooMuchEnergy { .. } => SETTLEMENT_ENERGY,
             SettlementError::RegisterOverflow { .. } => SETTLEMENT_REGISTER,
@@ -306,7 +306,7 @@ pub const fn of_header(error: &HeaderError) -> Code {
     match error {
         HeaderError::Units => HEADER_UNITS,
         HeaderError::Reserve => HEADER_RESERVE,
-        HeaderError::Accrual => HEADER_ACCRUAL,
+        HeaderError::FeeAccount => HEADER_FEE_ACCOUNT,
         HeaderError::Signature(_) => HEADER_SIGNATURE,
         HeaderError::Skip => HEADER_SKIP,
     }

@@ -713,7 +713,7 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     for (period, (operation, expected)) in (0..).zip([
         (transfer(Pool::SupplierIn, 5), "header.funds"),
         (transfer(Pool::SupplierOut, 600_000), "header.reserve"),
-        (transfer(Pool::AccrualOut, 1_000_000), "header.accrual"),
+        (transfer(Pool::FeeOut, 1_000_000), "header.fee_account"),
     ]) {
         assert_eq!(node.header(5, &operation).await.0, 201);
         assert_eq!(node.header(5, &operation).await.0, 200);

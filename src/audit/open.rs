@@ -25,7 +25,7 @@ pub struct Args {
     /// First interval of the period, which must be final on L1.
     #[arg(long, value_name = "FIRST")]
     period: u32,
-    /// The opening's file. Who has it knows the community's totals, supplier account and accrual before and after the period.
+    /// The opening's file. Who has it knows the community's totals, supplier account and fee account before and after the period.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// For machines.

@@ -19,7 +19,7 @@ pub struct Settled {
     pub proving_ms: Option<u64>,
     /// Gas of the settling transaction.
     pub gas: Option<u64>,
-    /// Money that L1 holds for balances, supplier accounts and accruals, nano.
+    /// Money that L1 holds for balances, supplier accounts and fee accounts, nano.
     pub pool_nano: i128,
 }
 

@@ -54,7 +54,7 @@ pub struct MemoryTerms {
     pub refund_delay_s: u64,
     /// Bond of the first request in a forced queue, wei.
     pub forced_bond_wei: u128,
-    /// Gets what leaves supplier accounts and accruals.
+    /// Gets what leaves supplier accounts and fee accounts.
     pub treasury: Address,
 }
 
@@ -323,7 +323,7 @@ impl MemoryL1 {
         self.lock().unreachable = calls;
     }
 
-    /// What the vault holds for balances, supplier accounts, accruals and open claims, nano.
+    /// What the vault holds for balances, supplier accounts, fee accounts and open claims, nano.
     #[must_use]
     pub fn pool_nano(&self) -> u64 {
         u64::try_from(self.lock().books.pool_nano()).unwrap_or(u64::MAX)

@@ -335,7 +335,7 @@ pub enum RollupEffect {
     SupplierUnfunded {
         units: u64,
     },
-    /// Kind 16 into the supplier account, 17 out of it, 18 out of the accrual.
+    /// Kind 16 into the supplier account, 17 out of it, 18 out of the fee account.
     SupplierMoved {
         community: u32,
         kind: u8,

@@ -210,7 +210,7 @@ impl City {
             manager: manager_key().public(),
             next_interval: self.first_interval(),
             supplier_account: SUPPLIER_ACCOUNT,
-            accrual: 0,
+            fee_account: 0,
             reserve: 0,
             nonce: 0,
             totals: Totals::default(),

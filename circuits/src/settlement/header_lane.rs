@@ -31,8 +31,8 @@ pub const ROWS: usize = 36;
 pub struct HeaderLane {
     /// Added to the supplier account.
     pub supplier_account: Cell,
-    /// Added to the accrual.
-    pub accrual: Cell,
+    /// Added to the fee account.
+    pub fee_account: Cell,
     /// 1 if money leaves the supplier account: the reserve must stay.
     pub outflow: Cell,
     /// Mechanism after.
@@ -62,20 +62,19 @@ pub fn header_lane(
     let pool = |pool: Pool| w.transfer.is_some_and(|t| t.pool == pool);
     let supplier_in = b.bit(("HEADER.1", "supplier_in", 0), pool(Pool::SupplierIn));
     let supplier_out = b.bit(("HEADER.1", "supplier_out", 0), pool(Pool::SupplierOut));
-    let accrual_out = b.bit(("HEADER.2", "accrual_out", 0), pool(Pool::AccrualOut));
+    let fee_out = b.bit(("HEADER.2", "fee_out", 0), pool(Pool::FeeOut));
     let units = b.witness(("HEADER.1", "units", 0), Fr::from(w.transfer.map_or(0, |t| t.units)));
     b.assert_range(units, UNITS_BITS);
-    let transfer = b.linear(&[(one, supplier_in), (one, supplier_out), (one, accrual_out)], Fr::ZERO);
+    let transfer = b.linear(&[(one, supplier_in), (one, supplier_out), (one, fee_out)], Fr::ZERO);
     b.assert_boolean(transfer);
     let direction = b.sub(supplier_in, supplier_out);
     let nano = Fr::from(UNIT_NANO);
     let zero = b.zero();
     let supplier_account = b.mul_add(nano, direction, units, Fr::ZERO, zero);
     b.serve("HEADER.2");
-    let accrual = b.mul_add(-nano, accrual_out, units, Fr::ZERO, zero);
+    let fee_account = b.mul_add(-nano, fee_out, units, Fr::ZERO, zero);
     b.serve("HEADER.1");
-    let codes =
-        [(code::SUPPLIER_IN, supplier_in), (code::SUPPLIER_OUT, supplier_out), (code::ACCRUAL_OUT, accrual_out)];
+    let codes = [(code::SUPPLIER_IN, supplier_in), (code::SUPPLIER_OUT, supplier_out), (code::FEE_OUT, fee_out)];
     let code = b.linear(&codes.map(|(code, bit)| (Fr::from(code), bit)), Fr::ZERO);
     let w0 = records::first_word(b, code, units, zero);
     records.push(b, transfer, [w0, zero]);
@@ -124,7 +123,7 @@ pub fn header_lane(
     b.serve("HEADER.6");
     let nonce = b.linear(&[(one, header.0[at::NONCE]), (one, transfer), (one, managed)], Fr::ZERO);
     b.assert_range(nonce, 64);
-    HeaderLane { supplier_account, accrual, outflow: supplier_out, mechanism, manager, reserve, nonce, skip }
+    HeaderLane { supplier_account, fee_account, outflow: supplier_out, mechanism, manager, reserve, nonce, skip }
 }
 
 fn nobodys(message: gridveil_protocol::field::Fr) -> Signature {

@@ -105,7 +105,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         manager: empty_slot_key().public(),
         next_interval: 0,
         supplier_account: 0,
-        accrual: 0,
+        fee_account: 0,
         reserve: 0,
         nonce: 0,
         totals: Totals::default(),

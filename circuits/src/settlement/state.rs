@@ -34,8 +34,8 @@ pub mod at {
     pub const NEXT: usize = 5;
     /// Supplier account.
     pub const SUPPLIER_ACCOUNT: usize = 6;
-    /// Accrual.
-    pub const ACCRUAL: usize = 7;
+    /// Fee account.
+    pub const FEE_ACCOUNT: usize = 7;
     /// Reserve.
     pub const RESERVE: usize = 8;
     /// Count of header operations.

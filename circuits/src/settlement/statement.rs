@@ -290,10 +290,10 @@ impl Statement<'_> {
         let supply = sum(&mut self.b, [header.0[at::SUPPLIER_ACCOUNT]].into_iter().chain(inflows));
         next[at::SUPPLIER_ACCOUNT] =
             self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
-        let fees = slots.iter().map(|slot| slot.fees).chain([adjustment.fees, lane.accrual]);
-        next[at::ACCRUAL] = sum(&mut self.b, [header.0[at::ACCRUAL]].into_iter().chain(fees));
+        let fees = slots.iter().map(|slot| slot.fees).chain([adjustment.fees, lane.fee_account]);
+        next[at::FEE_ACCOUNT] = sum(&mut self.b, [header.0[at::FEE_ACCOUNT]].into_iter().chain(fees));
         self.b.assert_range(next[at::SUPPLIER_ACCOUNT], 64);
-        self.b.assert_range(next[at::ACCRUAL], 64);
+        self.b.assert_range(next[at::FEE_ACCOUNT], 64);
         self.b.serve("HEADER.1");
         let above = self.b.sub(next[at::SUPPLIER_ACCOUNT], lane.reserve);
         let above = self.b.mul(lane.outflow, above);

@@ -81,7 +81,7 @@ fn claimed(serving: &Serving, worker: &str) -> Claim {
 }
 
 const FAILED: ProverError = ProverError::Proof(ProofError::Invalid);
-const REFUSED: ProverError = ProverError::Settlement(SettlementError::Accrual);
+const REFUSED: ProverError = ProverError::Settlement(SettlementError::FeeAccount);
 
 #[test]
 fn a_job_goes_in_and_its_result_comes_out() {

@@ -347,7 +347,7 @@ impl World {
 pub fn empty(community: &mut Community) {
     community.certificates = SparseTree::new(CERTIFICATES_DEPTH);
     let header = &mut community.header;
-    (header.supplier_account, header.accrual, header.reserve, header.certificate_count) = (0, 0, 0, 0);
+    (header.supplier_account, header.fee_account, header.reserve, header.certificate_count) = (0, 0, 0, 0);
     header.totals = Totals::default();
     for account in &mut community.accounts {
         *account = Account::empty(account.salts);
