@@ -44,7 +44,7 @@ enum Command {
         after_help = "Example:\n  gridveil admin close --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Close(CloseArgs),
-    /// Hands in what the next settlement does to the header: money of supplier account and fee account, and what the manager decided.
+    /// Hands in what the next settlement does to the header: money of supplier account and fee account, and what the meter data manager decided.
     #[command(
         after_help = "Examples:\n  gridveil admin header --community 0 --supplier-in 500 --admin http://127.0.0.1:8081 --admin-token admin.token\n  \
                             gridveil admin header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
@@ -106,7 +106,7 @@ struct HeaderArgs {
     /// From the fee account to the treasury.
     #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["supplier_in", "supplier_out"])]
     fee_out: Option<Money>,
-    /// File of the manager's decision (`gridveil manager header`).
+    /// File of the meter data manager's decision (`gridveil mdm header`).
     #[arg(long, value_name = "FILE")]
     decision: Option<PathBuf>,
     /// Sequencer's public listener, to check the decision's deployment with.
@@ -272,7 +272,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
         let sheet = moved
             .iter()
             .fold(sheet, |sheet, (_, money, name)| sheet.row(name, text::money(money.nano.into()), money.nano));
-        if management.is_some() { sheet.row("decision", "the manager's", true) } else { sheet }
+        if management.is_some() { sheet.row("decision", "the meter data manager's", true) } else { sheet }
     };
     if !agreed(sheet(), args.acting, args.listener.json)? {
         return Ok(());

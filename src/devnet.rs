@@ -1,7 +1,7 @@
-//! `gridveil devnet`: a local chain with the contract and a sequencer on it, for trying the members', the manager's and
+//! `gridveil devnet`: a local chain with the contract and a sequencer on it, for trying the members', the meter data manager's and
 //! the operator's commands.
 //!
-//! Everything is as in a real deployment, but for three things: one account has every role on L1, the manager's key
+//! Everything is as in a real deployment, but for three things: one account has every role on L1, the meter data manager's key
 //! lies in the directory, and time goes as fast as `devnet settle` and `devnet clock` say. The proving parameters are
 //! the insecure development ones.
 
@@ -42,7 +42,7 @@ use crate::{
     },
     genesis::SOLAR,
     homes::INTERVAL_LENGTH,
-    manager::{Silent, substituted},
+    mdm::{Silent, substituted},
     member::{Sheet, element, hex0},
     operator::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
@@ -75,7 +75,7 @@ enum Command {
     /// Starts chain, contract and sequencer, with two empty communities, and runs until it is interrupted.
     #[command(after_help = "Example:\n  gridveil devnet up --dir devnet --members 4")]
     Up(UpArgs),
-    /// Lets a period pass: closes it, with the manager's substitutes (no energy) for silent meters, and waits until it
+    /// Lets a period pass: closes it, with the meter data manager's substitutes (no energy) for silent meters, and waits until it
     /// is final.
     #[command(after_help = "Example:\n  gridveil devnet settle --dir devnet --community 0")]
     Settle(SettleArgs),
@@ -191,7 +191,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn new(manager: &str) -> anyhow::Result<Self> {
+    fn new(mdm: &str) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
         let midnight = FIRST_DAY.to_zoned(tou.zone.clone())?.timestamp().as_second();
@@ -203,7 +203,7 @@ impl Setting {
             mechanism: Mechanism::Auction,
             interval_length: INTERVAL_LENGTH,
             first_interval: beginning,
-            manager: manager.to_owned(),
+            mdm: mdm.to_owned(),
         };
         Ok(Self { shape, beginnings: vec![one(0), one(1)], tou, beginning, active_from })
     }
@@ -213,7 +213,7 @@ impl Setting {
         Ok(self.tou.tariff(&Split::default(), self.beginning, INTERVAL_LENGTH, self.shape.intervals)?)
     }
 
-    /// What the manager offers every home.
+    /// What the meter data manager offers every home.
     const fn terms(&self) -> Terms {
         let [cap_import, cap_export] = CAPS_WH;
         Terms {
@@ -235,10 +235,10 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     ensure!(!dir.join("devnet.json").exists(), "{}: a devnet runs there, or ran; take a new directory", dir.display());
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let passphrase = random_hex::<16>()?;
-    write(&dir.join("manager.passphrase"), &passphrase)?;
-    let manager = Keys::generate()?;
-    manager.create(&dir.join("manager.keys"), &passphrase, Cost::default())?;
-    let setting = Setting::new(&hex0(&manager.owner.public().to_bytes()))?;
+    write(&dir.join("mdm.passphrase"), &passphrase)?;
+    let mdm = Keys::generate()?;
+    mdm.create(&dir.join("mdm.keys"), &passphrase, Cost::default())?;
+    let setting = Setting::new(&hex0(&mdm.owner.public().to_bytes()))?;
     write(&dir.join("terms.json"), &serde_json::to_string_pretty(&setting.terms())?)?;
     write(&dir.join("begin.json"), &serde_json::to_string_pretty(&setting.beginnings)?)?;
     write(&dir.join("admin.token"), &random_hex::<16>()?)?;
@@ -271,11 +271,7 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
         .row("contract", devnet.contract.clone(), devnet.contract)
         .row("sequencer", devnet.url.clone(), devnet.url)
         .row("admin", format!("{} (token in {})", devnet.admin, shown("admin.token")), devnet.admin)
-        .row(
-            "manager",
-            format!("{} (passphrase in {})", shown("manager.keys"), shown("manager.passphrase")),
-            shown("manager.keys"),
-        )
+        .row("mdm", format!("{} (passphrase in {})", shown("mdm.keys"), shown("mdm.passphrase")), shown("mdm.keys"))
         .row("terms", shown("terms.json"), shown("terms.json"))
         .row(
             "members' L1 keys",
@@ -425,13 +421,13 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
             let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
             let silent: Vec<MissingSlot> =
                 serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
-            let manager = Keys::open(&dir.join("manager.keys"), &secret(&dir.join("manager.passphrase"))?)?.owner;
+            let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
             let domain = sequencer.info()?.checked_domain()?;
             for MissingSlot { slot, earlier, scale } in silent {
                 let readings = vec![Reading::default(); usize::from(terms.intervals)];
                 let at =
                     Silent { domain, community, slot, first_interval, scale, earlier: element(&earlier, "earlier")? };
-                sequencer.submit(&substituted(at, &terms, readings, &manager)?)?;
+                sequencer.submit(&substituted(at, &terms, readings, &mdm)?)?;
                 count += 1;
             }
             admin.post(&path, &body)?;

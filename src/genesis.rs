@@ -77,8 +77,8 @@ pub fn owner_key(home: u16) -> SecretKey {
 
 /// Key of the meter data manager.
 #[must_use]
-pub fn manager_key() -> SecretKey {
-    SecretKey::from_seed(&Stream::new("manager", 0).bytes())
+pub fn mdm_key() -> SecretKey {
+    SecretKey::from_seed(&Stream::new("mdm", 0).bytes())
 }
 
 /// Key of a home's L1 address, for the homes that act on L1 themselves: keys that every local chain funds.
@@ -143,7 +143,7 @@ pub struct Plan {
     /// Largest substituted import and export of an interval, Wh.
     pub caps_wh: [u16; 2],
     /// Key of the meter data manager.
-    pub manager: PublicKey,
+    pub mdm: PublicKey,
 }
 
 impl Plan {
@@ -174,7 +174,7 @@ impl Plan {
             mechanism: self.mechanism,
             interval_length: self.interval_length,
             intervals: u16::try_from(self.shape.intervals).unwrap_or(u16::MAX),
-            manager: self.manager,
+            mdm: self.mdm,
             next_interval: self.first_interval,
             supplier_account: self.supplier_account,
             fee_account: 0,
@@ -234,7 +234,7 @@ mod tests {
             balance: 7,
             supplier_account: 5,
             caps_wh: [10, 10],
-            manager: manager_key().public(),
+            mdm: mdm_key().public(),
         }
     }
 

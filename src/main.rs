@@ -29,7 +29,7 @@ enum Command {
     /// An account in its owner's hands: money, certificates, leaving.
     Member(gridveil::member::Args),
     /// The meter data manager's side: enrolments, substitutes, decisions over a community.
-    Manager(gridveil::manager::Args),
+    Mdm(gridveil::mdm::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
     Sequencer(gridveil::operator::Args),
     /// The operator's side of a running sequencer: status, closing, supplier accounts.
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => gridveil::demo::run(&args),
         Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
         Command::Member(args) => gridveil::member::run(&args),
-        Command::Manager(args) => gridveil::manager::run(&args),
+        Command::Mdm(args) => gridveil::mdm::run(&args),
         Command::Admin(args) => gridveil::admin::run(&args),
         Command::Devnet(args) => gridveil::devnet::run(&args),
         Command::Sequencer(args) => gridveil::operator::run(&args),

@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON:
-    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"manager":"0x.."}].
+    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"meter data manager":"0x.."}].
     #[arg(long, value_name = "FILE")]
     begin: Option<PathBuf>,
     /// Public listener: put TLS in front of it.
@@ -159,8 +159,8 @@ pub struct Beginning {
     pub interval_length: u16,
     /// First interval of the first period.
     pub first_interval: Interval,
-    /// The manager's public key, 0x and 128 hex digits.
-    pub manager: String,
+    /// The meter data manager's public key, 0x and 128 hex digits.
+    pub mdm: String,
 }
 
 impl Beginning {
@@ -180,7 +180,7 @@ impl Beginning {
             balance: 0,
             supplier_account: 0,
             caps_wh: [0; 2],
-            manager: crate::manager::public_key(&self.manager, "manager")?,
+            mdm: crate::mdm::public_key(&self.mdm, "mdm")?,
         })
     }
 }

@@ -8,12 +8,12 @@ use gridveil_protocol::{
 
 use crate::genesis::{self, Limits, Plan};
 
-/// What one home's meter, or the manager in its place, says about a period.
+/// What one home's meter, or the meter data manager in its place, says about a period.
 #[derive(Clone, Debug)]
 pub struct HomeDay {
     /// One reading an interval.
     pub readings: Vec<Reading>,
-    /// Signed by the manager instead of the meter, and flagged.
+    /// Signed by the meter data manager instead of the meter, and flagged.
     pub substituted: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn sign_all(
             let Some((home, day)) = plan.homes.get(slot).zip(days.next()) else {
                 return empty_slot(context, number, salts);
             };
-            let key = if day.substituted { genesis::manager_key() } else { genesis::meter_key(*home) };
+            let key = if day.substituted { genesis::mdm_key() } else { genesis::meter_key(*home) };
             let earlier = if day.substituted { earlier(slot) } else { Fr::from(0u64) };
             Packet { earlier, ..packet(context, number, limits(*home), day, salts) }.sign(&key)
         })

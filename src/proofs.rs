@@ -214,7 +214,7 @@ pub(crate) mod tests {
             balance: 7,
             supplier_account: 5,
             caps_wh: [10, 10],
-            manager: crate::genesis::manager_key().public(),
+            mdm: crate::genesis::mdm_key().public(),
         };
         let input = SettlementInput {
             domain: Fr::from(1u64),

@@ -228,7 +228,7 @@ pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow:
         balance: BALANCE,
         supplier_account: SUPPLIER_ACCOUNT,
         caps_wh: CAPS_WH,
-        manager: genesis::manager_key().public(),
+        mdm: genesis::mdm_key().public(),
     };
     let mut ledger = Ledger::new(instance::domain(31337, &[0; 20], CIRCUIT_VERSION), [plan.community()?]);
     let mut tally = Tally::new(homes, &plan, tou);

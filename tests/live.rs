@@ -1,4 +1,4 @@
-//! A rollup as its people use it: `gridveil devnet` as one process, and every command of members, manager, operator and
+//! A rollup as its people use it: `gridveil devnet` as one process, and every command of members, meter data manager, operator and
 //! auditor as another, against a real chain and a real sequencer with real proofs. From enrolment to the day the
 //! operator goes silent and everybody leaves.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -72,13 +72,12 @@ impl Net {
         settled[0]["substituted"].as_u64().unwrap()
     }
 
-    fn manager(&self, words: &[&str]) -> Value {
+    fn mdm(&self, words: &[&str]) -> Value {
         let l1 = self.l1();
-        let (keys, passphrase) = (self.file("manager.keys"), self.file("manager.passphrase"));
+        let (keys, passphrase) = (self.file("mdm.keys"), self.file("mdm.passphrase"));
         let key = ["--keys", &keys, "--passphrase-file", &passphrase];
         good(
-            &[&["manager"], words, &l1.iter().map(String::as_str).collect::<Vec<_>>(), &key, &["--yes", "--json"]]
-                .concat(),
+            &[&["mdm"], words, &l1.iter().map(String::as_str).collect::<Vec<_>>(), &key, &["--yes", "--json"]].concat(),
         )
     }
 }
@@ -226,12 +225,12 @@ impl<'a> Member<'a> {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Consents, the manager signs, and hands it in.
+    /// Consents, the meter data manager signs, and hands it in.
     fn managed(&self, dir: &Path, words: &[&str]) {
         let file = dir.join(format!("{}-{}-{}.json", words[0], self.community, self.slot));
         let file = file.to_str().unwrap();
         self.act(&[words, &["--out", file]].concat());
-        let signed = self.net.manager(&["sign", file, "--url", &self.net.info("url")]);
+        let signed = self.net.mdm(&["sign", file, "--url", &self.net.info("url")]);
         assert_eq!(signed["sequencer"], "accepted", "{signed}");
     }
 }
@@ -270,7 +269,7 @@ fn people_live_with_a_rollup_until_it_ends() {
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let day = |number: u64| net.active_from() + 24 * number;
 
-    // Enrolment. A dry run does nothing; a consent alone is not enough; the manager does not sign what its owner did
+    // Enrolment. A dry run does nothing; a consent alone is not enough; the meter data manager does not sign what its owner did
     // not.
     let terms = net.file("terms.json");
     for member in everybody {
@@ -283,9 +282,8 @@ fn people_live_with_a_rollup_until_it_ends() {
     let mut forged: Value = serde_json::from_slice(&std::fs::read(file("enrol-0-1.json")).unwrap()).unwrap();
     forged["consent"]["operation"]["payout"] = json!(anna.payout());
     std::fs::write(file("forged.json"), forged.to_string()).unwrap();
-    let key =
-        ["--keys", &net.file("manager.keys"), "--passphrase-file", &net.file("manager.passphrase")].map(str::to_owned);
-    let words: Vec<String> = ["manager", "sign", &file("forged.json"), "--out", &file("never.json"), "--yes"]
+    let key = ["--keys", &net.file("mdm.keys"), "--passphrase-file", &net.file("mdm.passphrase")].map(str::to_owned);
+    let words: Vec<String> = ["mdm", "sign", &file("forged.json"), "--out", &file("never.json"), "--yes"]
         .map(str::to_owned)
         .into_iter()
         .chain(net.l1())

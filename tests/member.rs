@@ -66,8 +66,15 @@ fn every_command_has_help_with_an_example() {
     .map(|c| format!("member {c}"));
     let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"]
         .map(|c| format!("member certificate {c}"));
-    let others = ["manager sign", "manager substitute", "manager header", "admin close", "admin header", "admin fund"]
-        .map(str::to_owned);
+    let others = [
+        "meter data manager sign",
+        "meter data manager substitute",
+        "meter data manager header",
+        "admin close",
+        "admin header",
+        "admin fund",
+    ]
+    .map(str::to_owned);
     let shown = [
         "member",
         "member certificate prove",
@@ -75,8 +82,8 @@ fn every_command_has_help_with_an_example() {
         "audit retirement",
         "audit totals",
         "audit open-header",
-        "manager",
-        "manager key",
+        "mdm",
+        "meter data manager key",
         "admin",
         "admin status",
         "devnet",

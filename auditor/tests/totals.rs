@@ -379,7 +379,7 @@ fn false_openings_are_refused() {
         ),
         ("issued less before", &|c| c.opening.before.as_mut().unwrap().totals.issued -= 1, leaf(Which::Before)),
         ("salt", &|c| c.opening.after.salts[1] += Fr::from(1u64), leaf(Which::After)),
-        ("manager", &|c| c.opening.after.manager = fixture::meter_public(0), leaf(Which::After)),
+        ("mdm", &|c| c.opening.after.mdm = fixture::meter_public(0), leaf(Which::After)),
         ("no header before", &|c| c.opening.before = None, leaf(Which::Before)),
         (
             "another period's headers",

@@ -22,12 +22,12 @@ pub fn batch(shape: Shape) -> anyhow::Result<SettlementInput> {
 /// Key each packet of a batch is signed with.
 #[must_use]
 pub fn keys(input: &SettlementInput) -> Vec<PublicKey> {
-    let manager = input.community.header.manager;
+    let mdm = input.community.header.mdm;
     let slots = input.community.accounts.iter().zip(&input.packets);
     slots
         .map(|(account, signed)| match account.meter {
             Some(meter) if !signed.packet.substituted => meter,
-            Some(_) => manager,
+            Some(_) => mdm,
             None => gridveil_protocol::schnorr::empty_slot_key().public(),
         })
         .collect()

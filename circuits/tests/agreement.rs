@@ -87,7 +87,7 @@ const INVALID: [(&str, Edit); 17] = [
     ("another period", |i| i.community.header.next_interval += 24),
     ("another interval length", |i| i.community.header.interval_length = 900),
     ("another meter key", |i| i.community.accounts[0].meter = i.community.accounts[2].meter),
-    ("manager's packet under the meter's flag", |i| i.packets[3].packet.substituted = false),
+    ("meter data manager's packet under the meter's flag", |i| i.packets[3].packet.substituted = false),
     ("a substitute that drops the one beneath", |i| named(i, 3, Fr::from(0u64))),
     ("a substitute that invents one beneath", |i| named(i, 3, Fr::from(5u64))),
     ("a meter's packet on top of a substitute", |i| named(i, 0, Fr::from(5u64))),
@@ -95,7 +95,7 @@ const INVALID: [(&str, Edit); 17] = [
         i.community.accounts[2].flagged = Fr::from(5u64);
         named(i, 2, Fr::from(5u64));
     }),
-    ("another manager", |i| i.community.header.manager = i.community.accounts[0].meter.unwrap()),
+    ("another meter data manager", |i| i.community.header.mdm = i.community.accounts[0].meter.unwrap()),
     ("supplier account short", |i| {
         i.community.header.supplier_account = 0;
         i.tariff.intervals.iter_mut().for_each(|t| t.classes.iter_mut().for_each(|c| c.feed_in = 2_000_000_000));
@@ -133,20 +133,20 @@ fn stacks_of_substitutes() {
         assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new());
         t
     };
-    for (deep, manager_changes) in [(2, false), (3, false), (2, true)] {
+    for (deep, mdm_changes) in [(2, false), (3, false), (2, true)] {
         let recipe = Recipe { shape: tiny(), seed: 5, mechanism: Mechanism::Auction, used: 3 };
         let mut t = agree(with_operations(&recipe, &[], Extras::default()).unwrap());
         let mut stack = Vec::new();
         for period in 0..deep {
             let mut i = at(&t, period, true);
-            let management = manager_changes && period == 0;
+            let management = mdm_changes && period == 0;
             operate(&mut i, &mut Stream::new(period), &[], Extras { management, ..Extras::default() }).unwrap();
             t = agree(i);
             let substitute = t.input.packets[0].clone();
             let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
             let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default());
             let late = Packet { scale: substitute.packet.scale, ..late }.sign(&meter_key(0)).unwrap();
-            let signer = t.input.community.header.manager;
+            let signer = t.input.community.header.mdm;
             stack.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
         }
         let below = stack[0].clone();

@@ -115,11 +115,11 @@ const AFTER: [(&str, Edit); 12] = [
     ("another meter", |i, _| op(i).meter = op(i).meter.map(|_| meter_key(77).public())),
     ("other terms", |i, _| op(i).terms.iter_mut().for_each(|t| t.cap_import += 1)),
     ("another kind", |i, _| op(i).kind = if op(i).kind == Kind::Receive { Kind::Deposit } else { Kind::Receive }),
-    ("the manager's signature is the owner's", |i, _| {
-        signed(i).manager = signed(i).manager.map(|_| signed(i).signature)
+    ("the meter data manager's signature is the owner's", |i, _| {
+        signed(i).mdm = signed(i).mdm.map(|_| signed(i).signature)
     }),
-    ("the owner's signature is the manager's", |i, _| {
-        signed(i).signature = signed(i).manager.unwrap_or(signed(i).signature)
+    ("the owner's signature is the meter data manager's", |i, _| {
+        signed(i).signature = signed(i).mdm.unwrap_or(signed(i).signature)
     }),
     ("another nullifier key", |i, s| signed(i).owner.nullifier = s.element()),
     ("another domain", |i, s| {
@@ -129,7 +129,7 @@ const AFTER: [(&str, Edit); 12] = [
             resign(i, slot).unwrap();
         }
     }),
-    ("another manager", |i, _| i.community.header.manager = meter_key(50).public()),
+    ("another meter data manager", |i, _| i.community.header.mdm = meter_key(50).public()),
 ];
 
 /// The meter signs another late packet.
@@ -180,7 +180,7 @@ fn invalid_operations() {
         "OP.1 NotOwner",
         "OP.1 Nonce",
         "OP.1 Signature",
-        "OP.2 Manager",
+        "OP.2 Mdm",
         "OP.4 InDebt",
         "OP.4 Insufficient",
         "OP.4 Overflow",
@@ -338,7 +338,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         "ADJUST.4 Registers",
         "HEADER.1 Units",
         "HEADER.1 Reserve",
-        "HEADER.2 Fee account",
+        "HEADER.2 FeeAccount",
         "HEADER.3 Signature",
         "HEADER.5 Skip",
     ] {

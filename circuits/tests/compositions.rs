@@ -8,7 +8,7 @@ use common::{refusals, tiny, trace};
 use gridveil_protocol::{
     account::{Account, Terms},
     fixture::{
-        Extras, Recipe, Stream, beginning, manager_key, meter_key, next_owner_key, owner_key, reroot, with_operations,
+        Extras, Recipe, Stream, beginning, mdm_key, meter_key, next_owner_key, owner_key, reroot, with_operations,
     },
     header_operation::{Management, Place, Pool, Transfer},
     lanes::OperationsError,
@@ -119,7 +119,7 @@ fn random_operation(s: &mut Stream, i: &SettlementInput, accounts: &[Account]) -
         return SignedOperation::forced(i.domain, o).unwrap();
     }
     let signed = o.sign(i.domain, &key, owner_of(&key)).unwrap();
-    if effect.manager { signed.countersign(i.domain, &manager_key()).unwrap() } else { signed }
+    if effect.mdm { signed.countersign(i.domain, &mdm_key()).unwrap() } else { signed }
 }
 
 /// What native rules and circuit say of random compositions of everything.
@@ -177,7 +177,7 @@ fn random_compositions() {
             let slot = usize::from(signed.operation.slot);
             let lane = Lane::compute(&accounts[slot], &signed);
             let valid =
-                lane.check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.manager).is_ok();
+                lane.check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.mdm).is_ok();
             if !valid && s.below(5) > 0 {
                 continue;
             }
@@ -192,12 +192,12 @@ fn random_compositions() {
         if s.below(3) == 0 {
             let management = Management {
                 mechanism: pick(&mut s, &[Mechanism::Auction, Mechanism::CommunityPrice]),
-                manager: meter_key(77).public(),
+                mdm: meter_key(77).public(),
                 reserve: pick(&mut s, &[0, 1 << 44, u64::MAX]),
                 skip: pick(&mut s, &[0, 1, u16::MAX]),
             };
             i.operations.header.management =
-                Some(management.sign(i.domain, &Place::of(&i.community), &manager_key()).unwrap());
+                Some(management.sign(i.domain, &Place::of(&i.community), &mdm_key()).unwrap());
         }
         reroot(&mut i);
         let kinds: Vec<_> = i.operations.lanes.iter().map(|o| (o.operation.kind, o.operation.slot)).collect();

@@ -92,7 +92,7 @@ fn table_of_mutants() -> Vec<Mutant> {
     );
     add(
         "SETTLE.1b",
-        "manager substitutes more than the account's cap",
+        "meter data manager substitutes more than the account's cap",
         Box::new(|| {
             let mut i = honest(1);
             i.packets[3].packet.readings[0] = Reading { import: 9001, export: 0 };

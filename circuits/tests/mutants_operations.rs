@@ -15,7 +15,7 @@ use gridveil_protocol::{
     account::Terms,
     field,
     fixture::{
-        Extras, Recipe, beginning, manager_key, meter_key, next_manager_key, next_owner_key, owner_key, reroot, resign,
+        Extras, Recipe, beginning, mdm_key, meter_key, next_mdm_key, next_owner_key, owner_key, reroot, resign,
         resign_adjustment, resign_management, resign_operation, with_operations,
     },
     header_operation::{Place, Pool, SignedManagement, Transfer},
@@ -91,7 +91,7 @@ fn sign_elements(i: &mut SettlementInput, change: impl Fn(&mut [field::Fr])) {
         .find(|key| key.public() == signed.owner.key)
         .unwrap();
     signed.signature = key.sign(Use::Operation, &message).unwrap();
-    signed.manager = signed.manager.map(|_| manager_key().sign(Use::Operation, &message).unwrap());
+    signed.mdm = signed.mdm.map(|_| mdm_key().sign(Use::Operation, &message).unwrap());
 }
 
 /// Takes in a claim of one nano as 2^40: the payout it names is no address but whatever keeps `amount + payout 2^64` as
@@ -217,16 +217,16 @@ fn operation_mutants() -> Vec<Mutant> {
         "operator changing a member's keys: another new owner than the message's",
         Box::new(|| altered(Kind::Rotate, |s| s.operation.party = owner_of(&next_owner_key(3)).commitment())),
     );
-    add("OP.2", "enrolment without the manager", Box::new(|| by_another_manager(Kind::Enrol)));
-    add("OP.2", "another meter without the manager", Box::new(|| by_another_manager(Kind::Replace)));
-    add("OP.2", "other terms without the manager", Box::new(|| by_another_manager(Kind::Terms)));
+    add("OP.2", "enrolment without the meter data manager", Box::new(|| by_another_mdm(Kind::Enrol)));
+    add("OP.2", "another meter without the meter data manager", Box::new(|| by_another_mdm(Kind::Replace)));
+    add("OP.2", "other terms without the meter data manager", Box::new(|| by_another_mdm(Kind::Terms)));
     add(
         "OP.2",
-        "the manager signed a management, not an enrolment",
+        "the meter data manager signed a management, not an enrolment",
         Box::new(|| {
             let mut i = operated(&[Kind::Enrol]);
             let message = i.operations.lanes[0].operation.message(i.domain);
-            i.operations.lanes[0].manager = Some(manager_key().sign(Use::HeaderOperation, &[message]).unwrap());
+            i.operations.lanes[0].mdm = Some(mdm_key().sign(Use::HeaderOperation, &[message]).unwrap());
             traced(i)
         }),
     );
@@ -439,8 +439,8 @@ fn operation_mutants() -> Vec<Mutant> {
     mutants
 }
 
-fn by_another_manager(kind: Kind) -> Trace {
-    altered(kind, |s| s.manager = s.operation.sign(domain(), &next_manager_key(), nobody()).ok().map(|s| s.signature))
+fn by_another_mdm(kind: Kind) -> Trace {
+    altered(kind, |s| s.mdm = s.operation.sign(domain(), &next_mdm_key(), nobody()).ok().map(|s| s.signature))
 }
 
 fn domain() -> field::Fr {
@@ -517,7 +517,7 @@ fn other_mutants() -> Vec<Mutant> {
             let mut i = adjusted();
             let substitute = &mut i.operations.adjustment.as_mut().unwrap().substitute;
             substitute.packet.readings[0].import += 1;
-            *substitute = substitute.packet.clone().sign(&manager_key()).unwrap();
+            *substitute = substitute.packet.clone().sign(&mdm_key()).unwrap();
             traced(i)
         }),
     );
@@ -537,9 +537,9 @@ fn other_mutants() -> Vec<Mutant> {
             let i = adjusted();
             let adjustment = i.operations.adjustment.as_ref().unwrap();
             let replaced = Packet { earlier: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }
-                .sign(&manager_key())
+                .sign(&mdm_key())
                 .unwrap();
-            waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&manager_key().public()))
+            waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&mdm_key().public()))
         }),
     );
     add(
@@ -572,7 +572,7 @@ fn other_mutants() -> Vec<Mutant> {
         Box::new(|| {
             let mut i = adjusted();
             let late = &mut i.operations.adjustment.as_mut().unwrap().late;
-            *late = late.packet.clone().sign(&manager_key()).unwrap();
+            *late = late.packet.clone().sign(&mdm_key()).unwrap();
             traced(i)
         }),
     );
@@ -678,7 +678,7 @@ fn other_mutants() -> Vec<Mutant> {
     );
     add(
         "HEADER.1",
-        "supplier account below a reserve that the manager raises at once",
+        "supplier account below a reserve that the meter data manager raises at once",
         Box::new(|| {
             let mut i = with_extras(Extras { header: Some(Pool::SupplierOut), management: true, ..Extras::default() });
             let reserve = u64::try_from(compute(i.clone()).supplier_after).unwrap() + 1;
@@ -716,11 +716,11 @@ fn other_mutants() -> Vec<Mutant> {
     );
     add(
         "HEADER.3",
-        "manager change without the manager",
+        "meter data manager change without the meter data manager",
         Box::new(|| {
             let mut i = managed();
             let SignedManagement { management, .. } = i.operations.header.management.take().unwrap();
-            let signed = management.sign(i.domain, &Place::of(&i.community), &next_manager_key());
+            let signed = management.sign(i.domain, &Place::of(&i.community), &next_mdm_key());
             i.operations.header.management = Some(signed.unwrap());
             traced(i)
         }),
@@ -742,7 +742,7 @@ fn other_mutants() -> Vec<Mutant> {
                     nonce: place.nonce + nonce,
                     first_interval: place.first_interval - interval,
                 };
-                let signed = management.sign(i.domain, &place, &manager_key());
+                let signed = management.sign(i.domain, &place, &mdm_key());
                 i.operations.header.management = Some(signed.unwrap());
                 traced(i)
             }),
@@ -750,7 +750,7 @@ fn other_mutants() -> Vec<Mutant> {
     }
     add(
         "HEADER.3",
-        "operator moves the manager's key",
+        "operator moves the meter data manager's key",
         Box::new(|| {
             let t = apply(with_extras(Extras::default())).unwrap();
             let last = *build(&t, table(&tiny())).computed().get("HEADER.3").unwrap() - 1;
@@ -793,7 +793,7 @@ fn other_mutants() -> Vec<Mutant> {
     }
     add(
         "STATE.INIT",
-        "a beginning under another manager than the registered one",
+        "a beginning under another meter data manager than the registered one",
         Box::new(|| {
             let t = apply(beginning(tiny(), 3).unwrap()).unwrap();
             let first = (0..)
@@ -851,7 +851,7 @@ fn late(change: impl Fn(&mut Packet)) -> Trace {
     traced(i)
 }
 
-/// A management with one element that is none, signed by the manager.
+/// A management with one element that is none, signed by the meter data manager.
 fn signed_header(element: usize, value: u64) -> Trace {
     let mut i = managed();
     let value = if element == 5 { field::shifted(1, 64) } else { field::Fr::from(value) };
@@ -859,8 +859,8 @@ fn signed_header(element: usize, value: u64) -> Trace {
     let SignedManagement { management, signature } = i.operations.header.management.as_mut().unwrap();
     let mut elements = management.elements(domain, &place);
     elements[element] = value;
-    *signature = manager_key().sign(Use::HeaderOperation, &[sponge(Use::HeaderOperation, &elements)]).unwrap();
-    let name = ["mechanism", "manager_x", "manager_y", "reserve", "skip"][element - 2];
+    *signature = mdm_key().sign(Use::HeaderOperation, &[sponge(Use::HeaderOperation, &elements)]).unwrap();
+    let name = ["mechanism", "mdm_x", "mdm_y", "reserve", "skip"][element - 2];
     tampered(&compute(i), &[(("HEADER.3", name, 0), lifted(&value))])
 }
 
@@ -924,7 +924,7 @@ fn no_clause_is_without_a_mutant() {
 const CHEATS: [(&str, &str); 23] = [
     ("forged owner signature", "OP.1"),
     ("replayed nonce", "OP.1"),
-    ("enrolment without the manager", "OP.2"),
+    ("enrolment without the meter data manager", "OP.2"),
     ("withdraw more than the balance", "OP.4"),
     ("withdraw while in debt", "OP.4"),
     ("send that does not debit", "OP.4"),
@@ -939,7 +939,7 @@ const CHEATS: [(&str, &str); 23] = [
     ("operator changing a member's keys", "OP.9"),
     ("adjust twice", "ADJUST.1"),
     ("supplier account below reserve", "HEADER.1"),
-    ("manager change without the manager", "HEADER.3"),
+    ("meter data manager change without the meter data manager", "HEADER.3"),
     ("skip unsigned", "HEADER.5"),
     ("a community begins with a balance", "STATE.INIT"),
     ("certificates for substituted readings", "SETTLE.10"),

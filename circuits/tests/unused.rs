@@ -71,8 +71,8 @@ const OTHERS: [CellName; 16] = [
     ("ADJUST.5", "first_interval"),
     ("ADJUST.5", "tariff"),
     ("HEADER.1", "units"),
-    ("HEADER.3", "manager_x"),
-    ("HEADER.3", "manager_y"),
+    ("HEADER.3", "mdm_x"),
+    ("HEADER.3", "mdm_y"),
     ("HEADER.3", "mechanism"),
     ("HEADER.3", "reserve"),
     ("HEADER.3", "skip"),
@@ -142,7 +142,7 @@ fn all_free_fields_at_once_reach_nothing() {
         ("ADJUST.1", "earlier", 0),
         ("HEADER.1", "units", 0),
         ("HEADER.3", "reserve", 0),
-        ("HEADER.3", "manager_x", 0),
+        ("HEADER.3", "mdm_x", 0),
     ];
     let edits: Vec<_> = lanes.chain(others).enumerate().map(|(i, name)| (name, odd(i))).collect();
     let edited = tampered(&t, &edits);

@@ -266,7 +266,7 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The readings to hold the receipt against: the member's own, unless the manager substituted them or the slot was
+/// The readings to hold the receipt against: the member's own, unless the meter data manager substituted them or the slot was
 /// empty.
 fn check_packet<'a>(
     receipt: &Receipt,
@@ -284,7 +284,7 @@ fn check_packet<'a>(
 }
 
 /// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what
-/// the wallet has kept, an owner's consent to what the manager asks for (enrolment, another meter, terms) counts by its
+/// the wallet has kept, an owner's consent to what the meter data manager asks for (enrolment, another meter, terms) counts by its
 /// signature: it may be given elsewhere. The late packet of an adjustment is this meter's.
 fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
     let place = (receipt.community, receipt.slot);
@@ -294,7 +294,7 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
         let kept = || own.operations.iter().any(|kept| kept.operation == *operation && kept.owner == signed.owner);
         let consent = || {
             let message = [operation.message(own.domain)];
-            effect.manager
+            effect.mdm
                 && signed.owner == *own.owner
                 && schnorr::verify(Use::Operation, &own.owner.key, &message, &signed.signature).is_ok()
         };
@@ -364,7 +364,7 @@ fn notices(receipt: &Receipt, own: &Own<'_>) -> Vec<&'static str> {
     if receipt.substituted {
         out.push("The meter data manager substituted this period's readings: no local trade, no certificates.");
         if own.packet.is_some() && own.delivered {
-            out.push("The sequencer had taken this meter's own packet for the period and did not use it: ask the manager why.");
+            out.push("The sequencer had taken this meter's own packet for the period and did not use it: ask the meter data manager why.");
         }
     }
     if receipt.operations.iter().any(|signed| signed.operation.kind == Kind::Forced) {

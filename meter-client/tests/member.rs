@@ -360,7 +360,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     let consent = operation
         .sign(t.input.domain, &keys.owner, owner)
         .unwrap()
-        .countersign(t.input.domain, &fixture::manager_key())
+        .countersign(t.input.domain, &fixture::mdm_key())
         .unwrap();
     managed.operations[0] = consent.clone();
     assert!(!matches!(verify(&asked, &managed, &own, &t.input.tariff, &l1), Err(StatementError::Foreign { .. })));

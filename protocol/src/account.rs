@@ -65,7 +65,7 @@ impl Registers {
     }
 }
 
-/// The manager's part of an account: what enrolment and `terms` set, with the order limits of the next period.
+/// The meter data manager's part of an account: what enrolment and `terms` set, with the order limits of the next period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// First interval that may carry readings.
@@ -218,7 +218,7 @@ impl Account {
         hash4([Fr::from(self.balance), reduce(&self.payout), s1, s2])
     }
 
-    /// What the manager set, and the order limits.
+    /// What the meter data manager set, and the order limits.
     #[must_use]
     pub const fn account_terms(&self) -> Terms {
         Terms {

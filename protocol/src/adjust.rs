@@ -21,9 +21,9 @@ use ark_ff::AdditiveGroup;
 /// One adjustment: the substitute that was settled, what the meter says, and the tariff of that period.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
-    /// As it was settled, with the manager's signature.
+    /// As it was settled, with the meter data manager's signature.
     pub substitute: SignedPacket,
-    /// The manager who signed it: another one than today's, if the manager has changed since.
+    /// The meter data manager who signed it: another one than today's, if the meter data manager has changed since.
     pub signer: PublicKey,
     /// Of the same slot and period, by the meter.
     pub late: SignedPacket,
@@ -168,7 +168,7 @@ impl Adjustment {
     ///
     /// # Errors
     /// [`AdjustError`].
-    pub fn check(&self, before: &Account, context: &Context, manager: &PublicKey) -> Result<(), AdjustError> {
+    pub fn check(&self, before: &Account, context: &Context, mdm: &PublicKey) -> Result<(), AdjustError> {
         let (substitute, late) = (&self.substitute.packet, &self.late.packet);
         let slot = substitute.slot;
         // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
@@ -190,7 +190,7 @@ impl Adjustment {
                 got: substitute.readings.len(),
             }));
         }
-        check_packet(&then, self.slot(), before, manager, &self.late, m).map_err(refused)?;
+        check_packet(&then, self.slot(), before, mdm, &self.late, m).map_err(refused)?;
         if self.tariff.intervals.len() != m {
             return Err(AdjustError::Tariff);
         }

@@ -161,7 +161,7 @@ fn found(t: &Transition, slot: usize, key: &SecretKey) -> Adjustment {
     let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
     let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
     let late = Packet { scale: substitute.packet.scale, ..late }.sign(key).unwrap();
-    Adjustment { substitute, signer: t.input.community.header.manager, late, tariff: t.input.tariff.clone() }
+    Adjustment { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() }
 }
 
 #[test]
@@ -321,15 +321,15 @@ fn an_operation_makes_all_of_a_stack_final() {
 }
 
 #[test]
-fn another_manager_makes_nothing_final() {
+fn another_mdm_makes_nothing_final() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let mut second = following(&first, 1, |slot| slot == 0).unwrap();
     operate(&mut second, &mut Stream::new(1), &[], Extras { management: true, ..Extras::default() }).unwrap();
     let second = apply(second).unwrap();
-    assert_ne!(second.after.header.manager, second.input.community.header.manager);
+    assert_ne!(second.after.header.mdm, second.input.community.header.mdm);
     let mut third = following(&second, 2, |_| false).unwrap();
     let adjustment = found(&second, 0, &meter_key(0));
-    third.operations.adjustment = Some(Adjustment { signer: second.after.header.manager, ..adjustment.clone() });
+    third.operations.adjustment = Some(Adjustment { signer: second.after.header.mdm, ..adjustment.clone() });
     assert_eq!(refusal(third.clone()), AdjustError::NotFlagged { slot: 0 });
     third.operations.adjustment = Some(adjustment);
     apply(third).unwrap();
@@ -339,7 +339,7 @@ fn another_manager_makes_nothing_final() {
 fn the_late_packet_is_the_meters() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
-    for key in [next_meter_key(0), crate::fixture::manager_key(), meter_key(2)] {
+    for key in [next_meter_key(0), crate::fixture::mdm_key(), meter_key(2)] {
         let mut third = following(&second, 2, |_| false).unwrap();
         third.operations.adjustment = Some(found(&second, 0, &key));
         assert!(matches!(refusal(third), AdjustError::Packet(_)));

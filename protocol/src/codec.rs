@@ -145,7 +145,7 @@ pub fn packet_id(signed: &SignedPacket) -> [u8; 32] {
 pub const OPERATION_MAGIC: [u8; 4] = *b"GVO1";
 
 /// Canonical bytes of an operation: its message's fields big-endian, in the order of [`crate::operation::Operation`],
-/// absent meter and terms as zeros; owner key, nullifier commitment, the owner's signature; then the manager's, if
+/// absent meter and terms as zeros; owner key, nullifier commitment, the owner's signature; then the meter data manager's, if
 /// there is one.
 #[must_use]
 pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
@@ -167,7 +167,7 @@ pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
     out.extend(signed.owner.key.to_bytes());
     out.extend(field::to_bytes(&signed.owner.nullifier));
     out.extend(signed.signature.to_bytes());
-    out.extend(signed.manager.iter().flat_map(Signature::to_bytes));
+    out.extend(signed.mdm.iter().flat_map(Signature::to_bytes));
     out
 }
 
@@ -290,7 +290,7 @@ mod tests {
             |s| s.operation.terms = Some(Terms { cap_import: 1, ..Terms::default() }),
             |s| s.owner.nullifier += Fr::from(1u64),
             |s| s.owner.key = SecretKey::from_seed(&[6; 64]).public(),
-            |s| s.manager = Some(s.signature),
+            |s| s.mdm = Some(s.signature),
         ];
         for edit in edits {
             let mut other = signed.clone();

@@ -4,7 +4,7 @@ pub mod certificate;
 mod operations;
 
 pub use operations::{
-    Extras, beginning, following, next_manager_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment,
+    Extras, beginning, following, next_mdm_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment,
     resign_management, resign_operation, with_operations,
 };
 
@@ -71,7 +71,7 @@ pub fn owner_key(slot: usize) -> SecretKey {
 
 /// Key of the meter data manager.
 #[must_use]
-pub fn manager_key() -> SecretKey {
+pub fn mdm_key() -> SecretKey {
     SecretKey::from_seed(&[9; 64])
 }
 
@@ -108,7 +108,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         mechanism: recipe.mechanism,
         interval_length: 3600,
         intervals: u16::try_from(shape.intervals).unwrap_or(0),
-        manager: manager_key().public(),
+        mdm: mdm_key().public(),
         next_interval: first_interval,
         supplier_account: 5_000_000_000_000,
         fee_account: 77,
@@ -187,7 +187,7 @@ pub fn tariff(stream: &mut Stream, intervals: usize) -> Tariff {
     Tariff { intervals: (0..intervals).map(|i| entry(i, &mut price)).collect() }
 }
 
-/// Packets of all slots, by the meters or, where `substituted`, by the manager.
+/// Packets of all slots, by the meters or, where `substituted`, by the meter data manager.
 fn packets(
     stream: &mut Stream,
     input: &SettlementInput,
@@ -214,7 +214,7 @@ fn packets(
 /// Who signs a slot's packet.
 fn packet_key(input: &SettlementInput, slot: usize, substituted: bool) -> SecretKey {
     match input.community.accounts.get(slot).and_then(|account| account.meter) {
-        _ if substituted => operations::present_manager(input),
+        _ if substituted => operations::present_mdm(input),
         Some(meter) if meter == next_meter_key(slot).public() => next_meter_key(slot),
         Some(_) => meter_key(slot),
         None => crate::schnorr::empty_slot_key(),

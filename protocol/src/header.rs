@@ -27,7 +27,7 @@ pub struct Totals {
     pub outstanding: Wh,
     /// Sum of all members' debts, nano.
     pub debt: u64,
-    /// Packets substituted by the manager.
+    /// Packets substituted by the meter data manager.
     pub flagged_packets: u64,
     /// Import plus export of substituted packets, Wh.
     pub flagged_wh: Wh,
@@ -46,7 +46,7 @@ pub struct Header {
     /// Intervals of a period.
     pub intervals: u16,
     /// Key of the meter data manager.
-    pub manager: PublicKey,
+    pub mdm: PublicKey,
     /// First interval of the period to settle next.
     pub next_interval: Interval,
     /// Supplier's pool in this community, nano.
@@ -76,7 +76,7 @@ impl Header {
     /// The 23 committed elements in order.
     #[must_use]
     pub fn elements(&self) -> [Fr; 23] {
-        let (manager_x, manager_y) = self.manager.xy();
+        let (mdm_x, mdm_y) = self.mdm.xy();
         let t = &self.totals;
         let [h1, h2] = self.salts;
         let n = Fr::from;
@@ -84,8 +84,8 @@ impl Header {
             n(self.mechanism as u64),
             n(u64::from(self.interval_length)),
             n(u64::from(self.intervals)),
-            manager_x,
-            manager_y,
+            mdm_x,
+            mdm_y,
             n(u64::from(self.next_interval)),
             n(self.supplier_account),
             n(self.fee_account),

@@ -1,4 +1,4 @@
-//! Header operations: money of the operator, and what the manager decides (`docs/spec/operations.md`, Header lane).
+//! Header operations: money of the operator, and what the meter data manager decides (`docs/spec/operations.md`, Header lane).
 
 use serde::{Deserialize, Serialize};
 
@@ -84,13 +84,13 @@ impl Place {
     }
 }
 
-/// What the manager sets: all of it, each time.
+/// What the meter data manager sets: all of it, each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Management {
     /// Clearing rule from the next period on.
     pub mechanism: Mechanism,
-    /// Manager's key from now on.
-    pub manager: PublicKey,
+    /// The meter data manager's key from now on.
+    pub mdm: PublicKey,
     /// Part of the supplier account that the operator may not withdraw, nano.
     pub reserve: u64,
     /// Periods that are not settled at all.
@@ -102,7 +102,7 @@ impl Management {
     #[must_use]
     pub fn elements(&self, domain: Fr, place: &Place) -> [Fr; 7] {
         let n = Fr::from;
-        let (x, y) = self.manager.xy();
+        let (x, y) = self.mdm.xy();
         [domain, place.element(), n(self.mechanism as u64), x, y, n(self.reserve), n(u64::from(self.skip))]
     }
 
@@ -112,22 +112,22 @@ impl Management {
         sponge(Use::HeaderOperation, &self.elements(domain, place))
     }
 
-    /// Signs with the manager's present key.
+    /// Signs with the meter data manager's present key.
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
-    pub fn sign(self, domain: Fr, place: &Place, manager: &SecretKey) -> Result<SignedManagement, SchnorrError> {
-        let signature = manager.sign(Use::HeaderOperation, &[self.message(domain, place)])?;
+    pub fn sign(self, domain: Fr, place: &Place, mdm: &SecretKey) -> Result<SignedManagement, SchnorrError> {
+        let signature = mdm.sign(Use::HeaderOperation, &[self.message(domain, place)])?;
         Ok(SignedManagement { management: self, signature })
     }
 }
 
-/// With the manager's signature.
+/// With the meter data manager's signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedManagement {
     /// What is set.
     pub management: Management,
-    /// By the manager before.
+    /// By the meter data manager before.
     pub signature: Signature,
 }
 
@@ -154,11 +154,11 @@ pub enum HeaderError {
     /// More than the fee account.
     #[error("HEADER.2: more than the fee account (operator)")]
     FeeAccount,
-    /// The manager's signature.
-    #[error("HEADER.3: {0} (manager)")]
+    /// The meter data manager's signature.
+    #[error("HEADER.3: {0} (meter data manager)")]
     Signature(SchnorrError),
     /// Beyond the last interval index.
-    #[error("HEADER.5: skips beyond the last interval (manager)")]
+    #[error("HEADER.5: skips beyond the last interval (meter data manager)")]
     Skip,
 }
 
@@ -198,11 +198,11 @@ impl HeaderOperation {
         self.transfer.as_ref().map(Transfer::record)
     }
 
-    /// Mechanism, manager, reserve, nonce and next interval of a header that is settled already.
+    /// Mechanism, meter data manager, reserve, nonce and next interval of a header that is settled already.
     pub fn advance(&self, header: &mut Header) {
         if let Some(SignedManagement { management, .. }) = &self.management {
             header.mechanism = management.mechanism;
-            header.manager = management.manager;
+            header.mdm = management.mdm;
             header.reserve = management.reserve;
             header.next_interval =
                 header.next_interval.saturating_add(u32::from(management.skip) * u32::from(header.intervals));
@@ -235,7 +235,7 @@ impl HeaderOperation {
         }
         if let Some(SignedManagement { management, signature }) = &self.management {
             let message = management.message(domain, &Place::at(community, before));
-            schnorr::verify(Use::HeaderOperation, &before.manager, &[message], signature)
+            schnorr::verify(Use::HeaderOperation, &before.mdm, &[message], signature)
                 .map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
             if end > u64::from(u32::MAX) {

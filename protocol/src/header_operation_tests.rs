@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    fixture::{Extras, Recipe, following, next_manager_key, reroot, resign, resign_management, with_operations},
+    fixture::{Extras, Recipe, following, next_mdm_key, reroot, resign, resign_management, with_operations},
     lanes::OperationsError,
     params::Shape,
     record::code,
@@ -106,7 +106,7 @@ fn the_reserve_that_counts_is_the_new_one() {
 }
 
 #[test]
-fn the_manager_decides_once_for_the_periods_after() {
+fn the_mdm_decides_once_for_the_periods_after() {
     let first = with(None, true);
     let decided = first.operations.header.management.clone();
     let t = apply(first).unwrap();
@@ -116,29 +116,26 @@ fn the_manager_decides_once_for_the_periods_after() {
         (after.mechanism, after.reserve, after.nonce),
         (Mechanism::CommunityPrice, before.reserve + 5, before.nonce + 1)
     );
-    assert_eq!(after.manager, next_manager_key().public());
+    assert_eq!(after.mdm, next_mdm_key().public());
     assert!(t.applied.records.is_empty());
     let next = following(&t, 1, |slot| slot == 2).unwrap();
     assert_eq!(next.context().first_interval, after.next_interval);
     apply(next.clone()).unwrap();
-    // Neither a replay nor the old manager.
+    // Neither a replay nor the old meter data manager.
     let mut replay: SettlementInput = next.clone();
     replay.operations.header.management = decided.clone();
     assert!(matches!(refusal(replay), HeaderError::Signature(_)));
     let mut old = next;
-    let signed = decided
-        .unwrap()
-        .management
-        .sign(old.domain, &Place::of(&old.community), &crate::fixture::manager_key())
-        .unwrap();
+    let signed =
+        decided.unwrap().management.sign(old.domain, &Place::of(&old.community), &crate::fixture::mdm_key()).unwrap();
     old.operations.header.management = Some(signed);
     assert!(matches!(refusal(old), HeaderError::Signature(_)));
 }
 
 #[test]
-fn a_substitute_of_the_old_manager_ends_with_it() {
+fn a_substitute_of_the_old_mdm_ends_with_it() {
     let t: Transition = apply(with(None, true)).unwrap();
     let mut next = following(&t, 1, |slot| slot == 2).unwrap();
-    next.packets[2] = next.packets[2].packet.clone().sign(&crate::fixture::manager_key()).unwrap();
+    next.packets[2] = next.packets[2].packet.clone().sign(&crate::fixture::mdm_key()).unwrap();
     assert!(matches!(apply(next).unwrap_err(), SettlementError::Signature { slot: 2, .. }));
 }

@@ -9,11 +9,11 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// `P(manager_x, manager_y, mechanism, first_interval)`: what the manager registered on L1 for a community that is to
+/// `P(mdm_x, mdm_y, mechanism, first_interval)`: what the meter data manager registered on L1 for a community that is to
 /// begin.
 #[must_use]
 pub fn genesis_terms(header: &Header) -> Fr {
-    let (x, y) = header.manager.xy();
+    let (x, y) = header.mdm.xy();
     hash4([x, y, Fr::from(header.mechanism as u64), Fr::from(u64::from(header.next_interval))])
 }
 

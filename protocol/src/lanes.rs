@@ -74,7 +74,7 @@ pub enum OperationsError {
     #[error("header operation: {0}")]
     Header(#[from] HeaderError),
     /// A community that begins is not empty.
-    #[error("STATE.INIT: a community that begins has {0} (manager)")]
+    #[error("STATE.INIT: a community that begins has {0} (meter data manager)")]
     NotEmpty(&'static str),
     /// More than the queue of a settlement holds, or an empty note.
     #[error("NOTES.1: at most {QUEUE} notes, none of them zero (sequencer)")]
@@ -210,7 +210,7 @@ impl Operations {
         if self.lanes.len() > lanes {
             return Err(OperationsError::TooMany { lanes, got: self.lanes.len() });
         }
-        let manager = &community.header.manager;
+        let mdm = &community.header.mdm;
         for (index, applied) in applied.lanes.iter().enumerate() {
             let Some((signed, lane)) = &applied.used else { continue };
             let slot = signed.operation.slot;
@@ -218,10 +218,10 @@ impl Operations {
             if usize::from(slot) != applied.slot {
                 return Err(refused(OperationError::Slot));
             }
-            lane.check(&applied.before, signed, context.domain, context.community, manager).map_err(refused)?;
+            lane.check(&applied.before, signed, context.domain, context.community, mdm).map_err(refused)?;
         }
         if let Some((adjustment, _)) = &applied.adjustment.used {
-            adjustment.check(&applied.adjustment.before, context, manager)?;
+            adjustment.check(&applied.adjustment.before, context, mdm)?;
         }
         if self.notes.len() > QUEUE || self.notes.iter().any(|note| note.0 == Fr::ZERO) {
             return Err(OperationsError::Notes);

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     adjust::Adjustment,
     fixture::{
-        Extras, Recipe, Stream, beginning, following, manager_key, meter_key, next_manager_key, next_meter_key,
-        operate, packet, reroot, resign_operation, with_operations,
+        Extras, Recipe, Stream, beginning, following, mdm_key, meter_key, next_mdm_key, next_meter_key, operate,
+        packet, reroot, resign_operation, with_operations,
     },
     header_operation::{Management, Place, Pool, Transfer},
     market::Mechanism,
@@ -231,7 +231,7 @@ fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustme
     let key = key_of(&account.meter?, [meter_key(slot), next_meter_key(slot)]);
     let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
     let late = Packet { scale: substitute.packet.scale, ..late }.sign(&key).unwrap();
-    Some(Adjustment { substitute, signer: t.input.community.header.manager, late, tariff: t.input.tariff.clone() })
+    Some(Adjustment { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() })
 }
 
 #[test]
@@ -313,17 +313,16 @@ fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
 
 #[test]
 fn a_management_is_signed_for_one_place() {
-    let management =
-        Management { mechanism: Mechanism::Auction, manager: next_manager_key().public(), reserve: 0, skip: 0 };
+    let management = Management { mechanism: Mechanism::Auction, mdm: next_mdm_key().public(), reserve: 0, skip: 0 };
     let input = with(shape(3), 1, &[], Extras::default());
     let place = Place::of(&input.community);
     let elsewhere = [
-        management.sign(input.domain + Fr::from(1u64), &place, &manager_key()),
-        management.sign(input.domain, &Place { community: 6, ..place }, &manager_key()),
-        management.sign(input.domain, &Place { nonce: 1, ..place }, &manager_key()),
+        management.sign(input.domain + Fr::from(1u64), &place, &mdm_key()),
+        management.sign(input.domain, &Place { community: 6, ..place }, &mdm_key()),
+        management.sign(input.domain, &Place { nonce: 1, ..place }, &mdm_key()),
         // Held back: decided for the period before.
-        management.sign(input.domain, &Place { first_interval: place.first_interval - 2, ..place }, &manager_key()),
-        management.sign(input.domain, &place, &next_manager_key()),
+        management.sign(input.domain, &Place { first_interval: place.first_interval - 2, ..place }, &mdm_key()),
+        management.sign(input.domain, &place, &next_mdm_key()),
     ];
     for signed in elsewhere {
         let mut input = input.clone();
@@ -331,7 +330,7 @@ fn a_management_is_signed_for_one_place() {
         assert!(matches!(refusal(input), OperationsError::Header(HeaderError::Signature(_))));
     }
     let mut input = input;
-    input.operations.header.management = Some(management.sign(input.domain, &place, &manager_key()).unwrap());
+    input.operations.header.management = Some(management.sign(input.domain, &place, &mdm_key()).unwrap());
     reroot(&mut input);
     apply(input).unwrap();
 }

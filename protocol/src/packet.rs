@@ -173,7 +173,7 @@ pub struct SignedPacket {
     /// What is signed.
     #[serde(flatten)]
     pub packet: Packet,
-    /// By the meter (or the manager, if substituted).
+    /// By the meter (or the meter data manager, if substituted).
     pub signature: Signature,
 }
 

@@ -40,7 +40,7 @@ pub struct Receipt {
     pub slot: u16,
     /// First interval of the period.
     pub first_interval: Interval,
-    /// Was the packet substituted by the manager?
+    /// Was the packet substituted by the meter data manager?
     pub substituted: bool,
     /// Readings that were settled (the member's own, or the substitute's).
     pub readings: Vec<Reading>,

@@ -77,12 +77,12 @@ pub enum SettlementError {
         slot: usize,
     },
     /// A substituted packet for an empty slot.
-    #[error("SETTLE.1b: slot {slot}: an empty slot cannot be substituted (manager)")]
+    #[error("SETTLE.1b: slot {slot}: an empty slot cannot be substituted (meter data manager)")]
     SubstitutedEmpty {
         /// Slot.
         slot: usize,
     },
-    /// Signature does not verify under the meter key (or the manager's, if substituted).
+    /// Signature does not verify under the meter key (or the meter data manager's, if substituted).
     #[error("SETTLE.1: slot {slot}: {source} (meter)")]
     Signature {
         /// Slot.
@@ -92,19 +92,21 @@ pub enum SettlementError {
     },
     /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be
     /// final, or one that is final come back.
-    #[error("SETTLE.1b: slot {slot}: the substitute names another earlier one than may still be adjusted (manager)")]
+    #[error(
+        "SETTLE.1b: slot {slot}: the substitute names another earlier one than may still be adjusted (meter data manager)"
+    )]
     EarlierOther {
         /// Slot.
         slot: usize,
     },
     /// An empty slot whose leaf is not empty: energy could enter under the public empty-slot key.
-    #[error("SETTLE.1b: slot {slot}: an empty slot has an active window (manager)")]
+    #[error("SETTLE.1b: slot {slot}: an empty slot has an active window (meter data manager)")]
     ActiveEmpty {
         /// Slot.
         slot: usize,
     },
     /// An account whose scale or class does not exist.
-    #[error("SETTLE.13: slot {slot}: scale is 1, 10 or 100 and class 0 or 1 (manager)")]
+    #[error("SETTLE.13: slot {slot}: scale is 1, 10 or 100 and class 0 or 1 (meter data manager)")]
     Terms {
         /// Slot.
         slot: usize,
@@ -113,7 +115,9 @@ pub enum SettlementError {
     #[error("SETTLE.11: the header's total of debts is not the sum of the accounts' (sequencer)")]
     DebtTotal,
     /// A substituted reading above the account's cap.
-    #[error("SETTLE.1b: slot {slot}, interval {interval}: substituted reading above the account's cap (manager)")]
+    #[error(
+        "SETTLE.1b: slot {slot}, interval {interval}: substituted reading above the account's cap (meter data manager)"
+    )]
     AboveCap {
         /// Slot.
         slot: usize,
@@ -349,7 +353,7 @@ pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
     let (m, tariff) = (community.shape.intervals, input.tariff.intervals.len());
     let context = input.context();
     for (slot, (account, signed)) in community.accounts.iter().zip(&input.packets).enumerate() {
-        check_packet(&context, slot, account, &community.header.manager, signed, m)?;
+        check_packet(&context, slot, account, &community.header.mdm, signed, m)?;
     }
     let debts: u128 = community.accounts.iter().map(|a| u128::from(a.debt)).sum();
     if debts != u128::from(community.header.totals.debt) {
@@ -379,7 +383,7 @@ pub fn check_packet(
     context: &Context,
     slot: usize,
     account: &Account,
-    manager: &schnorr::PublicKey,
+    mdm: &schnorr::PublicKey,
     signed: &SignedPacket,
     intervals: usize,
 ) -> Result<(), SettlementError> {
@@ -404,7 +408,7 @@ pub fn check_packet(
         return Err(SettlementError::Terms { slot });
     }
     let key = match (packet.substituted, account.meter) {
-        (true, _) => *manager,
+        (true, _) => *mdm,
         (false, Some(meter)) => meter,
         (false, None) => schnorr::empty_slot_key().public(),
     };
@@ -561,14 +565,14 @@ pub fn compute(input: SettlementInput) -> Transition {
 pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transition {
     let outcomes: Vec<Outcome> =
         (0..input.community.accounts.len()).map(|slot| outcome(&input, &clearings, slot)).collect();
-    let manager = input.community.header.manager;
+    let mdm = input.community.header.mdm;
     let settled: Vec<Account> = input
         .community
         .accounts
         .iter()
         .zip(&input.packets)
         .zip(&outcomes)
-        .map(|((a, p), o)| advance(a, p, o, &manager))
+        .map(|((a, p), o)| advance(a, p, o, &mdm))
         .collect();
     let applied = input.operations.compute(&input.community, settled.clone());
     let accounts = applied.accounts.clone();
@@ -718,7 +722,7 @@ pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: u16) -> BillLin
 }
 
 /// SETTLE.8, 9, 12: the account after.
-fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, manager: &schnorr::PublicKey) -> Account {
+fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, mdm: &schnorr::PublicKey) -> Account {
     let packet = &signed.packet;
     let mut next = account.clone();
     next.balance = u64::try_from(outcome.value.max(0)).unwrap_or(u64::MAX);
@@ -729,7 +733,7 @@ fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, manager:
         next.sell_limit = packet.sell_limit;
     }
     if packet.substituted {
-        next.flagged = signed.digest(manager);
+        next.flagged = signed.digest(mdm);
     }
     next.salts = LeafSalts { exit: packet.salts.exit, private: packet.salts.private };
     next

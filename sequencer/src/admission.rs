@@ -76,12 +76,11 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     if at.1 < open || open_closed {
         return late(service, signed, id).await;
     }
-    let (account, manager) = (account.clone(), community.header.manager);
+    let (account, mdm) = (account.clone(), community.header.mdm);
     let m = usize::from(context.intervals);
-    let checked = tokio::task::spawn_blocking(move || {
-        check_packet(&context, slot, &account, &manager, &signed, m).map(|()| signed)
-    })
-    .await;
+    let checked =
+        tokio::task::spawn_blocking(move || check_packet(&context, slot, &account, &mdm, &signed, m).map(|()| signed))
+            .await;
     let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
     let again = signed.clone();
     let admitted = service.writer.submit(move |ledger| decide(ledger, &signed, id)).await?;
@@ -163,7 +162,7 @@ async fn attempt_late(
     let waits = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted);
     let mut account = waits.cloned().ok_or_else(closed)?;
     let (header, flagged) = (&community.header, account.flagged);
-    let (interval_length, intervals, manager) = (header.interval_length, header.intervals, header.manager);
+    let (interval_length, intervals, mdm) = (header.interval_length, header.intervals, header.mdm);
     // Of the settlement that may book it.
     let context = Context {
         domain: service.domain,
@@ -173,7 +172,7 @@ async fn attempt_late(
         intervals,
     };
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
-    let top = Top { community: index, slot, flagged, before: header.next_interval, intervals, manager };
+    let top = Top { community: index, slot, flagged, before: header.next_interval, intervals, mdm };
     let check = tokio::task::spawn_blocking(move || {
         let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;
         if archive.stack(&top, first_interval)?.last() != Some(&first_interval) {
@@ -181,7 +180,7 @@ async fn attempt_late(
         }
         // As it is once those above are adjusted.
         account.flagged = adjustment.substitute.digest(&adjustment.signer);
-        match adjustment.check(&account, &context, &manager) {
+        match adjustment.check(&account, &context, &mdm) {
             // Balance and registers are those of the settlement that books it.
             Ok(()) | Err(AdjustError::Overflow | AdjustError::Registers) => Ok(()),
             Err(AdjustError::NotFlagged { .. }) => Err(closed()),

@@ -291,7 +291,7 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
         if terms != to_bytes(&init::genesis_terms(&basis.community.header)) {
             return Err(Problem::new(
                 problem::SETTLEMENT_TERMS,
-                "STATE.INIT: L1 has other terms registered for this community (manager)",
+                "STATE.INIT: L1 has other terms registered for this community (meter data manager)",
             ));
         }
     }
@@ -348,7 +348,7 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
             flagged,
             before: header.next_interval,
             intervals: header.intervals,
-            manager: header.manager,
+            mdm: header.mdm,
         };
         Ok::<_, StoreError>((slot, archive.stack(&top, until)?))
     };

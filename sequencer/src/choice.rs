@@ -159,7 +159,7 @@ impl<'a> Draft<'a> {
 
     fn take_operations(&mut self, waiting: Vec<([u8; 32], SignedOperation)>) {
         let input = &self.settled.input;
-        let (domain, community, manager) = (input.domain, input.community.index, input.community.header.manager);
+        let (domain, community, mdm) = (input.domain, input.community.index, input.community.header.mdm);
         for (id, signed) in waiting {
             if self.full() {
                 break;
@@ -169,8 +169,7 @@ impl<'a> Draft<'a> {
                 continue;
             };
             let lane = Lane::compute(before, &signed);
-            let checked =
-                lane.check(before, &signed, domain, community, &manager).map_err(|error| of_operation(&error));
+            let checked = lane.check(before, &signed, domain, community, &mdm).map_err(|error| of_operation(&error));
             match checked.and_then(|()| self.claim(signed.operation.kind, &lane)) {
                 Ok(()) => self.put(LaneSource::Operation(Bytes32(id)), signed, lane),
                 Err(code) => self.refuse(id, code),
@@ -220,7 +219,7 @@ impl<'a> Draft<'a> {
     /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period,
     /// waits; what is final is refused.
     fn adjust(&mut self, late: Vec<Late>) {
-        let (context, manager) = (self.settled.input.context(), self.settled.input.community.header.manager);
+        let (context, mdm) = (self.settled.input.context(), self.settled.input.community.header.mdm);
         for Late { id, slot, place } in late {
             let account = self.accounts.get(usize::from(slot)).filter(|account| account.flagged != Fr::from(0u64));
             let checked = match (place, account) {
@@ -229,7 +228,7 @@ impl<'a> Draft<'a> {
                     if adjustment.opens(account) && self.operations.adjustment.is_none() =>
                 {
                     adjustment
-                        .check(account, &context, &manager)
+                        .check(account, &context, &mdm)
                         .map_err(|error| of_adjustment(&error))
                         .map(|()| Some(*adjustment))
                 }

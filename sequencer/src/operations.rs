@@ -104,14 +104,14 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
     let (community, slot) = (signed.operation.community, signed.operation.slot);
     let basis = Basis::of(&service.writer.ledger(), community, slot)?;
     let before = basis.community.accounts.get(usize::from(slot)).cloned().ok_or_else(unknown)?;
-    let (archive, domain, manager) = (Arc::clone(&service.archive), service.domain, basis.community.header.manager);
+    let (archive, domain, mdm) = (Arc::clone(&service.archive), service.domain, basis.community.header.mdm);
     let (waiting, checked) = (basis.waiting.clone(), signed.clone());
     let check = tokio::task::spawn_blocking(move || {
         let mut account = before;
         for offset in waiting {
             account = Lane::compute(&account, &archive.operation(offset)?).after;
         }
-        check(&account, &checked, domain, &manager)
+        check(&account, &checked, domain, &mdm)
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
@@ -142,7 +142,7 @@ fn check(
     account: &Account,
     signed: &SignedOperation,
     domain: gridveil_protocol::field::Fr,
-    manager: &schnorr::PublicKey,
+    mdm: &schnorr::PublicKey,
 ) -> Result<(), Problem> {
     let operation = &signed.operation;
     let mut rich = account.clone();
@@ -150,7 +150,7 @@ fn check(
     rich.debt = 0;
     rich.balance = if operation.kind.effect().flow == Flow::Out { operation.amount } else { 0 };
     let lane = Lane::compute(&rich, signed);
-    lane.check(&rich, signed, domain, operation.community, manager).map_err(|error| Problem::of_operation(&error))?;
+    lane.check(&rich, signed, domain, operation.community, mdm).map_err(|error| Problem::of_operation(&error))?;
     if operation.nonce == account.nonce {
         Ok(())
     } else {
@@ -189,7 +189,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
     }
     if let Some(signed) = &operation.management {
         let message = signed.management.message(service.domain, &Place::at(community, &header));
-        let verified = schnorr::verify(Use::HeaderOperation, &header.manager, &[message], &signed.signature);
+        let verified = schnorr::verify(Use::HeaderOperation, &header.mdm, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;
     }

@@ -41,10 +41,10 @@ codes! {
     PACKET_LENGTH = "packet.length", 422, "meter", false, "Packet has another number of readings";
     PACKET_SCALE = "packet.scale", 422, "meter", false, "Readings in another unit than the account's";
     PACKET_EARLIER = "packet.earlier", 422, "meter", false, "Only a substitute names an earlier one";
-    PACKET_STALE = "packet.stale", 409, "manager", false, "The slot waits for another earlier substitute";
+    PACKET_STALE = "packet.stale", 409, "mdm", false, "The slot waits for another earlier substitute";
     PACKET_SIGNATURE = "packet.signature", 422, "meter", false, "Signature does not verify";
     PACKET_INACTIVE = "packet.inactive", 422, "meter", false, "Reading outside the active window";
-    PACKET_CAP = "packet.cap", 422, "manager", false, "Substituted reading above the cap";
+    PACKET_CAP = "packet.cap", 422, "mdm", false, "Substituted reading above the cap";
     PACKET_DUPLICATE = "packet.duplicate", 409, "meter", false, "Another packet is already accepted";
     PACKET_EARLY = "packet.early", 409, "meter", true, "An earlier period is still open";
     PACKET_CLOSED = "packet.closed", 410, "meter", false, "The period is closed";
@@ -53,7 +53,7 @@ codes! {
     OPERATION_FIELD = "operation.field", 422, "owner", false, "A field is set and not used, or missing";
     OPERATION_OWNER = "operation.owner", 422, "owner", false, "Not the account's owner";
     OPERATION_SIGNATURE = "operation.signature", 422, "owner", false, "The owner's signature does not verify";
-    OPERATION_MANAGER = "operation.manager", 422, "manager", false, "The manager has not signed";
+    OPERATION_MDM = "operation.mdm", 422, "mdm", false, "The meter data manager has not signed";
     OPERATION_NONCE = "operation.nonce", 409, "owner", false, "Not the slot's next nonce";
     OPERATION_UNITS = "operation.units", 422, "owner", false, "Not a whole number of units";
     OPERATION_IN_DEBT = "operation.in_debt", 422, "owner", false, "The account is in debt";
@@ -61,8 +61,8 @@ codes! {
     OPERATION_OVERFLOW = "operation.overflow", 422, "owner", false, "The balance leaves its range";
     OPERATION_NOT_ALL = "operation.not_all", 422, "owner", false, "Closing pays exactly all whole units";
     OPERATION_FORCED = "operation.forced", 422, "operator", false, "A forced withdrawal pays everything or nothing";
-    OPERATION_NOT_EMPTY = "operation.not_empty", 422, "manager", false, "The slot is in use";
-    OPERATION_TERMS = "operation.terms", 422, "manager", false, "Scale or class do not exist";
+    OPERATION_NOT_EMPTY = "operation.not_empty", 422, "mdm", false, "The slot is in use";
+    OPERATION_TERMS = "operation.terms", 422, "mdm", false, "Scale or class do not exist";
     OPERATION_DEPOSIT = "operation.deposit", 422, "owner", true, "L1 has no such open deposit";
     OPERATION_CLAIM = "operation.claim", 422, "owner", true, "L1 has no such open claim";
     OPERATION_CLAIM_USED = "operation.claim_used", 422, "owner", false, "The claim was opened before";
@@ -80,8 +80,8 @@ codes! {
     HEADER_UNITS = "header.units", 422, "operator", false, "Too many units";
     HEADER_RESERVE = "header.reserve", 422, "operator", true, "The supplier account would fall below its reserve";
     HEADER_FEE_ACCOUNT = "header.fee_account", 422, "operator", true, "More than the fee account";
-    HEADER_SIGNATURE = "header.signature", 422, "manager", false, "The manager has not signed";
-    HEADER_SKIP = "header.skip", 422, "manager", false, "Skips too much";
+    HEADER_SIGNATURE = "header.signature", 422, "mdm", false, "The meter data manager has not signed";
+    HEADER_SKIP = "header.skip", 422, "mdm", false, "Skips too much";
     HEADER_FUNDS = "header.funds", 422, "operator", true, "L1 has less of the operator's funds";
     HEADER_UNKNOWN = "header.unknown", 404, "operator", false, "No period starts there";
     HEADER_NOT_SETTLED = "header.not_settled", 404, "operator", true, "The period is not final on L1";
@@ -109,7 +109,7 @@ codes! {
     SETTLEMENT_BALANCE = "settlement.balance_overflow", 422, "operator", false, "A balance leaves its range";
     SETTLEMENT_ENERGY = "settlement.too_much_energy", 422, "meter", false, "Orders of an interval are too large";
     SETTLEMENT_REGISTER = "settlement.register_overflow", 422, "meter", false, "A register leaves its range";
-    SETTLEMENT_TERMS = "settlement.genesis_terms", 409, "manager", true, "L1 has other terms for this community";
+    SETTLEMENT_TERMS = "settlement.genesis_terms", 409, "mdm", true, "L1 has other terms for this community";
     SETTLEMENT_REFUSED = "settlement.refused", 422, "operator", false, "The rules refuse the settlement";
 }
 
@@ -274,7 +274,7 @@ pub const fn of_operation(error: &OperationError) -> Code {
         OperationError::Signature(_) => OPERATION_SIGNATURE,
         OperationError::NotOwner => OPERATION_OWNER,
         OperationError::Nonce { .. } | OperationError::NonceOverflow => OPERATION_NONCE,
-        OperationError::Manager => OPERATION_MANAGER,
+        OperationError::Mdm => OPERATION_MDM,
         OperationError::Slot => OPERATION_SLOT,
         OperationError::Field(_) => OPERATION_FIELD,
         OperationError::Units => OPERATION_UNITS,

@@ -121,7 +121,7 @@ async fn receipts_only_for_the_owner_and_what_is_final() {
 fn edited(world: &World, slot: usize, substituted: bool, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
     let mut signed = world.packet(5, 0, slot, substituted);
     edit(&mut signed);
-    let key = if signed.packet.substituted { fixture::manager_key() } else { fixture::meter_key(slot) };
+    let key = if signed.packet.substituted { fixture::mdm_key() } else { fixture::meter_key(slot) };
     signed.packet.sign(&key).unwrap()
 }
 

@@ -234,7 +234,7 @@ async fn every_refusal_of_admission_has_its_code_and_changes_nothing() {
             422,
             edited(
                 world.operation(0, Kind::Terms, n0, |o| o.terms = Some(Terms { scale: 1, ..Terms::default() })),
-                |s| s.manager = None,
+                |s| s.mdm = None,
             ),
         ),
         ("operation.owner", 422, world.operation_by(&stranger, 0, Kind::Withdraw, n0, |o| o.amount = units(1))),
@@ -243,9 +243,9 @@ async fn every_refusal_of_admission_has_its_code_and_changes_nothing() {
         ("operation.owner", 422, world.operation_by(&stranger, 0, Kind::Withdraw, n0 + 5, |o| o.amount = units(1))),
         ("operation.signature", 422, edited(withdraw(&world, 0, n0, units(1)), |s| s.operation.amount = units(2))),
         (
-            "operation.manager",
+            "operation.mdm",
             422,
-            edited(world.operation(0, Kind::Terms, n0, |o| o.terms = terms()), |s| s.manager = Some(s.signature)),
+            edited(world.operation(0, Kind::Terms, n0, |o| o.terms = terms()), |s| s.mdm = Some(s.signature)),
         ),
         ("operation.units", 422, withdraw(&world, 0, n0, units(1) + 1)),
         (
@@ -398,7 +398,7 @@ async fn substituted_period(node: &Node, world: &World, period: u32) {
     silent_period(node, world, period, &[2]).await;
 }
 
-/// A period in which these slots' meters are silent: the manager asks which are missing, and substitutes.
+/// A period in which these slots' meters are silent: the meter data manager asks which are missing, and substitutes.
 async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]) {
     node.publish(world, 5).await;
     for slot in (0..3).filter(|slot| !silent.contains(slot)) {
@@ -583,18 +583,18 @@ async fn adjustable_late_packets_are_served_in_the_order_they_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_substitute_of_a_manager_who_left_is_adjusted_too() {
+async fn a_substitute_of_a_mdm_who_left_is_adjusted_too() {
     let world = world().await;
     let node = world.start().await;
     substituted_period(&node, &world, 0).await;
-    let management = Management { mechanism: Mechanism::Auction, manager: owner_key(9).public(), reserve: 0, skip: 0 };
-    let management = Some(management.sign(world.domain(), &place(0, 1), &fixture::manager_key()).unwrap());
+    let management = Management { mechanism: Mechanism::Auction, mdm: owner_key(9).public(), reserve: 0, skip: 0 };
+    let management = Some(management.sign(world.domain(), &place(0, 1), &fixture::mdm_key()).unwrap());
     assert_eq!(
         node.header(5, &serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap()).await.0,
         201
     );
     node.run_period(&world, 5, 1).await;
-    // The new manager's substitute lies on the old one's.
+    // The new meter data manager's substitute lies on the old one's.
     node.submit_but(&world, 5, 2, 2).await;
     let earlier = node.missing(5).await[0].1;
     let by_the_new_one = world.substitute(5, 2, 2, earlier).packet.sign(&owner_key(9)).unwrap();
@@ -687,7 +687,7 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     );
     let management = Management {
         mechanism: Mechanism::CommunityPrice,
-        manager: fixture::manager_key().public(),
+        mdm: fixture::mdm_key().public(),
         reserve: units(100),
         skip: 3,
     };
@@ -700,13 +700,11 @@ async fn header_operations_move_pools_and_decide_what_comes() {
         .unwrap()
     };
     assert_eq!(code(&by(&owner_key(0), 0, 0)).await, "header.signature");
-    assert_eq!(code(&by(&fixture::manager_key(), 1, 0)).await, "header.signature");
-    assert_eq!(code(&by(&fixture::manager_key(), 0, 1)).await, "header.signature", "a decision is for one period");
+    assert_eq!(code(&by(&fixture::mdm_key(), 1, 0)).await, "header.signature");
+    assert_eq!(code(&by(&fixture::mdm_key(), 0, 1)).await, "header.signature", "a decision is for one period");
     // So long that nobody who asks L1 meanwhile could be served in time.
     let management = Some(
-        Management { skip: u16::MAX, ..management }
-            .sign(world.domain(), &place(0, 0), &fixture::manager_key())
-            .unwrap(),
+        Management { skip: u16::MAX, ..management }.sign(world.domain(), &place(0, 0), &fixture::mdm_key()).unwrap(),
     );
     let endless = serde_json::to_value(HeaderOperation { transfer: None, management }).unwrap();
     assert_eq!(code(&endless).await, "header.skip");
@@ -729,7 +727,7 @@ async fn header_operations_move_pools_and_decide_what_comes() {
     assert_eq!(node.status().await["communities"][0]["header_refused"], json!(null));
     node.settled(5, 4).await;
     assert_eq!(world.l1.queues().supplier_units, 0);
-    assert_eq!(node.header(5, &by(&fixture::manager_key(), 1, 4)).await.0, 201);
+    assert_eq!(node.header(5, &by(&fixture::mdm_key(), 1, 4)).await.0, 201);
     node.run_period(&world, 5, 4).await;
     node.settled(5, 5).await;
     assert_eq!(world.l1.queues().treasury, 7);

@@ -55,7 +55,7 @@ pub trait Backend {
     /// L1 or the sequencer refuses.
     fn begin(&mut self, scenario: &Scenario) -> anyhow::Result<u64>;
 
-    /// Signs a home's day, by its meter or, substituted, by the manager, and hands it in.
+    /// Signs a home's day, by its meter or, substituted, by the meter data manager, and hands it in.
     ///
     /// # Errors
     /// Signing, or the sequencer refuses.

@@ -447,13 +447,13 @@ impl Backend for Full {
         if settled.substituted {
             let salts = PacketSalts::from_random(&vault::random()?);
             let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
-            // Asked of the operator, as the manager would.
+            // Asked of the operator, as the meter data manager would.
             let service = running.handle.as_ref().context("stopped")?.service();
             let open =
                 batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
             let earlier = open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.earlier;
             let packet = Packet { earlier, ..packets::packet(context, number, limits, settled.clone(), salts) }
-                .sign(&genesis::manager_key())?;
+                .sign(&genesis::mdm_key())?;
             running.sequencer.submit(&packet)?;
             return Ok(());
         }

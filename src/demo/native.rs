@@ -56,13 +56,9 @@ impl Backend for Native {
         let mut operations = Operations::default();
         if day.number == acts::SWITCH_DAY {
             let header = &ledger.community(COMMUNITY)?.header;
-            let management = Management {
-                mechanism: Scenario::mechanism(day.number + 1),
-                manager: header.manager,
-                reserve: 0,
-                skip: 0,
-            };
-            let signed = management.sign(context.domain, &Place::at(COMMUNITY, header), &genesis::manager_key())?;
+            let management =
+                Management { mechanism: Scenario::mechanism(day.number + 1), mdm: header.mdm, reserve: 0, skip: 0 };
+            let signed = management.sign(context.domain, &Place::at(COMMUNITY, header), &genesis::mdm_key())?;
             operations.header = HeaderOperation { transfer: None, management: Some(signed) };
         }
         let transition =

@@ -1,6 +1,6 @@
 //! What the demonstration settles: a month of 17 real homes in one community, and on which day something else happens.
 //!
-//! The first week by auction, the rest at the community price: the manager changes the mechanism (HEADER.4).
+//! The first week by auction, the rest at the community price: the meter data manager changes the mechanism (HEADER.4).
 
 use std::path::Path;
 
@@ -98,7 +98,7 @@ impl Day {
         (0..self.tariff.intervals.len()).map(hour).sum()
     }
 
-    /// What a home's own meter has signed; `None` where the manager substituted.
+    /// What a home's own meter has signed; `None` where the meter data manager substituted.
     #[must_use]
     pub fn own(&self, slot: usize) -> Option<&[Reading]> {
         self.homes.get(slot).filter(|day| !day.substituted).map(|day| day.readings.as_slice())
@@ -152,7 +152,7 @@ impl Scenario {
             balance: BALANCE,
             supplier_account: SUPPLIER_ACCOUNT,
             caps_wh: CAPS_WH,
-            manager: genesis::manager_key().public(),
+            mdm: genesis::mdm_key().public(),
         };
         let beginning = day_start(0) - u32::try_from(m)?;
         let day = |number: usize| {

@@ -28,7 +28,7 @@ pub struct Args {
 fn progress(progress: &Progress) -> String {
     match progress {
         Progress::Signed => "signed, not handed in".into(),
-        Progress::Consented => "signed for the manager".into(),
+        Progress::Consented => "signed for the meter data manager".into(),
         Progress::Sent => "waits for the next settlement".into(),
         Progress::Applied(first) => format!("settled with the period from interval {first}"),
         Progress::Refused(code) => format!("refused: {code}"),

@@ -1,6 +1,6 @@
-//! What the member consents to and the manager signs too: opening the account, another meter, other terms (OP.2).
+//! What the member consents to and the meter data manager signs too: opening the account, another meter, other terms (OP.2).
 //!
-//! The member signs first. The consent goes to the manager as a file (`gridveil manager sign`), who hands it in; until
+//! The member signs first. The consent goes to the meter data manager as a file (`gridveil mdm sign`), who hands it in; until
 //! it is settled the account acts on as if there were none.
 
 use std::path::{Path, PathBuf};
@@ -30,16 +30,16 @@ const MAX_TERMS: u64 = 4 << 10;
 /// Options of `gridveil member enrol`.
 #[derive(clap::Args, Debug)]
 pub struct EnrolArgs {
-    /// The manager's offer: the terms, JSON.
+    /// The meter data manager's offer: the terms, JSON.
     #[arg(long, value_name = "FILE")]
     terms: PathBuf,
     /// L1 address that the account is paid to.
     #[arg(long, value_name = "ADDRESS")]
     payout: String,
-    /// Nonce of the slot: 0 if nobody had it before; the manager knows it.
+    /// Nonce of the slot: 0 if nobody had it before; the meter data manager knows it.
     #[arg(long, default_value_t = 0)]
     nonce: u32,
-    /// The consent's file, for the manager.
+    /// The consent's file, for the meter data manager.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct ReplaceArgs {
     /// Key file of the new meter beside the same owner key, under the same passphrase; made if it is not there.
     #[arg(long, value_name = "FILE")]
     new_keys: PathBuf,
-    /// The consent's file, for the manager.
+    /// The consent's file, for the meter data manager.
     #[arg(long, value_name = "FILE", required_unless_present = "finish")]
     out: Option<PathBuf>,
     /// The new meter is settled: the wallet goes over to the new key file.
@@ -69,10 +69,10 @@ pub struct ReplaceArgs {
 /// Options of `gridveil member terms`.
 #[derive(clap::Args, Debug)]
 pub struct TermsArgs {
-    /// The manager's offer: the terms, JSON.
+    /// The meter data manager's offer: the terms, JSON.
     #[arg(long, value_name = "FILE")]
     terms: PathBuf,
-    /// The consent's file, for the manager.
+    /// The consent's file, for the meter data manager.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub struct TermsArgs {
     acting: Acting,
 }
 
-/// Terms as the manager offers them.
+/// Terms as the meter data manager offers them.
 ///
 /// # Errors
 /// No such file, or no terms in it.
@@ -129,7 +129,7 @@ pub fn terms_rows(sheet: Sheet, terms: &Terms) -> Sheet {
         .row("class", class.to_string(), class)
 }
 
-/// Shows a consent, asks, keeps it, and writes it for the manager.
+/// Shows a consent, asks, keeps it, and writes it for the meter data manager.
 fn consent(
     session: &mut Session,
     signed: &SignedOperation,
@@ -139,7 +139,7 @@ fn consent(
     json: bool,
 ) -> anyhow::Result<()> {
     let name = out.display().to_string();
-    let sheet = || sheet().row("for the manager", name.clone(), name.clone());
+    let sheet = || sheet().row("for the meter data manager", name.clone(), name.clone());
     if !agreed(sheet(), acting, json)? {
         return Ok(());
     }

@@ -65,13 +65,13 @@ enum Command {
     /// Pays everything out and empties the slot, once the account's window has ended.
     #[command(after_help = example!("close"))]
     Close(money::CloseArgs),
-    /// Consents to an account in an empty slot, for the manager to sign too (`gridveil manager sign`).
+    /// Consents to an account in an empty slot, for the meter data manager to sign too (`gridveil mdm sign`).
     #[command(after_help = example!("enrol --terms terms.json --payout 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --out consent.json"))]
     Enrol(manage::EnrolArgs),
-    /// Consents to another meter, for the manager to sign too.
+    /// Consents to another meter, for the meter data manager to sign too.
     #[command(after_help = example!("replace --new-keys home7-2.keys --out consent.json"))]
     Replace(manage::ReplaceArgs),
-    /// Consents to other terms, for the manager to sign too: window, caps, technology, scale, class.
+    /// Consents to other terms, for the meter data manager to sign too: window, caps, technology, scale, class.
     #[command(after_help = example!("terms --terms terms.json --out consent.json"))]
     Terms(manage::TermsArgs),
     /// Fetches what L1 owes the payout address.

@@ -72,7 +72,7 @@ pub trait L1Client: Send + Sync {
     fn is_finalised(&self, root: Word) -> L1Future<'_, bool>;
     /// A community's parameters, if it is registered.
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
-    /// Registers a community (manager).
+    /// Registers a community (meter data manager).
     fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt>;
     /// Opens a tariff set (tariff authority). `interval_length_s` in seconds.
     fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt>;

@@ -84,7 +84,7 @@ pub struct CommunityParams {
     pub m: u16,
     /// Tariff set.
     pub tariff_set: u32,
-    /// `P(manager_x, manager_y, mechanism, first_interval)`: what its initialisation must have; 0 if it has none.
+    /// `P(mdm_x, mdm_y, mechanism, first_interval)`: what its initialisation must have; 0 if it has none.
     pub genesis_terms: Word,
 }
 

@@ -10,7 +10,7 @@ use anyhow::ensure;
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_protocol::{
     codec::{decode_packet, encode_packet, packet_id},
-    fixture::{Stream, manager_key},
+    fixture::{Stream, mdm_key},
     instance::domain,
     lanes::Operations,
     packet::{PacketSalts, SignedPacket, empty_slot},
@@ -184,11 +184,11 @@ impl<'a> Day<'a> {
         let encoded: Vec<Vec<u8>> = self.run.timed(Step::Encode, || signed.par_iter().map(encode_packet).collect());
         self.run.packet_bytes += encoded.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         drop(signed);
-        let (manager, m) = (manager_key().public(), self.city.shape.intervals);
+        let (mdm, m) = (mdm_key().public(), self.city.shape.intervals);
         let admit = |(slot, bytes): (usize, &Vec<u8>)| {
             let signed = decode_packet(bytes)?;
             let account = input.community.accounts.get(slot).ok_or_else(|| anyhow::anyhow!("no such slot"))?;
-            check_packet(&context, slot, account, &manager, &signed, m)?;
+            check_packet(&context, slot, account, &mdm, &signed, m)?;
             // The identity under which the log and the index keep it.
             std::hint::black_box(packet_id(&signed));
             anyhow::Ok(signed)

@@ -43,8 +43,8 @@ pub struct Common {
     pub m: Cell,
     /// 1 if the community begins.
     pub init: Cell,
-    /// Manager key.
-    pub manager: [Cell; 2],
+    /// The meter data manager's key.
+    pub mdm: [Cell; 2],
     /// `first_interval 2^48 + m 2^80 + community 2^96`.
     pub note_base: Cell,
     /// One an interval.
@@ -184,7 +184,7 @@ fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
         .collect()
 }
 
-/// SETTLE.1, 1b: the packet is signed by the meter, the manager if substituted, the public empty-slot key if the slot
+/// SETTLE.1, 1b: the packet is signed by the meter, the meter data manager if substituted, the public empty-slot key if the slot
 /// is empty.
 #[allow(clippy::too_many_arguments)]
 fn packet(
@@ -206,8 +206,8 @@ fn packet(
     let (empty_x, empty_y) = schnorr::empty_slot_key().public().xy();
     let meter_x = b.linear(&[(one, meter_x), (imported(&empty_x), empty)], Fr::ZERO);
     let meter_y = b.linear(&[(one, meter_y), (imported(&empty_y), empty)], Fr::ZERO);
-    let x = b.select(flag, common.manager[0], meter_x);
-    let y = b.select(flag, common.manager[1], meter_y);
+    let x = b.select(flag, common.mdm[0], meter_x);
+    let y = b.select(flag, common.mdm[1], meter_y);
 
     let buy = b.witness(("SETTLE.12", "buy_limit", index), Fr::from(u64::from(packet.buy_limit)));
     let sell = b.witness(("SETTLE.12", "sell_limit", index), Fr::from(u64::from(packet.sell_limit)));

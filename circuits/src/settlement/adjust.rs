@@ -110,7 +110,7 @@ pub fn adjust(
 
     // The substitute, by its digest alone: its signature was checked when it was settled.
     let info = slot_info(b, "ADJUST.1", context, slot, terms.scale, &packet.substitute.packet, one);
-    // The manager of that time; the digest binds it.
+    // The meter data manager of that time; the digest binds it.
     let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
     // What it lies on, which the leaf waits for next; the digest binds it too.
     let earlier = Input::Free(b.trace.free(("ADJUST.1", "earlier", 0), imported(&packet.substitute.packet.earlier)));

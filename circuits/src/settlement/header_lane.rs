@@ -1,4 +1,4 @@
-//! The header lane (HEADER.1 to HEADER.6): money of the operator, and what the manager decides.
+//! The header lane (HEADER.1 to HEADER.6): money of the operator, and what the meter data manager decides.
 
 use gridveil_protocol::{
     header_operation::{HeaderOperation, Place, Pool},
@@ -37,8 +37,8 @@ pub struct HeaderLane {
     pub outflow: Cell,
     /// Mechanism after.
     pub mechanism: Cell,
-    /// Manager after.
-    pub manager: [Cell; 2],
+    /// The meter data manager after.
+    pub mdm: [Cell; 2],
     /// Reserve after.
     pub reserve: Cell,
     /// Nonce after.
@@ -94,14 +94,14 @@ pub fn header_lane(
         Input::Copy(common.domain),
         Input::Copy(place),
         free(b, "mechanism", mechanism),
-        free(b, "manager_x", x),
-        free(b, "manager_y", y),
+        free(b, "mdm_x", x),
+        free(b, "mdm_y", y),
         free(b, "reserve", reserve),
         free(b, "skip", skip),
     ];
     let (digest, cells) = b.sponge(Use::HeaderOperation, &inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
-    let key = signature::key_or_nobody(b, managed, common.manager);
+    let key = signature::key_or_nobody(b, managed, common.mdm);
     let own = w.management.as_ref().map_or_else(|| nobodys(native(b.value(digest))), |m| m.signature);
     signature::verify(
         b,
@@ -111,7 +111,7 @@ pub fn header_lane(
         &own,
         vec![Input::Copy(digest)],
     );
-    let manager = std::array::from_fn(|i| b.select(managed, cell(3 + i), header.0[at::MANAGER[i]]));
+    let mdm = std::array::from_fn(|i| b.select(managed, cell(3 + i), header.0[at::MDM[i]]));
     b.serve("HEADER.4");
     let mechanism = b.select(managed, cell(2), header.0[at::MECHANISM]);
     b.assert_boolean(mechanism);
@@ -123,7 +123,7 @@ pub fn header_lane(
     b.serve("HEADER.6");
     let nonce = b.linear(&[(one, header.0[at::NONCE]), (one, transfer), (one, managed)], Fr::ZERO);
     b.assert_range(nonce, 64);
-    HeaderLane { supplier_account, fee_account, outflow: supplier_out, mechanism, manager, reserve, nonce, skip }
+    HeaderLane { supplier_account, fee_account, outflow: supplier_out, mechanism, mdm, reserve, nonce, skip }
 }
 
 fn nobodys(message: gridveil_protocol::field::Fr) -> Signature {

@@ -86,7 +86,7 @@ fn nobodys(message: field::Fr) -> Signature {
 }
 
 fn sign_as_nobody(message: field::Fr, operation: Operation) -> SignedOperation {
-    SignedOperation { operation, owner: operation::nobody(), signature: nobodys(message), manager: None }
+    SignedOperation { operation, owner: operation::nobody(), signature: nobodys(message), mdm: None }
 }
 
 /// Cells of the message.
@@ -252,11 +252,11 @@ fn sign(
     let first = shape.members + 2 * index;
     signature::verify(b, first, [x, y], Use::Operation, &own, vec![Input::Copy(message.digest)]);
     b.serve("OP.2");
-    let managed = kinds.any(b, |e| e.manager);
-    let key = signature::key_or_nobody(b, managed, common.manager);
-    let by_manager = if used && signed.operation.kind.effect().manager { signed.manager } else { None };
-    let by_manager = by_manager.unwrap_or_else(|| nobodys(digest));
-    signature::verify(b, first + 1, key, Use::Operation, &by_manager, vec![Input::Copy(message.digest)]);
+    let managed = kinds.any(b, |e| e.mdm);
+    let key = signature::key_or_nobody(b, managed, common.mdm);
+    let by_mdm = if used && signed.operation.kind.effect().mdm { signed.mdm } else { None };
+    let by_mdm = by_mdm.unwrap_or_else(|| nobodys(digest));
+    signature::verify(b, first + 1, key, Use::Operation, &by_mdm, vec![Input::Copy(message.digest)]);
 }
 
 /// OP.4, OP.6, OP.7: balance and debt after, and what goes to the supplier account.

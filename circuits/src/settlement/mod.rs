@@ -102,7 +102,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         mechanism: Mechanism::Auction,
         interval_length: 3600,
         intervals: u16::try_from(shape.intervals).unwrap_or(0),
-        manager: empty_slot_key().public(),
+        mdm: empty_slot_key().public(),
         next_interval: 0,
         supplier_account: 0,
         fee_account: 0,

@@ -28,8 +28,8 @@ pub mod at {
     pub const INTERVAL_LENGTH: usize = 1;
     /// m.
     pub const INTERVALS: usize = 2;
-    /// Manager key.
-    pub const MANAGER: [usize; 2] = [3, 4];
+    /// The meter data manager's key.
+    pub const MDM: [usize; 2] = [3, 4];
     /// Next interval.
     pub const NEXT: usize = 5;
     /// Supplier account.

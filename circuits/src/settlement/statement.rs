@@ -145,25 +145,25 @@ impl Statement<'_> {
         self.b.assert_boolean(mechanism);
         self.b.serve("SETTLE.10");
         let note_base = self.b.linear(&[(power(48), first), (power(96), community)], power(80) * m);
-        let manager = at::MANAGER.map(|i| header.0[i]);
-        let init = self.init(header, manager);
+        let mdm = at::MDM.map(|i| header.0[i]);
+        let init = self.init(header, mdm);
         self.b.serve("SETTLE.2");
         let inputs = [domain, community, first, length, intervals].map(Input::Copy);
         let (context, _) = self.b.sponge(Use::Context, &inputs);
         let m = intervals;
         let intervals = self.tariff(mechanism);
-        Common { domain, community, length, m, init, context, first_interval: first, manager, note_base, intervals }
+        Common { domain, community, length, m, init, context, first_interval: first, mdm, note_base, intervals }
     }
 
     /// STATE.INIT, but for slots and trees: a community that begins has a header of zeros, and says how it begins.
-    fn init(&mut self, header: &HeaderCells, manager: [Cell; 2]) -> Cell {
+    fn init(&mut self, header: &HeaderCells, mdm: [Cell; 2]) -> Cell {
         self.b.serve("STATE.INIT");
         let init = self.b.bit(("STATE.INIT", "init", 0), self.t.input.operations.init);
         let zeros = (at::SUPPLIER_ACCOUNT..=at::CERTIFICATES).map(|i| header.0[i]);
         for cell in zeros {
             self.b.assert_product_zero(init, cell);
         }
-        let [x, y] = manager.map(Input::Copy);
+        let [x, y] = mdm.map(Input::Copy);
         let terms = [x, y, Input::Copy(header.0[at::MECHANISM]), Input::Copy(header.0[at::NEXT])];
         let (terms, _) = self.b.hash4(terms);
         let code = self.b.linear(&[(Fr::from(code::INIT), init)], Fr::ZERO);
@@ -303,7 +303,7 @@ impl Statement<'_> {
         next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT]), (m, lane.skip)], m);
         self.b.assert_range(next[at::NEXT], 32);
         (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) = (lane.mechanism, lane.reserve, lane.nonce);
-        (next[at::MANAGER[0]], next[at::MANAGER[1]]) = (lane.manager[0], lane.manager[1]);
+        (next[at::MDM[0]], next[at::MDM[1]]) = (lane.mdm[0], lane.mdm[1]);
         self.b.serve("SETTLE.12");
         let salts = self.t.input.header_salts.map(|x| imported(&x));
         let inputs: Vec<Input> = next

@@ -1,4 +1,4 @@
-//! `enrol`: a new account in an empty slot. The manager offers terms, the member consents, the manager countersigns.
+//! `enrol`: a new account in an empty slot. The meter data manager offers terms, the member consents, the meter data manager countersigns.
 
 use gridveil_protocol::{
     account::Terms,

@@ -222,7 +222,7 @@ impl Actor<'_> {
     /// Signs what the rules accept as far as it can be known.
     fn sign(&self, operation: Operation) -> Result<SignedOperation, BuildError> {
         let signed = operation.sign(self.domain, self.secret, owner_of(self.secret))?;
-        if !operation.kind.effect().manager {
+        if !operation.kind.effect().mdm {
             let lane = Lane::compute(&self.account, &signed);
             lane.check(&self.account, &signed, self.domain, self.community, &nobody().key)?;
         }

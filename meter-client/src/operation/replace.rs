@@ -1,4 +1,4 @@
-//! `replace`: the member consents to another meter; the manager countersigns.
+//! `replace`: the member consents to another meter; the meter data manager countersigns.
 
 use gridveil_protocol::{
     operation::{Kind, SignedOperation},

@@ -1,4 +1,4 @@
-//! `terms`: the member consents to other terms; the manager countersigns.
+//! `terms`: the member consents to other terms; the meter data manager countersigns.
 
 use gridveil_protocol::{
     account::Terms,

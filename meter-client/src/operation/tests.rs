@@ -51,13 +51,12 @@ fn build(actor: &Actor<'_>, kind: Kind) -> Result<SignedOperation, BuildError> {
 const OWN: [Kind; 8] =
     [Kind::Deposit, Kind::Withdraw, Kind::Send, Kind::Receive, Kind::Rotate, Kind::Close, Kind::Replace, Kind::Terms];
 
-/// As a settlement checks it, with the manager's signature where it takes one.
+/// As a settlement checks it, with the meter data manager's signature where it takes one.
 fn accepted(before: &Account, signed: SignedOperation, domain: Fr) {
-    let manager = key(6);
-    let signed =
-        if signed.operation.kind.effect().manager { signed.countersign(domain, &manager).unwrap() } else { signed };
+    let mdm = key(6);
+    let signed = if signed.operation.kind.effect().mdm { signed.countersign(domain, &mdm).unwrap() } else { signed };
     let lane = Lane::compute(before, &signed);
-    assert_eq!(lane.check(before, &signed, domain, 5, &manager.public()), Ok(()), "{:?}", signed.operation.kind);
+    assert_eq!(lane.check(before, &signed, domain, 5, &mdm.public()), Ok(()), "{:?}", signed.operation.kind);
 }
 
 #[test]
@@ -84,7 +83,7 @@ fn what_every_owner_operation_refuses() {
             Err(BuildError::TooManyWaiting),
             "{kind:?}"
         );
-        if !kind.effect().manager {
+        if !kind.effect().mdm {
             let full = actor(&secret, |a| a.account.nonce = u32::MAX);
             assert_eq!(build(&full, kind), Err(BuildError::Rules(OperationError::NonceOverflow)), "{kind:?}");
         }

@@ -1,5 +1,5 @@
-//! Files that members hand to each other and to the manager: a claim to take in, a certificate note, a consent. Whoever
-//! has one knows what is in it; only its owner, or the manager, can use it.
+//! Files that members hand to each other and to the meter data manager: a claim to take in, a certificate note, a consent. Whoever
+//! has one knows what is in it; only its owner, or the meter data manager, can use it.
 
 use std::{io, path::Path};
 
@@ -47,7 +47,7 @@ pub struct NoteFile {
     pub note: Note,
 }
 
-/// An operation that the manager signs too (enrol, replace, terms): with the owner's signature for the manager, then
+/// An operation that the meter data manager signs too (enrol, replace, terms): with the owner's signature for the meter data manager, then
 /// with both for the sequencer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentFile {
@@ -58,7 +58,7 @@ pub struct ConsentFile {
     pub consent: SignedOperation,
 }
 
-/// What the manager decided over a community, for the operator.
+/// What the meter data manager decided over a community, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionFile {
     /// Where it is.
@@ -124,7 +124,7 @@ impl Handed for ConsentFile {
 }
 
 impl Handed for DecisionFile {
-    const WHAT: &'static str = "a manager's decision";
+    const WHAT: &'static str = "a meter data manager's decision";
     fn deployment(&self) -> Deployment {
         self.deployment
     }

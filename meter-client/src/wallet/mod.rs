@@ -222,7 +222,7 @@ impl Wallet {
         self.update(|state| state.keep_operation(signed))
     }
 
-    /// Keeps a consent before it goes to the manager. It does not wait: the manager may sign it or not, and the account
+    /// Keeps a consent before it goes to the meter data manager. It does not wait: the meter data manager may sign it or not, and the account
     /// acts on meanwhile.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use crate::operation::{Actor, Claim};
 pub enum Progress {
     /// Signed and kept, perhaps not sent.
     Signed,
-    /// Signed for the manager, who may sign it too and hand it in, or not.
+    /// Signed for the meter data manager, who may sign it too and hand it in, or not.
     Consented,
     /// The sequencer has it.
     Sent,

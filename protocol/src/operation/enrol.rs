@@ -4,7 +4,7 @@ use super::{Change, Effect, Kind};
 
 /// What it does.
 pub const EFFECT: Effect = Effect {
-    manager: true,
+    mdm: true,
     owner: Change::Set,
     payout: Change::Set,
     meter: Change::Set,

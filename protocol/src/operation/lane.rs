@@ -32,9 +32,9 @@ pub enum OperationError {
     /// The nonce cannot advance.
     #[error("OP.1: the slot's nonce is used up (owner)")]
     NonceOverflow,
-    /// The manager's signature is missing or does not verify.
-    #[error("OP.2: the manager has not signed this operation (manager)")]
-    Manager,
+    /// The meter data manager's signature is missing or does not verify.
+    #[error("OP.2: the meter data manager has not signed this operation (meter data manager)")]
+    Mdm,
     /// Another community, or no such slot.
     #[error("OP.3: no such slot in this community (owner)")]
     Slot,
@@ -62,10 +62,10 @@ pub enum OperationError {
     )]
     Forced,
     /// The slot is in use.
-    #[error("OP.8: the slot is in use (manager)")]
+    #[error("OP.8: the slot is in use (meter data manager)")]
     NotEmpty,
     /// Scale or class do not exist.
-    #[error("OP.9: scale is 1, 10 or 100 and class 0 or 1 (manager)")]
+    #[error("OP.9: scale is 1, 10 or 100 and class 0 or 1 (meter data manager)")]
     Terms,
 }
 
@@ -75,7 +75,7 @@ impl OperationError {
     pub const fn clause(&self) -> &'static str {
         match self {
             Self::Signature(_) | Self::NotOwner | Self::Nonce { .. } | Self::NonceOverflow => "OP.1",
-            Self::Manager => "OP.2",
+            Self::Mdm => "OP.2",
             Self::Slot => "OP.3",
             Self::Units | Self::Insufficient | Self::InDebt | Self::Overflow => "OP.4",
             Self::NotAll => "OP.6",
@@ -149,7 +149,7 @@ impl Lane {
         signed: &SignedOperation,
         domain: Fr,
         community: u32,
-        manager: &PublicKey,
+        mdm: &PublicKey,
     ) -> Result<(), OperationError> {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
         if operation.community != community {
@@ -160,10 +160,10 @@ impl Lane {
         if effect.owner_signs() {
             check_owner(before, signed, domain, effect)?;
         }
-        if effect.manager {
-            let signature = signed.manager.as_ref().ok_or(OperationError::Manager)?;
-            schnorr::verify(Use::Operation, manager, &[operation.message(domain)], signature)
-                .map_err(|_| OperationError::Manager)?;
+        if effect.mdm {
+            let signature = signed.mdm.as_ref().ok_or(OperationError::Mdm)?;
+            schnorr::verify(Use::Operation, mdm, &[operation.message(domain)], signature)
+                .map_err(|_| OperationError::Mdm)?;
         }
         self.check_money(before, signed, effect)?;
         if effect.kind == Kind::Enrol && before.meter.is_some() {
@@ -222,7 +222,7 @@ fn check_fields(signed: &SignedOperation, effect: &Effect) -> Result<(), Operati
         0
     };
     require(o.salts.iter().skip(salts).all(|s| *s == Fr::ZERO), "salts")?;
-    require(effect.manager == signed.manager.is_some(), "the manager's signature")
+    require(effect.mdm == signed.mdm.is_some(), "the meter data manager's signature")
 }
 
 /// OP.1.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::{
     fixture::{
-        Extras, Recipe, manager_key, meter_key, next_owner_key, owner_key, reroot, resign_operation, with_operations,
+        Extras, Recipe, mdm_key, meter_key, next_owner_key, owner_key, reroot, resign_operation, with_operations,
     },
     lanes::OperationsError,
     market::Mechanism,
@@ -91,7 +91,7 @@ fn every_refusal_is_reached() {
         ),
         (changed(Kind::Enrol, |o| o.terms.as_mut().unwrap().scale = 7), OperationError::Terms),
         (changed(Kind::Terms, |o| o.terms.as_mut().unwrap().class = 2), OperationError::Terms),
-        (foreign_manager(), OperationError::Manager),
+        (foreign_mdm(), OperationError::Mdm),
     ];
     let mut reached = HashSet::new();
     for (got, expected) in cases {
@@ -102,8 +102,8 @@ fn every_refusal_is_reached() {
     assert_eq!(reached.len(), 15);
 }
 
-/// The owner signs in the manager's place.
-fn foreign_manager() -> OperationError {
+/// The owner signs in the meter data manager's place.
+fn foreign_mdm() -> OperationError {
     let mut input = with(&[Kind::Replace]);
     let signed = input.operations.lanes[0].clone();
     input.operations.lanes[0] = signed.countersign(input.domain, &owner_key(0)).unwrap();
@@ -151,12 +151,12 @@ fn a_message_says_nothing_that_the_operation_does_not_do() {
         }
         let mut input = with(&[kind]);
         let signed = input.operations.lanes[0].clone();
-        input.operations.lanes[0] = if effect.manager {
-            SignedOperation { manager: None, ..signed }
+        input.operations.lanes[0] = if effect.mdm {
+            SignedOperation { mdm: None, ..signed }
         } else {
-            signed.countersign(input.domain, &manager_key()).unwrap()
+            signed.countersign(input.domain, &mdm_key()).unwrap()
         };
-        assert_eq!(refusal(input), OperationError::Field("the manager's signature"));
+        assert_eq!(refusal(input), OperationError::Field("the meter data manager's signature"));
     }
 }
 

@@ -144,8 +144,8 @@ pub struct Effect {
     pub whole_units: bool,
     /// The amount is all whole units of the balance.
     pub all_units: bool,
-    /// The manager signs too.
-    pub manager: bool,
+    /// The meter data manager signs too.
+    pub mdm: bool,
     /// The claim that is opened or taken in.
     pub claim: Option<ClaimOf>,
     /// Code and second word of the record.
@@ -173,7 +173,7 @@ impl Effect {
             flow: Flow::None,
             whole_units: false,
             all_units: false,
-            manager: false,
+            mdm: false,
             claim: None,
             record: None,
             owner: Change::Keep,
@@ -277,13 +277,13 @@ impl Operation {
         claim(recipient, self.amount, &self.payout, [sa, sb])
     }
 
-    /// Signs as the owner; managed operations take the manager's signature later ([`SignedOperation::countersign`]).
+    /// Signs as the owner; managed operations take the meter data manager's signature later ([`SignedOperation::countersign`]).
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
     pub fn sign(self, domain: Fr, secret: &SecretKey, owner: OwnerKey) -> Result<SignedOperation, SchnorrError> {
         let signature = secret.sign(Use::Operation, &[self.message(domain)])?;
-        Ok(SignedOperation { operation: self, owner, signature, manager: None })
+        Ok(SignedOperation { operation: self, owner, signature, mdm: None })
     }
 }
 
@@ -303,18 +303,18 @@ pub struct SignedOperation {
     pub owner: OwnerKey,
     /// The owner's.
     pub signature: Signature,
-    /// The manager's, where the kind asks for it.
+    /// The meter data manager's, where the kind asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manager: Option<Signature>,
+    pub mdm: Option<Signature>,
 }
 
 impl SignedOperation {
-    /// Adds the manager's signature.
+    /// Adds the meter data manager's signature.
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
-    pub fn countersign(mut self, domain: Fr, manager: &SecretKey) -> Result<Self, SchnorrError> {
-        self.manager = Some(manager.sign(Use::Operation, &[self.operation.message(domain)])?);
+    pub fn countersign(mut self, domain: Fr, mdm: &SecretKey) -> Result<Self, SchnorrError> {
+        self.mdm = Some(mdm.sign(Use::Operation, &[self.operation.message(domain)])?);
         Ok(self)
     }
 

@@ -87,7 +87,7 @@ async fn close(
     ))
 }
 
-/// What the manager has to substitute, and on what.
+/// What the meter data manager has to substitute, and on what.
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let open = batcher::open_period(&service.writer.ledger(), community)?;

@@ -108,7 +108,7 @@ async fn community(State(service): State<Arc<Service>>, Path(index): Path<String
         "intervals": community.shape.intervals,
         "interval_length": community.header.interval_length,
         "mechanism": community.header.mechanism,
-        "manager": community.header.manager,
+        "mdm": community.header.mdm,
         "next_interval": book.next_interval,
         "settled": settled,
         "open": {"first_interval": book.next_interval, "received": received, "expected": expected, "closed": book.closed.is_some()},

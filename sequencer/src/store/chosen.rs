@@ -125,8 +125,8 @@ impl Archive {
         let Some(batch) = self.batch_of(community, first_interval)? else { return Ok(None) };
         let (closed, _) = self.closed(community, first_interval)?;
         let substitute = self.packet(community, first_interval, slot, true)?;
-        // The manager of that time: the header before the batch.
-        let signer = self.header_before(&self.applied(batch)?)?.manager;
+        // The meter data manager of that time: the header before the batch.
+        let signer = self.header_before(&self.applied(batch)?)?.mdm;
         Ok(Some(Adjustment { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
     }
 

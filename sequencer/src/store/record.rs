@@ -93,7 +93,7 @@ pub struct PacketAccepted {
     pub first_interval: Interval,
     /// Slot.
     pub slot: u16,
-    /// By the manager?
+    /// By the meter data manager?
     pub substituted: bool,
     /// BLAKE3 of the canonical bytes (which hold six random elements).
     #[serde(with = "hex_bytes")]
@@ -119,7 +119,7 @@ pub struct TariffPublished {
 pub struct Used {
     /// Slot.
     pub slot: u16,
-    /// The manager's?
+    /// The meter data manager's?
     pub substituted: bool,
 }
 

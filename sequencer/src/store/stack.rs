@@ -18,8 +18,8 @@ pub struct Top {
     pub before: Interval,
     /// Intervals of a period.
     pub intervals: u16,
-    /// Today's manager: most substitutes are signed by this key.
-    pub manager: PublicKey,
+    /// Today's meter data manager: most substitutes are signed by this key.
+    pub mdm: PublicKey,
 }
 
 impl Archive {
@@ -38,8 +38,7 @@ impl Archive {
                 continue;
             }
             let substitute = self.packet(top.community, at, top.slot, true)?;
-            if substitute.digest(&top.manager) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged)
-            {
+            if substitute.digest(&top.mdm) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged) {
                 periods.push(at);
                 flagged = substitute.packet.earlier;
             }
@@ -47,7 +46,7 @@ impl Archive {
         Ok(periods)
     }
 
-    /// The digest under the manager of that time, if that was another one.
+    /// The digest under the meter data manager of that time, if that was another one.
     fn digest_of_then(
         &self,
         top: &Top,
@@ -55,7 +54,7 @@ impl Archive {
         substitute: &SignedPacket,
     ) -> Result<Option<Fr>, StoreError> {
         let Some(batch) = self.batch_of(top.community, first_interval)? else { return Ok(None) };
-        let signer = self.header_before(&self.applied(batch)?)?.manager;
-        Ok((signer != top.manager).then(|| substitute.digest(&signer)))
+        let signer = self.header_before(&self.applied(batch)?)?.mdm;
+        Ok((signer != top.mdm).then(|| substitute.digest(&signer)))
     }
 }

@@ -289,10 +289,10 @@ impl World {
         }
     }
 
-    /// The manager's packet on top of what the slot waits for.
+    /// The meter data manager's packet on top of what the slot waits for.
     pub fn substitute(&self, community: u32, period: u32, slot: usize, earlier: Fr) -> SignedPacket {
         let packet = self.packet(community, period, slot, true).packet;
-        Packet { earlier, ..packet }.sign(&fixture::manager_key()).unwrap()
+        Packet { earlier, ..packet }.sign(&fixture::mdm_key()).unwrap()
     }
 
     /// The packet a meter makes: the same every time. A substitute lies on no other.
@@ -312,13 +312,13 @@ impl World {
             substituted,
             PacketSalts::from_random(&stream.bytes()),
         );
-        let key = if substituted { fixture::manager_key() } else { fixture::meter_key(slot) };
+        let key = if substituted { fixture::mdm_key() } else { fixture::meter_key(slot) };
         Packet { scale: account.map_or(1, |a| a.scale), ..packet }.sign(&key).unwrap()
     }
 }
 
 impl World {
-    /// An operation of a slot, signed by its owner, and by the manager where the kind asks for it.
+    /// An operation of a slot, signed by its owner, and by the meter data manager where the kind asks for it.
     pub fn operation(&self, slot: u16, kind: Kind, nonce: u32, edit: impl FnOnce(&mut Operation)) -> SignedOperation {
         self.operation_by(&owner_key(usize::from(slot)), slot, kind, nonce, edit)
     }
@@ -334,7 +334,7 @@ impl World {
         let mut operation = Operation::new(kind, 5, slot, nonce);
         edit(&mut operation);
         let signed = operation.sign(self.domain(), owner, owner_of(owner)).unwrap();
-        if kind.effect().manager { signed.countersign(self.domain(), &fixture::manager_key()).unwrap() } else { signed }
+        if kind.effect().mdm { signed.countersign(self.domain(), &fixture::mdm_key()).unwrap() } else { signed }
     }
 
     /// Nonce of a slot of community 5 in the genesis.
@@ -354,7 +354,7 @@ pub fn empty(community: &mut Community) {
     }
 }
 
-/// What the manager registers for the fixture's communities, should they begin.
+/// What the meter data manager registers for the fixture's communities, should they begin.
 fn genesis_terms(index: u32) -> Word {
     to_bytes(&gridveil_protocol::init::genesis_terms(&community(index).header))
 }

@@ -68,7 +68,7 @@ impl Full {
         Ok(operation.sign(self.running()?.domain, &secret, owner)?)
     }
 
-    /// The owner's side of an enrolment, and the manager's signature.
+    /// The owner's side of an enrolment, and the meter data manager's signature.
     fn enrolment(&self, scenario: &Scenario, community: u32, slot: u16, home: u16) -> anyhow::Result<SignedOperation> {
         let plan = &scenario.plan;
         let limits = Limits::of(home, plan.mechanism);
@@ -92,7 +92,7 @@ impl Full {
             terms: Some(terms),
             ..Operation::new(Kind::Enrol, community, slot, 0)
         };
-        Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::manager_key())?)
+        Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::mdm_key())?)
     }
 
     /// Both communities begin: the homes and the neighbour enrol, the operator funds the supplier account. Gives the number of
@@ -133,7 +133,7 @@ impl Full {
         Ok(2)
     }
 
-    /// What members and manager ask for before a day is closed.
+    /// What members and meter data manager ask for before a day is closed.
     pub(super) fn before(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
         if day.number == 0 {
             self.deposits(scenario, day)?;
@@ -274,7 +274,7 @@ impl Full {
         Ok(receipt.gas_used)
     }
 
-    /// The manager changes the mechanism.
+    /// The meter data manager changes the mechanism.
     fn switch(&mut self, day: &Day) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
@@ -282,16 +282,16 @@ impl Full {
             service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
         let management = Management {
             mechanism: Scenario::mechanism(day.number + 1),
-            manager: header.manager,
+            mdm: header.mdm,
             reserve: header.reserve,
             skip: 0,
         };
-        let signed = management.sign(running.domain, &Place::at(COMMUNITY, &header), &genesis::manager_key())?;
+        let signed = management.sign(running.domain, &Place::at(COMMUNITY, &header), &genesis::mdm_key())?;
         let operation = HeaderOperation { transfer: None, management: Some(signed) };
         self.runtime
             .block_on(operations::submit_header(service, COMMUNITY, operation))
             .map_err(|problem| anyhow::anyhow!("{problem}"))?;
-        self.tell(day.date, "the manager changes the market from auction to community price", None);
+        self.tell(day.date, "the meter data manager changes the market from auction to community price", None);
         Ok(())
     }
 

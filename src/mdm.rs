@@ -1,4 +1,4 @@
-//! `gridveil manager`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`);
+//! `gridveil mdm`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`);
 //! it is never the operator's.
 
 use std::path::PathBuf;
@@ -31,10 +31,10 @@ use crate::{
     packets::{self, HomeDay},
 };
 
-const EXAMPLE: &str = "Example:\n  gridveil manager sign consent.json --keys manager.keys --rpc http://127.0.0.1:8545 \\\n    \
+const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
                        --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
 
-/// Options of `gridveil manager`.
+/// Options of `gridveil mdm`.
 #[derive(clap::Args, Debug)]
 #[command(arg_required_else_help = true, after_help = EXAMPLE)]
 pub struct Args {
@@ -44,23 +44,23 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the manager's public key, for the registration of communities.
-    #[command(after_help = "Example:\n  gridveil manager key --keys manager.keys --json")]
+    /// Shows the meter data manager's public key, for the registration of communities.
+    #[command(after_help = "Example:\n  gridveil mdm key --keys mdm.keys --json")]
     Key(KeyCommand),
     /// Signs what a member consented to (enrol, replace, terms), and hands it in or writes it.
     #[command(after_help = EXAMPLE)]
     Sign(SignArgs),
     /// Signs a packet in place of a silent meter's, from an estimate, and hands it in.
     #[command(
-        after_help = "Example:\n  gridveil manager substitute estimate.csv --slot 7 --community 0 --keys manager.keys \\\n    \
+        after_help = "Example:\n  gridveil mdm substitute estimate.csv --slot 7 --community 0 --keys mdm.keys \\\n    \
                             --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080"
     )]
     Substitute(SubstituteArgs),
-    /// Signs a decision over a community: mechanism, reserve, another manager, periods to skip. For the operator to
+    /// Signs a decision over a community: mechanism, reserve, another meter data manager, periods to skip. For the operator to
     /// hand in.
     #[command(
-        after_help = "Example:\n  gridveil manager header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
-                            --keys manager.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
+        after_help = "Example:\n  gridveil mdm header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
+                            --keys mdm.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
     )]
     Header(HeaderArgs),
 }
@@ -74,7 +74,7 @@ struct KeyCommand {
     json: bool,
 }
 
-/// Which rollup, and the manager's key.
+/// Which rollup, and the meter data manager's key.
 #[derive(Debug, clap::Args)]
 struct Place {
     #[command(flatten)]
@@ -167,9 +167,9 @@ struct HeaderArgs {
     /// Periods that are not settled at all.
     #[arg(long, default_value_t = 0)]
     skip: u16,
-    /// The next manager's public key, 0x and 128 hex digits; the present one if absent.
+    /// The next meter data manager's public key, 0x and 128 hex digits; the present one if absent.
     #[arg(long, value_name = "KEY")]
-    new_manager: Option<String>,
+    new_mdm: Option<String>,
     /// File of the decision, for the operator.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -207,7 +207,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Key(args) => {
             let key = hex0(&open_keys(&args.keys)?.owner.public().to_bytes());
-            Sheet::new("").row("manager key", key.clone(), key).print(args.json)
+            Sheet::new("").row("meter data manager key", key.clone(), key).print(args.json)
         }
         Command::Sign(args) => sign(args),
         Command::Substitute(args) => substitute(args),
@@ -215,13 +215,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// An owner's consent that a manager can sign: of a kind it signs, and the owner's own signature verifies.
+/// An owner's consent that a meter data manager can sign: of a kind it signs, and the owner's own signature verifies.
 ///
 /// # Errors
 /// Another operation, or a signature that is not the owner's.
 pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()> {
     let operation = &consent.operation;
-    ensure!(operation.kind.effect().manager, "the manager has no say in this operation: its owner hands it in alone");
+    ensure!(
+        operation.kind.effect().mdm,
+        "the meter data manager has no say in this operation: its owner hands it in alone"
+    );
     let message = operation.message(domain);
     schnorr::verify(Use::Operation, &consent.owner.key, &[message], &consent.signature)
         .context("the owner's signature")?;
@@ -298,7 +301,7 @@ pub fn substituted(
     at: Silent,
     terms: &CommunityInfo,
     readings: Vec<Reading>,
-    manager: &SecretKey,
+    mdm: &SecretKey,
 ) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
     let Silent { domain, community, slot, first_interval, scale, earlier } = at;
     let context = Context {
@@ -311,7 +314,7 @@ pub fn substituted(
     let salts = PacketSalts::from_random(&vault::random()?);
     let day = HomeDay { readings, substituted: true };
     let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
-    Ok(Packet { scale, earlier, ..packet }.sign(manager)?)
+    Ok(Packet { scale, earlier, ..packet }.sign(mdm)?)
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
@@ -348,18 +351,17 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let (deployment, domain) = args.place.deployment()?;
     let key = args.place.key()?;
-    let manager =
-        args.new_manager.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-manager"))?;
+    let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
     let management = Management {
         mechanism: args.mechanism,
-        manager,
+        mdm,
         reserve: args.reserve.map_or(0, |money| money.nano),
         skip: args.skip,
     };
     let sheet = || {
         let name = args.out.display().to_string();
         let reserve = crate::text::money(management.reserve.into());
-        let next = hex0(&manager.to_bytes());
+        let next = hex0(&mdm.to_bytes());
         let rule = match management.mechanism {
             Mechanism::Auction => "auction",
             Mechanism::CommunityPrice => "community price",
@@ -369,7 +371,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("mechanism", rule, rule)
             .row("reserve", reserve, management.reserve)
             .row("skipped", format!("{} periods", args.skip), args.skip)
-            .row("manager", next.clone(), next)
+            .row("mdm", next.clone(), next)
             .row("period", format!("from interval {}", args.first_interval), args.first_interval)
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
