@@ -35,7 +35,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    admin::connect,
     demo::{
         full::Full,
         scenario::{FIRST_DAY, TARIFF_SET},
@@ -44,7 +43,8 @@ use crate::{
     homes::INTERVAL_LENGTH,
     mdm::{Silent, substituted},
     member::{Sheet, element, hex0},
-    operator::{self, Beginning, secret},
+    operator::connect,
+    sequencer::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
     text,
     tou::{Split, TimeOfUse},
@@ -252,7 +252,7 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     runtime.block_on(fund_members(&l1, &anvil.url(), dir, args.members))?;
 
     let (sequencer, handle) =
-        operator::start(&operator::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), &args.cache))?;
+        sequencer::start(&sequencer::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), &args.cache))?;
     let devnet = Devnet {
         rpc: anvil.url(),
         contract: hex0(&l1.contract()),
@@ -340,7 +340,7 @@ fn begin(admin: &Admin, setting: &Setting) -> anyhow::Result<()> {
 }
 
 async fn local(devnet: &Devnet, dir: &Path) -> anyhow::Result<EthersClient> {
-    let contract = operator::address(&devnet.contract)?;
+    let contract = sequencer::address(&devnet.contract)?;
     Ok(EthersClient::connect(&devnet.rpc, Some(&secret(&dir.join("operator.key"))?), Some(contract)).await?)
 }
 

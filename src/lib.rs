@@ -4,7 +4,6 @@
 //! settled by [`gridveil_protocol::settlement::apply`].
 #![forbid(unsafe_code)]
 
-pub mod admin;
 pub mod audit;
 pub mod demo;
 pub mod devnet;
@@ -18,6 +17,7 @@ pub mod operator;
 pub mod packets;
 pub mod proofs;
 pub mod queue;
+pub mod sequencer;
 pub mod simulate;
 pub mod text;
 pub mod tou;

@@ -31,9 +31,9 @@ enum Command {
     /// The meter data manager's side: enrolments, substitutes, decisions over a community.
     Mdm(gridveil::mdm::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
-    Sequencer(gridveil::operator::Args),
+    Sequencer(gridveil::sequencer::Args),
     /// The operator's side of a running sequencer: status, closing, supplier accounts.
-    Admin(gridveil::admin::Args),
+    Operator(gridveil::operator::Args),
     /// A local chain with contract and sequencer, to try all of this on.
     Devnet(gridveil::devnet::Args),
     /// Proofs: parameters, keys, a worker process.
@@ -73,9 +73,9 @@ fn main() -> ExitCode {
         Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
         Command::Member(args) => gridveil::member::run(&args),
         Command::Mdm(args) => gridveil::mdm::run(&args),
-        Command::Admin(args) => gridveil::admin::run(&args),
+        Command::Operator(args) => gridveil::operator::run(&args),
         Command::Devnet(args) => gridveil::devnet::run(&args),
-        Command::Sequencer(args) => gridveil::operator::run(&args),
+        Command::Sequencer(args) => gridveil::sequencer::run(&args),
         Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil::audit::run(&args),
         Command::Bench(args) => gridveil_benches::cli::run(args),

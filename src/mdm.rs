@@ -155,7 +155,7 @@ struct HeaderArgs {
     /// First interval of the period with whose settlement it is decided; in no other it counts.
     #[arg(long)]
     first_interval: Interval,
-    /// The header's nonce: the operator knows it (`gridveil admin status`).
+    /// The header's nonce: the operator knows it (`gridveil operator status`).
     #[arg(long)]
     nonce: u64,
     /// Clearing rule from the next period on.

@@ -38,7 +38,7 @@ pub struct Args {
 /// # Errors
 /// No token, no answer, a refusal, or the file.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let admin = crate::admin::connect(&args.admin, &args.admin_token)?;
+    let admin = crate::operator::connect(&args.admin, &args.admin_token)?;
     let opening = admin.period_opening(args.community, args.period)?;
     let out = args.out.display().to_string();
     write_file(&args.out, &opening).with_context(|| out.clone())?;

@@ -1,0 +1,343 @@
+//! `gridveil sequencer`: the operator's process, with a prover in it or beside it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use gridveil_protocol::{
+    community::Community,
+    field::{Fr, to_bytes},
+    market::Mechanism,
+    params::{CIRCUIT_VERSION, Shape},
+    units::Interval,
+};
+use gridveil_prover::{
+    check::Checker,
+    cli::default_queue_key,
+    pool::{PoolConfig, ProverPool},
+    progress::Reporter,
+    prover::{Prover, ProverConfig},
+    queue::{Queue, QueueUrl, URL_VARIABLE},
+    spool::{Spool, SpoolConfig, SpoolKey},
+    srs::Srs,
+};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, ProofSource};
+use gridveil_verifier_contract::{EthersClient, L1Client};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+use crate::{
+    audit::source,
+    genesis::Plan,
+    ledger::Ledger,
+    proofs::{PoolProofs, SpoolProofs},
+    queue::QueueProofs,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  # The first start creates the log with the communities that begin; later starts may leave them out:
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token --begin communities.json
+  # Proofs by processes of their own; any number, killed and started at any time:
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
+    --spool /var/spool/gridveil --spool-key spool.key
+  gridveil prover run --dir /var/spool/gridveil --key spool.key --shape home-32x24
+  # Proofs by processes on other machines, which have a copy of the key file (address also in GRIDVEIL_QUEUE, see docs/spec/queue.md):
+  gridveil sequencer --data /var/lib/gridveil --master-key master.key --rpc http://127.0.0.1:8545 \\
+    --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --operator-key operator.key --admin-token admin.token \\
+    --queue postgres://gridveil@db.example/gridveil --queue-key queue.key
+  gridveil prover run --queue postgres://gridveil@db.example/gridveil --key queue.key --shape home-32x24";
+
+/// Options of `gridveil sequencer`. Secrets are files, never arguments.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Directory of the log.
+    #[arg(long, value_name = "DIRECTORY")]
+    data: PathBuf,
+    /// Master key of the log; made if it is not there. Mode 0600.
+    #[arg(long, value_name = "FILE")]
+    master_key: PathBuf,
+    /// L1 node, http://…
+    #[arg(long, value_name = "URL")]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS")]
+    contract: String,
+    /// The operator's L1 key, hex.
+    #[arg(long, value_name = "FILE")]
+    operator_key: PathBuf,
+    /// Token of the admin listener, at least 16 bytes.
+    #[arg(long, value_name = "FILE")]
+    admin_token: PathBuf,
+    /// Openings of the communities at the start, JSON. Secret: it holds balances and salts.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON:
+    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"meter data manager":"0x.."}].
+    #[arg(long, value_name = "FILE")]
+    begin: Option<PathBuf>,
+    /// Public listener: put TLS in front of it.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    bind: SocketAddr,
+    /// Admin listener, loopback only.
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    admin_bind: SocketAddr,
+    /// Closes a period by itself once it is over and every used slot has a packet.
+    #[arg(long)]
+    auto_close: bool,
+    /// Has proofs made by prover processes (`gridveil prover run`) that share this directory, instead of in this
+    /// process.
+    #[arg(long, value_name = "DIRECTORY", requires = "spool_key", conflicts_with_all = ["shapes", "cache", "ptau"])]
+    spool: Option<PathBuf>,
+    /// Key shared with the prover processes; made if it is not there. Mode 0600.
+    #[arg(long, value_name = "FILE", requires = "spool")]
+    spool_key: Option<PathBuf>,
+    /// Has proofs made by prover processes on any machine that share this PostgreSQL database,
+    /// postgres://USER@HOST/DATABASE, and checks them. Better in the environment variable GRIDVEIL_QUEUE if it holds a
+    /// password.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["shapes", "spool"])]
+    queue: Option<QueueUrl>,
+    /// Key shared with those prover processes; made if it is not there. Mode 0600 [default:
+    /// ~/.config/gridveil/queue.key]
+    #[arg(long, value_name = "FILE", conflicts_with = "spool")]
+    queue_key: Option<PathBuf>,
+    /// Shapes to prove; may be repeated.
+    #[arg(long = "shape", value_name = "NAME", default_value = "home-32x24")]
+    shapes: Vec<String>,
+    /// Where proving parameters and keys are kept between runs.
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
+    cache: PathBuf,
+    /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
+    #[arg(long, value_name = "FILE")]
+    ptau: Option<PathBuf>,
+}
+
+impl Args {
+    /// Everything in one directory, on free ports: a local deployment.
+    pub(crate) fn local(dir: &Path, rpc: &str, contract: &str, cache: &Path) -> Self {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data: dir.join("log"),
+            master_key: dir.join("master.key"),
+            rpc: rpc.to_owned(),
+            contract: contract.to_owned(),
+            operator_key: dir.join("operator.key"),
+            admin_token: dir.join("admin.token"),
+            genesis: None,
+            begin: Some(dir.join("begin.json")),
+            bind,
+            admin_bind: bind,
+            auto_close: false,
+            spool: None,
+            spool_key: None,
+            queue: None,
+            queue_key: None,
+            shapes: vec![crate::simulate::SHAPE.to_owned()],
+            cache: cache.to_path_buf(),
+            ptau: None,
+        }
+    }
+}
+
+/// A community that is to begin.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beginning {
+    /// Index in the state tree.
+    pub community: u32,
+    /// Name of the shape.
+    pub shape: String,
+    /// Clearing rule.
+    pub mechanism: Mechanism,
+    /// Seconds.
+    pub interval_length: u16,
+    /// First interval of the first period.
+    pub first_interval: Interval,
+    /// The meter data manager's public key, 0x and 128 hex digits.
+    pub mdm: String,
+}
+
+impl Beginning {
+    /// The empty community.
+    ///
+    /// # Errors
+    /// A shape or key that does not exist.
+    pub fn plan(&self) -> anyhow::Result<Plan> {
+        Ok(Plan {
+            index: self.community,
+            shape: Shape::by_name(&self.shape).with_context(|| format!("no shape {}", self.shape))?,
+            mechanism: self.mechanism,
+            interval_length: self.interval_length,
+            first_interval: self.first_interval,
+            active_until: Interval::MAX,
+            homes: Vec::new(),
+            balance: 0,
+            supplier_account: 0,
+            caps_wh: [0; 2],
+            mdm: crate::mdm::public_key(&self.mdm, "mdm")?,
+        })
+    }
+}
+
+fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
+    let name = || path.display().to_string();
+    let json = std::fs::read(path).with_context(name)?;
+    let listed: Vec<Beginning> = serde_json::from_slice(&json).with_context(name)?;
+    listed.iter().map(|one| Ok(one.plan().with_context(name)?.community()?)).collect()
+}
+
+/// Content of a one-line secret file.
+pub(crate) fn secret(path: &Path) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
+}
+
+pub(crate) fn address(text: &str) -> anyhow::Result<[u8; 20]> {
+    gridveil_meter_client::submit::address(text).context("--contract: not 0x and 40 hex digits")
+}
+
+fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
+    let name = || path.display().to_string();
+    let json = std::fs::read(path).with_context(name)?;
+    // The message of a JSON error could repeat a balance: only its place is told.
+    serde_json::from_slice(&json)
+        .map_err(|e| anyhow::anyhow!("{}:{}:{}: not a list of communities", name(), e.line(), e.column()))
+}
+
+fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
+    let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let config = PoolConfig::for_shapes(&shapes);
+    let prover = ProverConfig { cache_dir: args.cache.clone(), srs, chain_id, shapes, threads: None, domain: None };
+    let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
+    Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), config)?))
+}
+
+fn in_other_processes(args: &Args) -> anyhow::Result<Option<SpoolProofs>> {
+    let Some((directory, key)) = args.spool.as_deref().zip(args.spool_key.as_deref()) else { return Ok(None) };
+    let key = SpoolKey::open_or_create(key).context("--spool-key")?;
+    // Leases and attempts are the provers' business.
+    Ok(Some(SpoolProofs::new(Spool::open(directory, key, SpoolConfig::default()).context("--spool")?)))
+}
+
+/// The queue to ask, if there is one; nothing is connected to yet.
+fn on_other_machines(args: &Args) -> anyhow::Result<Option<Queue>> {
+    let from_env = || if args.spool.is_none() { QueueUrl::from_env() } else { None };
+    let Some(url) = args.queue.clone().or_else(from_env) else {
+        anyhow::ensure!(args.queue_key.is_none(), "--queue-key: no --queue, nor {URL_VARIABLE}");
+        return Ok(None);
+    };
+    let path = args.queue_key.clone().unwrap_or_else(default_queue_key);
+    if let (None, Some(directory)) = (&args.queue_key, path.parent()) {
+        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    let key = SpoolKey::open_or_create(&path).context("--queue-key")?;
+    Ok(Some(Queue::new(&url, key).context("--queue")?))
+}
+
+/// The contract answers, and a log made from these openings would be the one it settles.
+async fn check_contract(l1: &EthersClient, communities: Option<&Vec<Community>>) -> anyhow::Result<()> {
+    let start = l1.root_at(0).await.context("--contract")?;
+    if let Some(communities) = communities {
+        let root = Ledger::new(Fr::from(0u64), communities.iter().cloned()).root();
+        anyhow::ensure!(to_bytes(&root) == start, "--genesis: not the state the contract started from");
+    }
+    Ok(())
+}
+
+/// Runs until it is interrupted.
+///
+/// # Errors
+/// Configuration, keys, store, or no answer from L1 at the start.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let (runtime, handle) = start(args)?;
+    runtime.block_on(async {
+        tokio::signal::ctrl_c().await?;
+        handle.shutdown().await;
+        anyhow::Ok(())
+    })
+}
+
+/// Starts it, and says where it listens.
+///
+/// # Errors
+/// Configuration, keys, store, or no answer from L1 at the start.
+pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
+    // What needs no network is refused first.
+    let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
+    let shapes = args.shapes.iter().map(shape).collect::<Result<_, _>>()?;
+    let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
+    let token = AdminToken::new(&secret(&args.admin_token)?)?;
+    let communities = args.genesis.as_deref().map(communities).transpose()?;
+    let begun = args.begin.as_deref().map(beginnings).transpose()?;
+    let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
+    let chain_id = runtime.block_on(l1.chain_id())?;
+    let given = communities.is_some() || begun.is_some();
+    let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());
+    runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
+    if !args.master_key.exists() {
+        gridveil_sequencer::create_master_key(&args.master_key)?;
+    }
+    let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
+    (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
+    config.genesis = given.then(|| {
+        let begins = begun.iter().map(|community| community.index).collect();
+        let communities = communities.into_iter().chain(begun).collect();
+        GenesisState {
+            chain_id,
+            contract,
+            circuit_version: CIRCUIT_VERSION,
+            communities,
+            other_leaves: Vec::new(),
+            begins,
+        }
+    });
+    let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
+        (Some(spooled), _) => Arc::new(spooled),
+        (None, Some(queue)) => {
+            let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+            Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache)?)))
+        }
+        (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),
+    };
+    let handle = runtime.block_on(gridveil_sequencer::serve(config, Arc::new(l1), proofs))?;
+    eprintln!("public http://{}, admin http://{}", handle.public_address(), handle.admin_address());
+    Ok((runtime, handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Top {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Top::try_parse_from(line.split_whitespace().skip(1)).map(|top| top.args)
+    }
+
+    #[test]
+    fn every_example_of_the_help_parses() {
+        let lines = EXAMPLES.replace("\\\n", " ");
+        let examples: Vec<_> =
+            lines.lines().map(str::trim).filter(|line| line.starts_with("gridveil sequencer")).collect();
+        let spools: Vec<_> = examples.iter().map(|line| parse(line).unwrap().spool.is_some()).collect();
+        assert_eq!(spools, [false, true, false]);
+        let queues: Vec<_> = examples.iter().map(|line| parse(line).unwrap().queue.is_some()).collect();
+        assert_eq!(queues, [false, false, true]);
+        assert!(parse(&format!("{} --spool s --spool-key k", examples[2])).is_err(), "one or the other");
+        assert!(!format!("{:?}", parse(examples[2])).contains("db.example"));
+        assert!(parse(&format!("{} --shape home-32x24", examples[1])).is_err(), "the provers have the shapes");
+        assert!(parse(&examples[1].replace("--spool-key spool.key", "")).is_err());
+    }
+}
