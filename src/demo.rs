@@ -15,7 +15,7 @@ pub mod scenario;
 pub mod summary;
 pub mod teller;
 
-use crate::{simulate::TARIFF, text, tou::TimeOfUse};
+use crate::{simulate::TARIFF, text, time_of_use::TimeOfUse};
 use scenario::Scenario;
 
 /// Options of `gridveil demo`.
@@ -47,8 +47,9 @@ pub struct Args {
 /// # Errors
 /// The first step that fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
-    let scenario = Scenario::read(&args.data, &tou, args.days).with_context(|| args.data.display().to_string())?;
+    let time_of_use = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
+    let scenario =
+        Scenario::read(&args.data, &time_of_use, args.days).with_context(|| args.data.display().to_string())?;
     let teller = Arc::new(teller::Teller::stderr(scenario.steps()));
     let mut backend: Box<dyn backend::Backend> = if args.without_proofs {
         Box::new(native::Native::default())

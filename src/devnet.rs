@@ -47,7 +47,7 @@ use crate::{
     sequencer::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
     text,
-    tou::{Split, TimeOfUse},
+    time_of_use::{Split, TimeOfUse},
 };
 
 const EXAMPLE: &str =
@@ -183,7 +183,7 @@ fn random_hex<const N: usize>() -> anyhow::Result<String> {
 struct Setting {
     shape: Shape,
     beginnings: Vec<Beginning>,
-    tou: TimeOfUse,
+    time_of_use: TimeOfUse,
     /// First interval of the first period, in which members enrol; the next one is the first day of
     /// `data/zne17-2017-05.csv`.
     beginning: Interval,
@@ -193,8 +193,8 @@ struct Setting {
 impl Setting {
     fn new(mdm: &str) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
-        let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
-        let midnight = FIRST_DAY.to_zoned(tou.zone.clone())?.timestamp().as_second();
+        let time_of_use = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
+        let midnight = FIRST_DAY.to_zoned(time_of_use.zone.clone())?.timestamp().as_second();
         let active_from = u32::try_from(midnight / i64::from(INTERVAL_LENGTH))?;
         let beginning = active_from - u32::try_from(shape.intervals)?;
         let one = |community| Beginning {
@@ -205,12 +205,12 @@ impl Setting {
             first_interval: beginning,
             mdm: mdm.to_owned(),
         };
-        Ok(Self { shape, beginnings: vec![one(0), one(1)], tou, beginning, active_from })
+        Ok(Self { shape, beginnings: vec![one(0), one(1)], time_of_use, beginning, active_from })
     }
 
     /// Of the first period and all that follow.
     fn tariff(&self) -> anyhow::Result<Tariff> {
-        Ok(self.tou.tariff(&Split::default(), self.beginning, INTERVAL_LENGTH, self.shape.intervals)?)
+        Ok(self.time_of_use.tariff(&Split::default(), self.beginning, INTERVAL_LENGTH, self.shape.intervals)?)
     }
 
     /// What the meter data manager offers every home.

@@ -20,4 +20,4 @@ pub mod queue;
 pub mod sequencer;
 pub mod simulate;
 pub mod text;
-pub mod tou;
+pub mod time_of_use;

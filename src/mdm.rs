@@ -19,7 +19,7 @@ use gridveil_protocol::{
     operation::{Kind, SignedOperation},
     packet::{Context, Packet, PacketSalts, Reading},
     params::CIRCUIT_VERSION,
-    poseidon::Use,
+    poseidon::DomainTag,
     schnorr::{self, PublicKey, SecretKey},
     units::Interval,
 };
@@ -226,7 +226,7 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
         "the meter data manager has no say in this operation: its owner hands it in alone"
     );
     let message = operation.message(domain);
-    schnorr::verify(Use::Operation, &consent.owner.key, &[message], &consent.signature)
+    schnorr::verify(DomainTag::Operation, &consent.owner.key, &[message], &consent.signature)
         .context("the owner's signature")?;
     ensure!(
         operation.kind != Kind::Enrol || operation.party == consent.owner.commitment(),

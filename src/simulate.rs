@@ -25,7 +25,7 @@ use crate::{
     market::MechanismName,
     packets::{HomeDay, sign_all},
     text,
-    tou::{Split, TimeOfUse},
+    time_of_use::{Split, TimeOfUse},
 };
 
 /// Shape of the simulated settlements.
@@ -201,10 +201,11 @@ pub const CHECKS: [&str; 5] = [
 /// # Errors
 /// Files, data, settlement; a check that fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let tou = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
+    let time_of_use = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
     let (from, until) = args.month.days()?;
-    let homes = Homes::read(&args.data, &tou.zone, from, until).with_context(|| args.data.display().to_string())?;
-    let report = simulate(&homes, &tou, args.mechanism.into())?;
+    let homes =
+        Homes::read(&args.data, &time_of_use.zone, from, until).with_context(|| args.data.display().to_string())?;
+    let report = simulate(&homes, &time_of_use, args.mechanism.into())?;
     text::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { render(&report) })?;
     let failed: Vec<_> = report.checks.iter().filter(|c| !c.holds).map(|c| c.name).collect();
     anyhow::ensure!(failed.is_empty(), "a check failed: {}", failed.join("; "));
@@ -215,7 +216,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The tariff has no price, too many homes, or the protocol refuses a period.
-pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow::Result<Report> {
+pub fn simulate(homes: &Homes, time_of_use: &TimeOfUse, mechanism: Mechanism) -> anyhow::Result<Report> {
     let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
     let plan = Plan {
         index: 0,
@@ -231,14 +232,14 @@ pub fn simulate(homes: &Homes, tou: &TimeOfUse, mechanism: Mechanism) -> anyhow:
         mdm: genesis::mdm_key().public(),
     };
     let mut ledger = Ledger::new(instance::domain(31337, &[0; 20], CIRCUIT_VERSION), [plan.community()?]);
-    let mut tally = Tally::new(homes, &plan, tou);
+    let mut tally = Tally::new(homes, &plan, time_of_use);
     let m = shape.intervals;
     for first_hour in (0..homes.hours() / m).map(|period| period * m) {
         let context = ledger.context(plan.index)?;
         let day = |readings: &[_]| HomeDay::metered(readings.iter().skip(first_hour).take(m).copied().collect());
         let days = homes.series.iter().map(|(_, readings)| day(readings)).collect();
         let packets = sign_all(&plan, context, days, |home| Limits::of(home, plan.mechanism), |_| Fr::from(0u64))?;
-        let tariff = tou.tariff(&Split::default(), context.first_interval, INTERVAL_LENGTH, m)?;
+        let tariff = time_of_use.tariff(&Split::default(), context.first_interval, INTERVAL_LENGTH, m)?;
         let mut salts = genesis::Stream::new("header salts", context.first_interval.into());
         let transition =
             ledger.settle(plan.index, packets, tariff, [salts.element(), salts.element()], Operations::default())?;
@@ -258,13 +259,13 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn new(homes: &'a Homes, plan: &Plan, tou: &TimeOfUse) -> Self {
+    fn new(homes: &'a Homes, plan: &Plan, time_of_use: &TimeOfUse) -> Self {
         let m = plan.shape.intervals;
         let periods = homes.hours() / m;
         let intervals = periods * m;
         let report = Report {
             mechanism: plan.mechanism,
-            currency: tou.currency.clone(),
+            currency: time_of_use.currency.clone(),
             homes_count: plan.homes.len(),
             periods,
             intervals,

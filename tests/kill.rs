@@ -23,7 +23,7 @@ use gridveil::{
     ledger::Ledger,
     packets,
     simulate::TARIFF,
-    tou::TimeOfUse,
+    time_of_use::TimeOfUse,
 };
 use gridveil_meter_client::{
     l1::JsonRpc,

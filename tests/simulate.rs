@@ -9,7 +9,7 @@ use std::{
 use gridveil::{
     homes::Homes,
     simulate::{Report, TARIFF, month, simulate},
-    tou::TimeOfUse,
+    time_of_use::TimeOfUse,
 };
 use gridveil_protocol::market::Mechanism;
 
@@ -26,9 +26,9 @@ fn original(path: &str) -> Option<PathBuf> {
 }
 
 fn settle(path: &Path, mechanism: Mechanism) -> Report {
-    let tou = TimeOfUse::parse(TARIFF).unwrap();
+    let time_of_use = TimeOfUse::parse(TARIFF).unwrap();
     let (from, until) = month("2017-05").unwrap().days().unwrap();
-    simulate(&Homes::read(path, &tou.zone, from, until).unwrap(), &tou, mechanism).unwrap()
+    simulate(&Homes::read(path, &time_of_use.zone, from, until).unwrap(), &time_of_use, mechanism).unwrap()
 }
 
 fn holds(report: &Report) {
@@ -93,7 +93,7 @@ fn the_copies_are_the_originals() {
 #[test]
 fn the_tariff_gives_every_published_hourly_price() {
     let Some(path) = original("a-zne17-california/tou_price_and_carbon_2016-08_2017-07.csv") else { return };
-    let tou = TimeOfUse::parse(TARIFF).unwrap();
+    let time_of_use = TimeOfUse::parse(TARIFF).unwrap();
     let mut hours = 0;
     for line in std::fs::read_to_string(path).unwrap().lines().skip(1) {
         let columns: Vec<_> = line.split(',').collect();
@@ -101,7 +101,7 @@ fn the_tariff_gives_every_published_hourly_price() {
             continue;
         }
         let expected: f64 = columns[2].parse().unwrap();
-        let nano = tou.retail(columns[1].parse().unwrap()).unwrap();
+        let nano = time_of_use.retail(columns[1].parse().unwrap()).unwrap();
         assert!((expected * 1e6 - f64::from(nano)).abs() < 0.5, "{line}");
         hours += 1;
     }

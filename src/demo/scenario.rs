@@ -19,7 +19,7 @@ use crate::{
     homes::{Homes, INTERVAL_LENGTH},
     packets::HomeDay,
     simulate::{CAPS_WH, SHAPE},
-    tou::{Split, TimeOfUse},
+    time_of_use::{Split, TimeOfUse},
 };
 
 /// First local day.
@@ -125,17 +125,17 @@ impl Scenario {
     ///
     /// # Errors
     /// Data, tariff, too few hours or days.
-    pub fn read(path: &Path, tou: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
+    pub fn read(path: &Path, time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         anyhow::ensure!((FEWEST_DAYS..=DAYS).contains(&days), "{days} days; the story takes {FEWEST_DAYS} to {DAYS}");
         let until = FIRST_DAY.checked_add(i64::try_from(days)?.days())?;
-        Self::of(&Homes::read(path, &tou.zone, FIRST_DAY, until)?, tou, days)
+        Self::of(&Homes::read(path, &time_of_use.zone, FIRST_DAY, until)?, time_of_use, days)
     }
 
     /// The demonstration, from readings.
     ///
     /// # Errors
     /// As [`Scenario::read`].
-    pub fn of(homes: &Homes, tou: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
+    pub fn of(homes: &Homes, time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let m = shape.intervals;
         anyhow::ensure!(homes.hours() == days * m, "{} hours instead of {}", homes.hours(), days * m);
@@ -172,14 +172,14 @@ impl Scenario {
                 number,
                 date: FIRST_DAY.checked_add(i64::try_from(number)?.days())?,
                 first_interval: day_start(number),
-                tariff: tou.tariff(&Split::default(), day_start(number), INTERVAL_LENGTH, m)?,
+                tariff: time_of_use.tariff(&Split::default(), day_start(number), INTERVAL_LENGTH, m)?,
                 measured: homes.series.iter().map(|(_, readings)| hours(readings, number)).collect(),
                 homes: homes.series.iter().map(settled).collect(),
             })
         };
-        let beginning_tariff = tou.tariff(&Split::default(), beginning, INTERVAL_LENGTH, m)?;
+        let beginning_tariff = time_of_use.tariff(&Split::default(), beginning, INTERVAL_LENGTH, m)?;
         let days = (0..days).map(day).collect::<Result<_, _>>()?;
-        Ok(Self { currency: tou.currency.clone(), plan, beginning, beginning_tariff, days })
+        Ok(Self { currency: time_of_use.currency.clone(), plan, beginning, beginning_tariff, days })
     }
 
     /// The clearing rule of a day.

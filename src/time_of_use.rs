@@ -241,12 +241,12 @@ impl Split {
 mod tests {
     use super::*;
 
-    fn tou() -> TimeOfUse {
+    fn time_of_use() -> TimeOfUse {
         TimeOfUse::parse(include_str!("../data/tou-two-season.json")).unwrap()
     }
 
     fn retail(text: &str) -> i32 {
-        tou().retail(text.parse().unwrap()).unwrap()
+        time_of_use().retail(text.parse().unwrap()).unwrap()
     }
 
     #[test]
