@@ -347,7 +347,7 @@ impl Builder {
     }
 
     /// A sponge; returns output and input cells.
-    pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::Use, inputs: &[Input]) -> (Cell, Vec<Cell>) {
+    pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::DomainTag, inputs: &[Input]) -> (Cell, Vec<Cell>) {
         let tag = Fr::from(((purpose as u64) << 32) + inputs.len() as u64);
         self.lane.sponge(&mut self.trace, tag, inputs)
     }

@@ -25,7 +25,7 @@ use gridveil_protocol::{
     fixture::certificate::{owner_key, plan, spend},
     instance::domain,
     owner::NullifierKey,
-    poseidon::{Use, hash2, hash4},
+    poseidon::{DomainTag, hash2, hash4},
     schnorr::SecretKey,
 };
 use halo2_proofs::plonk::Circuit;
@@ -62,7 +62,7 @@ impl Edits {
     fn signed(&self, mut spend: Spend, secret: &SecretKey) -> Trace {
         let rows: Vec<field::Fr> = self.build(&spend).instance().iter().map(exported).collect();
         let message = [rows[0], rows[2], rows[3], rows[4], rows[5], rows[8]];
-        spend.signature = secret.sign(Use::Certificate, &message).unwrap();
+        spend.signature = secret.sign(DomainTag::Certificate, &message).unwrap();
         self.build(&spend)
     }
 }
@@ -203,7 +203,7 @@ fn table_of_mutants() -> Vec<Mutant> {
         "somebody else's note, with the owner's public half",
         Box::new(|| {
             let (mut stolen, thief) = (honest(1), owner_key(2));
-            stolen.signature = thief.sign(Use::Certificate, &stolen.compute().message()).unwrap();
+            stolen.signature = thief.sign(DomainTag::Certificate, &stolen.compute().message()).unwrap();
             build(&stolen, table())
         }),
     );

@@ -17,7 +17,7 @@ use gridveil_circuits::{
 };
 use gridveil_protocol::{
     field,
-    poseidon::{Use, hash4, sponge},
+    poseidon::{DomainTag, hash4, sponge},
     schnorr::{STEPS, SecretKey, StepDigits, digits, endomorphism, fixed_table},
 };
 use halo2_proofs::{
@@ -162,7 +162,7 @@ fn poseidon_equals_its_twin() {
     let chained = lane.hash4(&mut trace, [Input::Copy(out), Input::Zero, Input::Free(import(&x[2])), Input::Zero]);
     let first = hash4([x[0], x[1], zeros, zeros]);
     assert_eq!(trace.value(chained), import(&hash4([first, zeros, x[2], zeros])));
-    for (purpose, n) in [(Use::Note, 4), (Use::Context, 5), (Use::Private, 7)] {
+    for (purpose, n) in [(DomainTag::Note, 4), (DomainTag::Context, 5), (DomainTag::Private, 7)] {
         let (out, cells) = lane.sponge(&mut trace, import(&purpose.tag(n)), &free(&x[..n]));
         assert_eq!(trace.value(out), import(&sponge(purpose, &x[..n])), "{n}");
         assert_eq!(
@@ -182,8 +182,8 @@ fn poseidon_sponges_of_many_lengths() {
         let mut lane = Lane::start(&mut trace, zero);
         // A row taken by someone else: a new sponge starts on a fresh boundary row.
         trace.take(1);
-        let (out, cells) = lane.sponge(&mut trace, import(&Use::Header.tag(n)), &free(&x[..n]));
-        assert_eq!(trace.value(out), import(&sponge(Use::Header, &x[..n])), "{n}");
+        let (out, cells) = lane.sponge(&mut trace, import(&DomainTag::Header.tag(n)), &free(&x[..n]));
+        assert_eq!(trace.value(out), import(&sponge(DomainTag::Header, &x[..n])), "{n}");
         assert_eq!(cells.len(), n);
         assert!(accepts(&trace), "{n}");
     }
@@ -204,7 +204,7 @@ fn poseidon_rows_have_one_selector() {
 fn poseidon_refuses_every_edited_cell() {
     let (mut trace, zero) = table();
     let mut lane = Lane::start(&mut trace, zero);
-    lane.sponge(&mut trace, import(&Use::Context.tag(5)), &free(&elements(5)));
+    lane.sponge(&mut trace, import(&DomainTag::Context.tag(5)), &free(&elements(5)));
     assert!(accepts(&trace));
     let (start, end) = (1, 1 + 2 * poseidon::ROWS);
     // Nobody uses column 9 of a boundary row, the state a new sponge replaces, or what follows the last output.

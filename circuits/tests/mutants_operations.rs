@@ -24,7 +24,7 @@ use gridveil_protocol::{
     owner::owner_of,
     packet::{Packet, Reading},
     params::UNIT_NANO,
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     record::{Record, code, digest},
     settlement::{SettlementInput, Transition, apply, compute},
     tree::SparseTree,
@@ -85,13 +85,13 @@ fn sign_elements(i: &mut SettlementInput, change: impl Fn(&mut [field::Fr])) {
     let signed = &mut i.operations.lanes[0];
     let mut elements = signed.operation.elements(i.domain);
     change(&mut elements);
-    let message = [sponge(Use::Operation, &elements)];
+    let message = [sponge(DomainTag::Operation, &elements)];
     let key = (0..8)
         .flat_map(|slot| [owner_key(slot), next_owner_key(slot)])
         .find(|key| key.public() == signed.owner.key)
         .unwrap();
-    signed.signature = key.sign(Use::Operation, &message).unwrap();
-    signed.mdm = signed.mdm.map(|_| mdm_key().sign(Use::Operation, &message).unwrap());
+    signed.signature = key.sign(DomainTag::Operation, &message).unwrap();
+    signed.mdm = signed.mdm.map(|_| mdm_key().sign(DomainTag::Operation, &message).unwrap());
 }
 
 /// Takes in a claim of one nano as 2^40: the payout it names is no address but whatever keeps `amount + payout 2^64` as
@@ -203,7 +203,7 @@ fn operation_mutants() -> Vec<Mutant> {
             let mut i = operated(&[Kind::Withdraw]);
             let op = i.operations.lanes[0].operation;
             i.operations.lanes[0].signature =
-                owner_key(usize::from(op.slot)).sign(Use::Packet, &[op.message(i.domain)]).unwrap();
+                owner_key(usize::from(op.slot)).sign(DomainTag::Packet, &[op.message(i.domain)]).unwrap();
             traced(i)
         }),
     );
@@ -226,7 +226,7 @@ fn operation_mutants() -> Vec<Mutant> {
         Box::new(|| {
             let mut i = operated(&[Kind::Enrol]);
             let message = i.operations.lanes[0].operation.message(i.domain);
-            i.operations.lanes[0].mdm = Some(mdm_key().sign(Use::HeaderOperation, &[message]).unwrap());
+            i.operations.lanes[0].mdm = Some(mdm_key().sign(DomainTag::HeaderOperation, &[message]).unwrap());
             traced(i)
         }),
     );
@@ -859,7 +859,7 @@ fn signed_header(element: usize, value: u64) -> Trace {
     let SignedManagement { management, signature } = i.operations.header.management.as_mut().unwrap();
     let mut elements = management.elements(domain, &place);
     elements[element] = value;
-    *signature = mdm_key().sign(Use::HeaderOperation, &[sponge(Use::HeaderOperation, &elements)]).unwrap();
+    *signature = mdm_key().sign(DomainTag::HeaderOperation, &[sponge(DomainTag::HeaderOperation, &elements)]).unwrap();
     let name = ["mechanism", "mdm_x", "mdm_y", "reserve", "skip"][element - 2];
     tampered(&compute(i), &[(("HEADER.3", name, 0), lifted(&value))])
 }

@@ -7,7 +7,7 @@ use gridveil_protocol::{
     operation::{Kind, Operation, SignedOperation, lane::Lane},
     owner::{OwnerKey, owner_of},
     packet::SignedPacket,
-    poseidon::Use,
+    poseidon::DomainTag,
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
     schnorr::{self, PublicKey, SchnorrError, SecretKey},
     tariff::Tariff,
@@ -82,7 +82,7 @@ impl Asked {
     pub fn request(&self, domain: Fr, timestamp: u64, owner: &SecretKey) -> Result<ReceiptRequest, SchnorrError> {
         let Self { community, slot, first_interval } = *self;
         let message = ReceiptRequest::message(domain, community, slot, first_interval, timestamp);
-        let signature = owner.sign(Use::Request, &message)?;
+        let signature = owner.sign(DomainTag::Request, &message)?;
         Ok(ReceiptRequest { community, slot, first_interval, timestamp, owner: owner_of(owner), signature })
     }
 }
@@ -296,7 +296,7 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
             let message = [operation.message(own.domain)];
             effect.mdm
                 && signed.owner == *own.owner
-                && schnorr::verify(Use::Operation, &own.owner.key, &message, &signed.signature).is_ok()
+                && schnorr::verify(DomainTag::Operation, &own.owner.key, &message, &signed.signature).is_ok()
         };
         if (operation.community, operation.slot) != place || !(operation.kind == Kind::Forced || kept() || consent()) {
             return Err(StatementError::Foreign { index, kind: operation.kind });

@@ -6,7 +6,7 @@ use crate::{
     codec::hex_bytes,
     field::{Fr, hex_fr, reduce, shifted},
     params::REGISTER_BITS,
-    poseidon::{Use, hash2, hash4, sponge},
+    poseidon::{DomainTag, hash2, hash4, sponge},
     schnorr::PublicKey,
     units::{Interval, Ticks, Wh},
 };
@@ -258,7 +258,7 @@ impl Account {
     pub fn private_commitment(&self) -> Fr {
         let (x, y) = self.meter_xy();
         let [s3, s4] = self.salts.private;
-        sponge(Use::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.flagged])
+        sponge(DomainTag::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.flagged])
     }
 
     /// The leaf.

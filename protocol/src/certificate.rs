@@ -15,7 +15,7 @@ use crate::{
     field::{Fr, hex_fr},
     note::{AMOUNT_BITS, Note},
     owner::{NullifierKey, OwnerKey, owner_of},
-    poseidon::Use,
+    poseidon::DomainTag,
     schnorr::{self, SchnorrError, SecretKey, Signature},
     units::Wh,
 };
@@ -174,7 +174,7 @@ impl SpendPlan {
     /// [`CertificateError::Signature`], practically never.
     pub fn sign(self, secret: &SecretKey) -> Result<Spend, CertificateError> {
         let nullifier_key = NullifierKey::of(secret);
-        let signature = secret.sign(Use::Certificate, &self.instance(&nullifier_key).message())?;
+        let signature = secret.sign(DomainTag::Certificate, &self.instance(&nullifier_key).message())?;
         Ok(Spend { plan: self, owner: owner_of(secret), nullifier_key, signature })
     }
 }
@@ -211,7 +211,7 @@ impl Spend {
             return Err(CertificateError::Owner);
         }
         let instance = self.compute();
-        schnorr::verify(Use::Certificate, &self.owner.key, &instance.message(), &self.signature)?;
+        schnorr::verify(DomainTag::Certificate, &self.owner.key, &instance.message(), &self.signature)?;
         if self.nullifier_key.commitment() != self.owner.nullifier {
             return Err(CertificateError::NullifierKey);
         }

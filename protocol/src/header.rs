@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     field::{Fr, hex_fr},
     market::Mechanism,
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     schnorr::PublicKey,
     units::{Interval, Wh},
 };
@@ -110,6 +110,6 @@ impl Header {
     /// `header_leaf`.
     #[must_use]
     pub fn leaf(&self) -> Fr {
-        sponge(Use::Header, &self.elements())
+        sponge(DomainTag::Header, &self.elements())
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     header::Header,
     market::Mechanism,
     params::{UNIT_NANO, UNITS_BITS},
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     record::{Record, code},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
     units::Interval,
@@ -109,7 +109,7 @@ impl Management {
     /// What is signed.
     #[must_use]
     pub fn message(&self, domain: Fr, place: &Place) -> Fr {
-        sponge(Use::HeaderOperation, &self.elements(domain, place))
+        sponge(DomainTag::HeaderOperation, &self.elements(domain, place))
     }
 
     /// Signs with the meter data manager's present key.
@@ -117,7 +117,7 @@ impl Management {
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
     pub fn sign(self, domain: Fr, place: &Place, mdm: &SecretKey) -> Result<SignedManagement, SchnorrError> {
-        let signature = mdm.sign(Use::HeaderOperation, &[self.message(domain, place)])?;
+        let signature = mdm.sign(DomainTag::HeaderOperation, &[self.message(domain, place)])?;
         Ok(SignedManagement { management: self, signature })
     }
 }
@@ -235,7 +235,7 @@ impl HeaderOperation {
         }
         if let Some(SignedManagement { management, signature }) = &self.management {
             let message = management.message(domain, &Place::at(community, before));
-            schnorr::verify(Use::HeaderOperation, &before.mdm, &[message], signature)
+            schnorr::verify(DomainTag::HeaderOperation, &before.mdm, &[message], signature)
                 .map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
             if end > u64::from(u32::MAX) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     field::{Fr, hex_fr, shifted},
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     units::{Interval, Wh},
 };
 
@@ -94,6 +94,6 @@ impl Note {
     #[must_use]
     pub fn commitment(&self) -> Fr {
         let [s5, s6] = self.salts;
-        sponge(Use::Note, &[self.owner, self.info(), s5, s6])
+        sponge(DomainTag::Note, &[self.owner, self.info(), s5, s6])
     }
 }

@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use crate::{
     field::{Fr, hex_fr, reduce},
-    poseidon::{Use, hash4, sponge},
+    poseidon::{DomainTag, hash4, sponge},
     schnorr::{PublicKey, SecretKey},
 };
 use ark_ff::AdditiveGroup;
@@ -69,13 +69,13 @@ impl NullifierKey {
     /// `n`.
     #[must_use]
     pub fn commitment(&self) -> Fr {
-        sponge(Use::NullifierKey, &[self.0])
+        sponge(DomainTag::NullifierKey, &[self.0])
     }
 
     /// Nullifier of a note commitment.
     #[must_use]
     pub fn nullifier(&self, note: Fr) -> Fr {
-        sponge(Use::Nullifier, &[self.0, note])
+        sponge(DomainTag::Nullifier, &[self.0, note])
     }
 }
 

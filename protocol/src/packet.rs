@@ -6,7 +6,7 @@ use crate::{
     account::Terms,
     field::{Fr, hex_fr, shifted},
     params::INTERVALS_PER_GROUP,
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
     units::{Interval, Ticks},
 };
@@ -34,7 +34,7 @@ impl Context {
     pub fn element(&self) -> Fr {
         let n = Fr::from;
         sponge(
-            Use::Context,
+            DomainTag::Context,
             &[
                 self.domain,
                 n(u64::from(self.community)),
@@ -162,7 +162,7 @@ impl Packet {
     /// # Errors
     /// [`SchnorrError::Degenerate`], practically never.
     pub fn sign(self, key: &SecretKey) -> Result<SignedPacket, SchnorrError> {
-        let signature = key.sign(Use::Packet, &self.message())?;
+        let signature = key.sign(DomainTag::Packet, &self.message())?;
         Ok(SignedPacket { packet: self, signature })
     }
 }
@@ -181,7 +181,7 @@ impl SignedPacket {
     /// The challenge digest under `key`: what a leaf keeps of a substituted packet (ADJUST.1).
     #[must_use]
     pub fn digest(&self, key: &PublicKey) -> Fr {
-        schnorr::challenge(Use::Packet, self.signature.r_x, key, &self.packet.message())
+        schnorr::challenge(DomainTag::Packet, self.signature.r_x, key, &self.packet.message())
     }
 
     /// Verifies under `key`.
@@ -189,7 +189,7 @@ impl SignedPacket {
     /// # Errors
     /// Those of [`schnorr::verify`].
     pub fn verify(&self, key: &PublicKey) -> Result<(), SchnorrError> {
-        schnorr::verify(Use::Packet, key, &self.packet.message(), &self.signature)
+        schnorr::verify(DomainTag::Packet, key, &self.packet.message(), &self.signature)
     }
 }
 

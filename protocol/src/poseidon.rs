@@ -163,7 +163,7 @@ pub fn hash2(a: Fr, b: Fr) -> Fr {
 /// What a sponge is used for: the domain tag. Listed once, here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Use {
+pub enum DomainTag {
     /// Schnorr challenge over a packet.
     Packet = 1,
     /// Private part of a leaf.
@@ -192,7 +192,7 @@ pub enum Use {
     Certificate = 13,
 }
 
-impl Use {
+impl DomainTag {
     /// Initial capacity: `use * 2^32 + length`.
     #[must_use]
     pub fn tag(self, length: usize) -> Fr {
@@ -202,7 +202,7 @@ impl Use {
 
 /// Sponge over a fixed number of elements, one output.
 #[must_use]
-pub fn sponge(purpose: Use, elements: &[Fr]) -> Fr {
+pub fn sponge(purpose: DomainTag, elements: &[Fr]) -> Fr {
     let mut state = [Fr::ZERO; WIDTH];
     state[0] = purpose.tag(elements.len());
     for block in elements.chunks(RATE) {
@@ -255,15 +255,15 @@ mod tests {
         let inputs = [5u64, 6, 7, 8].map(Fr::from);
         let mut reference = light_poseidon::Poseidon::<Fr>::new_circom(4).unwrap();
         assert_eq!(reference.hash(&inputs).unwrap(), hash4(inputs));
-        let tag = Use::Note.tag(4);
+        let tag = DomainTag::Note.tag(4);
         let mut reference = light_poseidon::Poseidon::<Fr>::with_domain_tag_circom(4, tag).unwrap();
-        assert_eq!(reference.hash(&inputs).unwrap(), sponge(Use::Note, &inputs));
+        assert_eq!(reference.hash(&inputs).unwrap(), sponge(DomainTag::Note, &inputs));
     }
 
     #[test]
     fn length_and_use_separate() {
         let x = [Fr::from(1u64), Fr::ZERO];
-        assert_ne!(sponge(Use::Note, &x), sponge(Use::Note, &x[..1]));
-        assert_ne!(sponge(Use::Note, &x), sponge(Use::Header, &x));
+        assert_ne!(sponge(DomainTag::Note, &x), sponge(DomainTag::Note, &x[..1]));
+        assert_ne!(sponge(DomainTag::Note, &x), sponge(DomainTag::Header, &x));
     }
 }

@@ -346,7 +346,7 @@ impl ReceiptRequest {
             return Err(crate::schnorr::SchnorrError::Mismatch);
         }
         let message = Self::message(domain, self.community, self.slot, self.first_interval, self.timestamp);
-        crate::schnorr::verify(crate::poseidon::Use::Request, &self.owner.key, &message, &self.signature)
+        crate::schnorr::verify(crate::poseidon::DomainTag::Request, &self.owner.key, &message, &self.signature)
     }
 }
 

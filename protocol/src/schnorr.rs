@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 use crate::{
     field::{self, Fr, Scalar},
-    poseidon::{Use, hash2, sponge},
+    poseidon::{DomainTag, hash2, sponge},
 };
 
 /// Digits of one scalar piece, and steps of the chain.
@@ -155,7 +155,7 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`SchnorrError::Degenerate`] never happens for honest keys in practice (probability about 2^-240).
-    pub fn sign(&self, purpose: Use, message: &[Fr]) -> Result<Signature, SchnorrError> {
+    pub fn sign(&self, purpose: DomainTag, message: &[Fr]) -> Result<Signature, SchnorrError> {
         let mut hasher = blake3::Hasher::new_keyed(blake3::hash(&self.to_bytes()).as_bytes());
         hasher.update(b"gridveil schnorr nonce v1");
         hasher.update(&(purpose as u32).to_be_bytes());
@@ -216,7 +216,7 @@ impl Signature {
 
 /// Challenge digest: key-prefixed Poseidon sponge.
 #[must_use]
-pub fn challenge(purpose: Use, r_x: Fr, key: &PublicKey, message: &[Fr]) -> Fr {
+pub fn challenge(purpose: DomainTag, r_x: Fr, key: &PublicKey, message: &[Fr]) -> Fr {
     let mut elements = Vec::with_capacity(message.len() + 2);
     elements.extend([r_x, key.x]);
     elements.extend_from_slice(message);
@@ -368,7 +368,7 @@ pub fn variable_points(key: &PublicKey) -> [Affine; 2] {
 ///
 /// # Errors
 /// [`SchnorrError::Mismatch`] or [`SchnorrError::Degenerate`].
-pub fn verify(purpose: Use, key: &PublicKey, message: &[Fr], signature: &Signature) -> Result<(), SchnorrError> {
+pub fn verify(purpose: DomainTag, key: &PublicKey, message: &[Fr], signature: &Signature) -> Result<(), SchnorrError> {
     let (a, b) = challenge_halves(&challenge(purpose, signature.r_x, key, message))?;
     let end = chain(key, &digits(&signature.s, a, b))?;
     if end.x == signature.r_x { Ok(()) } else { Err(SchnorrError::Mismatch) }
@@ -435,7 +435,7 @@ mod tests {
         let secret = key(1);
         let p = secret.public();
         for i in 0..20u64 {
-            let digest = sponge(Use::Note, &[Fr::from(i)]);
+            let digest = sponge(DomainTag::Note, &[Fr::from(i)]);
             let (a, b) = challenge_halves(&digest).unwrap();
             let s = Scalar::from(i * 77 + 5).pow([9u64]);
             let e = challenge_scalar(&digest).unwrap();
@@ -448,16 +448,16 @@ mod tests {
     fn signs_and_refuses() {
         let message: Vec<Fr> = (0..24u64).map(Fr::from).collect();
         let secret = key(3);
-        let signature = secret.sign(Use::Packet, &message).unwrap();
-        assert_eq!(secret.sign(Use::Packet, &message).unwrap(), signature);
-        assert_eq!(verify(Use::Packet, &secret.public(), &message, &signature), Ok(()));
+        let signature = secret.sign(DomainTag::Packet, &message).unwrap();
+        assert_eq!(secret.sign(DomainTag::Packet, &message).unwrap(), signature);
+        assert_eq!(verify(DomainTag::Packet, &secret.public(), &message, &signature), Ok(()));
         let mut other = message.clone();
         other[7] += Fr::ONE;
-        assert_eq!(verify(Use::Packet, &secret.public(), &other, &signature), Err(SchnorrError::Mismatch));
-        assert_eq!(verify(Use::Packet, &key(4).public(), &message, &signature), Err(SchnorrError::Mismatch));
-        assert_eq!(verify(Use::Request, &secret.public(), &message, &signature), Err(SchnorrError::Mismatch));
+        assert_eq!(verify(DomainTag::Packet, &secret.public(), &other, &signature), Err(SchnorrError::Mismatch));
+        assert_eq!(verify(DomainTag::Packet, &key(4).public(), &message, &signature), Err(SchnorrError::Mismatch));
+        assert_eq!(verify(DomainTag::Request, &secret.public(), &message, &signature), Err(SchnorrError::Mismatch));
         let twisted = Signature { s: signature.s + Scalar::ONE, ..signature };
-        assert_eq!(verify(Use::Packet, &secret.public(), &message, &twisted), Err(SchnorrError::Mismatch));
+        assert_eq!(verify(DomainTag::Packet, &secret.public(), &message, &twisted), Err(SchnorrError::Mismatch));
         assert_eq!(Signature::from_bytes(&signature.to_bytes()), Ok(signature));
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     field::{Fr, shifted},
     params::{CLASSES, PRICE_LIMB_BITS, PRICE_OFFSET},
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     units::Ticks,
 };
 
@@ -70,6 +70,6 @@ impl Tariff {
     #[must_use]
     pub fn commitment(&self) -> Fr {
         let elements: Vec<Fr> = self.intervals.iter().flat_map(IntervalTariff::elements).collect();
-        sponge(Use::Tariff, &elements)
+        sponge(DomainTag::Tariff, &elements)
     }
 }

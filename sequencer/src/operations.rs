@@ -14,7 +14,7 @@ use gridveil_protocol::{
         lane::{Lane, OperationError},
     },
     params::UNITS_BITS,
-    poseidon::Use,
+    poseidon::DomainTag,
     schnorr,
 };
 
@@ -189,7 +189,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
     }
     if let Some(signed) = &operation.management {
         let message = signed.management.message(service.domain, &Place::at(community, &header));
-        let verified = schnorr::verify(Use::HeaderOperation, &header.mdm, &[message], &signed.signature);
+        let verified = schnorr::verify(DomainTag::HeaderOperation, &header.mdm, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;
     }

@@ -13,7 +13,7 @@ use gridveil_protocol::{
     opening::PeriodOpening,
     owner::owner_of,
     packet::{Reading, SignedPacket},
-    poseidon::Use,
+    poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
 };
 use gridveil_sequencer::Clock;
@@ -82,7 +82,7 @@ fn request(world: &World, slot: usize, signer: usize, period: u32, timestamp: u6
     let first_interval = first_interval() + 2 * period;
     let message = ReceiptRequest::message(world.domain(), 5, slot, first_interval, timestamp);
     let key = owner_key(signer);
-    let signature = key.sign(Use::Request, &message).unwrap();
+    let signature = key.sign(DomainTag::Request, &message).unwrap();
     serde_json::to_value(ReceiptRequest {
         community: 5,
         slot,

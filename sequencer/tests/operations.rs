@@ -19,7 +19,7 @@ use gridveil_protocol::{
     operation::{Kind, Operation, SignedOperation},
     owner::owner_of,
     packet::SignedPacket,
-    poseidon::Use,
+    poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
     schnorr::SecretKey,
 };
@@ -69,7 +69,7 @@ fn claim_of(signed: &SignedOperation, recipient: Fr) -> [u8; 32] {
 async fn receipt(node: &Node, world: &World, signer: &SecretKey, slot: u16, period: u32) -> (u16, Value) {
     let (first_interval, timestamp) = (first_interval() + 2 * period, Clock::system().now());
     let message = ReceiptRequest::message(world.domain(), 5, slot, first_interval, timestamp);
-    let signature = signer.sign(Use::Request, &message).unwrap();
+    let signature = signer.sign(DomainTag::Request, &message).unwrap();
     let request = ReceiptRequest { community: 5, slot, first_interval, timestamp, owner: owner_of(signer), signature };
     node.post("/v1/receipts", &serde_json::to_value(request).unwrap()).await
 }

@@ -15,7 +15,7 @@ use gridveil_protocol::{
     market::Mechanism,
     packet::{Context, Packet, PacketSalts, Reading},
     params::{CERTIFICATES_DEPTH, NANO_PER_TICK, STATE_DEPTH, Shape},
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     schnorr::SecretKey,
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
@@ -225,7 +225,7 @@ impl City {
         let (x, y) = meter.xy();
         Account {
             // An owner's key plays no part in a settlement: its commitment stands in.
-            owner: sponge(Use::Request, &[x, y]),
+            owner: sponge(DomainTag::Request, &[x, y]),
             meter: Some(meter),
             balance: BALANCE,
             payout: [0x22; 20],

@@ -8,7 +8,7 @@ use gridveil_protocol::{
     field::Fr as NativeFr,
     note::{AMOUNT_BITS, ORIGIN_BITS},
     params::{CERTIFICATES_DEPTH, STATE_DEPTH},
-    poseidon::Use,
+    poseidon::DomainTag,
     tree::Children,
 };
 use halo2curves::ff::Field;
@@ -109,7 +109,7 @@ impl Statement<'_> {
         let owner = self.free("CERT.1", "owner", 0, &note.owner);
         let inputs =
             [owner, Input::Copy(info), self.free("CERT.1", "salt", 0, &s5), self.free("CERT.1", "salt", 1, &s6)];
-        let (note, cells) = self.b.sponge(Use::Note, &inputs);
+        let (note, cells) = self.b.sponge(DomainTag::Note, &inputs);
         Spent { note, owner: cells.first().copied().unwrap_or(note), amount, origin }
     }
 
@@ -163,11 +163,11 @@ impl Statement<'_> {
 
         self.b.serve("CERT.3");
         let nk = self.free("CERT.3", "nullifier_key", 0, &nullifier_key.element());
-        let (commitment, cells) = self.b.sponge(Use::NullifierKey, &[nk]);
+        let (commitment, cells) = self.b.sponge(DomainTag::NullifierKey, &[nk]);
         let other = self.b.sub(commitment, n);
         self.b.assert_zero(other);
         let nk = cells.first().copied().unwrap_or(commitment);
-        let (nullifier, _) = self.b.sponge(Use::Nullifier, &[Input::Copy(nk), Input::Copy(spent.note)]);
+        let (nullifier, _) = self.b.sponge(DomainTag::Nullifier, &[Input::Copy(nk), Input::Copy(spent.note)]);
         self.publish(public::NULLIFIER, nullifier);
         (key, x, nullifier)
     }
@@ -188,7 +188,7 @@ impl Statement<'_> {
             let [s5, s6] = output.salts;
             let owner = self.free("CERT.4", "owner", i, &output.owner);
             let salts = [self.free("CERT.4", "salt", 2 * i, &s5), self.free("CERT.4", "salt", 2 * i + 1, &s6)];
-            let (note, _) = self.b.sponge(Use::Note, &[owner, Input::Copy(info), salts[0], salts[1]]);
+            let (note, _) = self.b.sponge(DomainTag::Note, &[owner, Input::Copy(info), salts[0], salts[1]]);
             *made = (note, amount);
         }
         let retired = plan.retirement.as_ref().map_or(0, |retirement| retirement.amount);
@@ -233,7 +233,7 @@ impl Statement<'_> {
         let beneficiary = self.witness("CERT.5", "beneficiary", 0, &beneficiary);
         let salts = [self.free("CERT.5", "salt", 0, &s7), self.free("CERT.5", "salt", 1, &s8)];
         let inputs = [Input::Copy(info), Input::Copy(beneficiary), Input::Copy(purpose), salts[0], salts[1]];
-        let (commitment, _) = self.b.sponge(Use::Retirement, &inputs);
+        let (commitment, _) = self.b.sponge(DomainTag::Retirement, &inputs);
         // Retired without a retirement: nobody could show it.
         let lost = self.b.unless(retires, retired);
         self.b.assert_zero(lost);
@@ -254,7 +254,7 @@ impl Statement<'_> {
         let r_x = self.free("CERT.2", "r_x", 0, &signature.r_x);
         let inputs =
             [r_x, Input::Copy(x), Input::Copy(self.input(public::DOMAIN)), nullifier, note_1, note_2, retirement, kind];
-        let (digest, cells) = self.b.sponge(Use::Certificate, &inputs);
+        let (digest, cells) = self.b.sponge(DomainTag::Certificate, &inputs);
         let r_x = cells.first().copied().unwrap_or(digest);
         signature::verify(&mut self.b, ("CERT.2", 0), key, r_x, digest, &signature.s);
     }

@@ -204,7 +204,7 @@ impl Lane {
         self.output()
     }
 
-    /// `Sponge` with capacity `tag` (`protocol::poseidon::Use::tag`); returns the output and the cells of the inputs,
+    /// `Sponge` with capacity `tag` (`protocol::poseidon::DomainTag::tag`); returns the output and the cells of the inputs,
     /// in order.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use gridveil_protocol::{
     account::Account,
     packet::SignedPacket,
     params::{MODULUS_TOP, PRICE_OFFSET, REGISTER_BITS, Shape},
-    poseidon::Use,
+    poseidon::DomainTag,
     schnorr,
 };
 use halo2curves::ff::Field;
@@ -226,7 +226,7 @@ fn packet(
     let mut inputs = vec![Input::Copy(info), Input::Copy(earlier)];
     inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
     inputs.extend(groups.iter().map(|group| Input::Copy(*group)));
-    let (digest, cells) = signature::verify(b, index, [x, y], Use::Packet, &w.signed.signature, inputs);
+    let (digest, cells) = signature::verify(b, index, [x, y], DomainTag::Packet, &w.signed.signature, inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
 
     Packet { flag, buy, sell, salts: std::array::from_fn(|i| cell(2 + i)), empty, digest }
@@ -372,7 +372,7 @@ fn after(
     let new = LeafCells { balance, terms: new_terms, registers, flagged, salts: [s1, s2, s3, s4], ..*old };
     let new_leaf = new.compose(b);
     let [s5, s6] = [s5, s6].map(Input::Copy);
-    let (note, _) = b.sponge(Use::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
+    let (note, _) = b.sponge(DomainTag::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
 
     b.serve("SETTLE.1b");
     let energy = b.linear(&[(one, money.import), (one, money.export)], Fr::ZERO);

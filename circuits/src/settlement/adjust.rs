@@ -6,7 +6,7 @@ use gridveil_protocol::{
     lanes::AppliedAdjustment,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{INTERVALS_PER_GROUP, PRICE_OFFSET, REGISTER_BITS, Shape},
-    poseidon::Use,
+    poseidon::DomainTag,
     record::code,
     tariff::{ClassPrices, IntervalTariff, Tariff},
 };
@@ -106,7 +106,7 @@ pub fn adjust(
     );
     b.assert_range(first, 32);
     let context = [common.domain, common.community, first, common.length, common.m].map(Input::Copy);
-    let (context, _) = b.sponge(Use::Context, &context);
+    let (context, _) = b.sponge(DomainTag::Context, &context);
 
     // The substitute, by its digest alone: its signature was checked when it was settled.
     let info = slot_info(b, "ADJUST.1", context, slot, terms.scale, &packet.substitute.packet, one);
@@ -116,7 +116,7 @@ pub fn adjust(
     let earlier = Input::Free(b.trace.free(("ADJUST.1", "earlier", 0), imported(&packet.substitute.packet.earlier)));
     let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), earlier];
     inputs.extend(salts_and_groups("ADJUST.1", b, &packet.substitute));
-    let (digest, cells) = b.sponge(Use::Packet, &inputs);
+    let (digest, cells) = b.sponge(DomainTag::Packet, &inputs);
     let earlier = cells.get(3).copied().unwrap_or(digest);
     let substitute_groups = cells.get(10..).unwrap_or(&[]).to_vec();
     let gap = b.sub(digest, old.flagged);
@@ -129,7 +129,7 @@ pub fn adjust(
     inputs.extend(salts_and_groups("ADJUST.2", b, &packet.late));
     let late_signature = if w.used.is_some() { packet.late.signature } else { own_signature(b, &packet.late, info) };
     let index = shape.members + 2 * shape.operations + 1;
-    let (_, cells) = signature::verify(b, index, key, Use::Packet, &late_signature, inputs);
+    let (_, cells) = signature::verify(b, index, key, DomainTag::Packet, &late_signature, inputs);
     let late_groups = cells.get(8..).unwrap_or(&[]).to_vec();
 
     b.serve("ADJUST.5");
@@ -139,7 +139,7 @@ pub fn adjust(
         .enumerate()
         .map(|(i, x)| Input::Free(b.trace.free(("ADJUST.5", "tariff", i), imported(x))))
         .collect();
-    let (commitment, tariff) = b.sponge(Use::Tariff, &inputs);
+    let (commitment, tariff) = b.sponge(DomainTag::Tariff, &inputs);
 
     let substitute = readings(b, shape, "ADJUST.1", &substitute_groups);
     let late = readings(b, shape, "ADJUST.2", &late_groups);
@@ -176,7 +176,7 @@ fn own_signature(b: &Builder, late: &SignedPacket, info: Cell) -> gridveil_proto
     let s = &late.packet.salts;
     message.extend(s.exit.iter().chain(&s.private).chain(&s.note));
     message.extend(late.packet.groups());
-    let signed = gridveil_protocol::schnorr::empty_slot_key().sign(Use::Packet, &message);
+    let signed = gridveil_protocol::schnorr::empty_slot_key().sign(DomainTag::Packet, &message);
     signed.unwrap_or(late.signature)
 }
 

@@ -3,7 +3,7 @@
 use gridveil_protocol::{
     header_operation::{HeaderOperation, Place, Pool},
     params::{Shape, UNIT_NANO, UNITS_BITS},
-    poseidon::Use,
+    poseidon::DomainTag,
     record::code,
     schnorr::{Signature, empty_slot_key},
 };
@@ -99,7 +99,7 @@ pub fn header_lane(
         free(b, "reserve", reserve),
         free(b, "skip", skip),
     ];
-    let (digest, cells) = b.sponge(Use::HeaderOperation, &inputs);
+    let (digest, cells) = b.sponge(DomainTag::HeaderOperation, &inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
     let key = signature::key_or_nobody(b, managed, common.mdm);
     let own = w.management.as_ref().map_or_else(|| nobodys(native(b.value(digest))), |m| m.signature);
@@ -107,7 +107,7 @@ pub fn header_lane(
         b,
         shape.members + 2 * shape.operations,
         key,
-        Use::HeaderOperation,
+        DomainTag::HeaderOperation,
         &own,
         vec![Input::Copy(digest)],
     );
@@ -127,6 +127,6 @@ pub fn header_lane(
 }
 
 fn nobodys(message: gridveil_protocol::field::Fr) -> Signature {
-    let signature = empty_slot_key().sign(Use::HeaderOperation, &[message]);
+    let signature = empty_slot_key().sign(DomainTag::HeaderOperation, &[message]);
     signature.unwrap_or(Signature { r_x: message, s: gridveil_protocol::field::Scalar::from(0u64) })
 }

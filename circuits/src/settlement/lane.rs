@@ -8,7 +8,7 @@ use gridveil_protocol::{
     operation::{self, Change, ClaimOf, EFFECTS, Effect, Flow, Kind, Operation, SignedOperation, Subject},
     owner::OwnerKey,
     params::{Shape, UNIT_NANO, UNITS_BITS},
-    poseidon::Use,
+    poseidon::DomainTag,
     schnorr::{Signature, empty_slot_key},
 };
 use halo2curves::ff::Field;
@@ -81,7 +81,7 @@ fn idle(domain: &field::Fr) -> SignedOperation {
 }
 
 fn nobodys(message: field::Fr) -> Signature {
-    let signature = empty_slot_key().sign(Use::Operation, &[message]);
+    let signature = empty_slot_key().sign(DomainTag::Operation, &[message]);
     signature.unwrap_or(Signature { r_x: message, s: field::Scalar::from(0u64) })
 }
 
@@ -208,7 +208,7 @@ fn message(
     for (name, value) in names.into_iter().zip([party, payout, sa, sb, sc, sd, x, y, terms]) {
         inputs.push(Input::Free(b.trace.free(("OP.1", name, index), imported(&value))));
     }
-    let (digest, cells) = b.sponge(Use::Operation, &inputs);
+    let (digest, cells) = b.sponge(DomainTag::Operation, &inputs);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(digest);
     Message {
         amount,
@@ -250,13 +250,13 @@ fn sign(
     let digest = native(b.value(message.digest));
     let own = if owned { signed.signature } else { nobodys(digest) };
     let first = shape.members + 2 * index;
-    signature::verify(b, first, [x, y], Use::Operation, &own, vec![Input::Copy(message.digest)]);
+    signature::verify(b, first, [x, y], DomainTag::Operation, &own, vec![Input::Copy(message.digest)]);
     b.serve("OP.2");
     let managed = kinds.any(b, |e| e.mdm);
     let key = signature::key_or_nobody(b, managed, common.mdm);
     let by_mdm = if used && signed.operation.kind.effect().mdm { signed.mdm } else { None };
     let by_mdm = by_mdm.unwrap_or_else(|| nobodys(digest));
-    signature::verify(b, first + 1, key, Use::Operation, &by_mdm, vec![Input::Copy(message.digest)]);
+    signature::verify(b, first + 1, key, DomainTag::Operation, &by_mdm, vec![Input::Copy(message.digest)]);
 }
 
 /// OP.4, OP.6, OP.7: balance and debt after, and what goes to the supplier account.

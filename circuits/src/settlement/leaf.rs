@@ -1,6 +1,6 @@
 //! A leaf in cells: opened from free values, composed from cells, its packed terms split.
 
-use gridveil_protocol::{account::Account, field, poseidon::Use};
+use gridveil_protocol::{account::Account, field, poseidon::DomainTag};
 use halo2curves::ff::Field;
 
 use super::state::imported;
@@ -64,7 +64,7 @@ pub fn open(b: &mut Builder, clause: &'static str, index: usize, values: &LeafVa
     let exit: [Input; 4] = std::array::from_fn(|i| free(EXIT[i], values.exit[i]));
     let private: [Input; 8] = std::array::from_fn(|i| free(PRIVATE[i], values.private[i]));
     let (exit, [balance, payout, s1, s2]) = b.hash4(exit);
-    let (private, cells) = b.sponge(Use::Private, &private);
+    let (private, cells) = b.sponge(DomainTag::Private, &private);
     let (leaf, _) = b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]);
     let cell = |i: usize| cells.get(i).copied().unwrap_or(leaf);
     let cells = LeafCells {
@@ -99,7 +99,7 @@ impl LeafCells {
         let [meter_x, meter_y] = self.meter.map(Input::Copy);
         let [owner, terms, registers, flagged] =
             [self.owner, self.terms, self.registers, self.flagged].map(Input::Copy);
-        let (private, _) = b.sponge(Use::Private, &[owner, meter_x, meter_y, terms, registers, s3, s4, flagged]);
+        let (private, _) = b.sponge(DomainTag::Private, &[owner, meter_x, meter_y, terms, registers, s3, s4, flagged]);
         b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]).0
     }
 }

@@ -1,6 +1,6 @@
 //! Signatures of the settlement: a sponge over key and message, and the public key that signs where nobody does.
 
-use gridveil_protocol::{poseidon::Use, schnorr};
+use gridveil_protocol::{poseidon::DomainTag, schnorr};
 use halo2curves::ff::Field;
 
 use super::state::imported;
@@ -20,7 +20,7 @@ pub fn verify(
     b: &mut Builder,
     index: usize,
     [x, y]: [Cell; 2],
-    purpose: Use,
+    purpose: DomainTag,
     signature: &schnorr::Signature,
     message: Vec<Input>,
 ) -> (Cell, Vec<Cell>) {

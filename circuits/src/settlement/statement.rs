@@ -2,7 +2,7 @@
 
 use gridveil_protocol::{
     params::{CERTIFICATES_DEPTH, QUEUE, Shape},
-    poseidon::Use,
+    poseidon::DomainTag,
     record::code,
     settlement::Transition,
     tree::empty_ladder,
@@ -124,7 +124,7 @@ impl Statement<'_> {
             .enumerate()
             .map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.13", "header", i), imported(x))))
             .collect();
-        let (leaf, cells) = self.b.sponge(Use::Header, &inputs);
+        let (leaf, cells) = self.b.sponge(DomainTag::Header, &inputs);
         (HeaderCells(std::array::from_fn(|i| cells.get(i).copied().unwrap_or(leaf))), leaf)
     }
 
@@ -149,7 +149,7 @@ impl Statement<'_> {
         let init = self.init(header, mdm);
         self.b.serve("SETTLE.2");
         let inputs = [domain, community, first, length, intervals].map(Input::Copy);
-        let (context, _) = self.b.sponge(Use::Context, &inputs);
+        let (context, _) = self.b.sponge(DomainTag::Context, &inputs);
         let m = intervals;
         let intervals = self.tariff(mechanism);
         Common { domain, community, length, m, init, context, first_interval: first, mdm, note_base, intervals }
@@ -179,7 +179,7 @@ impl Statement<'_> {
             .enumerate()
             .map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.7", "tariff", i), imported(x))))
             .collect();
-        let (commitment, cells) = self.b.sponge(Use::Tariff, &inputs);
+        let (commitment, cells) = self.b.sponge(DomainTag::Tariff, &inputs);
         self.publish(public::TARIFF, commitment);
         let t = self.t;
         cells
@@ -312,7 +312,7 @@ impl Statement<'_> {
             .map(|cell| Input::Copy(*cell))
             .chain(salts.into_iter().map(Input::Free))
             .collect();
-        self.b.sponge(Use::Header, &inputs).0
+        self.b.sponge(DomainTag::Header, &inputs).0
     }
 
     /// The leaves after the last lane: free, but for their root.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     field::{Fr, hex_fr},
     note::{AMOUNT_BITS, Origin},
-    poseidon::{Use, sponge},
+    poseidon::{DomainTag, sponge},
     units::Wh,
 };
 
@@ -132,7 +132,7 @@ impl RetirementStatement {
     #[must_use]
     pub fn commitment(&self) -> Fr {
         let [s7, s8] = self.salts;
-        sponge(Use::Retirement, &[self.info(), self.beneficiary, Fr::from(self.purpose as u64), s7, s8])
+        sponge(DomainTag::Retirement, &[self.info(), self.beneficiary, Fr::from(self.purpose as u64), s7, s8])
     }
 
     /// Is this what was retired under `commitment`?

@@ -40,7 +40,7 @@ fn each_clause_refuses() {
     // A nullifier of one's own choice, honestly signed.
     let (mut twice, secret) = (spend(1).unwrap(), owner_key(1));
     twice.nullifier_key = NullifierKey::of(&owner_key(2));
-    twice.signature = secret.sign(Use::Certificate, &twice.compute().message()).unwrap();
+    twice.signature = secret.sign(DomainTag::Certificate, &twice.compute().message()).unwrap();
     assert_eq!(twice.check(), Err(CertificateError::NullifierKey));
     assert_eq!(edited(5, |p| p.outputs[0].amount += 1), Err(CertificateError::Conservation));
     assert_eq!(

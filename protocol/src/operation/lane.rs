@@ -6,7 +6,7 @@ use crate::{
     account::{Account, Registers, Terms},
     field::{Fr, reduce},
     params::{UNIT_NANO, UNITS_BITS},
-    poseidon::Use,
+    poseidon::DomainTag,
     record::Record,
     schnorr::{self, PublicKey, SchnorrError},
 };
@@ -162,7 +162,7 @@ impl Lane {
         }
         if effect.mdm {
             let signature = signed.mdm.as_ref().ok_or(OperationError::Mdm)?;
-            schnorr::verify(Use::Operation, mdm, &[operation.message(domain)], signature)
+            schnorr::verify(DomainTag::Operation, mdm, &[operation.message(domain)], signature)
                 .map_err(|_| OperationError::Mdm)?;
         }
         self.check_money(before, signed, effect)?;
@@ -239,7 +239,7 @@ fn check_owner(before: &Account, signed: &SignedOperation, domain: Fr, effect: &
     if before.nonce == u32::MAX {
         return Err(OperationError::NonceOverflow);
     }
-    schnorr::verify(Use::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature)
+    schnorr::verify(DomainTag::Operation, &signed.owner.key, &[operation.message(domain)], &signed.signature)
         .map_err(OperationError::Signature)
 }
 

@@ -23,7 +23,7 @@ use crate::{
     field::{Fr, hex_fr, reduce, shifted},
     owner::OwnerKey,
     params::UNIT_NANO,
-    poseidon::{Use, hash4, sponge},
+    poseidon::{DomainTag, hash4, sponge},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
 };
 use ark_ff::AdditiveGroup;
@@ -254,7 +254,7 @@ impl Operation {
     /// What is signed.
     #[must_use]
     pub fn message(&self, domain: Fr) -> Fr {
-        sponge(Use::Operation, &self.elements(domain))
+        sponge(DomainTag::Operation, &self.elements(domain))
     }
 
     /// The salts of a new leaf.
@@ -282,7 +282,7 @@ impl Operation {
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
     pub fn sign(self, domain: Fr, secret: &SecretKey, owner: OwnerKey) -> Result<SignedOperation, SchnorrError> {
-        let signature = secret.sign(Use::Operation, &[self.message(domain)])?;
+        let signature = secret.sign(DomainTag::Operation, &[self.message(domain)])?;
         Ok(SignedOperation { operation: self, owner, signature, mdm: None })
     }
 }
@@ -314,7 +314,7 @@ impl SignedOperation {
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
     pub fn countersign(mut self, domain: Fr, mdm: &SecretKey) -> Result<Self, SchnorrError> {
-        self.mdm = Some(mdm.sign(Use::Operation, &[self.operation.message(domain)])?);
+        self.mdm = Some(mdm.sign(DomainTag::Operation, &[self.operation.message(domain)])?);
         Ok(self)
     }
 
