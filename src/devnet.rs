@@ -358,7 +358,7 @@ fn clock(args: &ClockArgs) -> anyhow::Result<()> {
 #[derive(Deserialize)]
 struct MissingSlot {
     slot: u16,
-    earlier: String,
+    previous_substitute: String,
     scale: u8,
 }
 
@@ -423,10 +423,16 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
                 serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
             let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
             let domain = sequencer.info()?.checked_domain()?;
-            for MissingSlot { slot, earlier, scale } in silent {
+            for MissingSlot { slot, previous_substitute, scale } in silent {
                 let readings = vec![Reading::default(); usize::from(terms.intervals)];
-                let at =
-                    Silent { domain, community, slot, first_interval, scale, earlier: element(&earlier, "earlier")? };
+                let at = Silent {
+                    domain,
+                    community,
+                    slot,
+                    first_interval,
+                    scale,
+                    previous_substitute: element(&previous_substitute, "previous_substitute")?,
+                };
                 sequencer.submit(&substituted(at, &terms, readings, &mdm)?)?;
                 count += 1;
             }

@@ -212,7 +212,7 @@ impl Plan {
             scale: 1,
             class: 0,
             registers: Registers::default(),
-            flagged: Fr::from(0u64),
+            pending_substitute: Fr::from(0u64),
             salts,
         }
     }

@@ -138,9 +138,9 @@ struct SubstituteArgs {
     /// The account's scale, Wh per unit.
     #[arg(long, default_value_t = 1, value_parser = scale)]
     scale: u8,
-    /// What the slot waits for already, as the operator says (`earlier` of its missing slots): 0x…; nothing if absent.
+    /// What the slot waits for already, as the operator says (`previous_substitute` of its missing slots): 0x…; nothing if absent.
     #[arg(long, value_name = "DIGEST")]
-    earlier: Option<String>,
+    previous_substitute: Option<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -289,7 +289,7 @@ pub struct Silent {
     /// Wh of a reading's unit: the account's scale.
     pub scale: u8,
     /// Digest of the slot's substitute that may still be adjusted, or zero.
-    pub earlier: Fr,
+    pub previous_substitute: Fr,
 }
 
 /// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the
@@ -303,7 +303,7 @@ pub fn substituted(
     readings: Vec<Reading>,
     mdm: &SecretKey,
 ) -> anyhow::Result<gridveil_protocol::packet::SignedPacket> {
-    let Silent { domain, community, slot, first_interval, scale, earlier } = at;
+    let Silent { domain, community, slot, first_interval, scale, previous_substitute } = at;
     let context = Context {
         domain,
         community,
@@ -314,7 +314,7 @@ pub fn substituted(
     let salts = PacketSalts::from_random(&vault::random()?);
     let day = HomeDay { readings, substituted: true };
     let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
-    Ok(Packet { scale, earlier, ..packet }.sign(mdm)?)
+    Ok(Packet { scale, previous_substitute, ..packet }.sign(mdm)?)
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
@@ -333,11 +333,21 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
             false,
         )
         .context(name)?;
-    let earlier = args.earlier.as_deref().map_or(Ok(Fr::from(0u64)), |text| element(text, "--earlier"))?;
-    let at = Silent { domain, community: args.community, slot: args.slot, first_interval, scale: args.scale, earlier };
+    let previous_substitute = args
+        .previous_substitute
+        .as_deref()
+        .map_or(Ok(Fr::from(0u64)), |text| element(text, "--previous-substitute"))?;
+    let at = Silent {
+        domain,
+        community: args.community,
+        slot: args.slot,
+        first_interval,
+        scale: args.scale,
+        previous_substitute,
+    };
     let packet = substituted(at, &terms, readings, &args.place.key()?)?;
     let sheet = || {
-        Sheet::new("A packet in a silent meter's place: flagged, no local trade, no certificates")
+        Sheet::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
             .row("period", format!("from interval {first_interval}"), first_interval)
     };

@@ -13,7 +13,7 @@ use crate::genesis::{self, Limits, Plan};
 pub struct HomeDay {
     /// One reading an interval.
     pub readings: Vec<Reading>,
-    /// Signed by the meter data manager instead of the meter, and flagged.
+    /// Signed by the meter data manager instead of the meter: a substitute.
     pub substituted: bool,
 }
 
@@ -32,7 +32,7 @@ impl HomeDay {
     }
 }
 
-/// Packet of a used slot. A substitute lies on no other, unless `earlier` is set afterwards.
+/// Packet of a used slot. A substitute has no previous one, unless `previous_substitute` is set afterwards.
 #[must_use]
 pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: PacketSalts) -> Packet {
     Packet {
@@ -44,13 +44,13 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
         substituted: day.substituted,
         salts,
         scale: 1,
-        earlier: Fr::from(0u64),
+        previous_substitute: Fr::from(0u64),
     }
 }
 
 /// One packet a slot. `days` are those of `plan.homes`, in the same order. Salts follow from community, period and
-/// slot: a simulation's salts hide nothing. `limits` are a home's for the next period, `earlier` is what a slot's
-/// substitute lies on.
+/// slot: a simulation's salts hide nothing. `limits` are a home's for the next period, `previous_substitute` is what a slot's
+/// substitute names.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -59,7 +59,7 @@ pub fn sign_all(
     context: Context,
     days: Vec<HomeDay>,
     limits: impl Fn(u16) -> Limits,
-    earlier: impl Fn(usize) -> Fr,
+    previous_substitute: impl Fn(usize) -> Fr,
 ) -> Result<Vec<SignedPacket>, SchnorrError> {
     let mut stream =
         genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
@@ -72,8 +72,8 @@ pub fn sign_all(
                 return empty_slot(context, number, salts);
             };
             let key = if day.substituted { genesis::mdm_key() } else { genesis::meter_key(*home) };
-            let earlier = if day.substituted { earlier(slot) } else { Fr::from(0u64) };
-            Packet { earlier, ..packet(context, number, limits(*home), day, salts) }.sign(&key)
+            let previous_substitute = if day.substituted { previous_substitute(slot) } else { Fr::from(0u64) };
+            Packet { previous_substitute, ..packet(context, number, limits(*home), day, salts) }.sign(&key)
         })
         .collect()
 }

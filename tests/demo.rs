@@ -56,7 +56,7 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     for day in 0..8 {
         // A home that took its money out on the fifth day is in debt from then on and buys nothing.
         let figures: &[&str] = if day < 5 {
-            &["import_wh", "export_wh", "local_wh", "bills_nano", "flagged"]
+            &["import_wh", "export_wh", "local_wh", "bills_nano", "substituted"]
         } else {
             &["import_wh", "export_wh"]
         };
@@ -98,7 +98,7 @@ fn the_days_settle_natively_and_every_member_verifies() {
         (day(6)["mechanism"].as_str(), day(7)["mechanism"].as_str()),
         (Some("auction"), Some("community-price"))
     );
-    assert_eq!([0, 1, 2, 3].map(|i| day(i)["flagged"].as_u64().unwrap()), [0, 1, 1, 0]);
+    assert_eq!([0, 1, 2, 3].map(|i| day(i)["substituted"].as_u64().unwrap()), [0, 1, 1, 0]);
     // Nobody is silent on these days: the source's own totals.
     assert_eq!((day(4)["import_wh"].as_u64(), day(4)["export_wh"].as_u64()), (Some(202_309), Some(202_094)));
     assert_eq!((day(6)["import_wh"].as_u64(), day(6)["matchable_wh"].as_u64()), (Some(268_827), Some(39_680)));

@@ -71,8 +71,8 @@ fn random_settlements() {
 type Edit = fn(&mut SettlementInput);
 
 /// The packet of `slot` names this substitute beneath it. Slot 3 is substituted.
-fn named(i: &mut SettlementInput, slot: usize, earlier: Fr) {
-    i.packets[slot].packet.earlier = earlier;
+fn named(i: &mut SettlementInput, slot: usize, previous_substitute: Fr) {
+    i.packets[slot].packet.previous_substitute = previous_substitute;
     resign(i, slot).unwrap();
 }
 
@@ -92,7 +92,7 @@ const INVALID: [(&str, Edit); 17] = [
     ("a substitute that invents one beneath", |i| named(i, 3, Fr::from(5u64))),
     ("a meter's packet on top of a substitute", |i| named(i, 0, Fr::from(5u64))),
     ("a meter's packet on top of the substitute that waits", |i| {
-        i.community.accounts[2].flagged = Fr::from(5u64);
+        i.community.accounts[2].pending_substitute = Fr::from(5u64);
         named(i, 2, Fr::from(5u64));
     }),
     ("another meter data manager", |i| i.community.header.mdm = i.community.accounts[0].meter.unwrap()),
@@ -136,7 +136,7 @@ fn stacks_of_substitutes() {
     for (deep, mdm_changes) in [(2, false), (3, false), (2, true)] {
         let recipe = Recipe { shape: tiny(), seed: 5, mechanism: Mechanism::Auction, used: 3 };
         let mut t = agree(with_operations(&recipe, &[], Extras::default()).unwrap());
-        let mut stack = Vec::new();
+        let mut pending_substitutes = Vec::new();
         for period in 0..deep {
             let mut i = at(&t, period, true);
             let management = mdm_changes && period == 0;
@@ -147,16 +147,16 @@ fn stacks_of_substitutes() {
             let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default());
             let late = Packet { scale: substitute.packet.scale, ..late }.sign(&meter_key(0)).unwrap();
             let signer = t.input.community.header.mdm;
-            stack.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
+            pending_substitutes.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
         }
-        let below = stack[0].clone();
+        let below = pending_substitutes[0].clone();
         let refused = |mut i: SettlementInput, adjustment: &Adjustment| {
             i.operations.adjustment = Some(adjustment.clone());
             assert!(apply(i.clone()).is_err());
             assert!(!refusals(tiny(), &trace(&compute(i))).is_empty());
         };
         refused(at(&t, 20, false), &below);
-        while let Some(top) = stack.pop() {
+        while let Some(top) = pending_substitutes.pop() {
             let mut i = at(&t, 21, false);
             let without = apply(i.clone()).unwrap();
             i.operations.adjustment = Some(top.clone());
@@ -167,7 +167,7 @@ fn stacks_of_substitutes() {
             assert_eq!((t.notes_root, earned(&t)), (without.notes_root, earned(&without)));
             refused(at(&t, 22, false), &top);
         }
-        assert_eq!((t.after.accounts[0].flagged, t.after.header.totals.adjusted), (Fr::from(0u64), deep));
+        assert_eq!((t.after.accounts[0].pending_substitute, t.after.header.totals.adjusted), (Fr::from(0u64), deep));
         refused(at(&t, 23, false), &below);
     }
 }

@@ -36,7 +36,7 @@ fn rule(error: &SettlementError) -> String {
         }
         OperationsError::Adjustment(error) => match error {
             AdjustError::Packet(inner) => format!("ADJUST.2 {}", inner.clause()),
-            AdjustError::NotFlagged { .. } | AdjustError::Tariff | AdjustError::Overflow | AdjustError::Registers => {
+            AdjustError::NotPending { .. } | AdjustError::Tariff | AdjustError::Overflow | AdjustError::Registers => {
                 format!("{} {error:?}", error.clause()).split(['(', '{']).next().unwrap().trim().to_string()
             }
         },
@@ -219,18 +219,18 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
     let adjustments: [(&str, Edit); 10] = [
         ("nothing waits", |i, _| {
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
-            i.community.accounts[slot].flagged = Fr::from(0u64);
+            i.community.accounts[slot].pending_substitute = Fr::from(0u64);
         }),
         ("another waits", |i, s| {
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
-            i.community.accounts[slot].flagged = s.element();
+            i.community.accounts[slot].pending_substitute = s.element();
         }),
         ("the substitute on another one", |i, s| {
-            i.operations.adjustment.as_mut().unwrap().substitute.packet.earlier = s.element()
+            i.operations.adjustment.as_mut().unwrap().substitute.packet.previous_substitute = s.element()
         }),
         ("late on top of a substitute", |i, s| {
             let beneath = s.element();
-            late(i, |p| p.earlier = beneath);
+            late(i, |p| p.previous_substitute = beneath);
         }),
         ("substituted late", |i, _| late(i, |p| p.substituted = true)),
         ("late for another slot", |i, _| late(i, |p| p.slot += 1)),
@@ -334,7 +334,7 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
     }
     println!("{rules:#?}");
     for rule in [
-        "ADJUST.1 NotFlagged",
+        "ADJUST.1 NotPending",
         "ADJUST.4 Registers",
         "HEADER.1 Units",
         "HEADER.1 Reserve",

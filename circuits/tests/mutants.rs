@@ -322,8 +322,8 @@ fn table_of_mutants() -> Vec<Mutant> {
 /// The leaf of `slot` waits for one substitute, and its packet names another. Slot 3 is substituted.
 fn stacked(slot: usize, waits: u64, named: u64) -> Transition {
     let mut i = honest(1);
-    i.community.accounts[slot].flagged = field::Fr::from(waits);
-    i.packets[slot].packet.earlier = field::Fr::from(named);
+    i.community.accounts[slot].pending_substitute = field::Fr::from(waits);
+    i.packets[slot].packet.previous_substitute = field::Fr::from(named);
     let i = repaired(i, slot);
     assert!(apply(i.clone()).is_err());
     compute(i)
@@ -386,7 +386,7 @@ fn at_another_tick(step: i32) -> Trace {
     for slot in 0..4 {
         i.packets[slot].packet.readings.fill(Reading::default());
     }
-    (i.packets[3].packet.substituted, i.packets[3].packet.earlier) = (false, field::Fr::from(0u64));
+    (i.packets[3].packet.substituted, i.packets[3].packet.previous_substitute) = (false, field::Fr::from(0u64));
     i.packets[0].packet.readings[0].export = 100; // scale 10
     i.community.accounts[3].buy_limit = 1400;
     i.community.accounts[3].active_until = u32::MAX;

@@ -505,7 +505,7 @@ fn other_mutants() -> Vec<Mutant> {
         Box::new(|| {
             let mut i = adjusted();
             let slot = i.operations.adjustment.as_ref().unwrap().slot();
-            i.community.accounts[slot].flagged = field::Fr::from(0u64);
+            i.community.accounts[slot].pending_substitute = field::Fr::from(0u64);
             reroot(&mut i);
             traced(i)
         }),
@@ -526,7 +526,7 @@ fn other_mutants() -> Vec<Mutant> {
         "adjust twice: the leaf goes on waiting",
         Box::new(|| {
             let t = apply(adjusted()).unwrap();
-            waiting_for(&t, t.applied.adjustment.before.flagged)
+            waiting_for(&t, t.applied.adjustment.before.pending_substitute)
         }),
     );
     add(
@@ -536,9 +536,10 @@ fn other_mutants() -> Vec<Mutant> {
             // Of the same slot, replaced before this one was settled.
             let i = adjusted();
             let adjustment = i.operations.adjustment.as_ref().unwrap();
-            let replaced = Packet { earlier: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }
-                .sign(&mdm_key())
-                .unwrap();
+            let replaced =
+                Packet { previous_substitute: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }
+                    .sign(&mdm_key())
+                    .unwrap();
             waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&mdm_key().public()))
         }),
     );
@@ -551,7 +552,9 @@ fn other_mutants() -> Vec<Mutant> {
         add(
             "ADJUST.1",
             theft,
-            Box::new(move || tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "earlier", 0), Fr::from(named))])),
+            Box::new(move || {
+                tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "previous_substitute", 0), Fr::from(named))])
+            }),
         );
     }
     add(
@@ -562,7 +565,7 @@ fn other_mutants() -> Vec<Mutant> {
             i.operations.adjustment = None;
             let t = apply(i).unwrap();
             let slot = t.applied.adjustment.slot;
-            assert_ne!(t.after.accounts[slot].flagged, field::Fr::from(0u64));
+            assert_ne!(t.after.accounts[slot].pending_substitute, field::Fr::from(0u64));
             waiting_for(&t, field::Fr::from(0u64))
         }),
     );
@@ -825,11 +828,11 @@ fn other_mutants() -> Vec<Mutant> {
 }
 
 /// The leaf of the adjustment lane waits for another substitute afterwards.
-fn waiting_for(t: &Transition, flagged: field::Fr) -> Trace {
+fn waiting_for(t: &Transition, pending_substitute: field::Fr) -> Trace {
     let mut after = t.after.clone();
     let leaf = &mut after.accounts[t.applied.adjustment.slot];
-    let by = lifted(&(flagged - leaf.flagged));
-    leaf.flagged = flagged;
+    let by = lifted(&(pending_substitute - leaf.pending_substitute));
+    leaf.pending_substitute = pending_substitute;
     let node = lifted(&after.node());
     let count = *build(t, table(&tiny())).computed().get("ADJUST.1").unwrap();
     let restores = |nth: &usize| {

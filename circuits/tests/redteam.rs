@@ -333,7 +333,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             let t = &mut i.community.header.totals;
             (t.import, t.export, t.traded, t.issued) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
-            (t.retired, t.outstanding, t.flagged_packets, t.flagged_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+            (t.retired, t.outstanding, t.substituted_packets, t.substituted_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
             let r = &mut i.community.accounts[0].registers;
             (r.import, r.export, r.bought, r.sold) =
                 ((1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20));
@@ -511,7 +511,9 @@ fn the_largest_sums_fit() {
     );
     i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (65535, 0, 65535));
     all_readings(&mut i, 65535, 65535);
-    i.packets.iter_mut().for_each(|p| (p.packet.substituted, p.packet.earlier) = (false, field::Fr::from(0u64)));
+    i.packets
+        .iter_mut()
+        .for_each(|p| (p.packet.substituted, p.packet.previous_substitute) = (false, field::Fr::from(0u64)));
     // All trade at the highest price, or nobody trades.
     for (buy, sell) in [(65535, 65535), (0, 65535)] {
         i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| {

@@ -61,7 +61,7 @@ const FORCED_LANE: [CellName; 9] = [
 /// An unused adjustment and header lane.
 const OTHERS: [CellName; 16] = [
     ("ADJUST.1", "buy_limit"),
-    ("ADJUST.1", "earlier"),
+    ("ADJUST.1", "previous_substitute"),
     ("ADJUST.1", "group"),
     ("ADJUST.1", "sell_limit"),
     ("ADJUST.1", "signer"),
@@ -139,7 +139,7 @@ fn all_free_fields_at_once_reach_nothing() {
     let others = [
         ("ADJUST.5", "first_interval", 0),
         ("ADJUST.1", "buy_limit", 0),
-        ("ADJUST.1", "earlier", 0),
+        ("ADJUST.1", "previous_substitute", 0),
         ("HEADER.1", "units", 0),
         ("HEADER.3", "reserve", 0),
         ("HEADER.3", "mdm_x", 0),

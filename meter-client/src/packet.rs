@@ -74,7 +74,7 @@ impl Draft {
             substituted: false,
             scale: self.scale,
             salts: PacketSalts::from_random(&random),
-            earlier: Fr::from(0u64),
+            previous_substitute: Fr::from(0u64),
         };
         Ok(packet.sign(meter)?)
     }

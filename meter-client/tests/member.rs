@@ -416,7 +416,7 @@ fn an_adjustment_rests_on_this_meters_packet() {
     assert_eq!(edited(|a| a.substitute.packet.slot = 1), StatementError::Adjustment);
     // The leaf waited for another substitute than this one.
     let others = StatementError::Receipt(gridveil_protocol::receipt::ReceiptError::Operations);
-    assert_eq!(edited(|a| a.substitute.packet.earlier = Fr::from(0u64)), others);
+    assert_eq!(edited(|a| a.substitute.packet.previous_substitute = Fr::from(0u64)), others);
     assert_eq!(edited(|a| a.signer = fixture::meter_public(0)), others);
     let other = Both { then: Fr::from(1u64), ..l1 };
     assert_eq!(verify(&asked, &receipt, &own, &t.input.tariff, &other), Err(StatementError::Tariff));

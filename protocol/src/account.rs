@@ -168,7 +168,7 @@ pub struct Account {
     /// Digest of the newest substituted packet that an adjustment may still replace, which names the one beneath it;
     /// else zero (ADJUST.1).
     #[serde(with = "hex_fr")]
-    pub flagged: Fr,
+    pub pending_substitute: Fr,
     /// Salts of the current leaf.
     pub salts: LeafSalts,
 }
@@ -200,7 +200,7 @@ impl Account {
             scale: 1,
             class: 0,
             registers: Registers::default(),
-            flagged: Fr::ZERO,
+            pending_substitute: Fr::ZERO,
             salts,
         }
     }
@@ -258,7 +258,10 @@ impl Account {
     pub fn private_commitment(&self) -> Fr {
         let (x, y) = self.meter_xy();
         let [s3, s4] = self.salts.private;
-        sponge(DomainTag::Private, &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.flagged])
+        sponge(
+            DomainTag::Private,
+            &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.pending_substitute],
+        )
     }
 
     /// The leaf.

@@ -1,7 +1,7 @@
 //! `adjust`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/adjust.md`).
 //!
 //! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it
-//! ([`crate::packet::Packet::earlier`]).
+//! ([`crate::packet::Packet::previous_substitute`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Adjustment {
 pub enum AdjustError {
     /// The leaf waits for no adjustment, or for that of another packet first.
     #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be adjusted (sequencer)")]
-    NotFlagged {
+    NotPending {
         /// Slot.
         slot: u16,
     },
@@ -66,7 +66,7 @@ impl AdjustError {
     #[must_use]
     pub const fn clause(&self) -> &'static str {
         match self {
-            Self::NotFlagged { .. } => "ADJUST.1",
+            Self::NotPending { .. } => "ADJUST.1",
             Self::Packet(_) => "ADJUST.2",
             Self::Tariff | Self::Overflow => "ADJUST.3",
             Self::Registers => "ADJUST.4",
@@ -140,8 +140,8 @@ impl Adjustment {
     /// ADJUST.1: is the substitute the one that the leaf waits for?
     #[must_use]
     pub fn opens(&self, before: &Account) -> bool {
-        let waits = before.flagged != Fr::ZERO && before.meter.is_some();
-        waits && self.substitute.packet.substituted && before.flagged == self.substitute.digest(&self.signer)
+        let waits = before.pending_substitute != Fr::ZERO && before.meter.is_some();
+        waits && self.substitute.packet.substituted && before.pending_substitute == self.substitute.digest(&self.signer)
     }
 
     /// The adjusted leaf, whatever is asked for: it waits for the substitute beneath this one next.
@@ -158,7 +158,7 @@ impl Adjustment {
         after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);
         after.registers.import = moved(before.registers.import, import);
         after.registers.export = moved(before.registers.export, export);
-        after.flagged = self.substitute.packet.earlier;
+        after.pending_substitute = self.substitute.packet.previous_substitute;
         let record =
             Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
         Adjusted { after, value, supply, fees, import, export, record }
@@ -174,7 +174,7 @@ impl Adjustment {
         // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
         let past = substitute.context.first_interval < context.first_interval;
         if !self.opens(before) || !past {
-            return Err(AdjustError::NotFlagged { slot });
+            return Err(AdjustError::NotPending { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };
         let m = usize::from(context.intervals);

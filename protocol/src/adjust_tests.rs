@@ -61,7 +61,10 @@ fn every_refusal_is_reached() {
         (edited(|_, a| a.late.packet.context.community += 1), context("community")),
         (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
         (edited(|_, a| a.late.packet.slot = 2), refused(SettlementError::Slot { slot: 0, got: 2 })),
-        (edited(|_, a| a.late.packet.earlier = Fr::from(1u64)), refused(SettlementError::EarlierNamed { slot: 0 })),
+        (
+            edited(|_, a| a.late.packet.previous_substitute = Fr::from(1u64)),
+            refused(SettlementError::PreviousInMetered { slot: 0 }),
+        ),
         (
             edited(|_, a| a.late.packet.readings.truncate(1)),
             refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }),
@@ -92,7 +95,7 @@ fn every_refusal_is_reached() {
             }),
             AdjustError::Registers,
         ),
-        (edited(|_, a| a.substitute.packet.substituted = false), AdjustError::NotFlagged { slot: 0 }),
+        (edited(|_, a| a.substitute.packet.substituted = false), AdjustError::NotPending { slot: 0 }),
     ];
     let mut reached = HashSet::new();
     for (got, expected) in cases {
@@ -120,24 +123,24 @@ fn a_total_that_would_fall_below_zero_is_refused() {
 fn only_the_substitute_that_was_settled_and_only_once() {
     let mut other = valid();
     other.operations.adjustment.as_mut().unwrap().substitute.packet.readings[0].import += 1;
-    assert_eq!(refusal(other), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(refusal(other), AdjustError::NotPending { slot: 0 });
     let mut never = valid();
-    never.community.accounts[0].flagged = Fr::ZERO;
+    never.community.accounts[0].pending_substitute = Fr::ZERO;
     reroot(&mut never);
-    assert_eq!(refusal(never), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(refusal(never), AdjustError::NotPending { slot: 0 });
     let mut elsewhere = valid();
     elsewhere.operations.adjustment.as_mut().unwrap().substitute.packet.slot = 9;
-    assert_eq!(refusal(elsewhere), AdjustError::NotFlagged { slot: 9 });
+    assert_eq!(refusal(elsewhere), AdjustError::NotPending { slot: 9 });
     let mut moved = valid();
-    moved.operations.adjustment.as_mut().unwrap().substitute.packet.earlier += Fr::from(1u64);
-    assert_eq!(refusal(moved), AdjustError::NotFlagged { slot: 0 });
+    moved.operations.adjustment.as_mut().unwrap().substitute.packet.previous_substitute += Fr::from(1u64);
+    assert_eq!(refusal(moved), AdjustError::NotPending { slot: 0 });
     let t = apply(valid()).unwrap();
-    let beneath = valid().operations.adjustment.unwrap().substitute.packet.earlier;
+    let beneath = valid().operations.adjustment.unwrap().substitute.packet.previous_substitute;
     assert_ne!(beneath, Fr::ZERO);
-    assert_eq!(t.after.accounts[0].flagged, beneath);
+    assert_eq!(t.after.accounts[0].pending_substitute, beneath);
     let mut again = following(&t, 1, |_| false).unwrap();
     again.operations.adjustment = t.input.operations.adjustment.clone();
-    assert_eq!(refusal(again), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(refusal(again), AdjustError::NotPending { slot: 0 });
 }
 
 /// `[0, x]` and `[x]` pack alike: a shorter substitute would have the same digest, and its readings other prices.
@@ -173,8 +176,11 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let without = apply(plain.clone()).unwrap();
         let mut input = plain;
         let adjustment = found(&second, 0, &meter_key(0));
-        let flagged = adjustment.substitute.digest(&adjustment.signer);
-        assert_eq!((second.after.accounts[0].flagged, without.after.accounts[0].flagged), (flagged, flagged));
+        let pending_substitute = adjustment.substitute.digest(&adjustment.signer);
+        assert_eq!(
+            (second.after.accounts[0].pending_substitute, without.after.accounts[0].pending_substitute),
+            (pending_substitute, pending_substitute)
+        );
         input.operations.adjustment = Some(adjustment);
         let t = apply(input).unwrap();
         // What the second period would have been with the late packet: the slot trades nothing, as a substitute does
@@ -206,13 +212,13 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let (n, o) = (t.after.header.totals, without.after.header.totals);
         assert_eq!(n.import + substitute, o.import + late);
         assert_eq!(
-            (n.adjusted, n.issued, n.flagged_packets, n.outstanding),
-            (o.adjusted + 1, o.issued, o.flagged_packets, o.outstanding)
+            (n.adjusted, n.issued, n.substituted_packets, n.outstanding),
+            (o.adjusted + 1, o.issued, o.substituted_packets, o.outstanding)
         );
         let record =
             Record::new(code::ADJUST, 0, second.input.community.header.next_interval, second.input.tariff.commitment());
         assert_eq!(t.applied.records, [record]);
-        assert_eq!(t.after.accounts[0].flagged, Fr::ZERO);
+        assert_eq!(t.after.accounts[0].pending_substitute, Fr::ZERO);
     }
 }
 
@@ -222,7 +228,7 @@ fn a_substitute_is_not_replaced_in_its_own_period() {
     let mut input = following(&first, 1, |slot| slot == 0).unwrap();
     let settled = apply(input.clone()).unwrap();
     input.operations.adjustment = Some(found(&settled, 0, &meter_key(0)));
-    assert_eq!(refusal(input), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(refusal(input), AdjustError::NotPending { slot: 0 });
 }
 
 /// A meter silent for `deep` periods, with a period of its own between them: every substitute is replaced, the newest
@@ -231,25 +237,25 @@ fn a_substitute_is_not_replaced_in_its_own_period() {
 fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
     for deep in [2, 3] {
         let mut t = apply(with(&[], Extras::default())).unwrap();
-        let mut stack = Vec::new();
+        let mut pending_substitutes = Vec::new();
         for period in 0..=deep {
             let silent = period != 1;
-            let below = t.after.accounts[0].flagged;
+            let below = t.after.accounts[0].pending_substitute;
             t = apply(following(&t, period, |slot| slot == 0 && silent).unwrap()).unwrap();
-            assert_eq!(t.input.packets[0].packet.earlier, if silent { below } else { Fr::ZERO });
+            assert_eq!(t.input.packets[0].packet.previous_substitute, if silent { below } else { Fr::ZERO });
             if silent {
-                stack.push(found(&t, 0, &meter_key(0)));
+                pending_substitutes.push(found(&t, 0, &meter_key(0)));
             } else {
-                assert_eq!(t.after.accounts[0].flagged, below);
+                assert_eq!(t.after.accounts[0].pending_substitute, below);
             }
         }
         let earned = |t: &Transition| (t.after.header.totals.issued, t.after.header.totals.outstanding);
-        while let Some(top) = stack.pop() {
+        while let Some(top) = pending_substitutes.pop() {
             // Only the newest.
-            for other in &stack {
+            for other in &pending_substitutes {
                 let mut early = following(&t, 60, |_| false).unwrap();
                 early.operations.adjustment = Some(other.clone());
-                assert_eq!(refusal(early), AdjustError::NotFlagged { slot: 0 });
+                assert_eq!(refusal(early), AdjustError::NotPending { slot: 0 });
             }
             let plain = following(&t, 61, |_| false).unwrap();
             let without = apply(plain.clone()).unwrap();
@@ -257,17 +263,20 @@ fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
             input.operations.adjustment = Some(top.clone());
             t = apply(input).unwrap();
             assert_eq!(earned(&t), earned(&without), "late energy earns nothing");
-            assert_eq!(t.after.accounts[0].flagged, stack.last().map_or(Fr::ZERO, |a| a.substitute.digest(&a.signer)));
+            assert_eq!(
+                t.after.accounts[0].pending_substitute,
+                pending_substitutes.last().map_or(Fr::ZERO, |a| a.substitute.digest(&a.signer))
+            );
             // And once.
             let mut again = following(&t, 62, |_| false).unwrap();
             again.operations.adjustment = Some(top);
-            assert_eq!(refusal(again), AdjustError::NotFlagged { slot: 0 });
+            assert_eq!(refusal(again), AdjustError::NotPending { slot: 0 });
         }
         assert_eq!(t.after.header.totals.adjusted, deep);
     }
 }
 
-/// A substitute on top of one that was adjusted does not bring it back; silence after an adjustment lies on what is
+/// A substitute on top of one that was adjusted does not bring it back; a substitute after an adjustment names what is
 /// left.
 #[test]
 fn silence_goes_on_between_adjustments() {
@@ -278,11 +287,11 @@ fn silence_goes_on_between_adjustments() {
     input.operations.adjustment = Some(found(&b, 0, &meter_key(0)));
     let c = apply(input).unwrap();
     // Silent again: on top of the first, and not of the one that is replaced.
-    for below in [b.after.accounts[0].flagged, Fr::ZERO] {
+    for below in [b.after.accounts[0].pending_substitute, Fr::ZERO] {
         let mut wrong = following(&c, 4, |slot| slot == 0).unwrap();
-        wrong.packets[0].packet.earlier = below;
+        wrong.packets[0].packet.previous_substitute = below;
         crate::fixture::resign(&mut wrong, 0).unwrap();
-        assert_eq!(apply(wrong).unwrap_err(), SettlementError::EarlierOther { slot: 0 });
+        assert_eq!(apply(wrong).unwrap_err(), SettlementError::PreviousIsAnother { slot: 0 });
     }
     let d = apply(following(&c, 4, |slot| slot == 0).unwrap()).unwrap();
     let mut e = following(&d, 5, |_| false).unwrap();
@@ -291,7 +300,7 @@ fn silence_goes_on_between_adjustments() {
     let mut f = following(&e, 6, |_| false).unwrap();
     f.operations.adjustment = Some(found(&a, 0, &meter_key(0)));
     let f = apply(f).unwrap();
-    assert_eq!((f.after.accounts[0].flagged, f.after.header.totals.adjusted), (Fr::ZERO, 3));
+    assert_eq!((f.after.accounts[0].pending_substitute, f.after.header.totals.adjusted), (Fr::ZERO, 3));
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn an_operation_makes_all_of_a_stack_final() {
     let beneath = apply(following(&first, 4, |slot| slot == 0).unwrap()).unwrap();
     let second = apply(following(&beneath, 1, |slot| slot == 0).unwrap()).unwrap();
     let adjustment = found(&second, 0, &meter_key(0));
-    assert_eq!(adjustment.substitute.packet.earlier, beneath.after.accounts[0].flagged);
+    assert_eq!(adjustment.substitute.packet.previous_substitute, beneath.after.accounts[0].pending_substitute);
     for kind in [Kind::Replace, Kind::Terms, Kind::Close] {
         let mut input = following(&second, 3, |_| false).unwrap();
         operate(&mut input, &mut Stream::new(1), &[kind], Extras::default()).unwrap();
@@ -314,9 +323,9 @@ fn an_operation_makes_all_of_a_stack_final() {
         }
         assert_eq!(input.operations.lanes[0].operation.slot, 0);
         input.operations.adjustment = Some(adjustment.clone());
-        assert_eq!(refusal(input.clone()), AdjustError::NotFlagged { slot: 0 }, "{kind:?}");
+        assert_eq!(refusal(input.clone()), AdjustError::NotPending { slot: 0 }, "{kind:?}");
         input.operations.adjustment = None;
-        assert_eq!(apply(input).unwrap().after.accounts[0].flagged, Fr::ZERO);
+        assert_eq!(apply(input).unwrap().after.accounts[0].pending_substitute, Fr::ZERO);
     }
 }
 
@@ -330,7 +339,7 @@ fn another_mdm_makes_nothing_final() {
     let mut third = following(&second, 2, |_| false).unwrap();
     let adjustment = found(&second, 0, &meter_key(0));
     third.operations.adjustment = Some(Adjustment { signer: second.after.header.mdm, ..adjustment.clone() });
-    assert_eq!(refusal(third.clone()), AdjustError::NotFlagged { slot: 0 });
+    assert_eq!(refusal(third.clone()), AdjustError::NotPending { slot: 0 });
     third.operations.adjustment = Some(adjustment);
     apply(third).unwrap();
 }

@@ -56,7 +56,7 @@ pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
     out.extend(p.sell_limit.to_be_bytes());
     out.push(u8::from(p.substituted));
     out.push(p.scale);
-    out.extend(field::to_bytes(&p.earlier));
+    out.extend(field::to_bytes(&p.previous_substitute));
     for salt in p.salts.exit.iter().chain(&p.salts.private).chain(&p.salts.note) {
         out.extend(field::to_bytes(salt));
     }
@@ -123,14 +123,24 @@ pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
         _ => return Err(CodecError::NotCanonical("substituted")),
     };
     let [scale] = r.take::<1>()?;
-    let earlier = r.element("earlier")?;
+    let previous_substitute = r.element("previous_substitute")?;
     let salts = PacketSalts { exit: r.pair("salts")?, private: r.pair("salts")?, note: r.pair("salts")? };
     let readings = (0..context.intervals)
         .map(|_| Ok(Reading { import: r.u16()?, export: r.u16()? }))
         .collect::<Result<_, CodecError>>()?;
     let signature = Signature::from_bytes(&r.take::<64>()?).map_err(|_| CodecError::NotCanonical("signature"))?;
     Ok(SignedPacket {
-        packet: Packet { context, slot, readings, buy_limit, sell_limit, substituted, scale, salts, earlier },
+        packet: Packet {
+            context,
+            slot,
+            readings,
+            buy_limit,
+            sell_limit,
+            substituted,
+            scale,
+            salts,
+            previous_substitute,
+        },
         signature,
     })
 }
@@ -253,7 +263,7 @@ mod tests {
             substituted: false,
             scale: 10,
             salts,
-            earlier: Fr::from(0u64),
+            previous_substitute: Fr::from(0u64),
         }
         .sign(&SecretKey::from_seed(&[5; 64]))
         .unwrap()

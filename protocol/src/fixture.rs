@@ -101,7 +101,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
     let substituted = |slot: usize| slot + 1 == recipe.used && recipe.used > 3;
     for (slot, account) in accounts.iter_mut().enumerate().filter(|(slot, _)| substituted(*slot)) {
-        account.flagged = Stream::new(recipe.seed ^ 0x666c ^ (slot as u64) << 32).element();
+        account.pending_substitute = Stream::new(recipe.seed ^ 0x666c ^ (slot as u64) << 32).element();
     }
     let debt = accounts.iter().map(|a| a.debt).sum();
     let header = Header {
@@ -160,7 +160,7 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         scale: if slot == 0 { 10 } else { 1 },
         class: u8::from(slot % 2 == 1),
         registers: Registers { import: 100 + slot as u64, export: 50, bought: 20, sold: 10 },
-        flagged: Fr::from(0u64),
+        pending_substitute: Fr::from(0u64),
         salts,
     }
 }
@@ -204,9 +204,13 @@ fn packets(
             }
             let substituted = substituted(slot);
             let readings = (0..input.community.shape.intervals).map(|t| reading(stream, input, slot, t)).collect();
-            let earlier = if substituted { account.flagged } else { Fr::from(0u64) };
-            Packet { earlier, scale: account.scale, ..packet(context, number, readings, substituted, salts) }
-                .sign(&packet_key(input, slot, substituted))
+            let previous_substitute = if substituted { account.pending_substitute } else { Fr::from(0u64) };
+            Packet {
+                previous_substitute,
+                scale: account.scale,
+                ..packet(context, number, readings, substituted, salts)
+            }
+            .sign(&packet_key(input, slot, substituted))
         })
         .collect()
 }
@@ -237,7 +241,7 @@ pub(super) fn scale(input: &SettlementInput, slot: usize) -> u8 {
     input.community.accounts.get(slot).map_or(1, |account| account.scale)
 }
 
-/// A plain packet of an account of scale 1. A substitute lies on no other.
+/// A plain packet of an account of scale 1. A substitute has no previous one.
 #[must_use]
 pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: bool, salts: PacketSalts) -> Packet {
     Packet {
@@ -249,7 +253,7 @@ pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: 
         substituted,
         scale: 1,
         salts,
-        earlier: Fr::from(0u64),
+        previous_substitute: Fr::from(0u64),
     }
 }
 

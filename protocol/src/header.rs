@@ -28,9 +28,9 @@ pub struct Totals {
     /// Sum of all members' debts, nano.
     pub debt: u64,
     /// Packets substituted by the meter data manager.
-    pub flagged_packets: u64,
+    pub substituted_packets: u64,
     /// Import plus export of substituted packets, Wh.
-    pub flagged_wh: Wh,
+    pub substituted_wh: Wh,
     /// Substituted packets replaced by the meter's own since (ADJUST.4).
     #[serde(default)]
     pub adjusted: u64,
@@ -98,8 +98,8 @@ impl Header {
             n(t.retired),
             n(t.outstanding),
             n(t.debt),
-            n(t.flagged_packets),
-            n(t.flagged_wh),
+            n(t.substituted_packets),
+            n(t.substituted_wh),
             n(t.adjusted),
             n(self.certificate_count),
             h1,

@@ -214,7 +214,7 @@ fn key_of(public: &PublicKey, keys: [SecretKey; 2]) -> SecretKey {
 fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustment> {
     let substitute = t.input.packets[slot].clone();
     let account = &t.after.accounts[slot];
-    if !substitute.packet.substituted || account.flagged == Fr::ZERO {
+    if !substitute.packet.substituted || account.pending_substitute == Fr::ZERO {
         return None;
     }
     let first = substitute.packet.context.first_interval;

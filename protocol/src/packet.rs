@@ -104,7 +104,7 @@ pub struct Packet {
     pub buy_limit: Ticks,
     /// Sell limit of the next period.
     pub sell_limit: Ticks,
-    /// Substituted: signed by the meter data manager, flagged, no trade, no certificates.
+    /// Substituted: signed by the meter data manager: no local trade, no certificates.
     pub substituted: bool,
     /// Wh of a reading's unit: the account's scale. Signed, so that readings are not taken in another unit after the
     /// account's terms changed.
@@ -114,7 +114,7 @@ pub struct Packet {
     /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is;
     /// zero if there is none. Of any other packet: zero.
     #[serde(with = "hex_fr")]
-    pub earlier: Fr,
+    pub previous_substitute: Fr,
 }
 
 impl std::fmt::Debug for Packet {
@@ -151,7 +151,7 @@ impl Packet {
     #[must_use]
     pub fn message(&self) -> Vec<Fr> {
         let s = &self.salts;
-        let mut out = vec![self.context.element() + self.slot_info(), self.earlier];
+        let mut out = vec![self.context.element() + self.slot_info(), self.previous_substitute];
         out.extend(s.exit.iter().chain(&s.private).chain(&s.note));
         out.extend(self.groups());
         out
@@ -207,7 +207,7 @@ pub fn empty_slot(context: Context, slot: u16, salts: PacketSalts) -> Result<Sig
         substituted: false,
         scale: Terms::EMPTY.scale,
         salts,
-        earlier: Fr::ZERO,
+        previous_substitute: Fr::ZERO,
     }
     .sign(&schnorr::empty_slot_key())
 }

@@ -306,7 +306,7 @@ impl Receipt {
         let limits = |x: &Account| (x.buy_limit, x.sell_limit);
         // A substitute keeps the limits and waits for its adjustment, on top of what waited; the meter's own packet
         // leaves that as it was.
-        let kept = if self.substituted { limits(a) == limits(b) } else { a.flagged == b.flagged };
+        let kept = if self.substituted { limits(a) == limits(b) } else { a.pending_substitute == b.pending_substitute };
         terms(a) == terms(b) && window(a) == window(b) && kept
     }
 }
@@ -417,18 +417,18 @@ mod tests {
         let receipt = Receipt::of(&t, slot).unwrap();
         let own = t.input.packets[slot].packet.readings.clone();
         let check = |r: &Receipt| r.verify(Some(&own), &t.input.tariff, t.instance.new_root);
-        let beneath = receipt.adjustment.as_ref().unwrap().substitute.packet.earlier;
-        assert!(check(&receipt).is_ok() && receipt.after.flagged == beneath && beneath != Fr::ZERO);
-        for flagged in [Fr::ZERO, receipt.before.flagged, beneath + Fr::from(1u64)] {
+        let beneath = receipt.adjustment.as_ref().unwrap().substitute.packet.previous_substitute;
+        assert!(check(&receipt).is_ok() && receipt.after.pending_substitute == beneath && beneath != Fr::ZERO);
+        for pending_substitute in [Fr::ZERO, receipt.before.pending_substitute, beneath + Fr::from(1u64)] {
             let mut r = receipt.clone();
-            r.after.flagged = flagged;
+            r.after.pending_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
             // Nor by another substitute than the one that the leaf waits for.
-            r.adjustment.as_mut().unwrap().substitute.packet.earlier = flagged;
+            r.adjustment.as_mut().unwrap().substitute.packet.previous_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
         }
         let mut r = receipt.clone();
-        r.settled.flagged = beneath;
+        r.settled.pending_substitute = beneath;
         assert_eq!(check(&r), Err(ReceiptError::Terms));
     }
 }

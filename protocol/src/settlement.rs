@@ -72,7 +72,7 @@ pub enum SettlementError {
     },
     /// A packet that is no substitute and names an earlier one.
     #[error("SETTLE.1b: slot {slot}: only a substitute names an earlier one (meter)")]
-    EarlierNamed {
+    PreviousInMetered {
         /// Slot.
         slot: usize,
     },
@@ -93,9 +93,9 @@ pub enum SettlementError {
     /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be
     /// final, or one that is final come back.
     #[error(
-        "SETTLE.1b: slot {slot}: the substitute names another earlier one than may still be adjusted (meter data manager)"
+        "SETTLE.1b: slot {slot}: the substitute names another previous one than the slot's newest that may still be adjusted (meter data manager)"
     )]
-    EarlierOther {
+    PreviousIsAnother {
         /// Slot.
         slot: usize,
     },
@@ -192,9 +192,9 @@ impl SettlementError {
     pub const fn clause(&self) -> &'static str {
         match self {
             Self::PacketCount { .. } | Self::Scale { .. } | Self::Signature { .. } => "SETTLE.1",
-            Self::EarlierNamed { .. }
+            Self::PreviousInMetered { .. }
             | Self::SubstitutedEmpty { .. }
-            | Self::EarlierOther { .. }
+            | Self::PreviousIsAnother { .. }
             | Self::ActiveEmpty { .. }
             | Self::AboveCap { .. } => "SETTLE.1b",
             Self::Slot { .. }
@@ -395,8 +395,8 @@ pub fn check_packet(
     if packet.readings.len() != intervals {
         return Err(SettlementError::Length { slot, expected: intervals, got: packet.readings.len() });
     }
-    if !packet.substituted && packet.earlier != Fr::ZERO {
-        return Err(SettlementError::EarlierNamed { slot });
+    if !packet.substituted && packet.previous_substitute != Fr::ZERO {
+        return Err(SettlementError::PreviousInMetered { slot });
     }
     if packet.substituted && account.meter.is_none() {
         return Err(SettlementError::SubstitutedEmpty { slot });
@@ -417,8 +417,8 @@ pub fn check_packet(
     if packet.scale != account.scale {
         return Err(SettlementError::Scale { slot });
     }
-    if packet.substituted && packet.earlier != account.flagged {
-        return Err(SettlementError::EarlierOther { slot });
+    if packet.substituted && packet.previous_substitute != account.pending_substitute {
+        return Err(SettlementError::PreviousIsAnother { slot });
     }
     for (interval, reading) in packet.readings.iter().enumerate() {
         let at = u64::from(context.first_interval) + interval as u64;
@@ -492,8 +492,8 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
         n.retired,
         n.outstanding,
         n.debt,
-        n.flagged_packets,
-        n.flagged_wh,
+        n.substituted_packets,
+        n.substituted_wh,
         n.adjusted,
     ];
     if totals.contains(&u64::MAX) {
@@ -733,7 +733,7 @@ fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, mdm: &sc
         next.sell_limit = packet.sell_limit;
     }
     if packet.substituted {
-        next.flagged = signed.digest(mdm);
+        next.pending_substitute = signed.digest(mdm);
     }
     next.salts = LeafSalts { exit: packet.salts.exit, private: packet.salts.private };
     next
@@ -775,8 +775,8 @@ fn totals(input: &SettlementInput, outcomes: &[Outcome], accounts: &[Account], n
             add(&mut t.outstanding, note.amount);
         }
         if signed.packet.substituted {
-            add(&mut t.flagged_packets, 1);
-            add(&mut t.flagged_wh, energy.import.saturating_add(energy.export));
+            add(&mut t.substituted_packets, 1);
+            add(&mut t.substituted_wh, energy.import.saturating_add(energy.export));
         }
     }
     t.debt = accounts.iter().fold(0, |sum: u64, a| sum.saturating_add(a.debt));

@@ -90,13 +90,22 @@ fn every_input_clause_refuses() {
         assert_eq!(edited(0, |i| edit(&mut i.packets[0].packet.context)), SettlementError::Context { slot: 0, field });
     }
     assert!(matches!(edited(0, |i| i.packets[0].packet.readings.truncate(4)), SettlementError::Length { slot: 0, .. }));
-    assert_eq!(edited(0, |i| i.packets[0].packet.earlier = Fr::from(1u64)), SettlementError::EarlierNamed { slot: 0 });
-    assert_eq!(edited(7, |i| i.packets[7].packet.earlier = Fr::from(1u64)), SettlementError::EarlierNamed { slot: 7 });
-    // A substitute that invents one beneath it, and one that drops the one there is.
-    assert_eq!(edited(5, |i| i.packets[5].packet.earlier = Fr::from(1u64)), SettlementError::EarlierOther { slot: 5 });
     assert_eq!(
-        edited(5, |i| i.community.accounts[5].flagged = Fr::from(1u64)),
-        SettlementError::EarlierOther { slot: 5 }
+        edited(0, |i| i.packets[0].packet.previous_substitute = Fr::from(1u64)),
+        SettlementError::PreviousInMetered { slot: 0 }
+    );
+    assert_eq!(
+        edited(7, |i| i.packets[7].packet.previous_substitute = Fr::from(1u64)),
+        SettlementError::PreviousInMetered { slot: 7 }
+    );
+    // A substitute that invents one beneath it, and one that drops the one there is.
+    assert_eq!(
+        edited(5, |i| i.packets[5].packet.previous_substitute = Fr::from(1u64)),
+        SettlementError::PreviousIsAnother { slot: 5 }
+    );
+    assert_eq!(
+        edited(5, |i| i.community.accounts[5].pending_substitute = Fr::from(1u64)),
+        SettlementError::PreviousIsAnother { slot: 5 }
     );
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
     assert_eq!(
@@ -170,7 +179,7 @@ fn debtors_and_substituted_do_not_trade() {
     assert!(t.input.packets[5].packet.substituted);
     assert_eq!(t.outcomes[1].energy.bought, 0);
     assert_eq!((t.outcomes[5].energy.bought, t.outcomes[5].energy.sold, t.notes[5].amount), (0, 0, 0));
-    assert_eq!(t.after.header.totals.flagged_packets, 1);
+    assert_eq!(t.after.header.totals.substituted_packets, 1);
     assert!(t.outcomes.iter().any(|o| o.energy.bought > 0));
     assert_eq!(t.after.accounts[5].buy_limit, t.input.community.accounts[5].buy_limit);
     assert_eq!(t.after.accounts[0].buy_limit, 2100);

@@ -17,8 +17,8 @@ use crate::{
     store::{
         Draft,
         chosen::OperationState,
+        pending_substitutes::Top,
         record::{Event, LateAccepted, PacketAccepted, kind},
-        stack::Top,
         vault::Label,
     },
     writer::{Decision, Ledger},
@@ -159,9 +159,10 @@ async fn attempt_late(
         }
         ledger.communities.get(&index).cloned().ok_or_else(unknown)?
     };
-    let waits = community.accounts.get(usize::from(slot)).filter(|a| a.flagged != Fr::from(0u64) && !substituted);
+    let waits =
+        community.accounts.get(usize::from(slot)).filter(|a| a.pending_substitute != Fr::from(0u64) && !substituted);
     let mut account = waits.cloned().ok_or_else(closed)?;
-    let (header, flagged) = (&community.header, account.flagged);
+    let (header, pending_substitute) = (&community.header, account.pending_substitute);
     let (interval_length, intervals, mdm) = (header.interval_length, header.intervals, header.mdm);
     // Of the settlement that may book it.
     let context = Context {
@@ -172,24 +173,24 @@ async fn attempt_late(
         intervals,
     };
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
-    let top = Top { community: index, slot, flagged, before: header.next_interval, intervals, mdm };
+    let top = Top { community: index, slot, pending_substitute, before: header.next_interval, intervals, mdm };
     let check = tokio::task::spawn_blocking(move || {
         let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;
-        if archive.stack(&top, first_interval)?.last() != Some(&first_interval) {
+        if archive.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
         }
         // As it is once those above are adjusted.
-        account.flagged = adjustment.substitute.digest(&adjustment.signer);
+        account.pending_substitute = adjustment.substitute.digest(&adjustment.signer);
         match adjustment.check(&account, &context, &mdm) {
             // Balance and registers are those of the settlement that books it.
             Ok(()) | Err(AdjustError::Overflow | AdjustError::Registers) => Ok(()),
-            Err(AdjustError::NotFlagged { .. }) => Err(closed()),
+            Err(AdjustError::NotPending { .. }) => Err(closed()),
             Err(error @ (AdjustError::Packet(_) | AdjustError::Tariff)) => Err(Problem::of_adjustment(&error)),
         }
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let signed = signed.clone();
-    service.writer.submit(move |ledger| decide_late(ledger, &signed, id, flagged)).await
+    service.writer.submit(move |ledger| decide_late(ledger, &signed, id, pending_substitute)).await
 }
 
 /// The writer's decision; `None` where the slot waits for another substitute meanwhile.
@@ -197,13 +198,13 @@ fn decide_late(
     ledger: &Ledger,
     signed: &SignedPacket,
     id: [u8; 32],
-    flagged: Fr,
+    pending_substitute: Fr,
 ) -> Result<Decision<Option<Admitted>>, Problem> {
     let (community, first_interval, slot) =
         (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
     let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
     let account = ledger.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
-    if account.is_none_or(|a| a.flagged != flagged) {
+    if account.is_none_or(|a| a.pending_substitute != pending_substitute) {
         return Ok(Decision::Answer(None));
     }
     match book.waiting.late_of(slot, first_interval) {

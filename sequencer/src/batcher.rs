@@ -27,9 +27,9 @@ use crate::{
         Draft, StoreError,
         archive::Archive,
         book::CommunityBook,
+        pending_substitutes::Top,
         plain,
         record::{Applied, Closed, ClosedSecrets, Event, TariffPublished, Used, kind},
-        stack::Top,
         state_parts,
         vault::{self, COMMUNITY_PART, Label, VaultError},
         waiting::Waiting,
@@ -133,8 +133,8 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
 pub struct Missing {
     /// Slot.
     pub slot: u16,
-    /// What a substitute of the open period has to name ([`gridveil_protocol::packet::Packet::earlier`]).
-    pub earlier: Fr,
+    /// What a substitute of the open period has to name ([`gridveil_protocol::packet::Packet::previous_substitute`]).
+    pub previous_substitute: Fr,
     /// Wh of a reading's unit ([`gridveil_protocol::packet::Packet::scale`]).
     pub scale: u8,
 }
@@ -164,7 +164,9 @@ fn missing(ledger: &Ledger, community: u32) -> Result<Vec<Missing>, Problem> {
     let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
     let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some());
     let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s))));
-    Ok(without.map(|(slot, account)| Missing { slot, earlier: account.flagged, scale: account.scale }).collect())
+    Ok(without
+        .map(|(slot, account)| Missing { slot, previous_substitute: account.pending_substitute, scale: account.scale })
+        .collect())
 }
 
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
@@ -333,29 +335,30 @@ fn candidates(
 
 /// Late packets, and where their substitutes lie. Only those on top are opened.
 fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<Late>, StoreError> {
-    // By slot: the oldest period that a late packet is of, and then the stack down to it.
+    // By slot: the oldest period that a late packet is of, and then the pending substitutes down to it.
     let mut oldest = BTreeMap::new();
     for l in &waiting.late {
         let until = oldest.entry(l.slot).or_insert(l.first_interval);
         *until = l.first_interval.min(*until);
     }
-    let stack = |(slot, until): (u16, Interval)| {
-        let flagged = before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.flagged);
+    let pending_substitutes = |(slot, until): (u16, Interval)| {
+        let pending_substitute =
+            before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.pending_substitute);
         let header = &before.header;
         let top = Top {
             community: before.index,
             slot,
-            flagged,
+            pending_substitute,
             before: header.next_interval,
             intervals: header.intervals,
             mdm: header.mdm,
         };
-        Ok::<_, StoreError>((slot, archive.stack(&top, until)?))
+        Ok::<_, StoreError>((slot, archive.pending_substitutes(&top, until)?))
     };
-    let stacks = oldest.into_iter().map(stack).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    let stacks = oldest.into_iter().map(pending_substitutes).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     let place = |slot: u16, first_interval: Interval, offset: u64| {
-        let stack = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
-        Ok::<Place, StoreError>(match stack.iter().position(|period| *period == first_interval) {
+        let pending_substitutes = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
+        Ok::<Place, StoreError>(match pending_substitutes.iter().position(|period| *period == first_interval) {
             None => Place::Final,
             Some(0) => archive
                 .adjustment(archive.late(offset)?)?

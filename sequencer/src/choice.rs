@@ -221,9 +221,10 @@ impl<'a> Draft<'a> {
     fn adjust(&mut self, late: Vec<Late>) {
         let (context, mdm) = (self.settled.input.context(), self.settled.input.community.header.mdm);
         for Late { id, slot, place } in late {
-            let account = self.accounts.get(usize::from(slot)).filter(|account| account.flagged != Fr::from(0u64));
+            let account =
+                self.accounts.get(usize::from(slot)).filter(|account| account.pending_substitute != Fr::from(0u64));
             let checked = match (place, account) {
-                (Place::Final, _) | (_, None) => Err(problem::ADJUST_NOT_FLAGGED),
+                (Place::Final, _) | (_, None) => Err(problem::ADJUST_NOT_PENDING),
                 (Place::Top(adjustment), Some(account))
                     if adjustment.opens(account) && self.operations.adjustment.is_none() =>
                 {

@@ -40,7 +40,7 @@ codes! {
     PACKET_CONTEXT = "packet.context", 422, "meter", false, "Packet is for another deployment, community or period";
     PACKET_LENGTH = "packet.length", 422, "meter", false, "Packet has another number of readings";
     PACKET_SCALE = "packet.scale", 422, "meter", false, "Readings in another unit than the account's";
-    PACKET_EARLIER = "packet.earlier", 422, "meter", false, "Only a substitute names an earlier one";
+    PACKET_PREVIOUS_SUBSTITUTE = "packet.previous_substitute", 422, "meter", false, "Only a substitute names a previous one";
     PACKET_STALE = "packet.stale", 409, "mdm", false, "The slot waits for another earlier substitute";
     PACKET_SIGNATURE = "packet.signature", 422, "meter", false, "Signature does not verify";
     PACKET_INACTIVE = "packet.inactive", 422, "meter", false, "Reading outside the active window";
@@ -70,7 +70,7 @@ codes! {
     OPERATION_QUEUE_FULL = "operation.queue_full", 503, "server", true, "Too many operations wait";
     OPERATION_UNKNOWN = "operation.unknown", 404, "client", false, "No such operation";
     ADJUST_EARLY = "adjust.early", 409, "meter", true, "The period is being settled";
-    ADJUST_NOT_FLAGGED = "adjust.not_flagged", 410, "meter", false, "The substitute is final";
+    ADJUST_NOT_PENDING = "adjust.not_pending", 410, "meter", false, "The substitute is final";
     ADJUST_PACKET = "adjust.packet", 422, "meter", false, "The late packet is not the meter's for that period";
     ADJUST_TARIFF = "adjust.tariff", 422, "operator", false, "The tariff has another number of intervals";
     ADJUST_OVERFLOW = "adjust.overflow", 422, "operator", false, "The balance leaves its range";
@@ -174,8 +174,8 @@ impl Problem {
             SettlementError::Signature { .. } => PACKET_SIGNATURE,
             SettlementError::Length { .. } => PACKET_LENGTH,
             SettlementError::Scale { .. } => PACKET_SCALE,
-            SettlementError::EarlierNamed { .. } => PACKET_EARLIER,
-            SettlementError::EarlierOther { .. } => PACKET_STALE,
+            SettlementError::PreviousInMetered { .. } => PACKET_PREVIOUS_SUBSTITUTE,
+            SettlementError::PreviousIsAnother { .. } => PACKET_STALE,
             SettlementError::Inactive { .. } => PACKET_INACTIVE,
             SettlementError::AboveCap { .. } => PACKET_CAP,
             SettlementError::SubstitutedEmpty { .. }
@@ -214,8 +214,8 @@ impl Problem {
             | SettlementError::Context { .. }
             | SettlementError::Length { .. }
             | SettlementError::Scale { .. }
-            | SettlementError::EarlierNamed { .. }
-            | SettlementError::EarlierOther { .. }
+            | SettlementError::PreviousInMetered { .. }
+            | SettlementError::PreviousIsAnother { .. }
             | SettlementError::SubstitutedEmpty { .. }
             | SettlementError::ActiveEmpty { .. }
             | SettlementError::Terms { .. }
@@ -292,7 +292,7 @@ pub const fn of_operation(error: &OperationError) -> Code {
 #[must_use]
 pub const fn of_adjustment(error: &AdjustError) -> Code {
     match error {
-        AdjustError::NotFlagged { .. } => ADJUST_NOT_FLAGGED,
+        AdjustError::NotPending { .. } => ADJUST_NOT_PENDING,
         AdjustError::Packet(_) => ADJUST_PACKET,
         AdjustError::Tariff => ADJUST_TARIFF,
         AdjustError::Overflow => ADJUST_OVERFLOW,

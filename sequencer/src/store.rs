@@ -5,8 +5,8 @@ pub mod book;
 pub mod chosen;
 pub mod index;
 pub mod log;
+pub mod pending_substitutes;
 pub mod record;
-pub mod stack;
 pub mod vault;
 pub mod waiting;
 

@@ -145,8 +145,12 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
         ("account.unknown", 404, edited(&world, 3, true, |_| {})),
         ("account.unknown", 404, edited(&world, 0, false, |p| p.packet.slot = 4)),
         ("packet.length", 422, edited(&world, 0, false, |p| p.packet.readings.push(Reading::default()))),
-        ("packet.earlier", 422, edited(&world, 0, false, |p| p.packet.earlier = Fr::from(1u64))),
-        ("packet.stale", 409, edited(&world, 0, true, |p| p.packet.earlier = Fr::from(1u64))),
+        (
+            "packet.previous_substitute",
+            422,
+            edited(&world, 0, false, |p| p.packet.previous_substitute = Fr::from(1u64)),
+        ),
+        ("packet.stale", 409, edited(&world, 0, true, |p| p.packet.previous_substitute = Fr::from(1u64))),
         ("packet.signature", 422, edited(&world, 1, false, |p| p.packet.slot = 0)),
         ("packet.signature", 422, {
             let mut p = world.packet(5, 0, 0, false);

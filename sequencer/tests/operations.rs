@@ -406,8 +406,8 @@ async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]
     }
     let missing = node.missing(5).await;
     assert_eq!(missing.iter().map(|m| m.0).collect::<Vec<_>>(), silent);
-    for (slot, earlier) in missing {
-        let (status, body) = node.submit(&world.substitute(5, period, slot, earlier)).await;
+    for (slot, previous_substitute) in missing {
+        let (status, body) = node.submit(&world.substitute(5, period, slot, previous_substitute)).await;
         assert_eq!(status, 201, "{body}");
     }
     assert!(node.missing(5).await.is_empty());
@@ -460,7 +460,7 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     });
     node.accepted(&terms).await;
     substituted_period(&node, &world, 3).await;
-    assert_eq!(node.get(&stale).await.1, json!({"state": "refused", "code": "adjust.not_flagged"}));
+    assert_eq!(node.get(&stale).await.1, json!({"state": "refused", "code": "adjust.not_pending"}));
     assert_eq!(node.submit(&late(&world, 3, |_| {})).await.1["code"], "packet.closed");
     node.settled(5, 4).await;
     assert!(node.handle.service().health.stopped().is_none());
@@ -475,12 +475,13 @@ async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
         substituted_period(&node, &world, period).await;
     }
     // What has to be named is told, and nothing else is taken.
-    let [(2, earlier)] = node.missing(5).await.into_iter().filter(|m| m.0 == 2).collect::<Vec<_>>()[..] else {
+    let [(2, previous_substitute)] = node.missing(5).await.into_iter().filter(|m| m.0 == 2).collect::<Vec<_>>()[..]
+    else {
         panic!("slot 2 is missing")
     };
-    assert_ne!(earlier, Fr::from(0u64));
-    assert_eq!(node.submit(&world.substitute(5, 4, 2, earlier)).await.1["code"], "packet.early");
-    for stale in [Fr::from(0u64), earlier + Fr::from(1u64)] {
+    assert_ne!(previous_substitute, Fr::from(0u64));
+    assert_eq!(node.submit(&world.substitute(5, 4, 2, previous_substitute)).await.1["code"], "packet.early");
+    for stale in [Fr::from(0u64), previous_substitute + Fr::from(1u64)] {
         let (status, body) = node.submit(&world.substitute(5, 3, 2, stale)).await;
         assert_eq!((status, body["code"].as_str().unwrap()), (409, "packet.stale"), "{body}");
     }
@@ -522,7 +523,7 @@ async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
         assert_eq!(node.submit(&late(&world, adjusted, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
     }
     let state = node.handle.service().writer.ledger().communities[&5].clone();
-    assert_eq!((state.accounts[2].flagged, state.header.totals.adjusted), (Fr::from(0u64), 4));
+    assert_eq!((state.accounts[2].pending_substitute, state.header.totals.adjusted), (Fr::from(0u64), 4));
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
 }
@@ -542,9 +543,9 @@ async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
     let paths = [taken_late(&node, &late(&world, 0, |_| {})).await, taken_late(&node, &late(&world, 1, |_| {})).await];
     node.run_period(&world, 5, 2).await;
     for path in &paths {
-        assert_eq!(node.get(path).await.1, json!({"state": "refused", "code": "adjust.not_flagged"}));
+        assert_eq!(node.get(path).await.1, json!({"state": "refused", "code": "adjust.not_pending"}));
     }
-    // A new stack begins, and the old one stays final.
+    // A new row of pending substitutes begins, and the old one stays final.
     substituted_period(&node, &world, 3).await;
     for period in 0..2 {
         assert_eq!(node.submit(&late(&world, period, |_| {})).await.1["code"], "packet.closed");
@@ -594,10 +595,10 @@ async fn a_substitute_of_a_mdm_who_left_is_adjusted_too() {
         201
     );
     node.run_period(&world, 5, 1).await;
-    // The new meter data manager's substitute lies on the old one's.
+    // The new meter data manager's substitute names the old one's.
     node.submit_but(&world, 5, 2, 2).await;
-    let earlier = node.missing(5).await[0].1;
-    let by_the_new_one = world.substitute(5, 2, 2, earlier).packet.sign(&owner_key(9)).unwrap();
+    let previous_substitute = node.missing(5).await[0].1;
+    let by_the_new_one = world.substitute(5, 2, 2, previous_substitute).packet.sign(&owner_key(9)).unwrap();
     assert_eq!(node.submit(&by_the_new_one).await.0, 201);
     assert_eq!(node.close(5, 2).await.0, 200);
     for period in [0, 2] {

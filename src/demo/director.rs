@@ -68,7 +68,10 @@ fn play(
     let (mut bills, mut receipts) = (Vec::new(), Vec::new());
     for slot in 0..day.homes.len() {
         let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
-        anyhow::ensure!(receipt.substituted == day.own(slot).is_none(), "slot {slot}: not flagged as it was delivered");
+        anyhow::ensure!(
+            receipt.substituted == day.own(slot).is_none(),
+            "slot {slot}: not substituted as it was delivered"
+        );
         bills.push(
             receipt
                 .verify(day.own(slot), &day.tariff, settled.root)
@@ -119,7 +122,7 @@ fn record(
         matchable_wh: day.matchable_wh(),
         local_wh: bought,
         bills_nano: -nano(Bill::delta_nano),
-        flagged: after.flagged_packets - before.flagged_packets,
+        substituted: after.substituted_packets - before.substituted_packets,
         proving_ms: settled.proving_ms,
         gas: settled.gas,
     });

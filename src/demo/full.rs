@@ -451,9 +451,11 @@ impl Backend for Full {
             let service = running.handle.as_ref().context("stopped")?.service();
             let open =
                 batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
-            let earlier = open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.earlier;
-            let packet = Packet { earlier, ..packets::packet(context, number, limits, settled.clone(), salts) }
-                .sign(&genesis::mdm_key())?;
+            let previous_substitute =
+                open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.previous_substitute;
+            let packet =
+                Packet { previous_substitute, ..packets::packet(context, number, limits, settled.clone(), salts) }
+                    .sign(&genesis::mdm_key())?;
             running.sequencer.submit(&packet)?;
             return Ok(());
         }

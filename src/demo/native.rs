@@ -49,9 +49,15 @@ impl Backend for Native {
         let ledger = self.ledger.as_mut().context("not started")?;
         let context = ledger.context(COMMUNITY)?;
         let accounts = &ledger.community(COMMUNITY)?.accounts;
-        let earlier = |slot: usize| accounts.get(slot).map_or(Fr::from(0u64), |account| account.flagged);
-        let packets =
-            sign_all(&scenario.plan, context, day.homes.clone(), |home| Scenario::limits(home, day.number), earlier)?;
+        let previous_substitute =
+            |slot: usize| accounts.get(slot).map_or(Fr::from(0u64), |account| account.pending_substitute);
+        let packets = sign_all(
+            &scenario.plan,
+            context,
+            day.homes.clone(),
+            |home| Scenario::limits(home, day.number),
+            previous_substitute,
+        )?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
         let mut operations = Operations::default();
         if day.number == acts::SWITCH_DAY {

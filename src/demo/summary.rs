@@ -34,7 +34,7 @@ pub struct DaySummary {
     /// What members' balances fell by.
     pub bills_nano: i128,
     /// Substituted packets.
-    pub flagged: u64,
+    pub substituted: u64,
     /// Time of the proof.
     pub proving_ms: Option<u64>,
     /// Gas of the settling transaction.
@@ -259,7 +259,7 @@ pub fn render(s: &Summary) -> String {
         "local kWh",
         "of matchable",
         &bills,
-        "flagged",
+        "substituted",
         "proof s",
         "gas",
     ]);
@@ -272,7 +272,7 @@ pub fn render(s: &Summary) -> String {
             text::kwh(d.local_wh),
             text::percent(d.local_wh, d.matchable_wh),
             text::money(d.bills_nano),
-            d.flagged.to_string(),
+            d.substituted.to_string(),
             seconds(d.proving_ms),
             count(d.gas),
         ]);
@@ -284,7 +284,7 @@ pub fn render(s: &Summary) -> String {
         "issued kWh",
         "retired kWh",
         "outstanding kWh",
-        "flagged kWh",
+        "substituted kWh",
     ]);
     let change = |[from, to]: [i128; 2]| format!("{} → {}", text::money(from), text::money(to));
     for c in &s.communities {
@@ -295,7 +295,7 @@ pub fn render(s: &Summary) -> String {
             text::kwh(c.totals.issued),
             text::kwh(c.totals.retired),
             text::kwh(c.totals.outstanding),
-            text::kwh(c.totals.flagged_wh),
+            text::kwh(c.totals.substituted_wh),
         ]);
     }
     let mut out = format!("{days}\n{communities}\n");

@@ -106,7 +106,7 @@ impl Home {
             substituted: false,
             scale: 1,
             salts,
-            earlier: Fr::from(0u64),
+            previous_substitute: Fr::from(0u64),
         }
     }
 }
@@ -241,7 +241,7 @@ impl City {
             scale: 1,
             class: u8::from(home.slot % 2 == 1),
             registers: Registers::default(),
-            flagged: 0u64.into(),
+            pending_substitute: 0u64.into(),
             salts,
         }
     }

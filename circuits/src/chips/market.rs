@@ -232,7 +232,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, geometry: G
     });
 }
 
-/// Is the limit above, below or at the price? For a flagged slot the limit is the cap, and the reading stays below it
+/// Is the limit above, below or at the price? For a substituted slot the limit is the cap, and the reading stays below it
 /// instead.
 fn standing(
     v: &mut View<'_, '_>,
@@ -283,9 +283,9 @@ pub struct IntervalCells {
 /// Cells of one slot that every reading of it copies.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotCells {
-    /// Buy limit; -1 for a debtor; the import cap if flagged.
+    /// Buy limit; -1 for a debtor; the import cap if substituted.
     pub buy_limit: Cell,
-    /// Sell limit; the export cap if flagged.
+    /// Sell limit; the export cap if substituted.
     pub sell_limit: Cell,
     /// Wh per reading unit.
     pub scale: Cell,

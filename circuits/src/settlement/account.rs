@@ -62,7 +62,7 @@ pub struct SlotOutput {
     pub settled: LeafCells,
     /// Certificate note.
     pub note: Cell,
-    /// import, export, traded, issued, retired, outstanding, debt after, flagged packets, flagged Wh: as in the header.
+    /// import, export, traded, issued, retired, outstanding, debt after, substituted packets, substituted Wh: as in the header.
     pub totals: [Cell; 9],
     /// Supplier flow and fees.
     pub supply: Cell,
@@ -218,12 +218,12 @@ fn packet(
         &[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag), (power(49), scale)],
         slot_number,
     );
-    // A substitute lies on top of the one that the leaf waits for; any other packet has zero in that place.
+    // A substitute names the one that the leaf waits for; any other packet has zero in that place.
     b.serve("SETTLE.1b");
-    let earlier = b.mul(flag, old.flagged);
+    let previous_substitute = b.mul(flag, old.pending_substitute);
     b.serve("SETTLE.1");
     let s = &packet.salts;
-    let mut inputs = vec![Input::Copy(info), Input::Copy(earlier)];
+    let mut inputs = vec![Input::Copy(info), Input::Copy(previous_substitute)];
     inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
     inputs.extend(groups.iter().map(|group| Input::Copy(*group)));
     let (digest, cells) = signature::verify(b, index, [x, y], DomainTag::Packet, &w.signed.signature, inputs);
@@ -367,22 +367,32 @@ fn after(
     let change = b.unless(keep, change);
     let new_terms = b.linear(&[(one, old.terms), (one, debt), (-one, terms.debt), (one, change)], Fr::ZERO);
     // The newest substitute, until it is adjusted or an operation makes it final with all beneath it (ADJUST.1).
-    let flagged = b.select(packet.flag, packet.digest, old.flagged);
+    let pending_substitute = b.select(packet.flag, packet.digest, old.pending_substitute);
     let [s1, s2, s3, s4, s5, s6] = packet.salts;
-    let new = LeafCells { balance, terms: new_terms, registers, flagged, salts: [s1, s2, s3, s4], ..*old };
+    let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, salts: [s1, s2, s3, s4], ..*old };
     let new_leaf = new.compose(b);
     let [s5, s6] = [s5, s6].map(Input::Copy);
     let (note, _) = b.sponge(DomainTag::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
 
     b.serve("SETTLE.1b");
     let energy = b.linear(&[(one, money.import), (one, money.export)], Fr::ZERO);
-    let flagged_wh = b.mul(packet.flag, energy);
+    let substituted_wh = b.mul(packet.flag, energy);
     SlotOutput {
         old_leaf,
         new_leaf,
         settled: new,
         note,
-        totals: [money.import, money.export, money.bought, issued, retired, outstanding, debt, packet.flag, flagged_wh],
+        totals: [
+            money.import,
+            money.export,
+            money.bought,
+            issued,
+            retired,
+            outstanding,
+            debt,
+            packet.flag,
+            substituted_wh,
+        ],
         supply: money.supply,
         fees: money.fees,
     }

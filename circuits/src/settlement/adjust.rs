@@ -112,14 +112,17 @@ pub fn adjust(
     let info = slot_info(b, "ADJUST.1", context, slot, terms.scale, &packet.substitute.packet, one);
     // The meter data manager of that time; the digest binds it.
     let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
-    // What it lies on, which the leaf waits for next; the digest binds it too.
-    let earlier = Input::Free(b.trace.free(("ADJUST.1", "earlier", 0), imported(&packet.substitute.packet.earlier)));
-    let mut inputs = vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), earlier];
+    // The previous substitute, which the leaf waits for next; the digest binds it too.
+    let previous_substitute = Input::Free(
+        b.trace.free(("ADJUST.1", "previous_substitute", 0), imported(&packet.substitute.packet.previous_substitute)),
+    );
+    let mut inputs =
+        vec![Input::Free(imported(&packet.substitute.signature.r_x)), signer, Input::Copy(info), previous_substitute];
     inputs.extend(salts_and_groups("ADJUST.1", b, &packet.substitute));
     let (digest, cells) = b.sponge(DomainTag::Packet, &inputs);
-    let earlier = cells.get(3).copied().unwrap_or(digest);
+    let previous_substitute = cells.get(3).copied().unwrap_or(digest);
     let substitute_groups = cells.get(10..).unwrap_or(&[]).to_vec();
-    let gap = b.sub(digest, old.flagged);
+    let gap = b.sub(digest, old.pending_substitute);
     b.assert_product_zero(used, gap);
 
     b.serve("ADJUST.2");
@@ -156,9 +159,9 @@ pub fn adjust(
     b.serve("ADJUST.4");
     let registers = b.linear(&[(one, old.registers), (one, import), (power(REGISTER_BITS), export)], Fr::ZERO);
     b.serve("ADJUST.1");
-    let flagged = b.select(used, earlier, old.flagged);
+    let pending_substitute = b.select(used, previous_substitute, old.pending_substitute);
     let new_terms = b.linear(&[(one, old.terms), (one, debt_change)], Fr::ZERO);
-    let new = LeafCells { balance, terms: new_terms, registers, flagged, ..old };
+    let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, ..old };
     let new_leaf = new.compose(b);
     b.serve("ADJUST.5");
     let eleven = b.linear(&[(Fr::from(code::ADJUST), used)], Fr::ZERO);

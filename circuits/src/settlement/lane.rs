@@ -154,7 +154,7 @@ pub fn lane(
         meter: std::array::from_fn(|i| self::changed(b, &kinds, |e| e.meter, old.meter[i], message.meter[i])),
         terms: new_terms,
         registers: cleared_by(b, &kinds, |e| e.registers == Change::Clear, old.registers),
-        flagged: cleared_by(b, &kinds, |e| e.finalises, old.flagged),
+        pending_substitute: cleared_by(b, &kinds, |e| e.finalises, old.pending_substitute),
         salts: std::array::from_fn(|i| self::changed(b, &kinds, |e| e.salts, old.salts[i], message.salts[i])),
     };
     b.serve("OP.8");

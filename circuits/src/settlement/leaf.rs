@@ -27,7 +27,7 @@ pub struct LeafCells {
     /// Packed registers.
     pub registers: Cell,
     /// Digest of the newest substitute that may be adjusted, or zero.
-    pub flagged: Cell,
+    pub pending_substitute: Cell,
     /// s1 to s4.
     pub salts: [Cell; 4],
 }
@@ -46,7 +46,8 @@ impl LeafValues {
         let [s1, s2] = account.salts.exit;
         let [s3, s4] = account.salts.private;
         let (x, y) = account.meter_xy();
-        let private = [account.owner, x, y, account.terms(), account.registers.packed(), s3, s4, account.flagged];
+        let private =
+            [account.owner, x, y, account.terms(), account.registers.packed(), s3, s4, account.pending_substitute];
         Self {
             exit: [account.balance.into(), field::reduce(&account.payout), s1, s2].map(|x| imported(&x)),
             private: private.map(|x| imported(&x)),
@@ -56,7 +57,7 @@ impl LeafValues {
 
 /// Names of the free cells of [`LeafValues`].
 const EXIT: [&str; 4] = ["balance", "payout", "s1", "s2"];
-const PRIVATE: [&str; 8] = ["owner", "meter_x", "meter_y", "terms", "registers", "s3", "s4", "flagged"];
+const PRIVATE: [&str; 8] = ["owner", "meter_x", "meter_y", "terms", "registers", "s3", "s4", "pending_substitute"];
 
 /// Opens a leaf: every value is free, the leaf is their hash.
 pub fn open(b: &mut Builder, clause: &'static str, index: usize, values: &LeafValues) -> (LeafCells, Cell) {
@@ -75,7 +76,7 @@ pub fn open(b: &mut Builder, clause: &'static str, index: usize, values: &LeafVa
         terms: cell(3),
         registers: cell(4),
         salts: [s1, s2, cell(5), cell(6)],
-        flagged: cell(7),
+        pending_substitute: cell(7),
     };
     (cells, leaf)
 }
@@ -88,7 +89,8 @@ impl LeafCells {
         let [x, y] = self.meter;
         LeafValues {
             exit: [self.balance, self.payout, s1, s2].map(|cell| b.value(cell)),
-            private: [self.owner, x, y, self.terms, self.registers, s3, s4, self.flagged].map(|cell| b.value(cell)),
+            private: [self.owner, x, y, self.terms, self.registers, s3, s4, self.pending_substitute]
+                .map(|cell| b.value(cell)),
         }
     }
 
@@ -97,9 +99,10 @@ impl LeafCells {
         let [s1, s2, s3, s4] = self.salts.map(Input::Copy);
         let (exit, _) = b.hash4([Input::Copy(self.balance), Input::Copy(self.payout), s1, s2]);
         let [meter_x, meter_y] = self.meter.map(Input::Copy);
-        let [owner, terms, registers, flagged] =
-            [self.owner, self.terms, self.registers, self.flagged].map(Input::Copy);
-        let (private, _) = b.sponge(DomainTag::Private, &[owner, meter_x, meter_y, terms, registers, s3, s4, flagged]);
+        let [owner, terms, registers, pending_substitute] =
+            [self.owner, self.terms, self.registers, self.pending_substitute].map(Input::Copy);
+        let (private, _) =
+            b.sponge(DomainTag::Private, &[owner, meter_x, meter_y, terms, registers, s3, s4, pending_substitute]);
         b.hash4([Input::Copy(exit), Input::Copy(private), Input::Zero, Input::Zero]).0
     }
 }

@@ -134,7 +134,7 @@ impl Lane {
         after.registers = changed(effect.registers, before.registers, before.registers, Registers::default());
         after.salts = changed(effect.salts, before.salts, operation.leaf_salts(), before.salts);
         if effect.finalises {
-            after.flagged = Fr::ZERO;
+            after.pending_substitute = Fr::ZERO;
         }
         Self { after, record: record(before, signed, effect), rest, value }
     }

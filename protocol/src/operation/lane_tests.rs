@@ -344,7 +344,7 @@ fn what_the_operator_writes_is_noticed() {
             |a| a.payout[0] ^= 1,
             |a| a.nonce += 1,
             |a| a.balance += 1,
-            |a| a.flagged += Fr::from(1u64),
+            |a| a.pending_substitute += Fr::from(1u64),
         ];
         for (index, edit) in edits.into_iter().enumerate() {
             let mut r = receipt.clone();

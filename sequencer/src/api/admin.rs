@@ -91,8 +91,9 @@ async fn close(
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let open = batcher::open_period(&service.writer.ledger(), community)?;
-    let missing =
-        open.missing.iter().map(|m| json!({"slot": m.slot, "earlier": hex0(&to_bytes(&m.earlier)), "scale": m.scale}));
+    let missing = open.missing.iter().map(
+        |m| json!({"slot": m.slot, "previous_substitute": hex0(&to_bytes(&m.previous_substitute)), "scale": m.scale}),
+    );
     Ok(Json(
         json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()}),
     ))

@@ -290,12 +290,12 @@ impl World {
     }
 
     /// The meter data manager's packet on top of what the slot waits for.
-    pub fn substitute(&self, community: u32, period: u32, slot: usize, earlier: Fr) -> SignedPacket {
+    pub fn substitute(&self, community: u32, period: u32, slot: usize, previous_substitute: Fr) -> SignedPacket {
         let packet = self.packet(community, period, slot, true).packet;
-        Packet { earlier, ..packet }.sign(&fixture::mdm_key()).unwrap()
+        Packet { previous_substitute, ..packet }.sign(&fixture::mdm_key()).unwrap()
     }
 
-    /// The packet a meter makes: the same every time. A substitute lies on no other.
+    /// The packet a meter makes: the same every time. A substitute has no previous one.
     pub fn packet(&self, community: u32, period: u32, slot: usize, substituted: bool) -> SignedPacket {
         let mut stream = Stream::new(
             u64::from(community) * 1000 + u64::from(period) * 10 + slot as u64 + if substituted { 500 } else { 0 },
@@ -481,14 +481,14 @@ impl Node {
         self.admin(&format!("/admin/v1/communities/{community}/close"), Some(&body), TOKEN).await
     }
 
-    /// Slots without a packet, and what a substitute of each lies on.
+    /// Slots without a packet, and the previous substitute of each.
     pub async fn missing(&self, community: u32) -> Vec<(usize, Fr)> {
         let (status, body) = self.admin(&format!("/admin/v1/communities/{community}/missing"), None, TOKEN).await;
         assert_eq!(status, 200, "{body}");
         let slot = |m: &Value| {
             (
                 usize::try_from(m["slot"].as_u64().unwrap()).unwrap(),
-                hex_fr::parse(m["earlier"].as_str().unwrap()).unwrap(),
+                hex_fr::parse(m["previous_substitute"].as_str().unwrap()).unwrap(),
             )
         };
         body["missing"].as_array().unwrap().iter().map(slot).collect()

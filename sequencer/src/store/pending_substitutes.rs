@@ -5,7 +5,7 @@ use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, uni
 
 use super::{StoreError, archive::Archive};
 
-/// Which slot, and where its stack begins.
+/// Which slot, and where its pending substitutes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Top {
     /// Community.
@@ -13,7 +13,7 @@ pub struct Top {
     /// Slot.
     pub slot: u16,
     /// Digest of the top; zero if nothing waits.
-    pub flagged: Fr,
+    pub pending_substitute: Fr,
     /// First interval of the period that is open: everything that waits is of an earlier one.
     pub before: Interval,
     /// Intervals of a period.
@@ -29,18 +29,21 @@ impl Archive {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn stack(&self, top: &Top, until: Interval) -> Result<Vec<Interval>, StoreError> {
-        let (step, mut at, mut flagged) = (u32::from(top.intervals).max(1), top.before, top.flagged);
+    pub fn pending_substitutes(&self, top: &Top, until: Interval) -> Result<Vec<Interval>, StoreError> {
+        let (step, mut at, mut pending_substitute) =
+            (u32::from(top.intervals).max(1), top.before, top.pending_substitute);
         let mut periods = Vec::new();
-        while flagged != Fr::from(0u64) && at >= step && at - step >= until {
+        while pending_substitute != Fr::from(0u64) && at >= step && at - step >= until {
             at -= step;
             if self.packet_id(top.community, at, top.slot, true)?.is_none() {
                 continue;
             }
             let substitute = self.packet(top.community, at, top.slot, true)?;
-            if substitute.digest(&top.mdm) == flagged || self.digest_of_then(top, at, &substitute)? == Some(flagged) {
+            if substitute.digest(&top.mdm) == pending_substitute
+                || self.digest_of_then(top, at, &substitute)? == Some(pending_substitute)
+            {
                 periods.push(at);
-                flagged = substitute.packet.earlier;
+                pending_substitute = substitute.packet.previous_substitute;
             }
         }
         Ok(periods)
