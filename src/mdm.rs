@@ -288,7 +288,7 @@ pub struct Silent {
     pub first_interval: Interval,
     /// Wh of a reading's unit: the account's scale.
     pub scale: u8,
-    /// Digest of the slot's substitute that may still be adjusted, or zero.
+    /// Digest of the slot's substitute that may still be corrected, or zero.
     pub previous_substitute: Fr,
 }
 

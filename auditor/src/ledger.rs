@@ -325,7 +325,7 @@ impl<'a> Ledger<'a> {
                     bond: head.map_or(0, |head| head.bond),
                 }
             }
-            code::ADJUST => Effect::Adjusted { community, first_interval: extra, tariff_commitment: word },
+            code::CORRECTION => Effect::Corrected { community, first_interval: extra, tariff_commitment: word },
             code::SUPPLIER_IN | code::SUPPLIER_OUT | code::FEE_OUT => {
                 self.require(word == Word::default(), "OP.10", || {
                     format!("record {index}: a second word that the kind does not have")
@@ -609,7 +609,7 @@ const fn of_batch(effect: &Effect) -> bool {
     matches!(
         effect,
         Effect::CommunityInitialised { .. }
-            | Effect::Adjusted { .. }
+            | Effect::Corrected { .. }
             | Effect::DepositConsumed { .. }
             | Effect::WithdrawalCredited { .. }
             | Effect::TransferOpened { .. }

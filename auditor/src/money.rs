@@ -42,8 +42,8 @@ pub struct Account {
     pub open_transfers: u64,
     /// Certificate notes taken from L1's queue.
     pub notes: u64,
-    /// Substituted periods that were adjusted.
-    pub adjusted: u64,
+    /// Substituted periods that were corrected.
+    pub corrected: u64,
 }
 
 /// Currency with two decimals, rounded towards zero.
@@ -127,8 +127,8 @@ impl Money {
                 account.notes += 1;
                 return Ok(());
             }
-            code::ADJUST => {
-                account.adjusted += 1;
+            code::CORRECTION => {
+                account.corrected += 1;
                 return Ok(());
             }
             _ => return Ok(()),

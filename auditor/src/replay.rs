@@ -429,21 +429,21 @@ impl<'a> Replay<'a> {
         });
     }
 
-    /// The money and claims of the records, and ADJUST.5: the tariff of an adjustment was in force at the period it
+    /// The money and claims of the records, and ADJUST.5: the tariff of a correction was in force at the period it
     /// names.
     fn records(&mut self, batch: &SettledBatch, params: &CommunityParams, records: &[(Record, Parsed)]) {
         for (index, (_, record)) in records.iter().enumerate() {
             if let Err(error) = self.money.book(record) {
                 self.fail(error.clause(), format!("record {index}: {error}"));
             }
-            if record.kind == code::ADJUST {
+            if record.kind == code::CORRECTION {
                 let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
                 let in_force = entries.iter().rfind(|t| t.first_interval <= record.extra).map(|t| t.commitment);
                 self.require(in_force == Some(to_bytes(&record.w1)), "ADJUST.5", || {
                     format!("record {index}: not the tariff of its period")
                 });
                 self.require(record.extra < batch.call.first_interval, "ADJUST.5", || {
-                    format!("record {index}: adjusts a period that is not past")
+                    format!("record {index}: corrects a period that is not past")
                 });
             }
         }

@@ -194,7 +194,7 @@ fn play() -> MemoryL1 {
             record(code::SEND, 0, word(21)),
             record(code::SEND, 0, claim),
             Record::new(code::FORCED, 20, 1, padded(ALICE)),
-            Record::new(code::ADJUST, 0, FIRST, element(&word(9))),
+            Record::new(code::CORRECTION, 0, FIRST, element(&word(9))),
             record(code::SUPPLIER_OUT, 10, ZERO),
             record(code::FEE_OUT, 5, ZERO),
         ],
@@ -529,7 +529,7 @@ const CASES: &[Case] = &[
     Case(
         "effect of another transaction",
         |w| {
-            let at = w.place(0, |e| matches!(e, Effect::Adjusted { .. }));
+            let at = w.place(0, |e| matches!(e, Effect::Corrected { .. }));
             w.events[at].tx = ZERO
         },
         Some(3),

@@ -187,7 +187,7 @@ fn proof(shape: &Shape, operations: usize, (prove_s, cpu_s, peak): (f64, f64, u6
     }
 }
 
-/// A batch with every lane, the adjustment, the header's management and the queue in use.
+/// A batch with every lane, the correction, the header's management and the queue in use.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -195,7 +195,7 @@ pub fn full(shape: Shape) -> anyhow::Result<SettlementInput> {
     const KINDS: [Kind; 6] = [Kind::Deposit, Kind::Withdraw, Kind::Send, Kind::Receive, Kind::Rotate, Kind::Terms];
     let kinds: Vec<Kind> = KINDS.into_iter().cycle().take(shape.operations).collect();
     let recipe = Recipe { shape, seed: 1, mechanism: Mechanism::Auction, used: shape.members };
-    Ok(with_operations(&recipe, &kinds, Extras { adjustment: true, management: true, notes: QUEUE, header: None })?)
+    Ok(with_operations(&recipe, &kinds, Extras { correction: true, management: true, notes: QUEUE, header: None })?)
 }
 
 /// Proves in a process of its own.
@@ -333,7 +333,7 @@ impl OperationsReport {
             ("a slot", |a| Some(&a.rows_a_slot)),
             ("lanes", |a| Some(&a.lanes)),
             ("a lane", |a| Some(&a.rows_a_lane)),
-            ("adjustment", |a| Some(&a.adjustment)),
+            ("correction", |a| Some(&a.correction)),
             ("header lane", |a| Some(&a.header_lane)),
             ("queue of notes", |a| Some(&a.queue)),
             ("beginning", |a| Some(&a.beginning)),
@@ -439,6 +439,6 @@ mod tests {
         let shape = Shape { members: 16, operations: 12, ..Shape::by_name("tiny-4x2").unwrap() };
         let t = gridveil_protocol::settlement::apply(full(shape).unwrap()).unwrap();
         assert_eq!(t.applied.lanes.iter().filter(|lane| lane.used.is_some()).count(), 12);
-        assert!(t.applied.adjustment.used.is_some());
+        assert!(t.applied.correction.used.is_some());
     }
 }

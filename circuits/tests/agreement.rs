@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use common::{input, refusals, tiny, trace};
 use gridveil_protocol::{
-    adjust::Adjustment,
+    correction::Correction,
     field::Fr,
     fixture::{Extras, Recipe, Stream, following, meter_key, operate, packet, resign, with_operations},
     market::Mechanism,
@@ -147,11 +147,11 @@ fn stacks_of_substitutes() {
             let late = packet(substitute.packet.context, 0, readings, false, PacketSalts::default());
             let late = Packet { scale: substitute.packet.scale, ..late }.sign(&meter_key(0)).unwrap();
             let signer = t.input.community.header.mdm;
-            pending_substitutes.push(Adjustment { substitute, signer, late, tariff: t.input.tariff.clone() });
+            pending_substitutes.push(Correction { substitute, signer, late, tariff: t.input.tariff.clone() });
         }
         let below = pending_substitutes[0].clone();
-        let refused = |mut i: SettlementInput, adjustment: &Adjustment| {
-            i.operations.adjustment = Some(adjustment.clone());
+        let refused = |mut i: SettlementInput, correction: &Correction| {
+            i.operations.correction = Some(correction.clone());
             assert!(apply(i.clone()).is_err());
             assert!(!refusals(tiny(), &trace(&compute(i))).is_empty());
         };
@@ -159,7 +159,7 @@ fn stacks_of_substitutes() {
         while let Some(top) = pending_substitutes.pop() {
             let mut i = at(&t, 21, false);
             let without = apply(i.clone()).unwrap();
-            i.operations.adjustment = Some(top.clone());
+            i.operations.correction = Some(top.clone());
             t = agree(i);
             let earned = |t: &Transition| {
                 (t.after.header.totals.issued, t.after.header.totals.retired, t.after.header.totals.outstanding)
@@ -167,7 +167,7 @@ fn stacks_of_substitutes() {
             assert_eq!((t.notes_root, earned(&t)), (without.notes_root, earned(&without)));
             refused(at(&t, 22, false), &top);
         }
-        assert_eq!((t.after.accounts[0].pending_substitute, t.after.header.totals.adjusted), (Fr::from(0u64), deep));
+        assert_eq!((t.after.accounts[0].pending_substitute, t.after.header.totals.corrected), (Fr::from(0u64), deep));
         refused(at(&t, 23, false), &below);
     }
 }

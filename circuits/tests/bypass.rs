@@ -1,4 +1,4 @@
-//! What the native rules refuse of operations, adjustments, header lane, beginning and queue, the circuit refuses: it
+//! What the native rules refuse of operations, corrections, header lane, beginning and queue, the circuit refuses: it
 //! is given what `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see
 //! `unused.rs`.
 
@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{refusals, tiny, trace};
 use gridveil_protocol::{
-    adjust::AdjustError,
+    correction::CorrectionError,
     field::Fr,
     fixture::{
         Extras, Recipe, Stream, beginning, meter_key, next_owner_key, owner_key, packet, reroot, resign,
-        resign_adjustment, resign_management, resign_operation, with_operations,
+        resign_correction, resign_management, resign_operation, with_operations,
     },
     header_operation::{Pool, Transfer},
     lanes::OperationsError,
@@ -34,9 +34,12 @@ fn rule(error: &SettlementError) -> String {
         OperationsError::Operation { source, .. } => {
             format!("{} {source:?}", source.clause()).split(['(', '{']).next().unwrap().trim().to_string()
         }
-        OperationsError::Adjustment(error) => match error {
-            AdjustError::Packet(inner) => format!("ADJUST.2 {}", inner.clause()),
-            AdjustError::NotPending { .. } | AdjustError::Tariff | AdjustError::Overflow | AdjustError::Registers => {
+        OperationsError::Correction(error) => match error {
+            CorrectionError::Packet(inner) => format!("ADJUST.2 {}", inner.clause()),
+            CorrectionError::NotPending { .. }
+            | CorrectionError::Tariff
+            | CorrectionError::Overflow
+            | CorrectionError::Registers => {
                 format!("{} {error:?}", error.clause()).split(['(', '{']).next().unwrap().trim().to_string()
             }
         },
@@ -134,8 +137,8 @@ const AFTER: [(&str, Edit); 12] = [
 
 /// The meter signs another late packet.
 fn late(i: &mut SettlementInput, change: impl Fn(&mut Packet)) {
-    change(&mut i.operations.adjustment.as_mut().unwrap().late.packet);
-    resign_adjustment(i).unwrap();
+    change(&mut i.operations.correction.as_mut().unwrap().late.packet);
+    resign_correction(i).unwrap();
 }
 
 /// Does the edited operation still say only what it does? Others are refused natively alone.
@@ -214,19 +217,19 @@ fn with_extras(seed: u64, extras: Extras) -> SettlementInput {
 }
 
 #[test]
-fn invalid_adjustments_headers_beginnings_and_queues() {
+fn invalid_corrections_headers_beginnings_and_queues() {
     let mut rules = BTreeSet::new();
-    let adjustments: [(&str, Edit); 10] = [
+    let corrections: [(&str, Edit); 10] = [
         ("nothing waits", |i, _| {
-            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            let slot = i.operations.correction.as_ref().unwrap().slot();
             i.community.accounts[slot].pending_substitute = Fr::from(0u64);
         }),
         ("another waits", |i, s| {
-            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            let slot = i.operations.correction.as_ref().unwrap().slot();
             i.community.accounts[slot].pending_substitute = s.element();
         }),
         ("the substitute on another one", |i, s| {
-            i.operations.adjustment.as_mut().unwrap().substitute.packet.previous_substitute = s.element()
+            i.operations.correction.as_mut().unwrap().substitute.packet.previous_substitute = s.element()
         }),
         ("late on top of a substitute", |i, s| {
             let beneath = s.element();
@@ -235,19 +238,19 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
         ("substituted late", |i, _| late(i, |p| p.substituted = true)),
         ("late for another slot", |i, _| late(i, |p| p.slot += 1)),
         ("late for another period", |i, _| late(i, |p| p.context.first_interval += 2)),
-        ("unsigned reading", |i, _| i.operations.adjustment.as_mut().unwrap().late.packet.readings[1].export ^= 1),
+        ("unsigned reading", |i, _| i.operations.correction.as_mut().unwrap().late.packet.readings[1].export ^= 1),
         ("after the end", |i, _| {
-            let adjustment = i.operations.adjustment.as_mut().unwrap();
-            let slot = adjustment.slot();
-            adjustment.late.packet.readings[1] = Reading { import: 1, export: 1 };
-            i.community.accounts[slot].active_until = adjustment.substitute.packet.context.first_interval + 1;
+            let correction = i.operations.correction.as_mut().unwrap();
+            let slot = correction.slot();
+            correction.late.packet.readings[1] = Reading { import: 1, export: 1 };
+            i.community.accounts[slot].active_until = correction.substitute.packet.context.first_interval + 1;
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(i, slot).unwrap();
-            resign_adjustment(i).unwrap();
+            resign_correction(i).unwrap();
         }),
         ("registers that never had it", |i, _| {
-            let slot = i.operations.adjustment.as_ref().unwrap().slot();
-            i.operations.adjustment.as_mut().unwrap().late.packet.readings.fill(Reading::default());
+            let slot = i.operations.correction.as_ref().unwrap().slot();
+            i.operations.correction.as_mut().unwrap().late.packet.readings.fill(Reading::default());
             i.community.header.totals.import = 0;
             i.community.accounts[slot].registers = gridveil_protocol::account::Registers::default();
             i.packets[slot].packet.readings.fill(Reading::default());
@@ -255,12 +258,12 @@ fn invalid_adjustments_headers_beginnings_and_queues() {
                 i.packets[other].packet.readings.fill(Reading::default());
                 resign(i, other).unwrap();
             }
-            resign_adjustment(i).unwrap();
+            resign_correction(i).unwrap();
         }),
     ];
-    for (name, edit) in adjustments {
+    for (name, edit) in corrections {
         for seed in 0..3 {
-            let mut i = with_extras(seed, Extras { adjustment: true, ..Extras::default() });
+            let mut i = with_extras(seed, Extras { correction: true, ..Extras::default() });
             i.community.header.fee_account = 1 << 60;
             edit(&mut i, &mut Stream::new(seed));
             reroot(&mut i);
@@ -406,22 +409,22 @@ fn unusual_but_honest_operations_are_provable() {
 
 /// Full late readings against none, and none against full ones, at the highest and lowest prices.
 #[test]
-fn unusual_but_honest_adjustments_are_provable() {
+fn unusual_but_honest_corrections_are_provable() {
     for (late_reading, settled) in [(u16::MAX, 0), (0, u16::MAX)] {
         for price in [i32::MIN, i32::MAX] {
-            let mut i = with_extras(2, Extras { adjustment: true, ..Extras::default() });
-            let adjustment = i.operations.adjustment.as_mut().unwrap();
-            let slot = adjustment.slot();
-            adjustment.late.packet.readings.fill(Reading { import: late_reading, export: late_reading / 2 });
-            adjustment.substitute.packet.readings.fill(Reading { import: settled, export: settled / 2 });
+            let mut i = with_extras(2, Extras { correction: true, ..Extras::default() });
+            let correction = i.operations.correction.as_mut().unwrap();
+            let slot = correction.slot();
+            correction.late.packet.readings.fill(Reading { import: late_reading, export: late_reading / 2 });
+            correction.substitute.packet.readings.fill(Reading { import: settled, export: settled / 2 });
             let prices = ClassPrices { energy: price, network: price, feed_in: price, local_fee: price };
-            adjustment.tariff.intervals.iter_mut().for_each(|interval| interval.classes = [prices; 2]);
+            correction.tariff.intervals.iter_mut().for_each(|interval| interval.classes = [prices; 2]);
             let account = &mut i.community.accounts[slot];
             (account.scale, account.balance) = (100, 1 << 62);
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
             (i.community.header.supplier_account, i.community.header.fee_account) = (1 << 62, 1 << 62);
-            resign_adjustment(&mut i).unwrap();
+            resign_correction(&mut i).unwrap();
             let t = apply(i).unwrap_or_else(|error| panic!("{late_reading} {price}: {error}"));
             assert_eq!(refusals(tiny(), &trace(&t)), BTreeSet::new(), "{late_reading} {price}");
         }

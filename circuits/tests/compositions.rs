@@ -136,7 +136,7 @@ fn random_compositions() {
             i
         } else {
             let extras = Extras {
-                adjustment: s.below(2) == 0,
+                correction: s.below(2) == 0,
                 notes: usize::try_from(s.below(17)).unwrap(),
                 ..Extras::default()
             };

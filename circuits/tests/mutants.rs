@@ -123,7 +123,7 @@ fn table_of_mutants() -> Vec<Mutant> {
     for (theft, slot, waits, named) in [
         ("a substitute drops the one that waits", 3, 7, 0),
         ("a substitute invents one beneath it", 3, 0, 8),
-        ("a substitute brings back one that was adjusted", 3, 7, 8),
+        ("a substitute brings back one that was corrected", 3, 7, 8),
         ("a meter's packet names a substitute", 0, 0, 8),
         ("a meter's packet names the substitute that waits", 0, 7, 7),
     ] {

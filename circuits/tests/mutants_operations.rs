@@ -16,7 +16,7 @@ use gridveil_protocol::{
     field,
     fixture::{
         Extras, Recipe, beginning, mdm_key, meter_key, next_mdm_key, next_owner_key, owner_key, reroot, resign,
-        resign_adjustment, resign_management, resign_operation, with_operations,
+        resign_correction, resign_management, resign_operation, with_operations,
     },
     header_operation::{Place, Pool, SignedManagement, Transfer},
     market::Mechanism,
@@ -44,8 +44,8 @@ fn with_extras(extras: Extras) -> SettlementInput {
     with_operations(&recipe(7, 3), &[], extras).unwrap()
 }
 
-fn adjusted() -> SettlementInput {
-    with_extras(Extras { adjustment: true, ..Extras::default() })
+fn corrected() -> SettlementInput {
+    with_extras(Extras { correction: true, ..Extras::default() })
 }
 
 fn managed() -> SettlementInput {
@@ -501,10 +501,10 @@ fn other_mutants() -> Vec<Mutant> {
     let mut add = |clause, theft, make: Box<dyn Fn() -> Trace>| mutants.push((clause, theft, make));
     add(
         "ADJUST.1",
-        "adjust twice: the leaf waits for nothing any more",
+        "correct twice: the leaf waits for nothing any more",
         Box::new(|| {
-            let mut i = adjusted();
-            let slot = i.operations.adjustment.as_ref().unwrap().slot();
+            let mut i = corrected();
+            let slot = i.operations.correction.as_ref().unwrap().slot();
             i.community.accounts[slot].pending_substitute = field::Fr::from(0u64);
             reroot(&mut i);
             traced(i)
@@ -514,8 +514,8 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.1",
         "another substitute than the one that was settled",
         Box::new(|| {
-            let mut i = adjusted();
-            let substitute = &mut i.operations.adjustment.as_mut().unwrap().substitute;
+            let mut i = corrected();
+            let substitute = &mut i.operations.correction.as_mut().unwrap().substitute;
             substitute.packet.readings[0].import += 1;
             *substitute = substitute.packet.clone().sign(&mdm_key()).unwrap();
             traced(i)
@@ -523,21 +523,21 @@ fn other_mutants() -> Vec<Mutant> {
     );
     add(
         "ADJUST.1",
-        "adjust twice: the leaf goes on waiting",
+        "correct twice: the leaf goes on waiting",
         Box::new(|| {
-            let t = apply(adjusted()).unwrap();
-            waiting_for(&t, t.applied.adjustment.before.pending_substitute)
+            let t = apply(corrected()).unwrap();
+            waiting_for(&t, t.applied.correction.before.pending_substitute)
         }),
     );
     add(
         "ADJUST.1",
-        "adjust twice: a substitute that was adjusted waits again",
+        "correct twice: a substitute that was corrected waits again",
         Box::new(|| {
             // Of the same slot, replaced before this one was settled.
-            let i = adjusted();
-            let adjustment = i.operations.adjustment.as_ref().unwrap();
+            let i = corrected();
+            let correction = i.operations.correction.as_ref().unwrap();
             let replaced =
-                Packet { previous_substitute: field::Fr::from(0u64), ..adjustment.substitute.packet.clone() }
+                Packet { previous_substitute: field::Fr::from(0u64), ..correction.substitute.packet.clone() }
                     .sign(&mdm_key())
                     .unwrap();
             waiting_for(&apply(i.clone()).unwrap(), replaced.digest(&mdm_key().public()))
@@ -546,25 +546,25 @@ fn other_mutants() -> Vec<Mutant> {
     add(
         "ADJUST.1",
         "the substitute beneath becomes final",
-        Box::new(|| waiting_for(&apply(adjusted()).unwrap(), field::Fr::from(0u64))),
+        Box::new(|| waiting_for(&apply(corrected()).unwrap(), field::Fr::from(0u64))),
     );
     for (theft, named) in [("named as nothing", 0), ("named as another", 9)] {
         add(
             "ADJUST.1",
             theft,
             Box::new(move || {
-                tampered(&apply(adjusted()).unwrap(), &[(("ADJUST.1", "previous_substitute", 0), Fr::from(named))])
+                tampered(&apply(corrected()).unwrap(), &[(("ADJUST.1", "previous_substitute", 0), Fr::from(named))])
             }),
         );
     }
     add(
         "ADJUST.1",
-        "an unused adjustment takes a substitute away",
+        "an unused correction takes a substitute away",
         Box::new(|| {
-            let mut i = adjusted();
-            i.operations.adjustment = None;
+            let mut i = corrected();
+            i.operations.correction = None;
             let t = apply(i).unwrap();
-            let slot = t.applied.adjustment.slot;
+            let slot = t.applied.correction.slot;
             assert_ne!(t.after.accounts[slot].pending_substitute, field::Fr::from(0u64));
             waiting_for(&t, field::Fr::from(0u64))
         }),
@@ -573,8 +573,8 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.2",
         "a late packet that the operator signed",
         Box::new(|| {
-            let mut i = adjusted();
-            let late = &mut i.operations.adjustment.as_mut().unwrap().late;
+            let mut i = corrected();
+            let late = &mut i.operations.correction.as_mut().unwrap().late;
             *late = late.packet.clone().sign(&mdm_key()).unwrap();
             traced(i)
         }),
@@ -583,13 +583,13 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.2",
         "a late packet in another unit",
         Box::new(|| {
-            let mut i = adjusted();
-            let adjustment = i.operations.adjustment.as_mut().unwrap();
-            let slot = adjustment.slot();
+            let mut i = corrected();
+            let correction = i.operations.correction.as_mut().unwrap();
+            let slot = correction.slot();
             assert_eq!(i.community.accounts[slot].meter, Some(meter_key(slot).public()));
-            let packet = adjustment.late.packet.clone();
+            let packet = correction.late.packet.clone();
             let scale = if packet.scale == 1 { 10 } else { 1 };
-            adjustment.late = Packet { scale, ..packet }.sign(&meter_key(slot)).unwrap();
+            correction.late = Packet { scale, ..packet }.sign(&meter_key(slot)).unwrap();
             assert!(apply(i.clone()).is_err());
             traced(i)
         }),
@@ -602,12 +602,12 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.2",
         "a late reading before the account was active",
         Box::new(|| {
-            let mut i = adjusted();
-            let adjustment = i.operations.adjustment.as_mut().unwrap();
-            adjustment.late.packet.readings[0] = Reading { import: 5, export: 0 };
-            let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
+            let mut i = corrected();
+            let correction = i.operations.correction.as_mut().unwrap();
+            correction.late.packet.readings[0] = Reading { import: 5, export: 0 };
+            let (slot, first) = (correction.slot(), correction.substitute.packet.context.first_interval);
             i.community.accounts[slot].active_from = first + 1;
-            resign_adjustment(&mut i).unwrap();
+            resign_correction(&mut i).unwrap();
             tampered(&compute(i), &[(("ADJUST.2", "inside", 0), Fr::ONE)])
         }),
     );
@@ -615,24 +615,24 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.2",
         "a late reading after the account's end",
         Box::new(|| {
-            let mut i = adjusted();
-            let adjustment = i.operations.adjustment.as_mut().unwrap();
-            adjustment.late.packet.readings[1] = Reading { import: 0, export: 9 };
-            let (slot, first) = (adjustment.slot(), adjustment.substitute.packet.context.first_interval);
+            let mut i = corrected();
+            let correction = i.operations.correction.as_mut().unwrap();
+            correction.late.packet.readings[1] = Reading { import: 0, export: 9 };
+            let (slot, first) = (correction.slot(), correction.substitute.packet.context.first_interval);
             i.community.accounts[slot].active_until = first + 1;
             i.community.header.fee_account = 1 << 60;
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
-            resign_adjustment(&mut i).unwrap();
+            resign_correction(&mut i).unwrap();
             traced(i)
         }),
     );
     add(
         "ADJUST.3",
-        "operator crediting an adjusted account",
+        "operator crediting an corrected account",
         Box::new(|| {
-            let t = apply(adjusted()).unwrap();
-            let balance = t.applied.adjustment.used.as_ref().unwrap().1.after.balance;
+            let t = apply(corrected()).unwrap();
+            let balance = t.applied.correction.used.as_ref().unwrap().1.after.balance;
             tampered(&t, &[(("ADJUST.3", "balance_after", 0), Fr::from(balance + 1))])
         }),
     );
@@ -640,7 +640,7 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.3",
         "fees of another amount",
         Box::new(|| {
-            let t = apply(adjusted()).unwrap();
+            let t = apply(corrected()).unwrap();
             let last = *build(&t, table(&tiny())).computed().get("ADJUST.3").unwrap();
             // Before the value (two rows), its split (two) and the change of debt.
             falsified(&t, "ADJUST.3", last - 6, Fr::from(1000))
@@ -649,13 +649,13 @@ fn other_mutants() -> Vec<Mutant> {
     add(
         "ADJUST.4",
         "late energy that no register shows",
-        Box::new(|| falsified(&apply(adjusted()).unwrap(), "ADJUST.4", 5, -Fr::ONE)),
+        Box::new(|| falsified(&apply(corrected()).unwrap(), "ADJUST.4", 5, -Fr::ONE)),
     );
     add(
         "ADJUST.4",
-        "an adjustment that is not counted",
+        "a correction that is not counted",
         Box::new(|| {
-            let t = apply(adjusted()).unwrap();
+            let t = apply(corrected()).unwrap();
             let last = *build(&t, table(&tiny())).computed().get("ADJUST.4").unwrap() - 1;
             falsified(&t, "ADJUST.4", last, -Fr::ONE)
         }),
@@ -664,7 +664,7 @@ fn other_mutants() -> Vec<Mutant> {
         "ADJUST.5",
         "the tariff of another period",
         Box::new(|| {
-            let t = apply(adjusted()).unwrap();
+            let t = apply(corrected()).unwrap();
             let last = *build(&t, table(&tiny())).computed().get("ADJUST.5").unwrap() - 1;
             falsified(&t, "ADJUST.5", last, Fr::from(1u64 << 56))
         }),
@@ -827,10 +827,10 @@ fn other_mutants() -> Vec<Mutant> {
     mutants
 }
 
-/// The leaf of the adjustment lane waits for another substitute afterwards.
+/// The leaf of the correction lane waits for another substitute afterwards.
 fn waiting_for(t: &Transition, pending_substitute: field::Fr) -> Trace {
     let mut after = t.after.clone();
-    let leaf = &mut after.accounts[t.applied.adjustment.slot];
+    let leaf = &mut after.accounts[t.applied.correction.slot];
     let by = lifted(&(pending_substitute - leaf.pending_substitute));
     leaf.pending_substitute = pending_substitute;
     let node = lifted(&after.node());
@@ -845,12 +845,12 @@ fn waiting_for(t: &Transition, pending_substitute: field::Fr) -> Trace {
 
 /// The late packet is another, signed by the meter, but passes for the one that belongs here.
 fn late(change: impl Fn(&mut Packet)) -> Trace {
-    let mut i = adjusted();
-    let late = &mut i.operations.adjustment.as_mut().unwrap().late;
+    let mut i = corrected();
+    let late = &mut i.operations.correction.as_mut().unwrap().late;
     let packet = late.packet.clone();
     change(&mut late.packet);
-    resign_adjustment(&mut i).unwrap();
-    i.operations.adjustment.as_mut().unwrap().late.packet = packet;
+    resign_correction(&mut i).unwrap();
+    i.operations.correction.as_mut().unwrap().late.packet = packet;
     traced(i)
 }
 
@@ -940,7 +940,7 @@ const CHEATS: [(&str, &str); 23] = [
     ("enrolment in a used slot", "OP.8"),
     ("operator changing a member's salts", "OP.9"),
     ("operator changing a member's keys", "OP.9"),
-    ("adjust twice", "ADJUST.1"),
+    ("correct twice", "ADJUST.1"),
     ("supplier account below reserve", "HEADER.1"),
     ("meter data manager change without the meter data manager", "HEADER.3"),
     ("skip unsigned", "HEADER.5"),
@@ -1000,12 +1000,12 @@ fn a_community_begins_once() {
     assert_eq!(clauses(refusals(tiny(), &traced(i))), only("SETTLE.13"));
 }
 
-/// Late energy earns nothing: neither certificates nor notes depend on an adjustment.
+/// Late energy earns nothing: neither certificates nor notes depend on a correction.
 #[test]
 fn late_energy_earns_no_certificates() {
-    let with = apply(adjusted()).unwrap();
+    let with = apply(corrected()).unwrap();
     let mut i = with.input.clone();
-    i.operations.adjustment = None;
+    i.operations.correction = None;
     let without = apply(i).unwrap();
     assert_eq!(
         (with.notes_root, with.after.certificates.root()),

@@ -61,7 +61,7 @@ fn every_operation_is_accepted_with_the_native_instance() {
     for (seed, kinds) in EFFECTS.chunks(3).enumerate() {
         let kinds: Vec<_> = kinds.iter().map(|effect| effect.kind).collect();
         let extras = Extras {
-            adjustment: seed % 2 == 0,
+            correction: seed % 2 == 0,
             header: [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::FeeOut)][seed % 4],
             management: seed % 3 == 1,
             notes: seed * 5,

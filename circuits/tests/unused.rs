@@ -1,4 +1,4 @@
-//! What nobody signs: fields of unused and forced lanes, of an unused adjustment and header lane. They are free by
+//! What nobody signs: fields of unused and forced lanes, of an unused correction and header lane. They are free by
 //! design, since a lane that is not used must look like one that is; here is the list, and the proof that they reach
 //! nothing public: neither records, leaves nor header.
 
@@ -58,7 +58,7 @@ const FORCED_LANE: [CellName; 9] = [
     ("OP.1", "terms"),
 ];
 
-/// An unused adjustment and header lane.
+/// An unused correction and header lane.
 const OTHERS: [CellName; 16] = [
     ("ADJUST.1", "buy_limit"),
     ("ADJUST.1", "previous_substitute"),
@@ -118,7 +118,7 @@ fn a_forced_lane_has_nothing_of_the_operators() {
 }
 
 #[test]
-fn an_unused_adjustment_and_header_lane_change_nothing() {
+fn an_unused_correction_and_header_lane_change_nothing() {
     let of = |clause: &str| ["ADJUST.", "HEADER.", "STATE."].iter().any(|family| clause.starts_with(family));
     let (same, another) = changeable(&statement(&[]), of);
     assert_eq!(same, BTreeSet::from(OTHERS));

@@ -522,8 +522,8 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     for operation in &s.operations {
         money(kind_name(operation.kind), operation.change_nano);
     }
-    if let Some(adjustment) = &s.adjustment {
-        money(&format!("adjusted {}", adjustment.first_interval), adjustment.change_nano);
+    if let Some(correction) = &s.correction {
+        money(&format!("corrected {}", correction.first_interval), correction.change_nano);
     }
     money("balance after", s.after_nano);
     let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);

@@ -40,9 +40,9 @@ pub enum StatementError {
         /// What it does.
         kind: Kind,
     },
-    /// An adjustment with a packet that is not this meter's, for another account or of the future.
-    #[error("the adjustment of the receipt does not rest on a packet of this meter")]
-    Adjustment,
+    /// A correction with a packet that is not this meter's, for another account or of the future.
+    #[error("the correction of the receipt does not rest on a packet of this meter")]
+    Correction,
     /// The account does not continue from the last statement.
     #[error("the account before this period is not the account after the previous statement")]
     Continuity,
@@ -126,7 +126,7 @@ pub struct Statement {
     /// What was done with the account after that, in order.
     pub operations: Vec<OperationLine>,
     /// The late packet that replaced a substitute, if one did.
-    pub adjustment: Option<AdjustmentLine>,
+    pub correction: Option<CorrectionLine>,
     /// `balance - debt` after, nano.
     pub after_nano: i128,
     /// Certificates of the period, Wh.
@@ -176,10 +176,10 @@ pub struct OperationLine {
     pub units: u64,
 }
 
-/// What an adjustment changed.
+/// What a correction changed.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AdjustmentLine {
-    /// First interval of the period that was adjusted.
+pub struct CorrectionLine {
+    /// First interval of the period that was corrected.
     pub first_interval: Interval,
     /// What `balance - debt` changes by, nano.
     pub change_nano: i128,
@@ -216,16 +216,16 @@ pub fn verify(
     if tariff.commitment() != l1.tariff_commitment(asked.community, asked.first_interval)? {
         return Err(StatementError::Tariff);
     }
-    if let Some(adjustment) = &receipt.adjustment {
-        let then = adjustment.substitute.packet.context.first_interval;
-        if adjustment.tariff.commitment() != l1.tariff_commitment(asked.community, then)? {
+    if let Some(correction) = &receipt.correction {
+        let then = correction.substitute.packet.context.first_interval;
+        if correction.tariff.commitment() != l1.tariff_commitment(asked.community, then)? {
             return Err(StatementError::Tariff);
         }
     }
     if !l1.is_finalised(receipt.root)? {
         return Err(StatementError::NotFinal);
     }
-    let (operations, adjustment) = changes(receipt);
+    let (operations, correction) = changes(receipt);
     Ok(Statement {
         community: receipt.community,
         slot: receipt.slot,
@@ -235,7 +235,7 @@ pub fn verify(
         before_nano: value(&receipt.before),
         settled_nano: value(&receipt.settled),
         operations,
-        adjustment,
+        correction,
         after_nano: value(&receipt.after),
         certificates_wh: receipt.note_amount_wh,
         root: receipt.root,
@@ -285,7 +285,7 @@ fn check_packet<'a>(
 
 /// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what
 /// the wallet has kept, an owner's consent to what the meter data manager asks for (enrolment, another meter, terms) counts by its
-/// signature: it may be given elsewhere. The late packet of an adjustment is this meter's.
+/// signature: it may be given elsewhere. The late packet of a correction is this meter's.
 fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
     let place = (receipt.community, receipt.slot);
     for (index, signed) in receipt.operations.iter().enumerate() {
@@ -302,20 +302,20 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
             return Err(StatementError::Foreign { index, kind: operation.kind });
         }
     }
-    let Some(adjustment) = &receipt.adjustment else { return Ok(()) };
-    let (late, substitute) = (&adjustment.late.packet, &adjustment.substitute.packet);
+    let Some(correction) = &receipt.correction else { return Ok(()) };
+    let (late, substitute) = (&correction.late.packet, &correction.substitute.packet);
     let same = late.context == substitute.context
         && (late.context.domain, late.context.community) == (own.domain, receipt.community);
     let mine =
         late.slot == receipt.slot && substitute.slot == receipt.slot && !late.substituted && substitute.substituted;
     let past = late.context.first_interval < receipt.first_interval;
     let meters = [receipt.before.meter, Some(*own.meter)];
-    let signed = meters.iter().flatten().any(|meter| adjustment.late.verify(meter).is_ok());
-    if same && mine && past && signed { Ok(()) } else { Err(StatementError::Adjustment) }
+    let signed = meters.iter().flatten().any(|meter| correction.late.verify(meter).is_ok());
+    if same && mine && past && signed { Ok(()) } else { Err(StatementError::Correction) }
 }
 
-/// What each operation, and the adjustment after them, changed.
-fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<AdjustmentLine>) {
+/// What each operation, and the correction after them, changed.
+fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
     let mut account = receipt.settled.clone();
     let mut out = Vec::new();
     for signed in &receipt.operations {
@@ -331,16 +331,16 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<AdjustmentLine>) {
         });
         account = after;
     }
-    let adjustment = receipt.adjustment.as_ref().map(|adjustment| {
-        let adjusted = adjustment.compute(&account);
-        AdjustmentLine {
-            first_interval: adjustment.late.packet.context.first_interval,
-            change_nano: value(&adjusted.after) - value(&account),
-            import_wh: adjusted.import,
-            export_wh: adjusted.export,
+    let correction = receipt.correction.as_ref().map(|correction| {
+        let corrected = correction.compute(&account);
+        CorrectionLine {
+            first_interval: correction.late.packet.context.first_interval,
+            change_nano: value(&corrected.after) - value(&account),
+            import_wh: corrected.import,
+            export_wh: corrected.export,
         }
     });
-    (out, adjustment)
+    (out, correction)
 }
 
 fn lines(receipt: &Receipt) -> Vec<Line> {

@@ -379,11 +379,11 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
 }
 
 #[test]
-fn an_adjustment_rests_on_this_meters_packet() {
+fn an_correction_rests_on_this_meters_packet() {
     let keys = Keys::generate().unwrap();
     let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(0));
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
-    let extras = fixture::Extras { adjustment: true, ..fixture::Extras::default() };
+    let extras = fixture::Extras { correction: true, ..fixture::Extras::default() };
     let mut input = fixture::with_operations(&recipe, &[], extras).unwrap();
     input.community.accounts[0].owner = owner.commitment();
     let t = placed(input);
@@ -392,7 +392,7 @@ fn an_adjustment_rests_on_this_meters_packet() {
     let l1 = Both {
         root: t.instance.new_root,
         now: (receipt.first_interval, t.input.tariff.commitment()),
-        then: receipt.adjustment.as_ref().unwrap().tariff.commitment(),
+        then: receipt.correction.as_ref().unwrap().tariff.commitment(),
     };
     let own = Own {
         domain: t.input.domain,
@@ -404,16 +404,16 @@ fn an_adjustment_rests_on_this_meters_packet() {
         previous: None,
     };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
-    let line = statement.adjustment.unwrap();
+    let line = statement.correction.unwrap();
     assert_eq!(statement.settled_nano + line.change_nano, statement.after_nano);
-    let edited = |edit: fn(&mut gridveil_protocol::adjust::Adjustment)| {
+    let edited = |edit: fn(&mut gridveil_protocol::correction::Correction)| {
         let mut r = receipt.clone();
-        edit(r.adjustment.as_mut().unwrap());
+        edit(r.correction.as_mut().unwrap());
         verify(&asked, &r, &own, &t.input.tariff, &l1).unwrap_err()
     };
-    assert_eq!(edited(|a| a.late.packet.readings[0].import ^= 1), StatementError::Adjustment);
-    assert_eq!(edited(|a| a.late = a.substitute.clone()), StatementError::Adjustment);
-    assert_eq!(edited(|a| a.substitute.packet.slot = 1), StatementError::Adjustment);
+    assert_eq!(edited(|a| a.late.packet.readings[0].import ^= 1), StatementError::Correction);
+    assert_eq!(edited(|a| a.late = a.substitute.clone()), StatementError::Correction);
+    assert_eq!(edited(|a| a.substitute.packet.slot = 1), StatementError::Correction);
     // The leaf waited for another substitute than this one.
     let others = StatementError::Receipt(gridveil_protocol::receipt::ReceiptError::Operations);
     assert_eq!(edited(|a| a.substitute.packet.previous_substitute = Fr::from(0u64)), others);

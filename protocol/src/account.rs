@@ -165,7 +165,7 @@ pub struct Account {
     pub class: u8,
     /// Lifetime registers.
     pub registers: Registers,
-    /// Digest of the newest substituted packet that an adjustment may still replace, which names the one beneath it;
+    /// Digest of the newest substituted packet that a correction may still replace, which names the one beneath it;
     /// else zero (ADJUST.1).
     #[serde(with = "hex_fr")]
     pub pending_substitute: Fr,

@@ -4,7 +4,7 @@ pub mod certificate;
 mod operations;
 
 pub use operations::{
-    Extras, beginning, following, next_mdm_key, next_meter_key, next_owner_key, operate, reroot, resign_adjustment,
+    Extras, beginning, following, next_mdm_key, next_meter_key, next_owner_key, operate, reroot, resign_correction,
     resign_management, resign_operation, with_operations,
 };
 

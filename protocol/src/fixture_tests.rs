@@ -37,10 +37,10 @@ fn all_kinds_and_extras_together_are_accepted() {
         Kind::Enrol,
     ]);
     for pool in [Pool::SupplierIn, Pool::SupplierOut, Pool::FeeOut] {
-        let extras = Extras { adjustment: true, header: Some(pool), management: true, notes: 3 };
+        let extras = Extras { correction: true, header: Some(pool), management: true, notes: 3 };
         let input = with_operations(&recipe("home-32x24", 1, 20), &kinds, extras).unwrap();
         assert_eq!(input.operations.lanes.len(), kinds.len());
-        assert!(input.operations.adjustment.is_some());
+        assert!(input.operations.correction.is_some());
         apply(input).unwrap_or_else(|e| panic!("{pool:?}: {e}"));
     }
 }
@@ -68,12 +68,12 @@ fn a_beginning_is_accepted_and_goes_on() {
 
 #[test]
 fn signing_again_changes_nothing() {
-    let extras = Extras { adjustment: true, header: None, management: true, notes: 0 };
+    let extras = Extras { correction: true, header: None, management: true, notes: 0 };
     let input =
         with_operations(&recipe("tiny-4x2", 1, 3), &[Kind::Rotate, Kind::Withdraw, Kind::Enrol], extras).unwrap();
     let mut again = input.clone();
     (0..3).for_each(|index| resign_operation(&mut again, index).unwrap());
     resign_management(&mut again).unwrap();
-    resign_adjustment(&mut again).unwrap();
+    resign_correction(&mut again).unwrap();
     assert_eq!(again, input);
 }

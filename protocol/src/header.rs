@@ -33,7 +33,7 @@ pub struct Totals {
     pub substituted_wh: Wh,
     /// Substituted packets replaced by the meter's own since (ADJUST.4).
     #[serde(default)]
-    pub adjusted: u64,
+    pub corrected: u64,
 }
 
 /// What `header_leaf` commits to.
@@ -100,7 +100,7 @@ impl Header {
             n(t.debt),
             n(t.substituted_packets),
             n(t.substituted_wh),
-            n(t.adjusted),
+            n(t.corrected),
             n(self.certificate_count),
             h1,
             h2,

@@ -1,12 +1,12 @@
-//! What a settlement does after its period: beginning, operation lanes, adjustment, header lane, queue of notes
+//! What a settlement does after its period: beginning, operation lanes, correction, header lane, queue of notes
 //! (`docs/spec/operations.md`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, LeafSalts},
-    adjust::{AdjustError, Adjusted, Adjustment},
     community::Community,
+    correction::{Corrected, Correction, CorrectionError},
     field::{Fr, hex_fr},
     header_operation::{HeaderError, HeaderOperation},
     init,
@@ -37,7 +37,7 @@ pub struct Operations {
     pub lanes: Vec<SignedOperation>,
     /// At most one.
     #[serde(default)]
-    pub adjustment: Option<Adjustment>,
+    pub correction: Option<Correction>,
     /// The header lane.
     #[serde(default)]
     pub header: HeaderOperation,
@@ -67,9 +67,9 @@ pub enum OperationsError {
         /// Why.
         source: OperationError,
     },
-    /// The adjustment.
-    #[error("adjustment: {0}")]
-    Adjustment(#[from] AdjustError),
+    /// The correction.
+    #[error("correction: {0}")]
+    Correction(#[from] CorrectionError),
     /// The header lane.
     #[error("header operation: {0}")]
     Header(#[from] HeaderError),
@@ -88,7 +88,7 @@ impl OperationsError {
         match self {
             Self::TooMany { .. } => "OP.3",
             Self::Operation { source, .. } => source.clause(),
-            Self::Adjustment(error) => error.clause(),
+            Self::Correction(error) => error.clause(),
             Self::Header(error) => error.clause(),
             Self::NotEmpty(_) => "STATE.INIT",
             Self::Notes => "NOTES.1",
@@ -107,15 +107,15 @@ pub struct AppliedLane {
     pub used: Option<(SignedOperation, Lane)>,
 }
 
-/// The adjustment lane.
+/// The correction lane.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AppliedAdjustment {
+pub struct AppliedCorrection {
     /// Slot it opens; 0 where the lane is not used.
     pub slot: usize,
     /// Leaf before.
     pub before: Account,
-    /// The adjustment and what it came to.
-    pub used: Option<(Adjustment, Adjusted)>,
+    /// The correction and what it came to.
+    pub used: Option<(Correction, Corrected)>,
 }
 
 /// Everything the lanes came to.
@@ -123,8 +123,8 @@ pub struct AppliedAdjustment {
 pub struct Applied {
     /// One for each lane of the shape.
     pub lanes: Vec<AppliedLane>,
-    /// The adjustment lane.
-    pub adjustment: AppliedAdjustment,
+    /// The correction lane.
+    pub correction: AppliedCorrection,
     /// Accounts afterwards.
     pub accounts: Vec<Account>,
     /// Records in order.
@@ -185,17 +185,17 @@ impl Operations {
                 AppliedLane { slot, before, used }
             })
             .collect();
-        let slot = self.adjustment.as_ref().map_or(0, Adjustment::slot).min(accounts.len().saturating_sub(1));
+        let slot = self.correction.as_ref().map_or(0, Correction::slot).min(accounts.len().saturating_sub(1));
         let before = at(&accounts, slot);
-        let used = self.adjustment.as_ref().map(|adjustment| {
-            let adjusted = adjustment.compute(&before);
-            accounts.iter_mut().skip(slot).take(1).for_each(|account| account.clone_from(&adjusted.after));
-            records.push(adjusted.record);
-            (adjustment.clone(), adjusted)
+        let used = self.correction.as_ref().map(|correction| {
+            let corrected = correction.compute(&before);
+            accounts.iter_mut().skip(slot).take(1).for_each(|account| account.clone_from(&corrected.after));
+            records.push(corrected.record);
+            (correction.clone(), corrected)
         });
         records.extend(self.header.record());
         records.extend(self.notes.iter().map(|note| Record::new(code::NOTE, 0, 0, note.0)));
-        Applied { lanes, adjustment: AppliedAdjustment { slot, before, used }, accounts, records, rest }
+        Applied { lanes, correction: AppliedCorrection { slot, before, used }, accounts, records, rest }
     }
 
     /// Everything that can be refused, but for what depends on the pools after.
@@ -220,8 +220,8 @@ impl Operations {
             }
             lane.check(&applied.before, signed, context.domain, context.community, mdm).map_err(refused)?;
         }
-        if let Some((adjustment, _)) = &applied.adjustment.used {
-            adjustment.check(&applied.adjustment.before, context, mdm)?;
+        if let Some((correction, _)) = &applied.correction.used {
+            correction.check(&applied.correction.before, context, mdm)?;
         }
         if self.notes.len() > QUEUE || self.notes.iter().any(|note| note.0 == Fr::ZERO) {
             return Err(OperationsError::Notes);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    adjust::Adjustment,
+    correction::Correction,
     fixture::{
         Extras, Recipe, Stream, beginning, following, mdm_key, meter_key, next_mdm_key, next_meter_key, operate,
         packet, reroot, resign_operation, with_operations,
@@ -18,7 +18,7 @@ use crate::{
     settlement::{SettlementError, SettlementInput, Transition, apply},
 };
 
-const EVERYTHING: Extras = Extras { adjustment: true, header: Some(Pool::SupplierOut), management: true, notes: 3 };
+const EVERYTHING: Extras = Extras { correction: true, header: Some(Pool::SupplierOut), management: true, notes: 3 };
 
 fn shape(operations: usize) -> Shape {
     Shape { operations, ..Shape::by_name("tiny-4x2").unwrap() }
@@ -47,8 +47,8 @@ fn every_refusal_is_reached() {
     let mut operation = with(tiny, 1, &[Kind::Receive, Kind::Withdraw], Extras::default());
     operation.operations.lanes[1].operation.amount += 1;
     resign_operation(&mut operation, 1).unwrap();
-    let mut adjustment = with(tiny, 1, &[], EVERYTHING);
-    adjustment.operations.adjustment.as_mut().unwrap().tariff.intervals.clear();
+    let mut correction = with(tiny, 1, &[], EVERYTHING);
+    correction.operations.correction.as_mut().unwrap().tariff.intervals.clear();
     let mut header = with(tiny, 1, &[], EVERYTHING);
     header.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1 << 48 });
     let mut begun = with(tiny, 1, &[], Extras::default());
@@ -56,7 +56,7 @@ fn every_refusal_is_reached() {
     let cases = [
         (too_many, OperationsError::TooMany { lanes: 3, got: 4 }),
         (operation, OperationsError::Operation { index: 1, slot: 0, source: OperationError::Units }),
-        (adjustment, OperationsError::Adjustment(AdjustError::Tariff)),
+        (correction, OperationsError::Correction(CorrectionError::Tariff)),
         (header, OperationsError::Header(HeaderError::Units)),
         (begun, OperationsError::NotEmpty("supplier_account")),
         (notes, OperationsError::Notes),
@@ -78,7 +78,7 @@ fn a_beginning_is_empty_in_every_part() {
         ("reserve", |c| c.header.reserve = 1),
         ("nonce", |c| c.header.nonce = 1),
         ("totals", |c| c.header.totals.outstanding = 1),
-        ("totals", |c| c.header.totals.adjusted = 1),
+        ("totals", |c| c.header.totals.corrected = 1),
         ("certificate counter", |c| c.header.certificate_count = 1),
         ("certificates", |c| c.certificates.set(3, Fr::from(1u64))),
         ("accounts", |c| c.accounts[2].balance = 1),
@@ -134,9 +134,9 @@ fn lanes_find_what_the_lanes_before_left() {
             accounts[lane.slot] = after.after.clone();
         }
     }
-    let adjustment = &t.applied.adjustment;
-    assert_eq!(adjustment.before, accounts[adjustment.slot]);
-    accounts[adjustment.slot] = adjustment.used.as_ref().unwrap().1.after.clone();
+    let correction = &t.applied.correction;
+    assert_eq!(correction.before, accounts[correction.slot]);
+    accounts[correction.slot] = correction.used.as_ref().unwrap().1.after.clone();
     assert_eq!(accounts, t.after.accounts);
 }
 
@@ -188,7 +188,7 @@ fn crossing(t: &Transition) -> i128 {
         match u64::from(bytes[31]) {
             code::DEPOSIT | code::SUPPLIER_IN => nano,
             code::WITHDRAW | code::FORCED | code::SUPPLIER_OUT | code::FEE_OUT => -nano,
-            code::SEND | code::RECEIVE | code::ADJUST | code::NOTE | code::INIT => {
+            code::SEND | code::RECEIVE | code::CORRECTION | code::NOTE | code::INIT => {
                 assert_eq!(units, 0);
                 0
             }
@@ -211,7 +211,7 @@ fn key_of(public: &PublicKey, keys: [SecretKey; 2]) -> SecretKey {
 }
 
 /// The last period's substitute in `slot`, replaced by the meter's own packet.
-fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustment> {
+fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Correction> {
     let substitute = t.input.packets[slot].clone();
     let account = &t.after.accounts[slot];
     if !substitute.packet.substituted || account.pending_substitute == Fr::ZERO {
@@ -231,13 +231,13 @@ fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Adjustme
     let key = key_of(&account.meter?, [meter_key(slot), next_meter_key(slot)]);
     let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
     let late = Packet { scale: substitute.packet.scale, ..late }.sign(&key).unwrap();
-    Some(Adjustment { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() })
+    Some(Correction { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() })
 }
 
 #[test]
 fn money_is_conserved_by_whatever_members_and_operator_do() {
     let shape = shape(5);
-    let (mut adjusted, mut acted) = (0, [0; 11]);
+    let (mut corrected, mut acted) = (0, [0; 11]);
     for seed in 0..200 {
         let mut stream = Stream::new(seed ^ 0x6d6f);
         let mut last: Option<Transition> = None;
@@ -247,7 +247,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
             let header = [None, Some(Pool::SupplierIn), Some(Pool::SupplierOut), Some(Pool::FeeOut)]
                 [usize::try_from(stream.below(4)).unwrap()];
             let notes = usize::try_from(stream.below(3)).unwrap();
-            let extras = Extras { adjustment: false, header, management: stream.below(3) == 0, notes };
+            let extras = Extras { correction: false, header, management: stream.below(3) == 0, notes };
             let input = match &last {
                 None => with(shape, seed, &kinds, extras),
                 Some(t) => {
@@ -262,7 +262,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
                             !input.packets[slot].packet.substituted && !input.operations.lanes.iter().any(finalised);
                         open.then(|| replaced(t, slot, &mut stream)).flatten()
                     });
-                    input.operations.adjustment = slot;
+                    input.operations.correction = slot;
                     input
                 }
             };
@@ -280,16 +280,16 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
             let (old, new) = (&community.header.totals, &t.after.header.totals);
             assert_eq!(new.debt, debts, "{shown}");
             assert_eq!(new.issued, new.retired + new.outstanding, "{shown}");
-            assert_eq!(new.adjusted, old.adjusted + u64::from(t.input.operations.adjustment.is_some()));
+            assert_eq!(new.corrected, old.corrected + u64::from(t.input.operations.correction.is_some()));
             assert!(t.after.accounts.iter().all(|a| a.balance == 0 || a.debt == 0));
             registers_follow_totals(&community, &t, &shown);
-            adjusted += new.adjusted - old.adjusted;
+            corrected += new.corrected - old.corrected;
             t.input.operations.lanes.iter().for_each(|o| acted[o.operation.kind as usize] += 1);
             last = Some(t);
         }
         all_verify(&last.unwrap());
     }
-    assert!(adjusted > 30 && acted.iter().skip(1).all(|times| *times > 100), "{adjusted} {acted:?}");
+    assert!(corrected > 30 && acted.iter().skip(1).all(|times| *times > 100), "{corrected} {acted:?}");
 }
 
 fn input_without_transfer(mut input: SettlementInput) -> Result<Transition, SettlementError> {

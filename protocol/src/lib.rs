@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
-pub mod adjust;
 pub mod certificate;
 pub mod codec;
 pub mod community;
+pub mod correction;
 pub mod field;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;

@@ -111,7 +111,7 @@ pub struct Packet {
     pub scale: u8,
     /// Fresh salts.
     pub salts: PacketSalts,
-    /// Of a substitute: digest of the slot's substitute that may still be adjusted, and will be again once this one is;
+    /// Of a substitute: digest of the slot's substitute that may still be corrected, and will be again once this one is;
     /// zero if there is none. Of any other packet: zero.
     #[serde(with = "hex_fr")]
     pub previous_substitute: Fr,

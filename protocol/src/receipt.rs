@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Registers},
-    adjust::Adjustment,
     community,
+    correction::Correction,
     field::{Fr, hex_fr},
     lanes::queue_root,
     note::Note,
@@ -52,8 +52,8 @@ pub struct Receipt {
     pub settled: Account,
     /// Operations on this slot, in order.
     pub operations: Vec<SignedOperation>,
-    /// Adjustment of this slot's newest substitute.
-    pub adjustment: Option<Adjustment>,
+    /// Correction of this slot's newest substitute.
+    pub correction: Option<Correction>,
     /// Account after the period and its operations: the opening of the leaf.
     pub after: Account,
     /// Certificate note of the period.
@@ -177,7 +177,7 @@ impl Receipt {
                 .filter(|o| usize::from(o.operation.slot) == slot)
                 .cloned()
                 .collect(),
-            adjustment: t.input.operations.adjustment.iter().find(|a| a.slot() == slot).cloned(),
+            correction: t.input.operations.correction.iter().find(|a| a.slot() == slot).cloned(),
             after: t.after.accounts.get(slot)?.clone(),
             note_amount_wh: t.notes.get(slot).map_or(0, |n: &Note| n.amount),
             note_salts: t.notes.get(slot)?.salts,
@@ -288,14 +288,14 @@ impl Receipt {
         Some(place)
     }
 
-    /// What the operations, and the adjustment after them, make of the settled account; `None` where that does not wait
-    /// for the adjusted substitute.
+    /// What the operations, and the correction after them, make of the settled account; `None` where that does not wait
+    /// for the corrected substitute.
     fn replayed(&self) -> Option<Account> {
         let account =
             self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
-        match &self.adjustment {
+        match &self.correction {
             None => Some(account),
-            Some(adjustment) => adjustment.opens(&account).then(|| adjustment.compute(&account).after),
+            Some(correction) => correction.opens(&account).then(|| correction.compute(&account).after),
         }
     }
 
@@ -304,7 +304,7 @@ impl Receipt {
         let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
         let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
         let limits = |x: &Account| (x.buy_limit, x.sell_limit);
-        // A substitute keeps the limits and waits for its adjustment, on top of what waited; the meter's own packet
+        // A substitute keeps the limits and waits for its correction, on top of what waited; the meter's own packet
         // leaves that as it was.
         let kept = if self.substituted { limits(a) == limits(b) } else { a.pending_substitute == b.pending_substitute };
         terms(a) == terms(b) && window(a) == window(b) && kept
@@ -402,29 +402,29 @@ mod tests {
         }
     }
 
-    /// After an adjustment the leaf waits for what lies beneath the replaced substitute, and for nothing else.
+    /// After a correction the leaf waits for what lies beneath the replaced substitute, and for nothing else.
     #[test]
-    fn an_adjustment_restores_the_substitute_beneath_and_only_it() {
+    fn an_correction_restores_the_substitute_beneath_and_only_it() {
         let recipe = fixture::Recipe {
             shape: Shape::by_name("tiny-4x2").unwrap(),
             seed: 3,
             mechanism: Mechanism::Auction,
             used: 3,
         };
-        let extras = fixture::Extras { adjustment: true, ..fixture::Extras::default() };
+        let extras = fixture::Extras { correction: true, ..fixture::Extras::default() };
         let t = apply(fixture::with_operations(&recipe, &[], extras).unwrap()).unwrap();
-        let slot = t.applied.adjustment.slot;
+        let slot = t.applied.correction.slot;
         let receipt = Receipt::of(&t, slot).unwrap();
         let own = t.input.packets[slot].packet.readings.clone();
         let check = |r: &Receipt| r.verify(Some(&own), &t.input.tariff, t.instance.new_root);
-        let beneath = receipt.adjustment.as_ref().unwrap().substitute.packet.previous_substitute;
+        let beneath = receipt.correction.as_ref().unwrap().substitute.packet.previous_substitute;
         assert!(check(&receipt).is_ok() && receipt.after.pending_substitute == beneath && beneath != Fr::ZERO);
         for pending_substitute in [Fr::ZERO, receipt.before.pending_substitute, beneath + Fr::from(1u64)] {
             let mut r = receipt.clone();
             r.after.pending_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
             // Nor by another substitute than the one that the leaf waits for.
-            r.adjustment.as_mut().unwrap().substitute.packet.previous_substitute = pending_substitute;
+            r.correction.as_mut().unwrap().substitute.packet.previous_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
         }
         let mut r = receipt.clone();

@@ -19,8 +19,8 @@ pub mod code {
     pub const RECEIVE: u64 = 4;
     /// The head of the forced queue was served.
     pub const FORCED: u64 = 10;
-    /// A substituted period was adjusted.
-    pub const ADJUST: u64 = 11;
+    /// A substituted period was corrected.
+    pub const CORRECTION: u64 = 11;
     /// Units moved from the operator's funds to a supplier account.
     pub const SUPPLIER_IN: u64 = 16;
     /// Units moved from a supplier account to the treasury.
@@ -72,8 +72,8 @@ impl Record {
         let counts =
             [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::SUPPLIER_IN, code::SUPPLIER_OUT, code::FEE_OUT]
                 .contains(&kind);
-        let places = [code::FORCED, code::ADJUST].contains(&kind);
-        if !counts && ![code::SEND, code::RECEIVE, code::ADJUST, code::NOTE, code::INIT].contains(&kind) {
+        let places = [code::FORCED, code::CORRECTION].contains(&kind);
+        if !counts && ![code::SEND, code::RECEIVE, code::CORRECTION, code::NOTE, code::INIT].contains(&kind) {
             return Err(RecordError::Kind(kind));
         }
         if (!counts && units != 0) || (!places && extra != 0) {
@@ -96,7 +96,7 @@ pub struct Parsed {
     pub kind: u64,
     /// Whole units, below 2^48.
     pub units: u64,
-    /// Slot of a forced withdrawal, first interval of an adjustment.
+    /// Slot of a forced withdrawal, first interval of a correction.
     pub extra: u32,
     /// Claim, address, commitment or note.
     pub w1: Fr,

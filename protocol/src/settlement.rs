@@ -90,10 +90,10 @@ pub enum SettlementError {
         /// Why.
         source: SchnorrError,
     },
-    /// A substitute that names another one beneath it than the slot's that may still be adjusted: that one would be
+    /// A substitute that names another one beneath it than the slot's that may still be corrected: that one would be
     /// final, or one that is final come back.
     #[error(
-        "SETTLE.1b: slot {slot}: the substitute names another previous one than the slot's newest that may still be adjusted (meter data manager)"
+        "SETTLE.1b: slot {slot}: the substitute names another previous one than the slot's newest that may still be corrected (meter data manager)"
     )]
     PreviousIsAnother {
         /// Slot.
@@ -178,7 +178,7 @@ pub enum SettlementError {
     /// No room for another notes tree.
     #[error("SETTLE.13: the certificates tree is full or its counter disagrees (sequencer)")]
     Certificates,
-    /// Operations, adjustment, header lane, queue or beginning.
+    /// Operations, correction, header lane, queue or beginning.
     #[error(transparent)]
     Operations(#[from] OperationsError),
     /// The state path does not hold the community.
@@ -494,7 +494,7 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
         n.debt,
         n.substituted_packets,
         n.substituted_wh,
-        n.adjusted,
+        n.corrected,
     ];
     if totals.contains(&u64::MAX) {
         return Err(SettlementError::TotalOverflow);
@@ -576,13 +576,13 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
         .collect();
     let applied = input.operations.compute(&input.community, settled.clone());
     let accounts = applied.accounts.clone();
-    let adjusted = applied.adjustment.used.as_ref().map(|(_, adjusted)| adjusted);
+    let corrected = applied.correction.used.as_ref().map(|(_, corrected)| corrected);
     let notes: Vec<Note> = (0..accounts.len()).filter_map(|slot| note(&input, slot, outcomes.get(slot)?)).collect();
     let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
     let old = &input.community;
     let supply: i128 = outcomes.iter().map(|o| o.supply).sum();
     let (supplier_moved, fee_moved) = input.operations.header.moved();
-    let late = |of: fn(&crate::adjust::Adjusted) -> i128| adjusted.map_or(0, of);
+    let late = |of: fn(&crate::correction::Corrected) -> i128| corrected.map_or(0, of);
     let supplier_after = i128::from(old.header.supplier_account) + supply + late(|a| a.supply)
         - (debts(&accounts) - debts(&old.accounts))
         + applied.rest
@@ -597,8 +597,8 @@ pub fn compute_with(input: SettlementInput, clearings: Vec<Clearing>) -> Transit
     header.supplier_account = u64::try_from(supplier_after).unwrap_or(0);
     header.fee_account = u64::try_from(fee_account_after).unwrap_or(0);
     header.totals = totals(&input, &outcomes, &accounts, &notes);
-    if let Some(adjusted) = adjusted {
-        adjusted.count(&mut header.totals);
+    if let Some(corrected) = corrected {
+        corrected.count(&mut header.totals);
     }
     input.operations.header.advance(&mut header);
     header.certificate_count = header.certificate_count.saturating_add(1);

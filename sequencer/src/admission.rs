@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gridveil_protocol::{
-    adjust::AdjustError,
     codec::packet_id,
+    correction::CorrectionError,
     field::Fr,
     packet::{Context, SignedPacket},
     settlement::check_packet,
@@ -31,7 +31,7 @@ pub enum Admitted {
     Accepted([u8; 32]),
     /// Was durable already.
     Duplicate([u8; 32]),
-    /// Durable now: of a period that was settled with a substitute, which it adjusts later.
+    /// Durable now: of a period that was settled with a substitute, which it corrects later.
     Late([u8; 32]),
 }
 
@@ -117,7 +117,7 @@ fn closed() -> Problem {
 const TRIES: usize = 4;
 
 /// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute
-/// it replaces may still be adjusted, now or once those above it are (ADJUST.1).
+/// it replaces may still be corrected, now or once those above it are (ADJUST.1).
 async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
     for _ in 0..TRIES {
         if let Some(admitted) = attempt_late(service, &signed, id).await? {
@@ -152,7 +152,7 @@ async fn attempt_late(
             .filter(|c| c.first_interval == first_interval);
         if !substituted && settling.is_some_and(|c| c.used.iter().any(|u| u.slot == slot && u.substituted)) {
             return Err(Problem::new(
-                problem::ADJUST_EARLY,
+                problem::CORRECTION_EARLY,
                 "the period is being settled with a substitute; send again",
             )
             .after(EARLY_RETRY_S));
@@ -175,17 +175,17 @@ async fn attempt_late(
     let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
     let top = Top { community: index, slot, pending_substitute, before: header.next_interval, intervals, mdm };
     let check = tokio::task::spawn_blocking(move || {
-        let adjustment = archive.adjustment(checked)?.ok_or_else(closed)?;
+        let correction = archive.correction(checked)?.ok_or_else(closed)?;
         if archive.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
         }
-        // As it is once those above are adjusted.
-        account.pending_substitute = adjustment.substitute.digest(&adjustment.signer);
-        match adjustment.check(&account, &context, &mdm) {
+        // As it is once those above are corrected.
+        account.pending_substitute = correction.substitute.digest(&correction.signer);
+        match correction.check(&account, &context, &mdm) {
             // Balance and registers are those of the settlement that books it.
-            Ok(()) | Err(AdjustError::Overflow | AdjustError::Registers) => Ok(()),
-            Err(AdjustError::NotPending { .. }) => Err(closed()),
-            Err(error @ (AdjustError::Packet(_) | AdjustError::Tariff)) => Err(Problem::of_adjustment(&error)),
+            Ok(()) | Err(CorrectionError::Overflow | CorrectionError::Registers) => Ok(()),
+            Err(CorrectionError::NotPending { .. }) => Err(closed()),
+            Err(error @ (CorrectionError::Packet(_) | CorrectionError::Tariff)) => Err(Problem::of_correction(&error)),
         }
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;

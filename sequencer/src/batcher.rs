@@ -361,8 +361,8 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
         Ok::<Place, StoreError>(match pending_substitutes.iter().position(|period| *period == first_interval) {
             None => Place::Final,
             Some(0) => archive
-                .adjustment(archive.late(offset)?)?
-                .map_or(Place::Final, |adjustment| Place::Top(Box::new(adjustment))),
+                .correction(archive.late(offset)?)?
+                .map_or(Place::Final, |correction| Place::Top(Box::new(correction))),
             Some(_) => Place::Beneath,
         })
     };

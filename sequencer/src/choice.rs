@@ -1,11 +1,11 @@
-//! What a closed period's settlement does beside settling: which operations, which adjustment, which notes. Decides
+//! What a closed period's settlement does beside settling: which operations, which correction, which notes. Decides
 //! nothing that `protocol` decides: whatever its checks refuse is refused with a code, and does not stop the batch.
 
 use std::collections::BTreeMap;
 
 use gridveil_protocol::{
     account::Account,
-    adjust::Adjustment,
+    correction::Correction,
     field::{Fr, to_bytes},
     header_operation::{HeaderOperation, Pool},
     lanes::{Operations, OperationsError, QueuedNote},
@@ -16,7 +16,7 @@ use gridveil_protocol::{
 
 use crate::{
     l1::L1View,
-    problem::{self, Code, of_adjustment, of_header, of_operation},
+    problem::{self, Code, of_correction, of_header, of_operation},
     store::record::{Bytes32, Chosen, Effects, Element, LaneSource, Refused},
 };
 
@@ -42,15 +42,15 @@ pub struct Late {
     pub place: Place,
 }
 
-/// Place of a substitute among those of its slot that may still be adjusted.
+/// Place of a substitute among those of its slot that may still be corrected.
 #[derive(Debug)]
 pub enum Place {
     /// Nowhere: it is final.
     Final,
-    /// Beneath another, which is adjusted first.
+    /// Beneath another, which is corrected first.
     Beneath,
     /// On top.
-    Top(Box<Adjustment>),
+    Top(Box<Correction>),
 }
 
 /// What was chosen, and what it comes to.
@@ -79,7 +79,7 @@ pub fn choose(
     let mut draft = Draft::new(&settled, begins, view);
     draft.serve_forced()?;
     draft.take_operations(candidates.operations);
-    draft.adjust(candidates.late);
+    draft.correction(candidates.late);
     draft.append_notes();
     draft.operate_header(candidates.header);
     loop {
@@ -218,27 +218,27 @@ impl<'a> Draft<'a> {
 
     /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period,
     /// waits; what is final is refused.
-    fn adjust(&mut self, late: Vec<Late>) {
+    fn correction(&mut self, late: Vec<Late>) {
         let (context, mdm) = (self.settled.input.context(), self.settled.input.community.header.mdm);
         for Late { id, slot, place } in late {
             let account =
                 self.accounts.get(usize::from(slot)).filter(|account| account.pending_substitute != Fr::from(0u64));
             let checked = match (place, account) {
-                (Place::Final, _) | (_, None) => Err(problem::ADJUST_NOT_PENDING),
-                (Place::Top(adjustment), Some(account))
-                    if adjustment.opens(account) && self.operations.adjustment.is_none() =>
+                (Place::Final, _) | (_, None) => Err(problem::CORRECTION_NOT_PENDING),
+                (Place::Top(correction), Some(account))
+                    if correction.opens(account) && self.operations.correction.is_none() =>
                 {
-                    adjustment
+                    correction
                         .check(account, &context, &mdm)
-                        .map_err(|error| of_adjustment(&error))
-                        .map(|()| Some(*adjustment))
+                        .map_err(|error| of_correction(&error))
+                        .map(|()| Some(*correction))
                 }
                 (Place::Top(_) | Place::Beneath, Some(_)) => Ok(None),
             };
             match checked {
-                Ok(Some(adjustment)) => {
-                    self.chosen.adjustment = Some(Bytes32(id));
-                    self.operations.adjustment = Some(adjustment);
+                Ok(Some(correction)) => {
+                    self.chosen.correction = Some(Bytes32(id));
+                    self.operations.correction = Some(correction);
                 }
                 Ok(None) => {}
                 Err(code) => self.refuse(id, code),
@@ -271,14 +271,14 @@ impl<'a> Draft<'a> {
         self.chosen.header_refused = Some(code.code.to_owned());
     }
 
-    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the adjustment,
+    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the correction,
     /// which then waits (the pools may carry it later), or else the header operation.
     fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
         match &error {
             SettlementError::Operations(OperationsError::Header(refusal)) if self.chosen.header => {
                 self.refuse_header(of_header(refusal))
             }
-            _ if self.chosen.adjustment.take().is_some() => self.operations.adjustment = None,
+            _ if self.chosen.correction.take().is_some() => self.operations.correction = None,
             SettlementError::TotalOverflow | SettlementError::FeeAccount | SettlementError::SupplierTooSmall { .. }
                 if self.chosen.header =>
             {

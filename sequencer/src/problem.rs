@@ -1,7 +1,8 @@
 //! Refusals: stable codes, whose fault, and no content (`docs/spec/api.md`, Errors).
 
 use gridveil_protocol::{
-    adjust::AdjustError, header_operation::HeaderError, operation::lane::OperationError, settlement::SettlementError,
+    correction::CorrectionError, header_operation::HeaderError, operation::lane::OperationError,
+    settlement::SettlementError,
 };
 use serde_json::{Map, Value, json};
 
@@ -69,12 +70,12 @@ codes! {
     OPERATION_TOO_MANY = "operation.too_many", 429, "owner", true, "Too many operations of this slot wait";
     OPERATION_QUEUE_FULL = "operation.queue_full", 503, "server", true, "Too many operations wait";
     OPERATION_UNKNOWN = "operation.unknown", 404, "client", false, "No such operation";
-    ADJUST_EARLY = "adjust.early", 409, "meter", true, "The period is being settled";
-    ADJUST_NOT_PENDING = "adjust.not_pending", 410, "meter", false, "The substitute is final";
-    ADJUST_PACKET = "adjust.packet", 422, "meter", false, "The late packet is not the meter's for that period";
-    ADJUST_TARIFF = "adjust.tariff", 422, "operator", false, "The tariff has another number of intervals";
-    ADJUST_OVERFLOW = "adjust.overflow", 422, "operator", false, "The balance leaves its range";
-    ADJUST_REGISTERS = "adjust.registers", 422, "meter", false, "A register would fall below zero";
+    CORRECTION_EARLY = "correction.early", 409, "meter", true, "The period is being settled";
+    CORRECTION_NOT_PENDING = "correction.not_pending", 410, "meter", false, "The substitute is final";
+    CORRECTION_PACKET = "correction.packet", 422, "meter", false, "The late packet is not the meter's for that period";
+    CORRECTION_TARIFF = "correction.tariff", 422, "operator", false, "The tariff has another number of intervals";
+    CORRECTION_OVERFLOW = "correction.overflow", 422, "operator", false, "The balance leaves its range";
+    CORRECTION_REGISTERS = "correction.registers", 422, "meter", false, "A register would fall below zero";
     HEADER_EMPTY = "header.empty", 422, "operator", false, "The header operation does nothing";
     HEADER_PENDING = "header.pending", 409, "operator", true, "Another header operation waits";
     HEADER_UNITS = "header.units", 422, "operator", false, "Too many units";
@@ -244,13 +245,13 @@ impl Problem {
         Self::new(of_operation(error), detail).with("clause", json!(error.clause()))
     }
 
-    /// An adjustment that the rules refuse.
+    /// A correction that the rules refuse.
     #[must_use]
-    pub fn of_adjustment(error: &AdjustError) -> Self {
-        if let AdjustError::Packet(error) = error {
+    pub fn of_correction(error: &CorrectionError) -> Self {
+        if let CorrectionError::Packet(error) = error {
             return Self::of_packet(error);
         }
-        Self::new(of_adjustment(error), error.to_string()).with("clause", json!(error.clause()))
+        Self::new(of_correction(error), error.to_string()).with("clause", json!(error.clause()))
     }
 
     /// A header operation that the rules refuse.
@@ -288,15 +289,15 @@ pub const fn of_operation(error: &OperationError) -> Code {
     }
 }
 
-/// Code of an adjustment's refusal.
+/// Code of a correction's refusal.
 #[must_use]
-pub const fn of_adjustment(error: &AdjustError) -> Code {
+pub const fn of_correction(error: &CorrectionError) -> Code {
     match error {
-        AdjustError::NotPending { .. } => ADJUST_NOT_PENDING,
-        AdjustError::Packet(_) => ADJUST_PACKET,
-        AdjustError::Tariff => ADJUST_TARIFF,
-        AdjustError::Overflow => ADJUST_OVERFLOW,
-        AdjustError::Registers => ADJUST_REGISTERS,
+        CorrectionError::NotPending { .. } => CORRECTION_NOT_PENDING,
+        CorrectionError::Packet(_) => CORRECTION_PACKET,
+        CorrectionError::Tariff => CORRECTION_TARIFF,
+        CorrectionError::Overflow => CORRECTION_OVERFLOW,
+        CorrectionError::Registers => CORRECTION_REGISTERS,
     }
 }
 

@@ -416,7 +416,7 @@ async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_packet_adjusts_the_last_substitute_once() {
+async fn a_late_packet_corrects_the_last_substitute_once() {
     let world = world().await;
     let node = world.start().await;
     substituted_period(&node, &world, 0).await;
@@ -444,9 +444,9 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     node.run_period(&world, 5, 1).await;
     node.settled(5, 2).await;
     assert_eq!(node.get(&path).await.1["batch"], 2);
-    assert_eq!(world.l1.queues().adjusted, vec![(first_interval(), to_bytes(&world.tariff.commitment()))]);
+    assert_eq!(world.l1.queues().corrected, vec![(first_interval(), to_bytes(&world.tariff.commitment()))]);
     let receipt = verified(&node, &world, &owner_key(2), 2, 1).await;
-    assert_eq!(receipt.adjustment.unwrap().late, packet);
+    assert_eq!(receipt.correction.unwrap().late, packet);
     assert_eq!(node.submit(&packet).await.1["status"], "duplicate");
     assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
     // A substitute of an account that has new terms is final.
@@ -460,7 +460,7 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
     });
     node.accepted(&terms).await;
     substituted_period(&node, &world, 3).await;
-    assert_eq!(node.get(&stale).await.1, json!({"state": "refused", "code": "adjust.not_pending"}));
+    assert_eq!(node.get(&stale).await.1, json!({"state": "refused", "code": "correction.not_pending"}));
     assert_eq!(node.submit(&late(&world, 3, |_| {})).await.1["code"], "packet.closed");
     node.settled(5, 4).await;
     assert!(node.handle.service().health.stopped().is_none());
@@ -468,7 +468,7 @@ async fn a_late_packet_adjusts_the_last_substitute_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
+async fn a_meter_that_was_silent_for_several_periods_is_corrected_for_each() {
     let world = world().await;
     let node = world.start().await;
     for period in 0..3 {
@@ -516,14 +516,14 @@ async fn a_meter_that_was_silent_for_several_periods_is_adjusted_for_each() {
     }
     assert_eq!(node.get(&newest).await.1["batch"], 7);
     node.settled(5, 9).await;
-    for (period, adjusted) in [(3, 2), (6, 4), (7, 1), (8, 0)] {
+    for (period, corrected) in [(3, 2), (6, 4), (7, 1), (8, 0)] {
         let receipt = verified(&node, &world, &owner_key(2), 2, period).await;
-        assert_eq!(receipt.adjustment.unwrap().late, late(&world, adjusted, |_| {}));
-        assert_eq!(node.submit(&late(&world, adjusted, |_| {})).await.1["status"], "duplicate");
-        assert_eq!(node.submit(&late(&world, adjusted, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
+        assert_eq!(receipt.correction.unwrap().late, late(&world, corrected, |_| {}));
+        assert_eq!(node.submit(&late(&world, corrected, |_| {})).await.1["status"], "duplicate");
+        assert_eq!(node.submit(&late(&world, corrected, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
     }
     let state = node.handle.service().writer.ledger().communities[&5].clone();
-    assert_eq!((state.accounts[2].pending_substitute, state.header.totals.adjusted), (Fr::from(0u64), 4));
+    assert_eq!((state.accounts[2].pending_substitute, state.header.totals.corrected), (Fr::from(0u64), 4));
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
 }
@@ -543,7 +543,7 @@ async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
     let paths = [taken_late(&node, &late(&world, 0, |_| {})).await, taken_late(&node, &late(&world, 1, |_| {})).await];
     node.run_period(&world, 5, 2).await;
     for path in &paths {
-        assert_eq!(node.get(path).await.1, json!({"state": "refused", "code": "adjust.not_pending"}));
+        assert_eq!(node.get(path).await.1, json!({"state": "refused", "code": "correction.not_pending"}));
     }
     // A new row of pending substitutes begins, and the old one stays final.
     substituted_period(&node, &world, 3).await;
@@ -560,7 +560,7 @@ async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
 
 /// A slot whose newest substitute stays waits alone: others are served, the oldest packet first.
 #[tokio::test(flavor = "multi_thread")]
-async fn adjustable_late_packets_are_served_in_the_order_they_came() {
+async fn correctable_late_packets_are_served_in_the_order_they_came() {
     let world = world().await;
     let node = world.start().await;
     silent_period(&node, &world, 0, &[0, 1, 2]).await;
@@ -584,7 +584,7 @@ async fn adjustable_late_packets_are_served_in_the_order_they_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_substitute_of_a_mdm_who_left_is_adjusted_too() {
+async fn a_substitute_of_an_mdm_who_left_is_corrected_too() {
     let world = world().await;
     let node = world.start().await;
     substituted_period(&node, &world, 0).await;
@@ -607,8 +607,8 @@ async fn a_substitute_of_a_mdm_who_left_is_adjusted_too() {
     for period in [3, 4] {
         node.run_period(&world, 5, period).await;
         node.settled(5, period as usize + 1).await;
-        let adjusted = verified(&node, &world, &owner_key(2), 2, period).await.adjustment.unwrap();
-        assert_eq!(adjusted.late, late(&world, if period == 3 { 2 } else { 0 }, |_| {}));
+        let corrected = verified(&node, &world, &owner_key(2), 2, period).await.correction.unwrap();
+        assert_eq!(corrected.late, late(&world, if period == 3 { 2 } else { 0 }, |_| {}));
     }
     node.handle.shutdown().await;
 }
@@ -902,7 +902,7 @@ async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
         assert_eq!(node.submit(&world.packet(5, 0, slot, slot == 2)).await.0, 201);
     }
     assert_eq!(node.close(5, 0).await.1["code"], "settlement.supplier_account_too_small");
-    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.1["code"], "adjust.early");
+    assert_eq!(node.submit(&late(&world, 0, |_| {})).await.1["code"], "correction.early");
     // And an operation waits all the same.
     node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT)))
         .await;

@@ -146,7 +146,7 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
     node.handle.kill().await;
     let sums = |l1: &common::TestL1| {
         let queues = l1.queues();
-        (queues.withdrawable.values().sum::<u64>(), queues.treasury, queues.adjusted.len())
+        (queues.withdrawable.values().sum::<u64>(), queues.treasury, queues.corrected.len())
     };
     let end_sums = sums(&world.l1);
     let calls = world.l1.inner.settled_batches(0).await.unwrap();

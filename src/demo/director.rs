@@ -99,7 +99,7 @@ fn record(
     let [import, export, bought, sold] = energy;
     anyhow::ensure!(bought == sold, "{bought} Wh bought, {sold} Wh sold");
     // A late packet counts in the period that books it.
-    let late: Vec<_> = receipts.iter().filter_map(|r| r.adjustment.as_ref().map(|a| a.compute(&r.settled))).collect();
+    let late: Vec<_> = receipts.iter().filter_map(|r| r.correction.as_ref().map(|a| a.compute(&r.settled))).collect();
     let (late_import, late_export) =
         (late.iter().map(|a| a.import).sum::<i128>(), late.iter().map(|a| a.export).sum::<i128>());
     let moved = |of: fn(&Totals) -> u64| i128::from(of(&after)) - i128::from(of(&before));

@@ -111,7 +111,7 @@ pub struct Full {
     handed: Option<Note>,
     late_deposit: Option<Fr>,
     forced: u64,
-    adjusted: u64,
+    corrected: u64,
     acts: Vec<Act>,
 }
 
@@ -172,7 +172,7 @@ impl Full {
             handed: None,
             late_deposit: None,
             forced: 0,
-            adjusted: 0,
+            corrected: 0,
             acts: Vec::new(),
         })
     }
@@ -521,8 +521,8 @@ impl Backend for Full {
         let statement = statement::verify(&asked, &receipt, &own, &tariff, &running.roots)?;
         meter.outbox.keep_receipt(&this, &receipt)?;
         self.receipts.insert((home, day.number), receipt.clone());
-        if let Some(adjustment) = statement.adjustment {
-            self.booked(scenario, day, home, adjustment.first_interval);
+        if let Some(correction) = statement.correction {
+            self.booked(scenario, day, home, correction.first_interval);
         }
         if slot + 1 == scenario.plan.homes.len() {
             self.after(scenario, day)?;

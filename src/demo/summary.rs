@@ -139,7 +139,7 @@ pub struct Summary {
     /// Certificates of these periods, as the auditor found them; absent without a chain.
     pub certificates: Option<Certificates>,
     /// Substitutes replaced by late packets.
-    pub adjusted: u64,
+    pub corrected: u64,
     /// Did everybody get what is theirs, and is what is left just the operator's?
     pub money_conserved: bool,
     /// What happened beside settling, in order.
@@ -183,7 +183,7 @@ impl Summary {
             certificates_transferred: 0,
             totals_opened: 0,
             certificates: None,
-            adjusted: 0,
+            corrected: 0,
             money_conserved: false,
             acts: Vec::new(),
             days: Vec::new(),
@@ -319,7 +319,7 @@ pub fn render(s: &Summary) -> String {
     if s.frozen {
         out += &format!(
             "certificates retired: {} for everybody to see, {} sealed; {} handed to another community; {} late packets booked\n",
-            s.retired_public, s.retired_sealed, s.certificates_transferred, s.adjusted
+            s.retired_public, s.retired_sealed, s.certificates_transferred, s.corrected
         );
         out += &format!(
             "{} forced withdrawals, one of them ignored: frozen, {} members left; money conserved: {}\n",

@@ -283,7 +283,7 @@ pub enum RollupEffect {
         community: u32,
         genesis_terms: Word,
     },
-    Adjusted {
+    Corrected {
         community: u32,
         first_interval: u32,
         tariff_commitment: Word,

@@ -39,8 +39,8 @@ pub struct Area {
     pub rows_a_slot: Figure,
     /// The same in version 1, if it is known.
     pub rows_a_slot_before: Option<Figure>,
-    /// Rows that serve the adjustment.
-    pub adjustment: Figure,
+    /// Rows that serve the correction.
+    pub correction: Figure,
     /// Rows that serve the header lane.
     pub header_lane: Figure,
     /// Rows that serve the queue of notes.
@@ -93,7 +93,7 @@ pub fn area(shape: Shape, before: &Before) -> anyhow::Result<Area> {
         rows_a_lane: Figure::measured(lane as f64, ""),
         rows_a_slot: Figure::measured(slots as f64 / small as f64, ""),
         rows_a_slot_before: before.rows_a_slot.map(|rows| Figure::measured(rows, "")),
-        adjustment: serving("ADJUST."),
+        correction: serving("ADJUST."),
         header_lane: serving("HEADER."),
         queue: serving("NOTES."),
         beginning: serving("STATE.INIT"),
@@ -115,13 +115,13 @@ mod tests {
         let before = Before { name: shape.name.into(), k: 12, rows: 3_849, ..Before::default() };
         let area = area(shape, &before).unwrap();
         let parts = area.rows_a_lane.value * area.lanes.value
-            + area.adjustment.value
+            + area.correction.value
             + area.header_lane.value
             + area.queue.value
             + area.beginning.value;
         assert!(parts > 0.0 && parts + area.rows_a_slot.value * 4.0 < area.rows.value * 1.1, "{area:?}");
         assert!(
-            [&area.adjustment, &area.header_lane, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0),
+            [&area.correction, &area.header_lane, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0),
             "{area:?}"
         );
     }

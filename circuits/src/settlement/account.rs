@@ -366,7 +366,7 @@ fn after(
     let change = b.linear(&[(buy, packet.buy), (-buy, terms.buy), (sell, packet.sell), (-sell, terms.sell)], Fr::ZERO);
     let change = b.unless(keep, change);
     let new_terms = b.linear(&[(one, old.terms), (one, debt), (-one, terms.debt), (one, change)], Fr::ZERO);
-    // The newest substitute, until it is adjusted or an operation makes it final with all beneath it (ADJUST.1).
+    // The newest substitute, until it is corrected or an operation makes it final with all beneath it (ADJUST.1).
     let pending_substitute = b.select(packet.flag, packet.digest, old.pending_substitute);
     let [s1, s2, s3, s4, s5, s6] = packet.salts;
     let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, salts: [s1, s2, s3, s4], ..*old };

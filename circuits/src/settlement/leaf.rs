@@ -26,7 +26,7 @@ pub struct LeafCells {
     pub terms: Cell,
     /// Packed registers.
     pub registers: Cell,
-    /// Digest of the newest substitute that may be adjusted, or zero.
+    /// Digest of the newest substitute that may be corrected, or zero.
     pub pending_substitute: Cell,
     /// s1 to s4.
     pub salts: [Cell; 4],

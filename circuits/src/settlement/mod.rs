@@ -1,7 +1,7 @@
 //! The settlement circuit: every clause SETTLE.1 to SETTLE.14 (`docs/spec/settlement.md`), for any [`Shape`].
 
 mod account;
-mod adjust;
+mod correction;
 mod header_lane;
 mod interval;
 mod lane;

@@ -44,8 +44,8 @@ pub mod at {
     pub const TOTALS: usize = 10;
     /// Sum of debts.
     pub const DEBT: usize = 16;
-    /// Adjusted packets.
-    pub const ADJUSTED: usize = 19;
+    /// Corrected packets.
+    pub const CORRECTIONED: usize = 19;
     /// Certificate counter.
     pub const CERTIFICATES: usize = 20;
     /// h1, h2.

@@ -11,7 +11,7 @@ use halo2curves::ff::Field;
 
 use super::{
     account::{self, Common, SlotOutput, SlotWitness},
-    adjust::{AdjustOutput, adjust},
+    correction::{CorrectionOutput, correction},
     geometry,
     header_lane::{HeaderLane, header_lane},
     interval,
@@ -76,7 +76,7 @@ struct Statement<'a> {
 struct Lanes {
     members: Members,
     operations: Vec<LaneOutput>,
-    adjustment: AdjustOutput,
+    correction: CorrectionOutput,
 }
 
 /// Writes the statement of `t` into `trace` (empty, but for a test's tampering).
@@ -211,7 +211,7 @@ impl Statement<'_> {
         outputs
     }
 
-    /// Operation lanes and the adjustment, one after the other on the tree of settled leaves.
+    /// Operation lanes and the correction, one after the other on the tree of settled leaves.
     fn lanes(&mut self, common: &Common, slots: &[SlotOutput]) -> Lanes {
         self.b.serve("SETTLE.13");
         let nodes: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
@@ -221,8 +221,9 @@ impl Statement<'_> {
         for (index, applied) in t.applied.lanes.iter().take(shape.operations).enumerate() {
             operations.push(lane(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
         }
-        let adjustment = adjust(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.adjustment);
-        Lanes { members, operations, adjustment }
+        let correction =
+            correction(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.correction);
+        Lanes { members, operations, correction }
     }
 
     /// NOTES.1: notes of L1's queue, each a record; their dense root.
@@ -262,16 +263,16 @@ impl Statement<'_> {
         let sums = 11 * slots.len().div_ceil(2) + lanes.operations.len() + 40;
         self.b.block(sums.max(HEADER_RANGE_ROWS));
         let mut next = header.0;
-        let adjustment = &lanes.adjustment;
+        let correction = &lanes.correction;
         self.b.serve("SETTLE.11");
         for total in 0..9 {
             let position = at::TOTALS + total;
             let start = (position != at::DEBT).then_some(header.0[position]);
             let late = match total {
-                0 => vec![adjustment.import],
-                1 => vec![adjustment.export],
+                0 => vec![correction.import],
+                1 => vec![correction.export],
                 _ if position == at::DEBT => {
-                    lanes.operations.iter().map(|l| l.debt_change).chain([adjustment.debt_change]).collect()
+                    lanes.operations.iter().map(|l| l.debt_change).chain([correction.debt_change]).collect()
                 }
                 _ => Vec::new(),
             };
@@ -280,17 +281,17 @@ impl Statement<'_> {
             self.b.assert_range(next[position], 64);
         }
         self.b.serve("ADJUST.4");
-        next[at::ADJUSTED] = sum(&mut self.b, [header.0[at::ADJUSTED], adjustment.used]);
+        next[at::CORRECTIONED] = sum(&mut self.b, [header.0[at::CORRECTIONED], correction.used]);
         self.b.serve("SETTLE.13");
         next[at::CERTIFICATES] = self.b.linear(&[(one, header.0[at::CERTIFICATES])], one);
         self.b.serve("SETTLE.8");
         let rests = lanes.operations.iter().map(|l| l.rest);
         let inflows =
-            slots.iter().map(|slot| slot.supply).chain(rests).chain([adjustment.supply, lane.supplier_account]);
+            slots.iter().map(|slot| slot.supply).chain(rests).chain([correction.supply, lane.supplier_account]);
         let supply = sum(&mut self.b, [header.0[at::SUPPLIER_ACCOUNT]].into_iter().chain(inflows));
         next[at::SUPPLIER_ACCOUNT] =
             self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
-        let fees = slots.iter().map(|slot| slot.fees).chain([adjustment.fees, lane.fee_account]);
+        let fees = slots.iter().map(|slot| slot.fees).chain([correction.fees, lane.fee_account]);
         next[at::FEE_ACCOUNT] = sum(&mut self.b, [header.0[at::FEE_ACCOUNT]].into_iter().chain(fees));
         self.b.assert_range(next[at::SUPPLIER_ACCOUNT], 64);
         self.b.assert_range(next[at::FEE_ACCOUNT], 64);

@@ -168,12 +168,12 @@ pub fn lifted(x: &field::Fr) -> Fr {
     Fr::from_repr(bytes).unwrap()
 }
 
-/// All of a statement in use: lanes that owners sign, an adjustment, a transfer, a management and a full queue; slot 3
+/// All of a statement in use: lanes that owners sign, a correction, a transfer, a management and a full queue; slot 3
 /// is substituted.
 pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let recipe = Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 4 };
-    let extras = Extras { adjustment: true, header: Some(Pool::SupplierOut), management: true, notes: QUEUE };
+    let extras = Extras { correction: true, header: Some(Pool::SupplierOut), management: true, notes: QUEUE };
     let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
-    assert!(input.operations.lanes.len() == tiny().operations && input.operations.adjustment.is_some());
+    assert!(input.operations.lanes.len() == tiny().operations && input.operations.correction.is_some());
     input
 }

@@ -1,8 +1,8 @@
 //! Reading back operations, late packets, header operations, and what was chosen of them for a settlement.
 
 use gridveil_protocol::{
-    adjust::Adjustment,
     codec,
+    correction::Correction,
     field::{Fr, to_bytes},
     header_operation::HeaderOperation,
     lanes::{Operations, QueuedNote},
@@ -111,12 +111,12 @@ impl Archive {
         codec::decode_packet(&plain).map_err(|_| StoreError::Inconsistent("a stored packet does not decode"))
     }
 
-    /// The adjustment that a late packet asks for: with the substitute that was settled and the tariff of its period.
+    /// The correction that a late packet asks for: with the substitute that was settled and the tariff of its period.
     /// `None` if no substitute was.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn adjustment(&self, late: SignedPacket) -> Result<Option<Adjustment>, StoreError> {
+    pub fn correction(&self, late: SignedPacket) -> Result<Option<Correction>, StoreError> {
         let (community, first_interval, slot) =
             (late.packet.context.community, late.packet.context.first_interval, late.packet.slot);
         if self.packet_id(community, first_interval, slot, true)?.is_none() {
@@ -127,7 +127,7 @@ impl Archive {
         let substitute = self.packet(community, first_interval, slot, true)?;
         // The meter data manager of that time: the header before the batch.
         let signer = self.header_before(&self.applied(batch)?)?.mdm;
-        Ok(Some(Adjustment { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
+        Ok(Some(Correction { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
     }
 
     /// An accepted header operation.
@@ -183,9 +183,9 @@ impl Archive {
                 }
             });
         }
-        let adjustment =
-            chosen.adjustment.map(|id| self.adjustment(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
-        if adjustment.as_ref().is_some_and(Option::is_none) {
+        let correction =
+            chosen.correction.map(|id| self.correction(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
+        if correction.as_ref().is_some_and(Option::is_none) {
             return Err(StoreError::Inconsistent("a substitute is missing"));
         }
         let header = if chosen.header {
@@ -194,7 +194,7 @@ impl Archive {
             HeaderOperation::default()
         };
         let notes = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
-        Ok(Operations { init: chosen.effects.init, lanes, adjustment: adjustment.flatten(), header, notes })
+        Ok(Operations { init: chosen.effects.init, lanes, correction: correction.flatten(), header, notes })
     }
 
     /// Where a queued note was appended.

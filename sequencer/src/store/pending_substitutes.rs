@@ -1,4 +1,4 @@
-//! A slot's substitutes that may still be adjusted: a stack, of which the leaf keeps the top's digest, and each the
+//! A slot's substitutes that may still be corrected: a stack, of which the leaf keeps the top's digest, and each the
 //! digest of what lies beneath it (ADJUST.1). Read off the log, where every substitute is.
 
 use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, units::Interval};
@@ -23,7 +23,7 @@ pub struct Top {
 }
 
 impl Archive {
-    /// Periods of the slot's substitutes that may still be adjusted, newest first, as far as the one of `until`.
+    /// Periods of the slot's substitutes that may still be corrected, newest first, as far as the one of `until`.
     ///
     /// At most one look into the index for each period since `until`, and one packet for each substitute since.
     ///

@@ -40,7 +40,7 @@ pub mod kind {
     pub const SETTLED: u16 = 7;
     /// An operation was accepted.
     pub const OPERATION: u16 = 8;
-    /// A late packet was accepted for adjustment.
+    /// A late packet was accepted for correction.
     pub const LATE: u16 = 9;
     /// A header operation was accepted.
     pub const HEADER: u16 = 10;
@@ -308,8 +308,8 @@ pub struct Chosen {
     pub first_interval: Interval,
     /// Lanes in order.
     pub lanes: Vec<LaneSource>,
-    /// The adjustment lane's late packet.
-    pub adjustment: Option<Bytes32>,
+    /// The correction lane's late packet.
+    pub correction: Option<Bytes32>,
     /// Is the header operation that waits carried out?
     pub header: bool,
     /// Why the header operation that waited is refused.

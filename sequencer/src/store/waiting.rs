@@ -111,8 +111,8 @@ impl Waiting {
         let mut entries =
             vec![(key::period(b'h', chosen.community, chosen.first_interval), offset.to_be_bytes().to_vec())];
         let waits = chosen.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
-        let adjusts = chosen.adjustment.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
-        if !waits || !adjusts || (chosen.header || chosen.header_refused.is_some()) && self.header.is_none() {
+        let corrects = chosen.correction.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
+        if !waits || !corrects || (chosen.header || chosen.header_refused.is_some()) && self.header.is_none() {
             return Err(OrderError("a choice of what does not wait"));
         }
         for refused in &chosen.refused {
@@ -137,8 +137,8 @@ impl Waiting {
 
     /// What was chosen is done, in `batch`.
     pub(super) fn done(&mut self, chosen: &Chosen, batch: u64) -> Vec<Entry> {
-        let adjusted = chosen.adjustment.map(|id| id.0);
-        let ids: Vec<[u8; 32]> = chosen.operations().copied().chain(adjusted).collect();
+        let corrected = chosen.correction.map(|id| id.0);
+        let ids: Vec<[u8; 32]> = chosen.operations().copied().chain(corrected).collect();
         let done = |id: &[u8; 32]| Some((key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes().to_vec()));
         let mut entries: Vec<Entry> = ids.iter().filter_map(done).collect();
         self.operations.retain(|o| !ids.contains(&o.id));

@@ -17,7 +17,7 @@ pub struct Queues {
     pub withdrawable: BTreeMap<Address, u64>,
     pub treasury: u64,
     pub begun: Vec<(u32, Word)>,
-    pub adjusted: Vec<(u32, Word)>,
+    pub corrected: Vec<(u32, Word)>,
 }
 
 struct Record {
@@ -81,7 +81,7 @@ impl Queues {
                 require(head.is_some_and(|h| h.slot == r.extra && h.requester == r.w1[12..]), "ForcedNotHead")?;
                 self.credit(&r.w1, r.units);
             }
-            11 => self.adjusted.push((r.extra, r.w1)),
+            11 => self.corrected.push((r.extra, r.w1)),
             16 => {
                 require(self.supplier_units >= r.units, "SupplierShort")?;
                 self.supplier_units -= r.units;

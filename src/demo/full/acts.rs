@@ -222,7 +222,7 @@ impl Full {
 
     /// What a home's statement says of a late packet.
     pub(super) fn booked(&mut self, scenario: &Scenario, day: &Day, home: u16, first_interval: u32) {
-        self.adjusted += 1;
+        self.corrected += 1;
         let then = scenario
             .days
             .iter()

@@ -182,7 +182,7 @@ impl Full {
         summary.money_conserved = into == out + vault && (0..1000 * i128::from(summary.exits + 1)).contains(&dust);
         ensure!(summary.money_conserved, "money is not conserved: {into} went in, {out} out, {vault} is left");
         self.check_retirements()?;
-        (summary.forced_exits, summary.adjusted, summary.frozen) = (self.forced, self.adjusted, true);
+        (summary.forced_exits, summary.corrected, summary.frozen) = (self.forced, self.corrected, true);
         summary.retired_public = self.shown.iter().filter(|s| !s.sealed).count() as u64;
         summary.retired_sealed = self.shown.iter().filter(|s| s.sealed).count() as u64;
         summary.certificates_transferred = u64::from(self.handed.is_some());

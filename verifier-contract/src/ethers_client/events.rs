@@ -61,7 +61,7 @@ pub(super) fn event_of(log: &Log) -> Result<Option<RollupEvent>, L1Error> {
         Event::CommunityInitialisedFilter(e) => {
             Effect::CommunityInitialised { community: e.community, genesis_terms: e.genesis_terms }
         }
-        Event::AdjustedFilter(e) => Effect::Adjusted {
+        Event::AdjustedFilter(e) => Effect::Corrected {
             community: e.community,
             first_interval: e.first_interval,
             tariff_commitment: e.tariff_commitment,

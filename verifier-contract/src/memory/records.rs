@@ -90,9 +90,9 @@ fn one(
                 .and_then(|index| batch.tariffs.iter().find(|tariff| tariff.index == index));
             require(
                 x < batch.first_interval && in_force.is_some_and(|tariff| tariff.commitment == w1),
-                "AdjustTariff",
+                "CorrectionTariff",
             )?;
-            Ok(vec![Effect::Adjusted { community, first_interval: x, tariff_commitment: w1 }])
+            Ok(vec![Effect::Corrected { community, first_interval: x, tariff_commitment: w1 }])
         }
         16..=18 => {
             require(w1 == [0; 32], "BadRecord")?;

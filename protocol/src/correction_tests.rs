@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::{
     fixture::{
-        Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_adjustment,
+        Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_correction,
         resign_operation, with_operations,
     },
     lanes::OperationsError,
@@ -24,35 +24,35 @@ fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
 }
 
 fn valid() -> SettlementInput {
-    with(&[], Extras { adjustment: true, ..Extras::default() })
+    with(&[], Extras { correction: true, ..Extras::default() })
 }
 
-fn refusal(input: SettlementInput) -> AdjustError {
+fn refusal(input: SettlementInput) -> CorrectionError {
     match apply(input).unwrap_err() {
-        SettlementError::Operations(OperationsError::Adjustment(error)) => error,
+        SettlementError::Operations(OperationsError::Correction(error)) => error,
         other => panic!("{other}"),
     }
 }
 
 /// Refused after an edit, with everything signed again and the leaf waiting for the edited substitute.
-fn edited(edit: impl FnOnce(&mut SettlementInput, &mut Adjustment)) -> AdjustError {
+fn edited(edit: impl FnOnce(&mut SettlementInput, &mut Correction)) -> CorrectionError {
     let mut input = valid();
-    let mut adjustment = input.operations.adjustment.clone().unwrap();
-    edit(&mut input, &mut adjustment);
-    input.operations.adjustment = Some(adjustment);
-    resign_adjustment(&mut input).unwrap();
+    let mut correction = input.operations.correction.clone().unwrap();
+    edit(&mut input, &mut correction);
+    input.operations.correction = Some(correction);
+    resign_correction(&mut input).unwrap();
     refusal(input)
 }
 
-fn refused(error: SettlementError) -> AdjustError {
-    AdjustError::Packet(Box::new(error))
+fn refused(error: SettlementError) -> CorrectionError {
+    CorrectionError::Packet(Box::new(error))
 }
 
 #[test]
 fn every_refusal_is_reached() {
     let mut unsigned = valid();
-    unsigned.operations.adjustment.as_mut().unwrap().late.packet.readings[0].import += 1;
-    let AdjustError::Packet(signature) = refusal(unsigned) else { panic!("not the packet") };
+    unsigned.operations.correction.as_mut().unwrap().late.packet.readings[0].import += 1;
+    let CorrectionError::Packet(signature) = refusal(unsigned) else { panic!("not the packet") };
     assert!(matches!(*signature, SettlementError::Signature { slot: 0, .. }));
     let context = |field| refused(SettlementError::Context { slot: 0, field });
     let cases = [
@@ -75,7 +75,7 @@ fn every_refusal_is_reached() {
             }),
             refused(SettlementError::Inactive { slot: 0, interval: 0 }),
         ),
-        (edited(|_, a| a.tariff.intervals.truncate(1)), AdjustError::Tariff),
+        (edited(|_, a| a.tariff.intervals.truncate(1)), CorrectionError::Tariff),
         (
             edited(|i, a| {
                 i.community.accounts[0].balance = u64::MAX - 1_000_000_000_000;
@@ -83,7 +83,7 @@ fn every_refusal_is_reached() {
                 a.late.packet.readings[0] = Reading { import: u16::MAX, export: 0 };
                 a.substitute.packet.readings[0] = Reading::default();
             }),
-            AdjustError::Overflow,
+            CorrectionError::Overflow,
         ),
         (
             edited(|i, a| {
@@ -93,9 +93,9 @@ fn every_refusal_is_reached() {
                 a.late.packet.readings[0].export = 0;
                 a.late.packet.readings[1].export = 0;
             }),
-            AdjustError::Registers,
+            CorrectionError::Registers,
         ),
-        (edited(|_, a| a.substitute.packet.substituted = false), AdjustError::NotPending { slot: 0 }),
+        (edited(|_, a| a.substitute.packet.substituted = false), CorrectionError::NotPending { slot: 0 }),
     ];
     let mut reached = HashSet::new();
     for (got, expected) in cases {
@@ -113,58 +113,58 @@ fn a_total_that_would_fall_below_zero_is_refused() {
     input.community.header.fee_account = 1_000_000_000_000;
     input.packets.iter_mut().for_each(|signed| signed.packet.readings.iter_mut().for_each(|r| r.import = 0));
     (0..3).for_each(|slot| crate::fixture::resign(&mut input, slot).unwrap());
-    let adjustment = input.operations.adjustment.as_mut().unwrap();
-    adjustment.late.packet.readings.iter_mut().for_each(|r| r.import = 0);
-    resign_adjustment(&mut input).unwrap();
+    let correction = input.operations.correction.as_mut().unwrap();
+    correction.late.packet.readings.iter_mut().for_each(|r| r.import = 0);
+    resign_correction(&mut input).unwrap();
     assert_eq!(apply(input).unwrap_err(), SettlementError::TotalOverflow);
 }
 
 #[test]
 fn only_the_substitute_that_was_settled_and_only_once() {
     let mut other = valid();
-    other.operations.adjustment.as_mut().unwrap().substitute.packet.readings[0].import += 1;
-    assert_eq!(refusal(other), AdjustError::NotPending { slot: 0 });
+    other.operations.correction.as_mut().unwrap().substitute.packet.readings[0].import += 1;
+    assert_eq!(refusal(other), CorrectionError::NotPending { slot: 0 });
     let mut never = valid();
     never.community.accounts[0].pending_substitute = Fr::ZERO;
     reroot(&mut never);
-    assert_eq!(refusal(never), AdjustError::NotPending { slot: 0 });
+    assert_eq!(refusal(never), CorrectionError::NotPending { slot: 0 });
     let mut elsewhere = valid();
-    elsewhere.operations.adjustment.as_mut().unwrap().substitute.packet.slot = 9;
-    assert_eq!(refusal(elsewhere), AdjustError::NotPending { slot: 9 });
+    elsewhere.operations.correction.as_mut().unwrap().substitute.packet.slot = 9;
+    assert_eq!(refusal(elsewhere), CorrectionError::NotPending { slot: 9 });
     let mut moved = valid();
-    moved.operations.adjustment.as_mut().unwrap().substitute.packet.previous_substitute += Fr::from(1u64);
-    assert_eq!(refusal(moved), AdjustError::NotPending { slot: 0 });
+    moved.operations.correction.as_mut().unwrap().substitute.packet.previous_substitute += Fr::from(1u64);
+    assert_eq!(refusal(moved), CorrectionError::NotPending { slot: 0 });
     let t = apply(valid()).unwrap();
-    let beneath = valid().operations.adjustment.unwrap().substitute.packet.previous_substitute;
+    let beneath = valid().operations.correction.unwrap().substitute.packet.previous_substitute;
     assert_ne!(beneath, Fr::ZERO);
     assert_eq!(t.after.accounts[0].pending_substitute, beneath);
     let mut again = following(&t, 1, |_| false).unwrap();
-    again.operations.adjustment = t.input.operations.adjustment.clone();
-    assert_eq!(refusal(again), AdjustError::NotPending { slot: 0 });
+    again.operations.correction = t.input.operations.correction.clone();
+    assert_eq!(refusal(again), CorrectionError::NotPending { slot: 0 });
 }
 
 /// `[0, x]` and `[x]` pack alike: a shorter substitute would have the same digest, and its readings other prices.
 #[test]
 fn a_substitute_with_an_interval_less_is_refused() {
     let mut input = valid();
-    input.operations.adjustment.as_mut().unwrap().substitute.packet.readings[0] = Reading::default();
-    resign_adjustment(&mut input).unwrap();
+    input.operations.correction.as_mut().unwrap().substitute.packet.readings[0] = Reading::default();
+    resign_correction(&mut input).unwrap();
     apply(input.clone()).unwrap();
-    let adjustment = input.operations.adjustment.as_mut().unwrap();
-    let digest = adjustment.substitute.digest(&adjustment.signer);
-    adjustment.substitute.packet.readings.remove(0);
-    assert_eq!(adjustment.substitute.digest(&adjustment.signer), digest);
+    let correction = input.operations.correction.as_mut().unwrap();
+    let digest = correction.substitute.digest(&correction.signer);
+    correction.substitute.packet.readings.remove(0);
+    assert_eq!(correction.substitute.digest(&correction.signer), digest);
     assert_eq!(refusal(input), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }));
 }
 
 /// The meter of `slot` finds its readings of the last period, which was substituted.
-fn found(t: &Transition, slot: usize, key: &SecretKey) -> Adjustment {
+fn found(t: &Transition, slot: usize, key: &SecretKey) -> Correction {
     let substitute = t.input.packets[slot].clone();
     assert!(substitute.packet.substituted);
     let readings = vec![Reading { import: 700, export: 20 }, Reading { import: 3, export: 900 }];
     let late = packet(substitute.packet.context, substitute.packet.slot, readings, false, PacketSalts::default());
     let late = Packet { scale: substitute.packet.scale, ..late }.sign(key).unwrap();
-    Adjustment { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() }
+    Correction { substitute, signer: t.input.community.header.mdm, late, tariff: t.input.tariff.clone() }
 }
 
 #[test]
@@ -175,13 +175,13 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let plain = following(&second, seed + 50, |_| false).unwrap();
         let without = apply(plain.clone()).unwrap();
         let mut input = plain;
-        let adjustment = found(&second, 0, &meter_key(0));
-        let pending_substitute = adjustment.substitute.digest(&adjustment.signer);
+        let correction = found(&second, 0, &meter_key(0));
+        let pending_substitute = correction.substitute.digest(&correction.signer);
         assert_eq!(
             (second.after.accounts[0].pending_substitute, without.after.accounts[0].pending_substitute),
             (pending_substitute, pending_substitute)
         );
-        input.operations.adjustment = Some(adjustment);
+        input.operations.correction = Some(correction);
         let t = apply(input).unwrap();
         // What the second period would have been with the late packet: the slot trades nothing, as a substitute does
         // not.
@@ -198,25 +198,29 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
             });
             lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
         };
-        let adjustment = t.input.operations.adjustment.as_ref().unwrap();
-        let ((new, new_fees), (old, old_fees)) = (bill(&adjustment.late), bill(&adjustment.substitute));
+        let correction = t.input.operations.correction.as_ref().unwrap();
+        let ((new, new_fees), (old, old_fees)) = (bill(&correction.late), bill(&correction.substitute));
         let value = |t: &Transition| i128::from(t.after.accounts[0].balance) - i128::from(t.after.accounts[0].debt);
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);
         let scale = u64::from(t.after.accounts[0].scale);
         let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();
-        let (late, substitute) = (energy(&adjustment.late), energy(&adjustment.substitute));
+        let (late, substitute) = (energy(&correction.late), energy(&correction.substitute));
         let registers = |t: &Transition| t.after.accounts[0].registers;
         assert_eq!(registers(&t).import + substitute, registers(&without).import + late);
         let (n, o) = (t.after.header.totals, without.after.header.totals);
         assert_eq!(n.import + substitute, o.import + late);
         assert_eq!(
-            (n.adjusted, n.issued, n.substituted_packets, n.outstanding),
-            (o.adjusted + 1, o.issued, o.substituted_packets, o.outstanding)
+            (n.corrected, n.issued, n.substituted_packets, n.outstanding),
+            (o.corrected + 1, o.issued, o.substituted_packets, o.outstanding)
         );
-        let record =
-            Record::new(code::ADJUST, 0, second.input.community.header.next_interval, second.input.tariff.commitment());
+        let record = Record::new(
+            code::CORRECTION,
+            0,
+            second.input.community.header.next_interval,
+            second.input.tariff.commitment(),
+        );
         assert_eq!(t.applied.records, [record]);
         assert_eq!(t.after.accounts[0].pending_substitute, Fr::ZERO);
     }
@@ -227,14 +231,14 @@ fn a_substitute_is_not_replaced_in_its_own_period() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let mut input = following(&first, 1, |slot| slot == 0).unwrap();
     let settled = apply(input.clone()).unwrap();
-    input.operations.adjustment = Some(found(&settled, 0, &meter_key(0)));
-    assert_eq!(refusal(input), AdjustError::NotPending { slot: 0 });
+    input.operations.correction = Some(found(&settled, 0, &meter_key(0)));
+    assert_eq!(refusal(input), CorrectionError::NotPending { slot: 0 });
 }
 
 /// A meter silent for `deep` periods, with a period of its own between them: every substitute is replaced, the newest
 /// first, one a settlement.
 #[test]
-fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
+fn a_meter_silent_for_several_periods_is_corrected_for_each() {
     for deep in [2, 3] {
         let mut t = apply(with(&[], Extras::default())).unwrap();
         let mut pending_substitutes = Vec::new();
@@ -254,13 +258,13 @@ fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
             // Only the newest.
             for other in &pending_substitutes {
                 let mut early = following(&t, 60, |_| false).unwrap();
-                early.operations.adjustment = Some(other.clone());
-                assert_eq!(refusal(early), AdjustError::NotPending { slot: 0 });
+                early.operations.correction = Some(other.clone());
+                assert_eq!(refusal(early), CorrectionError::NotPending { slot: 0 });
             }
             let plain = following(&t, 61, |_| false).unwrap();
             let without = apply(plain.clone()).unwrap();
             let mut input = plain;
-            input.operations.adjustment = Some(top.clone());
+            input.operations.correction = Some(top.clone());
             t = apply(input).unwrap();
             assert_eq!(earned(&t), earned(&without), "late energy earns nothing");
             assert_eq!(
@@ -269,22 +273,22 @@ fn a_meter_silent_for_several_periods_is_adjusted_for_each() {
             );
             // And once.
             let mut again = following(&t, 62, |_| false).unwrap();
-            again.operations.adjustment = Some(top);
-            assert_eq!(refusal(again), AdjustError::NotPending { slot: 0 });
+            again.operations.correction = Some(top);
+            assert_eq!(refusal(again), CorrectionError::NotPending { slot: 0 });
         }
-        assert_eq!(t.after.header.totals.adjusted, deep);
+        assert_eq!(t.after.header.totals.corrected, deep);
     }
 }
 
-/// A substitute on top of one that was adjusted does not bring it back; a substitute after an adjustment names what is
+/// A substitute on top of one that was corrected does not bring it back; a substitute after a correction names what is
 /// left.
 #[test]
-fn silence_goes_on_between_adjustments() {
+fn silence_goes_on_between_corrections() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let a = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
     let b = apply(following(&a, 2, |slot| slot == 0).unwrap()).unwrap();
     let mut input = following(&b, 3, |_| false).unwrap();
-    input.operations.adjustment = Some(found(&b, 0, &meter_key(0)));
+    input.operations.correction = Some(found(&b, 0, &meter_key(0)));
     let c = apply(input).unwrap();
     // Silent again: on top of the first, and not of the one that is replaced.
     for below in [b.after.accounts[0].pending_substitute, Fr::ZERO] {
@@ -295,12 +299,12 @@ fn silence_goes_on_between_adjustments() {
     }
     let d = apply(following(&c, 4, |slot| slot == 0).unwrap()).unwrap();
     let mut e = following(&d, 5, |_| false).unwrap();
-    e.operations.adjustment = Some(found(&d, 0, &meter_key(0)));
+    e.operations.correction = Some(found(&d, 0, &meter_key(0)));
     let e = apply(e).unwrap();
     let mut f = following(&e, 6, |_| false).unwrap();
-    f.operations.adjustment = Some(found(&a, 0, &meter_key(0)));
+    f.operations.correction = Some(found(&a, 0, &meter_key(0)));
     let f = apply(f).unwrap();
-    assert_eq!((f.after.accounts[0].pending_substitute, f.after.header.totals.adjusted), (Fr::ZERO, 3));
+    assert_eq!((f.after.accounts[0].pending_substitute, f.after.header.totals.corrected), (Fr::ZERO, 3));
 }
 
 #[test]
@@ -308,8 +312,8 @@ fn an_operation_makes_all_of_a_stack_final() {
     let first = apply(with(&[], Extras::default())).unwrap();
     let beneath = apply(following(&first, 4, |slot| slot == 0).unwrap()).unwrap();
     let second = apply(following(&beneath, 1, |slot| slot == 0).unwrap()).unwrap();
-    let adjustment = found(&second, 0, &meter_key(0));
-    assert_eq!(adjustment.substitute.packet.previous_substitute, beneath.after.accounts[0].pending_substitute);
+    let correction = found(&second, 0, &meter_key(0));
+    assert_eq!(correction.substitute.packet.previous_substitute, beneath.after.accounts[0].pending_substitute);
     for kind in [Kind::Replace, Kind::Terms, Kind::Close] {
         let mut input = following(&second, 3, |_| false).unwrap();
         operate(&mut input, &mut Stream::new(1), &[kind], Extras::default()).unwrap();
@@ -322,9 +326,9 @@ fn an_operation_makes_all_of_a_stack_final() {
             resign_operation(&mut input, 0).unwrap();
         }
         assert_eq!(input.operations.lanes[0].operation.slot, 0);
-        input.operations.adjustment = Some(adjustment.clone());
-        assert_eq!(refusal(input.clone()), AdjustError::NotPending { slot: 0 }, "{kind:?}");
-        input.operations.adjustment = None;
+        input.operations.correction = Some(correction.clone());
+        assert_eq!(refusal(input.clone()), CorrectionError::NotPending { slot: 0 }, "{kind:?}");
+        input.operations.correction = None;
         assert_eq!(apply(input).unwrap().after.accounts[0].pending_substitute, Fr::ZERO);
     }
 }
@@ -337,10 +341,10 @@ fn another_mdm_makes_nothing_final() {
     let second = apply(second).unwrap();
     assert_ne!(second.after.header.mdm, second.input.community.header.mdm);
     let mut third = following(&second, 2, |_| false).unwrap();
-    let adjustment = found(&second, 0, &meter_key(0));
-    third.operations.adjustment = Some(Adjustment { signer: second.after.header.mdm, ..adjustment.clone() });
-    assert_eq!(refusal(third.clone()), AdjustError::NotPending { slot: 0 });
-    third.operations.adjustment = Some(adjustment);
+    let correction = found(&second, 0, &meter_key(0));
+    third.operations.correction = Some(Correction { signer: second.after.header.mdm, ..correction.clone() });
+    assert_eq!(refusal(third.clone()), CorrectionError::NotPending { slot: 0 });
+    third.operations.correction = Some(correction);
     apply(third).unwrap();
 }
 
@@ -350,7 +354,7 @@ fn the_late_packet_is_the_meters() {
     let second = apply(following(&first, 1, |slot| slot == 0).unwrap()).unwrap();
     for key in [next_meter_key(0), crate::fixture::mdm_key(), meter_key(2)] {
         let mut third = following(&second, 2, |_| false).unwrap();
-        third.operations.adjustment = Some(found(&second, 0, &key));
-        assert!(matches!(refusal(third), AdjustError::Packet(_)));
+        third.operations.correction = Some(found(&second, 0, &key));
+        assert!(matches!(refusal(third), CorrectionError::Packet(_)));
     }
 }

@@ -1,9 +1,9 @@
-//! The adjustment lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the
+//! The correction lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the
 //! difference, or nothing.
 
 use gridveil_protocol::{
-    adjust::Adjustment,
-    lanes::AppliedAdjustment,
+    correction::Correction,
+    lanes::AppliedCorrection,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{INTERVALS_PER_GROUP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::DomainTag,
@@ -37,9 +37,9 @@ const fn closing_rows(shape: &Shape) -> usize {
 const GROUP_ROWS: usize = 15;
 const INTERVAL_ROWS: usize = 6;
 
-/// What the adjustment hands on: differences, zero if the lane is not used.
+/// What the correction hands on: differences, zero if the lane is not used.
 #[derive(Clone, Copy, Debug)]
-pub struct AdjustOutput {
+pub struct CorrectionOutput {
     /// 1 if used.
     pub used: Cell,
     /// Debt after less debt before.
@@ -55,13 +55,13 @@ pub struct AdjustOutput {
 }
 
 /// The witness of a lane that is not used: two packets without readings.
-fn idle(shape: &Shape) -> Option<Adjustment> {
+fn idle(shape: &Shape) -> Option<Correction> {
     let intervals = u16::try_from(shape.intervals).ok()?;
     let context = Context { domain: 0u64.into(), community: 0, first_interval: 0, interval_length: 0, intervals };
     let packet = empty_slot(context, 0, PacketSalts::default()).ok()?;
     let entry = IntervalTariff { classes: [ClassPrices::default(); 2], cap: 0, floor: 0, reference: 0 };
     let signer = gridveil_protocol::header_operation::nobody();
-    Some(Adjustment {
+    Some(Correction {
         substitute: packet.clone(),
         signer,
         late: packet,
@@ -79,19 +79,19 @@ struct Sums {
     feed_in: Cell,
 }
 
-/// Writes the adjustment lane.
-pub fn adjust(
+/// Writes the correction lane.
+pub fn correction(
     b: &mut Builder,
     shape: &Shape,
     common: &Common,
     members: &mut Members,
     records: &mut Records,
-    w: &AppliedAdjustment,
-) -> AdjustOutput {
+    w: &AppliedCorrection,
+) -> CorrectionOutput {
     let one = Fr::ONE;
     let idle = idle(shape);
-    let packet = w.used.as_ref().map(|(adjustment, _)| adjustment).or(idle.as_ref());
-    let Some(packet) = packet else { unreachable!("an unused adjustment signs with a constant key") };
+    let packet = w.used.as_ref().map(|(correction, _)| correction).or(idle.as_ref());
+    let Some(packet) = packet else { unreachable!("an unused correction signs with a constant key") };
 
     b.block(opening_rows(shape));
     b.serve("ADJUST.1");
@@ -164,13 +164,13 @@ pub fn adjust(
     let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, ..old };
     let new_leaf = new.compose(b);
     b.serve("ADJUST.5");
-    let eleven = b.linear(&[(Fr::from(code::ADJUST), used)], Fr::ZERO);
+    let eleven = b.linear(&[(Fr::from(code::CORRECTION), used)], Fr::ZERO);
     let zero = b.zero();
     let w0 = records::first_word(b, eleven, zero, first);
     records.push(b, used, [w0, commitment]);
     b.serve("ADJUST.1");
     members.replace(b, ("ADJUST.1", "slot_bit", 0), (w.slot, slot), [old_leaf, new_leaf], new);
-    AdjustOutput { used, debt_change, supply, fees, import, export }
+    CorrectionOutput { used, debt_change, supply, fees, import, export }
 }
 
 /// An unused lane's signature by the public key, over the context that the statement itself has.
@@ -230,7 +230,7 @@ fn readings(b: &mut Builder, shape: &Shape, clause: &'static str, groups: &[Cell
 }
 
 /// ADJUST.2: a late reading outside the account's window is zero.
-fn window(b: &mut Builder, first: Cell, terms: &Terms, late: &Readings, w: &AppliedAdjustment, packet: &Adjustment) {
+fn window(b: &mut Builder, first: Cell, terms: &Terms, late: &Readings, w: &AppliedCorrection, packet: &Correction) {
     let one = Fr::ONE;
     let start = u64::from(packet.substitute.packet.context.first_interval);
     let (from, until) = (u64::from(w.before.active_from), u64::from(w.before.active_until));

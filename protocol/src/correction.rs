@@ -1,4 +1,4 @@
-//! `adjust`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/adjust.md`).
+//! `correction`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/correction.md`).
 //!
 //! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it
 //! ([`crate::packet::Packet::previous_substitute`]).
@@ -18,9 +18,9 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// One adjustment: the substitute that was settled, what the meter says, and the tariff of that period.
+/// One correction: the substitute that was settled, what the meter says, and the tariff of that period.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adjustment {
+pub struct Correction {
     /// As it was settled, with the meter data manager's signature.
     pub substitute: SignedPacket,
     /// The meter data manager who signed it: another one than today's, if the meter data manager has changed since.
@@ -31,17 +31,17 @@ pub struct Adjustment {
     pub tariff: Tariff,
 }
 
-impl std::fmt::Debug for Adjustment {
+impl std::fmt::Debug for Correction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Adjustment").field("slot", &self.late.packet.slot).finish_non_exhaustive()
+        f.debug_struct("Correction").field("slot", &self.late.packet.slot).finish_non_exhaustive()
     }
 }
 
-/// Why an adjustment is refused.
+/// Why a correction is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AdjustError {
-    /// The leaf waits for no adjustment, or for that of another packet first.
-    #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be adjusted (sequencer)")]
+pub enum CorrectionError {
+    /// The leaf waits for no correction, or for that of another packet first.
+    #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be corrected (sequencer)")]
     NotPending {
         /// Slot.
         slot: u16,
@@ -61,7 +61,7 @@ pub enum AdjustError {
     Registers,
 }
 
-impl AdjustError {
+impl CorrectionError {
     /// Clause id.
     #[must_use]
     pub const fn clause(&self) -> &'static str {
@@ -74,9 +74,9 @@ impl AdjustError {
     }
 }
 
-/// What an adjustment came to: differences, late less substitute.
+/// What a correction came to: differences, late less substitute.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Adjusted {
+pub struct Corrected {
     /// The leaf after.
     pub after: Account,
     /// `balance - debt` after, before it is split, nano.
@@ -93,9 +93,9 @@ pub struct Adjusted {
     pub record: Record,
 }
 
-impl std::fmt::Debug for Adjusted {
+impl std::fmt::Debug for Corrected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Adjusted(hidden)")
+        f.write_str("Corrected(hidden)")
     }
 }
 
@@ -121,16 +121,16 @@ fn moved(register: Wh, by: i128) -> Wh {
     u64::try_from(i128::from(register) + by).unwrap_or(u64::MAX)
 }
 
-impl Adjusted {
+impl Corrected {
     /// ADJUST.4: the header's totals.
     pub fn count(&self, totals: &mut Totals) {
         totals.import = moved(totals.import, self.import);
         totals.export = moved(totals.export, self.export);
-        totals.adjusted = totals.adjusted.saturating_add(1);
+        totals.corrected = totals.corrected.saturating_add(1);
     }
 }
 
-impl Adjustment {
+impl Correction {
     /// The slot.
     #[must_use]
     pub fn slot(&self) -> usize {
@@ -144,9 +144,9 @@ impl Adjustment {
         waits && self.substitute.packet.substituted && before.pending_substitute == self.substitute.digest(&self.signer)
     }
 
-    /// The adjusted leaf, whatever is asked for: it waits for the substitute beneath this one next.
+    /// The corrected leaf, whatever is asked for: it waits for the substitute beneath this one next.
     #[must_use]
-    pub fn compute(&self, before: &Account) -> Adjusted {
+    pub fn compute(&self, before: &Account) -> Corrected {
         let (new, new_supply, new_fees) = untraded(&self.late, before, &self.tariff);
         let (old, old_supply, old_fees) = untraded(&self.substitute, before, &self.tariff);
         let (supply, fees) = (new_supply - old_supply, new_fees - old_fees);
@@ -160,25 +160,25 @@ impl Adjustment {
         after.registers.export = moved(before.registers.export, export);
         after.pending_substitute = self.substitute.packet.previous_substitute;
         let record =
-            Record::new(code::ADJUST, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
-        Adjusted { after, value, supply, fees, import, export, record }
+            Record::new(code::CORRECTION, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
+        Corrected { after, value, supply, fees, import, export, record }
     }
 
     /// Everything that can be refused.
     ///
     /// # Errors
-    /// [`AdjustError`].
-    pub fn check(&self, before: &Account, context: &Context, mdm: &PublicKey) -> Result<(), AdjustError> {
+    /// [`CorrectionError`].
+    pub fn check(&self, before: &Account, context: &Context, mdm: &PublicKey) -> Result<(), CorrectionError> {
         let (substitute, late) = (&self.substitute.packet, &self.late.packet);
         let slot = substitute.slot;
         // Its tariff is of a period that is over and settled: L1 refuses one of this batch's own period.
         let past = substitute.context.first_interval < context.first_interval;
         if !self.opens(before) || !past {
-            return Err(AdjustError::NotPending { slot });
+            return Err(CorrectionError::NotPending { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };
         let m = usize::from(context.intervals);
-        let refused = |error| AdjustError::Packet(Box::new(error));
+        let refused = |error| CorrectionError::Packet(Box::new(error));
         if late.substituted {
             return Err(refused(SettlementError::Context { slot: self.slot(), field: "substituted flag" }));
         }
@@ -192,20 +192,20 @@ impl Adjustment {
         }
         check_packet(&then, self.slot(), before, mdm, &self.late, m).map_err(refused)?;
         if self.tariff.intervals.len() != m {
-            return Err(AdjustError::Tariff);
+            return Err(CorrectionError::Tariff);
         }
-        let adjusted = self.compute(before);
-        if adjusted.value.unsigned_abs() >> 64 != 0 {
-            return Err(AdjustError::Overflow);
+        let corrected = self.compute(before);
+        if corrected.value.unsigned_abs() >> 64 != 0 {
+            return Err(CorrectionError::Overflow);
         }
         let falls = |register: Wh, by: i128| i128::from(register) + by < 0;
-        if falls(before.registers.import, adjusted.import) || falls(before.registers.export, adjusted.export) {
-            return Err(AdjustError::Registers);
+        if falls(before.registers.import, corrected.import) || falls(before.registers.export, corrected.export) {
+            return Err(CorrectionError::Registers);
         }
         Ok(())
     }
 }
 
 #[cfg(test)]
-#[path = "adjust_tests.rs"]
+#[path = "correction_tests.rs"]
 mod tests;
