@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gridveil_protocol::{
     community::Community,
     field::Fr,
-    lanes::Operations,
+    operation_slots::Operations,
     packet::{Context, SignedPacket},
     params::STATE_DEPTH,
     settlement::{self, SettlementError, SettlementInput, Transition},

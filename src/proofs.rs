@@ -223,7 +223,7 @@ pub(crate) mod tests {
             packets: Vec::new(),
             tariff: Tariff { intervals: Vec::new() },
             header_salts: [Fr::from(3u64); 2],
-            operations: gridveil_protocol::lanes::Operations::default(),
+            operations: gridveil_protocol::operation_slots::Operations::default(),
         };
         ProofJob { batch: 1, input, circuit_version: CIRCUIT_VERSION, shape: shape.name }
     }

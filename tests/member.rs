@@ -413,8 +413,8 @@ impl World {
             input.packets[usize::from(slot)] = outbox.sign_once(draft, &keys.meter).unwrap();
         }
         let mut book = self.book.lock().unwrap();
-        input.operations.lanes = std::mem::take(&mut book.operations).into_values().collect();
-        input.operations.lanes.sort_by_key(|signed| (signed.operation.slot, signed.operation.nonce));
+        input.operations.slots = std::mem::take(&mut book.operations).into_values().collect();
+        input.operations.slots.sort_by_key(|signed| (signed.operation.slot, signed.operation.nonce));
         input.state_path = self.state.path(5);
         let t = apply(input).unwrap();
         let index = u32::try_from(book.settled.len()).unwrap();

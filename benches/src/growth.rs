@@ -198,8 +198,8 @@ fn smallest_k(rows: usize) -> u32 {
     (rows + RESERVED_ROWS).next_power_of_two().ilog2()
 }
 
-/// Operation lanes of a measured shape: one for four members, 64 at most.
-const fn lanes(members: usize) -> usize {
+/// Operation slots of a measured shape: one for four members, 64 at most.
+const fn operation_slots(members: usize) -> usize {
     if members / 4 > 64 { 64 } else { members / 4 }
 }
 
@@ -216,7 +216,7 @@ pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
             id: 0,
             members: size.members,
             intervals: size.intervals,
-            operations: lanes(size.members),
+            operations: operation_slots(size.members),
             k: 0,
             table_bits,
         };
@@ -236,7 +236,7 @@ pub fn fit(size: Size) -> anyhow::Result<(Shape, Area)> {
         id: 1_000,
         members,
         intervals,
-        operations: lanes(members),
+        operations: operation_slots(members),
         k: area.k,
         table_bits: area.table_bits,
     };
@@ -359,7 +359,7 @@ impl Task {
             id: 1_000,
             members,
             intervals,
-            operations: lanes(members),
+            operations: operation_slots(members),
             k: self.k,
             table_bits: self.table_bits,
         }

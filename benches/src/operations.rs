@@ -1,6 +1,6 @@
 //! `operations`: what operations and certificates cost, beside the version of the circuit that had none.
 //!
-//! Rows are counted in tables of real batches; proofs are made in processes of their own, one batch with every lane
+//! Rows are counted in tables of real batches; proofs are made in processes of their own, one batch with every operation slot
 //! used and one with none; gas is that of whole transactions on a local chain.
 
 pub mod area;
@@ -135,7 +135,7 @@ pub struct OperationsReport {
 pub struct ProofReport {
     /// Name.
     pub name: String,
-    /// Every lane used.
+    /// Every operation slot used.
     pub full: Proof,
     /// No operation.
     pub empty: Proof,
@@ -187,7 +187,7 @@ fn proof(shape: &Shape, operations: usize, (prove_s, cpu_s, peak): (f64, f64, u6
     }
 }
 
-/// A batch with every lane, the correction, the header's management and the queue in use.
+/// A batch with every operation slot, the correction, the header's management and the queue in use.
 ///
 /// # Errors
 /// Signing errors, practically never.
@@ -223,7 +223,7 @@ fn proofs(
         drop(params);
         progress.stage("proofs", shape.name);
         let measured = |input: SettlementInput| {
-            let operations = input.operations.lanes.len();
+            let operations = input.operations.slots.len();
             let result = prove(dir.path(), input)?;
             let t = result.timings;
             let seconds = (t.witness_ms + t.prove_ms + t.verify_ms) as f64 / 1000.0;
@@ -331,10 +331,10 @@ impl OperationsReport {
             ("part of the usable rows", |a| Some(&a.fill)),
             ("a slot, version 1", |a| a.rows_a_slot_before.as_ref()),
             ("a slot", |a| Some(&a.rows_a_slot)),
-            ("lanes", |a| Some(&a.lanes)),
-            ("a lane", |a| Some(&a.rows_a_lane)),
+            ("operation_slots", |a| Some(&a.operation_slots)),
+            ("an operation slot", |a| Some(&a.rows_per_operation_slot)),
             ("correction", |a| Some(&a.correction)),
-            ("header lane", |a| Some(&a.header_lane)),
+            ("header slot", |a| Some(&a.header_slot)),
             ("queue of notes", |a| Some(&a.queue)),
             ("beginning", |a| Some(&a.beginning)),
             ("data and final leaves", |a| Some(&a.data)),
@@ -349,9 +349,11 @@ impl OperationsReport {
         let mut proofs =
             vec![row(["proof, first of a process", "operations", "s", "processor s", "MiB", "readings / s"])];
         for p in &self.proofs {
-            for (what, proof) in
-                [("version 1", p.before.as_ref()), ("lanes empty", Some(&p.empty)), ("lanes full", Some(&p.full))]
-            {
+            for (what, proof) in [
+                ("version 1", p.before.as_ref()),
+                ("operation slots empty", Some(&p.empty)),
+                ("operation slots full", Some(&p.full)),
+            ] {
                 let Some(of) = proof else { continue };
                 let figures = [&of.operations, &of.prove, &of.prove_cpu, &of.peak_memory, &of.readings_per_s];
                 proofs.push(std::iter::once(format!("{} {what}", p.name)).chain(figures.map(Figure::cell)).collect());
@@ -435,10 +437,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_batch_uses_every_lane_and_is_valid() {
+    fn a_full_batch_uses_every_operation_slot_and_is_valid() {
         let shape = Shape { members: 16, operations: 12, ..Shape::by_name("tiny-4x2").unwrap() };
         let t = gridveil_protocol::settlement::apply(full(shape).unwrap()).unwrap();
-        assert_eq!(t.applied.lanes.iter().filter(|lane| lane.used.is_some()).count(), 12);
+        assert_eq!(t.applied.slots.iter().filter(|operation_slot| operation_slot.used.is_some()).count(), 12);
         assert!(t.applied.correction.used.is_some());
     }
 }

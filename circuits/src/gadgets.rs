@@ -15,7 +15,7 @@ use crate::{
         poseidon::{self, Input},
         range,
     },
-    trace::{Cell, Lane, Name, Trace},
+    trace::{Cell, RowHalf, Name, Trace},
 };
 
 /// Column of free witness cells, beside the arithmetic.
@@ -70,8 +70,8 @@ pub struct Builder {
     range_next: usize,
     free_next: usize,
     end: usize,
-    /// The hash lane: permutations in consecutive rows.
-    lane: poseidon::Lane,
+    /// The hash permutations: permutations in consecutive rows.
+    permutations: poseidon::Permutations,
     used: (usize, usize),
 }
 
@@ -81,10 +81,10 @@ impl Builder {
     pub fn new(mut trace: Trace, table_bits: u32, public: &[Fr]) -> (Self, Vec<Cell>) {
         let none = Coefficients([Fr::ZERO; 5]);
         let unused = [Operand::Unused; 3];
-        let start = trace.take(public.len() + 1);
+        let start = trace.alloc_rows(public.len() + 1);
         let cells = (start..).zip(public).map(|(row, value)| arith::assign_public(&mut trace, row, *value)).collect();
         let zero = arith::assign(&mut trace, start + public.len(), none, unused, Fr::ZERO);
-        let lane = poseidon::Lane::start(&mut trace, zero);
+        let permutations = poseidon::Permutations::start(&mut trace, zero);
         let next = trace.next_row();
         (
             Self {
@@ -95,7 +95,7 @@ impl Builder {
                 range_next: next,
                 free_next: next,
                 end: next,
-                lane,
+                permutations,
                 used: (0, 0),
             },
             cells,
@@ -104,7 +104,7 @@ impl Builder {
 
     /// Opens a block of `rows` rows for the arithmetic and range operations that follow.
     pub fn block(&mut self, rows: usize) {
-        let start = self.trace.take(rows);
+        let start = self.trace.alloc_rows(rows);
         (self.arith_next, self.range_next, self.free_next, self.end) = (start, start, start, start + rows);
         self.used = (0, 0);
     }
@@ -116,8 +116,8 @@ impl Builder {
     }
 
     /// The clause that following operations serve.
-    pub fn serve(&mut self, clause: &'static str) {
-        self.trace.serve(clause);
+    pub fn set_clause(&mut self, clause: &'static str) {
+        self.trace.set_clause(clause);
     }
 
     /// The cell that is zero.
@@ -145,7 +145,7 @@ impl Builder {
         let value = |b: &Self, o: Operand| if let Operand::Copy(cell) = o { b.value(cell) } else { Fr::ZERO };
         let [a, b, c] = operands.map(|o| value(self, o));
         let result = k[0] * a * b + k[1] * a + k[2] * b + k[3] * c + k[4];
-        let result = self.trace.derive(result);
+        let result = self.trace.computed(result);
         let row = self.arith_row();
         arith::assign(&mut self.trace, row, Coefficients(k), operands, result)
     }
@@ -309,7 +309,7 @@ impl Builder {
         self.used.1 += rows;
         assert!(self.range_next <= self.end, "block too small for its ranges: {:?}", self.used);
         self.trace.copy_to(self.zero, range::RUNNING, row);
-        self.trace.mark(row, Lane::Range);
+        self.trace.mark(row, RowHalf::Range);
         let mut prefixes = Vec::with_capacity(widths.len());
         for width in widths {
             let entries: Vec<u64> = (0..width / self.table_bits)
@@ -329,14 +329,14 @@ impl Builder {
 
     /// `P(a, b, c, d)`; absent inputs are zero.
     pub fn hash4(&mut self, inputs: [Input; 4]) -> (Cell, [Cell; 4]) {
-        let cells = self.lane.permute(&mut self.trace, Some(Fr::ZERO), inputs);
-        (self.lane.output(), cells)
+        let cells = self.permutations.permute(&mut self.trace, Some(Fr::ZERO), inputs);
+        (self.permutations.output(), cells)
     }
 
     /// `P` of children of which one is `node`, or, if `None`, the output of the last hash.
     pub fn level(&mut self, node: Option<Cell>, children: [Input; 4]) -> Cell {
-        self.lane.level(&mut self.trace, node, children);
-        self.lane.output()
+        self.permutations.level(&mut self.trace, node, children);
+        self.permutations.output()
     }
 
     /// Ties a public input to the cell that determines it.
@@ -349,7 +349,7 @@ impl Builder {
     /// A sponge; returns output and input cells.
     pub fn sponge(&mut self, purpose: gridveil_protocol::poseidon::DomainTag, inputs: &[Input]) -> (Cell, Vec<Cell>) {
         let tag = Fr::from(((purpose as u64) << 32) + inputs.len() as u64);
-        self.lane.sponge(&mut self.trace, tag, inputs)
+        self.permutations.sponge(&mut self.trace, tag, inputs)
     }
 
     /// Root of a dense tree.

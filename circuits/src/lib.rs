@@ -1,14 +1,14 @@
 //! The rules of `gridveil-protocol` as halo2 circuits.
 //!
 //! Layers: [`trace`] (cells, copies, labels: a witness table laid out by hand) <- [`chips`] (columns, gates) <-
-//! `settlement`, `certificate` (read like the specification). The table is built once from concrete values and poured
+//! `settlement`, `certificate` (read like the specification). The table is built once from concrete values and assigned
 //! into halo2 in one region, so that the layout is exactly the area plan.
 #![forbid(unsafe_code)]
 
 pub mod certificate;
 pub mod chips;
 pub mod gadgets;
-pub mod pour;
+pub mod assign;
 pub mod settlement;
 pub mod signature;
 pub mod trace;

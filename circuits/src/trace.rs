@@ -25,7 +25,7 @@ pub struct Cell {
 
 /// Two independent uses of a row: the multiply-and-add columns and the range columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum RowHalf {
     /// Columns 0, 5, 6, 7, and every other use of a whole row.
     Main = 0,
     /// Columns 4, 8, 9.
@@ -44,7 +44,7 @@ pub struct Trace {
     constants: Vec<[Fr; CONSTANTS]>,
     selectors: Vec<u16>,
     copies: Vec<(Cell, Cell)>,
-    serving: &'static str,
+    current_clause: &'static str,
     clauses: Vec<[&'static str; 2]>,
     tampered: BTreeMap<Name, Fr>,
     falsified: Option<(&'static str, usize, Fr)>,
@@ -65,7 +65,7 @@ impl Trace {
             constants: vec![[Fr::ZERO; CONSTANTS]; rows],
             selectors: vec![0; rows],
             copies: Vec::new(),
-            serving: "",
+            current_clause: "",
             clauses: vec![[""; 2]; rows],
             tampered: BTreeMap::new(),
             falsified: None,
@@ -88,17 +88,17 @@ impl Trace {
 
     /// How many values were computed for each clause.
     #[must_use]
-    pub const fn computed(&self) -> &BTreeMap<&'static str, usize> {
+    pub const fn computed_counts(&self) -> &BTreeMap<&'static str, usize> {
         &self.computed
     }
 
     /// A computed value, or what a test made of it.
-    pub fn derive(&mut self, value: Fr) -> Fr {
-        let count = self.computed.entry(self.serving).or_default();
+    pub fn computed(&mut self, value: Fr) -> Fr {
+        let count = self.computed.entry(self.current_clause).or_default();
         let nth = *count;
         *count += 1;
         match self.falsified {
-            Some((clause, at, by)) if clause == self.serving && at == nth => value + by,
+            Some((clause, at, by)) if clause == self.current_clause && at == nth => value + by,
             _ => value,
         }
     }
@@ -142,11 +142,11 @@ impl Trace {
     ///
     /// # Panics
     /// If the shape's rows do not hold the statement: a shape is checked once, by its golden cost.
-    pub fn take(&mut self, count: usize) -> usize {
+    pub fn alloc_rows(&mut self, count: usize) -> usize {
         let start = self.next;
         self.next += count;
         let end = self.next.min(self.rows);
-        self.clauses[start.min(end)..end].fill([self.serving; 2]);
+        self.clauses[start.min(end)..end].fill([self.current_clause; 2]);
         assert!(self.next <= self.rows, "the shape's k is too small for its statement");
         start
     }
@@ -158,25 +158,25 @@ impl Trace {
     }
 
     /// Later writes to rows serve `clause`.
-    pub fn serve(&mut self, clause: &'static str) {
-        self.serving = clause;
+    pub fn set_clause(&mut self, clause: &'static str) {
+        self.current_clause = clause;
     }
 
     /// The clause later writes serve.
     #[must_use]
-    pub const fn serving(&self) -> &'static str {
-        self.serving
+    pub const fn current_clause(&self) -> &'static str {
+        self.current_clause
     }
 
-    /// `lane` of `row` serves the current clause.
-    pub fn mark(&mut self, row: usize, lane: Lane) {
-        self.clauses[row][lane as usize] = self.serving;
+    /// `half` of `row` serves the current clause.
+    pub fn mark(&mut self, row: usize, half: RowHalf) {
+        self.clauses[row][half as usize] = self.current_clause;
     }
 
-    /// The clause that `lane` of `row` serves.
+    /// The clause that `half` of `row` serves.
     #[must_use]
-    pub fn clause(&self, row: usize, lane: Lane) -> &'static str {
-        self.clauses.get(row).map_or("", |lanes| lanes[lane as usize])
+    pub fn clause(&self, row: usize, half: RowHalf) -> &'static str {
+        self.clauses.get(row).map_or("", |halves| halves[half as usize])
     }
 
     /// Writes an advice cell.

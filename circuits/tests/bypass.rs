@@ -1,6 +1,6 @@
-//! What the native rules refuse of operations, corrections, header lane, beginning and queue, the circuit refuses: it
+//! What the native rules refuse of operations, corrections, header slot, beginning and queue, the circuit refuses: it
 //! is given what `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see
-//! `unused.rs`.
+//! `idle_slots.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -17,9 +17,9 @@ use gridveil_protocol::{
         resign_correction, resign_management, resign_operation, with_operations,
     },
     header_operation::{Pool, Transfer},
-    lanes::OperationsError,
     market::Mechanism,
-    operation::{EFFECTS, Kind, Operation, SignedOperation, lane::OperationError},
+    operation::{EFFECTS, Kind, Operation, SignedOperation, slot::OperationError},
+    operation_slots::OperationsError,
     owner::owner_of,
     packet::{Packet, PacketSalts, Reading},
     params::UNIT_NANO,
@@ -72,11 +72,11 @@ fn operated(seed: u64, kind: Kind) -> SettlementInput {
 type Edit = fn(&mut SettlementInput, &mut Stream);
 
 fn op(i: &mut SettlementInput) -> &mut Operation {
-    &mut i.operations.lanes[0].operation
+    &mut i.operations.slots[0].operation
 }
 
 fn signed(i: &mut SettlementInput) -> &mut SignedOperation {
-    &mut i.operations.lanes[0]
+    &mut i.operations.slots[0]
 }
 
 /// Edits of one operation: before it is signed, or after.
@@ -198,7 +198,7 @@ fn invalid_operations() {
     }
 }
 
-/// Another community's operation, as its owner signed it for that one. (A forced lane's message is nobody's: the lane's
+/// Another community's operation, as its owner signed it for that one. (A forced operation slot's message is nobody's: the operation slot's
 /// own community is in it.)
 #[test]
 fn operations_of_another_community() {
@@ -353,7 +353,7 @@ fn invalid_corrections_headers_beginnings_and_queues() {
 /// At the bounds, and still valid: the native rules accept, so the circuit does.
 #[test]
 fn unusual_but_honest_operations_are_provable() {
-    let all = |i: &mut SettlementInput| op(i).amount = compute(i.clone()).applied.lanes[0].before.balance;
+    let all = |i: &mut SettlementInput| op(i).amount = compute(i.clone()).applied.slots[0].before.balance;
     let whole = |i: &mut SettlementInput| {
         all(i);
         op(i).amount -= op(i).amount % UNIT_NANO;
@@ -364,9 +364,9 @@ fn unusual_but_honest_operations_are_provable() {
         ("all whole units are withdrawn", Kind::Withdraw, &whole),
         ("no units are withdrawn", Kind::Withdraw, &|i| op(i).amount = 0),
         ("nothing is sent", Kind::Send, &|i| op(i).amount = 0),
-        ("to the account itself", Kind::Send, &|i| op(i).party = i.operations.lanes[0].owner.commitment()),
+        ("to the account itself", Kind::Send, &|i| op(i).party = i.operations.slots[0].owner.commitment()),
         ("received up to the last bit", Kind::Receive, &|i| {
-            op(i).amount = u64::MAX - compute(i.clone()).applied.lanes[0].before.balance
+            op(i).amount = u64::MAX - compute(i.clone()).applied.slots[0].before.balance
         }),
         ("an exit address of ones", Kind::Receive, &|i| op(i).payout = [0xff; 20]),
         ("a payout of ones", Kind::Rotate, &|i| op(i).payout = [0xff; 20]),
@@ -395,7 +395,7 @@ fn unusual_but_honest_operations_are_provable() {
             let slot = usize::from(op(i).slot);
             op(i).meter = i.community.accounts[slot].meter;
         }),
-        ("the same owner again", Kind::Rotate, &|i| op(i).party = i.operations.lanes[0].owner.commitment()),
+        ("the same owner again", Kind::Rotate, &|i| op(i).party = i.operations.slots[0].owner.commitment()),
     ];
     for (name, kind, change) in cases {
         let mut i = operated(5, kind);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{
     certificate::{exported, honest, imported, refusals, refusals_for},
-    freedom::{Given, Subject, free_cell, movable, report},
+    underconstrained::{Given, Subject, free_cell, movable, report},
 };
 use gridveil_circuits::{
     Fr,
@@ -43,7 +43,7 @@ impl Edits {
         Self { cells: cells.to_vec(), computed: None }
     }
 
-    fn computed(clause: &'static str, nth: usize, by: Fr) -> Self {
+    fn computed_counts(clause: &'static str, nth: usize, by: Fr) -> Self {
         Self { cells: Vec::new(), computed: Some((clause, nth, by)) }
     }
 
@@ -382,8 +382,8 @@ fn table_of_mutants() -> Vec<Mutant> {
 }
 
 /// How many values each clause computes.
-fn computed(seed: u64) -> BTreeMap<&'static str, usize> {
-    build(&honest(seed), table()).computed().clone()
+fn computed_counts(seed: u64) -> BTreeMap<&'static str, usize> {
+    build(&honest(seed), table()).computed_counts().clone()
 }
 
 #[test]

@@ -7,12 +7,12 @@ use ark_ec::{CurveGroup, PrimeGroup};
 use ark_ff::Field as _;
 use gridveil_circuits::{
     Fr,
+    assign::assign,
     chips::{
         columns::{ADVICE, Columns, SELECTORS, Selector},
-        poseidon::{self, Input, Lane},
+        poseidon::{self, Input, Permutations},
         schnorr::{self, ChainCells},
     },
-    pour::pour,
     trace::{Cell, Trace},
 };
 use gridveil_protocol::{
@@ -61,7 +61,7 @@ impl Circuit<Fr> for TraceCircuit<'_> {
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        pour(self.0, &columns, &mut layouter, 4)
+        assign(self.0, &columns, &mut layouter, 4)
     }
 }
 
@@ -92,7 +92,7 @@ fn unnoticed(trace: &Trace, rows: impl IntoIterator<Item = usize>) -> Vec<(usize
 
 fn table() -> (Trace, Cell) {
     let mut trace = Trace::new(USABLE);
-    let row = trace.take(1);
+    let row = trace.alloc_rows(1);
     trace.enable(Selector::Arith, row);
     let zero = trace.set(5, row, Fr::ZERO);
     (trace, zero)
@@ -153,17 +153,18 @@ fn degree_and_queries() {
 #[test]
 fn poseidon_equals_its_twin() {
     let (mut trace, zero) = table();
-    let mut lane = Lane::start(&mut trace, zero);
+    let mut permutations = Permutations::start(&mut trace, zero);
     let x = elements(11);
-    let out =
-        lane.hash4(&mut trace, [Input::Free(import(&x[0])), Input::Free(import(&x[1])), Input::Zero, Input::Zero]);
+    let out = permutations
+        .hash4(&mut trace, [Input::Free(import(&x[0])), Input::Free(import(&x[1])), Input::Zero, Input::Zero]);
     let zeros = field::Fr::from(0u64);
     assert_eq!(trace.value(out), import(&hash4([x[0], x[1], zeros, zeros])));
-    let chained = lane.hash4(&mut trace, [Input::Copy(out), Input::Zero, Input::Free(import(&x[2])), Input::Zero]);
+    let chained =
+        permutations.hash4(&mut trace, [Input::Copy(out), Input::Zero, Input::Free(import(&x[2])), Input::Zero]);
     let first = hash4([x[0], x[1], zeros, zeros]);
     assert_eq!(trace.value(chained), import(&hash4([first, zeros, x[2], zeros])));
     for (purpose, n) in [(DomainTag::Note, 4), (DomainTag::Context, 5), (DomainTag::Private, 7)] {
-        let (out, cells) = lane.sponge(&mut trace, import(&purpose.tag(n)), &free(&x[..n]));
+        let (out, cells) = permutations.sponge(&mut trace, import(&purpose.tag(n)), &free(&x[..n]));
         assert_eq!(trace.value(out), import(&sponge(purpose, &x[..n])), "{n}");
         assert_eq!(
             cells.iter().map(|c| trace.value(*c)).collect::<Vec<_>>(),
@@ -179,10 +180,10 @@ fn poseidon_sponges_of_many_lengths() {
     let x = elements(26);
     for n in [1, 2, 3, 4, 5, 8, 9, 12, 22, 26] {
         let (mut trace, zero) = table();
-        let mut lane = Lane::start(&mut trace, zero);
+        let mut permutations = Permutations::start(&mut trace, zero);
         // A row taken by someone else: a new sponge starts on a fresh boundary row.
-        trace.take(1);
-        let (out, cells) = lane.sponge(&mut trace, import(&DomainTag::Header.tag(n)), &free(&x[..n]));
+        trace.alloc_rows(1);
+        let (out, cells) = permutations.sponge(&mut trace, import(&DomainTag::Header.tag(n)), &free(&x[..n]));
         assert_eq!(trace.value(out), import(&sponge(DomainTag::Header, &x[..n])), "{n}");
         assert_eq!(cells.len(), n);
         assert!(accepts(&trace), "{n}");
@@ -192,7 +193,7 @@ fn poseidon_sponges_of_many_lengths() {
 #[test]
 fn poseidon_rows_have_one_selector() {
     let (mut trace, zero) = table();
-    Lane::start(&mut trace, zero).sponge(&mut trace, Fr::ONE, &free(&elements(9)));
+    Permutations::start(&mut trace, zero).sponge(&mut trace, Fr::ONE, &free(&elements(9)));
     for row in 1..trace.next_row() {
         let on = (0..SELECTORS).filter(|s| trace.selected(*s, row)).count();
         assert!(on <= 1, "row {row}");
@@ -203,8 +204,8 @@ fn poseidon_rows_have_one_selector() {
 #[test]
 fn poseidon_refuses_every_edited_cell() {
     let (mut trace, zero) = table();
-    let mut lane = Lane::start(&mut trace, zero);
-    lane.sponge(&mut trace, import(&DomainTag::Context.tag(5)), &free(&elements(5)));
+    let mut permutations = Permutations::start(&mut trace, zero);
+    permutations.sponge(&mut trace, import(&DomainTag::Context.tag(5)), &free(&elements(5)));
     assert!(accepts(&trace));
     let (start, end) = (1, 1 + 2 * poseidon::ROWS);
     // Nobody uses column 9 of a boundary row, the state a new sponge replaces, or what follows the last output.
@@ -352,16 +353,16 @@ fn a_chain_cannot_start_at_a_later_step() {
 fn chain_is_quick() {
     let (digits, key) = honest();
     let (mut trace, zero) = (Trace::new(1 << 15), Cell { column: 5, row: 0 });
-    trace.take(1);
+    trace.alloc_rows(1);
     let start = std::time::Instant::now();
     for slot in 0..128 {
         schnorr::assign_chain(&mut trace, zero, key, &digits, ("SETTLE.1", slot));
     }
     println!("{} us a chain", start.elapsed().as_micros() / 128);
     let start = std::time::Instant::now();
-    let mut lane = Lane::start(&mut trace, zero);
+    let mut permutations = Permutations::start(&mut trace, zero);
     for _ in 0..500 {
-        lane.hash4(&mut trace, [Input::Zero; 4]);
+        permutations.hash4(&mut trace, [Input::Zero; 4]);
     }
     println!("{} us a permutation", start.elapsed().as_micros() / 500);
 }
@@ -372,7 +373,7 @@ fn a_proof_of_both_chips_verifies() {
     let (digits, key) = honest();
     let (mut trace, _, _) = chain(&digits, key, |_| ());
     let zero = Cell { column: 5, row: 0 };
-    Lane::start(&mut trace, zero).sponge(&mut trace, Fr::ONE, &free(&elements(5)));
+    Permutations::start(&mut trace, zero).sponge(&mut trace, Fr::ONE, &free(&elements(5)));
     let circuit = TraceCircuit(&trace);
     let params = ParamsKZG::<Bn256>::setup(K, ChaCha20Rng::seed_from_u64(1));
     let vk = keygen_vk(&params, &circuit).unwrap();

@@ -11,12 +11,12 @@ use gridveil_protocol::{
         Extras, Recipe, Stream, beginning, mdm_key, meter_key, next_owner_key, owner_key, reroot, with_operations,
     },
     header_operation::{Management, Place, Pool, Transfer},
-    lanes::OperationsError,
     market::Mechanism,
     operation::{
         EFFECTS, Kind, Operation, SignedOperation,
-        lane::{Lane, OperationError},
+        slot::{OperationError, OperationSlot},
     },
+    operation_slots::OperationsError,
     owner::owner_of,
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
@@ -132,7 +132,7 @@ fn random_compositions() {
         let begins = s.below(6) == 0;
         let mut i = if begins {
             let mut i = beginning(tiny(), seed).unwrap();
-            i.operations.lanes.clear();
+            i.operations.slots.clear();
             i
         } else {
             let extras = Extras {
@@ -175,14 +175,15 @@ fn random_compositions() {
         for _ in 0..s.below(4) {
             let signed = random_operation(&mut s, &i, &accounts);
             let slot = usize::from(signed.operation.slot);
-            let lane = Lane::compute(&accounts[slot], &signed);
-            let valid =
-                lane.check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.mdm).is_ok();
+            let operation_slot = OperationSlot::compute(&accounts[slot], &signed);
+            let valid = operation_slot
+                .check(&accounts[slot], &signed, i.domain, i.community.index, &i.community.header.mdm)
+                .is_ok();
             if !valid && s.below(5) > 0 {
                 continue;
             }
-            accounts[slot] = lane.after;
-            i.operations.lanes.push(signed);
+            accounts[slot] = operation_slot.after;
+            i.operations.slots.push(signed);
         }
         if s.below(3) == 0 {
             let units = pick(&mut s, &[0, 1, 7, 1 << 20, (1 << 48) - 1]);
@@ -200,7 +201,7 @@ fn random_compositions() {
                 Some(management.sign(i.domain, &Place::of(&i.community), &mdm_key()).unwrap());
         }
         reroot(&mut i);
-        let kinds: Vec<_> = i.operations.lanes.iter().map(|o| (o.operation.kind, o.operation.slot)).collect();
+        let kinds: Vec<_> = i.operations.slots.iter().map(|o| (o.operation.kind, o.operation.slot)).collect();
         let native = apply(i.clone());
         if let Err(SettlementError::Operations(OperationsError::Operation {
             source: OperationError::Field(_), ..

@@ -133,7 +133,7 @@ fn table_of_mutants() -> Vec<Mutant> {
             Box::new(move || {
                 let t = stacked(slot, waits, named);
                 let expected = if slot == 3 { waits } else { 0 };
-                let all = *build(&t, table(&tiny())).computed().get("SETTLE.1b").unwrap();
+                let all = *build(&t, table(&tiny())).computed_counts().get("SETTLE.1b").unwrap();
                 // After the limits (4) and the test for an empty slot (2).
                 falsified(&t, "SETTLE.1b", all / 4 * slot + 6, Fr::from(named) - Fr::from(expected))
             }),
@@ -163,7 +163,7 @@ fn table_of_mutants() -> Vec<Mutant> {
         "the period is not advanced",
         Box::new(|| {
             let t = apply(honest(1)).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("SETTLE.2").unwrap() - 1;
+            let last = *build(&t, table(&tiny())).computed_counts().get("SETTLE.2").unwrap() - 1;
             falsified(&t, "SETTLE.2", last, -Fr::from(2))
         }),
     );
@@ -356,7 +356,7 @@ fn carry() -> Trace {
 
 /// Index of the first value computed for `clause` in `slot` (each slot computes equally many).
 fn nth_of_slot(t: &Transition, clause: &'static str, slot: usize) -> usize {
-    let all = *build(t, table(&tiny())).computed().get(clause).unwrap();
+    let all = *build(t, table(&tiny())).computed_counts().get(clause).unwrap();
     // One value (the note's base) belongs to the batch.
     1 + (all - 1) / 4 * slot
 }
@@ -468,7 +468,7 @@ fn no_clause_is_without_a_mutant() {
 #[test]
 fn every_computed_value_is_guarded_by_its_own_clause() {
     let t = apply(in_full_use(&[Kind::Receive, Kind::Rotate, Kind::Terms])).unwrap();
-    let counts: BTreeMap<&'static str, usize> = build(&t, table(&tiny())).computed().clone();
+    let counts: BTreeMap<&'static str, usize> = build(&t, table(&tiny())).computed_counts().clone();
     let mut failed = Vec::new();
     for (clause, count) in counts {
         // Each clause at about four places, spread evenly.

@@ -63,7 +63,7 @@ fn traced(input: SettlementInput) -> Trace {
 /// The first operation changed before it is signed.
 fn asked(kind: Kind, change: impl Fn(&mut Operation)) -> SettlementInput {
     let mut i = operated(&[kind]);
-    change(&mut i.operations.lanes[0].operation);
+    change(&mut i.operations.slots[0].operation);
     resign_operation(&mut i, 0).unwrap();
     i
 }
@@ -71,18 +71,18 @@ fn asked(kind: Kind, change: impl Fn(&mut Operation)) -> SettlementInput {
 /// The first operation changed after it was signed.
 fn altered(kind: Kind, change: impl Fn(&mut SignedOperation)) -> Trace {
     let mut i = operated(&[kind]);
-    change(&mut i.operations.lanes[0]);
+    change(&mut i.operations.slots[0]);
     traced(i)
 }
 
-/// A value that lane 0 computes is off.
+/// A value that operation slot 0 computes is off.
 fn off(kind: Kind, clause: &'static str, nth: usize, by: u64) -> Trace {
     falsified(&apply(operated(&[kind])).unwrap(), clause, nth, Fr::from(by))
 }
 
-/// Signs other elements than a well-formed operation has, by everybody who has to sign the first lane.
+/// Signs other elements than a well-formed operation has, by everybody who has to sign the first operation slot.
 fn sign_elements(i: &mut SettlementInput, change: impl Fn(&mut [field::Fr])) {
-    let signed = &mut i.operations.lanes[0];
+    let signed = &mut i.operations.slots[0];
     let mut elements = signed.operation.elements(i.domain);
     change(&mut elements);
     let message = [sponge(DomainTag::Operation, &elements)];
@@ -99,14 +99,14 @@ fn sign_elements(i: &mut SettlementInput, change: impl Fn(&mut [field::Fr])) {
 fn overstated_claim(kind: Kind) -> Trace {
     let two = |n: u32| field::shifted(1, n);
     let mut i = operated(&[kind]);
-    let op = i.operations.lanes[0].operation;
-    let owner = i.operations.lanes[0].owner.commitment();
+    let op = i.operations.slots[0].operation;
+    let owner = i.operations.slots[0].owner.commitment();
     let (recipient, amount) = if kind == Kind::Send { (op.party, 0) } else { (owner, 1 << 40) };
     let told = 1u64;
     let opened = claim(recipient, told, &op.payout, [op.salts[0], op.salts[1]]);
     let payout =
         (field::Fr::from(told) + field::reduce::<field::Fr>(&op.payout) * two(64) - field::Fr::from(amount)) / two(64);
-    i.operations.lanes[0].operation.amount = amount;
+    i.operations.slots[0].operation.amount = amount;
     sign_elements(&mut i, |elements| elements[4] = payout);
     let trace = tampered(&compute(i), &[(("OP.1", "payout", 0), lifted(&payout))]);
     let code = if kind == Kind::Send { code::SEND } else { code::RECEIVE };
@@ -122,7 +122,7 @@ fn overstated_claim(kind: Kind) -> Trace {
 fn without_meter(kind: Kind) -> Trace {
     let mut i = asked(kind, |o| o.meter = None);
     assert!(apply(i.clone()).is_err());
-    i.operations.lanes[0].operation.meter = None;
+    i.operations.slots[0].operation.meter = None;
     traced(i)
 }
 
@@ -142,7 +142,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "forged owner signature: the operator signs with its own key",
         Box::new(|| {
             let mut i = operated(&[Kind::Withdraw]);
-            i.operations.lanes[0].owner = owner_of(&next_owner_key(0));
+            i.operations.slots[0].owner = owner_of(&next_owner_key(0));
             resign_operation(&mut i, 0).unwrap();
             traced(i)
         }),
@@ -152,7 +152,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "forged owner signature: nobody's",
         Box::new(|| {
             let mut i = operated(&[Kind::Send]);
-            i.operations.lanes[0].owner = nobody();
+            i.operations.slots[0].owner = nobody();
             resign_operation(&mut i, 0).unwrap();
             traced(i)
         }),
@@ -172,7 +172,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "an operation for another community",
         Box::new(|| {
             let mut i = asked(Kind::Withdraw, |o| o.community += 1);
-            i.operations.lanes[0].operation.community -= 1;
+            i.operations.slots[0].operation.community -= 1;
             traced(i)
         }),
     );
@@ -181,9 +181,9 @@ fn operation_mutants() -> Vec<Mutant> {
         "an operation for another deployment",
         Box::new(|| {
             let mut i = operated(&[Kind::Withdraw]);
-            let op = i.operations.lanes[0].operation;
+            let op = i.operations.slots[0].operation;
             let key = owner_key(usize::from(op.slot));
-            i.operations.lanes[0] = op.sign(i.domain + field::Fr::from(1u64), &key, owner_of(&key)).unwrap();
+            i.operations.slots[0] = op.sign(i.domain + field::Fr::from(1u64), &key, owner_of(&key)).unwrap();
             traced(i)
         }),
     );
@@ -192,7 +192,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "an operation signed as another kind",
         Box::new(|| {
             let mut i = asked(Kind::Withdraw, |o| o.kind = Kind::Rotate);
-            i.operations.lanes[0].operation.kind = Kind::Withdraw;
+            i.operations.slots[0].operation.kind = Kind::Withdraw;
             traced(i)
         }),
     );
@@ -201,8 +201,8 @@ fn operation_mutants() -> Vec<Mutant> {
         "a packet's signature on an operation",
         Box::new(|| {
             let mut i = operated(&[Kind::Withdraw]);
-            let op = i.operations.lanes[0].operation;
-            i.operations.lanes[0].signature =
+            let op = i.operations.slots[0].operation;
+            i.operations.slots[0].signature =
                 owner_key(usize::from(op.slot)).sign(DomainTag::Packet, &[op.message(i.domain)]).unwrap();
             traced(i)
         }),
@@ -225,8 +225,8 @@ fn operation_mutants() -> Vec<Mutant> {
         "the meter data manager signed a management, not an enrolment",
         Box::new(|| {
             let mut i = operated(&[Kind::Enrol]);
-            let message = i.operations.lanes[0].operation.message(i.domain);
-            i.operations.lanes[0].mdm = Some(mdm_key().sign(DomainTag::HeaderOperation, &[message]).unwrap());
+            let message = i.operations.slots[0].operation.message(i.domain);
+            i.operations.slots[0].mdm = Some(mdm_key().sign(DomainTag::HeaderOperation, &[message]).unwrap());
             traced(i)
         }),
     );
@@ -235,7 +235,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "a withdrawal from a balance that the leaf does not have",
         Box::new(|| {
             let t = apply(operated(&[Kind::Withdraw])).unwrap();
-            let balance = t.applied.lanes[0].before.balance;
+            let balance = t.applied.slots[0].before.balance;
             tampered(&t, &[(("OP.3", "balance", 0), Fr::from(balance + 77))])
         }),
     );
@@ -244,7 +244,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "L1's queue names one slot, another is debited",
         Box::new(|| {
             let t = apply(operated(&[Kind::Forced])).unwrap();
-            tampered(&t, &[(("OP.3", "slot", 0), Fr::from(t.applied.lanes[0].slot as u64 + 1))])
+            tampered(&t, &[(("OP.3", "slot", 0), Fr::from(t.applied.slots[0].slot as u64 + 1))])
         }),
     );
     // Nobody signs: the weights of -1 and 1 cancel in what asks for a signature, a record and an exclusive kind, but
@@ -284,7 +284,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "more units paid on L1 than leave the balance",
         Box::new(|| {
             let t = apply(operated(&[Kind::Withdraw])).unwrap();
-            let units = t.input.operations.lanes[0].operation.units();
+            let units = t.input.operations.slots[0].operation.units();
             tampered(&t, &[(("OP.4", "units", 0), Fr::from(units + 1))])
         }),
     );
@@ -295,7 +295,7 @@ fn operation_mutants() -> Vec<Mutant> {
             let mut i = operated(&[Kind::Withdraw]);
             let unit = Fr::from(UNIT_NANO);
             let units = (Fr::from(5) * unit.invert().unwrap(), 5);
-            i.operations.lanes[0].operation.amount = units.1;
+            i.operations.slots[0].operation.amount = units.1;
             resign_operation(&mut i, 0).unwrap();
             tampered(&compute(i), &[(("OP.4", "units", 0), units.0)])
         }),
@@ -305,12 +305,12 @@ fn operation_mutants() -> Vec<Mutant> {
         "send that does not debit",
         Box::new(|| {
             let t = apply(operated(&[Kind::Send])).unwrap();
-            falsified(&t, "OP.4", 9, Fr::from(t.input.operations.lanes[0].operation.amount))
+            falsified(&t, "OP.4", 9, Fr::from(t.input.operations.slots[0].operation.amount))
         }),
     );
     add(
         "OP.4",
-        "operator crediting itself in a lane",
+        "operator crediting itself in an operation slot",
         Box::new(|| {
             let t = apply(operated(&[Kind::Rotate])).unwrap();
             tampered(&t, &[(("OP.4", "balance_after", 0), Fr::from(t.after.accounts[0].balance + 1))])
@@ -321,7 +321,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "balance and debt inflated together",
         Box::new(|| {
             let t = apply(operated(&[Kind::Withdraw])).unwrap();
-            let after = &t.applied.lanes[0].used.as_ref().unwrap().1.after;
+            let after = &t.applied.slots[0].used.as_ref().unwrap().1.after;
             let edits = [("balance_after", after.balance), ("debt_after", after.debt)]
                 .map(|(name, value)| (("OP.4", name, 0), Fr::from(value + 1000)));
             tampered(&t, &edits)
@@ -385,7 +385,7 @@ fn operation_mutants() -> Vec<Mutant> {
                 let mut i = terms_of(slot, |_| ());
                 let less = field::shifted(field, bit);
                 sign_elements(&mut i, |elements| elements[11] -= less);
-                let terms = i.operations.lanes[0].operation.terms.unwrap().packed() - less;
+                let terms = i.operations.slots[0].operation.terms.unwrap().packed() - less;
                 tampered(&compute(i), &[(("OP.1", "terms", 0), lifted(&terms))])
             }),
         );
@@ -414,7 +414,7 @@ fn operation_mutants() -> Vec<Mutant> {
             falsified(&t, "OP.9", 44, Fr::from(99))
         }),
     );
-    // Two values serve OP.10 before the first lane: the record of a beginning.
+    // Two values serve OP.10 before the first operation slot: the record of a beginning.
     for (theft, nth) in [
         ("a withdrawal as another kind of record", 2),
         ("more units in the record", 6),
@@ -432,7 +432,7 @@ fn operation_mutants() -> Vec<Mutant> {
         "L1 is told other words than the chain has",
         Box::new(|| {
             let t = apply(operated(&[Kind::Withdraw])).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("OP.11").unwrap() - 1;
+            let last = *build(&t, table(&tiny())).computed_counts().get("OP.11").unwrap() - 1;
             falsified(&t, "OP.11", last, Fr::ONE)
         }),
     );
@@ -449,7 +449,7 @@ fn domain() -> field::Fr {
 
 /// The first operation asks for this amount of its balance.
 fn asked_of(kind: Kind, amount: impl Fn(u64) -> u64) -> SettlementInput {
-    let balance = compute(operated(&[kind])).applied.lanes[0].before.balance;
+    let balance = compute(operated(&[kind])).applied.slots[0].before.balance;
     asked(kind, |o| o.amount = amount(balance))
 }
 
@@ -468,7 +468,7 @@ fn in_debt(kind: Kind) -> Trace {
     if kind == Kind::Send {
         op.party = owner_of(&owner_key(2)).commitment();
     }
-    i.operations.lanes = vec![op.sign(i.domain, &owner_key(1), owner_of(&owner_key(1))).unwrap()];
+    i.operations.slots = vec![op.sign(i.domain, &owner_key(1), owner_of(&owner_key(1))).unwrap()];
     let t = compute(i);
     assert!(t.settled[1].debt > 0);
     build(&t, table(&tiny()))
@@ -478,7 +478,7 @@ fn in_debt(kind: Kind) -> Trace {
 fn terms_of(slot: u16, change: impl Fn(&mut Terms)) -> SettlementInput {
     let mut i = operated(&[Kind::Terms]);
     let account = &i.community.accounts[usize::from(slot)];
-    let signed = &mut i.operations.lanes[0];
+    let signed = &mut i.operations.slots[0];
     (signed.operation.slot, signed.operation.nonce, signed.owner) =
         (slot, account.nonce, owner_of(&owner_key(usize::from(slot))));
     change(signed.operation.terms.as_mut().unwrap());
@@ -490,7 +490,7 @@ fn terms_of(slot: u16, change: impl Fn(&mut Terms)) -> SettlementInput {
 fn enrolled_over() -> SettlementInput {
     let mut i = operated(&[Kind::Enrol]);
     let nonce = i.community.accounts[2].nonce;
-    let op = &mut i.operations.lanes[0].operation;
+    let op = &mut i.operations.slots[0].operation;
     (op.slot, op.nonce) = (2, nonce);
     resign_operation(&mut i, 0).unwrap();
     i
@@ -641,7 +641,7 @@ fn other_mutants() -> Vec<Mutant> {
         "fees of another amount",
         Box::new(|| {
             let t = apply(corrected()).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("ADJUST.3").unwrap();
+            let last = *build(&t, table(&tiny())).computed_counts().get("ADJUST.3").unwrap();
             // Before the value (two rows), its split (two) and the change of debt.
             falsified(&t, "ADJUST.3", last - 6, Fr::from(1000))
         }),
@@ -656,7 +656,7 @@ fn other_mutants() -> Vec<Mutant> {
         "a correction that is not counted",
         Box::new(|| {
             let t = apply(corrected()).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("ADJUST.4").unwrap() - 1;
+            let last = *build(&t, table(&tiny())).computed_counts().get("ADJUST.4").unwrap() - 1;
             falsified(&t, "ADJUST.4", last, -Fr::ONE)
         }),
     );
@@ -665,7 +665,7 @@ fn other_mutants() -> Vec<Mutant> {
         "the tariff of another period",
         Box::new(|| {
             let t = apply(corrected()).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("ADJUST.5").unwrap() - 1;
+            let last = *build(&t, table(&tiny())).computed_counts().get("ADJUST.5").unwrap() - 1;
             falsified(&t, "ADJUST.5", last, Fr::from(1u64 << 56))
         }),
     );
@@ -756,7 +756,7 @@ fn other_mutants() -> Vec<Mutant> {
         "operator moves the meter data manager's key",
         Box::new(|| {
             let t = apply(with_extras(Extras::default())).unwrap();
-            let last = *build(&t, table(&tiny())).computed().get("HEADER.3").unwrap() - 1;
+            let last = *build(&t, table(&tiny())).computed_counts().get("HEADER.3").unwrap() - 1;
             falsified(&t, "HEADER.3", last, Fr::ONE)
         }),
     );
@@ -827,14 +827,14 @@ fn other_mutants() -> Vec<Mutant> {
     mutants
 }
 
-/// The leaf of the correction lane waits for another substitute afterwards.
+/// The leaf of the correction slot waits for another substitute afterwards.
 fn waiting_for(t: &Transition, pending_substitute: field::Fr) -> Trace {
     let mut after = t.after.clone();
     let leaf = &mut after.accounts[t.applied.correction.slot];
     let by = lifted(&(pending_substitute - leaf.pending_substitute));
     leaf.pending_substitute = pending_substitute;
     let node = lifted(&after.node());
-    let count = *build(t, table(&tiny())).computed().get("ADJUST.1").unwrap();
+    let count = *build(t, table(&tiny())).computed_counts().get("ADJUST.1").unwrap();
     let restores = |nth: &usize| {
         let trace = falsified(t, "ADJUST.1", *nth, by);
         clauses(refusals(tiny(), &trace)) == only("ADJUST.1") && trace.instance()[6] == node
@@ -964,10 +964,10 @@ fn every_cheat_has_a_mutant() {
 #[test]
 fn a_claim_taken_in_twice_shows_twice() {
     let mut i = operated(&[Kind::Receive]);
-    let first = i.operations.lanes[0].clone();
+    let first = i.operations.slots[0].clone();
     let mut again = first.clone();
     again.operation.nonce += 1;
-    i.operations.lanes.push(again);
+    i.operations.slots.push(again);
     resign_operation(&mut i, 1).unwrap();
     let t = apply(i).unwrap();
     assert_eq!(t.applied.records[0], t.applied.records[1]);
@@ -980,7 +980,7 @@ fn a_claim_taken_in_twice_shows_twice() {
 fn a_deposit_and_a_receipt_of_one_claim_differ_in_their_record() {
     let of = |kind| {
         let mut i = operated(&[Kind::Receive]);
-        let op = &mut i.operations.lanes[0].operation;
+        let op = &mut i.operations.slots[0].operation;
         (op.kind, op.amount) = (kind, 3 * UNIT_NANO);
         resign_operation(&mut i, 0).unwrap();
         apply(i).unwrap().applied.records[0]

@@ -4,7 +4,7 @@
 use gridveil_protocol::{
     account::Account,
     field::{Fr, hex_fr},
-    operation::{Kind, Operation, SignedOperation, lane::Lane},
+    operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
     owner::{OwnerKey, owner_of},
     packet::SignedPacket,
     poseidon::DomainTag,
@@ -320,7 +320,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
     let mut out = Vec::new();
     for signed in &receipt.operations {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
-        let after = Lane::compute(&account, signed).after;
+        let after = OperationSlot::compute(&account, signed).after;
         let change_nano = value(&after) - value(&account);
         let nonce = effect.owner_signs().then_some(operation.nonce);
         out.push(OperationLine {

@@ -321,7 +321,7 @@ fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
         SignedOperation::forced(input.domain, Operation { payout: [0xee; 20], ..operation(Kind::Forced, nonce + 2) })
             .unwrap();
     let sign = |o: Operation| o.sign(input.domain, &keys.owner, owner).unwrap();
-    input.operations.lanes = vec![sign(withdraw), sign(send), forced];
+    input.operations.slots = vec![sign(withdraw), sign(send), forced];
     placed(input)
 }
 
@@ -334,7 +334,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     assert_eq!(receipt.operations.len(), 3);
     let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
     let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
-    let kept = &t.input.operations.lanes[..2];
+    let kept = &t.input.operations.slots[..2];
     let own = Own {
         domain: t.input.domain,
         owner: &owner,

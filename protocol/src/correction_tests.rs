@@ -9,9 +9,9 @@ use crate::{
         Extras, Recipe, Stream, following, meter_key, next_meter_key, operate, packet, reroot, resign_correction,
         resign_operation, with_operations,
     },
-    lanes::OperationsError,
     market::Mechanism,
     operation::Kind,
+    operation_slots::OperationsError,
     packet::{Packet, PacketSalts, Reading},
     params::Shape,
     schnorr::SecretKey,
@@ -319,13 +319,13 @@ fn an_operation_makes_all_of_a_stack_final() {
         operate(&mut input, &mut Stream::new(1), &[kind], Extras::default()).unwrap();
         if kind == Kind::Close {
             let account = &apply(following(&second, 3, |_| false).unwrap()).unwrap().settled[0];
-            let operation = &mut input.operations.lanes[0].operation;
+            let operation = &mut input.operations.slots[0].operation;
             (operation.slot, operation.nonce, operation.amount) =
                 (0, account.nonce, account.balance - account.balance % 10_000_000);
-            input.operations.lanes[0].owner = crate::owner::owner_of(&crate::fixture::owner_key(0));
+            input.operations.slots[0].owner = crate::owner::owner_of(&crate::fixture::owner_key(0));
             resign_operation(&mut input, 0).unwrap();
         }
-        assert_eq!(input.operations.lanes[0].operation.slot, 0);
+        assert_eq!(input.operations.slots[0].operation.slot, 0);
         input.operations.correction = Some(correction.clone());
         assert_eq!(refusal(input.clone()), CorrectionError::NotPending { slot: 0 }, "{kind:?}");
         input.operations.correction = None;

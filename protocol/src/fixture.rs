@@ -131,7 +131,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
         packets: Vec::new(),
         tariff: tariff(&mut stream, shape.intervals),
         header_salts: [stream.element(), stream.element()],
-        operations: crate::lanes::Operations::default(),
+        operations: crate::operation_slots::Operations::default(),
     };
     input.packets = packets(&mut stream, &input, substituted)?;
     Ok(input)

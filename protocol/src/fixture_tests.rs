@@ -16,7 +16,7 @@ fn every_kind_alone_is_accepted() {
     for seed in 0..4 {
         for kind in EFFECTS.map(|effect| effect.kind) {
             let input = with_operations(&recipe("tiny-4x2", seed, 3), &[kind], Extras::default()).unwrap();
-            assert_eq!(input.operations.lanes.len(), 1, "{kind:?}");
+            assert_eq!(input.operations.slots.len(), 1, "{kind:?}");
             let t = apply(input).unwrap_or_else(|e| panic!("{kind:?}: {e}"));
             assert_eq!(t.applied.records.len(), usize::from(kind.effect().record.is_some()));
         }
@@ -39,7 +39,7 @@ fn all_kinds_and_extras_together_are_accepted() {
     for pool in [Pool::SupplierIn, Pool::SupplierOut, Pool::FeeOut] {
         let extras = Extras { correction: true, header: Some(pool), management: true, notes: 3 };
         let input = with_operations(&recipe("home-32x24", 1, 20), &kinds, extras).unwrap();
-        assert_eq!(input.operations.lanes.len(), kinds.len());
+        assert_eq!(input.operations.slots.len(), kinds.len());
         assert!(input.operations.correction.is_some());
         apply(input).unwrap_or_else(|e| panic!("{pool:?}: {e}"));
     }

@@ -1,4 +1,4 @@
-//! Header operations: money of the operator, and what the meter data manager decides (`docs/spec/operations.md`, Header lane).
+//! Header operations: money of the operator, and what the meter data manager decides (`docs/spec/operations.md`, Header slot).
 
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +131,7 @@ pub struct SignedManagement {
     pub signature: Signature,
 }
 
-/// The header lane of one settlement.
+/// The header slot of one settlement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderOperation {
     /// Money.
@@ -246,7 +246,7 @@ impl HeaderOperation {
     }
 }
 
-/// The key that signs for a header lane without a management: public, as for empty slots.
+/// The key that signs for a header slot without a management: public, as for empty slots.
 #[must_use]
 pub fn nobody() -> PublicKey {
     schnorr::empty_slot_key().public()

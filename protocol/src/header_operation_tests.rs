@@ -1,9 +1,9 @@
-//! One refusal for each fact; then what the header lane does.
+//! One refusal for each fact; then what the header slot does.
 
 use super::*;
 use crate::{
     fixture::{Extras, Recipe, following, next_mdm_key, reroot, resign, resign_management, with_operations},
-    lanes::OperationsError,
+    operation_slots::OperationsError,
     params::Shape,
     record::code,
     settlement::{SettlementError, SettlementInput, Transition, apply},

@@ -65,7 +65,7 @@ pub struct Shape {
     pub members: usize,
     /// Intervals m of a period, 2..=96.
     pub intervals: usize,
-    /// Operation lanes: account operations of one settlement.
+    /// Operation slots: account operations of one settlement.
     pub operations: usize,
     /// log2 of the circuit's rows.
     pub k: u32,

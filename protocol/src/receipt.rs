@@ -7,9 +7,9 @@ use crate::{
     community,
     correction::Correction,
     field::{Fr, hex_fr},
-    lanes::queue_root,
     note::Note,
-    operation::{SignedOperation, lane::Lane},
+    operation::{SignedOperation, slot::OperationSlot},
+    operation_slots::queue_root,
     owner::OwnerKey,
     packet::Reading,
     params::CERTIFICATES_DEPTH,
@@ -172,7 +172,7 @@ impl Receipt {
             operations: t
                 .input
                 .operations
-                .lanes
+                .operation_slots
                 .iter()
                 .filter(|o| usize::from(o.operation.slot) == slot)
                 .cloned()
@@ -291,8 +291,10 @@ impl Receipt {
     /// What the operations, and the correction after them, make of the settled account; `None` where that does not wait
     /// for the corrected substitute.
     fn replayed(&self) -> Option<Account> {
-        let account =
-            self.operations.iter().fold(self.settled.clone(), |account, signed| Lane::compute(&account, signed).after);
+        let account = self
+            .operations
+            .iter()
+            .fold(self.settled.clone(), |account, signed| OperationSlot::compute(&account, signed).after);
         match &self.correction {
             None => Some(account),
             Some(correction) => correction.opens(&account).then(|| correction.compute(&account).after),

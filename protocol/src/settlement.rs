@@ -12,9 +12,9 @@ use crate::{
     field::{Fr, hex_fr},
     header::Totals,
     instance::{Instance, data_challenge, data_evaluation, period},
-    lanes::{Applied, Operations, OperationsError, queue_root},
     market::{self, Clearing, Mechanism, Order, Rules},
     note::Note,
+    operation_slots::{Applied, Operations, OperationsError, queue_root},
     packet::{Context, SignedPacket},
     params::{CERTIFICATES_DEPTH, NANO_PER_TICK, REGISTER_BITS, STATE_DEPTH},
     poseidon::hash4,
@@ -178,7 +178,7 @@ pub enum SettlementError {
     /// No room for another notes tree.
     #[error("SETTLE.13: the certificates tree is full or its counter disagrees (sequencer)")]
     Certificates,
-    /// Operations, correction, header lane, queue or beginning.
+    /// Operations, correction, header slot, queue or beginning.
     #[error(transparent)]
     Operations(#[from] OperationsError),
     /// The state path does not hold the community.
@@ -307,9 +307,9 @@ pub struct Transition {
     pub supplier_after: i128,
     /// Fee account before range checks, nano.
     pub fee_account_after: i128,
-    /// Accounts when the period is settled, before the lanes.
+    /// Accounts when the period is settled, before the operation slots.
     pub settled: Vec<Account>,
-    /// The lanes.
+    /// The operation slots.
     pub applied: Applied,
     /// Root of the notes of this period.
     pub notes_root: Fr,

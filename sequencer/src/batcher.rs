@@ -284,7 +284,7 @@ async fn settle_chosen(service: &Arc<Service>, basis: Basis) -> Result<Arc<Trans
 async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
     let (archive, waiting, before) =
         (Arc::clone(&service.archive), basis.waiting.clone(), Arc::clone(&basis.community));
-    // Refused operations take no lane: some more than there are lanes are looked at.
+    // Refused operations take no operation slot: some more than there are operation slots are looked at.
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, &before, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
@@ -312,10 +312,10 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
         Ok((label, plain(kind::CHOSEN, &operations).map_err(StoreError::from)?))
     });
     let parts = sealed.collect::<Result<Vec<_>, Problem>>()?;
-    let (lanes, refused) = (chosen.lanes.len(), chosen.refused.len());
+    let (operation_slots, refused) = (chosen.slots.len(), chosen.refused.len());
     let draft = Draft { event: Event::Chosen(chosen), parts };
     service.writer.submit_waiting(move |_: &Ledger| Ok(Decision::write(draft, ()))).await?;
-    tracing::info!(community, first_interval, lanes, refused, "operations chosen");
+    tracing::info!(community, first_interval, operation_slots, refused, "operations chosen");
     Ok(Arc::new(transition))
 }
 

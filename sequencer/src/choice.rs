@@ -8,8 +8,8 @@ use gridveil_protocol::{
     correction::Correction,
     field::{Fr, to_bytes},
     header_operation::{HeaderOperation, Pool},
-    lanes::{Operations, OperationsError, QueuedNote},
-    operation::{Kind, Operation, SignedOperation, lane::Lane},
+    operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
+    operation_slots::{Operations, OperationsError, QueuedNote},
     params::{QUEUE, UNIT_NANO},
     settlement::{self, SettlementError, SettlementInput, Transition},
 };
@@ -17,7 +17,7 @@ use gridveil_protocol::{
 use crate::{
     l1::L1View,
     problem::{self, Code, of_correction, of_header, of_operation},
-    store::record::{Bytes32, Chosen, Effects, Element, LaneSource, Refused},
+    store::record::{Bytes32, Chosen, Effects, Element, OperationSource, Refused},
 };
 
 /// What waits, oldest first.
@@ -120,19 +120,19 @@ impl<'a> Draft<'a> {
     }
 
     fn full(&self) -> bool {
-        self.operations.lanes.len() >= self.settled.input.community.shape.operations
+        self.operations.slots.len() >= self.settled.input.community.shape.operations
     }
 
     fn refuse(&mut self, id: [u8; 32], code: Code) {
         self.chosen.refused.push(Refused { id, code: code.code.to_owned() });
     }
 
-    fn put(&mut self, source: LaneSource, signed: SignedOperation, lane: Lane) {
+    fn put(&mut self, source: OperationSource, signed: SignedOperation, operation_slot: OperationSlot) {
         if let Some(account) = self.accounts.get_mut(usize::from(signed.operation.slot)) {
-            *account = lane.after;
+            *account = operation_slot.after;
         }
-        self.chosen.lanes.push(source);
-        self.operations.lanes.push(signed);
+        self.chosen.slots.push(source);
+        self.operations.slots.push(signed);
     }
 
     /// OP.7: the head of L1's queue first, in its order.
@@ -149,9 +149,9 @@ impl<'a> Draft<'a> {
                 if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
             let signed = SignedOperation::forced(input.domain, operation)
                 .map_err(|source| SettlementError::Signature { slot: usize::from(entry.slot), source })?;
-            let lane = Lane::compute(before, &signed);
+            let operation_slot = OperationSlot::compute(before, &signed);
             self.forced.entry(entry.slot).or_default().push(signed.clone());
-            self.put(LaneSource::Forced(entry.slot), signed, lane);
+            self.put(OperationSource::Forced(entry.slot), signed, operation_slot);
             self.chosen.effects.forced += 1;
         }
         Ok(())
@@ -168,18 +168,19 @@ impl<'a> Draft<'a> {
                 self.refuse(id, problem::OPERATION_SLOT);
                 continue;
             };
-            let lane = Lane::compute(before, &signed);
-            let checked = lane.check(before, &signed, domain, community, &mdm).map_err(|error| of_operation(&error));
-            match checked.and_then(|()| self.claim(signed.operation.kind, &lane)) {
-                Ok(()) => self.put(LaneSource::Operation(Bytes32(id)), signed, lane),
+            let operation_slot = OperationSlot::compute(before, &signed);
+            let checked =
+                operation_slot.check(before, &signed, domain, community, &mdm).map_err(|error| of_operation(&error));
+            match checked.and_then(|()| self.claim(signed.operation.kind, &operation_slot)) {
+                Ok(()) => self.put(OperationSource::Operation(Bytes32(id)), signed, operation_slot),
                 Err(code) => self.refuse(id, code),
             }
         }
     }
 
-    /// What L1 asks of a claim (`docs/spec/l1.md`), after the batches and lanes before.
-    fn claim(&mut self, kind: Kind, lane: &Lane) -> Result<(), Code> {
-        let Some(record) = &lane.record else { return Ok(()) };
+    /// What L1 asks of a claim (`docs/spec/l1.md`), after the batches and operation slots before.
+    fn claim(&mut self, kind: Kind, operation_slot: &OperationSlot) -> Result<(), Code> {
+        let Some(record) = &operation_slot.record else { return Ok(()) };
         let (word, element, effects) = (to_bytes(&record.w1), Element(record.w1), &mut self.chosen.effects);
         match kind {
             Kind::Deposit => {

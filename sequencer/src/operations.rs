@@ -11,7 +11,7 @@ use gridveil_protocol::{
     header_operation::{HeaderError, HeaderOperation, Place},
     operation::{
         Flow, Kind, SignedOperation,
-        lane::{Lane, OperationError},
+        slot::{OperationError, OperationSlot},
     },
     params::UNITS_BITS,
     poseidon::DomainTag,
@@ -109,7 +109,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
     let check = tokio::task::spawn_blocking(move || {
         let mut account = before;
         for offset in waiting {
-            account = Lane::compute(&account, &archive.operation(offset)?).after;
+            account = OperationSlot::compute(&account, &archive.operation(offset)?).after;
         }
         check(&account, &checked, domain, &mdm)
     });
@@ -149,8 +149,10 @@ fn check(
     rich.nonce = operation.nonce;
     rich.debt = 0;
     rich.balance = if operation.kind.effect().flow == Flow::Out { operation.amount } else { 0 };
-    let lane = Lane::compute(&rich, signed);
-    lane.check(&rich, signed, domain, operation.community, mdm).map_err(|error| Problem::of_operation(&error))?;
+    let operation_slot = OperationSlot::compute(&rich, signed);
+    operation_slot
+        .check(&rich, signed, domain, operation.community, mdm)
+        .map_err(|error| Problem::of_operation(&error))?;
     if operation.nonce == account.nonce {
         Ok(())
     } else {

@@ -1,7 +1,7 @@
 //! Refusals: stable codes, whose fault, and no content (`docs/spec/api.md`, Errors).
 
 use gridveil_protocol::{
-    correction::CorrectionError, header_operation::HeaderError, operation::lane::OperationError,
+    correction::CorrectionError, header_operation::HeaderError, operation::slot::OperationError,
     settlement::SettlementError,
 };
 use serde_json::{Map, Value, json};
@@ -234,7 +234,7 @@ impl Problem {
         Self::new(code, error.to_string()).with("clause", json!(error.clause()))
     }
 
-    /// An operation that a lane refuses. The text names clause, what and whose fault; nothing of the account.
+    /// An operation that an operation slot refuses. The text names clause, what and whose fault; nothing of the account.
     #[must_use]
     pub fn of_operation(error: &OperationError) -> Self {
         let detail = if let OperationError::Nonce { .. } = error {
@@ -268,7 +268,7 @@ impl Problem {
     }
 }
 
-/// Code of a lane's refusal.
+/// Code of an operation slot's refusal.
 #[must_use]
 pub const fn of_operation(error: &OperationError) -> Code {
     match error {

@@ -79,7 +79,7 @@ fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
     if used_before && before.is_some_and(|a| a.owner == owner) {
         return true;
     }
-    let lanes = &transition.input.operations.lanes;
-    let left = lanes.iter().any(|o| usize::from(o.operation.slot) == slot && o.operation.kind == Kind::Close);
+    let operation_slots = &transition.input.operations.slots;
+    let left = operation_slots.iter().any(|o| usize::from(o.operation.slot) == slot && o.operation.kind == Kind::Close);
     after.is_some_and(|a| a.meter.is_some() && a.owner == owner) && !(used_before && left)
 }

@@ -105,7 +105,7 @@ async fn money_in_across_and_out() {
     }
     assert_eq!(node.get(&paths[0]).await, (200, json!({"state": "pending"})));
     assert_eq!(node.status().await["communities"][0]["operations"], 4);
-    // Three lanes: the fourth waits for the next period.
+    // Three operation slots: the fourth waits for the next period.
     node.run_period(&world, 5, 0).await;
     node.settled(5, 1).await;
     for path in &paths[..3] {
@@ -152,7 +152,7 @@ async fn what_only_the_closed_period_tells_is_refused_then_and_stops_nobody() {
     for (_, operation) in &cases {
         paths.push(node.accepted(operation).await);
     }
-    // The refused take no lane.
+    // The refused take no operation slot.
     let mut fine = Vec::new();
     for n in 0..2 {
         fine.push(take(&world, 2, Kind::Receive, n2 + 1 + n, 100 + u64::from(n), 70 + 2 * u64::from(n)));

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::Fr,
     header_operation::{HeaderOperation, Management, Place},
     instance,
-    lanes::Operations,
+    operation_slots::Operations,
     params::CIRCUIT_VERSION,
     receipt::Receipt,
     settlement::Transition,

@@ -3,7 +3,7 @@
 use gridveil_circuits::{
     chips::columns::ADVICE,
     settlement::build,
-    trace::{Lane, Trace},
+    trace::{OperationSlot, Trace},
 };
 use gridveil_protocol::{params::Shape, settlement::compute};
 use serde::{Deserialize, Serialize};
@@ -31,18 +31,18 @@ pub struct Area {
     pub rows_before: Figure,
     /// Part of the usable rows in use.
     pub fill: Figure,
-    /// Operation lanes.
-    pub lanes: Figure,
-    /// Rows of one more lane.
-    pub rows_a_lane: Figure,
+    /// Operation slots.
+    pub operation_slots: Figure,
+    /// Rows of one more operation slot.
+    pub rows_per_operation_slot: Figure,
     /// Rows of one more slot.
     pub rows_a_slot: Figure,
     /// The same in version 1, if it is known.
     pub rows_a_slot_before: Option<Figure>,
     /// Rows that serve the correction.
     pub correction: Figure,
-    /// Rows that serve the header lane.
-    pub header_lane: Figure,
+    /// Rows that serve the header slot.
+    pub header_slot: Figure,
     /// Rows that serve the queue of notes.
     pub queue: Figure,
     /// Rows that serve the beginning of a community.
@@ -57,7 +57,7 @@ fn table(shape: Shape) -> anyhow::Result<Trace> {
     Ok(build(&compute(native::batch(shape)?), Trace::new(COUNTING_ROWS)))
 }
 
-/// A shape like `shape` of so many slots and lanes, in the counting table.
+/// A shape like `shape` of so many slots and operation slots, in the counting table.
 const fn like(shape: &Shape, members: usize, operations: usize) -> Shape {
     Shape { name: "counted", id: 0, members, operations, ..*shape }
 }
@@ -77,9 +77,12 @@ pub fn area(shape: Shape, before: &Before) -> anyhow::Result<Area> {
     let trace = table(shape)?;
     let rows = trace.next_row();
     let serving = |prefix: &str| {
-        Figure::measured((0..rows).filter(|row| trace.clause(*row, Lane::Main).starts_with(prefix)).count() as f64, "")
+        Figure::measured(
+            (0..rows).filter(|row| trace.clause(*row, RowHalf::Main).starts_with(prefix)).count() as f64,
+            "",
+        )
     };
-    let lane = rows - table(like(&shape, shape.members, shape.operations - 1))?.next_row();
+    let operation_slot = rows - table(like(&shape, shape.members, shape.operations - 1))?.next_row();
     let [small, large] = pair(shape.members);
     let slots = table(like(&shape, large, 0))?.next_row() - table(like(&shape, small, 0))?.next_row();
     Ok(Area {
@@ -89,12 +92,12 @@ pub fn area(shape: Shape, before: &Before) -> anyhow::Result<Area> {
         rows: Figure::measured(rows as f64, ""),
         rows_before: Figure::measured(before.rows as f64, ""),
         fill: Figure::computed(rows as f64 / ((1usize << shape.k) - RESERVED_ROWS) as f64, ""),
-        lanes: Figure::assumed(shape.operations as f64, ""),
-        rows_a_lane: Figure::measured(lane as f64, ""),
+        operation_slots: Figure::assumed(shape.operations as f64, ""),
+        rows_per_operation_slot: Figure::measured(operation_slot as f64, ""),
         rows_a_slot: Figure::measured(slots as f64 / small as f64, ""),
         rows_a_slot_before: before.rows_a_slot.map(|rows| Figure::measured(rows, "")),
         correction: serving("ADJUST."),
-        header_lane: serving("HEADER."),
+        header_slot: serving("HEADER."),
         queue: serving("NOTES."),
         beginning: serving("STATE.INIT"),
         data: serving("SETTLE.14"),
@@ -114,14 +117,14 @@ mod tests {
         let shape = Shape::by_name("tiny-4x2").unwrap();
         let before = Before { name: shape.name.into(), k: 12, rows: 3_849, ..Before::default() };
         let area = area(shape, &before).unwrap();
-        let parts = area.rows_a_lane.value * area.lanes.value
+        let parts = area.rows_per_operation_slot.value * area.operation_slots.value
             + area.correction.value
-            + area.header_lane.value
+            + area.header_slot.value
             + area.queue.value
             + area.beginning.value;
         assert!(parts > 0.0 && parts + area.rows_a_slot.value * 4.0 < area.rows.value * 1.1, "{area:?}");
         assert!(
-            [&area.correction, &area.header_lane, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0),
+            [&area.correction, &area.header_slot, &area.queue, &area.data].into_iter().all(|part| part.value > 0.0),
             "{area:?}"
         );
     }

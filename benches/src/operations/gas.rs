@@ -78,8 +78,8 @@ fn gas(entry: &str, what: &str, used: u64) -> Gas {
 fn batch(shape: Shape, kinds: &[Kind]) -> anyhow::Result<SettlementInput> {
     let recipe = Recipe { shape, seed: 1, mechanism: Mechanism::Auction, used: shape.members };
     let mut input = with_operations(&recipe, kinds, Extras::default())?;
-    for index in 0..input.operations.lanes.len() {
-        if let Some(signed) = input.operations.lanes.get_mut(index) {
+    for index in 0..input.operations.slots.len() {
+        if let Some(signed) = input.operations.slots.get_mut(index) {
             let deposit = signed.operation.kind == Kind::Deposit;
             signed.operation.amount = UNIT_NANO * if deposit { DEPOSIT_UNITS } else { 1 };
         }
@@ -91,7 +91,7 @@ fn batch(shape: Shape, kinds: &[Kind]) -> anyhow::Result<SettlementInput> {
 /// For another contract.
 fn moved(mut input: SettlementInput, contract: &Address) -> anyhow::Result<SettlementInput> {
     move_to(&mut input, contract)?;
-    for index in 0..input.operations.lanes.len() {
+    for index in 0..input.operations.slots.len() {
         resign_operation(&mut input, index)?;
     }
     Ok(input)
@@ -201,7 +201,8 @@ async fn entry_points(client: &EthersClient, t: &Transition) -> anyhow::Result<V
     out.push(gas("requestRefund", "", used(client.request_refund(small(11)).await?)));
     client.set_local_time(client.timestamp().await? + 6 * 3600 + 10).await?;
     out.push(gas("refund", "", used(client.refund(small(11)).await?)));
-    let withdrawn = t.applied.lanes.iter().filter_map(|lane| Some(&lane.used.as_ref()?.0.operation));
+    let withdrawn =
+        t.applied.slots.iter().filter_map(|operation_slot| Some(&operation_slot.used.as_ref()?.0.operation));
     let slot = withdrawn.clone().find(|o| o.kind == Kind::Withdraw).context("a withdrawal")?.slot;
     let payee = t.after.accounts.get(usize::from(slot)).context("an account")?.payout;
     out.push(gas("withdraw", "", used(client.withdraw(payee).await?)));

@@ -12,7 +12,7 @@ use gridveil_protocol::{
     codec::{decode_packet, encode_packet, packet_id},
     fixture::{Stream, mdm_key},
     instance::domain,
-    lanes::Operations,
+    operation_slots::Operations,
     packet::{PacketSalts, SignedPacket, empty_slot},
     params::{CIRCUIT_VERSION, STATE_DEPTH},
     settlement::{SettlementInput, Transition, check_input, check_outcome, check_packet, clear_all, compute_with},

@@ -8,7 +8,7 @@ use gridveil_protocol::{
     codec::{encode_packet, packet_id},
     fixture::Stream,
     instance::domain,
-    lanes::Operations,
+    operation_slots::Operations,
     packet::{SignedPacket, empty_slot},
     params::CIRCUIT_VERSION,
     settlement::{SettlementInput, Transition, apply},

@@ -22,7 +22,7 @@ pub use statement::build;
 use crate::{
     Fr,
     chips::{arith, columns::Columns, path, poseidon, range, schnorr},
-    pour::pour,
+    assign::assign,
     trace::Trace,
 };
 
@@ -119,6 +119,6 @@ impl Circuit<Fr> for CertificateCircuit {
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        pour(&self.trace, &columns, &mut layouter, TABLE_BITS)
+        assign(&self.trace, &columns, &mut layouter, TABLE_BITS)
     }
 }

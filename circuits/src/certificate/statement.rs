@@ -18,7 +18,7 @@ use crate::{
     chips::poseidon::{Input, imported},
     gadgets::{Builder, power},
     signature::{self, Key},
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, RowHalf, Trace},
 };
 
 /// Rows of the public inputs, by name.
@@ -59,8 +59,8 @@ pub fn build(spend: &Spend, trace: Trace) -> Trace {
     let rows = spend.compute().rows().map(|x| imported(&x));
     let (mut b, public) = Builder::new(trace, super::TABLE_BITS, &rows);
     for (cell, clause) in public.iter().zip(public::CLAUSES) {
-        b.serve(clause);
-        b.trace.mark(cell.row, Lane::Main);
+        b.set_clause(clause);
+        b.trace.mark(cell.row, RowHalf::Main);
     }
     b.block(BLOCK_ROWS);
     let mut s = Statement { b, spend, public };
@@ -100,7 +100,7 @@ impl Statement<'_> {
 
     /// CERT.1: the opening.
     fn note(&mut self) -> Spent {
-        self.b.serve("CERT.1");
+        self.b.set_clause("CERT.1");
         let note = &self.spend.plan.note;
         let amount = self.witness("CERT.1", "amount", 0, &NativeFr::from(note.amount));
         let origin = self.witness("CERT.1", "origin", 0, &note.origin().packed());
@@ -152,7 +152,7 @@ impl Statement<'_> {
     /// CERT.2 (owner) and CERT.3: whose note it is, and its nullifier.
     fn nullifier(&mut self, spent: &Spent) -> (Key, Cell, Cell) {
         let Spend { owner, nullifier_key, .. } = self.spend;
-        self.b.serve("CERT.2");
+        self.b.set_clause("CERT.2");
         let (x, y) = owner.key.xy();
         let [x, y] = [self.witness("CERT.2", "key", 0, &x), self.witness("CERT.2", "key", 1, &y)];
         let key = Key::new(&mut self.b, ("CERT.2", 0), x, y);
@@ -161,7 +161,7 @@ impl Statement<'_> {
         let other = self.b.sub(commitment, spent.owner);
         self.b.assert_zero(other);
 
-        self.b.serve("CERT.3");
+        self.b.set_clause("CERT.3");
         let nk = self.free("CERT.3", "nullifier_key", 0, &nullifier_key.element());
         let (commitment, cells) = self.b.sponge(DomainTag::NullifierKey, &[nk]);
         let other = self.b.sub(commitment, n);
@@ -175,7 +175,7 @@ impl Statement<'_> {
     /// CERT.4: the new notes, and that nothing is made or lost. Returns the notes and the retired amount.
     fn amounts(&mut self, spent: &Spent) -> ([Cell; 2], Cell) {
         let one = Fr::ONE;
-        self.b.serve("CERT.4");
+        self.b.set_clause("CERT.4");
         // The only split of `info`: a larger amount could be borrowed from the origin, or from the modulus.
         self.b.assert_range(spent.amount, AMOUNT_BITS);
         self.b.assert_range(spent.origin, ORIGIN_BITS);
@@ -209,7 +209,7 @@ impl Statement<'_> {
     fn retirement(&mut self, spent: &Spent, retired: Cell) -> [Cell; 2] {
         let one = Fr::ONE;
         let number = |x: u64| Fr::from(x);
-        self.b.serve("CERT.5");
+        self.b.set_clause("CERT.5");
         let retirement = self.spend.plan.retirement.as_ref();
         let sealed = retirement.is_some_and(|r| r.sealed);
         // A sealed expiry is written as both, and refused.
@@ -248,7 +248,7 @@ impl Statement<'_> {
 
     /// CERT.2: the owner signs all that is public but the anchor.
     fn signature(&mut self, key: &Key, x: Cell, signed: &[Cell; 5]) {
-        self.b.serve("CERT.2");
+        self.b.set_clause("CERT.2");
         let Spend { signature, .. } = self.spend;
         let [nullifier, note_1, note_2, retirement, kind] = signed.map(Input::Copy);
         let r_x = self.free("CERT.2", "r_x", 0, &signature.r_x);

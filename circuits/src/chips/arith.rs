@@ -11,7 +11,7 @@ use halo2_proofs::{
 use super::columns::{Columns, Selector};
 use crate::{
     Fr,
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, RowHalf, Trace},
 };
 
 /// Columns of result and operands.
@@ -43,7 +43,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
 /// Writes a public input; its row in the table is its row in the instance.
 pub fn assign_public(trace: &mut Trace, row: usize, value: Fr) -> Cell {
     trace.enable(Selector::Public, row);
-    trace.mark(row, Lane::Main);
+    trace.mark(row, RowHalf::Main);
     trace.set(RESULT, row, value)
 }
 
@@ -80,6 +80,6 @@ pub fn assign(trace: &mut Trace, row: usize, k: Coefficients, operands: [Operand
         trace.constant(i, row, value);
     }
     trace.enable(Selector::Arith, row);
-    trace.mark(row, Lane::Main);
+    trace.mark(row, RowHalf::Main);
     result
 }

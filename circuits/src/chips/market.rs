@@ -21,7 +21,7 @@ use super::columns::{Columns, LOOKED_UP, Selector};
 use crate::{
     Fr,
     gadgets::{limbs, power},
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, RowHalf, Trace},
 };
 
 /// Looked-up values of a block, in order.
@@ -451,14 +451,14 @@ fn assign_reading(
     }
     let distance = if trace.value(cell(FLAG, row)) == Fr::ZERO { "SETTLE.5" } else { "SETTLE.1b" };
     for index in 0..LOOKUPS {
-        trace.serve(match index {
+        trace.set_clause(match index {
             0 | 1 => "SETTLE.3",
             2 | 3 => distance,
             _ => "SETTLE.6",
         });
-        trace.mark(row + index * geometry.rows() / LOOKUPS, Lane::Range);
+        trace.mark(row + index * geometry.rows() / LOOKUPS, RowHalf::Range);
     }
-    trace.serve("SETTLE.6");
+    trace.set_clause("SETTLE.6");
     trace.enable(Selector::Market, row);
     for offset in 0..geometry.rows() {
         trace.enable(Selector::Lookup, row + offset);

@@ -6,7 +6,7 @@
 //!
 //! What the clause stops: a level whose children do not hold the node joins two paths that have nothing to do with each
 //! other, and any commitment is in any tree. The column of the node is either that output or tied by a copy;
-//! [`super::poseidon::Lane`] lays out nothing else.
+//! [`super::poseidon::Permutations`] lays out nothing else.
 
 use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression};
 

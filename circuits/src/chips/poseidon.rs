@@ -20,7 +20,7 @@
 //! - Exit, to the S-box inputs `Y` of round 64: `Y_0 = z_60` by the recurrence, and backwards with `T = M^-1`
 //!   `s_(59-i) = e0 T (N T)^i Y + sum_{j<i} e0 T (N T)^(i-1-j) e0 z_(59-j) + const` for `i < 4`.
 //!
-//! The six selectors exclude each other (a row has one of them or none; [`Lane`] is the only writer), so that the
+//! The six selectors exclude each other (a row has one of them or none; [`Permutations`] is the only writer), so that the
 //! transitions share one gate.
 //!
 //! What each clause stops:
@@ -32,7 +32,7 @@
 //! - the tag is a constant: a note cannot be read as a header, nor a sponge of one length as one of another;
 //! - Chain adds to the state of its own row, which the last Full row has determined: blocks cannot be swapped between
 //!   sponges;
-//! - no sponge goes on from a boundary row that no permutation has written ([`Lane::permute`] refuses to lay that out);
+//! - no sponge goes on from a boundary row that no permutation has written ([`Permutations::permute`] refuses to lay that out);
 //! - padding is copied from a zero cell: `P(a,b,c,d)` cannot pass for `P(a,b,0,0)`.
 
 use std::sync::LazyLock;
@@ -75,23 +75,23 @@ pub enum Input {
     Copy(Cell),
     /// A witness; the caller ties the cell it gets back.
     Free(Fr),
-    /// Zero, tied to the lane's zero cell.
+    /// Zero, tied to the permutations's zero cell.
     Zero,
 }
 
 /// A stack of permutations in consecutive rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Lane {
+pub struct Permutations {
     row: usize,
     /// The boundary row's state is the output of a permutation.
     written: bool,
     zero: Cell,
 }
 
-impl Lane {
+impl Permutations {
     /// Takes the first boundary row. `zero` is a copyable cell that is tied to 0 elsewhere.
     pub fn start(trace: &mut Trace, zero: Cell) -> Self {
-        Self { row: trace.take(1), written: false, zero }
+        Self { row: trace.alloc_rows(1), written: false, zero }
     }
 
     /// One permutation: a new sponge with capacity `tag`, or (`None`) the last sponge goes on. Returns the cells of the
@@ -102,19 +102,19 @@ impl Lane {
     /// the layout, whatever the witness.
     pub fn permute(&mut self, trace: &mut Trace, tag: Option<Fr>, inputs: [Input; RATE]) -> [Cell; RATE] {
         if trace.next_row() != self.row + 1 {
-            (self.row, self.written) = (trace.take(1), false);
+            (self.row, self.written) = (trace.alloc_rows(1), false);
         }
         assert!(tag.is_some() || self.written, "a sponge goes on in the row that its last permutation wrote");
         self.written = true;
         // The row was taken by the last permutation; its gate serves this one.
-        trace.mark(self.row, witness::Lane::Main);
-        trace.mark(self.row, witness::Lane::Range);
+        trace.mark(self.row, witness::Permutations::Main);
+        trace.mark(self.row, witness::Permutations::Range);
         let cells: [Cell; RATE] = std::array::from_fn(|i| match inputs[i] {
             Input::Copy(source) => trace.copy_to(source, INPUT + i, self.row),
             Input::Free(value) => trace.set(INPUT + i, self.row, value),
             Input::Zero => trace.copy_to(self.zero, INPUT + i, self.row),
         });
-        trace.take(ROWS);
+        trace.alloc_rows(ROWS);
         let mut state: Row = std::array::from_fn(|j| {
             let chained = if tag.is_none() { trace.value(Cell { column: j, row: self.row }) } else { Fr::ZERO };
             chained + j.checked_sub(1).map_or(Fr::ZERO, |i| trace.value(cells[i]))
@@ -180,7 +180,7 @@ impl Lane {
     pub fn level(&mut self, trace: &mut Trace, node: Option<Cell>, children: [Input; RATE]) -> [Cell; RATE] {
         match node {
             Some(node) => {
-                (self.row, self.written) = (trace.take(1), false);
+                (self.row, self.written) = (trace.alloc_rows(1), false);
                 trace.copy_to(node, super::path::NODE, self.row);
             }
             None => assert!(

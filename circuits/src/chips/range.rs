@@ -9,7 +9,7 @@ use halo2_proofs::plonk::{ConstraintSystem, Constraints, Expression};
 use super::columns::{Columns, LOOKED_UP, Selector};
 use crate::{
     Fr,
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, RowHalf, Trace},
 };
 
 /// Column of the running value.
@@ -65,10 +65,10 @@ pub fn assign_step(trace: &mut Trace, row: usize, table_bits: u32, entries: &[u6
         }
         trace.enable(if pair.len() == 2 { Selector::Range } else { Selector::Half }, row);
         trace.enable(Selector::Lookup, row);
-        trace.mark(row, Lane::Range);
+        trace.mark(row, RowHalf::Range);
         row += 1;
         trace.set(RUNNING, row, running);
-        trace.mark(row, Lane::Range);
+        trace.mark(row, RowHalf::Range);
     }
     row
 }

@@ -247,7 +247,7 @@ pub fn assign_chain(
     let (px, py) = key;
     let (_, (q2x, q2y)) = second_point(key);
     let q2 = (trace.free((clause, "q2x", index), q2x), trace.free((clause, "q2y", index), q2y));
-    let start = trace.take(ROWS);
+    let start = trace.alloc_rows(ROWS);
     let digits: [StepDigits; STEPS] = std::array::from_fn(|i| digits.get(i).copied().unwrap_or(NO_DIGITS));
     let hints = inverse_hints(&variable_points(key, q2), &digits);
 

@@ -118,12 +118,12 @@ pub fn slot(
     w: &SlotWitness<'_>,
 ) -> SlotOutput {
     b.block(block_rows(shape));
-    b.serve("SETTLE.13");
+    b.set_clause("SETTLE.13");
     let (old, old_leaf) = leaf::open(b, "SETTLE.13", index, &LeafValues::of(w.account));
     let terms = leaf::unpack_terms(b, "SETTLE.13", index, old.terms);
     let flag = b.bit(("SETTLE.1b", "substituted", index), w.signed.packet.substituted);
     let slot_cells = limits(b, index, &terms, flag);
-    b.serve("SETTLE.6");
+    b.set_clause("SETTLE.6");
     let geometry = super::geometry(shape);
     let readings = readings(w, shape.intervals);
     let zero = b.zero();
@@ -138,12 +138,12 @@ pub fn slot(
     );
     let packet = packet(b, index, common, &old, terms.scale, flag, &sums.groups, w);
     let money = money(b, index, shape, common, &old, &terms, &sums.sums, w);
-    b.serve("SETTLE.1b");
+    b.set_clause("SETTLE.1b");
     // An empty slot is neither substituted nor active in any interval: flag and count are not negative, so a zero sum
     // is two zeros.
     let signs_of_use = b.linear(&[(Fr::ONE, flag), (Fr::ONE, money.started)], Fr::ZERO);
     b.assert_product_zero(packet.empty, signs_of_use);
-    b.serve("STATE.INIT");
+    b.set_clause("STATE.INIT");
     b.assert_product_zero(common.init, old.balance);
     b.assert_product_zero(common.init, old.owner);
     // Debt, nonce and the bit are not negative, so a zero sum is three zeros.
@@ -155,11 +155,11 @@ pub fn slot(
 /// SETTLE.5: the limits that count. A debtor's buy limit is -1, below every price; a substituted slot has its caps in
 /// their place.
 fn limits(b: &mut Builder, index: usize, terms: &Terms, flag: Cell) -> SlotCells {
-    b.serve("SETTLE.5");
+    b.set_clause("SETTLE.5");
     let no_debt = b.is_zero(("SETTLE.5", "debt_inverse", index), terms.debt);
     let k = [Fr::ONE, Fr::ONE, Fr::ZERO, Fr::ZERO, -Fr::ONE];
     let buy = b.row(k, [Operand::Copy(no_debt), Operand::Copy(terms.buy), Operand::Unused]);
-    b.serve("SETTLE.1b");
+    b.set_clause("SETTLE.1b");
     let buy_limit = b.select(flag, terms.cap_import, buy);
     let sell_limit = b.select(flag, terms.cap_export, terms.sell);
     SlotCells { buy_limit, sell_limit, scale: terms.scale, flag }
@@ -199,10 +199,10 @@ fn packet(
 ) -> Packet {
     let one = Fr::ONE;
     let packet = &w.signed.packet;
-    b.serve("SETTLE.1b");
+    b.set_clause("SETTLE.1b");
     let [meter_x, meter_y] = old.meter;
     let empty = b.is_zero(("SETTLE.1b", "meter_inverse", index), meter_x);
-    b.serve("SETTLE.1");
+    b.set_clause("SETTLE.1");
     let (empty_x, empty_y) = schnorr::empty_slot_key().public().xy();
     let meter_x = b.linear(&[(one, meter_x), (imported(&empty_x), empty)], Fr::ZERO);
     let meter_y = b.linear(&[(one, meter_y), (imported(&empty_y), empty)], Fr::ZERO);
@@ -219,9 +219,9 @@ fn packet(
         slot_number,
     );
     // A substitute names the one that the leaf waits for; any other packet has zero in that place.
-    b.serve("SETTLE.1b");
+    b.set_clause("SETTLE.1b");
     let previous_substitute = b.mul(flag, old.pending_substitute);
-    b.serve("SETTLE.1");
+    b.set_clause("SETTLE.1");
     let s = &packet.salts;
     let mut inputs = vec![Input::Copy(info), Input::Copy(previous_substitute)];
     inputs.extend(s.exit.iter().chain(&s.private).chain(&s.note).map(|x| Input::Free(imported(x))));
@@ -245,7 +245,7 @@ fn money(
     w: &SlotWitness<'_>,
 ) -> Money {
     let one = Fr::ONE;
-    b.serve("SETTLE.7");
+    b.set_clause("SETTLE.7");
     let fields = b.unpack(sums[2], &market::ACC3_WIDTHS.map(|w| if w == 8 { w.max(shape.table_bits) } else { w }));
     let field = |i: usize| fields.get(i).copied().unwrap_or(sums[2]);
     // The top field is below 2^8: the whole stays below the modulus.
@@ -254,7 +254,7 @@ fn money(
     let (sold, bought, export, import) = (field(4), field(5), field(6), field(7));
     window(b, index, shape, common.first_interval, terms, started, ended, w);
 
-    b.serve("SETTLE.7");
+    b.set_clause("SETTLE.7");
     let [network_1, network_0, energy_1, energy_0] = price_limbs(b, sums[0]);
     let [local_1, local_0, feed_1, feed_0] = price_limbs(b, sums[1]);
     let energy = b.select(terms.class, energy_1, energy_0);
@@ -270,7 +270,7 @@ fn money(
     // network - offset (import - bought) + local - offset bought
     let fees = b.linear(&[(one, network), (one, local), (-offset, import)], Fr::ZERO);
     let tick = Fr::from(gridveil_protocol::params::NANO_PER_TICK.unsigned_abs());
-    b.serve("SETTLE.8");
+    b.set_clause("SETTLE.8");
     let value = b.linear(
         &[
             (one, old.balance),
@@ -308,7 +308,7 @@ fn window(
     w: &SlotWitness<'_>,
 ) {
     let one = Fr::ONE;
-    b.serve("SETTLE.2");
+    b.set_clause("SETTLE.2");
     let idle = readings(w, shape.intervals).iter().all(|r| !r.started);
     let idle = b.bit(("SETTLE.2", "idle", index), idle);
     b.assert_product_zero(idle, started);
@@ -334,10 +334,10 @@ fn after(
     money: &Money,
 ) -> SlotOutput {
     let one = Fr::ONE;
-    b.serve("SETTLE.8");
+    b.set_clause("SETTLE.8");
     let (balance, debt) = leaf::split_value(b, "SETTLE.8", index, money.value);
 
-    b.serve("SETTLE.9");
+    b.set_clause("SETTLE.9");
     let register = |i: u32| power(i * REGISTER_BITS);
     let registers = b.linear(
         &[
@@ -350,7 +350,7 @@ fn after(
         Fr::ZERO,
     );
 
-    b.serve("SETTLE.10");
+    b.set_clause("SETTLE.10");
     let no_technology = b.is_zero(("SETTLE.10", "technology_inverse", index), terms.technology);
     let k = [one, -one, -one, Fr::ZERO, one];
     let earns = b.row(k, [Operand::Copy(no_technology), Operand::Copy(packet.flag), Operand::Unused]);
@@ -359,7 +359,7 @@ fn after(
     let outstanding = b.sub(issued, retired);
     let info = b.linear(&[(one, outstanding), (power(128), terms.technology), (one, common.note_base)], Fr::ZERO);
 
-    b.serve("SETTLE.12");
+    b.set_clause("SETTLE.12");
     let keep = b.linear(&[(one, packet.flag), (one, packet.empty)], Fr::ZERO);
     // Both limits at once, in their place of the terms.
     let (buy, sell) = (power(160), power(176));
@@ -374,7 +374,7 @@ fn after(
     let [s5, s6] = [s5, s6].map(Input::Copy);
     let (note, _) = b.sponge(DomainTag::Note, &[Input::Copy(old.owner), Input::Copy(info), s5, s6]);
 
-    b.serve("SETTLE.1b");
+    b.set_clause("SETTLE.1b");
     let energy = b.linear(&[(one, money.import), (one, money.export)], Fr::ZERO);
     let substituted_wh = b.mul(packet.flag, energy);
     SlotOutput {

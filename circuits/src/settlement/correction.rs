@@ -1,9 +1,9 @@
-//! The correction lane (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the
+//! The correction slot (ADJUST.1 to ADJUST.5): the meter's late packet for a slot's newest substitute, booked by the
 //! difference, or nothing.
 
 use gridveil_protocol::{
     correction::Correction,
-    lanes::AppliedCorrection,
+    operation_slots::AppliedCorrection,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{INTERVALS_PER_GROUP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::DomainTag,
@@ -27,7 +27,7 @@ use crate::{
     trace::Cell,
 };
 
-/// Rows of the lane's blocks: before the readings, after them, a group of readings, an interval.
+/// Rows of the operation slot's blocks: before the readings, after them, a group of readings, an interval.
 const fn opening_rows(shape: &Shape) -> usize {
     if shape.table_bits >= 16 { 35 } else { 48 }
 }
@@ -37,7 +37,7 @@ const fn closing_rows(shape: &Shape) -> usize {
 const GROUP_ROWS: usize = 15;
 const INTERVAL_ROWS: usize = 6;
 
-/// What the correction hands on: differences, zero if the lane is not used.
+/// What the correction hands on: differences, zero if the operation slot is not used.
 #[derive(Clone, Copy, Debug)]
 pub struct CorrectionOutput {
     /// 1 if used.
@@ -54,7 +54,7 @@ pub struct CorrectionOutput {
     pub export: Cell,
 }
 
-/// The witness of a lane that is not used: two packets without readings.
+/// The witness of an operation slot that is not used: two packets without readings.
 fn idle(shape: &Shape) -> Option<Correction> {
     let intervals = u16::try_from(shape.intervals).ok()?;
     let context = Context { domain: 0u64.into(), community: 0, first_interval: 0, interval_length: 0, intervals };
@@ -79,7 +79,7 @@ struct Sums {
     feed_in: Cell,
 }
 
-/// Writes the correction lane.
+/// Writes the correction slot.
 pub fn correction(
     b: &mut Builder,
     shape: &Shape,
@@ -94,7 +94,7 @@ pub fn correction(
     let Some(packet) = packet else { unreachable!("an unused correction signs with a constant key") };
 
     b.block(opening_rows(shape));
-    b.serve("ADJUST.1");
+    b.set_clause("ADJUST.1");
     let values = members.leaf(w.slot).values(b);
     let (old, old_leaf) = leaf::open(b, "ADJUST.1", 0, &values);
     let terms = leaf::unpack_terms(b, "ADJUST.1", 0, old.terms);
@@ -125,7 +125,7 @@ pub fn correction(
     let gap = b.sub(digest, old.pending_substitute);
     b.assert_product_zero(used, gap);
 
-    b.serve("ADJUST.2");
+    b.set_clause("ADJUST.2");
     let info = slot_info(b, "ADJUST.2", context, slot, terms.scale, &packet.late.packet, Fr::ZERO);
     let key = signature::key_or_nobody(b, used, old.meter);
     let mut inputs = vec![Input::Copy(info), Input::Zero];
@@ -135,7 +135,7 @@ pub fn correction(
     let (_, cells) = signature::verify(b, index, key, DomainTag::Packet, &late_signature, inputs);
     let late_groups = cells.get(8..).unwrap_or(&[]).to_vec();
 
-    b.serve("ADJUST.5");
+    b.set_clause("ADJUST.5");
     let elements: Vec<_> = packet.tariff.intervals.iter().flat_map(IntervalTariff::elements).collect();
     let inputs: Vec<Input> = elements
         .iter()
@@ -152,28 +152,28 @@ pub fn correction(
     b.block(closing_rows(shape));
     let [import, export] = difference(b, used, terms.scale, &late, &substitute);
     let (supply, fees) = money(b, used, &terms, &late, &substitute);
-    b.serve("ADJUST.3");
+    b.set_clause("ADJUST.3");
     let value = b.linear(&[(one, old.balance), (-one, terms.debt), (-one, supply), (-one, fees)], Fr::ZERO);
     let (balance, debt) = leaf::split_value(b, "ADJUST.3", 0, value);
     let debt_change = b.sub(debt, terms.debt);
-    b.serve("ADJUST.4");
+    b.set_clause("ADJUST.4");
     let registers = b.linear(&[(one, old.registers), (one, import), (power(REGISTER_BITS), export)], Fr::ZERO);
-    b.serve("ADJUST.1");
+    b.set_clause("ADJUST.1");
     let pending_substitute = b.select(used, previous_substitute, old.pending_substitute);
     let new_terms = b.linear(&[(one, old.terms), (one, debt_change)], Fr::ZERO);
     let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, ..old };
     let new_leaf = new.compose(b);
-    b.serve("ADJUST.5");
+    b.set_clause("ADJUST.5");
     let eleven = b.linear(&[(Fr::from(code::CORRECTION), used)], Fr::ZERO);
     let zero = b.zero();
     let w0 = records::first_word(b, eleven, zero, first);
     records.push(b, used, [w0, commitment]);
-    b.serve("ADJUST.1");
+    b.set_clause("ADJUST.1");
     members.replace(b, ("ADJUST.1", "slot_bit", 0), (w.slot, slot), [old_leaf, new_leaf], new);
     CorrectionOutput { used, debt_change, supply, fees, import, export }
 }
 
-/// An unused lane's signature by the public key, over the context that the statement itself has.
+/// An unused operation slot's signature by the public key, over the context that the statement itself has.
 fn own_signature(b: &Builder, late: &SignedPacket, info: Cell) -> gridveil_protocol::schnorr::Signature {
     let mut message = vec![native(b.value(info)), 0u64.into()];
     let s = &late.packet.salts;
@@ -220,7 +220,7 @@ fn readings(b: &mut Builder, shape: &Shape, clause: &'static str, groups: &[Cell
     let mut all = Vec::with_capacity(left);
     for group in groups {
         b.block(GROUP_ROWS);
-        b.serve(clause);
+        b.set_clause(clause);
         let here = left.min(INTERVALS_PER_GROUP);
         left -= here;
         let fields = b.unpack(*group, &vec![16; 2 * here]);
@@ -235,12 +235,12 @@ fn window(b: &mut Builder, first: Cell, terms: &Terms, late: &Readings, w: &Appl
     let start = u64::from(packet.substitute.packet.context.first_interval);
     let (from, until) = (u64::from(w.before.active_from), u64::from(w.before.active_until));
     b.block(2);
-    b.serve("ADJUST.2");
+    b.set_clause("ADJUST.2");
     let since = b.sub(first, terms.active_from);
     let before_end = b.linear(&[(one, terms.active_until), (-one, first)], -one);
     for (t, [import, export]) in late.iter().enumerate() {
         b.block(INTERVAL_ROWS);
-        b.serve("ADJUST.2");
+        b.set_clause("ADJUST.2");
         let at = start + t as u64;
         let reading = packet.late.packet.readings.get(t).copied().unwrap_or_default();
         let inside = w.used.is_some() && reading != Reading::default() && from <= at && at < until;
@@ -263,7 +263,7 @@ fn window(b: &mut Builder, first: Cell, terms: &Terms, late: &Readings, w: &Appl
 fn sums(b: &mut Builder, tariff: &[Cell], readings: &Readings) -> Sums {
     let one = Fr::ONE;
     b.block(4 * readings.len());
-    b.serve("ADJUST.3");
+    b.set_clause("ADJUST.3");
     let zero = b.zero();
     let mut sums = Sums { energy: [zero; 2], supply: zero, feed_in: zero };
     for ([import, export], elements) in readings.iter().zip(tariff.chunks(4)) {
@@ -278,7 +278,7 @@ fn sums(b: &mut Builder, tariff: &[Cell], readings: &Readings) -> Sums {
 
 /// ADJUST.4: energy, late less substitute, Wh.
 fn difference(b: &mut Builder, used: Cell, scale: Cell, late: &Sums, substitute: &Sums) -> [Cell; 2] {
-    b.serve("ADJUST.4");
+    b.set_clause("ADJUST.4");
     let scaled = b.mul(used, scale);
     std::array::from_fn(|i| {
         let units = b.sub(late.energy[i], substitute.energy[i]);
@@ -289,7 +289,7 @@ fn difference(b: &mut Builder, used: Cell, scale: Cell, late: &Sums, substitute:
 /// ADJUST.3: supplier's flow and fees, late less substitute, nano.
 fn money(b: &mut Builder, used: Cell, terms: &Terms, late: &Sums, substitute: &Sums) -> (Cell, Cell) {
     let one = Fr::ONE;
-    b.serve("ADJUST.3");
+    b.set_clause("ADJUST.3");
     let scaled = b.mul(used, terms.scale);
     let units: [Cell; 2] = std::array::from_fn(|i| b.sub(late.energy[i], substitute.energy[i]));
     let [import, export] = units;

@@ -24,17 +24,17 @@ pub const CLOSE_ROWS: usize = 22;
 /// Prices and flags of interval `t`. `tariff` are its four committed elements.
 pub fn open(b: &mut Builder, t: usize, mechanism: Cell, tariff: &[Cell; 4], clearing: &Clearing) -> IntervalCells {
     let [supply, feed_in, local, bounds] = *tariff;
-    b.serve("SETTLE.5");
+    b.set_clause("SETTLE.5");
     let fields = b.unpack(bounds, &[16, 16, 16]);
     let [reference, floor, cap] = [0, 1, 2].map(|i| fields.get(i).copied().unwrap_or(bounds));
-    b.serve("SETTLE.6");
+    b.set_clause("SETTLE.6");
     let price = b.witness(("SETTLE.6", "tick", t), Fr::from(u64::from(clearing.tick)));
     b.assert_range(price, 16);
     let off_reference = b.sub(price, reference);
     b.assert_product_zero(mechanism, off_reference);
     let ratio = b.witness(("SETTLE.4", "ratio", t), Fr::from(clearing.ratio));
     let side = b.bit(("SETTLE.6", "side", t), clearing.rationed == Rationed::Demand);
-    b.serve("SETTLE.5");
+    b.set_clause("SETTLE.5");
     let (cap_above, cap_below) = b.compare([("SETTLE.5", "cap_above", t), ("SETTLE.5", "cap_below", t)], cap, price);
     let (floor_above, floor_below) =
         b.compare([("SETTLE.5", "floor_above", t), ("SETTLE.5", "floor_below", t)], floor, price);
@@ -57,7 +57,7 @@ fn standing_flags(b: &mut Builder, mechanism: Cell, better: Cell, worse: Cell) -
 pub fn close(b: &mut Builder, t: usize, mechanism: Cell, cells: &IntervalCells, totals: &Running) {
     let [demand_strict, demand_equal, supply_strict, supply_equal, rationed] = *totals;
     let one = Fr::ONE;
-    b.serve("SETTLE.6");
+    b.set_clause("SETTLE.6");
     let demand = b.linear(&[(one, demand_strict), (one, demand_equal)], Fr::ZERO);
     let supply = b.linear(&[(one, supply_strict), (one, supply_equal)], Fr::ZERO);
     // D>(p) <= S<=(p)
@@ -79,7 +79,7 @@ pub fn close(b: &mut Builder, t: usize, mechanism: Cell, cells: &IntervalCells, 
     let weight = b.select(cells.side, demand_equal, supply_equal);
     // ratio = ceil(2^32 R / W), 0 if W = 0: exactly then the marginal orders of the longer side add up to R, and both
     // sides to V.
-    b.serve("SETTLE.4");
+    b.set_clause("SETTLE.4");
     let over = b.mul_add(one, cells.ratio, weight, -power(RATIO_BITS), remaining);
     b.assert_range(over, 32);
     b.assert_range(cells.ratio, 48);

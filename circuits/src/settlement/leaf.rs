@@ -136,7 +136,7 @@ pub struct Terms {
 
 /// Unpacks terms; each field is range-checked, so the split is the only one.
 pub fn unpack_terms(b: &mut Builder, clause: &'static str, index: usize, terms: Cell) -> Terms {
-    b.serve(clause);
+    b.set_clause(clause);
     let [.., top] = limbs(b.value(terms));
     let byte = |from: u32| Fr::from((top >> from) & 0xff);
     let fields = b.unpack(terms, &[32, 16, 16, 16, 16, 32, 32, 32, 64]);

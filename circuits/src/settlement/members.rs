@@ -1,4 +1,4 @@
-//! The members tree between settlement and the last lane: what each leaf holds in the table, and the paths to open
+//! The members tree between settlement and the last operation slot: what each leaf holds in the table, and the paths to open
 //! them.
 
 use gridveil_protocol::{field, tree::DenseTree};
@@ -20,7 +20,7 @@ pub fn native(x: Fr) -> field::Fr {
     field::reduce(bytes)
 }
 
-/// The leaves as lanes find and leave them. Its values are hints; the circuit believes only paths to `root`.
+/// The leaves as operation slots find and leave them. Its values are hints; the circuit believes only paths to `root`.
 #[derive(Debug)]
 pub struct Members {
     leaves: Vec<LeafCells>,

@@ -2,9 +2,9 @@
 
 mod account;
 mod correction;
-mod header_lane;
+mod header_slot;
 mod interval;
-mod lane;
+mod slot;
 mod leaf;
 mod members;
 mod records;
@@ -37,7 +37,7 @@ pub use statement::build;
 use crate::{
     Fr,
     chips::{arith, columns::Columns, market, poseidon, range, schnorr},
-    pour::pour,
+    assign::assign,
     trace::Trace,
 };
 
@@ -129,7 +129,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         packets: Vec::new(),
         tariff: Tariff { intervals: vec![entry; shape.intervals] },
         header_salts: [zero; 2],
-        operations: gridveil_protocol::lanes::Operations::default(),
+        operations: gridveil_protocol::operation_slots::Operations::default(),
     };
     let context = input.context();
     input.packets = (0..shape.members)
@@ -166,6 +166,6 @@ impl Circuit<Fr> for SettlementCircuit {
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        pour(&self.trace, &columns, &mut layouter, self.shape.table_bits)
+        assign(&self.trace, &columns, &mut layouter, self.shape.table_bits)
     }
 }

@@ -34,7 +34,7 @@ impl Records {
 
     /// Adds a record: 2 rows of the block.
     pub fn push(&mut self, b: &mut Builder, visible: Cell, words: [Cell; 2]) {
-        b.serve("OP.10");
+        b.set_clause("OP.10");
         let [w0, w1] = words.map(Input::Copy);
         let (absorbed, _) = b.hash4([Input::Copy(self.digest), w0, w1, Input::Zero]);
         self.digest = b.select(visible, absorbed, self.digest);
@@ -51,7 +51,7 @@ impl Records {
     /// own.
     pub fn evaluate(&self, b: &mut Builder, z: Cell) -> Cell {
         b.block(4 * self.all.len());
-        b.serve("OP.11");
+        b.set_clause("OP.11");
         let mut y = b.zero();
         for record in self.all.iter().rev() {
             let [w0, w1] = record.words;

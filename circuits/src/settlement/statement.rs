@@ -13,9 +13,9 @@ use super::{
     account::{self, Common, SlotOutput, SlotWitness},
     correction::{CorrectionOutput, correction},
     geometry,
-    header_lane::{HeaderLane, header_lane},
+    header_slot::{HeaderSlot, header_slot},
     interval,
-    lane::{LaneOutput, lane},
+    slot::{OperationSlotOutput, operation_slot},
     members::Members,
     records::Records,
     state::{self, HeaderCells, at, imported},
@@ -27,7 +27,7 @@ use crate::{
         poseidon::Input,
     },
     gadgets::{Builder, power},
-    trace::{Cell, Lane, Trace},
+    trace::{Cell, RowHalf, Trace},
 };
 
 /// Rows of the public inputs, by name.
@@ -72,10 +72,10 @@ struct Statement<'a> {
     records: Records,
 }
 
-/// What the lanes hand on.
-struct Lanes {
+/// What the operation slots hand on.
+struct OperationSlots {
     members: Members,
-    operations: Vec<LaneOutput>,
+    operations: Vec<OperationSlotOutput>,
     correction: CorrectionOutput,
 }
 
@@ -86,21 +86,21 @@ pub fn build(t: &Transition, trace: Trace) -> Trace {
     let rows = t.instance.rows().map(|x| imported(&x));
     let (mut b, public) = Builder::new(trace, shape.table_bits, &rows);
     for (cell, clause) in public.iter().zip(public::CLAUSES) {
-        b.serve(clause);
-        b.trace.mark(cell.row, Lane::Main);
+        b.set_clause(clause);
+        b.trace.mark(cell.row, RowHalf::Main);
     }
     let records = Records::new(b.zero());
     let mut s = Statement { b, t, shape, public, records };
     let (header, old_header) = s.header();
     let common = s.common(&header);
-    let market = s.b.trace.take(geometry(&shape).stride() * (shape.members + 1));
+    let market = s.b.trace.alloc_rows(geometry(&shape).stride() * (shape.members + 1));
     let slots = s.slots(&common, market);
     s.intervals(&header, &common.intervals, market);
-    let lanes = s.lanes(&common, &slots);
-    let header_lane = header_lane(&mut s.b, &shape, &common, &header, &mut s.records, &t.input.operations.header);
+    let operation_slots = s.operation_slots(&common, &slots);
+    let header_slot = header_slot(&mut s.b, &shape, &common, &header, &mut s.records, &t.input.operations.header);
     let queue = s.queue();
-    let new_header = s.new_header(&header, &slots, &lanes, &header_lane);
-    s.trees(&common, &header, [old_header, new_header], &slots, &lanes, queue);
+    let new_header = s.new_header(&header, &slots, &operation_slots, &header_slot);
+    s.trees(&common, &header, [old_header, new_header], &slots, &operation_slots, queue);
     s.finish()
 }
 
@@ -117,7 +117,7 @@ impl Statement<'_> {
     }
 
     fn header(&mut self) -> (HeaderCells, Cell) {
-        self.b.serve("SETTLE.13");
+        self.b.set_clause("SETTLE.13");
         let elements = self.t.input.community.header.elements();
         let inputs: Vec<Input> = elements
             .iter()
@@ -133,7 +133,7 @@ impl Statement<'_> {
         let one = Fr::ONE;
         let (domain, community) = (self.input(public::DOMAIN), self.input(public::COMMUNITY));
         self.b.block(COMMON_ROWS);
-        self.b.serve("SETTLE.2");
+        self.b.set_clause("SETTLE.2");
         let m = Fr::from(self.shape.intervals as u64);
         let intervals = self.b.constant(m);
         self.b.equal(intervals, header.0[at::INTERVALS]);
@@ -141,13 +141,13 @@ impl Statement<'_> {
         let period = self.b.linear(&[(one, first), (power(32), length), (power(48), intervals)], Fr::ZERO);
         self.publish(public::PERIOD, period);
         let mechanism = header.0[at::MECHANISM];
-        self.b.serve("SETTLE.6");
+        self.b.set_clause("SETTLE.6");
         self.b.assert_boolean(mechanism);
-        self.b.serve("SETTLE.10");
+        self.b.set_clause("SETTLE.10");
         let note_base = self.b.linear(&[(power(48), first), (power(96), community)], power(80) * m);
         let mdm = at::MDM.map(|i| header.0[i]);
         let init = self.init(header, mdm);
-        self.b.serve("SETTLE.2");
+        self.b.set_clause("SETTLE.2");
         let inputs = [domain, community, first, length, intervals].map(Input::Copy);
         let (context, _) = self.b.sponge(DomainTag::Context, &inputs);
         let m = intervals;
@@ -157,7 +157,7 @@ impl Statement<'_> {
 
     /// STATE.INIT, but for slots and trees: a community that begins has a header of zeros, and says how it begins.
     fn init(&mut self, header: &HeaderCells, mdm: [Cell; 2]) -> Cell {
-        self.b.serve("STATE.INIT");
+        self.b.set_clause("STATE.INIT");
         let init = self.b.bit(("STATE.INIT", "init", 0), self.t.input.operations.init);
         let zeros = (at::SUPPLIER_ACCOUNT..=at::CERTIFICATES).map(|i| header.0[i]);
         for cell in zeros {
@@ -172,7 +172,7 @@ impl Statement<'_> {
     }
 
     fn tariff(&mut self, mechanism: Cell) -> Vec<IntervalCells> {
-        self.b.serve("SETTLE.7");
+        self.b.set_clause("SETTLE.7");
         let elements: Vec<_> = self.t.input.tariff.intervals.iter().flat_map(|i| i.elements()).collect();
         let inputs: Vec<Input> = elements
             .iter()
@@ -196,7 +196,7 @@ impl Statement<'_> {
 
     fn slots(&mut self, common: &Common, market: usize) -> Vec<SlotOutput> {
         let geometry = geometry(&self.shape);
-        self.b.serve("SETTLE.4");
+        self.b.set_clause("SETTLE.4");
         let zero = self.b.zero();
         market::assign_origin(&mut self.b.trace, geometry, market, zero);
         let input = &self.t.input;
@@ -211,30 +211,30 @@ impl Statement<'_> {
         outputs
     }
 
-    /// Operation lanes and the correction, one after the other on the tree of settled leaves.
-    fn lanes(&mut self, common: &Common, slots: &[SlotOutput]) -> Lanes {
-        self.b.serve("SETTLE.13");
+    /// Operation slots and the correction, one after the other on the tree of settled leaves.
+    fn operation_slots(&mut self, common: &Common, slots: &[SlotOutput]) -> OperationSlots {
+        self.b.set_clause("SETTLE.13");
         let nodes: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
         let mut members = Members::new(&mut self.b, slots.iter().map(|slot| slot.settled).collect(), &nodes);
         let (t, shape) = (self.t, self.shape);
         let mut operations = Vec::with_capacity(shape.operations);
-        for (index, applied) in t.applied.lanes.iter().take(shape.operations).enumerate() {
-            operations.push(lane(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
+        for (index, applied) in t.applied.slots.iter().take(shape.operations).enumerate() {
+            operations.push(operation_slot(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
         }
         let correction =
             correction(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.correction);
-        Lanes { members, operations, correction }
+        OperationSlots { members, operations, correction }
     }
 
     /// NOTES.1: notes of L1's queue, each a record; their dense root.
     fn queue(&mut self) -> Cell {
         let notes = &self.t.input.operations.notes;
         self.b.block(QUEUE * QUEUE_ROWS + 1);
-        self.b.serve("NOTES.1");
+        self.b.set_clause("NOTES.1");
         let code = self.b.constant(Fr::from(code::NOTE));
         let cells: Vec<Cell> = (0..QUEUE)
             .map(|i| {
-                self.b.serve("NOTES.1");
+                self.b.set_clause("NOTES.1");
                 let value = notes.get(i).map_or(Fr::ZERO, |note| imported(&note.0));
                 let note = self.b.witness(("NOTES.1", "note", i), value);
                 let absent = self.b.is_zero(("NOTES.1", "note_inverse", i), note);
@@ -243,7 +243,7 @@ impl Statement<'_> {
                 note
             })
             .collect();
-        self.b.serve("NOTES.1");
+        self.b.set_clause("NOTES.1");
         self.b.dense_root(&cells)
     }
 
@@ -258,13 +258,13 @@ impl Statement<'_> {
     }
 
     /// SETTLE.8 (pools) and SETTLE.11 (totals): the header after, its leaf first.
-    fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput], lanes: &Lanes, lane: &HeaderLane) -> Cell {
+    fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput], operation_slots: &OperationSlots, operation_slot: &HeaderSlot) -> Cell {
         let one = Fr::ONE;
-        let sums = 11 * slots.len().div_ceil(2) + lanes.operations.len() + 40;
+        let sums = 11 * slots.len().div_ceil(2) + operation_slots.operations.len() + 40;
         self.b.block(sums.max(HEADER_RANGE_ROWS));
         let mut next = header.0;
-        let correction = &lanes.correction;
-        self.b.serve("SETTLE.11");
+        let correction = &operation_slots.correction;
+        self.b.set_clause("SETTLE.11");
         for total in 0..9 {
             let position = at::TOTALS + total;
             let start = (position != at::DEBT).then_some(header.0[position]);
@@ -272,7 +272,7 @@ impl Statement<'_> {
                 0 => vec![correction.import],
                 1 => vec![correction.export],
                 _ if position == at::DEBT => {
-                    lanes.operations.iter().map(|l| l.debt_change).chain([correction.debt_change]).collect()
+                    operation_slots.operations.iter().map(|l| l.debt_change).chain([correction.debt_change]).collect()
                 }
                 _ => Vec::new(),
             };
@@ -280,32 +280,32 @@ impl Statement<'_> {
                 sum(&mut self.b, start.into_iter().chain(slots.iter().map(|slot| slot.totals[total])).chain(late));
             self.b.assert_range(next[position], 64);
         }
-        self.b.serve("ADJUST.4");
+        self.b.set_clause("ADJUST.4");
         next[at::CORRECTIONED] = sum(&mut self.b, [header.0[at::CORRECTIONED], correction.used]);
-        self.b.serve("SETTLE.13");
+        self.b.set_clause("SETTLE.13");
         next[at::CERTIFICATES] = self.b.linear(&[(one, header.0[at::CERTIFICATES])], one);
-        self.b.serve("SETTLE.8");
-        let rests = lanes.operations.iter().map(|l| l.rest);
+        self.b.set_clause("SETTLE.8");
+        let rests = operation_slots.operations.iter().map(|l| l.rest);
         let inflows =
-            slots.iter().map(|slot| slot.supply).chain(rests).chain([correction.supply, lane.supplier_account]);
+            slots.iter().map(|slot| slot.supply).chain(rests).chain([correction.supply, operation_slot.supplier_account]);
         let supply = sum(&mut self.b, [header.0[at::SUPPLIER_ACCOUNT]].into_iter().chain(inflows));
         next[at::SUPPLIER_ACCOUNT] =
             self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
-        let fees = slots.iter().map(|slot| slot.fees).chain([correction.fees, lane.fee_account]);
+        let fees = slots.iter().map(|slot| slot.fees).chain([correction.fees, operation_slot.fee_account]);
         next[at::FEE_ACCOUNT] = sum(&mut self.b, [header.0[at::FEE_ACCOUNT]].into_iter().chain(fees));
         self.b.assert_range(next[at::SUPPLIER_ACCOUNT], 64);
         self.b.assert_range(next[at::FEE_ACCOUNT], 64);
-        self.b.serve("HEADER.1");
-        let above = self.b.sub(next[at::SUPPLIER_ACCOUNT], lane.reserve);
-        let above = self.b.mul(lane.outflow, above);
+        self.b.set_clause("HEADER.1");
+        let above = self.b.sub(next[at::SUPPLIER_ACCOUNT], operation_slot.reserve);
+        let above = self.b.mul(operation_slot.outflow, above);
         self.b.assert_range(above, 64);
-        self.b.serve("SETTLE.2");
+        self.b.set_clause("SETTLE.2");
         let m = Fr::from(self.shape.intervals as u64);
-        next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT]), (m, lane.skip)], m);
+        next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT]), (m, operation_slot.skip)], m);
         self.b.assert_range(next[at::NEXT], 32);
-        (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) = (lane.mechanism, lane.reserve, lane.nonce);
-        (next[at::MDM[0]], next[at::MDM[1]]) = (lane.mdm[0], lane.mdm[1]);
-        self.b.serve("SETTLE.12");
+        (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) = (operation_slot.mechanism, operation_slot.reserve, operation_slot.nonce);
+        (next[at::MDM[0]], next[at::MDM[1]]) = (operation_slot.mdm[0], operation_slot.mdm[1]);
+        self.b.set_clause("SETTLE.12");
         let salts = self.t.input.header_salts.map(|x| imported(&x));
         let inputs: Vec<Input> = next
             .iter()
@@ -316,9 +316,9 @@ impl Statement<'_> {
         self.b.sponge(DomainTag::Header, &inputs).0
     }
 
-    /// The leaves after the last lane: free, but for their root.
+    /// The leaves after the last operation slot: free, but for their root.
     fn final_leaves(&mut self, members: &Members) -> Vec<Cell> {
-        self.b.serve("SETTLE.14");
+        self.b.set_clause("SETTLE.14");
         let values = members.nodes().into_iter().enumerate();
         let inputs: Vec<Input> =
             values.map(|(i, x)| Input::Free(self.b.trace.free(("SETTLE.14", "leaf", i), x))).collect();
@@ -334,18 +334,18 @@ impl Statement<'_> {
         header: &HeaderCells,
         [old_header, new_header]: [Cell; 2],
         slots: &[SlotOutput],
-        lanes: &Lanes,
+        operation_slots: &OperationSlots,
         queue: Cell,
     ) {
-        self.b.serve("SETTLE.13");
+        self.b.set_clause("SETTLE.13");
         let leaves = |of: fn(&SlotOutput) -> Cell| slots.iter().map(of).collect::<Vec<_>>();
         let old_members = self.b.dense_root(&leaves(|s| s.old_leaf));
         let notes = self.b.dense_root(&leaves(|s| s.note));
         let zero = self.b.zero();
         let t = self.t;
-        self.b.serve("NOTES.1");
+        self.b.set_clause("NOTES.1");
         let appended = self.b.hash4([Input::Copy(notes), Input::Copy(queue), Input::Zero, Input::Zero]).0;
-        self.b.serve("SETTLE.13");
+        self.b.set_clause("SETTLE.13");
         let counter = header.0[at::CERTIFICATES];
         let certificates =
             state::replace(&mut self.b, ("SETTLE.13", "append_bit", 0), counter, &t.certificate_path, zero, appended);
@@ -353,14 +353,14 @@ impl Statement<'_> {
             b.hash4([Input::Copy(header), Input::Copy(members), Input::Copy(certificates), Input::Zero]).0
         };
         let old_node = node(&mut self.b, old_header, old_members, certificates.old);
-        let new_node = node(&mut self.b, new_header, lanes.members.root, certificates.new);
+        let new_node = node(&mut self.b, new_header, operation_slots.members.root, certificates.new);
         self.b.block(4);
-        self.b.serve("STATE.INIT");
+        self.b.set_clause("STATE.INIT");
         let empty = empty_ladder(CERTIFICATES_DEPTH).last().map_or(Fr::ZERO, imported);
         let used = self.b.linear(&[(Fr::ONE, certificates.old)], -empty);
         self.b.assert_product_zero(common.init, used);
         let before = self.b.unless(common.init, old_node);
-        self.b.serve("SETTLE.13");
+        self.b.set_clause("SETTLE.13");
         let community = self.input(public::COMMUNITY);
         let roots = state::replace(
             &mut self.b,
@@ -375,10 +375,10 @@ impl Statement<'_> {
         self.publish(public::COMMUNITY_NEW, new_node);
         self.publish(public::OPS_DIGEST, self.records.digest());
 
-        let final_leaves = self.final_leaves(&lanes.members);
+        let final_leaves = self.final_leaves(&operation_slots.members);
         let z = self.input(public::Z);
         let mut y = self.records.evaluate(&mut self.b, z);
-        self.b.serve("SETTLE.14");
+        self.b.set_clause("SETTLE.14");
         let data: Vec<Cell> = final_leaves.into_iter().chain([new_header, certificates.new]).collect();
         self.b.block(data.len());
         for word in data.into_iter().rev() {

@@ -2,14 +2,14 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod certificate;
-pub mod freedom;
+pub mod underconstrained;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_circuits::{
     Fr,
     settlement::{SettlementCircuit, build, table},
-    trace::{Cell, Lane, Name, Trace},
+    trace::{Cell, Name, RowHalf, Trace},
 };
 use gridveil_protocol::{
     field,
@@ -115,15 +115,15 @@ fn clause_of(trace: &Trace, failure: &VerifyFailure) -> String {
             if let Some(start) = text.find("SETTLE.") {
                 return text[start..].split([' ', '\'', '"']).next().unwrap_or_default().to_string();
             }
-            let lane = if text.contains("next = cur") { Lane::Range } else { Lane::Main };
-            row_of(location).map_or(text, |row| trace.clause(row, lane).to_string())
+            let half = if text.contains("next = cur") { RowHalf::Range } else { RowHalf::Main };
+            row_of(location).map_or(text, |row| trace.clause(row, half).to_string())
         }
         VerifyFailure::Lookup { location, .. } => {
-            row_of(location).map_or(text, |row| format!("{} range", trace.clause(row, Lane::Range)))
+            row_of(location).map_or(text, |row| format!("{} range", trace.clause(row, RowHalf::Range)))
         }
         VerifyFailure::Permutation { location, column, .. } => {
-            let lane = if format!("{column:?}").contains("index: 8") { Lane::Range } else { Lane::Main };
-            row_of(location).map_or(text, |row| format!("{} copy", trace.clause(row, lane)))
+            let half = if format!("{column:?}").contains("index: 8") { RowHalf::Range } else { RowHalf::Main };
+            row_of(location).map_or(text, |row| format!("{} copy", trace.clause(row, half)))
         }
         _ => text,
     }
@@ -168,12 +168,12 @@ pub fn lifted(x: &field::Fr) -> Fr {
     Fr::from_repr(bytes).unwrap()
 }
 
-/// All of a statement in use: lanes that owners sign, a correction, a transfer, a management and a full queue; slot 3
+/// All of a statement in use: operation slots that owners sign, a correction, a transfer, a management and a full queue; slot 3
 /// is substituted.
 pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let recipe = Recipe { shape: tiny(), seed: 1, mechanism: Mechanism::Auction, used: 4 };
     let extras = Extras { correction: true, header: Some(Pool::SupplierOut), management: true, notes: QUEUE };
     let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
-    assert!(input.operations.lanes.len() == tiny().operations && input.operations.correction.is_some());
+    assert!(input.operations.slots.len() == tiny().operations && input.operations.correction.is_some());
     input
 }

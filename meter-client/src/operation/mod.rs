@@ -17,9 +17,8 @@ use gridveil_protocol::{
     codec::hex_bytes,
     field::{Fr, hex_fr, reduce},
     operation::{
-        Kind, Operation, SignedOperation, claim,
-        lane::{Lane, OperationError},
-        nobody,
+        Kind, Operation, SignedOperation, claim, nobody,
+        slot::{OperationError, OperationSlot},
     },
     owner::owner_of,
     params::{UNIT_NANO, UNITS_BITS},
@@ -223,8 +222,8 @@ impl Actor<'_> {
     fn sign(&self, operation: Operation) -> Result<SignedOperation, BuildError> {
         let signed = operation.sign(self.domain, self.secret, owner_of(self.secret))?;
         if !operation.kind.effect().mdm {
-            let lane = Lane::compute(&self.account, &signed);
-            lane.check(&self.account, &signed, self.domain, self.community, &nobody().key)?;
+            let operation_slot = OperationSlot::compute(&self.account, &signed);
+            operation_slot.check(&self.account, &signed, self.domain, self.community, &nobody().key)?;
         }
         Ok(signed)
     }

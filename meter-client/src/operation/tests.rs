@@ -55,8 +55,8 @@ const OWN: [Kind; 8] =
 fn accepted(before: &Account, signed: SignedOperation, domain: Fr) {
     let mdm = key(6);
     let signed = if signed.operation.kind.effect().mdm { signed.countersign(domain, &mdm).unwrap() } else { signed };
-    let lane = Lane::compute(before, &signed);
-    assert_eq!(lane.check(before, &signed, domain, 5, &mdm.public()), Ok(()), "{:?}", signed.operation.kind);
+    let operation_slot = OperationSlot::compute(before, &signed);
+    assert_eq!(operation_slot.check(before, &signed, domain, 5, &mdm.public()), Ok(()), "{:?}", signed.operation.kind);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     codec::operation_id,
     field::{Fr, hex_fr},
     note::Note,
-    operation::{Kind, SignedOperation, lane::Lane},
+    operation::{Kind, SignedOperation, slot::OperationSlot},
     owner::NullifierKey,
     receipt::Receipt,
     schnorr::SecretKey,
@@ -230,8 +230,9 @@ impl State {
     pub fn actor<'a>(&self, secret: &'a SecretKey) -> Result<Actor<'a>, WalletError> {
         let receipt = self.receipt.as_ref().ok_or(WalletError::NoReceipt)?;
         let waiting: Vec<_> = self.waiting().collect();
-        let account =
-            waiting.iter().fold(receipt.after.clone(), |account, kept| Lane::compute(&account, &kept.signed).after);
+        let account = waiting
+            .iter()
+            .fold(receipt.after.clone(), |account, kept| OperationSlot::compute(&account, &kept.signed).after);
         let period = u32::try_from(receipt.lines.len()).unwrap_or(0);
         Ok(Actor {
             domain: self.domain,

@@ -430,7 +430,7 @@ fn exits_from_l1_alone_are_those_of_the_tree() {
             };
             let moved = Community { index, ..input.community.clone() };
             input.community = moved;
-            input.operations.lanes.clear();
+            input.operations.slots.clear();
             let context = input.context();
             for slot in 0..shape.members {
                 input.packets[slot].packet.context = context;

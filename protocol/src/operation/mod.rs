@@ -1,17 +1,17 @@
 //! Account operations: what an owner signs, and what each changes (`docs/spec/operations.md`).
 //!
-//! Each operation has a file of its own with its [`Effect`]; [`lane`] applies any of them natively, and the circuit
+//! Each operation has a file of its own with its [`Effect`]; [`operation_slot`] applies any of them natively, and the circuit
 //! writes its constraints from the same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
 
 mod close;
 mod deposit;
 mod enrol;
 mod forced;
-pub mod lane;
 mod receive;
 mod replace;
 mod rotate;
 mod send;
+pub mod slot;
 mod terms;
 mod withdraw;
 
@@ -133,7 +133,7 @@ pub enum Change {
     Clear,
 }
 
-/// An operation's effect: all that lanes, native and in the circuit, know of it.
+/// An operation's effect: all that operation slots, native and in the circuit, know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Effect {
     /// Which operation.
@@ -327,7 +327,7 @@ impl SignedOperation {
     }
 }
 
-/// The public empty-slot key as an owner: signs for lanes that nobody signs.
+/// The public empty-slot key as an owner: signs for operation slots that nobody signs.
 #[must_use]
 pub fn nobody() -> OwnerKey {
     OwnerKey { key: schnorr::empty_slot_key().public(), nullifier: Fr::ZERO }

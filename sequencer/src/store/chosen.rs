@@ -5,8 +5,8 @@ use gridveil_protocol::{
     correction::Correction,
     field::{Fr, to_bytes},
     header_operation::HeaderOperation,
-    lanes::{Operations, QueuedNote},
     operation::SignedOperation,
+    operation_slots::{Operations, QueuedNote},
     packet::SignedPacket,
     tree::Children,
     units::Interval,
@@ -16,7 +16,7 @@ use super::{
     StoreError,
     archive::Archive,
     book::key,
-    record::{Chosen, Event, LaneSource, kind},
+    record::{Chosen, Event, OperationSource, kind},
     vault::{COMMUNITY_PART, Label, Sealed},
 };
 
@@ -169,12 +169,12 @@ impl Archive {
     /// [`StoreError`].
     pub fn chosen_operations(&self, community: u32, first_interval: Interval) -> Result<Operations, StoreError> {
         let (chosen, sealed) = self.chosen(community, first_interval)?;
-        let mut lanes = Vec::with_capacity(chosen.lanes.len());
+        let mut operation_slots = Vec::with_capacity(chosen.slots.len());
         let mut served = std::collections::BTreeMap::new();
-        for lane in &chosen.lanes {
-            lanes.push(match lane {
-                LaneSource::Operation(id) => self.operation(self.accepted_at(&id.0)?)?,
-                LaneSource::Forced(slot) => {
+        for operation_slot in &chosen.slots {
+            operation_slots.push(match operation_slot {
+                OperationSource::Operation(id) => self.operation(self.accepted_at(&id.0)?)?,
+                OperationSource::Forced(slot) => {
                     let label = Label { kind: kind::CHOSEN, community, part: *slot, first_interval };
                     let of_slot: Vec<SignedOperation> = self.open_json(&label, &sealed)?;
                     let next = served.entry(*slot).or_insert(0);
@@ -194,7 +194,13 @@ impl Archive {
             HeaderOperation::default()
         };
         let notes = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
-        Ok(Operations { init: chosen.effects.init, lanes, correction: correction.flatten(), header, notes })
+        Ok(Operations {
+            init: chosen.effects.init,
+            slots: operation_slots,
+            correction: correction.flatten(),
+            header,
+            notes,
+        })
     }
 
     /// Where a queued note was appended.
@@ -209,7 +215,8 @@ impl Archive {
         let applied = self.applied(batch)?;
         let (chosen, _) = self.chosen(applied.community, applied.first_interval)?;
         let notes: Vec<QueuedNote> = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
-        let queue_path = gridveil_protocol::lanes::queue_path(&notes, usize::from(position), applied.notes_root);
+        let queue_path =
+            gridveil_protocol::operation_slots::queue_path(&notes, usize::from(position), applied.notes_root);
         Ok(Some(NotePlace {
             batch,
             community: applied.community,

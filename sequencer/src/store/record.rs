@@ -259,10 +259,10 @@ pub struct HeaderAccepted {
     pub id: [u8; 32],
 }
 
-/// Where a lane's operation comes from.
+/// Where an operation slot's operation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LaneSource {
+pub enum OperationSource {
     /// L1's queue; the operation is sealed under this slot's key in the record itself.
     Forced(u16),
     /// An accepted operation.
@@ -306,9 +306,9 @@ pub struct Chosen {
     pub community: u32,
     /// Period.
     pub first_interval: Interval,
-    /// Lanes in order.
-    pub lanes: Vec<LaneSource>,
-    /// The correction lane's late packet.
+    /// Operation slots in order.
+    pub slots: Vec<OperationSource>,
+    /// The correction slot's late packet.
     pub correction: Option<Bytes32>,
     /// Is the header operation that waits carried out?
     pub header: bool,

@@ -5,7 +5,7 @@ use gridveil_protocol::units::Interval;
 
 use super::{
     book::{Entry, OrderError, key},
-    record::{Chosen, HeaderAccepted, LaneSource, LateAccepted, OperationAccepted, kind},
+    record::{Chosen, HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, kind},
 };
 
 /// An operation that waits.
@@ -153,11 +153,11 @@ impl Waiting {
 }
 
 impl Chosen {
-    /// Identities of the operations in lanes.
+    /// Identities of the operations in operation slots.
     pub fn operations(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.lanes.iter().filter_map(|lane| match lane {
-            LaneSource::Operation(id) => Some(&id.0),
-            LaneSource::Forced(_) => None,
+        self.operation_slots.iter().filter_map(|operation_slot| match operation_slot {
+            OperationSource::Operation(id) => Some(&id.0),
+            OperationSource::Forced(_) => None,
         })
     }
 }

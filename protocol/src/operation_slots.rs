@@ -1,4 +1,4 @@
-//! What a settlement does after its period: beginning, operation lanes, correction, header lane, queue of notes
+//! What a settlement does after its period: beginning, operation slots, correction, header slot, queue of notes
 //! (`docs/spec/operations.md`).
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
     init,
     operation::{
         SignedOperation,
-        lane::{Lane, OperationError},
+        slot::{OperationError, OperationSlot},
     },
     packet::Context,
     params::QUEUE,
@@ -34,11 +34,11 @@ pub struct Operations {
     pub init: bool,
     /// At most the shape's `operations`, in order.
     #[serde(default)]
-    pub lanes: Vec<SignedOperation>,
+    pub slots: Vec<SignedOperation>,
     /// At most one.
     #[serde(default)]
     pub correction: Option<Correction>,
-    /// The header lane.
+    /// The header slot.
     #[serde(default)]
     pub header: HeaderOperation,
     /// At most 16 notes from the head of L1's queue.
@@ -49,11 +49,11 @@ pub struct Operations {
 /// Why the operations of a settlement are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperationsError {
-    /// More than the shape has lanes.
-    #[error("OP.3: {got} operations for {lanes} lanes (sequencer)")]
+    /// More than the shape has operation slots.
+    #[error("OP.3: {got} operations for {slots} operation slots (sequencer)")]
     TooMany {
-        /// Lanes.
-        lanes: usize,
+        /// Operation slots.
+        slots: usize,
         /// Operations.
         got: usize,
     },
@@ -70,7 +70,7 @@ pub enum OperationsError {
     /// The correction.
     #[error("correction: {0}")]
     Correction(#[from] CorrectionError),
-    /// The header lane.
+    /// The header slot.
     #[error("header operation: {0}")]
     Header(#[from] HeaderError),
     /// A community that begins is not empty.
@@ -96,21 +96,21 @@ impl OperationsError {
     }
 }
 
-/// One lane, used or not, as the circuit shows it.
+/// One operation slot, used or not, as the circuit shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AppliedLane {
-    /// Slot it opens; 0 where the lane is not used.
+pub struct AppliedOperationSlot {
+    /// Slot it opens; 0 where the operation slot is not used.
     pub slot: usize,
     /// Leaf before.
     pub before: Account,
     /// The operation and what it came to.
-    pub used: Option<(SignedOperation, Lane)>,
+    pub used: Option<(SignedOperation, OperationSlot)>,
 }
 
-/// The correction lane.
+/// The correction slot.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppliedCorrection {
-    /// Slot it opens; 0 where the lane is not used.
+    /// Slot it opens; 0 where the operation slot is not used.
     pub slot: usize,
     /// Leaf before.
     pub before: Account,
@@ -118,12 +118,12 @@ pub struct AppliedCorrection {
     pub used: Option<(Correction, Corrected)>,
 }
 
-/// Everything the lanes came to.
+/// Everything the operation slots came to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// One for each lane of the shape.
-    pub lanes: Vec<AppliedLane>,
-    /// The correction lane.
+    /// One for each operation slot of the shape.
+    pub slots: Vec<AppliedOperationSlot>,
+    /// The correction slot.
     pub correction: AppliedCorrection,
     /// Accounts afterwards.
     pub accounts: Vec<Account>,
@@ -169,20 +169,24 @@ impl Operations {
         let mut accounts = settled;
         let mut records: Vec<Record> = self.init.then(|| init::record(&community.header)).into_iter().collect();
         let mut rest = 0;
-        let lanes = (0..community.shape.operations.max(self.lanes.len()))
-            .map(|lane| {
-                let used = self.lanes.get(lane);
+        let operation_slots = (0..community.shape.operations.max(self.slots.len()))
+            .map(|operation_slot| {
+                let used = self.slots.get(operation_slot);
                 let slot =
                     used.map_or(0, |signed| usize::from(signed.operation.slot)).min(accounts.len().saturating_sub(1));
                 let before = at(&accounts, slot);
                 let used = used.map(|signed| {
-                    let lane = Lane::compute(&before, signed);
-                    accounts.iter_mut().skip(slot).take(1).for_each(|account| account.clone_from(&lane.after));
-                    records.extend(lane.record);
-                    rest += lane.rest;
-                    (signed.clone(), lane)
+                    let operation_slot = OperationSlot::compute(&before, signed);
+                    accounts
+                        .iter_mut()
+                        .skip(slot)
+                        .take(1)
+                        .for_each(|account| account.clone_from(&operation_slot.after));
+                    records.extend(operation_slot.record);
+                    rest += operation_slot.rest;
+                    (signed.clone(), operation_slot)
                 });
-                AppliedLane { slot, before, used }
+                AppliedOperationSlot { slot, before, used }
             })
             .collect();
         let slot = self.correction.as_ref().map_or(0, Correction::slot).min(accounts.len().saturating_sub(1));
@@ -195,7 +199,13 @@ impl Operations {
         });
         records.extend(self.header.record());
         records.extend(self.notes.iter().map(|note| Record::new(code::NOTE, 0, 0, note.0)));
-        Applied { lanes, correction: AppliedCorrection { slot, before, used }, accounts, records, rest }
+        Applied {
+            slots: operation_slots,
+            correction: AppliedCorrection { slot, before, used },
+            accounts,
+            records,
+            rest,
+        }
     }
 
     /// Everything that can be refused, but for what depends on the pools after.
@@ -206,19 +216,19 @@ impl Operations {
         if self.init {
             init::check(community).map_err(OperationsError::NotEmpty)?;
         }
-        let lanes = community.shape.operations;
-        if self.lanes.len() > lanes {
-            return Err(OperationsError::TooMany { lanes, got: self.lanes.len() });
+        let operation_slots = community.shape.operations;
+        if self.slots.len() > operation_slots {
+            return Err(OperationsError::TooMany { slots: operation_slots, got: self.slots.len() });
         }
         let mdm = &community.header.mdm;
-        for (index, applied) in applied.lanes.iter().enumerate() {
-            let Some((signed, lane)) = &applied.used else { continue };
+        for (index, applied) in applied.slots.iter().enumerate() {
+            let Some((signed, operation_slot)) = &applied.used else { continue };
             let slot = signed.operation.slot;
             let refused = |source| OperationsError::Operation { index, slot, source };
             if usize::from(slot) != applied.slot {
                 return Err(refused(OperationError::Slot));
             }
-            lane.check(&applied.before, signed, context.domain, context.community, mdm).map_err(refused)?;
+            operation_slot.check(&applied.before, signed, context.domain, context.community, mdm).map_err(refused)?;
         }
         if let Some((correction, _)) = &applied.correction.used {
             correction.check(&applied.correction.before, context, mdm)?;
@@ -231,5 +241,5 @@ impl Operations {
 }
 
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
+#[path = "operation_slots_tests.rs"]
 mod tests;

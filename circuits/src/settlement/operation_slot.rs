@@ -1,10 +1,10 @@
-//! An operation lane (OP.1 to OP.10): opens one leaf, applies one operation or none, puts the leaf back. What an
+//! An operation slot (OP.1 to OP.10): opens one leaf, applies one operation or none, puts the leaf back. What an
 //! operation does is read from `protocol::operation::EFFECTS`; no operation has constraints of its own here but
 //! `close`, `enrol` and `forced`.
 
 use gridveil_protocol::{
     field,
-    lanes::AppliedLane,
+    operation_slots::AppliedOperationSlot,
     operation::{self, Change, ClaimOf, EFFECTS, Effect, Flow, Kind, Operation, SignedOperation, Subject},
     owner::OwnerKey,
     params::{Shape, UNIT_NANO, UNITS_BITS},
@@ -28,7 +28,7 @@ use crate::{
     trace::Cell,
 };
 
-/// Rows of a lane's block.
+/// Rows of an operation slot's block.
 #[must_use]
 pub const fn block_rows(shape: &Shape) -> usize {
     if shape.table_bits >= 16 { 172 } else { 168 }
@@ -37,16 +37,16 @@ pub const fn block_rows(shape: &Shape) -> usize {
 /// Bits of an L1 address.
 const ADDRESS_BITS: u32 = 160;
 
-/// What a lane hands on.
+/// What an operation slot hands on.
 #[derive(Clone, Copy, Debug)]
-pub struct LaneOutput {
+pub struct OperationSlotOutput {
     /// Debt after less debt before.
     pub debt_change: Cell,
     /// What a closed account leaves to the supplier account.
     pub rest: Cell,
 }
 
-/// The kind bits of a lane.
+/// The kind bits of an operation slot.
 struct Kinds([Cell; EFFECTS.len()]);
 
 impl Kinds {
@@ -74,7 +74,7 @@ impl Kinds {
     }
 }
 
-/// A lane's signatures and message where nothing is used.
+/// An operation slot's signatures and message where nothing is used.
 fn idle(domain: &field::Fr) -> SignedOperation {
     let operation = Operation::new(Kind::Deposit, 0, 0, 0);
     sign_as_nobody(operation.message(*domain), operation)
@@ -101,19 +101,19 @@ struct Message {
     digest: Cell,
 }
 
-/// Writes lane `index`.
-pub fn lane(
+/// Writes operation slot `index`.
+pub fn operation_slot(
     b: &mut Builder,
     shape: &Shape,
     index: usize,
     common: &Common,
     members: &mut Members,
     records: &mut Records,
-    w: &AppliedLane,
-) -> LaneOutput {
+    w: &AppliedOperationSlot,
+) -> OperationSlotOutput {
     let one = Fr::ONE;
     b.block(block_rows(shape));
-    b.serve("OP.3");
+    b.set_clause("OP.3");
     let values = members.leaf(w.slot).values(b);
     let (old, old_leaf) = leaf::open(b, "OP.3", index, &values);
     let terms = leaf::unpack_terms(b, "OP.3", index, old.terms);
@@ -133,7 +133,7 @@ pub fn lane(
     let claim = claim(b, &kinds, &old, &message);
     record(b, &kinds, &old, &message, slot, claim, records);
 
-    b.serve("OP.9");
+    b.set_clause("OP.9");
     let owner_signs = kinds.any(b, Effect::owner_signs);
     let nonce = b.linear(&[(one, terms.nonce), (one, owner_signs)], Fr::ZERO);
     let kept = b.linear(&[(one, old.terms), (-one, terms.debt), (-power(64), terms.nonce)], Fr::ZERO);
@@ -157,14 +157,14 @@ pub fn lane(
         pending_substitute: cleared_by(b, &kinds, |e| e.finalises, old.pending_substitute),
         salts: std::array::from_fn(|i| self::changed(b, &kinds, |e| e.salts, old.salts[i], message.salts[i])),
     };
-    b.serve("OP.8");
+    b.set_clause("OP.8");
     // The slot of a new account is empty.
     b.assert_product_zero(kinds.is(Kind::Enrol), old.meter[0]);
     let debt_change = b.sub(debt, terms.debt);
-    b.serve("OP.3");
+    b.set_clause("OP.3");
     let new_leaf = new.compose(b);
     members.replace(b, ("OP.3", "slot_bit", index << 8), (w.slot, slot), [old_leaf, new_leaf], new);
-    LaneOutput { debt_change, rest }
+    OperationSlotOutput { debt_change, rest }
 }
 
 /// `set ? message's : clear ? 0 : old's`, as the effects' column says.
@@ -194,7 +194,7 @@ fn message(
     o: &Operation,
     used: bool,
 ) -> Message {
-    b.serve("OP.1");
+    b.set_clause("OP.1");
     let one = Fr::ONE;
     let whole = used && o.kind.effect().whole_units;
     let amount = b.witness(("OP.4", "amount", index), Fr::from(if used { o.amount } else { 0 }));
@@ -235,8 +235,8 @@ fn sign(
     signed: &SignedOperation,
     used: bool,
 ) {
-    b.serve("OP.1");
-    // A lane that nobody signs, unused or forced: the prover signs for itself.
+    b.set_clause("OP.1");
+    // An operation slot that nobody signs, unused or forced: the prover signs for itself.
     let owned = used && signed.operation.kind.effect().owner_signs();
     let OwnerKey { key, nullifier } = if owned { signed.owner } else { operation::nobody() };
     let (x, y) = key.xy();
@@ -251,7 +251,7 @@ fn sign(
     let own = if owned { signed.signature } else { nobodys(digest) };
     let first = shape.members + 2 * index;
     signature::verify(b, first, [x, y], DomainTag::Operation, &own, vec![Input::Copy(message.digest)]);
-    b.serve("OP.2");
+    b.set_clause("OP.2");
     let managed = kinds.any(b, |e| e.mdm);
     let key = signature::key_or_nobody(b, managed, common.mdm);
     let by_mdm = if used && signed.operation.kind.effect().mdm { signed.mdm } else { None };
@@ -269,7 +269,7 @@ fn money(
     m: &Message,
 ) -> (Cell, Cell, Cell) {
     let one = Fr::ONE;
-    b.serve("OP.4");
+    b.set_clause("OP.4");
     b.assert_range(m.amount, 64);
     b.assert_range(m.units, UNITS_BITS);
     let whole = kinds.any(b, |e| e.whole_units);
@@ -278,13 +278,13 @@ fn money(
     let stray = b.unless(whole, m.units);
     b.assert_zero(stray);
 
-    b.serve("OP.7");
+    b.set_clause("OP.7");
     let off = b.sub(old.payout, m.payout);
     let asked = b.is_zero(("OP.7", "requester_inverse", index), off);
     let served = b.mul(kinds.is(Kind::Forced), asked);
     let stranger = b.sub(kinds.is(Kind::Forced), served);
     b.assert_product_zero(stranger, m.amount);
-    b.serve("OP.6");
+    b.set_clause("OP.6");
     // What stays when all whole units are paid is less than a unit.
     let all = b.linear(&[(one, kinds.is(Kind::Close)), (one, served)], Fr::ZERO);
     let left = b.sub(old.balance, m.amount);
@@ -294,7 +294,7 @@ fn money(
     b.assert_range(room, 24);
     let closing = b.mul(kinds.is(Kind::Close), rest);
 
-    b.serve("OP.4");
+    b.set_clause("OP.4");
     let inward = kinds.any(b, |e| e.flow == Flow::In);
     let outward = kinds.any(b, |e| e.flow == Flow::Out);
     let direction = b.sub(inward, outward);
@@ -308,7 +308,7 @@ fn money(
 
 /// OP.5.
 fn claim(b: &mut Builder, kinds: &Kinds, old: &LeafCells, m: &Message) -> Cell {
-    b.serve("OP.5");
+    b.set_clause("OP.5");
     // Amount and payout have one sum: without this bound, a claim of one nano opens as any amount with a payout that is
     // no address.
     b.assert_range(m.payout, ADDRESS_BITS);
@@ -327,7 +327,7 @@ fn record(
     claim: Cell,
     records: &mut Records,
 ) {
-    b.serve("OP.10");
+    b.set_clause("OP.10");
     let code = kinds.sum(b, |e| e.record.map_or(0, |(code, _)| code));
     let subject = |e: &Effect, wanted: Subject| e.record.is_some_and(|(_, subject)| subject == wanted);
     let slot_is_public = kinds.any(b, |e| subject(e, Subject::Requester));

@@ -1,5 +1,5 @@
-//! What nobody signs: fields of unused and forced lanes, of an unused correction and header lane. They are free by
-//! design, since a lane that is not used must look like one that is; here is the list, and the proof that they reach
+//! What nobody signs: fields of unused and forced operation slots, of an unused correction and header slot. They are free by
+//! design, since an operation slot that is not used must look like one that is; here is the list, and the proof that they reach
 //! nothing public: neither records, leaves nor header.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -30,8 +30,8 @@ fn statement(kinds: &[Kind]) -> Transition {
 /// Clause and name of a free cell.
 type CellName = (&'static str, &'static str);
 
-/// A lane that is not used: its message, and the nullifier half of the key that signs.
-const UNUSED_LANE: [CellName; 11] = [
+/// An operation slot that is not used: its message, and the nullifier half of the key that signs.
+const IDLE_OPERATION_SLOT: [CellName; 11] = [
     ("OP.1", "key_n"),
     ("OP.1", "meter_x"),
     ("OP.1", "meter_y"),
@@ -45,8 +45,8 @@ const UNUSED_LANE: [CellName; 11] = [
     ("OP.4", "amount"),
 ];
 
-/// A forced lane: the same, but for the requester and the amount.
-const FORCED_LANE: [CellName; 9] = [
+/// A forced operation slot: the same, but for the requester and the amount.
+const FORCED_OPERATION_SLOT: [CellName; 9] = [
     ("OP.1", "key_n"),
     ("OP.1", "meter_x"),
     ("OP.1", "meter_y"),
@@ -58,7 +58,7 @@ const FORCED_LANE: [CellName; 9] = [
     ("OP.1", "terms"),
 ];
 
-/// An unused correction and header lane.
+/// An unused correction and header slot.
 const OTHERS: [CellName; 16] = [
     ("ADJUST.1", "buy_limit"),
     ("ADJUST.1", "previous_substitute"),
@@ -86,7 +86,7 @@ fn changeable(t: &Transition, of: impl Fn(&str) -> bool) -> (BTreeSet<CellName>,
     let mut first: BTreeMap<CellName, usize> = BTreeMap::new();
     let (mut same, mut another) = (BTreeSet::new(), BTreeSet::new());
     for name in honest.names().iter().filter(|name| of(name.0)) {
-        // The first cell of each kind: that of lane 0.
+        // The first cell of each kind: that of operation slot 0.
         if first.insert((name.0, name.1), name.2).is_some() {
             continue;
         }
@@ -104,21 +104,21 @@ fn changeable(t: &Transition, of: impl Fn(&str) -> bool) -> (BTreeSet<CellName>,
 }
 
 #[test]
-fn an_unused_lane_is_free_and_changes_nothing() {
+fn an_unused_operation_slot_is_free_and_changes_nothing() {
     let found = changeable(&statement(&[]), |clause| clause.starts_with("OP."));
-    assert_eq!(found, (BTreeSet::from(UNUSED_LANE), BTreeSet::new()));
+    assert_eq!(found, (BTreeSet::from(IDLE_OPERATION_SLOT), BTreeSet::new()));
 }
 
 #[test]
-fn a_forced_lane_has_nothing_of_the_operators() {
+fn a_forced_operation_slot_has_nothing_of_the_operators() {
     let t = statement(&[Kind::Forced]);
-    assert!(t.input.operations.lanes[0].operation.amount > 0);
+    assert!(t.input.operations.slots[0].operation.amount > 0);
     let found = changeable(&t, |clause| clause.starts_with("OP."));
-    assert_eq!(found, (BTreeSet::from(FORCED_LANE), BTreeSet::new()));
+    assert_eq!(found, (BTreeSet::from(FORCED_OPERATION_SLOT), BTreeSet::new()));
 }
 
 #[test]
-fn an_unused_correction_and_header_lane_change_nothing() {
+fn an_unused_correction_and_header_operation_slot_change_nothing() {
     let of = |clause: &str| ["ADJUST.", "HEADER.", "STATE."].iter().any(|family| clause.starts_with(family));
     let (same, another) = changeable(&statement(&[]), of);
     assert_eq!(same, BTreeSet::from(OTHERS));
@@ -135,7 +135,9 @@ fn all_free_fields_at_once_reach_nothing() {
     let t = statement(&[]);
     let honest = trace(&t);
     let odd = |i: usize| Fr::from(1000 + i as u64);
-    let lanes = (0..3).flat_map(|lane| UNUSED_LANE.iter().map(move |(clause, name)| (*clause, *name, lane)));
+    let operation_slots = (0..3).flat_map(|operation_slot| {
+        IDLE_OPERATION_SLOT.iter().map(move |(clause, name)| (*clause, *name, operation_slot))
+    });
     let others = [
         ("ADJUST.5", "first_interval", 0),
         ("ADJUST.1", "buy_limit", 0),
@@ -144,7 +146,7 @@ fn all_free_fields_at_once_reach_nothing() {
         ("HEADER.3", "reserve", 0),
         ("HEADER.3", "mdm_x", 0),
     ];
-    let edits: Vec<_> = lanes.chain(others).enumerate().map(|(i, name)| (name, odd(i))).collect();
+    let edits: Vec<_> = operation_slots.chain(others).enumerate().map(|(i, name)| (name, odd(i))).collect();
     let edited = tampered(&t, &edits);
     assert_eq!(refusals(tiny(), &edited), BTreeSet::new());
     assert_eq!(edited.instance(), honest.instance());
@@ -155,9 +157,9 @@ fn all_free_fields_at_once_reach_nothing() {
 fn fields_that_a_kind_does_not_use_change_nothing() {
     for effect in &EFFECTS {
         let plain = statement(&[effect.kind]);
-        let used = plain.input.operations.lanes[0].operation;
+        let used = plain.input.operations.slots[0].operation;
         let mut i = plain.input.clone();
-        let op = &mut i.operations.lanes[0].operation;
+        let op = &mut i.operations.slots[0].operation;
         for salt in op.salts.iter_mut().rev().take_while(|salt| **salt == field::Fr::from(0u64)) {
             *salt = 9u64.into();
         }

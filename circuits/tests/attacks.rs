@@ -6,8 +6,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{
-    freedom::{Given, Subject, free_cell, movable, report},
     in_full_use, input, refusals, refusals_for, tiny, trace,
+    underconstrained::{Given, Subject, free_cell, movable, report},
 };
 use gridveil_circuits::{
     Fr,
@@ -51,12 +51,12 @@ fn no_cell_is_free() {
 fn chosen(native: &Transition) -> Vec<Cell> {
     let of_interval = (0..2).flat_map(|i| [("SETTLE.6", "tick", i), ("SETTLE.4", "ratio", i)]);
     let of_slot = (0..4).flat_map(|i| [("SETTLE.12", "buy_limit", i), ("SETTLE.12", "sell_limit", i)]);
-    let of_lane = (0..tiny().operations).map(|i| ("OP.4", "amount", i));
+    let of_operation_slot = (0..tiny().operations).map(|i| ("OP.4", "amount", i));
     let limits =
         ["ADJUST.1", "ADJUST.2"].into_iter().flat_map(|clause| [(clause, "buy_limit", 0), (clause, "sell_limit", 0)]);
     let others = [("ADJUST.5", "first_interval", 0), ("HEADER.1", "units", 0)];
     let notes = (0..QUEUE).map(|i| ("NOTES.1", "note", i));
-    let all = of_interval.chain(of_slot).chain(of_lane).chain(limits).chain(others).chain(notes);
+    let all = of_interval.chain(of_slot).chain(of_operation_slot).chain(limits).chain(others).chain(notes);
     all.map(|name| free_cell(name, |trace| build(native, trace), table(&tiny()))).collect()
 }
 

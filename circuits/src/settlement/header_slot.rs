@@ -1,4 +1,4 @@
-//! The header lane (HEADER.1 to HEADER.6): money of the operator, and what the meter data manager decides.
+//! The header slot (HEADER.1 to HEADER.6): money of the operator, and what the meter data manager decides.
 
 use gridveil_protocol::{
     header_operation::{HeaderOperation, Place, Pool},
@@ -23,12 +23,12 @@ use crate::{
     trace::Cell,
 };
 
-/// Rows of the header lane's block.
+/// Rows of the header slot's block.
 pub const ROWS: usize = 36;
 
-/// What the header lane hands on.
+/// What the header slot hands on.
 #[derive(Clone, Copy, Debug)]
-pub struct HeaderLane {
+pub struct HeaderSlot {
     /// Added to the supplier account.
     pub supplier_account: Cell,
     /// Added to the fee account.
@@ -47,18 +47,18 @@ pub struct HeaderLane {
     pub skip: Cell,
 }
 
-/// Writes the header lane.
-pub fn header_lane(
+/// Writes the header slot.
+pub fn header_slot(
     b: &mut Builder,
     shape: &Shape,
     common: &Common,
     header: &HeaderCells,
     records: &mut Records,
     w: &HeaderOperation,
-) -> HeaderLane {
+) -> HeaderSlot {
     let one = Fr::ONE;
     b.block(ROWS);
-    b.serve("HEADER.1");
+    b.set_clause("HEADER.1");
     let pool = |pool: Pool| w.transfer.is_some_and(|t| t.pool == pool);
     let supplier_in = b.bit(("HEADER.1", "supplier_in", 0), pool(Pool::SupplierIn));
     let supplier_out = b.bit(("HEADER.1", "supplier_out", 0), pool(Pool::SupplierOut));
@@ -71,15 +71,15 @@ pub fn header_lane(
     let nano = Fr::from(UNIT_NANO);
     let zero = b.zero();
     let supplier_account = b.mul_add(nano, direction, units, Fr::ZERO, zero);
-    b.serve("HEADER.2");
+    b.set_clause("HEADER.2");
     let fee_account = b.mul_add(-nano, fee_out, units, Fr::ZERO, zero);
-    b.serve("HEADER.1");
+    b.set_clause("HEADER.1");
     let codes = [(code::SUPPLIER_IN, supplier_in), (code::SUPPLIER_OUT, supplier_out), (code::FEE_OUT, fee_out)];
     let code = b.linear(&codes.map(|(code, bit)| (Fr::from(code), bit)), Fr::ZERO);
     let w0 = records::first_word(b, code, units, zero);
     records.push(b, transfer, [w0, zero]);
 
-    b.serve("HEADER.3");
+    b.set_clause("HEADER.3");
     let managed = b.bit(("HEADER.3", "managed", 0), w.management.is_some());
     let set = w.management.as_ref().map(|m| m.management);
     let elements =
@@ -112,18 +112,18 @@ pub fn header_lane(
         vec![Input::Copy(digest)],
     );
     let mdm = std::array::from_fn(|i| b.select(managed, cell(3 + i), header.0[at::MDM[i]]));
-    b.serve("HEADER.4");
+    b.set_clause("HEADER.4");
     let mechanism = b.select(managed, cell(2), header.0[at::MECHANISM]);
     b.assert_boolean(mechanism);
     let reserve = b.select(managed, cell(5), header.0[at::RESERVE]);
     b.assert_range(reserve, 64);
-    b.serve("HEADER.5");
+    b.set_clause("HEADER.5");
     let skip = b.mul(managed, cell(6));
     b.assert_range(skip, 16);
-    b.serve("HEADER.6");
+    b.set_clause("HEADER.6");
     let nonce = b.linear(&[(one, header.0[at::NONCE]), (one, transfer), (one, managed)], Fr::ZERO);
     b.assert_range(nonce, 64);
-    HeaderLane { supplier_account, fee_account, outflow: supplier_out, mechanism, mdm, reserve, nonce, skip }
+    HeaderSlot { supplier_account, fee_account, outflow: supplier_out, mechanism, mdm, reserve, nonce, skip }
 }
 
 fn nobodys(message: gridveil_protocol::field::Fr) -> Signature {

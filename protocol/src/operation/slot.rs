@@ -1,4 +1,4 @@
-//! A lane: one operation applied to one leaf. [`Lane::compute`] follows the rules for any input; [`Lane::check`]
+//! An operation slot: one operation applied to one leaf. [`OperationSlot::compute`] follows the rules for any input; [`OperationSlot::check`]
 //! refuses.
 
 use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject};
@@ -86,28 +86,28 @@ impl OperationError {
     }
 }
 
-/// What a lane came to.
+/// What an operation slot came to.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Lane {
+pub struct OperationSlot {
     /// The leaf after.
     pub after: Account,
     /// What L1 sees of it.
     pub record: Option<Record>,
-    /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`Lane::check`]
+    /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`OperationSlot::check`]
     /// refuses.
     pub rest: i128,
     /// `balance - debt` after, before it is split, nano.
     pub value: i128,
 }
 
-impl std::fmt::Debug for Lane {
+impl std::fmt::Debug for OperationSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Lane(hidden)")
+        f.write_str("OperationSlot(hidden)")
     }
 }
 
-impl Lane {
-    /// The lane of an operation on `before`, whatever it asks for.
+impl OperationSlot {
+    /// The operation slot of an operation on `before`, whatever it asks for.
     #[must_use]
     pub fn compute(before: &Account, signed: &SignedOperation) -> Self {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
@@ -156,7 +156,7 @@ impl Lane {
             return Err(OperationError::Slot);
         }
         check_fields(signed, effect)?;
-        // What a forced lane carries of nonce and signature means nothing: L1's queue asks for it.
+        // What a forced operation slot carries of nonce and signature means nothing: L1's queue asks for it.
         if effect.owner_signs() {
             check_owner(before, signed, domain, effect)?;
         }
@@ -265,5 +265,5 @@ fn record(before: &Account, signed: &SignedOperation, effect: &Effect) -> Option
 }
 
 #[cfg(test)]
-#[path = "lane_tests.rs"]
+#[path = "slot_tests.rs"]
 mod tests;

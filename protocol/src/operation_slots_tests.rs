@@ -1,4 +1,4 @@
-//! All lanes together: refusals, order of records, receipts, serialisation, and money over many periods.
+//! All operation slots together: refusals, order of records, receipts, serialisation, and money over many periods.
 
 use super::*;
 use crate::{
@@ -45,7 +45,7 @@ fn every_refusal_is_reached() {
     let mut zero = with(tiny, 1, &[], Extras { notes: 2, ..Extras::default() });
     zero.operations.notes[0] = QueuedNote(Fr::ZERO);
     let mut operation = with(tiny, 1, &[Kind::Receive, Kind::Withdraw], Extras::default());
-    operation.operations.lanes[1].operation.amount += 1;
+    operation.operations.slots[1].operation.amount += 1;
     resign_operation(&mut operation, 1).unwrap();
     let mut correction = with(tiny, 1, &[], EVERYTHING);
     correction.operations.correction.as_mut().unwrap().tariff.intervals.clear();
@@ -54,7 +54,7 @@ fn every_refusal_is_reached() {
     let mut begun = with(tiny, 1, &[], Extras::default());
     begun.operations.init = true;
     let cases = [
-        (too_many, OperationsError::TooMany { lanes: 3, got: 4 }),
+        (too_many, OperationsError::TooMany { slots: 3, got: 4 }),
         (operation, OperationsError::Operation { index: 1, slot: 0, source: OperationError::Units }),
         (correction, OperationsError::Correction(CorrectionError::Tariff)),
         (header, OperationsError::Header(HeaderError::Units)),
@@ -124,14 +124,14 @@ fn records_are_in_order_and_bound() {
 }
 
 #[test]
-fn lanes_find_what_the_lanes_before_left() {
+fn operation_slots_find_what_the_slots_before_left() {
     let t = apply(with(shape(6), 2, &[Kind::Withdraw, Kind::Rotate, Kind::Send], EVERYTHING)).unwrap();
-    assert_eq!(t.applied.lanes.len(), 6);
+    assert_eq!(t.applied.slots.len(), 6);
     let mut accounts = t.settled.clone();
-    for lane in &t.applied.lanes {
-        assert_eq!(lane.before, accounts[lane.slot]);
-        if let Some((_, after)) = &lane.used {
-            accounts[lane.slot] = after.after.clone();
+    for operation_slot in &t.applied.slots {
+        assert_eq!(operation_slot.before, accounts[operation_slot.slot]);
+        if let Some((_, after)) = &operation_slot.used {
+            accounts[operation_slot.slot] = after.after.clone();
         }
     }
     let correction = &t.applied.correction;
@@ -195,7 +195,7 @@ fn crossing(t: &Transition) -> i128 {
             other => panic!("record {other}"),
         }
     };
-    let claims = t.input.operations.lanes.iter().map(|signed| {
+    let claims = t.input.operations.slots.iter().map(|signed| {
         let operation = &signed.operation;
         match (operation.kind, operation.kind.effect().flow) {
             (Kind::Send, Flow::Out) => -i128::from(operation.amount),
@@ -259,7 +259,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
                             usize::from(o.operation.slot) == slot && o.operation.kind.effect().finalises
                         };
                         let open =
-                            !input.packets[slot].packet.substituted && !input.operations.lanes.iter().any(finalised);
+                            !input.packets[slot].packet.substituted && !input.operations.slots.iter().any(finalised);
                         open.then(|| replaced(t, slot, &mut stream)).flatten()
                     });
                     input.operations.correction = slot;
@@ -284,7 +284,7 @@ fn money_is_conserved_by_whatever_members_and_operator_do() {
             assert!(t.after.accounts.iter().all(|a| a.balance == 0 || a.debt == 0));
             registers_follow_totals(&community, &t, &shown);
             corrected += new.corrected - old.corrected;
-            t.input.operations.lanes.iter().for_each(|o| acted[o.operation.kind as usize] += 1);
+            t.input.operations.slots.iter().for_each(|o| acted[o.operation.kind as usize] += 1);
             last = Some(t);
         }
         all_verify(&last.unwrap());
@@ -301,7 +301,7 @@ fn input_without_transfer(mut input: SettlementInput) -> Result<Transition, Sett
 /// begin.
 fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
     let cleared = |o: &SignedOperation| matches!(o.operation.kind, Kind::Close | Kind::Enrol);
-    if t.input.operations.lanes.iter().any(cleared) {
+    if t.input.operations.slots.iter().any(cleared) {
         return;
     }
     let sum =

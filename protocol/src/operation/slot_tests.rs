@@ -7,9 +7,9 @@ use crate::{
     fixture::{
         Extras, Recipe, mdm_key, meter_key, next_owner_key, owner_key, reroot, resign_operation, with_operations,
     },
-    lanes::OperationsError,
     market::Mechanism,
     operation::{EFFECTS, Operation},
+    operation_slots::OperationsError,
     owner::owner_of,
     params::Shape,
     receipt::Receipt,
@@ -40,7 +40,7 @@ fn edited(kind: Kind, edit: impl FnOnce(&mut SettlementInput)) -> OperationError
 }
 
 fn changed(kind: Kind, edit: impl FnOnce(&mut Operation)) -> OperationError {
-    edited(kind, |input| edit(&mut input.operations.lanes[0].operation))
+    edited(kind, |input| edit(&mut input.operations.slots[0].operation))
 }
 
 fn accepted(kinds: &[Kind]) -> Transition {
@@ -51,18 +51,18 @@ fn accepted(kinds: &[Kind]) -> Transition {
 fn every_refusal_is_reached() {
     let one = Fr::from(1u64);
     let mut unsigned = with(&[Kind::Withdraw]);
-    unsigned.operations.lanes[0].operation.amount += UNIT_NANO;
+    unsigned.operations.slots[0].operation.amount += UNIT_NANO;
     let mut late = with(&[Kind::Enrol]);
     late.community.accounts[3].nonce = 4;
     reroot(&mut late);
     let cases = [
         (refusal(unsigned), OperationError::Signature(SchnorrError::Mismatch)),
-        (edited(Kind::Withdraw, |i| i.operations.lanes[0].owner = owner_of(&owner_key(3))), OperationError::NotOwner),
+        (edited(Kind::Withdraw, |i| i.operations.slots[0].owner = owner_of(&owner_key(3))), OperationError::NotOwner),
         (refusal(late), OperationError::Nonce { expected: 4, got: 0 }),
         (
             edited(Kind::Rotate, |i| {
                 i.community.accounts[0].nonce = u32::MAX;
-                i.operations.lanes[0].operation.nonce = u32::MAX;
+                i.operations.slots[0].operation.nonce = u32::MAX;
             }),
             OperationError::NonceOverflow,
         ),
@@ -84,7 +84,7 @@ fn every_refusal_is_reached() {
         (changed(Kind::Forced, |o| o.payout = [1; 20]), OperationError::Forced),
         (
             edited(Kind::Enrol, |i| {
-                let operation = &mut i.operations.lanes[0].operation;
+                let operation = &mut i.operations.slots[0].operation;
                 (operation.slot, operation.nonce) = (0, i.community.accounts[0].nonce);
             }),
             OperationError::NotEmpty,
@@ -105,8 +105,8 @@ fn every_refusal_is_reached() {
 /// The owner signs in the meter data manager's place.
 fn foreign_mdm() -> OperationError {
     let mut input = with(&[Kind::Replace]);
-    let signed = input.operations.lanes[0].clone();
-    input.operations.lanes[0] = signed.countersign(input.domain, &owner_key(0)).unwrap();
+    let signed = input.operations.slots[0].clone();
+    input.operations.slots[0] = signed.countersign(input.domain, &owner_key(0)).unwrap();
     refusal(input)
 }
 
@@ -118,7 +118,7 @@ fn in_debt(kind: Kind, amount: u64) -> OperationError {
     if kind == Kind::Send {
         operation.party = Fr::from(1u64);
     }
-    input.operations.lanes = vec![operation.sign(input.domain, &owner_key(1), owner_of(&owner_key(1))).unwrap()];
+    input.operations.slots = vec![operation.sign(input.domain, &owner_key(1), owner_of(&owner_key(1))).unwrap()];
     refusal(input)
 }
 
@@ -150,8 +150,8 @@ fn a_message_says_nothing_that_the_operation_does_not_do() {
             assert_eq!(changed(kind, |o| o.salts[3] = Fr::from(1u64)), OperationError::Field("salts"));
         }
         let mut input = with(&[kind]);
-        let signed = input.operations.lanes[0].clone();
-        input.operations.lanes[0] = if effect.mdm {
+        let signed = input.operations.slots[0].clone();
+        input.operations.slots[0] = if effect.mdm {
             SignedOperation { mdm: None, ..signed }
         } else {
             signed.countersign(input.domain, &mdm_key()).unwrap()
@@ -164,10 +164,10 @@ fn a_message_says_nothing_that_the_operation_does_not_do() {
 fn a_replay_is_refused_in_this_period_and_the_next() {
     for kind in EFFECTS.map(|effect| effect.kind).into_iter().filter(|kind| *kind != Kind::Forced) {
         let mut input = with(&[kind]);
-        let again = input.operations.lanes[0].clone();
+        let again = input.operations.slots[0].clone();
         let nonce = again.operation.nonce;
         let t = apply(input.clone()).unwrap();
-        input.operations.lanes.push(again.clone());
+        input.operations.slots.push(again.clone());
         let expected = match kind {
             // The owner is another one, or nobody, before the nonce is looked at.
             Kind::Rotate | Kind::Close => OperationError::NotOwner,
@@ -175,7 +175,7 @@ fn a_replay_is_refused_in_this_period_and_the_next() {
         };
         assert_eq!(refusal(input), expected, "{kind:?}");
         let mut next = crate::fixture::following(&t, 1, |_| false).unwrap();
-        next.operations.lanes = vec![again];
+        next.operations.slots = vec![again];
         assert_eq!(refusal(next), expected, "{kind:?}");
     }
 }
@@ -184,21 +184,21 @@ fn a_replay_is_refused_in_this_period_and_the_next() {
 fn nobody_else_signs() {
     for kind in EFFECTS.map(|effect| effect.kind).into_iter().filter(|kind| *kind != Kind::Forced) {
         let mut input = with(&[kind]);
-        let signed = &mut input.operations.lanes[0];
+        let signed = &mut input.operations.slots[0];
         // The right key is named, another one has signed.
         signed.signature = signed.operation.sign(input.domain, &owner_key(77), signed.owner).unwrap().signature;
         assert!(matches!(refusal(input), OperationError::Signature(_)), "{kind:?}");
         assert_eq!(
-            edited(kind, |i| i.operations.lanes[0].owner = owner_of(&owner_key(77))),
+            edited(kind, |i| i.operations.slots[0].owner = owner_of(&owner_key(77))),
             OperationError::NotOwner,
             "{kind:?}"
         );
         // Signed for another deployment.
         let mut input = with(&[kind]);
-        let (operation, owner) = (input.operations.lanes[0].operation, input.operations.lanes[0].owner);
+        let (operation, owner) = (input.operations.slots[0].operation, input.operations.slots[0].owner);
         let keys = [owner_key(usize::from(operation.slot)), schnorr::empty_slot_key()];
         let key = keys.into_iter().find(|key| key.public() == owner.key).unwrap();
-        input.operations.lanes[0].signature =
+        input.operations.slots[0].signature =
             operation.sign(input.domain + Fr::from(1u64), &key, owner).unwrap().signature;
         assert!(matches!(refusal(input), OperationError::Signature(_)), "{kind:?}");
     }
@@ -219,14 +219,14 @@ fn a_deposit_pays_debts_first_and_the_supplier_gets_them_back() {
     assert!(debt > 2 * UNIT_NANO);
     for units in [1, debt / UNIT_NANO + 3] {
         let mut input = with(&[Kind::Deposit]);
-        input.operations.lanes[0].operation.amount = units * UNIT_NANO;
+        input.operations.slots[0].operation.amount = units * UNIT_NANO;
         resign_operation(&mut input, 0).unwrap();
         let t = apply(input).unwrap();
         let (amount, account) = (units * UNIT_NANO, &t.after.accounts[1]);
         assert_eq!((account.balance, account.debt), (amount.saturating_sub(debt), debt.saturating_sub(amount)));
         assert_eq!(t.supplier_after - without.supplier_after, i128::from(amount.min(debt)));
         assert_eq!(t.after.header.totals.debt, account.debt);
-        let claim = t.input.operations.lanes[0].operation.claim(account.owner);
+        let claim = t.input.operations.slots[0].operation.claim(account.owner);
         assert_eq!(t.applied.records, [Record::new(code::DEPOSIT, units, 0, claim)]);
     }
 }
@@ -235,7 +235,7 @@ fn a_deposit_pays_debts_first_and_the_supplier_gets_them_back() {
 fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_supplier() {
     let without = accepted(&[]);
     let t = accepted(&[Kind::Close]);
-    let slot = usize::from(t.input.operations.lanes[0].operation.slot);
+    let slot = usize::from(t.input.operations.slots[0].operation.slot);
     let (settled, after) = (&t.settled[slot], &t.after.accounts[slot]);
     let cents = settled.balance % UNIT_NANO;
     assert!(cents > 0);
@@ -256,23 +256,23 @@ fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_supplier() {
 #[test]
 fn a_forced_withdrawal_pays_the_payout_address_and_nobody_else() {
     let t = accepted(&[Kind::Forced, Kind::Forced]);
-    let [paid, stranger] = [0, 1].map(|lane| t.applied.lanes[lane].clone());
-    let (_, lane) = paid.used.unwrap();
-    assert_eq!(lane.after, Account { balance: paid.before.balance % UNIT_NANO, ..paid.before.clone() });
+    let [paid, stranger] = [0, 1].map(|operation_slot| t.applied.slots[operation_slot].clone());
+    let (_, operation_slot) = paid.used.unwrap();
+    assert_eq!(operation_slot.after, Account { balance: paid.before.balance % UNIT_NANO, ..paid.before.clone() });
     let slot = u32::try_from(paid.slot).unwrap();
     assert_eq!(
-        lane.record,
+        operation_slot.record,
         Some(Record::new(code::FORCED, paid.before.balance / UNIT_NANO, slot, reduce(&paid.before.payout)))
     );
-    let (_, lane) = stranger.used.unwrap();
-    assert_eq!(lane.after, stranger.before);
+    let (_, operation_slot) = stranger.used.unwrap();
+    assert_eq!(operation_slot.after, stranger.before);
     let slot = u32::try_from(stranger.slot).unwrap();
-    assert_eq!(lane.record, Some(Record::new(code::FORCED, 0, slot, reduce(&[0xee; 20]))));
+    assert_eq!(operation_slot.record, Some(Record::new(code::FORCED, 0, slot, reduce(&[0xee; 20]))));
     // A debtor is owed nothing, but its entry is served all the same.
     let mut input = with(&[Kind::Forced]);
     let debtor = input.community.accounts[1].clone();
     let operation = Operation { payout: debtor.payout, ..Operation::new(Kind::Forced, 5, 1, debtor.nonce) };
-    input.operations.lanes = vec![SignedOperation::forced(input.domain, operation).unwrap()];
+    input.operations.slots = vec![SignedOperation::forced(input.domain, operation).unwrap()];
     let t = apply(input).unwrap();
     assert_eq!(t.after.accounts[1], t.settled[1]);
 }
@@ -281,10 +281,11 @@ fn a_forced_withdrawal_pays_the_payout_address_and_nobody_else() {
 fn each_kind_changes_only_what_it_names() {
     for kind in EFFECTS.map(|effect| effect.kind) {
         let t = accepted(&[kind]);
-        let (operation, applied) = (t.input.operations.lanes[0].operation, &t.applied.lanes[0]);
-        let (before, lane) = (&applied.before, &applied.used.as_ref().unwrap().1);
+        let (operation, applied) = (t.input.operations.slots[0].operation, &t.applied.slots[0]);
+        let (before, operation_slot) = (&applied.before, &applied.used.as_ref().unwrap().1);
         let nonce = before.nonce + u32::from(kind != Kind::Forced);
-        let mut expected = Account { nonce, balance: lane.after.balance, debt: lane.after.debt, ..before.clone() };
+        let mut expected =
+            Account { nonce, balance: operation_slot.after.balance, debt: operation_slot.after.debt, ..before.clone() };
         match kind {
             Kind::Rotate => (expected.owner, expected.payout) = (operation.party, operation.payout),
             Kind::Close => expected = Account { nonce, ..Account::empty(before.salts) },
@@ -299,7 +300,7 @@ fn each_kind_changes_only_what_it_names() {
             Kind::Terms => expected.set_terms(&operation.terms.unwrap()),
             Kind::Deposit | Kind::Withdraw | Kind::Send | Kind::Receive | Kind::Forced => {}
         }
-        assert_eq!(lane.after, expected, "{kind:?}");
+        assert_eq!(operation_slot.after, expected, "{kind:?}");
         for (slot, (settled, after)) in t.settled.iter().zip(&t.after.accounts).enumerate() {
             assert!(slot == applied.slot || settled == after, "{kind:?}, slot {slot}");
         }
@@ -310,7 +311,7 @@ fn each_kind_changes_only_what_it_names() {
 fn a_slot_acts_several_times_and_its_owner_changes_between() {
     let t = accepted(&[Kind::Withdraw, Kind::Rotate, Kind::Send]);
     let mut input = t.input.clone();
-    let slots: Vec<u16> = input.operations.lanes.iter().map(|o| o.operation.slot).collect();
+    let slots: Vec<u16> = input.operations.slots.iter().map(|o| o.operation.slot).collect();
     assert_eq!(slots, [0, 0, 2]);
     let rotated = &t.after.accounts[0];
     assert_ne!(rotated.owner, t.settled[0].owner);
@@ -318,8 +319,8 @@ fn a_slot_acts_several_times_and_its_owner_changes_between() {
     let operation = Operation { amount: UNIT_NANO, ..Operation::new(Kind::Withdraw, 5, 0, rotated.nonce) };
     // The old owner has no say any more, the new one has.
     for (secret, expected) in [(owner_key(0), Some(OperationError::NotOwner)), (next_owner_key(0), None)] {
-        input.operations.lanes.truncate(3);
-        input.operations.lanes.push(operation.sign(input.domain, &secret, owner_of(&secret)).unwrap());
+        input.operations.slots.truncate(3);
+        input.operations.slots.push(operation.sign(input.domain, &secret, owner_of(&secret)).unwrap());
         match expected {
             Some(error) => assert_eq!(refusal(input.clone()), error),
             None => assert_eq!(apply(input.clone()).unwrap().applied.records.len(), 3),
@@ -331,7 +332,7 @@ fn a_slot_acts_several_times_and_its_owner_changes_between() {
 fn what_the_operator_writes_is_noticed() {
     for kind in EFFECTS.map(|effect| effect.kind) {
         let t = accepted(&[kind]);
-        let slot = t.applied.lanes[0].slot;
+        let slot = t.applied.slots[0].slot;
         let receipt = Receipt::of(&t, slot).unwrap();
         let verified = |r: &Receipt| r.verify(None, &t.input.tariff, t.instance.new_root).is_ok();
         assert!(verified(&receipt), "{kind:?}");

@@ -8,7 +8,7 @@ use std::{
 use gridveil_circuits::{
     Fr,
     chips::columns::{ADVICE, CONSTANTS, Columns, LOOKED_UP, SELECTORS, Selector},
-    trace::{Cell, Lane, Name, Trace},
+    trace::{Cell, Name, RowHalf, Trace},
 };
 use halo2_proofs::plonk::{ConstraintSystem, Expression};
 use halo2curves::ff::Field;
@@ -254,8 +254,8 @@ pub fn report(t: &Trace, cells: &[Cell]) {
     for c in cells.iter().take(40) {
         println!(
             "{c:?} main {} range {} zero {}",
-            t.clause(c.row, Lane::Main),
-            t.clause(c.row, Lane::Range),
+            t.clause(c.row, RowHalf::Main),
+            t.clause(c.row, RowHalf::Range),
             t.value(*c) == Fr::ZERO
         );
     }
