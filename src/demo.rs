@@ -1,19 +1,19 @@
 //! `gridveil demo`: a month of 17 real homes, from meter to L1 and back to an auditor who has L1 alone, and everybody's
 //! way out.
 //!
-//! [`scenario`] says what happens, [`director`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
+//! [`scenario`] says what happens, [`runner`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
 pub mod backend;
-pub mod director;
-pub mod full;
 pub mod native;
+pub mod onchain;
+pub mod progress;
+pub mod runner;
 pub mod scenario;
 pub mod summary;
-pub mod teller;
 
 use crate::{simulate::TARIFF, text, time_of_use::TimeOfUse};
 use scenario::Scenario;
@@ -50,13 +50,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let time_of_use = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
     let scenario =
         Scenario::read(&args.data, &time_of_use, args.days).with_context(|| args.data.display().to_string())?;
-    let teller = Arc::new(teller::Teller::stderr(scenario.steps()));
+    let progress = Arc::new(progress::Progress::stderr(scenario.steps()));
     let mut backend: Box<dyn backend::Backend> = if args.without_proofs {
         Box::new(native::Native::default())
     } else {
-        Box::new(full::Full::new(&args.cache, Arc::clone(&teller))?)
+        Box::new(onchain::OnChain::new(&args.cache, Arc::clone(&progress))?)
     };
-    let summary = director::run(&scenario, backend.as_mut(), &teller)?;
+    let summary = runner::run(&scenario, backend.as_mut(), &progress)?;
     drop(backend);
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let file = args.out.join("summary.json");

@@ -36,7 +36,7 @@ use serde_json::json;
 
 use crate::{
     demo::{
-        full::Full,
+        onchain::OnChain,
         scenario::{FIRST_DAY, TARIFF_SET},
     },
     genesis::SOLAR,
@@ -305,7 +305,7 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
     let prover = Prover::<SettlementCircuit>::open(&config, &reporter)?;
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &reporter)?;
     let plans = setting.beginnings.iter().map(Beginning::plan).collect::<anyhow::Result<Vec<_>>>()?;
-    let (l1, _) = Full::deploy(url, &plans, &prover, &certificates).await?;
+    let (l1, _) = OnChain::deploy(url, &plans, &prover, &certificates).await?;
     l1.register_tariff(
         TARIFF_SET,
         setting.beginning,

@@ -16,7 +16,12 @@ use crate::{
 ///
 /// # Errors
 /// Those of halo2: the table does not fit the circuit's rows, or a copied column has no equality.
-pub fn assign(trace: &Trace, columns: &Columns, layouter: &mut impl Layouter<Fr>, table_bits: u32) -> Result<(), Error> {
+pub fn assign(
+    trace: &Trace,
+    columns: &Columns,
+    layouter: &mut impl Layouter<Fr>,
+    table_bits: u32,
+) -> Result<(), Error> {
     layouter.assign_region(
         || "table",
         |mut region| {

@@ -15,7 +15,7 @@ use crate::{
         poseidon::{self, Input},
         range,
     },
-    trace::{Cell, RowHalf, Name, Trace},
+    trace::{Cell, Name, RowHalf, Trace},
 };
 
 /// Column of free witness cells, beside the arithmetic.

@@ -5,10 +5,10 @@
 //! into halo2 in one region, so that the layout is exactly the area plan.
 #![forbid(unsafe_code)]
 
+pub mod assign;
 pub mod certificate;
 pub mod chips;
 pub mod gadgets;
-pub mod assign;
 pub mod settlement;
 pub mod signature;
 pub mod trace;

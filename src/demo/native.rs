@@ -14,7 +14,7 @@ use gridveil_protocol::{
 
 use super::{
     backend::{Audit, Backend, Settled},
-    scenario::{COMMUNITY, Day, Scenario, acts},
+    scenario::{COMMUNITY, Day, Scenario, events},
     summary::Summary,
 };
 use crate::{genesis, ledger::Ledger, packets::sign_all};
@@ -60,7 +60,7 @@ impl Backend for Native {
         )?;
         let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
         let mut operations = Operations::default();
-        if day.number == acts::SWITCH_DAY {
+        if day.number == events::SWITCH_DAY {
             let header = &ledger.community(COMMUNITY)?.header;
             let management =
                 Management { mechanism: Scenario::mechanism(day.number + 1), mdm: header.mdm, reserve: 0, skip: 0 };

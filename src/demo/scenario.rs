@@ -42,7 +42,7 @@ pub const NEIGHBOUR: u32 = 1;
 pub const NEIGHBOUR_HOME: u16 = 101;
 
 /// What happens beside settling, by home and day (from 0).
-pub mod acts {
+pub mod events {
     /// A home whose meter is silent, and the days, one after the other.
     pub const SILENT: (u16, [usize; 2]) = (9, [1, 2]);
     /// The late packets of [`SILENT`] arrive: one is booked on this day, the other one on the next.
@@ -160,8 +160,8 @@ impl Scenario {
                 readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>()
             };
             let settled = |(home, readings): &(u16, Vec<Reading>)| {
-                let (silent, [first, _]) = acts::SILENT;
-                if *home == silent && acts::SILENT.1.contains(&number) {
+                let (silent, [first, _]) = events::SILENT;
+                if *home == silent && events::SILENT.1.contains(&number) {
                     // The usual estimate: the last day that the same home's meter spoke of.
                     HomeDay::substitute(&hours(readings, first - 1), CAPS_WH)
                 } else {
@@ -185,7 +185,7 @@ impl Scenario {
     /// The clearing rule of a day.
     #[must_use]
     pub const fn mechanism(day: usize) -> Mechanism {
-        if day <= acts::SWITCH_DAY { Mechanism::Auction } else { Mechanism::CommunityPrice }
+        if day <= events::SWITCH_DAY { Mechanism::Auction } else { Mechanism::CommunityPrice }
     }
 
     /// The order limits that a home's packet of `day` names: those of the next day.

@@ -143,7 +143,7 @@ pub struct Summary {
     /// Did everybody get what is theirs, and is what is left just the operator's?
     pub money_conserved: bool,
     /// What happened beside settling, in order.
-    pub acts: Vec<Act>,
+    pub events: Vec<DemoEvent>,
     /// By day.
     pub days: Vec<DaySummary>,
     /// By community.
@@ -152,7 +152,7 @@ pub struct Summary {
 
 /// Something that happened beside settling.
 #[derive(Clone, Debug, Serialize)]
-pub struct Act {
+pub struct DemoEvent {
     /// When.
     pub date: String,
     /// Who and what.
@@ -185,7 +185,7 @@ impl Summary {
             certificates: None,
             corrected: 0,
             money_conserved: false,
-            acts: Vec::new(),
+            events: Vec::new(),
             days: Vec::new(),
             communities: vec![CommunitySummary::new(&scenario.plan)],
         }
@@ -299,15 +299,15 @@ pub fn render(s: &Summary) -> String {
         ]);
     }
     let mut out = format!("{days}\n{communities}\n");
-    if !s.acts.is_empty() {
-        let mut acts = text::table(&["when", "what", "gas"]);
-        if let Some(what) = acts.column_mut(1) {
+    if !s.events.is_empty() {
+        let mut events = text::table(&["when", "what", "gas"]);
+        if let Some(what) = events.column_mut(1) {
             what.set_cell_alignment(CellAlignment::Left);
         }
-        for act in &s.acts {
-            acts.add_row([act.date.clone(), act.what.clone(), count(act.gas)]);
+        for event in &s.events {
+            events.add_row([event.date.clone(), event.what.clone(), count(event.gas)]);
         }
-        out += &format!("{acts}\n");
+        out += &format!("{events}\n");
     }
     out += &format!(
         "{} readings in {} batches, {} kWh traded locally, {} statements verified by their members\n",

@@ -21,8 +21,8 @@ pub use statement::build;
 
 use crate::{
     Fr,
-    chips::{arith, columns::Columns, path, poseidon, range, schnorr},
     assign::assign,
+    chips::{arith, columns::Columns, path, poseidon, range, schnorr},
     trace::Trace,
 };
 

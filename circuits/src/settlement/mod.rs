@@ -4,9 +4,9 @@ mod account;
 mod correction;
 mod header_slot;
 mod interval;
-mod slot;
 mod leaf;
 mod members;
+mod operation_slot;
 mod records;
 mod signature;
 mod state;
@@ -36,8 +36,8 @@ pub use statement::build;
 
 use crate::{
     Fr,
-    chips::{arith, columns::Columns, market, poseidon, range, schnorr},
     assign::assign,
+    chips::{arith, columns::Columns, market, poseidon, range, schnorr},
     trace::Trace,
 };
 

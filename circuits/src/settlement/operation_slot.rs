@@ -4,8 +4,8 @@
 
 use gridveil_protocol::{
     field,
-    operation_slots::AppliedOperationSlot,
     operation::{self, Change, ClaimOf, EFFECTS, Effect, Flow, Kind, Operation, SignedOperation, Subject},
+    operation_slots::AppliedOperationSlot,
     owner::OwnerKey,
     params::{Shape, UNIT_NANO, UNITS_BITS},
     poseidon::DomainTag,

@@ -15,8 +15,8 @@ use super::{
     geometry,
     header_slot::{HeaderSlot, header_slot},
     interval,
-    slot::{OperationSlotOutput, operation_slot},
     members::Members,
+    operation_slot::{OperationSlotOutput, operation_slot},
     records::Records,
     state::{self, HeaderCells, at, imported},
 };
@@ -219,7 +219,15 @@ impl Statement<'_> {
         let (t, shape) = (self.t, self.shape);
         let mut operations = Vec::with_capacity(shape.operations);
         for (index, applied) in t.applied.slots.iter().take(shape.operations).enumerate() {
-            operations.push(operation_slot(&mut self.b, &shape, index, common, &mut members, &mut self.records, applied));
+            operations.push(operation_slot(
+                &mut self.b,
+                &shape,
+                index,
+                common,
+                &mut members,
+                &mut self.records,
+                applied,
+            ));
         }
         let correction =
             correction(&mut self.b, &shape, common, &mut members, &mut self.records, &t.applied.correction);
@@ -258,7 +266,13 @@ impl Statement<'_> {
     }
 
     /// SETTLE.8 (pools) and SETTLE.11 (totals): the header after, its leaf first.
-    fn new_header(&mut self, header: &HeaderCells, slots: &[SlotOutput], operation_slots: &OperationSlots, operation_slot: &HeaderSlot) -> Cell {
+    fn new_header(
+        &mut self,
+        header: &HeaderCells,
+        slots: &[SlotOutput],
+        operation_slots: &OperationSlots,
+        operation_slot: &HeaderSlot,
+    ) -> Cell {
         let one = Fr::ONE;
         let sums = 11 * slots.len().div_ceil(2) + operation_slots.operations.len() + 40;
         self.b.block(sums.max(HEADER_RANGE_ROWS));
@@ -286,8 +300,11 @@ impl Statement<'_> {
         next[at::CERTIFICATES] = self.b.linear(&[(one, header.0[at::CERTIFICATES])], one);
         self.b.set_clause("SETTLE.8");
         let rests = operation_slots.operations.iter().map(|l| l.rest);
-        let inflows =
-            slots.iter().map(|slot| slot.supply).chain(rests).chain([correction.supply, operation_slot.supplier_account]);
+        let inflows = slots
+            .iter()
+            .map(|slot| slot.supply)
+            .chain(rests)
+            .chain([correction.supply, operation_slot.supplier_account]);
         let supply = sum(&mut self.b, [header.0[at::SUPPLIER_ACCOUNT]].into_iter().chain(inflows));
         next[at::SUPPLIER_ACCOUNT] =
             self.b.linear(&[(one, supply), (-one, next[at::DEBT]), (one, header.0[at::DEBT])], Fr::ZERO);
@@ -303,7 +320,8 @@ impl Statement<'_> {
         let m = Fr::from(self.shape.intervals as u64);
         next[at::NEXT] = self.b.linear(&[(one, header.0[at::NEXT]), (m, operation_slot.skip)], m);
         self.b.assert_range(next[at::NEXT], 32);
-        (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) = (operation_slot.mechanism, operation_slot.reserve, operation_slot.nonce);
+        (next[at::MECHANISM], next[at::RESERVE], next[at::NONCE]) =
+            (operation_slot.mechanism, operation_slot.reserve, operation_slot.nonce);
         (next[at::MDM[0]], next[at::MDM[1]]) = (operation_slot.mdm[0], operation_slot.mdm[1]);
         self.b.set_clause("SETTLE.12");
         let salts = self.t.input.header_salts.map(|x| imported(&x));

@@ -2,10 +2,10 @@
 //! with its log and HTTP interface, the provers, 17 meters that keep their own keys and outboxes, and an auditor that
 //! reads L1 alone.
 //!
-//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`acts`] is what
+//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`events`] is what
 //! happens beside settling, [`leaving`] the end.
 
-mod acts;
+mod events;
 mod leaving;
 mod totals;
 
@@ -60,13 +60,13 @@ use gridveil_verifier_contract::{
 };
 use tokio::runtime::Runtime;
 
-use acts::Shown;
+use events::Shown;
 
 use super::{
     backend::{Audit, Backend, Settled},
+    progress::Progress,
     scenario::{COMMUNITY, Day, NEIGHBOUR, Scenario, TARIFF_SET},
-    summary::{Act, Summary},
-    teller::Teller,
+    summary::{DemoEvent, Summary},
 };
 use crate::{
     genesis::{self, Plan},
@@ -89,9 +89,9 @@ const CERTIFICATE_NAME: &str = "CertificateSpend";
 const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/verifier-contract");
 
 /// Everything that runs, and what members remember.
-pub struct Full {
+pub struct OnChain {
     cache: PathBuf,
-    teller: Arc<Teller>,
+    progress: Arc<Progress>,
     state: tempfile::TempDir,
     runtime: Runtime,
     running: Option<Running>,
@@ -112,7 +112,7 @@ pub struct Full {
     late_deposit: Option<Fr>,
     forced: u64,
     corrected: u64,
-    acts: Vec<Act>,
+    events: Vec<DemoEvent>,
 }
 
 struct Running {
@@ -135,7 +135,7 @@ struct Meter {
     outbox: Outbox,
 }
 
-impl Full {
+impl OnChain {
     fn publish_tariff(&self, communities: &[u32], first_interval: u32, tariff: &Tariff) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
@@ -153,11 +153,11 @@ impl Full {
     ///
     /// # Errors
     /// No temporary directory, or no threads.
-    pub fn new(cache: &Path, teller: Arc<Teller>) -> anyhow::Result<Self> {
+    pub fn new(cache: &Path, progress: Arc<Progress>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         Ok(Self {
             cache: cache.to_path_buf(),
-            teller,
+            progress,
             state: tempfile::tempdir()?,
             runtime,
             running: None,
@@ -173,7 +173,7 @@ impl Full {
             late_deposit: None,
             forced: 0,
             corrected: 0,
-            acts: Vec::new(),
+            events: Vec::new(),
         })
     }
 
@@ -190,7 +190,7 @@ impl Full {
             threads: None,
             domain: None,
         };
-        Ok(Prover::<SettlementCircuit>::open(&config, self.teller.as_ref())?)
+        Ok(Prover::<SettlementCircuit>::open(&config, self.progress.as_ref())?)
     }
 
     /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty. Also
@@ -393,18 +393,18 @@ fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
     })
 }
 
-impl Backend for Full {
+impl Backend for OnChain {
     fn start(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let prover = self.prover(shape()?)?;
         let wallet =
-            CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.teller.as_ref())?;
-        self.teller.say("starting the local chain and deploying");
+            CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.progress.as_ref())?;
+        self.progress.say("starting the local chain and deploying");
         let communities = [empty(scenario, COMMUNITY), empty(scenario, NEIGHBOUR)];
         let starts = u64::from(scenario.beginning) * u64::from(scenario.plan.interval_length);
         let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
         let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
-        self.teller.say("starting the sequencer");
+        self.progress.say("starting the sequencer");
         let token: [u8; 16] = vault::random()?;
         let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
         let handle =
@@ -479,7 +479,7 @@ impl Backend for Full {
             running.l1.set_local_time(ends).await?;
             let applied =
                 batcher::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
-            self.teller.say(&format!("{}: proving", day.date));
+            self.progress.say(&format!("{}: proving", day.date));
             let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
             let on_l1 = running.l1.state_root().await?;
             anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
@@ -540,8 +540,8 @@ impl Backend for Full {
         // Its own parameters, its own keys from the circuit, its own view of the chain, without a key.
         let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &self.cache)?;
         let mut verifier = NativeVerifier::default();
-        verifier.add(shape, srs.params(shape.k, self.teller.as_ref())?)?;
-        self.teller.say("auditing from L1 alone");
+        verifier.add(shape, srs.params(shape.k, self.progress.as_ref())?)?;
+        self.progress.say("auditing from L1 alone");
         let l1 =
             self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;
         let report =
@@ -555,7 +555,7 @@ impl Backend for Full {
             report.proofs_verified,
             report.batches
         );
-        self.teller.say("checking the opened totals");
+        self.progress.say("checking the opened totals");
         let totals = self.check_totals(&l1, &srs)?;
         Ok(Some(Audit { batches: report.batches, root: report.state_root, totals }))
     }
@@ -565,7 +565,7 @@ impl Backend for Full {
     }
 }
 
-impl Drop for Full {
+impl Drop for OnChain {
     fn drop(&mut self) {
         if let Some(handle) = self.running.as_mut().and_then(|running| running.handle.take()) {
             self.runtime.block_on(handle.shutdown());

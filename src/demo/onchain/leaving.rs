@@ -12,13 +12,13 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{ExitCall, L1Client, RollupEffect};
 
 use super::{
-    Full,
-    acts::{Shown, salts},
+    OnChain,
+    events::{Shown, salts},
     token_nano,
 };
 use crate::{
     demo::{
-        scenario::{COMMUNITY, NEIGHBOUR_HOME, Scenario, acts},
+        scenario::{COMMUNITY, NEIGHBOUR_HOME, Scenario, events},
         summary::Summary,
     },
     genesis,
@@ -34,7 +34,7 @@ const fn paid(balance: u64) -> u128 {
     balance as u128 * TOKEN_PER_UNIT / UNIT_NANO as u128
 }
 
-impl Full {
+impl OnChain {
     /// Plays the end.
     pub(super) fn end(&mut self, scenario: &Scenario, summary: &mut Summary) -> anyhow::Result<()> {
         let last = scenario.days.last().context("no days")?.date;
@@ -47,7 +47,7 @@ impl Full {
         self.runtime.block_on(handle.shutdown());
         self.tell(last, "the operator is silent from now on", None);
 
-        let home = acts::FORCES_AT_THE_END;
+        let home = events::FORCES_AT_THE_END;
         let gas = self.force(scenario, home)?;
         self.tell(last, format!("home {home} asks L1 for its money, and nobody serves"), Some(gas));
         let gas = self.freeze()?;
@@ -76,7 +76,7 @@ impl Full {
     /// A deposit that nobody takes in.
     fn unclaimed(&mut self, scenario: &Scenario, date: jiff::civil::Date) -> anyhow::Result<()> {
         let running = self.running()?;
-        let home = acts::DEPOSITS_AT_THE_END;
+        let home = events::DEPOSITS_AT_THE_END;
         let claim = gridveil_protocol::operation::claim(
             owner_of(&genesis::owner_key(home)).commitment(),
             scenario.plan.balance,
@@ -186,7 +186,7 @@ impl Full {
         summary.retired_public = self.shown.iter().filter(|s| !s.sealed).count() as u64;
         summary.retired_sealed = self.shown.iter().filter(|s| s.sealed).count() as u64;
         summary.certificates_transferred = u64::from(self.handed.is_some());
-        summary.acts.clone_from(&self.acts);
+        summary.events.clone_from(&self.events);
         Ok(())
     }
 }

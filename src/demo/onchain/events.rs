@@ -22,11 +22,11 @@ use gridveil_protocol::{
 use gridveil_sequencer::{batcher, operations, store::vault};
 use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 
-use super::Full;
+use super::OnChain;
 use crate::{
     demo::{
-        scenario::{COMMUNITY, Day, NEIGHBOUR, NEIGHBOUR_HOME, SUPPLIER_ACCOUNT, Scenario, acts},
-        summary::Act,
+        scenario::{COMMUNITY, Day, NEIGHBOUR, NEIGHBOUR_HOME, SUPPLIER_ACCOUNT, Scenario, events},
+        summary::DemoEvent,
     },
     genesis::{self, Limits, SOLAR},
     text,
@@ -49,10 +49,10 @@ pub fn salts<const N: usize>() -> anyhow::Result<[Fr; N]> {
     Ok(all)
 }
 
-impl Full {
+impl OnChain {
     /// Remembers what happened.
     pub(super) fn tell(&mut self, date: impl ToString, what: impl Into<String>, gas: Option<u64>) {
-        self.acts.push(Act { date: date.to_string(), what: what.into(), gas });
+        self.events.push(DemoEvent { date: date.to_string(), what: what.into(), gas });
     }
 
     /// Hands an operation of a home in, and remembers that its owner signed it.
@@ -98,7 +98,7 @@ impl Full {
     /// Both communities begin: the homes and the neighbour enrol, the operator funds the supplier account. Gives the number of
     /// batches.
     pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
-        self.teller.say("the communities begin");
+        self.progress.say("the communities begin");
         for (slot, home) in scenario.plan.homes.iter().enumerate() {
             let signed = self.enrolment(scenario, COMMUNITY, u16::try_from(slot)?, *home)?;
             self.operate(*home, signed)?;
@@ -138,18 +138,18 @@ impl Full {
         if day.number == 0 {
             self.deposits(scenario, day)?;
         }
-        if day.number == acts::LATE_DAY {
+        if day.number == events::LATE_DAY {
             self.late(scenario, day)?;
         }
-        if day.number == acts::WITHDRAWS.1 {
+        if day.number == events::WITHDRAWS.1 {
             self.withdraw(scenario, day)?;
         }
-        if day.number == acts::FORCES.1 {
-            let (home, _) = acts::FORCES;
+        if day.number == events::FORCES.1 {
+            let (home, _) = events::FORCES;
             let gas = self.force(scenario, home)?;
             self.tell(day.date, format!("home {home} asks L1 for its money"), Some(gas));
         }
-        if day.number == acts::SWITCH_DAY {
+        if day.number == events::SWITCH_DAY {
             self.switch(day)?;
         }
         Ok(())
@@ -157,21 +157,21 @@ impl Full {
 
     /// What members do once a day is final.
     pub(super) fn after(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
-        if day.number == acts::WITHDRAWS.1 {
-            self.collect(acts::WITHDRAWS.0, day, "collects what it withdrew")?;
+        if day.number == events::WITHDRAWS.1 {
+            self.collect(events::WITHDRAWS.0, day, "collects what it withdrew")?;
         }
-        if day.number == acts::FORCES.1 {
-            self.collect(acts::FORCES.0, day, "collects its forced withdrawal")?;
+        if day.number == events::FORCES.1 {
+            self.collect(events::FORCES.0, day, "collects its forced withdrawal")?;
         }
-        if day.number == acts::RETIRES.1 {
-            let (home, _, of) = acts::RETIRES;
+        if day.number == events::RETIRES.1 {
+            let (home, _, of) = events::RETIRES;
             self.retire(scenario, day, home, of, false)?;
-            let (home, _, of) = acts::RETIRES_SEALED;
+            let (home, _, of) = events::RETIRES_SEALED;
             self.retire(scenario, day, home, of, true)?;
-            let (home, _, of) = acts::TRANSFERS;
+            let (home, _, of) = events::TRANSFERS;
             self.transfer(scenario, day, home, of)?;
         }
-        if day.number == acts::NEIGHBOUR_RETIRES {
+        if day.number == events::NEIGHBOUR_RETIRES {
             self.neighbour_retires(day)?;
         }
         Ok(())
@@ -204,7 +204,7 @@ impl Full {
 
     /// The silent meter's packets come after all, the older one first.
     fn late(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
-        let (home, silent) = acts::SILENT;
+        let (home, silent) = events::SILENT;
         let slot = scenario.slot(home)?;
         let running = self.running()?;
         let mut dates = Vec::new();
@@ -237,7 +237,7 @@ impl Full {
     }
 
     fn withdraw(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<()> {
-        let (home, _) = acts::WITHDRAWS;
+        let (home, _) = events::WITHDRAWS;
         let account = self.account(home)?.clone();
         // A quarter, in whole units: the day's bill must fit beside it.
         let amount = account.balance / 4 / UNIT_NANO * UNIT_NANO;

@@ -7,12 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Where progress goes.
 #[derive(Debug)]
-pub struct Teller {
+pub struct Progress {
     bar: Option<ProgressBar>,
     last: Mutex<String>,
 }
 
-impl Teller {
+impl Progress {
     /// For this process's stderr, over `steps` steps.
     #[must_use]
     pub fn stderr(steps: u64) -> Self {
@@ -52,7 +52,7 @@ impl Teller {
     }
 }
 
-impl Progress for Teller {
+impl Progress for Progress {
     fn stage(&self, name: &str, detail: &str) {
         self.say(&if detail.is_empty() { name.to_owned() } else { format!("{name} ({detail})") });
     }

@@ -10,13 +10,13 @@ use gridveil_protocol::{
 use gridveil_prover::{certificate::CertificateProof, srs::Srs};
 use gridveil_verifier_contract::{EthersClient, L1Client, anvil::LOCAL_CHAIN_ID};
 
-use super::{Full, acts::salts};
+use super::{OnChain, events::salts};
 use crate::{
-    demo::scenario::{COMMUNITY, Scenario, acts},
+    demo::scenario::{COMMUNITY, Scenario, events},
     genesis,
 };
 
-impl Full {
+impl OnChain {
     /// What the auditor is given while the operator still answers: every day's opening, and a note that a home still
     /// holds.
     pub(super) fn open(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
@@ -36,7 +36,7 @@ impl Full {
 
     /// A note of the first day that nobody has spent.
     fn still_held(&self, scenario: &Scenario) -> anyhow::Result<(u16, Note, NotePath)> {
-        let spent = [acts::RETIRES.0, acts::RETIRES_SEALED.0, acts::TRANSFERS.0];
+        let spent = [events::RETIRES.0, events::RETIRES_SEALED.0, events::TRANSFERS.0];
         let notes = scenario.plan.homes.iter().filter(|home| !spent.contains(home)).filter_map(|home| {
             let receipt = self.receipts.get(&(*home, 0)).filter(|receipt| receipt.note_amount_wh > 0)?;
             Some((*home, receipt.note(), NotePath::of_receipt(receipt)?))
@@ -54,7 +54,7 @@ impl Full {
 
     /// The auditor's side: every opened day against L1 alone.
     pub(super) fn check_totals(&self, l1: &EthersClient, srs: &Srs) -> anyhow::Result<Vec<Totals>> {
-        let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, self.teller.as_ref())?)?;
+        let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, self.progress.as_ref())?)?;
         let published = self.runtime.block_on(Published::read(l1, 0))?;
         let sealed: Vec<_> = self.shown.iter().filter(|shown| shown.sealed).collect();
         let mut totals = Vec::new();

@@ -8,30 +8,30 @@ use gridveil_protocol::{
 
 use super::{
     backend::{Backend, Settled},
+    progress::Progress,
     scenario::{Day, Scenario},
     summary::{DaySummary, Summary},
-    teller::Teller,
 };
 
 /// Plays the scenario. Every member's statement is checked against its own readings, the published tariff and the root.
 ///
 /// # Errors
 /// The first thing that fails or does not hold, and on which day.
-pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> anyhow::Result<Summary> {
-    teller.say("starting");
+pub fn run(scenario: &Scenario, backend: &mut dyn Backend, progress: &Progress) -> anyhow::Result<Summary> {
+    progress.say("starting");
     backend.start(scenario).context("start")?;
     for day in &scenario.days {
         backend.publish(scenario, day).with_context(|| format!("tariff of {}", day.date))?;
     }
     let mut summary = Summary::new(scenario);
     summary.batches = backend.begin(scenario).context("beginning")?;
-    teller.done(1);
+    progress.done(1);
     for day in &scenario.days {
-        play(scenario, day, backend, teller, &mut summary).with_context(|| day.date.to_string())?;
+        play(scenario, day, backend, progress, &mut summary).with_context(|| day.date.to_string())?;
     }
-    teller.say("the operator stops");
+    progress.say("the operator stops");
     backend.leave(scenario, &mut summary).context("leaving")?;
-    teller.say("auditing from L1");
+    progress.say("auditing from L1");
     let audit = backend.audit().context("auditor")?;
     if let Some(audit) = audit {
         anyhow::ensure!(
@@ -45,7 +45,7 @@ pub fn run(scenario: &Scenario, backend: &mut dyn Backend, teller: &Teller) -> a
         summary.certificates_audited(&audit.totals)?;
     }
     summary.verifier_bytes = backend.verifier_bytes();
-    teller.finish();
+    progress.finish();
     Ok(summary)
 }
 
@@ -53,18 +53,18 @@ fn play(
     scenario: &Scenario,
     day: &Day,
     backend: &mut dyn Backend,
-    teller: &Teller,
+    progress: &Progress,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    teller.say(&format!("{}: meters", day.date));
+    progress.say(&format!("{}: meters", day.date));
     for slot in 0..day.homes.len() {
         backend.deliver(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
-        teller.done(1);
+        progress.done(1);
     }
-    teller.say(&format!("{}: settling", day.date));
+    progress.say(&format!("{}: settling", day.date));
     let settled = backend.settle(scenario, day).context("settlement")?;
-    teller.done(2);
-    teller.say(&format!("{}: statements", day.date));
+    progress.done(2);
+    progress.say(&format!("{}: statements", day.date));
     let (mut bills, mut receipts) = (Vec::new(), Vec::new());
     for slot in 0..day.homes.len() {
         let receipt = backend.receipt(scenario, day, slot).with_context(|| format!("slot {slot}"))?;
@@ -78,7 +78,7 @@ fn play(
                 .with_context(|| format!("statement of slot {slot}"))?,
         );
         receipts.push(receipt);
-        teller.done(1);
+        progress.done(1);
     }
     record(day, &settled, &bills, &receipts, summary)
 }
