@@ -26,7 +26,7 @@ use gridveil_prover::{
     prover::{Prover, ProverConfig},
     srs::SrsSource,
 };
-use gridveil_sequencer::store::vault;
+use gridveil_sequencer::store::data_keys;
 use gridveil_verifier_contract::{
     EthersClient, L1Client, address_of,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
@@ -176,7 +176,7 @@ fn write(path: &Path, content: &str) -> anyhow::Result<()> {
 }
 
 fn random_hex<const N: usize>() -> anyhow::Result<String> {
-    Ok(hex::encode(vault::random::<N>()?))
+    Ok(hex::encode(data_keys::random::<N>()?))
 }
 
 /// Communities, tariff and terms of a devnet.

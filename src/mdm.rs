@@ -23,7 +23,7 @@ use gridveil_protocol::{
     schnorr::{self, PublicKey, SecretKey},
     units::Interval,
 };
-use gridveil_sequencer::store::vault;
+use gridveil_sequencer::store::data_keys;
 
 use crate::{
     genesis::Limits,
@@ -311,7 +311,7 @@ pub fn substituted(
         interval_length: terms.interval_length,
         intervals: terms.intervals,
     };
-    let salts = PacketSalts::from_random(&vault::random()?);
+    let salts = PacketSalts::from_random(&data_keys::random()?);
     let day = HomeDay { readings, substituted: true };
     let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
     Ok(Packet { scale, previous_substitute, ..packet }.sign(mdm)?)

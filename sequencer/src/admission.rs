@@ -16,12 +16,12 @@ use crate::{
     service::Service,
     store::{
         Draft,
-        chosen::OperationState,
+        data_keys::Label,
         pending_substitutes::Top,
         record::{Event, LateAccepted, PacketAccepted, kind},
-        vault::Label,
+        selected::OperationState,
     },
-    writer::{Decision, Ledger},
+    writer::{Decision, Snapshot},
 };
 
 /// How a packet was taken.
@@ -55,9 +55,13 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         signed.packet.substituted,
     );
     let (community, open, open_closed) = {
-        let ledger = service.writer.ledger();
-        let book = ledger.book.communities.get(&at.0).ok_or_else(unknown)?;
-        (Arc::clone(ledger.communities.get(&at.0).ok_or_else(unknown)?), book.next_interval, book.closed.is_some())
+        let snapshot = service.writer.snapshot();
+        let log_state = snapshot.log_state.communities.get(&at.0).ok_or_else(unknown)?;
+        (
+            Arc::clone(snapshot.communities.get(&at.0).ok_or_else(unknown)?),
+            log_state.next_interval,
+            log_state.closed.is_some(),
+        )
     };
     let context = Context {
         domain: service.domain,
@@ -83,7 +87,7 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
             .await;
     let signed = checked.map_err(|_| Problem::internal("a check did not end"))?.map_err(|e| Problem::of_packet(&e))?;
     let again = signed.clone();
-    let admitted = service.writer.submit(move |ledger| decide(ledger, &signed, id)).await?;
+    let admitted = service.writer.submit(move |snapshot| decide(snapshot, &signed, id)).await?;
     match admitted {
         Some(admitted) => Ok(admitted),
         None => late(service, again, id).await,
@@ -136,16 +140,16 @@ async fn attempt_late(
     let packet = &signed.packet;
     let (index, first_interval, slot, substituted) =
         (packet.context.community, packet.context.first_interval, packet.slot, packet.substituted);
-    if service.archive.packet_id(index, first_interval, slot, substituted)? == Some(id) {
+    if service.reader.packet_id(index, first_interval, slot, substituted)? == Some(id) {
         return Ok(Some(Admitted::Duplicate(id)));
     }
-    if matches!(service.archive.operation_state(&id)?, Some(OperationState::Pending | OperationState::Applied(_))) {
+    if matches!(service.reader.operation_state(&id)?, Some(OperationState::Pending | OperationState::Applied(_))) {
         return Ok(Some(Admitted::Duplicate(id)));
     }
     let community = {
-        let ledger = service.writer.ledger();
-        let settling = ledger
-            .book
+        let snapshot = service.writer.snapshot();
+        let settling = snapshot
+            .log_state
             .communities
             .get(&index)
             .and_then(|b| b.closed.as_ref())
@@ -157,7 +161,7 @@ async fn attempt_late(
             )
             .after(EARLY_RETRY_S));
         }
-        ledger.communities.get(&index).cloned().ok_or_else(unknown)?
+        snapshot.communities.get(&index).cloned().ok_or_else(unknown)?
     };
     let waits =
         community.accounts.get(usize::from(slot)).filter(|a| a.pending_substitute != Fr::from(0u64) && !substituted);
@@ -172,17 +176,17 @@ async fn attempt_late(
         interval_length,
         intervals,
     };
-    let (archive, checked) = (Arc::clone(&service.archive), signed.clone());
+    let (reader, checked) = (Arc::clone(&service.reader), signed.clone());
     let top = Top { community: index, slot, pending_substitute, before: header.next_interval, intervals, mdm };
     let check = tokio::task::spawn_blocking(move || {
-        let correction = archive.correction(checked)?.ok_or_else(closed)?;
-        if archive.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
+        let correction = reader.correction(checked)?.ok_or_else(closed)?;
+        if reader.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
         }
         // As it is once those above are corrected.
         account.pending_substitute = correction.substitute.digest(&correction.signer);
         match correction.check(&account, &context, &mdm) {
-            // Balance and registers are those of the settlement that books it.
+            // Balance and registers are those of the settlement that log states it.
             Ok(()) | Err(CorrectionError::Overflow | CorrectionError::Registers) => Ok(()),
             Err(CorrectionError::NotPending { .. }) => Err(closed()),
             Err(error @ (CorrectionError::Packet(_) | CorrectionError::Tariff)) => Err(Problem::of_correction(&error)),
@@ -190,24 +194,24 @@ async fn attempt_late(
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let signed = signed.clone();
-    service.writer.submit(move |ledger| decide_late(ledger, &signed, id, pending_substitute)).await
+    service.writer.submit(move |snapshot| decide_late(snapshot, &signed, id, pending_substitute)).await
 }
 
 /// The writer's decision; `None` where the slot waits for another substitute meanwhile.
 fn decide_late(
-    ledger: &Ledger,
+    snapshot: &Snapshot,
     signed: &SignedPacket,
     id: [u8; 32],
     pending_substitute: Fr,
 ) -> Result<Decision<Option<Admitted>>, Problem> {
     let (community, first_interval, slot) =
         (signed.packet.context.community, signed.packet.context.first_interval, signed.packet.slot);
-    let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
-    let account = ledger.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
+    let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
+    let account = snapshot.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
     if account.is_none_or(|a| a.pending_substitute != pending_substitute) {
         return Ok(Decision::Answer(None));
     }
-    match book.waiting.late_of(slot, first_interval) {
+    match log_state.pending.late_of(slot, first_interval) {
         Some(there) if there.id == id => return Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
         Some(_) => {
             return Err(Problem::new(
@@ -224,14 +228,14 @@ fn decide_late(
 }
 
 /// The writer's decision; `None` where the period was closed in between.
-fn decide(ledger: &Ledger, signed: &SignedPacket, id: [u8; 32]) -> Result<Decision<Option<Admitted>>, Problem> {
+fn decide(snapshot: &Snapshot, signed: &SignedPacket, id: [u8; 32]) -> Result<Decision<Option<Admitted>>, Problem> {
     let packet = &signed.packet;
     let (community, first_interval) = (packet.context.community, packet.context.first_interval);
-    let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
-    if book.next_interval != first_interval || book.closed.is_some() {
+    let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
+    if log_state.next_interval != first_interval || log_state.closed.is_some() {
         return Ok(Decision::Answer(None));
     }
-    match book.packets.get(&(packet.slot, packet.substituted)) {
+    match log_state.packets.get(&(packet.slot, packet.substituted)) {
         Some(there) if there.id == id => Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),
         Some(_) => Err(Problem::new(
             problem::PACKET_DUPLICATE,

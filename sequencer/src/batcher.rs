@@ -19,22 +19,22 @@ use gridveil_protocol::{
 use serde_json::json;
 
 use crate::{
-    choice::{self, Candidates, Choice, Late, Place},
     l1,
     problem::{self, Problem},
+    selection::{self, Candidates, Late, Place, Selection},
     service::Service,
     store::{
         Draft, StoreError,
-        archive::Archive,
-        book::CommunityBook,
+        data_keys::{self, COMMUNITY_PART, DataKeyError, Label},
+        log_state::CommunityState,
+        pending::Pending,
         pending_substitutes::Top,
         plain,
+        reader::StoreReader,
         record::{Applied, Closed, ClosedSecrets, Event, TariffPublished, Used, kind},
         state_parts,
-        vault::{self, COMMUNITY_PART, Label, VaultError},
-        waiting::Waiting,
     },
-    writer::{Decision, Ledger},
+    writer::{Decision, Snapshot},
 };
 
 /// A period settled natively.
@@ -54,8 +54,8 @@ fn unknown_community() -> Problem {
     Problem::new(problem::ACCOUNT_UNKNOWN, "no such community")
 }
 
-fn book_of(ledger: &Ledger, community: u32) -> Result<&CommunityBook, Problem> {
-    ledger.book.communities.get(&community).ok_or_else(unknown_community)
+fn state_of(snapshot: &Snapshot, community: u32) -> Result<&CommunityState, Problem> {
+    snapshot.log_state.communities.get(&community).ok_or_else(unknown_community)
 }
 
 /// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is
@@ -84,14 +84,14 @@ async fn close_locked(
     first_interval: Interval,
 ) -> Result<AppliedPeriod, Problem> {
     let (open, closed) = {
-        let ledger = service.writer.ledger();
-        let book = book_of(&ledger, community)?;
-        (book.next_interval, book.closed.is_some())
+        let snapshot = service.writer.snapshot();
+        let log_state = state_of(&snapshot, community)?;
+        (log_state.next_interval, log_state.closed.is_some())
     };
     if first_interval < open
-        && let Some(batch) = service.archive.batch_of(community, first_interval)?
+        && let Some(batch) = service.reader.batch_of(community, first_interval)?
     {
-        let new_root = service.archive.applied(batch)?.new_root;
+        let new_root = service.reader.applied(batch)?.new_root;
         return Ok(AppliedPeriod { community, first_interval, batch, new_root });
     }
     if first_interval != open {
@@ -107,10 +107,10 @@ async fn close_locked(
 /// Is the period over for L1? And is the tariff we hold the one L1 has in force?
 async fn check_l1(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
     let (end, tariff) = {
-        let ledger = service.writer.ledger();
-        let book = book_of(&ledger, community)?;
-        let length = ledger.communities.get(&community).map_or(0, |c| c.header.interval_length);
-        (u64::from(book.after_open()) * u64::from(length), book.tariff_for(first_interval))
+        let snapshot = service.writer.snapshot();
+        let log_state = state_of(&snapshot, community)?;
+        let length = snapshot.communities.get(&community).map_or(0, |c| c.header.interval_length);
+        (u64::from(log_state.after_open()) * u64::from(length), log_state.tariff_for(first_interval))
     };
     let now = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
     if now < end {
@@ -152,18 +152,18 @@ pub struct OpenPeriod {
 ///
 /// # Errors
 /// [`Problem`], for an unknown community.
-pub fn open_period(ledger: &Ledger, community: u32) -> Result<OpenPeriod, Problem> {
-    let book = book_of(ledger, community)?;
-    let missing = if book.closed.is_some() { Vec::new() } else { missing(ledger, community)? };
-    Ok(OpenPeriod { first_interval: book.next_interval, missing })
+pub fn open_period(snapshot: &Snapshot, community: u32) -> Result<OpenPeriod, Problem> {
+    let log_state = state_of(snapshot, community)?;
+    let missing = if log_state.closed.is_some() { Vec::new() } else { missing(snapshot, community)? };
+    Ok(OpenPeriod { first_interval: log_state.next_interval, missing })
 }
 
 /// Used slots without any packet.
-fn missing(ledger: &Ledger, community: u32) -> Result<Vec<Missing>, Problem> {
-    let book = book_of(ledger, community)?;
-    let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
+fn missing(snapshot: &Snapshot, community: u32) -> Result<Vec<Missing>, Problem> {
+    let log_state = state_of(snapshot, community)?;
+    let accounts = &snapshot.communities.get(&community).ok_or_else(unknown_community)?.accounts;
     let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some());
-    let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !book.packets.contains_key(&(*slot, *s))));
+    let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !log_state.packets.contains_key(&(*slot, *s))));
     Ok(without
         .map(|(slot, account)| Missing { slot, previous_substitute: account.pending_substitute, scale: account.scale })
         .collect())
@@ -171,36 +171,36 @@ fn missing(ledger: &Ledger, community: u32) -> Result<Vec<Missing>, Problem> {
 
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
     check_l1(service, community, first_interval).await?;
-    let decide = move |ledger: &Ledger| {
-        let missing = missing(ledger, community)?;
+    let decide = move |snapshot: &Snapshot| {
+        let missing = missing(snapshot, community)?;
         if !missing.is_empty() {
             let detail =
                 format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
             let slots: Vec<u16> = missing.iter().map(|m| m.slot).collect();
             return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(slots)));
         }
-        Ok(Decision::write(closing_draft(ledger, community, first_interval)?, ()))
+        Ok(Decision::write(closing_draft(snapshot, community, first_interval)?, ()))
     };
     service.writer.submit_waiting(decide).await
 }
 
-fn fresh_element() -> Result<Fr, VaultError> {
-    vault::random::<64>().map(|bytes| reduce(&bytes))
+fn fresh_element() -> Result<Fr, DataKeyError> {
+    data_keys::random::<64>().map(|bytes| reduce(&bytes))
 }
 
-fn closing_draft(ledger: &Ledger, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
-    let book = book_of(ledger, community)?;
-    let accounts = &ledger.communities.get(&community).ok_or_else(unknown_community)?.accounts;
-    let (tariff_from, _, _) = book
+fn closing_draft(snapshot: &Snapshot, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
+    let log_state = state_of(snapshot, community)?;
+    let accounts = &snapshot.communities.get(&community).ok_or_else(unknown_community)?.accounts;
+    let (tariff_from, _, _) = log_state
         .tariff_for(first_interval)
         .ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
     let (mut used, mut empty) = (Vec::new(), Vec::new());
     for (slot, account) in (0u16..).zip(accounts) {
         if account.meter.is_some() {
             // The meter's own packet wins over a substitute.
-            used.push(Used { slot, substituted: !book.packets.contains_key(&(slot, false)) });
+            used.push(Used { slot, substituted: !log_state.packets.contains_key(&(slot, false)) });
         } else {
-            empty.push((slot, PacketSalts::from_random(&vault::random().map_err(StoreError::from)?)));
+            empty.push((slot, PacketSalts::from_random(&data_keys::random().map_err(StoreError::from)?)));
         }
     }
     let header_salts = [fresh_element().map_err(StoreError::from)?, fresh_element().map_err(StoreError::from)?];
@@ -219,30 +219,30 @@ struct Basis {
     batch: u64,
     previous: Option<u64>,
     begins: bool,
-    chosen: bool,
-    waiting: Waiting,
+    selected: bool,
+    pending: Pending,
 }
 
 impl Basis {
-    fn of(ledger: &Ledger, community: u32) -> Result<Self, Problem> {
-        let book = book_of(ledger, community)?;
+    fn of(snapshot: &Snapshot, community: u32) -> Result<Self, Problem> {
+        let log_state = state_of(snapshot, community)?;
         Ok(Self {
-            community: Arc::clone(ledger.communities.get(&community).ok_or_else(unknown_community)?),
-            path: ledger.tree.path(u64::from(community)),
-            batch: ledger.book.last_batch + 1,
-            previous: book.last_batch,
-            begins: !book.begun,
-            chosen: book.chosen.is_some(),
-            waiting: book.waiting.clone(),
+            community: Arc::clone(snapshot.communities.get(&community).ok_or_else(unknown_community)?),
+            path: snapshot.tree.path(u64::from(community)),
+            batch: snapshot.log_state.last_batch + 1,
+            previous: log_state.last_batch,
+            begins: !log_state.begun,
+            selected: log_state.selected.is_some(),
+            pending: log_state.pending.clone(),
         })
     }
 }
 
 /// Settles a closed period natively.
 async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, Problem> {
-    let basis = Basis::of(&service.writer.ledger(), community)?;
+    let basis = Basis::of(&service.writer.snapshot(), community)?;
     let (batch, previous) = (basis.batch, basis.previous);
-    let settled = if basis.chosen { settle_chosen(service, basis).await } else { choose(service, basis).await };
+    let settled = if basis.selected { settle_selected(service, basis).await } else { select(service, basis).await };
     let transition = settled.inspect_err(|problem| {
         if problem.more.contains_key("clause") {
             tracing::error!(
@@ -257,36 +257,35 @@ async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, 
     let first_interval = transition.input.community.header.next_interval;
     let applied = Applied::of(batch, previous, &transition);
     let kept = Arc::clone(&transition);
-    let decide = move |_: &Ledger| {
+    let decide = move |_: &Snapshot| {
         let parts =
             state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
         let draft = Draft { event: Event::Applied(applied), parts };
         Ok(Decision::Write { draft: Box::new(draft), after: Some(Box::new(transition.after.clone())), answer: () })
     };
     service.writer.submit_waiting(decide).await?;
-    service.archive.keep(batch, &kept);
+    service.reader.keep(batch, &kept);
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     tracing::info!(community, batch, first_interval, "period applied");
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
 }
 
-/// What was chosen before a stop, again.
-async fn settle_chosen(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
-    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+/// What was selected before a stop, again.
+async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
     let settled = tokio::task::spawn_blocking(move || {
-        let input = archive.input(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        let input = reader.input(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
         settlement::apply(input).map(Arc::new).map_err(|error| Problem::of_settlement(&error))
     });
     settled.await.map_err(|_| Problem::internal("a settlement did not end"))?
 }
 
-/// Chooses what the settlement does beside settling. The choice is durable before it is applied.
-async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
-    let (archive, waiting, before) =
-        (Arc::clone(&service.archive), basis.waiting.clone(), Arc::clone(&basis.community));
+/// Selects what the settlement does beside settling. The selection is durable before it is applied.
+async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (reader, pending, before) = (Arc::clone(&service.reader), basis.pending.clone(), Arc::clone(&basis.community));
     // Refused operations take no operation slot: some more than there are operation slots are looked at.
     let looked_at = 2 * basis.community.shape.operations;
-    let read = tokio::task::spawn_blocking(move || candidates(&archive, &waiting, &before, looked_at));
+    let read = tokio::task::spawn_blocking(move || candidates(&reader, &pending, &before, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
     if basis.begins {
         let terms = l1::genesis_terms(service, basis.community.index).await.map_err(|e| l1::unreachable(&e))?;
@@ -297,47 +296,47 @@ async fn choose(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
             ));
         }
     }
-    let claims = choice::claims(&candidates.operations);
+    let claims = selection::claims(&candidates.operations);
     let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
-    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
     let settled = tokio::task::spawn_blocking(move || {
-        let base = archive.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
-        choice::choose(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))
+        let base = reader.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        selection::select(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))
     });
-    let Choice { transition, chosen, forced } =
+    let Selection { transition, selected, forced } =
         settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
-    let (community, first_interval) = (chosen.community, chosen.first_interval);
+    let (community, first_interval) = (selected.community, selected.first_interval);
     let sealed = forced.into_iter().map(|(part, operations)| {
-        let label = Label { kind: kind::CHOSEN, community, part, first_interval };
-        Ok((label, plain(kind::CHOSEN, &operations).map_err(StoreError::from)?))
+        let label = Label { kind: kind::SELECTED, community, part, first_interval };
+        Ok((label, plain(kind::SELECTED, &operations).map_err(StoreError::from)?))
     });
     let parts = sealed.collect::<Result<Vec<_>, Problem>>()?;
-    let (operation_slots, refused) = (chosen.slots.len(), chosen.refused.len());
-    let draft = Draft { event: Event::Chosen(chosen), parts };
-    service.writer.submit_waiting(move |_: &Ledger| Ok(Decision::write(draft, ()))).await?;
-    tracing::info!(community, first_interval, operation_slots, refused, "operations chosen");
+    let (operation_slots, refused) = (selected.slots.len(), selected.refused.len());
+    let draft = Draft { event: Event::Selected(selected), parts };
+    service.writer.submit_waiting(move |_: &Snapshot| Ok(Decision::write(draft, ()))).await?;
+    tracing::info!(community, first_interval, operation_slots, refused, "operations selected");
     Ok(Arc::new(transition))
 }
 
 fn candidates(
-    archive: &Archive,
-    waiting: &Waiting,
+    reader: &StoreReader,
+    pending: &Pending,
     before: &Community,
     operations: usize,
 ) -> Result<Candidates, StoreError> {
-    let operations = waiting.operations.iter().take(operations).map(|o| Ok((o.id, archive.operation(o.offset)?)));
+    let operations = pending.operations.iter().take(operations).map(|o| Ok((o.id, reader.operation(o.offset)?)));
     Ok(Candidates {
         operations: operations.collect::<Result<_, StoreError>>()?,
-        late: late(archive, waiting, before)?,
-        header: waiting.header.map(|h| archive.header_operation(h.offset)).transpose()?,
+        late: late(reader, pending, before)?,
+        header: pending.header.map(|h| reader.header_operation(h.offset)).transpose()?,
     })
 }
 
 /// Late packets, and where their substitutes lie. Only those on top are opened.
-fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<Late>, StoreError> {
+fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<Vec<Late>, StoreError> {
     // By slot: the oldest period that a late packet is of, and then the pending substitutes down to it.
     let mut oldest = BTreeMap::new();
-    for l in &waiting.late {
+    for l in &pending.late {
         let until = oldest.entry(l.slot).or_insert(l.first_interval);
         *until = l.first_interval.min(*until);
     }
@@ -353,20 +352,20 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
             intervals: header.intervals,
             mdm: header.mdm,
         };
-        Ok::<_, StoreError>((slot, archive.pending_substitutes(&top, until)?))
+        Ok::<_, StoreError>((slot, reader.pending_substitutes(&top, until)?))
     };
     let stacks = oldest.into_iter().map(pending_substitutes).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     let place = |slot: u16, first_interval: Interval, offset: u64| {
         let pending_substitutes = stacks.get(&slot).map_or(&[][..], Vec::as_slice);
         Ok::<Place, StoreError>(match pending_substitutes.iter().position(|period| *period == first_interval) {
             None => Place::Final,
-            Some(0) => archive
-                .correction(archive.late(offset)?)?
+            Some(0) => reader
+                .correction(reader.late(offset)?)?
                 .map_or(Place::Final, |correction| Place::Top(Box::new(correction))),
             Some(_) => Place::Beneath,
         })
     };
-    waiting
+    pending
         .late
         .iter()
         .map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? }))
@@ -376,8 +375,14 @@ fn late(archive: &Archive, waiting: &Waiting, before: &Community) -> Result<Vec<
 /// Applies every period that was closed and not applied before the last stop.
 pub async fn resume(service: &Arc<Service>) {
     let closed: Vec<(u32, Interval)> = {
-        let ledger = service.writer.ledger();
-        ledger.book.communities.iter().filter(|(_, b)| b.closed.is_some()).map(|(c, b)| (*c, b.next_interval)).collect()
+        let snapshot = service.writer.snapshot();
+        snapshot
+            .log_state
+            .communities
+            .iter()
+            .filter(|(_, b)| b.closed.is_some())
+            .map(|(c, b)| (*c, b.next_interval))
+            .collect()
     };
     for (community, first_interval) in closed {
         let mut wait = service.config.backoff.first;
@@ -393,15 +398,15 @@ pub async fn resume(service: &Arc<Service>) {
 }
 
 /// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked
-/// what to choose.
+/// what to select.
 fn complete(service: &Service) -> Vec<(u32, Interval)> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let ledger = service.writer.ledger();
+    let snapshot = service.writer.snapshot();
     let waits = |c: &u32, closed: bool| {
-        if closed { !blocked.contains_key(c) } else { missing(&ledger, *c).is_ok_and(|m| m.is_empty()) }
+        if closed { !blocked.contains_key(c) } else { missing(&snapshot, *c).is_ok_and(|m| m.is_empty()) }
     };
-    ledger
-        .book
+    snapshot
+        .log_state
         .communities
         .iter()
         .filter(|(c, b)| waits(c, b.closed.is_some()))
@@ -445,7 +450,7 @@ pub async fn publish_tariff(
     tariff: Tariff,
 ) -> Result<PublishedTariff, Problem> {
     let commitment = tariff.commitment();
-    let m = book_of(&service.writer.ledger(), community)?.shape.intervals;
+    let m = state_of(&service.writer.snapshot(), community)?.shape.intervals;
     if tariff.intervals.len() != m {
         let detail = format!("{} intervals given, the period has {m}", tariff.intervals.len());
         return Err(Problem::new(problem::TARIFF_LENGTH, detail));
@@ -456,9 +461,9 @@ pub async fn publish_tariff(
     if registered.is_some_and(|c| c != to_bytes(&commitment)) {
         return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "L1 has another commitment for this interval"));
     }
-    let decide = move |ledger: &Ledger| {
-        let book = book_of(ledger, community)?;
-        match book.tariffs.get(&first_interval) {
+    let decide = move |snapshot: &Snapshot| {
+        let log_state = state_of(snapshot, community)?;
+        match log_state.tariffs.get(&first_interval) {
             Some((_, there)) if *there == commitment => return Ok(Decision::Answer(false)),
             Some(_) => {
                 return Err(Problem::new(problem::TARIFF_PUBLISHED, "another tariff is published for this interval"));
@@ -466,7 +471,8 @@ pub async fn publish_tariff(
             None => {}
         }
         // A tariff must not change what was in force for a period that is closed already.
-        let last_closed = if book.closed.is_some() { Some(book.next_interval) } else { book.last_period };
+        let last_closed =
+            if log_state.closed.is_some() { Some(log_state.next_interval) } else { log_state.last_period };
         if last_closed.is_some_and(|last| first_interval <= last) {
             return Err(Problem::new(problem::TARIFF_CLOSED, "that period is already closed"));
         }

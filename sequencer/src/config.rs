@@ -34,7 +34,7 @@ impl AdminToken {
         if token.len() < Self::MIN_BYTES {
             return Err(crate::Error::Config("the admin token is shorter than 16 bytes"));
         }
-        let key = crate::store::vault::random()
+        let key = crate::store::data_keys::random()
             .map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
         Ok(Self { key, hash: blake3::keyed_hash(&key, token.as_bytes()) })
     }
@@ -85,7 +85,7 @@ pub struct Limits {
     pub request: Duration,
     /// Requests in work at once.
     pub in_flight: usize,
-    /// Decisions waiting for the writer.
+    /// Decisions pending for the writer.
     pub queue: usize,
     /// Receipts computed at once.
     pub receipts: usize,
@@ -129,7 +129,7 @@ impl Default for Backoff {
 pub struct Config {
     /// Directory of log, index and keys.
     pub data_dir: PathBuf,
-    /// File of 32 random bytes, mode 0600 ([`crate::store::vault::create_master_key`]).
+    /// File of 32 random bytes, mode 0600 ([`crate::store::data_keys::create_master_key`]).
     pub master_key_file: PathBuf,
     /// Public listener; port 0 takes a free one.
     pub bind: SocketAddr,

@@ -12,10 +12,10 @@ use gridveil_verifier_contract::{
 };
 
 use crate::{
-    choice::Claims,
     problem::{self, Problem},
+    selection::Claims,
     service::Service,
-    store::{book::Book, record::Effects},
+    store::{log_state::LogState, record::Effects},
 };
 
 /// A request in a community's forced queue.
@@ -68,14 +68,14 @@ impl L1View {
 /// The effects of the batches that are not yet in the state with this root, in order, each with its community. `None`
 /// for a root of no batch in the log.
 #[must_use]
-pub fn in_flight(book: &Book, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
+pub fn in_flight(log_state: &LogState, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
     let reached = |root_of: &Fr| to_bytes(root_of) == *root;
-    let after = match book.batches.values().position(|b| reached(&b.old_root)) {
+    let after = match log_state.batches.values().position(|b| reached(&b.old_root)) {
         Some(at) => at,
-        None if reached(&book.root) => book.batches.len(),
+        None if reached(&log_state.root) => log_state.batches.len(),
         None => return None,
     };
-    Some(book.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
+    Some(log_state.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
 }
 
 /// L1 as a closing of `community` will find it: its queues and claims, after the batches that are applied here and not
@@ -86,7 +86,7 @@ pub fn in_flight(book: &Book, root: &[u8; 32]) -> Option<Vec<(u32, Effects)>> {
 pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<L1View, L1Error> {
     loop {
         let root = service.l1.state_root().await?;
-        let effects = in_flight(&service.writer.ledger().book, &root);
+        let effects = in_flight(&service.writer.snapshot().log_state, &root);
         let effects =
             effects.ok_or_else(|| L1Error::Malformed("the state root is of no batch in the log".to_owned()))?;
         let notes = effects.iter().map(|(_, e)| e.notes.len()).sum::<usize>() + gridveil_protocol::params::QUEUE;

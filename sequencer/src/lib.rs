@@ -2,7 +2,7 @@
 //! gives receipts.
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
-//!   log, keys and index; `operations` what owners sign; `batcher` closing and the native rules; `choice` which
+//!   log, keys and index; `operations` what owners sign; `batcher` closing and the native rules; `selection` which
 //!   operations a settlement carries; `notes` paths of queued notes; `openings` of headers for auditors; `pipeline`
 //!   proving and settling; `receipts`.
 //!
@@ -13,7 +13,6 @@
 pub mod admission;
 pub mod api;
 pub mod batcher;
-pub mod choice;
 pub mod config;
 pub mod l1;
 pub mod notes;
@@ -23,6 +22,7 @@ pub mod pipeline;
 pub mod problem;
 pub mod proof;
 pub mod receipts;
+pub mod selection;
 pub mod service;
 pub mod store;
 pub mod writer;
@@ -39,12 +39,12 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
 pub use proof::{BoxFuture, ProofError, ProofJob, ProofSource};
-pub use store::{GenesisState, StoreError, vault::create_master_key};
+pub use store::{GenesisState, StoreError, data_keys::create_master_key};
 
 use crate::{
     service::{Health, Metrics, Service},
     store::Store,
-    writer::Ledger,
+    writer::Snapshot,
 };
 
 /// Why the sequencer does not start.
@@ -93,17 +93,17 @@ pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofS
     let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
     let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
     let opened = opened.map_err(|_| Error::Config("the store did not open"))??;
-    let genesis = opened.book.genesis.clone().ok_or(StoreError::Inconsistent("no genesis"))?;
+    let genesis = opened.log_state.genesis.clone().ok_or(StoreError::Inconsistent("no genesis"))?;
     if l1.contract() != genesis.contract {
         return Err(Error::Config("the L1 client is for another contract than the log"));
     }
     if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
         return Err(Error::Config("L1 is another chain than the log's"));
     }
-    let archive = opened.store.archive();
-    let ledger = Ledger {
+    let reader = opened.store.reader();
+    let snapshot = Snapshot {
         height: opened.store.height(),
-        book: opened.book,
+        log_state: opened.log_state,
         communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
         tree: opened.tree,
         failed: false,
@@ -111,12 +111,12 @@ pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofS
     let public = TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?;
     let admin = TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?;
     let (writer, thread) =
-        writer::start(opened.store, ledger, config.limits.queue).map_err(io_error("writer thread"))?;
+        writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
     let service = Arc::new(Service {
         domain: genesis.domain,
         genesis,
         writer,
-        archive,
+        reader,
         l1,
         proofs,
         closing: tokio::sync::Mutex::new(()),
@@ -166,7 +166,7 @@ fn start(
             batcher::auto_close(resumed).await;
         }
     }));
-    let height = service.writer.ledger().height;
+    let height = service.writer.snapshot().height;
     tracing::info!(records = height, "sequencer started");
     Ok(Handle { public: addresses.0, admin: addresses.1, service, stop, servers, tasks, writer: Some(writer) })
 }
@@ -184,7 +184,7 @@ impl Handle {
         self.admin
     }
 
-    /// The running parts, for a process that embeds the sequencer (the demo) and reads the ledger or closes periods
+    /// The running parts, for a process that embeds the sequencer (the demo) and reads the snapshot or closes periods
     /// itself.
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
@@ -223,7 +223,7 @@ impl Handle {
         }
         // Computations on other threads cannot be dropped; they end by themselves, and hold the index open until then.
         let end = tokio::time::Instant::now() + Duration::from_secs(10);
-        while Arc::strong_count(&self.service) + Arc::strong_count(&self.service.archive) > 2
+        while Arc::strong_count(&self.service) + Arc::strong_count(&self.service.reader) > 2
             && tokio::time::Instant::now() < end
         {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     problem::{self, Problem},
     service::Service,
-    store::chosen::NotePlace,
+    store::selected::NotePlace,
 };
 
 /// The opening of a queued note.
@@ -51,16 +51,20 @@ impl NotePath {
 /// # Errors
 /// [`Problem`].
 pub async fn note_path(service: &Arc<Service>, note: Fr) -> Result<NotePath, Problem> {
-    let archive = Arc::clone(&service.archive);
-    let found = tokio::task::spawn_blocking(move || archive.note(note));
+    let reader = Arc::clone(&service.reader);
+    let found = tokio::task::spawn_blocking(move || reader.note(note));
     let place = found.await.map_err(|_| Problem::internal("a note could not be read"))??;
     let place = place.ok_or_else(|| Problem::new(problem::NOTE_UNKNOWN, "no settlement here appended such a note"))?;
     let community = {
-        let ledger = service.writer.ledger();
-        if ledger.book.batches.contains_key(&place.batch) {
+        let snapshot = service.writer.snapshot();
+        if snapshot.log_state.batches.contains_key(&place.batch) {
             return Err(Problem::new(problem::NOTE_NOT_SETTLED, "the batch that appends the note is not final on L1"));
         }
-        ledger.communities.get(&place.community).cloned().ok_or_else(|| Problem::internal("a note of no community"))?
+        snapshot
+            .communities
+            .get(&place.community)
+            .cloned()
+            .ok_or_else(|| Problem::internal("a note of no community"))?
     };
     let opened = tokio::task::spawn_blocking(move || open(&community, &place));
     let path = opened.await.map_err(|_| Problem::internal("a note could not be opened"))?;

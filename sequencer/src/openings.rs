@@ -19,12 +19,12 @@ pub async fn period(
     first_interval: Interval,
 ) -> Result<PeriodOpening, Problem> {
     let (current, batch) = {
-        let ledger = service.writer.ledger();
-        let known = ledger.book.communities.get(&community).zip(ledger.communities.get(&community).cloned());
-        let (book, current) = known.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
-        let at = book.settled.binary_search_by_key(&first_interval, |s| s.first_interval);
-        let settled = at.ok().and_then(|at| book.settled.get(at)).map(|s| s.record.batch);
-        let passed = book.settled.last().is_some_and(|last| first_interval < last.first_interval);
+        let snapshot = service.writer.snapshot();
+        let known = snapshot.log_state.communities.get(&community).zip(snapshot.communities.get(&community).cloned());
+        let (log_state, current) = known.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
+        let at = log_state.settled.binary_search_by_key(&first_interval, |s| s.first_interval);
+        let settled = at.ok().and_then(|at| log_state.settled.get(at)).map(|s| s.record.batch);
+        let passed = log_state.settled.last().is_some_and(|last| first_interval < last.first_interval);
         let missing = if passed {
             Problem::new(problem::HEADER_UNKNOWN, "no period starts there, and a later one is final")
         } else {
@@ -34,8 +34,8 @@ pub async fn period(
     };
     let genesis = &service.genesis;
     let begins = genesis.communities.iter().any(|c| c.index == community && c.begins);
-    let archive = Arc::clone(&service.archive);
-    let read = tokio::task::spawn_blocking(move || archive.period_opening(batch, begins, &current));
+    let reader = Arc::clone(&service.reader);
+    let read = tokio::task::spawn_blocking(move || reader.period_opening(batch, begins, &current));
     let opened = read.await.map_err(|_| Problem::internal("an opening could not be read"))??;
     Ok(PeriodOpening {
         chain_id: genesis.chain_id,

@@ -1,5 +1,5 @@
 //! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only
-//! the closed period can tell, the balance above all, is decided when it closes ([`crate::choice`]).
+//! the closed period can tell, the balance above all, is decided when it closes ([`crate::selection`]).
 
 use std::sync::{Arc, PoisonError};
 
@@ -23,12 +23,12 @@ use crate::{
     service::Service,
     store::{
         Draft, StoreError,
-        chosen::OperationState,
+        data_keys::{COMMUNITY_PART, Label},
         plain,
         record::{Event, HeaderAccepted, OperationAccepted, kind},
-        vault::{COMMUNITY_PART, Label},
+        selected::OperationState,
     },
-    writer::{Decision, Ledger},
+    writer::{Decision, Snapshot},
 };
 
 /// How an operation was taken.
@@ -77,56 +77,58 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<T
 
 /// Does it wait, or is it done?
 fn stands(service: &Service, id: &[u8; 32]) -> Result<bool, Problem> {
-    Ok(matches!(service.archive.operation_state(id)?, Some(OperationState::Pending | OperationState::Applied(_))))
+    Ok(matches!(service.reader.operation_state(id)?, Some(OperationState::Pending | OperationState::Applied(_))))
 }
 
 /// What an operation is checked against.
 struct Basis {
     community: Arc<Community>,
     /// Offsets of the slot's operations that wait.
-    waiting: Vec<u64>,
+    pending: Vec<u64>,
 }
 
 impl Basis {
-    fn of(ledger: &Ledger, community: u32, slot: u16) -> Result<Self, Problem> {
-        let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
-        let community = Arc::clone(ledger.communities.get(&community).ok_or_else(unknown)?);
-        Ok(Self { community, waiting: book.waiting.of_slot(slot).map(|o| o.offset).collect() })
+    fn of(snapshot: &Snapshot, community: u32, slot: u16) -> Result<Self, Problem> {
+        let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
+        let community = Arc::clone(snapshot.communities.get(&community).ok_or_else(unknown)?);
+        Ok(Self { community, pending: log_state.pending.of_slot(slot).map(|o| o.offset).collect() })
     }
 
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.community, &other.community) && self.waiting == other.waiting
+        Arc::ptr_eq(&self.community, &other.community) && self.pending == other.pending
     }
 }
 
 /// One try; `None` where the account changed meanwhile.
 async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32]) -> Result<Option<()>, Problem> {
     let (community, slot) = (signed.operation.community, signed.operation.slot);
-    let basis = Basis::of(&service.writer.ledger(), community, slot)?;
+    let basis = Basis::of(&service.writer.snapshot(), community, slot)?;
     let before = basis.community.accounts.get(usize::from(slot)).cloned().ok_or_else(unknown)?;
-    let (archive, domain, mdm) = (Arc::clone(&service.archive), service.domain, basis.community.header.mdm);
-    let (waiting, checked) = (basis.waiting.clone(), signed.clone());
+    let (reader, domain, mdm) = (Arc::clone(&service.reader), service.domain, basis.community.header.mdm);
+    let (pending, checked) = (basis.pending.clone(), signed.clone());
     let check = tokio::task::spawn_blocking(move || {
         let mut account = before;
-        for offset in waiting {
-            account = OperationSlot::compute(&account, &archive.operation(offset)?).after;
+        for offset in pending {
+            account = OperationSlot::compute(&account, &reader.operation(offset)?).after;
         }
         check(&account, &checked, domain, &mdm)
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
-    // Two copies of the ledger differ in nothing that is durable, but the writer's may be ahead: then the try is
+    // Two copies of the snapshot differ in nothing that is durable, but the writer's may be ahead: then the try is
     // repeated.
-    let decide = move |ledger: &Ledger| {
-        let now = Basis::of(ledger, community, slot)?;
+    let decide = move |snapshot: &Snapshot| {
+        let now = Basis::of(snapshot, community, slot)?;
         if !now.is(&seen) {
             return Ok(Decision::Answer(None));
         }
-        if now.waiting.len() >= limits.operations_of_slot {
-            let detail = format!("{} operations of this slot wait already (owner)", now.waiting.len());
+        if now.pending.len() >= limits.operations_of_slot {
+            let detail = format!("{} operations of this slot wait already (owner)", now.pending.len());
             return Err(Problem::new(problem::OPERATION_TOO_MANY, detail));
         }
-        if ledger.book.communities.values().map(|b| b.waiting.operations.len()).sum::<usize>() >= limits.operations {
+        if snapshot.log_state.communities.values().map(|b| b.pending.operations.len()).sum::<usize>()
+            >= limits.operations
+        {
             return Err(Problem::new(problem::OPERATION_QUEUE_FULL, "too many operations wait").after(60));
         }
         let sealed = plain(kind::OPERATION, &signed).map_err(StoreError::from)?;
@@ -185,7 +187,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
     }
     let sealed = plain(kind::HEADER, &operation).map_err(StoreError::from)?;
     let id = *blake3::Hasher::new().update(&community.to_be_bytes()).update(&sealed).finalize().as_bytes();
-    let header = service.writer.ledger().communities.get(&community).ok_or_else(unknown)?.header.clone();
+    let header = service.writer.snapshot().communities.get(&community).ok_or_else(unknown)?.header.clone();
     if operation.transfer.is_some_and(|t| t.units >> UNITS_BITS != 0) {
         return Err(Problem::of_header(&HeaderError::Units));
     }
@@ -195,10 +197,10 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;
     }
-    let decide = move |ledger: &Ledger| {
-        let book = ledger.book.communities.get(&community).ok_or_else(unknown)?;
-        match &book.waiting.header {
-            Some(waiting) if waiting.id == id => return Ok(Decision::Answer(Taken::Duplicate(id))),
+    let decide = move |snapshot: &Snapshot| {
+        let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
+        match &log_state.pending.header {
+            Some(pending) if pending.id == id => return Ok(Decision::Answer(Taken::Duplicate(id))),
             Some(_) => {
                 return Err(Problem::new(
                     problem::HEADER_PENDING,

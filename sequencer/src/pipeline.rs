@@ -21,10 +21,10 @@ use crate::{
     service::{Metrics, Service},
     store::{
         Draft,
-        book::BatchEntry,
+        log_state::BatchEntry,
         record::{Bytes32, Event, Proven, Settled},
     },
-    writer::{Decision, Ledger},
+    writer::{Decision, Snapshot},
 };
 
 struct Backoff {
@@ -44,15 +44,15 @@ impl Backoff {
 }
 
 async fn transition(service: &Arc<Service>, batch: u64, community: u32) -> Result<Arc<Transition>, Problem> {
-    let (archive, domain) = (Arc::clone(&service.archive), service.domain);
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
     let current = service
         .writer
-        .ledger()
+        .snapshot()
         .communities
         .get(&community)
         .cloned()
         .ok_or_else(|| Problem::internal("a batch of no community"))?;
-    let read = tokio::task::spawn_blocking(move || archive.transition(domain, batch, &current));
+    let read = tokio::task::spawn_blocking(move || reader.transition(domain, batch, &current));
     Ok(read.await.map_err(|_| Problem::internal("a batch could not be read"))??)
 }
 
@@ -62,11 +62,17 @@ pub async fn prove_all(service: Arc<Service>) {
     let (mut running, mut taken) = (JoinSet::new(), BTreeSet::new());
     loop {
         changes.borrow_and_update();
-        let waiting: Vec<(u64, BatchEntry)> = {
-            let ledger = service.writer.ledger();
-            ledger.book.batches.iter().filter(|(_, b)| b.prove_ms.is_none()).map(|(n, b)| (*n, b.clone())).collect()
+        let pending: Vec<(u64, BatchEntry)> = {
+            let snapshot = service.writer.snapshot();
+            snapshot
+                .log_state
+                .batches
+                .iter()
+                .filter(|(_, b)| b.prove_ms.is_none())
+                .map(|(n, b)| (*n, b.clone()))
+                .collect()
         };
-        for (batch, entry) in waiting {
+        for (batch, entry) in pending {
             if running.len() < service.config.proving.max(1)
                 && service.health.stopped().is_none()
                 && taken.insert(batch)
@@ -100,9 +106,9 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
                 service.health.degraded("prover", None);
                 let prove_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let record = Proven { batch, prove_ms, proof: hex::encode(proof) };
-                let decide = move |ledger: &Ledger| {
+                let decide = move |snapshot: &Snapshot| {
                     // Settled meanwhile: L1 had it already.
-                    let waits = ledger.book.batches.get(&batch).is_some_and(|b| b.prove_ms.is_none());
+                    let waits = snapshot.log_state.batches.get(&batch).is_some_and(|b| b.prove_ms.is_none());
                     Ok(if waits {
                         Decision::write(Draft::public(Event::Proven(record)), ())
                     } else {
@@ -130,8 +136,8 @@ pub async fn settle_all(service: Arc<Service>) {
     loop {
         changes.borrow_and_update();
         let next = {
-            let ledger = service.writer.ledger();
-            ledger.book.batches.first_key_value().map(|(n, b)| (*n, b.clone()))
+            let snapshot = service.writer.snapshot();
+            snapshot.log_state.batches.first_key_value().map(|(n, b)| (*n, b.clone()))
         };
         if let Some((batch, entry)) = next {
             match settle(&service, batch, &entry).await {
@@ -156,7 +162,7 @@ async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Resul
             Ok(None) => return Ok(false),
             Ok(Some(record)) => {
                 service.health.degraded("l1", None);
-                let decide = move |_: &Ledger| Ok(Decision::write(Draft::public(Event::Settled(record)), ()));
+                let decide = move |_: &Snapshot| Ok(Decision::write(Draft::public(Event::Settled(record)), ()));
                 service.writer.submit_waiting(decide).await.map_err(text)?;
                 tracing::info!(batch, "batch final on L1");
                 return Ok(true);
@@ -206,7 +212,7 @@ async fn try_settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> R
         return Ok(Some(unknown));
     }
     let transition = transition(service, batch, entry.community).await?;
-    let proof = service.archive.proof(batch).map_err(Problem::from)?;
+    let proof = service.reader.proof(batch).map_err(Problem::from)?;
     let tariff = l1::in_force(service, entry.community, entry.first_interval).await?;
     let index = tariff.ok_or_else(|| L1Error::Reverted { name: "TariffNotInForce".to_owned() })?.index;
     match service.l1.settle(l1::settle_call(service, &transition, index, proof)).await {

@@ -33,31 +33,31 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
         ));
     }
     let (community, settled) = {
-        let ledger = service.writer.ledger();
-        let book = ledger.book.communities.get(&request.community).ok_or_else(signature)?;
-        let settled = book.settled.binary_search_by_key(&request.first_interval, |s| s.first_interval).ok();
-        let batch = settled.and_then(|at| book.settled.get(at)).map(|s| s.record.batch);
-        (ledger.communities.get(&request.community).cloned().ok_or_else(signature)?, batch)
+        let snapshot = service.writer.snapshot();
+        let log_state = snapshot.log_state.communities.get(&request.community).ok_or_else(signature)?;
+        let settled = log_state.settled.binary_search_by_key(&request.first_interval, |s| s.first_interval).ok();
+        let batch = settled.and_then(|at| log_state.settled.get(at)).map(|s| s.record.batch);
+        (snapshot.communities.get(&request.community).cloned().ok_or_else(signature)?, batch)
     };
     let (slot, owner, domain) = (request.slot, request.owner.commitment(), service.domain);
     if usize::from(slot) >= community.accounts.len() {
         return Err(signature());
     }
-    let archive = Arc::clone(&service.archive);
+    let reader = Arc::clone(&service.reader);
     let verified = tokio::task::spawn_blocking(move || {
         request.verify(domain, owner).map_err(|_| signature())?;
         // Whoever owns the slot now, or did around that period: cheap to read, before anything is computed for a
         // stranger.
-        let around = settled.map(|batch| archive.account_around(batch, slot)).transpose()?;
+        let around = settled.map(|batch| reader.account_around(batch, slot)).transpose()?;
         let now = community.accounts.get(usize::from(slot)).into_iter();
         let known = now.chain(around.iter().flatten()).any(|a| a.meter.is_some() && a.owner == owner);
-        if known { Ok((community, archive)) } else { Err(signature()) }
+        if known { Ok((community, reader)) } else { Err(signature()) }
     });
-    let (community, archive) = verified.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
+    let (community, reader) = verified.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
     let batch = settled.ok_or_else(|| Problem::new(problem::RECEIPT_NOT_SETTLED, "the period is not final on L1"))?;
     let permit = service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?;
     let read = tokio::task::spawn_blocking(move || {
-        let transition = archive.transition(domain, batch, &community)?;
+        let transition = reader.transition(domain, batch, &community)?;
         let slot = usize::from(slot);
         if !is_for(&transition, slot, owner) {
             return Err(signature());

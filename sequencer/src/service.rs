@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     problem::Problem,
     proof::ProofSource,
-    store::{archive::Archive, record::Genesis},
+    store::{reader::StoreReader, record::Genesis},
     writer::Writer,
 };
 
@@ -105,7 +105,7 @@ pub struct Service {
     /// The writer.
     pub writer: Writer,
     /// The readers' side of the store.
-    pub archive: Arc<Archive>,
+    pub reader: Arc<StoreReader>,
     /// L1.
     pub l1: Arc<dyn L1Client>,
     /// Provers.

@@ -1,14 +1,14 @@
-//! The durable store: log (truth), vault (data keys), index (where things are).
+//! The durable store: log (truth), data keys, index (where things are).
 
-pub mod archive;
-pub mod book;
-pub mod chosen;
+pub mod data_keys;
 pub mod index;
 pub mod log;
+pub mod log_state;
+pub mod pending;
 pub mod pending_substitutes;
+pub mod reader;
 pub mod record;
-pub mod vault;
-pub mod waiting;
+pub mod selected;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -16,12 +16,12 @@ use gridveil_protocol::{community::Community, field::Fr, init, params::STATE_DEP
 use zeroize::Zeroizing;
 
 use self::{
-    archive::Archive,
-    book::{Book, Entry, OrderError},
+    data_keys::{COMMUNITY_PART, DataKeyError, DataKeys, Label},
     index::Index,
     log::{Log, LogError, Record},
+    log_state::{Entry, LogState, OrderError},
+    reader::StoreReader,
     record::{Event, Genesis, GenesisCommunity, OwnState, RecordError, decode_body, encode_body},
-    vault::{COMMUNITY_PART, Label, Vault, VaultError},
 };
 
 /// A store that cannot be opened, read or written. No variant carries content, keys or paths.
@@ -35,7 +35,7 @@ pub enum StoreError {
     Log(#[from] LogError),
     /// Keys.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    DataKeys(#[from] DataKeyError),
     /// A record's body.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -154,10 +154,10 @@ pub fn state_parts(
 pub struct Store {
     log: Log,
     index: Index,
-    archive: Arc<Archive>,
-    pending: Vec<(u16, Vec<u8>)>,
-    pending_entries: Vec<Entry>,
-    pending_bytes: u64,
+    reader: Arc<StoreReader>,
+    staged: Vec<(u16, Vec<u8>)>,
+    staged_entries: Vec<Entry>,
+    staged_bytes: u64,
 }
 
 /// An opened store and what was read from it.
@@ -166,7 +166,7 @@ pub struct Opened {
     /// The writer's side.
     pub store: Store,
     /// Structure of the log.
-    pub book: Book,
+    pub log_state: LogState,
     /// Openings of every community.
     pub communities: BTreeMap<u32, Community>,
     /// State tree.
@@ -175,9 +175,9 @@ pub struct Opened {
     pub index_rebuilt: bool,
 }
 
-fn add(book: &mut Book, record: &Record) -> Result<Vec<Entry>, StoreError> {
+fn add(log_state: &mut LogState, record: &Record) -> Result<Vec<Entry>, StoreError> {
     let (public, _) = decode_body(record.kind, &record.body)?;
-    Ok(book.add(&Event::decode(record.kind, public)?, record.offset)?)
+    Ok(log_state.add(&Event::decode(record.kind, public)?, record.offset)?)
 }
 
 impl Store {
@@ -192,11 +192,11 @@ impl Store {
     ) -> Result<Opened, StoreError> {
         std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
         let path = log::path_in(directory);
-        let (mut book, mut good) = (Book::default(), true);
+        let (mut log_state, mut good) = (LogState::default(), true);
         // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
         let mut index = None;
         let log = Log::open::<StoreError>(&path, |_, record| {
-            let entries = add(&mut book, &record)?;
+            let entries = add(&mut log_state, &record)?;
             if index.is_none() {
                 index = Some(Index::open(&directory.join("index"))?);
             }
@@ -204,18 +204,19 @@ impl Store {
             Ok(())
         })?;
         let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
-        let rebuilt = log.tip().height > 0 && !(good && index.stands_at(&log.tip(), &book.root, book.entries));
+        let rebuilt =
+            log.tip().height > 0 && !(good && index.stands_at(&log.tip(), &log_state.root, log_state.entries));
         if rebuilt {
             tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
             rebuild(&log, &index)?;
         } else if log.tip().height == 0 {
             index.clear()?;
         }
-        let mut vault = Vault::open(&directory.join("keys"), master_key_file, log.id())?;
-        for (community, entry) in &book.communities {
-            vault.load(*community, entry.shape.members)?;
+        let mut data_keys = DataKeys::open(&directory.join("keys"), master_key_file, log.id())?;
+        for (community, entry) in &log_state.communities {
+            data_keys.load(*community, entry.shape.members)?;
         }
-        let fresh = book.genesis.is_none();
+        let fresh = log_state.genesis.is_none();
         if fresh {
             let genesis = genesis.ok_or(StoreError::Inconsistent("the log is empty and no genesis was given"))?;
             for community in &genesis.communities {
@@ -227,28 +228,27 @@ impl Store {
                 if genesis.begins.contains(&community.index) && init::check(community).is_err() {
                     return Err(StoreError::Inconsistent("a genesis community that begins is not empty"));
                 }
-                vault.create(community.index, community.shape.members)?;
+                data_keys.create(community.index, community.shape.members)?;
             }
         }
-        let archive = Arc::new(Archive::new(log.reader()?, vault, index.clone()));
-        let mut store =
-            Self { log, index, archive, pending: Vec::new(), pending_entries: Vec::new(), pending_bytes: 0 };
+        let reader = Arc::new(StoreReader::new(log.reader()?, data_keys, index.clone()));
+        let mut store = Self { log, index, reader, staged: Vec::new(), staged_entries: Vec::new(), staged_bytes: 0 };
         if let (true, Some(genesis)) = (fresh, genesis) {
-            store.stage(&mut book, genesis_draft(genesis)?)?;
-            store.commit(&book)?;
+            store.stage(&mut log_state, genesis_draft(genesis)?)?;
+            store.commit(&log_state)?;
         }
-        let stored = book.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
+        let stored = log_state.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
         if genesis.is_some_and(|g| g.public() != *stored) {
             return Err(StoreError::Inconsistent("the genesis given is not the one in the log"));
         }
-        let (communities, tree) = load_state(&store.archive, &book, stored)?;
-        Ok(Opened { store, book, communities, tree, index_rebuilt: rebuilt })
+        let (communities, tree) = load_state(&store.reader, &log_state, stored)?;
+        Ok(Opened { store, log_state, communities, tree, index_rebuilt: rebuilt })
     }
 
     /// The readers' side.
     #[must_use]
-    pub fn archive(&self) -> Arc<Archive> {
-        Arc::clone(&self.archive)
+    pub fn reader(&self) -> Arc<StoreReader> {
+        Arc::clone(&self.reader)
     }
 
     /// Number of durable records.
@@ -257,27 +257,27 @@ impl Store {
         self.log.tip().height
     }
 
-    /// Seals a draft, adds it to the book and to the records of the next [`Store::commit`]; gives the offset it will
+    /// Seals a draft, adds it to the log state and to the records of the next [`Store::commit`]; gives the offset it will
     /// have.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changed then.
-    pub fn stage(&mut self, book: &mut Book, draft: Draft) -> Result<u64, StoreError> {
+    pub fn stage(&mut self, log_state: &mut LogState, draft: Draft) -> Result<u64, StoreError> {
         let public = draft.event.encode()?;
         let sealed = draft
             .parts
             .iter()
-            .map(|(label, plain)| self.archive.vault().seal(label, plain))
+            .map(|(label, plain)| self.reader.data_keys().seal(label, plain))
             .collect::<Result<Vec<_>, _>>()?;
         let body = encode_body(&public, &sealed);
         if body.len() > log::MAX_BODY_BYTES as usize {
             return Err(LogError::BodyLength { got: body.len() }.into());
         }
-        let offset = self.log.tip().end + self.pending_bytes;
-        let entries = book.add(&draft.event, offset)?;
-        self.pending_bytes += log::RECORD_HEADER_BYTES + body.len() as u64 + log::CHAIN_BYTES;
-        self.pending.push((draft.event.kind(), body));
-        self.pending_entries.extend(entries);
+        let offset = self.log.tip().end + self.staged_bytes;
+        let entries = log_state.add(&draft.event, offset)?;
+        self.staged_bytes += log::RECORD_HEADER_BYTES + body.len() as u64 + log::CHAIN_BYTES;
+        self.staged.push((draft.event.kind(), body));
+        self.staged_entries.extend(entries);
         Ok(offset)
     }
 
@@ -285,14 +285,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Log`]: the store must be opened again.
-    pub fn commit(&mut self, book: &Book) -> Result<(), StoreError> {
-        if self.pending.is_empty() {
+    pub fn commit(&mut self, log_state: &LogState) -> Result<(), StoreError> {
+        if self.staged.is_empty() {
             return Ok(());
         }
-        self.log.append(&std::mem::take(&mut self.pending))?;
-        self.pending_bytes = 0;
-        let entries = std::mem::take(&mut self.pending_entries);
-        if self.index.add(entries, &self.log.tip(), &book.root).is_err() {
+        self.log.append(&std::mem::take(&mut self.staged))?;
+        self.staged_bytes = 0;
+        let entries = std::mem::take(&mut self.staged_entries);
+        if self.index.add(entries, &self.log.tip(), &log_state.root).is_err() {
             tracing::error!("the index could not be written; it is rebuilt at the next start");
         }
         Ok(())
@@ -306,7 +306,7 @@ impl Store {
 
 fn rebuild(log: &Log, index: &Index) -> Result<(), StoreError> {
     index.clear()?;
-    let mut again = Book::default();
+    let mut again = LogState::default();
     log.scan::<StoreError>(|record| {
         let entries = add(&mut again, &record)?;
         index.add(entries, &log.tip(), &again.root)?;
@@ -327,8 +327,8 @@ fn genesis_draft(genesis: &GenesisState) -> Result<Draft, StoreError> {
 }
 
 fn load_state(
-    archive: &Archive,
-    book: &Book,
+    reader: &StoreReader,
+    log_state: &LogState,
     genesis: &Genesis,
 ) -> Result<(BTreeMap<u32, Community>, SparseTree), StoreError> {
     let mut tree = SparseTree::new(STATE_DEPTH);
@@ -336,14 +336,14 @@ fn load_state(
         tree.set(*index, leaf.0);
     }
     let mut communities = BTreeMap::new();
-    for (index, entry) in &book.communities {
-        let community = archive.community(*index, entry)?;
+    for (index, entry) in &log_state.communities {
+        let community = reader.community(*index, entry)?;
         if entry.begun {
             tree.set(u64::from(*index), community.node());
         }
         communities.insert(*index, community);
     }
-    if tree.root() != book.root {
+    if tree.root() != log_state.root {
         return Err(StoreError::Inconsistent("the openings in the log do not lead to its last state root"));
     }
     Ok((communities, tree))

@@ -1,4 +1,4 @@
-//! The one writer. Decisions are made one after the other on the ledger, made durable together (one sync for all that
+//! The one writer. Decisions are made one after the other on the snapshot, made durable together (one sync for all that
 //! wait), and only then answered.
 //!
 //! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its
@@ -15,15 +15,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     problem::{self, Problem},
-    store::{Draft, Store, StoreError, book::Book, record::Event},
+    store::{Draft, Store, StoreError, log_state::LogState, record::Event},
 };
 
 /// Everything known: the fold over the log. What readers see is durable; the writer's own copy is ahead by what it is
 /// writing.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct Snapshot {
     /// Structure of the log.
-    pub book: Book,
+    pub log_state: LogState,
     /// Openings, as of the last applied batch.
     pub communities: BTreeMap<u32, Arc<Community>>,
     /// State tree, as of the last applied batch.
@@ -61,7 +61,7 @@ impl<T> Decision<T> {
 type Staged = Option<(Box<Draft>, Option<Box<Community>>)>;
 
 trait Job: Send {
-    fn decide(&mut self, ledger: &Ledger) -> Staged;
+    fn decide(&mut self, snapshot: &Snapshot) -> Staged;
     fn refuse(&mut self, problem: Problem);
     fn finish(self: Box<Self>);
     fn is_last(&self) -> bool {
@@ -73,7 +73,7 @@ trait Job: Send {
 struct Stop;
 
 impl Job for Stop {
-    fn decide(&mut self, _: &Ledger) -> Staged {
+    fn decide(&mut self, _: &Snapshot) -> Staged {
         None
     }
     fn refuse(&mut self, _: Problem) {}
@@ -89,9 +89,9 @@ struct TypedJob<T, F> {
     reply: oneshot::Sender<Result<T, Problem>>,
 }
 
-impl<T: Send, F: FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send> Job for TypedJob<T, F> {
-    fn decide(&mut self, ledger: &Ledger) -> Staged {
-        match self.decide.take().map(|decide| decide(ledger)) {
+impl<T: Send, F: FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send> Job for TypedJob<T, F> {
+    fn decide(&mut self, snapshot: &Snapshot) -> Staged {
+        match self.decide.take().map(|decide| decide(snapshot)) {
             Some(Ok(Decision::Write { draft, after, answer })) => {
                 self.outcome = Ok(answer);
                 Some((draft, after))
@@ -124,7 +124,7 @@ const GROUP: usize = 256;
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
-    ledger: Arc<RwLock<Ledger>>,
+    snapshot: Arc<RwLock<Snapshot>>,
     changed: watch::Sender<u64>,
 }
 
@@ -138,19 +138,19 @@ impl std::fmt::Debug for Writer {
 ///
 /// # Errors
 /// Where no thread can be made.
-pub fn start(mut store: Store, ledger: Ledger, queue_length: usize) -> std::io::Result<(Writer, JoinHandle<()>)> {
+pub fn start(mut store: Store, snapshot: Snapshot, queue_length: usize) -> std::io::Result<(Writer, JoinHandle<()>)> {
     let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(queue_length);
-    let mut working = ledger.clone();
-    let ledger = Arc::new(RwLock::new(ledger));
+    let mut working = snapshot.clone();
+    let snapshot = Arc::new(RwLock::new(snapshot));
     let (changed, _) = watch::channel(0);
-    let writer = Writer { queue, ledger: Arc::clone(&ledger), changed: changed.clone() };
+    let writer = Writer { queue, snapshot: Arc::clone(&snapshot), changed: changed.clone() };
     let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
         let mut group = Vec::with_capacity(GROUP);
         while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
             if group.iter().any(|job| job.is_last()) {
                 jobs.close();
             }
-            write_group(&mut store, &mut working, &ledger, &mut group);
+            write_group(&mut store, &mut working, &snapshot, &mut group);
             changed.send_modify(|n| *n += 1);
         }
         store.close();
@@ -165,15 +165,15 @@ struct Shown {
     after: Option<(Arc<Community>, Fr)>,
 }
 
-/// Decides a group on the writer's own ledger, makes it durable, and only then shows it to readers and answers.
-fn write_group(store: &mut Store, working: &mut Ledger, shared: &RwLock<Ledger>, group: &mut Vec<Box<dyn Job>>) {
+/// Decides a group on the writer's own snapshot, makes it durable, and only then shows it to readers and answers.
+fn write_group(store: &mut Store, working: &mut Snapshot, shared: &RwLock<Snapshot>, group: &mut Vec<Box<dyn Job>>) {
     let mut staged = Vec::new();
     for job in group.iter_mut() {
         if working.failed {
             job.refuse(Problem::new(problem::STORE_FAILED, "an earlier write failed; the sequencer must be restarted"));
         } else if let Some((draft, after)) = job.decide(working) {
             let event = draft.event.clone();
-            match store.stage(&mut working.book, *draft) {
+            match store.stage(&mut working.log_state, *draft) {
                 Ok(offset) => {
                     let after = after
                         .map(|community| (community.node(), Arc::new(*community)))
@@ -185,11 +185,11 @@ fn write_group(store: &mut Store, working: &mut Ledger, shared: &RwLock<Ledger>,
             }
         }
     }
-    let committed: Result<(), StoreError> = store.commit(&working.book);
+    let committed: Result<(), StoreError> = store.commit(&working.log_state);
     let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
     let shown = committed.and_then(|()| {
         for Shown { event, offset, after } in staged {
-            shared.book.add(&event, offset)?;
+            shared.log_state.add(&event, offset)?;
             after.iter().for_each(|(community, node)| shared.replace(community, *node));
         }
         shared.height = store.height();
@@ -204,7 +204,7 @@ fn write_group(store: &mut Store, working: &mut Ledger, shared: &RwLock<Ledger>,
     group.drain(..).for_each(Job::finish);
 }
 
-impl Ledger {
+impl Snapshot {
     fn replace(&mut self, community: &Arc<Community>, node: Fr) {
         self.tree.set(u64::from(community.index), node);
         self.communities.insert(community.index, Arc::clone(community));
@@ -212,9 +212,9 @@ impl Ledger {
 }
 
 impl Writer {
-    /// The ledger, to look at. Never held across a wait.
-    pub fn ledger(&self) -> RwLockReadGuard<'_, Ledger> {
-        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    /// The snapshot, to look at. Never held across a wait.
+    pub fn snapshot(&self) -> RwLockReadGuard<'_, Snapshot> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Told after every group of decisions.
@@ -229,7 +229,7 @@ impl Writer {
     /// What `decide` refuses, `queue.full`, `store.failed`.
     pub async fn submit<T: Send + 'static>(
         &self,
-        decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+        decide: impl FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (job, answer) = job(decide);
         self.queue.try_send(job).map_err(|error| match error {
@@ -252,7 +252,7 @@ impl Writer {
     /// What `decide` refuses, `store.failed`.
     pub async fn submit_waiting<T: Send + 'static>(
         &self,
-        decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+        decide: impl FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (job, answer) = job(decide);
         self.queue.send(job).await.map_err(|_| stopped())?;
@@ -267,7 +267,7 @@ fn stopped() -> Problem {
 type Answer<T> = oneshot::Receiver<Result<T, Problem>>;
 
 fn job<T: Send + 'static>(
-    decide: impl FnOnce(&Ledger) -> Result<Decision<T>, Problem> + Send + 'static,
+    decide: impl FnOnce(&Snapshot) -> Result<Decision<T>, Problem> + Send + 'static,
 ) -> (Box<dyn Job>, Answer<T>) {
     let (reply, answer) = oneshot::channel();
     (Box::new(TypedJob { decide: Some(decide), outcome: Err(stopped()), reply }), answer)

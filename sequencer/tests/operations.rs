@@ -522,7 +522,7 @@ async fn a_meter_that_was_silent_for_several_periods_is_corrected_for_each() {
         assert_eq!(node.submit(&late(&world, corrected, |_| {})).await.1["status"], "duplicate");
         assert_eq!(node.submit(&late(&world, corrected, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
     }
-    let state = node.handle.service().writer.ledger().communities[&5].clone();
+    let state = node.handle.service().writer.snapshot().communities[&5].clone();
     assert_eq!((state.accounts[2].pending_substitute, state.header.totals.corrected), (Fr::from(0u64), 4));
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
@@ -814,7 +814,7 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     node.handle.shutdown().await;
 }
 
-/// The fake L1 with the contract's own books, where money has to come from somewhere.
+/// The fake L1 with the contract's own log states, where money has to come from somewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
     let world = World::with(|g| {

@@ -186,7 +186,7 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
             let (_, state) = node.get(path).await;
             assert!(*height > n as u64 + 1 || state["state"] != "pending", "cut {n}: {state}");
         }
-        // Once both choices are in the log, everything is fixed, to the byte.
+        // Once both selections are in the log, everything is fixed, to the byte.
         if count(11) == 2 {
             assert_eq!(node.status().await["state_root"], end_root, "cut {n}");
             assert_eq!(sums(&l1), end_sums, "cut {n}");
@@ -391,7 +391,7 @@ async fn damage_and_wrong_keys_are_typed_errors() {
     let master = world.dir.path().join("master");
     std::fs::remove_file(&master).unwrap();
     gridveil_sequencer::create_master_key(&master).unwrap();
-    assert!(matches!(open().await, Err(Error::Store(StoreError::Vault(_)))));
+    assert!(matches!(open().await, Err(Error::Store(StoreError::DataKeys(_)))));
     let mut config = world.config(&world.data());
     config.admin_bind = ([0, 0, 0, 0], 0).into();
     assert!(matches!(serve(config, world.l1.clone(), world.prover.clone()).await, Err(Error::Config(_))));

@@ -405,7 +405,7 @@ impl Backend for OnChain {
         let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
         self.progress.say("starting the sequencer");
-        let token: [u8; 16] = vault::random()?;
+        let token: [u8; 16] = data_keys::random()?;
         let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
         let handle =
             self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
@@ -445,7 +445,7 @@ impl Backend for OnChain {
         let (home, settled) = plan.homes.get(slot).zip(day.homes.get(slot)).context("no such home")?;
         let number = u16::try_from(slot)?;
         if settled.substituted {
-            let salts = PacketSalts::from_random(&vault::random()?);
+            let salts = PacketSalts::from_random(&data_keys::random()?);
             let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
             // Asked of the operator, as the meter data manager would.
             let service = running.handle.as_ref().context("stopped")?.service();

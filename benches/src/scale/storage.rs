@@ -16,14 +16,14 @@ use gridveil_protocol::{
 use gridveil_prover::measure::cpu_time;
 use gridveil_sequencer::store::{
     Draft, GenesisState, Opened, Store,
-    book::Book,
+    data_keys::{COMMUNITY_PART, Label, create_master_key},
+    log_state::LogState,
     plain,
     record::{
-        Applied, Bytes32, Chosen, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Settled,
+        Applied, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Selected, Settled,
         TariffPublished, Used, kind,
     },
     state_parts,
-    vault::{COMMUNITY_PART, Label, create_master_key},
 };
 
 use super::{
@@ -76,7 +76,7 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
         other_leaves: Vec::new(),
         begins: Vec::new(),
     };
-    let Opened { mut store, mut book, mut communities, mut tree, .. } =
+    let Opened { mut store, mut log_state, mut communities, mut tree, .. } =
         Store::open(dir.path(), &master, Some(&genesis))?;
     let mut cost = LogCost { genesis: log_bytes(dir.path())?, ..LogCost::default() };
     for period in 0..PERIODS {
@@ -103,9 +103,9 @@ pub fn measure(city: &City, profiles: &Profiles, proof_bytes: usize) -> anyhow::
 
         let before = log_bytes(dir.path())?;
         let (cpu, start) = (cpu_time(), Instant::now());
-        write_packets(&mut store, &mut book, &packets)?;
+        write_packets(&mut store, &mut log_state, &packets)?;
         let between = log_bytes(dir.path())?;
-        write_period(&mut store, &mut book, &transition, u64::from(period) + 1, proof_bytes)?;
+        write_period(&mut store, &mut log_state, &transition, u64::from(period) + 1, proof_bytes)?;
         cost.time.wall_s += start.elapsed().as_secs_f64() / f64::from(PERIODS);
         cost.time.cpu_s += cpu_time().saturating_sub(cpu).as_secs_f64() / f64::from(PERIODS);
         cost.packets += (between - before) / f64::from(PERIODS);
@@ -126,7 +126,7 @@ fn log_bytes(directory: &std::path::Path) -> anyhow::Result<f64> {
 }
 
 /// One record a packet, one sync for all: as many wait for one sync when a city reports at midnight.
-fn write_packets(store: &mut Store, book: &mut Book, packets: &[SignedPacket]) -> anyhow::Result<()> {
+fn write_packets(store: &mut Store, log_state: &mut LogState, packets: &[SignedPacket]) -> anyhow::Result<()> {
     for signed in packets {
         let packet = &signed.packet;
         let (community, first_interval, slot) = (packet.context.community, packet.context.first_interval, packet.slot);
@@ -138,15 +138,18 @@ fn write_packets(store: &mut Store, book: &mut Book, packets: &[SignedPacket]) -
             packet_id: packet_id(signed),
         };
         let label = Label { kind: kind::PACKET, community, part: slot, first_interval };
-        store.stage(book, Draft { event: Event::Packet(event), parts: vec![(label, encode_packet(signed).into())] })?;
+        store.stage(
+            log_state,
+            Draft { event: Event::Packet(event), parts: vec![(label, encode_packet(signed).into())] },
+        )?;
     }
-    Ok(store.commit(book)?)
+    Ok(store.commit(log_state)?)
 }
 
 /// Tariff, closing, state after, proof and settlement, each with its sync: none may be lost before the next begins.
 fn write_period(
     store: &mut Store,
-    book: &mut Book,
+    log_state: &mut LogState,
     t: &Transition,
     batch: u64,
     proof_bytes: usize,
@@ -186,7 +189,7 @@ fn write_period(
     let drafts = [
         Draft::public(Event::Tariff(tariff)),
         Draft { event: Event::Closed(closed), parts: vec![(label, secrets)] },
-        Draft::public(Event::Chosen(Chosen { community, first_interval, ..Chosen::default() })),
+        Draft::public(Event::Selected(Selected { community, first_interval, ..Selected::default() })),
         Draft {
             event: Event::Applied(applied),
             parts: state_parts(kind::APPLIED, first_interval, &t.after, Vec::new())?,
@@ -195,8 +198,8 @@ fn write_period(
         Draft::public(Event::Settled(settled)),
     ];
     for draft in drafts {
-        store.stage(book, draft)?;
-        store.commit(book)?;
+        store.stage(log_state, draft)?;
+        store.commit(log_state)?;
     }
     Ok(())
 }

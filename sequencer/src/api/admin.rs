@@ -90,7 +90,7 @@ async fn close(
 /// What the meter data manager has to substitute, and on what.
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
-    let open = batcher::open_period(&service.writer.ledger(), community)?;
+    let open = batcher::open_period(&service.writer.snapshot(), community)?;
     let missing = open.missing.iter().map(
         |m| json!({"slot": m.slot, "previous_substitute": hex0(&to_bytes(&m.previous_substitute)), "scale": m.scale}),
     );
@@ -143,31 +143,31 @@ async fn header_opening(
 
 async fn status(State(service): State<Arc<Service>>) -> Json<Value> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let ledger = service.writer.ledger();
-    let communities: Vec<Value> = ledger
-        .book
+    let snapshot = service.writer.snapshot();
+    let communities: Vec<Value> = snapshot
+        .log_state
         .communities
         .iter()
-        .map(|(index, book)| {
-            let settled = book.settled.iter().skip(book.settled.len().saturating_sub(SHOWN)).map(|s| {
+        .map(|(index, log_state)| {
+            let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(SHOWN)).map(|s| {
                 let r = &s.record;
                 json!({"batch": r.batch, "first_interval": s.first_interval, "step": "settled", "prove_ms": s.prove_ms, "gas_used": r.gas_used,
                        "tx": r.tx.map(|tx| hex0(&tx.0)), "block": r.block})
             });
-            let waiting = ledger.book.batches.iter().filter(|(_, b)| b.community == *index).map(|(batch, b)| {
+            let pending = snapshot.log_state.batches.iter().filter(|(_, b)| b.community == *index).map(|(batch, b)| {
                 let step = if b.prove_ms.is_some() { "proven" } else { "applied" };
                 json!({"batch": batch, "first_interval": b.first_interval, "step": step, "prove_ms": b.prove_ms})
             });
             let blocked = blocked.get(index).map(Problem::json);
-            let header_nonce = ledger.communities.get(index).map(|community| community.header.nonce);
-            json!({"community": index, "next_interval": book.next_interval, "packets": book.packets.len(), "closed": book.closed.is_some(),
-                   "operations": book.waiting.operations.len(), "late": book.waiting.late.len(), "header_pending": book.waiting.header.is_some(),
-                   "header_refused": book.waiting.header_refused, "header_nonce": header_nonce, "blocked": blocked, "batches": settled.chain(waiting).collect::<Vec<_>>()})
+            let header_nonce = snapshot.communities.get(index).map(|community| community.header.nonce);
+            json!({"community": index, "next_interval": log_state.next_interval, "packets": log_state.packets.len(), "closed": log_state.closed.is_some(),
+                   "operations": log_state.pending.operations.len(), "late": log_state.pending.late.len(), "header_pending": log_state.pending.header.is_some(),
+                   "header_refused": log_state.pending.header_refused, "header_nonce": header_nonce, "blocked": blocked, "batches": settled.chain(pending).collect::<Vec<_>>()})
         })
         .collect();
     Json(json!({
-        "state_root": hex0(&to_bytes(&ledger.book.root)),
-        "log_height": ledger.height,
+        "state_root": hex0(&to_bytes(&snapshot.log_state.root)),
+        "log_height": snapshot.height,
         "stopped": service.health.stopped(),
         "retrying": service.health.retrying(),
         "communities": communities,

@@ -31,7 +31,7 @@ use crate::{
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
-    store::chosen::OperationState,
+    store::selected::OperationState,
 };
 
 /// Settled periods shown of a community.
@@ -85,16 +85,17 @@ fn unknown_community() -> Problem {
 
 async fn community(State(service): State<Arc<Service>>, Path(index): Path<String>) -> Result<Json<Value>, Problem> {
     let index = number(&index, "community")?;
-    let ledger = service.writer.ledger();
-    let book = ledger.book.communities.get(&index).ok_or_else(unknown_community)?;
-    let community = ledger.communities.get(&index).ok_or_else(unknown_community)?;
+    let snapshot = service.writer.snapshot();
+    let log_state = snapshot.log_state.communities.get(&index).ok_or_else(unknown_community)?;
+    let community = snapshot.communities.get(&index).ok_or_else(unknown_community)?;
     let used = (0u16..).zip(&community.accounts).filter(|(_, a)| a.meter.is_some()).map(|(slot, _)| slot);
     let expected = used.clone().count();
-    let received = used.filter(|slot| [false, true].iter().any(|s| book.packets.contains_key(&(*slot, *s)))).count();
-    let settled: Vec<Value> = book
+    let received =
+        used.filter(|slot| [false, true].iter().any(|s| log_state.packets.contains_key(&(*slot, *s)))).count();
+    let settled: Vec<Value> = log_state
         .settled
         .iter()
-        .skip(book.settled.len().saturating_sub(SHOWN))
+        .skip(log_state.settled.len().saturating_sub(SHOWN))
         .map(|period| {
             let record = &period.record;
             let tx = record.tx.map(|tx| hex0(&tx.0));
@@ -109,9 +110,9 @@ async fn community(State(service): State<Arc<Service>>, Path(index): Path<String
         "interval_length": community.header.interval_length,
         "mechanism": community.header.mechanism,
         "mdm": community.header.mdm,
-        "next_interval": book.next_interval,
+        "next_interval": log_state.next_interval,
         "settled": settled,
-        "open": {"first_interval": book.next_interval, "received": received, "expected": expected, "closed": book.closed.is_some()},
+        "open": {"first_interval": log_state.next_interval, "received": received, "expected": expected, "closed": log_state.closed.is_some()},
     })))
 }
 
@@ -121,12 +122,12 @@ async fn tariff(
 ) -> Result<Json<Tariff>, Problem> {
     let (index, first) = (number(&index, "community")?, number(&first, "first_interval")?);
     let found = {
-        let ledger = service.writer.ledger();
-        ledger.book.communities.get(&index).ok_or_else(unknown_community)?.tariff_for(first)
+        let snapshot = service.writer.snapshot();
+        snapshot.log_state.communities.get(&index).ok_or_else(unknown_community)?.tariff_for(first)
     };
     let (_, offset, _) =
         found.ok_or_else(|| Problem::new(problem::TARIFF_UNKNOWN, "no tariff is published for this period"))?;
-    Ok(Json(service.archive.tariff(offset)?))
+    Ok(Json(service.reader.tariff(offset)?))
 }
 
 async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
@@ -185,13 +186,13 @@ fn bytes32(text: &str, what: &str) -> Result<[u8; 32], Problem> {
 async fn operation_state(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let id = bytes32(&id, "id")?;
     let state = service
-        .archive
+        .reader
         .operation_state(&id)?
         .ok_or_else(|| Problem::new(problem::OPERATION_UNKNOWN, "no operation has this identity"))?;
     Ok(Json(match state {
         OperationState::Pending => json!({"state": "pending"}),
         OperationState::Applied(batch) => {
-            let settled = !service.writer.ledger().book.batches.contains_key(&batch);
+            let settled = !service.writer.snapshot().log_state.batches.contains_key(&batch);
             json!({"state": "applied", "batch": batch, "final": settled})
         }
         OperationState::Refused(code) => json!({"state": "refused", "code": code}),
@@ -212,7 +213,7 @@ async fn receipt(State(service): State<Arc<Service>>, request: Request) -> Resul
 
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let mut fatal: Vec<String> = service.health.stopped().into_iter().collect();
-    if service.writer.ledger().failed {
+    if service.writer.snapshot().failed {
         fatal.push("store.failed".to_owned());
     }
     let retrying = service.health.retrying();
@@ -228,10 +229,10 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let m = &service.metrics;
     let mut out = String::new();
-    let (height, waiting, last, pending) = {
-        let ledger = service.writer.ledger();
-        let pending = ledger.book.communities.values().map(|b| b.waiting.operations.len() as u64).sum::<u64>();
-        (ledger.height, ledger.book.batches.len() as u64, ledger.book.last_batch, pending)
+    let (height, unsettled, last, pending) = {
+        let snapshot = service.writer.snapshot();
+        let pending = snapshot.log_state.communities.values().map(|b| b.pending.operations.len() as u64).sum::<u64>();
+        (snapshot.height, snapshot.log_state.batches.len() as u64, snapshot.log_state.last_batch, pending)
     };
     let rows = [
         ("gridveil_packets_accepted_total", "counter", m.accepted.load(Ordering::Relaxed)),
@@ -242,7 +243,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
         ("gridveil_receipts_total", "counter", m.receipts.load(Ordering::Relaxed)),
         ("gridveil_batches_settled_total", "counter", m.settled.load(Ordering::Relaxed)),
         ("gridveil_l1_retries_total", "counter", m.l1_retries.load(Ordering::Relaxed)),
-        ("gridveil_batches_unsettled", "gauge", waiting),
+        ("gridveil_batches_unsettled", "gauge", unsettled),
         ("gridveil_last_batch", "gauge", last),
         ("gridveil_log_records", "gauge", height),
     ];

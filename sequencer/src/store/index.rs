@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{book::Entry, log::Tip};
+use super::{log::Tip, log_state::Entry};
 use gridveil_protocol::field::{Fr, to_bytes};
 
 const TIP: &[u8] = b"m";

@@ -3,7 +3,7 @@
 
 use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, units::Interval};
 
-use super::{StoreError, archive::Archive};
+use super::{StoreError, reader::StoreReader};
 
 /// Which slot, and where its pending substitutes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Top {
     pub mdm: PublicKey,
 }
 
-impl Archive {
+impl StoreReader {
     /// Periods of the slot's substitutes that may still be corrected, newest first, as far as the one of `until`.
     ///
     /// At most one look into the index for each period since `until`, and one packet for each substitute since.

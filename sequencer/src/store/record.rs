@@ -12,7 +12,7 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::vault::Sealed;
+use super::data_keys::Sealed;
 
 /// A field element in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,8 @@ pub mod kind {
     pub const LATE: u16 = 9;
     /// A header operation was accepted.
     pub const HEADER: u16 = 10;
-    /// What a closed period's settlement does beside settling was chosen.
-    pub const CHOSEN: u16 = 11;
+    /// What a closed period's settlement does beside settling was selected.
+    pub const SELECTED: u16 = 11;
 }
 
 /// A community in a genesis.
@@ -301,7 +301,7 @@ pub struct Effects {
 
 /// What a closed period's settlement does beside settling.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chosen {
+pub struct Selected {
     /// Community.
     pub community: u32,
     /// Period.
@@ -368,8 +368,8 @@ pub enum Event {
     Late(LateAccepted),
     /// [`HeaderAccepted`].
     Header(HeaderAccepted),
-    /// [`Chosen`].
-    Chosen(Chosen),
+    /// [`Selected`].
+    Selected(Selected),
 }
 
 /// A body that is not one of its kind.
@@ -397,7 +397,7 @@ impl Event {
             Self::Operation(_) => kind::OPERATION,
             Self::Late(_) => kind::LATE,
             Self::Header(_) => kind::HEADER,
-            Self::Chosen(_) => kind::CHOSEN,
+            Self::Selected(_) => kind::SELECTED,
         }
     }
 
@@ -417,7 +417,7 @@ impl Event {
             Self::Operation(x) => serde_json::to_vec(x),
             Self::Late(x) => serde_json::to_vec(x),
             Self::Header(x) => serde_json::to_vec(x),
-            Self::Chosen(x) => serde_json::to_vec(x),
+            Self::Selected(x) => serde_json::to_vec(x),
         };
         json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
     }
@@ -438,7 +438,7 @@ impl Event {
             kind::OPERATION => serde_json::from_slice(public).map(Self::Operation),
             kind::LATE => serde_json::from_slice(public).map(Self::Late),
             kind::HEADER => serde_json::from_slice(public).map(Self::Header),
-            kind::CHOSEN => serde_json::from_slice(public).map(Self::Chosen),
+            kind::SELECTED => serde_json::from_slice(public).map(Self::Selected),
             _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
         };
         event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })

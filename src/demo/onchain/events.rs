@@ -19,7 +19,7 @@ use gridveil_protocol::{
     receipt::Receipt,
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{batcher, operations, store::vault};
+use gridveil_sequencer::{batcher, operations, store::data_keys};
 use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
 
 use super::OnChain;
@@ -44,7 +44,7 @@ pub struct Shown {
 pub fn salts<const N: usize>() -> anyhow::Result<[Fr; N]> {
     let mut all = [Fr::from(0u64); N];
     for salt in &mut all {
-        *salt = reduce(&vault::random::<64>()?);
+        *salt = reduce(&data_keys::random::<64>()?);
     }
     Ok(all)
 }

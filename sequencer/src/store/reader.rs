@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 use super::{
     StoreError,
-    book::{CommunityBook, key},
+    data_keys::{COMMUNITY_PART, DataKeys, Label, Sealed},
     index::Index,
     log::LogReader,
+    log_state::{CommunityState, key},
     record::{Applied, Closed, ClosedSecrets, Event, OwnState, decode_body, kind},
-    vault::{COMMUNITY_PART, Label, Sealed, Vault},
 };
 
 /// Recomputed transitions kept.
@@ -36,24 +36,24 @@ const CACHED: usize = 4;
 
 /// The readers' side of the store.
 #[derive(Debug)]
-pub struct Archive {
+pub struct StoreReader {
     log: LogReader,
-    vault: Vault,
+    data_keys: DataKeys,
     pub(super) index: Index,
     cache: Mutex<VecDeque<(u64, Arc<Transition>)>>,
 }
 
-impl Archive {
+impl StoreReader {
     /// A reader.
     #[must_use]
-    pub const fn new(log: LogReader, vault: Vault, index: Index) -> Self {
-        Self { log, vault, index, cache: Mutex::new(VecDeque::new()) }
+    pub const fn new(log: LogReader, data_keys: DataKeys, index: Index) -> Self {
+        Self { log, data_keys, index, cache: Mutex::new(VecDeque::new()) }
     }
 
     /// The open keys.
     #[must_use]
-    pub const fn vault(&self) -> &Vault {
-        &self.vault
+    pub const fn data_keys(&self) -> &DataKeys {
+        &self.data_keys
     }
 
     pub(super) fn read(&self, offset: u64, record_kind: u16) -> Result<(Event, Vec<Sealed>), StoreError> {
@@ -65,7 +65,7 @@ impl Archive {
     pub(super) fn open(&self, label: &Label, sealed: &[Sealed]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let part = sealed.iter().find(|s| s.community == label.community && s.part == label.part);
         let part = part.ok_or(StoreError::Inconsistent("a record lacks a sealed part"))?;
-        Ok(self.vault.open_part(label, part)?)
+        Ok(self.data_keys.open_part(label, part)?)
     }
 
     pub(super) fn open_json<T: serde::de::DeserializeOwned>(
@@ -86,9 +86,9 @@ impl Archive {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn community(&self, index: u32, book: &CommunityBook) -> Result<Community, StoreError> {
-        let (mut community, genesis_count) = self.state_at(index, book.shape, book.state_at)?;
-        for (position, root) in (genesis_count..).zip(&book.appended) {
+    pub fn community(&self, index: u32, log_state: &CommunityState) -> Result<Community, StoreError> {
+        let (mut community, genesis_count) = self.state_at(index, log_state.shape, log_state.state_at)?;
+        for (position, root) in (genesis_count..).zip(&log_state.appended) {
             community.certificates.set(position, *root);
         }
         Ok(community)
@@ -238,7 +238,7 @@ impl Archive {
         Ok(input)
     }
 
-    /// The input of a settlement for which everything is chosen: exactly what was recorded, so that a retry is
+    /// The input of a settlement for which everything is selected: exactly what was recorded, so that a retry is
     /// byte-identical.
     ///
     /// # Errors
@@ -249,7 +249,7 @@ impl Archive {
         community: Community,
         state_path: Vec<Children>,
     ) -> Result<SettlementInput, StoreError> {
-        let operations = self.chosen_operations(community.index, community.header.next_interval)?;
+        let operations = self.selected_operations(community.index, community.header.next_interval)?;
         Ok(SettlementInput { operations, ..self.settling(domain, community, state_path)? })
     }
 

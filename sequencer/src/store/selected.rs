@@ -1,4 +1,4 @@
-//! Reading back operations, late packets, header operations, and what was chosen of them for a settlement.
+//! Reading back operations, late packets, header operations, and what was selected of them for a settlement.
 
 use gridveil_protocol::{
     codec,
@@ -14,10 +14,10 @@ use gridveil_protocol::{
 
 use super::{
     StoreError,
-    archive::Archive,
-    book::key,
-    record::{Chosen, Event, OperationSource, kind},
-    vault::{COMMUNITY_PART, Label, Sealed},
+    data_keys::{COMMUNITY_PART, Label, Sealed},
+    log_state::key,
+    reader::StoreReader,
+    record::{Event, OperationSource, Selected, kind},
 };
 
 /// How something accepted stands.
@@ -56,7 +56,7 @@ pub struct NotePlace {
     pub root: Fr,
 }
 
-impl Archive {
+impl StoreReader {
     /// How an operation or late packet stands; `None` if there is none.
     ///
     /// # Errors
@@ -143,10 +143,10 @@ impl Archive {
         )
     }
 
-    fn chosen(&self, community: u32, first_interval: Interval) -> Result<(Chosen, Vec<Sealed>), StoreError> {
-        match self.read(self.offset(&key::period(b'h', community, first_interval))?, kind::CHOSEN)? {
-            (Event::Chosen(chosen), sealed) => Ok((chosen, sealed)),
-            _ => Err(StoreError::Inconsistent("not a choice")),
+    fn selected(&self, community: u32, first_interval: Interval) -> Result<(Selected, Vec<Sealed>), StoreError> {
+        match self.read(self.offset(&key::period(b'h', community, first_interval))?, kind::SELECTED)? {
+            (Event::Selected(selected), sealed) => Ok((selected, sealed)),
+            _ => Err(StoreError::Inconsistent("not a selection")),
         }
     }
 
@@ -163,19 +163,19 @@ impl Archive {
             .map_err(|_| StoreError::Inconsistent("an index key is too short"))
     }
 
-    /// The operations chosen for a closed period, as they were recorded.
+    /// The operations selected for a closed period, as they were recorded.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn chosen_operations(&self, community: u32, first_interval: Interval) -> Result<Operations, StoreError> {
-        let (chosen, sealed) = self.chosen(community, first_interval)?;
-        let mut operation_slots = Vec::with_capacity(chosen.slots.len());
+    pub fn selected_operations(&self, community: u32, first_interval: Interval) -> Result<Operations, StoreError> {
+        let (selected, sealed) = self.selected(community, first_interval)?;
+        let mut operation_slots = Vec::with_capacity(selected.slots.len());
         let mut served = std::collections::BTreeMap::new();
-        for operation_slot in &chosen.slots {
+        for operation_slot in &selected.slots {
             operation_slots.push(match operation_slot {
                 OperationSource::Operation(id) => self.operation(self.accepted_at(&id.0)?)?,
                 OperationSource::Forced(slot) => {
-                    let label = Label { kind: kind::CHOSEN, community, part: *slot, first_interval };
+                    let label = Label { kind: kind::SELECTED, community, part: *slot, first_interval };
                     let of_slot: Vec<SignedOperation> = self.open_json(&label, &sealed)?;
                     let next = served.entry(*slot).or_insert(0);
                     *next += 1;
@@ -184,18 +184,18 @@ impl Archive {
             });
         }
         let correction =
-            chosen.correction.map(|id| self.correction(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
+            selected.correction.map(|id| self.correction(self.late(self.accepted_at(&id.0)?)?)).transpose()?;
         if correction.as_ref().is_some_and(Option::is_none) {
             return Err(StoreError::Inconsistent("a substitute is missing"));
         }
-        let header = if chosen.header {
+        let header = if selected.header {
             self.header_operation(self.offset(&key::period(b'd', community, first_interval))?)?
         } else {
             HeaderOperation::default()
         };
-        let notes = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
+        let notes = selected.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
         Ok(Operations {
-            init: chosen.effects.init,
+            init: selected.effects.init,
             slots: operation_slots,
             correction: correction.flatten(),
             header,
@@ -213,8 +213,8 @@ impl Archive {
         let batch = u64::from_be_bytes(*place.first_chunk().ok_or_else(short)?);
         let position = *place.get(8).ok_or_else(short)?;
         let applied = self.applied(batch)?;
-        let (chosen, _) = self.chosen(applied.community, applied.first_interval)?;
-        let notes: Vec<QueuedNote> = chosen.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
+        let (selected, _) = self.selected(applied.community, applied.first_interval)?;
+        let notes: Vec<QueuedNote> = selected.effects.notes.iter().map(|note| QueuedNote(note.0)).collect();
         let queue_path =
             gridveil_protocol::operation_slots::queue_path(&notes, usize::from(position), applied.notes_root);
         Ok(Some(NotePlace {

@@ -24,7 +24,7 @@ const ENTRY_BYTES: usize = 4 + 24 + 48;
 
 /// Keys that cannot be read, made or used. No variant carries a key or a path.
 #[derive(Debug, thiserror::Error)]
-pub enum VaultError {
+pub enum DataKeyError {
     /// The operating system refused.
     #[error("keys: {what}: {source}")]
     Io {
@@ -65,17 +65,17 @@ pub enum VaultError {
     Random,
 }
 
-fn io_error(what: &'static str) -> impl FnOnce(std::io::Error) -> VaultError {
-    move |source| VaultError::Io { what, source }
+fn io_error(what: &'static str) -> impl FnOnce(std::io::Error) -> DataKeyError {
+    move |source| DataKeyError::Io { what, source }
 }
 
 /// Fresh bytes of the operating system.
 ///
 /// # Errors
-/// [`VaultError::Random`].
-pub fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+/// [`DataKeyError::Random`].
+pub fn random<const N: usize>() -> Result<[u8; N], DataKeyError> {
     let mut out = [0; N];
-    getrandom::fill(&mut out).map_err(|_| VaultError::Random)?;
+    getrandom::fill(&mut out).map_err(|_| DataKeyError::Random)?;
     Ok(out)
 }
 
@@ -119,24 +119,24 @@ struct DataKey {
 }
 
 /// The open key store.
-pub struct Vault {
+pub struct DataKeys {
     directory: PathBuf,
     master: XChaCha20Poly1305,
     log_id: [u8; 16],
     keys: BTreeMap<(u32, u16), DataKey>,
 }
 
-impl std::fmt::Debug for Vault {
+impl std::fmt::Debug for DataKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Vault({} keys)", self.keys.len())
+        write!(f, "DataKeys({} keys)", self.keys.len())
     }
 }
 
 /// Makes a master key file of mode 0600. Refuses to overwrite.
 ///
 /// # Errors
-/// [`VaultError`].
-pub fn create_master_key(path: &Path) -> Result<(), VaultError> {
+/// [`DataKeyError`].
+pub fn create_master_key(path: &Path) -> Result<(), DataKeyError> {
     let key = Zeroizing::new(random::<32>()?);
     let mut file = OpenOptions::new()
         .write(true)
@@ -146,18 +146,18 @@ pub fn create_master_key(path: &Path) -> Result<(), VaultError> {
         .map_err(io_error("creation of the master key file"))?;
     file.write_all(key.as_slice()).and_then(|()| file.sync_all()).map_err(io_error("write of the master key file"))?;
     sync_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-        .map_err(|_| VaultError::Master("cannot be made durable"))
+        .map_err(|_| DataKeyError::Master("cannot be made durable"))
 }
 
-fn read_master_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+fn read_master_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, DataKeyError> {
     let file = std::fs::File::open(path).map_err(io_error("open of the master key file"))?;
     let metadata = file.metadata().map_err(io_error("master key file"))?;
     if metadata.mode() & 0o077 != 0 {
-        return Err(VaultError::Master("is readable by others; its mode must be 0600"));
+        return Err(DataKeyError::Master("is readable by others; its mode must be 0600"));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
     file.take(64).read_to_end(&mut bytes).map_err(io_error("read of the master key file"))?;
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| VaultError::Master("does not hold 32 bytes"))?;
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| DataKeyError::Master("does not hold 32 bytes"))?;
     Ok(Zeroizing::new(key))
 }
 
@@ -166,12 +166,12 @@ fn wrap_label(log_id: &[u8; 16], community: u32, part: u16, generation: u32) -> 
         .concat()
 }
 
-impl Vault {
+impl DataKeys {
     /// Opens the key store of a log.
     ///
     /// # Errors
-    /// [`VaultError`].
-    pub fn open(directory: &Path, master_key_file: &Path, log_id: [u8; 16]) -> Result<Self, VaultError> {
+    /// [`DataKeyError`].
+    pub fn open(directory: &Path, master_key_file: &Path, log_id: [u8; 16]) -> Result<Self, DataKeyError> {
         std::fs::create_dir_all(directory).map_err(io_error("creation of the key directory"))?;
         let key = read_master_key(master_key_file)?;
         let master = XChaCha20Poly1305::new(key.as_slice().into());
@@ -190,10 +190,10 @@ impl Vault {
     /// that never reached the log.
     ///
     /// # Errors
-    /// [`VaultError`].
-    pub fn create(&mut self, community: u32, slots: usize) -> Result<(), VaultError> {
+    /// [`DataKeyError`].
+    pub fn create(&mut self, community: u32, slots: usize) -> Result<(), DataKeyError> {
         let count = u32::try_from(slots + 1)
-            .map_err(|_| VaultError::KeyFile { community, why: "would have too many slots" })?;
+            .map_err(|_| DataKeyError::KeyFile { community, why: "would have too many slots" })?;
         let mut bytes = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
         for index in 0..=slots {
             let part = Self::part_of(index, slots);
@@ -203,7 +203,7 @@ impl Vault {
             let wrapped = self.master.encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: &aad });
             bytes.extend(0u32.to_be_bytes());
             bytes.extend(nonce);
-            bytes.extend(wrapped.map_err(|_| VaultError::KeyFile { community, why: "cannot be wrapped" })?);
+            bytes.extend(wrapped.map_err(|_| DataKeyError::KeyFile { community, why: "cannot be wrapped" })?);
             self.keys.insert((community, part), DataKey { generation: 0, key });
         }
         let (path, next) = (self.path(community), self.directory.join(format!("{community}.keys.next")));
@@ -217,15 +217,15 @@ impl Vault {
             .map_err(io_error("creation of a key file"))?;
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io_error("write of a key file"))?;
         std::fs::rename(&next, &path).map_err(io_error("rename of a key file"))?;
-        sync_directory(&self.directory).map_err(|_| VaultError::KeyFile { community, why: "cannot be made durable" })
+        sync_directory(&self.directory).map_err(|_| DataKeyError::KeyFile { community, why: "cannot be made durable" })
     }
 
     /// Loads the keys of a community.
     ///
     /// # Errors
-    /// [`VaultError::KeyFile`].
-    pub fn load(&mut self, community: u32, slots: usize) -> Result<(), VaultError> {
-        let wrong = |why| VaultError::KeyFile { community, why };
+    /// [`DataKeyError::KeyFile`].
+    pub fn load(&mut self, community: u32, slots: usize) -> Result<(), DataKeyError> {
+        let wrong = |why| DataKeyError::KeyFile { community, why };
         let bytes = std::fs::read(self.path(community)).map_err(io_error("read of a key file"))?;
         let count = u32::try_from(slots + 1).map_err(|_| wrong("has too many slots"))?;
         let start = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
@@ -268,30 +268,30 @@ impl Vault {
     /// Seals a part.
     ///
     /// # Errors
-    /// [`VaultError::NoKey`], [`VaultError::Random`].
-    pub fn seal(&self, label: &Label, plain: &[u8]) -> Result<Sealed, VaultError> {
+    /// [`DataKeyError::NoKey`], [`DataKeyError::Random`].
+    pub fn seal(&self, label: &Label, plain: &[u8]) -> Result<Sealed, DataKeyError> {
         let (community, part) = (label.community, label.part);
-        let data_key = self.keys.get(&(community, part)).ok_or(VaultError::NoKey { community, part })?;
+        let data_key = self.keys.get(&(community, part)).ok_or(DataKeyError::NoKey { community, part })?;
         let nonce = random::<24>()?;
         let aad = self.associated(label, data_key.generation);
         let cipher = XChaCha20Poly1305::new(data_key.key.as_slice().into());
         let sealed = cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad });
-        let ciphertext = sealed.map_err(|_| VaultError::Sealed { community, part })?;
+        let ciphertext = sealed.map_err(|_| DataKeyError::Sealed { community, part })?;
         Ok(Sealed { community, part, generation: data_key.generation, nonce, ciphertext })
     }
 
     /// Opens a part.
     ///
     /// # Errors
-    /// [`VaultError::NoKey`] where the key was erased, [`VaultError::Sealed`] where it does not open.
-    pub fn open_part(&self, label: &Label, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    /// [`DataKeyError::NoKey`] where the key was erased, [`DataKeyError::Sealed`] where it does not open.
+    pub fn open_part(&self, label: &Label, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, DataKeyError> {
         let (community, part) = (label.community, label.part);
         let data_key = self.keys.get(&(community, part)).filter(|k| k.generation == sealed.generation);
-        let data_key = data_key.ok_or(VaultError::NoKey { community, part })?;
+        let data_key = data_key.ok_or(DataKeyError::NoKey { community, part })?;
         let aad = self.associated(label, sealed.generation);
         let cipher = XChaCha20Poly1305::new(data_key.key.as_slice().into());
         let opened = cipher.decrypt(XNonce::from_slice(&sealed.nonce), Payload { msg: &sealed.ciphertext, aad: &aad });
-        opened.map(Zeroizing::new).map_err(|_| VaultError::Sealed { community, part })
+        opened.map(Zeroizing::new).map_err(|_| DataKeyError::Sealed { community, part })
     }
 }
 
@@ -306,12 +306,12 @@ mod tests {
         create_master_key(&master).unwrap();
         assert!(create_master_key(&master).is_err());
         let keys = dir.path().join("keys");
-        let mut vault = Vault::open(&keys, &master, [1; 16]).unwrap();
-        vault.create(5, 4).unwrap();
+        let mut data_keys = DataKeys::open(&keys, &master, [1; 16]).unwrap();
+        data_keys.create(5, 4).unwrap();
         let label = Label { kind: 2, community: 5, part: 3, first_interval: 7 };
-        let sealed = vault.seal(&label, b"a reading").unwrap();
+        let sealed = data_keys.seal(&label, b"a reading").unwrap();
         assert!(!sealed.ciphertext.windows(5).any(|w| w == b"a rea"));
-        let mut again = Vault::open(&keys, &master, [1; 16]).unwrap();
+        let mut again = DataKeys::open(&keys, &master, [1; 16]).unwrap();
         again.load(5, 4).unwrap();
         assert_eq!(again.open_part(&label, &sealed).unwrap().as_slice(), b"a reading");
         for other in [
@@ -320,15 +320,15 @@ mod tests {
             Label { first_interval: 8, ..label },
             Label { part: COMMUNITY_PART, ..label },
         ] {
-            assert!(matches!(again.open_part(&other, &sealed), Err(VaultError::Sealed { .. })));
+            assert!(matches!(again.open_part(&other, &sealed), Err(DataKeyError::Sealed { .. })));
         }
-        assert!(matches!(again.open_part(&Label { community: 6, ..label }, &sealed), Err(VaultError::NoKey { .. })));
-        assert!(Vault::open(&keys, &master, [2; 16]).unwrap().load(5, 4).is_err());
+        assert!(matches!(again.open_part(&Label { community: 6, ..label }, &sealed), Err(DataKeyError::NoKey { .. })));
+        assert!(DataKeys::open(&keys, &master, [2; 16]).unwrap().load(5, 4).is_err());
         let other_master = dir.path().join("other");
         create_master_key(&other_master).unwrap();
         assert!(matches!(
-            Vault::open(&keys, &other_master, [1; 16]).unwrap().load(5, 4),
-            Err(VaultError::KeyFile { .. })
+            DataKeys::open(&keys, &other_master, [1; 16]).unwrap().load(5, 4),
+            Err(DataKeyError::KeyFile { .. })
         ));
     }
 
@@ -339,6 +339,6 @@ mod tests {
         let master = dir.path().join("master");
         create_master_key(&master).unwrap();
         std::fs::set_permissions(&master, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Vault::open(dir.path(), &master, [0; 16]), Err(VaultError::Master(_))));
+        assert!(matches!(DataKeys::open(dir.path(), &master, [0; 16]), Err(DataKeyError::Master(_))));
     }
 }

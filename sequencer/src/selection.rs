@@ -17,7 +17,7 @@ use gridveil_protocol::{
 use crate::{
     l1::L1View,
     problem::{self, Code, of_correction, of_header, of_operation},
-    store::record::{Bytes32, Chosen, Effects, Element, OperationSource, Refused},
+    store::record::{Bytes32, Effects, Element, OperationSource, Refused, Selected},
 };
 
 /// What waits, oldest first.
@@ -53,27 +53,27 @@ pub enum Place {
     Top(Box<Correction>),
 }
 
-/// What was chosen, and what it comes to.
+/// What was selected, and what it comes to.
 #[derive(Debug)]
-pub struct Choice {
-    /// The settlement with everything chosen, checked.
+pub struct Selection {
+    /// The settlement with everything selected, checked.
     pub transition: Transition,
     /// For the log.
-    pub chosen: Chosen,
+    pub selected: Selected,
     /// Forced withdrawals by slot, to be sealed.
     pub forced: BTreeMap<u16, Vec<SignedOperation>>,
 }
 
-/// Chooses. `base` has the period's packets and no operations.
+/// Selects. `base` has the period's packets and no operations.
 ///
 /// # Errors
 /// [`SettlementError`] where the period does not settle even without what waits.
-pub fn choose(
+pub fn select(
     base: SettlementInput,
     begins: bool,
     candidates: Candidates,
     view: L1View,
-) -> Result<Choice, SettlementError> {
+) -> Result<Selection, SettlementError> {
     settlement::check_input(&base)?;
     let settled = settlement::compute(base);
     let mut draft = Draft::new(&settled, begins, view);
@@ -86,7 +86,7 @@ pub fn choose(
         let input = SettlementInput { operations: draft.operations.clone(), ..settled.input.clone() };
         let transition = settlement::compute_with(input, settled.clearings.clone());
         match settlement::check_outcome(&transition) {
-            Ok(()) => return Ok(Choice { transition, chosen: draft.chosen, forced: draft.forced }),
+            Ok(()) => return Ok(Selection { transition, selected: draft.selected, forced: draft.forced }),
             Err(error) => draft.retreat(error)?,
         }
     }
@@ -98,7 +98,7 @@ struct Draft<'a> {
     view: L1View,
     operations: Operations,
     forced: BTreeMap<u16, Vec<SignedOperation>>,
-    chosen: Chosen,
+    selected: Selected,
 }
 
 impl<'a> Draft<'a> {
@@ -110,11 +110,11 @@ impl<'a> Draft<'a> {
             view,
             operations: Operations { init: begins, ..Operations::default() },
             forced: BTreeMap::new(),
-            chosen: Chosen {
+            selected: Selected {
                 community: input.community.index,
                 first_interval: input.community.header.next_interval,
                 effects: Effects { init: begins, ..Effects::default() },
-                ..Chosen::default()
+                ..Selected::default()
             },
         }
     }
@@ -124,14 +124,14 @@ impl<'a> Draft<'a> {
     }
 
     fn refuse(&mut self, id: [u8; 32], code: Code) {
-        self.chosen.refused.push(Refused { id, code: code.code.to_owned() });
+        self.selected.refused.push(Refused { id, code: code.code.to_owned() });
     }
 
     fn put(&mut self, source: OperationSource, signed: SignedOperation, operation_slot: OperationSlot) {
         if let Some(account) = self.accounts.get_mut(usize::from(signed.operation.slot)) {
             *account = operation_slot.after;
         }
-        self.chosen.slots.push(source);
+        self.selected.slots.push(source);
         self.operations.slots.push(signed);
     }
 
@@ -152,15 +152,15 @@ impl<'a> Draft<'a> {
             let operation_slot = OperationSlot::compute(before, &signed);
             self.forced.entry(entry.slot).or_default().push(signed.clone());
             self.put(OperationSource::Forced(entry.slot), signed, operation_slot);
-            self.chosen.effects.forced += 1;
+            self.selected.effects.forced += 1;
         }
         Ok(())
     }
 
-    fn take_operations(&mut self, waiting: Vec<([u8; 32], SignedOperation)>) {
+    fn take_operations(&mut self, pending: Vec<([u8; 32], SignedOperation)>) {
         let input = &self.settled.input;
         let (domain, community, mdm) = (input.domain, input.community.index, input.community.header.mdm);
-        for (id, signed) in waiting {
+        for (id, signed) in pending {
             if self.full() {
                 break;
             }
@@ -181,7 +181,7 @@ impl<'a> Draft<'a> {
     /// What L1 asks of a claim (`docs/spec/l1.md`), after the batches and operation slots before.
     fn claim(&mut self, kind: Kind, operation_slot: &OperationSlot) -> Result<(), Code> {
         let Some(record) = &operation_slot.record else { return Ok(()) };
-        let (word, element, effects) = (to_bytes(&record.w1), Element(record.w1), &mut self.chosen.effects);
+        let (word, element, effects) = (to_bytes(&record.w1), Element(record.w1), &mut self.selected.effects);
         match kind {
             Kind::Deposit => {
                 let units = self.view.deposits.get(&word).copied();
@@ -238,7 +238,7 @@ impl<'a> Draft<'a> {
             };
             match checked {
                 Ok(Some(correction)) => {
-                    self.chosen.correction = Some(Bytes32(id));
+                    self.selected.correction = Some(Bytes32(id));
                     self.operations.correction = Some(correction);
                 }
                 Ok(None) => {}
@@ -250,7 +250,7 @@ impl<'a> Draft<'a> {
     /// NOTES.1.
     fn append_notes(&mut self) {
         let notes: Vec<Fr> = self.view.notes.iter().copied().take(QUEUE).collect();
-        self.chosen.effects.notes = notes.iter().copied().map(Element).collect();
+        self.selected.effects.notes = notes.iter().copied().map(Element).collect();
         self.operations.notes = notes.into_iter().map(QueuedNote).collect();
     }
 
@@ -261,27 +261,27 @@ impl<'a> Draft<'a> {
             return self.refuse_header(problem::HEADER_FUNDS);
         }
         self.operations.header = header;
-        self.chosen.header = true;
-        self.chosen.effects.supplier_in = supplier_in;
+        self.selected.header = true;
+        self.selected.effects.supplier_in = supplier_in;
     }
 
     fn refuse_header(&mut self, code: Code) {
         self.operations.header = HeaderOperation::default();
-        self.chosen.header = false;
-        self.chosen.effects.supplier_in = 0;
-        self.chosen.header_refused = Some(code.code.to_owned());
+        self.selected.header = false;
+        self.selected.effects.supplier_in = 0;
+        self.selected.header_refused = Some(code.code.to_owned());
     }
 
     /// Takes back what stands in the way of the whole: the header operation that is refused, or else the correction,
     /// which then waits (the pools may carry it later), or else the header operation.
     fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
         match &error {
-            SettlementError::Operations(OperationsError::Header(refusal)) if self.chosen.header => {
+            SettlementError::Operations(OperationsError::Header(refusal)) if self.selected.header => {
                 self.refuse_header(of_header(refusal))
             }
-            _ if self.chosen.correction.take().is_some() => self.operations.correction = None,
+            _ if self.selected.correction.take().is_some() => self.operations.correction = None,
             SettlementError::TotalOverflow | SettlementError::FeeAccount | SettlementError::SupplierTooSmall { .. }
-                if self.chosen.header =>
+                if self.selected.header =>
             {
                 self.refuse_header(problem::HEADER_UNITS);
             }

@@ -10,8 +10,8 @@ use gridveil_protocol::{
 };
 
 use super::{
-    record::{Applied, Chosen, Closed, Effects, Event, Genesis, Settled, kind},
-    waiting::Waiting,
+    pending::Pending,
+    record::{Applied, Closed, Effects, Event, Genesis, Selected, Settled, kind},
 };
 
 /// A record that does not follow from those before it.
@@ -108,7 +108,7 @@ pub struct BatchEntry {
 
 /// One community.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommunityBook {
+pub struct CommunityState {
     /// Shape.
     pub shape: Shape,
     /// First interval of the open period.
@@ -129,21 +129,21 @@ pub struct CommunityBook {
     pub packets: BTreeMap<(u16, bool), PacketEntry>,
     /// Set while the open period is closed and not applied.
     pub closed: Option<Closed>,
-    /// Set while what the closed period's settlement does is chosen and not applied.
-    pub chosen: Option<Chosen>,
+    /// Set while what the closed period's settlement does is selected and not applied.
+    pub selected: Option<Selected>,
     /// What waits for a settlement.
-    pub waiting: Waiting,
+    pub pending: Pending,
     /// Settled periods, oldest first.
     pub settled: Vec<SettledPeriod>,
 }
 
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct LogState {
     /// The genesis.
     pub genesis: Option<Genesis>,
     /// Communities.
-    pub communities: BTreeMap<u32, CommunityBook>,
+    pub communities: BTreeMap<u32, CommunityState>,
     /// Applied and not settled.
     pub batches: BTreeMap<u64, BatchEntry>,
     /// Number of the last batch.
@@ -154,7 +154,7 @@ pub struct Book {
     pub entries: u64,
 }
 
-impl CommunityBook {
+impl CommunityState {
     /// First interval of the period after the open one.
     #[must_use]
     pub fn after_open(&self) -> Interval {
@@ -171,61 +171,61 @@ impl CommunityBook {
     }
 }
 
-impl Book {
+impl LogState {
     /// Adds a record and gives its index entries.
     ///
     /// # Errors
-    /// [`OrderError`]; the book is unchanged then.
+    /// [`OrderError`]; the log state is unchanged then.
     pub fn add(&mut self, event: &Event, offset: u64) -> Result<Vec<Entry>, OrderError> {
         let entries = match event {
             Event::Genesis(genesis) => self.genesis(genesis, offset)?,
             Event::Packet(p) => {
-                let book = self.open_period(p.community, p.first_interval)?;
+                let log_state = self.open_period(p.community, p.first_interval)?;
                 let place = (p.slot, p.substituted);
-                if usize::from(p.slot) >= book.shape.members || book.packets.contains_key(&place) {
+                if usize::from(p.slot) >= log_state.shape.members || log_state.packets.contains_key(&place) {
                     return Err(OrderError("a second packet of a slot"));
                 }
-                book.packets.insert(place, PacketEntry { id: p.packet_id, offset });
+                log_state.packets.insert(place, PacketEntry { id: p.packet_id, offset });
                 let value = [&offset.to_be_bytes()[..], &p.packet_id].concat();
                 vec![(key::packet(p.community, p.first_interval, p.slot, p.substituted), value)]
             }
             Event::Tariff(t) => {
-                let book = self.community(t.community)?;
-                if book.tariffs.contains_key(&t.first_interval) {
+                let log_state = self.community(t.community)?;
+                if log_state.tariffs.contains_key(&t.first_interval) {
                     return Err(OrderError("a second tariff of a period"));
                 }
-                book.tariffs.insert(t.first_interval, (offset, t.commitment));
+                log_state.tariffs.insert(t.first_interval, (offset, t.commitment));
                 vec![(key::period(b't', t.community, t.first_interval), offset.to_be_bytes().to_vec())]
             }
             Event::Closed(closed) => {
-                let book = self.open_period(closed.community, closed.first_interval)?;
-                book.closed = Some(closed.clone());
+                let log_state = self.open_period(closed.community, closed.first_interval)?;
+                log_state.closed = Some(closed.clone());
                 vec![(key::period(b'c', closed.community, closed.first_interval), offset.to_be_bytes().to_vec())]
             }
             Event::Operation(o) => {
-                let book = self.community(o.community)?;
-                if usize::from(o.slot) >= book.shape.members {
+                let log_state = self.community(o.community)?;
+                if usize::from(o.slot) >= log_state.shape.members {
                     return Err(OrderError("of an unknown slot"));
                 }
-                book.waiting.add_operation(o, offset)?
+                log_state.pending.add_operation(o, offset)?
             }
             Event::Late(late) => {
-                let book = self.community(late.community)?;
-                if usize::from(late.slot) >= book.shape.members || late.first_interval >= book.next_interval {
+                let log_state = self.community(late.community)?;
+                if usize::from(late.slot) >= log_state.shape.members || late.first_interval >= log_state.next_interval {
                     return Err(OrderError("a late packet of no period before"));
                 }
-                book.waiting.add_late(late, offset)?
+                log_state.pending.add_late(late, offset)?
             }
-            Event::Header(header) => self.community(header.community)?.waiting.add_header(header, offset)?,
-            Event::Chosen(chosen) => {
-                let book = self.community(chosen.community)?;
-                if book.chosen.is_some()
-                    || book.closed.as_ref().is_none_or(|c| c.first_interval != chosen.first_interval)
+            Event::Header(header) => self.community(header.community)?.pending.add_header(header, offset)?,
+            Event::Selected(selected) => {
+                let log_state = self.community(selected.community)?;
+                if log_state.selected.is_some()
+                    || log_state.closed.as_ref().is_none_or(|c| c.first_interval != selected.first_interval)
                 {
-                    return Err(OrderError("a choice for a period that is not closed"));
+                    return Err(OrderError("a selection for a period that is not closed"));
                 }
-                let entries = book.waiting.choose(chosen, offset)?;
-                book.chosen = Some(chosen.clone());
+                let entries = log_state.pending.select(selected, offset)?;
+                log_state.selected = Some(selected.clone());
                 entries
             }
             Event::Applied(applied) => self.applied(applied, offset)?,
@@ -257,16 +257,16 @@ impl Book {
         Ok(entries)
     }
 
-    fn community(&mut self, community: u32) -> Result<&mut CommunityBook, OrderError> {
+    fn community(&mut self, community: u32) -> Result<&mut CommunityState, OrderError> {
         self.communities.get_mut(&community).ok_or(OrderError("of an unknown community"))
     }
 
-    fn open_period(&mut self, community: u32, first_interval: Interval) -> Result<&mut CommunityBook, OrderError> {
-        let book = self.community(community)?;
-        if book.next_interval != first_interval || book.closed.is_some() {
+    fn open_period(&mut self, community: u32, first_interval: Interval) -> Result<&mut CommunityState, OrderError> {
+        let log_state = self.community(community)?;
+        if log_state.next_interval != first_interval || log_state.closed.is_some() {
             return Err(OrderError("of a period that is not open"));
         }
-        Ok(book)
+        Ok(log_state)
     }
 
     fn genesis(&mut self, genesis: &Genesis, offset: u64) -> Result<Vec<Entry>, OrderError> {
@@ -278,7 +278,7 @@ impl Book {
             if u64::from(community.index) >= 4u64.pow(u32::try_from(STATE_DEPTH).unwrap_or(0)) {
                 return Err(OrderError("a community beyond the state tree"));
             }
-            let book = CommunityBook {
+            let log_state = CommunityState {
                 shape,
                 next_interval: community.next_interval,
                 state_at: (kind::GENESIS, offset),
@@ -289,11 +289,11 @@ impl Book {
                 tariffs: BTreeMap::new(),
                 packets: BTreeMap::new(),
                 closed: None,
-                chosen: None,
-                waiting: Waiting::default(),
+                selected: None,
+                pending: Pending::default(),
                 settled: Vec::new(),
             };
-            self.communities.insert(community.index, book);
+            self.communities.insert(community.index, log_state);
         }
         self.root = genesis.root;
         self.genesis = Some(genesis.clone());
@@ -304,19 +304,19 @@ impl Book {
         if applied.batch != self.last_batch + 1 || applied.old_root != self.root {
             return Err(OrderError("a batch that does not follow the last one"));
         }
-        let book = self.community(applied.community)?;
-        let follows = book.last_batch == applied.previous && applied.next_interval >= book.after_open();
-        let chosen = book.chosen.take_if(|c| follows && c.first_interval == applied.first_interval);
-        let chosen = chosen.ok_or(OrderError("a batch of a period for which nothing is chosen"))?;
-        let mut entries = book.waiting.done(&chosen, applied.batch);
-        book.closed = None;
-        book.packets.clear();
-        book.next_interval = applied.next_interval;
-        book.state_at = (kind::APPLIED, offset);
-        book.appended.push(applied.appended);
-        book.begun = true;
-        book.last_batch = Some(applied.batch);
-        book.last_period = Some(applied.first_interval);
+        let log_state = self.community(applied.community)?;
+        let follows = log_state.last_batch == applied.previous && applied.next_interval >= log_state.after_open();
+        let selected = log_state.selected.take_if(|c| follows && c.first_interval == applied.first_interval);
+        let selected = selected.ok_or(OrderError("a batch of a period for which nothing is selected"))?;
+        let mut entries = log_state.pending.done(&selected, applied.batch);
+        log_state.closed = None;
+        log_state.packets.clear();
+        log_state.next_interval = applied.next_interval;
+        log_state.state_at = (kind::APPLIED, offset);
+        log_state.appended.push(applied.appended);
+        log_state.begun = true;
+        log_state.last_batch = Some(applied.batch);
+        log_state.last_period = Some(applied.first_interval);
         self.last_batch = applied.batch;
         self.root = applied.new_root;
         let batch = BatchEntry {
@@ -325,7 +325,7 @@ impl Book {
             old_root: applied.old_root,
             new_root: applied.new_root,
             prove_ms: None,
-            effects: chosen.effects,
+            effects: selected.effects,
         };
         self.batches.insert(applied.batch, batch);
         entries.push((key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()));

@@ -4,8 +4,8 @@
 use gridveil_protocol::units::Interval;
 
 use super::{
-    book::{Entry, OrderError, key},
-    record::{Chosen, HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, kind},
+    log_state::{Entry, OrderError, key},
+    record::{HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, Selected, kind},
 };
 
 /// An operation that waits.
@@ -43,8 +43,8 @@ pub struct WaitingHeader {
 
 /// Everything that waits in one community, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Operations. What is chosen stays until its batch is applied.
+pub struct Pending {
+    /// Operations. What is selected stays until its batch is applied.
     pub operations: Vec<WaitingOperation>,
     /// Late packets, at most one a slot and period.
     pub late: Vec<WaitingLate>,
@@ -58,7 +58,7 @@ fn accepted(id: &[u8; 32], offset: u64, record_kind: u16) -> Entry {
     (key::identity(b'o', id, offset), record_kind.to_be_bytes().to_vec())
 }
 
-impl Waiting {
+impl Pending {
     /// Operations of a slot, in order.
     pub fn of_slot(&self, slot: u16) -> impl Iterator<Item = &WaitingOperation> {
         self.operations.iter().filter(move |o| o.slot == slot)
@@ -106,53 +106,53 @@ impl Waiting {
         Ok(Vec::new())
     }
 
-    /// What was chosen must wait; what was refused waits no longer.
-    pub(super) fn choose(&mut self, chosen: &Chosen, offset: u64) -> Result<Vec<Entry>, OrderError> {
+    /// What was selected must wait; what was refused waits no longer.
+    pub(super) fn select(&mut self, selected: &Selected, offset: u64) -> Result<Vec<Entry>, OrderError> {
         let mut entries =
-            vec![(key::period(b'h', chosen.community, chosen.first_interval), offset.to_be_bytes().to_vec())];
-        let waits = chosen.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
-        let corrects = chosen.correction.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
-        if !waits || !corrects || (chosen.header || chosen.header_refused.is_some()) && self.header.is_none() {
-            return Err(OrderError("a choice of what does not wait"));
+            vec![(key::period(b'h', selected.community, selected.first_interval), offset.to_be_bytes().to_vec())];
+        let waits = selected.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
+        let corrects = selected.correction.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
+        if !waits || !corrects || (selected.header || selected.header_refused.is_some()) && self.header.is_none() {
+            return Err(OrderError("a selection of what does not wait"));
         }
-        for refused in &chosen.refused {
+        for refused in &selected.refused {
             let at = self.offset(&refused.id).ok_or(OrderError("a refusal of what does not wait"))?;
             entries.push((key::identity(b'r', &refused.id, at), refused.code.as_bytes().to_vec()));
         }
-        if let Some(header) = self.header.filter(|_| chosen.header) {
+        if let Some(header) = self.header.filter(|_| selected.header) {
             entries.push((
-                key::period(b'd', chosen.community, chosen.first_interval),
+                key::period(b'd', selected.community, selected.first_interval),
                 header.offset.to_be_bytes().to_vec(),
             ));
         }
-        let refused = |id: &[u8; 32]| chosen.refused.iter().any(|r| r.id == *id);
+        let refused = |id: &[u8; 32]| selected.refused.iter().any(|r| r.id == *id);
         self.operations.retain(|o| !refused(&o.id));
         self.late.retain(|l| !refused(&l.id));
-        if let Some(code) = &chosen.header_refused {
+        if let Some(code) = &selected.header_refused {
             self.header = None;
             self.header_refused = Some(code.clone());
         }
         Ok(entries)
     }
 
-    /// What was chosen is done, in `batch`.
-    pub(super) fn done(&mut self, chosen: &Chosen, batch: u64) -> Vec<Entry> {
-        let corrected = chosen.correction.map(|id| id.0);
-        let ids: Vec<[u8; 32]> = chosen.operations().copied().chain(corrected).collect();
+    /// What was selected is done, in `batch`.
+    pub(super) fn done(&mut self, selected: &Selected, batch: u64) -> Vec<Entry> {
+        let corrected = selected.correction.map(|id| id.0);
+        let ids: Vec<[u8; 32]> = selected.operations().copied().chain(corrected).collect();
         let done = |id: &[u8; 32]| Some((key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes().to_vec()));
         let mut entries: Vec<Entry> = ids.iter().filter_map(done).collect();
         self.operations.retain(|o| !ids.contains(&o.id));
         self.late.retain(|l| !ids.contains(&l.id));
-        if chosen.header {
+        if selected.header {
             (self.header, self.header_refused) = (None, None);
         }
-        let notes = (0u8..).zip(&chosen.effects.notes);
+        let notes = (0u8..).zip(&selected.effects.notes);
         entries.extend(notes.map(|(position, note)| (key::note(&note.0, batch, position), Vec::new())));
         entries
     }
 }
 
-impl Chosen {
+impl Selected {
     /// Identities of the operations in operation slots.
     pub fn operations(&self) -> impl Iterator<Item = &[u8; 32]> {
         self.operation_slots.iter().filter_map(|operation_slot| match operation_slot {
