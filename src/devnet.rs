@@ -42,7 +42,7 @@ use crate::{
     genesis::SOLAR,
     homes::INTERVAL_LENGTH,
     mdm::{Silent, substituted},
-    member::{Sheet, element, hex0},
+    member::{Details, element, hex0},
     operator::connect,
     sequencer::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
@@ -266,7 +266,7 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     write(&dir.join("devnet.json.new"), &serde_json::to_string_pretty(&devnet)?)?;
     std::fs::rename(dir.join("devnet.json.new"), &file).with_context(|| file.display().to_string())?;
     let shown = |name: &str| dir.join(name).display().to_string();
-    Sheet::new("A local rollup runs until this is interrupted; its money is worth nothing")
+    Details::new("A local rollup runs until this is interrupted; its money is worth nothing")
         .row("L1 node", devnet.rpc.clone(), devnet.rpc)
         .row("contract", devnet.contract.clone(), devnet.contract)
         .row("sequencer", devnet.url.clone(), devnet.url)

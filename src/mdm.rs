@@ -27,7 +27,7 @@ use gridveil_sequencer::store::data_keys;
 
 use crate::{
     genesis::Limits,
-    member::{Acting, Money, Sheet, agreed, element, hex0, manage::terms_rows, planned},
+    member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned},
     packets::{self, HomeDay},
 };
 
@@ -207,7 +207,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Key(args) => {
             let key = hex0(&open_keys(&args.keys)?.owner.public().to_bytes());
-            Sheet::new("").row("meter data manager key", key.clone(), key).print(args.json)
+            Details::new("").row("meter data manager key", key.clone(), key).print(args.json)
         }
         Command::Sign(args) => sign(args),
         Command::Substitute(args) => substitute(args),
@@ -240,30 +240,30 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
     let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
     check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let operation = file.consent.operation;
-    let sheet = || {
+    let details = || {
         let owner = hex0(&gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
-        let mut sheet = planned(&file.consent).row("owner", owner.clone(), owner);
+        let mut details = planned(&file.consent).row("owner", owner.clone(), owner);
         if let Some(meter) = operation.meter {
-            sheet = sheet.row("meter", hex0(&meter.to_bytes()), hex0(&meter.to_bytes()));
+            details = details.row("meter", hex0(&meter.to_bytes()), hex0(&meter.to_bytes()));
         }
-        operation.terms.iter().fold(sheet, terms_rows)
+        operation.terms.iter().fold(details, terms_rows)
     };
     let key = args.place.key()?;
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let signed = file.consent.clone().countersign(domain, &key)?;
-    let mut sheet = sheet();
+    let mut details = details();
     if let Some(out) = &args.out {
         let name = out.display().to_string();
         write_file(out, &ConsentFile { deployment, consent: signed.clone() }).with_context(|| name.clone())?;
-        sheet = sheet.row("file", name.clone(), name);
+        details = details.row("file", name.clone(), name);
     }
     if let Some(url) = &args.url {
         let status = sequencer(url, domain)?.operate(&signed)?;
-        sheet = sheet.row("sequencer", status.clone(), status);
+        details = details.row("sequencer", status.clone(), status);
     }
-    sheet.print(args.place.json)
+    details.print(args.place.json)
 }
 
 fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
@@ -346,16 +346,16 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
         previous_substitute,
     };
     let packet = substituted(at, &terms, readings, &args.place.key()?)?;
-    let sheet = || {
-        Sheet::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
+    let details = || {
+        Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
             .row("period", format!("from interval {first_interval}"), first_interval)
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let status = sequencer.submit(&packet)?;
-    sheet().row("sequencer", status.clone(), status).print(args.place.json)
+    details().row("sequencer", status.clone(), status).print(args.place.json)
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
@@ -368,7 +368,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
         reserve: args.reserve.map_or(0, |money| money.nano),
         skip: args.skip,
     };
-    let sheet = || {
+    let details = || {
         let name = args.out.display().to_string();
         let reserve = crate::text::money(management.reserve.into());
         let next = hex0(&mdm.to_bytes());
@@ -376,7 +376,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             Mechanism::Auction => "auction",
             Mechanism::CommunityPrice => "community price",
         };
-        Sheet::new("")
+        Details::new("")
             .row("community", args.community.to_string(), args.community)
             .row("mechanism", rule, rule)
             .row("reserve", reserve, management.reserve)
@@ -386,7 +386,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let signed = management.sign(
@@ -397,5 +397,5 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let decision = HeaderOperation { transfer: None, management: Some(signed) };
     write_file(&args.out, &DecisionFile { deployment, community: args.community, decision })
         .with_context(|| args.out.display().to_string())?;
-    sheet().print(args.place.json)
+    details().print(args.place.json)
 }

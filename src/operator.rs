@@ -19,7 +19,7 @@ use gridveil_verifier_contract::{EthersClient, L1Client};
 use serde_json::{Value, json};
 
 use crate::{
-    member::{Acting, Money, Sheet, agreed},
+    member::{Acting, Details, Money, agreed},
     sequencer::{address, secret},
     text,
 };
@@ -218,20 +218,20 @@ fn close(args: &CloseArgs) -> anyhow::Result<()> {
             admin.open_period(args.community)?.with_context(|| format!("community {} is not served", args.community))?
         }
     };
-    let sheet = || {
-        Sheet::new("").row("community", args.community.to_string(), args.community).row(
+    let details = || {
+        Details::new("").row("community", args.community.to_string(), args.community).row(
             "period",
             format!("from interval {first_interval}"),
             first_interval,
         )
     };
-    if !agreed(sheet(), args.acting, args.listener.json)? {
+    if !agreed(details(), args.acting, args.listener.json)? {
         return Ok(());
     }
     let closed = admin
         .post(&format!("/admin/v1/communities/{}/close", args.community), &json!({"first_interval": first_interval}))?;
     let (batch, root) = (closed["batch"].clone(), closed["new_root"].as_str().unwrap_or("?").to_owned());
-    sheet().row("batch", batch.to_string(), batch).row("new root", root.clone(), root).print(args.listener.json)
+    details().row("batch", batch.to_string(), batch).row("new root", root.clone(), root).print(args.listener.json)
 }
 
 /// Whole units of an amount.
@@ -267,14 +267,14 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
         transfer.is_some() || management.is_some(),
         "nothing to hand in: --supplier-in, --supplier-out, --fee-out or --decision"
     );
-    let sheet = || {
-        let sheet = Sheet::new("").row("community", args.community.to_string(), args.community);
-        let sheet = moved
+    let details = || {
+        let details = Details::new("").row("community", args.community.to_string(), args.community);
+        let details = moved
             .iter()
-            .fold(sheet, |sheet, (_, money, name)| sheet.row(name, text::money(money.nano.into()), money.nano));
-        if management.is_some() { sheet.row("decision", "the meter data manager's", true) } else { sheet }
+            .fold(details, |details, (_, money, name)| details.row(name, text::money(money.nano.into()), money.nano));
+        if management.is_some() { details.row("decision", "the meter data manager's", true) } else { details }
     };
-    if !agreed(sheet(), args.acting, args.listener.json)? {
+    if !agreed(details(), args.acting, args.listener.json)? {
         return Ok(());
     }
     let operation = HeaderOperation { transfer, management: management.clone() };
@@ -282,19 +282,19 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let taken =
         connect(&args.listener.admin, &args.listener.admin_token)?.post(&path, &serde_json::to_value(&operation)?)?;
     let status = taken["status"].as_str().unwrap_or("?").to_owned();
-    sheet().row("sequencer", status.clone(), status).print(args.listener.json)
+    details().row("sequencer", status.clone(), status).print(args.listener.json)
 }
 
 fn fund(args: &FundArgs) -> anyhow::Result<()> {
     let (units, contract) = (units(args.amount)?, address(&args.contract)?);
-    let sheet = || {
-        Sheet::new("Into the operator's funds for supplier accounts").row(
+    let details = || {
+        Details::new("Into the operator's funds for supplier accounts").row(
             "amount",
             text::money(args.amount.nano.into()),
             args.amount.nano,
         )
     };
-    if !agreed(sheet(), args.acting, args.json)? {
+    if !agreed(details(), args.acting, args.json)? {
         return Ok(());
     }
     let key = secret(&args.operator_key)?;
@@ -303,5 +303,5 @@ fn fund(args: &FundArgs) -> anyhow::Result<()> {
         let l1 = EthersClient::connect(&args.rpc, Some(&key), Some(contract)).await.context("--rpc")?;
         anyhow::Ok(l1.fund_supplier_account(units).await?.gas_used)
     })?;
-    sheet().row("gas", text::grouped(gas.into()), gas).print(args.json)
+    details().row("gas", text::grouped(gas.into()), gas).print(args.json)
 }

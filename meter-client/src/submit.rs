@@ -188,7 +188,7 @@ pub struct QueuedNotePath {
 }
 
 #[derive(Deserialize)]
-struct Taken {
+struct Confirmation {
     #[serde(alias = "operation_id")]
     packet_id: String,
     #[serde(default)]
@@ -263,7 +263,7 @@ impl Sequencer {
     /// [`ApiError`].
     pub fn submit(&self, signed: &SignedPacket) -> Result<String, ApiError> {
         let body = serde_json::to_vec(signed).map_err(|_| ApiError::Answer("a packet"))?;
-        let taken: Taken = self.post("/v1/packets", body, "a confirmation")?;
+        let taken: Confirmation = self.post("/v1/packets", body, "a confirmation")?;
         let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
         if id == hex::encode(packet_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
     }
@@ -274,7 +274,7 @@ impl Sequencer {
     /// [`ApiError`].
     pub fn operate(&self, signed: &SignedOperation) -> Result<String, ApiError> {
         let body = serde_json::to_vec(signed).map_err(|_| ApiError::Answer("an operation"))?;
-        let taken: Taken = self.post("/v1/operations", body, "a confirmation")?;
+        let taken: Confirmation = self.post("/v1/operations", body, "a confirmation")?;
         let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
         if id == hex::encode(operation_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
     }

@@ -159,7 +159,7 @@ const ALERT: Duration = Duration::from_millis(50);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// For what a stopped worker still has to say to a queue that does not answer.
-pub const LAST_WORDS: Duration = Duration::from_secs(3);
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks
 /// again, less and less often. A stopped worker hands its job back at once, and returns when the proof it was at
@@ -176,10 +176,10 @@ pub fn serve<Q: Queue>(
 ) -> Result<Served, Q::Error> {
     let mut served = Served::default();
     while !stop.load(Ordering::Relaxed) {
-        match patiently::<Q, _>(stop, Duration::ZERO, || queue.claim(&config.name)) {
+        match retry::<Q, _>(stop, Duration::ZERO, || queue.claim(&config.name)) {
             Ok(Some(claim)) => attempt(prover, queue, &claim, stop, progress, &mut served)?,
             Ok(None) if config.once => break,
-            Ok(None) => nap(config.poll, stop),
+            Ok(None) => sleep_until(config.poll, stop),
             Err(error) if Q::is_temporary(&error) => break,
             Err(error) => return Err(error),
         }
@@ -205,24 +205,24 @@ fn attempt<Q: Queue>(
     }) {
         Ok(result) => {
             served.proved += 1;
-            patiently::<Q, _>(stop, LAST_WORDS, || queue.finish(claim, &result))
+            retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.finish(claim, &result))
         }
         Err(ProverError::Cancelled) if settled.load(Ordering::Relaxed) => Ok(()),
         // If the heart has not done so already; if neither gets through, the lease ends by itself.
-        Err(ProverError::Cancelled) => match patiently::<Q, _>(stop, LAST_WORDS, || queue.release(claim)) {
+        Err(ProverError::Cancelled) => match retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.release(claim)) {
             Err(error) if !Q::is_temporary(&error) => Err(error),
             _ => Ok(()),
         },
         Err(error) => {
             served.failed += 1;
             tracing::warn!(job = %id, batch = job.batch, attempt, %error, "no proof");
-            patiently::<Q, _>(stop, LAST_WORDS, || queue.fail(claim, &error))
+            retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.fail(claim, &error))
         }
     }
 }
 
 /// Repeats `ask` while its error is temporary: for ever, but once stopped only for `after_stop`.
-fn patiently<Q: Queue, T>(
+fn retry<Q: Queue, T>(
     stop: &AtomicBool,
     after_stop: Duration,
     mut ask: impl FnMut() -> Result<T, Q::Error>,
@@ -245,13 +245,13 @@ fn patiently<Q: Queue, T>(
             return Err(error);
         }
         // Not all workers at once.
-        nap(wait.mul_f64(rand::thread_rng().gen_range(0.5..1.0)), stop);
+        sleep_until(wait.mul_f64(rand::thread_rng().gen_range(0.5..1.0)), stop);
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
 /// Sleeps; wakes early when `stop` is set, but not more often than is good for a loop around it.
-fn nap(pause: Duration, stop: &AtomicBool) {
+fn sleep_until(pause: Duration, stop: &AtomicBool) {
     let end = Instant::now() + pause;
     loop {
         thread::sleep(end.saturating_duration_since(Instant::now()).min(ALERT));
@@ -281,9 +281,9 @@ impl Progress for Stoppable<'_> {
 }
 
 /// Rung when it is dropped: also by a panic, or the heart of a dead worker would beat on.
-struct Bell<'a>(&'a Mutex<bool>, &'a Condvar);
+struct StopGuard<'a>(&'a Mutex<bool>, &'a Condvar);
 
-impl Drop for Bell<'_> {
+impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.1.notify_all();
@@ -302,7 +302,7 @@ fn with_heartbeat<Q: Queue, T>(
     let (done, bell) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
         scope.spawn(|| keep(queue, claim, stop, settled, &done, &bell));
-        let _bell = Bell(&done, &bell);
+        let _guard = StopGuard(&done, &bell);
         work()
     })
 }
@@ -328,7 +328,7 @@ fn keep<Q: Queue>(
         }
         if stop.load(Ordering::Relaxed) {
             // If it does not get through, the lease ends by itself.
-            match patiently::<Q, _>(stop, LAST_WORDS, || queue.release(claim)) {
+            match retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.release(claim)) {
                 Ok(()) => tracing::info!(job = %id, attempt, "stopped: handed back"),
                 Err(error) => {
                     tracing::warn!(job = %id, attempt, %error, "stopped: not handed back, another worker takes it when the lease ends")

@@ -204,8 +204,7 @@ impl Store {
             Ok(())
         })?;
         let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
-        let rebuilt =
-            log.tip().height > 0 && !(good && index.stands_at(&log.tip(), &log_state.root, log_state.entries));
+        let rebuilt = log.tip().height > 0 && !(good && index.is_at(&log.tip(), &log_state.root, log_state.entries));
         if rebuilt {
             tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
             rebuild(&log, &index)?;

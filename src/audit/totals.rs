@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use gridveil_auditor::{HoldingVerifier, Published, Totals, TotalsError, native::NativeCertificates};
 use gridveil_meter_client::{
     submit::address,
-    wallet::{Deployment, Handed, read_file},
+    wallet::{Deployment, ExchangeFile, read_file},
 };
 use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
 use gridveil_prover::{progress::Reporter, srs::Srs};
@@ -49,7 +49,7 @@ pub struct Args {
     json: bool,
 }
 
-fn read<T: Handed>(path: &Path, deployment: &Deployment) -> anyhow::Result<T> {
+fn read<T: ExchangeFile>(path: &Path, deployment: &Deployment) -> anyhow::Result<T> {
     read_file(path, deployment).with_context(|| path.display().to_string())
 }
 

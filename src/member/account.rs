@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     options::Place,
     session::{Session, read_chain},
-    show::{Sheet, exact, hex0},
+    show::{Details, exact, hex0},
 };
 use crate::text;
 
@@ -43,10 +43,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let state = session.wallet.state();
     let owner = owner_of(&session.keys.owner).commitment();
     let title = format!("Community {}, slot {}", session.community, session.slot);
-    let mut sheet = Sheet::new(title).row("owner", hex0(&to_bytes(&owner)), hex0(&to_bytes(&owner)));
+    let mut details = Details::new(title).row("owner", hex0(&to_bytes(&owner)), hex0(&to_bytes(&owner)));
     if let Some(receipt) = &state.receipt {
         let account = &receipt.after;
-        sheet = sheet
+        details = details
             .row("payout", hex0(&account.payout), hex0(&account.payout))
             .row("balance", exact(account.balance.into()), account.balance)
             .row("debt", exact(account.debt.into()), account.debt)
@@ -60,14 +60,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         if let Ok(chain) = read_chain(&args.place)
             && let Ok(owed) = chain.wait(chain.client().withdrawable(account.payout))
         {
-            sheet = sheet.row(
+            details = details.row(
                 "owed by L1",
                 format!("{owed} smallest parts of the token (fetch with collect)"),
                 owed.to_string(),
             );
         }
     } else {
-        sheet = sheet.row("account", "no period verified yet", serde_json::Value::Null);
+        details = details.row("account", "no period verified yet", serde_json::Value::Null);
     }
     let operations: Vec<_> = state.operations.iter().map(|kept| json!({"id": kept.id(), "kind": kept.signed.operation.kind, "nonce": kept.signed.operation.nonce, "amount_nano": kept.signed.operation.amount, "progress": kept.progress})).collect();
     let claims: Vec<_> = state
@@ -76,12 +76,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .map(|kept| json!({"claim": hex0(&to_bytes(&kept.claim.commitment())), "amount_nano": kept.claim.amount, "source": kept.source, "on_l1": kept.on_l1, "taken": kept.taken, "dropped": kept.dropped}))
         .collect();
     let open: u64 = state.notes.iter().filter(|note| !note.spent).map(|note| note.note.amount).sum();
-    sheet = sheet
+    details = details
         .row("certificates", format!("{:>20} kWh", text::kwh(open)), open)
         .value("balance_nano", state.receipt.as_ref().map(|r| r.after.balance))
         .value("operations", operations)
         .value("claims", claims);
-    sheet.print(args.place.json)?;
+    details.print(args.place.json)?;
     if args.place.json {
         return Ok(());
     }

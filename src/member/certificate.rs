@@ -28,7 +28,7 @@ use super::{
     example,
     options::{Acting, Energy, L1Key, Place},
     session::{Chain, Session, element, own_chain, read_chain},
-    show::{Sheet, agreed, hex0},
+    show::{Details, agreed, hex0},
 };
 use crate::{audit::source, text};
 
@@ -359,7 +359,7 @@ fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let kept = session.wallet.state().note(&number(file.note.commitment()))?;
     let (amount, note) = (kept.note.amount, number(kept.note.commitment()));
     let stands = state(&session, kept);
-    Sheet::new("")
+    Details::new("")
         .row("note", note.clone(), note)
         .row("amount", format!("{} kWh", text::kwh(amount)), amount)
         .row("state", stands, stands)
@@ -373,20 +373,20 @@ fn chosen(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow::Result<
     Ok(session.wallet.state().note(prefix)?.clone())
 }
 
-fn planned(kept: &KeptNote, energy: Energy) -> Sheet {
+fn planned(kept: &KeptNote, energy: Energy) -> Details {
     let note = number(kept.note.commitment());
     let rest = kept.note.amount.saturating_sub(energy.wh);
-    Sheet::new("")
+    Details::new("")
         .row("note", note.clone(), note)
         .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval)
         .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh)
         .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest)
 }
 
-fn sent(sheet: Sheet, spent: &Spent, out: &Path) -> Sheet {
+fn sent(details: Details, spent: &Spent, out: &Path) -> Details {
     let tx = spent.tx.map_or_else(|| "earlier".to_owned(), |tx| hex0(&tx));
     let out = out.display().to_string();
-    sheet.row("transaction", tx.clone(), tx).row("file", out.clone(), out)
+    details.row("transaction", tx.clone(), tx).row("file", out.clone(), out)
 }
 
 /// Can the note be spent like this? The plan, if L1 has that spending already: then only its file is written again.
@@ -420,15 +420,15 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     let kept = chosen(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
     let finished = checked(&session, &kept, &spending)?;
-    let sheet = || planned(&kept, args.kwh).row("to", number(to), number(to));
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    let details = || planned(&kept, args.kwh).row("to", number(to), number(to));
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let [note, _] = spent.plan.notes();
     write_file(&args.out, &NoteFile { deployment: session.deployment, note })
         .with_context(|| args.out.display().to_string())?;
-    sent(sheet(), &spent, &args.out).print(args.place.json)
+    sent(details(), &spent, &args.out).print(args.place.json)
 }
 
 fn retire(args: &RetireArgs) -> anyhow::Result<()> {
@@ -440,19 +440,19 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
         Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
     let finished = checked(&session, &kept, &spending)?;
     let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
-    let sheet = || {
+    let details = || {
         planned(&kept, args.kwh)
             .row("beneficiary", number(beneficiary), number(beneficiary))
             .row("public", public, public)
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let statement = spent.plan.statement().context("nothing was retired")?;
     let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, args.sealed, statement);
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
-    sent(sheet(), &spent, &args.out).print(args.place.json)
+    sent(details(), &spent, &args.out).print(args.place.json)
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {

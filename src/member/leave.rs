@@ -15,7 +15,7 @@ use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledB
 use super::{
     options::{Acting, L1Key, Place},
     session::{Chain, Session, own_chain, read_chain},
-    show::{Sheet, agreed, exact, hex0},
+    show::{Details, agreed, exact, hex0},
 };
 
 /// Options of `gridveil member collect`.
@@ -214,17 +214,18 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
     let owed = owed(&chain, &payouts(session.wallet.state()))?;
     let sum: u128 = owed.iter().map(|(_, parts)| parts).sum();
-    let sheet = || {
-        let sheet =
-            owed.iter().fold(Sheet::new(""), |sheet, (account, _)| sheet.row("paid to", hex0(account), hex0(account)));
-        sheet.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
+    let details = || {
+        let details = owed
+            .iter()
+            .fold(Details::new(""), |details, (account, _)| details.row("paid to", hex0(account), hex0(account)));
+        details.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
     };
     if owed.is_empty() {
-        return sheet().print(args.place.json);
+        return details().print(args.place.json);
     }
-    if agreed(sheet(), args.acting, args.place.json)? {
+    if agreed(details(), args.acting, args.place.json)? {
         collect(&chain, &owed)?;
-        sheet().row("status", "paid", "paid").print(args.place.json)?;
+        details().row("status", "paid", "paid").print(args.place.json)?;
     }
     Ok(())
 }
@@ -236,16 +237,16 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     let queue = chain.wait(chain.client().forced_queue(community))?;
     if args.freeze {
         let head = queue.first().context("nobody waits in the community's forced queue")?;
-        let sheet = || {
-            Sheet::new("Freezes the whole rollup, for ever").row(
+        let details = || {
+            Details::new("Freezes the whole rollup, for ever").row(
                 "oldest request",
                 format!("of unix second {}", head.time),
                 head.time,
             )
         };
-        if agreed(sheet(), args.acting, args.place.json)? {
+        if agreed(details(), args.acting, args.place.json)? {
             chain.wait(chain.client().freeze(community))?;
-            sheet().row("status", "frozen", "frozen").print(args.place.json)?;
+            details().row("status", "frozen", "frozen").print(args.place.json)?;
         }
         return Ok(());
     }
@@ -263,18 +264,18 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
         !queue.iter().any(|entry| entry.slot == slot && entry.requester == account),
         "a request of this account waits in the forced queue already"
     );
-    let sheet = || {
+    let details = || {
         let public = "the slot and the amount become public; a bond is due, which comes back";
-        Sheet::new("Asks L1 for the whole balance")
+        Details::new("Asks L1 for the whole balance")
             .row("community", community.to_string(), community)
             .row("slot", slot.to_string(), slot)
             .row("paid to", hex0(&account), hex0(&account))
             .row("before it", queue.len().to_string(), queue.len())
             .row("note", public, public)
     };
-    if agreed(sheet(), args.acting, args.place.json)? {
+    if agreed(details(), args.acting, args.place.json)? {
         let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
-        sheet().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.place.json)?;
+        details().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.place.json)?;
     }
     Ok(())
 }
@@ -293,9 +294,9 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     let exit = exit_of(session.wallet.state(), &chain, &genesis)?;
     let frozen = chain.wait(chain.client().is_frozen())?;
     let open = session.wallet.state().open_claims();
-    let sheet = || {
+    let details = || {
         let root = hex0(&to_bytes(&exit.root));
-        Sheet::new("Out of the frozen rollup, by L1 alone")
+        Details::new("Out of the frozen rollup, by L1 alone")
             .row("balance", exact(exit.balance.into()).trim_start().to_owned(), exit.balance)
             .row("paid to", hex0(&exit.payout), hex0(&exit.payout))
             .row("open claims", open.to_string(), open)
@@ -305,13 +306,13 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     if !frozen && !args.acting.dry_run {
         bail!("the rollup is not frozen: withdraw, or force a withdrawal (--dry-run shows what an exit would be)");
     }
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let left = leave(&mut session, &chain, &exit)?;
     let paid = collect(&chain, &owed(&chain, &payouts(session.wallet.state()))?)?;
     let status = if left.exited_before { "the balance was out already" } else { "the balance is out" };
-    sheet()
+    details()
         .row("status", status, status)
         .row("claims paid", left.claims.to_string(), left.claims)
         .row("deposits back", left.refunds.to_string(), left.refunds)

@@ -21,7 +21,7 @@ use super::{
     money::planned,
     options::{Acting, Place},
     session::{Session, l1_address},
-    show::{Sheet, agreed, hex0},
+    show::{Details, agreed, hex0},
 };
 
 /// Largest file of terms, bytes.
@@ -96,10 +96,10 @@ pub fn read_terms(path: &Path) -> anyhow::Result<Terms> {
 }
 
 /// Rows of terms: what a person consents to.
-pub fn terms_rows(sheet: Sheet, terms: &Terms) -> Sheet {
+pub fn terms_rows(details: Details, terms: &Terms) -> Details {
     let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } =
         *terms;
-    sheet
+    details
         .row("active", format!("intervals {active_from} to {active_until}"), active_from)
         .value("active_until", active_until)
         .row(
@@ -133,20 +133,20 @@ pub fn terms_rows(sheet: Sheet, terms: &Terms) -> Sheet {
 fn consent(
     session: &mut Session,
     signed: &SignedOperation,
-    sheet: impl Fn() -> Sheet,
+    details: impl Fn() -> Details,
     out: &Path,
     acting: Acting,
     json: bool,
 ) -> anyhow::Result<()> {
     let name = out.display().to_string();
-    let sheet = || sheet().row("for the meter data manager", name.clone(), name.clone());
-    if !agreed(sheet(), acting, json)? {
+    let details = || details().row("for the meter data manager", name.clone(), name.clone());
+    if !agreed(details(), acting, json)? {
         return Ok(());
     }
     session.wallet.keep_consent(signed)?;
     write_file(out, &ConsentFile { deployment: session.deployment, consent: signed.clone() })
         .with_context(|| name.clone())?;
-    sheet().print(json)
+    details().print(json)
 }
 
 pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
@@ -168,8 +168,8 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
         open_interval: terms.active_from,
     };
     let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
-    let sheet = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
-    consent(&mut session, &signed, sheet, &args.out, args.acting, args.place.json)
+    let details = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
+    consent(&mut session, &signed, details, &args.out, args.acting, args.place.json)
 }
 
 pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
@@ -201,11 +201,11 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
     ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
     let signed = operation::replace::build(&session.wallet.state().actor(&session.keys.owner)?, new.meter.public())?;
     let meter = hex0(&new.meter.public().to_bytes());
-    let sheet = || {
+    let details = || {
         let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";
         planned(&signed).row("new meter", meter.clone(), meter.clone()).row("note", note, note)
     };
-    consent(&mut session, &signed, sheet, out, args.acting, args.place.json)
+    consent(&mut session, &signed, details, out, args.acting, args.place.json)
 }
 
 /// Packets and receipts from now on are under the new meter's key; so is the wallet.
@@ -216,16 +216,16 @@ fn finish(session: &mut Session, new: &Keys, args: &ReplaceArgs) -> anyhow::Resu
         synced?;
         bail!("the account has another meter still: wait until the replacement is settled");
     }
-    let sheet = || {
-        Sheet::new("The wallet goes over to the new key file").row(
+    let details = || {
+        Details::new("The wallet goes over to the new key file").row(
             "key file",
             args.new_keys.display().to_string(),
             args.new_keys.display().to_string(),
         )
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     session.wallet.reseal(new)?;
-    sheet().print(args.place.json)
+    details().print(args.place.json)
 }

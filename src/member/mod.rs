@@ -15,7 +15,7 @@ pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, planned, receive, send};
 pub use options::{Acting, Energy, Money};
 pub use session::{Chain, Session, element};
-pub use show::{Sheet, agreed, hex0};
+pub use show::{Details, agreed, hex0};
 
 use clap::Subcommand;
 

@@ -21,7 +21,7 @@ use gridveil_verifier_contract::{DepositState, TransferState};
 use super::{
     options::{Acting, L1Key, Money, Place},
     session::{Chain, Session, element, l1_address, own_chain, read_chain},
-    show::{Sheet, agreed, exact, hex0},
+    show::{Details, agreed, exact, hex0},
 };
 
 /// Options of `gridveil member deposit`.
@@ -120,33 +120,33 @@ pub fn operate(session: &mut Session, signed: &SignedOperation) -> anyhow::Resul
 }
 
 /// Rows of any operation.
-pub fn planned(signed: &SignedOperation) -> Sheet {
+pub fn planned(signed: &SignedOperation) -> Details {
     let operation = &signed.operation;
-    Sheet::new("")
+    Details::new("")
         .row("operation", kind_name(operation.kind), serde_json::to_value(operation.kind).unwrap_or_default())
         .row("slot", format!("{} of community {}", operation.slot, operation.community), operation.slot)
         .row("amount", exact(operation.amount.into()).trim_start().to_owned(), operation.amount)
         .row("nonce", operation.nonce.to_string(), operation.nonce)
 }
 
-fn done(sheet: Sheet, signed: &SignedOperation, status: &str) -> Sheet {
+fn done(details: Details, signed: &SignedOperation, status: &str) -> Details {
     let id = hex0(&operation_id(signed));
-    sheet.row("id", id.clone(), id).row("sequencer", status, status)
+    details.row("id", id.clone(), id).row("sequencer", status, status)
 }
 
 /// Shows a signed operation, asks, hands it in, shows what became of it.
 fn finish(
     session: &mut Session,
     signed: &SignedOperation,
-    sheet: impl Fn() -> Sheet,
+    details: impl Fn() -> Details,
     acting: Acting,
     json: bool,
 ) -> anyhow::Result<()> {
-    if !agreed(sheet(), acting, json)? {
+    if !agreed(details(), acting, json)? {
         return Ok(());
     }
     let status = operate(session, signed)?;
-    done(sheet(), signed, &status).print(json)
+    done(details(), signed, &status).print(json)
 }
 
 /// A deposit on its way: its claim is on L1 and the operation that takes it in is handed in.
@@ -227,35 +227,34 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
     };
     session.sequencer()?;
     let shown = hex0(&to_bytes(&claim.commitment()));
-    let sheet = || {
-        let amount = exact(claim.amount.into()).trim_start().to_owned();
-        Sheet::new("Deposit on L1, then taken in with the next settlement").row("amount", amount, claim.amount).row(
-            "claim",
-            shown.clone(),
-            shown.clone(),
-        )
-    };
+    let details =
+        || {
+            let amount = exact(claim.amount.into()).trim_start().to_owned();
+            Details::new("Deposit on L1, then taken in with the next settlement")
+                .row("amount", amount, claim.amount)
+                .row("claim", shown.clone(), shown.clone())
+        };
     let chain = if args.acting.dry_run { None } else { Some(own_chain(&args.place, &args.key)?) };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let chain = chain.context("a dry run")?;
     let Deposited { signed, status, .. } = deposit(&mut session, &chain, &claim)?;
-    done(sheet(), &signed, &status).print(args.place.json)
+    done(details(), &signed, &status).print(args.place.json)
 }
 
 fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Result<()> {
     let claim = claim_like(session, prefix)?;
     let word = to_bytes(&claim.commitment());
     let chain = own_chain(&args.place, &args.key)?;
-    let sheet = || {
-        Sheet::new("Refund of a deposit that was never taken in").row(
+    let details = || {
+        Details::new("Refund of a deposit that was never taken in").row(
             "amount",
             exact(claim.amount.into()).trim_start().to_owned(),
             claim.amount,
         )
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     let frozen = chain.wait(chain.client().is_frozen())?;
@@ -282,7 +281,7 @@ fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Re
             "refunded".to_owned()
         }
     };
-    sheet().row("refund", status.clone(), status).print(args.place.json)
+    details().row("refund", status.clone(), status).print(args.place.json)
 }
 
 pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
@@ -324,21 +323,21 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
     session.sync(false)?;
     let (signed, claim) =
         operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, args.amount.nano)?;
-    let sheet = || {
+    let details = || {
         planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row(
             "claim file",
             args.out.display().to_string(),
             args.out.display().to_string(),
         )
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     session.wallet.keep_send(&signed, &claim)?;
     let file = ClaimFile { deployment: session.deployment, claim };
     write_file(&args.out, &file).with_context(|| args.out.display().to_string())?;
     let status = session.hand_in(&signed)?;
-    done(sheet(), &signed, &status).print(args.place.json)
+    done(details(), &signed, &status).print(args.place.json)
 }
 
 /// Takes a claim in that is open on L1.
@@ -423,14 +422,14 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
     let payout = payout.unwrap_or(actor.account.payout);
     let signed = operation::rotate::build(&actor, &next, payout, session.wallet.state().open_claims())?;
     let (owner, paid) = (hex0(&to_bytes(&next.commitment())), hex0(&payout));
-    let sheet = || {
+    let details = || {
         let title = "Keep both key files: certificates issued so far stay with the present key";
         planned(&signed)
             .row("new owner", owner.clone(), owner.clone())
             .row("payout", paid.clone(), paid.clone())
             .row("note", title, title)
     };
-    finish(&mut session, &signed, sheet, args.acting, args.place.json)
+    finish(&mut session, &signed, details, args.acting, args.place.json)
 }
 
 pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
@@ -440,10 +439,10 @@ pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
     let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
     let rest = actor.account.balance % UNIT_NANO;
     let payout = hex0(&actor.account.payout);
-    let sheet = || {
+    let details = || {
         let supplier_account =
             format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());
         planned(&signed).row("paid to", payout.clone(), payout.clone()).row("rest", supplier_account, rest)
     };
-    finish(&mut session, &signed, sheet, args.acting, args.place.json)
+    finish(&mut session, &signed, details, args.acting, args.place.json)
 }

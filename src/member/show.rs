@@ -10,13 +10,13 @@ use crate::text;
 
 /// Rows of names and values, in order.
 #[derive(Debug, Default)]
-pub struct Sheet {
+pub struct Details {
     title: String,
     rows: Vec<(String, String)>,
     values: Map<String, Value>,
 }
 
-impl Sheet {
+impl Details {
     /// Empty.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
@@ -53,9 +53,9 @@ impl Sheet {
 ///
 /// # Errors
 /// The person on the terminal says no, or there is nobody to ask.
-pub fn agreed(sheet: Sheet, acting: Acting, json: bool) -> anyhow::Result<bool> {
+pub fn agreed(details: Details, acting: Acting, json: bool) -> anyhow::Result<bool> {
     if acting.dry_run {
-        sheet.value("dry_run", true).print(json)?;
+        details.value("dry_run", true).print(json)?;
         return Ok(false);
     }
     if acting.yes {
@@ -66,7 +66,7 @@ pub fn agreed(sheet: Sheet, acting: Acting, json: bool) -> anyhow::Result<bool> 
         "not confirmed: there is no terminal to ask on (--yes does not ask)"
     );
     let mut err = std::io::stderr().lock();
-    write!(err, "{}Go ahead? [y/N] ", sheet.text())?;
+    write!(err, "{}Go ahead? [y/N] ", details.text())?;
     err.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

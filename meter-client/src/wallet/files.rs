@@ -95,56 +95,56 @@ pub enum FileError {
 }
 
 /// What can be in such a file.
-pub trait Handed: Serialize + DeserializeOwned {
+pub trait ExchangeFile: Serialize + DeserializeOwned {
     /// For errors.
     const WHAT: &'static str;
     /// Where it is valid.
     fn deployment(&self) -> Deployment;
 }
 
-impl Handed for ClaimFile {
+impl ExchangeFile for ClaimFile {
     const WHAT: &'static str = "a claim";
     fn deployment(&self) -> Deployment {
         self.deployment
     }
 }
 
-impl Handed for NoteFile {
+impl ExchangeFile for NoteFile {
     const WHAT: &'static str = "a certificate note";
     fn deployment(&self) -> Deployment {
         self.deployment
     }
 }
 
-impl Handed for ConsentFile {
+impl ExchangeFile for ConsentFile {
     const WHAT: &'static str = "an owner's consent";
     fn deployment(&self) -> Deployment {
         self.deployment
     }
 }
 
-impl Handed for DecisionFile {
+impl ExchangeFile for DecisionFile {
     const WHAT: &'static str = "a meter data manager's decision";
     fn deployment(&self) -> Deployment {
         self.deployment
     }
 }
 
-impl Handed for ShownRetirement {
+impl ExchangeFile for ShownRetirement {
     const WHAT: &'static str = "a statement of retirement";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
     }
 }
 
-impl Handed for ShownHolding {
+impl ExchangeFile for ShownHolding {
     const WHAT: &'static str = "a note shown as held";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
     }
 }
 
-impl Handed for PeriodOpening {
+impl ExchangeFile for PeriodOpening {
     const WHAT: &'static str = "an opening of a period";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
@@ -155,7 +155,7 @@ impl Handed for PeriodOpening {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn read_file<T: Handed>(path: &Path, deployment: &Deployment) -> Result<T, FileError> {
+pub fn read_file<T: ExchangeFile>(path: &Path, deployment: &Deployment) -> Result<T, FileError> {
     let bytes = durable::read_bounded(path, MAX_FILE).map_err(|e| FileError::Io(e.kind()))?;
     let file: T = serde_json::from_slice(&bytes).map_err(|e| FileError::Format {
         what: T::WHAT,
@@ -169,7 +169,7 @@ pub fn read_file<T: Handed>(path: &Path, deployment: &Deployment) -> Result<T, F
 ///
 /// # Errors
 /// [`FileError`].
-pub fn write_file<T: Handed>(path: &Path, content: &T) -> Result<(), FileError> {
+pub fn write_file<T: ExchangeFile>(path: &Path, content: &T) -> Result<(), FileError> {
     let mut bytes = serde_json::to_vec_pretty(content).map_err(|e| FileError::Format {
         what: T::WHAT,
         line: e.line(),

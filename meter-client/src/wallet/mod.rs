@@ -31,7 +31,9 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateError, Spending, Transfer, note_path, path_of_receipt};
 pub use exit::{Exit, ExitError, PublishedBatch};
-pub use files::{ClaimFile, ConsentFile, DecisionFile, Deployment, FileError, Handed, NoteFile, read_file, write_file};
+pub use files::{
+    ClaimFile, ConsentFile, DecisionFile, Deployment, ExchangeFile, FileError, NoteFile, read_file, write_file,
+};
 pub use state::{Incoming, KeptNote, KeptOperation, KeptRetirement, KeptSpend, Progress, Source, State};
 
 use crate::{durable, key_store::Keys, operation::BuildError};

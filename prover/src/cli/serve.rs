@@ -21,7 +21,7 @@ use crate::{
     prover::{Prove, Prover},
     queue::{QueueUrl, Serving, ServingConfig, URL_VARIABLE},
     spool::{Spool, SpoolConfig, SpoolKey},
-    worker::{self, LAST_WORDS, Queue, Served, WorkerConfig},
+    worker::{self, Queue, SHUTDOWN_GRACE, Served, WorkerConfig},
 };
 
 #[derive(Debug, Args)]
@@ -150,7 +150,7 @@ where
             Err(RecvTimeoutError::Disconnected) => return Err(CliError::Crashed),
         }
         if stop.load(Ordering::Relaxed)
-            && stopped.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS + LAST_WORDS / 2
+            && stopped.get_or_insert_with(Instant::now).elapsed() > SHUTDOWN_GRACE + SHUTDOWN_GRACE / 2
         {
             return Ok(None);
         }

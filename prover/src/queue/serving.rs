@@ -148,9 +148,9 @@ WHERE state = 'waiting' AND shape = ANY ($2) AND circuit_version = $3";
 
 /// What became of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handed {
+pub enum HandIn {
     /// It is the job's result.
-    Taken,
+    Accepted,
     /// The job had one.
     Late,
     /// The job is not there any more.
@@ -261,7 +261,7 @@ impl Serving {
     ///
     /// # Errors
     /// [`QueueError::Contents`] if it is another job's; [`QueueError::TooLarge`]; [`QueueError`] of the database.
-    pub fn hand_in(&self, claim: &Claim, result: &ProofResult) -> Result<Handed, QueueError> {
+    pub fn hand_in(&self, claim: &Claim, result: &ProofResult) -> Result<HandIn, QueueError> {
         let (job, of) = (&claim.job, (result.job, result.batch, &result.shape, result.circuit_version));
         if of != (claim.id, job.batch, &job.shape, job.circuit_version) || result.proof.is_empty() {
             return Err(QueueError::Contents { job: claim.id });
@@ -272,11 +272,11 @@ impl Serving {
         let (id, worker) = (claim.token.id.as_slice(), &claim.token.worker);
         self.queue.db.with(|client| {
             if client.execute(FINISH, &[&id, worker, &sealed, &self.queue.key_id])? == 1 {
-                return Ok(Handed::Taken);
+                return Ok(HandIn::Accepted);
             }
             // Its own, where the first answer was lost with the connection.
             let proved_by = client.query_opt(PROVED_BY, &[&id, worker])?;
-            Ok(proved_by.map_or(Handed::Gone, |row| if row.get(0) { Handed::Taken } else { Handed::Late }))
+            Ok(proved_by.map_or(HandIn::Gone, |row| if row.get(0) { HandIn::Accepted } else { HandIn::Late }))
         })
     }
 }
@@ -342,9 +342,9 @@ impl worker::Queue for Serving {
 
     fn finish(&self, claim: &Claim, result: &ProofResult) -> Result<(), QueueError> {
         match self.hand_in(claim, result)? {
-            Handed::Taken => {}
-            Handed::Late => tracing::info!(job = %claim.id, "another worker was faster"),
-            Handed::Gone => tracing::warn!(job = %claim.id, "nobody asks for this proof any more"),
+            HandIn::Accepted => {}
+            HandIn::Late => tracing::info!(job = %claim.id, "another worker was faster"),
+            HandIn::Gone => tracing::warn!(job = %claim.id, "nobody asks for this proof any more"),
         }
         Ok(())
     }

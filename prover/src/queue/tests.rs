@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{postgres_cluster::Cluster, serving::Handed, *};
+use super::{postgres_cluster::Cluster, serving::HandIn, *};
 use crate::{
     check::Checker,
     job::{ProofJob, ProofResult, tests::job},
@@ -97,7 +97,7 @@ fn a_job_goes_in_and_its_result_comes_out() {
     assert!(serving.claim("b").unwrap().is_none(), "one claim a job");
     assert_eq!(serving.beat(&claim).unwrap(), Beat::Held);
     assert_eq!(world.payloads(), 1);
-    assert_eq!(serving.hand_in(&claim, &answer(&claim.job)).unwrap(), Handed::Taken);
+    assert_eq!(serving.hand_in(&claim, &answer(&claim.job)).unwrap(), HandIn::Accepted);
     assert_eq!(world.payloads(), 0, "the witness goes with the proof");
     assert_eq!(queue.state(id).unwrap(), QueueState::Proven);
     assert_eq!(queue.result(id).unwrap(), Some(answer(&job(1))));
@@ -299,13 +299,13 @@ fn a_late_proof_counts_and_a_second_one_is_dropped() {
     serving.release(&slow).unwrap();
     assert_eq!(queue.state(id).unwrap(), QueueState::Claimed);
     let first = ProofResult { proof: vec![1], ..answer(&slow.job) };
-    assert_eq!(serving.hand_in(&slow, &first).unwrap(), Handed::Taken);
-    assert_eq!(serving.hand_in(&slow, &first).unwrap(), Handed::Taken, "said twice, where the answer was lost");
+    assert_eq!(serving.hand_in(&slow, &first).unwrap(), HandIn::Accepted);
+    assert_eq!(serving.hand_in(&slow, &first).unwrap(), HandIn::Accepted, "said twice, where the answer was lost");
     assert_eq!(other.beat(&fast).unwrap(), Beat::Settled);
-    assert_eq!(other.hand_in(&fast, &answer(&fast.job)).unwrap(), Handed::Late);
+    assert_eq!(other.hand_in(&fast, &answer(&fast.job)).unwrap(), HandIn::Late);
     assert_eq!(queue.result(id).unwrap(), Some(first));
     queue.forget(id).unwrap();
-    assert_eq!(other.hand_in(&fast, &answer(&fast.job)).unwrap(), Handed::Gone);
+    assert_eq!(other.hand_in(&fast, &answer(&fast.job)).unwrap(), HandIn::Gone);
     // Late even for a job that was given up.
     let id = queue.submit(&job(2)).unwrap();
     let claims = ["a", "b"].map(|worker| {
@@ -315,7 +315,7 @@ fn a_late_proof_counts_and_a_second_one_is_dropped() {
     });
     assert!(serving.claim("c").unwrap().is_none());
     assert!(matches!(queue.state(id).unwrap(), QueueState::Poisoned { .. }));
-    assert_eq!(serving.hand_in(&claims[0], &answer(&job(2))).unwrap(), Handed::Taken);
+    assert_eq!(serving.hand_in(&claims[0], &answer(&job(2))).unwrap(), HandIn::Accepted);
     assert_eq!(world.payloads(), 0);
 }
 
@@ -344,12 +344,12 @@ fn what_is_no_proof_of_the_job_is_refused() {
         let mut result = prover.prove_job(&claim.job, &Silent).unwrap();
         if attempt == 2 {
             // By whoever asked, which has the witness still: true this time.
-            assert_eq!(serving.hand_in(&claim, &result).unwrap(), Handed::Taken);
+            assert_eq!(serving.hand_in(&claim, &result).unwrap(), HandIn::Accepted);
             checker.check(&job(1), &queue.result(id).unwrap().unwrap(), &Silent).unwrap();
             break;
         }
         result.proof[40] ^= 1;
-        assert_eq!(serving.hand_in(&claim, &result).unwrap(), Handed::Taken);
+        assert_eq!(serving.hand_in(&claim, &result).unwrap(), HandIn::Accepted);
         let taken = queue.result(id).unwrap().unwrap();
         assert!(matches!(checker.check(&job(1), &taken, &Silent), Err(ProverError::Proof(ProofError::Invalid))));
         assert!(queue.again(&job(1), Reason::InvalidProof).unwrap());

@@ -27,7 +27,7 @@ use super::{body, bounded, json_body, media_type, number, parse_json, unknown_ro
 use crate::{
     admission::{self, Admitted},
     notes::{self, NotePath},
-    operations::{self, Taken},
+    operations::{self, Admitted},
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
@@ -166,11 +166,11 @@ async fn operation(State(service): State<Arc<Service>>, request: Request) -> Res
         (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response()
     };
     Ok(match operations::submit(&service, signed).await? {
-        Taken::Accepted(id) => {
+        Admitted::Accepted(id) => {
             Metrics::count(&service.metrics.operations);
             answer(StatusCode::CREATED, &id, "accepted")
         }
-        Taken::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
+        Admitted::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
     })
 }
 

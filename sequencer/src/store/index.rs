@@ -60,7 +60,7 @@ impl Index {
 
     /// Does the index stand at this tip, with this many entries?
     #[must_use]
-    pub fn stands_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
+    pub fn is_at(&self, tip: &Tip, root: &Fr, entries: u64) -> bool {
         self.db.get(TIP).ok().flatten().is_some_and(|v| v == tip_value(tip, root).as_slice())
             && self.db.len() as u64 == entries + 1
     }

@@ -14,7 +14,7 @@ use crate::{
     member::{
         options::{Acting, Place},
         session::{Chain, Session, read_chain},
-        show::{Sheet, agreed, hex0},
+        show::{Details, agreed, hex0},
     },
     text,
 };
@@ -88,17 +88,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && spend.is_open());
     ensure!(spending, "this certificate is not being spent");
     let note = number(kept.note.commitment());
-    let sheet = || {
+    let details = || {
         let warning = "what was sent already may still land; then certificate list finds it, and keeps what it came to";
-        Sheet::new("Gives up the spending of a certificate that L1 has not taken")
+        Details::new("Gives up the spending of a certificate that L1 has not taken")
             .row("note", note.clone(), note.clone())
             .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount)
             .row("warning", warning, warning)
     };
-    if !agreed(sheet(), args.acting, args.place.json)? {
+    if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
     abandon(&mut session, &chain, &kept)?;
     let stands = state(&session, &kept);
-    sheet().row("state", stands, stands).print(args.place.json)
+    details().row("state", stands, stands).print(args.place.json)
 }

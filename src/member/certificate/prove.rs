@@ -12,7 +12,7 @@ use crate::{
     member::{
         options::Place,
         session::{Chain, Session, read_chain},
-        show::Sheet,
+        show::Details,
     },
     text,
 };
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let shown = hold(&session, &chain, &open_prover(&session, &args.proving)?, &kept)?;
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
     let (note, out) = (number(kept.note.commitment()), args.out.display().to_string());
-    Sheet::new("")
+    Details::new("")
         .row("note", note.clone(), note)
         .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount)
         .row("file", out.clone(), out)
