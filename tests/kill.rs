@@ -16,7 +16,7 @@ use std::{
 
 use gridveil::{
     demo::{
-        full::deploy,
+        onchain::deploy,
         scenario::{Day, FEWEST_DAYS, Scenario, TARIFF_SET},
     },
     genesis::{self, Limits, Plan, Stream},
@@ -536,9 +536,9 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
         assert_eq!(hex(tx), settled[0].tx);
     }
     let opened = world.open(&world.at("log"));
-    assert!(opened.book.batches.is_empty(), "nothing waits");
+    assert!(opened.log_state.batches.is_empty(), "nothing waits");
     // The sequencer's own randomness: salts of the header and of empty slots.
-    let input = opened.store.archive().transition(domain, 1, &opened.communities[&community]).unwrap().input.clone();
+    let input = opened.store.reader().transition(domain, 1, &opened.communities[&community]).unwrap().input.clone();
     assert_eq!(input.packets[..HOMES], packets, "every acknowledged packet, as it was signed");
     let mut ledger = Ledger::new(domain, [world.plan.community().unwrap()]);
     let all = packets.iter().chain(&input.packets[HOMES..]).cloned().collect();

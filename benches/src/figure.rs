@@ -58,7 +58,7 @@ impl Figure {
 
     /// Computed.
     #[must_use]
-    pub fn computed_counts(value: f64, unit: &str) -> Self {
+    pub fn computed(value: f64, unit: &str) -> Self {
         Self::new(value, unit, Basis::Computed)
     }
 

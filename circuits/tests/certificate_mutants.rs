@@ -43,7 +43,7 @@ impl Edits {
         Self { cells: cells.to_vec(), computed: None }
     }
 
-    fn computed_counts(clause: &'static str, nth: usize, by: Fr) -> Self {
+    fn computed(clause: &'static str, nth: usize, by: Fr) -> Self {
         Self { cells: Vec::new(), computed: Some((clause, nth, by)) }
     }
 
@@ -382,7 +382,7 @@ fn table_of_mutants() -> Vec<Mutant> {
 }
 
 /// How many values each clause computes.
-fn computed_counts(seed: u64) -> BTreeMap<&'static str, usize> {
+fn computed(seed: u64) -> BTreeMap<&'static str, usize> {
     build(&honest(seed), table()).computed_counts().clone()
 }
 

@@ -172,7 +172,7 @@ impl Receipt {
             operations: t
                 .input
                 .operations
-                .operation_slots
+                .slots
                 .iter()
                 .filter(|o| usize::from(o.operation.slot) == slot)
                 .cloned()

@@ -33,7 +33,7 @@ use crate::{
 
 /// How an operation was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admitted {
+pub enum Submitted {
     /// Durable now.
     Accepted([u8; 32]),
     /// Waits or is done already.
@@ -55,20 +55,20 @@ const TRIES: usize = 4;
 ///
 /// # Errors
 /// [`Problem`], with the code that says why not. Nothing about an account is told to who cannot sign for it.
-pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<Admitted, Problem> {
+pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<Submitted, Problem> {
     let id = operation_id(&signed);
     if signed.operation.kind == Kind::Forced {
         return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
     }
     for _ in 0..TRIES {
         if is_recorded(service, &id)? {
-            return Ok(Admitted::Duplicate(id));
+            return Ok(Submitted::Duplicate(id));
         }
         match attempt(service, &signed, id).await {
-            Ok(Some(())) => return Ok(Admitted::Accepted(id)),
+            Ok(Some(())) => return Ok(Submitted::Accepted(id)),
             Ok(None) => {}
             // Accepted by another request, or applied, in between.
-            Err(_) if is_recorded(service, &id)? => return Ok(Admitted::Duplicate(id)),
+            Err(_) if is_recorded(service, &id)? => return Ok(Submitted::Duplicate(id)),
             Err(problem) => return Err(problem),
         }
     }
@@ -181,7 +181,11 @@ async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(),
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn submit_header(service: &Service, community: u32, operation: HeaderOperation) -> Result<Admitted, Problem> {
+pub async fn submit_header(
+    service: &Service,
+    community: u32,
+    operation: HeaderOperation,
+) -> Result<Submitted, Problem> {
     if operation.count() == 0 {
         return Err(Problem::new(problem::HEADER_EMPTY, "neither a transfer nor a management"));
     }
@@ -200,7 +204,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
     let decide = move |snapshot: &Snapshot| {
         let log_state = snapshot.log_state.communities.get(&community).ok_or_else(unknown)?;
         match &log_state.pending.header {
-            Some(pending) if pending.id == id => return Ok(Decision::Answer(Admitted::Duplicate(id))),
+            Some(pending) if pending.id == id => return Ok(Decision::Answer(Submitted::Duplicate(id))),
             Some(_) => {
                 return Err(Problem::new(
                     problem::HEADER_PENDING,
@@ -211,7 +215,7 @@ pub async fn submit_header(service: &Service, community: u32, operation: HeaderO
         }
         let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: 0 };
         let event = Event::Header(HeaderAccepted { community, id });
-        Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Admitted::Accepted(id)))
+        Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Submitted::Accepted(id)))
     };
     let taken = service.writer.submit(decide).await?;
     // It may be the supplier account that a closed period is short of.

@@ -51,7 +51,7 @@ use gridveil_prover::{
 use gridveil_sequencer::{
     AdminToken, Config, GenesisState, Handle, batcher,
     service::Service,
-    store::{book::SettledPeriod, vault},
+    store::{data_keys, log_state::SettledPeriod},
 };
 use gridveil_verifier_contract::{
     CertificateCall, CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
@@ -298,10 +298,11 @@ async fn final_on_l1(
         }
         anyhow::ensure!(Instant::now() < deadline, "not final within {} s", FINAL_WITHIN.as_secs());
         let found = {
-            let ledger = service.writer.ledger();
-            let book = ledger.book.communities.get(&community);
-            let settled = book.and_then(|b| b.settled.iter().find(|s| s.first_interval == first_interval).cloned());
-            settled.zip(ledger.communities.get(&community).map(|c| c.header.clone()))
+            let snapshot = service.writer.snapshot();
+            let log_state = snapshot.log_state.communities.get(&community);
+            let settled =
+                log_state.and_then(|b| b.settled.iter().find(|s| s.first_interval == first_interval).cloned());
+            settled.zip(snapshot.communities.get(&community).map(|c| c.header.clone()))
         };
         match found {
             Some(found) => return Ok(found),
@@ -450,7 +451,7 @@ impl Backend for OnChain {
             // Asked of the operator, as the meter data manager would.
             let service = running.handle.as_ref().context("stopped")?.service();
             let open =
-                batcher::open_period(&service.writer.ledger(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
+                batcher::open_period(&service.writer.snapshot(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
             let previous_substitute =
                 open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.previous_substitute;
             let packet =

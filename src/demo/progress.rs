@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, sync::Mutex, time::Duration};
 
-use gridveil_prover::progress::Progress;
+use gridveil_prover::progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Where progress goes.
@@ -52,7 +52,7 @@ impl Progress {
     }
 }
 
-impl Progress for Progress {
+impl progress::Progress for Progress {
     fn stage(&self, name: &str, detail: &str) {
         self.say(&if detail.is_empty() { name.to_owned() } else { format!("{name} ({detail})") });
     }

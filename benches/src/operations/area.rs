@@ -3,7 +3,7 @@
 use gridveil_circuits::{
     chips::columns::ADVICE,
     settlement::build,
-    trace::{OperationSlot, Trace},
+    trace::{RowHalf, Trace},
 };
 use gridveil_protocol::{params::Shape, settlement::compute};
 use serde::{Deserialize, Serialize};

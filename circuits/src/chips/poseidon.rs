@@ -107,8 +107,8 @@ impl Permutations {
         assert!(tag.is_some() || self.written, "a sponge goes on in the row that its last permutation wrote");
         self.written = true;
         // The row was taken by the last permutation; its gate serves this one.
-        trace.mark(self.row, witness::Permutations::Main);
-        trace.mark(self.row, witness::Permutations::Range);
+        trace.mark(self.row, witness::RowHalf::Main);
+        trace.mark(self.row, witness::RowHalf::Range);
         let cells: [Cell; RATE] = std::array::from_fn(|i| match inputs[i] {
             Input::Copy(source) => trace.copy_to(source, INPUT + i, self.row),
             Input::Free(value) => trace.set(INPUT + i, self.row, value),

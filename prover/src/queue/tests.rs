@@ -54,7 +54,7 @@ impl World {
         Queue::new(&self.url(), SpoolKey::new([key; 32])).unwrap()
     }
 
-    fn current_clause(&self, key: u8, lease: Duration) -> Serving {
+    fn serving(&self, key: u8, lease: Duration) -> Serving {
         let config = ServingConfig { shapes: vec!["tiny-4x2".into()], lease, attempts: 2 };
         Serving::new(&self.url(), SpoolKey::new([key; 32]), config).unwrap()
     }

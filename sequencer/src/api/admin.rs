@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::{bounded, json_body, number, public::hex0, unknown_route, wrong_method};
 use crate::{
     batcher, openings,
-    operations::{self, Admitted},
+    operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
 };
@@ -127,8 +127,8 @@ async fn operate_header(
     let community = number(&community, "community")?;
     let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
     let (status, word, id) = match operations::submit_header(&service, community, operation).await? {
-        Admitted::Accepted(id) => (StatusCode::CREATED, "accepted", id),
-        Admitted::Duplicate(id) => (StatusCode::OK, "duplicate", id),
+        Submitted::Accepted(id) => (StatusCode::CREATED, "accepted", id),
+        Submitted::Duplicate(id) => (StatusCode::OK, "duplicate", id),
     };
     Ok((status, Json(json!({"id": hex0(&id), "status": word}))).into_response())
 }

@@ -27,7 +27,7 @@ use super::{body, bounded, json_body, media_type, number, parse_json, unknown_ro
 use crate::{
     admission::{self, Admitted},
     notes::{self, NotePath},
-    operations::{self, Admitted},
+    operations::{self, Submitted},
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
@@ -166,11 +166,11 @@ async fn operation(State(service): State<Arc<Service>>, request: Request) -> Res
         (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response()
     };
     Ok(match operations::submit(&service, signed).await? {
-        Admitted::Accepted(id) => {
+        Submitted::Accepted(id) => {
             Metrics::count(&service.metrics.operations);
             answer(StatusCode::CREATED, &id, "accepted")
         }
-        Admitted::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
+        Submitted::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
     })
 }
 

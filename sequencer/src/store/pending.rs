@@ -155,7 +155,7 @@ impl Pending {
 impl Selected {
     /// Identities of the operations in operation slots.
     pub fn operations(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.operation_slots.iter().filter_map(|operation_slot| match operation_slot {
+        self.slots.iter().filter_map(|operation_slot| match operation_slot {
             OperationSource::Operation(id) => Some(&id.0),
             OperationSource::Forced(_) => None,
         })

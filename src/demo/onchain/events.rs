@@ -279,7 +279,7 @@ impl OnChain {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         let header =
-            service.writer.ledger().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
+            service.writer.snapshot().communities.get(&COMMUNITY).map(|c| c.header.clone()).context("no community")?;
         let management = Management {
             mechanism: Scenario::mechanism(day.number + 1),
             mdm: header.mdm,
