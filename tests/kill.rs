@@ -488,7 +488,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     // Looked at in a copy: the next start must find what the kill left.
     let copy = world.at("copy");
     assert!(Command::new("cp").arg("-r").args([world.at("log"), copy.clone()]).status().unwrap().success());
-    let when = if world.open(&copy).book.batches.is_empty() { "after" } else { "before" };
+    let when = if world.open(&copy).log_state.batches.is_empty() { "after" } else { "before" };
     tell(&format!("on L1; sequencer killed {when} its log says so"));
 
     // The end of the day.
