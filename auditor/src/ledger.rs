@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     params::SHAPES,
-    record::{Parsed, code},
+    record::{Parsed, RecordKind},
 };
 use gridveil_verifier_contract::{
     Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent,
@@ -233,7 +233,26 @@ impl<'a> Ledger<'a> {
             Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } => {
                 self.spent(&Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind });
             }
-            _ => {}
+            // They change no book: registries are read as a whole, and what L1 owes is paid by L1 alone.
+            Effect::ShapeRegistered { .. }
+            | Effect::VerifierRegistered { .. }
+            | Effect::VerifierFirstUsed { .. }
+            | Effect::TariffSetOpened { .. }
+            | Effect::TariffRegistered { .. }
+            | Effect::CommunityRegistered(_)
+            | Effect::Withdrawn { .. }
+            | Effect::EthWithdrawn { .. } => {}
+            // Handled above: a batch, and the effects of its records.
+            Effect::BatchSettled { .. }
+            | Effect::CommunityInitialised { .. }
+            | Effect::Corrected { .. }
+            | Effect::DepositConsumed { .. }
+            | Effect::WithdrawalCredited { .. }
+            | Effect::TransferOpened { .. }
+            | Effect::TransferReceived { .. }
+            | Effect::SupplierMoved { .. }
+            | Effect::ForcedServed { .. }
+            | Effect::NoteAppended { .. } => {}
         }
     }
 
@@ -283,7 +302,7 @@ impl<'a> Ledger<'a> {
         let Parsed { kind, units, extra, w1 } = *record;
         let word = to_bytes(&w1);
         let effect = match kind {
-            code::DEPOSIT => {
+            RecordKind::Deposit => {
                 let open = self.deposits.get_mut(&word).filter(|deposit| deposit.state != DepositState::Ended);
                 let fits = open.as_ref().is_some_and(|deposit| deposit.units == units);
                 if let Some(deposit) = open {
@@ -295,22 +314,22 @@ impl<'a> Ledger<'a> {
                 });
                 Effect::DepositConsumed { claim: word, units }
             }
-            code::WITHDRAW => {
+            RecordKind::Withdraw => {
                 let Some(account) = account(&w1) else {
                     self.fail("OP.10", format!("record {index}: the payout is no account"));
                     return None;
                 };
                 Effect::WithdrawalCredited { account, units }
             }
-            code::SEND => {
+            RecordKind::Send => {
                 self.transfers.insert(word, Transfer::Open);
                 Effect::TransferOpened { claim: word }
             }
-            code::RECEIVE => {
+            RecordKind::Receive => {
                 self.transfers.insert(word, Transfer::Received);
                 Effect::TransferReceived { claim: word }
             }
-            code::FORCED => {
+            RecordKind::Forced => {
                 let head = self.forced.entry(community).or_default().pop_front();
                 let requester = account(&w1).unwrap_or_default();
                 let fits = head.is_some_and(|head| (head.slot, Some(head.requester)) == (extra, account(&w1)));
@@ -325,24 +344,24 @@ impl<'a> Ledger<'a> {
                     bond: head.map_or(0, |head| head.bond),
                 }
             }
-            code::CORRECTION => Effect::Corrected { community, first_interval: extra, tariff_commitment: word },
-            code::SUPPLIER_IN | code::SUPPLIER_OUT | code::FEE_OUT => {
+            RecordKind::Correction => Effect::Corrected { community, first_interval: extra, tariff_commitment: word },
+            RecordKind::SupplierIn | RecordKind::SupplierOut | RecordKind::FeeOut => {
                 self.require(word == Word::default(), "OP.10", || {
                     format!("record {index}: a second word that the kind does not have")
                 });
-                if kind == code::SUPPLIER_IN {
+                if kind == RecordKind::SupplierIn {
                     self.supplier_out(units);
                 }
-                Effect::SupplierMoved { community, kind: u8::try_from(kind).unwrap_or_default(), units }
+                Effect::SupplierMoved { community, kind: kind.into(), units }
             }
-            code::NOTE => {
+            RecordKind::Note => {
                 let head = self.notes.pop_front();
                 self.require(head == Some(word), "NOTES.1", || {
                     format!("record {index}: note {} is not the head of the queue", short(&word))
                 });
                 Effect::NoteAppended { note: word, community }
             }
-            code::INIT => {
+            RecordKind::Init => {
                 let registered = self.settled.communities.get(&community).map(|params| params.genesis_terms);
                 let fits = word != Word::default() && registered == Some(word);
                 self.require(fits, "STATE.INIT", || {
@@ -354,7 +373,6 @@ impl<'a> Ledger<'a> {
                 });
                 Effect::CommunityInitialised { community, genesis_terms: word }
             }
-            _ => return None,
         };
         Some(effect)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use gridveil_protocol::{
     field::{Fr, to_bytes},
-    record::{Parsed, code},
+    record::{Parsed, RecordKind},
 };
 use serde::Serialize;
 
@@ -108,37 +108,37 @@ impl Money {
         let (account, units) = (&mut self.account, record.units);
         let claim = |w1: &Fr| to_bytes(w1);
         let (sum, count, sign): (&mut u64, Option<&mut u64>, i128) = match record.kind {
-            code::DEPOSIT => (&mut account.deposited_units, Some(&mut account.deposits), 1),
-            code::WITHDRAW => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
-            code::FORCED => (&mut account.forced_units, Some(&mut account.forced), -1),
-            code::SUPPLIER_IN => (&mut account.supplier_in_units, None, 1),
-            code::SUPPLIER_OUT | code::FEE_OUT => (&mut account.treasury_units, None, -1),
-            code::SEND => {
+            RecordKind::Deposit => (&mut account.deposited_units, Some(&mut account.deposits), 1),
+            RecordKind::Withdraw => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
+            RecordKind::Forced => (&mut account.forced_units, Some(&mut account.forced), -1),
+            RecordKind::SupplierIn => (&mut account.supplier_in_units, None, 1),
+            RecordKind::SupplierOut | RecordKind::FeeOut => (&mut account.treasury_units, None, -1),
+            RecordKind::Send => {
                 account.open_transfers += 1;
                 let new = self.sent.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
                 return if new { Ok(()) } else { Err(MoneyError::SendAgain) };
             }
-            code::RECEIVE => {
+            RecordKind::Receive => {
                 let open = self.open.remove(&claim(&record.w1));
                 account.open_transfers = account.open_transfers.saturating_sub(u64::from(open));
                 return if open { Ok(()) } else { Err(MoneyError::NotOpen) };
             }
-            code::NOTE => {
+            RecordKind::Note => {
                 account.notes += 1;
                 return Ok(());
             }
-            code::CORRECTION => {
+            RecordKind::Correction => {
                 account.corrected += 1;
                 return Ok(());
             }
-            _ => return Ok(()),
+            RecordKind::Init => return Ok(()),
         };
         *sum = sum.checked_add(units).ok_or(MoneyError::Overflow)?;
         if let Some(count) = count {
             *count += 1;
         }
         account.pool_nano += sign * i128::from(units) * UNIT_NANO;
-        if record.kind == code::DEPOSIT && !self.taken_in.insert(claim(&record.w1)) {
+        if record.kind == RecordKind::Deposit && !self.taken_in.insert(claim(&record.w1)) {
             return Err(MoneyError::DepositAgain);
         }
         if account.pool_nano < 0 { Err(MoneyError::Pool) } else { Ok(()) }
@@ -149,44 +149,44 @@ impl Money {
 mod tests {
     use super::*;
 
-    fn record(kind: u64, units: u64, w1: u64) -> Parsed {
+    fn record(kind: RecordKind, units: u64, w1: u64) -> Parsed {
         Parsed { kind, units, extra: 0, w1: Fr::from(w1) }
     }
 
     #[test]
     fn money_comes_in_before_it_goes_out() {
         let mut money = Money::default();
-        assert_eq!(money.book(&record(code::WITHDRAW, 1, 0)), Err(MoneyError::Pool));
+        assert_eq!(money.book(&record(RecordKind::Withdraw, 1, 0)), Err(MoneyError::Pool));
         let mut money = Money::default();
         for (kind, units) in [
-            (code::DEPOSIT, 500),
-            (code::SUPPLIER_IN, 70),
-            (code::WITHDRAW, 300),
-            (code::FORCED, 20),
-            (code::SUPPLIER_OUT, 5),
-            (code::FEE_OUT, 4),
+            (RecordKind::Deposit, 500),
+            (RecordKind::SupplierIn, 70),
+            (RecordKind::Withdraw, 300),
+            (RecordKind::Forced, 20),
+            (RecordKind::SupplierOut, 5),
+            (RecordKind::FeeOut, 4),
         ] {
-            assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind}");
+            assert_eq!(money.book(&record(kind, units, 9)), Ok(()), "{kind:?}");
         }
         let account = money.account();
         assert_eq!(
             (account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced),
             (241, 9, 1, 1)
         );
-        assert_eq!(money.book(&record(code::SUPPLIER_OUT, 242, 0)), Err(MoneyError::Pool));
-        assert_eq!(money.book(&record(code::DEPOSIT, 1, 9)), Err(MoneyError::DepositAgain));
+        assert_eq!(money.book(&record(RecordKind::SupplierOut, 242, 0)), Err(MoneyError::Pool));
+        assert_eq!(money.book(&record(RecordKind::Deposit, 1, 9)), Err(MoneyError::DepositAgain));
         assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");
     }
 
     #[test]
     fn a_transfer_is_taken_in_once() {
         let mut money = Money::default();
-        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Err(MoneyError::NotOpen));
-        assert_eq!(money.book(&record(code::SEND, 0, 5)), Ok(()));
+        assert_eq!(money.book(&record(RecordKind::Receive, 0, 5)), Err(MoneyError::NotOpen));
+        assert_eq!(money.book(&record(RecordKind::Send, 0, 5)), Ok(()));
         assert_eq!(money.account().open_transfers, 1);
-        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Ok(()));
+        assert_eq!(money.book(&record(RecordKind::Receive, 0, 5)), Ok(()));
         assert_eq!(money.account().open_transfers, 0);
-        assert_eq!(money.book(&record(code::RECEIVE, 0, 5)), Err(MoneyError::NotOpen));
-        assert_eq!(money.book(&record(code::SEND, 0, 5)), Err(MoneyError::SendAgain));
+        assert_eq!(money.book(&record(RecordKind::Receive, 0, 5)), Err(MoneyError::NotOpen));
+        assert_eq!(money.book(&record(RecordKind::Send, 0, 5)), Err(MoneyError::SendAgain));
     }
 }

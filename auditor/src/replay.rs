@@ -7,7 +7,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     instance::{Instance, data_challenge, data_evaluation, domain, period},
     params::{CIRCUIT_VERSION, SHAPES, STATE_DEPTH, Shape},
-    record::{self, Parsed, Record, code},
+    record::{self, Parsed, Record, RecordKind},
     tree::{SparseTree, dense_root},
 };
 use gridveil_verifier_contract::{
@@ -344,7 +344,7 @@ impl<'a> Replay<'a> {
         };
         self.records(batch, &params, &records);
         self.read.insert(batch.batch, records.iter().map(|(_, record)| *record).collect());
-        self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == code::INIT));
+        self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == RecordKind::Init));
         self.node(&elements, own);
         let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();
         let digest = record::digest(&records);
@@ -436,7 +436,7 @@ impl<'a> Replay<'a> {
             if let Err(error) = self.money.book(record) {
                 self.fail(error.clause(), format!("record {index}: {error}"));
             }
-            if record.kind == code::CORRECTION {
+            if record.kind == RecordKind::Correction {
                 let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
                 let in_force = entries.iter().rfind(|t| t.first_interval <= record.extra).map(|t| t.commitment);
                 self.require(in_force == Some(to_bytes(&record.w1)), "ADJUST.5", || {

@@ -61,11 +61,11 @@ pub async fn retirement(
     }
     let commitment = opened(shown)?;
     let events = l1.events(from_block).await?;
-    let found = events.iter().find_map(|event| match event.effect {
-        RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } if retirement == commitment => {
-            Some((event, Disclosed { disclosed, beneficiary, kind }))
-        }
-        _ => None,
+    let found = events.iter().find_map(|event| {
+        let RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } = event.effect else {
+            return None;
+        };
+        (retirement == commitment).then_some((event, Disclosed { disclosed, beneficiary, kind }))
     });
     let (event, disclosed) = found.ok_or(RetirementError::Unknown)?;
     disclosed.check(shown)?;

@@ -14,7 +14,7 @@ use gridveil_protocol::{
     header::{self, Header},
     opening::PeriodOpening,
     params::{SHAPES, Shape},
-    record::{self, code},
+    record::{self, RecordKind},
     tree::dense_root,
     units::{Interval, Wh},
 };
@@ -590,6 +590,9 @@ impl HeaderLeaf {
         }
         let records = record::read(records)
             .map_err(|(index, error)| refused("OP.10", format!("batch {number}, record {index}: {error}")))?;
-        Ok(Self { leaf: to_bytes(header_leaf), begins: records.iter().any(|(_, record)| record.kind == code::INIT) })
+        Ok(Self {
+            leaf: to_bytes(header_leaf),
+            begins: records.iter().any(|(_, record)| record.kind == RecordKind::Init),
+        })
     }
 }

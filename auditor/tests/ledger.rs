@@ -12,7 +12,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     params::STATE_DEPTH,
     poseidon::hash4,
-    record::{Record, code, digest, words},
+    record::{Record, RecordKind, digest, words},
     tree::{SparseTree, dense_root},
 };
 use gridveil_verifier_contract::{
@@ -47,7 +47,7 @@ fn padded(account: Address) -> Fr {
     element(&out)
 }
 
-fn record(kind: u64, units: u64, w1: Word) -> Record {
+fn record(kind: RecordKind, units: u64, w1: Word) -> Record {
     Record::new(kind, units, 0, element(&w1))
 }
 
@@ -170,7 +170,11 @@ fn play() -> MemoryL1 {
     wait(chain.l1.fund_supplier_account(1_000));
     chain.settle(
         3,
-        &[record(code::INIT, 0, word(3)), record(code::DEPOSIT, 500, word(11)), record(code::SUPPLIER_IN, 400, ZERO)],
+        &[
+            record(RecordKind::Init, 0, word(3)),
+            record(RecordKind::Deposit, 500, word(11)),
+            record(RecordKind::SupplierIn, 400, ZERO),
+        ],
     );
     for (slot, caller) in [(1, ALICE), (2, BOB)] {
         chain.l1.set_caller(caller);
@@ -180,30 +184,30 @@ fn play() -> MemoryL1 {
     chain.settle(
         7,
         &[
-            record(code::INIT, 0, word(7)),
-            record(code::DEPOSIT, 70, word(12)),
-            record(code::NOTE, 0, word(1_001)),
-            record(code::NOTE, 0, word(1_002)),
+            record(RecordKind::Init, 0, word(7)),
+            record(RecordKind::Deposit, 70, word(12)),
+            record(RecordKind::Note, 0, word(1_001)),
+            record(RecordKind::Note, 0, word(1_002)),
         ],
     );
     let (claim_call, claim) = sent();
     chain.settle(
         3,
         &[
-            Record::new(code::WITHDRAW, 100, 0, padded(ALICE)),
-            record(code::SEND, 0, word(21)),
-            record(code::SEND, 0, claim),
-            Record::new(code::FORCED, 20, 1, padded(ALICE)),
-            Record::new(code::CORRECTION, 0, FIRST, element(&word(9))),
-            record(code::SUPPLIER_OUT, 10, ZERO),
-            record(code::FEE_OUT, 5, ZERO),
+            Record::new(RecordKind::Withdraw, 100, 0, padded(ALICE)),
+            record(RecordKind::Send, 0, word(21)),
+            record(RecordKind::Send, 0, claim),
+            Record::new(RecordKind::Forced, 20, 1, padded(ALICE)),
+            Record::new(RecordKind::Correction, 0, FIRST, element(&word(9))),
+            record(RecordKind::SupplierOut, 10, ZERO),
+            record(RecordKind::FeeOut, 5, ZERO),
         ],
     );
     chain.certify(2_000, 257, info(40, FIRST, 2, 3));
     chain.certify(3_000, 258, ZERO);
     chain.certify(4_000, 769, info(1_000, FIRST, 2, 3));
     chain.certify(5_000, 513, info(6, FIRST, 2, 7));
-    chain.settle(7, &[record(code::RECEIVE, 0, word(21)), record(code::NOTE, 0, word(2_001))]);
+    chain.settle(7, &[record(RecordKind::Receive, 0, word(21)), record(RecordKind::Note, 0, word(2_001))]);
     wait(chain.l1.withdraw(ALICE));
     chain.l1.set_timestamp(1_001_000_000);
     wait(chain.l1.freeze(3));
@@ -274,7 +278,7 @@ impl Liar {
         self.events.push(RollupEvent { block: 1_000, tx: ZERO, effect });
     }
 
-    fn record(&mut self, batch: usize, index: usize, kind: u64, units: u64, w1: Word) {
+    fn record(&mut self, batch: usize, index: usize, kind: RecordKind, units: u64, w1: Word) {
         let Record { w0, w1 } = record(kind, units, w1);
         let at = OWN_WORDS + 2 * index;
         self.batches[batch - 1].call.data.splice(at..at + 2, [to_bytes(&w0), to_bytes(&w1)]);
@@ -483,14 +487,14 @@ const CASES: &[Case] = &[
     ),
     Case(
         "record added",
-        |w| w.batches[3].call.data.extend([word(code::SEND), word(5)]),
+        |w| w.batches[3].call.data.extend([word(RecordKind::Send.code()), word(5)]),
         Some(4),
         "L1.10",
         "record 2 has no effect on L1: TransferOpened",
     ),
     Case(
         "other units",
-        |w| w.record(1, 1, code::DEPOSIT, 499, word(11)),
+        |w| w.record(1, 1, RecordKind::Deposit, 499, word(11)),
         Some(1),
         "L1.10",
         "no record has: DepositConsumed",
@@ -538,14 +542,14 @@ const CASES: &[Case] = &[
     ),
     Case(
         "payout that is no account",
-        |w| w.record(3, 0, code::WITHDRAW, 100, [1; 32]),
+        |w| w.record(3, 0, RecordKind::Withdraw, 100, [1; 32]),
         Some(3),
         "OP.10",
         "the payout is no account",
     ),
     Case(
         "supplier account with a word",
-        |w| w.record(1, 2, code::SUPPLIER_IN, 400, word(1)),
+        |w| w.record(1, 2, RecordKind::SupplierIn, 400, word(1)),
         Some(1),
         "OP.10",
         "second word",
@@ -616,21 +620,21 @@ const CASES: &[Case] = &[
     ),
     Case(
         "zero terms",
-        |w| w.record(1, 0, code::INIT, 0, ZERO),
+        |w| w.record(1, 0, RecordKind::Init, 0, ZERO),
         Some(1),
         "STATE.INIT",
         "terms that were not registered",
     ),
     Case(
         "beginning again",
-        |w| w.record(3, 0, code::INIT, 0, word(3)),
+        |w| w.record(3, 0, RecordKind::Init, 0, word(3)),
         Some(3),
         "STATE.INIT",
         "later than with its first record",
     ),
     Case(
         "beginning again in the tree",
-        |w| w.record(3, 0, code::INIT, 0, word(3)),
+        |w| w.record(3, 0, RecordKind::Init, 0, word(3)),
         Some(3),
         "STATE.INIT",
         "in the state tree already",
@@ -659,14 +663,14 @@ const CASES: &[Case] = &[
     ),
     Case(
         "deposit of refunded money taken in",
-        |w| w.record(2, 1, code::DEPOSIT, 30, word(13)),
+        |w| w.record(2, 1, RecordKind::Deposit, 30, word(13)),
         Some(2),
         "VAULT.5",
         "no open deposit",
     ),
     Case(
         "deposit taken in twice",
-        |w| w.record(2, 1, code::DEPOSIT, 500, word(11)),
+        |w| w.record(2, 1, RecordKind::Deposit, 500, word(11)),
         Some(2),
         "OP.5",
         "taken in before",
@@ -722,13 +726,13 @@ const CASES: &[Case] = &[
     Case("pool figure", |w| w.pool += 1, None, "L1.POOL", "the contract's pool is"),
     Case(
         "pool below zero",
-        |w| w.record(3, 0, code::WITHDRAW, 5_000, to_bytes(&padded(ALICE))),
+        |w| w.record(3, 0, RecordKind::Withdraw, 5_000, to_bytes(&padded(ALICE))),
         Some(3),
         "L1.POOL",
         "more than was ever paid in",
     ),
-    Case("transfer from nowhere", |w| w.record(4, 0, code::RECEIVE, 0, word(22)), Some(4), "OP.5", "not open"),
-    Case("transfer opened twice", |w| w.record(3, 2, code::SEND, 0, word(21)), Some(3), "OP.5", "used before"),
+    Case("transfer from nowhere", |w| w.record(4, 0, RecordKind::Receive, 0, word(22)), Some(4), "OP.5", "not open"),
+    Case("transfer opened twice", |w| w.record(3, 2, RecordKind::Send, 0, word(21)), Some(3), "OP.5", "used before"),
     Case(
         "refund missing",
         |w| _ = w.remove(1, |e| matches!(e, Effect::Refunded { .. })),
@@ -746,7 +750,7 @@ const CASES: &[Case] = &[
     ),
     Case(
         "requests out of order",
-        |w| w.record(3, 3, code::FORCED, 20, to_bytes(&padded(BOB))),
+        |w| w.record(3, 3, RecordKind::Forced, 20, to_bytes(&padded(BOB))),
         Some(3),
         "FORCED.1",
         "not the head",
@@ -958,7 +962,7 @@ const CASES: &[Case] = &[
     ),
     Case(
         "notes out of order",
-        |w| w.record(4, 1, code::NOTE, 0, word(2_002)),
+        |w| w.record(4, 1, RecordKind::Note, 0, word(2_002)),
         Some(4),
         "NOTES.1",
         "record 1: note 00000000 is not the head",

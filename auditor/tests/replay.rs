@@ -22,7 +22,7 @@ use gridveil_protocol::{
     market::Mechanism,
     operation::Kind,
     params::{STATE_DEPTH, Shape},
-    record::{self, Parsed, Record, code},
+    record::{self, Parsed, Record, RecordKind},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
 };
@@ -147,19 +147,19 @@ fn derived(w: &World) -> Vec<RollupEvent> {
             };
             let word = pair[1];
             told.extend(match kind {
-                code::DEPOSIT => {
+                RecordKind::Deposit => {
                     effects.push((2, Effect::DepositMade { claim: word, depositor: [1; 20], units }));
                     Some((7, Effect::DepositConsumed { claim: word, units }))
                 }
-                code::SUPPLIER_IN => {
+                RecordKind::SupplierIn => {
                     effects.push((2, Effect::SupplierFunded { units }));
                     Some((7, Effect::SupplierMoved { community, kind: 16, units }))
                 }
-                code::NOTE => {
+                RecordKind::Note => {
                     notes.push(word);
                     Some((7, Effect::NoteAppended { note: word, community }))
                 }
-                code::INIT => Some((7, Effect::CommunityInitialised { community, genesis_terms: word })),
+                RecordKind::Init => Some((7, Effect::CommunityInitialised { community, genesis_terms: word })),
                 _ => None,
             });
         }
@@ -419,7 +419,7 @@ fn records_agree_with_what_the_contract_says_it_did() {
     };
     let l1 = MemoryL1::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let records = |kind: u64| {
+    let records = |kind: RecordKind| {
         let words: Vec<Fr> = w.batches[1].call.data[6..].iter().map(|word| from_bytes(word).unwrap()).collect();
         record::read(&words)
             .unwrap()
@@ -434,12 +434,14 @@ fn records_agree_with_what_the_contract_says_it_did() {
         for t in &w.tariffs {
             l1.register_tariff(t.tariff_set, t.first_interval, t.commitment).await.unwrap();
         }
-        for deposit in records(code::DEPOSIT) {
+        for deposit in records(RecordKind::Deposit) {
             l1.deposit(to_bytes(&deposit.w1), deposit.units).await.unwrap();
         }
         l1.fund_supplier_account(1_000_000).await.unwrap();
-        let [note_1, note_2] =
-            records(code::NOTE).try_into().map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1))).unwrap();
+        let [note_1, note_2] = records(RecordKind::Note)
+            .try_into()
+            .map(|notes: [Parsed; 2]| notes.map(|note| to_bytes(&note.w1)))
+            .unwrap();
         let zero = [0; 32];
         let call = CertificateCall {
             circuit_version: 1_000_001,
@@ -653,14 +655,14 @@ const CASES: &[Case] = &[
     Case("a word that is no record", |w| push(w, 1, Fr::from(9u64), 0), Some(2), "OP.10", "no record of kind 9"),
     Case(
         "a record too many",
-        |w| push(w, 1, Record::new(code::NOTE, 0, 0, Fr::from(0u64)).w0, 5),
+        |w| push(w, 1, Record::new(RecordKind::Note, 0, 0, Fr::from(0u64)).w0, 5),
         Some(2),
         "PROOF",
         "does not hold",
     ),
     Case(
         "beginning twice",
-        |w| push(w, 1, Fr::from(code::INIT), 5),
+        |w| push(w, 1, Fr::from(RecordKind::Init.code()), 5),
         Some(2),
         "STATE.INIT",
         "is in the state tree already",
@@ -669,22 +671,22 @@ const CASES: &[Case] = &[
     Case("no beginning", |w| w.genesis.truncate(1), Some(2), "STATE.INIT", "settled without a beginning"),
     Case(
         "withdrawal from nothing",
-        |w| push(w, 1, Record::new(code::WITHDRAW, 7, 0, Fr::from(0u64)).w0, 5),
+        |w| push(w, 1, Record::new(RecordKind::Withdraw, 7, 0, Fr::from(0u64)).w0, 5),
         Some(2),
         "L1.POOL",
         "more than was ever paid in",
     ),
-    Case("transfer from nowhere", |w| push(w, 1, Fr::from(code::RECEIVE), 5), Some(2), "OP.5", "not open"),
+    Case("transfer from nowhere", |w| push(w, 1, Fr::from(RecordKind::Receive.code()), 5), Some(2), "OP.5", "not open"),
     Case(
         "corrects with another tariff",
-        |w| push(w, 2, Record::new(code::CORRECTION, 0, 1, Fr::from(0u64)).w0, 5),
+        |w| push(w, 2, Record::new(RecordKind::Correction, 0, 1, Fr::from(0u64)).w0, 5),
         Some(3),
         "ADJUST.5",
         "not the tariff",
     ),
     Case(
         "corrects the future",
-        |w| push(w, 2, Record::new(code::CORRECTION, 0, u32::MAX, Fr::from(0u64)).w0, 5),
+        |w| push(w, 2, Record::new(RecordKind::Correction, 0, u32::MAX, Fr::from(0u64)).w0, 5),
         Some(3),
         "ADJUST.5",
         "not past",

@@ -25,7 +25,7 @@ use gridveil_protocol::{
     packet::{Packet, Reading},
     params::UNIT_NANO,
     poseidon::{DomainTag, sponge},
-    record::{Record, code, digest},
+    record::{Record, RecordKind, digest},
     settlement::{SettlementInput, Transition, apply, compute},
     tree::SparseTree,
 };
@@ -109,10 +109,10 @@ fn overstated_claim(kind: Kind) -> Trace {
     i.operations.slots[0].operation.amount = amount;
     sign_elements(&mut i, |elements| elements[4] = payout);
     let trace = tampered(&compute(i), &[(("OP.1", "payout", 0), lifted(&payout))]);
-    let code = if kind == Kind::Send { code::SEND } else { code::RECEIVE };
+    let record_kind = if kind == Kind::Send { RecordKind::Send } else { RecordKind::Receive };
     assert_eq!(
         trace.instance()[7],
-        lifted(&digest(&[Record::new(code, 0, 0, opened)])),
+        lifted(&digest(&[Record::new(record_kind, 0, 0, opened)])),
         "L1 sees the claim of one nano"
     );
     trace

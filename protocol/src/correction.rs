@@ -10,7 +10,7 @@ use crate::{
     field::Fr,
     header::Totals,
     packet::{Context, SignedPacket},
-    record::{Record, code},
+    record::{Record, RecordKind},
     schnorr::PublicKey,
     settlement::{SettlementError, bill_line, check_packet},
     tariff::Tariff,
@@ -159,8 +159,12 @@ impl Correction {
         after.registers.import = moved(before.registers.import, import);
         after.registers.export = moved(before.registers.export, export);
         after.pending_substitute = self.substitute.packet.previous_substitute;
-        let record =
-            Record::new(code::CORRECTION, 0, self.substitute.packet.context.first_interval, self.tariff.commitment());
+        let record = Record::new(
+            RecordKind::Correction,
+            0,
+            self.substitute.packet.context.first_interval,
+            self.tariff.commitment(),
+        );
         Corrected { after, value, supply, fees, import, export, record }
     }
 

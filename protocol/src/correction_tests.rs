@@ -216,7 +216,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
             (o.corrected + 1, o.issued, o.substituted_packets, o.outstanding)
         );
         let record = Record::new(
-            code::CORRECTION,
+            RecordKind::Correction,
             0,
             second.input.community.header.next_interval,
             second.input.tariff.commitment(),

@@ -9,7 +9,7 @@ use crate::{
     market::Mechanism,
     params::{UNIT_NANO, UNITS_BITS},
     poseidon::{DomainTag, sponge},
-    record::{Record, code},
+    record::{Record, RecordKind},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
     units::Interval,
 };
@@ -44,12 +44,12 @@ impl Transfer {
     }
 
     fn record(&self) -> Record {
-        let code = match self.pool {
-            Pool::SupplierIn => code::SUPPLIER_IN,
-            Pool::SupplierOut => code::SUPPLIER_OUT,
-            Pool::FeeOut => code::FEE_OUT,
+        let kind = match self.pool {
+            Pool::SupplierIn => RecordKind::SupplierIn,
+            Pool::SupplierOut => RecordKind::SupplierOut,
+            Pool::FeeOut => RecordKind::FeeOut,
         };
-        Record::new(code, self.units, 0, Fr::ZERO)
+        Record::new(kind, self.units, 0, Fr::ZERO)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     fixture::{Extras, Recipe, following, next_mdm_key, reroot, resign, resign_management, with_operations},
     operation_slots::OperationsError,
     params::Shape,
-    record::code,
+    record::RecordKind,
     settlement::{SettlementError, SettlementInput, Transition, apply},
 };
 
@@ -76,17 +76,17 @@ fn money_moves_by_whole_units_and_counts() {
     let plain = apply(with(None, false)).unwrap();
     let nano = 7 * i128::from(UNIT_NANO);
     let cases = [
-        (Pool::SupplierIn, (nano, 0), code::SUPPLIER_IN),
-        (Pool::SupplierOut, (-nano, 0), code::SUPPLIER_OUT),
-        (Pool::FeeOut, (0, -nano), code::FEE_OUT),
+        (Pool::SupplierIn, (nano, 0), RecordKind::SupplierIn),
+        (Pool::SupplierOut, (-nano, 0), RecordKind::SupplierOut),
+        (Pool::FeeOut, (0, -nano), RecordKind::FeeOut),
     ];
-    for (pool, (supplier_account, fee_account), code) in cases {
+    for (pool, (supplier_account, fee_account), kind) in cases {
         let t = apply(with(Some(pool), true)).unwrap();
         assert_eq!(
             (t.supplier_after - plain.supplier_after, t.fee_account_after - plain.fee_account_after),
             (supplier_account, fee_account)
         );
-        assert_eq!(t.applied.records, [Record::new(code, 7, 0, Fr::ZERO)]);
+        assert_eq!(t.applied.records, [Record::new(kind, 7, 0, Fr::ZERO)]);
         assert_eq!(t.after.header.nonce, 2);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     field::Fr,
     header::{Header, Totals},
     poseidon::hash4,
-    record::{Record, code},
+    record::{Record, RecordKind},
 };
 use ark_ff::AdditiveGroup;
 
@@ -20,7 +20,7 @@ pub fn genesis_terms(header: &Header) -> Fr {
 /// The record of a beginning.
 #[must_use]
 pub fn record(header: &Header) -> Record {
-    Record::new(code::INIT, 0, 0, genesis_terms(header))
+    Record::new(RecordKind::Init, 0, 0, genesis_terms(header))
 }
 
 /// Is everything there is to be zero, zero? Says what is not.

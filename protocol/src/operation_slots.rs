@@ -16,7 +16,7 @@ use crate::{
     },
     packet::Context,
     params::QUEUE,
-    record::{Record, code},
+    record::{Record, RecordKind},
     tree::{Children, dense_path, dense_root},
 };
 use ark_ff::AdditiveGroup;
@@ -198,7 +198,7 @@ impl Operations {
             (correction.clone(), corrected)
         });
         records.extend(self.header.record());
-        records.extend(self.notes.iter().map(|note| Record::new(code::NOTE, 0, 0, note.0)));
+        records.extend(self.notes.iter().map(|note| Record::new(RecordKind::Note, 0, 0, note.0)));
         Applied {
             slots: operation_slots,
             correction: AppliedCorrection { slot, before, used },

@@ -13,7 +13,7 @@ use crate::{
     packet::{Packet, PacketSalts, Reading},
     params::{Shape, UNIT_NANO},
     receipt::Receipt,
-    record::digest,
+    record::{RecordKind, digest},
     schnorr::{PublicKey, SecretKey},
     settlement::{SettlementError, SettlementInput, Transition, apply},
 };
@@ -97,7 +97,7 @@ fn a_beginning_is_empty_in_every_part() {
     let first = beginning(shape(3), 1).unwrap();
     let t = apply(first.clone()).unwrap();
     let header = &first.community.header;
-    assert_eq!(t.applied.records, [Record::new(code::INIT, 0, 0, init::genesis_terms(header))]);
+    assert_eq!(t.applied.records, [Record::new(RecordKind::Init, 0, 0, init::genesis_terms(header))]);
     assert_eq!(first.old_node(), Fr::ZERO);
     // An existing community cannot begin again, nor a new one go on as if it existed.
     let mut twice = first.clone();
@@ -185,14 +185,13 @@ fn crossing(t: &Transition) -> i128 {
         let bytes = crate::field::to_bytes(&record.w0);
         let units = bytes[25..31].iter().fold(0u64, |x, b| x << 8 | u64::from(*b));
         let nano = i128::from(units) * i128::from(UNIT_NANO);
-        match u64::from(bytes[31]) {
-            code::DEPOSIT | code::SUPPLIER_IN => nano,
-            code::WITHDRAW | code::FORCED | code::SUPPLIER_OUT | code::FEE_OUT => -nano,
-            code::SEND | code::RECEIVE | code::CORRECTION | code::NOTE | code::INIT => {
+        match RecordKind::try_from(u64::from(bytes[31])).unwrap() {
+            RecordKind::Deposit | RecordKind::SupplierIn => nano,
+            RecordKind::Withdraw | RecordKind::Forced | RecordKind::SupplierOut | RecordKind::FeeOut => -nano,
+            RecordKind::Send | RecordKind::Receive | RecordKind::Correction | RecordKind::Note | RecordKind::Init => {
                 assert_eq!(units, 0);
                 0
             }
-            other => panic!("record {other}"),
         }
     };
     let claims = t.input.operations.slots.iter().map(|signed| {

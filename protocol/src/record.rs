@@ -7,30 +7,99 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// First bytes of `w0`.
-pub mod code {
+/// What a record tells L1, with its number: the first byte of `w0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
     /// A deposit was taken in.
-    pub const DEPOSIT: u64 = 1;
+    Deposit = 1,
     /// Units are owed to a payout address.
-    pub const WITHDRAW: u64 = 2;
+    Withdraw = 2,
     /// A claim between members opened.
-    pub const SEND: u64 = 3;
+    Send = 3,
     /// A claim between members taken in.
-    pub const RECEIVE: u64 = 4;
+    Receive = 4,
     /// The head of the forced queue was served.
-    pub const FORCED: u64 = 10;
+    Forced = 10,
     /// A substituted period was corrected.
-    pub const CORRECTION: u64 = 11;
+    Correction = 11,
     /// Units moved from the operator's funds to a supplier account.
-    pub const SUPPLIER_IN: u64 = 16;
+    SupplierIn = 16,
     /// Units moved from a supplier account to the treasury.
-    pub const SUPPLIER_OUT: u64 = 17;
+    SupplierOut = 17,
     /// Units moved from a fee account to the treasury.
-    pub const FEE_OUT: u64 = 18;
+    FeeOut = 18,
     /// A queued note was appended.
-    pub const NOTE: u64 = 20;
+    Note = 20,
     /// A community began.
-    pub const INIT: u64 = 21;
+    Init = 21,
+}
+
+impl RecordKind {
+    /// Every kind, in the order of the numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Deposit,
+        Self::Withdraw,
+        Self::Send,
+        Self::Receive,
+        Self::Forced,
+        Self::Correction,
+        Self::SupplierIn,
+        Self::SupplierOut,
+        Self::FeeOut,
+        Self::Note,
+        Self::Init,
+    ];
+
+    /// Its number.
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        self as u64
+    }
+
+    /// Does the record count units?
+    #[must_use]
+    pub const fn has_units(self) -> bool {
+        match self {
+            Self::Deposit | Self::Withdraw | Self::Forced | Self::SupplierIn | Self::SupplierOut | Self::FeeOut => true,
+            Self::Send | Self::Receive | Self::Correction | Self::Note | Self::Init => false,
+        }
+    }
+
+    /// Does the record name a slot or an interval?
+    #[must_use]
+    pub const fn has_extra(self) -> bool {
+        match self {
+            Self::Forced | Self::Correction => true,
+            Self::Deposit
+            | Self::Withdraw
+            | Self::Send
+            | Self::Receive
+            | Self::SupplierIn
+            | Self::SupplierOut
+            | Self::FeeOut
+            | Self::Note
+            | Self::Init => false,
+        }
+    }
+}
+
+impl From<RecordKind> for u8 {
+    fn from(kind: RecordKind) -> Self {
+        kind as Self
+    }
+}
+
+impl TryFrom<u64> for RecordKind {
+    type Error = RecordError;
+
+    /// The kind of that number.
+    ///
+    /// # Errors
+    /// [`RecordError::UnknownKind`] for a number that no kind has.
+    fn try_from(code: u64) -> Result<Self, RecordError> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code).ok_or(RecordError::UnknownKind(code))
+    }
 }
 
 /// Bit of `w0` at which the units begin.
@@ -48,10 +117,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of `code` about `units` whole units.
+    /// A record of `kind` about `units` whole units.
     #[must_use]
-    pub fn new(code: u64, units: u64, extra: u32, w1: Fr) -> Self {
-        Self { w0: Fr::from(code) + shifted(units, UNITS_SHIFT) + shifted(u64::from(extra), EXTRA_SHIFT), w1 }
+    pub fn new(kind: RecordKind, units: u64, extra: u32, w1: Fr) -> Self {
+        Self { w0: Fr::from(kind.code()) + shifted(units, UNITS_SHIFT) + shifted(u64::from(extra), EXTRA_SHIFT), w1 }
     }
 
     /// Reads a record from its two words; the contract refuses the same words.
@@ -69,14 +138,8 @@ impl Record {
         }
         let (kind, units) = (number(31, 32), number(25, 31));
         let extra = u32::try_from(number(21, 25)).map_err(|_| RecordError::High)?;
-        let counts =
-            [code::DEPOSIT, code::WITHDRAW, code::FORCED, code::SUPPLIER_IN, code::SUPPLIER_OUT, code::FEE_OUT]
-                .contains(&kind);
-        let places = [code::FORCED, code::CORRECTION].contains(&kind);
-        if !counts && ![code::SEND, code::RECEIVE, code::CORRECTION, code::NOTE, code::INIT].contains(&kind) {
-            return Err(RecordError::Kind(kind));
-        }
-        if (!counts && units != 0) || (!places && extra != 0) {
+        let kind = RecordKind::try_from(kind)?;
+        if (!kind.has_units() && units != 0) || (!kind.has_extra() && extra != 0) {
             return Err(RecordError::Unused(kind));
         }
         Ok(Parsed { kind, units, extra, w1 })
@@ -92,8 +155,8 @@ impl Record {
 /// A record, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// One of [`code`].
-    pub kind: u64,
+    /// What it tells.
+    pub kind: RecordKind,
     /// Whole units, below 2^48.
     pub units: u64,
     /// Slot of a forced withdrawal, first interval of a correction.
@@ -108,12 +171,12 @@ pub enum RecordError {
     /// Bits above the record's 88.
     #[error("bits above the record's fields are set")]
     High,
-    /// No such kind.
+    /// A number that no kind has.
     #[error("there is no record of kind {0}")]
-    Kind(u64),
+    UnknownKind(u64),
     /// Units or a place where the kind has none.
-    #[error("a record of kind {0} has a field that it does not use")]
-    Unused(u64),
+    #[error("a record of kind {} has a field that it does not use", .0.code())]
+    Unused(RecordKind),
 }
 
 /// The records that words of a data vector hold, in order.
@@ -144,11 +207,12 @@ pub fn words(records: &[Record]) -> impl Iterator<Item = Fr> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn records_are_read_as_written() {
         let w1 = Fr::from(77u64);
-        for (kind, units, extra) in [
+        for (number, units, extra) in [
             (1, 5, 0),
             (2, (1 << 48) - 1, 0),
             (3, 0, 0),
@@ -162,17 +226,40 @@ mod tests {
             (20, 0, 0),
             (21, 0, 0),
         ] {
+            let kind = RecordKind::try_from(number).unwrap();
             let record = Record::new(kind, units, extra, w1);
-            assert_eq!(Record::parse(record.w0, record.w1), Ok(Parsed { kind, units, extra, w1 }), "{kind}");
+            assert_eq!(record.w0, Fr::from(number) + shifted(units, 8) + shifted(u64::from(extra), 56));
+            assert_eq!(Record::parse(record.w0, record.w1), Ok(Parsed { kind, units, extra, w1 }), "{number}");
         }
-        for (kind, units, extra) in [(3, 1, 0), (20, 1, 0), (21, 0, 1), (1, 1, 1), (11, 1, 1)] {
+        for (number, units, extra) in [(3, 1, 0), (20, 1, 0), (21, 0, 1), (1, 1, 1), (11, 1, 1)] {
+            let kind = RecordKind::try_from(number).unwrap();
             assert_eq!(Record::parse(Record::new(kind, units, extra, w1).w0, w1), Err(RecordError::Unused(kind)));
         }
-        for kind in [0, 5, 9, 12, 15, 19, 22, 255] {
-            assert_eq!(Record::parse(Record::new(kind, 0, 0, w1).w0, w1), Err(RecordError::Kind(kind)));
+        for number in [0, 5, 9, 12, 15, 19, 22, 255] {
+            assert_eq!(Record::parse(Fr::from(number), w1), Err(RecordError::UnknownKind(number)));
         }
         assert_eq!(Record::parse(Fr::from(2u64) + shifted(1, 88), w1), Err(RecordError::High));
         assert_eq!(read(&[Fr::from(4u64), w1, w1]), Err((1, RecordError::High)));
         assert_eq!(read(&[Fr::from(4u64), w1]).map(|r| r.len()), Ok(1));
+    }
+
+    #[test]
+    fn kinds_are_listed_once_by_number() {
+        assert!(RecordKind::ALL.is_sorted_by(|a, b| a.code() < b.code()));
+        for kind in RecordKind::ALL {
+            assert_eq!(RecordKind::try_from(kind.code()), Ok(kind));
+            assert_eq!(u64::from(u8::from(kind)), kind.code());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_a_kind_or_refused_by_its_number(number in prop_oneof![0u64..=300, any::<u64>()]) {
+            let listed = RecordKind::ALL.iter().any(|kind| kind.code() == number);
+            match RecordKind::try_from(number) {
+                Ok(kind) => prop_assert!(listed && kind.code() == number),
+                Err(error) => prop_assert!(!listed && error == RecordError::UnknownKind(number)),
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
     operation_slots::{Operations, OperationsError, QueuedNote},
     params::{QUEUE, UNIT_NANO},
+    record::{Record, RecordKind},
     settlement::{self, SettlementError, SettlementInput, Transition},
 };
 
@@ -185,14 +186,7 @@ impl<'a> Draft<'a> {
         match kind {
             Kind::Deposit => {
                 let units = self.view.deposits.get(&word).copied();
-                let expected = units.map(|units| {
-                    gridveil_protocol::record::Record::new(
-                        gridveil_protocol::record::code::DEPOSIT,
-                        units,
-                        0,
-                        record.w1,
-                    )
-                });
+                let expected = units.map(|units| Record::new(RecordKind::Deposit, units, 0, record.w1));
                 if expected != Some(*record) {
                     return Err(problem::OPERATION_DEPOSIT);
                 }
@@ -275,17 +269,18 @@ impl<'a> Draft<'a> {
     /// Takes back what stands in the way of the whole: the header operation that is refused, or else the correction,
     /// which then waits (the pools may carry it later), or else the header operation.
     fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
-        match &error {
-            SettlementError::Operations(OperationsError::Header(refusal)) if self.selected.header => {
-                self.refuse_header(of_header(refusal))
-            }
-            _ if self.selected.correction.take().is_some() => self.operations.correction = None,
+        let pools = matches!(
+            error,
             SettlementError::TotalOverflow | SettlementError::FeeAccount | SettlementError::SupplierTooSmall { .. }
-                if self.selected.header =>
-            {
-                self.refuse_header(problem::HEADER_UNITS);
-            }
-            _ => return Err(error),
+        );
+        if let (SettlementError::Operations(OperationsError::Header(refusal)), true) = (&error, self.selected.header) {
+            self.refuse_header(of_header(refusal));
+        } else if self.selected.correction.take().is_some() {
+            self.operations.correction = None;
+        } else if pools && self.selected.header {
+            self.refuse_header(problem::HEADER_UNITS);
+        } else {
+            return Err(error);
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ impl World {
         let proof = prove(transition.input.clone())?;
         let words = transition.data.get(self.shape.members + 2..).unwrap_or_default();
         let records = record::read(words).map_err(|(index, error)| anyhow::anyhow!("record {index}: {error}"))?;
-        for (_, deposit) in records.iter().filter(|(_, record)| record.kind == record::code::DEPOSIT) {
+        for (_, deposit) in records.iter().filter(|(_, record)| record.kind == record::RecordKind::Deposit) {
             client.deposit(word(&deposit.w1), deposit.units).await?;
         }
         let receipt = client.settle(settle_call(&transition, proof)?).await.context("settle")?;

@@ -7,7 +7,7 @@ use gridveil_protocol::{
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket, empty_slot},
     params::{INTERVALS_PER_GROUP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::DomainTag,
-    record::code,
+    record::RecordKind,
     tariff::{ClassPrices, IntervalTariff, Tariff},
 };
 use halo2curves::ff::Field;
@@ -164,7 +164,7 @@ pub fn correction(
     let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, ..old };
     let new_leaf = new.compose(b);
     b.set_clause("ADJUST.5");
-    let eleven = b.linear(&[(Fr::from(code::CORRECTION), used)], Fr::ZERO);
+    let eleven = b.linear(&[(Fr::from(RecordKind::Correction.code()), used)], Fr::ZERO);
     let zero = b.zero();
     let w0 = records::first_word(b, eleven, zero, first);
     records.push(b, used, [w0, commitment]);

@@ -4,7 +4,7 @@ use gridveil_protocol::{
     header_operation::{HeaderOperation, Place, Pool},
     params::{Shape, UNIT_NANO, UNITS_BITS},
     poseidon::DomainTag,
-    record::code,
+    record::RecordKind,
     schnorr::{Signature, empty_slot_key},
 };
 use halo2curves::ff::Field;
@@ -74,8 +74,9 @@ pub fn header_slot(
     b.set_clause("HEADER.2");
     let fee_account = b.mul_add(-nano, fee_out, units, Fr::ZERO, zero);
     b.set_clause("HEADER.1");
-    let codes = [(code::SUPPLIER_IN, supplier_in), (code::SUPPLIER_OUT, supplier_out), (code::FEE_OUT, fee_out)];
-    let code = b.linear(&codes.map(|(code, bit)| (Fr::from(code), bit)), Fr::ZERO);
+    let kinds =
+        [(RecordKind::SupplierIn, supplier_in), (RecordKind::SupplierOut, supplier_out), (RecordKind::FeeOut, fee_out)];
+    let code = b.linear(&kinds.map(|(kind, bit)| (Fr::from(kind.code()), bit)), Fr::ZERO);
     let w0 = records::first_word(b, code, units, zero);
     records.push(b, transfer, [w0, zero]);
 

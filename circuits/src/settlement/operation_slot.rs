@@ -328,7 +328,7 @@ fn record(
     records: &mut Records,
 ) {
     b.set_clause("OP.10");
-    let code = kinds.sum(b, |e| e.record.map_or(0, |(code, _)| code));
+    let code = kinds.sum(b, |e| e.record.map_or(0, |(kind, _)| kind.code()));
     let subject = |e: &Effect, wanted: Subject| e.record.is_some_and(|(_, subject)| subject == wanted);
     let slot_is_public = kinds.any(b, |e| subject(e, Subject::Requester));
     let extra = b.mul(slot_is_public, slot);

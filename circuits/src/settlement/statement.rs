@@ -3,7 +3,7 @@
 use gridveil_protocol::{
     params::{CERTIFICATES_DEPTH, QUEUE, Shape},
     poseidon::DomainTag,
-    record::code,
+    record::RecordKind,
     settlement::Transition,
     tree::empty_ladder,
 };
@@ -166,7 +166,7 @@ impl Statement<'_> {
         let [x, y] = mdm.map(Input::Copy);
         let terms = [x, y, Input::Copy(header.0[at::MECHANISM]), Input::Copy(header.0[at::NEXT])];
         let (terms, _) = self.b.hash4(terms);
-        let code = self.b.linear(&[(Fr::from(code::INIT), init)], Fr::ZERO);
+        let code = self.b.linear(&[(Fr::from(RecordKind::Init.code()), init)], Fr::ZERO);
         self.records.push(&mut self.b, init, [code, terms]);
         init
     }
@@ -239,7 +239,7 @@ impl Statement<'_> {
         let notes = &self.t.input.operations.notes;
         self.b.block(QUEUE * QUEUE_ROWS + 1);
         self.b.set_clause("NOTES.1");
-        let code = self.b.constant(Fr::from(code::NOTE));
+        let code = self.b.constant(Fr::from(RecordKind::Note.code()));
         let cells: Vec<Cell> = (0..QUEUE)
             .map(|i| {
                 self.b.set_clause("NOTES.1");

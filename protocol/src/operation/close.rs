@@ -2,14 +2,14 @@
 //! (`docs/spec/operations/close.md`).
 
 use super::{Change, Effect, Flow, Kind, Subject};
-use crate::record::code;
+use crate::record::RecordKind;
 
 /// What it does.
 pub const EFFECT: Effect = Effect {
     flow: Flow::Out,
     whole_units: true,
     all_units: true,
-    record: Some((code::WITHDRAW, Subject::Payout)),
+    record: Some((RecordKind::Withdraw, Subject::Payout)),
     owner: Change::Clear,
     payout: Change::Clear,
     meter: Change::Clear,

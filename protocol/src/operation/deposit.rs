@@ -1,13 +1,13 @@
 //! `deposit`: takes in a deposit made on L1 for this owner (`docs/spec/operations/deposit.md`).
 
 use super::{ClaimOf, Effect, Flow, Kind, Subject};
-use crate::record::code;
+use crate::record::RecordKind;
 
 /// What it does.
 pub const EFFECT: Effect = Effect {
     flow: Flow::In,
     whole_units: true,
     claim: Some(ClaimOf::Owner),
-    record: Some((code::DEPOSIT, Subject::Claim)),
+    record: Some((RecordKind::Deposit, Subject::Claim)),
     ..Effect::nothing(Kind::Deposit)
 };

@@ -2,13 +2,13 @@
 //! payout address (`docs/spec/operations/forced.md`).
 
 use super::{Effect, Flow, Kind, Subject};
-use crate::record::code;
+use crate::record::RecordKind;
 
 /// What it does.
 pub const EFFECT: Effect = Effect {
     flow: Flow::Out,
     whole_units: true,
     all_units: true,
-    record: Some((code::FORCED, Subject::Requester)),
+    record: Some((RecordKind::Forced, Subject::Requester)),
     ..Effect::nothing(Kind::Forced)
 };

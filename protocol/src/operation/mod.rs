@@ -24,6 +24,7 @@ use crate::{
     owner::OwnerKey,
     params::UNIT_NANO,
     poseidon::{DomainTag, hash4, sponge},
+    record::RecordKind,
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
 };
 use ark_ff::AdditiveGroup;
@@ -148,8 +149,8 @@ pub struct Effect {
     pub mdm: bool,
     /// The claim that is opened or taken in.
     pub claim: Option<ClaimOf>,
-    /// Code and second word of the record.
-    pub record: Option<(u64, Subject)>,
+    /// Kind and second word of the record.
+    pub record: Option<(RecordKind, Subject)>,
     /// Owner commitment.
     pub owner: Change,
     /// Payout address.

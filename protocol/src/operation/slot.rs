@@ -187,7 +187,15 @@ impl OperationSlot {
             }
             Kind::Forced => return Ok(()),
             Kind::Close if operation.amount != all => return Err(OperationError::NotAll),
-            _ => {}
+            Kind::Deposit
+            | Kind::Withdraw
+            | Kind::Send
+            | Kind::Receive
+            | Kind::Rotate
+            | Kind::Close
+            | Kind::Enrol
+            | Kind::Replace
+            | Kind::Terms => {}
         }
         if effect.flow == Flow::Out && before.debt != 0 {
             return Err(OperationError::InDebt);
@@ -253,7 +261,7 @@ fn changed<T>(change: Change, keep: T, set: T, clear: T) -> T {
 
 fn record(before: &Account, signed: &SignedOperation, effect: &Effect) -> Option<Record> {
     let operation = &signed.operation;
-    let (code, subject) = effect.record?;
+    let (kind, subject) = effect.record?;
     let recipient = if effect.claim == Some(ClaimOf::Party) { operation.party } else { before.owner };
     let (extra, w1) = match subject {
         Subject::Claim => (0, operation.claim(recipient)),
@@ -261,7 +269,7 @@ fn record(before: &Account, signed: &SignedOperation, effect: &Effect) -> Option
         Subject::Requester => (u32::from(operation.slot), reduce(&operation.payout)),
     };
     let units = if effect.whole_units { operation.units() } else { 0 };
-    Some(Record::new(code, units, extra, w1))
+    Some(Record::new(kind, units, extra, w1))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     owner::owner_of,
     params::Shape,
     receipt::Receipt,
-    record::code,
+    record::RecordKind,
     settlement::{SettlementError, SettlementInput, Transition, apply},
 };
 
@@ -171,7 +171,14 @@ fn a_replay_is_refused_in_this_period_and_the_next() {
         let expected = match kind {
             // The owner is another one, or nobody, before the nonce is looked at.
             Kind::Rotate | Kind::Close => OperationError::NotOwner,
-            _ => OperationError::Nonce { expected: nonce + 1, got: nonce },
+            Kind::Deposit
+            | Kind::Withdraw
+            | Kind::Send
+            | Kind::Receive
+            | Kind::Enrol
+            | Kind::Replace
+            | Kind::Terms
+            | Kind::Forced => OperationError::Nonce { expected: nonce + 1, got: nonce },
         };
         assert_eq!(refusal(input), expected, "{kind:?}");
         let mut next = crate::fixture::following(&t, 1, |_| false).unwrap();
@@ -227,7 +234,7 @@ fn a_deposit_pays_debts_first_and_the_supplier_gets_them_back() {
         assert_eq!(t.supplier_after - without.supplier_after, i128::from(amount.min(debt)));
         assert_eq!(t.after.header.totals.debt, account.debt);
         let claim = t.input.operations.slots[0].operation.claim(account.owner);
-        assert_eq!(t.applied.records, [Record::new(code::DEPOSIT, units, 0, claim)]);
+        assert_eq!(t.applied.records, [Record::new(RecordKind::Deposit, units, 0, claim)]);
     }
 }
 
@@ -243,7 +250,7 @@ fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_supplier() {
     assert_eq!(*after, Account { nonce: settled.nonce + 1, ..Account::empty(settled.salts) });
     assert_eq!(
         t.applied.records,
-        [Record::new(code::WITHDRAW, settled.balance / UNIT_NANO, 0, reduce(&settled.payout))]
+        [Record::new(RecordKind::Withdraw, settled.balance / UNIT_NANO, 0, reduce(&settled.payout))]
     );
     // The next period settles it as an empty slot, and it may be enrolled again: its nonce goes on.
     let t = accepted(&[Kind::Close, Kind::Enrol, Kind::Enrol]);
@@ -262,12 +269,12 @@ fn a_forced_withdrawal_pays_the_payout_address_and_nobody_else() {
     let slot = u32::try_from(paid.slot).unwrap();
     assert_eq!(
         operation_slot.record,
-        Some(Record::new(code::FORCED, paid.before.balance / UNIT_NANO, slot, reduce(&paid.before.payout)))
+        Some(Record::new(RecordKind::Forced, paid.before.balance / UNIT_NANO, slot, reduce(&paid.before.payout)))
     );
     let (_, operation_slot) = stranger.used.unwrap();
     assert_eq!(operation_slot.after, stranger.before);
     let slot = u32::try_from(stranger.slot).unwrap();
-    assert_eq!(operation_slot.record, Some(Record::new(code::FORCED, 0, slot, reduce(&[0xee; 20]))));
+    assert_eq!(operation_slot.record, Some(Record::new(RecordKind::Forced, 0, slot, reduce(&[0xee; 20]))));
     // A debtor is owed nothing, but its entry is served all the same.
     let mut input = with(&[Kind::Forced]);
     let debtor = input.community.accounts[1].clone();

@@ -155,10 +155,10 @@ impl StoreReader {
     /// # Errors
     /// [`StoreError`].
     pub fn tariff(&self, offset: u64) -> Result<Tariff, StoreError> {
-        match self.read(offset, kind::TARIFF)?.0 {
-            Event::Tariff(t) => Ok(t.tariff),
-            _ => Err(StoreError::Inconsistent("not a tariff")),
-        }
+        let Event::Tariff(published) = self.read(offset, kind::TARIFF)?.0 else {
+            return Err(StoreError::Inconsistent("not a tariff"));
+        };
+        Ok(published.tariff)
     }
 
     /// Batch of a period, if it was applied.
@@ -174,10 +174,10 @@ impl StoreReader {
     /// # Errors
     /// [`StoreError`].
     pub fn applied(&self, batch: u64) -> Result<Applied, StoreError> {
-        match self.read(self.offset(&key::batch(b'a', batch))?, kind::APPLIED)?.0 {
-            Event::Applied(applied) => Ok(applied),
-            _ => Err(StoreError::Inconsistent("not a batch")),
-        }
+        let Event::Applied(applied) = self.read(self.offset(&key::batch(b'a', batch))?, kind::APPLIED)?.0 else {
+            return Err(StoreError::Inconsistent("not a batch"));
+        };
+        Ok(applied)
     }
 
     /// The proof of a batch.
@@ -185,12 +185,10 @@ impl StoreReader {
     /// # Errors
     /// [`StoreError`].
     pub fn proof(&self, batch: u64) -> Result<Vec<u8>, StoreError> {
-        match self.read(self.offset(&key::batch(b'v', batch))?, kind::PROVEN)?.0 {
-            Event::Proven(proven) => {
-                hex::decode(&proven.proof).map_err(|_| StoreError::Inconsistent("a stored proof is not hex"))
-            }
-            _ => Err(StoreError::Inconsistent("not a proof")),
-        }
+        let Event::Proven(proven) = self.read(self.offset(&key::batch(b'v', batch))?, kind::PROVEN)?.0 else {
+            return Err(StoreError::Inconsistent("not a proof"));
+        };
+        hex::decode(&proven.proof).map_err(|_| StoreError::Inconsistent("a stored proof is not hex"))
     }
 
     /// The closing of a period.

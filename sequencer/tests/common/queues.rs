@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use gridveil_protocol::record::RecordKind;
 use gridveil_verifier_contract::{
     Address, DepositEntry, DepositState, ForcedEntry, L1Error, SettleCall, TransferState, Word,
 };
@@ -21,7 +22,7 @@ pub struct Queues {
 }
 
 struct Record {
-    kind: u8,
+    kind: RecordKind,
     units: u64,
     extra: u32,
     w1: Word,
@@ -51,7 +52,8 @@ impl Queues {
             let w0 = words[0];
             assert!(w0[..21].iter().all(|byte| *byte == 0));
             let record = Record {
-                kind: w0[31],
+                kind: RecordKind::try_from(u64::from(w0[31]))
+                    .map_err(|_| L1Error::Reverted { name: "BadRecord".to_owned() })?,
                 units: number(&w0[25..31]),
                 extra: u32::try_from(number(&w0[21..25])).unwrap(),
                 w1: words[1],
@@ -69,27 +71,28 @@ impl Queues {
 
     fn apply(&mut self, community: u32, r: &Record) -> Result<(), L1Error> {
         match r.kind {
-            1 => require(self.deposits.remove(&r.w1).is_some_and(|d| d.units == r.units), "DepositNotOpen")?,
-            2 => self.credit(&r.w1, r.units),
-            3 => require(self.transfers.insert(r.w1, TransferState::Open).is_none(), "TransferNotNew")?,
-            4 => require(
+            RecordKind::Deposit => {
+                require(self.deposits.remove(&r.w1).is_some_and(|d| d.units == r.units), "DepositNotOpen")?
+            }
+            RecordKind::Withdraw => self.credit(&r.w1, r.units),
+            RecordKind::Send => require(self.transfers.insert(r.w1, TransferState::Open).is_none(), "TransferNotNew")?,
+            RecordKind::Receive => require(
                 self.transfers.insert(r.w1, TransferState::Received) == Some(TransferState::Open),
                 "TransferNotOpen",
             )?,
-            10 => {
+            RecordKind::Forced => {
                 let head = self.forced.entry(community).or_default().pop_front();
                 require(head.is_some_and(|h| h.slot == r.extra && h.requester == r.w1[12..]), "ForcedNotHead")?;
                 self.credit(&r.w1, r.units);
             }
-            11 => self.corrected.push((r.extra, r.w1)),
-            16 => {
+            RecordKind::Correction => self.corrected.push((r.extra, r.w1)),
+            RecordKind::SupplierIn => {
                 require(self.supplier_units >= r.units, "SupplierShort")?;
                 self.supplier_units -= r.units;
             }
-            17 | 18 => self.treasury += r.units,
-            20 => require(self.notes.pop_front() == Some(r.w1), "NotHeadNote")?,
-            21 => self.begun.push((community, r.w1)),
-            _ => require(false, "BadRecord")?,
+            RecordKind::SupplierOut | RecordKind::FeeOut => self.treasury += r.units,
+            RecordKind::Note => require(self.notes.pop_front() == Some(r.w1), "NotHeadNote")?,
+            RecordKind::Init => self.begun.push((community, r.w1)),
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The effects of a batch's records, docs/spec/operations.md.
 
+use gridveil_protocol::record::RecordKind;
+
 use super::books::{Books, Context};
 use super::{require, reverted};
 use crate::client::L1Error;
@@ -20,7 +22,7 @@ pub(super) struct Batch<'a> {
 
 /// `kind | units<<8 | x<<56`, with 48 and 32 bits.
 struct Head {
-    kind: u8,
+    kind: RecordKind,
     units: u64,
     x: u32,
 }
@@ -29,6 +31,7 @@ fn head(word: &Word) -> Result<Head, L1Error> {
     let (zeros, rest) = word.split_at(21);
     let &[x0, x1, x2, x3, u0, u1, u2, u3, u4, u5, kind] = rest else { return reverted("BadRecord") };
     require(zeros.iter().all(|byte| *byte == 0), "BadRecord")?;
+    let Ok(kind) = RecordKind::try_from(u64::from(kind)) else { return reverted("BadRecord") };
     Ok(Head {
         kind,
         units: u64::from_be_bytes([0, 0, u0, u1, u2, u3, u4, u5]),
@@ -70,22 +73,22 @@ fn one(
 ) -> Result<Vec<Effect>, L1Error> {
     let Head { kind, units, x } = head(w0)?;
     let community = batch.params.community;
-    require(x == 0 || kind == 10 || kind == 11, "BadRecord")?;
-    require(units == 0 || matches!(kind, 1 | 2 | 10 | 16..=18), "BadRecord")?;
+    require(x == 0 || kind.has_extra(), "BadRecord")?;
+    require(units == 0 || kind.has_units(), "BadRecord")?;
     match kind {
-        1 => books.consume(w1, units),
-        2 => {
+        RecordKind::Deposit => books.consume(w1, units),
+        RecordKind::Withdraw => {
             let Some(account) = account(&w1) else { return reverted("BadRecord") };
             books.credit(context, account, units)?;
             Ok(vec![Effect::WithdrawalCredited { account, units }])
         }
-        3 => books.open(w1),
-        4 => books.receive(w1),
-        10 => {
+        RecordKind::Send => books.open(w1),
+        RecordKind::Receive => books.receive(w1),
+        RecordKind::Forced => {
             let Some(requester) = account(&w1) else { return reverted("ForcedNotHead") };
             books.serve(context, community, x, requester, units)
         }
-        11 => {
+        RecordKind::Correction => {
             let in_force = tariff_in_force(batch.tariffs, x)
                 .and_then(|index| batch.tariffs.iter().find(|tariff| tariff.index == index));
             require(
@@ -94,21 +97,20 @@ fn one(
             )?;
             Ok(vec![Effect::Corrected { community, first_interval: x, tariff_commitment: w1 }])
         }
-        16..=18 => {
+        RecordKind::SupplierIn | RecordKind::SupplierOut | RecordKind::FeeOut => {
             require(w1 == [0; 32], "BadRecord")?;
-            if kind == 16 {
+            if kind == RecordKind::SupplierIn {
                 books.supplier_in(units)?;
             } else {
                 books.credit(context, context.terms.treasury, units)?;
             }
-            Ok(vec![Effect::SupplierMoved { community, kind, units }])
+            Ok(vec![Effect::SupplierMoved { community, kind: kind.into(), units }])
         }
-        20 => books.append_note(community, w1),
-        21 => {
+        RecordKind::Note => books.append_note(community, w1),
+        RecordKind::Init => {
             require(!batch.started && index == 0, "AlreadyInitialised")?;
             require(w1 != [0; 32] && w1 == batch.params.genesis_terms, "NotGenesisTerms")?;
             Ok(vec![Effect::CommunityInitialised { community, genesis_terms: w1 }])
         }
-        _ => reverted("BadRecord"),
     }
 }
