@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Parser;
-use gridveil_protocol::params::SHAPES;
+use gridveil_protocol::params::Shape;
 use gridveil_verifier_contract::{EthersClient, L1Client, L1Error, L1Future};
 
 use crate::{
@@ -109,7 +109,7 @@ async fn native(l1: &dyn L1Client, from_block: u64, params: &ParamsSource<'_>) -
     let chain_id = l1.chain_id().await?;
     let used: BTreeSet<u32> = l1.communities(from_block).await?.iter().map(|c| c.shape).collect();
     let mut verifier = NativeVerifier::default();
-    for shape in SHAPES.into_iter().filter(|s| used.contains(&s.id)) {
+    for shape in used.into_iter().filter_map(Shape::by_id) {
         verifier.add(shape, params(chain_id, shape.k).map_err(AuditError::Params)?)?;
     }
     Ok(verifier)

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
-    params::SHAPES,
+    params::Shape,
     record::{Parsed, RecordKind},
 };
 use gridveil_verifier_contract::{
@@ -471,8 +471,8 @@ impl<'a> Ledger<'a> {
     // -------------------------------------------------------- forced and exits
 
     fn slots(&self, community: u32) -> u64 {
-        let shape = self.settled.communities.get(&community).map(|params| params.shape);
-        SHAPES.iter().find(|s| Some(s.id) == shape).map_or(0, |s| s.members as u64)
+        let shape = self.settled.communities.get(&community).and_then(|params| Shape::by_id(params.shape));
+        shape.map_or(0, |shape| shape.members as u64)
     }
 
     fn requested(&mut self, community: u32, request: Request) {

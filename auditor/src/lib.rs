@@ -5,6 +5,7 @@
 //! (readings, balances) is what the proofs are about; the auditor needs none of it. `docs/spec/audit.md` says what is
 //! checked, and what cannot be seen.
 #![forbid(unsafe_code)]
+#![deny(clippy::wildcard_enum_match_arm)]
 
 mod certificates;
 pub mod cli;

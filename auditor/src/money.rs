@@ -178,6 +178,19 @@ mod tests {
         assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");
     }
 
+    /// But for a community's beginning, which moves nothing, every kind leaves something in the account.
+    #[test]
+    fn no_kind_is_passed_over() {
+        for kind in RecordKind::ALL {
+            let mut money = Money::default();
+            _ = money.book(&record(RecordKind::SupplierIn, 5, 0));
+            _ = money.book(&record(RecordKind::Send, 0, 5));
+            let before = money.account();
+            _ = money.book(&record(kind, u64::from(kind.has_units()), 5));
+            assert_eq!(money.account() == before, kind == RecordKind::Init, "{kind:?}");
+        }
+    }
+
     #[test]
     fn a_transfer_is_taken_in_once() {
         let mut money = Money::default();

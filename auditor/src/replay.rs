@@ -6,7 +6,7 @@ use gridveil_protocol::{
     community,
     field::{Fr, from_bytes, to_bytes},
     instance::{Instance, data_challenge, data_evaluation, domain, period},
-    params::{CIRCUIT_VERSION, SHAPES, STATE_DEPTH, Shape},
+    params::{CIRCUIT_VERSION, STATE_DEPTH, Shape},
     record::{self, Parsed, Record, RecordKind},
     tree::{SparseTree, dense_root},
 };
@@ -263,7 +263,7 @@ impl<'a> Replay<'a> {
 
     fn register(&mut self, params: CommunityParams) {
         let id = params.community;
-        let shape = SHAPES.iter().find(|s| s.id == params.shape);
+        let shape = Shape::by_id(params.shape);
         self.require(shape.is_some_and(|s| s.intervals == usize::from(params.m)), "L1.COMMUNITY", || {
             format!(
                 "community {id} is registered with shape {} and {} intervals, which is no known shape",
@@ -325,7 +325,7 @@ impl<'a> Replay<'a> {
         };
         self.period(batch, &params);
         self.tariff(batch, &params);
-        let Some(shape) = SHAPES.into_iter().find(|s| s.id == params.shape) else {
+        let Some(shape) = Shape::by_id(params.shape) else {
             return self.fail("L1.COMMUNITY", format!("shape {} is not known", params.shape));
         };
         let own = shape.members + 2;

@@ -13,7 +13,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     header::{self, Header},
     opening::PeriodOpening,
-    params::{SHAPES, Shape},
+    params::Shape,
     record::{self, RecordKind},
     tree::dense_root,
     units::{Interval, Wh},
@@ -426,10 +426,7 @@ impl Published {
         batch: &SettledBatch,
         params: &CommunityParams,
     ) -> Result<[header::Totals; 2], TotalsError> {
-        let shape = SHAPES
-            .into_iter()
-            .find(|shape| shape.id == params.shape)
-            .ok_or(TotalsError::Community(params.community))?;
+        let shape = Shape::by_id(params.shape).ok_or(TotalsError::Community(params.community))?;
         let own = |b: &&SettledBatch| b.call.community == params.community;
         let leaf = self.leaf(Which::After, &opening.after, batch, &shape, params.community)?;
         let after = opening.after.totals;

@@ -369,6 +369,22 @@ fn records_are_read_and_their_money_is_counted() {
     assert!(run(&edited, &edited).failures.iter().any(|f| f.clause == "PROOF"));
 }
 
+/// Whatever its number, in whatever place: no record is passed over.
+#[test]
+fn a_record_of_an_unknown_kind_is_refused_by_its_number_and_batch() {
+    let w = with_records();
+    let records = (w.batches[1].call.data.len() - 6) / 2;
+    for number in (0..=255u64).filter(|number| RecordKind::try_from(*number).is_err()) {
+        let place = usize::try_from(number).unwrap() % (records + 1);
+        let mut edited = w.clone();
+        let at = 6 + 2 * place;
+        edited.batches[1].call.data.splice(at..at, [to_bytes(&Fr::from(number)), to_bytes(&Fr::from(5u64))]);
+        let report = run(&edited, &edited);
+        let what = format!("record {place}: there is no record of kind {number}");
+        assert!(report.failures.contains(&Failure { batch: Some(2), clause: "OP.10", what }), "{:?}", report.failures);
+    }
+}
+
 #[test]
 fn a_chain_kept_by_the_contracts_rules_passes() {
     let w = world();

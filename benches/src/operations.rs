@@ -255,7 +255,7 @@ fn proofs(
 /// Anything that cannot be measured.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let names: Vec<String> =
-        if args.shapes.is_empty() { run::SHAPES.map(String::from).to_vec() } else { args.shapes.clone() };
+        if args.shapes.is_empty() { Shape::deployed().map(|shape| shape.name.to_owned()).to_vec() } else { args.shapes.clone() };
     let shapes = names
         .iter()
         .map(|name| Shape::by_name(name).with_context(|| format!("no shape {name}")))

@@ -35,7 +35,6 @@ use crate::{
 
 /// Set in a child process: what it does, as JSON.
 pub const CHILD: &str = "GRIDVEIL_BENCH_CHILD";
-pub(crate) const SHAPES: [&str; 3] = ["home-32x24", "district-128x96", "district-512x96"];
 pub(crate) const LOCAL_CHAIN_ID: u64 = 31_337;
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +61,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
     }
     let mut names: Vec<String> = arguments.collect();
     if names.is_empty() {
-        names = SHAPES.map(String::from).to_vec();
+        names = Shape::deployed().map(|shape| shape.name.to_owned()).to_vec();
     }
     let shapes = names.iter().map(|name| shape(name)).collect::<anyhow::Result<Vec<_>>>()?;
 

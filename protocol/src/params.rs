@@ -95,9 +95,57 @@ impl Shape {
         SHAPES.into_iter().find(|shape| shape.name == name)
     }
 
+    /// The shape of that identifier on L1.
+    #[must_use]
+    pub fn by_id(id: u32) -> Option<Self> {
+        SHAPES.into_iter().find(|shape| shape.id == id)
+    }
+
+    /// Those for deployment: all but the first.
+    #[must_use]
+    pub const fn deployed() -> [Self; SHAPES.len() - 1] {
+        let [_tiny, deployed @ ..] = SHAPES;
+        deployed
+    }
+
+    /// Name of its verifier's artifact: `SettlementHome32x24` for `home-32x24`.
+    #[must_use]
+    pub fn verifier_name(&self) -> String {
+        let words = self.name.split('-').map(|word| {
+            let mut letters = word.chars();
+            letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        });
+        std::iter::once("Settlement".to_owned()).chain(words).collect()
+    }
+
     /// Reading groups of one packet.
     #[must_use]
     pub const fn groups(&self) -> usize {
         self.intervals.div_ceil(INTERVALS_PER_GROUP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_shape_is_found_by_name_and_by_identifier() {
+        for shape in SHAPES {
+            assert_eq!((Shape::by_name(shape.name), Shape::by_id(shape.id)), (Some(shape), Some(shape)));
+        }
+        assert_eq!(
+            Shape::deployed().map(|shape| shape.verifier_name()),
+            ["SettlementHome32x24", "SettlementDistrict128x96", "SettlementDistrict512x96"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_has_the_identifier(id in prop_oneof![0u32..16, any::<u32>()]) {
+            prop_assert_eq!(Shape::by_id(id).map_or(id, |shape| shape.id), id);
+            prop_assert_eq!(Shape::by_id(id).is_some(), SHAPES.iter().any(|shape| shape.id == id));
+        }
     }
 }

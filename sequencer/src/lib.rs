@@ -9,6 +9,7 @@
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
 #![forbid(unsafe_code)]
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;
 pub mod api;

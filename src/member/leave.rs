@@ -8,7 +8,7 @@ use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     operation::Change,
-    params::SHAPES,
+    params::Shape,
 };
 use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
 
@@ -107,7 +107,7 @@ pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::R
     let params =
         chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
     let shape =
-        SHAPES.into_iter().find(|shape| shape.id == params.shape).context("the community's shape is not known")?;
+        Shape::by_id(params.shape).context("the community's shape is not known")?;
     let batches = chain.wait(chain.client().settled_batches(chain.from_block()))?;
     let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)

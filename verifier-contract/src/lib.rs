@@ -3,10 +3,12 @@
 //! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`.
 //! [`client::L1Client`] is what the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC,
 //! [`memory::MemoryL1`] is a fake for tests. Specification: docs/spec/l1.md.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod anvil;
 pub mod client;
 #[cfg(feature = "codegen")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "it matches over halo2's expressions")]
 pub mod codegen;
 pub mod ethers_client;
 #[cfg(any(test, feature = "test-util"))]

@@ -38,12 +38,6 @@ use gridveil_verifier_contract::codegen::{
 };
 use serde_json::{Value, json};
 
-/// Shape and contract name.
-const DEPLOYED: [(&str, &str); 3] = [
-    ("home-32x24", "SettlementHome32x24"),
-    ("district-128x96", "SettlementDistrict128x96"),
-    ("district-512x96", "SettlementDistrict512x96"),
-];
 /// Contract name of the certificate verifier.
 const CERTIFICATE: &str = "CertificateSpend";
 
@@ -51,9 +45,10 @@ fn main() -> ExitCode {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     let check = names.first().is_some_and(|flag| flag == "--check");
     names.drain(..usize::from(check));
-    let known = |name: &String| name == CERTIFICATE || DEPLOYED.iter().any(|(_, deployed)| name == deployed);
+    let deployed = Shape::deployed().map(|shape| shape.verifier_name());
+    let known = |name: &String| name == CERTIFICATE || deployed.contains(name);
     if !names.iter().all(known) {
-        eprintln!("usage: generate [--check] [NAME...], of {:?} and {CERTIFICATE}", DEPLOYED.map(|(_, name)| name));
+        eprintln!("usage: generate [--check] [NAME...], of {deployed:?} and {CERTIFICATE}");
         return ExitCode::from(2);
     }
     match run(check, &names) {
@@ -77,11 +72,11 @@ fn run(check: bool, names: &[String]) -> anyhow::Result<()> {
         let verifier = generate_settlement_verifier(&params, &vk, vec![certificate::ROWS.len()], CERTIFICATE)?;
         keep(check, &contracts, &verifier)?;
     }
-    for (shape, name) in DEPLOYED.into_iter().filter(|(_, name)| wanted(name)) {
-        let shape = Shape::by_name(shape).context("a shape")?;
+    let [first, ..] = Shape::deployed();
+    for shape in Shape::deployed().into_iter().filter(|shape| wanted(&shape.verifier_name())) {
         let params = srs.params(shape.k, &Silent)?;
         // Only the fixture's shape proves anything here; the others need no proving key.
-        let fixture = shape.name == DEPLOYED[0].0;
+        let fixture = shape == first;
         let keys = fixture
             .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(shape, &params, &srs.id(), &Silent))
             .transpose()?;
@@ -89,7 +84,7 @@ fn run(check: bool, names: &[String]) -> anyhow::Result<()> {
             Some((keys, _)) => keys.vk.clone(),
             None => verifying_key::<SettlementCircuit>(shape, &params)?,
         };
-        let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], name)?;
+        let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], &shape.verifier_name())?;
         keep(check, &contracts, &verifier)?;
         if let Some((_, material)) = keys {
             let (params, engine) = Engine::new(params, material)?;
