@@ -673,21 +673,7 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     abandon(&mut alice, &chain, &note).unwrap();
     refresh(&mut alice, &chain).unwrap();
     assert_eq!((alice.wallet.state().notes.len(), alice.wallet.state().notes[0].spent), (1, false));
-    let word = to_bytes::<Fr>;
-    let i = &sent.instance;
-    wait(world.l1.certify(CertificateCall {
-        circuit_version: 1_000_001,
-        anchor: word(&i.anchor),
-        nullifier: word(&i.nullifier),
-        note_1: word(&i.notes[0]),
-        note_2: word(&i.notes[1]),
-        retirement: word(&i.retirement),
-        disclosed: word(&i.disclosed),
-        beneficiary: word(&i.beneficiary),
-        kind: u16::try_from(i.kind).unwrap(),
-        proof: sent.proof.clone(),
-    }))
-    .unwrap();
+    wait(world.l1.certify(CertificateCall::new(&sent.instance, sent.proof.clone()).unwrap())).unwrap();
     // Another spending is refused, and the one that landed is found.
     let error = spend(&mut alice, &chain, &prover, &note, &retire(4, false)).unwrap_err().to_string();
     assert!(error.contains("another spending"), "{error}");

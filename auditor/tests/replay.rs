@@ -506,19 +506,7 @@ fn retirements_are_found_as_they_are_shown() {
         let check = |shown: &ShownRetirement| runtime.block_on(retirement(&l1, shown, 0));
         let shown = ShownRetirement::new(31337, [0x11; 20], sealed, statement);
         assert_eq!(check(&shown), Err(RetirementError::Unknown));
-        let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
-        let call = CertificateCall {
-            circuit_version: 1_000_001,
-            anchor: to_bytes(&instance.anchor),
-            nullifier: to_bytes(&instance.nullifier),
-            note_1,
-            note_2,
-            retirement: to_bytes(&instance.retirement),
-            disclosed: to_bytes(&instance.disclosed),
-            beneficiary: to_bytes(&instance.beneficiary),
-            kind: u16::try_from(instance.kind).unwrap(),
-            proof: vec![],
-        };
+        let call = CertificateCall::new(&instance, vec![]).unwrap();
         runtime.block_on(l1.certify(call)).unwrap();
         assert_eq!(check(&shown).unwrap().sealed, sealed);
         let json = serde_json::to_string(&shown).unwrap();

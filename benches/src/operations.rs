@@ -254,8 +254,11 @@ fn proofs(
 /// # Errors
 /// Anything that cannot be measured.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let names: Vec<String> =
-        if args.shapes.is_empty() { Shape::deployed().map(|shape| shape.name.to_owned()).to_vec() } else { args.shapes.clone() };
+    let names: Vec<String> = if args.shapes.is_empty() {
+        Shape::deployed().map(|shape| shape.name.to_owned()).to_vec()
+    } else {
+        args.shapes.clone()
+    };
     let shapes = names
         .iter()
         .map(|name| Shape::by_name(name).with_context(|| format!("no shape {name}")))

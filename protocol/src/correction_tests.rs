@@ -28,10 +28,9 @@ fn valid() -> SettlementInput {
 }
 
 fn refusal(input: SettlementInput) -> CorrectionError {
-    match apply(input).unwrap_err() {
-        SettlementError::Operations(OperationsError::Correction(error)) => error,
-        other => panic!("{other}"),
-    }
+    let refused = apply(input).unwrap_err();
+    let SettlementError::Operations(OperationsError::Correction(error)) = refused.clone() else { panic!("{refused}") };
+    error
 }
 
 /// Refused after an edit, with everything signed again and the leaf waiting for the edited substitute.

@@ -15,10 +15,9 @@ fn with(header: Option<Pool>, management: bool) -> SettlementInput {
 }
 
 fn refusal(input: SettlementInput) -> HeaderError {
-    match apply(input).unwrap_err() {
-        SettlementError::Operations(OperationsError::Header(error)) => error,
-        other => panic!("{other}"),
-    }
+    let refused = apply(input).unwrap_err();
+    let SettlementError::Operations(OperationsError::Header(error)) = refused.clone() else { panic!("{refused}") };
+    error
 }
 
 fn transfer(pool: Pool, units: u64) -> SettlementInput {

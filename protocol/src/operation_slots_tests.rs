@@ -29,10 +29,9 @@ fn with(shape: Shape, seed: u64, kinds: &[Kind], extras: Extras) -> SettlementIn
 }
 
 fn refusal(input: SettlementInput) -> OperationsError {
-    match apply(input).unwrap_err() {
-        SettlementError::Operations(error) => error,
-        other => panic!("{other}"),
-    }
+    let refused = apply(input).unwrap_err();
+    let SettlementError::Operations(error) = refused.clone() else { panic!("{refused}") };
+    error
 }
 
 #[test]

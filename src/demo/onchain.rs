@@ -28,7 +28,7 @@ use gridveil_meter_client::{
     submit::{Admin, Retry, Sequencer},
 };
 use gridveil_protocol::{
-    certificate::{self, CERTIFICATE_VERSION, CertificateInstance, ShownHolding},
+    certificate::{self, ShownHolding},
     field::{Fr, to_bytes},
     header::Header,
     init,
@@ -54,7 +54,7 @@ use gridveil_sequencer::{
     store::{data_keys, log_state::SettledPeriod},
 };
 use gridveil_verifier_contract::{
-    CertificateCall, CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
+    CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
     codegen::{artifact::check_verifier, generate_settlement_verifier},
 };
@@ -309,22 +309,6 @@ async fn final_on_l1(
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
-}
-
-/// A certificate proof as L1 takes it.
-fn certificate_call(instance: &CertificateInstance, proof: Vec<u8>) -> anyhow::Result<CertificateCall> {
-    Ok(CertificateCall {
-        circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
-        anchor: to_bytes(&instance.anchor),
-        nullifier: to_bytes(&instance.nullifier),
-        note_1: to_bytes(&instance.notes[0]),
-        note_2: to_bytes(&instance.notes[1]),
-        retirement: to_bytes(&instance.retirement),
-        disclosed: to_bytes(&instance.disclosed),
-        beneficiary: to_bytes(&instance.beneficiary),
-        kind: u16::try_from(instance.kind)?,
-        proof,
-    })
 }
 
 /// Smallest parts of the token as nano-currency.

@@ -11,7 +11,7 @@ use gridveil_meter_client::{
     wallet::{KeptNote, NoteFile, Spending, Transfer, note_path, read_file, write_file},
 };
 use gridveil_protocol::{
-    certificate::{CERTIFICATE_VERSION, CertificateInstance, Purpose, ShownRetirement, SpendPlan},
+    certificate::{CertificateInstance, Purpose, ShownRetirement, SpendPlan},
     field::{Fr, to_bytes},
     owner::{NullifierKey, owner_of},
 };
@@ -251,7 +251,7 @@ pub fn spend(
         return landed(session, chain, nullifier, plan);
     }
     let CertificateProof { instance, proof } = prover.prove(&signed)?;
-    let receipt = match chain.wait(chain.client().certify(certificate_call(&instance, proof)?)) {
+    let receipt = match chain.wait(chain.client().certify(CertificateCall::new(&instance, proof)?)) {
         Err(error) if error.is_revert("NullifierUsed") => return landed(session, chain, nullifier, plan),
         answer => answer?,
     };
@@ -274,22 +274,6 @@ fn landed(session: &mut Session, chain: &Chain, nullifier: Fr, plan: SpendPlan) 
 fn earlier(session: &Session, plan: SpendPlan) -> anyhow::Result<Spent> {
     let instance = plan.clone().sign(&session.keys.owner)?.check()?;
     Ok(Spent { plan, instance, tx: None })
-}
-
-fn certificate_call(instance: &CertificateInstance, proof: Vec<u8>) -> anyhow::Result<CertificateCall> {
-    let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
-    Ok(CertificateCall {
-        circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
-        anchor: to_bytes(&instance.anchor),
-        nullifier: to_bytes(&instance.nullifier),
-        note_1,
-        note_2,
-        retirement: to_bytes(&instance.retirement),
-        disclosed: to_bytes(&instance.disclosed),
-        beneficiary: to_bytes(&instance.beneficiary),
-        kind: u16::try_from(instance.kind)?,
-        proof,
-    })
 }
 
 fn open_prover(session: &Session, proving: &Proving) -> anyhow::Result<CertificateProver> {

@@ -106,8 +106,7 @@ pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::R
     }
     let params =
         chain.wait(chain.client().community(receipt.community))?.context("the community is not registered on L1")?;
-    let shape =
-        Shape::by_id(params.shape).context("the community's shape is not known")?;
+    let shape = Shape::by_id(params.shape).context("the community's shape is not known")?;
     let batches = chain.wait(chain.client().settled_batches(chain.from_block()))?;
     let batches = batches.iter().map(published).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)

@@ -1,5 +1,11 @@
 //! What crosses the boundary to L1.
 
+use std::num::TryFromIntError;
+
+use gridveil_protocol::{
+    certificate::{CERTIFICATE_VERSION, CertificateInstance},
+    field::to_bytes,
+};
 use serde::{Deserialize, Serialize};
 
 /// A 32-byte big-endian word: a field element or a hash.
@@ -226,6 +232,28 @@ pub struct CertificateCall {
     pub kind: u16,
     /// Proof, of the verifier's exact length in bytes.
     pub proof: Vec<u8>,
+}
+
+impl CertificateCall {
+    /// A proof and its public inputs, as L1 takes them. The domain is not among them: the contract has its own.
+    ///
+    /// # Errors
+    /// Of an instance whose kind is none: it has more than 16 bits.
+    pub fn new(instance: &CertificateInstance, proof: Vec<u8>) -> Result<Self, TryFromIntError> {
+        let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
+        Ok(Self {
+            circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
+            anchor: to_bytes(&instance.anchor),
+            nullifier: to_bytes(&instance.nullifier),
+            note_1,
+            note_2,
+            retirement: to_bytes(&instance.retirement),
+            disclosed: to_bytes(&instance.disclosed),
+            beneficiary: to_bytes(&instance.beneficiary),
+            kind: u16::try_from(instance.kind)?,
+            proof,
+        })
+    }
 }
 
 /// A change of the contract's state, as its event tells it. Units are 10,000,000 nano each.

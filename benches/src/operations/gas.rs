@@ -254,20 +254,7 @@ async fn certify(world: &World, prover: &CertificateProver, seed: u64) -> anyhow
     let client = world.rollup(&plan.clone().sign(&owner_key(seed))?.compute().anchor).await?;
     plan.domain = domain(LOCAL_CHAIN_ID, &client.contract(), CERTIFICATE_VERSION);
     let made = prover.prove(&plan.sign(&owner_key(seed))?)?;
-    let at = &made.instance;
-    let [note_1, note_2] = at.notes.map(|note| word(&note));
-    let call = CertificateCall {
-        circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
-        anchor: word(&at.anchor),
-        nullifier: word(&at.nullifier),
-        note_1,
-        note_2,
-        retirement: word(&at.retirement),
-        disclosed: word(&at.disclosed),
-        beneficiary: word(&at.beneficiary),
-        kind: u16::try_from(at.kind)?,
-        proof: made.proof,
-    };
+    let call = CertificateCall::new(&made.instance, made.proof)?;
     Ok(client.certify(call).await.context("certify")?.gas_used)
 }
 

@@ -24,10 +24,11 @@ fn with(kinds: &[Kind]) -> SettlementInput {
 }
 
 fn refusal(input: SettlementInput) -> OperationError {
-    match apply(input).unwrap_err() {
-        SettlementError::Operations(OperationsError::Operation { source, .. }) => source,
-        other => panic!("{other}"),
-    }
+    let refused = apply(input).unwrap_err();
+    let SettlementError::Operations(OperationsError::Operation { source, .. }) = refused.clone() else {
+        panic!("{refused}")
+    };
+    source
 }
 
 /// What a kind is refused for after an edit of its operation, signed again.

@@ -20,7 +20,7 @@ use gridveil_protocol::{
     schnorr::SecretKey,
 };
 use gridveil_sequencer::{batcher, operations, store::data_keys};
-use gridveil_verifier_contract::{L1Client, anvil::LOCAL_CHAIN_ID};
+use gridveil_verifier_contract::{CertificateCall, L1Client, anvil::LOCAL_CHAIN_ID};
 
 use super::OnChain;
 use crate::{
@@ -305,7 +305,7 @@ impl OnChain {
     fn spend(&self, secret: &SecretKey, plan: SpendPlan) -> anyhow::Result<u64> {
         let running = self.running()?;
         let proven = self.certificates.as_ref().context("no prover")?.prove(&plan.sign(secret)?)?;
-        let call = super::certificate_call(&proven.instance, proven.proof)?;
+        let call = CertificateCall::new(&proven.instance, proven.proof)?;
         Ok(self.runtime.block_on(running.l1.certify(call))?.gas_used)
     }
 
