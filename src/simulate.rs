@@ -322,7 +322,7 @@ impl<'a> Tally<'a> {
         home.bought_wh += bill.energy.bought;
         home.sold_wh += bill.energy.sold;
         home.bill_nano -= bill.delta_nano();
-        let class = t.input.community.accounts.get(slot).map_or(0, |a| usize::from(a.class));
+        let class = t.input.community.accounts.get(slot).map_or(0, |a| usize::from(a.terms.class));
         let money = &mut self.report.money;
         let intervals = own.iter().zip(&t.input.tariff.intervals).zip(&t.clearings);
         for ((reading, prices), clearing) in intervals {

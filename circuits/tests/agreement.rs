@@ -34,10 +34,10 @@ fn vary(stream: &mut Stream, input: &mut SettlementInput) {
         let pick = |stream: &mut Stream, choices: &[u64]| {
             choices[usize::try_from(stream.below(choices.len() as u64)).unwrap()]
         };
-        account.buy_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
-        account.sell_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
-        account.scale = u8::try_from(pick(stream, &[1, 10, 100])).unwrap();
-        account.technology = u8::try_from(pick(stream, &[0, 1, 255])).unwrap();
+        account.terms.buy_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
+        account.terms.sell_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
+        account.terms.scale = u8::try_from(pick(stream, &[1, 10, 100])).unwrap();
+        account.terms.technology = u8::try_from(pick(stream, &[0, 1, 255])).unwrap();
         let readings = pick(stream, &[1, 2, 500, 65536]);
         let cap = if input.packets[slot].packet.substituted { 8000 } else { 65535 };
         for reading in &mut input.packets[slot].packet.readings {

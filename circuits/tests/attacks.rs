@@ -112,8 +112,8 @@ fn rooted(mut input: SettlementInput) -> SettlementInput {
 
 fn all_readings(i: &mut SettlementInput, import: u16, export: u16) {
     for (slot, account) in i.community.accounts.iter_mut().enumerate().filter(|(_, a)| a.meter.is_some()) {
-        (account.active_from, account.active_until) = (0, u32::MAX);
-        (account.cap_import, account.cap_export) = (u16::MAX, u16::MAX);
+        (account.terms.active_from, account.terms.active_until) = (0, u32::MAX);
+        (account.terms.cap_import, account.terms.cap_export) = (u16::MAX, u16::MAX);
         i.packets[slot].packet.readings.fill(Reading { import, export });
     }
 }
@@ -156,7 +156,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
             Box::new(move |i| {
                 rich(i);
                 for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
-                    (a.buy_limit, a.sell_limit) = (buy, sell);
+                    (a.terms.buy_limit, a.terms.sell_limit) = (buy, sell);
                 }
                 for t in &mut i.tariff.intervals {
                     (t.cap, t.floor, t.reference) = (cap, floor, reference);
@@ -175,7 +175,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
                 name,
                 Box::new(move |i| {
                     rich(i);
-                    i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| a.scale = 100);
+                    i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| a.terms.scale = 100);
                     all_prices(i, |_| prices);
                     all_readings(i, import, export);
                 }),
@@ -206,7 +206,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
                 let shifted = |x: u32| if x > 100 { x } else { first - 1 + x };
                 for slot in 0..3 {
                     let a = &mut i.community.accounts[slot];
-                    (a.active_from, a.active_until) = (shifted(from), shifted(until));
+                    (a.terms.active_from, a.terms.active_until) = (shifted(from), shifted(until));
                     for t in 0..2 {
                         if first + t < shifted(from) || first + t >= shifted(until) {
                             i.packets[slot].packet.readings[t as usize] = Reading::default();
@@ -221,7 +221,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             for (slot, (from, until)) in [(0, u32::MAX), (u32::MAX, 0), (u32::MAX, u32::MAX)].into_iter().enumerate() {
                 let a = &mut i.community.accounts[slot];
-                (a.active_from, a.active_until) = (from, until);
+                (a.terms.active_from, a.terms.active_until) = (from, until);
                 if slot > 0 {
                     i.packets[slot].packet.readings.fill(Reading::default());
                 }
@@ -233,7 +233,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             i.community.header.next_interval = u32::MAX - 2;
             all_readings(i, 3, 4);
-            i.community.accounts[3].active_until = u32::MAX;
+            i.community.accounts[3].terms.active_until = u32::MAX;
         }),
     );
     add(
@@ -241,7 +241,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             i.community.header.next_interval = 0;
             all_readings(i, 3, 4);
-            i.community.accounts[2].active_from = 1;
+            i.community.accounts[2].terms.active_from = 1;
             i.packets[2].packet.readings[0] = Reading::default();
         }),
     );
@@ -250,8 +250,9 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             rich(i);
             for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
-                (a.nonce, a.technology, a.class, a.scale) = (u32::MAX, 255, 1, 100);
-                (a.buy_limit, a.sell_limit, a.cap_import, a.cap_export) = (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
+                (a.nonce, a.terms.technology, a.terms.class, a.terms.scale) = (u32::MAX, 255, 1, 100);
+                (a.terms.buy_limit, a.terms.sell_limit, a.terms.cap_import, a.terms.cap_export) =
+                    (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
                 a.payout = [0xff; 20];
             }
             i.packets[0].packet.buy_limit = u16::MAX;
@@ -291,8 +292,8 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         "a substituted debtor at its cap",
         Box::new(|i| {
             let a = &mut i.community.accounts[3];
-            (a.balance, a.debt, a.cap_import, a.cap_export) = (0, 10, u16::MAX, u16::MAX);
-            (a.active_from, a.active_until) = (0, u32::MAX);
+            (a.balance, a.debt, a.terms.cap_import, a.terms.cap_export) = (0, 10, u16::MAX, u16::MAX);
+            (a.terms.active_from, a.terms.active_until) = (0, u32::MAX);
             i.community.header.totals.debt += 10;
             i.packets[3].packet.readings = vec![Reading { import: u16::MAX, export: u16::MAX }; 2];
         }),
@@ -301,7 +302,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         "substituted with caps of zero",
         Box::new(|i| {
             let a = &mut i.community.accounts[3];
-            (a.cap_import, a.cap_export) = (0, 0);
+            (a.terms.cap_import, a.terms.cap_export) = (0, 0);
             i.packets[3].packet.readings.fill(Reading::default());
         }),
     );
@@ -355,8 +356,8 @@ fn unusual() -> Vec<(&'static str, Edit)> {
             i.community
                 .accounts
                 .iter_mut()
-                .for_each(|a| (a.scale, a.buy_limit, a.sell_limit, a.debt) = (100, 2000, 0, 0));
-            i.community.accounts[2].scale = 1;
+                .for_each(|a| (a.terms.scale, a.terms.buy_limit, a.terms.sell_limit, a.debt) = (100, 2000, 0, 0));
+            i.community.accounts[2].terms.scale = 1;
             i.community.header.totals.debt = 0;
             i.packets[2].packet.readings.fill(Reading { import: 0, export: 1 });
             i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (2000, 0, 2000));
@@ -426,7 +427,7 @@ fn aliases_are_refused() {
     let a = |slot: usize| &native.input.community.accounts[slot];
     let creditor = (0..4).find(|i| native.after.accounts[*i].balance > 0).unwrap();
     let debtor = (0..4).find(|i| native.after.accounts[*i].debt > 0).unwrap();
-    let technology = |slot: usize| Fr::from(u64::from(a(slot).technology));
+    let technology = |slot: usize| Fr::from(u64::from(a(slot).terms.technology));
     let (balance, debt) = (native.after.accounts[creditor].balance, native.after.accounts[debtor].debt);
     let cases: Vec<(&str, Vec<(Name, Fr)>)> = vec![
         (
@@ -517,7 +518,7 @@ fn the_largest_sums_fit() {
     // All trade at the highest price, or nobody trades.
     for (buy, sell) in [(65535, 65535), (0, 65535)] {
         i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| {
-            (a.scale, a.class, a.buy_limit, a.sell_limit, a.debt) = (100, 0, buy, sell, 0);
+            (a.terms.scale, a.terms.class, a.terms.buy_limit, a.terms.sell_limit, a.debt) = (100, 0, buy, sell, 0);
         });
         let t = apply(rooted(i.clone())).unwrap();
         assert_eq!(refusals(shape, &trace(&t)), BTreeSet::new());

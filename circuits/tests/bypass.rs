@@ -243,7 +243,7 @@ fn invalid_corrections_headers_beginnings_and_queues() {
             let correction = i.operations.correction.as_mut().unwrap();
             let slot = correction.slot();
             correction.late.packet.readings[1] = Reading { import: 1, export: 1 };
-            i.community.accounts[slot].active_until = correction.substitute.packet.context.first_interval + 1;
+            i.community.accounts[slot].terms.active_until = correction.substitute.packet.context.first_interval + 1;
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(i, slot).unwrap();
             resign_correction(i).unwrap();
@@ -420,7 +420,7 @@ fn unusual_but_honest_corrections_are_provable() {
             let prices = ClassPrices { energy: price, network: price, feed_in: price, local_fee: price };
             correction.tariff.intervals.iter_mut().for_each(|interval| interval.classes = [prices; 2]);
             let account = &mut i.community.accounts[slot];
-            (account.scale, account.balance) = (100, 1 << 62);
+            (account.terms.scale, account.balance) = (100, 1 << 62);
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();
             (i.community.header.supplier_account, i.community.header.fee_account) = (1 << 62, 1 << 62);

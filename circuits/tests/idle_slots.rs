@@ -173,7 +173,7 @@ fn fields_that_a_kind_does_not_use_change_nothing() {
             op.payout = [0xee; 20];
         }
         op.meter = op.meter.or(Some(meter_key(2).public()));
-        op.terms = op.terms.or(Some(plain.input.community.accounts[0].account_terms()));
+        op.terms = op.terms.or(Some(plain.input.community.accounts[0].terms));
         resign_operation(&mut i, 0).unwrap();
         assert!(apply(i.clone()).is_err(), "{:?}", effect.kind);
         let edited = trace(&compute(i));

@@ -265,7 +265,7 @@ fn table_of_mutants() -> Vec<Mutant> {
         "readings signed in another unit than the account's",
         Box::new(|| {
             let mut i = honest(1);
-            assert_eq!(i.community.accounts[1].scale, 1);
+            assert_eq!(i.community.accounts[1].terms.scale, 1);
             i.packets[1].packet.scale = 10;
             i.packets[1] = i.packets[1].packet.clone().sign(&meter_key(1)).unwrap();
             assert!(apply(i.clone()).is_err());
@@ -338,7 +338,7 @@ fn with_empty_slot() -> SettlementInput {
 /// more feed-in.
 fn carry() -> Trace {
     let mut i = honest(1);
-    i.community.accounts[1].sell_limit = u16::MAX;
+    i.community.accounts[1].terms.sell_limit = u16::MAX;
     i.packets[1].packet.readings[0] = Reading { import: 1200, export: 7 };
     let t = compute(repaired(i, 1));
     let prices = t.input.tariff.intervals[0].classes[1];
@@ -388,9 +388,9 @@ fn at_another_tick(step: i32) -> Trace {
     }
     (i.packets[3].packet.substituted, i.packets[3].packet.previous_substitute) = (false, field::Fr::from(0u64));
     i.packets[0].packet.readings[0].export = 100; // scale 10
-    i.community.accounts[3].buy_limit = 1400;
-    i.community.accounts[3].active_until = u32::MAX;
-    i.community.accounts[0].sell_limit = 900;
+    i.community.accounts[3].terms.buy_limit = 1400;
+    i.community.accounts[3].terms.active_until = u32::MAX;
+    i.community.accounts[0].terms.sell_limit = 900;
     i.packets[3].packet.readings[0].import = 1000;
     let i = repaired(repaired(i, 0), 3);
     let i = repaired(repaired(i, 1), 2);

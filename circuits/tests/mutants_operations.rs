@@ -606,7 +606,7 @@ fn other_mutants() -> Vec<Mutant> {
             let correction = i.operations.correction.as_mut().unwrap();
             correction.late.packet.readings[0] = Reading { import: 5, export: 0 };
             let (slot, first) = (correction.slot(), correction.substitute.packet.context.first_interval);
-            i.community.accounts[slot].active_from = first + 1;
+            i.community.accounts[slot].terms.active_from = first + 1;
             resign_correction(&mut i).unwrap();
             tampered(&compute(i), &[(("ADJUST.2", "inside", 0), Fr::ONE)])
         }),
@@ -619,7 +619,7 @@ fn other_mutants() -> Vec<Mutant> {
             let correction = i.operations.correction.as_mut().unwrap();
             correction.late.packet.readings[1] = Reading { import: 0, export: 9 };
             let (slot, first) = (correction.slot(), correction.substitute.packet.context.first_interval);
-            i.community.accounts[slot].active_until = first + 1;
+            i.community.accounts[slot].terms.active_until = first + 1;
             i.community.header.fee_account = 1 << 60;
             i.packets[slot].packet.readings.fill(Reading::default());
             resign(&mut i, slot).unwrap();

@@ -344,7 +344,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
 }
 
 fn lines(receipt: &Receipt) -> Vec<Line> {
-    let scale = u64::from(receipt.before.scale);
+    let scale = u64::from(receipt.before.terms.scale);
     let line = |((interval, r), StatementLine { tick, bought_wh, sold_wh }): (
         (Interval, &gridveil_protocol::packet::Reading),
         &StatementLine,

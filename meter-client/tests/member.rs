@@ -356,7 +356,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     assert_eq!(verify(&asked, &receipt, &forgotten, &t.input.tariff, &l1), Err(foreign));
     // Terms count with this owner's signature, although not kept; not without.
     let mut managed = receipt.clone();
-    let operation = Operation { terms: Some(receipt.settled.account_terms()), ..Operation::new(Kind::Terms, 5, 0, 9) };
+    let operation = Operation { terms: Some(receipt.settled.terms), ..Operation::new(Kind::Terms, 5, 0, 9) };
     let consent = operation
         .sign(t.input.domain, &keys.owner, owner)
         .unwrap()

@@ -145,24 +145,9 @@ pub struct Account {
     pub debt: u64,
     /// Count of owner operations.
     pub nonce: u32,
-    /// First interval that may carry readings.
-    pub active_from: Interval,
-    /// First interval that may not.
-    pub active_until: Interval,
-    /// Highest price at which the member buys locally, for the next period.
-    pub buy_limit: Ticks,
-    /// Lowest price at which it sells locally, for the next period.
-    pub sell_limit: Ticks,
-    /// Largest substituted import of an interval, in units of `scale` Wh.
-    pub cap_import: u16,
-    /// Largest substituted export of an interval, in units of `scale` Wh.
-    pub cap_export: u16,
-    /// Generation technology; 0 earns no certificates.
-    pub technology: u8,
-    /// Wh per reading unit: 1, 10 or 100.
-    pub scale: u8,
-    /// Tariff class, 0 or 1.
-    pub class: u8,
+    /// What the meter data manager set, with the order limits of the next period.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// Lifetime registers.
     pub registers: Registers,
     /// Digest of the newest substituted packet that a correction may still replace, which names the one beneath it;
@@ -190,15 +175,7 @@ impl Account {
             payout: [0; 20],
             debt: 0,
             nonce: 0,
-            active_from: 0,
-            active_until: 0,
-            buy_limit: 0,
-            sell_limit: 0,
-            cap_import: 0,
-            cap_export: 0,
-            technology: 0,
-            scale: 1,
-            class: 0,
+            terms: Terms::EMPTY,
             registers: Registers::default(),
             pending_substitute: Fr::ZERO,
             salts,
@@ -218,39 +195,10 @@ impl Account {
         hash4([Fr::from(self.balance), reduce(&self.payout), s1, s2])
     }
 
-    /// What the meter data manager set, and the order limits.
-    #[must_use]
-    pub const fn account_terms(&self) -> Terms {
-        Terms {
-            active_from: self.active_from,
-            active_until: self.active_until,
-            buy_limit: self.buy_limit,
-            sell_limit: self.sell_limit,
-            cap_import: self.cap_import,
-            cap_export: self.cap_export,
-            technology: self.technology,
-            scale: self.scale,
-            class: self.class,
-        }
-    }
-
-    /// Takes these terms.
-    pub const fn set_terms(&mut self, terms: &Terms) {
-        self.active_from = terms.active_from;
-        self.active_until = terms.active_until;
-        self.buy_limit = terms.buy_limit;
-        self.sell_limit = terms.sell_limit;
-        self.cap_import = terms.cap_import;
-        self.cap_export = terms.cap_export;
-        self.technology = terms.technology;
-        self.scale = terms.scale;
-        self.class = terms.class;
-    }
-
     /// Packed terms, 248 bits (`docs/spec/state.md`, Leaf).
     #[must_use]
-    pub fn terms(&self) -> Fr {
-        Fr::from(self.debt) + shifted(u64::from(self.nonce), 64) + self.account_terms().packed()
+    pub fn packed_terms(&self) -> Fr {
+        Fr::from(self.debt) + shifted(u64::from(self.nonce), 64) + self.terms.packed()
     }
 
     /// `private_c`.
@@ -260,7 +208,7 @@ impl Account {
         let [s3, s4] = self.salts.private;
         sponge(
             DomainTag::Private,
-            &[self.owner, x, y, self.terms(), self.registers.packed(), s3, s4, self.pending_substitute],
+            &[self.owner, x, y, self.packed_terms(), self.registers.packed(), s3, s4, self.pending_substitute],
         )
     }
 
@@ -268,5 +216,37 @@ impl Account {
     #[must_use]
     pub fn leaf(&self) -> Fr {
         hash2(self.exit_commitment(), self.private_commitment())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{self, Recipe};
+    use crate::{market::Mechanism, params::SHAPES};
+
+    /// The terms are a struct of their own; on paper they stay among the account's fields.
+    #[test]
+    fn terms_are_written_among_the_fields_of_the_account() {
+        let recipe = Recipe { shape: SHAPES[0], seed: 4, mechanism: Mechanism::Auction, used: 3 };
+        for account in fixture::settlement(&recipe).unwrap().community.accounts {
+            let json = serde_json::to_string(&account).unwrap();
+            let names =
+                ["owner", "meter", "balance", "payout", "debt", "nonce", "active_from", "active_until", "buy_limit"];
+            let more = [
+                "sell_limit",
+                "cap_import",
+                "cap_export",
+                "technology",
+                "scale",
+                "class",
+                "registers",
+                "pending_substitute",
+            ];
+            let places: Vec<_> = names.iter().chain(&more).map(|name| json.find(&format!("\"{name}\":"))).collect();
+            assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{json}");
+            assert!(!json.contains("\"terms\""));
+            assert_eq!(serde_json::from_str::<Account>(&json).unwrap(), account);
+        }
     }
 }

@@ -101,14 +101,14 @@ impl std::fmt::Debug for Corrected {
 
 /// Energy and money of a packet that does not trade: import, export (Wh), supply, fees (nano).
 fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, i128, i128) {
-    let scale = Wh::from(account.scale);
+    let scale = Wh::from(account.terms.scale);
     let lines = packet.packet.readings.iter().zip(&tariff.intervals).map(|(reading, prices)| {
         let energy = Registers {
             import: Wh::from(reading.import) * scale,
             export: Wh::from(reading.export) * scale,
             ..Registers::default()
         };
-        let class = prices.classes.get(usize::from(account.class)).copied().unwrap_or_default();
+        let class = prices.classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
         (energy, bill_line(&energy, &class, 0))
     });
     lines.fold((Registers::default(), 0, 0), |(sum, supply, fees), (energy, line)| {

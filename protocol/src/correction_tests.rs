@@ -70,7 +70,7 @@ fn every_refusal_is_reached() {
         ),
         (
             edited(|i, a| {
-                i.community.accounts[0].active_from = a.late.packet.context.first_interval + 1;
+                i.community.accounts[0].terms.active_from = a.late.packet.context.first_interval + 1;
             }),
             refused(SettlementError::Inactive { slot: 0, interval: 0 }),
         ),
@@ -187,13 +187,13 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let bill = |signed: &SignedPacket| {
             let account = &second.input.community.accounts[0];
             let lines = signed.packet.readings.iter().zip(&second.input.tariff.intervals).map(|(r, prices)| {
-                let scale = u64::from(account.scale);
+                let scale = u64::from(account.terms.scale);
                 let energy = Registers {
                     import: u64::from(r.import) * scale,
                     export: u64::from(r.export) * scale,
                     ..Registers::default()
                 };
-                bill_line(&energy, &prices.classes[usize::from(account.class)], 0)
+                bill_line(&energy, &prices.classes[usize::from(account.terms.class)], 0)
             });
             lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
         };
@@ -203,7 +203,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);
-        let scale = u64::from(t.after.accounts[0].scale);
+        let scale = u64::from(t.after.accounts[0].terms.scale);
         let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();
         let (late, substitute) = (energy(&correction.late), energy(&correction.substitute));
         let registers = |t: &Transition| t.after.accounts[0].registers;

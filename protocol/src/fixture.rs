@@ -9,7 +9,7 @@ pub use operations::{
 };
 
 use crate::{
-    account::{Account, LeafSalts, Registers},
+    account::{Account, LeafSalts, Registers, Terms},
     community::Community,
     field::Fr,
     header::{Header, Totals},
@@ -150,15 +150,17 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         payout: stream.bytes(),
         debt: if debtor { 1_000_000 + stream.below(1_000_000) } else { 0 },
         nonce: u32::try_from(stream.below(9)).unwrap_or(0),
-        active_from: if slot == 2 { first_interval + 1 } else { 0 },
-        active_until: if slot == 3 { first_interval + 1 } else { u32::MAX },
-        buy_limit: u16::try_from(900 + stream.below(5) * 300).unwrap_or(0),
-        sell_limit: u16::try_from(600 + stream.below(5) * 200).unwrap_or(0),
-        cap_import: 9000,
-        cap_export: 8000,
-        technology: u8::from(slot % 3 != 1),
-        scale: if slot == 0 { 10 } else { 1 },
-        class: u8::from(slot % 2 == 1),
+        terms: Terms {
+            active_from: if slot == 2 { first_interval + 1 } else { 0 },
+            active_until: if slot == 3 { first_interval + 1 } else { u32::MAX },
+            buy_limit: u16::try_from(900 + stream.below(5) * 300).unwrap_or(0),
+            sell_limit: u16::try_from(600 + stream.below(5) * 200).unwrap_or(0),
+            cap_import: 9000,
+            cap_export: 8000,
+            technology: u8::from(slot % 3 != 1),
+            scale: if slot == 0 { 10 } else { 1 },
+            class: u8::from(slot % 2 == 1),
+        },
         registers: Registers { import: 100 + slot as u64, export: 50, bought: 20, sold: 10 },
         pending_substitute: Fr::from(0u64),
         salts,
@@ -207,7 +209,7 @@ fn packets(
             let previous_substitute = if substituted { account.pending_substitute } else { Fr::from(0u64) };
             Packet {
                 previous_substitute,
-                scale: account.scale,
+                scale: account.terms.scale,
                 ..packet(context, number, readings, substituted, salts)
             }
             .sign(&packet_key(input, slot, substituted))
@@ -228,7 +230,7 @@ fn packet_key(input: &SettlementInput, slot: usize, substituted: bool) -> Secret
 fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: usize) -> Reading {
     let at = input.community.header.next_interval + u32::try_from(interval).unwrap_or(0);
     let account = input.community.accounts.get(slot);
-    if account.is_none_or(|a| at < a.active_from || at >= a.active_until) {
+    if account.is_none_or(|a| at < a.terms.active_from || at >= a.terms.active_until) {
         return Reading::default();
     }
     let small = |x: u64| u16::try_from(x).unwrap_or(0);
@@ -238,7 +240,7 @@ fn reading(stream: &mut Stream, input: &SettlementInput, slot: usize, interval: 
 
 /// The account's.
 pub(super) fn scale(input: &SettlementInput, slot: usize) -> u8 {
-    input.community.accounts.get(slot).map_or(1, |account| account.scale)
+    input.community.accounts.get(slot).map_or(1, |account| account.terms.scale)
 }
 
 /// A plain packet of an account of scale 1. A substitute has no previous one.

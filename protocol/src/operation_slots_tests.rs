@@ -219,7 +219,7 @@ fn replaced(t: &Transition, slot: usize, stream: &mut Stream) -> Option<Correcti
     let mut reading = |interval: usize| {
         let at = first + u32::try_from(interval).unwrap();
         let mut small = || u16::try_from(stream.below(3000)).unwrap();
-        if account.active_from <= at && at < account.active_until {
+        if account.terms.active_from <= at && at < account.terms.active_until {
             Reading { import: small(), export: small() }
         } else {
             Reading::default()

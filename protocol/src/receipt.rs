@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::{Account, Registers},
+    account::{Account, Registers, Terms},
     community,
     correction::Correction,
     field::{Fr, hex_fr},
@@ -235,7 +235,7 @@ impl Receipt {
     }
 
     fn bill(&self, tariff: &Tariff) -> Result<Bill, ReceiptError> {
-        let scale = u64::from(self.before.scale);
+        let scale = u64::from(self.before.terms.scale);
         let mut bill = Bill::default();
         for (interval, ((line, reading), prices)) in
             self.lines.iter().zip(&self.readings).zip(&tariff.intervals).enumerate()
@@ -246,12 +246,12 @@ impl Receipt {
                 bought: line.bought_wh,
                 sold: line.sold_wh,
             };
-            let within_limits = (energy.bought == 0 || self.before.buy_limit.min(prices.cap) >= line.tick)
-                && (energy.sold == 0 || self.before.sell_limit.max(prices.floor) <= line.tick);
+            let within_limits = (energy.bought == 0 || self.before.terms.buy_limit.min(prices.cap) >= line.tick)
+                && (energy.sold == 0 || self.before.terms.sell_limit.max(prices.floor) <= line.tick);
             if energy.bought > energy.import || energy.sold > energy.export || !within_limits {
                 return Err(ReceiptError::Trade { interval });
             }
-            let class = prices.classes.get(usize::from(self.before.class)).copied().unwrap_or_default();
+            let class = prices.classes.get(usize::from(self.before.terms.class)).copied().unwrap_or_default();
             let BillLine { trade, supply, fees } = bill_line(&energy, &class, line.tick);
             bill.energy = bill.energy.plus(&energy);
             bill.trade_nano += trade;
@@ -270,7 +270,7 @@ impl Receipt {
             first_interval: self.first_interval,
             intervals: u16::try_from(self.lines.len()).unwrap_or(0),
             community: self.community,
-            technology: self.before.technology,
+            technology: self.before.terms.technology,
             salts: self.note_salts,
         }
     }
@@ -303,13 +303,15 @@ impl Receipt {
 
     fn terms_kept(&self) -> bool {
         let (a, b) = (&self.before, &self.settled);
-        let terms = |x: &Account| (x.owner, x.meter, x.payout, x.nonce, x.class, x.technology, x.scale);
-        let window = |x: &Account| (x.active_from, x.active_until, x.cap_import, x.cap_export);
-        let limits = |x: &Account| (x.buy_limit, x.sell_limit);
-        // A substitute keeps the limits and waits for its correction, on top of what waited; the meter's own packet
-        // leaves that as it was.
-        let kept = if self.substituted { limits(a) == limits(b) } else { a.pending_substitute == b.pending_substitute };
-        terms(a) == terms(b) && window(a) == window(b) && kept
+        let kept = |x: &Account| (x.owner, x.meter, x.payout, x.nonce);
+        // A substitute keeps the limits and waits for its correction, on top of what waited. The meter's own packet
+        // sets the limits and leaves what waits as it was.
+        let terms = if self.substituted {
+            a.terms
+        } else {
+            Terms { buy_limit: b.terms.buy_limit, sell_limit: b.terms.sell_limit, ..a.terms }
+        };
+        kept(a) == kept(b) && terms == b.terms && (self.substituted || a.pending_substitute == b.pending_substitute)
     }
 }
 

@@ -401,10 +401,10 @@ pub fn check_packet(
     if packet.substituted && account.meter.is_none() {
         return Err(SettlementError::SubstitutedEmpty { slot });
     }
-    if account.meter.is_none() && (account.active_from, account.active_until) != (0, 0) {
+    if account.meter.is_none() && (account.terms.active_from, account.terms.active_until) != (0, 0) {
         return Err(SettlementError::ActiveEmpty { slot });
     }
-    if ![1, 10, 100].contains(&account.scale) || account.class > 1 {
+    if !account.terms.exist() {
         return Err(SettlementError::Terms { slot });
     }
     let key = match (packet.substituted, account.meter) {
@@ -414,7 +414,7 @@ pub fn check_packet(
     };
     signed.verify(&key).map_err(|source| SettlementError::Signature { slot, source })?;
     // After the signature, as what follows: only who can sign is told anything of the account.
-    if packet.scale != account.scale {
+    if packet.scale != account.terms.scale {
         return Err(SettlementError::Scale { slot });
     }
     if packet.substituted && packet.previous_substitute != account.pending_substitute {
@@ -422,11 +422,13 @@ pub fn check_packet(
     }
     for (interval, reading) in packet.readings.iter().enumerate() {
         let at = u64::from(context.first_interval) + interval as u64;
-        let active = u64::from(account.active_from) <= at && at < u64::from(account.active_until);
+        let active = u64::from(account.terms.active_from) <= at && at < u64::from(account.terms.active_until);
         if !active && (reading.import, reading.export) != (0, 0) {
             return Err(SettlementError::Inactive { slot, interval });
         }
-        if packet.substituted && (reading.import > account.cap_import || reading.export > account.cap_export) {
+        if packet.substituted
+            && (reading.import > account.terms.cap_import || reading.export > account.terms.cap_export)
+        {
             return Err(SettlementError::AboveCap { slot, interval });
         }
     }
@@ -518,10 +520,10 @@ pub fn orders(input: &SettlementInput, interval: usize) -> (Vec<Order>, Vec<Orde
     slots
         .map(|(account, signed)| {
             let reading = signed.packet.readings.get(interval).copied().unwrap_or_default();
-            let scale = u64::from(account.scale);
+            let scale = u64::from(account.terms.scale);
             let trades = !signed.packet.substituted;
-            let buy = (trades && account.debt == 0).then_some(account.buy_limit);
-            let sell = trades.then_some(account.sell_limit);
+            let buy = (trades && account.debt == 0).then_some(account.terms.buy_limit);
+            let sell = trades.then_some(account.terms.sell_limit);
             (
                 Order { wh: u64::from(reading.import) * scale, limit: buy },
                 Order { wh: u64::from(reading.export) * scale, limit: sell },
@@ -675,11 +677,11 @@ fn outcome(input: &SettlementInput, clearings: &[Clearing], slot: usize) -> Outc
     let Some((account, signed)) = input.community.accounts.get(slot).zip(input.packets.get(slot)) else {
         return Outcome::default();
     };
-    let scale = u64::from(account.scale);
+    let scale = u64::from(account.terms.scale);
     let mut out = Outcome::default();
     for (interval, (reading, clearing)) in signed.packet.readings.iter().zip(clearings).enumerate() {
         let (_, classes) = rules(input, interval);
-        let prices = classes.get(usize::from(account.class)).copied().unwrap_or_default();
+        let prices = classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
         let energy = Registers {
             import: u64::from(reading.import) * scale,
             export: u64::from(reading.export) * scale,
@@ -729,8 +731,8 @@ fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, mdm: &sc
     next.debt = u64::try_from((-outcome.value).max(0)).unwrap_or(u64::MAX);
     next.registers = account.registers.plus(&outcome.energy);
     if !packet.substituted && account.meter.is_some() {
-        next.buy_limit = packet.buy_limit;
-        next.sell_limit = packet.sell_limit;
+        next.terms.buy_limit = packet.buy_limit;
+        next.terms.sell_limit = packet.sell_limit;
     }
     if packet.substituted {
         next.pending_substitute = signed.digest(mdm);
@@ -741,7 +743,7 @@ fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, mdm: &sc
 
 /// SETTLE.10: does this slot's energy earn certificates?
 fn earns(account: &Account, signed: &SignedPacket) -> bool {
-    account.technology != 0 && !signed.packet.substituted
+    account.terms.technology != 0 && !signed.packet.substituted
 }
 
 fn note(input: &SettlementInput, slot: usize, outcome: &Outcome) -> Option<Note> {
@@ -754,7 +756,7 @@ fn note(input: &SettlementInput, slot: usize, outcome: &Outcome) -> Option<Note>
         first_interval: input.community.header.next_interval,
         intervals: input.community.header.intervals,
         community: input.community.index,
-        technology: account.technology,
+        technology: account.terms.technology,
         salts: signed.packet.salts.note,
     })
 }

@@ -109,16 +109,16 @@ fn every_input_clause_refuses() {
     );
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
     assert_eq!(
-        edited(7, |i| i.community.accounts[7].active_until = u32::MAX),
+        edited(7, |i| i.community.accounts[7].terms.active_until = u32::MAX),
         SettlementError::ActiveEmpty { slot: 7 }
     );
-    assert_eq!(edited(0, |i| i.community.accounts[0].scale = 7), SettlementError::Terms { slot: 0 });
+    assert_eq!(edited(0, |i| i.community.accounts[0].terms.scale = 7), SettlementError::Terms { slot: 0 });
     // Signed in another unit than the account's: terms that change the scale multiply nothing that is signed already.
     let mut input = valid();
     input.packets[1].packet.scale = 10;
     input.packets[1] = input.packets[1].packet.clone().sign(&fixture::meter_key(1)).unwrap();
     assert_eq!(apply(input).unwrap_err(), SettlementError::Scale { slot: 1 });
-    assert_eq!(edited(0, |i| i.community.accounts[0].class = 2), SettlementError::Terms { slot: 0 });
+    assert_eq!(edited(0, |i| i.community.accounts[0].terms.class = 2), SettlementError::Terms { slot: 0 });
     assert_eq!(edited(0, |i| i.community.header.totals.debt += 1), SettlementError::DebtTotal);
     let mut forged = valid();
     forged.packets[0].packet.readings[0].import += 1;
@@ -181,6 +181,6 @@ fn debtors_and_substituted_do_not_trade() {
     assert_eq!((t.outcomes[5].energy.bought, t.outcomes[5].energy.sold, t.notes[5].amount), (0, 0, 0));
     assert_eq!(t.after.header.totals.substituted_packets, 1);
     assert!(t.outcomes.iter().any(|o| o.energy.bought > 0));
-    assert_eq!(t.after.accounts[5].buy_limit, t.input.community.accounts[5].buy_limit);
-    assert_eq!(t.after.accounts[0].buy_limit, 2100);
+    assert_eq!(t.after.accounts[5].terms.buy_limit, t.input.community.accounts[5].terms.buy_limit);
+    assert_eq!(t.after.accounts[0].terms.buy_limit, 2100);
 }

@@ -165,7 +165,11 @@ fn missing(snapshot: &Snapshot, community: u32) -> Result<Vec<Missing>, Problem>
     let used = (0u16..).zip(accounts).filter(|(_, account)| account.meter.is_some());
     let without = used.filter(|(slot, _)| [false, true].iter().all(|s| !log_state.packets.contains_key(&(*slot, *s))));
     Ok(without
-        .map(|(slot, account)| Missing { slot, previous_substitute: account.pending_substitute, scale: account.scale })
+        .map(|(slot, account)| Missing {
+            slot,
+            previous_substitute: account.pending_substitute,
+            scale: account.terms.scale,
+        })
         .collect())
 }
 

@@ -129,8 +129,8 @@ fn edited(world: &World, slot: usize, substituted: bool, edit: impl FnOnce(&mut 
 async fn every_packet_refusal_has_its_code_and_changes_nothing() {
     let world = World::with(|g| {
         let limited = &mut g.communities[0].accounts;
-        limited[1].active_until = first_interval() + 1;
-        limited[2].cap_import = 10;
+        limited[1].terms.active_until = first_interval() + 1;
+        limited[2].terms.cap_import = 10;
     })
     .await;
     let node = world.start().await;

@@ -300,7 +300,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     // Slot 2 is inactive in the first period, so that its balance is known.
     let world = World::with(|g| {
         rich(g);
-        g.communities[0].accounts[2].active_until = 1;
+        g.communities[0].accounts[2].terms.active_until = 1;
     })
     .await;
     let node = world.start().await;

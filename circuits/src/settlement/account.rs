@@ -168,7 +168,7 @@ fn limits(b: &mut Builder, index: usize, terms: &Terms, flag: Cell) -> SlotCells
 fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
     // A window that holds no interval of the period is written as never started.
     let first = u64::from(w.first_interval);
-    let (from, until) = (u64::from(w.account.active_from), u64::from(w.account.active_until));
+    let (from, until) = (u64::from(w.account.terms.active_from), u64::from(w.account.terms.active_until));
     let idle = until <= first || from >= first + intervals as u64 || from >= until;
     (0..intervals)
         .map(|t| {

@@ -233,7 +233,7 @@ fn readings(b: &mut Builder, shape: &Shape, clause: &'static str, groups: &[Cell
 fn window(b: &mut Builder, first: Cell, terms: &Terms, late: &Readings, w: &AppliedCorrection, packet: &Correction) {
     let one = Fr::ONE;
     let start = u64::from(packet.substitute.packet.context.first_interval);
-    let (from, until) = (u64::from(w.before.active_from), u64::from(w.before.active_until));
+    let (from, until) = (u64::from(w.before.terms.active_from), u64::from(w.before.terms.active_until));
     b.block(2);
     b.set_clause("ADJUST.2");
     let since = b.sub(first, terms.active_from);

@@ -46,8 +46,16 @@ impl LeafValues {
         let [s1, s2] = account.salts.exit;
         let [s3, s4] = account.salts.private;
         let (x, y) = account.meter_xy();
-        let private =
-            [account.owner, x, y, account.terms(), account.registers.packed(), s3, s4, account.pending_substitute];
+        let private = [
+            account.owner,
+            x,
+            y,
+            account.packed_terms(),
+            account.registers.packed(),
+            s3,
+            s4,
+            account.pending_substitute,
+        ];
         Self {
             exit: [account.balance.into(), field::reduce(&account.payout), s1, s2].map(|x| imported(&x)),
             private: private.map(|x| imported(&x)),

@@ -21,7 +21,7 @@ pub fn build(actor: &Actor<'_>, open_claims: usize) -> Result<SignedOperation, B
         return Err(BuildError::OpenClaims { open: open_claims });
     }
     actor.check_out(0)?;
-    let (until, open) = (actor.account.active_until, actor.open_interval);
+    let (until, open) = (actor.account.terms.active_until, actor.open_interval);
     if until > open {
         return Err(BuildError::StillActive { until, open });
     }

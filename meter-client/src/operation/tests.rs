@@ -16,7 +16,7 @@ fn account() -> Account {
     account.owner = owner_of(&key(1)).commitment();
     account.meter = Some(key(2).public());
     (account.balance, account.payout, account.nonce) = (1_005 * UNIT_NANO / 10, [7; 20], 4);
-    account.active_until = 100;
+    account.terms.active_until = 100;
     account
 }
 
@@ -159,7 +159,7 @@ fn keys_meters_terms_and_closing() {
         Err(BuildError::TooManyWaiting)
     );
     assert_eq!(
-        close::build(&actor(&secret, |a| a.account.active_until = 101), 0),
+        close::build(&actor(&secret, |a| a.account.terms.active_until = 101), 0),
         Err(BuildError::StillActive { until: 101, open: 100 })
     );
     assert_eq!(close::build(&actor(&secret, |a| a.waiting = 1), 0), Err(BuildError::Waiting));

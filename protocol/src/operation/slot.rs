@@ -122,8 +122,8 @@ impl OperationSlot {
         let mut after = before.clone();
         match effect.terms {
             Change::Keep => {}
-            Change::Set => after.set_terms(&operation.terms.unwrap_or_default()),
-            Change::Clear => after.set_terms(&Terms::EMPTY),
+            Change::Set => after.terms = operation.terms.unwrap_or_default(),
+            Change::Clear => after.terms = Terms::EMPTY,
         }
         after.balance = u64::try_from(value.max(0)).unwrap_or(u64::MAX);
         after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);

@@ -302,10 +302,10 @@ fn each_kind_changes_only_what_it_names() {
                 (expected.owner, expected.payout, expected.meter) =
                     (operation.party, operation.payout, operation.meter);
                 expected.nonce = nonce;
-                expected.set_terms(&operation.terms.unwrap());
+                expected.terms = operation.terms.unwrap();
             }
             Kind::Replace => expected.meter = operation.meter,
-            Kind::Terms => expected.set_terms(&operation.terms.unwrap()),
+            Kind::Terms => expected.terms = operation.terms.unwrap(),
             Kind::Deposit | Kind::Withdraw | Kind::Send | Kind::Receive | Kind::Forced => {}
         }
         assert_eq!(operation_slot.after, expected, "{kind:?}");

@@ -224,7 +224,7 @@ fn community(index: u32) -> Community {
     community.index = index;
     for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
         account.owner = owner_of(&owner_key(slot)).commitment();
-        account.active_from = 0;
+        account.terms.active_from = 0;
     }
     community
 }
@@ -313,7 +313,7 @@ impl World {
             PacketSalts::from_random(&stream.bytes()),
         );
         let key = if substituted { fixture::mdm_key() } else { fixture::meter_key(slot) };
-        Packet { scale: account.map_or(1, |a| a.scale), ..packet }.sign(&key).unwrap()
+        Packet { scale: account.map_or(1, |a| a.terms.scale), ..packet }.sign(&key).unwrap()
     }
 }
 
