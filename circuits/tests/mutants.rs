@@ -223,7 +223,7 @@ fn table_of_mutants() -> Vec<Mutant> {
         "operator credits an account",
         Box::new(|| {
             let t = apply(honest(1)).unwrap();
-            let value = u64::try_from(t.outcomes[0].value.max(0)).unwrap();
+            let value = t.outcomes[0].value.split().0;
             tampered(&t, &[(("SETTLE.8", "balance_after", 0), Fr::from(value + 1))])
         }),
     );
@@ -343,7 +343,7 @@ fn carry() -> Trace {
     let t = compute(repaired(i, 1));
     let prices = t.input.tariff.intervals[0].classes[1];
     let gain = i128::from(prices.energy) + i128::from(prices.network) + 65536 * i128::from(prices.feed_in);
-    let value = t.outcomes[1].value + gain;
+    let value = t.outcomes[1].value.0 + gain;
     let amount = |x: i128| Fr::from(u64::try_from(x.max(0)).unwrap());
     let edits = [
         (("SETTLE.3", "import", 2), Fr::from(1199)),

@@ -2,7 +2,6 @@
 //! finalised.
 
 use gridveil_protocol::{
-    account::Account,
     field::{Fr, hex_fr},
     operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
     owner::{OwnerKey, owner_of},
@@ -189,10 +188,6 @@ pub struct CorrectionLine {
     pub export_wh: i128,
 }
 
-fn value(account: &Account) -> i128 {
-    i128::from(account.balance) - i128::from(account.debt)
-}
-
 /// Checks a receipt against everything the member holds and L1 says.
 ///
 /// # Errors
@@ -232,11 +227,11 @@ pub fn verify(
         first_interval: receipt.first_interval,
         lines: lines(receipt),
         bill,
-        before_nano: value(&receipt.before),
-        settled_nano: value(&receipt.settled),
+        before_nano: receipt.before.value().0,
+        settled_nano: receipt.settled.value().0,
         operations,
         correction,
-        after_nano: value(&receipt.after),
+        after_nano: receipt.after.value().0,
         certificates_wh: receipt.note_amount_wh,
         root: receipt.root,
         continues: own.previous.is_some(),
@@ -321,7 +316,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
     for signed in &receipt.operations {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
         let after = OperationSlot::compute(&account, signed).after;
-        let change_nano = value(&after) - value(&account);
+        let change_nano = (after.value() - account.value()).0;
         let nonce = effect.owner_signs().then_some(operation.nonce);
         out.push(OperationLine {
             kind: operation.kind,
@@ -335,7 +330,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
         let corrected = correction.compute(&account);
         CorrectionLine {
             first_interval: correction.late.packet.context.first_interval,
-            change_nano: value(&corrected.after) - value(&account),
+            change_nano: (corrected.after.value() - account.value()).0,
             import_wh: corrected.import,
             export_wh: corrected.export,
         }

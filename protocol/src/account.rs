@@ -8,7 +8,7 @@ use crate::{
     params::REGISTER_BITS,
     poseidon::{DomainTag, hash2, hash4, sponge},
     schnorr::PublicKey,
-    units::{Interval, Ticks, Wh},
+    units::{Interval, Nano, Ticks, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -180,6 +180,18 @@ impl Account {
             pending_substitute: Fr::ZERO,
             salts,
         }
+    }
+
+    /// `balance - debt`.
+    #[must_use]
+    pub fn value(&self) -> Nano {
+        Nano::from(self.balance) - Nano::from(self.debt)
+    }
+
+    /// Takes over a value of `balance - debt`: the one is all of it, the other is zero (SETTLE.8). Stops at 2^64 - 1
+    /// nano; [`Nano::fits`] says of a value whether it does.
+    pub fn set_value(&mut self, value: Nano) {
+        (self.balance, self.debt) = value.split();
     }
 
     /// Meter coordinates, (0,0) in an empty slot.

@@ -14,7 +14,7 @@ use crate::{
     schnorr::PublicKey,
     settlement::{SettlementError, bill_line, check_packet},
     tariff::Tariff,
-    units::Wh,
+    units::{Nano, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -79,8 +79,8 @@ impl CorrectionError {
 pub struct Corrected {
     /// The leaf after.
     pub after: Account,
-    /// `balance - debt` after, before it is split, nano.
-    pub value: i128,
+    /// `balance - debt` after, before it is split.
+    pub value: Nano,
     /// To the supplier, nano.
     pub supply: i128,
     /// Network fees, nano.
@@ -152,10 +152,9 @@ impl Correction {
         let (supply, fees) = (new_supply - old_supply, new_fees - old_fees);
         let difference = |new: Wh, old: Wh| i128::from(new) - i128::from(old);
         let (import, export) = (difference(new.import, old.import), difference(new.export, old.export));
-        let value = i128::from(before.balance) - i128::from(before.debt) - supply - fees;
+        let value = before.value() - Nano(supply + fees);
         let mut after = before.clone();
-        after.balance = u64::try_from(value.max(0)).unwrap_or(u64::MAX);
-        after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);
+        after.set_value(value);
         after.registers.import = moved(before.registers.import, import);
         after.registers.export = moved(before.registers.export, export);
         after.pending_substitute = self.substitute.packet.previous_substitute;
@@ -199,7 +198,7 @@ impl Correction {
             return Err(CorrectionError::Tariff);
         }
         let corrected = self.compute(before);
-        if corrected.value.unsigned_abs() >> 64 != 0 {
+        if !corrected.value.fits() {
             return Err(CorrectionError::Overflow);
         }
         let falls = |register: Wh, by: i128| i128::from(register) + by < 0;

@@ -199,7 +199,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         };
         let correction = t.input.operations.correction.as_ref().unwrap();
         let ((new, new_fees), (old, old_fees)) = (bill(&correction.late), bill(&correction.substitute));
-        let value = |t: &Transition| i128::from(t.after.accounts[0].balance) - i128::from(t.after.accounts[0].debt);
+        let value = |t: &Transition| t.after.accounts[0].value().0;
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);

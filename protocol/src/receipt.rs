@@ -207,8 +207,7 @@ impl Receipt {
             return Err(ReceiptError::Reading { interval });
         }
         let bill = self.bill(tariff)?;
-        let value = |a: &Account| i128::from(a.balance) - i128::from(a.debt);
-        let difference_nano = value(&self.settled) - value(&self.before) - bill.delta_nano();
+        let difference_nano = (self.settled.value() - self.before.value()).0 - bill.delta_nano();
         if difference_nano != 0 || (self.settled.balance != 0 && self.settled.debt != 0) {
             return Err(ReceiptError::Money { difference_nano });
         }

@@ -22,7 +22,7 @@ use crate::{
     schnorr::{self, SchnorrError},
     tariff::{ClassPrices, Tariff},
     tree::{Children, SparseTree, dense_root, path_hex, path_root},
-    units::{Interval, Wh},
+    units::{Interval, Nano, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -274,8 +274,8 @@ pub struct Outcome {
     pub supply: i128,
     /// Network and local fees, nano.
     pub fees: i128,
-    /// `balance - debt` afterwards, nano.
-    pub value: i128,
+    /// `balance - debt` afterwards.
+    pub value: Nano,
 }
 
 impl std::fmt::Debug for Outcome {
@@ -464,7 +464,7 @@ pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
         operations.header.check(context.domain, context.community, &t.input.community.header, &t.after.header, pools);
     header.map_err(OperationsError::from)?;
     for (slot, outcome) in t.outcomes.iter().enumerate() {
-        if outcome.value.unsigned_abs() >> 64 != 0 {
+        if !outcome.value.fits() {
             return Err(SettlementError::BalanceOverflow { slot });
         }
     }
@@ -694,7 +694,7 @@ fn outcome(input: &SettlementInput, clearings: &[Clearing], slot: usize) -> Outc
         out.supply += line.supply;
         out.fees += line.fees;
     }
-    out.value = i128::from(account.balance) - i128::from(account.debt) + out.delta();
+    out.value = account.value() + Nano(out.delta());
     out
 }
 
@@ -727,8 +727,7 @@ pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: u16) -> BillLin
 fn advance(account: &Account, signed: &SignedPacket, outcome: &Outcome, mdm: &schnorr::PublicKey) -> Account {
     let packet = &signed.packet;
     let mut next = account.clone();
-    next.balance = u64::try_from(outcome.value.max(0)).unwrap_or(u64::MAX);
-    next.debt = u64::try_from((-outcome.value).max(0)).unwrap_or(u64::MAX);
+    next.set_value(outcome.value);
     next.registers = account.registers.plus(&outcome.energy);
     if !packet.substituted && account.meter.is_some() {
         next.terms.buy_limit = packet.buy_limit;

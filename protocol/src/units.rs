@@ -13,6 +13,33 @@ pub type Interval = u32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Nano(pub i128);
 
+impl Nano {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// What of it is owned and what is owed, one of them zero: `balance - debt` is the sum again while it [`fits`]
+    /// (SETTLE.8). Each stops at 2^64 - 1.
+    ///
+    /// [`fits`]: Self::fits
+    #[must_use]
+    pub fn split(self) -> (u64, u64) {
+        let magnitude = u64::try_from(self.0.unsigned_abs()).unwrap_or(u64::MAX);
+        if self.0 < 0 { (0, magnitude) } else { (magnitude, 0) }
+    }
+
+    /// Do 64 bits hold its magnitude?
+    #[must_use]
+    pub const fn fits(self) -> bool {
+        self.0.unsigned_abs() >> 64 == 0
+    }
+}
+
+impl From<u64> for Nano {
+    fn from(nano: u64) -> Self {
+        Self(i128::from(nano))
+    }
+}
+
 impl std::ops::Add for Nano {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -39,5 +66,21 @@ impl std::fmt::Display for Nano {
         let magnitude = self.0.unsigned_abs();
         let sign = if self.0 < 0 { "-" } else { "" };
         f.pad(&format!("{sign}{}.{:09}", magnitude / 1_000_000_000, magnitude % 1_000_000_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// One of the two is zero, and their difference is the value that was split.
+        #[test]
+        fn a_value_is_owned_or_owed(nano in prop_oneof![any::<i128>(), -(1i128 << 64)..=1 << 64, -9i128..9]) {
+            let (balance, debt) = Nano(nano).split();
+            prop_assert!(balance == 0 || debt == 0);
+            prop_assert_eq!(Nano::from(balance) - Nano::from(debt) == Nano(nano), Nano(nano).fits());
+        }
     }
 }

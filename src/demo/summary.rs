@@ -69,7 +69,7 @@ impl CommunitySummary {
     }
 
     pub(super) fn add(&mut self, receipts: &[Receipt], header: &Header) {
-        self.members_nano[1] = receipts.iter().map(|r| i128::from(r.after.balance) - i128::from(r.after.debt)).sum();
+        self.members_nano[1] = receipts.iter().map(|r| r.after.value().0).sum();
         self.supplier_nano[1] = header.supplier_account.into();
         self.fees_nano = header.fee_account.into();
         self.totals = header.totals;

@@ -9,6 +9,7 @@ use crate::{
     poseidon::DomainTag,
     record::Record,
     schnorr::{self, PublicKey, SchnorrError},
+    units::Nano,
 };
 use ark_ff::AdditiveGroup;
 
@@ -96,8 +97,8 @@ pub struct OperationSlot {
     /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`OperationSlot::check`]
     /// refuses.
     pub rest: i128,
-    /// `balance - debt` after, before it is split, nano.
-    pub value: i128,
+    /// `balance - debt` after, before it is split.
+    pub value: Nano,
 }
 
 impl std::fmt::Debug for OperationSlot {
@@ -118,15 +119,14 @@ impl OperationSlot {
             Flow::In => amount,
             Flow::Out => -amount - rest,
         };
-        let value = i128::from(before.balance) - i128::from(before.debt) + moved;
+        let value = before.value() + Nano(moved);
         let mut after = before.clone();
         match effect.terms {
             Change::Keep => {}
             Change::Set => after.terms = operation.terms.unwrap_or_default(),
             Change::Clear => after.terms = Terms::EMPTY,
         }
-        after.balance = u64::try_from(value.max(0)).unwrap_or(u64::MAX);
-        after.debt = u64::try_from((-value).max(0)).unwrap_or(u64::MAX);
+        after.set_value(value);
         after.nonce = before.nonce.saturating_add(u32::from(effect.owner_signs()));
         after.owner = changed(effect.owner, before.owner, operation.party, Fr::ZERO);
         after.payout = changed(effect.payout, before.payout, operation.payout, [0; 20]);
@@ -200,10 +200,10 @@ impl OperationSlot {
         if effect.flow == Flow::Out && before.debt != 0 {
             return Err(OperationError::InDebt);
         }
-        if effect.flow == Flow::Out && self.value < 0 {
+        if effect.flow == Flow::Out && self.value < Nano::ZERO {
             return Err(OperationError::Insufficient);
         }
-        if self.value.unsigned_abs() >> 64 != 0 { Err(OperationError::Overflow) } else { Ok(()) }
+        if self.value.fits() { Ok(()) } else { Err(OperationError::Overflow) }
     }
 }
 
