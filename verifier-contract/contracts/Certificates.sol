@@ -25,7 +25,8 @@ abstract contract Certificates is Registry, Roots, ICertificates {
         if (nullifierUsed[c.nullifier]) revert NullifierUsed(c.nullifier);
         if (c.note1 == 0 || c.note2 == 0) revert ZeroNote();
         bool frozen = isFrozen();
-        // No batch will take the notes in: a transfer would be lost. A retirement stands; what is left of its note is lost.
+        // No batch will take the notes in: a transfer would be lost. A retirement stands; what is left of its note is
+        // lost.
         if (frozen && c.kind == 0) revert IsFrozen();
 
         uint256[CERTIFICATE_INSTANCES] memory instances;
@@ -56,7 +57,8 @@ abstract contract Certificates is Registry, Roots, ICertificates {
         emit CertificateSpent(c.nullifier, c.note1, c.note2, c.retirement, c.disclosed, c.beneficiary, c.kind);
     }
 
-    /// @dev Nothing retired: no commitment, nothing public. Sealed: a commitment alone. Public: the commitment and what is in it.
+    /// @dev Nothing retired: no commitment, nothing public. Sealed: a commitment alone. Public: the commitment and what
+    /// is in it.
     function _checkKind(Certificate calldata c) private pure {
         bool retires = c.retirement != 0;
         bool public_ = c.disclosed != 0;

@@ -12,8 +12,8 @@ interface IPoseidon {
 }
 
 /// @title Exits from a frozen rollup
-/// @notice Created by the rollup's constructor. Keeps nothing: it checks what somebody owns in the last state, and the rollup's books pay it
-/// once.
+/// @notice Created by the rollup's constructor. Keeps nothing: it checks what somebody owns in the last state, and the
+/// rollup's books pay it once.
 contract Exits is IExits {
     /// @dev Levels of the state tree.
     uint256 internal constant STATE_LEVELS = 8;
@@ -32,8 +32,8 @@ contract Exits is IExits {
     }
 
     /// @inheritdoc IExits
-    /// @dev Balance and payout are below the modulus by their types; other words may be given in more than one way, which opens nothing
-    /// else: a slot exits once.
+    /// @dev Balance and payout are below the modulus by their types; other words may be given in more than one way,
+    /// which opens nothing else: a slot exits once.
     function exit(ExitOpening calldata opening) external {
         if (!rollup.isFrozen()) revert IForcedQueue.NotFrozen();
         (uint32 community, uint32 slot) = (opening.community, opening.slot);
@@ -44,7 +44,8 @@ contract Exits is IExits {
         uint256 members = 3 * _levels(slots);
         uint256 count = members + 3 * STATE_LEVELS;
         if (opening.siblings.length != count) revert SiblingCount(count, opening.siblings.length);
-        uint256 node = _hash(opening.balance, uint256(uint160(opening.payout)), uint256(opening.s1), uint256(opening.s2));
+        uint256 node =
+            _hash(opening.balance, uint256(uint160(opening.payout)), uint256(opening.s1), uint256(opening.s2));
         node = _hash(node, uint256(opening.privateCommitment), 0, 0);
         node = _climb(node, slot, opening.siblings[:members]);
         node = _hash(uint256(opening.headerLeaf), node, uint256(opening.certificatesRoot), 0);
@@ -86,7 +87,8 @@ contract Exits is IExits {
     /// @dev From the leaf at `index` up. Depths are fixed, so no inner node passes for a leaf.
     function _climb(uint256 node, uint256 index, bytes32[] calldata siblings) private view returns (uint256) {
         for (uint256 at = 0; at < siblings.length; at += 3) {
-            (uint256 a, uint256 b, uint256 c) = (uint256(siblings[at]), uint256(siblings[at + 1]), uint256(siblings[at + 2]));
+            (uint256 a, uint256 b, uint256 c) =
+                (uint256(siblings[at]), uint256(siblings[at + 1]), uint256(siblings[at + 2]));
             uint256 place = index & 3;
             if (place == 0) node = _hash(node, a, b, c);
             else if (place == 1) node = _hash(a, node, b, c);

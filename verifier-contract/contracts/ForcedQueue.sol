@@ -56,8 +56,8 @@ abstract contract ForcedQueue is Registry, Vault {
         _servedAt = uint40(block.timestamp);
     }
 
-    /// @dev Whoever wants to leave before a new verifier is used keeps it out: a place in a queue becomes free when a request is served,
-    /// and is free for long enough to be taken.
+    /// @dev Whoever wants to leave before a new verifier is used keeps it out: a place in a queue becomes free when a
+    /// request is served, and is free for long enough to be taken.
     function _requireQuiet() internal view {
         uint256 waiting = _waiting;
         uint256 from = _servedAt == 0 ? 0 : _servedAt + QUIET_TIME;

@@ -8,14 +8,16 @@ import {ISettle} from "./interfaces/ISettle.sol";
 import {IVault} from "./interfaces/IVault.sol";
 
 /// @title Gridveil settlement on L1
-/// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch is one community's
-/// settlement of one period; it is proven and final in the transaction that brings it, so no unproven batch ever exists. What members
-/// consume, owe and own is not here: `data` are hiding commitments.
-/// @dev Roles: operator (brings batches, funds the float), manager (registers communities), tariff authority, regulator (pauses deposits),
-/// upgrader (circuit versions, meant to be a timelock; the contract adds its own delay). Specification: docs/spec/l1.md.
+/// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch
+/// is one community's settlement of one period; it is proven and final in the transaction that brings it, so no
+/// unproven batch ever exists. What members consume, owe and own is not here: `data` are hiding commitments.
+/// @dev Roles: operator (brings batches, funds the float), manager (registers communities), tariff authority, regulator
+/// (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its own delay).
+/// Specification: docs/spec/l1.md.
 interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertificates {
     /// @notice Constructor arguments.
-    /// @param verifierDelay seconds between a verifier's registration and its first use; at least forcedDeadline + 7 days but on chain 31337
+    /// @param verifierDelay seconds between a verifier's registration and its first use; at least forcedDeadline + 7
+    /// days but on chain 31337
     /// @param enforceFutureTariffs tariffs must be registered before they start; false only on the local chain 31337
     /// @param certificateVerifier verifier of certificate proofs; zero if it is registered later
     /// @param token the ERC-20 that is settled in: without fees, without rebasing

@@ -36,7 +36,9 @@ library Books {
     }
 
     /// @dev Units out of the pool, to be withdrawn by `account`.
-    function credit(Ledger storage ledger, uint256 index, address account, uint256 units, uint256 tokenPerUnit) internal {
+    function credit(Ledger storage ledger, uint256 index, address account, uint256 units, uint256 tokenPerUnit)
+        internal
+    {
         uint256 nano = units * UNIT;
         if (nano > ledger.poolNano) revert IVault.Insolvent(index);
         ledger.poolNano -= uint64(nano);

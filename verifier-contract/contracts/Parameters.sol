@@ -24,7 +24,8 @@ abstract contract Parameters is AccessControl {
     uint256 internal constant INSTANCES = 10;
     /// @notice Public inputs of a certificate proof.
     uint256 internal constant CERTIFICATE_INSTANCES = 9;
-    /// @notice The certificate circuit's first version; all versions from here on are of it, all below of the settlement circuit.
+    /// @notice The certificate circuit's first version; all versions from here on are of it, all below of the
+    /// settlement circuit.
     uint32 public constant CERTIFICATE_VERSION = 1_000_001;
     /// @notice Most gas a verifier is given: a malformed proof must not cost the whole transaction.
     uint256 public constant VERIFIER_GAS = 1_500_000;
@@ -34,15 +35,16 @@ abstract contract Parameters is AccessControl {
     uint256 internal constant MAX_RECORDS = 256;
     /// @notice The chain on which development shortcuts are allowed.
     uint256 internal constant LOCAL_CHAIN_ID = 31337;
-    /// @notice Seconds without a waiting request, in any community, that a later verifier's first batch needs: who is told of a place in a
-    /// queue must have the time to take it.
+    /// @notice Seconds without a waiting request, in any community, that a later verifier's first batch needs: who is
+    /// told of a place in a queue must have the time to take it.
     uint256 public constant QUIET_TIME = 1 days;
 
     /// @notice Seconds between a verifier's registration and its first use.
     uint64 public immutable verifierDelay;
     /// @notice True if tariffs must be registered before they start.
     bool public immutable enforceFutureTariffs;
-    /// @notice Seconds between a tariff's registration and its first interval, if they are enforced: an hour, on the local chain none.
+    /// @notice Seconds between a tariff's registration and its first interval, if they are enforced: an hour, on the
+    /// local chain none.
     uint64 public immutable tariffNotice;
     /// @notice What is settled in.
     IERC20 public immutable token;
@@ -71,8 +73,8 @@ abstract contract Parameters is AccessControl {
             if (config.verifierDelay < config.forcedDeadline + 7 days) revert IVault.BadConfig("verifierDelay");
             // An operator must be able to serve.
             if (config.forcedDeadline < 2 days) revert IVault.BadConfig("forcedDeadline");
-            // A refund that is paid while a batch with the deposit waits stops that batch for ever. An operator that is away for so long is
-            // frozen out anyway, and the freeze refunds at once.
+            // A refund that is paid while a batch with the deposit waits stops that batch for ever. An operator that is
+            // away for so long is frozen out anyway, and the freeze refunds at once.
             if (config.refundDelay < config.forcedDeadline) revert IVault.BadConfig("refundDelay");
             if (config.forcedBond == 0) revert IVault.BadConfig("forcedBond");
         }

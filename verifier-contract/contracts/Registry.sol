@@ -34,10 +34,14 @@ abstract contract Registry is Parameters, IRegistry {
     // ------------------------------------------------------------ communities
 
     /// @inheritdoc IRegistry
-    function registerCommunity(uint32 community, uint32 shape, uint16 intervalLength, uint16 m, uint32 tariffSet, bytes32 genesisTerms)
-        external
-        onlyRole(MANAGER_ROLE)
-    {
+    function registerCommunity(
+        uint32 community,
+        uint32 shape,
+        uint16 intervalLength,
+        uint16 m,
+        uint32 tariffSet,
+        bytes32 genesisTerms
+    ) external onlyRole(MANAGER_ROLE) {
         if (community >= MAX_COMMUNITIES) revert CommunityOutOfRange(community);
         if (_communities[community].registered) revert CommunityAlreadyRegistered(community);
         _requireIntervalLength(intervalLength);
@@ -47,18 +51,22 @@ abstract contract Registry is Parameters, IRegistry {
         TariffSet memory set = _tariffSets[tariffSet];
         if (set.m == 0) revert UnknownTariffSet(tariffSet);
         if (set.m != m || set.intervalLength != intervalLength) revert TariffSetMismatch(tariffSet);
-        // A request that just missed a batch waits for the end of the next period: the operator must be able to serve it.
+        // A request that just missed a batch waits for the end of the next period: the operator must be able to serve
+        // it.
         uint256 period = uint256(m) * intervalLength;
         if (2 * period > forcedDeadline) revert PeriodTooLong(period, forcedDeadline);
         Field.requireCanonical(genesisTerms);
-        _communities[community] =
-            Community({registered: true, started: false, intervalLength: intervalLength, m: m, shape: shape, tariffSet: tariffSet});
+        _communities[community] = Community({
+            registered: true, started: false, intervalLength: intervalLength, m: m, shape: shape, tariffSet: tariffSet
+        });
         genesisTermsOf[community] = genesisTerms;
         emit CommunityRegistered(community, shape, intervalLength, m, tariffSet, genesisTerms);
     }
 
     function _requireIntervalLength(uint16 intervalLength) private pure {
-        if (intervalLength != 900 && intervalLength != 1800 && intervalLength != 3600) revert BadIntervalLength(intervalLength);
+        if (intervalLength != 900 && intervalLength != 1800 && intervalLength != 3600) {
+            revert BadIntervalLength(intervalLength);
+        }
     }
 
     // ---------------------------------------------------------------- tariffs
@@ -90,7 +98,9 @@ abstract contract Registry is Parameters, IRegistry {
         uint256 startsAt = uint256(firstInterval) * set.intervalLength;
         if (enforceFutureTariffs) {
             if (startsAt <= block.timestamp) revert TariffAlreadyStarted(startsAt, block.timestamp);
-            if (startsAt < block.timestamp + tariffNotice) revert TariffTooSoon(startsAt, block.timestamp + tariffNotice);
+            if (startsAt < block.timestamp + tariffNotice) {
+                revert TariffTooSoon(startsAt, block.timestamp + tariffNotice);
+            }
         }
         tariffs.push(Tariff({firstInterval: firstInterval, commitment: commitment}));
         emit TariffRegistered(tariffSet, index, firstInterval, commitment);
@@ -111,7 +121,9 @@ abstract contract Registry is Parameters, IRegistry {
 
     function _registerVerifier(uint32 circuitVersion, VerifierInit memory init, uint40 activeFrom, bool used) private {
         if (isRetired[circuitVersion]) revert VersionRetired(circuitVersion);
-        if (_verifiers[circuitVersion][init.shape].verifier != address(0)) revert VerifierAlreadyRegistered(circuitVersion, init.shape);
+        if (_verifiers[circuitVersion][init.shape].verifier != address(0)) {
+            revert VerifierAlreadyRegistered(circuitVersion, init.shape);
+        }
         if (init.verifier.code.length == 0) revert NoCode(init.verifier);
         if (init.proofLength & 31 != 0) revert ProofNotWords(init.proofLength);
         if (circuitVersion < CERTIFICATE_VERSION) {
@@ -120,8 +132,13 @@ abstract contract Registry is Parameters, IRegistry {
             revert ShapeMismatch(init.shape);
         }
         bytes32 codehash = init.verifier.codehash;
-        _verifiers[circuitVersion][init.shape] =
-            Verifier({verifier: init.verifier, proofLength: init.proofLength, activeFrom: activeFrom, used: used, codehash: codehash});
+        _verifiers[circuitVersion][init.shape] = Verifier({
+            verifier: init.verifier,
+            proofLength: init.proofLength,
+            activeFrom: activeFrom,
+            used: used,
+            codehash: codehash
+        });
         emit VerifierRegistered(circuitVersion, init.shape, init.verifier, codehash, init.proofLength, activeFrom);
     }
 
@@ -139,8 +156,8 @@ abstract contract Registry is Parameters, IRegistry {
         }
     }
 
-    /// @dev Calls the verifier of a version and shape with `count` instances, which lie in memory at `instances`, and the proof. Tells if it
-    /// is the constructor's, or was noted as used.
+    /// @dev Calls the verifier of a version and shape with `count` instances, which lie in memory at `instances`, and
+    /// the proof. Tells if it is the constructor's, or was noted as used.
     function _verify(uint32 circuitVersion, uint32 shape, uint256 instances, uint256 count, bytes calldata proof)
         internal
         view

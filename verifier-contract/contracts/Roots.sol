@@ -15,8 +15,8 @@ abstract contract Roots is ISettle, IForcedQueue {
     bytes32 public immutable genesisRoot;
     /// @inheritdoc ISettle
     bytes32 public stateRoot;
-    /// @dev Batch number plus one, so that the genesis root is found too. The current root's entry is the count of batches, and says if the
-    /// rollup is frozen: a settlement reads it anyway.
+    /// @dev Batch number plus one, so that the genesis root is found too. The current root's entry is the count of
+    /// batches, and says if the rollup is frozen: a settlement reads it anyway.
     mapping(bytes32 root => uint256 batchPlusOne) internal _batchOf;
 
     constructor(IGridveilRollup.Config memory config) {

@@ -26,11 +26,15 @@ abstract contract Settle is ForcedQueue, Certificates {
     using Send for Ledger;
     using Withdraw for Ledger;
 
-    /// @dev The modulus where it is used three hundred times: of a constant the optimiser would make shorter and slower code.
+    /// @dev The modulus where it is used three hundred times: of a constant the optimiser would make shorter and slower
+    /// code.
     uint256 private immutable _modulus = Field.R;
 
     /// @inheritdoc ISettle
-    function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof) external onlyRole(OPERATOR_ROLE) {
+    function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof)
+        external
+        onlyRole(OPERATOR_ROLE)
+    {
         // The auditor reads data and proof from the transaction itself.
         // solhint-disable-next-line avoid-tx-origin
         if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotDirectCall();
@@ -53,8 +57,8 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (data.length != leaves) _applyRecords(batch, c, data[leaves:]);
     }
 
-    /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, whole words all. An offset's first
-    /// word after the length is where the compiler says that the array is.
+    /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, whole words all.
+    /// An offset's first word after the length is where the compiler says that the array is.
     function _checkEncoding(bytes32[] calldata data, bytes calldata proof) private pure {
         uint256 dataAt;
         uint256 proofAt;
@@ -73,12 +77,18 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (endsAt > block.timestamp) revert PeriodNotOver(endsAt, block.timestamp);
     }
 
-    /// @dev The public inputs, docs/spec/state.md: all from the contract's own state, but the new nodes and the records' digest.
-    function _prove(Settlement calldata batch, Community memory c, bytes32 oldRoot, bytes32[] calldata data, bytes calldata proof)
-        private
-        returns (bytes32 tariffCommitment)
-    {
-        if (batch.circuitVersion >= CERTIFICATE_VERSION) revert UnknownVerifier(batch.circuitVersion, c.shape);
+    /// @dev The public inputs, docs/spec/state.md: all from the contract's own state, but the new nodes and the
+    /// records' digest.
+    function _prove(
+        Settlement calldata batch,
+        Community memory c,
+        bytes32 oldRoot,
+        bytes32[] calldata data,
+        bytes calldata proof
+    ) private returns (bytes32 tariffCommitment) {
+        if (batch.circuitVersion >= CERTIFICATE_VERSION) {
+            revert UnknownVerifier(batch.circuitVersion, c.shape);
+        }
         tariffCommitment = _tariffInForce(c.tariffSet, batch.firstInterval, batch.tariffIndex);
         uint256[INSTANCES] memory instances;
         instances[0] = domain(batch.circuitVersion);
@@ -120,7 +130,9 @@ abstract contract Settle is ForcedQueue, Certificates {
     /// @dev N + 2 words, then whole records.
     function _checkLengths(uint32 shape, uint256 words) private view returns (uint256 leaves) {
         leaves = uint256(_shapes[shape].slots) + 2;
-        if (words < leaves || words > leaves + 2 * MAX_RECORDS || (words - leaves) & 1 != 0) revert DataLength(leaves, words);
+        if (words < leaves || words > leaves + 2 * MAX_RECORDS || (words - leaves) & 1 != 0) {
+            revert DataLength(leaves, words);
+        }
     }
 
     function _tariffInForce(uint32 tariffSet, uint32 firstInterval, uint256 index) private view returns (bytes32) {
@@ -141,8 +153,8 @@ abstract contract Settle is ForcedQueue, Certificates {
         }
     }
 
-    /// @dev One record, docs/spec/operations.md: w0 = kind | units<<8 | x<<56. Kind 0 must stay unknown: words of zeros after the last
-    /// record do not change the data's evaluation.
+    /// @dev One record, docs/spec/operations.md: w0 = kind | units<<8 | x<<56. Kind 0 must stay unknown: words of zeros
+    /// after the last record do not change the data's evaluation.
     function _apply(Settlement calldata batch, Community memory c, uint256 index, uint256 w0, bytes32 w1) private {
         uint256 kind = w0 & 0xff;
         uint256 units = (w0 >> 8) & type(uint48).max;
@@ -178,11 +190,15 @@ abstract contract Settle is ForcedQueue, Certificates {
 
     // ---------------------------------------------------------------- binding
 
-    /// @dev z = keccak256(domain, oldRoot, newRoot, communityNew, opsDigest, keccak256(d)) mod r and y = sum d_i z^i, with every d_i checked to
-    /// be canonical; the first five are rows 0, 1, 2, 6, 7 of `instances`.
-    /// Horner's rule from the last word on: first what is over eight words, then eight a turn. y is kept below 2 r, which is below
-    /// 2^256, and reduced once at the end; a word of r or more, which alone could overflow it, is refused afterwards.
-    function _bindData(uint256[INSTANCES] memory instances, bytes32[] calldata data) internal view returns (uint256 z, uint256 y) {
+    /// @dev z = keccak256(domain, oldRoot, newRoot, communityNew, opsDigest, keccak256(d)) mod r and y = sum d_i z^i,
+    /// with every d_i checked to be canonical; the first five are rows 0, 1, 2, 6, 7 of `instances`. Horner's rule from
+    /// the last word on: first what is over eight words, then eight a turn. y is kept below 2 r, which is below 2^256,
+    /// and reduced once at the end; a word of r or more, which alone could overflow it, is refused afterwards.
+    function _bindData(uint256[INSTANCES] memory instances, bytes32[] calldata data)
+        internal
+        view
+        returns (uint256 z, uint256 y)
+    {
         uint256 r = _modulus;
         bool canonical = true;
         assembly ("memory-safe") {

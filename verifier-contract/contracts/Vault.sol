@@ -39,7 +39,8 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
         Field.requireCanonical(claim);
         if (claim == 0 || _ledger.deposits[claim].state != DepositState.None) revert ClaimUsed(claim);
         _ledger.requireRoom(units);
-        _ledger.deposits[claim] = DepositEntry({depositor: msg.sender, units: units, refundableAt: 0, state: DepositState.Open});
+        _ledger.deposits[claim] =
+            DepositEntry({depositor: msg.sender, units: units, refundableAt: 0, state: DepositState.Open});
         _ledger.openUnits += units;
         emit DepositMade(claim, msg.sender, units);
         _pull(units);

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes artifacts/*.json (ABI and bytecode) from forge's output; with --check, compares instead, for CI. PoseidonT5 is compiled here: the
-// settings are its own, and the rollup accepts exactly this code.
+// Writes artifacts/*.json (ABI and bytecode) from forge's output; with --check, compares instead, for CI. PoseidonT5 is
+// compiled here: the settings are its own, and the rollup accepts exactly this code.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -33,7 +33,8 @@ for (const [source, name] of contracts) {
   const bytecode = built.bytecode.object;
   const deployed = built.deployedBytecode.object;
   if (deployed.length < 4) throw new Error(`${name}: empty bytecode`);
-  emit(`${name}.json`, JSON.stringify({ contractName: name, abi: built.abi, bytecode, deployedBytecode: deployed }, null, 1) + "\n");
+  const artifact = { contractName: name, abi: built.abi, bytecode, deployedBytecode: deployed };
+  emit(`${name}.json`, JSON.stringify(artifact, null, 1) + "\n");
 }
 
 {
@@ -47,7 +48,8 @@ for (const [source, name] of contracts) {
   };
   const input = { language: "Solidity", sources: { "PoseidonT5.sol": { content } }, settings };
   const { abi, evm } = JSON.parse(solc.compile(JSON.stringify(input))).contracts["PoseidonT5.sol"].PoseidonT5;
-  const artifact = { contractName: "PoseidonT5", abi, bytecode: "0x" + evm.bytecode.object, deployedBytecode: "0x" + evm.deployedBytecode.object };
+  const [bytecode, deployedBytecode] = [evm.bytecode, evm.deployedBytecode].map((code) => "0x" + code.object);
+  const artifact = { contractName: "PoseidonT5", abi, bytecode, deployedBytecode };
   emit("PoseidonT5.json", JSON.stringify(artifact, null, 1) + "\n");
 }
 process.exit(stale ? 1 : 0);

@@ -73,7 +73,8 @@ contract CertificatesTest is RollupTest {
     }
 
     function testFuzz_otherKinds(uint256 kind, uint256 seed) public {
-        bool known = kind == 0 || kind == SEALED || kind == (PUBLIC | 1 << 8) || kind == (PUBLIC | 2 << 8) || kind == (PUBLIC | 3 << 8);
+        bool known = kind == 0 || kind == SEALED || kind == (PUBLIC | 1 << 8) || kind == (PUBLIC | 2 << 8)
+            || kind == (PUBLIC | 3 << 8);
         vm.assume(!known);
         for (uint256 i = 0; i < 3; ++i) {
             ICertificates.Certificate memory c = certificate(seed, [uint256(0), SEALED, PUBLIC | 1 << 8][i]);
@@ -151,7 +152,9 @@ contract CertificatesTest is RollupTest {
         address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         uint256 domain = uint256(keccak256(abi.encode(block.chainid, at, uint256(CERTIFICATE_VERSION)))) % R;
         bytes memory input = abi.encode(domain, c.anchor, c.nullifier, c.note1, c.note2);
-        input = bytes.concat(input, abi.encode(c.retirement, c.disclosed, c.beneficiary, c.kind), new bytes(CERTIFICATE_PROOF_LENGTH));
+        input = bytes.concat(
+            input, abi.encode(c.retirement, c.disclosed, c.beneficiary, c.kind), new bytes(CERTIFICATE_PROOF_LENGTH)
+        );
         start(address(new AcceptOne(keccak256(input))));
         assertEq(address(rollup), at);
         c.kind = PUBLIC | 2 << 8;

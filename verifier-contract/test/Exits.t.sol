@@ -266,8 +266,14 @@ contract ExitsTest is Trees {
 
     // ----------------------------------------------------------------- claims
 
-    function claimOf(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) internal view returns (bytes32) {
-        return bytes32(hash(uint256(recipient), uint256(amount) | uint256(uint160(payout)) << 64, uint256(sa), uint256(sb)));
+    function claimOf(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb)
+        internal
+        view
+        returns (bytes32)
+    {
+        return bytes32(
+            hash(uint256(recipient), uint256(amount) | uint256(uint160(payout)) << 64, uint256(sa), uint256(sb))
+        );
     }
 
     function testFuzz_exitClaim(uint64 amount, uint256 seed) public {

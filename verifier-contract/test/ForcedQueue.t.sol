@@ -41,8 +41,8 @@ contract ForcedQueueTest is RollupTest {
         assertEq(rollup.forcedQueueOf(COMMUNITY).length, 0);
     }
 
-    /// @dev A slot that was paid waits: by requests of eight accounts of their own, whose bonds come back, somebody could keep a queue full
-    /// for nothing. A stranger's request, which has no effect, keeps nobody waiting.
+    /// @dev A slot that was paid waits: by requests of eight accounts of their own, whose bonds come back, somebody
+    /// could keep a queue full for nothing. A stranger's request, which has no effect, keeps nobody waiting.
     function test_paidSlotWaits() public {
         fillPool(100);
         request(makeAddr("stranger"), 2);
@@ -112,7 +112,8 @@ contract ForcedQueueTest is RollupTest {
         settleAs(operator, s, data, proofBytes());
     }
 
-    /// @dev Nobody gets the bond of a request without effect: not the operator's side either, which could fill the queue for nothing.
+    /// @dev Nobody gets the bond of a request without effect: not the operator's side either, which could fill the
+    /// queue for nothing.
     function test_requestWithoutEffectLosesItsBond() public {
         request(member, 2);
         put(10, 0, 2, toWord(member));
@@ -247,7 +248,8 @@ contract ForcedQueueTest is RollupTest {
         assertEq(address(rollup).balance, 0);
     }
 
-    /// @dev A freeze costs no more than a bond that comes back: who freezes is whoever asked and was not served, member or not.
+    /// @dev A freeze costs no more than a bond that comes back: who freezes is whoever asked and was not served, member
+    /// or not.
     function test_strangersRequestFreezesToo() public {
         address stranger = makeAddr("stranger");
         request(stranger, 0);

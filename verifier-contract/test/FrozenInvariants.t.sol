@@ -8,8 +8,8 @@ import {IVault} from "../contracts/interfaces/IVault.sol";
 import {Model} from "./Model.sol";
 import {AcceptAll, RollupTest} from "./RollupTest.sol";
 
-/// @dev A rollup that is frozen with money everywhere: a pool behind four slots and three sent claims, open deposits, float funds, bonds. Everybody
-/// leaves, by true openings, and tries again.
+/// @dev A rollup that is frozen with money everywhere: a pool behind four slots and three sent claims, open deposits,
+/// float funds, bonds. Everybody leaves, by true openings, and tries again.
 contract Leaver is Model {
     struct Claim {
         bytes32 recipient;
@@ -67,7 +67,8 @@ contract Leaver is Model {
         uint256[] memory leaves = new uint256[](4);
         for (uint32 i = 0; i < 4; ++i) {
             IExits.ExitOpening memory o;
-            (o.community, o.slot, o.balance, o.payout) = (COMMUNITY, i, uint64((100 + i) * UNIT + 7 * i), people[i / 2]);
+            (o.community, o.slot, o.payout) = (COMMUNITY, i, people[i / 2]);
+            o.balance = uint64((100 + i) * UNIT + 7 * i);
             bytes32[] memory w = words(3, i);
             (o.s1, o.s2, o.privateCommitment) = (w[0], w[1], w[2]);
             (o.headerLeaf, o.certificatesRoot) = (bytes32(uint256(11)), bytes32(uint256(12)));
@@ -75,7 +76,8 @@ contract Leaver is Model {
             openings.push(o);
         }
         uint256[][] memory levels = dense(leaves);
-        (uint256 root_, bytes32[] memory above) = state(COMMUNITY, hash(11, levels[levels.length - 1][0], 12, 0), 4000, 5);
+        (uint256 root_, bytes32[] memory above) =
+            state(COMMUNITY, hash(11, levels[levels.length - 1][0], 12, 0), 4000, 5);
         for (uint32 i = 0; i < 4; ++i) {
             bytes32[] memory below = siblingsOf(levels, i);
             bytes32[] memory siblings = new bytes32[](below.length + above.length);

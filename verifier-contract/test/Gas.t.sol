@@ -7,7 +7,8 @@ import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {Trees} from "./Exits.t.sol";
 import {AcceptAll} from "./RollupTest.sol";
 
-/// @dev Execution gas of every entry, without the transaction's own 21,000 and calldata, and without verification. Slots are cold.
+/// @dev Execution gas of every entry, without the transaction's own 21,000 and calldata, and without verification.
+/// Slots are cold.
 contract GasTest is Trees {
     bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
     address internal other = makeAddr("other");
@@ -45,8 +46,11 @@ contract GasTest is Trees {
     }
 
     function test_forced() public {
-        measure("forceWithdraw-first", member, address(rollup), BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
-        measure("forceWithdraw", other, address(rollup), 2 * BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1)));
+        measure(
+            "forceWithdraw-first", member, address(rollup), BOND, abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1))
+        );
+        bytes memory input = abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1));
+        measure("forceWithdraw", other, address(rollup), 2 * BOND, input);
         vm.warp(block.timestamp + DEADLINE + 1);
         measure("freeze", other, address(rollup), 0, abi.encodeCall(rollup.freeze, (COMMUNITY)));
     }
@@ -75,7 +79,8 @@ contract GasTest is Trees {
         put(3, 0, 0, claim);
         bring();
         freezeRollup();
-        bytes memory input = abi.encodeCall(exits.exitClaim, (bytes32(uint256(1)), 5, member, bytes32(uint256(2)), bytes32(uint256(3))));
+        bytes memory input =
+            abi.encodeCall(exits.exitClaim, (bytes32(uint256(1)), 5, member, bytes32(uint256(2)), bytes32(uint256(3))));
         measure("exitClaim", other, address(exits), 0, input);
     }
 
@@ -85,9 +90,13 @@ contract GasTest is Trees {
         c.circuitVersion = CERTIFICATE_VERSION;
         (c.anchor, c.nullifier, c.note1, c.note2) = (GENESIS, w[0], w[1], w[2]);
         bytes memory proof = new bytes(CERTIFICATE_PROOF_LENGTH);
-        measure("certify-transfer-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof)));
+        measure(
+            "certify-transfer-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
+        );
         (c.nullifier, c.retirement, c.disclosed, c.beneficiary, c.kind) = (w[3], w[4], w[5], w[5], 1 | 1 << 8);
-        measure("certify-retirement-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof)));
+        measure(
+            "certify-retirement-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
+        );
     }
 
     function settleOf(string memory name) internal {

@@ -88,7 +88,8 @@ contract GridveilRollupTest is RollupTest {
     function test_onlyOperator() public {
         bytes32 role = rollup.OPERATOR_ROLE();
         bytes32[] memory data = words(SLOTS + 2, 1);
-        vm.expectRevert(abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, manager, role));
+        bytes4 error = IAccessControl.AccessControlUnauthorizedAccount.selector;
+        vm.expectRevert(abi.encodeWithSelector(error, manager, role));
         settleAs(manager, batch(), data, proofBytes());
     }
 
@@ -103,8 +104,8 @@ contract GridveilRollupTest is RollupTest {
         relay.relay(address(rollup), call);
     }
 
-    /// @dev An account whose code is a delegate's (EIP-7702) calls as its transaction's origin, but what it calls with is not the transaction's
-    /// calldata: it settles twice in one.
+    /// @dev An account whose code is a delegate's (EIP-7702) calls as its transaction's origin, but what it calls with
+    /// is not the transaction's calldata: it settles twice in one.
     function test_delegatedOperatorIsNotDirect() public {
         vm.etch(operator, address(new Relay()).code);
         bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
@@ -116,7 +117,11 @@ contract GridveilRollupTest is RollupTest {
         settle(batch());
     }
 
-    function raw(ISettle.Settlement memory s, uint256 dataAt, uint256 proofAt, bytes memory tail) internal pure returns (bytes memory) {
+    function raw(ISettle.Settlement memory s, uint256 dataAt, uint256 proofAt, bytes memory tail)
+        internal
+        pure
+        returns (bytes memory)
+    {
         return bytes.concat(ISettle.settle.selector, abi.encode(s), abi.encode(dataAt, proofAt), tail);
     }
 
@@ -297,7 +302,9 @@ contract GridveilRollupTest is RollupTest {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffNotLater.selector, first - 5, first - 5));
         rollup.registerTariff(SET, first - 5, TARIFF);
         // The warp left us exactly at the start of interval next - 1.
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, block.timestamp, block.timestamp));
+        vm.expectRevert(
+            abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, block.timestamp, block.timestamp)
+        );
         rollup.registerTariff(SET, next - 1, TARIFF);
         vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
         rollup.registerTariff(SET, next, bytes32(R));
@@ -378,7 +385,9 @@ contract GridveilRollupTest is RollupTest {
     // ------------------------------------------------------------------ roles
 
     function testFuzz_roles(address who) public {
-        vm.assume(who != manager && who != authority && who != regulator && who != upgrader && who != admin && who != operator);
+        vm.assume(
+            who != manager && who != authority && who != regulator && who != upgrader && who != admin && who != operator
+        );
         bytes4 refused = IAccessControl.AccessControlUnauthorizedAccount.selector;
         bytes[6] memory calls = [
             abi.encodeCall(rollup.registerCommunity, (1, SHAPE, LENGTH, M, SET, TERMS)),
@@ -438,7 +447,11 @@ contract GridveilRollupInstancesTest is RollupTest {
         }
     }
 
-    function challenge(uint256 domain, ISettle.Settlement memory s, bytes32[] memory data) internal pure returns (uint256) {
+    function challenge(uint256 domain, ISettle.Settlement memory s, bytes32[] memory data)
+        internal
+        pure
+        returns (uint256)
+    {
         bytes32 hash = keccak256(abi.encodePacked(data));
         return uint256(keccak256(abi.encode(domain, GENESIS, s.newRoot, s.communityNew, s.opsDigest, hash))) % R;
     }

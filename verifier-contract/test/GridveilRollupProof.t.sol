@@ -32,7 +32,11 @@ contract GridveilRollupProofTest is Test {
         data = json.readBytes32Array(".data");
         IRegistry.VerifierInit[] memory verifiers = new IRegistry.VerifierInit[](1);
         verifiers[0] = IRegistry.VerifierInit({
-            shape: 1, slots: uint32(json.readUint(".slots")), m: m, verifier: verifier, proofLength: uint32(proof.length)
+            shape: 1,
+            slots: uint32(json.readUint(".slots")),
+            m: m,
+            verifier: verifier,
+            proofLength: uint32(proof.length)
         });
         vm.warp(uint256(first) * length - 1);
         IGridveilRollup.Config memory config = IGridveilRollup.Config({

@@ -9,8 +9,8 @@ import {IVault} from "../contracts/interfaces/IVault.sol";
 import {Model, Switch} from "./Model.sol";
 import {RollupTest} from "./RollupTest.sol";
 
-/// @dev Does everything anybody can do, with values that often fit, and often what was done before. The verifier accepts everything while it
-/// is on, so the batches are any operator's.
+/// @dev Does everything anybody can do, with values that often fit, and often what was done before. The verifier
+/// accepts everything while it is on, so the batches are any operator's.
 contract Actor is Model {
     uint32 internal constant NEXT = 2;
 
@@ -47,8 +47,9 @@ contract Actor is Model {
 
     function deposit(uint256 who, uint48 units, uint256 salt) external {
         units = uint48(bound(units, 1, 1000));
-        bytes32 claim =
-            salt % 5 == 0 && claims.length > 0 ? claims[salt % claims.length] : bytes32(uint256(keccak256(abi.encode(salt))) % R);
+        bytes32 claim = salt % 5 == 0 && claims.length > 0
+            ? claims[salt % claims.length]
+            : bytes32(uint256(keccak256(abi.encode(salt))) % R);
         vm.prank(person(who));
         try rollup.deposit(claim, units) {
             deposited(person(who), claim, units);
@@ -113,8 +114,8 @@ contract Actor is Model {
         } catch {}
     }
 
-    /// @dev Up to four records of kinds that often go through; claims that ended are tried again. The verifier is off now and then, and what
-    /// was registered later is used as soon as it can be.
+    /// @dev Up to four records of kinds that often go through; claims that ended are tried again. The verifier is off
+    /// now and then, and what was registered later is used as soon as it can be.
     function settle(uint256 seed, bool sameRoot, bool next) external {
         delete pending;
         bool on = (seed >> 16) % 4 != 0;
@@ -135,7 +136,10 @@ contract Actor is Model {
         delete pending;
     }
 
-    function putRecord(uint256 seed, IForcedQueue.ForcedEntry[] memory queue, uint256 served) private returns (uint256) {
+    function putRecord(uint256 seed, IForcedQueue.ForcedEntry[] memory queue, uint256 served)
+        private
+        returns (uint256)
+    {
         uint256 units = seed % 200;
         uint256 kind = (seed >> 32) % 10;
         bytes32 again = sent.length > 0 ? sent[(seed >> 64) % sent.length] : bytes32(0);
@@ -163,7 +167,9 @@ contract Actor is Model {
     function settled(bytes32 newRoot, bool next, IForcedQueue.ForcedEntry[] memory queue) private {
         if (frozen) broken = "a batch after the freeze";
         if (next && !nextIsUsed) {
-            if (queue.length != 0 || (servedAt != 0 && block.timestamp < servedAt + 1 days)) broken = "a new verifier too early";
+            if (queue.length != 0 || (servedAt != 0 && block.timestamp < servedAt + 1 days)) {
+                broken = "a new verifier too early";
+            }
             nextIsUsed = true;
         }
         (root, batches) = (newRoot, batches + 1);
@@ -216,7 +222,9 @@ contract Actor is Model {
         IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
         try rollup.freeze(COMMUNITY) {
             if (frozen) broken = "frozen twice";
-            if (queue.length == 0 || block.timestamp <= queue[0].time + DEADLINE) broken = "a freeze before the deadline";
+            if (queue.length == 0 || block.timestamp <= queue[0].time + DEADLINE) {
+                broken = "a freeze before the deadline";
+            }
             frozen = true;
         } catch {}
     }
@@ -230,7 +238,8 @@ contract Actor is Model {
         } catch {}
     }
 
-    /// @dev What the exits contract would say after a true opening. Few runs come here: `FrozenInvariants.t.sol` begins here.
+    /// @dev What the exits contract would say after a true opening. Few runs come here: `FrozenInvariants.t.sol` begins
+    /// here.
     function exit(uint256 who, uint32 slot, uint64 balance) external {
         slot = slot % SLOTS;
         balance = uint64(bound(balance, 0, 3000 * UNIT));
@@ -298,8 +307,9 @@ contract InvariantsTest is RollupTest {
         targetSelector(FuzzSelector({addr: address(actor), selectors: selectors}));
     }
 
-    /// @dev Every amount is what the model says; the vault holds what it owes. Nothing twice, nothing after the freeze, no state without an
-    /// accepted proof, no new verifier while somebody waits; the root moves through accepted batches alone.
+    /// @dev Every amount is what the model says; the vault holds what it owes. Nothing twice, nothing after the freeze,
+    /// no state without an accepted proof, no new verifier while somebody waits; the root moves through accepted
+    /// batches alone.
     /// forge-config: default.invariant.runs = 64
     /// forge-config: default.invariant.depth = 100
     /// forge-config: default.invariant.fail-on-revert = true

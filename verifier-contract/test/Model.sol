@@ -21,8 +21,8 @@ contract Switch {
     }
 }
 
-/// @dev The books as they must be, kept by whoever acts on the rollup from what it asked for, never from what the rollup says. Every word of
-/// money the rollup keeps is compared.
+/// @dev The books as they must be, kept by whoever acts on the rollup from what it asked for, never from what the
+/// rollup says. Every word of money the rollup keeps is compared.
 abstract contract Model is Trees {
     address[4] internal people;
     bytes32[] internal claims;

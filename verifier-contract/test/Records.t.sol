@@ -42,7 +42,8 @@ contract RecordsTest is RollupTest {
     }
 
     function testFuzz_unknownKinds(uint8 kind) public {
-        bool known = (kind >= 1 && kind <= 4) || kind == 10 || kind == 11 || (kind >= 16 && kind <= 18) || kind == 20 || kind == 21;
+        bool known = (kind >= 1 && kind <= 4) || kind == 10 || kind == 11 || (kind >= 16 && kind <= 18) || kind == 20
+            || kind == 21;
         vm.assume(!known);
         put(3, 0, 0, CLAIM);
         put(kind, 0, 0, 0);
@@ -218,7 +219,9 @@ contract RecordsTest is RollupTest {
         (first, tariffIndex) = (next + 200, uint32(count));
         vm.warp(uint256(first + M) * LENGTH);
         at = uint32(bound(at, next - M - 5, next + 120));
-        bytes32 expected = at >= next && count > 0 ? bytes32(0x100 + (((at - next) / 7) < count ? (at - next) / 7 : count - 1)) : TARIFF;
+        bytes32 expected = at >= next && count > 0
+            ? bytes32(0x100 + (((at - next) / 7) < count ? (at - next) / 7 : count - 1))
+            : TARIFF;
         put(11, 0, at, expected);
         bring();
     }

@@ -10,7 +10,8 @@ import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
 import {TestToken} from "../contracts/test/TestToken.sol";
 
-/// @dev The rollup's whole interface. The tests do not import the contract: it is compiled through the IR, they are not.
+/// @dev The rollup's whole interface. The tests do not import the contract: it is compiled through the IR, they are
+/// not.
 interface Rollup is IGridveilRollup, IAccessControl {
     function OPERATOR_ROLE() external view returns (bytes32);
     function VERIFIER_GAS() external view returns (uint256);
@@ -143,10 +144,13 @@ abstract contract RollupTest is Test {
     }
 
     function verifierInit(address verifier) internal pure returns (IRegistry.VerifierInit memory) {
-        return IRegistry.VerifierInit({shape: SHAPE, slots: SLOTS, m: M, verifier: verifier, proofLength: PROOF_LENGTH});
+        return IRegistry.VerifierInit(SHAPE, SLOTS, M, verifier, PROOF_LENGTH);
     }
 
-    function deployWith(IGridveilRollup.Config memory c, IRegistry.VerifierInit[] memory verifiers) internal returns (Rollup) {
+    function deployWith(IGridveilRollup.Config memory c, IRegistry.VerifierInit[] memory verifiers)
+        internal
+        returns (Rollup)
+    {
         return Rollup(deployCode("GridveilRollup.sol:GridveilRollup", abi.encode(c, verifiers)));
     }
 

@@ -99,7 +99,8 @@ contract UpgradesTest is RollupTest {
         return abi.encodeWithSelector(IForcedQueue.UpgradeWaits.selector, waiting, from);
     }
 
-    /// @dev Eight a queue, and an operator that serves as late as it can, would let sixteen leave within the delay. All of them do.
+    /// @dev Eight a queue, and an operator that serves as late as it can, would let sixteen leave within the delay. All
+    /// of them do.
     function test_everybodyLeavesBeforeANewVerifierIsUsed() public {
         uint256 activeFrom = register(address(new AcceptAll()));
         for (uint32 slot = 0; slot < LARGE_SLOTS; slot += 8) {
@@ -153,7 +154,8 @@ contract UpgradesTest is RollupTest {
         large(NEXT);
     }
 
-    /// @dev Each verifier for itself, also one of a new shape under the old version; once used, requests hold up nothing.
+    /// @dev Each verifier for itself, also one of a new shape under the old version; once used, requests hold up
+    /// nothing.
     function test_usedOnce() public {
         address verifier = address(new AcceptAll());
         vm.warp(register(verifier));

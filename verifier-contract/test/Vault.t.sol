@@ -39,8 +39,13 @@ contract HookToken is TestToken {
         armed = false;
         for (uint256 i = 0; i < calls.length; ++i) {
             (bool ok, bytes memory answer) = target.call(calls[i]);
-            if (ok) anyCame = true;
-            else require(bytes4(answer) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, "another error");
+            if (ok) {
+                anyCame = true;
+            } else {
+                require(
+                    bytes4(answer) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector, "another error"
+                );
+            }
         }
     }
 }
@@ -160,7 +165,8 @@ contract VaultTest is RollupTest {
         freezeRollup();
     }
 
-    /// @dev VAULT.1's price: who sees a claim on its way may use it first, with one unit, which comes back. The member takes another claim.
+    /// @dev VAULT.1's price: who sees a claim on its way may use it first, with one unit, which comes back. The member
+    /// takes another claim.
     function test_claimUsedByAStranger() public {
         makeDeposit(stranger, CLAIM, 1);
         fund(member, 500);
@@ -230,7 +236,8 @@ contract VaultTest is RollupTest {
 
     function test_floatFunds() public {
         bytes32 role = rollup.OPERATOR_ROLE();
-        bytes memory refused = abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, stranger, role);
+        bytes memory refused =
+            abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, stranger, role);
         fund(operator, 10);
         vm.prank(stranger);
         vm.expectRevert(refused);
@@ -352,11 +359,15 @@ contract VaultHostileTest is RollupTest {
         start(address(new AcceptAll()));
         fund(member, 100);
         vm.prank(member);
-        vm.expectRevert(abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT));
+        vm.expectRevert(
+            abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT)
+        );
         rollup.deposit(CLAIM, 100);
         fund(operator, 100);
         vm.prank(operator);
-        vm.expectRevert(abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT));
+        vm.expectRevert(
+            abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT)
+        );
         rollup.fundFloat(100);
     }
 

@@ -49,7 +49,8 @@ interface ICertificates {
 
     // ---------------------------------------------------------------- actions
 
-    /// @notice Spends a note for two new ones and, if it says so, retires. Anyone may bring it; when frozen only retirements.
+    /// @notice Spends a note for two new ones and, if it says so, retires. Anyone may bring it; when frozen only
+    /// retirements.
     function certify(Certificate calldata certificate, bytes calldata proof) external;
 
     // ------------------------------------------------------------------ views

@@ -10,7 +10,8 @@ interface IExits {
     /// @param balance nano
     /// @param s1 first salt of exit_c
     /// @param privateCommitment private_c of the leaf
-    /// @param siblings three a level, left to right, from the leaf up: the members tree's levels, then the state tree's eight
+    /// @param siblings three a level, left to right, from the leaf up: the members tree's levels, then the state tree's
+    /// eight
     struct ExitOpening {
         uint32 community;
         uint32 slot;
@@ -30,7 +31,8 @@ interface IExits {
     /// @notice The path does not lead to the state root.
     error NotInState(bytes32 root);
 
-    /// @notice When frozen: credits a slot's balance to its payout account, once. Anyone who knows the opening may call.
+    /// @notice When frozen: credits a slot's balance to its payout account, once. Anyone who knows the opening may
+    /// call.
     function exit(ExitOpening calldata opening) external;
 
     /// @notice When frozen: credits a sent and not received claim to the payout account within it, once.

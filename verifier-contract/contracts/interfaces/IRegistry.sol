@@ -52,7 +52,8 @@ interface IRegistry {
         bytes32 commitment;
     }
 
-    /// @notice A circuit shape and its first verifier, for the constructor. A certificate verifier has shape, slots and m zero.
+    /// @notice A circuit shape and its first verifier, for the constructor. A certificate verifier has shape, slots and
+    /// m zero.
     struct VerifierInit {
         uint32 shape;
         uint32 slots;
@@ -65,13 +66,23 @@ interface IRegistry {
 
     event ShapeRegistered(uint32 indexed shape, uint32 slots, uint16 m);
     event VerifierRegistered(
-        uint32 indexed circuitVersion, uint32 indexed shape, address verifier, bytes32 codehash, uint32 proofLength, uint64 activeFrom
+        uint32 indexed circuitVersion,
+        uint32 indexed shape,
+        address verifier,
+        bytes32 codehash,
+        uint32 proofLength,
+        uint64 activeFrom
     );
     /// @notice A verifier that was registered later has its first batch, the one of this transaction.
     event VerifierFirstUsed(uint32 indexed circuitVersion, uint32 indexed shape, address verifier);
     event CircuitVersionRetired(uint32 indexed circuitVersion);
     event CommunityRegistered(
-        uint32 indexed community, uint32 indexed shape, uint16 intervalLength, uint16 m, uint32 indexed tariffSet, bytes32 genesisTerms
+        uint32 indexed community,
+        uint32 indexed shape,
+        uint16 intervalLength,
+        uint16 m,
+        uint32 indexed tariffSet,
+        bytes32 genesisTerms
     );
     event TariffSetOpened(uint32 indexed tariffSet, uint16 intervalLength, uint16 m);
     event TariffRegistered(uint32 indexed tariffSet, uint32 indexed index, uint32 firstInterval, bytes32 commitment);
@@ -112,9 +123,16 @@ interface IRegistry {
     // ---------------------------------------------------------------- actions
 
     /// @notice Registers a community's fixed parameters, once. They must be those of its shape and tariff set.
-    /// @param genesisTerms P(manager_x, manager_y, mechanism, first_interval), which its initialisation must have; 0 if it has none
-    function registerCommunity(uint32 community, uint32 shape, uint16 intervalLength, uint16 m, uint32 tariffSet, bytes32 genesisTerms)
-        external;
+    /// @param genesisTerms P(manager_x, manager_y, mechanism, first_interval), which its initialisation must have; 0 if
+    /// it has none
+    function registerCommunity(
+        uint32 community,
+        uint32 shape,
+        uint16 intervalLength,
+        uint16 m,
+        uint32 tariffSet,
+        bytes32 genesisTerms
+    ) external;
 
     /// @notice Opens a tariff set for communities of that interval length and period.
     function openTariffSet(uint32 tariffSet, uint16 intervalLength, uint16 m) external;
@@ -123,8 +141,8 @@ interface IRegistry {
     /// @return index of the tariff in its set
     function registerTariff(uint32 tariffSet, uint32 firstInterval, bytes32 commitment) external returns (uint32 index);
 
-    /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits or waited lately:
-    /// `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier.
+    /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits
+    /// or waited lately: `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier.
     /// @param circuitVersion from `CERTIFICATE_VERSION` on: of the certificate circuit
     function registerVerifier(uint32 circuitVersion, VerifierInit calldata init) external;
 

@@ -26,8 +26,8 @@ interface ISettle {
 
     // ----------------------------------------------------------------- events
 
-    /// @notice A batch is final. Its data and proof are the calldata of this transaction, which calls `settle` directly. The effects of its
-    /// records follow as events.
+    /// @notice A batch is final. Its data and proof are the calldata of this transaction, which calls `settle`
+    /// directly. The effects of its records follow as events.
     event BatchSettled(
         uint64 indexed batch,
         uint32 indexed community,
@@ -45,9 +45,11 @@ interface ISettle {
 
     // ----------------------------------------------------------------- errors
 
-    /// @notice `settle` was not called directly by an account without code: its calldata would not be the transaction's.
+    /// @notice `settle` was not called directly by an account without code: its calldata would not be the
+    /// transaction's.
     error NotDirectCall();
-    /// @notice The calldata is not the standard encoding: data and proof lie elsewhere, or the proof is not whole words.
+    /// @notice The calldata is not the standard encoding: data and proof lie elsewhere, or the proof is not whole
+    /// words.
     error NotStandardEncoding();
     /// @notice The calldata has bytes after the proof.
     error TrailingBytes(uint256 expected, uint256 actual);
@@ -72,8 +74,8 @@ interface ISettle {
 
     // ---------------------------------------------------------------- actions
 
-    /// @notice Settles one period of one community: checks the proof that leads from the current root to `newRoot`, makes it final, and then
-    /// gives every record its effect.
+    /// @notice Settles one period of one community: checks the proof that leads from the current root to `newRoot`,
+    /// makes it final, and then gives every record its effect.
     /// @param batch what is settled
     /// @param data new leaves in slot order, header leaf, certificates root, then two words a record: all canonical
     /// @param proof of the exact length of the verifier
@@ -85,7 +87,8 @@ interface ISettle {
     function stateRoot() external view returns (bytes32);
     /// @notice Settled batches so far.
     function batchCount() external view returns (uint64);
-    /// @notice State root before the first batch. The root after a later one is in its `BatchSettled`, found by the indexed number.
+    /// @notice State root before the first batch. The root after a later one is in its `BatchSettled`, found by the
+    /// indexed number.
     function genesisRoot() external view returns (bytes32);
     /// @notice True if `root` was the state root at some time, the genesis included.
     function isFinalised(bytes32 root) external view returns (bool);

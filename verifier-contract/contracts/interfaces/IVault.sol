@@ -2,8 +2,9 @@
 pragma solidity 0.8.30;
 
 /// @title The ERC-20 vault
-/// @notice Deposits come in under a hiding claim, money goes out by pull payments. What is in the vault is, at every time, at least the open
-/// deposits, what accounts may withdraw, the pool that backs all balances of the state, and the float's funds.
+/// @notice Deposits come in under a hiding claim, money goes out by pull payments. What is in the vault is, at every
+/// time, at least the open deposits, what accounts may withdraw, the pool that backs all balances of the state, and the
+/// float's funds.
 /// @dev A *unit* is 10,000,000 nano, `tokenPerUnit` smallest parts of the token. Rules: docs/spec/l1.md, "Vault".
 interface IVault {
     // ------------------------------------------------------------------ types
@@ -102,7 +103,8 @@ interface IVault {
     /// @notice The depositor announces a refund. Until it is paid a batch may still consume the deposit.
     function requestRefund(bytes32 claim) external;
 
-    /// @notice Pays a requested refund after its delay, or, when frozen, any open deposit, to its depositor. Anyone may call.
+    /// @notice Pays a requested refund after its delay, or, when frozen, any open deposit, to its depositor. Anyone may
+    /// call.
     function refund(bytes32 claim) external;
 
     /// @notice The operator puts units beside the pool, for records that move them into a community's float.

@@ -9,10 +9,13 @@ library Adjust {
     uint256 internal constant KIND = 11;
 
     /// @dev The commitment is of the tariff in force at `firstInterval`, which is before the batch's period.
-    function check(IRegistry.Tariff[] storage tariffs, uint256 index, uint256 firstInterval, uint256 batchInterval, bytes32 commitment)
-        internal
-        view
-    {
+    function check(
+        IRegistry.Tariff[] storage tariffs,
+        uint256 index,
+        uint256 firstInterval,
+        uint256 batchInterval,
+        bytes32 commitment
+    ) internal view {
         if (firstInterval >= batchInterval) revert ISettle.AdjustTariff(index, firstInterval);
         // The count of tariffs that start at `firstInterval` or before.
         uint256 low;

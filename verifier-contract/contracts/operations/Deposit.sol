@@ -10,7 +10,8 @@ library Deposit {
 
     uint256 internal constant KIND = 1;
 
-    /// @dev The claim is of an open deposit of exactly these units. Also one whose refund was requested: see `IVault.requestRefund`.
+    /// @dev The claim is of an open deposit of exactly these units. Also one whose refund was requested: see
+    /// `IVault.requestRefund`.
     function consume(Ledger storage ledger, uint256 index, bytes32 claim, uint256 units) internal {
         IVault.DepositEntry storage entry = ledger.deposits[claim];
         if (entry.state != IVault.DepositState.Open) revert IVault.DepositNotOpen(index, claim);

@@ -22,8 +22,9 @@ library Forced {
     /// @dev Open requests of one community.
     uint256 internal constant MAX_OPEN = 8;
 
-    /// @dev Bond of the next request: who fills the queue with requests that have no effect pays 255 times the first one's, and gets
-    /// nothing of it back. Who fills it with accounts of their own has the bonds back, but needs other accounts for the next time.
+    /// @dev Bond of the next request: who fills the queue with requests that have no effect pays 255 times the first
+    /// one's, and gets nothing of it back. Who fills it with accounts of their own has the bonds back, but needs other
+    /// accounts for the next time.
     function nextBond(ForcedList storage list, uint256 base) internal view returns (uint256) {
         return base << (list.tail - list.head);
     }
@@ -32,13 +33,16 @@ library Forced {
         if (list.tail - list.head >= MAX_OPEN) revert IForcedQueue.QueueFull(community);
         if (list.open[slot][msg.sender]) revert IForcedQueue.AlreadyQueued(community, slot, msg.sender);
         uint256 paidAt = list.paidAt[slot];
-        if (paidAt != 0 && block.timestamp < paidAt + wait) revert IForcedQueue.SlotPaidLately(community, slot, paidAt + wait);
+        if (paidAt != 0 && block.timestamp < paidAt + wait) {
+            revert IForcedQueue.SlotPaidLately(community, slot, paidAt + wait);
+        }
         uint256 required = nextBond(list, base);
         if (msg.value < required) revert IForcedQueue.BondTooLow(required, msg.value);
         uint32 position = list.tail++;
         list.open[slot][msg.sender] = true;
-        list.entries[position] =
-            IForcedQueue.ForcedEntry({requester: msg.sender, slot: slot, time: uint40(block.timestamp), bond: uint128(msg.value)});
+        list.entries[position] = IForcedQueue.ForcedEntry({
+            requester: msg.sender, slot: slot, time: uint40(block.timestamp), bond: uint128(msg.value)
+        });
         emit IForcedQueue.ForcedRequested(community, slot, msg.sender, position, uint128(msg.value));
     }
 
@@ -49,8 +53,8 @@ library Forced {
         delete list.open[entry.slot][entry.requester];
     }
 
-    /// @dev The bond goes back with a payment. That of a request without effect stays here for ever: if anybody got it, that one could fill
-    /// the queue for nothing.
+    /// @dev The bond goes back with a payment. That of a request without effect stays here for ever: if anybody got it,
+    /// that one could fill the queue for nothing.
     function serve(
         ForcedList storage list,
         Ledger storage ledger,
@@ -64,7 +68,9 @@ library Forced {
     ) internal {
         if (list.head == list.tail) revert IForcedQueue.ForcedNotHead(index);
         IForcedQueue.ForcedEntry memory entry = pop(list);
-        if (entry.slot != slot || bytes32(uint256(uint160(entry.requester))) != requester) revert IForcedQueue.ForcedNotHead(index);
+        if (entry.slot != slot || bytes32(uint256(uint160(entry.requester))) != requester) {
+            revert IForcedQueue.ForcedNotHead(index);
+        }
         if (units != 0) {
             list.paidAt[entry.slot] = block.timestamp;
             ledger.credit(index, entry.requester, units, tokenPerUnit);

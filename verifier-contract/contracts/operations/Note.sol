@@ -3,8 +3,8 @@ pragma solidity 0.8.30;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
 
-/// @dev Notes of certificate proofs that wait for a batch, of any community. Not bounded: nothing walks through it, and a bound would let
-/// one who fills it stop the others' retirements.
+/// @dev Notes of certificate proofs that wait for a batch, of any community. Not bounded: nothing walks through it, and
+/// a bound would let one who fills it stop the others' retirements.
 struct NoteQueue {
     uint64 head;
     uint64 tail;

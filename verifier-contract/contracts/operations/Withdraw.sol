@@ -12,7 +12,9 @@ library Withdraw {
     uint256 internal constant KIND = 2;
 
     /// @dev A pull payment: what the payout account does or is cannot stop the batch.
-    function credit(Ledger storage ledger, uint256 index, bytes32 payout, uint256 units, uint256 tokenPerUnit) internal {
+    function credit(Ledger storage ledger, uint256 index, bytes32 payout, uint256 units, uint256 tokenPerUnit)
+        internal
+    {
         if (uint256(payout) >> 160 != 0) revert ISettle.BadRecord(index);
         address account = address(uint160(uint256(payout)));
         ledger.credit(index, account, units, tokenPerUnit);
