@@ -11,8 +11,8 @@ import {IVault} from "./interfaces/IVault.sol";
 /// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch
 /// is one community's settlement of one period; it is proven and final in the transaction that brings it, so no
 /// unproven batch ever exists. What members consume, owe and own is not here: `data` are hiding commitments.
-/// @dev Roles: operator (brings batches, funds the float), manager (registers communities), tariff authority, regulator
-/// (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its own delay).
+/// @dev Roles: operator (brings batches, funds supplier accounts), manager (registers communities), tariff authority,
+/// regulator (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its own delay).
 /// Specification: docs/spec/l1.md.
 interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertificates {
     /// @notice Constructor arguments.
@@ -25,7 +25,7 @@ interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertific
     /// @param forcedDeadline seconds within which a forced withdrawal must be served
     /// @param refundDelay seconds from a refund's request to its payment: at least forcedDeadline but on chain 31337
     /// @param forcedBond wei of the first request in a community's queue
-    /// @param treasury gets what leaves floats and accruals
+    /// @param treasury gets what leaves supplier accounts and accruals
     /// @param poseidon PoseidonT5 of the npm package poseidon-solidity; exactly its code
     struct Config {
         address admin;

@@ -5,10 +5,10 @@ import {IVault} from "./interfaces/IVault.sol";
 
 /// @dev The vault's books. The first slot has the totals.
 struct Ledger {
-    /// nano that back the balances, floats and accruals of the state, and the claims sent and not received
+    /// nano that back the balances, supplier accounts and accruals of the state, and the claims sent and not received
     uint64 poolNano;
     uint64 openUnits;
-    uint64 floatUnits;
+    uint64 supplierUnits;
     bool depositsPaused;
     /// Two name spaces: a deposit under the claim of somebody's transfer must not stop that transfer's batch.
     mapping(bytes32 claim => IVault.DepositEntry) deposits;
@@ -26,7 +26,7 @@ library Books {
 
     /// @dev Refuses money beyond the cap. It holds for all later moves: they keep the sum or lower it.
     function requireRoom(Ledger storage ledger, uint256 units) internal view {
-        uint256 total = ledger.poolNano + (uint256(ledger.openUnits) + ledger.floatUnits + units) * UNIT;
+        uint256 total = ledger.poolNano + (uint256(ledger.openUnits) + ledger.supplierUnits + units) * UNIT;
         if (total >= CAP_NANO) revert IVault.CapExceeded(total);
     }
 

@@ -9,7 +9,7 @@ import {IVault} from "./interfaces/IVault.sol";
 
 /// @title Roles, and what is fixed at deployment
 abstract contract Parameters is AccessControl {
-    /// @notice Brings batches, funds the float.
+    /// @notice Brings batches, funds supplier accounts.
     bytes32 public constant OPERATOR_ROLE = keccak256("OPERATOR_ROLE");
     /// @notice Meter data manager: registers communities.
     bytes32 public constant MANAGER_ROLE = keccak256("MANAGER_ROLE");
@@ -56,7 +56,7 @@ abstract contract Parameters is AccessControl {
     uint64 public immutable refundDelay;
     /// @notice Bond of the first request in a forced queue, wei.
     uint128 public immutable forcedBond;
-    /// @notice Gets what leaves floats and accruals.
+    /// @notice Gets what leaves supplier accounts and accruals.
     address public immutable treasury;
 
     constructor(IGridveilRollup.Config memory config) {

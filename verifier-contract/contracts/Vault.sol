@@ -77,27 +77,27 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
         emit DepositsPaused(paused);
     }
 
-    // ------------------------------------------------------------------ float
+    // ------------------------------------------------------- supplier account
 
     /// @inheritdoc IVault
-    function fundFloat(uint48 units) external onlyRole(OPERATOR_ROLE) nonReentrant {
+    function addSupplierUnits(uint48 units) external onlyRole(OPERATOR_ROLE) nonReentrant {
         _requireLive();
         if (units == 0) revert ZeroUnits();
         _ledger.requireRoom(units);
-        _ledger.floatUnits += units;
-        emit FloatFunded(units);
+        _ledger.supplierUnits += units;
+        emit SupplierFunded(units);
         _pull(units);
     }
 
     /// @inheritdoc IVault
-    function unfundFloat(uint48 units) external {
+    function removeSupplierUnits(uint48 units) external {
         // While it lives only the operator: anybody else could take the funds from under a batch.
         if (!isFrozen()) _checkRole(OPERATOR_ROLE);
-        uint64 available = _ledger.floatUnits;
-        if (units > available) revert FloatFundsShort(available, units);
-        _ledger.floatUnits = available - units;
+        uint64 available = _ledger.supplierUnits;
+        if (units > available) revert SupplierFundsShort(available, units);
+        _ledger.supplierUnits = available - units;
         _ledger.withdrawable[treasury] += uint256(units) * tokenPerUnit;
-        emit FloatUnfunded(units);
+        emit SupplierUnfunded(units);
     }
 
     // ------------------------------------------------------------------ exits
@@ -179,7 +179,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function totals() external view returns (uint64 poolNano, uint64 openUnits, uint64 floatUnits) {
-        return (_ledger.poolNano, _ledger.openUnits, _ledger.floatUnits);
+    function totals() external view returns (uint64 poolNano, uint64 openUnits, uint64 supplierUnits) {
+        return (_ledger.poolNano, _ledger.openUnits, _ledger.supplierUnits);
     }
 }

@@ -249,19 +249,19 @@ contract ExitsTest is Trees {
         }
     }
 
-    /// @dev What a float got from the operator, and accruals, belongs to no slot: it stays in the pool.
-    function test_floatStaysInThePool() public {
+    /// @dev What a supplier account got from the operator, and accruals, belongs to no slot: it stays in the pool.
+    function test_supplierMoneyStaysInThePool() public {
         fund(operator, 500);
         vm.prank(operator);
-        rollup.fundFloat(500);
+        rollup.addSupplierUnits(500);
         put(16, 500, 0, 0);
         bring();
         freezeRollup();
         (uint64 pool,, uint64 funds) = rollup.totals();
         assertEq(pool, 500 * UNIT);
         assertEq(funds, 0);
-        vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 0, 1));
-        rollup.unfundFloat(1);
+        vm.expectRevert(abi.encodeWithSelector(IVault.SupplierFundsShort.selector, 0, 1));
+        rollup.removeSupplierUnits(1);
     }
 
     // ----------------------------------------------------------------- claims

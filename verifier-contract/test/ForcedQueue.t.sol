@@ -227,7 +227,7 @@ contract ForcedQueueTest is RollupTest {
         rollup.deposit(bytes32(uint256(1)), 1);
         vm.prank(operator);
         vm.expectRevert(frozen);
-        rollup.fundFloat(1);
+        rollup.addSupplierUnits(1);
         vm.deal(member, 1 ether);
         vm.prank(member);
         vm.expectRevert(frozen);

@@ -9,7 +9,7 @@ import {Model} from "./Model.sol";
 import {AcceptAll, RollupTest} from "./RollupTest.sol";
 
 /// @dev A rollup that is frozen with money everywhere: a pool behind four slots and three sent claims, open deposits,
-/// float funds, bonds. Everybody leaves, by true openings, and tries again.
+/// supplier funds, bonds. Everybody leaves, by true openings, and tries again.
 contract Leaver is Model {
     struct Claim {
         bytes32 recipient;
@@ -47,8 +47,8 @@ contract Leaver is Model {
         put(1, 500, 0, claims[0]);
         consumed(claims[0]);
         vm.prank(operator);
-        rollup.fundFloat(50);
-        (float_, tokens[operator]) = (50, tokens[operator] - 50 * TOKEN_PER_UNIT);
+        rollup.addSupplierUnits(50);
+        (supplier, tokens[operator]) = (50, tokens[operator] - 50 * TOKEN_PER_UNIT);
         roots = uint256(lastState()) - 1;
         bring();
         for (uint32 i = 0; i < 2; ++i) {
@@ -131,11 +131,11 @@ contract Leaver is Model {
         } catch {}
     }
 
-    function unfundFloat(uint48 units) external {
+    function removeSupplierUnits(uint48 units) external {
         units = uint48(bound(units, 1, 30));
         vm.prank(person(units));
-        try rollup.unfundFloat(units) {
-            float_ -= units;
+        try rollup.removeSupplierUnits(units) {
+            supplier -= units;
             credited[treasury] += uint256(units) * TOKEN_PER_UNIT;
         } catch {}
     }
@@ -170,7 +170,7 @@ contract Leaver is Model {
 
     // ------------------------------------------------------------- the checks
 
-    /// @dev What is left in the pool is what nobody took out, with the share of floats and accruals.
+    /// @dev What is left in the pool is what nobody took out, with the share of supplier accounts and accruals.
     function checkPool() external view {
         uint256 left = 500 * UNIT;
         for (uint256 i = 0; i < 4; ++i) {
@@ -195,7 +195,7 @@ contract FrozenInvariantsTest is RollupTest {
         selectors[1] = Leaver.exitClaim.selector;
         selectors[2] = Leaver.refund.selector;
         selectors[3] = Leaver.withdraw.selector;
-        selectors[4] = Leaver.unfundFloat.selector;
+        selectors[4] = Leaver.removeSupplierUnits.selector;
         selectors[5] = Leaver.returnBonds.selector;
         selectors[6] = Leaver.live.selector;
         selectors[7] = Leaver.exit.selector;

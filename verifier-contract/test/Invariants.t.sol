@@ -73,18 +73,18 @@ contract Actor is Model {
         } catch {}
     }
 
-    function float(uint256 choice, uint48 units) external {
+    function supplierFunds(uint256 choice, uint48 units) external {
         units = uint48(bound(units, 1, 300));
         vm.prank(operator);
         if (choice % 3 == 0) {
-            try rollup.unfundFloat(units) {
-                float_ -= units;
+            try rollup.removeSupplierUnits(units) {
+                supplier -= units;
                 credited[treasury] += uint256(units) * TOKEN_PER_UNIT;
             } catch {}
         } else {
-            try rollup.fundFloat(units) {
-                if (frozen) broken = "float funds after the freeze";
-                float_ += units;
+            try rollup.addSupplierUnits(units) {
+                if (frozen) broken = "supplier funds after the freeze";
+                supplier += units;
                 tokens[operator] -= uint256(units) * TOKEN_PER_UNIT;
             } catch {}
         }
@@ -199,7 +199,7 @@ contract Actor is Model {
         }
         if (kind == 4) moved(word, IVault.TransferState.Open, IVault.TransferState.Received);
         if (kind == 16) {
-            float_ -= units;
+            supplier -= units;
             pool += units * UNIT;
         }
         if (kind == 17 || kind == 18) credit(treasury, units);
@@ -290,7 +290,7 @@ contract InvariantsTest is RollupTest {
         selectors[0] = Actor.deposit.selector;
         selectors[1] = Actor.requestRefund.selector;
         selectors[2] = Actor.refund.selector;
-        selectors[3] = Actor.float.selector;
+        selectors[3] = Actor.supplierFunds.selector;
         selectors[4] = Actor.withdraw.selector;
         selectors[5] = Actor.withdrawEth.selector;
         selectors[6] = Actor.forceWithdraw.selector;

@@ -31,7 +31,7 @@ abstract contract Model is Trees {
     // nano; units; units.
     uint256 internal pool;
     uint256 internal open;
-    uint256 internal float_;
+    uint256 internal supplier;
     // Smallest parts; wei.
     mapping(address account => uint256) internal credited;
     mapping(address account => uint256) internal bonds;
@@ -122,8 +122,8 @@ abstract contract Model is Trees {
         (uint64 pool_, uint64 open_, uint64 funds) = rollup.totals();
         assertEq(pool_, pool, "pool");
         assertEq(open_, open, "open deposits");
-        assertEq(funds, float_, "float funds");
-        uint256 owed = (open + float_) * TOKEN_PER_UNIT + pool * TOKEN_PER_UNIT / UNIT;
+        assertEq(funds, supplier, "supplier funds");
+        uint256 owed = (open + supplier) * TOKEN_PER_UNIT + pool * TOKEN_PER_UNIT / UNIT;
         for (uint256 i = 0; i < 4; ++i) {
             address who = people[i];
             assertEq(rollup.withdrawable(who), credited[who], "withdrawable");

@@ -226,17 +226,17 @@ contract RecordsTest is RollupTest {
         bring();
     }
 
-    // ------------------------------------------------------------------ float
+    // ------------------------------------------------------- supplier account
 
-    function test_float() public {
+    function test_supplierAccount() public {
         fund(operator, 100);
         vm.prank(operator);
-        rollup.fundFloat(100);
+        rollup.addSupplierUnits(100);
         put(16, 101, 0, 0);
-        bringRefused(abi.encodeWithSelector(IVault.FloatShort.selector, 0, 100, 101));
+        bringRefused(abi.encodeWithSelector(IVault.SupplierShort.selector, 0, 100, 101));
         put(16, 60, 0, 0);
         vm.expectEmit(address(rollup));
-        emit IVault.FloatMoved(COMMUNITY, 16, 60);
+        emit IVault.HeaderMoneyMoved(COMMUNITY, 16, 60);
         bring();
         checkPool(60);
         put(17, 20, 0, 0);

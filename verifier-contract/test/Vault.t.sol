@@ -92,10 +92,10 @@ contract VaultTest is RollupTest {
         assertEq(entry.refundableAt, 0);
         assertEq(uint256(entry.state), uint256(IVault.DepositState.Open));
         assertEq(token.balanceOf(address(rollup)), 500 * TOKEN_PER_UNIT);
-        (uint64 pool, uint64 open, uint64 float) = rollup.totals();
+        (uint64 pool, uint64 open, uint64 supplier) = rollup.totals();
         assertEq(pool, 0);
         assertEq(open, 500);
-        assertEq(float, 0);
+        assertEq(supplier, 0);
     }
 
     function test_depositRefusals() public {
@@ -130,7 +130,7 @@ contract VaultTest is RollupTest {
         fund(operator, 1);
         vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(IVault.CapExceeded.selector, (uint256(most) + 1) * UNIT));
-        rollup.fundFloat(1);
+        rollup.addSupplierUnits(1);
         put(1, most, 0, CLAIM);
         bring();
         put(2, most, 0, toWord(member));
@@ -232,36 +232,36 @@ contract VaultTest is RollupTest {
         rollup.refund(CLAIM);
     }
 
-    // ------------------------------------------------------------------ float
+    // ------------------------------------------------------- supplier account
 
-    function test_floatFunds() public {
+    function test_supplierFunds() public {
         bytes32 role = rollup.OPERATOR_ROLE();
         bytes memory refused =
             abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, stranger, role);
         fund(operator, 10);
         vm.prank(stranger);
         vm.expectRevert(refused);
-        rollup.fundFloat(1);
+        rollup.addSupplierUnits(1);
         vm.startPrank(operator);
         vm.expectRevert(IVault.ZeroUnits.selector);
-        rollup.fundFloat(0);
+        rollup.addSupplierUnits(0);
         vm.expectEmit(address(rollup));
-        emit IVault.FloatFunded(10);
-        rollup.fundFloat(10);
-        vm.expectRevert(abi.encodeWithSelector(IVault.FloatFundsShort.selector, 10, 11));
-        rollup.unfundFloat(11);
+        emit IVault.SupplierFunded(10);
+        rollup.addSupplierUnits(10);
+        vm.expectRevert(abi.encodeWithSelector(IVault.SupplierFundsShort.selector, 10, 11));
+        rollup.removeSupplierUnits(11);
         vm.expectEmit(address(rollup));
-        emit IVault.FloatUnfunded(4);
-        rollup.unfundFloat(4);
+        emit IVault.SupplierUnfunded(4);
+        rollup.removeSupplierUnits(4);
         vm.stopPrank();
         assertEq(rollup.withdrawable(treasury), 4 * TOKEN_PER_UNIT);
         // A stranger would take the funds from under a batch; when frozen they are of no other use.
         vm.prank(stranger);
         vm.expectRevert(refused);
-        rollup.unfundFloat(1);
+        rollup.removeSupplierUnits(1);
         freezeRollup();
         vm.prank(stranger);
-        rollup.unfundFloat(6);
+        rollup.removeSupplierUnits(6);
         assertEq(rollup.withdrawable(treasury), 10 * TOKEN_PER_UNIT);
     }
 
@@ -368,7 +368,7 @@ contract VaultHostileTest is RollupTest {
         vm.expectRevert(
             abi.encodeWithSelector(IVault.FeeOnTransfer.selector, 100 * TOKEN_PER_UNIT, 99 * TOKEN_PER_UNIT)
         );
-        rollup.fundFloat(100);
+        rollup.addSupplierUnits(100);
     }
 
     function attacks() internal view returns (bytes[] memory calls) {

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 /// @title The ERC-20 vault
 /// @notice Deposits come in under a hiding claim, money goes out by pull payments. What is in the vault is, at every
 /// time, at least the open deposits, what accounts may withdraw, the pool that backs all balances of the state, and the
-/// float's funds.
+/// supplier accounts' funds.
 /// @dev A *unit* is 10,000,000 nano, `tokenPerUnit` smallest parts of the token. Rules: docs/spec/l1.md, "Vault".
 interface IVault {
     // ------------------------------------------------------------------ types
@@ -38,8 +38,8 @@ interface IVault {
     event DepositMade(bytes32 indexed claim, address indexed depositor, uint48 units);
     event RefundRequested(bytes32 indexed claim, uint40 refundableAt);
     event Refunded(bytes32 indexed claim, address indexed depositor, uint48 units);
-    event FloatFunded(uint48 units);
-    event FloatUnfunded(uint48 units);
+    event SupplierFunded(uint48 units);
+    event SupplierUnfunded(uint48 units);
     /// @notice `amount` of the token, smallest parts, was paid to `account`.
     event Withdrawn(address indexed account, uint256 amount);
     /// @notice `amount` wei, of bonds, were paid to `account`.
@@ -56,8 +56,9 @@ interface IVault {
     event WithdrawalCredited(address indexed account, uint48 units);
     event TransferOpened(bytes32 indexed claim);
     event TransferReceived(bytes32 indexed claim);
-    /// @param kind 16 into a community's float; 17 out of the float, 18 out of the accrual, both to the treasury
-    event FloatMoved(uint32 indexed community, uint8 indexed kind, uint48 units);
+    /// @param kind 16 into a community's supplier account; 17 out of the supplier account, 18 out of the accrual, both
+    /// to the treasury
+    event HeaderMoneyMoved(uint32 indexed community, uint8 indexed kind, uint48 units);
 
     // ----------------------------------------------------------------- errors
 
@@ -76,7 +77,7 @@ interface IVault {
     /// @notice No refund was requested, or its delay is not over (`refundableAt` is 0 or later).
     error NotRefundable(bytes32 claim, uint256 refundableAt);
     error NothingToWithdraw(address account);
-    error FloatFundsShort(uint256 available, uint256 units);
+    error SupplierFundsShort(uint256 available, uint256 units);
     error BadConfig(string what);
     error NotExits(address caller);
     error AlreadyExited(uint32 community, uint32 slot);
@@ -90,7 +91,7 @@ interface IVault {
     error DepositUnits(uint256 index, uint256 expected, uint256 actual);
     error TransferNotNew(uint256 index, bytes32 claim);
     error TransferNotOpen(uint256 index, bytes32 claim);
-    error FloatShort(uint256 index, uint256 available, uint256 units);
+    error SupplierShort(uint256 index, uint256 available, uint256 units);
     /// @notice The pool does not cover it: no sound proof leads here.
     error Insolvent(uint256 index);
 
@@ -107,11 +108,11 @@ interface IVault {
     /// call.
     function refund(bytes32 claim) external;
 
-    /// @notice The operator puts units beside the pool, for records that move them into a community's float.
-    function fundFloat(uint48 units) external;
+    /// @notice The operator puts units beside the pool, for records that move them into a community's supplier account.
+    function addSupplierUnits(uint48 units) external;
 
-    /// @notice Credits unused float funds to the treasury: the operator, or anyone when frozen.
-    function unfundFloat(uint48 units) external;
+    /// @notice Credits unused supplier funds to the treasury: the operator, or anyone when frozen.
+    function removeSupplierUnits(uint48 units) external;
 
     /// @notice Pays all that `account` may withdraw, to it. Anyone may call.
     function withdraw(address account) external;
@@ -140,6 +141,6 @@ interface IVault {
     function hasExited(uint32 community, uint32 slot) external view returns (bool);
     /// @notice The contract through which everybody exits from a frozen rollup: `IExits`.
     function exits() external view returns (address);
-    /// @notice What backs the balances of the state, nano; open deposits and float funds, units.
-    function totals() external view returns (uint64 poolNano, uint64 openUnits, uint64 floatUnits);
+    /// @notice What backs the balances of the state, nano; open deposits and supplier funds, units.
+    function totals() external view returns (uint64 poolNano, uint64 openUnits, uint64 supplierUnits);
 }

@@ -76,9 +76,9 @@ pub(super) fn event_of(log: &Log) -> Result<Option<RollupEvent>, L1Error> {
         Event::EthWithdrawnFilter(e) => Effect::EthWithdrawn { account: e.account.0, amount: u128_of(e.amount)? },
         Event::TransferOpenedFilter(e) => Effect::TransferOpened { claim: e.claim },
         Event::TransferReceivedFilter(e) => Effect::TransferReceived { claim: e.claim },
-        Event::FloatFundedFilter(e) => Effect::SupplierFunded { units: e.units },
-        Event::FloatUnfundedFilter(e) => Effect::SupplierUnfunded { units: e.units },
-        Event::FloatMovedFilter(e) => Effect::SupplierMoved { community: e.community, kind: e.kind, units: e.units },
+        Event::SupplierFundedFilter(e) => Effect::SupplierFunded { units: e.units },
+        Event::SupplierUnfundedFilter(e) => Effect::SupplierUnfunded { units: e.units },
+        Event::HeaderMoneyMovedFilter(e) => Effect::SupplierMoved { community: e.community, kind: e.kind, units: e.units },
         Event::ForcedRequestedFilter(e) => Effect::ForcedRequested {
             community: e.community,
             slot: e.slot,

@@ -223,7 +223,7 @@ impl L1Client for EthersClient {
     fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             self.approve(units).await?;
-            self.transact(self.bound().fund_float(units).calldata()).await
+            self.transact(self.bound().add_supplier_units(units).calldata()).await
         })
     }
 
