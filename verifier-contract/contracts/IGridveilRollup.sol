@@ -25,7 +25,7 @@ interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertific
     /// @param forcedDeadline seconds within which a forced withdrawal must be served
     /// @param refundDelay seconds from a refund's request to its payment: at least forcedDeadline but on chain 31337
     /// @param forcedBond wei of the first request in a community's queue
-    /// @param treasury gets what leaves supplier accounts and accruals
+    /// @param treasury gets what leaves supplier accounts and fee accounts
     /// @param poseidon PoseidonT5 of the npm package poseidon-solidity; exactly its code
     struct Config {
         address admin;

@@ -5,7 +5,8 @@ import {IVault} from "./interfaces/IVault.sol";
 
 /// @dev The vault's books. The first slot has the totals.
 struct Ledger {
-    /// nano that back the balances, supplier accounts and accruals of the state, and the claims sent and not received
+    /// nano that back the balances, supplier accounts and fee accounts of the state, and the claims sent and not
+    /// received
     uint64 poolNano;
     uint64 openUnits;
     uint64 supplierUnits;

@@ -175,7 +175,7 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (x != 0) revert BadRecord(index);
         if (kind == Deposit.KIND) return _ledger.consume(index, w1, units);
         if (kind == Withdraw.KIND) return Withdraw.credit(_ledger, index, w1, units, tokenPerUnit);
-        if (kind >= Header.SUPPLIER_IN && kind <= Header.ACCRUAL_OUT) {
+        if (kind >= Header.SUPPLIER_IN && kind <= Header.FEE_OUT) {
             if (w1 != 0) revert BadRecord(index);
             if (kind == Header.SUPPLIER_IN) return _ledger.supplierIn(index, community, units);
             return _ledger.out(index, community, kind, units, treasury, tokenPerUnit);

@@ -249,7 +249,8 @@ contract ExitsTest is Trees {
         }
     }
 
-    /// @dev What a supplier account got from the operator, and accruals, belongs to no slot: it stays in the pool.
+    /// @dev What a supplier account got from the operator, and what a fee account has, belongs to no slot: it stays in
+    /// the pool.
     function test_supplierMoneyStaysInThePool() public {
         fund(operator, 500);
         vm.prank(operator);

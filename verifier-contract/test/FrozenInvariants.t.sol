@@ -170,7 +170,7 @@ contract Leaver is Model {
 
     // ------------------------------------------------------------- the checks
 
-    /// @dev What is left in the pool is what nobody took out, with the share of supplier accounts and accruals.
+    /// @dev What is left in the pool is what nobody took out, with the share of supplier accounts and fee accounts.
     function checkPool() external view {
         uint256 left = 500 * UNIT;
         for (uint256 i = 0; i < 4; ++i) {

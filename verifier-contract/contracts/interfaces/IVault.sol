@@ -56,8 +56,8 @@ interface IVault {
     event WithdrawalCredited(address indexed account, uint48 units);
     event TransferOpened(bytes32 indexed claim);
     event TransferReceived(bytes32 indexed claim);
-    /// @param kind 16 into a community's supplier account; 17 out of the supplier account, 18 out of the accrual, both
-    /// to the treasury
+    /// @param kind 16 into a community's supplier account; 17 out of the supplier account, 18 out of the fee account,
+    /// both to the treasury
     event HeaderMoneyMoved(uint32 indexed community, uint8 indexed kind, uint48 units);
 
     // ----------------------------------------------------------------- errors

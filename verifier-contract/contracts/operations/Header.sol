@@ -4,13 +4,13 @@ pragma solidity 0.8.30;
 import {IVault} from "../interfaces/IVault.sol";
 import {Books, Ledger} from "../Ledger.sol";
 
-/// @title Records 16 to 18: money into a community's supplier account, out of it, and out of its accrual
+/// @title Records 16 to 18: money into a community's supplier account, out of it, and out of its fee account
 library Header {
     using Books for Ledger;
 
     uint256 internal constant SUPPLIER_IN = 16;
     uint256 internal constant SUPPLIER_OUT = 17;
-    uint256 internal constant ACCRUAL_OUT = 18;
+    uint256 internal constant FEE_OUT = 18;
 
     function supplierIn(Ledger storage ledger, uint256 index, uint32 community, uint256 units) internal {
         uint256 available = ledger.supplierUnits;
@@ -20,7 +20,7 @@ library Header {
         emit IVault.HeaderMoneyMoved(community, uint8(SUPPLIER_IN), uint48(units));
     }
 
-    /// @dev `kind` is SUPPLIER_OUT or ACCRUAL_OUT.
+    /// @dev `kind` is SUPPLIER_OUT or FEE_OUT.
     function out(
         Ledger storage ledger,
         uint256 index,

@@ -70,7 +70,7 @@ pub struct RollupConfig {
     pub refund_delay_s: u64,
     /// Bond of the first request in a forced queue, wei.
     pub forced_bond_wei: u128,
-    /// Gets what leaves floats and accruals.
+    /// Gets what leaves supplier accounts and fee accounts.
     pub treasury: Address,
 }
 
@@ -168,7 +168,7 @@ impl EthersClient {
         self.mint(token, account, amount).await
     }
 
-    /// What the vault holds for balances, floats, accruals and open claims, nano.
+    /// What the vault holds for balances, supplier accounts, fee accounts and open claims, nano.
     ///
     /// # Errors
     /// [`L1Error`].
