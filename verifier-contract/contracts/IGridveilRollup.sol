@@ -11,9 +11,9 @@ import {IVault} from "./interfaces/IVault.sol";
 /// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch
 /// is one community's settlement of one period; it is proven and final in the transaction that brings it, so no
 /// unproven batch ever exists. What members consume, owe and own is not here: `data` are hiding commitments.
-/// @dev Roles: operator (brings batches, funds supplier accounts), manager (registers communities), tariff authority,
-/// regulator (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its own delay).
-/// Specification: docs/spec/l1.md.
+/// @dev Roles: operator (brings batches, funds supplier accounts), meter data manager (registers communities), tariff
+/// authority, regulator (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its
+/// own delay). Specification: docs/spec/l1.md.
 interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertificates {
     /// @notice Constructor arguments.
     /// @param verifierDelay seconds between a verifier's registration and its first use; at least forcedDeadline + 7
@@ -30,7 +30,7 @@ interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertific
     struct Config {
         address admin;
         address operator;
-        address manager;
+        address mdm;
         address tariffAuthority;
         address regulator;
         address upgrader;

@@ -11,8 +11,8 @@ import {IVault} from "./interfaces/IVault.sol";
 abstract contract Parameters is AccessControl {
     /// @notice Brings batches, funds supplier accounts.
     bytes32 public constant OPERATOR_ROLE = keccak256("OPERATOR_ROLE");
-    /// @notice Meter data manager: registers communities.
-    bytes32 public constant MANAGER_ROLE = keccak256("MANAGER_ROLE");
+    /// @notice The meter data manager: registers communities.
+    bytes32 public constant MDM_ROLE = keccak256("MDM_ROLE");
     /// @notice Publishes tariffs.
     bytes32 public constant TARIFF_ROLE = keccak256("TARIFF_ROLE");
     /// @notice May pause deposits.
@@ -80,7 +80,7 @@ abstract contract Parameters is AccessControl {
         }
         _grantRole(DEFAULT_ADMIN_ROLE, config.admin);
         _grantRole(OPERATOR_ROLE, config.operator);
-        _grantRole(MANAGER_ROLE, config.manager);
+        _grantRole(MDM_ROLE, config.mdm);
         _grantRole(TARIFF_ROLE, config.tariffAuthority);
         _grantRole(REGULATOR_ROLE, config.regulator);
         _grantRole(UPGRADER_ROLE, config.upgrader);

@@ -41,7 +41,7 @@ abstract contract Registry is Parameters, IRegistry {
         uint16 m,
         uint32 tariffSet,
         bytes32 genesisTerms
-    ) external onlyRole(MANAGER_ROLE) {
+    ) external onlyRole(MDM_ROLE) {
         if (community >= MAX_COMMUNITIES) revert CommunityOutOfRange(community);
         if (_communities[community].registered) revert CommunityAlreadyRegistered(community);
         _requireIntervalLength(intervalLength);

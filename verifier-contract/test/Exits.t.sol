@@ -116,7 +116,7 @@ abstract contract Trees is RollupTest {
         (init.shape, init.slots) = (1000 + slots, slots);
         vm.prank(upgrader);
         rollup.registerVerifier(VERSION, init);
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(community, 1000 + slots, LENGTH, M, SET, TERMS);
     }
 

@@ -71,7 +71,7 @@ contract ForcedQueueTest is RollupTest {
         vm.prank(upgrader);
         rollup.registerVerifier(VERSION, init);
         vm.warp(block.timestamp + 14 days);
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(community, 77, LENGTH, M, SET, TERMS);
         fillPool(1000);
         bringTo(community, 0);
@@ -165,7 +165,7 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev A community that cannot settle yet must not be able to freeze the others.
     function test_noRequestBeforeTheFirstBatch() public {
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, TERMS);
         vm.deal(member, BOND);
         vm.prank(member);
@@ -278,7 +278,7 @@ contract ForcedQueueTest is RollupTest {
         rollup.registerVerifier(VERSION, init);
         vm.prank(authority);
         rollup.openTariffSet(9, LENGTH, 97);
-        vm.prank(manager);
+        vm.prank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PeriodTooLong.selector, 97 hours, DEADLINE));
         rollup.registerCommunity(2, 9, LENGTH, 97, 9, TERMS);
     }

@@ -89,8 +89,8 @@ contract GridveilRollupTest is RollupTest {
         bytes32 role = rollup.OPERATOR_ROLE();
         bytes32[] memory data = words(SLOTS + 2, 1);
         bytes4 error = IAccessControl.AccessControlUnauthorizedAccount.selector;
-        vm.expectRevert(abi.encodeWithSelector(error, manager, role));
-        settleAs(manager, batch(), data, proofBytes());
+        vm.expectRevert(abi.encodeWithSelector(error, mdm, role));
+        settleAs(mdm, batch(), data, proofBytes());
     }
 
     function test_onlyDirect() public {
@@ -272,7 +272,7 @@ contract GridveilRollupTest is RollupTest {
     // ------------------------------------------------------------ communities
 
     function test_communityRules() public {
-        vm.startPrank(manager);
+        vm.startPrank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityAlreadyRegistered.selector, COMMUNITY));
         rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, 65536));
@@ -386,7 +386,7 @@ contract GridveilRollupTest is RollupTest {
 
     function testFuzz_roles(address who) public {
         vm.assume(
-            who != manager && who != authority && who != regulator && who != upgrader && who != admin && who != operator
+            who != mdm && who != authority && who != regulator && who != upgrader && who != admin && who != operator
         );
         bytes4 refused = IAccessControl.AccessControlUnauthorizedAccount.selector;
         bytes[6] memory calls = [
@@ -397,7 +397,7 @@ contract GridveilRollupTest is RollupTest {
             abi.encodeCall(rollup.retireVersion, (1)),
             abi.encodeCall(rollup.setDepositsPaused, (true))
         ];
-        address[6] memory owners = [manager, authority, authority, upgrader, upgrader, regulator];
+        address[6] memory owners = [mdm, authority, authority, upgrader, upgrader, regulator];
         for (uint256 i = 0; i < calls.length; ++i) {
             vm.prank(who);
             (bool ok, bytes memory answer) = address(rollup).call(calls[i]);
@@ -676,7 +676,7 @@ contract GridveilRollupGasTest is RollupTest {
         (init.shape, init.slots) = (SHAPE + 1, LARGEST);
         vm.prank(upgrader);
         rollup.registerVerifier(VERSION, init);
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET, TERMS);
         vm.warp(block.timestamp + 14 days);
         settle(batch());

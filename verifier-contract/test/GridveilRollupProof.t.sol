@@ -42,7 +42,7 @@ contract GridveilRollupProofTest is Test {
         IGridveilRollup.Config memory config = IGridveilRollup.Config({
             admin: address(this),
             operator: operator,
-            manager: address(this),
+            mdm: address(this),
             tariffAuthority: address(this),
             regulator: address(this),
             upgrader: address(this),

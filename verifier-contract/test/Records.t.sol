@@ -268,7 +268,7 @@ contract RecordsTest is RollupTest {
     }
 
     function test_noInitialisationWithoutTerms() public {
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, 0);
         ISettle.Settlement memory s = nextBatch();
         s.community = 1;

@@ -91,7 +91,7 @@ abstract contract RollupTest is Test {
     uint256 internal constant UNIT = 10_000_000;
 
     address internal operator = makeAddr("operator");
-    address internal manager = makeAddr("manager");
+    address internal mdm = makeAddr("meter data manager");
     address internal authority = makeAddr("tariff authority");
     address internal regulator = makeAddr("regulator");
     address internal upgrader = makeAddr("upgrader");
@@ -117,7 +117,7 @@ abstract contract RollupTest is Test {
         return IGridveilRollup.Config({
             admin: admin,
             operator: operator,
-            manager: manager,
+            mdm: mdm,
             tariffAuthority: authority,
             regulator: regulator,
             upgrader: upgrader,
@@ -171,7 +171,7 @@ abstract contract RollupTest is Test {
         rollup.openTariffSet(SET, LENGTH, M);
         vm.prank(authority);
         rollup.registerTariff(SET, first - 5, TARIFF);
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
         vm.warp(uint256(first + M) * LENGTH);
     }

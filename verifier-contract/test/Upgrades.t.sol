@@ -26,7 +26,7 @@ contract UpgradesTest is RollupTest {
         rollup.openTariffSet(SET, LENGTH, M);
         rollup.registerTariff(SET, first - 5, TARIFF);
         vm.stopPrank();
-        vm.startPrank(manager);
+        vm.startPrank(mdm);
         rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
         rollup.registerCommunity(LARGE, LARGE_SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
@@ -177,7 +177,7 @@ contract UpgradesTest is RollupTest {
         (init.shape, init.slots) = (99, LARGE_SLOTS);
         vm.prank(upgrader);
         rollup.registerVerifier(VERSION, init);
-        vm.prank(manager);
+        vm.prank(mdm);
         rollup.registerCommunity(LARGE + 1, 99, LENGTH, M, SET, TERMS);
         vm.warp(block.timestamp + 14 days);
         bytes32[] memory data;

@@ -123,7 +123,7 @@ interface IRegistry {
     // ---------------------------------------------------------------- actions
 
     /// @notice Registers a community's fixed parameters, once. They must be those of its shape and tariff set.
-    /// @param genesisTerms P(manager_x, manager_y, mechanism, first_interval), which its initialisation must have; 0 if
+    /// @param genesisTerms P(mdm_x, mdm_y, mechanism, first_interval), which its initialisation must have; 0 if
     /// it has none
     function registerCommunity(
         uint32 community,

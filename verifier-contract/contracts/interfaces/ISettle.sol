@@ -69,7 +69,7 @@ interface ISettle {
     error AdjustTariff(uint256 index, uint256 firstInterval);
     /// @notice The record is not the first of the community's first batch.
     error AlreadyInitialised(uint256 index);
-    /// @notice Not what the manager registered.
+    /// @notice Not what the meter data manager registered.
     error NotGenesisTerms(uint256 index, bytes32 terms);
 
     // ---------------------------------------------------------------- actions

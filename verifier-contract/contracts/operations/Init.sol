@@ -7,7 +7,7 @@ import {ISettle} from "../interfaces/ISettle.sol";
 library Init {
     uint256 internal constant KIND = 21;
 
-    /// @dev The first record of the first batch, with the terms the manager registered.
+    /// @dev The first record of the first batch, with the terms that the meter data manager registered.
     function initialise(uint256 index, uint32 community, bool started, bytes32 registered, bytes32 terms) internal {
         if (started || index != 0) revert ISettle.AlreadyInitialised(index);
         if (terms == 0 || terms != registered) revert ISettle.NotGenesisTerms(index, terms);

@@ -40,8 +40,8 @@ pub struct RollupConfig {
     pub admin: Address,
     /// Brings batches.
     pub operator: Address,
-    /// Registers communities.
-    pub manager: Address,
+    /// The meter data manager: registers communities.
+    pub mdm: Address,
     /// Publishes tariffs.
     pub tariff_authority: Address,
     /// May pause deposits.
@@ -81,7 +81,7 @@ impl RollupConfig {
         Self {
             admin: account,
             operator: account,
-            manager: account,
+            mdm: account,
             tariff_authority: account,
             regulator: account,
             upgrader: account,
@@ -127,7 +127,7 @@ impl EthersClient {
         let config = AbiConfig {
             admin: config.admin.into(),
             operator: config.operator.into(),
-            manager: config.manager.into(),
+            mdm: config.mdm.into(),
             tariff_authority: config.tariff_authority.into(),
             regulator: config.regulator.into(),
             upgrader: config.upgrader.into(),
