@@ -6,7 +6,7 @@ import {Field} from "./Field.sol";
 import {ForcedQueue} from "./ForcedQueue.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {Ledger} from "./Ledger.sol";
-import {Adjust} from "./operations/Adjust.sol";
+import {Correction} from "./operations/Correction.sol";
 import {Deposit} from "./operations/Deposit.sol";
 import {Forced, ForcedList} from "./operations/Forced.sol";
 import {Header} from "./operations/Header.sol";
@@ -166,10 +166,10 @@ abstract contract Settle is ForcedQueue, Certificates {
             _noteServed();
             return;
         }
-        if (kind == Adjust.KIND) {
+        if (kind == Correction.KIND) {
             if (units != 0 || x > type(uint32).max) revert BadRecord(index);
-            Adjust.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, w1);
-            emit Adjusted(community, uint32(x), w1);
+            Correction.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, w1);
+            emit Corrected(community, uint32(x), w1);
             return;
         }
         if (x != 0) revert BadRecord(index);

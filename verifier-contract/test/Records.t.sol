@@ -181,9 +181,9 @@ contract RecordsTest is RollupTest {
         checkPool(1);
     }
 
-    // ------------------------------------------------------------- adjustment
+    // ------------------------------------------------------------- correction
 
-    function test_adjust() public {
+    function test_correction() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         bytes32 second = bytes32(uint256(0x7b));
         vm.prank(authority);
@@ -195,20 +195,20 @@ contract RecordsTest is RollupTest {
         bytes32[4] memory commitments = [TARIFF, second, second, TARIFF];
         for (uint256 i = 0; i < 4; ++i) {
             put(11, 0, intervals[i], commitments[i] == TARIFF ? second : TARIFF);
-            bringRefused(abi.encodeWithSelector(ISettle.AdjustTariff.selector, 0, intervals[i]));
+            bringRefused(abi.encodeWithSelector(ISettle.CorrectionTariff.selector, 0, intervals[i]));
             put(11, 0, intervals[i], commitments[i]);
             vm.expectEmit(address(rollup));
-            emit ISettle.Adjusted(COMMUNITY, intervals[i], commitments[i]);
+            emit ISettle.Corrected(COMMUNITY, intervals[i], commitments[i]);
             bring();
         }
         put(11, 0, first, second);
-        bringRefused(abi.encodeWithSelector(ISettle.AdjustTariff.selector, 0, first));
+        bringRefused(abi.encodeWithSelector(ISettle.CorrectionTariff.selector, 0, first));
         put(11, 0, 1, TARIFF);
-        bringRefused(abi.encodeWithSelector(ISettle.AdjustTariff.selector, 0, 1));
+        bringRefused(abi.encodeWithSelector(ISettle.CorrectionTariff.selector, 0, 1));
     }
 
     /// @dev The search against a plain walk.
-    function testFuzz_adjustFindsTheTariff(uint256 count, uint32 at) public {
+    function testFuzz_correctionFindsTheTariff(uint256 count, uint32 at) public {
         count = bound(count, 0, 12);
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.startPrank(authority);

@@ -41,7 +41,7 @@ interface ISettle {
     /// @notice The state before the first batch.
     event Genesis(bytes32 root, uint32 circuitVersion, bool enforceFutureTariffs);
     event CommunityInitialised(uint32 indexed community, bytes32 genesisTerms);
-    event Adjusted(uint32 indexed community, uint32 indexed firstInterval, bytes32 tariffCommitment);
+    event Corrected(uint32 indexed community, uint32 indexed firstInterval, bytes32 tariffCommitment);
 
     // ----------------------------------------------------------------- errors
 
@@ -66,7 +66,7 @@ interface ISettle {
     /// @notice The record has an unknown kind, or a field its kind does not have is not zero.
     error BadRecord(uint256 index);
     /// @notice The period is not before the batch's, or the commitment is not of the tariff in force then.
-    error AdjustTariff(uint256 index, uint256 firstInterval);
+    error CorrectionTariff(uint256 index, uint256 firstInterval);
     /// @notice The record is not the first of the community's first batch.
     error AlreadyInitialised(uint256 index);
     /// @notice Not what the meter data manager registered.

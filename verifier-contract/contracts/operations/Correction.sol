@@ -5,7 +5,7 @@ import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ISettle} from "../interfaces/ISettle.sol";
 
 /// @title Record 11: a batch books the difference of an earlier period, at that period's tariff
-library Adjust {
+library Correction {
     uint256 internal constant KIND = 11;
 
     /// @dev The commitment is of the tariff in force at `firstInterval`, which is before the batch's period.
@@ -16,7 +16,9 @@ library Adjust {
         uint256 batchInterval,
         bytes32 commitment
     ) internal view {
-        if (firstInterval >= batchInterval) revert ISettle.AdjustTariff(index, firstInterval);
+        if (firstInterval >= batchInterval) {
+            revert ISettle.CorrectionTariff(index, firstInterval);
+        }
         // The count of tariffs that start at `firstInterval` or before.
         uint256 low;
         uint256 high = tariffs.length;
@@ -25,6 +27,8 @@ library Adjust {
             if (tariffs[middle].firstInterval <= firstInterval) low = middle + 1;
             else high = middle;
         }
-        if (low == 0 || tariffs[low - 1].commitment != commitment) revert ISettle.AdjustTariff(index, firstInterval);
+        if (low == 0 || tariffs[low - 1].commitment != commitment) {
+            revert ISettle.CorrectionTariff(index, firstInterval);
+        }
     }
 }
