@@ -6,9 +6,12 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
 
-/// @dev PoseidonT5's one function, called as a contract of its own.
+/// @title PoseidonT5's one function, called as a contract of its own
 interface IPoseidon {
-    function hash(uint256[4] memory input) external pure returns (uint256);
+    /// @notice circomlib's Poseidon hash of four elements.
+    /// @param input elements of the scalar field; other words count modulo it
+    /// @return digest an element of the scalar field
+    function hash(uint256[4] memory input) external pure returns (uint256 digest);
 }
 
 /// @title Exits from a frozen rollup
@@ -25,6 +28,7 @@ contract Exits is IExits {
     /// @dev Of PoseidonT5's code (artifacts/PoseidonT5.json), as `_codeHash` takes it.
     bytes32 internal constant POSEIDON_CODE_HASH = 0x0207f2a87b91918db5fab811aa11bc1bf42ab38b89490d65f2276a8c94dead7b;
 
+    /// @dev The caller becomes the rollup.
     constructor(address poseidon_) {
         if (_codeHash(poseidon_) != POSEIDON_CODE_HASH) revert NotPoseidon(poseidon_);
         rollup = IGridveilRollup(msg.sender);

@@ -5,6 +5,7 @@ import {ISettle} from "./interfaces/ISettle.sol";
 
 /// @title The scalar field of BN254
 library Field {
+    /// @dev The modulus.
     uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
 
     /// @dev Two encodings of one element would be two words with one meaning.

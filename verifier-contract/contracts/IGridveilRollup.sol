@@ -15,17 +15,28 @@ import {IVault} from "./interfaces/IVault.sol";
 /// authority, regulator (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its
 /// own delay). Specification: docs/spec/l1.md.
 interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertificates {
-    /// @notice Constructor arguments.
-    /// @param verifierDelay seconds between a verifier's registration and its first use; at least forcedDeadline + 7
-    /// days but on chain 31337
+    /// @notice Constructor arguments. Bounds that do not hold on the local chain, 31337, say so: `IVault.BadConfig`.
+    /// @param admin grants and revokes the roles
+    /// @param operator brings batches, funds supplier accounts
+    /// @param mdm meter data manager: registers communities
+    /// @param tariffAuthority publishes tariffs
+    /// @param regulator pauses deposits
+    /// @param upgrader registers and retires circuit versions; meant to be a timelock
+    /// @param genesisRoot state root before the first batch
+    /// @param circuitVersion of the settlement verifiers that the constructor is given
+    /// @param verifierDelay seconds between a verifier's registration and its first use; forcedDeadline + 7 days to
+    /// 3,650 days, on chain 31337 also less
     /// @param enforceFutureTariffs tariffs must be registered before they start; false only on the local chain 31337
     /// @param certificateVerifier verifier of certificate proofs; zero if it is registered later
+    /// @param certificateProofLength exact length of a certificate proof, bytes, a multiple of 32
     /// @param token the ERC-20 that is settled in: without fees, without rebasing
-    /// @param tokenPerUnit smallest parts of the token in a unit of 10,000,000 nano
-    /// @param forcedDeadline seconds within which a forced withdrawal must be served
-    /// @param refundDelay seconds from a refund's request to its payment: at least forcedDeadline but on chain 31337
-    /// @param forcedBond wei of the first request in a community's queue
-    /// @param treasury gets what leaves supplier accounts and fee accounts
+    /// @param tokenPerUnit smallest parts of the token in a unit of 10,000,000 nano, not zero
+    /// @param forcedDeadline seconds within which a forced withdrawal must be served: 2 to 60 days, on chain 31337 also
+    /// less
+    /// @param refundDelay seconds from a refund's request to its payment: forcedDeadline to 60 days, on chain 31337
+    /// also less
+    /// @param forcedBond wei of the first request in a community's queue; not zero but on chain 31337
+    /// @param treasury gets what leaves supplier accounts and fee accounts; not zero
     /// @param poseidon PoseidonT5 of the npm package poseidon-solidity; exactly its code
     struct Config {
         address admin;

@@ -56,7 +56,7 @@ abstract contract Parameters is AccessControl {
     uint64 public immutable refundDelay;
     /// @notice Bond of the first request in a forced queue, wei.
     uint128 public immutable forcedBond;
-    /// @notice Gets what leaves supplier accounts and fee accounts.
+    /// @notice The account that gets what leaves supplier accounts and fee accounts.
     address public immutable treasury;
 
     constructor(IGridveilRollup.Config memory config) {

@@ -7,7 +7,15 @@ interface ICertificates {
     // ------------------------------------------------------------------ types
 
     /// @notice The public inputs of a certificate proof, besides the domain.
-    /// @param circuitVersion of the certificate circuit, from `CERTIFICATE_VERSION` on
+    /// @dev All words but `kind` are elements of the scalar field, in one encoding each: `ISettle.NotCanonical`.
+    /// @param circuitVersion version of the certificate circuit, from `CERTIFICATE_VERSION` on
+    /// @param anchor any state root that was ever final, the genesis root included
+    /// @param nullifier of the note that is spent: one note has one, and it is used once
+    /// @param note1 commitment of the first new note, not zero; an unused note has the amount 0
+    /// @param note2 commitment of the second new note, not zero
+    /// @param retirement commitment of what is retired; 0 if nothing is
+    /// @param disclosed amount and origin of a public retirement; 0 for the other kinds
+    /// @param beneficiary of a public retirement, 0 if it names nobody; 0 for the other kinds
     /// @param kind 0 nothing retired; 1 public, with the purpose (1 to 3) in the next byte; 2 sealed, with purpose 1
     struct Certificate {
         uint32 circuitVersion;
@@ -23,6 +31,14 @@ interface ICertificates {
 
     // ----------------------------------------------------------------- events
 
+    /// @notice A note was spent. The parameters are those of `Certificate`.
+    /// @param nullifier of the spent note
+    /// @param note1 first new note; it waits in the queue, unless the rollup is frozen
+    /// @param note2 second new note, behind the first
+    /// @param retirement commitment of what was retired, 0 if nothing was
+    /// @param disclosed amount and origin of a public retirement, else 0
+    /// @param beneficiary of a public retirement, else 0
+    /// @param kind as in `Certificate`
     event CertificateSpent(
         bytes32 indexed nullifier,
         bytes32 note1,
@@ -33,33 +49,57 @@ interface ICertificates {
         uint256 kind
     );
     /// @notice A batch's record took the head of the queue of notes into the state.
+    /// @param note commitment of the note
+    /// @param community whose certificates tree has it now
     event NoteAppended(bytes32 indexed note, uint32 indexed community);
 
     // ----------------------------------------------------------------- errors
 
+    /// @notice The version is of the settlement circuit. Prove with the certificate circuit.
+    /// @param circuitVersion as it was given, below `CERTIFICATE_VERSION`
     error NotCertificateVersion(uint32 circuitVersion);
+    /// @notice The anchor was never a state root. Prove against one for which `ISettle.isFinalised` is true.
+    /// @param anchor as it was given
     error NotFinalised(bytes32 anchor);
+    /// @notice The note was spent before, by this or by another transaction. It cannot be spent again.
+    /// @param nullifier of the note
     error NullifierUsed(bytes32 nullifier);
+    /// @notice The same commitment was retired before. Prove with fresh salts.
+    /// @param retirement the commitment
     error RetirementUsed(bytes32 retirement);
+    /// @notice One of the two new notes is zero. An unused note is one with the amount 0, not the word 0.
     error ZeroNote();
-    /// @notice The kind is none of the three, or a field it does not have is not zero.
+    /// @notice The kind is none of those of `Certificate`, or a field that it does not have is not zero.
+    /// @param kind as it was given
     error BadKind(uint256 kind);
-    /// @notice The record's note is not the head of the queue; `index` is the record's in the batch.
+    /// @notice The record's note is not the head of the queue. Take the notes in as `pendingNotes` lists them.
+    /// @param index of the record in the batch
+    /// @param note the record's
     error NotHeadNote(uint256 index, bytes32 note);
 
     // ---------------------------------------------------------------- actions
 
     /// @notice Spends a note for two new ones and, if it says so, retires. Anyone may bring it; when frozen only
     /// retirements.
+    /// @param certificate the public inputs
+    /// @param proof of the exact length of the version's verifier
     function certify(Certificate calldata certificate, bytes calldata proof) external;
 
     // ------------------------------------------------------------------ views
 
-    function nullifierUsed(bytes32 nullifier) external view returns (bool);
-    /// @notice Block of a retirement; 0 if there is none.
-    function retirementOf(bytes32 retirement) external view returns (uint256);
-    /// @notice Notes waiting for a batch.
-    function pendingNoteCount() external view returns (uint256);
-    /// @notice The first `limit` notes that wait.
-    function pendingNotes(uint256 limit) external view returns (bytes32[] memory);
+    /// @notice True if the note of this nullifier was spent.
+    /// @param nullifier of a note
+    /// @return used true from the transaction on that spent it
+    function nullifierUsed(bytes32 nullifier) external view returns (bool used);
+    /// @notice When something was retired.
+    /// @param retirement its commitment
+    /// @return blockNumber of the retirement; 0 if there is none
+    function retirementOf(bytes32 retirement) external view returns (uint256 blockNumber);
+    /// @notice How many notes wait for a batch.
+    /// @return count of notes
+    function pendingNoteCount() external view returns (uint256 count);
+    /// @notice The first notes that wait, head first.
+    /// @param limit the most that are wanted
+    /// @return notes `limit` commitments, or as many as wait
+    function pendingNotes(uint256 limit) external view returns (bytes32[] memory notes);
 }

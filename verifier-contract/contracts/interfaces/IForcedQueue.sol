@@ -8,8 +8,10 @@ interface IForcedQueue {
     // ------------------------------------------------------------------ types
 
     /// @notice A request in a community's queue.
+    /// @param requester who asked, and who is paid if it is the slot's payout account
+    /// @param slot whose balance was asked for
     /// @param time unix seconds of the request
-    /// @param bond wei
+    /// @param bond wei that came with it
     struct ForcedEntry {
         address requester;
         uint32 slot;
@@ -19,57 +21,109 @@ interface IForcedQueue {
 
     // ----------------------------------------------------------------- events
 
+    /// @notice A request was put at the end of a community's queue.
+    /// @param community index of the community
+    /// @param slot whose balance is asked for
+    /// @param requester who asked
+    /// @param position of the request among all that the community ever had
+    /// @param bond wei that came with it
     event ForcedRequested(
         uint32 indexed community, uint32 indexed slot, address indexed requester, uint32 position, uint128 bond
     );
-    /// @notice A batch's record served the head; 0 units: proven to have no effect, and the bond is lost.
+    /// @notice A batch's record served the head of a community's queue.
+    /// @param community index of the community
+    /// @param slot whose balance was asked for
+    /// @param requester who asked, and may now withdraw units and bond
+    /// @param units that were paid; 0 if the request is proven to have no effect, and then the bond is lost
+    /// @param bond wei that came with the request
     event ForcedServed(
         uint32 indexed community, uint32 indexed slot, address indexed requester, uint48 units, uint128 bond
     );
+    /// @notice The rollup is frozen and a bond is owed to its requester: `IVault.withdrawEth` pays it.
+    /// @param community index of the community
+    /// @param requester who asked
+    /// @param bond wei
     event BondReturned(uint32 indexed community, address indexed requester, uint128 bond);
-    /// @notice For ever: `root` is the last state.
+    /// @notice The rollup is frozen, for ever.
+    /// @param community whose request was not served in time
+    /// @param root the last state, which everybody exits from
     event Frozen(uint32 indexed community, bytes32 root);
 
     // ----------------------------------------------------------------- errors
 
+    /// @notice The rollup is frozen: nothing comes in and no batch settles. Leave through `IExits`.
     error IsFrozen();
+    /// @notice The rollup is not frozen: exits and the return of bonds are for a frozen one.
     error NotFrozen();
+    /// @notice The community has not settled yet, so it could not serve a request. Ask after its first batch.
+    /// @param community index of the community
     error NotStarted(uint32 community);
+    /// @notice The community's shape has no such slot.
+    /// @param slot as it was given
     error SlotOutOfRange(uint32 slot);
+    /// @notice The bond does not suffice. Send what `forcedBondOf` says, or more: it comes back whole.
+    /// @param required wei
+    /// @param paid wei
     error BondTooLow(uint256 required, uint256 paid);
+    /// @notice Eight requests of the community wait. Ask again when one was served.
+    /// @param community index of the community
     error QueueFull(uint32 community);
+    /// @notice The caller has an open request for this slot. Wait until it is served, or freeze after the deadline.
+    /// @param community index of the community
+    /// @param slot of the request
+    /// @param requester the caller
     error AlreadyQueued(uint32 community, uint32 slot, address requester);
-    /// @notice A request for the slot was paid lately: the next one may come at `from`.
+    /// @notice A request for the slot was paid lately. Ask again later.
+    /// @param community index of the community
+    /// @param slot of the request
+    /// @param from unix seconds from which the next request may come
     error SlotPaidLately(uint32 community, uint32 slot, uint256 from);
-    /// @notice A verifier that was registered later has its first batch only after a day without any waiting request:
-    /// `waiting` requests of all communities wait, or the last of them was served less than a day before `from`.
+    /// @notice A verifier that was registered later has its first batch only after a day without any waiting request.
+    /// Serve what waits with the old version, then bring the batch from `from` on.
+    /// @param waiting requests of all communities that wait
+    /// @param from unix seconds a day after the last request was served; 0 if none ever was
     error UpgradeWaits(uint256 waiting, uint256 from);
-    /// @notice The queue's head is younger than the deadline (`deadline` is 0 if the queue is empty).
+    /// @notice The head of the queue may still be served in time, or the queue is empty.
+    /// @param community index of the community
+    /// @param deadline unix seconds after which the freeze is possible; 0 if the queue is empty
     error DeadlineNotOver(uint32 community, uint256 deadline);
-    /// @notice The record's slot and requester are not those of the queue's head; `index` is the record's in the batch.
+    /// @notice The record's slot and requester are not those of the queue's head. Serve as `forcedQueueOf` lists.
+    /// @param index of the record in the batch
     error ForcedNotHead(uint256 index);
 
     // ---------------------------------------------------------------- actions
 
     /// @notice Asks for the whole balance of a slot; it is paid if the caller is the slot's payout account. The bond
-    /// comes back with it. A slot that was paid waits `forcedDeadline` for its next request.
+    /// comes back with it. A slot that was paid waits `forcedDeadline` for its next request. Anyone may call; who is
+    /// not the payout account loses the bond. The value is the bond, at least `forcedBondOf` wei.
+    /// @param community index of a community that has settled
+    /// @param slot of the caller, below the shape's slots
     function forceWithdraw(uint32 community, uint32 slot) external payable;
 
     /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline. Anyone may
     /// call.
+    /// @param community whose queue's head waited too long
     function freeze(uint32 community) external;
 
     /// @notice When frozen: returns the bonds of a community's open requests. Anyone may call.
+    /// @param community index of the community
     function returnBonds(uint32 community) external;
 
     // ------------------------------------------------------------------ views
 
-    function isFrozen() external view returns (bool);
-    /// @notice Open requests of a community, head first.
-    function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory);
-    /// @notice Requests that wait in all communities, and unix seconds of the last one that was served; 0 if there was
-    /// none. A later verifier's first batch depends on both.
+    /// @notice True from the freeze on, for ever.
+    /// @return frozen true if there will be no other state root
+    function isFrozen() external view returns (bool frozen);
+    /// @notice Open requests of a community.
+    /// @param community index of the community
+    /// @return entries at most eight, head first
+    function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory entries);
+    /// @notice What a later verifier's first batch depends on: `UpgradeWaits`.
+    /// @return waiting requests of all communities that wait
+    /// @return servedAt unix seconds of the last request that was served; 0 if there was none
     function forcedWaiting() external view returns (uint32 waiting, uint40 servedAt);
-    /// @notice Bond of the next request, wei: doubles with every open one.
-    function forcedBondOf(uint32 community) external view returns (uint256);
+    /// @notice Bond of the next request: it doubles with every open one.
+    /// @param community index of the community
+    /// @return bond wei
+    function forcedBondOf(uint32 community) external view returns (uint256 bond);
 }

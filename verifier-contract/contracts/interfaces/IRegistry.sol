@@ -29,8 +29,12 @@ interface IRegistry {
     }
 
     /// @notice A community's fixed parameters, one storage slot.
+    /// @param registered true from its registration on
     /// @param started true from its first settlement on
     /// @param intervalLength seconds: 900, 1800 or 3600
+    /// @param m intervals of one period
+    /// @param shape id of its circuit shape
+    /// @param tariffSet id of the set whose tariffs it is billed at
     struct Community {
         bool registered;
         bool started;
@@ -40,20 +44,28 @@ interface IRegistry {
         uint32 tariffSet;
     }
 
-    /// @notice Interval length (seconds) and period length (intervals) that all tariffs of a set have.
+    /// @notice What all tariffs of a set have.
+    /// @param intervalLength seconds: 900, 1800 or 3600
+    /// @param m intervals of one period, not zero
     struct TariffSet {
         uint16 intervalLength;
         uint16 m;
     }
 
     /// @notice A published tariff: in force for the periods that start from `firstInterval` on, until the next one.
+    /// @param firstInterval unix seconds divided by the set's interval length
+    /// @param commitment of the prices
     struct Tariff {
         uint32 firstInterval;
         bytes32 commitment;
     }
 
-    /// @notice A circuit shape and its first verifier, for the constructor. A certificate verifier has shape, slots and
-    /// m zero.
+    /// @notice A circuit shape and a verifier for it. A certificate verifier has shape, slots and m zero.
+    /// @param shape id of the shape
+    /// @param slots member slots N: a power of two from 2 to 65,536
+    /// @param m intervals of one period, not zero
+    /// @param verifier contract that takes instances and proof as raw calldata and returns the word 1
+    /// @param proofLength exact length of a proof, bytes, a multiple of 32
     struct VerifierInit {
         uint32 shape;
         uint32 slots;
@@ -64,7 +76,18 @@ interface IRegistry {
 
     // ----------------------------------------------------------------- events
 
+    /// @notice A shape is fixed by its first verifier.
+    /// @param shape id of the shape
+    /// @param slots member slots N
+    /// @param m intervals of one period
     event ShapeRegistered(uint32 indexed shape, uint32 slots, uint16 m);
+    /// @notice A verifier was registered. Who does not trust it has until `activeFrom`, and longer, to leave.
+    /// @param circuitVersion version of the circuit
+    /// @param shape id of the shape; 0 for a certificate verifier
+    /// @param verifier its address
+    /// @param codehash of its code
+    /// @param proofLength exact length of a proof, bytes
+    /// @param activeFrom unix seconds from which it may be used
     event VerifierRegistered(
         uint32 indexed circuitVersion,
         uint32 indexed shape,
@@ -74,8 +97,20 @@ interface IRegistry {
         uint64 activeFrom
     );
     /// @notice A verifier that was registered later has its first batch, the one of this transaction.
+    /// @param circuitVersion version of the circuit
+    /// @param shape id of the shape
+    /// @param verifier its address
     event VerifierFirstUsed(uint32 indexed circuitVersion, uint32 indexed shape, address verifier);
+    /// @notice A circuit version is refused from now on, for ever.
+    /// @param circuitVersion version of the circuit
     event CircuitVersionRetired(uint32 indexed circuitVersion);
+    /// @notice A community was registered. Its parameters do not change.
+    /// @param community its index
+    /// @param shape id of its circuit shape
+    /// @param intervalLength seconds
+    /// @param m intervals of one period
+    /// @param tariffSet id of the set whose tariffs it is billed at
+    /// @param genesisTerms what its initialisation must have; 0 if it has none
     event CommunityRegistered(
         uint32 indexed community,
         uint32 indexed shape,
@@ -84,47 +119,107 @@ interface IRegistry {
         uint32 indexed tariffSet,
         bytes32 genesisTerms
     );
+    /// @notice A tariff set was opened. It has no tariff yet.
+    /// @param tariffSet its id
+    /// @param intervalLength seconds
+    /// @param m intervals of one period
     event TariffSetOpened(uint32 indexed tariffSet, uint16 intervalLength, uint16 m);
+    /// @notice A tariff was published. It does not change.
+    /// @param tariffSet id of its set
+    /// @param index of the tariff in its set
+    /// @param firstInterval from which it is in force
+    /// @param commitment of the prices
     event TariffRegistered(uint32 indexed tariffSet, uint32 indexed index, uint32 firstInterval, bytes32 commitment);
 
     // ----------------------------------------------------------------- errors
 
+    /// @notice No community of that index is registered.
+    /// @param community as it was given
     error UnknownCommunity(uint32 community);
+    /// @notice A community of that index is registered, and is not changed. Take another index.
+    /// @param community as it was given
     error CommunityAlreadyRegistered(uint32 community);
-    /// @notice The state tree has 4^8 communities.
+    /// @notice The state tree has 4^8 communities. Take an index below 65,536.
+    /// @param community as it was given
     error CommunityOutOfRange(uint32 community);
+    /// @notice An interval has 900, 1800 or 3600 seconds.
+    /// @param intervalLength as it was given
     error BadIntervalLength(uint16 intervalLength);
-    /// @notice Two periods do not fit into the forced deadline: a served request could come too late.
+    /// @notice Two periods do not fit into the forced deadline: a served request could come too late. Take a shape with
+    /// fewer intervals, or shorter ones.
+    /// @param period seconds
+    /// @param forcedDeadline seconds
     error PeriodTooLong(uint256 period, uint256 forcedDeadline);
+    /// @notice No verifier of that shape was ever registered.
+    /// @param shape as it was given
     error UnknownShape(uint32 shape);
+    /// @notice Slots or m are not the shape's, or are none that a shape can have.
+    /// @param shape as it was given
     error ShapeMismatch(uint32 shape);
+    /// @notice No verifier is registered for that version and shape, or the version is of the other circuit.
+    /// @param circuitVersion as it was given
+    /// @param shape of the community; 0 for a certificate
     error UnknownVerifier(uint32 circuitVersion, uint32 shape);
+    /// @notice A verifier is registered for that version and shape, and is not exchanged. Take another version.
+    /// @param circuitVersion as it was given
+    /// @param shape as it was given
     error VerifierAlreadyRegistered(uint32 circuitVersion, uint32 shape);
+    /// @notice The verifier's delay is not over. Use the old version until then.
+    /// @param activeFrom unix seconds from which it may be used
     error VerifierNotActive(uint64 activeFrom);
+    /// @notice The version was retired. Use another one.
+    /// @param circuitVersion as it was given
     error VersionRetired(uint32 circuitVersion);
-    /// @notice There is no code at the verifier's address: every call to it would succeed.
+    /// @notice There is no code at an address that must have some: every call to it would succeed.
+    /// @param verifier the address
     error NoCode(address verifier);
+    /// @notice No tariff set of that id is open.
+    /// @param tariffSet as it was given
     error UnknownTariffSet(uint32 tariffSet);
+    /// @notice A tariff set of that id is open, and is not changed. Take another id.
+    /// @param tariffSet as it was given
     error TariffSetAlreadyOpen(uint32 tariffSet);
+    /// @notice The set's interval length or m is not the community's; or m is zero.
+    /// @param tariffSet as it was given
     error TariffSetMismatch(uint32 tariffSet);
+    /// @notice A tariff starts after the set's last one.
+    /// @param firstInterval as it was given
+    /// @param lastFirstInterval of the set's last tariff
     error TariffNotLater(uint32 firstInterval, uint32 lastFirstInterval);
+    /// @notice The tariff would have started already. Publish a later one.
+    /// @param startsAt unix seconds
+    /// @param timestamp of the block, unix seconds
     error TariffAlreadyStarted(uint256 startsAt, uint256 timestamp);
-    /// @notice It starts within the notice: `earliest` is possible.
+    /// @notice The tariff starts within the notice. Publish a later one.
+    /// @param startsAt unix seconds
+    /// @param earliest unix seconds at which a tariff may start now
     error TariffTooSoon(uint256 startsAt, uint256 earliest);
+    /// @notice The proof does not have the verifier's length.
+    /// @param expected bytes
+    /// @param actual bytes
     error ProofLength(uint256 expected, uint256 actual);
     /// @notice A proof's length is a multiple of 32: padding could be written in many ways.
+    /// @param proofLength as it was given, bytes
     error ProofNotWords(uint32 proofLength);
-    /// @notice The code at the verifier's address is not the one that was registered.
+    /// @notice The code at the verifier's address is not the one that was registered. Register another verifier.
+    /// @param verifier the address
     error VerifierChanged(address verifier);
+    /// @notice The verifier does not accept the proof for these public inputs: for this state root, tariff and chain.
     error ProofRejected();
     /// @notice Tariffs that start in the past are for the local chain.
     error LocalChainOnly();
 
     // ---------------------------------------------------------------- actions
 
-    /// @notice Registers a community's fixed parameters, once. They must be those of its shape and tariff set.
-    /// @param genesisTerms P(mdm_x, mdm_y, mechanism, first_interval), which its initialisation must have; 0 if
-    /// it has none
+    /// @notice Registers a community's fixed parameters, once. They must be those of its shape and tariff set. The
+    /// meter data manager alone may call.
+    /// @param community index, below 65,536
+    /// @param shape id of a registered shape
+    /// @param intervalLength seconds: 900, 1800 or 3600
+    /// @param m intervals of one period, as in the shape and the tariff set
+    /// @param tariffSet id of an open set
+    /// @param genesisTerms P(mdm_x, mdm_y, mechanism, first_interval), which its initialisation must have; 0 if it has
+    /// none
     function registerCommunity(
         uint32 community,
         uint32 shape,
@@ -134,32 +229,70 @@ interface IRegistry {
         bytes32 genesisTerms
     ) external;
 
-    /// @notice Opens a tariff set for communities of that interval length and period.
+    /// @notice Opens a tariff set for communities of that interval length and period, once. The tariff authority alone
+    /// may call.
+    /// @param tariffSet id that is not taken
+    /// @param intervalLength seconds: 900, 1800 or 3600
+    /// @param m intervals of one period, not zero
     function openTariffSet(uint32 tariffSet, uint16 intervalLength, uint16 m) external;
 
     /// @notice Publishes a tariff: write-once, in strictly increasing order of start, `tariffNotice` before it starts.
+    /// The tariff authority alone may call.
+    /// @param tariffSet id of an open set
+    /// @param firstInterval from which it is in force: unix seconds divided by the interval length
+    /// @param commitment of the prices
     /// @return index of the tariff in its set
     function registerTariff(uint32 tariffSet, uint32 firstInterval, bytes32 commitment) external returns (uint32 index);
 
     /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits
-    /// or waited lately: `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier.
+    /// or waited lately: `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier. The upgrader
+    /// alone may call.
     /// @param circuitVersion from `CERTIFICATE_VERSION` on: of the certificate circuit
+    /// @param init shape and verifier
     function registerVerifier(uint32 circuitVersion, VerifierInit calldata init) external;
 
-    /// @notice Refuses a circuit version from now on.
+    /// @notice Refuses a circuit version from now on, for ever. The upgrader alone may call.
+    /// @param circuitVersion any version
     function retireVersion(uint32 circuitVersion) external;
 
     // ------------------------------------------------------------------ views
 
     /// @notice The domain value of a circuit version: keccak256(chain id, this contract, version) mod r.
-    function domain(uint32 circuitVersion) external view returns (uint256);
-    function communityOf(uint32 community) external view returns (Community memory);
+    /// @param circuitVersion any version
+    /// @return value public input 0 of its proofs
+    function domain(uint32 circuitVersion) external view returns (uint256 value);
+    /// @notice A community's fixed parameters.
+    /// @param community its index
+    /// @return parameters all zero if it is not registered
+    function communityOf(uint32 community) external view returns (Community memory parameters);
     /// @notice What the community's initialisation must have.
-    function genesisTermsOf(uint32 community) external view returns (bytes32);
-    function shapeOf(uint32 shape) external view returns (Shape memory);
-    function verifierOf(uint32 circuitVersion, uint32 shape) external view returns (Verifier memory);
-    function isRetired(uint32 circuitVersion) external view returns (bool);
-    function tariffSetOf(uint32 tariffSet) external view returns (TariffSet memory);
-    function tariffCount(uint32 tariffSet) external view returns (uint256);
-    function tariffAt(uint32 tariffSet, uint256 index) external view returns (Tariff memory);
+    /// @param community its index
+    /// @return genesisTerms 0 if it has none
+    function genesisTermsOf(uint32 community) external view returns (bytes32 genesisTerms);
+    /// @notice What a shape fixes.
+    /// @param shape its id
+    /// @return parameters all zero if it is not registered
+    function shapeOf(uint32 shape) external view returns (Shape memory parameters);
+    /// @notice The verifier of a version and shape.
+    /// @param circuitVersion version of the circuit
+    /// @param shape id of the shape; 0 for a certificate verifier
+    /// @return verifier all zero if there is none
+    function verifierOf(uint32 circuitVersion, uint32 shape) external view returns (Verifier memory verifier);
+    /// @notice True if a circuit version was retired.
+    /// @param circuitVersion any version
+    /// @return retired true from its retirement on
+    function isRetired(uint32 circuitVersion) external view returns (bool retired);
+    /// @notice What all tariffs of a set have.
+    /// @param tariffSet its id
+    /// @return set all zero if it is not open
+    function tariffSetOf(uint32 tariffSet) external view returns (TariffSet memory set);
+    /// @notice How many tariffs a set has.
+    /// @param tariffSet its id
+    /// @return count of tariffs
+    function tariffCount(uint32 tariffSet) external view returns (uint256 count);
+    /// @notice A tariff of a set. Reverts without a reason if there is none.
+    /// @param tariffSet id of the set
+    /// @param index of the tariff, below `tariffCount`
+    /// @return tariff as it was published
+    function tariffAt(uint32 tariffSet, uint256 index) external view returns (Tariff memory tariff);
 }

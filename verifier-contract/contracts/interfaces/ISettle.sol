@@ -28,6 +28,14 @@ interface ISettle {
 
     /// @notice A batch is final. Its data and proof are the calldata of this transaction, which calls `settle`
     /// directly. The effects of its records follow as events.
+    /// @param batch its number, from 1 on
+    /// @param community that was settled
+    /// @param firstInterval first interval of the period
+    /// @param oldRoot state root before
+    /// @param newRoot state root after
+    /// @param communityNew community node after
+    /// @param tariffCommitment of the tariff in force at the period's start
+    /// @param circuitVersion version of the circuit of the proof
     event BatchSettled(
         uint64 indexed batch,
         uint32 indexed community,
@@ -38,44 +46,73 @@ interface ISettle {
         bytes32 tariffCommitment,
         uint32 circuitVersion
     );
-    /// @notice The state before the first batch.
+    /// @notice The state before the first batch, told by the constructor.
+    /// @param root state root
+    /// @param circuitVersion version of the constructor's settlement verifiers
+    /// @param enforceFutureTariffs true if tariffs must be registered before they start
     event Genesis(bytes32 root, uint32 circuitVersion, bool enforceFutureTariffs);
+    /// @notice Record 21: the community's first batch put it into the state.
+    /// @param community index of the community
+    /// @param genesisTerms it has, as registered
     event CommunityInitialised(uint32 indexed community, bytes32 genesisTerms);
+    /// @notice Record 11: the batch booked the difference of an earlier period.
+    /// @param community index of the community
+    /// @param firstInterval first interval of the earlier period
+    /// @param tariffCommitment of the tariff in force then
     event Corrected(uint32 indexed community, uint32 indexed firstInterval, bytes32 tariffCommitment);
 
     // ----------------------------------------------------------------- errors
 
     /// @notice `settle` was not called directly by an account without code: its calldata would not be the
-    /// transaction's.
+    /// transaction's. Send it from the operator's own key, not through a contract.
     error NotDirectCall();
     /// @notice The calldata is not the standard encoding: data and proof lie elsewhere, or the proof is not whole
     /// words.
     error NotStandardEncoding();
-    /// @notice The calldata has bytes after the proof.
+    /// @notice The calldata has bytes after the proof. Send none.
+    /// @param expected bytes
+    /// @param actual bytes
     error TrailingBytes(uint256 expected, uint256 actual);
     /// @notice The tariff of that index is not the one in force at the period's start.
+    /// @param tariffIndex as it was given
     error TariffNotInForce(uint256 tariffIndex);
+    /// @notice The period is not over. Settle it later.
+    /// @param endsAt unix seconds
+    /// @param timestamp of the block, unix seconds
     error PeriodNotOver(uint256 endsAt, uint256 timestamp);
-    /// @notice Not N + 2 words and whole records; `expected` is N + 2.
+    /// @notice The data are not the leaves' words and whole records, at most 256.
+    /// @param expected words without records: N + 2
+    /// @param actual words
     error DataLength(uint256 expected, uint256 actual);
-    /// @notice A word is not below the scalar field's modulus.
+    /// @notice A word is not below the scalar field's modulus: the same element would have two encodings.
+    /// @param word as it was given
     error NotCanonical(uint256 word);
+    /// @notice The new root was a state root before: the state does not go back.
+    /// @param root as it was given
     error RootAlreadyFinalised(bytes32 root);
 
-    // Errors of records; `index` is the record's in the batch.
+    // Errors of records; `index` is the record's in the batch. Each refuses the whole batch.
+
     /// @notice The record has an unknown kind, or a field its kind does not have is not zero.
+    /// @param index of the record
     error BadRecord(uint256 index);
-    /// @notice The period is not before the batch's, or the commitment is not of the tariff in force then.
+    /// @notice Record 11: the period is not before the batch's, or the commitment is not of the tariff in force then.
+    /// @param index of the record
+    /// @param firstInterval of the record
     error CorrectionTariff(uint256 index, uint256 firstInterval);
-    /// @notice The record is not the first of the community's first batch.
+    /// @notice Record 21 is not the first record of the community's first batch.
+    /// @param index of the record
     error AlreadyInitialised(uint256 index);
-    /// @notice Not what the meter data manager registered.
+    /// @notice Record 21 has other terms than the meter data manager registered, or none were registered.
+    /// @param index of the record
+    /// @param terms of the record
     error NotGenesisTerms(uint256 index, bytes32 terms);
 
     // ---------------------------------------------------------------- actions
 
     /// @notice Settles one period of one community: checks the proof that leads from the current root to `newRoot`,
-    /// makes it final, and then gives every record its effect.
+    /// makes it final, and then gives every record its effect. The operator alone may call, as the transaction's origin
+    /// and from an account without code.
     /// @param batch what is settled
     /// @param data new leaves in slot order, header leaf, certificates root, then two words a record: all canonical
     /// @param proof of the exact length of the verifier
@@ -84,12 +121,17 @@ interface ISettle {
     // ------------------------------------------------------------------ views
 
     /// @notice The current state root.
-    function stateRoot() external view returns (bytes32);
+    /// @return root the new root of the last batch, or the genesis root
+    function stateRoot() external view returns (bytes32 root);
     /// @notice Settled batches so far.
-    function batchCount() external view returns (uint64);
+    /// @return count also the number of the last one
+    function batchCount() external view returns (uint64 count);
     /// @notice State root before the first batch. The root after a later one is in its `BatchSettled`, found by the
     /// indexed number.
-    function genesisRoot() external view returns (bytes32);
+    /// @return root as the constructor was told
+    function genesisRoot() external view returns (bytes32 root);
     /// @notice True if `root` was the state root at some time, the genesis included.
-    function isFinalised(bytes32 root) external view returns (bool);
+    /// @param root any word
+    /// @return finalised true from its batch on
+    function isFinalised(bytes32 root) external view returns (bool finalised);
 }

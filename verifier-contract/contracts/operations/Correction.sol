@@ -6,6 +6,7 @@ import {ISettle} from "../interfaces/ISettle.sol";
 
 /// @title Record 11: a batch books the difference of an earlier period, at that period's tariff
 library Correction {
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 11;
 
     /// @dev The commitment is of the tariff in force at `firstInterval`, which is before the batch's period.

@@ -8,6 +8,7 @@ import {Books, Ledger} from "../Ledger.sol";
 library Deposit {
     using Books for Ledger;
 
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 1;
 
     /// @dev The claim is of an open deposit of exactly these units. Also one whose refund was requested: see

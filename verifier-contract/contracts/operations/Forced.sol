@@ -18,6 +18,7 @@ struct ForcedList {
 library Forced {
     using Books for Ledger;
 
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 10;
     /// @dev Open requests of one community.
     uint256 internal constant MAX_OPEN = 8;

@@ -8,8 +8,11 @@ import {Books, Ledger} from "../Ledger.sol";
 library Header {
     using Books for Ledger;
 
+    /// @dev Kind of the record: into the supplier account, from the units that the operator brought.
     uint256 internal constant SUPPLIER_IN = 16;
+    /// @dev Kind of the record: out of the supplier account, to the treasury.
     uint256 internal constant SUPPLIER_OUT = 17;
+    /// @dev Kind of the record: out of the fee account, to the treasury.
     uint256 internal constant FEE_OUT = 18;
 
     function supplierIn(Ledger storage ledger, uint256 index, uint32 community, uint256 units) internal {

@@ -5,6 +5,7 @@ import {ISettle} from "../interfaces/ISettle.sol";
 
 /// @title Record 21: a community's first batch puts it into the state
 library Init {
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 21;
 
     /// @dev The first record of the first batch, with the terms that the meter data manager registered.

@@ -13,6 +13,7 @@ struct NoteQueue {
 
 /// @title Record 20: a batch appends the next note of the queue to its certificates tree
 library Note {
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 20;
 
     function push(NoteQueue storage queue, bytes32 note1, bytes32 note2) internal {

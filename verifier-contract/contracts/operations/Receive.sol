@@ -6,6 +6,7 @@ import {Ledger} from "../Ledger.sol";
 
 /// @title Record 4: an account receives what another sent
 library Receive {
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 4;
 
     /// @dev Once, and only what was sent.

@@ -6,6 +6,7 @@ import {Ledger} from "../Ledger.sol";
 
 /// @title Record 3: an account sends money to another; the claim waits to be received
 library Send {
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 3;
 
     /// @dev A claim is sent once: it could be received only once.

@@ -9,6 +9,7 @@ import {Books, Ledger} from "../Ledger.sol";
 library Withdraw {
     using Books for Ledger;
 
+    /// @dev Kind of the record.
     uint256 internal constant KIND = 2;
 
     /// @dev A pull payment: what the payout account does or is cannot stop the batch.

@@ -7,7 +7,9 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 contract TestToken is ERC20 {
     constructor() ERC20("Gridveil test token", "GVT") {}
 
-    /// @notice Makes `amount` smallest parts for `account`.
+    /// @notice Makes tokens. Anyone may call.
+    /// @param account that has them then
+    /// @param amount smallest parts
     function mint(address account, uint256 amount) external {
         _mint(account, amount);
     }
