@@ -6,6 +6,7 @@ import {ICertificates} from "./interfaces/ICertificates.sol";
 import {Note, NoteQueue} from "./operations/Note.sol";
 import {Registry} from "./Registry.sol";
 import {Roots} from "./Roots.sol";
+import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "./Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
 abstract contract Certificates is Registry, Roots, ICertificates {
@@ -13,9 +14,9 @@ abstract contract Certificates is Registry, Roots, ICertificates {
 
     NoteQueue internal _notes;
     /// @inheritdoc ICertificates
-    mapping(bytes32 nullifier => bool) public nullifierUsed;
+    mapping(Nullifier nullifier => bool) public nullifierUsed;
     /// @inheritdoc ICertificates
-    mapping(bytes32 retirement => uint256 blockNumber) public retirementOf;
+    mapping(RetirementCommitment retirement => uint256 blockNumber) public retirementOf;
 
     /// @inheritdoc ICertificates
     function certify(Certificate calldata c, bytes calldata proof) external {
@@ -23,7 +24,7 @@ abstract contract Certificates is Registry, Roots, ICertificates {
         _checkKind(c);
         if (_batchOf[c.anchor] == 0) revert NotFinalised(c.anchor);
         if (nullifierUsed[c.nullifier]) revert NullifierUsed(c.nullifier);
-        if (c.note1 == 0 || c.note2 == 0) revert ZeroNote();
+        if (NoteCommitment.unwrap(c.note1) == 0 || NoteCommitment.unwrap(c.note2) == 0) revert ZeroNote();
         bool frozen = isFrozen();
         // No batch will take the notes in: a transfer would be lost. A retirement stands; what is left of its note is
         // lost.
@@ -31,11 +32,11 @@ abstract contract Certificates is Registry, Roots, ICertificates {
 
         uint256[CERTIFICATE_INSTANCES] memory instances;
         instances[0] = domain(c.circuitVersion);
-        instances[1] = uint256(c.anchor);
-        instances[2] = uint256(c.nullifier);
-        instances[3] = uint256(c.note1);
-        instances[4] = uint256(c.note2);
-        instances[5] = uint256(c.retirement);
+        instances[1] = uint256(Root.unwrap(c.anchor));
+        instances[2] = uint256(Nullifier.unwrap(c.nullifier));
+        instances[3] = uint256(NoteCommitment.unwrap(c.note1));
+        instances[4] = uint256(NoteCommitment.unwrap(c.note2));
+        instances[5] = uint256(RetirementCommitment.unwrap(c.retirement));
         instances[6] = uint256(c.disclosed);
         instances[7] = uint256(c.beneficiary);
         instances[8] = c.kind;
@@ -50,7 +51,7 @@ abstract contract Certificates is Registry, Roots, ICertificates {
 
         nullifierUsed[c.nullifier] = true;
         if (!frozen) _notes.push(c.note1, c.note2);
-        if (c.retirement != 0) {
+        if (RetirementCommitment.unwrap(c.retirement) != 0) {
             if (retirementOf[c.retirement] != 0) revert RetirementUsed(c.retirement);
             retirementOf[c.retirement] = block.number;
         }
@@ -60,7 +61,7 @@ abstract contract Certificates is Registry, Roots, ICertificates {
     /// @dev Nothing retired: no commitment, nothing public. Sealed: a commitment alone. Public: the commitment and what
     /// is in it.
     function _checkKind(Certificate calldata c) private pure {
-        bool retires = c.retirement != 0;
+        bool retires = RetirementCommitment.unwrap(c.retirement) != 0;
         bool public_ = c.disclosed != 0;
         bool named = public_ || c.beneficiary != 0;
         bool good;
@@ -76,9 +77,9 @@ abstract contract Certificates is Registry, Roots, ICertificates {
     }
 
     /// @inheritdoc ICertificates
-    function pendingNotes(uint256 limit) external view returns (bytes32[] memory notes) {
+    function pendingNotes(uint256 limit) external view returns (NoteCommitment[] memory notes) {
         uint256 count = pendingNoteCount();
-        notes = new bytes32[](count < limit ? count : limit);
+        notes = new NoteCommitment[](count < limit ? count : limit);
         for (uint256 i = 0; i < notes.length; ++i) {
             notes[i] = _notes.notes[_notes.head + i];
         }

@@ -5,6 +5,7 @@ import {IExits} from "./interfaces/IExits.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {Claim, Owner, Root} from "./Types.sol";
 
 /// @title PoseidonT5's one function, called as a contract of its own
 interface IPoseidon {
@@ -54,14 +55,14 @@ contract Exits is IExits {
         node = _climb(node, slot, opening.siblings[:members]);
         node = _hash(uint256(opening.headerLeaf), node, uint256(opening.certificatesRoot), 0);
         node = _climb(node, community, opening.siblings[members:]);
-        if (bytes32(node) != rollup.stateRoot()) revert NotInState(bytes32(node));
+        if (bytes32(node) != Root.unwrap(rollup.stateRoot())) revert NotInState(Root.wrap(bytes32(node)));
         rollup.releaseSlot(community, slot, opening.payout, opening.balance);
     }
 
     /// @inheritdoc IExits
-    function exitClaim(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) external {
+    function exitClaim(Owner recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) external {
         uint256 packed = uint256(amount) | uint256(uint160(payout)) << 64;
-        bytes32 claim = bytes32(_hash(uint256(recipient), packed, uint256(sa), uint256(sb)));
+        Claim claim = Claim.wrap(bytes32(_hash(uint256(Owner.unwrap(recipient)), packed, uint256(sa), uint256(sb))));
         rollup.releaseClaim(claim, payout, amount);
     }
 

@@ -5,6 +5,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {Forced, ForcedList} from "./operations/Forced.sol";
 import {Registry} from "./Registry.sol";
 import {Vault} from "./Vault.sol";
+import {Root} from "./Types.sol";
 
 /// @title Forced withdrawals and the freeze
 abstract contract ForcedQueue is Registry, Vault {
@@ -34,7 +35,7 @@ abstract contract ForcedQueue is Registry, Vault {
         if (list.head == list.tail) revert DeadlineNotOver(community, 0);
         uint256 deadline = uint256(list.entries[list.head].time) + forcedDeadline;
         if (block.timestamp <= deadline) revert DeadlineNotOver(community, deadline);
-        bytes32 root = stateRoot;
+        Root root = stateRoot;
         _batchOf[root] |= FROZEN;
         emit Frozen(community, root);
     }

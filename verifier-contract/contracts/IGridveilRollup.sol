@@ -6,6 +6,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {IVault} from "./interfaces/IVault.sol";
+import {Root} from "./Types.sol";
 
 /// @title Gridveil settlement on L1
 /// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch
@@ -45,7 +46,7 @@ interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertific
         address tariffAuthority;
         address regulator;
         address upgrader;
-        bytes32 genesisRoot;
+        Root genesisRoot;
         uint32 circuitVersion;
         uint64 verifierDelay;
         bool enforceFutureTariffs;

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IVault} from "./interfaces/IVault.sol";
+import {Claim} from "./Types.sol";
 
 /// @dev The vault's books. The first slot has the totals.
 struct Ledger {
@@ -12,8 +13,8 @@ struct Ledger {
     uint64 supplierUnits;
     bool depositsPaused;
     /// Two name spaces: a deposit under the claim of somebody's transfer must not stop that transfer's batch.
-    mapping(bytes32 claim => IVault.DepositEntry) deposits;
-    mapping(bytes32 claim => IVault.TransferState) transfers;
+    mapping(Claim claim => IVault.DepositEntry) deposits;
+    mapping(Claim claim => IVault.TransferState) transfers;
     /// smallest parts of the token
     mapping(address account => uint256 amount) withdrawable;
 }

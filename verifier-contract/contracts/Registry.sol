@@ -5,12 +5,13 @@ import {Field} from "./Field.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Parameters} from "./Parameters.sol";
+import {GenesisTerms, TariffCommitment} from "./Types.sol";
 
 /// @title Shapes, verifiers, tariffs, communities
 abstract contract Registry is Parameters, IRegistry {
     mapping(uint32 community => Community) internal _communities;
     /// @inheritdoc IRegistry
-    mapping(uint32 community => bytes32) public genesisTermsOf;
+    mapping(uint32 community => GenesisTerms) public genesisTermsOf;
     mapping(uint32 shape => Shape) internal _shapes;
     mapping(uint32 circuitVersion => mapping(uint32 shape => Verifier)) private _verifiers;
     /// @inheritdoc IRegistry
@@ -40,7 +41,7 @@ abstract contract Registry is Parameters, IRegistry {
         uint16 intervalLength,
         uint16 m,
         uint32 tariffSet,
-        bytes32 genesisTerms
+        GenesisTerms genesisTerms
     ) external onlyRole(MDM_ROLE) {
         if (community >= MAX_COMMUNITIES) revert CommunityOutOfRange(community);
         if (_communities[community].registered) revert CommunityAlreadyRegistered(community);
@@ -55,7 +56,7 @@ abstract contract Registry is Parameters, IRegistry {
         // it.
         uint256 period = uint256(m) * intervalLength;
         if (2 * period > forcedDeadline) revert PeriodTooLong(period, forcedDeadline);
-        Field.requireCanonical(genesisTerms);
+        Field.requireCanonical(GenesisTerms.unwrap(genesisTerms));
         _communities[community] = Community({
             registered: true, started: false, intervalLength: intervalLength, m: m, shape: shape, tariffSet: tariffSet
         });
@@ -81,14 +82,14 @@ abstract contract Registry is Parameters, IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function registerTariff(uint32 tariffSet, uint32 firstInterval, bytes32 commitment)
+    function registerTariff(uint32 tariffSet, uint32 firstInterval, TariffCommitment commitment)
         external
         onlyRole(TARIFF_ROLE)
         returns (uint32 index)
     {
         TariffSet memory set = _tariffSets[tariffSet];
         if (set.m == 0) revert UnknownTariffSet(tariffSet);
-        Field.requireCanonical(commitment);
+        Field.requireCanonical(TariffCommitment.unwrap(commitment));
         Tariff[] storage tariffs = _tariffs[tariffSet];
         index = uint32(tariffs.length);
         if (index > 0) {

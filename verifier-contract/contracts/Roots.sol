@@ -5,6 +5,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {Field} from "./Field.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {Root} from "./Types.sol";
 
 /// @title The state roots, and whether there will be another
 abstract contract Roots is ISettle, IForcedQueue {
@@ -12,15 +13,15 @@ abstract contract Roots is ISettle, IForcedQueue {
     uint256 internal constant FROZEN = 1 << 255;
 
     /// @inheritdoc ISettle
-    bytes32 public immutable genesisRoot;
+    Root public immutable genesisRoot;
     /// @inheritdoc ISettle
-    bytes32 public stateRoot;
+    Root public stateRoot;
     /// @dev Batch number plus one, so that the genesis root is found too. The current root's entry is the count of
     /// batches, and says if the rollup is frozen: a settlement reads it anyway.
-    mapping(bytes32 root => uint256 batchPlusOne) internal _batchOf;
+    mapping(Root root => uint256 batchPlusOne) internal _batchOf;
 
     constructor(IGridveilRollup.Config memory config) {
-        Field.requireCanonical(config.genesisRoot);
+        Field.requireCanonical(Root.unwrap(config.genesisRoot));
         genesisRoot = config.genesisRoot;
         stateRoot = config.genesisRoot;
         _batchOf[config.genesisRoot] = 1;
@@ -33,7 +34,7 @@ abstract contract Roots is ISettle, IForcedQueue {
     }
 
     /// @inheritdoc ISettle
-    function isFinalised(bytes32 root) external view returns (bool) {
+    function isFinalised(Root root) external view returns (bool) {
         return _batchOf[root] != 0;
     }
 

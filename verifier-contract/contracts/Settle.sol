@@ -15,6 +15,7 @@ import {Note, NoteQueue} from "./operations/Note.sol";
 import {Receive} from "./operations/Receive.sol";
 import {Send} from "./operations/Send.sol";
 import {Withdraw} from "./operations/Withdraw.sol";
+import {Claim, GenesisTerms, NoteCommitment, Root, TariffCommitment} from "./Types.sol";
 
 /// @title Settlement: the proof, then the effects of its records
 abstract contract Settle is ForcedQueue, Certificates {
@@ -39,7 +40,7 @@ abstract contract Settle is ForcedQueue, Certificates {
         // solhint-disable-next-line avoid-tx-origin
         if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotDirectCall();
         _checkEncoding(data, proof);
-        bytes32 oldRoot = stateRoot;
+        Root oldRoot = stateRoot;
         uint256 number = _batchOf[oldRoot];
         if (number & FROZEN != 0) revert IsFrozen();
 
@@ -47,11 +48,11 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (!c.registered) revert UnknownCommunity(batch.community);
         _checkPeriod(c, batch.firstInterval);
         uint256 leaves = _checkLengths(c.shape, data.length);
-        Field.requireCanonical(batch.newRoot);
+        Field.requireCanonical(Root.unwrap(batch.newRoot));
         Field.requireCanonical(batch.communityNew);
         Field.requireCanonical(batch.opsDigest);
 
-        bytes32 tariffCommitment = _prove(batch, c, oldRoot, data, proof);
+        TariffCommitment tariffCommitment = _prove(batch, c, oldRoot, data, proof);
         _finalise(batch, oldRoot, number, tariffCommitment);
         if (!c.started) _communities[batch.community].started = true;
         if (data.length != leaves) _applyRecords(batch, c, data[leaves:]);
@@ -82,21 +83,21 @@ abstract contract Settle is ForcedQueue, Certificates {
     function _prove(
         Settlement calldata batch,
         Community memory c,
-        bytes32 oldRoot,
+        Root oldRoot,
         bytes32[] calldata data,
         bytes calldata proof
-    ) private returns (bytes32 tariffCommitment) {
+    ) private returns (TariffCommitment tariffCommitment) {
         if (batch.circuitVersion >= CERTIFICATE_VERSION) {
             revert UnknownVerifier(batch.circuitVersion, c.shape);
         }
         tariffCommitment = _tariffInForce(c.tariffSet, batch.firstInterval, batch.tariffIndex);
         uint256[INSTANCES] memory instances;
         instances[0] = domain(batch.circuitVersion);
-        instances[1] = uint256(oldRoot);
-        instances[2] = uint256(batch.newRoot);
+        instances[1] = uint256(Root.unwrap(oldRoot));
+        instances[2] = uint256(Root.unwrap(batch.newRoot));
         instances[3] = batch.community;
         instances[4] = uint256(batch.firstInterval) | uint256(c.intervalLength) << 32 | uint256(c.m) << 48;
-        instances[5] = uint256(tariffCommitment);
+        instances[5] = uint256(TariffCommitment.unwrap(tariffCommitment));
         instances[6] = uint256(batch.communityNew);
         instances[7] = uint256(batch.opsDigest);
         (instances[8], instances[9]) = _bindData(instances, data);
@@ -110,8 +111,10 @@ abstract contract Settle is ForcedQueue, Certificates {
         }
     }
 
-    function _finalise(Settlement calldata settled, bytes32 oldRoot, uint256 batch, bytes32 tariffCommitment) private {
-        bytes32 newRoot = settled.newRoot;
+    function _finalise(Settlement calldata settled, Root oldRoot, uint256 batch, TariffCommitment tariffCommitment)
+        private
+    {
+        Root newRoot = settled.newRoot;
         if (_batchOf[newRoot] != 0) revert RootAlreadyFinalised(newRoot);
         stateRoot = newRoot;
         _batchOf[newRoot] = batch + 1;
@@ -135,7 +138,11 @@ abstract contract Settle is ForcedQueue, Certificates {
         }
     }
 
-    function _tariffInForce(uint32 tariffSet, uint32 firstInterval, uint256 index) private view returns (bytes32) {
+    function _tariffInForce(uint32 tariffSet, uint32 firstInterval, uint256 index)
+        private
+        view
+        returns (TariffCommitment)
+    {
         Tariff[] storage tariffs = _tariffs[tariffSet];
         uint256 count = tariffs.length;
         if (index >= count) revert TariffNotInForce(index);
@@ -168,12 +175,12 @@ abstract contract Settle is ForcedQueue, Certificates {
         }
         if (kind == Correction.KIND) {
             if (units != 0 || x > type(uint32).max) revert BadRecord(index);
-            Correction.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, w1);
-            emit Corrected(community, uint32(x), w1);
+            Correction.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, TariffCommitment.wrap(w1));
+            emit Corrected(community, uint32(x), TariffCommitment.wrap(w1));
             return;
         }
         if (x != 0) revert BadRecord(index);
-        if (kind == Deposit.KIND) return _ledger.consume(index, w1, units);
+        if (kind == Deposit.KIND) return _ledger.consume(index, Claim.wrap(w1), units);
         if (kind == Withdraw.KIND) return Withdraw.credit(_ledger, index, w1, units, tokenPerUnit);
         if (kind >= Header.SUPPLIER_IN && kind <= Header.FEE_OUT) {
             if (w1 != 0) revert BadRecord(index);
@@ -181,10 +188,12 @@ abstract contract Settle is ForcedQueue, Certificates {
             return _ledger.out(index, community, kind, units, treasury, tokenPerUnit);
         }
         if (units != 0) revert BadRecord(index);
-        if (kind == Send.KIND) return _ledger.open(index, w1);
-        if (kind == Receive.KIND) return _ledger.close(index, w1);
-        if (kind == Note.KIND) return _notes.append(index, community, w1);
-        if (kind == Init.KIND) return Init.initialise(index, community, c.started, genesisTermsOf[community], w1);
+        if (kind == Send.KIND) return _ledger.open(index, Claim.wrap(w1));
+        if (kind == Receive.KIND) return _ledger.close(index, Claim.wrap(w1));
+        if (kind == Note.KIND) return _notes.append(index, community, NoteCommitment.wrap(w1));
+        if (kind == Init.KIND) {
+            return Init.initialise(index, community, c.started, genesisTermsOf[community], GenesisTerms.wrap(w1));
+        }
         revert BadRecord(index);
     }
 

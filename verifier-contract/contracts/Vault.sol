@@ -10,6 +10,7 @@ import {IVault} from "./interfaces/IVault.sol";
 import {Books, Ledger} from "./Ledger.sol";
 import {Parameters} from "./Parameters.sol";
 import {Roots} from "./Roots.sol";
+import {Claim} from "./Types.sol";
 
 /// @title Money in and out
 /// @dev Whoever the token calls back finds the books already written, and every door where money moves locked.
@@ -32,12 +33,12 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     // --------------------------------------------------------------- deposits
 
     /// @inheritdoc IVault
-    function deposit(bytes32 claim, uint48 units) external nonReentrant {
+    function deposit(Claim claim, uint48 units) external nonReentrant {
         _requireLive();
         if (_ledger.depositsPaused) revert DepositsArePaused();
         if (units == 0) revert ZeroUnits();
-        Field.requireCanonical(claim);
-        if (claim == 0 || _ledger.deposits[claim].state != DepositState.None) revert ClaimUsed(claim);
+        Field.requireCanonical(Claim.unwrap(claim));
+        if (Claim.unwrap(claim) == 0 || _ledger.deposits[claim].state != DepositState.None) revert ClaimUsed(claim);
         _ledger.requireRoom(units);
         _ledger.deposits[claim] =
             DepositEntry({depositor: msg.sender, units: units, refundableAt: 0, state: DepositState.Open});
@@ -47,7 +48,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function requestRefund(bytes32 claim) external {
+    function requestRefund(Claim claim) external {
         DepositEntry storage entry = _ledger.deposits[claim];
         if (entry.state != DepositState.Open) revert NotOpen(claim);
         if (entry.depositor != msg.sender) revert NotDepositor(claim, entry.depositor);
@@ -58,7 +59,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function refund(bytes32 claim) external nonReentrant {
+    function refund(Claim claim) external nonReentrant {
         DepositEntry storage entry = _ledger.deposits[claim];
         if (entry.state != DepositState.Open) revert NotOpen(claim);
         uint40 refundableAt = entry.refundableAt;
@@ -110,7 +111,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function releaseClaim(bytes32 claim, address payout, uint64 balance) external {
+    function releaseClaim(Claim claim, address payout, uint64 balance) external {
         if (_ledger.transfers[claim] != TransferState.Open) revert ClaimNotOpen(claim);
         _ledger.transfers[claim] = TransferState.Exited;
         emit ClaimExited(claim, payout, balance, _release(payout, balance));
@@ -164,12 +165,12 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function depositOf(bytes32 claim) external view returns (DepositEntry memory) {
+    function depositOf(Claim claim) external view returns (DepositEntry memory) {
         return _ledger.deposits[claim];
     }
 
     /// @inheritdoc IVault
-    function transferOf(bytes32 claim) external view returns (TransferState) {
+    function transferOf(Claim claim) external view returns (TransferState) {
         return _ledger.transfers[claim];
     }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Fails if a declaration of contracts/ has no NatSpec. Every contract, library, interface and enum says what it is.
-// Every struct, event, error, external or public function, public variable and constant has a notice (a constant that is
-// not public: a notice or a dev), and names each of its fields, parameters and results; or it inherits all of that.
+// Every struct, event, error, external or public function, public variable and constant has a notice (a constant that
+// is not public: a notice or a dev), and names each of its fields, parameters and results; or it inherits all of that.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -36,6 +36,12 @@ function tagsOf(node) {
   return tags;
 }
 
+/** The doc comment right before a value type, which the compiler reads over. */
+function commentBefore(file, node) {
+  const before = Buffer.from(sources[file].content).subarray(0, Number(node.src.split(":")[0])).toString();
+  return before.match(/(?:\/\/\/ .*\n)*$/)[0].replaceAll("/// ", "").trim();
+}
+
 function has(tags, ...names) {
   return tags.some((tag) => names.includes(tag.tag) && tag.text !== "");
 }
@@ -43,7 +49,7 @@ function has(tags, ...names) {
 /** Every name has a `tag` that says more than the name. */
 function requireNamed(where, tags, tag, names) {
   for (const name of names) {
-    const pattern = new RegExp(`^${name.replace("$", "\\$")}\\s+\\S`);
+    const pattern = new RegExp(`^${name}\\s+\\S`);
     if (!tags.some((found) => found.tag === tag && pattern.test(found.text))) missing.push(`${where}: @${tag} ${name}`);
   }
 }
@@ -61,11 +67,11 @@ function check(where, node, required, params, results) {
 
 const names = (list) => (list ? list.parameters.map((parameter) => parameter.name) : []);
 
-function checkMember(where, node) {
+function checkMember(file, where, node) {
   switch (node.nodeType) {
     case "StructDefinition":
       // A struct that no interface shows has its comments beside its fields.
-      if (!where.startsWith("contracts/I") && !where.includes("/interfaces/")) return check(where, node, ["dev"], [], []);
+      if (!/^contracts\/(I|interfaces\/)/.test(file)) return check(where, node, ["dev"], [], []);
       return check(where, node, ["notice"], node.members.map((member) => member.name), []);
     case "EventDefinition":
     case "ErrorDefinition":
@@ -73,7 +79,7 @@ function checkMember(where, node) {
     case "EnumDefinition":
       return check(where, node, ["notice"], [], []);
     case "UserDefinedValueTypeDefinition":
-      return check(where, node, ["notice", "dev"], [], []);
+      return check(where, { documentation: commentBefore(file, node) }, ["notice"], [], []);
     case "FunctionDefinition": {
       // The parsed kind: a constructor, a fallback and a receive are no functions of the interface.
       if (node.kind !== "function" || !["external", "public"].includes(node.visibility)) return undefined;
@@ -93,11 +99,11 @@ for (const [file, { ast }] of Object.entries(output.sources)) {
   for (const node of ast.nodes) {
     const where = `${file}: ${node.name}`;
     if (node.nodeType !== "ContractDefinition") {
-      checkMember(where, node);
+      checkMember(file, where, node);
       continue;
     }
     check(where, node, ["title"], [], []);
-    for (const member of node.nodes) checkMember(`${where}.${member.name}`, member);
+    for (const member of node.nodes) checkMember(file, `${where}.${member.name}`, member);
   }
 }
 for (const line of missing) console.error(`no NatSpec: ${line}`);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
@@ -20,10 +21,10 @@ contract CertificatesTest is RollupTest {
         c = ICertificates.Certificate({
             circuitVersion: CERTIFICATE_VERSION,
             anchor: GENESIS,
-            nullifier: w[0],
-            note1: w[1],
-            note2: w[2],
-            retirement: kind == 0 ? bytes32(0) : w[3],
+            nullifier: Nullifier.wrap(w[0]),
+            note1: NoteCommitment.wrap(w[1]),
+            note2: NoteCommitment.wrap(w[2]),
+            retirement: RetirementCommitment.wrap(kind == 0 ? bytes32(0) : w[3]),
             disclosed: kind & 0xff == PUBLIC ? w[4] : bytes32(0),
             beneficiary: kind & 0xff == PUBLIC ? w[5] : bytes32(0),
             kind: kind
@@ -42,17 +43,17 @@ contract CertificatesTest is RollupTest {
     function test_transfer() public {
         ICertificates.Certificate memory c = certificate(1, 0);
         vm.expectEmit(address(rollup));
-        emit ICertificates.CertificateSpent(c.nullifier, c.note1, c.note2, 0, 0, 0, 0);
+        emit ICertificates.CertificateSpent(c.nullifier, c.note1, c.note2, RetirementCommitment.wrap(0), 0, 0, 0);
         vm.prank(makeAddr("anyone"));
         certify(c);
         assertTrue(rollup.nullifierUsed(c.nullifier));
         assertEq(rollup.pendingNoteCount(), 2);
-        bytes32[] memory notes = rollup.pendingNotes(10);
+        NoteCommitment[] memory notes = rollup.pendingNotes(10);
         assertEq(notes.length, 2);
         assertEq(notes[0], c.note1);
         assertEq(notes[1], c.note2);
         assertEq(rollup.pendingNotes(1).length, 1);
-        c.note1 = bytes32(uint256(5));
+        c.note1 = toNote(5);
         refused(c, abi.encodeWithSelector(ICertificates.NullifierUsed.selector, c.nullifier));
     }
 
@@ -90,10 +91,10 @@ contract CertificatesTest is RollupTest {
         for (uint256 i = 0; i < 8; ++i) {
             uint256 kind = i < 3 ? 0 : i < 6 ? SEALED : PUBLIC | 1 << 8;
             c = certificate(i, kind);
-            if (i == 0) c.retirement = x;
+            if (i == 0) c.retirement = RetirementCommitment.wrap(x);
             if (i == 1 || i == 4) c.disclosed = x;
             if (i == 2 || i == 5) c.beneficiary = x;
-            if (i == 3 || i == 6) c.retirement = 0;
+            if (i == 3 || i == 6) c.retirement = RetirementCommitment.wrap(0);
             if (i == 7) c.disclosed = 0;
             refused(c, abi.encodeWithSelector(ICertificates.BadKind.selector, kind));
         }
@@ -101,13 +102,13 @@ contract CertificatesTest is RollupTest {
 
     function test_refusals() public {
         ICertificates.Certificate memory c = certificate(1, 0);
-        c.anchor = bytes32(uint256(77));
+        c.anchor = toRoot(77);
         refused(c, abi.encodeWithSelector(ICertificates.NotFinalised.selector, c.anchor));
         c = certificate(1, 0);
-        c.note1 = 0;
+        c.note1 = toNote(0);
         refused(c, abi.encodeWithSelector(ICertificates.ZeroNote.selector));
         c = certificate(1, 0);
-        c.note2 = 0;
+        c.note2 = toNote(0);
         refused(c, abi.encodeWithSelector(ICertificates.ZeroNote.selector));
         c = certificate(1, 0);
         c.circuitVersion = VERSION;
@@ -126,10 +127,10 @@ contract CertificatesTest is RollupTest {
         bytes32 word = bytes32(bound(excess, R, type(uint256).max));
         ICertificates.Certificate memory c = certificate(1, PUBLIC | 1 << 8);
         field = field % 6;
-        if (field == 0) c.nullifier = word;
-        if (field == 1) c.note1 = word;
-        if (field == 2) c.note2 = word;
-        if (field == 3) c.retirement = word;
+        if (field == 0) c.nullifier = Nullifier.wrap(word);
+        if (field == 1) c.note1 = NoteCommitment.wrap(word);
+        if (field == 2) c.note2 = NoteCommitment.wrap(word);
+        if (field == 3) c.retirement = RetirementCommitment.wrap(word);
         if (field == 4) c.disclosed = word;
         if (field == 5) c.beneficiary = word;
         refused(c, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
@@ -138,7 +139,7 @@ contract CertificatesTest is RollupTest {
     /// @dev Every final root is an anchor, for ever.
     function test_anchors() public {
         bring();
-        bytes32 old = rollup.stateRoot();
+        Root old = rollup.stateRoot();
         bring();
         ICertificates.Certificate memory c = certificate(1, 0);
         c.anchor = old;

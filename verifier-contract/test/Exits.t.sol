@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim, Owner, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
@@ -86,7 +87,7 @@ abstract contract Trees is RollupTest {
     function opening(uint32 community, uint32 slots, uint32 slot, uint64 balance, uint256 seed)
         internal
         view
-        returns (IExits.ExitOpening memory o, bytes32 root)
+        returns (IExits.ExitOpening memory o, Root root)
     {
         bytes32[] memory w = words(5, seed);
         o.community = community;
@@ -107,7 +108,7 @@ abstract contract Trees is RollupTest {
         for (uint256 i = 0; i < o.siblings.length; ++i) {
             o.siblings[i] = i < members.length ? members[i] : above[i - members.length];
         }
-        root = bytes32(stateRoot);
+        root = toRoot(stateRoot);
     }
 
     /// @dev Registers a community of a shape of its own.
@@ -121,9 +122,9 @@ abstract contract Trees is RollupTest {
     }
 
     /// @dev Makes `root` the last state, with units in the pool, and freezes.
-    function freezeAt(bytes32 root, uint48 units) internal {
+    function freezeAt(Root root, uint48 units) internal {
         if (units > 0) fillPool(units);
-        roots = uint256(root) - 1;
+        roots = uint256(Root.unwrap(root)) - 1;
         bring();
         assertEq(rollup.stateRoot(), root);
         freezeRollup();
@@ -143,7 +144,7 @@ contract ExitsTest is Trees {
     }
 
     function test_exit() public {
-        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, 123_456_789, 1);
+        (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, 123_456_789, 1);
         vm.expectRevert(IForcedQueue.NotFrozen.selector);
         exits.exit(o);
         freezeAt(root, 100);
@@ -162,7 +163,7 @@ contract ExitsTest is Trees {
     }
 
     function test_exitRefusals() public {
-        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
+        (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
         freezeAt(root, 1);
         o.slot = SLOTS;
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.SlotOutOfRange.selector, SLOTS));
@@ -182,7 +183,7 @@ contract ExitsTest is Trees {
 
     /// @dev No sound state has it; the vault does not pay what it does not have.
     function test_poolShort() public {
-        (IExits.ExitOpening memory o, bytes32 root) = opening(COMMUNITY, SLOTS, 2, uint64(UNIT) + 1, 1);
+        (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, uint64(UNIT) + 1, 1);
         freezeAt(root, 1);
         vm.expectRevert(abi.encodeWithSelector(IVault.PoolShort.selector, UNIT, UNIT + 1));
         exits.exit(o);
@@ -200,7 +201,7 @@ contract ExitsTest is Trees {
         slot = slot % slots;
         community = uint32(bound(community, 8, 65535));
         balance = uint64(bound(balance, 0, 1000 * UNIT));
-        (IExits.ExitOpening memory o, bytes32 root) = opening(community, slots, slot, balance, seed);
+        (IExits.ExitOpening memory o, Root root) = opening(community, slots, slot, balance, seed);
         register(community, slots);
         freezeAt(root, 1000);
 
@@ -237,7 +238,7 @@ contract ExitsTest is Trees {
         uint32[4] memory slots = [uint32(0), 255, 256, 511];
         for (uint256 i = 0; i < 4; ++i) {
             uint256 before = vm.snapshotState();
-            (IExits.ExitOpening memory o, bytes32 root) = opening(20, 512, slots[i], 123 * UNIT64, 5 + i);
+            (IExits.ExitOpening memory o, Root root) = opening(20, 512, slots[i], 123 * UNIT64, 5 + i);
             register(20, 512);
             freezeAt(root, 123);
             o.slot = slots[i] ^ 256;
@@ -267,54 +268,60 @@ contract ExitsTest is Trees {
 
     // ----------------------------------------------------------------- claims
 
-    function claimOf(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb)
+    function claimOf(Owner recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb)
         internal
         view
-        returns (bytes32)
+        returns (Claim)
     {
-        return bytes32(
-            hash(uint256(recipient), uint256(amount) | uint256(uint160(payout)) << 64, uint256(sa), uint256(sb))
+        return toClaim(
+            hash(
+                uint256(Owner.unwrap(recipient)),
+                uint256(amount) | uint256(uint160(payout)) << 64,
+                uint256(sa),
+                uint256(sb)
+            )
         );
     }
 
     function testFuzz_exitClaim(uint64 amount, uint256 seed) public {
         amount = uint64(bound(amount, 0, 50 * UNIT));
         bytes32[] memory w = words(3, seed);
-        bytes32 claim = claimOf(w[0], amount, member, w[1], w[2]);
+        Owner recipient = Owner.wrap(w[0]);
+        Claim claim = claimOf(recipient, amount, member, w[1], w[2]);
         fillPool(50);
         put(3, 0, 0, claim);
         bring();
         vm.expectRevert(IForcedQueue.NotFrozen.selector);
-        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+        exits.exitClaim(recipient, amount, member, w[1], w[2]);
         freezeRollup();
         vm.expectPartialRevert(IVault.ClaimNotOpen.selector);
-        exits.exitClaim(w[0], amount + 1, member, w[1], w[2]);
+        exits.exitClaim(recipient, amount + 1, member, w[1], w[2]);
         vm.expectPartialRevert(IVault.ClaimNotOpen.selector);
-        exits.exitClaim(w[0], amount, operator, w[1], w[2]);
+        exits.exitClaim(recipient, amount, operator, w[1], w[2]);
         vm.expectEmit(address(rollup));
         emit IVault.ClaimExited(claim, member, amount, uint256(amount) * TOKEN_PER_UNIT / UNIT);
-        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+        exits.exitClaim(recipient, amount, member, w[1], w[2]);
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
-        exits.exitClaim(w[0], amount, member, w[1], w[2]);
+        exits.exitClaim(recipient, amount, member, w[1], w[2]);
     }
 
     function test_receivedClaimDoesNotExit() public {
-        bytes32 claim = claimOf(bytes32(uint256(1)), 5, member, 0, 0);
+        Claim claim = claimOf(toOwner(1), 5, member, 0, 0);
         put(3, 0, 0, claim);
         put(4, 0, 0, claim);
         bring();
         freezeRollup();
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
-        exits.exitClaim(bytes32(uint256(1)), 5, member, 0, 0);
+        exits.exitClaim(toOwner(1), 5, member, 0, 0);
     }
 
     /// @dev A deposit of that claim is not a transfer: it is refunded.
     function test_depositDoesNotExit() public {
-        bytes32 claim = claimOf(bytes32(uint256(1)), uint64(5 * UNIT), member, 0, 0);
+        Claim claim = claimOf(toOwner(1), uint64(5 * UNIT), member, 0, 0);
         makeDeposit(member, claim, 5);
         freezeRollup();
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimNotOpen.selector, claim));
-        exits.exitClaim(bytes32(uint256(1)), uint64(5 * UNIT), member, 0, 0);
+        exits.exitClaim(toOwner(1), uint64(5 * UNIT), member, 0, 0);
         rollup.refund(claim);
     }
 

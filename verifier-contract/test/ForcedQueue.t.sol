@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Root} from "../contracts/Types.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -210,7 +211,7 @@ contract ForcedQueueTest is RollupTest {
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.DeadlineNotOver.selector, COMMUNITY, deadline));
         rollup.freeze(COMMUNITY);
         vm.warp(deadline + 1);
-        bytes32 root = rollup.stateRoot();
+        Root root = rollup.stateRoot();
         vm.expectEmit(address(rollup));
         emit IForcedQueue.Frozen(COMMUNITY, root);
         vm.prank(makeAddr("anyone"));
@@ -224,7 +225,7 @@ contract ForcedQueueTest is RollupTest {
         rollup.freeze(COMMUNITY);
         bringRefused(frozen);
         vm.expectRevert(frozen);
-        rollup.deposit(bytes32(uint256(1)), 1);
+        rollup.deposit(toClaim(1), 1);
         vm.prank(operator);
         vm.expectRevert(frozen);
         rollup.addSupplierUnits(1);

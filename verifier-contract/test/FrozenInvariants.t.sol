@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim, Owner, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -11,14 +12,14 @@ import {AcceptAll, RollupTest} from "./RollupTest.sol";
 /// @dev A rollup that is frozen with money everywhere: a pool behind four slots and three sent claims, open deposits,
 /// supplier funds, bonds. Everybody leaves, by true openings, and tries again.
 contract Leaver is Model {
-    struct Claim {
-        bytes32 recipient;
+    struct ClaimOpening {
+        Owner recipient;
         uint64 amount;
         address payout;
     }
 
     IExits.ExitOpening[] internal openings;
-    Claim[] internal preimages;
+    ClaimOpening[] internal preimages;
     bool[4] internal out;
     uint256 internal exitsDone;
     uint256 internal claimsDone;
@@ -27,16 +28,17 @@ contract Leaver is Model {
         start(address(new AcceptAll()));
         meet();
         for (uint256 i = 0; i < 3; ++i) {
-            Claim memory c = Claim({recipient: bytes32(i + 1), amount: uint64(3 * UNIT + i), payout: people[i]});
+            ClaimOpening memory c =
+                ClaimOpening({recipient: Owner.wrap(bytes32(i + 1)), amount: uint64(3 * UNIT + i), payout: people[i]});
             preimages.push(c);
-            bytes32 claim = claimOf(c);
+            Claim claim = claimOf(c);
             sent.push(claim);
             put(3, 0, 0, claim);
             moved(claim, IVault.TransferState.None, IVault.TransferState.Open);
         }
         // The pool, by the first deposit; two more stay open, one of them with a refund asked for.
         for (uint48 i = 0; i < 3; ++i) {
-            bytes32 claim = bytes32(uint256(0xc1a1 + i));
+            Claim claim = toClaim(0xc1a1 + i);
             vm.prank(people[i]);
             rollup.deposit(claim, 500 + i);
             deposited(people[i], claim, 500 + i);
@@ -49,7 +51,7 @@ contract Leaver is Model {
         vm.prank(operator);
         rollup.addSupplierUnits(50);
         (supplier, tokens[operator]) = (50, tokens[operator] - 50 * TOKEN_PER_UNIT);
-        roots = uint256(lastState()) - 1;
+        roots = uint256(Root.unwrap(lastState())) - 1;
         bring();
         for (uint32 i = 0; i < 2; ++i) {
             uint256 bond = rollup.forcedBondOf(COMMUNITY);
@@ -63,7 +65,7 @@ contract Leaver is Model {
     }
 
     /// @dev Four known leaves, two of one payout account; a balance that is no whole number of the token's parts.
-    function lastState() private returns (bytes32 root) {
+    function lastState() private returns (Root root) {
         uint256[] memory leaves = new uint256[](4);
         for (uint32 i = 0; i < 4; ++i) {
             IExits.ExitOpening memory o;
@@ -86,11 +88,14 @@ contract Leaver is Model {
             }
             openings[i].siblings = siblings;
         }
-        root = bytes32(root_);
+        root = toRoot(root_);
     }
 
-    function claimOf(Claim memory c) private view returns (bytes32) {
-        return bytes32(hash(uint256(c.recipient), uint256(c.amount) | uint256(uint160(c.payout)) << 64, 21, 22));
+    function claimOf(ClaimOpening memory c) private view returns (Claim) {
+        return
+            toClaim(
+                hash(uint256(Owner.unwrap(c.recipient)), uint256(c.amount) | uint256(uint160(c.payout)) << 64, 21, 22)
+            );
     }
 
     // ---------------------------------------------------------------- actions
@@ -109,7 +114,7 @@ contract Leaver is Model {
     }
 
     function exitClaim(uint256 which, bool changed) external {
-        Claim memory c = preimages[which % 3];
+        ClaimOpening memory c = preimages[which % 3];
         if (changed) c.amount += 1;
         try exits.exitClaim(c.recipient, c.amount, c.payout, bytes32(uint256(21)), bytes32(uint256(22))) {
             if (changed) broken = "another amount";
@@ -157,7 +162,7 @@ contract Leaver is Model {
         choice = choice % 4;
         ISettle.Settlement memory s = nextBatch();
         bytes memory call = abi.encodeCall(rollup.settle, (s, words(SLOTS + 2, 1), proofBytes()));
-        if (choice == 1) call = abi.encodeCall(rollup.deposit, (bytes32(uint256(0xd00d)), 1));
+        if (choice == 1) call = abi.encodeCall(rollup.deposit, (toClaim(0xd00d), 1));
         if (choice == 2) call = abi.encodeCall(rollup.freeze, (COMMUNITY));
         if (choice == 3) call = abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 3));
         address who = choice == 0 ? operator : person(choice);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -10,13 +11,13 @@ import {AcceptAll} from "./RollupTest.sol";
 /// @dev Execution gas of every entry, without the transaction's own 21,000 and calldata, and without verification.
 /// Slots are cold.
 contract GasTest is Trees {
-    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    Claim internal constant CLAIM = Claim.wrap(bytes32(uint256(0xc1a1)));
     address internal other = makeAddr("other");
 
     function setUp() public {
         start(address(new AcceptAll()));
         fillPool(1000);
-        makeDeposit(member, bytes32(uint256(1)), 10);
+        makeDeposit(member, toClaim(1), 10);
         fund(other, 10);
     }
 
@@ -56,7 +57,7 @@ contract GasTest is Trees {
     }
 
     function exitOf(uint32 slots, string memory name) internal {
-        (IExits.ExitOpening memory o, bytes32 root) = opening(20, slots, slots - 1, 123, 5);
+        (IExits.ExitOpening memory o, Root root) = opening(20, slots, slots - 1, 123, 5);
         register(20, slots);
         freezeAt(root, 0);
         measure(name, other, address(exits), 0, abi.encodeCall(exits.exit, (o)));
@@ -75,12 +76,12 @@ contract GasTest is Trees {
     }
 
     function test_exitClaim() public {
-        bytes32 claim = bytes32(hash(1, 5 | uint256(uint160(member)) << 64, 2, 3));
+        Claim claim = toClaim(hash(1, 5 | uint256(uint160(member)) << 64, 2, 3));
         put(3, 0, 0, claim);
         bring();
         freezeRollup();
         bytes memory input =
-            abi.encodeCall(exits.exitClaim, (bytes32(uint256(1)), 5, member, bytes32(uint256(2)), bytes32(uint256(3))));
+            abi.encodeCall(exits.exitClaim, (toOwner(1), 5, member, bytes32(uint256(2)), bytes32(uint256(3))));
         measure("exitClaim", other, address(exits), 0, input);
     }
 
@@ -88,12 +89,14 @@ contract GasTest is Trees {
         ICertificates.Certificate memory c;
         bytes32[] memory w = words(6, 1);
         c.circuitVersion = CERTIFICATE_VERSION;
-        (c.anchor, c.nullifier, c.note1, c.note2) = (GENESIS, w[0], w[1], w[2]);
+        (c.anchor, c.nullifier) = (GENESIS, Nullifier.wrap(w[0]));
+        (c.note1, c.note2) = (NoteCommitment.wrap(w[1]), NoteCommitment.wrap(w[2]));
         bytes memory proof = new bytes(CERTIFICATE_PROOF_LENGTH);
         measure(
             "certify-transfer-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
         );
-        (c.nullifier, c.retirement, c.disclosed, c.beneficiary, c.kind) = (w[3], w[4], w[5], w[5], 1 | 1 << 8);
+        (c.nullifier, c.retirement) = (Nullifier.wrap(w[3]), RetirementCommitment.wrap(w[4]));
+        (c.disclosed, c.beneficiary, c.kind) = (w[5], w[5], 1 | 1 << 8);
         measure(
             "certify-retirement-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
         );
@@ -108,7 +111,7 @@ contract GasTest is Trees {
 
     function test_settle() public {
         settleOf("settle-6-words-0-records-without-verifier");
-        put(1, 10, 0, bytes32(uint256(1)));
+        put(1, 10, 0, toClaim(1));
         settleOf("settle-6-words-1-record-without-verifier");
         // Two withdrawals, two transfers sent and received, a forced withdrawal, an outflow.
         vm.deal(member, BOND);

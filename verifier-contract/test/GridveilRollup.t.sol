@@ -9,6 +9,7 @@ import {Registry} from "../contracts/Registry.sol";
 import {Roots} from "../contracts/Roots.sol";
 import {Settle} from "../contracts/Settle.sol";
 import {Vault} from "../contracts/Vault.sol";
+import {Root} from "../contracts/Types.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {AcceptAll, AcceptOne, Burner, Relay, Rollup, RollupTest, Silent} from "./RollupTest.sol";
@@ -27,7 +28,7 @@ contract GridveilRollupTest is RollupTest {
         assertEq(rollup.genesisRoot(), GENESIS);
         assertTrue(rollup.isFinalised(GENESIS));
         assertTrue(rollup.isFinalised(batch().newRoot));
-        assertFalse(rollup.isFinalised(bytes32(uint256(9))));
+        assertFalse(rollup.isFinalised(toRoot(9)));
     }
 
     /// @dev What the constructor says: who reads L1 alone begins with it.
@@ -63,25 +64,25 @@ contract GridveilRollupTest is RollupTest {
         assertEq(rollup.batchCount(), 0);
         vm.recordLogs();
         for (uint256 i = 1; i < 5; ++i) {
-            s.newRoot = bytes32(0x5000 + i);
+            s.newRoot = toRoot(0x5000 + i);
             settle(s);
             assertEq(rollup.batchCount(), i);
         }
         Vm.Log[] memory logs = vm.getRecordedLogs();
         assertEq(logs.length, 4);
         for (uint256 i = 1; i < 5; ++i) {
-            assertTrue(rollup.isFinalised(bytes32(0x5000 + i)));
+            assertTrue(rollup.isFinalised(toRoot(0x5000 + i)));
             assertEq(logs[i - 1].topics[0], ISettle.BatchSettled.selector);
             assertEq(uint256(logs[i - 1].topics[1]), i);
-            (bytes32 oldRoot, bytes32 newRoot) = abi.decode(logs[i - 1].data, (bytes32, bytes32));
-            assertEq(oldRoot, i == 1 ? GENESIS : bytes32(0x5000 + i - 1));
-            assertEq(newRoot, bytes32(0x5000 + i));
+            (Root oldRoot, Root newRoot) = abi.decode(logs[i - 1].data, (Root, Root));
+            assertEq(oldRoot, i == 1 ? GENESIS : toRoot(0x5000 + i - 1));
+            assertEq(newRoot, toRoot(0x5000 + i));
         }
         s.newRoot = GENESIS;
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
-        s.newRoot = bytes32(uint256(0x5004));
+        s.newRoot = toRoot(0x5004);
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
-        s.newRoot = bytes32(uint256(0x5002));
+        s.newRoot = toRoot(0x5002);
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
     }
 
@@ -262,7 +263,7 @@ contract GridveilRollupTest is RollupTest {
     function testFuzz_rootsBelowModulus(uint256 excess) public {
         uint256 word = bound(excess, R, type(uint256).max);
         ISettle.Settlement memory s = batch();
-        s.newRoot = bytes32(word);
+        s.newRoot = toRoot(word);
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
         s = batch();
         s.communityNew = bytes32(word);
@@ -307,7 +308,7 @@ contract GridveilRollupTest is RollupTest {
         );
         rollup.registerTariff(SET, next - 1, TARIFF);
         vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
-        rollup.registerTariff(SET, next, bytes32(R));
+        rollup.registerTariff(SET, next, toTariff(R));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
         rollup.registerTariff(77, next, TARIFF);
         vm.expectEmit(address(rollup));
@@ -325,7 +326,7 @@ contract GridveilRollupTest is RollupTest {
     function test_tariffInForce() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.prank(authority);
-        rollup.registerTariff(SET, next, bytes32(uint256(0x7b)));
+        rollup.registerTariff(SET, next, toTariff(0x7b));
         vm.warp(uint256(next + 2 * M) * LENGTH);
         ISettle.Settlement memory s = batch();
         // The last interval before the new tariff: still the old one.
@@ -335,7 +336,7 @@ contract GridveilRollupTest is RollupTest {
         s.tariffIndex = 0;
         settle(s);
         s.firstInterval = next;
-        s.newRoot = bytes32(uint256(0x4444));
+        s.newRoot = toRoot(0x4444);
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 0));
         s.tariffIndex = 2;
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 2));
@@ -344,7 +345,7 @@ contract GridveilRollupTest is RollupTest {
         // Before the first tariff there is none.
         s.firstInterval = first - 6;
         s.tariffIndex = 0;
-        s.newRoot = bytes32(uint256(0x4445));
+        s.newRoot = toRoot(0x4445);
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.TariffNotInForce.selector, 0));
     }
 
@@ -476,7 +477,7 @@ contract GridveilRollupInstancesTest is RollupTest {
         first = uint32(block.timestamp / LENGTH) + 10;
         data = words(SLOTS + 2, seed);
         s = batch();
-        s.newRoot = bytes32(uint256(keccak256(abi.encode(seed, "root"))) % R);
+        s.newRoot = toRoot(uint256(keccak256(abi.encode(seed, "root"))) % R);
         s.communityNew = bytes32(uint256(keccak256(abi.encode(seed, "node"))) % R);
     }
 
@@ -682,13 +683,13 @@ contract GridveilRollupGasTest is RollupTest {
         settle(batch());
         // Not the community's first batch, which is noted once.
         ISettle.Settlement memory s = batch();
-        (s.community, s.newRoot) = (COMMUNITY + 1, bytes32(uint256(0x4443)));
+        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4443));
         settleAs(operator, s, words(LARGEST + 2, 2), proofBytes());
     }
 
     function test_gasOfLargestShape() public {
         ISettle.Settlement memory s = batch();
-        (s.community, s.newRoot) = (COMMUNITY + 1, bytes32(uint256(0x4444)));
+        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4444));
         bytes memory input = abi.encodeCall(ISettle.settle, (s, words(LARGEST + 2, 1), proofBytes()));
         address to = address(rollup);
         bool ok;

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+import {GenesisTerms, Root, TariffCommitment} from "../contracts/Types.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {TestToken} from "../contracts/test/TestToken.sol";
@@ -46,7 +47,7 @@ contract GridveilRollupProofTest is Test {
             tariffAuthority: address(this),
             regulator: address(this),
             upgrader: address(this),
-            genesisRoot: json.readBytes32(".old_root"),
+            genesisRoot: Root.wrap(json.readBytes32(".old_root")),
             circuitVersion: uint32(json.readUint(".circuit_version")),
             verifierDelay: 14 days,
             enforceFutureTariffs: true,
@@ -64,15 +65,15 @@ contract GridveilRollupProofTest is Test {
         deployCodeTo("GridveilRollup.sol:GridveilRollup", abi.encode(config, verifiers), at);
         rollup = IGridveilRollup(at);
         rollup.openTariffSet(1, length, m);
-        rollup.registerTariff(1, first, json.readBytes32(".tariff_commitment"));
-        rollup.registerCommunity(community, 1, length, m, 1, 0);
+        rollup.registerTariff(1, first, TariffCommitment.wrap(json.readBytes32(".tariff_commitment")));
+        rollup.registerCommunity(community, 1, length, m, 1, GenesisTerms.wrap(0));
         vm.warp(uint256(first + m) * length);
         batch = ISettle.Settlement({
             circuitVersion: config.circuitVersion,
             community: community,
             firstInterval: first,
             tariffIndex: 0,
-            newRoot: json.readBytes32(".new_root"),
+            newRoot: Root.wrap(json.readBytes32(".new_root")),
             communityNew: json.readBytes32(".community_new"),
             opsDigest: json.readBytes32(".ops_digest")
         });
@@ -92,7 +93,7 @@ contract GridveilRollupProofTest is Test {
 
     function test_validProof() public {
         settle(proof);
-        assertEq(rollup.stateRoot(), batch.newRoot);
+        assertEq(Root.unwrap(rollup.stateRoot()), Root.unwrap(batch.newRoot));
     }
 
     /// @dev The same batch again: the proof leads from a root that is no longer the current one.
@@ -144,7 +145,7 @@ contract GridveilRollupProofTest is Test {
     function testFuzz_otherPublicInputs(uint256 field, uint256 delta) public {
         field = bound(field, 0, 3);
         delta = bound(delta, 1, R - 1);
-        if (field == 0) batch.newRoot = bytes32(addmod(uint256(batch.newRoot), delta, R));
+        if (field == 0) batch.newRoot = Root.wrap(bytes32(addmod(uint256(Root.unwrap(batch.newRoot)), delta, R)));
         if (field == 1) batch.communityNew = bytes32(addmod(uint256(batch.communityNew), delta, R));
         if (field == 2) data[delta % data.length] = bytes32(addmod(uint256(data[delta % data.length]), 1, R));
         if (field == 3) {

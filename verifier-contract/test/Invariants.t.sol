@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
@@ -15,11 +16,11 @@ contract Actor is Model {
     uint32 internal constant NEXT = 2;
 
     Switch internal verifier = new Switch();
-    bytes32[] internal nullifiers;
-    mapping(bytes32 nullifier => bool) internal spent;
+    Nullifier[] internal nullifiers;
+    mapping(Nullifier nullifier => bool) internal spent;
     mapping(uint256 slot => bool) internal slotExited;
     mapping(uint256 slot => uint256) internal paidAt;
-    bytes32 internal root;
+    Root internal root;
     uint256 internal batches;
     uint256 internal servedAt;
     bool internal nextIsUsed;
@@ -47,9 +48,9 @@ contract Actor is Model {
 
     function deposit(uint256 who, uint48 units, uint256 salt) external {
         units = uint48(bound(units, 1, 1000));
-        bytes32 claim = salt % 5 == 0 && claims.length > 0
+        Claim claim = salt % 5 == 0 && claims.length > 0
             ? claims[salt % claims.length]
-            : bytes32(uint256(keccak256(abi.encode(salt))) % R);
+            : toClaim(uint256(keccak256(abi.encode(salt))) % R);
         vm.prank(person(who));
         try rollup.deposit(claim, units) {
             deposited(person(who), claim, units);
@@ -58,7 +59,7 @@ contract Actor is Model {
 
     function requestRefund(uint256 which) external {
         if (claims.length == 0) return;
-        bytes32 claim = claims[which % claims.length];
+        Claim claim = claims[which % claims.length];
         vm.prank(deposits[claim].depositor);
         try rollup.requestRefund(claim) {
             requested(claim);
@@ -67,7 +68,7 @@ contract Actor is Model {
 
     function refund(uint256 which) external {
         if (claims.length == 0) return;
-        bytes32 claim = claims[which % claims.length];
+        Claim claim = claims[which % claims.length];
         try rollup.refund(claim) {
             refunded(claim);
         } catch {}
@@ -126,7 +127,7 @@ contract Actor is Model {
             served = putRecord(seed, queue, served);
         }
         ISettle.Settlement memory s = batch();
-        s.newRoot = sameRoot ? root : bytes32(++roots);
+        s.newRoot = sameRoot ? root : toRoot(++roots);
         if (next) s.circuitVersion = NEXT;
         if (trySettle(s, recordData(), on)) {
             if (!on) broken = "a batch without an accepted proof";
@@ -142,14 +143,14 @@ contract Actor is Model {
     {
         uint256 units = seed % 200;
         uint256 kind = (seed >> 32) % 10;
-        bytes32 again = sent.length > 0 ? sent[(seed >> 64) % sent.length] : bytes32(0);
+        Claim again = sent.length > 0 ? sent[(seed >> 64) % sent.length] : toClaim(0);
         if (kind == 0 && claims.length > 0) {
-            bytes32 claim = claims[seed % claims.length];
+            Claim claim = claims[seed % claims.length];
             put(1, deposits[claim].units, 0, claim);
         } else if (kind == 1) {
             put(2, units, 0, toWord(person(seed)));
         } else if (kind == 2) {
-            put(3, 0, 0, seed % 3 == 0 ? again : bytes32(seed % R));
+            put(3, 0, 0, seed % 3 == 0 ? again : toClaim(seed % R));
         } else if (kind == 3 || kind == 4) {
             put(4, 0, 0, again);
         } else if (kind == 5 && served < queue.length) {
@@ -164,7 +165,7 @@ contract Actor is Model {
     }
 
     /// @dev The batch was accepted: with the records in `pending`, and the queue as it was before.
-    function settled(bytes32 newRoot, bool next, IForcedQueue.ForcedEntry[] memory queue) private {
+    function settled(Root newRoot, bool next, IForcedQueue.ForcedEntry[] memory queue) private {
         if (frozen) broken = "a batch after the freeze";
         if (next && !nextIsUsed) {
             if (queue.length != 0 || (servedAt != 0 && block.timestamp < servedAt + 1 days)) {
@@ -191,13 +192,13 @@ contract Actor is Model {
     }
 
     function applied(uint256 kind, uint256 units, bytes32 word) private {
-        if (kind == 1) consumed(word);
+        if (kind == 1) consumed(Claim.wrap(word));
         if (kind == 2) credit(address(uint160(uint256(word))), units);
         if (kind == 3) {
-            moved(word, IVault.TransferState.None, IVault.TransferState.Open);
-            sent.push(word);
+            moved(Claim.wrap(word), IVault.TransferState.None, IVault.TransferState.Open);
+            sent.push(Claim.wrap(word));
         }
-        if (kind == 4) moved(word, IVault.TransferState.Open, IVault.TransferState.Received);
+        if (kind == 4) moved(Claim.wrap(word), IVault.TransferState.Open, IVault.TransferState.Received);
         if (kind == 16) {
             supplier -= units;
             pool += units * UNIT;
@@ -253,7 +254,7 @@ contract Actor is Model {
 
     function exitClaim(uint256 who, uint256 which, uint64 balance) external {
         if (sent.length == 0) return;
-        bytes32 claim = sent[which % sent.length];
+        Claim claim = sent[which % sent.length];
         balance = uint64(bound(balance, 0, 100 * UNIT));
         vm.prank(address(exits));
         try rollup.releaseClaim(claim, person(who), balance) {
@@ -266,8 +267,9 @@ contract Actor is Model {
         ICertificates.Certificate memory c;
         bytes32[] memory w = words(4, salt);
         c.circuitVersion = CERTIFICATE_VERSION;
-        (c.anchor, c.nullifier, c.note1, c.note2) = (root, w[0], w[1], w[2]);
-        if (salt % 2 == 0) (c.retirement, c.kind) = (w[3], 2 | 1 << 8);
+        (c.anchor, c.nullifier) = (root, Nullifier.wrap(w[0]));
+        (c.note1, c.note2) = (NoteCommitment.wrap(w[1]), NoteCommitment.wrap(w[2]));
+        if (salt % 2 == 0) (c.retirement, c.kind) = (RetirementCommitment.wrap(w[3]), 2 | 1 << 8);
         if (again && nullifiers.length > 0) c.nullifier = nullifiers[salt % nullifiers.length];
         bool on = (salt >> 8) % 4 != 0;
         verifier.turn(on);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim} from "../contracts/Types.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
 import {Trees} from "./Exits.t.sol";
@@ -25,8 +26,8 @@ contract Switch {
 /// rollup says. Every word of money the rollup keeps is compared.
 abstract contract Model is Trees {
     address[4] internal people;
-    bytes32[] internal claims;
-    bytes32[] internal sent;
+    Claim[] internal claims;
+    Claim[] internal sent;
 
     // nano; units; units.
     uint256 internal pool;
@@ -36,8 +37,8 @@ abstract contract Model is Trees {
     mapping(address account => uint256) internal credited;
     mapping(address account => uint256) internal bonds;
     mapping(address account => uint256) internal tokens;
-    mapping(bytes32 claim => IVault.DepositEntry) internal deposits;
-    mapping(bytes32 claim => IVault.TransferState) internal transfers;
+    mapping(Claim claim => IVault.DepositEntry) internal deposits;
+    mapping(Claim claim => IVault.TransferState) internal transfers;
     uint256 internal bondsHeld;
     bool internal frozen;
     /// What was accepted and must not have been.
@@ -60,7 +61,7 @@ abstract contract Model is Trees {
 
     // ---------------------------------------------------------------- effects
 
-    function deposited(address who, bytes32 claim, uint48 units) internal {
+    function deposited(address who, Claim claim, uint48 units) internal {
         if (frozen) broken = "a deposit after the freeze";
         if (deposits[claim].state != IVault.DepositState.None) broken = "a claim deposited twice";
         deposits[claim] =
@@ -70,11 +71,11 @@ abstract contract Model is Trees {
         tokens[who] -= uint256(units) * TOKEN_PER_UNIT;
     }
 
-    function requested(bytes32 claim) internal {
+    function requested(Claim claim) internal {
         deposits[claim].refundableAt = uint40(block.timestamp + REFUND_DELAY);
     }
 
-    function refunded(bytes32 claim) internal {
+    function refunded(Claim claim) internal {
         IVault.DepositEntry storage entry = deposits[claim];
         if (entry.state != IVault.DepositState.Open) broken = "a deposit ended twice";
         bool due = entry.refundableAt != 0 && entry.refundableAt <= block.timestamp;
@@ -84,7 +85,7 @@ abstract contract Model is Trees {
         tokens[entry.depositor] += uint256(entry.units) * TOKEN_PER_UNIT;
     }
 
-    function consumed(bytes32 claim) internal {
+    function consumed(Claim claim) internal {
         if (deposits[claim].state != IVault.DepositState.Open) broken = "a deposit ended twice";
         deposits[claim].state = IVault.DepositState.Consumed;
         open -= deposits[claim].units;
@@ -104,7 +105,7 @@ abstract contract Model is Trees {
         credited[who] += nano * TOKEN_PER_UNIT / UNIT;
     }
 
-    function moved(bytes32 claim, IVault.TransferState from, IVault.TransferState to) internal {
+    function moved(Claim claim, IVault.TransferState from, IVault.TransferState to) internal {
         if (transfers[claim] != from) broken = "a claim sent, received or exited twice";
         transfers[claim] = to;
     }
@@ -144,7 +145,7 @@ abstract contract Model is Trees {
     /// @dev Every claim is in the state it must be in.
     function checkClaims() external view {
         for (uint256 i = 0; i < claims.length; ++i) {
-            bytes32 claim = claims[i];
+            Claim claim = claims[i];
             assertEq(abi.encode(rollup.depositOf(claim)), abi.encode(deposits[claim]), "deposit");
         }
         for (uint256 i = 0; i < sent.length; ++i) {

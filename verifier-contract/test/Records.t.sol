@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim, GenesisTerms, TariffCommitment} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -9,7 +10,7 @@ import {AcceptAll, RollupTest} from "./RollupTest.sol";
 
 /// @dev What each record of a batch does, and every reason to refuse it.
 contract RecordsTest is RollupTest {
-    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    Claim internal constant CLAIM = Claim.wrap(bytes32(uint256(0xc1a1)));
 
     function setUp() public {
         start(address(new AcceptAll()));
@@ -66,7 +67,7 @@ contract RecordsTest is RollupTest {
     }
 
     function test_nonCanonicalRecord() public {
-        put(3, 0, 0, bytes32(R));
+        put(3, 0, 0, toClaim(R));
         bringRefused(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
     }
 
@@ -185,16 +186,17 @@ contract RecordsTest is RollupTest {
 
     function test_correction() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
-        bytes32 second = bytes32(uint256(0x7b));
+        TariffCommitment second = toTariff(0x7b);
         vm.prank(authority);
         rollup.registerTariff(SET, next, second);
         vm.warp(uint256(next + 3 * M) * LENGTH);
         // The first tariff is from first - 5 on.
         (first, tariffIndex) = (next + M, 1);
         uint32[4] memory intervals = [next - 1, next, next + M - 1, next - M - 5];
-        bytes32[4] memory commitments = [TARIFF, second, second, TARIFF];
+        TariffCommitment[4] memory commitments = [TARIFF, second, second, TARIFF];
+        TariffCommitment[4] memory others = [second, TARIFF, TARIFF, second];
         for (uint256 i = 0; i < 4; ++i) {
-            put(11, 0, intervals[i], commitments[i] == TARIFF ? second : TARIFF);
+            put(11, 0, intervals[i], others[i]);
             bringRefused(abi.encodeWithSelector(ISettle.CorrectionTariff.selector, 0, intervals[i]));
             put(11, 0, intervals[i], commitments[i]);
             vm.expectEmit(address(rollup));
@@ -213,15 +215,17 @@ contract RecordsTest is RollupTest {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.startPrank(authority);
         for (uint256 i = 0; i < count; ++i) {
-            rollup.registerTariff(SET, next + uint32(7 * i), bytes32(0x100 + i));
+            rollup.registerTariff(SET, next + uint32(7 * i), toTariff(0x100 + i));
         }
         vm.stopPrank();
         (first, tariffIndex) = (next + 200, uint32(count));
         vm.warp(uint256(first + M) * LENGTH);
         at = uint32(bound(at, next - M - 5, next + 120));
-        bytes32 expected = at >= next && count > 0
-            ? bytes32(0x100 + (((at - next) / 7) < count ? (at - next) / 7 : count - 1))
-            : TARIFF;
+        TariffCommitment expected = TARIFF;
+        if (at >= next && count > 0) {
+            uint256 index = (at - next) / 7;
+            expected = toTariff(0x100 + (index < count ? index : count - 1));
+        }
         put(11, 0, at, expected);
         bring();
     }
@@ -269,7 +273,7 @@ contract RecordsTest is RollupTest {
 
     function test_noInitialisationWithoutTerms() public {
         vm.prank(mdm);
-        rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, 0);
+        rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, GenesisTerms.wrap(0));
         ISettle.Settlement memory s = nextBatch();
         s.community = 1;
         put(21, 0, 0, 0);

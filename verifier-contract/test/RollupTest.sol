@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {Claim, GenesisTerms, NoteCommitment, Owner, Root, TariffCommitment} from "../contracts/Types.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
@@ -79,9 +80,9 @@ abstract contract RollupTest is Test {
     uint16 internal constant M = 24;
     uint16 internal constant LENGTH = 3600;
     uint32 internal constant PROOF_LENGTH = 96;
-    bytes32 internal constant GENESIS = bytes32(uint256(0x1234));
-    bytes32 internal constant TARIFF = bytes32(uint256(0x7a));
-    bytes32 internal constant TERMS = bytes32(uint256(0x6e6e));
+    Root internal constant GENESIS = Root.wrap(bytes32(uint256(0x1234)));
+    TariffCommitment internal constant TARIFF = TariffCommitment.wrap(bytes32(uint256(0x7a)));
+    GenesisTerms internal constant TERMS = GenesisTerms.wrap(bytes32(uint256(0x6e6e)));
     uint32 internal constant CERTIFICATE_VERSION = 1_000_001;
     uint32 internal constant CERTIFICATE_PROOF_LENGTH = 64;
     uint64 internal constant TOKEN_PER_UNIT = 10_000;
@@ -182,7 +183,7 @@ abstract contract RollupTest is Test {
             community: COMMUNITY,
             firstInterval: first,
             tariffIndex: tariffIndex,
-            newRoot: bytes32(uint256(0x2222)),
+            newRoot: toRoot(0x2222),
             communityNew: bytes32(uint256(0x3333)),
             opsDigest: 0
         });
@@ -228,6 +229,22 @@ abstract contract RollupTest is Test {
         pending.push(w1);
     }
 
+    function put(uint256 kind, uint256 units, uint256 x, Claim claim) internal {
+        put(kind, units, x, Claim.unwrap(claim));
+    }
+
+    function put(uint256 kind, uint256 units, uint256 x, TariffCommitment commitment) internal {
+        put(kind, units, x, TariffCommitment.unwrap(commitment));
+    }
+
+    function put(uint256 kind, uint256 units, uint256 x, GenesisTerms terms) internal {
+        put(kind, units, x, GenesisTerms.unwrap(terms));
+    }
+
+    function put(uint256 kind, uint256 units, uint256 x, NoteCommitment note) internal {
+        put(kind, units, x, NoteCommitment.unwrap(note));
+    }
+
     /// @dev Leaves, then the records that were put.
     function recordData() internal view returns (bytes32[] memory data) {
         bytes32[] memory leaves = words(SLOTS + 2, 1);
@@ -239,7 +256,7 @@ abstract contract RollupTest is Test {
 
     function nextBatch() internal returns (ISettle.Settlement memory s) {
         s = batch();
-        s.newRoot = bytes32(++roots);
+        s.newRoot = toRoot(++roots);
         s.opsDigest = bytes32(roots + 1);
     }
 
@@ -256,10 +273,42 @@ abstract contract RollupTest is Test {
         ISettle.Settlement memory s = nextBatch();
         bytes32[] memory data = recordData();
         delete pending;
-        bytes32 before = rollup.stateRoot();
+        Root before = rollup.stateRoot();
         vm.expectRevert(error);
         settleAs(operator, s, data, proofBytes());
         assertEq(rollup.stateRoot(), before);
+    }
+
+    function toRoot(uint256 word) internal pure returns (Root) {
+        return Root.wrap(bytes32(word));
+    }
+
+    function toOwner(uint256 word) internal pure returns (Owner) {
+        return Owner.wrap(bytes32(word));
+    }
+
+    function toClaim(uint256 word) internal pure returns (Claim) {
+        return Claim.wrap(bytes32(word));
+    }
+
+    function toTariff(uint256 word) internal pure returns (TariffCommitment) {
+        return TariffCommitment.wrap(bytes32(word));
+    }
+
+    function toNote(uint256 word) internal pure returns (NoteCommitment) {
+        return NoteCommitment.wrap(bytes32(word));
+    }
+
+    function assertEq(Root a, Root b) internal pure {
+        assertEq(Root.unwrap(a), Root.unwrap(b));
+    }
+
+    function assertEq(Root a, Root b, string memory what) internal pure {
+        assertEq(Root.unwrap(a), Root.unwrap(b), what);
+    }
+
+    function assertEq(NoteCommitment a, NoteCommitment b) internal pure {
+        assertEq(NoteCommitment.unwrap(a), NoteCommitment.unwrap(b));
     }
 
     function toWord(address account) internal pure returns (bytes32) {
@@ -274,7 +323,7 @@ abstract contract RollupTest is Test {
         token.approve(address(rollup), type(uint256).max);
     }
 
-    function makeDeposit(address account, bytes32 claim, uint48 units) internal {
+    function makeDeposit(address account, Claim claim, uint48 units) internal {
         fund(account, units);
         vm.prank(account);
         rollup.deposit(claim, units);
@@ -282,7 +331,7 @@ abstract contract RollupTest is Test {
 
     /// @dev Units into the pool, through a deposit.
     function fillPool(uint48 units) internal {
-        bytes32 claim = bytes32(uint256(0xf111 + roots));
+        Claim claim = toClaim(0xf111 + roots);
         makeDeposit(member, claim, units);
         put(1, units, 0, claim);
         bring();

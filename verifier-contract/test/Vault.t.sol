@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Claim} from "../contracts/Types.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
@@ -71,7 +72,7 @@ contract GreedyRequester {
 }
 
 contract VaultTest is RollupTest {
-    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    Claim internal constant CLAIM = Claim.wrap(bytes32(uint256(0xc1a1)));
     address internal stranger = makeAddr("stranger");
 
     function setUp() public {
@@ -104,14 +105,14 @@ contract VaultTest is RollupTest {
         vm.expectRevert(IVault.ZeroUnits.selector);
         rollup.deposit(CLAIM, 0);
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, 0));
-        rollup.deposit(0, 1);
+        rollup.deposit(toClaim(0), 1);
         vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
-        rollup.deposit(bytes32(R), 1);
+        rollup.deposit(toClaim(R), 1);
         rollup.deposit(CLAIM, 1);
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
         rollup.deposit(CLAIM, 1);
         vm.expectRevert();
-        rollup.deposit(bytes32(uint256(2)), 1000);
+        rollup.deposit(toClaim(2), 1000);
         vm.stopPrank();
     }
 
@@ -125,7 +126,7 @@ contract VaultTest is RollupTest {
         rollup.deposit(CLAIM, type(uint48).max);
         rollup.deposit(CLAIM, most);
         vm.expectRevert(abi.encodeWithSelector(IVault.CapExceeded.selector, (uint256(most) + 1) * UNIT));
-        rollup.deposit(bytes32(uint256(2)), 1);
+        rollup.deposit(toClaim(2), 1);
         vm.stopPrank();
         fund(operator, 1);
         vm.prank(operator);
@@ -140,28 +141,28 @@ contract VaultTest is RollupTest {
 
     function test_pauseIsOfDepositsAlone() public {
         makeDeposit(member, CLAIM, 5);
-        makeDeposit(member, bytes32(uint256(2)), 5);
+        makeDeposit(member, toClaim(2), 5);
         vm.expectEmit(address(rollup));
         emit IVault.DepositsPaused(true);
         vm.prank(regulator);
         rollup.setDepositsPaused(true);
         vm.prank(member);
         vm.expectRevert(IVault.DepositsArePaused.selector);
-        rollup.deposit(bytes32(uint256(3)), 5);
+        rollup.deposit(toClaim(3), 5);
         put(1, 5, 0, CLAIM);
         put(2, 5, 0, toWord(member));
         bring();
         rollup.withdraw(member);
         vm.prank(member);
-        rollup.requestRefund(bytes32(uint256(2)));
+        rollup.requestRefund(toClaim(2));
         vm.warp(block.timestamp + REFUND_DELAY);
-        rollup.refund(bytes32(uint256(2)));
+        rollup.refund(toClaim(2));
         assertEq(token.balanceOf(member), 10 * TOKEN_PER_UNIT);
         vm.expectEmit(address(rollup));
         emit IVault.DepositsPaused(false);
         vm.prank(regulator);
         rollup.setDepositsPaused(false);
-        makeDeposit(member, bytes32(uint256(3)), 5);
+        makeDeposit(member, toClaim(3), 5);
         freezeRollup();
     }
 
@@ -173,7 +174,7 @@ contract VaultTest is RollupTest {
         vm.startPrank(member);
         vm.expectRevert(abi.encodeWithSelector(IVault.ClaimUsed.selector, CLAIM));
         rollup.deposit(CLAIM, 500);
-        rollup.deposit(bytes32(uint256(2)), 500);
+        rollup.deposit(toClaim(2), 500);
         vm.stopPrank();
         assertEq(rollup.depositOf(CLAIM).depositor, stranger);
     }
@@ -352,7 +353,7 @@ contract VaultTest is RollupTest {
 
 /// @dev Tokens and receivers that do what they should not.
 contract VaultHostileTest is RollupTest {
-    bytes32 internal constant CLAIM = bytes32(uint256(0xc1a1));
+    Claim internal constant CLAIM = Claim.wrap(bytes32(uint256(0xc1a1)));
 
     function test_feeOnTransferIsRefused() public {
         token = new FeeToken();
@@ -375,9 +376,9 @@ contract VaultHostileTest is RollupTest {
         calls = new bytes[](5);
         calls[0] = abi.encodeCall(rollup.withdraw, (member));
         calls[1] = abi.encodeCall(rollup.refund, (CLAIM));
-        calls[2] = abi.encodeCall(rollup.deposit, (bytes32(uint256(2)), 1));
+        calls[2] = abi.encodeCall(rollup.deposit, (toClaim(2), 1));
         calls[3] = abi.encodeCall(rollup.withdrawEth, (member));
-        calls[4] = abi.encodeCall(rollup.refund, (bytes32(uint256(2))));
+        calls[4] = abi.encodeCall(rollup.refund, (toClaim(2)));
     }
 
     function test_tokenThatCallsBack() public {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "../Types.sol";
+
 /// @title Certificates: transfers and retirements by their owners
 /// @notice Rules: docs/spec/l1.md, "Certificates"; the statement that is proven: docs/spec/certificates.md.
 interface ICertificates {
@@ -19,11 +21,11 @@ interface ICertificates {
     /// @param kind 0 nothing retired; 1 public, with the purpose (1 to 3) in the next byte; 2 sealed, with purpose 1
     struct Certificate {
         uint32 circuitVersion;
-        bytes32 anchor;
-        bytes32 nullifier;
-        bytes32 note1;
-        bytes32 note2;
-        bytes32 retirement;
+        Root anchor;
+        Nullifier nullifier;
+        NoteCommitment note1;
+        NoteCommitment note2;
+        RetirementCommitment retirement;
         bytes32 disclosed;
         bytes32 beneficiary;
         uint256 kind;
@@ -40,10 +42,10 @@ interface ICertificates {
     /// @param beneficiary of a public retirement, else 0
     /// @param kind as in `Certificate`
     event CertificateSpent(
-        bytes32 indexed nullifier,
-        bytes32 note1,
-        bytes32 note2,
-        bytes32 indexed retirement,
+        Nullifier indexed nullifier,
+        NoteCommitment note1,
+        NoteCommitment note2,
+        RetirementCommitment indexed retirement,
         bytes32 disclosed,
         bytes32 beneficiary,
         uint256 kind
@@ -51,7 +53,7 @@ interface ICertificates {
     /// @notice A batch's record took the head of the queue of notes into the state.
     /// @param note commitment of the note
     /// @param community whose certificates tree has it now
-    event NoteAppended(bytes32 indexed note, uint32 indexed community);
+    event NoteAppended(NoteCommitment indexed note, uint32 indexed community);
 
     // ----------------------------------------------------------------- errors
 
@@ -60,13 +62,13 @@ interface ICertificates {
     error NotCertificateVersion(uint32 circuitVersion);
     /// @notice The anchor was never a state root. Prove against one for which `ISettle.isFinalised` is true.
     /// @param anchor as it was given
-    error NotFinalised(bytes32 anchor);
+    error NotFinalised(Root anchor);
     /// @notice The note was spent before, by this or by another transaction. It cannot be spent again.
     /// @param nullifier of the note
-    error NullifierUsed(bytes32 nullifier);
+    error NullifierUsed(Nullifier nullifier);
     /// @notice The same commitment was retired before. Prove with fresh salts.
     /// @param retirement the commitment
-    error RetirementUsed(bytes32 retirement);
+    error RetirementUsed(RetirementCommitment retirement);
     /// @notice One of the two new notes is zero. An unused note is one with the amount 0, not the word 0.
     error ZeroNote();
     /// @notice The kind is none of those of `Certificate`, or a field that it does not have is not zero.
@@ -75,7 +77,7 @@ interface ICertificates {
     /// @notice The record's note is not the head of the queue. Take the notes in as `pendingNotes` lists them.
     /// @param index of the record in the batch
     /// @param note the record's
-    error NotHeadNote(uint256 index, bytes32 note);
+    error NotHeadNote(uint256 index, NoteCommitment note);
 
     // ---------------------------------------------------------------- actions
 
@@ -90,16 +92,16 @@ interface ICertificates {
     /// @notice True if the note of this nullifier was spent.
     /// @param nullifier of a note
     /// @return used true from the transaction on that spent it
-    function nullifierUsed(bytes32 nullifier) external view returns (bool used);
+    function nullifierUsed(Nullifier nullifier) external view returns (bool used);
     /// @notice When something was retired.
     /// @param retirement its commitment
     /// @return blockNumber of the retirement; 0 if there is none
-    function retirementOf(bytes32 retirement) external view returns (uint256 blockNumber);
+    function retirementOf(RetirementCommitment retirement) external view returns (uint256 blockNumber);
     /// @notice How many notes wait for a batch.
     /// @return count of notes
     function pendingNoteCount() external view returns (uint256 count);
     /// @notice The first notes that wait, head first.
     /// @param limit the most that are wanted
     /// @return notes `limit` commitments, or as many as wait
-    function pendingNotes(uint256 limit) external view returns (bytes32[] memory notes);
+    function pendingNotes(uint256 limit) external view returns (NoteCommitment[] memory notes);
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IGridveilRollup} from "../IGridveilRollup.sol";
+import {Owner, Root} from "../Types.sol";
 
 /// @title Exits from a frozen rollup
 /// @notice Everybody opens what they own in the last final state. Rules: docs/spec/l1.md, "Exits".
@@ -41,7 +42,7 @@ interface IExits {
     /// @notice The path does not lead to the state root: something of the opening is not what the last state has. Take
     /// the opening from the data of the last batches.
     /// @param root where it leads to
-    error NotInState(bytes32 root);
+    error NotInState(Root root);
 
     /// @notice When frozen: credits a slot's balance to its payout account, once. Anyone who knows the opening may
     /// call. `IVault.withdraw` pays it.
@@ -55,7 +56,7 @@ interface IExits {
     /// @param payout account that is credited: the one in the claim
     /// @param sa first salt of the claim
     /// @param sb second salt of the claim
-    function exitClaim(bytes32 recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) external;
+    function exitClaim(Owner recipient, uint64 amount, address payout, bytes32 sa, bytes32 sb) external;
 
     /// @notice The rollup that created this contract.
     /// @return rollup whose last state is opened, and whose books pay

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Root} from "../Types.sol";
+
 /// @title Forced withdrawals and the freeze
 /// @notice An account that the operator ignores asks L1. If its request is not served within the deadline, anyone
 /// freezes the rollup for ever and everybody exits. Rules: docs/spec/l1.md, "Forced withdrawals".
@@ -47,7 +49,7 @@ interface IForcedQueue {
     /// @notice The rollup is frozen, for ever.
     /// @param community whose request was not served in time
     /// @param root the last state, which everybody exits from
-    event Frozen(uint32 indexed community, bytes32 root);
+    event Frozen(uint32 indexed community, Root root);
 
     // ----------------------------------------------------------------- errors
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {GenesisTerms, TariffCommitment} from "../Types.sol";
+
 /// @title What is registered: circuit shapes and their verifiers, tariffs, communities
 /// @dev Rules: docs/spec/l1.md, "Registries".
 interface IRegistry {
@@ -57,7 +59,7 @@ interface IRegistry {
     /// @param commitment of the prices
     struct Tariff {
         uint32 firstInterval;
-        bytes32 commitment;
+        TariffCommitment commitment;
     }
 
     /// @notice A circuit shape and a verifier for it. A certificate verifier has shape, slots and m zero.
@@ -117,7 +119,7 @@ interface IRegistry {
         uint16 intervalLength,
         uint16 m,
         uint32 indexed tariffSet,
-        bytes32 genesisTerms
+        GenesisTerms genesisTerms
     );
     /// @notice A tariff set was opened. It has no tariff yet.
     /// @param tariffSet its id
@@ -129,7 +131,9 @@ interface IRegistry {
     /// @param index of the tariff in its set
     /// @param firstInterval from which it is in force
     /// @param commitment of the prices
-    event TariffRegistered(uint32 indexed tariffSet, uint32 indexed index, uint32 firstInterval, bytes32 commitment);
+    event TariffRegistered(
+        uint32 indexed tariffSet, uint32 indexed index, uint32 firstInterval, TariffCommitment commitment
+    );
 
     // ----------------------------------------------------------------- errors
 
@@ -226,7 +230,7 @@ interface IRegistry {
         uint16 intervalLength,
         uint16 m,
         uint32 tariffSet,
-        bytes32 genesisTerms
+        GenesisTerms genesisTerms
     ) external;
 
     /// @notice Opens a tariff set for communities of that interval length and period, once. The tariff authority alone
@@ -242,7 +246,9 @@ interface IRegistry {
     /// @param firstInterval from which it is in force: unix seconds divided by the interval length
     /// @param commitment of the prices
     /// @return index of the tariff in its set
-    function registerTariff(uint32 tariffSet, uint32 firstInterval, bytes32 commitment) external returns (uint32 index);
+    function registerTariff(uint32 tariffSet, uint32 firstInterval, TariffCommitment commitment)
+        external
+        returns (uint32 index);
 
     /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits
     /// or waited lately: `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier. The upgrader
@@ -268,7 +274,7 @@ interface IRegistry {
     /// @notice What the community's initialisation must have.
     /// @param community its index
     /// @return genesisTerms 0 if it has none
-    function genesisTermsOf(uint32 community) external view returns (bytes32 genesisTerms);
+    function genesisTermsOf(uint32 community) external view returns (GenesisTerms genesisTerms);
     /// @notice What a shape fixes.
     /// @param shape its id
     /// @return parameters all zero if it is not registered

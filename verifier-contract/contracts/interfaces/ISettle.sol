@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {GenesisTerms, Root, TariffCommitment} from "../Types.sol";
+
 /// @title Settlement of batches
 /// @dev Rules: docs/spec/l1.md, "What `settle` checks" and "Records".
 interface ISettle {
@@ -19,7 +21,7 @@ interface ISettle {
         uint32 community;
         uint32 firstInterval;
         uint32 tariffIndex;
-        bytes32 newRoot;
+        Root newRoot;
         bytes32 communityNew;
         bytes32 opsDigest;
     }
@@ -40,26 +42,26 @@ interface ISettle {
         uint64 indexed batch,
         uint32 indexed community,
         uint32 indexed firstInterval,
-        bytes32 oldRoot,
-        bytes32 newRoot,
+        Root oldRoot,
+        Root newRoot,
         bytes32 communityNew,
-        bytes32 tariffCommitment,
+        TariffCommitment tariffCommitment,
         uint32 circuitVersion
     );
     /// @notice The state before the first batch, told by the constructor.
     /// @param root state root
     /// @param circuitVersion version of the constructor's settlement verifiers
     /// @param enforceFutureTariffs true if tariffs must be registered before they start
-    event Genesis(bytes32 root, uint32 circuitVersion, bool enforceFutureTariffs);
+    event Genesis(Root root, uint32 circuitVersion, bool enforceFutureTariffs);
     /// @notice Record 21: the community's first batch put it into the state.
     /// @param community index of the community
     /// @param genesisTerms it has, as registered
-    event CommunityInitialised(uint32 indexed community, bytes32 genesisTerms);
+    event CommunityInitialised(uint32 indexed community, GenesisTerms genesisTerms);
     /// @notice Record 11: the batch booked the difference of an earlier period.
     /// @param community index of the community
     /// @param firstInterval first interval of the earlier period
     /// @param tariffCommitment of the tariff in force then
-    event Corrected(uint32 indexed community, uint32 indexed firstInterval, bytes32 tariffCommitment);
+    event Corrected(uint32 indexed community, uint32 indexed firstInterval, TariffCommitment tariffCommitment);
 
     // ----------------------------------------------------------------- errors
 
@@ -89,7 +91,7 @@ interface ISettle {
     error NotCanonical(uint256 word);
     /// @notice The new root was a state root before: the state does not go back.
     /// @param root as it was given
-    error RootAlreadyFinalised(bytes32 root);
+    error RootAlreadyFinalised(Root root);
 
     // Errors of records; `index` is the record's in the batch. Each refuses the whole batch.
 
@@ -106,7 +108,7 @@ interface ISettle {
     /// @notice Record 21 has other terms than the meter data manager registered, or none were registered.
     /// @param index of the record
     /// @param terms of the record
-    error NotGenesisTerms(uint256 index, bytes32 terms);
+    error NotGenesisTerms(uint256 index, GenesisTerms terms);
 
     // ---------------------------------------------------------------- actions
 
@@ -122,16 +124,16 @@ interface ISettle {
 
     /// @notice The current state root.
     /// @return root the new root of the last batch, or the genesis root
-    function stateRoot() external view returns (bytes32 root);
+    function stateRoot() external view returns (Root root);
     /// @notice Settled batches so far.
     /// @return count also the number of the last one
     function batchCount() external view returns (uint64 count);
     /// @notice State root before the first batch. The root after a later one is in its `BatchSettled`, found by the
     /// indexed number.
     /// @return root as the constructor was told
-    function genesisRoot() external view returns (bytes32 root);
+    function genesisRoot() external view returns (Root root);
     /// @notice True if `root` was the state root at some time, the genesis included.
     /// @param root any word
     /// @return finalised true from its batch on
-    function isFinalised(bytes32 root) external view returns (bool finalised);
+    function isFinalised(Root root) external view returns (bool finalised);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Claim} from "../Types.sol";
+
 /// @title The ERC-20 vault
 /// @notice Deposits come in under a hiding claim, money goes out by pull payments. What is in the vault is, at every
 /// time, at least the open deposits, what accounts may withdraw, the pool that backs all balances of the state, and the
@@ -45,16 +47,16 @@ interface IVault {
     /// @param claim it came under
     /// @param depositor who brought it
     /// @param units of the token
-    event DepositMade(bytes32 indexed claim, address indexed depositor, uint48 units);
+    event DepositMade(Claim indexed claim, address indexed depositor, uint48 units);
     /// @notice The depositor asked for a deposit back. A batch may still consume it.
     /// @param claim of the deposit
     /// @param refundableAt unix seconds from which `refund` pays
-    event RefundRequested(bytes32 indexed claim, uint40 refundableAt);
+    event RefundRequested(Claim indexed claim, uint40 refundableAt);
     /// @notice A deposit was paid back.
     /// @param claim of the deposit
     /// @param depositor who was paid
     /// @param units of the token
-    event Refunded(bytes32 indexed claim, address indexed depositor, uint48 units);
+    event Refunded(Claim indexed claim, address indexed depositor, uint48 units);
     /// @notice The operator brought funds for supplier accounts.
     /// @param units of the token
     event SupplierFunded(uint48 units);
@@ -85,24 +87,24 @@ interface IVault {
     /// @param payout account that may withdraw the amount
     /// @param balance nano that left the pool
     /// @param amount smallest parts of the token, credited to `payout`
-    event ClaimExited(bytes32 indexed claim, address indexed payout, uint64 balance, uint256 amount);
+    event ClaimExited(Claim indexed claim, address indexed payout, uint64 balance, uint256 amount);
 
     // Effects of a batch's records, in their order, after its BatchSettled.
 
     /// @notice Record 1: a batch took a deposit in.
     /// @param claim of the deposit
     /// @param units of the token, now in the pool
-    event DepositConsumed(bytes32 indexed claim, uint48 units);
+    event DepositConsumed(Claim indexed claim, uint48 units);
     /// @notice Record 2: a batch credited a withdrawal.
     /// @param account that may withdraw it
     /// @param units of the token, no longer in the pool
     event WithdrawalCredited(address indexed account, uint48 units);
     /// @notice Record 3: an account of the state sent money, which waits to be received.
     /// @param claim of the transfer
-    event TransferOpened(bytes32 indexed claim);
+    event TransferOpened(Claim indexed claim);
     /// @notice Record 4: an account of the state received what another sent.
     /// @param claim of the transfer
-    event TransferReceived(bytes32 indexed claim);
+    event TransferReceived(Claim indexed claim);
     /// @notice Records 16 to 18: money of a community's header moved.
     /// @param community index of the community
     /// @param kind 16 into the supplier account; 17 out of the supplier account, 18 out of the fee account, both to the
@@ -116,7 +118,7 @@ interface IVault {
     error DepositsArePaused();
     /// @notice The claim is zero or was used by a deposit before. Take one with fresh salts.
     /// @param claim as it was given
-    error ClaimUsed(bytes32 claim);
+    error ClaimUsed(Claim claim);
     /// @notice The amount is zero. Bring at least one unit.
     error ZeroUnits();
     /// @notice The money under the contract would exceed what the circuit counts. Bring less.
@@ -129,17 +131,17 @@ interface IVault {
     /// @notice Only the depositor may ask for a deposit back.
     /// @param claim of the deposit
     /// @param depositor who brought it
-    error NotDepositor(bytes32 claim, address depositor);
+    error NotDepositor(Claim claim, address depositor);
     /// @notice The deposit is not open: unknown, consumed or refunded. `depositOf` says which.
     /// @param claim as it was given
-    error NotOpen(bytes32 claim);
+    error NotOpen(Claim claim);
     /// @notice The depositor has asked for this deposit before. Call `refund` when its delay is over.
     /// @param claim of the deposit
-    error RefundAlreadyRequested(bytes32 claim);
+    error RefundAlreadyRequested(Claim claim);
     /// @notice No refund was requested, or its delay is not over.
     /// @param claim of the deposit
     /// @param refundableAt unix seconds from which it may be paid; 0 if none was requested
-    error NotRefundable(bytes32 claim, uint256 refundableAt);
+    error NotRefundable(Claim claim, uint256 refundableAt);
     /// @notice Nothing is owed to the account.
     /// @param account as it was given
     error NothingToWithdraw(address account);
@@ -159,7 +161,7 @@ interface IVault {
     error AlreadyExited(uint32 community, uint32 slot);
     /// @notice The claim was not sent, or was received or exited. `transferOf` says which.
     /// @param claim that the opening leads to
-    error ClaimNotOpen(bytes32 claim);
+    error ClaimNotOpen(Claim claim);
     /// @notice The pool does not cover an exit: no sound proof leads here.
     /// @param available nano
     /// @param balance nano
@@ -170,7 +172,7 @@ interface IVault {
     /// @notice Record 1 names a claim without an open deposit: unknown, consumed or refunded. Leave it out.
     /// @param index of the record
     /// @param claim of the record
-    error DepositNotOpen(uint256 index, bytes32 claim);
+    error DepositNotOpen(uint256 index, Claim claim);
     /// @notice Record 1 names other units than the deposit has.
     /// @param index of the record
     /// @param expected units of the deposit
@@ -179,11 +181,11 @@ interface IVault {
     /// @notice Record 3 names a claim that was sent before. Send with fresh salts.
     /// @param index of the record
     /// @param claim of the record
-    error TransferNotNew(uint256 index, bytes32 claim);
+    error TransferNotNew(uint256 index, Claim claim);
     /// @notice Record 4 names a claim that was not sent, or was received or exited. Leave it out.
     /// @param index of the record
     /// @param claim of the record
-    error TransferNotOpen(uint256 index, bytes32 claim);
+    error TransferNotOpen(uint256 index, Claim claim);
     /// @notice Record 16 moves more than the operator brought. Bring the rest with `addSupplierUnits` first.
     /// @param index of the record
     /// @param available units
@@ -199,16 +201,16 @@ interface IVault {
     /// approval of the token; refused when frozen or paused.
     /// @param claim P(owner, amount + payout 2^64, sa, sb), docs/spec/operations.md; not zero, used once
     /// @param units at least one
-    function deposit(bytes32 claim, uint48 units) external;
+    function deposit(Claim claim, uint48 units) external;
 
     /// @notice The depositor announces a refund. Until it is paid a batch may still consume the deposit.
     /// @param claim of an open deposit of the caller
-    function requestRefund(bytes32 claim) external;
+    function requestRefund(Claim claim) external;
 
     /// @notice Pays a requested refund after its delay, or, when frozen, any open deposit, to its depositor. Anyone may
     /// call.
     /// @param claim of an open deposit
-    function refund(bytes32 claim) external;
+    function refund(Claim claim) external;
 
     /// @notice The operator puts units beside the pool, for records that move them into a community's supplier account.
     /// The operator alone may call, after an approval of the token; refused when frozen.
@@ -238,7 +240,7 @@ interface IVault {
     /// @param claim that was sent and not received
     /// @param payout account that may withdraw it
     /// @param balance nano
-    function releaseClaim(bytes32 claim, address payout, uint64 balance) external;
+    function releaseClaim(Claim claim, address payout, uint64 balance) external;
 
     /// @notice The regulator's pause of `deposit`, and of nothing else. The regulator alone may call.
     /// @param paused true to pause, false to let deposits go on
@@ -252,11 +254,11 @@ interface IVault {
     /// @notice A deposit.
     /// @param claim it came under
     /// @return entry all zero if there was none
-    function depositOf(bytes32 claim) external view returns (DepositEntry memory entry);
+    function depositOf(Claim claim) external view returns (DepositEntry memory entry);
     /// @notice What became of a claim that was sent.
     /// @param claim of the transfer
     /// @return state `None` if it was not sent
-    function transferOf(bytes32 claim) external view returns (TransferState state);
+    function transferOf(Claim claim) external view returns (TransferState state);
     /// @notice What `withdraw` pays.
     /// @param account that is paid
     /// @return amount smallest parts of the token

@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ISettle} from "../interfaces/ISettle.sol";
+import {TariffCommitment} from "../Types.sol";
 
 /// @title Record 11: a batch books the difference of an earlier period, at that period's tariff
 library Correction {
@@ -15,7 +16,7 @@ library Correction {
         uint256 index,
         uint256 firstInterval,
         uint256 batchInterval,
-        bytes32 commitment
+        TariffCommitment commitment
     ) internal view {
         if (firstInterval >= batchInterval) {
             revert ISettle.CorrectionTariff(index, firstInterval);
@@ -28,7 +29,7 @@ library Correction {
             if (tariffs[middle].firstInterval <= firstInterval) low = middle + 1;
             else high = middle;
         }
-        if (low == 0 || tariffs[low - 1].commitment != commitment) {
+        if (low == 0 || TariffCommitment.unwrap(tariffs[low - 1].commitment) != TariffCommitment.unwrap(commitment)) {
             revert ISettle.CorrectionTariff(index, firstInterval);
         }
     }
