@@ -6,7 +6,8 @@ import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
-import {AcceptAll, AcceptOne, RollupTest} from "./RollupTest.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll, AcceptOne} from "./Verifiers.sol";
 
 contract CertificatesTest is RollupTest {
     uint256 internal constant PUBLIC = 1;

@@ -6,7 +6,8 @@ import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
-import {AcceptAll, RollupTest} from "./RollupTest.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll} from "./Verifiers.sol";
 
 contract ForcedQueueTest is RollupTest {
     function setUp() public {

@@ -7,7 +7,8 @@ import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
 import {Model} from "./Model.sol";
-import {AcceptAll, RollupTest} from "./RollupTest.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev A rollup that is frozen with money everywhere: a pool behind four slots and three sent claims, open deposits,
 /// supplier funds, bonds. Everybody leaves, by true openings, and tries again.

@@ -4,9 +4,11 @@ pragma solidity 0.8.30;
 import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
-import {Trees} from "./Exits.t.sol";
-import {AcceptAll} from "./RollupTest.sol";
+import {Trees} from "./Trees.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev Execution gas of every entry, without the transaction's own 21,000 and calldata, and without verification.
 /// Slots are cold.
@@ -125,5 +127,43 @@ contract GasTest is Trees {
         put(10, 5, 1, toWord(member));
         put(18, 1, 0, 0);
         settleOf("settle-6-words-8-records-without-verifier");
+    }
+}
+
+/// @dev The largest shape: what a settlement costs besides its proof's verification.
+contract GridveilRollupGasTest is RollupTest {
+    uint32 internal constant LARGEST = 512;
+
+    function setUp() public {
+        start(address(new AcceptAll()));
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
+        (init.shape, init.slots) = (SHAPE + 1, LARGEST);
+        vm.prank(upgrader);
+        rollup.registerVerifier(VERSION, init);
+        vm.prank(mdm);
+        rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET, TERMS);
+        vm.warp(block.timestamp + 14 days);
+        settle(batch());
+        // Not the community's first batch, which is noted once.
+        ISettle.Settlement memory s = batch();
+        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4443));
+        settleAs(operator, s, words(LARGEST + 2, 2), proofBytes());
+    }
+
+    function test_gasOfLargestShape() public {
+        ISettle.Settlement memory s = batch();
+        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4444));
+        bytes memory input = abi.encodeCall(ISettle.settle, (s, words(LARGEST + 2, 1), proofBytes()));
+        address to = address(rollup);
+        bool ok;
+        vm.prank(operator, operator);
+        uint256 used = gasleft();
+        // Not a Solidity call, which would copy the calldata first.
+        assembly ("memory-safe") {
+            ok := call(gas(), to, 0, add(input, 0x20), mload(input), 0, 0)
+        }
+        used -= gasleft();
+        assertTrue(ok);
+        vm.snapshotValue("settle-514-words-execution-gas-without-verifier", used);
     }
 }

@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
-import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
 import {Model, Switch} from "./Model.sol";

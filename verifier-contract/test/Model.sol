@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {Claim} from "../contracts/Types.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
-import {Trees} from "./Exits.t.sol";
+import {Trees} from "./Trees.sol";
 
 /// @dev Accepts proofs while it is on.
 contract Switch {

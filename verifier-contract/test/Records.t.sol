@@ -6,7 +6,8 @@ import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
-import {AcceptAll, RollupTest} from "./RollupTest.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev What each record of a batch does, and every reason to refuse it.
 contract RecordsTest is RollupTest {

@@ -20,54 +20,6 @@ interface Rollup is IGridveilRollup, IAccessControl {
     function tariffNotice() external view returns (uint64);
 }
 
-/// @dev Accepts everything and records its calldata's hash in the answer's place: returns 1.
-contract AcceptAll {
-    fallback() external {
-        assembly {
-            mstore(0, 1)
-            return(0, 0x20)
-        }
-    }
-}
-
-/// @dev Returns 1 only for the calldata it was told.
-contract AcceptOne {
-    bytes32 public immutable expected;
-
-    constructor(bytes32 hash) {
-        expected = hash;
-    }
-
-    fallback() external {
-        bool same = keccak256(msg.data) == expected;
-        assembly {
-            mstore(0, same)
-            return(0, 0x20)
-        }
-    }
-}
-
-/// @dev Succeeds with no answer, as a call to an empty account does.
-contract Silent {
-    fallback() external {}
-}
-
-/// @dev Burns all the gas it is given.
-contract Burner {
-    fallback() external {
-        assembly { invalid() }
-    }
-}
-
-contract Relay {
-    function relay(address to, bytes calldata data) external {
-        (bool ok, bytes memory answer) = to.call(data);
-        if (!ok) {
-            assembly { revert(add(answer, 0x20), mload(answer)) }
-        }
-    }
-}
-
 abstract contract RollupTest is Test {
     using stdJson for string;
 

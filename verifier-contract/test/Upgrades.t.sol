@@ -4,7 +4,8 @@ pragma solidity 0.8.30;
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
-import {AcceptAll, RollupTest, Silent} from "./RollupTest.sol";
+import {RollupTest} from "./RollupTest.sol";
+import {AcceptAll, Silent} from "./Verifiers.sol";
 
 /// @dev A verifier that nobody trusts waits until everybody who wants to leave has left.
 contract UpgradesTest is RollupTest {

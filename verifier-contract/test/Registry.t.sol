@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
+import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {Rollup, RollupTest} from "./RollupTest.sol";
+import {AcceptAll} from "./Verifiers.sol";
+
+/// @dev Communities, tariffs, verifiers: what is registered, and every reason to refuse it.
+contract RegistryTest is RollupTest {
+    function setUp() public {
+        start(address(new AcceptAll()));
+    }
+
+    // --------------------------------------------------------- communities
+
+    function test_communityRules() public {
+        vm.startPrank(mdm);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityAlreadyRegistered.selector, COMMUNITY));
+        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, 65536));
+        rollup.registerCommunity(65536, SHAPE, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.BadIntervalLength.selector, 901));
+        rollup.registerCommunity(1, SHAPE, 901, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownShape.selector, 9));
+        rollup.registerCommunity(1, 9, LENGTH, M, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M - 1, SET, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 6));
+        rollup.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
+        rollup.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CommunityRegistered(65535, SHAPE, LENGTH, M, SET, TERMS);
+        rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
+        vm.stopPrank();
+        assertTrue(rollup.communityOf(65535).registered);
+    }
+
+    // ------------------------------------------------------------- tariffs
+
+    function test_tariffRules() public {
+        uint32 next = uint32(block.timestamp / LENGTH) + 1;
+        vm.startPrank(authority);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffNotLater.selector, first - 5, first - 5));
+        rollup.registerTariff(SET, first - 5, TARIFF);
+        // The warp left us exactly at the start of interval next - 1.
+        vm.expectRevert(
+            abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, block.timestamp, block.timestamp)
+        );
+        rollup.registerTariff(SET, next - 1, TARIFF);
+        vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
+        rollup.registerTariff(SET, next, toTariff(R));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
+        rollup.registerTariff(77, next, TARIFF);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffRegistered(SET, 1, next, TARIFF);
+        assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetAlreadyOpen.selector, SET));
+        rollup.openTariffSet(SET, LENGTH, M);
+        vm.expectEmit(address(rollup));
+        emit IRegistry.TariffSetOpened(SET + 1, 900, 96);
+        rollup.openTariffSet(SET + 1, 900, 96);
+        vm.stopPrank();
+        assertEq(rollup.tariffCount(SET), 2);
+    }
+
+    /// @dev Who is billed at a tariff can read of it an hour before, but on the local chain.
+    function test_tariffNotice() public {
+        assertEq(rollup.tariffNotice(), 0);
+        vm.chainId(1);
+        Rollup live = deployWith(liveConfig(), new IRegistry.VerifierInit[](0));
+        assertEq(live.tariffNotice(), 1 hours);
+        vm.startPrank(authority);
+        live.openTariffSet(SET, LENGTH, M);
+        uint32 next = uint32(block.timestamp / LENGTH) + 2;
+        uint256 startsAt = uint256(next) * LENGTH;
+        vm.warp(startsAt - 1 hours + 1);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffTooSoon.selector, startsAt, startsAt + 1));
+        live.registerTariff(SET, next, TARIFF);
+        vm.warp(startsAt);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, startsAt, startsAt));
+        live.registerTariff(SET, next, TARIFF);
+        vm.warp(startsAt - 1 hours);
+        live.registerTariff(SET, next, TARIFF);
+        vm.stopPrank();
+    }
+
+    function test_historicTariffsOnTheLocalChainOnly() public {
+        IGridveilRollup.Config memory c = config();
+        c.enforceFutureTariffs = false;
+        Rollup local = deployWith(c, new IRegistry.VerifierInit[](0));
+        vm.startPrank(authority);
+        local.openTariffSet(SET, LENGTH, M);
+        local.registerTariff(SET, 1, TARIFF);
+        vm.stopPrank();
+        vm.chainId(1);
+        vm.expectRevert(IRegistry.LocalChainOnly.selector);
+        deployWith(c, new IRegistry.VerifierInit[](0));
+    }
+
+    // ----------------------------------------------------------- verifiers
+
+    function test_retiredVersion() public {
+        vm.expectEmit(address(rollup));
+        emit IRegistry.CircuitVersionRetired(VERSION);
+        vm.prank(upgrader);
+        rollup.retireVersion(VERSION);
+        expectSettleRevert(batch(), abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
+    }
+
+    function test_unknownVersion() public {
+        ISettle.Settlement memory s = batch();
+        s.circuitVersion = 2;
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, 2, SHAPE));
+    }
+
+    function test_newVersionWaitsForTheDelay() public {
+        address next = address(new AcceptAll());
+        uint64 activeFrom = uint64(block.timestamp) + 14 days;
+        vm.expectEmit(address(rollup));
+        emit IRegistry.VerifierRegistered(2, SHAPE, next, next.codehash, PROOF_LENGTH, activeFrom);
+        vm.prank(upgrader);
+        rollup.registerVerifier(2, verifierInit(next));
+        assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
+        assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
+        ISettle.Settlement memory s = batch();
+        s.circuitVersion = 2;
+        vm.warp(activeFrom - 1);
+        expectSettleRevert(s, abi.encodeWithSelector(IRegistry.VerifierNotActive.selector, activeFrom));
+        vm.warp(activeFrom);
+        settle(s);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.VerifierAlreadyRegistered.selector, 2, SHAPE));
+        vm.prank(upgrader);
+        rollup.registerVerifier(2, verifierInit(next));
+    }
+
+    function test_verifierRegistrationRules() public {
+        IRegistry.VerifierInit memory init = verifierInit(address(0xdead));
+        vm.startPrank(upgrader);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, address(0xdead)));
+        rollup.registerVerifier(2, init);
+        init.verifier = address(rollup);
+        init.m = M + 1;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
+        rollup.registerVerifier(2, init);
+        rollup.retireVersion(3);
+        init.m = M;
+        init.proofLength = PROOF_LENGTH + 1;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofNotWords.selector, PROOF_LENGTH + 1));
+        rollup.registerVerifier(2, init);
+        init.proofLength = PROOF_LENGTH;
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.VersionRetired.selector, 3));
+        rollup.registerVerifier(3, init);
+        vm.stopPrank();
+    }
+}
