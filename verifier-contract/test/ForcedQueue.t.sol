@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {Root} from "../contracts/Types.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
-import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
 import {RollupTest} from "./RollupTest.sol";
 import {AcceptAll} from "./Verifiers.sol";
@@ -16,10 +15,7 @@ contract ForcedQueueTest is RollupTest {
     }
 
     function request(address who, uint32 slot) internal {
-        uint256 bond = rollup.forcedBondOf(COMMUNITY);
-        vm.deal(who, bond);
-        vm.prank(who);
-        rollup.forceWithdraw{value: bond}(COMMUNITY, slot);
+        request(who, COMMUNITY, slot);
     }
 
     function test_requestIsServed() public {
@@ -68,15 +64,11 @@ contract ForcedQueueTest is RollupTest {
     /// @dev Somebody with eight accounts, served and back in the same block, would stand in the queue for ever.
     function test_eightAccountsDoNotHoldAQueue() public {
         uint32 community = 9;
-        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
-        (init.shape, init.slots) = (77, 32);
-        vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
+        registerShape(77, 32);
         vm.warp(block.timestamp + 14 days);
-        vm.prank(mdm);
-        rollup.registerCommunity(community, 77, LENGTH, M, SET, TERMS);
+        registerCommunity(community, 77);
         fillPool(1000);
-        bringTo(community, 0);
+        bringTo(community, 32);
         address holder = makeAddr("holder of eight accounts");
         vm.deal(holder, 1000 ether);
         vm.deal(member, 1000 ether);
@@ -89,7 +81,7 @@ contract ForcedQueueTest is RollupTest {
         for (uint256 i = 0; i < 8; ++i) {
             put(10, 1, i, toWord(holder));
         }
-        bringTo(community, 8);
+        bringTo(community, 32);
         for (uint32 i = 0; i < 8; ++i) {
             vm.prank(holder);
             vm.expectRevert(
@@ -99,19 +91,6 @@ contract ForcedQueueTest is RollupTest {
         }
         vm.prank(member);
         rollup.forceWithdraw{value: BOND}(community, 20);
-    }
-
-    /// @dev A batch of a community with 32 slots, with the records that were put.
-    function bringTo(uint32 community, uint256 count) internal {
-        ISettle.Settlement memory s = nextBatch();
-        s.community = community;
-        bytes32[] memory leaves = words(34, 1);
-        bytes32[] memory data = new bytes32[](34 + 2 * count);
-        for (uint256 i = 0; i < data.length; ++i) {
-            data[i] = i < 34 ? leaves[i] : pending[i - 34];
-        }
-        delete pending;
-        settleAs(operator, s, data, proofBytes());
     }
 
     /// @dev Nobody gets the bond of a request without effect: not the operator's side either, which could fill the
@@ -167,8 +146,7 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev A community that cannot settle yet must not be able to freeze the others.
     function test_noRequestBeforeTheFirstBatch() public {
-        vm.prank(mdm);
-        rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, TERMS);
+        registerCommunity(1, SHAPE);
         vm.deal(member, BOND);
         vm.prank(member);
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.NotStarted.selector, 1));

@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
-import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {Trees} from "./Trees.sol";
 import {RollupTest} from "./RollupTest.sol";
@@ -105,9 +104,7 @@ contract GasTest is Trees {
     }
 
     function settleOf(string memory name) internal {
-        ISettle.Settlement memory s = nextBatch();
-        bytes32[] memory data = recordData();
-        delete pending;
+        (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(COMMUNITY, SLOTS);
         measure(name, operator, address(rollup), 0, abi.encodeCall(rollup.settle, (s, data, proofBytes())));
     }
 
@@ -136,12 +133,8 @@ contract GridveilRollupGasTest is RollupTest {
 
     function setUp() public {
         start(address(new AcceptAll()));
-        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
-        (init.shape, init.slots) = (SHAPE + 1, LARGEST);
-        vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
-        vm.prank(mdm);
-        rollup.registerCommunity(COMMUNITY + 1, SHAPE + 1, LENGTH, M, SET, TERMS);
+        registerShape(SHAPE + 1, LARGEST);
+        registerCommunity(COMMUNITY + 1, SHAPE + 1);
         vm.warp(block.timestamp + 14 days);
         settle(batch());
         // Not the community's first batch, which is noted once.

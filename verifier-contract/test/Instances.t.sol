@@ -49,19 +49,22 @@ contract InstancesTest is RollupTest {
         s.communityNew = bytes32(uint256(keccak256(abi.encode(seed, "node"))) % R);
     }
 
-    function testFuzz_instances(uint256 seed) public {
-        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(seed);
-        // The rollup is deployed next, after the verifier.
-        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+    /// @dev A rollup whose verifier accepts this batch alone.
+    function startFor(ISettle.Settlement memory s, bytes32[] memory data) internal {
+        address at = nextRollup();
         start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
         assertEq(address(rollup), at);
+    }
+
+    function testFuzz_instances(uint256 seed) public {
+        (ISettle.Settlement memory s, bytes32[] memory data) = prepare(seed);
+        startFor(s, data);
         settleAs(operator, s, data, proofBytes());
     }
 
     function testFuzz_anyOtherDataIsRefused(uint256 seed, uint256 index, uint256 delta) public {
         (ISettle.Settlement memory s, bytes32[] memory data) = prepare(seed);
-        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        startFor(s, data);
         index = bound(index, 0, data.length - 1);
         data[index] = bytes32(addmod(uint256(data[index]), bound(delta, 1, R - 1), R));
         vm.expectRevert(IRegistry.ProofRejected.selector);
@@ -77,8 +80,7 @@ contract InstancesTest is RollupTest {
 
     function test_otherChain() public {
         (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
-        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        startFor(s, data);
         vm.chainId(31338);
         vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
@@ -86,8 +88,7 @@ contract InstancesTest is RollupTest {
 
     function test_staleRoot() public {
         (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
-        address at = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        start(address(new AcceptOne(keccak256(expectedCalldata(at, s, data, proofBytes())))));
+        startFor(s, data);
         settleAs(operator, s, data, proofBytes());
         // The same proof again: the current root is not the one it starts from.
         vm.expectRevert(IRegistry.ProofRejected.selector);

@@ -9,6 +9,7 @@ import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
+import {AcceptAll} from "./Verifiers.sol";
 import {TestToken} from "../contracts/test/TestToken.sol";
 
 /// @dev The rollup's whole interface. The tests do not import the contract: it is compiled through the IR, they are
@@ -97,7 +98,32 @@ abstract contract RollupTest is Test {
     }
 
     function verifierInit(address verifier) internal pure returns (IRegistry.VerifierInit memory) {
-        return IRegistry.VerifierInit(SHAPE, SLOTS, M, verifier, PROOF_LENGTH);
+        return verifierInit(verifier, SHAPE, SLOTS);
+    }
+
+    function verifierInit(address verifier, uint32 shape, uint32 slots)
+        internal
+        pure
+        returns (IRegistry.VerifierInit memory)
+    {
+        return IRegistry.VerifierInit(shape, slots, M, verifier, PROOF_LENGTH);
+    }
+
+    /// @dev Registers a verifier that accepts everything, for a shape of its own.
+    function registerShape(uint32 shape, uint32 slots) internal {
+        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()), shape, slots);
+        vm.prank(upgrader);
+        rollup.registerVerifier(VERSION, init);
+    }
+
+    function registerCommunity(uint32 community, uint32 shape) internal {
+        vm.prank(mdm);
+        rollup.registerCommunity(community, shape, LENGTH, M, SET, TERMS);
+    }
+
+    /// @dev Where `start` puts the rollup if its verifier is deployed right before.
+    function nextRollup() internal view returns (address) {
+        return vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
     }
 
     function deployWith(IGridveilRollup.Config memory c, IRegistry.VerifierInit[] memory verifiers)
@@ -118,15 +144,19 @@ abstract contract RollupTest is Test {
     function start(address verifier) internal {
         vm.warp(1_764_000_000);
         rollup = deploy(verifier);
+        openPeriod();
+        registerCommunity(COMMUNITY, SHAPE);
+        vm.warp(uint256(first + M) * LENGTH);
+    }
+
+    /// @dev The first period to settle, ten intervals from now, and the tariff that is in force then.
+    function openPeriod() internal {
         exits = IExits(rollup.exits());
         first = uint32(block.timestamp / LENGTH) + 10;
-        vm.prank(authority);
+        vm.startPrank(authority);
         rollup.openTariffSet(SET, LENGTH, M);
-        vm.prank(authority);
         rollup.registerTariff(SET, first - 5, TARIFF);
-        vm.prank(mdm);
-        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
-        vm.warp(uint256(first + M) * LENGTH);
+        vm.stopPrank();
     }
 
     function batch() internal view returns (ISettle.Settlement memory) {
@@ -199,7 +229,11 @@ abstract contract RollupTest is Test {
 
     /// @dev Leaves, then the records that were put.
     function recordData() internal view returns (bytes32[] memory data) {
-        bytes32[] memory leaves = words(SLOTS + 2, 1);
+        return recordData(SLOTS);
+    }
+
+    function recordData(uint32 slots) internal view returns (bytes32[] memory data) {
+        bytes32[] memory leaves = words(slots + 2, 1);
         data = new bytes32[](leaves.length + pending.length);
         for (uint256 i = 0; i < data.length; ++i) {
             data[i] = i < leaves.length ? leaves[i] : pending[i - leaves.length];
@@ -212,19 +246,30 @@ abstract contract RollupTest is Test {
         s.opsDigest = bytes32(roots + 1);
     }
 
+    /// @dev The next batch of any community, with the records that were put.
+    function nextBatchOf(uint32 community, uint32 slots)
+        internal
+        returns (ISettle.Settlement memory s, bytes32[] memory data)
+    {
+        s = nextBatch();
+        s.community = community;
+        data = recordData(slots);
+        delete pending;
+    }
+
     /// @dev Settles a batch with the records that were put.
     function bring() internal {
-        ISettle.Settlement memory s = nextBatch();
-        bytes32[] memory data = recordData();
-        delete pending;
+        bringTo(COMMUNITY, SLOTS);
+    }
+
+    function bringTo(uint32 community, uint32 slots) internal {
+        (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(community, slots);
         settleAs(operator, s, data, proofBytes());
     }
 
     /// @dev The same, refused; nothing of it remains.
     function bringRefused(bytes memory error) internal {
-        ISettle.Settlement memory s = nextBatch();
-        bytes32[] memory data = recordData();
-        delete pending;
+        (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(COMMUNITY, SLOTS);
         Root before = rollup.stateRoot();
         vm.expectRevert(error);
         settleAs(operator, s, data, proofBytes());
@@ -289,14 +334,18 @@ abstract contract RollupTest is Test {
         bring();
     }
 
+    /// @dev A forced withdrawal with the bond that is due.
+    function request(address who, uint32 community, uint32 slot) internal {
+        uint256 bond = rollup.forcedBondOf(community);
+        vm.deal(who, bond);
+        vm.prank(who);
+        rollup.forceWithdraw{value: bond}(community, slot);
+    }
+
     /// @dev A request that nobody serves.
     function freezeRollup() internal {
         if (!rollup.communityOf(COMMUNITY).started) bring();
-        uint256 bond = rollup.forcedBondOf(COMMUNITY);
-        address requester = makeAddr("ignored");
-        vm.deal(requester, bond);
-        vm.prank(requester);
-        rollup.forceWithdraw{value: bond}(COMMUNITY, 0);
+        request(makeAddr("ignored"), COMMUNITY, 0);
         vm.warp(block.timestamp + DEADLINE + 1);
         rollup.freeze(COMMUNITY);
     }

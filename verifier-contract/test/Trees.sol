@@ -4,8 +4,6 @@ pragma solidity 0.8.30;
 import {IPoseidon} from "../contracts/Exits.sol";
 import {Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
-import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
-import {AcceptAll} from "./Verifiers.sol";
 import {RollupTest} from "./RollupTest.sol";
 
 /// @dev Trees of docs/spec/state.md, level by level, to compare the exits' climb with.
@@ -112,12 +110,8 @@ abstract contract Trees is RollupTest {
 
     /// @dev Registers a community of a shape of its own.
     function register(uint32 community, uint32 slots) internal {
-        IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
-        (init.shape, init.slots) = (1000 + slots, slots);
-        vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
-        vm.prank(mdm);
-        rollup.registerCommunity(community, 1000 + slots, LENGTH, M, SET, TERMS);
+        registerShape(1000 + slots, slots);
+        registerCommunity(community, 1000 + slots);
     }
 
     /// @dev Makes `root` the last state, with units in the pool, and freezes.

@@ -19,18 +19,11 @@ contract UpgradesTest is RollupTest {
         vm.warp(1_764_000_000);
         address verifier = address(new AcceptAll());
         IRegistry.VerifierInit[] memory verifiers = new IRegistry.VerifierInit[](2);
-        (verifiers[0], verifiers[1]) = (verifierInit(verifier), verifierInit(verifier));
-        (verifiers[1].shape, verifiers[1].slots) = (LARGE_SHAPE, LARGE_SLOTS);
+        (verifiers[0], verifiers[1]) = (verifierInit(verifier), verifierInit(verifier, LARGE_SHAPE, LARGE_SLOTS));
         rollup = deployWith(config(), verifiers);
-        first = uint32(block.timestamp / LENGTH) + 10;
-        vm.startPrank(authority);
-        rollup.openTariffSet(SET, LENGTH, M);
-        rollup.registerTariff(SET, first - 5, TARIFF);
-        vm.stopPrank();
-        vm.startPrank(mdm);
-        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
-        rollup.registerCommunity(LARGE, LARGE_SHAPE, LENGTH, M, SET, TERMS);
-        vm.stopPrank();
+        openPeriod();
+        registerCommunity(COMMUNITY, SHAPE);
+        registerCommunity(LARGE, LARGE_SHAPE);
         vm.warp(uint256(first + M) * LENGTH);
         bring();
         large(VERSION);
@@ -38,11 +31,9 @@ contract UpgradesTest is RollupTest {
     }
 
     function register(address verifier) internal returns (uint256 activeFrom) {
-        IRegistry.VerifierInit memory init = verifierInit(verifier);
         vm.startPrank(upgrader);
-        rollup.registerVerifier(NEXT, init);
-        (init.shape, init.slots) = (LARGE_SHAPE, LARGE_SLOTS);
-        rollup.registerVerifier(NEXT, init);
+        rollup.registerVerifier(NEXT, verifierInit(verifier));
+        rollup.registerVerifier(NEXT, verifierInit(verifier, LARGE_SHAPE, LARGE_SLOTS));
         vm.stopPrank();
         activeFrom = block.timestamp + 14 days;
     }
@@ -52,22 +43,13 @@ contract UpgradesTest is RollupTest {
     }
 
     function request(uint32 community, uint32 slot) internal {
-        uint256 bond = rollup.forcedBondOf(community);
-        vm.deal(who(slot), bond);
-        vm.prank(who(slot));
-        rollup.forceWithdraw{value: bond}(community, slot);
+        request(who(slot), community, slot);
     }
 
     /// @dev A batch of the large community with the records that were put.
     function largeBatch(uint32 version) internal returns (ISettle.Settlement memory s, bytes32[] memory data) {
-        s = nextBatch();
-        (s.community, s.circuitVersion) = (LARGE, version);
-        bytes32[] memory leaves = words(LARGE_SLOTS + 2, 1);
-        data = new bytes32[](leaves.length + pending.length);
-        for (uint256 i = 0; i < data.length; ++i) {
-            data[i] = i < leaves.length ? leaves[i] : pending[i - leaves.length];
-        }
-        delete pending;
+        (s, data) = nextBatchOf(LARGE, LARGE_SLOTS);
+        s.circuitVersion = version;
     }
 
     function large(uint32 version) internal {
@@ -174,12 +156,8 @@ contract UpgradesTest is RollupTest {
         s.circuitVersion = NEXT;
         expectSettleRevert(s, waits(1, 0));
 
-        IRegistry.VerifierInit memory init = verifierInit(verifier);
-        (init.shape, init.slots) = (99, LARGE_SLOTS);
-        vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
-        vm.prank(mdm);
-        rollup.registerCommunity(LARGE + 1, 99, LENGTH, M, SET, TERMS);
+        registerShape(99, LARGE_SLOTS);
+        registerCommunity(LARGE + 1, 99);
         vm.warp(block.timestamp + 14 days);
         bytes32[] memory data;
         (s, data) = largeBatch(VERSION);
