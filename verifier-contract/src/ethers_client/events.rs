@@ -61,7 +61,7 @@ pub(super) fn event_of(log: &Log) -> Result<Option<RollupEvent>, L1Error> {
         Event::CommunityInitialisedFilter(e) => {
             Effect::CommunityInitialised { community: e.community, genesis_terms: e.genesis_terms }
         }
-        Event::AdjustedFilter(e) => Effect::Corrected {
+        Event::CorrectedFilter(e) => Effect::Corrected {
             community: e.community,
             first_interval: e.first_interval,
             tariff_commitment: e.tariff_commitment,
@@ -78,7 +78,9 @@ pub(super) fn event_of(log: &Log) -> Result<Option<RollupEvent>, L1Error> {
         Event::TransferReceivedFilter(e) => Effect::TransferReceived { claim: e.claim },
         Event::SupplierFundedFilter(e) => Effect::SupplierFunded { units: e.units },
         Event::SupplierUnfundedFilter(e) => Effect::SupplierUnfunded { units: e.units },
-        Event::HeaderMoneyMovedFilter(e) => Effect::SupplierMoved { community: e.community, kind: e.kind, units: e.units },
+        Event::HeaderMoneyMovedFilter(e) => {
+            Effect::SupplierMoved { community: e.community, kind: e.kind, units: e.units }
+        }
         Event::ForcedRequestedFilter(e) => Effect::ForcedRequested {
             community: e.community,
             slot: e.slot,
