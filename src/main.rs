@@ -1,4 +1,5 @@
 //! `gridveil`: one thin binary over the workspace.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
@@ -19,28 +20,28 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Clears one interval of a local market and draws its merit order.
-    Market(gridveil::market::Args),
+    Market(gridveil_demo::market::Args),
     /// Settles measured days natively, without proofs, and checks that nothing is lost.
-    Simulate(gridveil::simulate::Args),
+    Simulate(gridveil_demo::simulate::Args),
     /// Runs everything together on this machine: chain, sequencer, prover, meters, auditor.
-    Demo(gridveil::demo::Args),
+    Demo(gridveil_demo::demo::Args),
     /// A member's side: keys, meter files, packets, statements.
     Meter(gridveil_meter_client::cli::Args),
     /// An account in its owner's hands: money, certificates, leaving.
-    Member(gridveil::member::Args),
+    Member(gridveil_cli::member::Args),
     /// The meter data manager's side: enrolments, substitutes, decisions over a community.
-    Mdm(gridveil::mdm::Args),
+    Mdm(gridveil_cli::mdm::Args),
     /// Admits packets, clears the market, batches, settles on L1, gives receipts.
-    Sequencer(gridveil::sequencer::Args),
+    Sequencer(gridveil_cli::sequencer::Args),
     /// The operator's side of a running sequencer: status, closing, supplier accounts.
-    Operator(gridveil::operator::Args),
+    Operator(gridveil_cli::operator::Args),
     /// A local chain with contract and sequencer, to try all of this on.
-    Devnet(gridveil::devnet::Args),
+    Devnet(gridveil_demo::devnet::Args),
     /// Proofs: parameters, keys, a worker process.
     Prover(gridveil_prover::cli::ProverArgs),
     /// Replays a deployment from L1 alone and verifies every proof.
-    #[command(after_help = gridveil::audit::EXAMPLE)]
-    Audit(gridveil::audit::AuditArgs),
+    #[command(after_help = gridveil_cli::audit::EXAMPLE)]
+    Audit(gridveil_cli::audit::AuditArgs),
     /// Measures this machine: proofs, growth with the shape, a simulated city, memory over many proofs.
     #[command(after_help = "Example:\n  gridveil bench scale --sample 16")]
     Bench(gridveil_benches::cli::BenchArgs),
@@ -67,23 +68,23 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let result = match cli.command {
-        Command::Market(args) => gridveil::market::run(&args),
-        Command::Simulate(args) => gridveil::simulate::run(&args),
-        Command::Demo(args) => gridveil::demo::run(&args),
+        Command::Market(args) => gridveil_demo::market::run(&args),
+        Command::Simulate(args) => gridveil_demo::simulate::run(&args),
+        Command::Demo(args) => gridveil_demo::demo::run(&args),
         Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
-        Command::Member(args) => gridveil::member::run(&args),
-        Command::Mdm(args) => gridveil::mdm::run(&args),
-        Command::Operator(args) => gridveil::operator::run(&args),
-        Command::Devnet(args) => gridveil::devnet::run(&args),
-        Command::Sequencer(args) => gridveil::sequencer::run(&args),
+        Command::Member(args) => gridveil_cli::member::run(&args),
+        Command::Mdm(args) => gridveil_cli::mdm::run(&args),
+        Command::Operator(args) => gridveil_cli::operator::run(&args),
+        Command::Devnet(args) => gridveil_demo::devnet::run(&args),
+        Command::Sequencer(args) => gridveil_cli::sequencer::run(&args),
         Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
-        Command::Audit(args) => gridveil::audit::run(&args),
+        Command::Audit(args) => gridveil_cli::audit::run(&args),
         Command::Bench(args) => gridveil_benches::cli::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gridveil: {}", gridveil::text::one_line(&error));
+            eprintln!("gridveil: {}", gridveil_cli::text::one_line(&error));
             ExitCode::FAILURE
         }
     }

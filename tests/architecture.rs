@@ -9,7 +9,7 @@ use std::{
 
 /// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may
 /// depend on everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("gridveil-protocol", &[]),
     ("gridveil-circuits", &["gridveil-protocol"]),
     ("gridveil-prover", &["gridveil-circuits", "gridveil-protocol"]),
@@ -19,6 +19,31 @@ const ARROWS: [(&str, &[&str]); 7] = [
     // The sequencer links no proving system: proofs come through its own trait, which the umbrella fills.
     ("gridveil-sequencer", &["gridveil-protocol", "gridveil-verifier-contract"]),
     ("gridveil-auditor", &["gridveil-protocol", "gridveil-circuits", "gridveil-verifier-contract"]),
+    ("gridveil-cli", &PRODUCT),
+    // The demonstration stands on the product, and no product crate knows of it.
+    (
+        "gridveil-demo",
+        &[
+            "gridveil-cli",
+            "gridveil-protocol",
+            "gridveil-circuits",
+            "gridveil-prover",
+            "gridveil-meter-client",
+            "gridveil-verifier-contract",
+            "gridveil-sequencer",
+            "gridveil-auditor",
+        ],
+    ),
+];
+/// What the commands of a role stand on.
+const PRODUCT: [&str; 7] = [
+    "gridveil-protocol",
+    "gridveil-circuits",
+    "gridveil-prover",
+    "gridveil-meter-client",
+    "gridveil-verifier-contract",
+    "gridveil-sequencer",
+    "gridveil-auditor",
 ];
 const TOPS: [&str; 2] = ["gridveil", "gridveil-benches"];
 const LONGEST_FILE: usize = 800;
@@ -137,7 +162,14 @@ fn the_protocol_is_pure() {
 
 #[test]
 fn unsafe_code_is_forbidden_where_nothing_needs_it() {
-    for path in ["protocol/src/lib.rs", "meter-client/src/lib.rs", "auditor/src/lib.rs", "src/lib.rs"] {
+    for path in [
+        "protocol/src/lib.rs",
+        "meter-client/src/lib.rs",
+        "auditor/src/lib.rs",
+        "crates/cli/src/lib.rs",
+        "demo/src/lib.rs",
+        "src/main.rs",
+    ] {
         assert!(read(Path::new(path)).contains("#![forbid(unsafe_code)]"), "{path}");
     }
     // The prover's vector unit has the only unsafe code (docs/adr/0004).

@@ -14,12 +14,13 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use gridveil::{
+use gridveil_cli::beginning::PublicStream;
+use gridveil_demo::{
     demo::{
         onchain::deploy,
         scenario::{Day, FEWEST_DAYS, Scenario, TARIFF_SET},
     },
-    genesis::{self, Limits, Plan, Stream},
+    genesis::{self, Limits, Plan},
     ledger::Ledger,
     packets,
     simulate::TARIFF,
@@ -207,9 +208,10 @@ impl World {
             std::fs::read(Path::new(ROOT).join("verifier-contract/artifacts/SettlementHome32x24.json")).unwrap();
         let artifact: VerifierArtifact = serde_json::from_slice(&artifact).unwrap();
         let l1 = runtime.block_on(async {
-            let l1 = deploy(&anvil.url(), std::slice::from_ref(&plan), &hex(&artifact.bytecode), artifact.proof_length)
-                .await
-                .unwrap();
+            let l1 =
+                deploy(&anvil.url(), &[plan.community().unwrap()], &hex(&artifact.bytecode), artifact.proof_length)
+                    .await
+                    .unwrap();
             l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await.unwrap();
             l1
         });
@@ -293,7 +295,7 @@ impl World {
             intervals: u16::try_from(plan.shape.intervals).unwrap(),
         };
         let (home, number) = (plan.homes[slot], u16::try_from(slot).unwrap());
-        let salts = Stream::new("test salts", number.into()).packet_salts();
+        let salts = PublicStream::new("test salts", number.into()).packet_salts();
         packets::packet(context, number, Limits::of(home, plan.mechanism), day.homes[slot].clone(), salts)
             .sign(&genesis::meter_key(home))
             .unwrap()

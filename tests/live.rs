@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridveil::member::hex0;
+use gridveil_cli::member::hex0;
 use gridveil_verifier_contract::address_of;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use gridveil::market::{Book, BookOrder, Side, clear, draw, parse};
+use gridveil_demo::market::{Book, BookOrder, Side, clear, draw, parse};
 use gridveil_protocol::market::Mechanism;
 use serde::Deserialize;
 
@@ -45,7 +45,7 @@ fn cases() -> Vec<Case> {
     serde_json::from_str::<Cases>(include_str!("data/peer-cases.json")).unwrap().cases
 }
 
-fn case(name: &str) -> (Case, gridveil::market::Output) {
+fn case(name: &str) -> (Case, gridveil_demo::market::Output) {
     let case = cases().into_iter().find(|c| c.name.starts_with(name)).unwrap();
     let (_, output) = clear(&Book { orders: case.orders.clone() }, case.mechanism, REFERENCE).unwrap();
     (case, output)
@@ -165,7 +165,7 @@ fn the_drawing_marks_the_price_between_served_and_unserved() {
 fn the_command_prints_json_in_input_order() {
     let orders = r#"{"orders":[{"side":"sell","wh":10,"limit_ticks":5},{"side":"buy","wh":4,"limit_ticks":9}]}"#;
     let out = gridveil(&["market", "--orders", "-", "--json"], orders);
-    let json: gridveil::market::Output = serde_json::from_slice(&out.stdout).unwrap();
+    let json: gridveil_demo::market::Output = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(
         (json.price_ticks, json.volume_wh, json.allocations_wh, json.rationed),
         (5, 4, vec![4, 4], Some(Side::Sell))

@@ -11,10 +11,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gridveil::member::{
+use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
+use gridveil_cli::member::{
     Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
 };
-use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_meter_client::{
     key_store::Keys,
     operation::{self, BuildError},

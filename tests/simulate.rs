@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use gridveil::{
+use gridveil_demo::{
     homes::Homes,
     simulate::{Report, TARIFF, month, simulate},
     time_of_use::TimeOfUse,

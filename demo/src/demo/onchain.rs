@@ -19,6 +19,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use gridveil_auditor::native::NativeVerifier;
 use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_cli::{beginning::Registered, proofs::PoolProofs};
 use gridveil_meter_client::{
     key_store::Keys,
     l1::JsonRpc,
@@ -29,6 +30,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     certificate::{self, ShownHolding},
+    community::Community,
     field::{Fr, to_bytes},
     header::Header,
     init,
@@ -72,7 +74,6 @@ use crate::{
     genesis::{self, Plan},
     ledger::Ledger,
     packets,
-    proofs::PoolProofs,
     simulate::SHAPE,
 };
 
@@ -86,7 +87,7 @@ const NAME: &str = "SettlementHome32x24";
 /// Name of the committed verifier of certificate proofs.
 const CERTIFICATE_NAME: &str = "CertificateSpend";
 /// Where the committed contracts are.
-const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/verifier-contract");
+const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contract");
 
 /// Everything that runs, and what members remember.
 pub struct OnChain {
@@ -197,7 +198,7 @@ impl OnChain {
     /// gives the verifier's bytes.
     pub(crate) async fn deploy(
         url: &str,
-        communities: &[Plan],
+        communities: &[Community],
         prover: &Prover,
         wallet: &CertificateProver,
     ) -> anyhow::Result<(EthersClient, u64)> {
@@ -228,7 +229,7 @@ impl OnChain {
 
     async fn serve(
         state: &Path,
-        communities: &[Plan],
+        communities: &[Community],
         l1: Arc<EthersClient>,
         prover: Prover,
         token: &str,
@@ -240,9 +241,9 @@ impl OnChain {
             chain_id: LOCAL_CHAIN_ID,
             contract: l1.contract(),
             circuit_version: CIRCUIT_VERSION,
-            communities: communities.iter().map(Plan::community).collect::<Result<_, _>>()?,
+            communities: communities.to_vec(),
             other_leaves: Vec::new(),
-            begins: communities.iter().map(|plan| plan.index).collect(),
+            begins: communities.iter().map(|community| community.index).collect(),
         });
         let pool = ProverPool::start(Arc::new(prover), PoolConfig { queue: 8, workers: 1, attempts: 1 })?;
         Ok(gridveil_sequencer::serve(config, l1, Arc::new(PoolProofs::new(pool))).await?)
@@ -259,15 +260,8 @@ impl OnChain {
 }
 
 /// A community before anybody is in it.
-fn empty(scenario: &Scenario, index: u32) -> Plan {
-    Plan {
-        index,
-        first_interval: scenario.beginning,
-        homes: Vec::new(),
-        balance: 0,
-        supplier_account: 0,
-        ..scenario.plan.clone()
-    }
+fn empty(scenario: &Scenario, index: u32) -> Community {
+    Registered { index, first_interval: scenario.beginning, ..scenario.plan.registered() }.empty()
 }
 
 /// What a home's meter says of a day.
@@ -323,12 +317,11 @@ fn token_nano(parts: u128) -> i128 {
 /// No communities, or L1.
 pub async fn deploy(
     url: &str,
-    communities: &[Plan],
+    communities: &[Community],
     verifier: &[u8],
     proof_length: u32,
 ) -> anyhow::Result<EthersClient> {
-    let openings = communities.iter().map(Plan::community).collect::<Result<Vec<_>, _>>()?;
-    let root = to_bytes(&Ledger::new(Fr::from(0u64), openings).root());
+    let root = to_bytes(&Ledger::new(Fr::from(0u64), communities.iter().cloned()).root());
     let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
     let account = deployer.account().context("no account")?;
     register(&deployer, &RollupConfig::single_account(account, root, true), communities, verifier, proof_length).await
@@ -337,7 +330,7 @@ pub async fn deploy(
 async fn register(
     deployer: &EthersClient,
     config: &RollupConfig,
-    communities: &[Plan],
+    communities: &[Community],
     verifier: &[u8],
     proof_length: u32,
 ) -> anyhow::Result<EthersClient> {
@@ -346,11 +339,11 @@ async fn register(
     let init =
         VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
     let l1 = deployer.deploy_rollup(config, &[init]).await?;
-    let length = communities.first().context("no community")?.interval_length;
+    let length = communities.first().context("no community")?.header.interval_length;
     l1.open_tariff_set(TARIFF_SET, length, m).await?;
-    for plan in communities {
-        let (community, interval_length_s) = (plan.index, plan.interval_length);
-        let genesis_terms = to_bytes(&init::genesis_terms(&plan.community()?.header));
+    for Community { index, header, .. } in communities {
+        let (community, interval_length_s) = (*index, header.interval_length);
+        let genesis_terms = to_bytes(&init::genesis_terms(header));
         l1.register_community(CommunityParams {
             community,
             shape: shape.id,

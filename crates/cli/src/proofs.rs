@@ -189,9 +189,11 @@ impl ProofSource for SpoolProofs {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::beginning::Registered;
     use gridveil_protocol::{
         field::Fr,
         params::{CIRCUIT_VERSION, Shape},
+        schnorr::SecretKey,
         settlement::SettlementInput,
         tariff::Tariff,
         tree::SparseTree,
@@ -203,22 +205,17 @@ pub(crate) mod tests {
 
     pub(crate) fn job() -> ProofJob {
         let shape = Shape::by_name("tiny-4x2").unwrap();
-        let plan = crate::genesis::Plan {
+        let registered = Registered {
             index: 0,
             shape,
             mechanism: gridveil_protocol::market::Mechanism::Auction,
             interval_length: 3600,
             first_interval: 10,
-            active_until: 20,
-            homes: vec![1],
-            balance: 7,
-            supplier_account: 5,
-            caps_wh: [10, 10],
-            mdm: crate::genesis::mdm_key().public(),
+            mdm: SecretKey::from_seed(&[7; 64]).public(),
         };
         let input = SettlementInput {
             domain: Fr::from(1u64),
-            community: plan.community().unwrap(),
+            community: registered.empty(),
             state_path: SparseTree::new(8).path(0),
             packets: Vec::new(),
             tariff: Tariff { intervals: Vec::new() },

@@ -29,8 +29,8 @@ use crate::{
         summary::DemoEvent,
     },
     genesis::{self, Limits, SOLAR},
-    text,
 };
+use gridveil_cli::text;
 
 /// A retirement that its holder can show, and what was meant by it.
 pub struct Shown {

@@ -24,14 +24,14 @@ use crate::{
     ledger::Ledger,
     market::MechanismName,
     packets::{HomeDay, sign_all},
-    text,
     time_of_use::{Split, TimeOfUse},
 };
+use gridveil_cli::{beginning::PublicStream, text};
 
 /// Shape of the simulated settlements.
 pub const SHAPE: &str = "home-32x24";
 /// The published tariff, compiled in.
-pub const TARIFF: &str = include_str!("../data/tou-two-season.json");
+pub const TARIFF: &str = include_str!("../../data/tou-two-season.json");
 /// Prepaid by each home of a simulation, nano: 1,000 currency units.
 const BALANCE: u64 = 1_000_000_000_000;
 /// Supplier's pool of a simulation, nano: 10,000 currency units.
@@ -240,7 +240,7 @@ pub fn simulate(homes: &Homes, time_of_use: &TimeOfUse, mechanism: Mechanism) ->
         let days = homes.series.iter().map(|(_, readings)| day(readings)).collect();
         let packets = sign_all(&plan, context, days, |home| Limits::of(home, plan.mechanism), |_| Fr::from(0u64))?;
         let tariff = time_of_use.tariff(&Split::default(), context.first_interval, INTERVAL_LENGTH, m)?;
-        let mut salts = genesis::Stream::new("header salts", context.first_interval.into());
+        let mut salts = PublicStream::new("header salts", context.first_interval.into());
         let transition =
             ledger.settle(plan.index, packets, tariff, [salts.element(), salts.element()], Operations::default())?;
         tally.add(&transition, first_hour);

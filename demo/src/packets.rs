@@ -7,6 +7,7 @@ use gridveil_protocol::{
 };
 
 use crate::genesis::{self, Limits, Plan};
+use gridveil_cli::beginning::PublicStream;
 
 /// What one home's meter, or the meter data manager in its place, says about a period.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ pub fn sign_all(
     previous_substitute: impl Fn(usize) -> Fr,
 ) -> Result<Vec<SignedPacket>, SchnorrError> {
     let mut stream =
-        genesis::Stream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
+        PublicStream::new("packet salts", u64::from(context.community) << 32 | u64::from(context.first_interval));
     let mut days = days.into_iter();
     (0..plan.shape.members)
         .map(|slot| {

@@ -14,7 +14,8 @@ use super::{
     backend::Settled,
     scenario::{Day, Scenario},
 };
-use crate::{genesis::Plan, text};
+use crate::genesis::Plan;
+use gridveil_cli::text;
 
 /// One settled day.
 #[derive(Clone, Debug, Serialize)]

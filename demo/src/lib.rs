@@ -1,23 +1,16 @@
-//! The umbrella of Gridveil: commands for people, and the demonstration that runs every part together.
+//! The demonstration: a month of real homes through the whole system, a local network to try commands on, and the market
+//! and the rules without a chain.
 //!
 //! Nothing here decides what the protocol decides: markets are cleared by [`gridveil_protocol::market`], periods are
-//! settled by [`gridveil_protocol::settlement::apply`].
+//! settled by [`gridveil_protocol::settlement::apply`]. Keys and salts of the demonstration's communities are public.
 #![forbid(unsafe_code)]
 
-pub mod audit;
 pub mod demo;
 pub mod devnet;
 pub mod genesis;
 pub mod homes;
 pub mod ledger;
 pub mod market;
-pub mod mdm;
-pub mod member;
-pub mod operator;
 pub mod packets;
-pub mod proofs;
-pub mod queue;
-pub mod sequencer;
 pub mod simulate;
-pub mod text;
 pub mod time_of_use;

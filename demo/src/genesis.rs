@@ -1,22 +1,20 @@
 //! First state of a community of homes, with keys anyone can derive: for simulations and the demonstration, never for
 //! real money.
 
+use gridveil_cli::beginning::{PublicStream, Registered};
 use gridveil_protocol::{
     account::{Account, LeafSalts, Registers, Terms},
     community::Community,
-    field::{Fr, reduce},
-    header::{Header, Totals},
+    field::Fr,
     market::Mechanism,
     owner::owner_of,
-    packet::PacketSalts,
-    params::{CERTIFICATES_DEPTH, Shape},
+    params::Shape,
     schnorr::{PublicKey, SecretKey},
-    tree::SparseTree,
     units::{Interval, Ticks},
 };
 use gridveil_verifier_contract::{address_of, anvil::ANVIL_KEYS};
 
-/// Name of the generation technology "solar" in leaves and notes.
+/// Number of the generation technology "solar" in leaves and notes.
 pub const SOLAR: u8 = 1;
 
 /// Why a community cannot be built.
@@ -32,53 +30,22 @@ pub enum GenesisError {
     },
 }
 
-/// Deterministic bytes under a public name: not secret.
-#[derive(Debug)]
-pub struct Stream(blake3::OutputReader);
-
-impl Stream {
-    /// The stream of `purpose` and `number`.
-    #[must_use]
-    pub fn new(purpose: &str, number: u64) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("gridveil demonstration 1, public");
-        hasher.update(&(purpose.len() as u64).to_be_bytes()).update(purpose.as_bytes()).update(&number.to_be_bytes());
-        Self(hasher.finalize_xof())
-    }
-
-    /// N bytes.
-    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut out = [0; N];
-        self.0.fill(&mut out);
-        out
-    }
-
-    /// A field element.
-    pub fn element(&mut self) -> Fr {
-        reduce(&self.bytes::<64>())
-    }
-
-    /// Salts of a packet.
-    pub fn packet_salts(&mut self) -> PacketSalts {
-        PacketSalts::from_random(&self.bytes())
-    }
-}
-
 /// Key of a home's meter.
 #[must_use]
 pub fn meter_key(home: u16) -> SecretKey {
-    SecretKey::from_seed(&Stream::new("meter", home.into()).bytes())
+    SecretKey::from_seed(&PublicStream::new("meter", home.into()).bytes())
 }
 
 /// Key of a home's owner.
 #[must_use]
 pub fn owner_key(home: u16) -> SecretKey {
-    SecretKey::from_seed(&Stream::new("owner", home.into()).bytes())
+    SecretKey::from_seed(&PublicStream::new("owner", home.into()).bytes())
 }
 
 /// Key of the meter data manager.
 #[must_use]
 pub fn mdm_key() -> SecretKey {
-    SecretKey::from_seed(&Stream::new("mdm", 0).bytes())
+    SecretKey::from_seed(&PublicStream::new("mdm", 0).bytes())
 }
 
 /// Key of a home's L1 address, for the homes that act on L1 themselves: keys that every local chain funds.
@@ -95,7 +62,7 @@ pub fn payout_key(home: u16) -> Option<&'static str> {
 #[must_use]
 pub fn payout(home: u16) -> [u8; 20] {
     let own = payout_key(home).and_then(|key| address_of(key).ok());
-    own.unwrap_or_else(|| Stream::new("payout", home.into()).bytes())
+    own.unwrap_or_else(|| PublicStream::new("payout", home.into()).bytes())
 }
 
 /// Order limits of a home, the same every day: what a member's own energy manager would set.
@@ -162,35 +129,25 @@ impl Plan {
         if homes > slots {
             return Err(GenesisError::TooManyHomes { homes, slots });
         }
-        let mut salts = Stream::new("genesis salts", self.index.into());
-        let mut next =
-            || LeafSalts { exit: [salts.element(), salts.element()], private: [salts.element(), salts.element()] };
-        let mut account = |slot| match self.homes.get(slot) {
-            Some(home) => self.account(*home, next()),
-            None => Account::empty(next()),
-        };
-        let accounts = (0..slots).map(&mut account).collect();
-        let header = Header {
-            mechanism: self.mechanism,
-            interval_length: self.interval_length,
-            intervals: u16::try_from(self.shape.intervals).unwrap_or(u16::MAX),
-            mdm: self.mdm,
-            next_interval: self.first_interval,
-            supplier_account: self.supplier_account,
-            fee_account: 0,
-            reserve: 0,
-            nonce: 0,
-            totals: Totals::default(),
-            certificate_count: 0,
-            salts: [salts.element(), salts.element()],
-        };
-        Ok(Community {
+        let mut community = self.registered().empty();
+        for (account, home) in community.accounts.iter_mut().zip(&self.homes) {
+            *account = self.account(*home, account.salts);
+        }
+        community.header.supplier_account = self.supplier_account;
+        Ok(community)
+    }
+
+    /// What of it is fixed when it is registered.
+    #[must_use]
+    pub const fn registered(&self) -> Registered {
+        Registered {
             index: self.index,
             shape: self.shape,
-            header,
-            accounts,
-            certificates: SparseTree::new(CERTIFICATES_DEPTH),
-        })
+            mechanism: self.mechanism,
+            interval_length: self.interval_length,
+            first_interval: self.first_interval,
+            mdm: self.mdm,
+        }
     }
 
     fn account(&self, home: u16, salts: LeafSalts) -> Account {

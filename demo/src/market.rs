@@ -11,7 +11,7 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::text;
+use gridveil_cli::text;
 
 /// Options of `gridveil market`.
 #[derive(clap::Args, Debug)]

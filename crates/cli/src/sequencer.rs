@@ -9,10 +9,9 @@ use std::{
 use anyhow::Context as _;
 use gridveil_protocol::{
     community::Community,
-    field::{Fr, to_bytes},
-    market::Mechanism,
-    params::{CIRCUIT_VERSION, Shape},
-    units::Interval,
+    field::to_bytes,
+    params::{CIRCUIT_VERSION, STATE_DEPTH, Shape},
+    tree::SparseTree,
 };
 use gridveil_prover::{
     check::Checker,
@@ -26,13 +25,11 @@ use gridveil_prover::{
 };
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, ProofSource};
 use gridveil_verifier_contract::{EthersClient, L1Client};
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::{
     audit::source,
-    genesis::Plan,
-    ledger::Ledger,
+    beginning::Beginning,
     proofs::{PoolProofs, SpoolProofs},
     queue::QueueProofs,
 };
@@ -79,7 +76,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON:
-    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"meter data manager":"0x.."}].
+    /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"mdm":"0x.."}].
     #[arg(long, value_name = "FILE")]
     begin: Option<PathBuf>,
     /// Public listener: put TLS in front of it.
@@ -120,7 +117,8 @@ pub struct Args {
 
 impl Args {
     /// Everything in one directory, on free ports: a local deployment.
-    pub(crate) fn local(dir: &Path, rpc: &str, contract: &str, cache: &Path) -> Self {
+    #[must_use]
+    pub fn local(dir: &Path, rpc: &str, contract: &str, shape: &str, cache: &Path) -> Self {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             data: dir.join("log"),
@@ -138,50 +136,10 @@ impl Args {
             spool_key: None,
             queue: None,
             queue_key: None,
-            shapes: vec![crate::simulate::SHAPE.to_owned()],
+            shapes: vec![shape.to_owned()],
             cache: cache.to_path_buf(),
             ptau: None,
         }
-    }
-}
-
-/// A community that is to begin.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Beginning {
-    /// Index in the state tree.
-    pub community: u32,
-    /// Name of the shape.
-    pub shape: String,
-    /// Clearing rule.
-    pub mechanism: Mechanism,
-    /// Seconds.
-    pub interval_length: u16,
-    /// First interval of the first period.
-    pub first_interval: Interval,
-    /// The meter data manager's public key, 0x and 128 hex digits.
-    pub mdm: String,
-}
-
-impl Beginning {
-    /// The empty community.
-    ///
-    /// # Errors
-    /// A shape or key that does not exist.
-    pub fn plan(&self) -> anyhow::Result<Plan> {
-        Ok(Plan {
-            index: self.community,
-            shape: Shape::by_name(&self.shape).with_context(|| format!("no shape {}", self.shape))?,
-            mechanism: self.mechanism,
-            interval_length: self.interval_length,
-            first_interval: self.first_interval,
-            active_until: Interval::MAX,
-            homes: Vec::new(),
-            balance: 0,
-            supplier_account: 0,
-            caps_wh: [0; 2],
-            mdm: crate::mdm::public_key(&self.mdm, "mdm")?,
-        })
     }
 }
 
@@ -189,15 +147,22 @@ fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
     let name = || path.display().to_string();
     let json = std::fs::read(path).with_context(name)?;
     let listed: Vec<Beginning> = serde_json::from_slice(&json).with_context(name)?;
-    listed.iter().map(|one| Ok(one.plan().with_context(name)?.community()?)).collect()
+    listed.iter().map(|one| Ok(one.registered().with_context(name)?.empty())).collect()
 }
 
 /// Content of a one-line secret file.
-pub(crate) fn secret(path: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+/// The file cannot be read.
+pub fn secret(path: &Path) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
 }
 
-pub(crate) fn address(text: &str) -> anyhow::Result<[u8; 20]> {
+/// The contract's address.
+///
+/// # Errors
+/// Another text than `0x` and 40 hex digits.
+pub fn address(text: &str) -> anyhow::Result<[u8; 20]> {
     gridveil_meter_client::submit::address(text).context("--contract: not 0x and 40 hex digits")
 }
 
@@ -243,8 +208,11 @@ fn on_other_machines(args: &Args) -> anyhow::Result<Option<Queue>> {
 async fn check_contract(l1: &EthersClient, communities: Option<&Vec<Community>>) -> anyhow::Result<()> {
     let start = l1.root_at(0).await.context("--contract")?;
     if let Some(communities) = communities {
-        let root = Ledger::new(Fr::from(0u64), communities.iter().cloned()).root();
-        anyhow::ensure!(to_bytes(&root) == start, "--genesis: not the state the contract started from");
+        let mut state = SparseTree::new(STATE_DEPTH);
+        for community in communities {
+            state.set(community.index.into(), community.node());
+        }
+        anyhow::ensure!(to_bytes(&state.root()) == start, "--genesis: not the state the contract started from");
     }
     Ok(())
 }

@@ -25,11 +25,7 @@ use gridveil_protocol::{
 };
 use gridveil_sequencer::store::data_keys;
 
-use crate::{
-    genesis::Limits,
-    member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned},
-    packets::{self, HomeDay},
-};
+use crate::member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
                        --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
@@ -312,9 +308,18 @@ pub fn substituted(
         intervals: terms.intervals,
     };
     let salts = PacketSalts::from_random(&data_keys::random()?);
-    let day = HomeDay { readings, substituted: true };
-    let packet = packets::packet(context, slot, Limits { buy: 0, sell: 0 }, day, salts);
-    Ok(Packet { scale, previous_substitute, ..packet }.sign(mdm)?)
+    let packet = Packet {
+        context,
+        slot,
+        readings,
+        buy_limit: 0,
+        sell_limit: 0,
+        substituted: true,
+        salts,
+        scale,
+        previous_substitute,
+    };
+    Ok(packet.sign(mdm)?)
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {

@@ -181,7 +181,7 @@ impl ProofSource for QueueProofs {
 }
 
 #[cfg(test)]
-#[path = "../prover/tests/postgres/mod.rs"]
+#[path = "../../../prover/tests/postgres/mod.rs"]
 mod postgres;
 
 #[cfg(test)]

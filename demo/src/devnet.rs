@@ -13,6 +13,14 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_cli::{
+    beginning::Beginning,
+    mdm::{Silent, substituted},
+    member::{Details, element, hex0},
+    operator::connect,
+    sequencer::{self, secret},
+    text,
+};
 use gridveil_meter_client::{
     key_store::{Cost, Keys},
     submit::{Admin, ApiError, Retry, Sequencer},
@@ -41,12 +49,7 @@ use crate::{
     },
     genesis::SOLAR,
     homes::INTERVAL_LENGTH,
-    mdm::{Silent, substituted},
-    member::{Details, element, hex0},
-    operator::connect,
-    sequencer::{self, Beginning, secret},
     simulate::{CAPS_WH, SHAPE, TARIFF},
-    text,
     time_of_use::{Split, TimeOfUse},
 };
 
@@ -252,7 +255,7 @@ fn up(args: &UpArgs) -> anyhow::Result<()> {
     runtime.block_on(fund_members(&l1, &anvil.url(), dir, args.members))?;
 
     let (sequencer, handle) =
-        sequencer::start(&sequencer::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), &args.cache))?;
+        sequencer::start(&sequencer::Args::local(dir, &anvil.url(), &hex0(&l1.contract()), SHAPE, &args.cache))?;
     let devnet = Devnet {
         rpc: anvil.url(),
         contract: hex0(&l1.contract()),
@@ -304,8 +307,9 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
     };
     let prover = Prover::<SettlementCircuit>::open(&config, &reporter)?;
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &reporter)?;
-    let plans = setting.beginnings.iter().map(Beginning::plan).collect::<anyhow::Result<Vec<_>>>()?;
-    let (l1, _) = OnChain::deploy(url, &plans, &prover, &certificates).await?;
+    let empty = |one: &Beginning| Ok(one.registered()?.empty());
+    let communities = setting.beginnings.iter().map(empty).collect::<anyhow::Result<Vec<_>>>()?;
+    let (l1, _) = OnChain::deploy(url, &communities, &prover, &certificates).await?;
     l1.register_tariff(
         TARIFF_SET,
         setting.beginning,

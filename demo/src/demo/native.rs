@@ -2,6 +2,7 @@
 //! from the beginning, and nothing else happens that needs L1.
 
 use anyhow::Context as _;
+use gridveil_cli::beginning::PublicStream;
 use gridveil_protocol::{
     field::Fr,
     header_operation::{HeaderOperation, Management, Place},
@@ -58,7 +59,7 @@ impl Backend for Native {
             |home| Scenario::limits(home, day.number),
             previous_substitute,
         )?;
-        let mut salts = genesis::Stream::new("header salts", day.first_interval.into());
+        let mut salts = PublicStream::new("header salts", day.first_interval.into());
         let mut operations = Operations::default();
         if day.number == events::SWITCH_DAY {
             let header = &ledger.community(COMMUNITY)?.header;

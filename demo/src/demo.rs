@@ -15,7 +15,8 @@ pub mod runner;
 pub mod scenario;
 pub mod summary;
 
-use crate::{simulate::TARIFF, text, time_of_use::TimeOfUse};
+use crate::{simulate::TARIFF, time_of_use::TimeOfUse};
+use gridveil_cli::text;
 use scenario::Scenario;
 
 /// Options of `gridveil demo`.

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn time_of_use() -> TimeOfUse {
-        TimeOfUse::parse(include_str!("../data/tou-two-season.json")).unwrap()
+        TimeOfUse::parse(crate::simulate::TARIFF).unwrap()
     }
 
     fn retail(text: &str) -> i32 {

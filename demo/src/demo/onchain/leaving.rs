@@ -2,6 +2,10 @@
 //! leaves with what is theirs.
 
 use anyhow::{Context as _, ensure};
+use gridveil_cli::{
+    member::leave::{exit_call, published},
+    text,
+};
 use gridveil_meter_client::wallet::Exit;
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
@@ -22,8 +26,6 @@ use crate::{
         summary::Summary,
     },
     genesis,
-    member::leave::{exit_call, published},
-    text,
 };
 
 /// Smallest parts of the token in one unit of the rollup.
