@@ -16,14 +16,14 @@ use std::{
 
 use gridveil_cli::beginning::PublicStream;
 use gridveil_demo::{
+    data::{MONTH, TARIFF},
     demo::{
-        onchain::deploy,
+        deploy::deploy,
         scenario::{Day, FEWEST_DAYS, Scenario, TARIFF_SET},
     },
     genesis::{self, Limits, Plan},
     ledger::Ledger,
     packets,
-    simulate::TARIFF,
     time_of_use::TimeOfUse,
 };
 use gridveil_meter_client::{
@@ -190,12 +190,8 @@ impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let Scenario { mut plan, days, .. } = Scenario::read(
-            &Path::new(ROOT).join("data/zne17-2017-05.csv"),
-            &TimeOfUse::parse(TARIFF).unwrap(),
-            FEWEST_DAYS,
-        )
-        .unwrap();
+        let Scenario { mut plan, days, .. } =
+            Scenario::parse(MONTH, &TimeOfUse::parse(TARIFF).unwrap(), FEWEST_DAYS).unwrap();
         let mut day = days.into_iter().next().unwrap();
         plan.homes.truncate(HOMES);
         day.homes.truncate(HOMES);

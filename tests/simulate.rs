@@ -7,8 +7,9 @@ use std::{
 };
 
 use gridveil_demo::{
+    data::TARIFF,
     homes::Homes,
-    simulate::{Report, TARIFF, month, simulate},
+    simulate::{Report, month, simulate},
     time_of_use::TimeOfUse,
 };
 use gridveil_protocol::market::Mechanism;

@@ -53,10 +53,10 @@ pub enum AuditError {
 )]
 pub struct Args {
     /// L1 node, `http://…`: one you trust, best your own.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// Community nodes published at deployment; without it, all communities began on L1.
     #[arg(long)]

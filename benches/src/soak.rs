@@ -20,6 +20,7 @@ use gridveil_protocol::{
     params::Shape,
 };
 use gridveil_prover::{
+    cli::CacheArgs,
     job::{JobId, ProofJob, ProofResult},
     measure::peak_rss_bytes,
     pool::{JobState, PoolConfig, PoolError, ProverPool},
@@ -56,9 +57,8 @@ pub struct Args {
     /// Largest growth of resident memory from the fifth batch to the last, percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
     max_growth_percent: f64,
-    /// Where parameters and keys are kept between runs.
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
-    cache: PathBuf,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Where `soak.json` is written; benches/results of the sources by default.
     #[arg(long, value_name = "DIRECTORY", default_value = crate::RESULTS, hide_default_value = true)]
     results: PathBuf,
@@ -206,7 +206,7 @@ pub fn batch(shape: Shape, seed: u64) -> anyhow::Result<ProofJob> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let shape = Shape::by_name(&args.shape).with_context(|| format!("no shape {}", args.shape))?;
     let progress = Reporter::stderr();
-    let config = ProverConfig::local(&args.cache, vec![shape]);
+    let config = ProverConfig::local(&args.cache.directory(), vec![shape]);
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &progress)?);
     progress.finish();
     let before = rss_bytes();

@@ -5,6 +5,7 @@
 //! settled by [`gridveil_protocol::settlement::apply`]. Keys and salts of the demonstration's communities are public.
 #![forbid(unsafe_code)]
 
+pub mod data;
 pub mod demo;
 pub mod devnet;
 pub mod genesis;

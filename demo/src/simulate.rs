@@ -19,6 +19,7 @@ use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 
 use crate::{
+    data,
     genesis::{self, Limits, Plan},
     homes::{Homes, INTERVAL_LENGTH},
     ledger::Ledger,
@@ -30,8 +31,6 @@ use gridveil_cli::{beginning::PublicStream, text};
 
 /// Shape of the simulated settlements.
 pub const SHAPE: &str = "home-32x24";
-/// The published tariff, compiled in.
-pub const TARIFF: &str = include_str!("../../data/tou-two-season.json");
 /// Prepaid by each home of a simulation, nano: 1,000 currency units.
 const BALANCE: u64 = 1_000_000_000_000;
 /// Supplier's pool of a simulation, nano: 10,000 currency units.
@@ -42,14 +41,14 @@ pub const CAPS_WH: [u16; 2] = [10_000, 6_000];
 /// Options of `gridveil simulate`.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05 --mechanism community-price"
+    after_help = "Examples:\n  gridveil simulate\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05 --mechanism community-price"
 )]
 pub struct Args {
-    /// Hourly net readings of homes (columns in data/README.md).
+    /// Hourly net readings of homes (columns in data/README.md); the built-in month of 17 homes if absent.
     #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Local month to settle.
-    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    #[arg(long, value_name = "YYYY-MM", value_parser = month, default_value = "2017-05")]
     month: Month,
     /// How local prices are found.
     #[arg(long, value_enum, default_value = "auction")]
@@ -201,10 +200,10 @@ pub const CHECKS: [&str; 5] = [
 /// # Errors
 /// Files, data, settlement; a check that fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let time_of_use = TimeOfUse::parse(TARIFF).context("data/tou-two-season.json")?;
+    let time_of_use = TimeOfUse::parse(data::TARIFF).context(data::TARIFF_NAME)?;
     let (from, until) = args.month.days()?;
-    let homes =
-        Homes::read(&args.data, &time_of_use.zone, from, until).with_context(|| args.data.display().to_string())?;
+    let (readings, name) = data::readings(args.data.as_deref())?;
+    let homes = Homes::parse(&readings, &time_of_use.zone, from, until).context(name)?;
     let report = simulate(&homes, &time_of_use, args.mechanism.into())?;
     text::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { render(&report) })?;
     let failed: Vec<_> = report.checks.iter().filter(|c| !c.holds).map(|c| c.name).collect();

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn time_of_use() -> TimeOfUse {
-        TimeOfUse::parse(crate::simulate::TARIFF).unwrap()
+        TimeOfUse::parse(crate::data::TARIFF).unwrap()
     }
 
     fn retail(text: &str) -> i32 {

@@ -143,7 +143,7 @@ pub fn scale(text: &str) -> Result<u8, &'static str> {
 #[derive(Debug, clap::Args)]
 pub struct KeyArgs {
     /// Key file.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_KEYS")]
     pub keys: PathBuf,
     /// File whose first line is the passphrase; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
     #[arg(long)]
@@ -187,18 +187,18 @@ struct ReadArgs {
 #[derive(Debug, clap::Args)]
 struct PlaceArgs {
     /// Sequencer, `http://…`.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_URL")]
     url: String,
     /// Community index.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_COMMUNITY")]
     community: u32,
     /// Slot in the community.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_SLOT")]
     slot: u16,
     #[command(flatten)]
     keys: KeyArgs,
     /// Directory of what was signed and verified.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_WALLET")]
     outbox: PathBuf,
 }
 
@@ -224,7 +224,7 @@ struct SubmitArgs {
     #[arg(long)]
     accept_overlaps: bool,
     /// Refuse any deployment but this contract.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: Option<String>,
     /// Refuse any other chain.
     #[arg(long)]
@@ -236,10 +236,10 @@ struct StatementArgs {
     #[command(flatten)]
     place: PlaceArgs,
     /// L1 node, `http://…`: one you trust, best your own.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// First interval of the period.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `gridveil prover`.
 
+mod cache;
 mod queue;
 mod serve;
 
@@ -27,6 +28,7 @@ use crate::{
     store::{StoreError, write_atomic},
 };
 
+pub use cache::CacheArgs;
 pub use queue::default_key as default_queue_key;
 
 const EXAMPLES: &str = "\
@@ -96,9 +98,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Setup {
-    /// Directory of parameters and keys [default: $XDG_CACHE_HOME/gridveil, ~/.cache/gridveil]
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Chain the proofs are for. Only 31337 and 1337 may use the INSECURE development parameters
     #[arg(long, default_value_t = 31_337)]
     chain_id: u64,
@@ -207,20 +208,7 @@ fn shape(name: &str) -> Result<Shape, CliError> {
     Shape::by_name(name).ok_or_else(|| CliError::Usage(format!("no shape {name}; there are {}", known())))
 }
 
-fn from_variable(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn default_cache() -> PathBuf {
-    let cache = from_variable("XDG_CACHE_HOME").or_else(|| from_variable("HOME").map(|home| home.join(".cache")));
-    cache.unwrap_or_else(|| PathBuf::from(".cache")).join("gridveil")
-}
-
 impl Setup {
-    fn cache(&self) -> PathBuf {
-        self.cache.clone().unwrap_or_else(default_cache)
-    }
-
     fn source(&self) -> Result<SrsSource, CliError> {
         let Some(path) = &self.ptau else { return Ok(SrsSource::InsecureDev) };
         let pinned = match &self.ptau_blake2b {
@@ -246,7 +234,7 @@ impl Setup {
 
     fn config(&self, shapes: Vec<Shape>) -> Result<ProverConfig, CliError> {
         Ok(ProverConfig {
-            cache_dir: self.cache(),
+            cache_dir: self.cache.directory(),
             srs: self.source()?,
             chain_id: self.chain_id,
             shapes,
@@ -275,7 +263,7 @@ fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
             );
         }
     }
-    println!("in {}; peak memory {} MiB", args.cache().display(), peak_rss_bytes() >> 20);
+    println!("in {}; peak memory {} MiB", args.cache.directory().display(), peak_rss_bytes() >> 20);
     Ok(())
 }
 
@@ -313,7 +301,7 @@ fn verify(args: &VerifyArgs, progress: &dyn Progress) -> Result<(), CliError> {
         return Err(ProverError::Version { expected, got: result.circuit_version }.into());
     }
     let shape = shape(&result.shape)?;
-    let srs = Srs::for_chain(args.setup.chain_id, args.setup.source()?, &args.setup.cache())?;
+    let srs = Srs::for_chain(args.setup.chain_id, args.setup.source()?, &args.setup.cache.directory())?;
     let params = srs.params(SettlementCircuit::k(&shape), progress)?;
     progress.stage("making the verifying key", shape.name);
     let vk = verifying_key::<SettlementCircuit>(shape, &params)?;

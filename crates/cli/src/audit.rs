@@ -10,6 +10,7 @@ use gridveil_auditor::cli;
 use gridveil_meter_client::submit::address;
 use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
+    cli::CacheArgs,
     progress::Reporter,
     srs::{Srs, SrsSource, ptau},
 };
@@ -30,9 +31,8 @@ pub struct AuditArgs {
     command: Option<Command>,
     #[command(flatten)]
     audit: Option<cli::Args>,
-    /// Where proving parameters are kept between runs.
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
-    cache: PathBuf,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain can be audited.
     #[arg(long, value_name = "FILE")]
     ptau: Option<PathBuf>,
@@ -59,10 +59,10 @@ struct RetirementArgs {
     /// The statement's file, from its holder.
     file: PathBuf,
     /// L1 node, http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// Block of the deployment, or an earlier one.
     #[arg(long, default_value_t = 0)]
@@ -117,7 +117,7 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
     let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
     let params = |chain_id: u64, k: u32| {
         let source = source(args.ptau.as_deref())?;
-        let srs = Srs::for_chain(chain_id, source, &args.cache).map_err(|e| e.to_string())?;
+        let srs = Srs::for_chain(chain_id, source, &args.cache.directory()).map_err(|e| e.to_string())?;
         srs.params(k, &Reporter::stderr()).map_err(|e| e.to_string())
     };
     Ok(cli::run(audit, &params)?)

@@ -76,10 +76,10 @@ struct Place {
     #[command(flatten)]
     keys: KeyArgs,
     /// L1 node, `http://…`: one you trust, best your own.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// For machines.
     #[arg(long)]
@@ -104,7 +104,7 @@ struct SignArgs {
     /// The consent's file, from the member.
     file: PathBuf,
     /// Sequencer to hand it in to, `http://…`.
-    #[arg(long, value_name = "URL", required_unless_present = "out")]
+    #[arg(long, value_name = "URL", required_unless_present = "out", env = "GRIDVEIL_URL")]
     url: Option<String>,
     /// File of the operation with both signatures.
     #[arg(long, value_name = "FILE")]
@@ -120,7 +120,7 @@ struct SubstituteArgs {
     #[command(flatten)]
     estimate: FileArgs,
     /// Sequencer, `http://…`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     url: String,
     /// Community index.
     #[arg(long)]

@@ -62,10 +62,10 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Listener {
     /// Admin listener of the sequencer, loopback.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", env = "GRIDVEIL_ADMIN")]
     admin: String,
     /// Its token's file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GRIDVEIL_ADMIN_TOKEN")]
     admin_token: PathBuf,
     /// For machines.
     #[arg(long)]
@@ -110,7 +110,7 @@ struct HeaderArgs {
     #[arg(long, value_name = "FILE")]
     decision: Option<PathBuf>,
     /// Sequencer's public listener, to check the decision's deployment with.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "GRIDVEIL_URL")]
     url: String,
     #[command(flatten)]
     listener: Listener,
@@ -123,10 +123,10 @@ struct FundArgs {
     /// Currency units, whole hundredths.
     amount: Money,
     /// L1 node, http://…
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// The operator's L1 key, hex.
     #[arg(long, value_name = "FILE")]

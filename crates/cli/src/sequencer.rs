@@ -15,7 +15,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{
     check::Checker,
-    cli::default_queue_key,
+    cli::{CacheArgs, default_queue_key},
     pool::{PoolConfig, ProverPool},
     progress::Reporter,
     prover::{Prover, ProverConfig},
@@ -61,10 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     master_key: PathBuf,
     /// L1 node, http://…
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// The operator's L1 key, hex.
     #[arg(long, value_name = "FILE")]
@@ -107,19 +107,37 @@ pub struct Args {
     /// Shapes to prove; may be repeated.
     #[arg(long = "shape", value_name = "NAME", default_value = "home-32x24")]
     shapes: Vec<String>,
-    /// Where proving parameters and keys are kept between runs.
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
-    cache: PathBuf,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
     #[arg(long, value_name = "FILE")]
     ptau: Option<PathBuf>,
 }
 
+/// A local deployment with everything in one directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a> {
+    /// The directory.
+    pub dir: &'a Path,
+    /// Parameters and keys.
+    pub cache: &'a Path,
+    /// L1 node.
+    pub rpc: &'a str,
+    /// Rollup contract.
+    pub contract: &'a str,
+    /// Shape to prove.
+    pub shape: &'a str,
+    /// Public listener.
+    pub bind: SocketAddr,
+    /// Admin listener.
+    pub admin_bind: SocketAddr,
+}
+
 impl Args {
-    /// Everything in one directory, on free ports: a local deployment.
+    /// The options of a local deployment.
     #[must_use]
-    pub fn local(dir: &Path, rpc: &str, contract: &str, shape: &str, cache: &Path) -> Self {
-        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+    pub fn local(local: &Local<'_>) -> Self {
+        let Local { dir, cache, rpc, contract, shape, bind, admin_bind } = *local;
         Self {
             data: dir.join("log"),
             master_key: dir.join("master.key"),
@@ -130,14 +148,14 @@ impl Args {
             genesis: None,
             begin: Some(dir.join("begin.json")),
             bind,
-            admin_bind: bind,
+            admin_bind,
             auto_close: false,
             spool: None,
             spool_key: None,
             queue: None,
             queue_key: None,
             shapes: vec![shape.to_owned()],
-            cache: cache.to_path_buf(),
+            cache: CacheArgs::new(cache.to_path_buf()),
             ptau: None,
         }
     }
@@ -177,7 +195,7 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
 fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
     let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
     let config = PoolConfig::for_shapes(&shapes);
-    let prover = ProverConfig { cache_dir: args.cache.clone(), srs, chain_id, shapes, threads: None, domain: None };
+    let prover = ProverConfig { cache_dir: args.cache.directory(), srs, chain_id, shapes, threads: None, domain: None };
     let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
     Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), config)?))
 }
@@ -270,7 +288,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
         (Some(spooled), _) => Arc::new(spooled),
         (None, Some(queue)) => {
             let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
-            Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache)?)))
+            Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache.directory())?)))
         }
         (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),
     };

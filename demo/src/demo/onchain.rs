@@ -29,12 +29,10 @@ use gridveil_meter_client::{
     submit::{Admin, Retry, Sequencer},
 };
 use gridveil_protocol::{
-    certificate::{self, ShownHolding},
+    certificate::ShownHolding,
     community::Community,
     field::{Fr, to_bytes},
     header::Header,
-    init,
-    instance::ROWS,
     note::Note,
     opening::PeriodOpening,
     operation::SignedOperation,
@@ -56,9 +54,8 @@ use gridveil_sequencer::{
     store::{data_keys, log_state::SettledPeriod},
 };
 use gridveil_verifier_contract::{
-    CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
-    anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID},
-    codegen::{artifact::check_verifier, generate_settlement_verifier},
+    EthersClient, L1Client,
+    anvil::{Anvil, AnvilOptions, LOCAL_CHAIN_ID},
 };
 use tokio::runtime::Runtime;
 
@@ -66,15 +63,14 @@ use events::Shown;
 
 use super::{
     backend::{Audit, Backend, Settled},
+    deploy::{deploy_verified, shape},
     progress::Progress,
     scenario::{COMMUNITY, Day, NEIGHBOUR, Scenario, TARIFF_SET},
     summary::{DemoEvent, Summary},
 };
 use crate::{
     genesis::{self, Plan},
-    ledger::Ledger,
     packets,
-    simulate::SHAPE,
 };
 
 /// The chain's clock starts this long before the first day: time to register everything, as tariffs must be, before
@@ -82,13 +78,6 @@ use crate::{
 const LEAD_S: u64 = 6 * 3600;
 /// Longest wait for a batch to be proven and final.
 const FINAL_WITHIN: Duration = Duration::from_secs(1800);
-/// Name of the committed verifier of [`SHAPE`].
-const NAME: &str = "SettlementHome32x24";
-/// Name of the committed verifier of certificate proofs.
-const CERTIFICATE_NAME: &str = "CertificateSpend";
-/// Where the committed contracts are.
-const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contract");
-
 /// Everything that runs, and what members remember.
 pub struct OnChain {
     cache: PathBuf,
@@ -194,39 +183,6 @@ impl OnChain {
         Ok(Prover::<SettlementCircuit>::open(&config, self.progress.as_ref())?)
     }
 
-    /// The contract with the verifiers of these very circuits, and everything registered. The state tree is empty. Also
-    /// gives the verifier's bytes.
-    pub(crate) async fn deploy(
-        url: &str,
-        communities: &[Community],
-        prover: &Prover,
-        wallet: &CertificateProver,
-    ) -> anyhow::Result<(EthersClient, u64)> {
-        let shape = shape()?;
-        let (params, keys) =
-            prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
-        let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
-        let changed = "the circuit is not the one the committed verifier is for (make generate)";
-        check_verifier(Path::new(CONTRACTS), &verifier).context(changed)?;
-        let certificates = generate_settlement_verifier(
-            wallet.params(),
-            &wallet.keys().vk,
-            vec![certificate::ROWS.len()],
-            CERTIFICATE_NAME,
-        )?;
-        check_verifier(Path::new(CONTRACTS), &certificates).context(changed)?;
-        let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
-        let account = deployer.account().context("no account")?;
-        let root = to_bytes(&Ledger::new(Fr::from(0u64), []).root());
-        let mut config = RollupConfig::single_account(account, root, true);
-        let certificate_verifier = deployer.deploy_code(&certificates.creation).await?;
-        config.certificate_verifier = Some((certificate_verifier, u32::try_from(certificates.stats.proof_bytes)?));
-        let l1 =
-            register(&deployer, &config, communities, &verifier.creation, u32::try_from(verifier.stats.proof_bytes)?)
-                .await?;
-        Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
-    }
-
     async fn serve(
         state: &Path,
         communities: &[Community],
@@ -310,57 +266,6 @@ fn token_nano(parts: u128) -> i128 {
     i128::try_from(parts * 1000).unwrap_or(i128::MAX)
 }
 
-/// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under
-/// one account.
-///
-/// # Errors
-/// No communities, or L1.
-pub async fn deploy(
-    url: &str,
-    communities: &[Community],
-    verifier: &[u8],
-    proof_length: u32,
-) -> anyhow::Result<EthersClient> {
-    let root = to_bytes(&Ledger::new(Fr::from(0u64), communities.iter().cloned()).root());
-    let deployer = EthersClient::connect(url, ANVIL_KEYS.first().copied(), None).await?;
-    let account = deployer.account().context("no account")?;
-    register(&deployer, &RollupConfig::single_account(account, root, true), communities, verifier, proof_length).await
-}
-
-async fn register(
-    deployer: &EthersClient,
-    config: &RollupConfig,
-    communities: &[Community],
-    verifier: &[u8],
-    proof_length: u32,
-) -> anyhow::Result<EthersClient> {
-    let shape = shape()?;
-    let (slots, m) = (u32::try_from(shape.members)?, u16::try_from(shape.intervals)?);
-    let init =
-        VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };
-    let l1 = deployer.deploy_rollup(config, &[init]).await?;
-    let length = communities.first().context("no community")?.header.interval_length;
-    l1.open_tariff_set(TARIFF_SET, length, m).await?;
-    for Community { index, header, .. } in communities {
-        let (community, interval_length_s) = (*index, header.interval_length);
-        let genesis_terms = to_bytes(&init::genesis_terms(header));
-        l1.register_community(CommunityParams {
-            community,
-            shape: shape.id,
-            interval_length_s,
-            m,
-            tariff_set: TARIFF_SET,
-            genesis_terms,
-        })
-        .await?;
-    }
-    Ok(l1)
-}
-
-fn shape() -> anyhow::Result<Shape> {
-    Shape::by_name(SHAPE).context("the shape of homes is missing")
-}
-
 fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
     Ok(Context {
         domain,
@@ -380,7 +285,8 @@ impl Backend for OnChain {
         let communities = [empty(scenario, COMMUNITY), empty(scenario, NEIGHBOUR)];
         let starts = u64::from(scenario.beginning) * u64::from(scenario.plan.interval_length);
         let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
-        let (l1, verifier_bytes) = self.runtime.block_on(Self::deploy(&anvil.url(), &communities, &prover, &wallet))?;
+        let (l1, verifier_bytes) =
+            self.runtime.block_on(deploy_verified(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
         self.progress.say("starting the sequencer");
         let token: [u8; 16] = data_keys::random()?;

@@ -2,8 +2,6 @@
 //!
 //! The first week by auction, the rest at the community price: the meter data manager changes the mechanism (HEADER.4).
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use gridveil_protocol::{
     market::Mechanism,
@@ -121,20 +119,20 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The demonstration over `days` days, from a file of readings.
+    /// The demonstration over `days` days, from the content of a file of readings.
     ///
     /// # Errors
     /// Data, tariff, too few hours or days.
-    pub fn read(path: &Path, time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
+    pub fn parse(readings: &[u8], time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         anyhow::ensure!((FEWEST_DAYS..=DAYS).contains(&days), "{days} days; the story takes {FEWEST_DAYS} to {DAYS}");
         let until = FIRST_DAY.checked_add(i64::try_from(days)?.days())?;
-        Self::of(&Homes::read(path, &time_of_use.zone, FIRST_DAY, until)?, time_of_use, days)
+        Self::of(&Homes::parse(readings, &time_of_use.zone, FIRST_DAY, until)?, time_of_use, days)
     }
 
     /// The demonstration, from readings.
     ///
     /// # Errors
-    /// As [`Scenario::read`].
+    /// As [`Scenario::parse`].
     pub fn of(homes: &Homes, time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let m = shape.intervals;

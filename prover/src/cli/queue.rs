@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, from_variable};
+use super::{CliError, cache::from_variable};
 use crate::{
     job::JobId,
     queue::{Admin, QueueUrl, URL_VARIABLE},

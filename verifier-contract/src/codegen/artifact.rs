@@ -58,6 +58,14 @@ fn files(root: &Path, verifier: &GeneratedVerifier) -> Result<[(PathBuf, String)
     Ok([(json_path, json + "\n"), (source_path, verifier.source.clone())])
 }
 
+impl VerifierArtifact {
+    /// Is this the artifact of a verifier that has just been generated? `false` means another circuit, key or generator.
+    #[must_use]
+    pub fn is_of(&self, verifier: &GeneratedVerifier) -> bool {
+        *self == Self::new(verifier)
+    }
+}
+
 /// Writes a verifier's files under `root` (the `verifier-contract` folder).
 ///
 /// # Errors

@@ -14,10 +14,10 @@ pub const EXAMPLE: &str = "Example:\n  gridveil audit open-header --admin http:/
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Admin listener of the sequencer, http://…
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", env = "GRIDVEIL_ADMIN")]
     admin: String,
     /// Token of the admin listener.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GRIDVEIL_ADMIN_TOKEN")]
     admin_token: PathBuf,
     /// Community index.
     #[arg(long)]

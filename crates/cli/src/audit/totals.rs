@@ -9,7 +9,7 @@ use gridveil_meter_client::{
     wallet::{Deployment, ExchangeFile, read_file},
 };
 use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
-use gridveil_prover::{progress::Reporter, srs::Srs};
+use gridveil_prover::{cli::CacheArgs, progress::Reporter, srs::Srs};
 
 use super::source;
 use crate::{member::Chain, text};
@@ -30,17 +30,16 @@ pub struct Args {
     #[arg(long, value_name = "HOLDING")]
     held: Vec<PathBuf>,
     /// L1 node, http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// Block of the deployment, or an earlier one.
     #[arg(long, default_value_t = 0)]
     from_block: u64,
-    /// Where proving parameters are kept between runs. Only holdings need them.
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
-    cache: PathBuf,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Powers-of-tau ceremony file, one whose hash is published; without it only holdings on a local chain are checked.
     #[arg(long, value_name = "FILE")]
     ptau: Option<PathBuf>,
@@ -97,7 +96,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn verifier(args: &Args, chain_id: u64) -> anyhow::Result<NativeCertificates> {
-    let srs = Srs::for_chain(chain_id, source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?, &args.cache)?;
+    let srs =
+        Srs::for_chain(chain_id, source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?, &args.cache.directory())?;
     Ok(NativeCertificates::new(srs.params(NativeCertificates::K, &Reporter::stderr())?)?)
 }
 

@@ -17,6 +17,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{
     certificate::{CertificateProof, CertificateProver, CertificateProverConfig},
+    cli::CacheArgs,
     progress::Reporter,
 };
 use gridveil_verifier_contract::CertificateCall;
@@ -77,9 +78,8 @@ pub struct ReceiveArgs {
 /// Where proofs come from.
 #[derive(clap::Args, Debug)]
 pub struct Proving {
-    /// Where proving parameters and keys are kept between runs.
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/keys")]
-    cache: PathBuf,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
     #[arg(long, value_name = "FILE")]
     ptau: Option<PathBuf>,
@@ -279,7 +279,7 @@ fn earlier(session: &Session, plan: SpendPlan) -> anyhow::Result<Spent> {
 fn open_prover(session: &Session, proving: &Proving) -> anyhow::Result<CertificateProver> {
     let srs = source(proving.ptau.as_deref()).map_err(anyhow::Error::msg)?;
     let chain_id = session.deployment.chain_id;
-    let config = CertificateProverConfig { cache_dir: proving.cache.clone(), srs, chain_id, threads: None };
+    let config = CertificateProverConfig { cache_dir: proving.cache.directory(), srs, chain_id, threads: None };
     Ok(CertificateProver::open(&config, &Reporter::stderr())?)
 }
 

@@ -8,27 +8,27 @@ use gridveil_meter_client::cli::KeyArgs;
 #[derive(clap::Args, Debug)]
 pub struct Place {
     /// Sequencer, `http://…`. Without it, only what the wallet and L1 have.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     pub url: Option<String>,
     /// L1 node, `http://…`: one you trust, best your own.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     pub rpc: String,
     /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     pub contract: String,
     /// Block of the deployment, or an earlier one: where L1's events are read from, when they are.
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     pub from_block: u64,
     /// Community index.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_COMMUNITY")]
     pub community: u32,
     /// Slot in the community.
-    #[arg(long)]
+    #[arg(long, env = "GRIDVEIL_SLOT")]
     pub slot: u16,
     #[command(flatten)]
     pub keys: KeyArgs,
     /// Directory of the wallet: the same as the meter's `--outbox`.
-    #[arg(long, visible_alias = "outbox", value_name = "DIRECTORY")]
+    #[arg(long, visible_alias = "outbox", value_name = "DIRECTORY", env = "GRIDVEIL_WALLET")]
     pub wallet: PathBuf,
     /// For machines.
     #[arg(long)]
@@ -50,7 +50,7 @@ pub struct Acting {
 #[derive(clap::Args, Debug)]
 pub struct L1Key {
     /// File with this member's L1 key, hex; otherwise the variable GRIDVEIL_L1_KEY. Never an argument.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "GRIDVEIL_L1_KEY_FILE")]
     pub l1_key: Option<PathBuf>,
 }
 

@@ -1,0 +1,143 @@
+//! `gridveil devnet settle`: a period passes.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use gridveil_cli::{
+    mdm::{Silent, substituted},
+    member::element,
+    sequencer::secret,
+    text,
+};
+use gridveil_meter_client::{
+    key_store::Keys,
+    submit::{Admin, ApiError, CommunityInfo, Retry, Sequencer},
+};
+use gridveil_protocol::{packet::Reading, units::Interval};
+use gridveil_verifier_contract::L1Client;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Devnet, SettleArgs, local};
+
+/// Asking a settlement how far it is.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What the sequencer says of a slot without a packet.
+#[derive(Deserialize)]
+struct MissingSlot {
+    slot: u16,
+    previous_substitute: String,
+    scale: u8,
+}
+
+/// A period that is final.
+struct Final {
+    community: u32,
+    first_interval: Interval,
+    substituted: usize,
+    batch: u64,
+    prove_ms: u64,
+    gas: u64,
+}
+
+pub(super) fn settle(args: &SettleArgs) -> anyhow::Result<()> {
+    let devnet = Devnet::read(&args.dir)?;
+    let communities = args.community.map_or_else(|| devnet.communities.clone(), |one| vec![one]);
+    let settled = communities
+        .into_iter()
+        .map(|community| settle_one(&devnet, &args.dir, community))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    if args.json {
+        let one = |f: &Final| json!({"community": f.community, "first_interval": f.first_interval, "substituted": f.substituted, "batch": f.batch, "prove_ms": f.prove_ms, "gas_used": f.gas});
+        return Ok(text::print(&format!("{}\n", json!(settled.iter().map(one).collect::<Vec<_>>())))?);
+    }
+    let mut table = text::table(&["community", "period", "substituted", "batch", "proof", "gas"]);
+    for f in &settled {
+        let proof = format!("{} ms", f.prove_ms);
+        table.add_row([
+            f.community.to_string(),
+            f.first_interval.to_string(),
+            f.substituted.to_string(),
+            f.batch.to_string(),
+            proof,
+            text::grouped(f.gas.into()),
+        ]);
+    }
+    Ok(text::print(&format!("{table}\n"))?)
+}
+
+fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Final> {
+    let admin = devnet.admin(dir)?;
+    let sequencer = Sequencer::new(&devnet.url, Retry::default())?;
+    let terms = sequencer.community(community)?;
+    let first_interval = terms.next_interval;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let l1 = local(devnet, dir).await?;
+        let ends = (u64::from(first_interval) + u64::from(terms.intervals)) * u64::from(terms.interval_length);
+        if l1.timestamp().await? < ends {
+            l1.set_local_time(ends).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    let path = format!("/admin/v1/communities/{community}/close");
+    let body = json!({"first_interval": first_interval});
+    let substituted = match admin.post(&path, &body) {
+        Ok(_) => 0,
+        Err(ApiError::Refused(problem)) if problem.code == "close.missing" => {
+            let count = substitute(&admin, &sequencer, dir, community, &terms)?;
+            admin.post(&path, &body)?;
+            count
+        }
+        Err(error) => return Err(error.into()),
+    };
+    until_final(&admin, Final { community, first_interval, substituted, batch: 0, prove_ms: 0, gas: 0 })
+}
+
+/// A packet without energy for every meter that is silent, signed by the meter data manager; gives how many.
+fn substitute(
+    admin: &Admin,
+    sequencer: &Sequencer,
+    dir: &Path,
+    community: u32,
+    terms: &CommunityInfo,
+) -> anyhow::Result<usize> {
+    let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
+    let silent: Vec<MissingSlot> =
+        serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
+    let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
+    let domain = sequencer.info()?.checked_domain()?;
+    for MissingSlot { slot, previous_substitute, scale } in &silent {
+        let readings = vec![Reading::default(); usize::from(terms.intervals)];
+        let at = Silent {
+            domain,
+            community,
+            slot: *slot,
+            first_interval: terms.next_interval,
+            scale: *scale,
+            previous_substitute: element(previous_substitute, "previous_substitute")?,
+        };
+        sequencer.submit(&substituted(at, terms, readings, &mdm)?)?;
+    }
+    Ok(silent.len())
+}
+
+/// Waits until L1 has settled the period, and fills in what that came to.
+fn until_final(admin: &Admin, mut period: Final) -> anyhow::Result<Final> {
+    loop {
+        let status = admin.get("/admin/v1/status")?;
+        if let Some(why) = status["stopped"].as_str() {
+            bail!("the sequencer stopped: {why}");
+        }
+        let all = status["communities"].as_array().context("no communities")?;
+        let batches = all.iter().find(|c| c["community"] == period.community).and_then(|c| c["batches"].as_array());
+        let batch = batches.and_then(|all| all.iter().find(|b| b["first_interval"] == period.first_interval));
+        if let Some(batch) = batch.filter(|b| b["step"] == "settled") {
+            let number = |name: &str| batch[name].as_u64().unwrap_or(0);
+            (period.batch, period.prove_ms, period.gas) = (number("batch"), number("prove_ms"), number("gas_used"));
+            return Ok(period);
+        }
+        std::thread::sleep(POLL);
+    }
+}
