@@ -394,7 +394,7 @@ fn at_another_tick(step: i32) -> Trace {
     i.packets[3].packet.readings[0].import = 1000;
     let i = repaired(repaired(i, 0), 3);
     let i = repaired(repaired(i, 1), 2);
-    let mut clearings = clear_all(&i);
+    let mut clearings = clear_all(&i).unwrap();
     assert_eq!((clearings[0].tick, clearings[0].volume), (900, 1000));
     let (demand, supply) = gridveil_protocol::settlement::orders(&i, 0);
     let t = &i.tariff.intervals[0];

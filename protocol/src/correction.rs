@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Registers},
+    bill::bill_line,
     field::Fr,
     header::Totals,
-    packet::{Context, SignedPacket},
+    packet::{Context, PacketError, SignedPacket, check_packet},
     record::{Record, RecordKind},
     schnorr::PublicKey,
-    settlement::{SettlementError, bill_line, check_packet},
     tariff::Tariff,
     units::{Nano, Wh},
 };
@@ -49,7 +49,7 @@ pub enum CorrectionError {
     /// Another slot, deployment, community or period than the substitute's, substituted itself, or one of the two has
     /// another length.
     #[error("ADJUST.2: the late packet is not the meter's for the substitute's slot and period: {0} (meter)")]
-    Packet(Box<SettlementError>),
+    Packet(PacketError),
     /// Tariff of another length than the period.
     #[error("ADJUST.3: the tariff has another number of intervals than the period (sequencer)")]
     Tariff,
@@ -181,19 +181,18 @@ impl Correction {
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };
         let m = usize::from(context.intervals);
-        let refused = |error| CorrectionError::Packet(Box::new(error));
         if late.substituted {
-            return Err(refused(SettlementError::Context { slot: self.slot(), field: "substituted flag" }));
+            return Err(CorrectionError::Packet(PacketError::Context { slot: self.slot(), field: "substituted flag" }));
         }
         // Packed readings do not show how many there are: one interval less would move all the others to another price.
         if substitute.readings.len() != m {
-            return Err(refused(SettlementError::Length {
+            return Err(CorrectionError::Packet(PacketError::Length {
                 slot: self.slot(),
                 expected: m,
                 got: substitute.readings.len(),
             }));
         }
-        check_packet(&then, self.slot(), before, mdm, &self.late, m).map_err(refused)?;
+        check_packet(&then, self.slot(), before, mdm, &self.late, m).map_err(CorrectionError::Packet)?;
         if self.tariff.intervals.len() != m {
             return Err(CorrectionError::Tariff);
         }

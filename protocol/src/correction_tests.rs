@@ -15,7 +15,7 @@ use crate::{
     packet::{Packet, PacketSalts, Reading},
     params::Shape,
     schnorr::SecretKey,
-    settlement::{SettlementInput, Transition, apply},
+    settlement::{SettlementError, SettlementInput, Transition, apply},
 };
 
 fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
@@ -43,8 +43,8 @@ fn edited(edit: impl FnOnce(&mut SettlementInput, &mut Correction)) -> Correctio
     refusal(input)
 }
 
-fn refused(error: SettlementError) -> CorrectionError {
-    CorrectionError::Packet(Box::new(error))
+fn refused(error: PacketError) -> CorrectionError {
+    CorrectionError::Packet(error)
 }
 
 #[test]
@@ -52,27 +52,27 @@ fn every_refusal_is_reached() {
     let mut unsigned = valid();
     unsigned.operations.correction.as_mut().unwrap().late.packet.readings[0].import += 1;
     let CorrectionError::Packet(signature) = refusal(unsigned) else { panic!("not the packet") };
-    assert!(matches!(*signature, SettlementError::Signature { slot: 0, .. }));
-    let context = |field| refused(SettlementError::Context { slot: 0, field });
+    assert!(matches!(signature, PacketError::Signature { slot: 0, .. }));
+    let context = |field| refused(PacketError::Context { slot: 0, field });
     let cases = [
         (edited(|_, a| a.late.packet.substituted = true), context("substituted flag")),
         (edited(|_, a| a.late.packet.context.first_interval += 2), context("first interval")),
         (edited(|_, a| a.late.packet.context.community += 1), context("community")),
         (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
-        (edited(|_, a| a.late.packet.slot = 2), refused(SettlementError::Slot { slot: 0, got: 2 })),
+        (edited(|_, a| a.late.packet.slot = 2), refused(PacketError::Slot { slot: 0, got: 2 })),
         (
             edited(|_, a| a.late.packet.previous_substitute = Fr::from(1u64)),
-            refused(SettlementError::PreviousInMetered { slot: 0 }),
+            refused(PacketError::PreviousInMetered { slot: 0 }),
         ),
         (
             edited(|_, a| a.late.packet.readings.truncate(1)),
-            refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }),
+            refused(PacketError::Length { slot: 0, expected: 2, got: 1 }),
         ),
         (
             edited(|i, a| {
                 i.community.accounts[0].terms.active_from = a.late.packet.context.first_interval + 1;
             }),
-            refused(SettlementError::Inactive { slot: 0, interval: 0 }),
+            refused(PacketError::Inactive { slot: 0, interval: 0 }),
         ),
         (edited(|_, a| a.tariff.intervals.truncate(1)), CorrectionError::Tariff),
         (
@@ -153,7 +153,7 @@ fn a_substitute_with_an_interval_less_is_refused() {
     let digest = correction.substitute.digest(&correction.signer);
     correction.substitute.packet.readings.remove(0);
     assert_eq!(correction.substitute.digest(&correction.signer), digest);
-    assert_eq!(refusal(input), refused(SettlementError::Length { slot: 0, expected: 2, got: 1 }));
+    assert_eq!(refusal(input), refused(PacketError::Length { slot: 0, expected: 2, got: 1 }));
 }
 
 /// The meter of `slot` finds its readings of the last period, which was substituted.
@@ -294,7 +294,7 @@ fn silence_goes_on_between_corrections() {
         let mut wrong = following(&c, 4, |slot| slot == 0).unwrap();
         wrong.packets[0].packet.previous_substitute = below;
         crate::fixture::resign(&mut wrong, 0).unwrap();
-        assert_eq!(apply(wrong).unwrap_err(), SettlementError::PreviousIsAnother { slot: 0 });
+        assert_eq!(apply(wrong).unwrap_err(), PacketError::PreviousIsAnother { slot: 0 }.into());
     }
     let d = apply(following(&c, 4, |slot| slot == 0).unwrap()).unwrap();
     let mut e = following(&d, 5, |_| false).unwrap();

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     fixture::{Extras, Recipe, following, next_mdm_key, reroot, resign, resign_management, with_operations},
     operation_slots::OperationsError,
+    packet::PacketError,
     params::Shape,
     record::RecordKind,
     settlement::{SettlementError, SettlementInput, Transition, apply},
@@ -136,5 +137,5 @@ fn a_substitute_of_the_old_mdm_ends_with_it() {
     let t: Transition = apply(with(None, true)).unwrap();
     let mut next = following(&t, 1, |slot| slot == 2).unwrap();
     next.packets[2] = next.packets[2].packet.clone().sign(&crate::fixture::mdm_key()).unwrap();
-    assert!(matches!(apply(next).unwrap_err(), SettlementError::Signature { slot: 2, .. }));
+    assert!(matches!(apply(next).unwrap_err(), SettlementError::Packet(PacketError::Signature { slot: 2, .. })));
 }

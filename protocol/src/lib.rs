@@ -6,6 +6,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod account;
+pub mod bill;
 pub mod certificate;
 pub mod codec;
 pub mod community;

@@ -1,5 +1,9 @@
 //! The meter's packet: what it says, what is signed, and how empty slots are filled.
 
+mod check;
+
+pub use check::{PacketError, check_packet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{

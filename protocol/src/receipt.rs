@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Registers, Terms},
+    bill::{BillLine, bill_line},
     community,
     correction::Correction,
     field::{Fr, hex_fr},
@@ -13,9 +14,9 @@ use crate::{
     owner::OwnerKey,
     packet::Reading,
     params::CERTIFICATES_DEPTH,
-    settlement::{BillLine, Transition, bill_line, replaced_root},
+    settlement::Transition,
     tariff::Tariff,
-    tree::{Children, dense_path, path_hex, path_root},
+    tree::{Children, dense_path, path_hex, path_root, replaced_root},
     units::{Interval, Ticks, Wh},
 };
 use ark_ff::AdditiveGroup;

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     fixture::{self, Recipe},
-    params::Shape,
+    packet::{Context, PacketError},
+    params::{STATE_DEPTH, Shape},
+    tree::{SparseTree, replaced_root},
 };
 
 fn recipe(seed: u64, mechanism: Mechanism) -> Recipe {
@@ -77,7 +79,7 @@ fn every_input_clause_refuses() {
     let mut missing = valid();
     missing.packets.pop();
     assert_eq!(apply(missing).unwrap_err(), SettlementError::PacketCount { expected: 8, got: 7 });
-    assert_eq!(edited(0, |i| i.packets[0].packet.slot = 1), SettlementError::Slot { slot: 0, got: 1 });
+    assert_eq!(edited(0, |i| i.packets[0].packet.slot = 1), PacketError::Slot { slot: 0, got: 1 }.into());
     type Edit = fn(&mut Context);
     let fields: [(&str, Edit); 5] = [
         ("domain", |c| c.domain += Fr::from(1u64)),
@@ -87,53 +89,59 @@ fn every_input_clause_refuses() {
         ("number of intervals", |c| c.intervals += 1),
     ];
     for (field, edit) in fields {
-        assert_eq!(edited(0, |i| edit(&mut i.packets[0].packet.context)), SettlementError::Context { slot: 0, field });
+        assert_eq!(
+            edited(0, |i| edit(&mut i.packets[0].packet.context)),
+            PacketError::Context { slot: 0, field }.into()
+        );
     }
-    assert!(matches!(edited(0, |i| i.packets[0].packet.readings.truncate(4)), SettlementError::Length { slot: 0, .. }));
+    assert!(matches!(
+        edited(0, |i| i.packets[0].packet.readings.truncate(4)),
+        SettlementError::Packet(PacketError::Length { slot: 0, .. })
+    ));
     assert_eq!(
         edited(0, |i| i.packets[0].packet.previous_substitute = Fr::from(1u64)),
-        SettlementError::PreviousInMetered { slot: 0 }
+        PacketError::PreviousInMetered { slot: 0 }.into()
     );
     assert_eq!(
         edited(7, |i| i.packets[7].packet.previous_substitute = Fr::from(1u64)),
-        SettlementError::PreviousInMetered { slot: 7 }
+        PacketError::PreviousInMetered { slot: 7 }.into()
     );
     // A substitute that invents one beneath it, and one that drops the one there is.
     assert_eq!(
         edited(5, |i| i.packets[5].packet.previous_substitute = Fr::from(1u64)),
-        SettlementError::PreviousIsAnother { slot: 5 }
+        PacketError::PreviousIsAnother { slot: 5 }.into()
     );
     assert_eq!(
         edited(5, |i| i.community.accounts[5].pending_substitute = Fr::from(1u64)),
-        SettlementError::PreviousIsAnother { slot: 5 }
+        PacketError::PreviousIsAnother { slot: 5 }.into()
     );
-    assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), SettlementError::SubstitutedEmpty { slot: 7 });
+    assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), PacketError::SubstitutedEmpty { slot: 7 }.into());
     assert_eq!(
         edited(7, |i| i.community.accounts[7].terms.active_until = u32::MAX),
-        SettlementError::ActiveEmpty { slot: 7 }
+        PacketError::ActiveEmpty { slot: 7 }.into()
     );
-    assert_eq!(edited(0, |i| i.community.accounts[0].terms.scale = 7), SettlementError::Terms { slot: 0 });
+    assert_eq!(edited(0, |i| i.community.accounts[0].terms.scale = 7), PacketError::Terms { slot: 0 }.into());
     // Signed in another unit than the account's: terms that change the scale multiply nothing that is signed already.
     let mut input = valid();
     input.packets[1].packet.scale = 10;
     input.packets[1] = input.packets[1].packet.clone().sign(&fixture::meter_key(1)).unwrap();
-    assert_eq!(apply(input).unwrap_err(), SettlementError::Scale { slot: 1 });
-    assert_eq!(edited(0, |i| i.community.accounts[0].terms.class = 2), SettlementError::Terms { slot: 0 });
+    assert_eq!(apply(input).unwrap_err(), PacketError::Scale { slot: 1 }.into());
+    assert_eq!(edited(0, |i| i.community.accounts[0].terms.class = 2), PacketError::Terms { slot: 0 }.into());
     assert_eq!(edited(0, |i| i.community.header.totals.debt += 1), SettlementError::DebtTotal);
     let mut forged = valid();
     forged.packets[0].packet.readings[0].import += 1;
-    assert!(matches!(apply(forged).unwrap_err(), SettlementError::Signature { slot: 0, .. }));
+    assert!(matches!(apply(forged).unwrap_err(), SettlementError::Packet(PacketError::Signature { slot: 0, .. })));
     assert_eq!(
         edited(5, |i| i.packets[5].packet.readings[2].import = 9001),
-        SettlementError::AboveCap { slot: 5, interval: 2 }
+        PacketError::AboveCap { slot: 5, interval: 2 }.into()
     );
     assert_eq!(
         edited(2, |i| i.packets[2].packet.readings[0].import = 1),
-        SettlementError::Inactive { slot: 2, interval: 0 }
+        PacketError::Inactive { slot: 2, interval: 0 }.into()
     );
     assert_eq!(
         edited(3, |i| i.packets[3].packet.readings[1].import = 1),
-        SettlementError::Inactive { slot: 3, interval: 1 }
+        PacketError::Inactive { slot: 3, interval: 1 }.into()
     );
     assert!(matches!(edited(0, |i| i.tariff.intervals.truncate(4)), SettlementError::TariffLength { .. }));
 }

@@ -136,6 +136,21 @@ pub fn path_root(leaf: Fr, index: u64, path: &[Children]) -> Option<Fr> {
     (at == 0).then_some(node)
 }
 
+/// Root of a path with `leaf` put at `index`.
+#[must_use]
+pub fn replaced_root(path: &[Children], index: u64, leaf: Fr) -> Fr {
+    let mut at = index;
+    path.iter().fold(leaf, |node, children| {
+        let place = usize::try_from(at % ARITY as u64).unwrap_or(0);
+        at /= ARITY as u64;
+        let mut children = *children;
+        if let Some(child) = children.get_mut(place) {
+            *child = node;
+        }
+        hash4(children)
+    })
+}
+
 /// `Z0 = 0, Z(k+1) = P(Zk,Zk,Zk,Zk)`, for depths `0..=depth`.
 #[must_use]
 pub fn empty_ladder(depth: usize) -> Vec<Fr> {

@@ -6,8 +6,7 @@ use gridveil_protocol::{
     codec::packet_id,
     correction::CorrectionError,
     field::Fr,
-    packet::{Context, SignedPacket},
-    settlement::check_packet,
+    packet::{Context, SignedPacket, check_packet},
 };
 use zeroize::Zeroizing;
 

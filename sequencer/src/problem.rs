@@ -1,7 +1,7 @@
 //! Refusals: stable codes, whose fault, and no content (`docs/spec/api.md`, Errors).
 
 use gridveil_protocol::{
-    correction::CorrectionError, header_operation::HeaderError, operation::slot::OperationError,
+    correction::CorrectionError, header_operation::HeaderError, operation::slot::OperationError, packet::PacketError,
     settlement::SettlementError,
 };
 use serde_json::{Map, Value, json};
@@ -168,35 +168,21 @@ impl Problem {
         value
     }
 
-    /// A packet that [`gridveil_protocol::settlement::check_packet`] refuses.
+    /// A packet that [`gridveil_protocol::packet::check_packet`] refuses.
     #[must_use]
-    pub fn of_packet(error: &SettlementError) -> Self {
+    pub fn of_packet(error: &PacketError) -> Self {
         let code = match error {
-            SettlementError::Signature { .. } => PACKET_SIGNATURE,
-            SettlementError::Length { .. } => PACKET_LENGTH,
-            SettlementError::Scale { .. } => PACKET_SCALE,
-            SettlementError::PreviousInMetered { .. } => PACKET_PREVIOUS_SUBSTITUTE,
-            SettlementError::PreviousIsAnother { .. } => PACKET_STALE,
-            SettlementError::Inactive { .. } => PACKET_INACTIVE,
-            SettlementError::AboveCap { .. } => PACKET_CAP,
-            SettlementError::SubstitutedEmpty { .. }
-            | SettlementError::ActiveEmpty { .. }
-            | SettlementError::Terms { .. }
-            | SettlementError::PacketCount { .. } => ACCOUNT_UNKNOWN,
-            SettlementError::Slot { .. }
-            | SettlementError::Context { .. }
-            | SettlementError::Operations(_)
-            | SettlementError::PeriodOverflow
-            | SettlementError::DebtTotal
-            | SettlementError::TariffLength { .. }
-            | SettlementError::TooMuchEnergy { .. }
-            | SettlementError::BalanceOverflow { .. }
-            | SettlementError::SupplierTooSmall { .. }
-            | SettlementError::FeeAccount
-            | SettlementError::RegisterOverflow { .. }
-            | SettlementError::TotalOverflow
-            | SettlementError::Certificates
-            | SettlementError::StatePath => PACKET_CONTEXT,
+            PacketError::Signature { .. } => PACKET_SIGNATURE,
+            PacketError::Length { .. } => PACKET_LENGTH,
+            PacketError::Scale { .. } => PACKET_SCALE,
+            PacketError::PreviousInMetered { .. } => PACKET_PREVIOUS_SUBSTITUTE,
+            PacketError::PreviousIsAnother { .. } => PACKET_STALE,
+            PacketError::Inactive { .. } => PACKET_INACTIVE,
+            PacketError::AboveCap { .. } => PACKET_CAP,
+            PacketError::SubstitutedEmpty { .. } | PacketError::ActiveEmpty { .. } | PacketError::Terms { .. } => {
+                ACCOUNT_UNKNOWN
+            }
+            PacketError::Slot { .. } | PacketError::Context { .. } => PACKET_CONTEXT,
         };
         Self::new(code, error.to_string())
     }
@@ -211,19 +197,8 @@ impl Problem {
             SettlementError::TooMuchEnergy { .. } => SETTLEMENT_ENERGY,
             SettlementError::RegisterOverflow { .. } => SETTLEMENT_REGISTER,
             SettlementError::PacketCount { .. }
-            | SettlementError::Slot { .. }
-            | SettlementError::Context { .. }
-            | SettlementError::Length { .. }
-            | SettlementError::Scale { .. }
-            | SettlementError::PreviousInMetered { .. }
-            | SettlementError::PreviousIsAnother { .. }
-            | SettlementError::SubstitutedEmpty { .. }
-            | SettlementError::ActiveEmpty { .. }
-            | SettlementError::Terms { .. }
+            | SettlementError::Packet(_)
             | SettlementError::DebtTotal
-            | SettlementError::Signature { .. }
-            | SettlementError::AboveCap { .. }
-            | SettlementError::Inactive { .. }
             | SettlementError::PeriodOverflow
             | SettlementError::TariffLength { .. }
             | SettlementError::TotalOverflow

@@ -10,6 +10,7 @@ use gridveil_protocol::{
     header_operation::{HeaderOperation, Pool},
     operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
     operation_slots::{Operations, OperationsError, QueuedNote},
+    packet::PacketError,
     params::{QUEUE, UNIT_NANO},
     record::{Record, RecordKind},
     settlement::{self, SettlementError, SettlementInput, Transition},
@@ -149,7 +150,7 @@ impl<'a> Draft<'a> {
             operation.amount =
                 if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
             let signed = SignedOperation::forced(input.domain, operation)
-                .map_err(|source| SettlementError::Signature { slot: usize::from(entry.slot), source })?;
+                .map_err(|source| PacketError::Signature { slot: usize::from(entry.slot), source })?;
             let operation_slot = OperationSlot::compute(before, &signed);
             self.forced.entry(entry.slot).or_default().push(signed.clone());
             self.put(OperationSource::Forced(entry.slot), signed, operation_slot);

@@ -13,9 +13,9 @@ use gridveil_protocol::{
     fixture::{Stream, mdm_key},
     instance::domain,
     operation_slots::Operations,
-    packet::{PacketSalts, SignedPacket, empty_slot},
+    packet::{PacketSalts, SignedPacket, check_packet, empty_slot},
     params::{CIRCUIT_VERSION, STATE_DEPTH},
-    settlement::{SettlementInput, Transition, check_input, check_outcome, check_packet, clear_all, compute_with},
+    settlement::{SettlementInput, Transition, check_input, check_outcome, clear_all, compute_with},
     tree::SparseTree,
     units::Wh,
 };
@@ -139,7 +139,7 @@ impl<'a> Day<'a> {
             input.packets = packets.into_iter().map(Ok).chain(fill).collect::<Result<_, _>>()?;
             anyhow::Ok(check_input(&input)?)
         })?;
-        let clearings = self.run.timed(Step::Clear, || clear_all(&input));
+        let clearings = self.run.timed(Step::Clear, || clear_all(&input))?;
         let transition = self.run.timed(Step::Transition, || {
             let transition = compute_with(input, clearings);
             check_outcome(&transition).map(|()| transition)

@@ -1,0 +1,33 @@
+//! SETTLE.7 of one interval: the money that a slot's energy comes to.
+
+use crate::{
+    account::Registers,
+    params::NANO_PER_TICK,
+    tariff::ClassPrices,
+    units::{Ticks, Wh},
+};
+
+/// Money of one interval, nano (SETTLE.7). Also what a member recomputes from its own readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BillLine {
+    /// Local trade at the market price.
+    pub trade: i128,
+    /// Supplier: energy less feed-in.
+    pub supply: i128,
+    /// Network and local fees.
+    pub fees: i128,
+}
+
+/// SETTLE.7 for one interval.
+#[must_use]
+pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: Ticks) -> BillLine {
+    let wh = |x: Wh| i128::from(x);
+    let (bought, sold) = (wh(energy.bought), wh(energy.sold));
+    let (import_residual, export_residual) = (wh(energy.import) - bought, wh(energy.export) - sold);
+    let price = i128::from(tick) * i128::from(NANO_PER_TICK);
+    BillLine {
+        trade: (sold - bought) * price,
+        supply: import_residual * i128::from(prices.energy) - export_residual * i128::from(prices.feed_in),
+        fees: import_residual * i128::from(prices.network) + bought * i128::from(prices.local_fee),
+    }
+}

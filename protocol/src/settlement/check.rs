@@ -1,0 +1,126 @@
+//! Everything that refuses a settlement, before it is computed and once it is.
+
+use super::{SettlementError, SettlementInput, Transition};
+use crate::{
+    field::Fr,
+    header::Totals,
+    operation_slots::OperationsError,
+    packet::check_packet,
+    params::{REGISTER_BITS, STATE_DEPTH},
+    tree::path_root,
+    units::Interval,
+};
+use ark_ff::AdditiveGroup;
+
+/// Everything that can be refused before the market is cleared.
+///
+/// # Errors
+/// [`SettlementError`].
+pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
+    let community = &input.community;
+    let expected = community.shape.members;
+    if input.packets.len() != expected || community.accounts.len() != expected {
+        return Err(SettlementError::PacketCount { expected, got: input.packets.len() });
+    }
+    let (m, tariff) = (community.shape.intervals, input.tariff.intervals.len());
+    let context = input.context();
+    for (slot, (account, signed)) in community.accounts.iter().zip(&input.packets).enumerate() {
+        check_packet(&context, slot, account, &community.header.mdm, signed, m)?;
+    }
+    let debts: u128 = community.accounts.iter().map(|a| u128::from(a.debt)).sum();
+    if debts != u128::from(community.header.totals.debt) {
+        return Err(SettlementError::DebtTotal);
+    }
+    let end = u64::from(community.header.next_interval) + m as u64;
+    if end > u64::from(Interval::MAX) || usize::from(community.header.intervals) != m {
+        return Err(SettlementError::PeriodOverflow);
+    }
+    if tariff != m {
+        return Err(SettlementError::TariffLength { expected: m, got: tariff });
+    }
+    Ok(())
+}
+
+/// Everything that can be refused once it is computed.
+///
+/// # Errors
+/// [`SettlementError`].
+pub fn check_outcome(t: &Transition) -> Result<(), SettlementError> {
+    check_operations(t)?;
+    check_money(t)?;
+    check_registers(t)?;
+    if saturated(&t.after.header.totals) {
+        return Err(SettlementError::TotalOverflow);
+    }
+    check_places(t)
+}
+
+fn check_operations(t: &Transition) -> Result<(), OperationsError> {
+    let (operations, context, before) = (&t.input.operations, t.input.context(), &t.input.community);
+    operations.check(before, &context, &t.applied)?;
+    let pools = (t.supplier_after, t.fee_account_after);
+    operations.header.check(context.domain, before.index, &before.header, &t.after.header, pools)?;
+    Ok(())
+}
+
+/// SETTLE.8: balances and pools fit.
+fn check_money(t: &Transition) -> Result<(), SettlementError> {
+    for (slot, outcome) in t.outcomes.iter().enumerate() {
+        if !outcome.value.fits() {
+            return Err(SettlementError::BalanceOverflow { slot });
+        }
+    }
+    if t.supplier_after < 0 {
+        return Err(SettlementError::SupplierTooSmall { missing_nano: t.supplier_after.unsigned_abs() });
+    }
+    if t.supplier_after >> 64 != 0 {
+        return Err(SettlementError::TotalOverflow);
+    }
+    if t.fee_account_after < 0 || t.fee_account_after >> 64 != 0 {
+        return Err(SettlementError::FeeAccount);
+    }
+    Ok(())
+}
+
+/// SETTLE.9.
+fn check_registers(t: &Transition) -> Result<(), SettlementError> {
+    // Settled first: a register that left its bits is not mended by closing the account.
+    for (slot, account) in t.settled.iter().enumerate().chain(t.after.accounts.iter().enumerate()) {
+        let r = &account.registers;
+        if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| wh >> REGISTER_BITS != 0) {
+            return Err(SettlementError::RegisterOverflow { slot });
+        }
+    }
+    Ok(())
+}
+
+/// SETTLE.11. Totals are saturated while they are computed: the largest number is not a total but a bound.
+fn saturated(n: &Totals) -> bool {
+    let totals = [
+        n.import,
+        n.export,
+        n.traded,
+        n.issued,
+        n.retired,
+        n.outstanding,
+        n.debt,
+        n.substituted_packets,
+        n.substituted_wh,
+        n.corrected,
+    ];
+    totals.contains(&u64::MAX)
+}
+
+/// SETTLE.13: the places in the certificates tree and in the state tree.
+fn check_places(t: &Transition) -> Result<(), SettlementError> {
+    let count = t.input.community.header.certificate_count;
+    let tree = &t.input.community.certificates;
+    if count >= tree.capacity() || tree.leaf(count) != Fr::ZERO || (count > 0 && tree.leaf(count - 1) == Fr::ZERO) {
+        return Err(SettlementError::Certificates);
+    }
+    let leads = path_root(t.input.old_node(), u64::from(t.input.community.index), &t.input.state_path);
+    if t.input.state_path.len() != STATE_DEPTH || leads != Some(t.instance.old_root) {
+        return Err(SettlementError::StatePath);
+    }
+    Ok(())
+}
