@@ -160,6 +160,26 @@ fn the_protocol_is_pure() {
     }
 }
 
+/// `settlement::apply` and the batch builder clear through `clear_all`, and the transition carries the result. Only what
+/// has no transition any more computes it again: the reader of the log after a restart, and a prover, which applies the
+/// job since it must not trust.
+#[test]
+fn the_market_of_a_settlement_is_cleared_in_one_place() {
+    let product = |path: &PathBuf| {
+        let source = path.components().any(|part| part.as_os_str() == "src") && is(path, &["rs"]);
+        let name = path.file_name().unwrap().to_string_lossy();
+        source && !path.starts_with("benches") && !name.ends_with("_tests.rs")
+    };
+    let calls = |call: &str| {
+        let called = |path: &PathBuf| vec![path.display().to_string(); read(path).matches(call).count()];
+        files().into_iter().filter(product).flat_map(|path| called(&path)).collect::<Vec<_>>()
+    };
+    assert_eq!(calls("market::clear("), ["protocol/src/settlement/clearing.rs"]);
+    // Its own declaration is `clear_all(input`.
+    assert_eq!(calls("clear_all(&"), ["protocol/src/settlement.rs", "protocol/src/settlement/batch_builder.rs"]);
+    assert_eq!(calls("settlement::compute("), ["sequencer/src/store/reader.rs"]);
+}
+
 #[test]
 fn unsafe_code_is_forbidden_where_nothing_needs_it() {
     for path in [

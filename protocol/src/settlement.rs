@@ -4,6 +4,7 @@
 //! order of [`SettlementError`]. [`compute`] follows the same rules for any input and refuses nothing. The circuit
 //! proves what `apply` accepts; tests feed the circuit what it refuses.
 
+pub mod batch_builder;
 mod check;
 mod clearing;
 mod compute;

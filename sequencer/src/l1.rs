@@ -1,10 +1,13 @@
 //! What the sequencer asks of L1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
-    settlement::Transition,
+    settlement::{
+        Transition,
+        batch_builder::{ForcedEntry, L1View},
+    },
     units::Interval,
 };
 use gridveil_verifier_contract::{
@@ -12,57 +15,30 @@ use gridveil_verifier_contract::{
 };
 
 use crate::{
-    problem::{self, Problem},
     selection::Claims,
+    problem::{self, Problem},
     service::Service,
     store::{log_state::LogState, record::Effects},
 };
 
-/// A request in a community's forced queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForcedEntry {
-    /// Slot.
-    pub slot: u16,
-    /// Who asked.
-    pub requester: [u8; 20],
-}
-
-/// What a closing must know of L1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct L1View {
-    /// Units of open deposits without a requested refund.
-    pub deposits: BTreeMap<[u8; 32], u64>,
-    /// Claims between members that are open.
-    pub transfers: BTreeSet<[u8; 32]>,
-    /// Claims between members that were ever opened.
-    pub sent: BTreeSet<[u8; 32]>,
-    /// The community's forced queue, head first.
-    pub forced: Vec<ForcedEntry>,
-    /// The queue of notes, head first.
-    pub notes: Vec<Fr>,
-    /// The operator's funds.
-    pub supplier_units: u64,
-}
-
-impl L1View {
-    /// L1 as it will be after a batch that it does not have yet. `own`: of the community whose forced queue this is.
-    pub fn advance(&mut self, effects: &Effects, own: bool) {
-        for claim in &effects.deposits {
-            self.deposits.remove(&to_bytes(&claim.0));
-        }
-        for claim in &effects.opened {
-            self.sent.insert(to_bytes(&claim.0));
-            self.transfers.insert(to_bytes(&claim.0));
-        }
-        for claim in &effects.received {
-            self.transfers.remove(&to_bytes(&claim.0));
-        }
-        if own {
-            self.forced.drain(..effects.forced.min(self.forced.len()));
-        }
-        self.notes.drain(..effects.notes.len().min(self.notes.len()));
-        self.supplier_units = self.supplier_units.saturating_sub(effects.supplier_in);
+/// Changes a view of L1 to what it will be after a batch that L1 does not have yet. `own`: the batch is of the community
+/// whose forced queue this is.
+pub fn advance(view: &mut L1View, effects: &Effects, own: bool) {
+    for claim in &effects.deposits {
+        view.deposits.remove(&to_bytes(&claim.0));
     }
+    for claim in &effects.opened {
+        view.sent.insert(to_bytes(&claim.0));
+        view.transfers.insert(to_bytes(&claim.0));
+    }
+    for claim in &effects.received {
+        view.transfers.remove(&to_bytes(&claim.0));
+    }
+    if own {
+        view.forced.drain(..effects.forced.min(view.forced.len()));
+    }
+    view.notes.drain(..effects.notes.len().min(view.notes.len()));
+    view.supplier_units = view.supplier_units.saturating_sub(effects.supplier_in);
 }
 
 /// The effects of the batches that are not yet in the state with this root, in order, each with its community. `None`
@@ -92,7 +68,7 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
         let notes = effects.iter().map(|(_, e)| e.notes.len()).sum::<usize>() + gridveil_protocol::params::QUEUE;
         let mut view = read(service, community, claims, notes).await?;
         if service.l1.state_root().await? == root {
-            effects.iter().for_each(|(of, effects)| view.advance(effects, *of == community));
+            effects.iter().for_each(|(of, effects)| advance(&mut view, effects, *of == community));
             return Ok(view);
         }
     }

@@ -1,25 +1,23 @@
-//! What a closed period's settlement does beside settling: which operations, which correction, which notes. Decides
-//! nothing that `protocol` decides: whatever its checks refuse is refused with a code, and does not stop the batch.
+//! Which of what waits a closed period's settlement takes: the oldest first, and only what L1 will accept. The rules are
+//! the batch builder's. What they refuse is recorded with a code and does not stop the batch.
 
 use std::collections::BTreeMap;
 
 use gridveil_protocol::{
-    account::Account,
     correction::Correction,
-    field::{Fr, to_bytes},
+    field::Fr,
     header_operation::{HeaderOperation, Pool},
-    operation::{Kind, Operation, SignedOperation, slot::OperationSlot},
-    operation_slots::{Operations, OperationsError, QueuedNote},
-    packet::PacketError,
-    params::{QUEUE, UNIT_NANO},
-    record::{Record, RecordKind},
-    settlement::{self, SettlementError, SettlementInput, Transition},
+    operation::{Kind, SignedOperation},
+    operation_slots::{Operations, OperationsError},
+    settlement::{
+        SettlementError, SettlementInput, Transition,
+        batch_builder::{Batch, BatchBuilder, L1Refusal, L1View, Refused},
+    },
 };
 
 use crate::{
-    l1::L1View,
     problem::{self, Code, of_correction, of_header, of_operation},
-    store::record::{Bytes32, Effects, Element, OperationSource, Refused, Selected},
+    store::record::{self, Bytes32, Effects, Element, OperationSource, Selected},
 };
 
 /// What waits, oldest first.
@@ -66,7 +64,7 @@ pub struct Selection {
     pub forced: BTreeMap<u16, Vec<SignedOperation>>,
 }
 
-/// Selects. `base` has the period's packets and no operations.
+/// Selects. `base` has the period's packets and no operations; `begins` says whether the community begins with it.
 ///
 /// # Errors
 /// [`SettlementError`] where the period does not settle even without what waits.
@@ -76,215 +74,133 @@ pub fn select(
     candidates: Candidates,
     view: L1View,
 ) -> Result<Selection, SettlementError> {
-    settlement::check_input(&base)?;
-    let settled = settlement::compute(base);
-    let mut draft = Draft::new(&settled, begins, view);
-    draft.serve_forced()?;
-    draft.take_operations(candidates.operations);
-    draft.correction(candidates.late);
-    draft.append_notes();
-    draft.operate_header(candidates.header);
-    loop {
-        let input = SettlementInput { operations: draft.operations.clone(), ..settled.input.clone() };
-        let transition = settlement::compute_with(input, settled.clearings.clone());
-        match settlement::check_outcome(&transition) {
-            Ok(()) => return Ok(Selection { transition, selected: draft.selected, forced: draft.forced }),
-            Err(error) => draft.retreat(error)?,
-        }
+    let base = SettlementInput { operations: Operations { init: begins, ..Operations::default() }, ..base };
+    let mut selected = Selected {
+        community: base.community.index,
+        first_interval: base.community.header.next_interval,
+        ..Selected::default()
+    };
+    let mut builder = BatchBuilder::open(base, view)?;
+    let forced = forced(builder.operations());
+    selected.slots = builder.operations().iter().map(|o| OperationSource::Forced(o.operation.slot)).collect();
+    offer_operations(&mut builder, &mut selected, candidates.operations);
+    offer_corrections(&mut builder, &mut selected, candidates.late);
+    offer_header(&mut builder, &mut selected, candidates.header);
+    let Batch { transition, header_refused, correction_postponed } = builder.finish()?;
+    if let Some(error) = header_refused {
+        selected.header = false;
+        selected.header_refused = Some(header_code(&error).code.to_owned());
     }
+    if correction_postponed {
+        selected.correction = None;
+    }
+    selected.effects = effects(&transition);
+    Ok(Selection { transition, selected, forced })
 }
 
-struct Draft<'a> {
-    settled: &'a Transition,
-    accounts: Vec<Account>,
-    view: L1View,
-    operations: Operations,
-    forced: BTreeMap<u16, Vec<SignedOperation>>,
-    selected: Selected,
+fn forced(operations: &[SignedOperation]) -> BTreeMap<u16, Vec<SignedOperation>> {
+    let mut by_slot: BTreeMap<u16, Vec<SignedOperation>> = BTreeMap::new();
+    for signed in operations {
+        by_slot.entry(signed.operation.slot).or_default().push(signed.clone());
+    }
+    by_slot
 }
 
-impl<'a> Draft<'a> {
-    fn new(settled: &'a Transition, begins: bool, view: L1View) -> Self {
-        let input = &settled.input;
-        Self {
-            settled,
-            accounts: settled.settled.clone(),
-            view,
-            operations: Operations { init: begins, ..Operations::default() },
-            forced: BTreeMap::new(),
-            selected: Selected {
-                community: input.community.index,
-                first_interval: input.community.header.next_interval,
-                effects: Effects { init: begins, ..Effects::default() },
-                ..Selected::default()
+fn offer_operations(builder: &mut BatchBuilder, selected: &mut Selected, pending: Vec<([u8; 32], SignedOperation)>) {
+    for (id, signed) in pending {
+        match builder.offer(signed) {
+            Ok(()) => selected.slots.push(OperationSource::Operation(Bytes32(id))),
+            Err(refused) => match code(&refused) {
+                Some(code) => refuse(selected, id, code),
+                None => break,
             },
         }
     }
+}
 
-    fn full(&self) -> bool {
-        self.operations.slots.len() >= self.settled.input.community.shape.operations
-    }
-
-    fn refuse(&mut self, id: [u8; 32], code: Code) {
-        self.selected.refused.push(Refused { id, code: code.code.to_owned() });
-    }
-
-    fn put(&mut self, source: OperationSource, signed: SignedOperation, operation_slot: OperationSlot) {
-        if let Some(account) = self.accounts.get_mut(usize::from(signed.operation.slot)) {
-            *account = operation_slot.after;
-        }
-        self.selected.slots.push(source);
-        self.operations.slots.push(signed);
-    }
-
-    /// OP.7: the head of L1's queue first, in its order.
-    fn serve_forced(&mut self) -> Result<(), SettlementError> {
-        let input = &self.settled.input;
-        for entry in std::mem::take(&mut self.view.forced) {
-            let Some(before) = self.accounts.get(usize::from(entry.slot)) else { break };
-            if self.full() {
-                break;
+/// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period, waits;
+/// what is final is refused.
+fn offer_corrections(builder: &mut BatchBuilder, selected: &mut Selected, late: Vec<Late>) {
+    for Late { id, slot, place } in late {
+        let pending = builder.account(slot).is_some_and(|account| account.pending_substitute != Fr::from(0u64));
+        let offered = match place {
+            Place::Top(correction) => {
+                builder.offer_correction(*correction).map(|()| selected.correction = Some(Bytes32(id)))
             }
-            let mut operation = Operation::new(Kind::Forced, input.community.index, entry.slot, before.nonce);
-            operation.payout = entry.requester;
-            operation.amount =
-                if entry.requester == before.payout { before.balance - before.balance % UNIT_NANO } else { 0 };
-            let signed = SignedOperation::forced(input.domain, operation)
-                .map_err(|source| PacketError::Signature { slot: usize::from(entry.slot), source })?;
-            let operation_slot = OperationSlot::compute(before, &signed);
-            self.forced.entry(entry.slot).or_default().push(signed.clone());
-            self.put(OperationSource::Forced(entry.slot), signed, operation_slot);
-            self.selected.effects.forced += 1;
-        }
-        Ok(())
-    }
-
-    fn take_operations(&mut self, pending: Vec<([u8; 32], SignedOperation)>) {
-        let input = &self.settled.input;
-        let (domain, community, mdm) = (input.domain, input.community.index, input.community.header.mdm);
-        for (id, signed) in pending {
-            if self.full() {
-                break;
-            }
-            let Some(before) = self.accounts.get(usize::from(signed.operation.slot)) else {
-                self.refuse(id, problem::OPERATION_SLOT);
+            Place::Beneath if pending => Err(Refused::Later),
+            Place::Beneath | Place::Final => {
+                refuse(selected, id, problem::CORRECTION_NOT_PENDING);
                 continue;
-            };
-            let operation_slot = OperationSlot::compute(before, &signed);
-            let checked =
-                operation_slot.check(before, &signed, domain, community, &mdm).map_err(|error| of_operation(&error));
-            match checked.and_then(|()| self.claim(signed.operation.kind, &operation_slot)) {
-                Ok(()) => self.put(OperationSource::Operation(Bytes32(id)), signed, operation_slot),
-                Err(code) => self.refuse(id, code),
             }
+        };
+        if let Some(code) = offered.err().as_ref().and_then(code) {
+            refuse(selected, id, code);
         }
     }
+}
 
-    /// What L1 asks of a claim (`docs/spec/l1.md`), after the batches and operation slots before.
-    fn claim(&mut self, kind: Kind, operation_slot: &OperationSlot) -> Result<(), Code> {
-        let Some(record) = &operation_slot.record else { return Ok(()) };
-        let (word, element, effects) = (to_bytes(&record.w1), Element(record.w1), &mut self.selected.effects);
-        match kind {
-            Kind::Deposit => {
-                let units = self.view.deposits.get(&word).copied();
-                let expected = units.map(|units| Record::new(RecordKind::Deposit, units, 0, record.w1));
-                if expected != Some(*record) {
-                    return Err(problem::OPERATION_DEPOSIT);
-                }
-                self.view.deposits.remove(&word);
-                effects.deposits.push(element);
-            }
-            Kind::Receive => {
-                if !self.view.transfers.remove(&word) {
-                    return Err(problem::OPERATION_CLAIM);
-                }
-                effects.received.push(element);
-            }
-            Kind::Send => {
-                if !self.view.sent.insert(word) {
-                    return Err(problem::OPERATION_CLAIM_USED);
-                }
-                self.view.transfers.insert(word);
-                effects.opened.push(element);
-            }
-            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms | Kind::Forced => {}
+fn offer_header(builder: &mut BatchBuilder, selected: &mut Selected, header: Option<HeaderOperation>) {
+    match header.map(|header| builder.offer_header(header)) {
+        Some(Ok(())) => selected.header = true,
+        Some(Err(refusal)) => selected.header_refused = Some(l1_code(refusal).code.to_owned()),
+        None => {}
+    }
+}
+
+fn refuse(selected: &mut Selected, id: [u8; 32], code: Code) {
+    selected.refused.push(record::Refused { id, code: code.code.to_owned() });
+}
+
+/// `None` for what waits on.
+const fn code(refused: &Refused) -> Option<Code> {
+    match refused {
+        Refused::Later => None,
+        Refused::Operation(error) => Some(of_operation(error)),
+        Refused::Correction(error) => Some(of_correction(error)),
+        Refused::L1(refusal) => Some(l1_code(*refusal)),
+    }
+}
+
+const fn l1_code(refusal: L1Refusal) -> Code {
+    match refusal {
+        L1Refusal::NoDeposit => problem::OPERATION_DEPOSIT,
+        L1Refusal::NoTransfer => problem::OPERATION_CLAIM,
+        L1Refusal::ClaimUsed => problem::OPERATION_CLAIM_USED,
+        L1Refusal::NotForced => problem::OPERATION_KIND,
+        L1Refusal::Funds => problem::HEADER_FUNDS,
+    }
+}
+
+/// A header operation that passes its own clauses can still move more units than the pools carry.
+fn header_code(error: &SettlementError) -> Code {
+    if let SettlementError::Operations(OperationsError::Header(refusal)) = error {
+        of_header(refusal)
+    } else {
+        problem::HEADER_UNITS
+    }
+}
+
+/// What L1 will have done once it has this batch.
+fn effects(transition: &Transition) -> Effects {
+    let operations = &transition.input.operations;
+    let transfer = operations.header.transfer.filter(|t| t.pool == Pool::SupplierIn);
+    let mut effects = Effects {
+        init: operations.init,
+        notes: operations.notes.iter().map(|note| Element(note.0)).collect(),
+        supplier_in: transfer.map_or(0, |t| t.units),
+        ..Effects::default()
+    };
+    for (signed, slot) in transition.applied.slots.iter().filter_map(|slot| slot.used.as_ref()) {
+        let claim = slot.record.map(|record| Element(record.w1));
+        match signed.operation.kind {
+            Kind::Deposit => effects.deposits.extend(claim),
+            Kind::Send => effects.opened.extend(claim),
+            Kind::Receive => effects.received.extend(claim),
+            Kind::Forced => effects.forced += 1,
+            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms => {}
         }
-        Ok(())
     }
-
-    /// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period,
-    /// waits; what is final is refused.
-    fn correction(&mut self, late: Vec<Late>) {
-        let (context, mdm) = (self.settled.input.context(), self.settled.input.community.header.mdm);
-        for Late { id, slot, place } in late {
-            let account =
-                self.accounts.get(usize::from(slot)).filter(|account| account.pending_substitute != Fr::from(0u64));
-            let checked = match (place, account) {
-                (Place::Final, _) | (_, None) => Err(problem::CORRECTION_NOT_PENDING),
-                (Place::Top(correction), Some(account))
-                    if correction.opens(account) && self.operations.correction.is_none() =>
-                {
-                    correction
-                        .check(account, &context, &mdm)
-                        .map_err(|error| of_correction(&error))
-                        .map(|()| Some(*correction))
-                }
-                (Place::Top(_) | Place::Beneath, Some(_)) => Ok(None),
-            };
-            match checked {
-                Ok(Some(correction)) => {
-                    self.selected.correction = Some(Bytes32(id));
-                    self.operations.correction = Some(correction);
-                }
-                Ok(None) => {}
-                Err(code) => self.refuse(id, code),
-            }
-        }
-    }
-
-    /// NOTES.1.
-    fn append_notes(&mut self) {
-        let notes: Vec<Fr> = self.view.notes.iter().copied().take(QUEUE).collect();
-        self.selected.effects.notes = notes.iter().copied().map(Element).collect();
-        self.operations.notes = notes.into_iter().map(QueuedNote).collect();
-    }
-
-    fn operate_header(&mut self, header: Option<HeaderOperation>) {
-        let Some(header) = header else { return };
-        let supplier_in = header.transfer.filter(|t| t.pool == Pool::SupplierIn).map_or(0, |t| t.units);
-        if supplier_in > self.view.supplier_units {
-            return self.refuse_header(problem::HEADER_FUNDS);
-        }
-        self.operations.header = header;
-        self.selected.header = true;
-        self.selected.effects.supplier_in = supplier_in;
-    }
-
-    fn refuse_header(&mut self, code: Code) {
-        self.operations.header = HeaderOperation::default();
-        self.selected.header = false;
-        self.selected.effects.supplier_in = 0;
-        self.selected.header_refused = Some(code.code.to_owned());
-    }
-
-    /// Takes back what stands in the way of the whole: the header operation that is refused, or else the correction,
-    /// which then waits (the pools may carry it later), or else the header operation.
-    fn retreat(&mut self, error: SettlementError) -> Result<(), SettlementError> {
-        let pools = matches!(
-            error,
-            SettlementError::TotalOverflow | SettlementError::FeeAccount | SettlementError::SupplierTooSmall { .. }
-        );
-        if let (SettlementError::Operations(OperationsError::Header(refusal)), true) = (&error, self.selected.header) {
-            self.refuse_header(of_header(refusal));
-        } else if self.selected.correction.take().is_some() {
-            self.operations.correction = None;
-        } else if pools && self.selected.header {
-            self.refuse_header(problem::HEADER_UNITS);
-        } else {
-            return Err(error);
-        }
-        Ok(())
-    }
+    effects
 }
 
 /// The claims that the operations ask L1 about.
