@@ -15,7 +15,7 @@ use gridveil_verifier_contract::{
 };
 
 use crate::{
-    selection::Claims,
+    batch::selection::Claims,
     problem::{self, Problem},
     service::Service,
     store::{log_state::LogState, record::Effects},

@@ -2,9 +2,8 @@
 //! gives receipts.
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
-//!   log, keys and index; `operations` what owners sign; `batcher` closing and the native rules; `selection` which
-//!   operations a settlement carries; `notes` paths of queued notes; `openings` of headers for auditors; `pipeline`
-//!   proving and settling; `receipts`.
+//!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
+//!   `tariffs` published tariffs; `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -13,19 +12,18 @@
 
 pub mod admission;
 pub mod api;
-pub mod batcher;
+pub mod batch;
 pub mod config;
 pub mod l1;
 pub mod notes;
 pub mod openings;
 pub mod operations;
-pub mod pipeline;
 pub mod problem;
 pub mod proof;
 pub mod receipts;
-pub mod selection;
 pub mod service;
 pub mod store;
+pub mod tariffs;
 pub mod writer;
 
 use std::{
@@ -157,14 +155,14 @@ fn start(
     };
     let servers = vec![listen(public, api::public::router(&service)), listen(admin, api::admin::router(&service))];
     let mut tasks = vec![
-        tokio::spawn(pipeline::prove_all(Arc::clone(&service))),
-        tokio::spawn(pipeline::settle_all(Arc::clone(&service))),
+        tokio::spawn(batch::prove_all(Arc::clone(&service))),
+        tokio::spawn(batch::settle_all(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
-        batcher::resume(&resumed).await;
+        batch::resume(&resumed).await;
         if resumed.config.auto_close {
-            batcher::auto_close(resumed).await;
+            batch::auto_close(resumed).await;
         }
     }));
     let height = service.writer.snapshot().height;

@@ -1,5 +1,5 @@
 //! Admission of operations and header operations: checks that never mutate, then one decision of the writer. What only
-//! the closed period can tell, the balance above all, is decided when it closes ([`crate::selection`]).
+//! the closed period can tell, the balance above all, is decided when it closes ([`crate::batch::selection`]).
 
 use std::sync::{Arc, PoisonError};
 

@@ -49,9 +49,10 @@ use gridveil_prover::{
     srs::{Srs, SrsSource},
 };
 use gridveil_sequencer::{
-    AdminToken, Config, GenesisState, Handle, batcher,
+    AdminToken, Config, GenesisState, Handle, batch,
     service::Service,
     store::{data_keys, log_state::SettledPeriod},
+    tariffs,
 };
 use gridveil_verifier_contract::{
     EthersClient, L1Client,
@@ -132,7 +133,7 @@ impl OnChain {
         self.runtime.block_on(async {
             running.l1.register_tariff(TARIFF_SET, first_interval, to_bytes(&tariff.commitment())).await?;
             for community in communities {
-                let published = batcher::publish_tariff(service, *community, first_interval, tariff.clone()).await;
+                let published = tariffs::publish(service, *community, first_interval, tariff.clone()).await;
                 published.map_err(|problem| anyhow!("{problem}"))?;
             }
             Ok(())
@@ -334,7 +335,7 @@ impl Backend for OnChain {
             // Asked of the operator, as the meter data manager would.
             let service = running.handle.as_ref().context("stopped")?.service();
             let open =
-                batcher::open_period(&service.writer.snapshot(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
+                batch::open_period(&service.writer.snapshot(), COMMUNITY).map_err(|problem| anyhow!("{problem}"))?;
             let previous_substitute =
                 open.missing.iter().find(|m| m.slot == number).context("no packet is missing")?.previous_substitute;
             let packet =
@@ -362,7 +363,7 @@ impl Backend for OnChain {
         let settled = self.runtime.block_on(async {
             running.l1.set_local_time(ends).await?;
             let applied =
-                batcher::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
+                batch::close(service, COMMUNITY, day.first_interval).await.map_err(|problem| anyhow!("{problem}"))?;
             self.progress.say(&format!("{}: proving", day.date));
             let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
             let on_l1 = running.l1.state_root().await?;

@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 
 use super::{bounded, json_body, number, public::hex0, unknown_route, wrong_method};
 use crate::{
-    batcher, openings,
+    batch, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
+    tariffs,
 };
 
 /// Deadline of an admin request: a closing of the largest shape computes for seconds.
@@ -80,7 +81,7 @@ async fn close(
 ) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
     let CloseRequest { first_interval } = json_body(request, BODY_BYTES).await?;
-    let applied = batcher::close(&service, community, first_interval).await?;
+    let applied = batch::close(&service, community, first_interval).await?;
     let new_root = hex0(&to_bytes(&applied.new_root));
     Ok(Json(
         json!({"community": community, "first_interval": first_interval, "batch": applied.batch, "new_root": new_root}),
@@ -90,7 +91,7 @@ async fn close(
 /// What the meter data manager has to substitute, and on what.
 async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
     let community = number(&community, "community")?;
-    let open = batcher::open_period(&service.writer.snapshot(), community)?;
+    let open = batch::open_period(&service.writer.snapshot(), community)?;
     let missing = open.missing.iter().map(
         |m| json!({"slot": m.slot, "previous_substitute": hex0(&to_bytes(&m.previous_substitute)), "scale": m.scale}),
     );
@@ -113,7 +114,7 @@ async fn publish(
 ) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
     let TariffRequest { first_interval, tariff } = json_body(request, BODY_BYTES).await?;
-    let published = batcher::publish_tariff(&service, community, first_interval, tariff).await?;
+    let published = tariffs::publish(&service, community, first_interval, tariff).await?;
     let status = if published.new { StatusCode::CREATED } else { StatusCode::OK };
     let l1 = if published.registered { "registered" } else { "pending" };
     Ok((status, Json(json!({"commitment": hex0(&to_bytes(&published.commitment)), "l1": l1}))).into_response())

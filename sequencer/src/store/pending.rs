@@ -106,7 +106,8 @@ impl Pending {
         Ok(Vec::new())
     }
 
-    /// What was selected must wait; what was refused waits no longer.
+    /// Records a selection. Everything it names must be pending. What it selects stays pending until the batch is
+    /// applied; what it refuses is pending no longer.
     pub(super) fn select(&mut self, selected: &Selected, offset: u64) -> Result<Vec<Entry>, OrderError> {
         let mut entries =
             vec![(key::period(b'h', selected.community, selected.first_interval), offset.to_be_bytes().to_vec())];

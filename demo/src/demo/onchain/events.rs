@@ -19,7 +19,7 @@ use gridveil_protocol::{
     receipt::Receipt,
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{batcher, operations, store::data_keys};
+use gridveil_sequencer::{batch, operations, store::data_keys};
 use gridveil_verifier_contract::{CertificateCall, L1Client, anvil::LOCAL_CHAIN_ID};
 
 use super::OnChain;
@@ -390,7 +390,7 @@ impl OnChain {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         self.runtime.block_on(async {
-            batcher::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+            batch::close(service, community, first_interval).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
             super::final_on_l1(service, community, first_interval).await.map(|_| ())
         })
     }

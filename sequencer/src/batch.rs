@@ -1,0 +1,82 @@
+//! From packets to batches that are final on L1. `closing` closes a period, `applying` settles it by the rules,
+//! `candidates` and `selection` find what the settlement does beside settling, `proving` has it proven and `settling`
+//! sends it to L1. Decides nothing that `protocol` decides.
+//!
+//! Every step is in the log before the next begins; a restart goes on at the step the log names. Batches of all
+//! communities form one chain of state roots: proofs may be made side by side, settling is strictly in order. A revert
+//! therefore stops the whole pipeline, loudly, until an operator has looked.
+
+mod applying;
+mod candidates;
+mod closing;
+mod open_period;
+mod proving;
+pub mod selection;
+mod settling;
+
+pub use closing::{auto_close, close, resume};
+pub use open_period::{Missing, OpenPeriod, open_period};
+pub use proving::prove_all;
+pub use settling::settle_all;
+
+use std::{sync::Arc, time::Duration};
+
+use gridveil_protocol::{field::Fr, settlement::Transition, units::Interval};
+
+use crate::{
+    config,
+    problem::{self, Problem},
+    service::Service,
+    store::log_state::CommunityState,
+    writer::Snapshot,
+};
+
+/// A period settled natively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppliedPeriod {
+    /// Community.
+    pub community: u32,
+    /// Period.
+    pub first_interval: Interval,
+    /// Batch.
+    pub batch: u64,
+    /// State root after.
+    pub new_root: Fr,
+}
+
+fn unknown_community() -> Problem {
+    Problem::new(problem::ACCOUNT_UNKNOWN, "no such community")
+}
+
+pub(crate) fn state_of(snapshot: &Snapshot, community: u32) -> Result<&CommunityState, Problem> {
+    snapshot.log_state.communities.get(&community).ok_or_else(unknown_community)
+}
+
+async fn transition(service: &Arc<Service>, batch: u64, community: u32) -> Result<Arc<Transition>, Problem> {
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
+    let current = service
+        .writer
+        .snapshot()
+        .communities
+        .get(&community)
+        .cloned()
+        .ok_or_else(|| Problem::internal("a batch of no community"))?;
+    let read = tokio::task::spawn_blocking(move || reader.transition(domain, batch, &current));
+    Ok(read.await.map_err(|_| Problem::internal("a batch could not be read"))??)
+}
+
+struct Backoff {
+    wait: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    const fn new(config: &config::Backoff) -> Self {
+        Self { wait: config.first, longest: config.longest }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(self.longest);
+    }
+}

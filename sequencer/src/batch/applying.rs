@@ -1,0 +1,159 @@
+//! Settling a closed period natively: what it does beside settling is selected and made durable, then the rules are
+//! applied.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
+
+use gridveil_protocol::{
+    community::Community,
+    field::to_bytes,
+    init,
+    operation::SignedOperation,
+    settlement::{self, Transition},
+    tree::Children,
+};
+
+use super::{
+    AppliedPeriod,
+    candidates::candidates,
+    selection::{self, Selection},
+    state_of, unknown_community,
+};
+use crate::{
+    l1,
+    problem::{self, Problem},
+    service::Service,
+    store::{
+        Draft, StoreError,
+        data_keys::Label,
+        pending::Pending,
+        plain,
+        record::{Applied, Event, Selected, kind},
+        state_parts,
+    },
+    writer::{Decision, Snapshot},
+};
+
+/// What a closing starts from: the community, its path, and everything that waits.
+struct Basis {
+    community: Arc<Community>,
+    path: Vec<Children>,
+    batch: u64,
+    previous: Option<u64>,
+    begins: bool,
+    selected: bool,
+    pending: Pending,
+}
+
+impl Basis {
+    fn of(snapshot: &Snapshot, community: u32) -> Result<Self, Problem> {
+        let log_state = state_of(snapshot, community)?;
+        Ok(Self {
+            community: Arc::clone(snapshot.communities.get(&community).ok_or_else(unknown_community)?),
+            path: snapshot.tree.path(u64::from(community)),
+            batch: snapshot.log_state.last_batch + 1,
+            previous: log_state.last_batch,
+            begins: !log_state.begun,
+            selected: log_state.selected.is_some(),
+            pending: log_state.pending.clone(),
+        })
+    }
+}
+
+/// Settles a closed period natively.
+pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<AppliedPeriod, Problem> {
+    let basis = Basis::of(&service.writer.snapshot(), community)?;
+    let (batch, previous) = (basis.batch, basis.previous);
+    let settled = if basis.selected { settle_selected(service, basis).await } else { select(service, basis).await };
+    let transition = settled.inspect_err(|problem| {
+        if problem.more.contains_key("clause") {
+            tracing::error!(
+                community,
+                code = problem.code.code,
+                "a closed period does not settle; nothing is lost, it can be tried again"
+            );
+            service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());
+        }
+    })?;
+    let instance = transition.instance;
+    let first_interval = transition.input.community.header.next_interval;
+    let applied = Applied::of(batch, previous, &transition);
+    let kept = Arc::clone(&transition);
+    let decide = move |_: &Snapshot| {
+        let parts =
+            state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
+        let draft = Draft { event: Event::Applied(applied), parts };
+        Ok(Decision::Write { draft: Box::new(draft), after: Some(Box::new(transition.after.clone())), answer: () })
+    };
+    service.writer.submit_waiting(decide).await?;
+    service.reader.keep(batch, &kept);
+    service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
+    tracing::info!(community, batch, first_interval, "period applied");
+    Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
+}
+
+/// What was selected before a stop, again.
+async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
+    let settled = tokio::task::spawn_blocking(move || {
+        let input = reader.input(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        settlement::apply(input).map(Arc::new).map_err(|error| Problem::of_settlement(&error))
+    });
+    settled.await.map_err(|_| Problem::internal("a settlement did not end"))?
+}
+
+/// Selects what the settlement does beside settling. The selection is durable before it is applied.
+async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    let (reader, pending, before) = (Arc::clone(&service.reader), basis.pending.clone(), Arc::clone(&basis.community));
+    // Refused operations take no operation slot: some more than there are operation slots are looked at.
+    let looked_at = 2 * basis.community.shape.operations;
+    let read = tokio::task::spawn_blocking(move || candidates(&reader, &pending, &before, looked_at));
+    let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
+    if basis.begins {
+        check_genesis_terms(service, &basis.community).await?;
+    }
+    let claims = selection::claims(&candidates.operations);
+    let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
+    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
+    let settled = tokio::task::spawn_blocking(move || {
+        let base = reader.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
+        selection::select(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))
+    });
+    let Selection { transition, selected, forced } =
+        settled.await.map_err(|_| Problem::internal("a settlement did not end"))??;
+    record(service, selected, forced).await?;
+    Ok(Arc::new(transition))
+}
+
+/// STATE.INIT: a community begins with the terms that L1 has registered.
+async fn check_genesis_terms(service: &Service, community: &Community) -> Result<(), Problem> {
+    let terms = l1::genesis_terms(service, community.index).await.map_err(|e| l1::unreachable(&e))?;
+    if terms == to_bytes(&init::genesis_terms(&community.header)) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        problem::SETTLEMENT_TERMS,
+        "STATE.INIT: L1 has other terms registered for this community (meter data manager)",
+    ))
+}
+
+/// Makes a selection durable, with its forced withdrawals sealed slot by slot.
+async fn record(
+    service: &Service,
+    selected: Selected,
+    forced: BTreeMap<u16, Vec<SignedOperation>>,
+) -> Result<(), Problem> {
+    let (community, first_interval) = (selected.community, selected.first_interval);
+    let sealed = forced.into_iter().map(|(part, operations)| {
+        let label = Label { kind: kind::SELECTED, community, part, first_interval };
+        Ok((label, plain(kind::SELECTED, &operations).map_err(StoreError::from)?))
+    });
+    let parts = sealed.collect::<Result<Vec<_>, Problem>>()?;
+    let (operation_slots, refused) = (selected.slots.len(), selected.refused.len());
+    let draft = Draft { event: Event::Selected(selected), parts };
+    service.writer.submit_waiting(move |_: &Snapshot| Ok(Decision::write(draft, ()))).await?;
+    tracing::info!(community, first_interval, operation_slots, refused, "operations selected");
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Closing a period: is it over, is it complete, and what is random in its settlement. Everything a closing decides is
+//! durable before the period is applied.
+
+use std::sync::{Arc, PoisonError};
+
+use gridveil_protocol::{
+    field::{Fr, reduce, to_bytes},
+    packet::PacketSalts,
+    units::Interval,
+};
+use serde_json::json;
+
+use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
+use crate::{
+    l1,
+    problem::{self, Problem},
+    service::Service,
+    store::{
+        Draft, StoreError,
+        data_keys::{self, COMMUNITY_PART, DataKeyError, Label},
+        plain,
+        record::{Closed, ClosedSecrets, Event, Used, kind},
+    },
+    writer::{Decision, Snapshot},
+};
+
+/// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is
+/// closed but not settled, tries again. Ends even if whoever asks goes away.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn close(service: &Arc<Service>, community: u32, first_interval: Interval) -> Result<AppliedPeriod, Problem> {
+    let (answer, outcome) = tokio::sync::oneshot::channel();
+    let own = Arc::clone(service);
+    let closing = async move {
+        let _one_at_a_time = own.closing.lock().await;
+        let _ = answer.send(close_locked(&own, community, first_interval).await);
+    };
+    {
+        let mut closings = service.closings.lock().unwrap_or_else(PoisonError::into_inner);
+        while closings.try_join_next().is_some() {}
+        closings.spawn(closing);
+    }
+    outcome.await.unwrap_or_else(|_| Err(Problem::internal("a closing did not end")))
+}
+
+async fn close_locked(
+    service: &Arc<Service>,
+    community: u32,
+    first_interval: Interval,
+) -> Result<AppliedPeriod, Problem> {
+    let (open, closed) = {
+        let snapshot = service.writer.snapshot();
+        let log_state = state_of(&snapshot, community)?;
+        (log_state.next_interval, log_state.closed.is_some())
+    };
+    if first_interval < open
+        && let Some(batch) = service.reader.batch_of(community, first_interval)?
+    {
+        let new_root = service.reader.applied(batch)?.new_root;
+        return Ok(AppliedPeriod { community, first_interval, batch, new_root });
+    }
+    if first_interval != open {
+        return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
+            .with("open", json!(open)));
+    }
+    if !closed {
+        close_open(service, community, first_interval).await?;
+    }
+    applying::apply(service, community).await
+}
+
+/// Is the period over for L1? And is the tariff we hold the one L1 has in force?
+async fn check_l1(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
+    let (end, tariff) = {
+        let snapshot = service.writer.snapshot();
+        let log_state = state_of(&snapshot, community)?;
+        let length = snapshot.communities.get(&community).map_or(0, |c| c.header.interval_length);
+        (u64::from(log_state.after_open()) * u64::from(length), log_state.tariff_for(first_interval))
+    };
+    let now = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
+    if now < end {
+        return Err(Problem::new(problem::CLOSE_NOT_OVER, format!("the period ends in {} s of L1 time", end - now)));
+    }
+    let (_, _, commitment) =
+        tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let in_force = l1::in_force(service, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
+    if in_force.map(|t| t.commitment) != Some(to_bytes(&commitment)) {
+        return Err(Problem::new(
+            problem::TARIFF_NOT_IN_FORCE,
+            "the tariff published here is not the one L1 has in force for this period",
+        ));
+    }
+    Ok(())
+}
+
+async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
+    check_l1(service, community, first_interval).await?;
+    let decide = move |snapshot: &Snapshot| {
+        let missing = missing(snapshot, community)?;
+        if !missing.is_empty() {
+            let detail =
+                format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
+            let slots: Vec<u16> = missing.iter().map(|m| m.slot).collect();
+            return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(slots)));
+        }
+        Ok(Decision::write(closing_draft(snapshot, community, first_interval)?, ()))
+    };
+    service.writer.submit_waiting(decide).await
+}
+
+fn fresh_element() -> Result<Fr, DataKeyError> {
+    data_keys::random::<64>().map(|bytes| reduce(&bytes))
+}
+
+fn closing_draft(snapshot: &Snapshot, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
+    let log_state = state_of(snapshot, community)?;
+    let accounts = &snapshot.communities.get(&community).ok_or_else(unknown_community)?.accounts;
+    let (tariff_from, _, _) = log_state
+        .tariff_for(first_interval)
+        .ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
+    let (mut used, mut empty) = (Vec::new(), Vec::new());
+    for (slot, account) in (0u16..).zip(accounts) {
+        if account.meter.is_some() {
+            // The meter's own packet wins over a substitute.
+            used.push(Used { slot, substituted: !log_state.packets.contains_key(&(slot, false)) });
+        } else {
+            empty.push((slot, PacketSalts::from_random(&data_keys::random().map_err(StoreError::from)?)));
+        }
+    }
+    let header_salts = [fresh_element().map_err(StoreError::from)?, fresh_element().map_err(StoreError::from)?];
+    let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts, empty }).map_err(StoreError::from)?;
+    let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
+    Ok(Draft {
+        event: Event::Closed(Closed { community, first_interval, used, tariff_from }),
+        parts: vec![(label, secrets)],
+    })
+}
+
+/// Applies every period that was closed and not applied before the last stop.
+pub async fn resume(service: &Arc<Service>) {
+    let closed: Vec<(u32, Interval)> = {
+        let snapshot = service.writer.snapshot();
+        snapshot
+            .log_state
+            .communities
+            .iter()
+            .filter(|(_, b)| b.closed.is_some())
+            .map(|(c, b)| (*c, b.next_interval))
+            .collect()
+    };
+    for (community, first_interval) in closed {
+        let mut wait = service.config.backoff.first;
+        while let Err(problem) = close(service, community, first_interval).await {
+            tracing::warn!(community, code = problem.code.code, "a closed period still waits");
+            if problem.code != problem::L1_UNREACHABLE {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(service.config.backoff.longest);
+        }
+    }
+}
+
+/// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked
+/// what to select.
+fn complete(service: &Service) -> Vec<(u32, Interval)> {
+    let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let snapshot = service.writer.snapshot();
+    let waits = |c: &u32, closed: bool| {
+        if closed { !blocked.contains_key(c) } else { missing(&snapshot, *c).is_ok_and(|m| m.is_empty()) }
+    };
+    snapshot
+        .log_state
+        .communities
+        .iter()
+        .filter(|(c, b)| waits(c, b.closed.is_some()))
+        .map(|(c, b)| (*c, b.next_interval))
+        .collect()
+}
+
+/// Closes periods that are over and complete, as they become so.
+pub async fn auto_close(service: Arc<Service>) {
+    let mut tick = tokio::time::interval(service.config.auto_close_every);
+    loop {
+        tick.tick().await;
+        let complete = complete(&service);
+        for (community, first_interval) in complete {
+            if let Err(problem) = close(&service, community, first_interval).await {
+                tracing::info!(community, code = problem.code.code, "not closed yet");
+            }
+        }
+    }
+}
