@@ -1,6 +1,7 @@
 //! `gridveil market` against the published cases of other open projects, and at its edges.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use gridveil_protocol::units::Ticks;
 use std::{
     io::Write,
     process::{Command, Output, Stdio},
@@ -90,7 +91,7 @@ fn pymarket_same_volume_price_and_welfare() {
     // (1); a uniform price gives 3, and at it no allocation has more welfare than their maximum of 6 units of 100 ticks
     // x 1 kWh.
     let worth = case.orders.iter().zip(&output.allocations_wh).map(|(order, wh)| {
-        let value = i64::from(order.limit_ticks) * i64::try_from(*wh).unwrap();
+        let value = i64::from(order.limit_ticks.0) * i64::try_from(*wh).unwrap();
         if order.side == Side::Buy { value } else { -value }
     });
     assert_eq!(worth.sum::<i64>(), 6 * 100 * 1000);
@@ -124,8 +125,8 @@ fn zk_netting_leaves_the_same_residuals() {
         assert_eq!(Some(residual), case.theirs.residual_wh);
         // Mirrored, sellers are rationed by the same rule.
         let flip = |o: &BookOrder| match o.side {
-            Side::Buy => BookOrder { side: Side::Sell, limit_ticks: 500, ..*o },
-            Side::Sell => BookOrder { side: Side::Buy, limit_ticks: 1500, ..*o },
+            Side::Buy => BookOrder { side: Side::Sell, limit_ticks: Ticks(500), ..*o },
+            Side::Sell => BookOrder { side: Side::Buy, limit_ticks: Ticks(1500), ..*o },
         };
         let mirrored = Book { orders: case.orders.iter().map(flip).collect() };
         assert_eq!(clear(&mirrored, case.mechanism, REFERENCE).unwrap().1.allocations_wh, output.allocations_wh);
@@ -136,8 +137,8 @@ fn zk_netting_leaves_the_same_residuals() {
 fn rationing_is_within_a_watt_hour_of_proportional() {
     // Theirs rounds each share and gives the last unit to whoever is left; ours floors running sums. Both are within 1
     // Wh of exact.
-    let buy = |wh| BookOrder { side: Side::Buy, wh, limit_ticks: 1500 };
-    let orders = vec![buy(10), buy(10), buy(10), BookOrder { side: Side::Sell, wh: 20, limit_ticks: 500 }];
+    let buy = |wh| BookOrder { side: Side::Buy, wh, limit_ticks: Ticks(1500) };
+    let orders = vec![buy(10), buy(10), buy(10), BookOrder { side: Side::Sell, wh: 20, limit_ticks: Ticks(500) }];
     let (_, output) = clear(&Book { orders }, Mechanism::CommunityPrice, REFERENCE).unwrap();
     assert_eq!(output.allocations_wh.iter().take(3).sum::<u64>(), 20);
     assert!(output.allocations_wh.iter().take(3).all(|wh| (6..=7).contains(wh)));

@@ -37,6 +37,7 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
+    units::Ticks,
 };
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
@@ -405,8 +406,8 @@ impl World {
                 context,
                 slot,
                 readings: packet.readings.clone(),
-                buy_limit: 10,
-                sell_limit: 20,
+                buy_limit: Ticks(10),
+                sell_limit: Ticks(20),
                 scale: packet.scale,
             };
             let outbox = Outbox::open(&self.dir.path().join(slot.to_string()), keys).unwrap();

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     params::Shape,
     poseidon::{WIDTH, hash4, permute},
     settlement::{self, orders},
+    units::Ticks,
 };
 
 fn hashing(c: &mut Criterion) {
@@ -27,7 +28,8 @@ fn settling(c: &mut Criterion) {
         let (signed, key) = (&input.packets[0], keys(&input)[0]);
         group.bench_function("packet verify", |b| b.iter(|| black_box(signed).verify(&key).unwrap()));
         let (demand, supply) = orders(&input, 0);
-        let rules = Rules { mechanism: Mechanism::Auction, cap: u16::MAX, floor: 0, reference: 0 };
+        let rules =
+            Rules { mechanism: Mechanism::Auction, cap: Ticks::MAX, floor: Ticks::ZERO, reference: Ticks::ZERO };
         group.bench_function("market clear", |b| {
             b.iter(|| market::clear(&rules, black_box(&demand), black_box(&supply)).unwrap())
         });

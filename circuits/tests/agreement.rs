@@ -15,6 +15,7 @@ use gridveil_protocol::{
     packet::{Packet, PacketSalts, Reading},
     settlement::{SettlementInput, Transition, apply, compute},
     tree::SparseTree,
+    units::Ticks,
 };
 
 fn with_path(mut input: SettlementInput) -> SettlementInput {
@@ -34,8 +35,8 @@ fn vary(stream: &mut Stream, input: &mut SettlementInput) {
         let pick = |stream: &mut Stream, choices: &[u64]| {
             choices[usize::try_from(stream.below(choices.len() as u64)).unwrap()]
         };
-        account.terms.buy_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
-        account.terms.sell_limit = u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap();
+        account.terms.buy_limit = Ticks(u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap());
+        account.terms.sell_limit = Ticks(u16::try_from(pick(stream, &[0, 900, 1500, 65535])).unwrap());
         account.terms.scale = u8::try_from(pick(stream, &[1, 10, 100])).unwrap();
         account.terms.technology = u8::try_from(pick(stream, &[0, 1, 255])).unwrap();
         let readings = pick(stream, &[1, 2, 500, 65536]);

@@ -25,6 +25,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::ClassPrices,
     tree::SparseTree,
+    units::Ticks,
 };
 use halo2_proofs::plonk::Circuit;
 use halo2curves::ff::Field;
@@ -156,10 +157,10 @@ fn unusual() -> Vec<(&'static str, Edit)> {
             Box::new(move |i| {
                 rich(i);
                 for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
-                    (a.terms.buy_limit, a.terms.sell_limit) = (buy, sell);
+                    (a.terms.buy_limit, a.terms.sell_limit) = (Ticks(buy), Ticks(sell));
                 }
                 for t in &mut i.tariff.intervals {
-                    (t.cap, t.floor, t.reference) = (cap, floor, reference);
+                    (t.cap, t.floor, t.reference) = (Ticks(cap), Ticks(floor), Ticks(reference));
                 }
             }),
         );
@@ -252,13 +253,13 @@ fn unusual() -> Vec<(&'static str, Edit)> {
             for a in i.community.accounts.iter_mut().filter(|a| a.meter.is_some()) {
                 (a.nonce, a.terms.technology, a.terms.class, a.terms.scale) = (u32::MAX, 255, 1, 100);
                 (a.terms.buy_limit, a.terms.sell_limit, a.terms.cap_import, a.terms.cap_export) =
-                    (u16::MAX, u16::MAX, u16::MAX, u16::MAX);
+                    (Ticks::MAX, Ticks::MAX, u16::MAX, u16::MAX);
                 a.payout = [0xff; 20];
             }
-            i.packets[0].packet.buy_limit = u16::MAX;
-            i.packets[0].packet.sell_limit = u16::MAX;
-            i.packets[2].packet.buy_limit = 0;
-            i.packets[2].packet.sell_limit = 0;
+            i.packets[0].packet.buy_limit = Ticks::MAX;
+            i.packets[0].packet.sell_limit = Ticks::MAX;
+            i.packets[2].packet.buy_limit = Ticks::ZERO;
+            i.packets[2].packet.sell_limit = Ticks::ZERO;
         }),
     );
     add(
@@ -353,14 +354,16 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             rich(i);
             all_readings(i, 65535, 0);
-            i.community
-                .accounts
-                .iter_mut()
-                .for_each(|a| (a.terms.scale, a.terms.buy_limit, a.terms.sell_limit, a.debt) = (100, 2000, 0, 0));
+            i.community.accounts.iter_mut().for_each(|a| {
+                (a.terms.scale, a.terms.buy_limit, a.terms.sell_limit, a.debt) = (100, Ticks(2000), Ticks::ZERO, 0)
+            });
             i.community.accounts[2].terms.scale = 1;
             i.community.header.totals.debt = 0;
             i.packets[2].packet.readings.fill(Reading { import: 0, export: 1 });
-            i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (2000, 0, 2000));
+            i.tariff
+                .intervals
+                .iter_mut()
+                .for_each(|t| (t.cap, t.floor, t.reference) = (Ticks(2000), Ticks::ZERO, Ticks(2000)));
         }),
     );
     cases
@@ -510,13 +513,13 @@ fn the_largest_sums_fit() {
         &mut i,
         |class| if class == 1 { extreme(i32::MAX, i32::MAX, i32::MAX, i32::MAX) } else { extreme(0, 0, 0, 0) },
     );
-    i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (65535, 0, 65535));
+    i.tariff.intervals.iter_mut().for_each(|t| (t.cap, t.floor, t.reference) = (Ticks::MAX, Ticks::ZERO, Ticks::MAX));
     all_readings(&mut i, 65535, 65535);
     i.packets
         .iter_mut()
         .for_each(|p| (p.packet.substituted, p.packet.previous_substitute) = (false, field::Fr::from(0u64)));
     // All trade at the highest price, or nobody trades.
-    for (buy, sell) in [(65535, 65535), (0, 65535)] {
+    for (buy, sell) in [(Ticks::MAX, Ticks::MAX), (Ticks::ZERO, Ticks::MAX)] {
         i.community.accounts.iter_mut().filter(|a| a.meter.is_some()).for_each(|a| {
             (a.terms.scale, a.terms.class, a.terms.buy_limit, a.terms.sell_limit, a.debt) = (100, 0, buy, sell, 0);
         });

@@ -25,6 +25,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
     tariff::ClassPrices,
+    units::Ticks,
 };
 
 /// Which rule a native refusal is of.
@@ -387,7 +388,7 @@ fn unusual_but_honest_operations_are_provable() {
         }),
         ("the widest terms", Kind::Terms, &|i| {
             let terms = op(i).terms.as_mut().unwrap();
-            (terms.active_from, terms.buy_limit, terms.sell_limit) = (u32::MAX, u16::MAX, u16::MAX);
+            (terms.active_from, terms.buy_limit, terms.sell_limit) = (u32::MAX, Ticks::MAX, Ticks::MAX);
             (terms.cap_import, terms.cap_export, terms.technology, terms.scale, terms.class) =
                 (u16::MAX, u16::MAX, 255, 100, 1);
         }),

@@ -20,6 +20,7 @@ use gridveil_protocol::{
     owner::owner_of,
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
+    units::Ticks,
 };
 
 /// How many compositions.
@@ -33,8 +34,8 @@ fn random_terms(s: &mut Stream, next: u32) -> Terms {
     Terms {
         active_from: pick(s, &[0, next, next + 2, next + 3, u32::MAX]),
         active_until: pick(s, &[0, next, next + 2, next + 3, u32::MAX]),
-        buy_limit: pick(s, &[0, 1000, u16::MAX]),
-        sell_limit: pick(s, &[0, 1000, u16::MAX]),
+        buy_limit: Ticks(pick(s, &[0, 1000, u16::MAX])),
+        sell_limit: Ticks(pick(s, &[0, 1000, u16::MAX])),
         cap_import: pick(s, &[0, 1000, u16::MAX]),
         cap_export: pick(s, &[0, 1000, u16::MAX]),
         technology: pick(s, &[0, 1, 255]),

@@ -23,6 +23,7 @@ use gridveil_protocol::{
     packet::Reading,
     settlement::{SettlementInput, Transition, apply, clear_all, compute, compute_with},
     tree::SparseTree,
+    units::Ticks,
 };
 use halo2curves::ff::Field;
 
@@ -67,7 +68,7 @@ fn table_of_mutants() -> Vec<Mutant> {
         "operator changes the order limits of the next period",
         Box::new(|| {
             let mut i = honest(1);
-            i.packets[0].packet.buy_limit += 1;
+            i.packets[0].packet.buy_limit.0 += 1;
             build(&compute(i), table(&tiny()))
         }),
     );
@@ -338,7 +339,7 @@ fn with_empty_slot() -> SettlementInput {
 /// more feed-in.
 fn carry() -> Trace {
     let mut i = honest(1);
-    i.community.accounts[1].terms.sell_limit = u16::MAX;
+    i.community.accounts[1].terms.sell_limit = Ticks::MAX;
     i.packets[1].packet.readings[0] = Reading { import: 1200, export: 7 };
     let t = compute(repaired(i, 1));
     let prices = t.input.tariff.intervals[0].classes[1];
@@ -388,14 +389,14 @@ fn at_another_tick(step: i32) -> Trace {
     }
     (i.packets[3].packet.substituted, i.packets[3].packet.previous_substitute) = (false, field::Fr::from(0u64));
     i.packets[0].packet.readings[0].export = 100; // scale 10
-    i.community.accounts[3].terms.buy_limit = 1400;
+    i.community.accounts[3].terms.buy_limit = Ticks(1400);
     i.community.accounts[3].terms.active_until = u32::MAX;
-    i.community.accounts[0].terms.sell_limit = 900;
+    i.community.accounts[0].terms.sell_limit = Ticks(900);
     i.packets[3].packet.readings[0].import = 1000;
     let i = repaired(repaired(i, 0), 3);
     let i = repaired(repaired(i, 1), 2);
     let mut clearings = clear_all(&i).unwrap();
-    assert_eq!((clearings[0].tick, clearings[0].volume), (900, 1000));
+    assert_eq!((clearings[0].tick, clearings[0].volume), (Ticks(900), 1000));
     let (demand, supply) = gridveil_protocol::settlement::orders(&i, 0);
     let t = &i.tariff.intervals[0];
     let rules = gridveil_protocol::market::Rules {
@@ -404,7 +405,7 @@ fn at_another_tick(step: i32) -> Trace {
         floor: t.floor,
         reference: t.reference,
     };
-    clearings[0] = clear_at(&rules, &demand, &supply, u16::try_from(900 + step).unwrap());
+    clearings[0] = clear_at(&rules, &demand, &supply, Ticks(u16::try_from(900 + step).unwrap()));
     build(&compute_with(i, clearings), table(&tiny()))
 }
 

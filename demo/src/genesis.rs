@@ -80,8 +80,8 @@ impl Limits {
     #[must_use]
     pub const fn of(home: u16, mechanism: Mechanism) -> Self {
         match mechanism {
-            Mechanism::Auction => Self { buy: 900 + 200 * (home % 6), sell: 600 + 150 * (home % 7) },
-            Mechanism::CommunityPrice => Self { buy: Ticks::MAX, sell: 0 },
+            Mechanism::Auction => Self { buy: Ticks(900 + 200 * (home % 6)), sell: Ticks(600 + 150 * (home % 7)) },
+            Mechanism::CommunityPrice => Self { buy: Ticks::MAX, sell: Ticks::ZERO },
         }
     }
 }

@@ -141,7 +141,8 @@ pub fn clear(book: &Book, mechanism: Mechanism, reference: Ticks) -> Result<(Cle
         if order.side == Side::Buy { (this, none) } else { (none, this) }
     });
     let (demand, supply): (Vec<_>, Vec<_>) = pairs.unzip();
-    let clearing = rules::clear(&Rules { mechanism, cap: Ticks::MAX, floor: 0, reference }, &demand, &supply)?;
+    let clearing =
+        rules::clear(&Rules { mechanism, cap: Ticks::MAX, floor: Ticks::ZERO, reference }, &demand, &supply)?;
     let [demand_wh, supply_wh] = [clearing.demand.iter().sum(), clearing.supply.iter().sum()];
     let rationed = (clearing.volume > 0 && demand_wh != supply_wh).then_some(match clearing.rationed {
         Rationed::Demand => Side::Buy,
@@ -174,7 +175,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let name = if name == "-" { "standard input" } else { &name };
     let book = parse(name, &json)?;
     let (clearing, output) =
-        clear(&book, args.mechanism.into(), args.price_ticks.unwrap_or(0)).with_context(|| name.to_owned())?;
+        clear(&book, args.mechanism.into(), args.price_ticks.unwrap_or_default()).with_context(|| name.to_owned())?;
     let out = if args.json { serde_json::to_string_pretty(&output)? } else { draw(&book, &clearing, &output) };
     Ok(text::print(&(out + "\n"))?)
 }
@@ -246,7 +247,7 @@ pub fn draw(book: &Book, clearing: &Clearing, output: &Output) -> String {
     let mark = |table: &mut Table| {
         let text = if output.volume_wh > 0 { "clears" } else { "no trade" };
         let volume = if output.volume_wh > 0 { text::grouped(output.volume_wh.into()) } else { String::new() };
-        let (tick, price) = (format!("► {}", clearing.tick), text::per_kwh(clearing.tick));
+        let (tick, price) = (format!("► {}", clearing.tick.0), clearing.tick.to_string());
         table.add_row(["", "", &volume, "", &tick, &price, "", &volume, "", text].map(|t| right(t.into())));
     };
     for (step, (demand, supply)) in steps.iter().zip(demand.iter().zip(&supply)) {
@@ -258,7 +259,7 @@ pub fn draw(book: &Book, clearing: &Clearing, output: &Output) -> String {
         }
         let number = format!("#{}", step.number);
         let [wh, served] = [i128::from(step.wh), i128::from(step.served)].map(text::grouped);
-        let (limit, price) = (step.limit.to_string(), text::per_kwh(step.limit));
+        let (limit, price) = (step.limit.0.to_string(), step.limit.to_string());
         let [demand, supply] = [i128::from(*demand), i128::from(*supply)].map(text::grouped);
         let blank = String::new;
         table.add_row(
@@ -280,11 +281,11 @@ fn summary(clearing: &Clearing, output: &Output) -> String {
         return "Nothing trades: no buyer's limit reaches a seller's at this price.".into();
     }
     let volume = text::grouped(output.volume_wh.into());
-    let price = text::per_kwh(clearing.tick);
+    let (ticks, price) = (clearing.tick.0, clearing.tick);
     let rationing = match output.rationed {
         Some(Side::Buy) => "demand at the margin shares what is left in proportion",
         Some(Side::Sell) => "supply at the margin shares what is left in proportion",
         None => "both sides fit exactly",
     };
-    format!("{volume} Wh at {} ticks ({price} per kWh); {rationing}.", clearing.tick)
+    format!("{volume} Wh at {ticks} ticks ({price} per kWh); {rationing}.")
 }

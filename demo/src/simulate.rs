@@ -10,7 +10,7 @@ use gridveil_protocol::{
     instance,
     market::Mechanism,
     operation_slots::Operations,
-    params::{CIRCUIT_VERSION, NANO_PER_TICK, Shape},
+    params::{CIRCUIT_VERSION, Shape},
     receipt::{Receipt, ReceiptError},
     settlement::Transition,
     units::Wh,
@@ -328,7 +328,7 @@ impl<'a> Tally<'a> {
             let prices = prices.classes.get(class).copied().unwrap_or_default();
             let sold = clearing.sold.get(slot).copied().unwrap_or(0);
             money.supplier_feed_in_nano += (i128::from(reading.export) - i128::from(sold)) * i128::from(prices.feed_in);
-            money.local_trade_nano += i128::from(clearing.tick) * i128::from(NANO_PER_TICK) * i128::from(sold);
+            money.local_trade_nano += clearing.tick.nano_per_wh() * i128::from(sold);
             let retail = i128::from(prices.energy) + i128::from(prices.network);
             home.bill_without_community_nano +=
                 i128::from(reading.import) * retail - i128::from(reading.export) * i128::from(prices.feed_in);

@@ -220,7 +220,7 @@ fn permille(x: i32, share: u16) -> i32 {
 }
 
 fn ticks(nano: i64) -> Ticks {
-    Ticks::try_from(nano.max(0)).unwrap_or(Ticks::MAX)
+    u16::try_from(nano.max(0)).map_or(Ticks::MAX, Ticks)
 }
 
 impl Split {
@@ -232,7 +232,7 @@ impl Split {
         let prices = ClassPrices { energy: retail - network, network, feed_in: self.feed_in, local_fee };
         let cap = ticks((i64::from(retail) - i64::from(local_fee)).div_euclid(NANO_PER_TICK));
         let floor = ticks(-(-i64::from(self.feed_in)).div_euclid(NANO_PER_TICK));
-        let reference = floor.min(cap) + floor.abs_diff(cap) / 2;
+        let reference = floor.min(cap).midpoint(floor.max(cap));
         IntervalTariff { classes: [prices; 2], cap, floor, reference }
     }
 }
@@ -280,12 +280,12 @@ mod tests {
             let t = split.interval(retail);
             let c = t.classes[0];
             assert_eq!(c.energy + c.network, retail);
-            assert!(i64::from(t.cap) * NANO_PER_TICK + i64::from(c.local_fee) <= i64::from(retail));
-            assert!(i64::from(t.floor) * NANO_PER_TICK >= i64::from(split.feed_in));
+            assert!(t.cap.nano_per_wh() + i128::from(c.local_fee) <= i128::from(retail));
+            assert!(t.floor.nano_per_wh() >= i128::from(split.feed_in));
             assert!(t.reference >= t.floor.min(t.cap) && t.reference <= t.floor.max(t.cap));
         }
         let t = Split::default().interval(210_000);
-        assert_eq!((t.floor, t.reference, t.cap), (600, 1182, 1764));
+        assert_eq!((t.floor, t.reference, t.cap), (Ticks(600), Ticks(1182), Ticks(1764)));
     }
 
     #[test]

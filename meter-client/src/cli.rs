@@ -498,7 +498,6 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
         "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
     );
     for l in &s.lines {
-        let price = format!("{}.{:04}", l.tick / 10_000, l.tick % 10_000);
         let _ = writeln!(
             out,
             "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
@@ -507,7 +506,7 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
             l.export_wh,
             l.bought_wh,
             l.sold_wh,
-            price
+            l.tick
         );
     }
     let e = &s.bill.energy;

@@ -20,7 +20,7 @@ use gridveil_protocol::{
     packet::SignedPacket,
     receipt::Receipt,
     schnorr::SecretKey,
-    units::Interval,
+    units::{Interval, Ticks},
 };
 use zeroize::Zeroizing;
 
@@ -238,7 +238,7 @@ mod tests {
         let context =
             Context { domain: Fr::from(9u64), community: 1, first_interval: 48, interval_length: 3600, intervals: 2 };
         let readings = vec![Reading { import: 11_111, export: 0 }, Reading { import: 3, export: 4 }];
-        Draft { context, slot: 2, readings, buy_limit: 10, sell_limit: 20, scale: 1 }
+        Draft { context, slot: 2, readings, buy_limit: Ticks(10), sell_limit: Ticks(20), scale: 1 }
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         // A retry, also after a restart, is the same bytes.
         let reopened = Outbox::open(&dir.path().join("box"), &keys).unwrap();
         assert_eq!(encode_packet(&reopened.sign_once(draft(), &keys.meter).unwrap()), encode_packet(&first));
-        for edit in [|d: &mut Draft| d.readings[0].import += 1, |d: &mut Draft| d.buy_limit += 1] {
+        for edit in [|d: &mut Draft| d.readings[0].import += 1, |d: &mut Draft| d.buy_limit.0 += 1] {
             let mut other = draft();
             edit(&mut other);
             assert!(matches!(outbox.sign_once(other, &keys.meter), Err(OutboxError::AlreadySigned { .. })));

@@ -10,7 +10,7 @@ use gridveil_protocol::{
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
     schnorr::{self, PublicKey, SchnorrError, SecretKey},
     tariff::Tariff,
-    units::Interval,
+    units::{Interval, Ticks},
 };
 use serde::Serialize;
 
@@ -159,7 +159,7 @@ pub struct Line {
     /// Sold locally, Wh.
     pub sold_wh: u64,
     /// Local price, ticks of 100 nano per Wh.
-    pub tick: u16,
+    pub tick: Ticks,
 }
 
 /// One operation on the account.

@@ -30,6 +30,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
+    units::Ticks,
 };
 use server::serve;
 
@@ -50,7 +51,7 @@ fn context() -> Context {
 
 fn signed(keys: &Keys, directory: &Path) -> gridveil_protocol::packet::SignedPacket {
     let readings = vec![Reading { import: 1, export: 2 }; 2];
-    let draft = Draft { context: context(), slot: 1, readings, buy_limit: 3, sell_limit: 4, scale: 1 };
+    let draft = Draft { context: context(), slot: 1, readings, buy_limit: Ticks(3), sell_limit: Ticks(4), scale: 1 };
     Outbox::open(directory, keys).unwrap().sign_once(draft, &keys.meter).unwrap()
 }
 

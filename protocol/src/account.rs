@@ -93,8 +93,8 @@ impl Terms {
     pub const EMPTY: Self = Self {
         active_from: 0,
         active_until: 0,
-        buy_limit: 0,
-        sell_limit: 0,
+        buy_limit: Ticks::ZERO,
+        sell_limit: Ticks::ZERO,
         cap_import: 0,
         cap_export: 0,
         technology: 0,

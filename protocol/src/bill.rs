@@ -2,7 +2,6 @@
 
 use crate::{
     account::Registers,
-    params::NANO_PER_TICK,
     tariff::ClassPrices,
     units::{Ticks, Wh},
 };
@@ -24,7 +23,7 @@ pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: Ticks) -> BillL
     let wh = |x: Wh| i128::from(x);
     let (bought, sold) = (wh(energy.bought), wh(energy.sold));
     let (import_residual, export_residual) = (wh(energy.import) - bought, wh(energy.export) - sold);
-    let price = i128::from(tick) * i128::from(NANO_PER_TICK);
+    let price = tick.nano_per_wh();
     BillLine {
         trade: (sold - bought) * price,
         supply: import_residual * i128::from(prices.energy) - export_residual * i128::from(prices.feed_in),

@@ -9,6 +9,7 @@ use crate::{
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::MAX_INTERVALS,
     schnorr::{PublicKey, Signature},
+    units::Ticks,
 };
 use ark_ff::PrimeField;
 
@@ -52,8 +53,8 @@ pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
     out.extend(c.interval_length.to_be_bytes());
     out.extend(c.intervals.to_be_bytes());
     out.extend(p.slot.to_be_bytes());
-    out.extend(p.buy_limit.to_be_bytes());
-    out.extend(p.sell_limit.to_be_bytes());
+    out.extend(p.buy_limit.0.to_be_bytes());
+    out.extend(p.sell_limit.0.to_be_bytes());
     out.push(u8::from(p.substituted));
     out.push(p.scale);
     out.extend(field::to_bytes(&p.previous_substitute));
@@ -116,7 +117,7 @@ pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
     if usize::from(context.intervals) > MAX_INTERVALS || bytes.len() != expected {
         return Err(CodecError::WrongLength { expected, got: bytes.len() });
     }
-    let (slot, buy_limit, sell_limit) = (r.u16()?, r.u16()?, r.u16()?);
+    let (slot, buy_limit, sell_limit) = (r.u16()?, Ticks(r.u16()?), Ticks(r.u16()?));
     let substituted = match r.take::<1>()? {
         [0] => false,
         [1] => true,
@@ -258,8 +259,8 @@ mod tests {
             context,
             slot: 2,
             readings,
-            buy_limit: 5,
-            sell_limit: 6,
+            buy_limit: Ticks(5),
+            sell_limit: Ticks(6),
             substituted: false,
             scale: 10,
             salts,

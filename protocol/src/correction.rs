@@ -14,7 +14,7 @@ use crate::{
     record::{Record, RecordKind},
     schnorr::PublicKey,
     tariff::Tariff,
-    units::{Nano, Wh},
+    units::{Nano, Ticks, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -109,7 +109,7 @@ fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Regis
             ..Registers::default()
         };
         let class = prices.classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
-        (energy, bill_line(&energy, &class, 0))
+        (energy, bill_line(&energy, &class, Ticks::ZERO))
     });
     lines.fold((Registers::default(), 0, 0), |(sum, supply, fees), (energy, line)| {
         (sum.plus(&energy), supply + line.supply, fees + line.fees)

@@ -16,6 +16,7 @@ use crate::{
     params::Shape,
     schnorr::SecretKey,
     settlement::{SettlementError, SettlementInput, Transition, apply},
+    units::Ticks,
 };
 
 fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
@@ -193,7 +194,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
                     export: u64::from(r.export) * scale,
                     ..Registers::default()
                 };
-                bill_line(&energy, &prices.classes[usize::from(account.terms.class)], 0)
+                bill_line(&energy, &prices.classes[usize::from(account.terms.class)], Ticks::ZERO)
             });
             lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
         };

@@ -22,6 +22,7 @@ use crate::{
     settlement::SettlementInput,
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
+    units::Ticks,
 };
 
 /// Deterministic stream of bytes.
@@ -153,8 +154,8 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         terms: Terms {
             active_from: if slot == 2 { first_interval + 1 } else { 0 },
             active_until: if slot == 3 { first_interval + 1 } else { u32::MAX },
-            buy_limit: u16::try_from(900 + stream.below(5) * 300).unwrap_or(0),
-            sell_limit: u16::try_from(600 + stream.below(5) * 200).unwrap_or(0),
+            buy_limit: ticks(900 + stream.below(5) * 300),
+            sell_limit: ticks(600 + stream.below(5) * 200),
             cap_import: 9000,
             cap_export: 8000,
             technology: u8::from(slot % 3 != 1),
@@ -165,6 +166,10 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         pending_substitute: Fr::from(0u64),
         salts,
     }
+}
+
+fn ticks(number: impl TryInto<u16>) -> Ticks {
+    Ticks(number.try_into().unwrap_or(0))
 }
 
 /// A random two-class tariff with a negative price in it.
@@ -182,9 +187,9 @@ pub fn tariff(stream: &mut Stream, intervals: usize) -> Tariff {
             feed_in: price(50_000, 20_000),
             local_fee: price(10_000, 1000),
         }),
-        cap: u16::try_from(price(1500, 700)).unwrap_or(0),
-        floor: u16::try_from(price(500, 300)).unwrap_or(0),
-        reference: u16::try_from(price(900, 600)).unwrap_or(0),
+        cap: ticks(price(1500, 700)),
+        floor: ticks(price(500, 300)),
+        reference: ticks(price(900, 600)),
     };
     Tariff { intervals: (0..intervals).map(|i| entry(i, &mut price)).collect() }
 }
@@ -250,8 +255,8 @@ pub fn packet(context: Context, slot: u16, readings: Vec<Reading>, substituted: 
         context,
         slot,
         readings,
-        buy_limit: 2100,
-        sell_limit: 800,
+        buy_limit: Ticks(2100),
+        sell_limit: Ticks(800),
         substituted,
         scale: 1,
         salts,

@@ -97,7 +97,7 @@ impl Clearing {
     /// Published price: 0 where nothing trades.
     #[must_use]
     pub const fn price(&self) -> Ticks {
-        if self.volume == 0 { 0 } else { self.tick }
+        if self.volume == 0 { Ticks::ZERO } else { self.tick }
     }
 }
 
@@ -141,12 +141,12 @@ fn lowest_clearing_tick(rules: &Rules, demand: &[Order], supply: &[Order]) -> Ti
         let [below, at] = totals(supply, |o| seller(rules, o, price));
         above <= below + at
     };
-    let (mut low, mut high) = (0, Ticks::MAX);
+    let (mut low, mut high) = (Ticks::ZERO.0, Ticks::MAX.0);
     while low < high {
         let middle = low + (high - low) / 2;
-        if clears(middle) { high = middle } else { low = middle + 1 }
+        if clears(Ticks(middle)) { high = middle } else { low = middle + 1 }
     }
-    low
+    Ticks(low)
 }
 
 /// Clears one interval; `demand[i]` and `supply[i]` belong to slot i.
@@ -218,24 +218,24 @@ mod tests {
     use proptest::prelude::*;
 
     fn auction() -> Rules {
-        Rules { mechanism: Mechanism::Auction, cap: Ticks::MAX, floor: 0, reference: 0 }
+        Rules { mechanism: Mechanism::Auction, cap: Ticks::MAX, floor: Ticks::ZERO, reference: Ticks::ZERO }
     }
 
-    fn orders(list: &[(Wh, Ticks)]) -> Vec<Order> {
-        list.iter().map(|&(wh, limit)| Order { wh, limit: Some(limit) }).collect()
+    fn orders(list: &[(Wh, u16)]) -> Vec<Order> {
+        list.iter().map(|&(wh, limit)| Order { wh, limit: Some(Ticks(limit)) }).collect()
     }
 
     #[test]
     fn three_cases_by_hand() {
         // One seller of 10 at 5, one buyer of 4 at 9: the seller is marginal at 5.
         let c = clear(&auction(), &orders(&[(4, 9)]), &orders(&[(10, 5)])).unwrap();
-        assert_eq!((c.price(), c.volume, c.bought.clone(), c.sold.clone()), (5, 4, vec![4], vec![4]));
+        assert_eq!((c.price(), c.volume, c.bought.clone(), c.sold.clone()), (Ticks(5), 4, vec![4], vec![4]));
         // Scarce supply: the price is the lowest at which demand above it fits, so the marginal buyer sets it.
         let c = clear(&auction(), &orders(&[(4, 9), (4, 7)]), &orders(&[(6, 5)])).unwrap();
-        assert_eq!((c.price(), c.volume, c.bought.clone()), (7, 6, vec![4, 2]));
+        assert_eq!((c.price(), c.volume, c.bought.clone()), (Ticks(7), 6, vec![4, 2]));
         // Nobody sells: no trade, published price 0.
         let c = clear(&auction(), &orders(&[(4, 9)]), &orders(&[(0, 0)])).unwrap();
-        assert_eq!((c.price(), c.volume), (0, 0));
+        assert_eq!((c.price(), c.volume), (Ticks::ZERO, 0));
     }
 
     #[test]
@@ -251,19 +251,20 @@ mod tests {
             cap in 0u16..50, floor in 0u16..30, reference in 0u16..40, community in any::<bool>(),
         ) {
             let mechanism = if community { Mechanism::CommunityPrice } else { Mechanism::Auction };
+            let [cap, floor, reference] = [cap, floor, reference].map(Ticks);
             let rules = Rules { mechanism, cap, floor, reference };
-            let demand: Vec<_> = book.iter().map(|b| Order { wh: b.0, limit: b.1 }).collect();
-            let supply: Vec<_> = book.iter().map(|b| Order { wh: b.2, limit: b.3 }).collect();
+            let demand: Vec<_> = book.iter().map(|b| Order { wh: b.0, limit: b.1.map(Ticks) }).collect();
+            let supply: Vec<_> = book.iter().map(|b| Order { wh: b.2, limit: b.3.map(Ticks) }).collect();
             let c = clear(&rules, &demand, &supply).unwrap();
             // SETTLE.4
             prop_assert_eq!(c.bought.iter().sum::<u64>(), c.volume);
             prop_assert_eq!(c.sold.iter().sum::<u64>(), c.volume);
-            let d = |p: u16| totals(&demand, |o| buyer(&rules, o, p));
-            let s = |p: u16| totals(&supply, |o| seller(&rules, o, p));
+            let d = |p: Ticks| totals(&demand, |o| buyer(&rules, o, p));
+            let s = |p: Ticks| totals(&supply, |o| seller(&rules, o, p));
             if !community {
                 // SETTLE.6: clears, and no lower tick does.
                 prop_assert!(d(c.tick)[0] <= s(c.tick).iter().sum());
-                for p in 0..c.tick {
+                for p in (0..c.tick.0).map(Ticks) {
                     prop_assert!(d(p)[0] > s(p).iter().sum());
                 }
             }

@@ -6,6 +6,7 @@ use crate::{
     packet::{Context, PacketError},
     params::{STATE_DEPTH, Shape},
     tree::{SparseTree, replaced_root},
+    units::Ticks,
 };
 
 fn recipe(seed: u64, mechanism: Mechanism) -> Recipe {
@@ -190,5 +191,5 @@ fn debtors_and_substituted_do_not_trade() {
     assert_eq!(t.after.header.totals.substituted_packets, 1);
     assert!(t.outcomes.iter().any(|o| o.energy.bought > 0));
     assert_eq!(t.after.accounts[5].terms.buy_limit, t.input.community.accounts[5].terms.buy_limit);
-    assert_eq!(t.after.accounts[0].terms.buy_limit, 2100);
+    assert_eq!(t.after.accounts[0].terms.buy_limit, Ticks(2100));
 }

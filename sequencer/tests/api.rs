@@ -15,6 +15,7 @@ use gridveil_protocol::{
     packet::{Reading, SignedPacket},
     poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
+    units::Ticks,
 };
 use gridveil_sequencer::Clock;
 use serde_json::{Value, json};
@@ -175,7 +176,7 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
     }
     assert_eq!(node.status().await["log_height"], height);
     assert_eq!(node.submit(&world.packet(5, 0, 0, false)).await.0, 201);
-    let other = edited(&world, 0, false, |p| p.packet.buy_limit += 1);
+    let other = edited(&world, 0, false, |p| p.packet.buy_limit.0 += 1);
     assert_eq!(node.submit(&other).await.1["code"], "packet.duplicate");
     node.handle.shutdown().await;
 }
@@ -269,7 +270,7 @@ async fn concurrent_submissions_accept_one_packet_a_slot() {
             let packet = if n % 2 == 0 {
                 world.packet(5, 0, slot, false)
             } else {
-                edited(&world, slot, false, |p| p.packet.buy_limit = n)
+                edited(&world, slot, false, |p| p.packet.buy_limit = Ticks(n))
             };
             (slot, node.submit(&packet).await)
         }));

@@ -437,7 +437,7 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     let (status, body) = node.submit(&packet).await;
     assert_eq!((status, &body["status"]), (202, &json!("late")));
     assert_eq!(node.submit(&packet).await.1["status"], "duplicate");
-    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.duplicate");
+    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit.0 += 1)).await.1["code"], "packet.duplicate");
     let path = format!("/v1/operations/{}", body["packet_id"].as_str().unwrap());
     assert_eq!(node.get(&path).await.1["state"], "pending");
     assert_eq!(node.status().await["communities"][0]["late"], 1);
@@ -448,7 +448,7 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     let receipt = verified(&node, &world, &owner_key(2), 2, 1).await;
     assert_eq!(receipt.correction.unwrap().late, packet);
     assert_eq!(node.submit(&packet).await.1["status"], "duplicate");
-    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
+    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit.0 += 1)).await.1["code"], "packet.closed");
     // A substitute of an account that has new terms is final.
     substituted_period(&node, &world, 2).await;
     let (status, body) = node.submit(&late(&world, 2, |_| {})).await;
@@ -491,7 +491,7 @@ async fn a_meter_that_was_silent_for_several_periods_is_corrected_for_each() {
     for period in 0..3 {
         paths.push(taken_late(&node, &late(&world, period, |_| {})).await);
     }
-    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.duplicate");
+    assert_eq!(node.submit(&late(&world, 0, |p| p.packet.buy_limit.0 += 1)).await.1["code"], "packet.duplicate");
     assert_eq!(node.status().await["communities"][0]["late"], 3);
     node.handle.kill().await;
     let node = world.start().await;
@@ -520,7 +520,10 @@ async fn a_meter_that_was_silent_for_several_periods_is_corrected_for_each() {
         let receipt = verified(&node, &world, &owner_key(2), 2, period).await;
         assert_eq!(receipt.correction.unwrap().late, late(&world, corrected, |_| {}));
         assert_eq!(node.submit(&late(&world, corrected, |_| {})).await.1["status"], "duplicate");
-        assert_eq!(node.submit(&late(&world, corrected, |p| p.packet.buy_limit += 1)).await.1["code"], "packet.closed");
+        assert_eq!(
+            node.submit(&late(&world, corrected, |p| p.packet.buy_limit.0 += 1)).await.1["code"],
+            "packet.closed"
+        );
     }
     let state = node.handle.service().writer.snapshot().communities[&5].clone();
     assert_eq!((state.accounts[2].pending_substitute, state.header.totals.corrected), (Fr::from(0u64), 4));

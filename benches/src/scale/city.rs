@@ -171,8 +171,9 @@ impl City {
         let quarters = quarters(profiles, &mut stream);
         let readings = self.readings(&quarters);
         // Buyers 0.09 to 0.19 and sellers 0.06 to 0.15 per kWh, so that some energy finds no match.
-        let limit =
-            |base: u64, step: u64, steps: u32| Ticks::try_from(base + step * u64::from(number % steps)).unwrap_or(0);
+        let limit = |base: u64, step: u64, steps: u32| {
+            u16::try_from(base + step * u64::from(number % steps)).map_or(Ticks::ZERO, Ticks)
+        };
         Home { key, slot, readings, limits: [limit(900, 200, 6), limit(600, 150, 7)], salts }
     }
 
@@ -257,7 +258,7 @@ impl City {
             let retail: i32 = if (16..21).contains(&(interval / per_hour % HOURS)) { 500_000 } else { 210_000 };
             let network = retail / 1000 * 400;
             let (local_fee, feed_in) = (network / 1000 * 400, 60_000);
-            let ticks = |nano: i32| Ticks::try_from(i64::from(nano) / NANO_PER_TICK).unwrap_or(Ticks::MAX);
+            let ticks = |nano: i32| u16::try_from(i64::from(nano) / NANO_PER_TICK).map_or(Ticks::MAX, Ticks);
             let (cap, floor) = (ticks(retail - local_fee), ticks(feed_in));
             let prices = ClassPrices { energy: retail - network, network, feed_in, local_fee };
             IntervalTariff { classes: [prices; 2], cap, floor, reference: floor.midpoint(cap) }

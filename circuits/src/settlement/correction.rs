@@ -9,6 +9,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     record::RecordKind,
     tariff::{ClassPrices, IntervalTariff, Tariff},
+    units::Ticks,
 };
 use halo2curves::ff::Field;
 
@@ -59,7 +60,12 @@ fn idle(shape: &Shape) -> Option<Correction> {
     let intervals = u16::try_from(shape.intervals).ok()?;
     let context = Context { domain: 0u64.into(), community: 0, first_interval: 0, interval_length: 0, intervals };
     let packet = empty_slot(context, 0, PacketSalts::default()).ok()?;
-    let entry = IntervalTariff { classes: [ClassPrices::default(); 2], cap: 0, floor: 0, reference: 0 };
+    let entry = IntervalTariff {
+        classes: [ClassPrices::default(); 2],
+        cap: Ticks::ZERO,
+        floor: Ticks::ZERO,
+        reference: Ticks::ZERO,
+    };
     let signer = gridveil_protocol::header_operation::nobody();
     Some(Correction {
         substitute: packet.clone(),

@@ -26,6 +26,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, compute},
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
+    units::Ticks,
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner},
@@ -121,7 +122,12 @@ fn template_input(shape: Shape) -> SettlementInput {
     };
     let mut state = SparseTree::new(STATE_DEPTH);
     state.set(0, community.node());
-    let entry = IntervalTariff { classes: [ClassPrices::default(); 2], cap: 0, floor: 0, reference: 0 };
+    let entry = IntervalTariff {
+        classes: [ClassPrices::default(); 2],
+        cap: Ticks::ZERO,
+        floor: Ticks::ZERO,
+        reference: Ticks::ZERO,
+    };
     let mut input = SettlementInput {
         domain: zero,
         state_path: state.path(0),

@@ -21,7 +21,7 @@ use gridveil_protocol::{
     params::CIRCUIT_VERSION,
     poseidon::DomainTag,
     schnorr::{self, PublicKey, SecretKey},
-    units::Interval,
+    units::{Interval, Ticks},
 };
 use gridveil_sequencer::store::data_keys;
 
@@ -312,8 +312,8 @@ pub fn substituted(
         context,
         slot,
         readings,
-        buy_limit: 0,
-        sell_limit: 0,
+        buy_limit: Ticks::ZERO,
+        sell_limit: Ticks::ZERO,
         substituted: true,
         salts,
         scale,

@@ -51,12 +51,6 @@ pub fn money(nano: i128) -> String {
     format!("{sign}{}.{:02}", grouped(whole), cents % 100)
 }
 
-/// A tick as currency per kWh: `0.1182`.
-#[must_use]
-pub fn per_kwh(ticks: u16) -> String {
-    format!("{}.{:04}", ticks / 10_000, ticks % 10_000)
-}
-
 /// `part` of `whole` in percent with one decimal, `-` if the whole is zero.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
@@ -89,7 +83,6 @@ mod tests {
         assert_eq!(kwh(7_126_734), "7,126.734");
         assert_eq!(money(-1_234_567_890_123), "-1,234.57");
         assert_eq!(money(-4_000_000), "0.00");
-        assert_eq!(per_kwh(1182), "0.1182");
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(0, 0), "-");
     }

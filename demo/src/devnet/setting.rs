@@ -2,7 +2,13 @@
 
 use anyhow::Context as _;
 use gridveil_cli::beginning::Beginning;
-use gridveil_protocol::{account::Terms, market::Mechanism, params::Shape, tariff::Tariff, units::Interval};
+use gridveil_protocol::{
+    account::Terms,
+    market::Mechanism,
+    params::Shape,
+    tariff::Tariff,
+    units::{Interval, Ticks},
+};
 
 use crate::{
     data,
@@ -53,8 +59,8 @@ impl Setting {
         Terms {
             active_from: self.active_from,
             active_until: Interval::MAX,
-            buy_limit: 1_900,
-            sell_limit: 600,
+            buy_limit: Ticks(1_900),
+            sell_limit: Ticks(600),
             cap_import,
             cap_export,
             technology: SOLAR,

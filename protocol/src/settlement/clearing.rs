@@ -6,6 +6,7 @@ use super::{SettlementError, SettlementInput};
 use crate::{
     market::{self, Clearing, Order, Rules},
     tariff::ClassPrices,
+    units::Ticks,
 };
 
 /// Clears every interval by the rules: m clearings, in order.
@@ -19,7 +20,7 @@ pub fn clear_all(input: &SettlementInput) -> Result<Vec<Clearing>, SettlementErr
 /// [`clear_all`] that refuses nothing: an interval whose orders are too large is cleared at tick 0.
 pub(super) fn clear_any(input: &SettlementInput) -> Vec<Clearing> {
     let cleared: Result<_, Infallible> =
-        clear_or(input, |_, book| Ok(market::clear_at(&book.rules, &book.demand, &book.supply, 0)));
+        clear_or(input, |_, book| Ok(market::clear_at(&book.rules, &book.demand, &book.supply, Ticks::ZERO)));
     let Ok(clearings) = cleared;
     clearings
 }
@@ -66,11 +67,11 @@ pub fn orders(input: &SettlementInput, interval: usize) -> (Vec<Order>, Vec<Orde
 /// The market's rules of one interval, and the prices of each class. All prices are zero after the tariff's end.
 pub(super) fn rules(input: &SettlementInput, interval: usize) -> (Rules, [ClassPrices; 2]) {
     let mechanism = input.community.header.mechanism;
-    input
-        .tariff
-        .intervals
-        .get(interval)
-        .map_or((Rules { mechanism, cap: 0, floor: 0, reference: 0 }, [ClassPrices::default(); 2]), |t| {
-            (Rules { mechanism, cap: t.cap, floor: t.floor, reference: t.reference }, t.classes)
-        })
+    input.tariff.intervals.get(interval).map_or(
+        (
+            Rules { mechanism, cap: Ticks::ZERO, floor: Ticks::ZERO, reference: Ticks::ZERO },
+            [ClassPrices::default(); 2],
+        ),
+        |t| (Rules { mechanism, cap: t.cap, floor: t.floor, reference: t.reference }, t.classes),
+    )
 }

@@ -102,16 +102,8 @@ pub fn terms_rows(details: Details, terms: &Terms) -> Details {
     details
         .row("active", format!("intervals {active_from} to {active_until}"), active_from)
         .value("active_until", active_until)
-        .row(
-            "first limits",
-            format!(
-                "buys up to {}, sells from {} per kWh",
-                crate::text::per_kwh(buy_limit),
-                crate::text::per_kwh(sell_limit)
-            ),
-            buy_limit,
-        )
-        .value("sell_limit", sell_limit)
+        .row("first limits", format!("buys up to {buy_limit}, sells from {sell_limit} per kWh"), buy_limit.0)
+        .value("sell_limit", sell_limit.0)
         .row(
             "caps",
             format!(
