@@ -6,7 +6,7 @@ use gridveil_protocol::{
     codec::packet_id,
     correction::CorrectionError,
     field::Fr,
-    packet::{Context, SignedPacket, check_packet},
+    packet::{Context, Packet, PacketError, SignedPacket, check_packet},
 };
 use zeroize::Zeroizing;
 
@@ -145,20 +145,12 @@ async fn attempt_late(
     if matches!(service.reader.operation_state(&id)?, Some(OperationState::Pending | OperationState::Applied(_))) {
         return Ok(Some(Admitted::Duplicate(id)));
     }
+    verify(service, signed).await?;
     let community = {
         let snapshot = service.writer.snapshot();
-        let settling = snapshot
-            .log_state
-            .communities
-            .get(&index)
-            .and_then(|b| b.closed.as_ref())
-            .filter(|c| c.first_interval == first_interval);
-        if !substituted && settling.is_some_and(|c| c.used.iter().any(|u| u.slot == slot && u.substituted)) {
-            return Err(Problem::new(
-                problem::CORRECTION_EARLY,
-                "the period is being settled with a substitute; send again",
-            )
-            .after(EARLY_RETRY_S));
+        if is_settled_with_substitute_now(&snapshot, packet) {
+            let detail = "the period is being settled with a substitute; send again";
+            return Err(Problem::new(problem::CORRECTION_EARLY, detail).after(EARLY_RETRY_S));
         }
         snapshot.communities.get(&index).cloned().ok_or_else(unknown)?
     };
@@ -185,7 +177,7 @@ async fn attempt_late(
         // As it is once those above are corrected.
         account.pending_substitute = correction.substitute.digest(&correction.signer);
         match correction.check(&account, &context, &mdm) {
-            // Balance and registers are those of the settlement that log states it.
+            // Balance and registers are those of the settlement that may book it.
             Ok(()) | Err(CorrectionError::Overflow | CorrectionError::Registers) => Ok(()),
             Err(CorrectionError::NotPending { .. }) => Err(closed()),
             Err(error @ (CorrectionError::Packet(_) | CorrectionError::Tariff)) => Err(Problem::of_correction(&error)),
@@ -194,6 +186,30 @@ async fn attempt_late(
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let signed = signed.clone();
     service.writer.submit(move |snapshot| decide_late(snapshot, &signed, id, pending_substitute)).await
+}
+
+/// SETTLE.1, before anything that depends on the slot's substitutes is answered: whether a meter was silent is told to
+/// who holds its key, and to nobody else.
+async fn verify(service: &Service, signed: &SignedPacket) -> Result<(), Problem> {
+    let packet = &signed.packet;
+    let community = service.writer.snapshot().communities.get(&packet.context.community).cloned();
+    let community = community.ok_or_else(unknown)?;
+    let meter = community.accounts.get(usize::from(packet.slot)).and_then(|a| a.meter).ok_or_else(unknown)?;
+    let key = if packet.substituted { community.header.mdm } else { meter };
+    let (slot, signed) = (packet.slot, signed.clone());
+    let verified = tokio::task::spawn_blocking(move || signed.verify(&key)).await;
+    verified
+        .map_err(|_| Problem::internal("a check did not end"))?
+        .map_err(|source| Problem::of_packet(&PacketError::Signature { slot: usize::from(slot), source }))
+}
+
+/// Is the period closed, not applied, and the slot's packet in it a substitute, which this packet would correct?
+fn is_settled_with_substitute_now(snapshot: &Snapshot, packet: &Packet) -> bool {
+    let log_state = snapshot.log_state.communities.get(&packet.context.community);
+    let closed = log_state.and_then(|state| state.closed.as_ref());
+    let settling = closed.filter(|closed| closed.first_interval == packet.context.first_interval);
+    !packet.substituted
+        && settling.is_some_and(|closed| closed.used.iter().any(|used| used.slot == packet.slot && used.substituted))
 }
 
 /// The writer's decision; `None` where the slot waits for another substitute meanwhile.

@@ -892,13 +892,19 @@ async fn a_community_begins_only_with_the_terms_on_l1() {
     assert!(serve(broken.config(&broken.data()), broken.l1.clone(), broken.prover.clone()).await.is_err(), "not empty");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
+/// A community whose supplier account cannot pay what the tariff feeds in: a closed period of it waits.
+async fn short_of_supplier() -> World {
     let mut world = World::with(|g| g.communities[0].header.supplier_account = 0).await;
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
     world.l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
+    let world = short_of_supplier().await;
     let node = world.start().await;
     node.publish(&world, 5).await;
     for slot in 0..3 {
@@ -910,4 +916,41 @@ async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
     node.accepted(&world.operation(0, Kind::Rotate, world.nonce(0), |o| (o.party, o.payout) = (owner(1), PAYOUT)))
         .await;
     node.handle.shutdown().await;
+}
+
+/// SETTLE.1 comes first: a stranger is told the same of a slot that waits, and of one that does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_does_not_learn_whose_meter_was_silent() {
+    let forged = |world: &World, slot: usize| {
+        let mut signed = late_of(world, 0, slot, |_| {});
+        signed.packet.buy_limit += 1;
+        signed
+    };
+    let code = async |node: &Node, packet: &SignedPacket| {
+        let (_, body) = node.submit(packet).await;
+        body["code"].as_str().unwrap().to_owned()
+    };
+    let (being_settled, settled) = (short_of_supplier().await, world().await);
+    for (world, closes, owners) in [(being_settled, 422, "correction.early"), (settled, 200, "packet.duplicate")] {
+        let node = world.start().await;
+        node.publish(&world, 5).await;
+        for slot in 0..3 {
+            assert_eq!(node.submit(&world.packet(5, 0, slot, slot == 2)).await.0, 201);
+        }
+        assert_eq!(node.close(5, 0).await.0, closes);
+        for slot in 0..3 {
+            assert_eq!(code(&node, &forged(&world, slot)).await, "packet.signature", "slot {slot}");
+        }
+        // Nor does whoever has another meter's key, or says to be the meter data manager.
+        let other = world.packet(5, 0, 2, false).packet.sign(&fixture::meter_key(0)).unwrap();
+        let substitute = world.packet(5, 0, 2, true).packet.sign(&fixture::meter_key(2)).unwrap();
+        for packet in [other, substitute] {
+            assert_eq!(code(&node, &packet).await, "packet.signature");
+        }
+        // Who can sign is told.
+        assert_eq!(code(&node, &late_of(&world, 0, 0, |p| p.packet.buy_limit += 1)).await, "packet.closed");
+        node.submit(&late(&world, 0, |_| {})).await;
+        assert_eq!(code(&node, &late(&world, 0, |p| p.packet.buy_limit += 1)).await, owners);
+        node.handle.shutdown().await;
+    }
 }
