@@ -9,15 +9,21 @@ use std::{
 
 /// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may
 /// depend on everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("gridveil-protocol", &[]),
     ("gridveil-circuits", &["gridveil-protocol"]),
-    ("gridveil-prover", &["gridveil-circuits", "gridveil-protocol"]),
-    ("gridveil-meter-client", &["gridveil-protocol"]),
+    // What two sides share knows neither of them.
+    ("gridveil-api", &["gridveil-protocol"]),
+    ("gridveil-proving-api", &["gridveil-protocol"]),
+    ("gridveil-prover", &["gridveil-circuits", "gridveil-protocol", "gridveil-proving-api"]),
+    ("gridveil-meter-client", &["gridveil-api", "gridveil-protocol"]),
     // `circuits` only behind the feature `codegen`.
     ("gridveil-verifier-contract", &["gridveil-protocol", "gridveil-circuits"]),
-    // The sequencer links no proving system: proofs come through its own trait, which the umbrella fills.
-    ("gridveil-sequencer", &["gridveil-protocol", "gridveil-verifier-contract"]),
+    // The sequencer links no proving system: proofs come through a trait, which the umbrella fills.
+    (
+        "gridveil-sequencer",
+        &["gridveil-api", "gridveil-protocol", "gridveil-proving-api", "gridveil-verifier-contract"],
+    ),
     ("gridveil-auditor", &["gridveil-protocol", "gridveil-circuits", "gridveil-verifier-contract"]),
     ("gridveil-cli", &PRODUCT),
     // The demonstration stands on the product, and no product crate knows of it.
@@ -25,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "gridveil-demo",
         &[
             "gridveil-cli",
+            "gridveil-api",
             "gridveil-protocol",
             "gridveil-circuits",
             "gridveil-prover",
@@ -36,8 +43,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
 ];
 /// What the commands of a role stand on.
-const PRODUCT: [&str; 7] = [
+const PRODUCT: [&str; 9] = [
+    "gridveil-api",
     "gridveil-protocol",
+    "gridveil-proving-api",
     "gridveil-circuits",
     "gridveil-prover",
     "gridveil-meter-client",
@@ -138,6 +147,28 @@ fn the_meter_client_proves_nothing_and_sends_nothing_to_l1() {
     let manifest = read(Path::new("meter-client/Cargo.toml"));
     for word in ["halo2", "ethers", "gridveil-circuits", "gridveil-prover", "gridveil-verifier-contract"] {
         assert!(!manifest.contains(word), "{word}");
+    }
+}
+
+/// What server and clients, or sequencer and provers, share brings neither a proving system nor a network into either.
+#[test]
+fn what_is_shared_links_no_proving_system_and_no_network() {
+    for crate_name in ["api", "proving-api"] {
+        let manifest = read(&Path::new("crates").join(crate_name).join("Cargo.toml"));
+        for word in ["halo2", "snark-verifier", "tokio", "axum", "reqwest", "ethers"] {
+            assert!(!manifest.contains(word), "{crate_name}: {word}");
+        }
+    }
+}
+
+/// An answer of the API is a type of `gridveil-api`: neither put together as loose JSON nor read by index.
+#[test]
+fn answers_of_the_api_are_types() {
+    for path in files().into_iter().filter(|p| p.starts_with("sequencer/src") && is(p, &["rs"])) {
+        assert!(!read(&path).contains("json!("), "{}", path.display());
+    }
+    for path in files().into_iter().filter(|p| p.starts_with("meter-client/src/submit") && is(p, &["rs"])) {
+        assert!(!read(&path).contains("Value"), "{}", path.display());
     }
 }
 

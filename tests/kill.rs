@@ -356,7 +356,7 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
     let jobs = |state: &str| admin.status().unwrap().states.iter().find(|count| count.state == state).unwrap().jobs;
 
     let operator = world.sequencer();
-    let domain = operator.public.info().unwrap().checked_domain().unwrap();
+    let domain = operator.public.domain().unwrap();
     let tariff = json!({"first_interval": world.day.first_interval, "tariff": world.day.tariff});
     operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);
     for slot in 0..HOMES {
@@ -417,7 +417,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
 
     // Packets, and a kill right after some were acknowledged.
     let operator = world.sequencer();
-    let domain = operator.public.info().unwrap().checked_domain().unwrap();
+    let domain = operator.public.domain().unwrap();
     let packets: Vec<SignedPacket> = (0..HOMES).map(|slot| world.packet(domain, slot)).collect();
     let tariff = json!({"first_interval": first_interval, "tariff": world.day.tariff});
     let published = operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);

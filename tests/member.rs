@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use gridveil_api::public::{CommunityInfo, OpenPeriod, SettledPeriod};
 use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_cli::member::{
     Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
@@ -243,6 +244,31 @@ fn problem(status: u16, code: &str) -> (u16, String) {
     (status, format!(r#"{{"type":"x","title":"refused","status":{status},"detail":"","code":"{code}"}}"#))
 }
 
+/// What the sequencer says of community 5.
+fn served(settled: &[Transition]) -> CommunityInfo {
+    let shape = Shape::by_name("tiny-4x2").unwrap();
+    let next = settled.last().map_or(0, |t| t.after.header.next_interval);
+    let period = |(batch, t): (u64, &Transition)| SettledPeriod {
+        first_interval: t.input.community.header.next_interval,
+        root: t.instance.new_root,
+        batch,
+        tx: None,
+        block: None,
+    };
+    CommunityInfo {
+        community: 5,
+        shape: shape.name.to_owned(),
+        members: shape.members,
+        intervals: 2,
+        interval_length: 3600,
+        mechanism: Mechanism::Auction,
+        mdm: fixture::mdm_key().public(),
+        next_interval: next,
+        settled: (1..).zip(settled).map(period).collect(),
+        open: OpenPeriod { first_interval: next, received: 0, expected: 0, closed: false },
+    }
+}
+
 fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
     serve(move |path, body| {
         let mut book = book.lock().unwrap();
@@ -255,14 +281,7 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                     hex(to_bytes(&domain))
                 ),
             ),
-            "/v1/communities/5" => {
-                let firsts = book
-                    .settled
-                    .iter()
-                    .map(|t| serde_json::json!({"first_interval": t.input.community.header.next_interval}));
-                let next = book.settled.last().map_or(0, |t| t.after.header.next_interval);
-                (200, serde_json::json!({"community": 5, "intervals": 2, "interval_length": 3600, "next_interval": next, "settled": firsts.collect::<Vec<_>>()}).to_string())
-            }
+            "/v1/communities/5" => (200, serde_json::to_string(&served(&book.settled)).unwrap()),
             "/v1/receipts" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
                 let Some(t) =

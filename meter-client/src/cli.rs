@@ -392,10 +392,9 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let import = import(&args.file)?;
     let sequencer = Sequencer::new(url, Retry::default())?;
     let info = sequencer.info()?;
-    let domain = info.checked_domain()?;
+    let domain = info.checked_domain().ok_or(ApiError::Domain)?;
     let named = args.contract.as_deref().map(contract).transpose()?;
-    if named.is_some_and(|c| address(&info.contract) != Some(c)) || args.chain_id.is_some_and(|id| id != info.chain_id)
-    {
+    if named.is_some_and(|c| info.contract != c) || args.chain_id.is_some_and(|id| id != info.chain_id) {
         return Err(MeterError::OtherDeployment);
     }
     let terms = sequencer.community(*community)?;

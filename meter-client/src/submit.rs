@@ -8,22 +8,22 @@ mod admin;
 
 use std::{io::Read, time::Duration};
 
+pub use gridveil_api::Problem;
+use gridveil_api::public::{CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Taken};
 use gridveil_protocol::{
     codec::{operation_id, packet_id},
-    field::{Fr, hex_fr, to_bytes},
-    instance,
+    field::{Fr, to_bytes},
     operation::SignedOperation,
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
     tariff::Tariff,
-    tree::{Children, path_hex},
     units::Interval,
 };
 use reqwest::{
     StatusCode,
     blocking::{Client, RequestBuilder},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 pub use admin::Admin;
 
@@ -67,132 +67,12 @@ pub enum ApiError {
     Domain,
 }
 
-/// An `application/problem+json` answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// HTTP status.
-    pub status: u16,
-    /// Machine-readable code of the refusal.
-    pub code: String,
-    /// What kind of refusal.
-    pub title: String,
-    /// What exactly.
-    pub detail: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.status, printable(&self.code))?;
-        for text in [&self.title, &self.detail].into_iter().filter(|t| !t.is_empty()) {
-            write!(f, ": {}", printable(text))?;
-        }
-        Ok(())
-    }
-}
-
-/// At most 300 characters on one line.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
-}
-
-/// Where a deployment lives.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Info {
-    /// L1 chain.
-    pub chain_id: u64,
-    /// Contract, `0x` and 40 hex digits.
-    pub contract: String,
-    /// [`instance::domain`].
-    #[serde(with = "hex_fr")]
-    pub domain: Fr,
-    /// Circuit version.
-    pub circuit_version: u64,
-}
-
-impl Info {
-    /// The domain, if it is the one of the chain, contract and version named.
-    ///
-    /// # Errors
-    /// [`ApiError::Domain`].
-    pub fn checked_domain(&self) -> Result<Fr, ApiError> {
-        let contract = address(&self.contract).ok_or(ApiError::Domain)?;
-        let domain = instance::domain(self.chain_id, &contract, self.circuit_version);
-        if domain == self.domain { Ok(domain) } else { Err(ApiError::Domain) }
-    }
-}
-
 /// 20 bytes of an L1 address.
 #[must_use]
 pub fn address(text: &str) -> Option<[u8; 20]> {
     let mut out = [0; 20];
     hex::decode_to_slice(text.strip_prefix("0x")?, &mut out).ok()?;
     Some(out)
-}
-
-/// What a member needs to know of its community.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct CommunityInfo {
-    /// Index.
-    pub community: u32,
-    /// Intervals of a period.
-    pub intervals: u16,
-    /// Seconds.
-    pub interval_length: u16,
-    /// First interval of the period to settle next.
-    pub next_interval: Interval,
-    /// Periods that are final on L1, oldest first.
-    #[serde(default)]
-    pub settled: Vec<SettledPeriod>,
-}
-
-/// A period that is final on L1, by the sequencer's word.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct SettledPeriod {
-    /// First interval.
-    pub first_interval: Interval,
-}
-
-/// What became of an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum OperationState {
-    /// It waits.
-    Pending,
-    /// A batch has it.
-    Applied {
-        /// Batch.
-        batch: u64,
-        /// Is the batch on L1?
-        #[serde(rename = "final", default)]
-        settled: bool,
-    },
-    /// It was refused.
-    Refused {
-        /// Code.
-        code: String,
-    },
-}
-
-/// Where a note of L1's queue is in the state, by the sequencer's word ([`crate::wallet::note_path`] checks it).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct QueuedNotePath {
-    /// Place in every level, base 4.
-    pub index: u64,
-    /// Levels, bottom up.
-    #[serde(with = "path_hex")]
-    pub path: Vec<Children>,
-    /// Where they lead.
-    #[serde(with = "hex_fr")]
-    pub root: Fr,
-}
-
-#[derive(Deserialize)]
-struct Confirmation {
-    #[serde(alias = "operation_id")]
-    packet_id: String,
-    #[serde(default)]
-    status: String,
 }
 
 /// How long to insist.
@@ -241,6 +121,14 @@ impl Sequencer {
         self.get("/v1/info", "a deployment")
     }
 
+    /// The domain that the sequencer serves.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::Domain`] if it is not that of the chain, contract and version it names.
+    pub fn domain(&self) -> Result<Fr, ApiError> {
+        self.info()?.checked_domain().ok_or(ApiError::Domain)
+    }
+
     /// A community.
     ///
     /// # Errors
@@ -257,26 +145,22 @@ impl Sequencer {
         self.get(&format!("/v1/communities/{community}/tariffs/{first_interval}"), "a tariff")
     }
 
-    /// Hands a packet in; returns the sequencer's word for what became of it. Repeating it does no harm.
+    /// Hands a packet in, and says what became of it. Repeating it does no harm.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn submit(&self, signed: &SignedPacket) -> Result<String, ApiError> {
-        let body = serde_json::to_vec(signed).map_err(|_| ApiError::Answer("a packet"))?;
-        let taken: Confirmation = self.post("/v1/packets", body, "a confirmation")?;
-        let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
-        if id == hex::encode(packet_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
+    pub fn submit(&self, signed: &SignedPacket) -> Result<Taken, ApiError> {
+        let taken: PacketTaken = self.post("/v1/packets", signed, "a confirmation")?;
+        if taken.packet_id.0 == packet_id(signed) { Ok(taken.status) } else { Err(ApiError::OtherPacket) }
     }
 
-    /// Hands an operation in; returns the sequencer's word for what became of it. Repeating it does no harm.
+    /// Hands an operation in, and says what became of it. Repeating it does no harm.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn operate(&self, signed: &SignedOperation) -> Result<String, ApiError> {
-        let body = serde_json::to_vec(signed).map_err(|_| ApiError::Answer("an operation"))?;
-        let taken: Confirmation = self.post("/v1/operations", body, "a confirmation")?;
-        let id = taken.packet_id.strip_prefix("0x").unwrap_or(&taken.packet_id).to_ascii_lowercase();
-        if id == hex::encode(operation_id(signed)) { Ok(printable(&taken.status)) } else { Err(ApiError::OtherPacket) }
+    pub fn operate(&self, signed: &SignedOperation) -> Result<Taken, ApiError> {
+        let taken: OperationTaken = self.post("/v1/operations", signed, "a confirmation")?;
+        if taken.operation_id.0 == operation_id(signed) { Ok(taken.status) } else { Err(ApiError::OtherPacket) }
     }
 
     /// What became of an operation.
@@ -284,19 +168,14 @@ impl Sequencer {
     /// # Errors
     /// [`ApiError`].
     pub fn operation_state(&self, signed: &SignedOperation) -> Result<OperationState, ApiError> {
-        let state =
-            self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")?;
-        Ok(match state {
-            OperationState::Refused { code } => OperationState::Refused { code: printable(&code) },
-            other => other,
-        })
+        self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")
     }
 
-    /// Where a note of L1's queue is.
+    /// Where a note of L1's queue is, by the sequencer's word ([`crate::wallet::note_path`] checks it).
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn note(&self, commitment: Fr) -> Result<QueuedNotePath, ApiError> {
+    pub fn note(&self, commitment: Fr) -> Result<NotePath, ApiError> {
         self.get(&format!("/v1/notes/0x{}", hex::encode(to_bytes(&commitment))), "a note's path")
     }
 
@@ -305,8 +184,7 @@ impl Sequencer {
     /// # Errors
     /// [`ApiError`].
     pub fn receipt(&self, request: &ReceiptRequest) -> Result<Receipt, ApiError> {
-        let body = serde_json::to_vec(request).map_err(|_| ApiError::Answer("a request"))?;
-        self.post("/v1/receipts", body, "a receipt")
+        self.post("/v1/receipts", request, "a receipt")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, ApiError> {
@@ -314,9 +192,9 @@ impl Sequencer {
         self.ask(|| self.client.get(&url), what)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>, what: &'static str) -> Result<T, ApiError> {
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, what: &'static str) -> Result<T, ApiError> {
         let url = format!("{}{path}", self.base);
-        self.ask(|| self.client.post(&url).header("content-type", "application/json").body(body.clone()), what)
+        self.ask(|| self.client.post(&url).json(body), what)
     }
 
     fn ask<T: DeserializeOwned>(

@@ -3,6 +3,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gridveil_api::{
+    code,
+    public::{OperationState, Taken},
+};
 use gridveil_protocol::{field::Fr, owner::owner_of, receipt::Receipt, units::Interval};
 
 use crate::{
@@ -10,7 +14,7 @@ use crate::{
     l1::Roots,
     outbox::{Outbox, OutboxError, Period},
     statement::{Asked, Own, Statement, StatementError, verify},
-    submit::{ApiError, OperationState, Sequencer},
+    submit::{ApiError, Sequencer},
     wallet::{Progress, Wallet, WalletError},
 };
 
@@ -122,7 +126,7 @@ impl Member<'_> {
                 // Before this member's time, or after it.
                 Err(SyncError::Api(ApiError::Refused(problem)))
                     if before.is_none()
-                        && ["request.signature", "account.unknown"].contains(&problem.code.as_str()) => {}
+                        && [code::REQUEST_SIGNATURE, code::ACCOUNT_UNKNOWN].iter().any(|code| problem.is(*code)) => {}
                 outcome => {
                     let (statement, receipt) = outcome?;
                     wallet.take_receipt(&receipt)?;
@@ -141,10 +145,10 @@ impl Member<'_> {
         let waiting: Vec<_> = wallet.state().waiting().cloned().collect();
         for kept in waiting {
             let progress = match self.sequencer.operation_state(&kept.signed) {
-                Ok(OperationState::Refused { code }) => Progress::Refused(code),
+                Ok(OperationState::Refused { code }) => Progress::Refused(code.to_string()),
                 // A receipt is to say so.
                 Ok(OperationState::Pending | OperationState::Applied { .. }) => Progress::Sent,
-                Err(ApiError::Refused(problem)) if problem.code == "operation.unknown" => {
+                Err(ApiError::Refused(problem)) if problem.is(code::OPERATION_UNKNOWN) => {
                     if resend {
                         self.send(wallet, &kept.signed)?;
                     }
@@ -165,7 +169,7 @@ impl Member<'_> {
         &self,
         wallet: &mut Wallet,
         signed: &gridveil_protocol::operation::SignedOperation,
-    ) -> Result<String, SyncError> {
+    ) -> Result<Taken, SyncError> {
         let id = format!("0x{}", hex::encode(gridveil_protocol::codec::operation_id(signed)));
         match self.sequencer.operate(signed) {
             Ok(status) => {
@@ -175,7 +179,7 @@ impl Member<'_> {
             Err(ApiError::Refused(problem))
                 if (400..500).contains(&problem.status) && ![408, 409, 425, 429].contains(&problem.status) =>
             {
-                wallet.note_progress(&id, &Progress::Refused(problem.code.clone()))?;
+                wallet.note_progress(&id, &Progress::Refused(problem.code.to_string()))?;
                 Err(ApiError::Refused(problem).into())
             }
             Err(error) => Err(error.into()),

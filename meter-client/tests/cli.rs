@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::Parser;
+use gridveil_api::public::{CommunityInfo, OpenPeriod};
 use gridveil_meter_client::{
     cli::{Args, MeterError, run},
     key_store::Keys,
@@ -20,6 +21,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     codec::packet_id,
+    community::Community,
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
     market::Mechanism,
@@ -50,6 +52,24 @@ fn community(keys: &Keys) -> SettlementInput {
     state.set(u64::from(input.community.index), input.community.node());
     input.state_path = state.path(u64::from(input.community.index));
     input
+}
+
+/// What the sequencer says of it before anything is settled.
+fn served(community: &Community) -> CommunityInfo {
+    let (header, shape) = (&community.header, community.shape);
+    let open = OpenPeriod { first_interval: header.next_interval, received: 0, expected: 2, closed: false };
+    CommunityInfo {
+        community: community.index,
+        shape: shape.name.to_owned(),
+        members: shape.members,
+        intervals: header.intervals,
+        interval_length: header.interval_length,
+        mechanism: header.mechanism,
+        mdm: header.mdm,
+        next_interval: header.next_interval,
+        settled: Vec::new(),
+        open,
+    }
 }
 
 #[derive(Default)]
@@ -85,6 +105,7 @@ fn keys_reading_submission_statement() {
 
     let book = Arc::new(Mutex::new(Book::default()));
     let (shared, tariff) = (book.clone(), input.tariff.clone());
+    let terms = served(&input.community);
     let (sequencer, _) = serve(Box::new(move |_, path, body| {
         let mut book = shared.lock().unwrap();
         match path {
@@ -96,12 +117,7 @@ fn keys_reading_submission_statement() {
                     hex::encode(to_bytes(&domain))
                 ),
             ),
-            "/v1/communities/5" => (
-                200,
-                format!(
-                    r#"{{"community":5,"shape":"tiny-4x2","members":4,"intervals":2,"interval_length":3600,"next_interval":{first}}}"#
-                ),
-            ),
+            "/v1/communities/5" => (200, serde_json::to_string(&terms).unwrap()),
             "/v1/packets" => {
                 let packet: SignedPacket = serde_json::from_str(body).unwrap();
                 let id = hex::encode(packet_id(&packet));
@@ -164,7 +180,10 @@ fn keys_reading_submission_statement() {
     let last = ["--rpc", &rpc, "--contract", &contract, "--first-interval", &period];
     let statement = |extra: &[&str]| meter(&[&["statement"], &place[..], &with_keys[..], &last[..], extra].concat());
     let early = statement(&[]);
-    assert!(matches!(early, Err(MeterError::Api(ApiError::Refused(ref p))) if p.code == "NOT_SETTLED"), "{early:?}");
+    assert!(
+        matches!(early, Err(MeterError::Api(ApiError::Refused(ref p))) if p.code.as_str() == "NOT_SETTLED"),
+        "{early:?}"
+    );
 
     let mut settled = input;
     settled.packets[0] = book.lock().unwrap().packet.clone().unwrap();

@@ -6,6 +6,7 @@ mod server;
 
 use std::{path::Path, time::Duration};
 
+use gridveil_api::public::Taken;
 use gridveil_meter_client::{
     key_store::Keys,
     l1::{JsonRpc, L1Error, Roots},
@@ -70,8 +71,9 @@ fn submission_insists_with_the_same_bytes() {
             _ => (200, format!(r#"{{"packet_id":"{id}","status":"already\u001b known"}}"#)),
         }
     }));
-    assert_eq!(sequencer(&url).submit(&packet).unwrap(), "accepted");
-    assert_eq!(sequencer(&url).submit(&signed(&keys, dir.path())).unwrap(), "already  known");
+    assert_eq!(sequencer(&url).submit(&packet).unwrap(), Taken::Accepted);
+    // A word that this client does not know is not shown.
+    assert_eq!(sequencer(&url).submit(&signed(&keys, dir.path())).unwrap(), Taken::Other);
     let bodies = bodies.lock().unwrap();
     assert_eq!(bodies.len(), 4);
     assert!(bodies.iter().all(|b| b == bodies.first().unwrap()));
@@ -89,10 +91,13 @@ fn refusals_keep_their_code_and_are_not_repeated() {
         unreachable!("refused")
     };
     assert_eq!((code.as_str(), bodies.lock().unwrap().len()), ("PERIOD_CLOSED", 1));
-    let (url, _) = serve(Box::new(|_, _, _| (200, r#"{"packet_id":"0x00","status":"accepted"}"#.into())));
+    let another = format!(r#"{{"packet_id":"0x{}","status":"accepted"}}"#, "00".repeat(32));
+    let (url, _) = serve(Box::new(move |_, _, _| (200, another.clone())));
     assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::OtherPacket));
-    let (url, _) = serve(Box::new(|_, _, _| (200, "<html>".into())));
-    assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::Answer("a confirmation")));
+    for no_confirmation in ["<html>", r#"{"packet_id":"0x00","status":"accepted"}"#] {
+        let (url, _) = serve(Box::new(|_, _, _| (200, no_confirmation.into())));
+        assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::Answer("a confirmation")));
+    }
     let (url, bodies) = serve(Box::new(|_, _, _| (503, "no json".into())));
     assert!(matches!(sequencer(&url).submit(&packet), Err(ApiError::Unavailable { attempts: 4, .. })));
     assert_eq!(bodies.lock().unwrap().len(), 4);
@@ -111,10 +116,10 @@ fn a_server_cannot_name_a_domain_that_is_not_its_own() {
     };
     let good = info(context().domain);
     let (url, _) = serve(Box::new(move |_, _, _| (200, good.clone())));
-    assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Ok(context().domain));
+    assert_eq!(sequencer(&url).domain(), Ok(context().domain));
     let bad = info(Fr::from(7u64));
     let (url, _) = serve(Box::new(move |_, _, _| (200, bad.clone())));
-    assert_eq!(sequencer(&url).info().unwrap().checked_domain(), Err(ApiError::Domain));
+    assert_eq!(sequencer(&url).domain(), Err(ApiError::Domain));
 }
 
 /// L1 as the member sees it.

@@ -1,10 +1,11 @@
-//! The only place that makes bytes which are stored, hashed or sent: packets, keys, signatures. Decoders are checked
-//! and never panic.
+//! The only place that makes the bytes of which an identity is the hash: packets and operations in a layout of their
+//! own, header operations and proof jobs as canonical JSON. Decoders are checked and never panic.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     field::{self, Fr, Scalar},
+    header_operation::HeaderOperation,
     operation::SignedOperation,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::MAX_INTERVALS,
@@ -187,6 +188,40 @@ pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
 pub fn operation_id(signed: &SignedOperation) -> [u8; 32] {
     *blake3::hash(&encode_operation(signed)).as_bytes()
 }
+
+/// A value that is no JSON. What it said is withheld: it could hold a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot be written as JSON")]
+pub struct NotJson;
+
+/// Canonical JSON: fields in declaration order, no white space.
+///
+/// # Errors
+/// [`NotJson`]; of no type of this crate.
+pub fn canonical_json<T: Serialize>(value: &T) -> Result<Vec<u8>, NotJson> {
+    serde_json::to_vec(value).map_err(|_| NotJson)
+}
+
+/// Identity of what has no byte layout of its own: BLAKE3, deriving a key in `context`, of its canonical JSON.
+///
+/// # Errors
+/// [`NotJson`].
+pub fn json_id<T: Serialize>(context: &str, value: &T) -> Result<[u8; 32], NotJson> {
+    Ok(blake3::derive_key(context, &canonical_json(value)?))
+}
+
+/// Identity of a header operation: BLAKE3 of the community's index, big-endian, and of its canonical JSON.
+///
+/// # Errors
+/// [`NotJson`]; none is known.
+pub fn header_operation_id(community: u32, operation: &HeaderOperation) -> Result<[u8; 32], NotJson> {
+    let json = canonical_json(operation)?;
+    Ok(*blake3::Hasher::new().update(&community.to_be_bytes()).update(&json).finalize().as_bytes())
+}
+
+/// 32 bytes that are no field element, in JSON `0x` and 64 hex digits: an identity, a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Bytes32(#[serde(with = "hex_bytes")] pub [u8; 32]);
 
 /// serde of byte arrays as `0x` hex.
 pub mod hex_bytes {

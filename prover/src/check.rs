@@ -88,7 +88,7 @@ impl<S: Settling> Checker<S> {
 mod tests {
     use super::*;
     use crate::{
-        job::tests::job,
+        job::fixture::job,
         progress::Silent,
         proof::ProofError,
         prover::{Prove, Prover, ProverConfig},

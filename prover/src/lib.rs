@@ -1,6 +1,6 @@
 //! Jobs in, proofs out.
 //!
-//! [`prover::Prover`] proves [`job::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Three
+//! [`prover::Prover`] proves [`gridveil_proving_api::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Three
 //! queues feed it: [`pool`] inside the sequencer's process; [`worker`] for a process of its own, beside the sequencer
 //! ([`spool`], a directory) or on other machines ([`queue`], a PostgreSQL database). [`certificate`] is a wallet's: one
 //! spending, one processor.
@@ -14,7 +14,6 @@ pub mod certificate;
 pub mod check;
 pub mod cli;
 pub mod engine;
-pub mod job;
 pub mod keys;
 pub mod layout;
 pub mod measure;
@@ -31,3 +30,6 @@ pub mod store;
 #[allow(unsafe_code)]
 pub mod vector;
 pub mod worker;
+
+/// What comes in and goes out.
+pub use gridveil_proving_api as job;

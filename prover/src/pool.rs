@@ -335,7 +335,7 @@ impl Drop for ProverPool {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        job::{Timings, tests::job},
+        job::fixture::{self, job},
         proof::ProofError,
     };
     use gridveil_protocol::settlement::SettlementError;
@@ -352,17 +352,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn answer(job: &ProofJob) -> ProofResult {
-        ProofResult {
-            job: job.id().unwrap(),
-            batch: job.batch,
-            shape: job.shape.clone(),
-            circuit_version: job.circuit_version,
-            srs: "none".into(),
-            proof: vec![7; 3],
-            instance: Vec::new(),
-            timings: Timings::default(),
-            peak_rss_bytes: 0,
-        }
+        fixture::result(job, vec![7; 3])
     }
 
     impl Prove for Fake {

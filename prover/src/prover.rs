@@ -327,7 +327,7 @@ fn check_rows(circuit: &[Fr], rules: &[field::Fr]) -> Result<(), ProverError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{job::tests::job, progress::Silent, statement::toy::Toy};
+    use crate::{job::fixture::job, progress::Silent, statement::toy::Toy};
     use gridveil_protocol::{
         instance::domain,
         params::{CIRCUIT_VERSION, SHAPES},

@@ -489,7 +489,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{job::tests::job, pool::tests::answer};
+    use crate::{job::fixture::job, pool::tests::answer};
 
     fn spool(root: &Path, lease: Duration) -> Spool {
         Spool::open(root, SpoolKey::new([3; 32]), SpoolConfig { lease, attempts: 2 }).unwrap()

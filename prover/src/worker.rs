@@ -361,7 +361,7 @@ fn keep<Q: Queue>(
 mod tests {
     use super::*;
     use crate::{
-        job::tests::job,
+        job::fixture::job,
         pool::tests::{Fake, answer},
         progress::Silent,
         spool::{SpoolConfig, SpoolKey, SpoolState},

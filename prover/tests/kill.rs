@@ -10,17 +10,15 @@ use std::{
     time::Duration,
 };
 
-use gridveil_protocol::{
-    fixture::{Recipe, settlement},
-    market::Mechanism,
-    params::SHAPES,
-};
 use gridveil_prover::{
-    job::{ProofJob, ProofResult, Timings},
     progress::{Progress, Silent},
     prover::{Prove, ProverError},
     spool::{Spool, SpoolConfig, SpoolKey, SpoolState},
     worker::{WorkerConfig, serve},
+};
+use gridveil_proving_api::{
+    ProofJob, ProofResult,
+    fixture::{job, result},
 };
 
 const DIR: &str = "GRIDVEIL_TEST_SPOOL";
@@ -31,29 +29,12 @@ struct Slow(Duration);
 impl Prove for Slow {
     fn prove_job(&self, job: &ProofJob, _: &dyn Progress) -> Result<ProofResult, ProverError> {
         thread::sleep(self.0);
-        Ok(ProofResult {
-            job: job.id()?,
-            batch: job.batch,
-            shape: job.shape.clone(),
-            circuit_version: job.circuit_version,
-            srs: "none".into(),
-            proof: Vec::new(),
-            instance: Vec::new(),
-            timings: Timings::default(),
-            peak_rss_bytes: 0,
-        })
+        Ok(result(job, Vec::new()))
     }
 }
 
 fn spool(dir: &Path) -> Spool {
     Spool::open(dir, SpoolKey::new([8; 32]), SpoolConfig { lease: LEASE, attempts: 1000 }).unwrap()
-}
-
-fn job(batch: u64) -> ProofJob {
-    ProofJob::new(
-        batch,
-        settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap(),
-    )
 }
 
 /// Not a test by itself: the body of the worker process below, which is this executable again.

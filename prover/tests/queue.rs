@@ -15,20 +15,15 @@ use std::{
 
 use clap::Parser;
 use gridveil_circuits::settlement::SettlementCircuit;
-use gridveil_protocol::{
-    fixture::{Recipe, settlement},
-    market::Mechanism,
-    params::SHAPES,
-};
 use gridveil_prover::{
     check::Checker,
     cli::{self, ProverArgs},
-    job::{JobId, ProofJob},
     progress::Silent,
     queue::{Admin, Queue, QueueState, QueueStatus},
     spool::SpoolKey,
     srs::{Srs, SrsSource},
 };
+use gridveil_proving_api::{JobId, fixture::job};
 
 use postgres::Cluster;
 
@@ -105,13 +100,6 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn job(batch: u64) -> ProofJob {
-    ProofJob::new(
-        batch,
-        settlement(&Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 }).unwrap(),
-    )
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -6,6 +6,7 @@ pub mod public;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Json,
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
@@ -22,7 +23,7 @@ use crate::{
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, self.json().to_string()).into_response();
+        let mut response = (status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
@@ -102,8 +103,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             serde_json::error::Category::Data => "a field is missing, of another type, or out of its range",
         };
         Problem::new(problem::BODY_MALFORMED, format!("{what}, at line {}, column {}", error.line(), error.column()))
-            .with("line", error.line().into())
-            .with("column", error.column().into())
+            .with(|members| (members.line, members.column) = (Some(error.line()), Some(error.column())))
     })
 }
 

@@ -19,7 +19,6 @@ pub mod notes;
 pub mod openings;
 pub mod operations;
 pub mod problem;
-pub mod proof;
 pub mod receipts;
 pub mod service;
 pub mod store;
@@ -33,11 +32,11 @@ use std::{
     time::Duration,
 };
 
+use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::L1Client;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
-pub use proof::{BoxFuture, ProofError, ProofJob, ProofSource};
 pub use store::{GenesisState, StoreError, data_keys::create_master_key};
 
 use crate::{

@@ -3,48 +3,20 @@
 
 use std::sync::Arc;
 
+use gridveil_api::public::NotePath;
 use gridveil_protocol::{
     community::Community,
-    field::{Fr, hex_fr},
+    field::Fr,
     params::CERTIFICATES_DEPTH,
     poseidon::hash4,
-    tree::{Children, empty_ladder, path_hex, path_root},
-    units::Interval,
+    tree::{Children, empty_ladder},
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     problem::{self, Problem},
     service::Service,
     store::selected::NotePlace,
 };
-
-/// The opening of a queued note.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotePath {
-    /// Community whose settlement appended it.
-    pub community: u32,
-    /// First interval of that period.
-    pub first_interval: Interval,
-    /// Batch.
-    pub batch: u64,
-    /// Place among the leaves of the path, base 4, bottom up.
-    pub index: u64,
-    /// Levels, bottom up: queue, append, certificates tree, community, state tree.
-    #[serde(with = "path_hex")]
-    pub path: Vec<Children>,
-    /// The root it leads to: final.
-    #[serde(with = "hex_fr")]
-    pub root: Fr,
-}
-
-impl NotePath {
-    /// Does it lead from `note` to its root?
-    #[must_use]
-    pub fn leads_from(&self, note: Fr) -> bool {
-        path_root(note, self.index, &self.path) == Some(self.root)
-    }
-}
 
 /// The opening of a note up to the root of the batch that appended it.
 ///

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use gridveil_protocol::{
     account::Account,
-    codec::operation_id,
+    codec::{header_operation_id, operation_id},
     community::Community,
     header::Header,
     header_operation::{HeaderError, HeaderOperation, Place},
@@ -158,7 +158,7 @@ fn check(
     if operation.nonce == account.nonce {
         Ok(())
     } else {
-        Err(nonce().with("expected", serde_json::json!(account.nonce)))
+        Err(nonce().with(|members| members.expected = Some(account.nonce)))
     }
 }
 
@@ -190,7 +190,7 @@ pub async fn submit_header(
         return Err(Problem::new(problem::HEADER_EMPTY, "neither a transfer nor a management"));
     }
     let sealed = plain(kind::HEADER, &operation).map_err(StoreError::from)?;
-    let id = *blake3::Hasher::new().update(&community.to_be_bytes()).update(&sealed).finalize().as_bytes();
+    let id = header_operation_id(community, &operation).map_err(|error| Problem::internal(&error.to_string()))?;
     let header = service.writer.snapshot().communities.get(&community).ok_or_else(unknown)?.header.clone();
     if operation.transfer.is_some_and(|t| t.units >> UNITS_BITS != 0) {
         return Err(Problem::of_header(&HeaderError::Units));

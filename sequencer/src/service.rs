@@ -9,12 +9,12 @@ use std::{
 };
 
 use gridveil_protocol::field::Fr;
+use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::L1Client;
 
 use crate::{
     config::Config,
     problem::Problem,
-    proof::ProofSource,
     store::{reader::StoreReader, record::Genesis},
     writer::Writer,
 };
@@ -90,7 +90,7 @@ impl Metrics {
 
     /// Counts a refusal.
     pub fn refused(&self, problem: &Problem) {
-        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(problem.code.code).or_default() += 1;
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(problem.code.name).or_default() += 1;
     }
 }
 

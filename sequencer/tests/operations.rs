@@ -10,6 +10,7 @@ use common::{
     queues::{forced, open_deposit},
     units, until,
 };
+use gridveil_api::public::NotePath;
 use gridveil_protocol::{
     account::Terms,
     field::{Fr, hex_fr, to_bytes},
@@ -23,7 +24,7 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{Clock, GenesisState, notes::NotePath, serve};
+use gridveil_sequencer::{Clock, GenesisState, serve};
 use gridveil_verifier_contract::{DepositEntry, DepositState, L1Client, TransferState};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use gridveil_protocol::{
-    codec::{encode_packet, packet_id},
+    codec::{Bytes32, encode_packet, packet_id},
     fixture::Stream,
     instance::domain,
     operation_slots::Operations,
@@ -20,8 +20,8 @@ use gridveil_sequencer::store::{
     log_state::LogState,
     plain,
     record::{
-        Applied, Bytes32, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Selected, Settled,
-        TariffPublished, Used, kind,
+        Applied, Closed, ClosedSecrets, Element, Event, PacketAccepted, Proven, Selected, Settled, TariffPublished,
+        Used, kind,
     },
     state_parts,
 };

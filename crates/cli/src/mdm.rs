@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
+use gridveil_api::public::CommunityInfo;
 use gridveil_meter_client::{
     cli::{FileArgs, KeyArgs, import, open_keys, scale},
     l1::JsonRpc,
-    submit::{CommunityInfo, Retry, Sequencer, address},
+    submit::{Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
 };
 use gridveil_protocol::{
@@ -256,18 +257,15 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         details = details.row("file", name.clone(), name);
     }
     if let Some(url) = &args.url {
-        let status = sequencer(url, domain)?.operate(&signed)?;
-        details = details.row("sequencer", status.clone(), status);
+        let status = sequencer(url, domain)?.operate(&signed)?.as_str();
+        details = details.row("sequencer", status, status);
     }
     details.print(args.place.json)
 }
 
 fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
     let sequencer = Sequencer::new(url, Retry::default())?;
-    ensure!(
-        sequencer.info()?.checked_domain()? == domain,
-        "the sequencer serves another deployment than --contract and --rpc"
-    );
+    ensure!(sequencer.domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
     Ok(sequencer)
 }
 
@@ -359,8 +357,8 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
     }
-    let status = sequencer.submit(&packet)?;
-    details().row("sequencer", status.clone(), status).print(args.place.json)
+    let status = sequencer.submit(&packet)?.as_str();
+    details().row("sequencer", status, status).print(args.place.json)
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {

@@ -7,19 +7,20 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
+use gridveil_api::admin::{CommunityStatus, Step};
 use gridveil_meter_client::{
     submit::{Admin, Retry, Sequencer},
     wallet::{DecisionFile, Deployment, read_file},
 };
 use gridveil_protocol::{
+    field::to_bytes,
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
 };
 use gridveil_verifier_contract::{EthersClient, L1Client};
-use serde_json::{Value, json};
 
 use crate::{
-    member::{Acting, Details, Money, agreed},
+    member::{Acting, Details, Money, agreed, hex0},
     sequencer::{address, secret},
     text,
 };
@@ -165,9 +166,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn status(args: &StatusArgs) -> anyhow::Result<()> {
-    let status = connect(&args.listener.admin, &args.listener.admin_token)?.get("/admin/v1/status")?;
+    let status = connect(&args.listener.admin, &args.listener.admin_token)?.status()?;
     if args.listener.json {
-        return Ok(text::print(&format!("{status}\n"))?);
+        return Ok(text::print(&format!("{}\n", serde_json::to_string(&status)?))?);
     }
     let mut table = text::table(&[
         "community",
@@ -181,33 +182,40 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
         "proof",
         "gas",
     ]);
-    let number = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
-    for community in status["communities"].as_array().into_iter().flatten() {
-        let batch = community["batches"].as_array().and_then(|all| all.last()).unwrap_or(&Value::Null);
-        let proof = batch["prove_ms"].as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
-        let step = batch["step"].as_str().unwrap_or("-").to_owned();
-        let count = |name: &str| number(&community[name]);
-        table.add_row([
-            number(&community["community"]),
-            community["next_interval"].to_string(),
-            count("header_nonce"),
-            count("packets"),
-            count("operations"),
-            count("late"),
-            number(&batch["batch"]),
-            step,
-            proof,
-            number(&batch["gas_used"]),
-        ]);
-    }
-    let word = |name: &str| status[name].as_str().map_or(String::new(), |why| format!("{name}: {why}\n"));
+    status.communities.iter().for_each(|community| {
+        table.add_row(status_row(community));
+    });
+    let stopped = status.stopped.iter().map(|why| format!("stopped: {why}\n"));
+    let retrying = status.retrying.iter().map(|what| format!("retrying: {what}\n"));
     Ok(text::print(&format!(
-        "state root {}, log height {}\n{}{}{table}\n",
-        status["state_root"].as_str().unwrap_or("?"),
-        status["log_height"],
-        word("stopped"),
-        word("retrying")
+        "state root {}, log height {}\n{}{table}\n",
+        hex0(&to_bytes(&status.state_root)),
+        status.log_height,
+        stopped.chain(retrying).collect::<String>(),
     ))?)
+}
+
+/// A community with its last batch.
+fn status_row(community: &CommunityStatus) -> [String; 10] {
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
+    let count = |count: usize| number(u64::try_from(count).ok());
+    let batch = community.batches.last();
+    let gas = batch.and_then(|batch| match batch.step {
+        Step::Settled { gas_used, .. } => gas_used,
+        Step::Applied | Step::Proven => None,
+    });
+    [
+        number(Some(community.community.into())),
+        community.next_interval.to_string(),
+        number(community.header_nonce),
+        count(community.packets),
+        count(community.operations),
+        count(community.late),
+        number(batch.map(|batch| batch.batch)),
+        batch.map_or("-", |batch| batch.step.as_str()).to_owned(),
+        batch.and_then(|batch| batch.prove_ms).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
+        number(gas),
+    ]
 }
 
 fn close(args: &CloseArgs) -> anyhow::Result<()> {
@@ -228,10 +236,12 @@ fn close(args: &CloseArgs) -> anyhow::Result<()> {
     if !agreed(details(), args.acting, args.listener.json)? {
         return Ok(());
     }
-    let closed = admin
-        .post(&format!("/admin/v1/communities/{}/close", args.community), &json!({"first_interval": first_interval}))?;
-    let (batch, root) = (closed["batch"].clone(), closed["new_root"].as_str().unwrap_or("?").to_owned());
-    details().row("batch", batch.to_string(), batch).row("new root", root.clone(), root).print(args.listener.json)
+    let closed = admin.close(args.community, first_interval)?;
+    let root = hex0(&to_bytes(&closed.new_root));
+    details()
+        .row("batch", closed.batch.to_string(), closed.batch)
+        .row("new root", root.clone(), root)
+        .print(args.listener.json)
 }
 
 /// Whole units of an amount.
@@ -252,7 +262,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
         None => None,
         Some(path) => {
             let info = Sequencer::new(&args.url, Retry::default())?.info()?;
-            let deployment = Deployment { chain_id: info.chain_id, contract: address(&info.contract)? };
+            let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
             let file: DecisionFile = read_file(path, &deployment).with_context(|| path.display().to_string())?;
             ensure!(
                 file.community == args.community,
@@ -278,11 +288,9 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let operation = HeaderOperation { transfer, management: management.clone() };
-    let path = format!("/admin/v1/communities/{}/header-operation", args.community);
-    let taken =
-        connect(&args.listener.admin, &args.listener.admin_token)?.post(&path, &serde_json::to_value(&operation)?)?;
-    let status = taken["status"].as_str().unwrap_or("?").to_owned();
-    details().row("sequencer", status.clone(), status).print(args.listener.json)
+    let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
+    let status = admin.operate_header(args.community, &operation)?.as_str();
+    details().row("sequencer", status, status).print(args.listener.json)
 }
 
 fn fund(args: &FundArgs) -> anyhow::Result<()> {

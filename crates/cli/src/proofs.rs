@@ -7,12 +7,11 @@ use std::{
 };
 
 use gridveil_prover::{
-    job::{JobId, ProofJob as PoolJob},
     pool::{JobState, PoolError, ProverPool},
     spool::{Spool, SpoolError, SpoolState},
     store::StoreError,
 };
-use gridveil_sequencer::{BoxFuture, ProofError, ProofJob, ProofSource};
+use gridveil_proving_api::{BoxFuture, JobId, ProofError, ProofJob, ProofSource};
 
 /// How long one wait for a proof takes before its state is looked at again.
 const WAIT: Duration = Duration::from_secs(1);
@@ -36,12 +35,7 @@ impl PoolProofs {
     }
 }
 
-pub(crate) fn as_pool_job(job: ProofJob) -> PoolJob {
-    let ProofJob { batch, input, circuit_version, shape } = job;
-    PoolJob { batch, shape: shape.to_owned(), circuit_version, input }
-}
-
-fn wait(pool: &ProverPool, job: PoolJob) -> Result<Vec<u8>, ProofError> {
+fn wait(pool: &ProverPool, job: ProofJob) -> Result<Vec<u8>, ProofError> {
     let id = pool.submit(job).map_err(|error| match error {
         PoolError::Job(_) => ProofError::Failed(error.to_string()),
         _ => ProofError::Unavailable(error.to_string()),
@@ -63,7 +57,7 @@ impl ProofSource for PoolProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         let pool = Arc::clone(&self.pool);
         Box::pin(async move {
-            let proof = tokio::task::spawn_blocking(move || wait(&pool, as_pool_job(job))).await;
+            let proof = tokio::task::spawn_blocking(move || wait(&pool, job)).await;
             proof.unwrap_or_else(|_| Err(ProofError::Unavailable("the prover's thread ended".into())))
         })
     }
@@ -94,7 +88,7 @@ impl SpoolProofs {
         Self { spool, handed_over: Mutex::new(None) }
     }
 
-    async fn ask(&self, job: PoolJob) -> Result<Vec<u8>, ProofError> {
+    async fn ask(&self, job: ProofJob) -> Result<Vec<u8>, ProofError> {
         let id = self.blocking(move |spool| enter(spool, &job)).await?;
         let mut waiting_since = Instant::now();
         loop {
@@ -154,7 +148,7 @@ fn or_start_over<T>(spool: &Spool, id: JobId, outcome: Result<T, SpoolError>) ->
     })
 }
 
-fn enter(spool: &Spool, job: &PoolJob) -> Result<JobId, ProofError> {
+fn enter(spool: &Spool, job: &ProofJob) -> Result<JobId, ProofError> {
     let id = job.id().map_err(|error| ProofError::Failed(error.to_string()))?;
     // Set aside in an earlier run: that run stopped, and whoever started this one has looked at why.
     if matches!(or_start_over(spool, id, spool.state(id))?, SpoolState::Poisoned(_)) {
@@ -182,65 +176,18 @@ fn gone() -> ProofError {
 
 impl ProofSource for SpoolProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
-        Box::pin(self.ask(as_pool_job(job)))
+        Box::pin(self.ask(job))
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::beginning::Registered;
-    use gridveil_protocol::{
-        field::Fr,
-        params::{CIRCUIT_VERSION, Shape},
-        schnorr::SecretKey,
-        settlement::SettlementInput,
-        tariff::Tariff,
-        tree::SparseTree,
-    };
-    use gridveil_prover::{
-        job::{ProofResult, Timings},
-        spool::{SpoolConfig, SpoolKey},
-    };
-
-    pub(crate) fn job() -> ProofJob {
-        let shape = Shape::by_name("tiny-4x2").unwrap();
-        let registered = Registered {
-            index: 0,
-            shape,
-            mechanism: gridveil_protocol::market::Mechanism::Auction,
-            interval_length: 3600,
-            first_interval: 10,
-            mdm: SecretKey::from_seed(&[7; 64]).public(),
-        };
-        let input = SettlementInput {
-            domain: Fr::from(1u64),
-            community: registered.empty(),
-            state_path: SparseTree::new(8).path(0),
-            packets: Vec::new(),
-            tariff: Tariff { intervals: Vec::new() },
-            header_salts: [Fr::from(3u64); 2],
-            operations: gridveil_protocol::operation_slots::Operations::default(),
-        };
-        ProofJob { batch: 1, input, circuit_version: CIRCUIT_VERSION, shape: shape.name }
-    }
+    use gridveil_prover::spool::{SpoolConfig, SpoolKey};
+    use gridveil_proving_api::fixture;
 
     fn spool(dir: &std::path::Path, key: u8) -> Spool {
         Spool::open(dir, SpoolKey::new([key; 32]), SpoolConfig { lease: Duration::from_secs(60), attempts: 3 }).unwrap()
-    }
-
-    fn result(job: &PoolJob) -> ProofResult {
-        ProofResult {
-            job: job.id().unwrap(),
-            batch: job.batch,
-            shape: job.shape.clone(),
-            circuit_version: job.circuit_version,
-            srs: "none".into(),
-            proof: vec![7; 9],
-            instance: Vec::new(),
-            timings: Timings::default(),
-            peak_rss_bytes: 0,
-        }
     }
 
     /// What a source says while a prover does its part once.
@@ -248,8 +195,9 @@ pub(crate) mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(prover);
-            runtime
-                .block_on(async { tokio::time::timeout(Duration::from_secs(20), source.prove(job())).await.unwrap() })
+            runtime.block_on(async {
+                tokio::time::timeout(Duration::from_secs(20), source.prove(fixture::job(1))).await.unwrap()
+            })
         })
     }
 
@@ -269,7 +217,7 @@ pub(crate) mod tests {
         let worker = spool(dir.path(), 5);
         let proved = asked(&SpoolProofs::new(worker.clone()), || {
             let claim = claim(&worker);
-            worker.finish(&claim, &result(&claim.job)).unwrap();
+            worker.finish(&claim, &fixture::result(&claim.job, vec![7; 9])).unwrap();
         });
         assert_eq!(proved, Ok(vec![7; 9]));
         // As after a crash: another source, no prover.
@@ -285,7 +233,7 @@ pub(crate) mod tests {
         assert_eq!(refused, Err(ProofError::Failed("SETTLE.8: no".into())));
         let proved = asked(&SpoolProofs::new(worker.clone()), || {
             let claim = claim(&worker);
-            worker.finish(&claim, &result(&claim.job)).unwrap();
+            worker.finish(&claim, &fixture::result(&claim.job, vec![7; 9])).unwrap();
         });
         assert_eq!(proved, Ok(vec![7; 9]));
     }
@@ -294,7 +242,7 @@ pub(crate) mod tests {
     fn a_prover_with_another_key_is_told_apart_and_the_job_starts_over() {
         let dir = tempfile::tempdir().unwrap();
         let (own, other) = (spool(dir.path(), 5), spool(dir.path(), 6));
-        let id = as_pool_job(job()).id().unwrap();
+        let id = fixture::job(1).id().unwrap();
         let refused = asked(&SpoolProofs::new(own.clone()), || {
             // It cannot read the job, and sets it aside with its own key.
             while !dir.path().join("errors").join(id.to_string()).exists() {

@@ -8,24 +8,23 @@ use std::{
 
 use gridveil_prover::{
     check::Checker,
-    job::{JobId, ProofJob as PoolJob},
     progress::Silent,
     prover::ProverError,
     queue::{Queue, QueueError, QueueState, Reason},
 };
-use gridveil_sequencer::{BoxFuture, ProofError, ProofJob, ProofSource};
+use gridveil_proving_api::{BoxFuture, JobId, ProofError, ProofJob, ProofResult, ProofSource};
 
-use crate::proofs::{PATIENCE, POLL, as_pool_job};
+use crate::proofs::{PATIENCE, POLL};
 
 /// Says whether a result proves a job.
 pub trait Check: Send + Sync {
     /// # Errors
     /// Why it does not.
-    fn check(&self, job: &PoolJob, result: &gridveil_prover::job::ProofResult) -> Result<(), ProverError>;
+    fn check(&self, job: &ProofJob, result: &ProofResult) -> Result<(), ProverError>;
 }
 
 impl Check for Checker {
-    fn check(&self, job: &PoolJob, result: &gridveil_prover::job::ProofResult) -> Result<(), ProverError> {
+    fn check(&self, job: &ProofJob, result: &ProofResult) -> Result<(), ProverError> {
         Self::check(self, job, result, &Silent)
     }
 }
@@ -64,7 +63,7 @@ impl QueueProofs {
         Self(Arc::new(Shared { queue, checker: Box::new(checker), handed_over: Mutex::new(None) }))
     }
 
-    async fn ask(&self, job: PoolJob) -> Result<Vec<u8>, ProofError> {
+    async fn ask(&self, job: ProofJob) -> Result<Vec<u8>, ProofError> {
         let job = Arc::new(job);
         let id = self.blocking(&job, Shared::enter).await?;
         let mut waiting_since = Instant::now();
@@ -86,8 +85,8 @@ impl QueueProofs {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        job: &Arc<PoolJob>,
-        work: impl FnOnce(&Shared, &PoolJob) -> Result<T, ProofError> + Send + 'static,
+        job: &Arc<ProofJob>,
+        work: impl FnOnce(&Shared, &ProofJob) -> Result<T, ProofError> + Send + 'static,
     ) -> Result<T, ProofError> {
         let (shared, job) = (Arc::clone(&self.0), Arc::clone(job));
         let done = tokio::task::spawn_blocking(move || work(&shared, &job)).await;
@@ -106,7 +105,7 @@ fn refused(error: &QueueError) -> ProofError {
 }
 
 impl Shared {
-    fn enter(&self, job: &PoolJob) -> Result<JobId, ProofError> {
+    fn enter(&self, job: &ProofJob) -> Result<JobId, ProofError> {
         let tell = |error: QueueError| refused(&error);
         let id = self.queue.submit(job).map_err(tell)?;
         // Refused in an earlier run: that run stopped, and whoever started this one has looked at why. A poisoned job
@@ -117,7 +116,7 @@ impl Shared {
         Ok(id)
     }
 
-    fn look(&self, id: JobId, job: &PoolJob) -> Result<Seen, ProofError> {
+    fn look(&self, id: JobId, job: &ProofJob) -> Result<Seen, ProofError> {
         match self.queue.state(id).map_err(|error| refused(&error))? {
             QueueState::Proven => self.take(id, job),
             QueueState::Waiting { workers } => Ok(Seen::Waiting(workers > 0)),
@@ -136,7 +135,7 @@ impl Shared {
         }
     }
 
-    fn take(&self, id: JobId, job: &PoolJob) -> Result<Seen, ProofError> {
+    fn take(&self, id: JobId, job: &ProofJob) -> Result<Seen, ProofError> {
         let result = match self.queue.result(id) {
             Ok(Some(result)) => result,
             Ok(None) => return Err(gone()),
@@ -164,7 +163,7 @@ impl Shared {
         Ok(Seen::Proof(result.proof))
     }
 
-    fn again(&self, job: &PoolJob, reason: Reason) -> Result<Seen, ProofError> {
+    fn again(&self, job: &ProofJob, reason: Reason) -> Result<Seen, ProofError> {
         self.queue.again(job, reason).map_err(|error| refused(&error))?;
         Ok(Seen::Waiting(true))
     }
@@ -176,7 +175,7 @@ fn gone() -> ProofError {
 
 impl ProofSource for QueueProofs {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
-        Box::pin(self.ask(as_pool_job(job)))
+        Box::pin(self.ask(job))
     }
 }
 
@@ -190,34 +189,24 @@ mod tests {
 
     use super::{postgres::Cluster, *};
     use gridveil_prover::{
-        job::{ProofResult, Timings},
         proof::ProofError as Invalid,
         queue::{Admin, Serving, ServingConfig},
         spool::SpoolKey,
         worker::Queue as _,
     };
+    use gridveil_proving_api::fixture;
 
     /// Seven is the only proof there is.
     struct Sevens;
 
     impl Check for Sevens {
-        fn check(&self, _: &PoolJob, result: &ProofResult) -> Result<(), ProverError> {
+        fn check(&self, _: &ProofJob, result: &ProofResult) -> Result<(), ProverError> {
             if result.proof == [7; 9] { Ok(()) } else { Err(Invalid::Invalid.into()) }
         }
     }
 
-    fn result(job: &PoolJob, proof: u8) -> ProofResult {
-        ProofResult {
-            job: job.id().unwrap(),
-            batch: job.batch,
-            shape: job.shape.clone(),
-            circuit_version: job.circuit_version,
-            srs: "none".into(),
-            proof: vec![proof; 9],
-            instance: Vec::new(),
-            timings: Timings::default(),
-            peak_rss_bytes: 0,
-        }
+    fn result(job: &ProofJob, proof: u8) -> ProofResult {
+        fixture::result(job, vec![proof; 9])
     }
 
     struct World(&'static Cluster, String);
@@ -259,9 +248,8 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(prover);
             runtime.block_on(async {
-                let proved = tokio::time::timeout(Duration::from_secs(30), source.prove(crate::proofs::tests::job()))
-                    .await
-                    .unwrap();
+                let proved =
+                    tokio::time::timeout(Duration::from_secs(30), source.prove(fixture::job(1))).await.unwrap();
                 drop(source);
                 proved
             })
@@ -310,7 +298,7 @@ mod tests {
                 worker.fail(&claim(&worker, "w"), &Invalid::Invalid.into()).unwrap();
             }
         });
-        let id = as_pool_job(crate::proofs::tests::job()).id().unwrap();
+        let id = fixture::job(1).id().unwrap();
         let command = format!("gridveil prover queue retry {id}");
         assert!(
             matches!(&poisoned, Err(ProofError::Unavailable(why)) if why.contains(&command) && why.contains("proof_failed")),
@@ -332,7 +320,7 @@ mod tests {
     fn what_lay_damaged_is_put_in_again() {
         let Some(world) = World::new() else { return };
         let (queue, worker) = (world.queue(5), world.worker(5));
-        let job = as_pool_job(crate::proofs::tests::job());
+        let job = fixture::job(1);
         queue.submit(&job).unwrap();
         let mut client = world.0.connect(&world.1).unwrap();
         client.batch_execute("UPDATE gridveil_queue.jobs SET payload = 'damaged'").unwrap();

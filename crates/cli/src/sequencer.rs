@@ -23,7 +23,8 @@ use gridveil_prover::{
     spool::{Spool, SpoolConfig, SpoolKey},
     srs::Srs,
 };
-use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, ProofSource};
+use gridveil_proving_api::ProofSource;
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
 use gridveil_verifier_contract::{EthersClient, L1Client};
 use tokio::runtime::Runtime;
 

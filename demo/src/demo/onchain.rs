@@ -296,7 +296,7 @@ impl Backend for OnChain {
             self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
         let admin = Admin::new(&format!("http://{}", handle.admin_address()), &token, Retry::default())?;
         let sequencer = Sequencer::new(&format!("http://{}", handle.public_address()), Retry::default())?;
-        let domain = sequencer.info()?.checked_domain()?;
+        let domain = sequencer.domain()?;
         let meters = self.meters(scenario)?;
         let roots = JsonRpc::new(&anvil.url(), l1.contract())?;
         self.certificates = Some(wallet);

@@ -2,34 +2,29 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+use gridveil_api::{
+    admin::{BatchStatus, MissingPacket, Step},
+    code,
+    public::CommunityInfo,
+};
 use gridveil_cli::{
     mdm::{Silent, substituted},
-    member::element,
     sequencer::secret,
     text,
 };
 use gridveil_meter_client::{
     key_store::Keys,
-    submit::{Admin, ApiError, CommunityInfo, Retry, Sequencer},
+    submit::{Admin, ApiError, Retry, Sequencer},
 };
 use gridveil_protocol::{packet::Reading, units::Interval};
 use gridveil_verifier_contract::L1Client;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{Devnet, SettleArgs, local};
 
 /// Asking a settlement how far it is.
 const POLL: Duration = Duration::from_millis(100);
-
-/// What the sequencer says of a slot without a packet.
-#[derive(Deserialize)]
-struct MissingSlot {
-    slot: u16,
-    previous_substitute: String,
-    scale: u8,
-}
 
 /// A period that is final.
 struct Final {
@@ -81,13 +76,11 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
         }
         anyhow::Ok(())
     })?;
-    let path = format!("/admin/v1/communities/{community}/close");
-    let body = json!({"first_interval": first_interval});
-    let substituted = match admin.post(&path, &body) {
+    let substituted = match admin.close(community, first_interval) {
         Ok(_) => 0,
-        Err(ApiError::Refused(problem)) if problem.code == "close.missing" => {
+        Err(ApiError::Refused(problem)) if problem.is(code::CLOSE_MISSING) => {
             let count = substitute(&admin, &sequencer, dir, community, &terms)?;
-            admin.post(&path, &body)?;
+            admin.close(community, first_interval)?;
             count
         }
         Err(error) => return Err(error.into()),
@@ -103,12 +96,10 @@ fn substitute(
     community: u32,
     terms: &CommunityInfo,
 ) -> anyhow::Result<usize> {
-    let missing = admin.get(&format!("/admin/v1/communities/{community}/missing"))?;
-    let silent: Vec<MissingSlot> =
-        serde_json::from_value(missing["missing"].clone()).context("which slots are missing")?;
+    let silent = admin.missing(community)?.missing;
     let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
-    let domain = sequencer.info()?.checked_domain()?;
-    for MissingSlot { slot, previous_substitute, scale } in &silent {
+    let domain = sequencer.domain()?;
+    for MissingPacket { slot, previous_substitute, scale } in &silent {
         let readings = vec![Reading::default(); usize::from(terms.intervals)];
         let at = Silent {
             domain,
@@ -116,7 +107,7 @@ fn substitute(
             slot: *slot,
             first_interval: terms.next_interval,
             scale: *scale,
-            previous_substitute: element(previous_substitute, "previous_substitute")?,
+            previous_substitute: *previous_substitute,
         };
         sequencer.submit(&substituted(at, terms, readings, &mdm)?)?;
     }
@@ -126,16 +117,13 @@ fn substitute(
 /// Waits until L1 has settled the period, and fills in what that came to.
 fn until_final(admin: &Admin, mut period: Final) -> anyhow::Result<Final> {
     loop {
-        let status = admin.get("/admin/v1/status")?;
-        if let Some(why) = status["stopped"].as_str() {
+        let status = admin.status()?;
+        if let Some(why) = &status.stopped {
             bail!("the sequencer stopped: {why}");
         }
-        let all = status["communities"].as_array().context("no communities")?;
-        let batches = all.iter().find(|c| c["community"] == period.community).and_then(|c| c["batches"].as_array());
-        let batch = batches.and_then(|all| all.iter().find(|b| b["first_interval"] == period.first_interval));
-        if let Some(batch) = batch.filter(|b| b["step"] == "settled") {
-            let number = |name: &str| batch[name].as_u64().unwrap_or(0);
-            (period.batch, period.prove_ms, period.gas) = (number("batch"), number("prove_ms"), number("gas_used"));
+        let batch = status.community(period.community).and_then(|status| status.batch_of(period.first_interval));
+        if let Some(BatchStatus { batch, prove_ms, step: Step::Settled { gas_used, .. }, .. }) = batch {
+            (period.batch, period.prove_ms, period.gas) = (*batch, prove_ms.unwrap_or(0), gas_used.unwrap_or(0));
             return Ok(period);
         }
         std::thread::sleep(POLL);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use gridveil_api::admin::TariffRequest;
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_cli::{
     beginning::Beginning,
@@ -16,6 +17,7 @@ use gridveil_meter_client::{
     key_store::{Cost, Keys},
     submit::Admin,
 };
+use gridveil_protocol::header_operation::{HeaderOperation, Pool, Transfer};
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
     progress::Reporter,
@@ -27,7 +29,6 @@ use gridveil_verifier_contract::{
     EthersClient, L1Client, address_of,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID, saved_time},
 };
-use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Devnet, UpArgs, setting::Setting};
@@ -231,10 +232,10 @@ async fn fund_members(l1: &EthersClient, dir: &Path, members: u16) -> anyhow::Re
 fn begin(admin: &Admin, setting: &Setting) -> anyhow::Result<()> {
     let tariff = setting.tariff()?;
     for Beginning { community, .. } in &setting.beginnings {
-        let path = |what: &str| format!("/admin/v1/communities/{community}/{what}");
-        admin.post(&path("tariffs"), &json!({"first_interval": setting.beginning, "tariff": tariff}))?;
-        admin
-            .post(&path("header-operation"), &json!({"transfer": {"pool": "supplier_in", "units": SUPPLIER_UNITS}}))?;
+        let request = TariffRequest { first_interval: setting.beginning, tariff: tariff.clone() };
+        admin.publish_tariff(*community, &request)?;
+        let transfer = Some(Transfer { pool: Pool::SupplierIn, units: SUPPLIER_UNITS });
+        admin.operate_header(*community, &HeaderOperation { transfer, management: None })?;
     }
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! The sequencer's admin listener, for its operator.
 
-use gridveil_protocol::{opening::PeriodOpening, units::Interval};
-use serde_json::Value;
+use gridveil_api::{
+    admin::{CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PublishedTariff, Status, TariffRequest},
+    public::Taken,
+};
+use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{ApiError, Retry, Sequencer};
@@ -27,22 +31,12 @@ impl Admin {
         Ok(Self { sequencer: Sequencer::new(base, retry)?, token: Zeroizing::new(token.to_owned()) })
     }
 
-    /// What `path` answers.
+    /// How far everything is.
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn get(&self, path: &str) -> Result<Value, ApiError> {
-        let url = format!("{}{path}", self.sequencer.base);
-        self.sequencer.ask(|| self.sequencer.client.get(&url).bearer_auth(self.token.as_str()), "JSON")
-    }
-
-    /// What `path` answers to `body`. Everything an operator hands in may be handed in again.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        let url = format!("{}{path}", self.sequencer.base);
-        self.sequencer.ask(|| self.sequencer.client.post(&url).bearer_auth(self.token.as_str()).json(body), "JSON")
+    pub fn status(&self) -> Result<Status, ApiError> {
+        self.get("/admin/v1/status", "a status")
     }
 
     /// First interval of a community's open period; `None` if it is not served here.
@@ -50,9 +44,42 @@ impl Admin {
     /// # Errors
     /// [`ApiError`].
     pub fn open_period(&self, community: u32) -> Result<Option<Interval>, ApiError> {
-        let status = self.get("/admin/v1/status")?;
-        let found = status["communities"].as_array().and_then(|all| all.iter().find(|c| c["community"] == community));
-        Ok(found.and_then(|c| c["next_interval"].as_u64()).and_then(|interval| Interval::try_from(interval).ok()))
+        Ok(self.status()?.community(community).map(|status| status.next_interval))
+    }
+
+    /// Closes a community's open period. Asked again for the same period, the answer is the same.
+    ///
+    /// # Errors
+    /// [`ApiError`]; refused with [`gridveil_api::code::CLOSE_MISSING`] while slots have no packet.
+    pub fn close(&self, community: u32, first_interval: Interval) -> Result<ClosedPeriod, ApiError> {
+        let request = CloseRequest { first_interval };
+        self.post(&format!("/admin/v1/communities/{community}/close"), &request, "a closed period")
+    }
+
+    /// What the meter data manager has to substitute.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn missing(&self, community: u32) -> Result<MissingPackets, ApiError> {
+        self.get(&format!("/admin/v1/communities/{community}/missing"), "a list of missing packets")
+    }
+
+    /// Publishes a tariff. Publishing the same again does no harm.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn publish_tariff(&self, community: u32, request: &TariffRequest) -> Result<PublishedTariff, ApiError> {
+        self.post(&format!("/admin/v1/communities/{community}/tariffs"), request, "a published tariff")
+    }
+
+    /// Hands in what the next settlement does to the header. The same again is a duplicate while it waits.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn operate_header(&self, community: u32, operation: &HeaderOperation) -> Result<Taken, ApiError> {
+        let path = format!("/admin/v1/communities/{community}/header-operation");
+        let taken: HeaderOperationTaken = self.post(&path, operation, "a confirmation")?;
+        Ok(taken.status)
     }
 
     /// Both headers of a period that is final on L1.
@@ -60,13 +87,22 @@ impl Admin {
     /// # Errors
     /// [`ApiError`]; [`ApiError::OtherPeriod`] if it opens another period than was asked for.
     pub fn period_opening(&self, community: u32, first_interval: Interval) -> Result<PeriodOpening, ApiError> {
-        let url = format!("{}/admin/v1/communities/{community}/header/{first_interval}", self.sequencer.base);
-        let request = || self.sequencer.client.get(&url).bearer_auth(self.token.as_str());
-        let opening: PeriodOpening = self.sequencer.ask(request, "an opening")?;
+        let path = format!("/admin/v1/communities/{community}/header/{first_interval}");
+        let opening: PeriodOpening = self.get(&path, "an opening")?;
         if (opening.community, opening.first_interval) == (community, first_interval) {
             Ok(opening)
         } else {
             Err(ApiError::OtherPeriod)
         }
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, ApiError> {
+        let url = format!("{}{path}", self.sequencer.base);
+        self.sequencer.ask(|| self.sequencer.client.get(&url).bearer_auth(self.token.as_str()), what)
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, what: &'static str) -> Result<T, ApiError> {
+        let url = format!("{}{path}", self.sequencer.base);
+        self.sequencer.ask(|| self.sequencer.client.post(&url).bearer_auth(self.token.as_str()).json(body), what)
     }
 }

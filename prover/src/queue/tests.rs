@@ -15,7 +15,7 @@ use std::{
 use super::{postgres_cluster::Cluster, serving::HandIn, *};
 use crate::{
     check::Checker,
-    job::{ProofJob, ProofResult, tests::job},
+    job::{ProofJob, ProofResult, fixture::job},
     pool::tests::{Fake, answer},
     progress::Silent,
     proof::ProofError,

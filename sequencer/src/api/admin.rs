@@ -13,27 +13,31 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{
-    field::to_bytes, header_operation::HeaderOperation, opening::PeriodOpening, tariff::Tariff, units::Interval,
+use gridveil_api::{
+    Bytes32, CodeName,
+    admin::{
+        BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, HeaderOperationTaken, MissingPacket,
+        MissingPackets, PublishedTariff, Registration, Status, Step, TariffRequest,
+    },
+    public::Taken,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening};
 
-use super::{bounded, json_body, number, public::hex0, unknown_route, wrong_method};
+use super::{bounded, json_body, number, public::taken, unknown_route, wrong_method};
 use crate::{
     batch, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
+    store::log_state::{CommunityState, SettledPeriod},
     tariffs,
+    writer::Snapshot,
 };
 
 /// Deadline of an admin request: a closing of the largest shape computes for seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Largest admin body: a tariff of 96 intervals is about 25 KiB.
 const BODY_BYTES: usize = 256 << 10;
-/// Settled batches shown of a community.
-const SHOWN: usize = 20;
 
 /// Routes.
 pub fn router(service: &Arc<Service>) -> Router {
@@ -68,43 +72,28 @@ async fn with_token(service: &Service, request: Request, next: Next) -> Response
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CloseRequest {
-    first_interval: Interval,
-}
-
 async fn close(
     State(service): State<Arc<Service>>,
     Path(community): Path<String>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ClosedPeriod>, Problem> {
     let community = number(&community, "community")?;
     let CloseRequest { first_interval } = json_body(request, BODY_BYTES).await?;
     let applied = batch::close(&service, community, first_interval).await?;
-    let new_root = hex0(&to_bytes(&applied.new_root));
-    Ok(Json(
-        json!({"community": community, "first_interval": first_interval, "batch": applied.batch, "new_root": new_root}),
-    ))
+    Ok(Json(ClosedPeriod { community, first_interval, batch: applied.batch, new_root: applied.new_root }))
 }
 
 /// What the meter data manager has to substitute, and on what.
-async fn missing(State(service): State<Arc<Service>>, Path(community): Path<String>) -> Result<Json<Value>, Problem> {
+async fn missing(
+    State(service): State<Arc<Service>>,
+    Path(community): Path<String>,
+) -> Result<Json<MissingPackets>, Problem> {
     let community = number(&community, "community")?;
     let open = batch::open_period(&service.writer.snapshot(), community)?;
-    let missing = open.missing.iter().map(
-        |m| json!({"slot": m.slot, "previous_substitute": hex0(&to_bytes(&m.previous_substitute)), "scale": m.scale}),
-    );
-    Ok(Json(
-        json!({"community": community, "first_interval": open.first_interval, "missing": missing.collect::<Vec<_>>()}),
-    ))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TariffRequest {
-    first_interval: Interval,
-    tariff: Tariff,
+    let one =
+        |m: &batch::Missing| MissingPacket { slot: m.slot, previous_substitute: m.previous_substitute, scale: m.scale };
+    let missing = open.missing.iter().map(one).collect();
+    Ok(Json(MissingPackets { community, first_interval: open.first_interval, missing }))
 }
 
 async fn publish(
@@ -116,8 +105,8 @@ async fn publish(
     let TariffRequest { first_interval, tariff } = json_body(request, BODY_BYTES).await?;
     let published = tariffs::publish(&service, community, first_interval, tariff).await?;
     let status = if published.new { StatusCode::CREATED } else { StatusCode::OK };
-    let l1 = if published.registered { "registered" } else { "pending" };
-    Ok((status, Json(json!({"commitment": hex0(&to_bytes(&published.commitment)), "l1": l1}))).into_response())
+    let l1 = if published.registered { Registration::Registered } else { Registration::Pending };
+    Ok((status, Json(PublishedTariff { commitment: published.commitment, l1 })).into_response())
 }
 
 async fn operate_header(
@@ -127,11 +116,11 @@ async fn operate_header(
 ) -> Result<Response, Problem> {
     let community = number(&community, "community")?;
     let operation: HeaderOperation = json_body(request, BODY_BYTES).await?;
-    let (status, word, id) = match operations::submit_header(&service, community, operation).await? {
-        Submitted::Accepted(id) => (StatusCode::CREATED, "accepted", id),
-        Submitted::Duplicate(id) => (StatusCode::OK, "duplicate", id),
+    let (status, id) = match operations::submit_header(&service, community, operation).await? {
+        Submitted::Accepted(id) => (Taken::Accepted, id),
+        Submitted::Duplicate(id) => (Taken::Duplicate, id),
     };
-    Ok((status, Json(json!({"id": hex0(&id), "status": word}))).into_response())
+    Ok(taken(status, HeaderOperationTaken { id: Bytes32(id), status }))
 }
 
 async fn header_opening(
@@ -142,35 +131,57 @@ async fn header_opening(
     openings::period(&service, community, first).await.map(Json)
 }
 
-async fn status(State(service): State<Arc<Service>>) -> Json<Value> {
+async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
-    let communities: Vec<Value> = snapshot
-        .log_state
-        .communities
-        .iter()
-        .map(|(index, log_state)| {
-            let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(SHOWN)).map(|s| {
-                let r = &s.record;
-                json!({"batch": r.batch, "first_interval": s.first_interval, "step": "settled", "prove_ms": s.prove_ms, "gas_used": r.gas_used,
-                       "tx": r.tx.map(|tx| hex0(&tx.0)), "block": r.block})
-            });
-            let pending = snapshot.log_state.batches.iter().filter(|(_, b)| b.community == *index).map(|(batch, b)| {
-                let step = if b.prove_ms.is_some() { "proven" } else { "applied" };
-                json!({"batch": batch, "first_interval": b.first_interval, "step": step, "prove_ms": b.prove_ms})
-            });
-            let blocked = blocked.get(index).map(Problem::json);
-            let header_nonce = snapshot.communities.get(index).map(|community| community.header.nonce);
-            json!({"community": index, "next_interval": log_state.next_interval, "packets": log_state.packets.len(), "closed": log_state.closed.is_some(),
-                   "operations": log_state.pending.operations.len(), "late": log_state.pending.late.len(), "header_pending": log_state.pending.header.is_some(),
-                   "header_refused": log_state.pending.header_refused, "header_nonce": header_nonce, "blocked": blocked, "batches": settled.chain(pending).collect::<Vec<_>>()})
-        })
-        .collect();
-    Json(json!({
-        "state_root": hex0(&to_bytes(&snapshot.log_state.root)),
-        "log_height": snapshot.height,
-        "stopped": service.health.stopped(),
-        "retrying": service.health.retrying(),
-        "communities": communities,
-    }))
+    let one = |(index, log_state): (&u32, &CommunityState)| {
+        community_status(&snapshot, *index, log_state, blocked.get(index))
+    };
+    Json(Status {
+        state_root: snapshot.log_state.root,
+        log_height: snapshot.height,
+        stopped: service.health.stopped(),
+        retrying: service.health.retrying(),
+        communities: snapshot.log_state.communities.iter().map(one).collect(),
+    })
+}
+
+/// How far a community is, by the log, and what holds its closed period up.
+fn community_status(
+    snapshot: &Snapshot,
+    index: u32,
+    log_state: &CommunityState,
+    blocked: Option<&Problem>,
+) -> CommunityStatus {
+    let settled = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(BATCHES_SHOWN)).map(settled);
+    let on_their_way = snapshot.log_state.batches.iter().filter(|(_, b)| b.community == index);
+    let on_their_way = on_their_way.map(|(batch, b)| BatchStatus {
+        batch: *batch,
+        first_interval: b.first_interval,
+        prove_ms: b.prove_ms,
+        step: if b.prove_ms.is_some() { Step::Proven } else { Step::Applied },
+    });
+    CommunityStatus {
+        community: index,
+        next_interval: log_state.next_interval,
+        packets: log_state.packets.len(),
+        closed: log_state.closed.is_some(),
+        operations: log_state.pending.operations.len(),
+        late: log_state.pending.late.len(),
+        header_pending: log_state.pending.header.is_some(),
+        header_refused: log_state.pending.header_refused.as_deref().map(CodeName::new),
+        header_nonce: snapshot.communities.get(&index).map(|community| community.header.nonce),
+        blocked: blocked.map(Problem::document),
+        batches: settled.chain(on_their_way).collect(),
+    }
+}
+
+fn settled(period: &SettledPeriod) -> BatchStatus {
+    let record = &period.record;
+    BatchStatus {
+        batch: record.batch,
+        first_interval: period.first_interval,
+        prove_ms: Some(period.prove_ms),
+        step: Step::Settled { gas_used: record.gas_used, tx: record.tx, block: record.block },
+    }
 }

@@ -13,29 +13,26 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use gridveil_protocol::{
-    codec,
-    field::{self, to_bytes},
-    operation::SignedOperation,
-    packet::SignedPacket,
-    receipt::Receipt,
-    tariff::Tariff,
+use gridveil_api::{
+    Bytes32, CodeName,
+    public::{
+        CommunityInfo, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
+        SETTLED_SHOWN, SettledPeriod, Taken,
+    },
 };
-use serde_json::{Value, json};
+use gridveil_protocol::{
+    codec, field, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff,
+};
+use serde::Serialize;
 
 use super::{body, bounded, json_body, media_type, number, parse_json, unknown_route, wrong_method};
 use crate::{
-    admission::{self, Admitted},
-    notes::{self, NotePath},
-    operations::{self, Submitted},
+    admission, notes, operations,
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
-    store::selected::OperationState,
+    store::{log_state::CommunityState, selected},
 };
-
-/// Settled periods shown of a community.
-const SHOWN: usize = 400;
 
 /// Routes.
 pub fn router(service: &Arc<Service>) -> Router {
@@ -63,27 +60,24 @@ pub fn router(service: &Arc<Service>) -> Router {
         }))
 }
 
-/// `0x` hex.
-#[must_use]
-pub fn hex0(bytes: &[u8]) -> String {
-    format!("0x{}", hex::encode(bytes))
-}
-
-async fn info(State(service): State<Arc<Service>>) -> Json<Value> {
+async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     let genesis = &service.genesis;
-    Json(json!({
-        "chain_id": genesis.chain_id,
-        "contract": hex0(&genesis.contract),
-        "domain": hex0(&to_bytes(&genesis.domain)),
-        "circuit_version": genesis.circuit_version,
-    }))
+    Json(Info {
+        chain_id: genesis.chain_id,
+        contract: genesis.contract,
+        domain: genesis.domain,
+        circuit_version: genesis.circuit_version,
+    })
 }
 
 fn unknown_community() -> Problem {
     Problem::new(problem::ACCOUNT_UNKNOWN, "no such community")
 }
 
-async fn community(State(service): State<Arc<Service>>, Path(index): Path<String>) -> Result<Json<Value>, Problem> {
+async fn community(
+    State(service): State<Arc<Service>>,
+    Path(index): Path<String>,
+) -> Result<Json<CommunityInfo>, Problem> {
     let index = number(&index, "community")?;
     let snapshot = service.writer.snapshot();
     let log_state = snapshot.log_state.communities.get(&index).ok_or_else(unknown_community)?;
@@ -92,28 +86,35 @@ async fn community(State(service): State<Arc<Service>>, Path(index): Path<String
     let expected = used.clone().count();
     let received =
         used.filter(|slot| [false, true].iter().any(|s| log_state.packets.contains_key(&(*slot, *s)))).count();
-    let settled: Vec<Value> = log_state
-        .settled
-        .iter()
-        .skip(log_state.settled.len().saturating_sub(SHOWN))
-        .map(|period| {
-            let record = &period.record;
-            let tx = record.tx.map(|tx| hex0(&tx.0));
-            json!({"first_interval": period.first_interval, "root": hex0(&to_bytes(&period.root)), "batch": record.batch, "tx": tx, "block": record.block})
-        })
-        .collect();
-    Ok(Json(json!({
-        "community": index,
-        "shape": community.shape.name,
-        "members": community.shape.members,
-        "intervals": community.shape.intervals,
-        "interval_length": community.header.interval_length,
-        "mechanism": community.header.mechanism,
-        "mdm": community.header.mdm,
-        "next_interval": log_state.next_interval,
-        "settled": settled,
-        "open": {"first_interval": log_state.next_interval, "received": received, "expected": expected, "closed": log_state.closed.is_some()},
-    })))
+    Ok(Json(CommunityInfo {
+        community: index,
+        shape: community.shape.name.to_owned(),
+        members: community.shape.members,
+        intervals: community.header.intervals,
+        interval_length: community.header.interval_length,
+        mechanism: community.header.mechanism,
+        mdm: community.header.mdm,
+        next_interval: log_state.next_interval,
+        settled: settled_periods(log_state),
+        open: OpenPeriod {
+            first_interval: log_state.next_interval,
+            received,
+            expected,
+            closed: log_state.closed.is_some(),
+        },
+    }))
+}
+
+fn settled_periods(log_state: &CommunityState) -> Vec<SettledPeriod> {
+    let shown = log_state.settled.iter().skip(log_state.settled.len().saturating_sub(SETTLED_SHOWN));
+    let one = |period: &crate::store::log_state::SettledPeriod| SettledPeriod {
+        first_interval: period.first_interval,
+        root: period.root,
+        batch: period.record.batch,
+        tx: period.record.tx,
+        block: period.record.block,
+    };
+    shown.map(one).collect()
 }
 
 async fn tariff(
@@ -141,37 +142,30 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
         }
         _ => return Err(Problem::new(problem::BODY_MEDIA_TYPE, "send application/json or application/octet-stream")),
     };
-    let answer = |status: StatusCode, id: &[u8; 32], word: &str| {
-        (status, Json(json!({"packet_id": hex0(id), "status": word}))).into_response()
+    let (status, id, counter) = match admission::admit(&service, signed).await? {
+        admission::Admitted::Accepted(id) => (Taken::Accepted, id, &service.metrics.accepted),
+        admission::Admitted::Duplicate(id) => (Taken::Duplicate, id, &service.metrics.duplicates),
+        admission::Admitted::Late(id) => (Taken::Late, id, &service.metrics.late),
     };
-    Ok(match admission::admit(&service, signed).await? {
-        Admitted::Accepted(id) => {
-            Metrics::count(&service.metrics.accepted);
-            answer(StatusCode::CREATED, &id, "accepted")
-        }
-        Admitted::Duplicate(id) => {
-            Metrics::count(&service.metrics.duplicates);
-            answer(StatusCode::OK, &id, "duplicate")
-        }
-        Admitted::Late(id) => {
-            Metrics::count(&service.metrics.late);
-            answer(StatusCode::ACCEPTED, &id, "late")
-        }
-    })
+    Metrics::count(counter);
+    Ok(taken(status, PacketTaken { packet_id: Bytes32(id), status }))
+}
+
+/// A confirmation with the status of its word.
+pub(super) fn taken(status: Taken, answer: impl Serialize) -> Response {
+    (StatusCode::from_u16(status.status()).unwrap_or(StatusCode::OK), Json(answer)).into_response()
 }
 
 async fn operation(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
     let signed: SignedOperation = json_body(request, service.config.limits.body_bytes).await?;
-    let answer = |status: StatusCode, id: &[u8; 32], word: &str| {
-        (status, Json(json!({"operation_id": hex0(id), "status": word}))).into_response()
-    };
-    Ok(match operations::submit(&service, signed).await? {
-        Submitted::Accepted(id) => {
+    let (status, id) = match operations::submit(&service, signed).await? {
+        operations::Submitted::Accepted(id) => {
             Metrics::count(&service.metrics.operations);
-            answer(StatusCode::CREATED, &id, "accepted")
+            (Taken::Accepted, id)
         }
-        Submitted::Duplicate(id) => answer(StatusCode::OK, &id, "duplicate"),
-    })
+        operations::Submitted::Duplicate(id) => (Taken::Duplicate, id),
+    };
+    Ok(taken(status, OperationTaken { operation_id: Bytes32(id), status }))
 }
 
 /// 32 bytes in a path.
@@ -183,19 +177,22 @@ fn bytes32(text: &str, what: &str) -> Result<[u8; 32], Problem> {
     Ok(bytes)
 }
 
-async fn operation_state(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn operation_state(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+) -> Result<Json<OperationState>, Problem> {
     let id = bytes32(&id, "id")?;
     let state = service
         .reader
         .operation_state(&id)?
         .ok_or_else(|| Problem::new(problem::OPERATION_UNKNOWN, "no operation has this identity"))?;
     Ok(Json(match state {
-        OperationState::Pending => json!({"state": "pending"}),
-        OperationState::Applied(batch) => {
+        selected::OperationState::Pending => OperationState::Pending,
+        selected::OperationState::Applied(batch) => {
             let settled = !service.writer.snapshot().log_state.batches.contains_key(&batch);
-            json!({"state": "applied", "batch": batch, "final": settled})
+            OperationState::Applied { batch, settled }
         }
-        OperationState::Refused(code) => json!({"state": "refused", "code": code}),
+        selected::OperationState::Refused(code) => OperationState::Refused { code: CodeName::new(&code) },
     }))
 }
 
@@ -217,13 +214,13 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
         fatal.push("store.failed".to_owned());
     }
     let retrying = service.health.retrying();
-    let (status, word) = match (fatal.is_empty(), retrying.is_empty()) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
-        (true, false) => (StatusCode::OK, "degraded"),
-        (true, true) => (StatusCode::OK, "ok"),
+    let (http, status) = match (fatal.is_empty(), retrying.is_empty()) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Unhealthy),
+        (true, false) => (StatusCode::OK, HealthStatus::Degraded),
+        (true, true) => (StatusCode::OK, HealthStatus::Ok),
     };
     let reasons: Vec<String> = fatal.into_iter().chain(retrying).collect();
-    (status, Json(json!({"status": word, "reasons": reasons}))).into_response()
+    (http, Json(Health { status, reasons })).into_response()
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {

@@ -68,10 +68,10 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     let (batch, previous) = (basis.batch, basis.previous);
     let settled = if basis.selected { settle_selected(service, basis).await } else { select(service, basis).await };
     let transition = settled.inspect_err(|problem| {
-        if problem.more.contains_key("clause") {
+        if problem.members.clause.is_some() {
             tracing::error!(
                 community,
-                code = problem.code.code,
+                code = problem.code.name,
                 "a closed period does not settle; nothing is lost, it can be tried again"
             );
             service.blocked.lock().unwrap_or_else(PoisonError::into_inner).insert(community, problem.clone());

@@ -8,7 +8,6 @@ use gridveil_protocol::{
     packet::PacketSalts,
     units::Interval,
 };
-use serde_json::json;
 
 use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
 use crate::{
@@ -62,7 +61,7 @@ async fn close_locked(
     }
     if first_interval != open {
         return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
-            .with("open", json!(open)));
+            .with(|members| members.open = Some(open)));
     }
     if !closed {
         close_open(service, community, first_interval).await?;
@@ -102,7 +101,7 @@ async fn close_open(service: &Service, community: u32, first_interval: Interval)
             let detail =
                 format!("{} used slots have no packet; ask the meter data manager for substitutes", missing.len());
             let slots: Vec<u16> = missing.iter().map(|m| m.slot).collect();
-            return Err(Problem::new(problem::CLOSE_MISSING, detail).with("missing", json!(slots)));
+            return Err(Problem::new(problem::CLOSE_MISSING, detail).with(|members| members.missing = Some(slots)));
         }
         Ok(Decision::write(closing_draft(snapshot, community, first_interval)?, ()))
     };
@@ -152,7 +151,7 @@ pub async fn resume(service: &Arc<Service>) {
     for (community, first_interval) in closed {
         let mut wait = service.config.backoff.first;
         while let Err(problem) = close(service, community, first_interval).await {
-            tracing::warn!(community, code = problem.code.code, "a closed period still waits");
+            tracing::warn!(community, code = problem.code.name, "a closed period still waits");
             if problem.code != problem::L1_UNREACHABLE {
                 break;
             }
@@ -187,7 +186,7 @@ pub async fn auto_close(service: Arc<Service>) {
         let complete = complete(&service);
         for (community, first_interval) in complete {
             if let Err(problem) = close(&service, community, first_interval).await {
-                tracing::info!(community, code = problem.code.code, "not closed yet");
+                tracing::info!(community, code = problem.code.name, "not closed yet");
             }
         }
     }

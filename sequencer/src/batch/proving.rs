@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
+use gridveil_proving_api::{ProofError, ProofJob};
 use tokio::task::JoinSet;
 
 use super::{Backoff, transition};
 use crate::{
-    proof::{ProofError, ProofJob},
     service::Service,
     store::{
         Draft,
@@ -57,7 +57,7 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
         batch,
         input: transition.input.clone(),
         circuit_version: service.genesis.circuit_version,
-        shape: transition.after.shape.name,
+        shape: transition.after.shape.name.to_owned(),
     };
     loop {
         let started = Instant::now();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use gridveil_protocol::{
+    codec::Bytes32,
     correction::Correction,
     field::Fr,
     header_operation::{HeaderOperation, Pool},
@@ -17,7 +18,7 @@ use gridveil_protocol::{
 
 use crate::{
     problem::{self, Code, of_correction, of_header, of_operation},
-    store::record::{self, Bytes32, Effects, Element, OperationSource, Selected},
+    store::record::{self, Effects, Element, OperationSource, Selected},
 };
 
 /// What waits, oldest first.
@@ -148,7 +149,7 @@ fn offer_header(builder: &mut BatchBuilder, selected: &mut Selected, header: Opt
 }
 
 fn refuse(selected: &mut Selected, id: [u8; 32], code: Code) {
-    selected.refused.push(record::Refused { id, code: code.code.to_owned() });
+    selected.refused.push(record::Refused { id, code: code.name.to_owned() });
 }
 
 /// `None` for what waits on.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use gridveil_protocol::field::to_bytes;
+use gridveil_protocol::{codec::Bytes32, field::to_bytes};
 use gridveil_verifier_contract::{L1Error, SettleReceipt};
 
 use super::{Backoff, transition};
@@ -13,7 +13,7 @@ use crate::{
     store::{
         Draft,
         log_state::BatchEntry,
-        record::{Bytes32, Event, Settled},
+        record::{Event, Settled},
     },
     writer::{Decision, Snapshot},
 };

@@ -1,7 +1,7 @@
 //! Records of the log: their public part and their sealed parts (`docs/spec/log.md`, Body).
 
 use gridveil_protocol::{
-    codec::hex_bytes,
+    codec::{Bytes32, hex_bytes},
     field::{Fr, hex_fr},
     header::Header,
     packet::PacketSalts,
@@ -17,10 +17,6 @@ use super::data_keys::Sealed;
 /// A field element in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element(#[serde(with = "hex_fr")] pub Fr);
-
-/// 32 bytes in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bytes32(#[serde(with = "hex_bytes")] pub [u8; 32]);
 
 /// Kinds, in the order they first appear in a log.
 pub mod kind {

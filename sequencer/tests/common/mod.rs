@@ -28,10 +28,8 @@ use gridveil_protocol::{
     tariff::Tariff,
     tree::SparseTree,
 };
-use gridveil_sequencer::{
-    AdminToken, Backoff, BoxFuture, Config, GenesisState, Handle, ProofError, ProofJob, ProofSource, create_master_key,
-    serve,
-};
+use gridveil_proving_api::{BoxFuture, ProofError, ProofJob, ProofSource};
+use gridveil_sequencer::{AdminToken, Backoff, Config, GenesisState, Handle, create_master_key, serve};
 use gridveil_verifier_contract::{
     Address, CommunityParams, DepositEntry, ForcedEntry, L1Client, L1Error, L1Future, SettleCall, SettleReceipt,
     SettledBatch, TariffEntry, TransferState, TxReceipt, Word,

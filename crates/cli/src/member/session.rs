@@ -152,10 +152,7 @@ impl Session {
         let chain_id = roots.chain_id()?;
         let domain = instance::domain(chain_id, &contract, CIRCUIT_VERSION);
         if let Some(sequencer) = &sequencer {
-            ensure!(
-                sequencer.info()?.checked_domain()? == domain,
-                "the sequencer serves another deployment than --contract and --rpc"
-            );
+            ensure!(sequencer.domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
         }
         let outbox = Outbox::open(wallet, &keys)?;
         let wallet = Wallet::open(wallet, &keys, domain, community, slot)?;
@@ -194,7 +191,7 @@ impl Session {
         let Self { sequencer, roots, keys, outbox, wallet, domain, community, slot, .. } = self;
         let sequencer = sequencer.as_ref().context("no sequencer: give --url")?;
         let member = Member { sequencer, l1: roots, keys, outbox, domain: *domain, community: *community, slot: *slot };
-        Ok(member.send(wallet, signed)?)
+        Ok(member.send(wallet, signed)?.to_string())
     }
 
     /// The sequencer.

@@ -1,25 +1,11 @@
-//! Where proofs come from. The umbrella binary puts a pool of provers behind this; the sequencer itself links no
-//! proving system.
+//! Where proofs come from, as the sequencer sees it.
 
 use std::{future::Future, pin::Pin};
 
-use gridveil_protocol::settlement::SettlementInput;
+use crate::job::ProofJob;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// One settlement to prove.
-#[derive(Clone, Debug)]
-pub struct ProofJob {
-    /// Batch number; the same batch always has the same input.
-    pub batch: u64,
-    /// What to prove.
-    pub input: SettlementInput,
-    /// Circuit version of the domain.
-    pub circuit_version: u64,
-    /// Name of the shape.
-    pub shape: &'static str,
-}
 
 /// Why there is no proof. Messages carry no witness.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

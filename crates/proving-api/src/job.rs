@@ -1,13 +1,16 @@
-//! What goes to a prover and what comes back.
+//! A job: what a prover needs to know, and its name.
 
 use std::fmt;
 
 use gridveil_protocol::{
-    field::{Fr, hex_fr},
+    codec::{self, NotJson},
     params::CIRCUIT_VERSION,
     settlement::SettlementInput,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// Separates names of jobs from all other hashes.
+const CONTEXT: &str = "gridveil proof job 1";
 
 /// Content address of a job: BLAKE3 (context `gridveil proof job 1`) of its canonical JSON. The same batch, asked for
 /// twice, is one job.
@@ -60,8 +63,7 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// A batch to prove. Holds readings, salts and balances: on disk only encrypted ([`crate::spool`], [`crate::queue`]),
-/// never in a log.
+/// A batch to prove. Holds readings, salts and balances: on a disk or in a database only encrypted, never in a log.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofJob {
@@ -95,6 +97,12 @@ impl From<serde_json::Error> for JobEncoding {
     }
 }
 
+impl From<NotJson> for JobEncoding {
+    fn from(_: NotJson) -> Self {
+        Self { line: 0, column: 0 }
+    }
+}
+
 impl ProofJob {
     /// Job of a batch for the current circuit version.
     #[must_use]
@@ -107,7 +115,7 @@ impl ProofJob {
     /// # Errors
     /// [`JobEncoding`]; none is known.
     pub fn to_json(&self) -> Result<Vec<u8>, JobEncoding> {
-        Ok(serde_json::to_vec(self)?)
+        Ok(codec::canonical_json(self)?)
     }
 
     /// Reads a job.
@@ -123,78 +131,15 @@ impl ProofJob {
     /// # Errors
     /// [`JobEncoding`].
     pub fn id(&self) -> Result<JobId, JobEncoding> {
-        Ok(JobId(blake3::derive_key("gridveil proof job 1", &self.to_json()?)))
-    }
-}
-
-/// What a proof cost, milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timings {
-    /// Native transition and witness.
-    pub witness_ms: u64,
-    /// Proof.
-    pub prove_ms: u64,
-    /// Check of the proof.
-    pub verify_ms: u64,
-    /// Processor time of the process meanwhile: of all three, all threads, and of the next job's witness if there is
-    /// one.
-    pub cpu_ms: u64,
-}
-
-/// A proof, already checked by the prover that made it. Nothing in it is secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProofResult {
-    /// The job it answers.
-    pub job: JobId,
-    /// The sequencer's batch number.
-    pub batch: u64,
-    /// Shape.
-    pub shape: String,
-    /// Circuit version.
-    pub circuit_version: u64,
-    /// Identity of the parameters: `INSECURE-dev` or `ptau-…`.
-    pub srs: String,
-    /// Proof bytes, as the contract takes them.
-    #[serde(with = "hex_bytes")]
-    pub proof: Vec<u8>,
-    /// Public inputs, in row order.
-    #[serde(with = "hex_fr::seq")]
-    pub instance: Vec<Fr>,
-    /// Cost in time.
-    pub timings: Timings,
-    /// Largest resident memory of the proving process so far, bytes.
-    pub peak_rss_bytes: u64,
-}
-
-mod hex_bytes {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(d)?;
-        let digits = text.strip_prefix("0x").ok_or_else(|| D::Error::custom("expected 0x"))?;
-        hex::decode(digits).map_err(|_| D::Error::custom("expected hex digits"))
+        Ok(JobId(codec::json_id(CONTEXT, self)?))
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+#[allow(clippy::unwrap_used)]
+mod tests {
     use super::*;
-    use gridveil_protocol::{
-        fixture::{Recipe, settlement},
-        market::Mechanism,
-        params::SHAPES,
-    };
-
-    /// A small batch.
-    pub(crate) fn job(batch: u64) -> ProofJob {
-        let recipe = Recipe { shape: SHAPES[0], seed: batch, mechanism: Mechanism::Auction, used: 4 };
-        ProofJob::new(batch, settlement(&recipe).unwrap())
-    }
+    use crate::fixture::job;
 
     #[test]
     fn a_job_is_its_contents() {

@@ -1,0 +1,257 @@
+//! The public listener: meters and members (`docs/spec/api.md`, Public).
+
+use std::fmt;
+
+use gridveil_protocol::{
+    codec::{Bytes32, hex_bytes},
+    field::{Fr, hex_fr},
+    instance,
+    market::Mechanism,
+    schnorr::PublicKey,
+    tree::{Children, path_hex, path_root},
+    units::Interval,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::code::CodeName;
+
+/// Periods that [`CommunityInfo::settled`] lists at most.
+pub const SETTLED_SHOWN: usize = 400;
+
+/// `GET /v1/info`: the deployment that is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// L1 chain.
+    pub chain_id: u64,
+    /// Rollup contract.
+    #[serde(with = "hex_bytes")]
+    pub contract: [u8; 20],
+    /// [`instance::domain`] of chain, contract and circuit version, by the sequencer's word.
+    #[serde(with = "hex_fr")]
+    pub domain: Fr,
+    /// Circuit version.
+    pub circuit_version: u64,
+}
+
+impl Info {
+    /// The domain, if it is the one of the chain, contract and version named.
+    #[must_use]
+    pub fn checked_domain(&self) -> Option<Fr> {
+        let domain = instance::domain(self.chain_id, &self.contract, self.circuit_version);
+        (domain == self.domain).then_some(domain)
+    }
+}
+
+/// `GET /v1/communities/{c}`: a community, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommunityInfo {
+    /// Index.
+    pub community: u32,
+    /// Name of the shape.
+    pub shape: String,
+    /// Slots, 4 to 512.
+    pub members: usize,
+    /// Intervals of a period, 2 to 96.
+    pub intervals: u16,
+    /// Seconds of an interval.
+    pub interval_length: u16,
+    /// Clearing rule of the open period.
+    pub mechanism: Mechanism,
+    /// Key of the meter data manager.
+    pub mdm: PublicKey,
+    /// First interval of the period to settle next: what a packet's context must carry now.
+    pub next_interval: Interval,
+    /// Periods that are final on L1, oldest first, the last [`SETTLED_SHOWN`] of them.
+    pub settled: Vec<SettledPeriod>,
+    /// The open period.
+    pub open: OpenPeriod,
+}
+
+/// A period that is final on L1, by the sequencer's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledPeriod {
+    /// First interval.
+    pub first_interval: Interval,
+    /// State root after it.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
+    /// Batch that settled it.
+    pub batch: u64,
+    /// Transaction on L1; `None` where a crash lost L1's answer.
+    pub tx: Option<Bytes32>,
+    /// Its block; `None` as for `tx`.
+    pub block: Option<u64>,
+}
+
+/// The period that takes packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenPeriod {
+    /// First interval.
+    pub first_interval: Interval,
+    /// Used slots with a packet of any kind.
+    pub received: usize,
+    /// Used slots.
+    pub expected: usize,
+    /// Is it closed, and waits to be settled?
+    pub closed: bool,
+}
+
+/// What became of something that was handed in. Every word means that it is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// It is new. Status 201.
+    Accepted,
+    /// The very same was taken before. Status 200.
+    Duplicate,
+    /// A packet of a period that is settled with a substitute: a later settlement books the difference. Status 202.
+    Late,
+    /// A newer server's word that this version does not know.
+    #[serde(other, skip_serializing)]
+    Other,
+}
+
+impl Taken {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Late => "late",
+            Self::Other => "taken",
+        }
+    }
+
+    /// HTTP status of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Accepted => 201,
+            Self::Duplicate | Self::Other => 200,
+            Self::Late => 202,
+        }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// `POST /v1/packets`: confirms a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketTaken {
+    /// [`gridveil_protocol::codec::packet_id`] of the packet.
+    pub packet_id: Bytes32,
+    /// What became of it.
+    pub status: Taken,
+}
+
+/// `POST /v1/operations`: confirms an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationTaken {
+    /// [`gridveil_protocol::codec::operation_id`] of the operation.
+    pub operation_id: Bytes32,
+    /// What became of it.
+    pub status: Taken,
+}
+
+/// `GET /v1/operations/{id}`: how an operation, or a late packet, stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum OperationState {
+    /// It waits for a settlement.
+    Pending,
+    /// A batch has it.
+    Applied {
+        /// Batch.
+        batch: u64,
+        /// Is the batch final on L1?
+        #[serde(rename = "final")]
+        settled: bool,
+    },
+    /// A settlement refused it.
+    Refused {
+        /// Code of the refusal.
+        code: CodeName,
+    },
+}
+
+/// `GET /v1/notes/{commitment}`: where a note of L1's queue is in the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotePath {
+    /// Community whose settlement appended it.
+    pub community: u32,
+    /// First interval of that period.
+    pub first_interval: Interval,
+    /// Batch.
+    pub batch: u64,
+    /// Place among the leaves of the path, base 4, bottom up.
+    pub index: u64,
+    /// Levels, bottom up: queue, append, certificates tree, community, state tree.
+    #[serde(with = "path_hex")]
+    pub path: Vec<Children>,
+    /// The root it leads to: final, by the sequencer's word.
+    #[serde(with = "hex_fr")]
+    pub root: Fr,
+}
+
+impl NotePath {
+    /// Does it lead from `note` to its root?
+    #[must_use]
+    pub fn leads_from(&self, note: Fr) -> bool {
+        path_root(note, self.index, &self.path) == Some(self.root)
+    }
+}
+
+/// `GET /healthz`: is the sequencer well?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// In one word.
+    pub status: HealthStatus,
+    /// What stopped, then what is being retried; nothing of a person.
+    pub reasons: Vec<String>,
+}
+
+/// How well. Nothing is lost in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// All is well. Status 200.
+    Ok,
+    /// L1 or provers are being retried. Status 200.
+    Degraded,
+    /// The pipeline or the log stopped: an operator has to look. Status 503.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// HTTP status of the answer.
+    #[must_use]
+    pub const fn http(self) -> u16 {
+        match self {
+            Self::Ok | Self::Degraded => 200,
+            Self::Unhealthy => 503,
+        }
+    }
+}
+
+/// Sections of the page, and the types of their examples.
+#[cfg(test)]
+pub(crate) const SECTIONS: &[crate::page::Section] = {
+    use crate::page::same;
+    &[
+        ("`GET /v1/info`", Some(same::<Info>)),
+        ("`GET /v1/communities/{c}`", Some(same::<CommunityInfo>)),
+        ("`GET /v1/communities/{c}/tariffs/{first_interval}`", None),
+        ("`POST /v1/packets`", Some(same::<PacketTaken>)),
+        ("`POST /v1/operations`", Some(same::<OperationTaken>)),
+        ("`GET /v1/operations/{id}`", Some(same::<OperationState>)),
+        ("`GET /v1/notes/{commitment}`", Some(same::<NotePath>)),
+        ("`POST /v1/receipts`", None),
+        ("`GET /healthz`", Some(same::<Health>)),
+        ("`GET /metrics`", None),
+    ]
+};

@@ -1,0 +1,60 @@
+//! A result: the proof, and what it cost.
+
+use gridveil_protocol::field::{Fr, hex_fr};
+use serde::{Deserialize, Serialize};
+
+use crate::job::JobId;
+
+/// What a proof cost, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Native transition and witness.
+    pub witness_ms: u64,
+    /// Proof.
+    pub prove_ms: u64,
+    /// Check of the proof.
+    pub verify_ms: u64,
+    /// Processor time of the process meanwhile: of all three, all threads, and of the next job's witness if there is
+    /// one.
+    pub cpu_ms: u64,
+}
+
+/// A proof, already checked by the prover that made it. Nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProofResult {
+    /// The job it answers.
+    pub job: JobId,
+    /// The sequencer's batch number.
+    pub batch: u64,
+    /// Shape.
+    pub shape: String,
+    /// Circuit version.
+    pub circuit_version: u64,
+    /// Identity of the parameters: `INSECURE-dev` or `ptau-…`.
+    pub srs: String,
+    /// Proof bytes, as the contract takes them.
+    #[serde(with = "hex_bytes")]
+    pub proof: Vec<u8>,
+    /// Public inputs, in row order.
+    #[serde(with = "hex_fr::seq")]
+    pub instance: Vec<Fr>,
+    /// Cost in time.
+    pub timings: Timings,
+    /// Largest resident memory of the proving process so far, bytes.
+    pub peak_rss_bytes: u64,
+}
+
+mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(d)?;
+        let digits = text.strip_prefix("0x").ok_or_else(|| D::Error::custom("expected 0x"))?;
+        hex::decode(digits).map_err(|_| D::Error::custom("expected hex digits"))
+    }
+}
