@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use gridveil_api::public::Taken;
 use gridveil_cli::beginning::PublicStream;
 use gridveil_demo::{
     data::{MONTH, TARIFF},
@@ -327,7 +328,7 @@ fn refused(world: &World, option: &str, value: &str, why: &str) {
 
 fn all_are_there(operator: &Operator, packets: &[SignedPacket]) {
     for (slot, packet) in packets.iter().enumerate() {
-        assert_eq!(operator.public.submit(packet).unwrap(), "duplicate", "slot {slot} was acknowledged before");
+        assert_eq!(operator.public.submit(packet).unwrap(), Taken::Duplicate, "slot {slot} was acknowledged before");
     }
 }
 
@@ -360,7 +361,7 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
     let tariff = json!({"first_interval": world.day.first_interval, "tariff": world.day.tariff});
     operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);
     for slot in 0..HOMES {
-        assert_eq!(operator.public.submit(&world.packet(domain, slot)).unwrap(), "accepted");
+        assert_eq!(operator.public.submit(&world.packet(domain, slot)).unwrap(), Taken::Accepted);
     }
     let ends = (u64::from(world.day.first_interval) + world.plan.shape.intervals as u64)
         * u64::from(world.plan.interval_length);
@@ -423,14 +424,14 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     let published = operator.ask("POST", &format!("/admin/v1/communities/{community}/tariffs"), &tariff);
     assert_eq!(published["l1"], "registered");
     for packet in &packets[..2] {
-        assert_eq!(operator.public.submit(packet).unwrap(), "accepted");
+        assert_eq!(operator.public.submit(packet).unwrap(), Taken::Accepted);
     }
     operator.kill();
     tell("sequencer killed after two packets");
 
     // A kill while a packet is on its way: either answer is right, but a confirmation is a promise.
     let Operator { process, public, .. } = world.sequencer();
-    assert_eq!(public.submit(&packets[0]).unwrap(), "duplicate");
+    assert_eq!(public.submit(&packets[0]).unwrap(), Taken::Duplicate);
     let answer = std::thread::scope(|scope| {
         let answer = scope.spawn(|| public.submit(&packets[2]));
         std::thread::sleep(Duration::from_millis(3));
@@ -444,7 +445,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
         (Ok(_), "duplicate") | (Err(ApiError::Unreachable { .. }), "duplicate" | "accepted") => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(operator.public.submit(&packets[3]).unwrap(), "accepted");
+    assert_eq!(operator.public.submit(&packets[3]).unwrap(), Taken::Accepted);
 
     // Kills while the period is being closed, and right after it was.
     let ends = (u64::from(first_interval) + world.plan.shape.intervals as u64) * u64::from(world.plan.interval_length);

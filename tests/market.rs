@@ -12,7 +12,7 @@ use gridveil_protocol::market::Mechanism;
 use serde::Deserialize;
 
 /// Reference price of the community-price cases.
-const REFERENCE: u16 = 1000;
+const REFERENCE: Ticks = Ticks(1000);
 
 #[derive(Deserialize)]
 struct Cases {
@@ -31,7 +31,7 @@ struct Case {
 #[derive(Deserialize)]
 struct Theirs {
     volume_wh: u64,
-    price_ticks: Option<u16>,
+    price_ticks: Option<Ticks>,
     by_order_wh: Option<Vec<u64>>,
     residual_wh: Option<Vec<u64>>,
 }
@@ -39,7 +39,7 @@ struct Theirs {
 #[derive(Deserialize)]
 struct Ours {
     volume_wh: u64,
-    price_ticks: u16,
+    price_ticks: Ticks,
 }
 
 fn cases() -> Vec<Case> {
@@ -104,9 +104,9 @@ fn gsy_pay_as_clear_stops_at_the_marginal_bid_and_we_do_not() {
     // by 25, so it goes back to the bid at 3 and 20 kWh, and leaves 5 kWh unsold that a buyer at 2 wants and a seller
     // at 1.00001 has. Ours serves every profitable watt-hour and takes the lowest clearing tick, so the buyer at 2 is
     // marginal and gets the rest.
-    assert_eq!((case.theirs.volume_wh, case.theirs.price_ticks), (20_000, Some(30_000)));
+    assert_eq!((case.theirs.volume_wh, case.theirs.price_ticks), (20_000, Some(Ticks(30_000))));
     assert_eq!(output.allocations_wh, [0, 5000, 20_000, 25_000, 0, 0]);
-    assert!(output.price_ticks < 30_000);
+    assert!(output.price_ticks < Ticks(30_000));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn rationing_is_within_a_watt_hour_of_proportional() {
 fn the_drawing_marks_the_price_between_served_and_unserved() {
     let (case, _) = case("pymarket");
     let book = Book { orders: case.orders };
-    let (clearing, output) = clear(&book, Mechanism::Auction, 0).unwrap();
+    let (clearing, output) = clear(&book, Mechanism::Auction, Ticks::ZERO).unwrap();
     let drawing = draw(&book, &clearing, &output);
     let order: Vec<_> =
         ["#6", "#2", "#1", "► 200", "#4", "#3", "#5"].iter().map(|x| drawing.find(x).unwrap()).collect();
@@ -169,7 +169,7 @@ fn the_command_prints_json_in_input_order() {
     let json: gridveil_demo::market::Output = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(
         (json.price_ticks, json.volume_wh, json.allocations_wh, json.rationed),
-        (5, 4, vec![4, 4], Some(Side::Sell))
+        (Ticks(5), 4, vec![4, 4], Some(Side::Sell))
     );
     let community =
         gridveil(&["market", "--orders", "-", "--mechanism", "community-price", "--price-ticks", "7"], orders);

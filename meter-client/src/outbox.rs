@@ -20,7 +20,7 @@ use gridveil_protocol::{
     packet::SignedPacket,
     receipt::Receipt,
     schnorr::SecretKey,
-    units::{Interval, Ticks},
+    units::Interval,
 };
 use zeroize::Zeroizing;
 
@@ -230,7 +230,10 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use gridveil_protocol::packet::{Context, Reading};
+    use gridveil_protocol::{
+        packet::{Context, Reading},
+        units::Ticks,
+    };
 
     use super::*;
 

@@ -223,7 +223,7 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { root: Fr::from(1u64), ..l1 }), StatementError::NotFinal);
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { tariff: Fr::from(1u64), ..l1 }), StatementError::Tariff);
     let mut other = tariff.clone();
-    other.intervals[0].cap ^= 1 << 15;
+    other.intervals[0].cap.0 ^= 1 << 15;
     assert!(matches!(check(&asked, &receipt, &own, &other, &l1), StatementError::Tariff | StatementError::Receipt(_)));
 }
 

@@ -228,7 +228,7 @@ async fn the_admin_listener_asks_for_its_token_and_checks_what_it_is_told() {
     assert_eq!(node.close(5, 1).await.1["code"], "close.period");
     assert_eq!(node.close(5, 0).await.1["code"], "tariff.unknown");
     let mut other = world.tariff.clone();
-    other.intervals[0].cap ^= 1;
+    other.intervals[0].cap.0 ^= 1;
     let publish = async |first: u32, tariff: &gridveil_protocol::tariff::Tariff| {
         let body = json!({"first_interval": first, "tariff": tariff});
         node.admin("/admin/v1/communities/5/tariffs", Some(&body), TOKEN).await.1

@@ -924,7 +924,7 @@ async fn a_late_packet_of_a_period_that_is_being_settled_comes_again() {
 async fn a_stranger_does_not_learn_whose_meter_was_silent() {
     let forged = |world: &World, slot: usize| {
         let mut signed = late_of(world, 0, slot, |_| {});
-        signed.packet.buy_limit += 1;
+        signed.packet.buy_limit.0 += 1;
         signed
     };
     let code = async |node: &Node, packet: &SignedPacket| {
@@ -949,9 +949,9 @@ async fn a_stranger_does_not_learn_whose_meter_was_silent() {
             assert_eq!(code(&node, &packet).await, "packet.signature");
         }
         // Who can sign is told.
-        assert_eq!(code(&node, &late_of(&world, 0, 0, |p| p.packet.buy_limit += 1)).await, "packet.closed");
+        assert_eq!(code(&node, &late_of(&world, 0, 0, |p| p.packet.buy_limit.0 += 1)).await, "packet.closed");
         node.submit(&late(&world, 0, |_| {})).await;
-        assert_eq!(code(&node, &late(&world, 0, |p| p.packet.buy_limit += 1)).await, owners);
+        assert_eq!(code(&node, &late(&world, 0, |p| p.packet.buy_limit.0 += 1)).await, owners);
         node.handle.shutdown().await;
     }
 }

@@ -90,7 +90,7 @@ pub fn select(
     let Batch { transition, header_refused, correction_postponed } = builder.finish()?;
     if let Some(error) = header_refused {
         selected.header = false;
-        selected.header_refused = Some(header_code(&error).code.to_owned());
+        selected.header_refused = Some(header_code(&error).name.to_owned());
     }
     if correction_postponed {
         selected.correction = None;
@@ -143,7 +143,7 @@ fn offer_corrections(builder: &mut BatchBuilder, selected: &mut Selected, late: 
 fn offer_header(builder: &mut BatchBuilder, selected: &mut Selected, header: Option<HeaderOperation>) {
     match header.map(|header| builder.offer_header(header)) {
         Some(Ok(())) => selected.header = true,
-        Some(Err(refusal)) => selected.header_refused = Some(l1_code(refusal).code.to_owned()),
+        Some(Err(refusal)) => selected.header_refused = Some(l1_code(refusal).name.to_owned()),
         None => {}
     }
 }
