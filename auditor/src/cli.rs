@@ -1,10 +1,18 @@
 //! `gridveil audit …`.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use clap::Parser;
-use gridveil_protocol::params::Shape;
-use gridveil_verifier_contract::{EthersClient, L1Client, L1Error, L1Future};
+use gridveil_circuits::version::known;
+use gridveil_protocol::{params::Shape, version::CircuitVersion};
+use gridveil_verifier_contract::{
+    EthersClient, L1Client, L1Error, L1Future, RollupEffect, Word,
+    verifiers::{COMMITTED, code_hash},
+};
 
 use crate::{
     audit_with_pool,
@@ -37,6 +45,17 @@ pub enum AuditError {
     /// Standard output.
     #[error("cannot write JSON")]
     Json,
+    /// A file of `--verifier`.
+    #[error("--verifier {0}: not VERSION:SHAPE:FILE, a version's number, a shape's name and a verifier's artifact")]
+    Artifact(String),
+    /// The audit was made, but for batches of versions whose keys are missing. The report is printed.
+    #[error("audit failed: circuit version {} is missing ({failures} findings)", listed(.versions))]
+    MissingVersions {
+        /// Which.
+        versions: Vec<CircuitVersion>,
+        /// How many findings there are in all.
+        failures: usize,
+    },
     /// The audit was made, and something does not hold. The report is printed.
     #[error("audit failed: {failures} findings")]
     Failed {
@@ -64,6 +83,10 @@ pub struct Args {
     /// Block of the deployment, or an earlier one.
     #[arg(long, default_value_t = 0)]
     from_block: u64,
+    /// A verifier that its reader has checked, for batches of a circuit version that this program has no keys of; may be
+    /// repeated. Without it, those that are committed with this program.
+    #[arg(long = "verifier", value_name = "VERSION:SHAPE:FILE")]
+    verifiers: Vec<String>,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -87,7 +110,8 @@ pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
         .map_err(|e| AuditError::Runtime(e.kind()))?;
     let report = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
-        let verifier = native(&l1, args.from_block, params).await?;
+        let mut verifier = native(&l1, args.from_block, params).await?;
+        recognise(&mut verifier, &args.verifiers)?;
         Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &nodes, args.from_block).await?)
     })?;
     if args.json {
@@ -95,7 +119,16 @@ pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
     } else {
         print!("{}", report.table());
     }
-    if report.is_ok() { Ok(()) } else { Err(AuditError::Failed { failures: report.failures.len() }) }
+    let (failures, versions) = (report.failures.len(), Vec::from_iter(report.missing_versions()));
+    match (report.is_ok(), versions.is_empty()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(AuditError::Failed { failures }),
+        (false, false) => Err(AuditError::MissingVersions { versions, failures }),
+    }
+}
+
+fn listed(versions: &[CircuitVersion]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl PoolSource for EthersClient {
@@ -104,15 +137,60 @@ impl PoolSource for EthersClient {
     }
 }
 
-/// Keys of the shapes that registered communities have.
+/// One key set a circuit version: of the versions that batches were settled under, in the shapes they had. A version that
+/// this program does not know is left to the audit, which says what is missing.
 async fn native(l1: &dyn L1Client, from_block: u64, params: &ParamsSource<'_>) -> Result<NativeVerifier, AuditError> {
     let chain_id = l1.chain_id().await?;
-    let used: BTreeSet<u32> = l1.communities(from_block).await?.iter().map(|c| c.shape).collect();
+    let shapes: BTreeMap<u32, u32> =
+        l1.communities(from_block).await?.iter().map(|params| (params.community, params.shape)).collect();
+    let used: BTreeSet<(CircuitVersion, u32)> = l1
+        .events(from_block)
+        .await?
+        .iter()
+        .filter_map(|event| match event.effect {
+            RollupEffect::BatchSettled { community, circuit_version, .. } => {
+                Some((CircuitVersion::from(circuit_version), *shapes.get(&community)?))
+            }
+            _ => None,
+        })
+        .collect();
     let mut verifier = NativeVerifier::default();
-    for shape in used.into_iter().filter_map(Shape::by_id) {
-        verifier.add(shape, params(chain_id, shape.k).map_err(AuditError::Params)?)?;
+    for (version, id) in used {
+        let Some(shape) = Shape::by_id(id).filter(|_| known().contains(&version)) else { continue };
+        verifier.add(version, shape, params(chain_id, shape.k).map_err(AuditError::Params)?)?;
     }
     Ok(verifier)
+}
+
+/// Verifiers known by their code alone: those committed with this program, and those of `--verifier`.
+fn recognise(verifier: &mut NativeVerifier, given: &[String]) -> Result<(), AuditError> {
+    for committed in COMMITTED {
+        let mut hash = Word::default();
+        if let (Some(shape), Ok(())) =
+            (Shape::by_name(committed.shape), hex::decode_to_slice(committed.code_hash, &mut hash))
+        {
+            verifier.recognise(committed.version, shape.id, hash, committed.name);
+        }
+    }
+    for text in given {
+        let (version, shape, hash, file) = artifact(text).ok_or_else(|| AuditError::Artifact(text.clone()))?;
+        verifier.recognise(version, shape, hash, &file);
+    }
+    Ok(())
+}
+
+/// Version, shape's id, code hash and file of `VERSION:SHAPE:FILE`.
+fn artifact(text: &str) -> Option<(CircuitVersion, u32, Word, String)> {
+    #[derive(serde::Deserialize)]
+    struct Artifact {
+        deployed_bytecode: String,
+    }
+    let mut parts = text.splitn(3, ':');
+    let (version, shape, file) = (parts.next()?, parts.next()?, parts.next()?);
+    let read: Artifact = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let runtime = hex::decode(read.deployed_bytecode.strip_prefix("0x")?).ok()?;
+    let version = CircuitVersion::new(version.parse().ok()?);
+    Some((version, Shape::by_name(shape)?.id, code_hash(&runtime), file.to_owned()))
 }
 
 fn address(text: &str) -> Option<[u8; 20]> {

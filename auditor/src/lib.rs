@@ -17,6 +17,7 @@ mod replay;
 mod report;
 mod retirement;
 mod totals;
+mod versions;
 
 pub use certificates::{Certificates, RetiredPeriod};
 pub use ledger::Books;
@@ -25,3 +26,4 @@ pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_poo
 pub use report::{AuditReport, Failure, Verdict};
 pub use retirement::{Retired, RetirementError, retirement};
 pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};
+pub use versions::{BatchRanges, VersionUse};

@@ -6,9 +6,10 @@ use gridveil_protocol::{
     community,
     field::{Fr, from_bytes, to_bytes},
     instance::{Instance, data_challenge, data_evaluation, domain, period},
-    params::{CIRCUIT_VERSION, STATE_DEPTH, Shape},
+    params::{STATE_DEPTH, Shape},
     record::{self, Parsed, Record, RecordKind},
     tree::{SparseTree, dense_root},
+    version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
     CommunityParams, L1Client, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word,
@@ -19,20 +20,45 @@ use crate::{
     ledger::{Books, Ledger, Request, Settled, Standing},
     money::Money,
     report::{AuditReport, Failure, Verdict},
+    versions::Versions,
 };
 
 /// Why a proof could not be checked at all. Not the same as a proof that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct VerifierError(pub String);
+pub enum VerifierError {
+    /// No key of that circuit version in that shape.
+    #[error("circuit version {version} is missing: no verifying key for shape {shape}")]
+    Missing {
+        /// Circuit version.
+        version: CircuitVersion,
+        /// Shape's id.
+        shape: u32,
+    },
+    /// A key could not be made.
+    #[error("{0}")]
+    Key(String),
+}
 
-/// Verifies settlement proofs.
+/// Verifies settlement proofs: a key set a circuit version.
 pub trait ProofVerifier {
-    /// Does `proof` hold for these public inputs, under the pinned key of the shape?
+    /// Does `proof` hold for these public inputs, under the key of that version and shape?
     ///
     /// # Errors
-    /// [`VerifierError`] if there is no key of that shape.
-    fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError>;
+    /// [`VerifierError::Missing`] if there is no such key.
+    fn verify(
+        &self,
+        version: CircuitVersion,
+        shape_id: u32,
+        instance: &[Fr; 10],
+        proof: &[u8],
+    ) -> Result<bool, VerifierError>;
+
+    /// Name of the verifier artifact of that version and shape whose code has this hash, for versions that are known by
+    /// nothing else.
+    fn recognises(&self, version: CircuitVersion, shape_id: u32, code_hash: &Word) -> Option<String> {
+        let _ = (version, shape_id, code_hash);
+        None
+    }
 }
 
 /// The pool as the contract has it, for clients that can tell.
@@ -106,6 +132,7 @@ pub async fn audit_with_pool(
         Err(error) => return Err(error),
     };
     replay.registries(&events);
+    replay.versions(&events, count);
     let settled = Settled {
         count,
         genesis_root,
@@ -196,6 +223,7 @@ struct Replay<'a> {
     read: BTreeMap<u64, Vec<Parsed>>,
     /// What the records come to.
     money: Money,
+    versions: Versions,
     /// Batch under examination.
     at: Option<u64>,
     failures: Vec<Failure>,
@@ -226,6 +254,7 @@ impl<'a> Replay<'a> {
             proofs: 0,
             read: BTreeMap::new(),
             money: Money::default(),
+            versions: Versions::default(),
             at: None,
             failures: Vec::new(),
         }
@@ -303,6 +332,13 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// L1.VERSION, L1.6, L1.11: the circuit version of every batch is known, and its verifier was registered and waited.
+    fn versions(&mut self, events: &[RollupEvent], count: u64) {
+        let verifier = self.verifier;
+        let recognise = |version: CircuitVersion, shape: u32, hash: &Word| verifier.recognises(version, shape, hash);
+        self.failures.extend(self.versions.read(events, count, &self.communities, &recognise));
+    }
+
     fn batch(&mut self, batch: &SettledBatch) {
         let call = &batch.call;
         self.at = Some(batch.batch);
@@ -314,9 +350,6 @@ impl<'a> Replay<'a> {
         let root = std::mem::replace(&mut self.root, call.new_root);
         self.require(batch.old_root == root, "L1.SEQUENCE", || {
             "the old root is not the new root of the batch before".into()
-        });
-        self.require(u64::from(call.circuit_version) == CIRCUIT_VERSION, "L1.VERSION", || {
-            format!("circuit version {} is not the one this auditor knows ({CIRCUIT_VERSION})", call.circuit_version)
         });
 
         let Some(elements) = self.elements(batch) else { return };
@@ -488,8 +521,14 @@ impl<'a> Replay<'a> {
             z,
             y: data_evaluation(&elements.data, &z),
         };
-        match self.verifier.verify(shape.id, &instance.rows(), &call.proof) {
-            Ok(true) => self.proofs += 1,
+        let version = CircuitVersion::from(call.circuit_version);
+        match self.verifier.verify(version, shape.id, &instance.rows(), &call.proof) {
+            Ok(true) => {
+                self.proofs += 1;
+                self.versions.native(batch.batch, version, shape.id);
+            }
+            // Its verifier's code may be known: the events will tell.
+            Err(VerifierError::Missing { .. }) => self.versions.unchecked(batch.batch, version, shape.id),
             Ok(false) => self.fail("PROOF", "the proof does not hold for the public inputs rebuilt from calldata"),
             Err(error) => self.fail("PROOF", format!("not verified: {error}")),
         }
@@ -525,6 +564,7 @@ impl<'a> Replay<'a> {
             money: self.money.account(),
             books,
             certificates,
+            versions: self.versions.finish(),
             failures: self.failures,
         }
     }

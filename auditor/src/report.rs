@@ -1,12 +1,18 @@
 //! What an audit found.
 
-use gridveil_protocol::field::{Fr, hex_fr};
+use std::collections::BTreeSet;
+
+use gridveil_protocol::{
+    field::{Fr, hex_fr},
+    version::CircuitVersion,
+};
 use serde::Serialize;
 
 use crate::{
     certificates::Certificates,
     ledger::Books,
     money::{Account, UNIT_NANO, currency},
+    versions::VersionUse,
 };
 
 /// One fact that does not hold.
@@ -48,6 +54,8 @@ pub struct AuditReport {
     pub books: Books,
     /// Certificates spent and retired.
     pub certificates: Certificates,
+    /// Circuit versions in use: which batches were verified here, and which only the verifier contract checked.
+    pub versions: Vec<VersionUse>,
     /// Everything that does not hold: batch by batch from calldata, then event by event.
     pub failures: Vec<Failure>,
 }
@@ -57,6 +65,12 @@ impl AuditReport {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.auditor == Verdict::Ok
+    }
+
+    /// Circuit versions of batches that nobody but the contract checked: a key set is missing.
+    #[must_use]
+    pub fn missing_versions(&self) -> BTreeSet<CircuitVersion> {
+        self.versions.iter().filter(|used| used.missing.count() > 0).map(|used| used.version).collect()
     }
 
     /// For a person.
@@ -93,6 +107,19 @@ impl AuditReport {
             ("failures", self.failures.len().to_string()),
         ] {
             let _ = writeln!(out, "{name:<16} {value}");
+        }
+        for used in &self.versions {
+            let version = format!("version {}, shape {}", used.version, used.shape);
+            let artifact = used.recognised.as_deref().unwrap_or("unknown code");
+            for (batches, how) in [
+                (&used.native, "verified here".to_owned()),
+                (&used.by_verifier, format!("only by the verifier contract ({artifact})")),
+                (&used.missing, "MISSING: no key set of this version".to_owned()),
+            ] {
+                if batches.count() > 0 {
+                    let _ = writeln!(out, "{version}: batches {batches} {how}");
+                }
+            }
         }
         if !certificates.public.is_empty() {
             let _ = writeln!(

@@ -14,6 +14,7 @@ use gridveil_protocol::{
     poseidon::hash4,
     record::{Record, RecordKind, digest, words},
     tree::{SparseTree, dense_root},
+    version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
     Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, L1Client, L1Error,
@@ -370,7 +371,7 @@ impl L1Client for Liar {
 struct Believes;
 
 impl ProofVerifier for Believes {
-    fn verify(&self, _: u32, _: &[Fr; 10], _: &[u8]) -> Result<bool, VerifierError> {
+    fn verify(&self, _: CircuitVersion, _: u32, _: &[Fr; 10], _: &[u8]) -> Result<bool, VerifierError> {
         Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gridveil_auditor::{ProofVerifier, native::NativeVerifier};
+use gridveil_auditor::{ProofVerifier, VerifierError, native::NativeVerifier};
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_protocol::{
     field::Fr,
@@ -10,6 +10,7 @@ use gridveil_protocol::{
     market::Mechanism,
     params::Shape,
     settlement::apply,
+    version::CircuitVersion,
 };
 use halo2_proofs::{
     plonk::{create_proof, keygen_pk, keygen_vk},
@@ -47,24 +48,33 @@ fn a_real_proof_holds_for_its_own_public_inputs_only() {
     let proof = TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript);
 
     let mut verifier = NativeVerifier::default();
-    verifier.add(shape, params).unwrap();
+    verifier.add(CircuitVersion::V2, shape, params).unwrap();
     let rows = transition.instance.rows();
-    assert_eq!(verifier.verify(shape.id, &rows, &proof), Ok(true));
+    assert_eq!(verifier.verify(CircuitVersion::V2, shape.id, &rows, &proof), Ok(true));
     for i in 0..rows.len() {
         let mut other = rows;
         other[i] += Fr::from(1u64);
-        assert_eq!(verifier.verify(shape.id, &other, &proof), Ok(false), "row {i}");
+        assert_eq!(verifier.verify(CircuitVersion::V2, shape.id, &other, &proof), Ok(false), "row {i}");
     }
     for i in [0, 31, 64, proof.len() / 2, proof.len() - 1] {
         let mut bad = proof.clone();
         bad[i] ^= 1;
-        assert_eq!(verifier.verify(shape.id, &rows, &bad), Ok(false), "byte {i}");
+        assert_eq!(verifier.verify(CircuitVersion::V2, shape.id, &rows, &bad), Ok(false), "byte {i}");
     }
     for length in [0, 1, 64, proof.len() - 1] {
-        assert_eq!(verifier.verify(shape.id, &rows, &proof[..length]), Ok(false));
+        assert_eq!(verifier.verify(CircuitVersion::V2, shape.id, &rows, &proof[..length]), Ok(false));
     }
     for tail in [&[0u8][..], &[0; 32], &proof] {
-        assert_eq!(verifier.verify(shape.id, &rows, &[&proof, tail].concat()), Ok(false), "trailing bytes");
+        assert_eq!(
+            verifier.verify(CircuitVersion::V2, shape.id, &rows, &[&proof, tail].concat()),
+            Ok(false),
+            "trailing bytes"
+        );
     }
-    assert!(verifier.verify(99, &rows, &proof).is_err());
+    assert!(verifier.verify(CircuitVersion::V2, 99, &rows, &proof).is_err());
+    let version = CircuitVersion::new(1);
+    assert_eq!(
+        verifier.verify(version, shape.id, &rows, &proof),
+        Err(VerifierError::Missing { version, shape: shape.id })
+    );
 }

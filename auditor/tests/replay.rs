@@ -25,6 +25,7 @@ use gridveil_protocol::{
     record::{self, Parsed, Record, RecordKind},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
+    version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
     Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
@@ -184,9 +185,15 @@ fn derived(w: &World) -> Vec<RollupEvent> {
 
 /// Accepts exactly the proofs it was told, for exactly their public inputs.
 impl ProofVerifier for World {
-    fn verify(&self, shape_id: u32, instance: &[Fr; 10], proof: &[u8]) -> Result<bool, VerifierError> {
-        if shape_id != 1 {
-            return Err(VerifierError(format!("no verifying key for shape {shape_id}")));
+    fn verify(
+        &self,
+        version: CircuitVersion,
+        shape: u32,
+        instance: &[Fr; 10],
+        proof: &[u8],
+    ) -> Result<bool, VerifierError> {
+        if (version, shape) != (CircuitVersion::V2, 1) {
+            return Err(VerifierError::Missing { version, shape });
         }
         Ok(self.proofs.iter().any(|(i, p)| i.rows() == *instance && p == proof))
     }

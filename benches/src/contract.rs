@@ -1,13 +1,14 @@
 //! L1 figures: a verifier generated from the measured key, a rollup on a local chain, one settled batch.
 
 use anyhow::Context;
+use gridveil_circuits::verify::proof_bytes;
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     instance::ROWS,
     params::{CIRCUIT_VERSION, Shape},
     settlement::{SettlementInput, Transition, compute},
 };
-use gridveil_prover::{proof::proof_bytes, srs::Params};
+use gridveil_prover::srs::Params;
 use gridveil_verifier_contract::{
     CommunityParams, EthersClient, L1Client, RollupConfig, SettleCall, VerifierInit, Word,
     anvil::{ANVIL_KEYS, Anvil},

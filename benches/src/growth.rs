@@ -15,6 +15,7 @@ use gridveil_circuits::{
     chips::columns::ADVICE,
     settlement::{SettlementCircuit, build},
     trace::Trace,
+    version::SettlementSize,
 };
 use gridveil_protocol::{
     params::{MAX_INTERVALS, MAX_MEMBERS, SHAPES, Shape},
@@ -390,14 +391,14 @@ fn prove(shape: Shape, progress: &dyn Progress) -> anyhow::Result<(ProofPoint, O
     let dir = tempfile::tempdir()?;
     let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, dir.path())?;
     // Parameters first, so that no figure has them in it.
-    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
+    let params = srs.params(SettlementCircuit::k(&SettlementSize::current(shape)), progress)?;
     let task = |prove| Task { size, k: shape.k, table_bits: shape.table_bits, cache: dir.path().to_path_buf(), prove };
     progress.stage("keys", &name);
     let keygen_s: f64 = run::spawn(&run::Task::Curve(task(None)))?.trim().parse()?;
 
     progress.stage("contract", &name);
     let mut input = native::batch(shape)?;
-    let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
+    let vk = verifying_key::<SettlementCircuit>(SettlementSize::current(shape), &params)?;
     let chain = Chain::deploy(&shape, &params, &vk, &input)
         .inspect_err(|error| eprintln!("{name}: gas is computed: {error:#}"))
         .ok();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{settlement::SettlementCircuit, version::SettlementSize};
 use gridveil_protocol::{
     fixture::{Extras, Recipe, with_operations},
     market::Mechanism,
@@ -216,7 +216,7 @@ fn proofs(
 ) -> anyhow::Result<(Option<ProofReport>, Vec<Gas>)> {
     let dir = tempfile::tempdir()?;
     let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, dir.path())?;
-    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
+    let params = srs.params(SettlementCircuit::k(&SettlementSize::current(shape)), progress)?;
     progress.stage("keys", shape.name);
     run::spawn(&run::Task::Keygen { shape: shape.name.into(), cache: dir.path().to_path_buf() })?;
     let report = if proved {
@@ -243,8 +243,8 @@ fn proofs(
         return Ok((report, Vec::new()));
     }
     progress.stage("gas", shape.name);
-    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
-    let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
+    let params = srs.params(SettlementCircuit::k(&SettlementSize::current(shape)), progress)?;
+    let vk = verifying_key::<SettlementCircuit>(SettlementSize::current(shape), &params)?;
     let figures = gas::measure(shape, &srs, (&params, &vk), dir.path(), &|input| Ok(prove(dir.path(), input)?.proof))?;
     Ok((report, figures))
 }

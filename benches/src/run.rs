@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{settlement::SettlementCircuit, version::SettlementSize};
 use gridveil_protocol::{
     fixture::resign,
     instance::domain,
@@ -98,16 +98,16 @@ fn measure(shape: Shape, progress: &dyn Progress) -> anyhow::Result<ShapeReport>
     let cache = dir.path().to_path_buf();
     // Parameters first, so that neither figure below has them in it.
     let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &cache)?;
-    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
+    let params = srs.params(SettlementCircuit::k(&SettlementSize::current(shape)), progress)?;
 
     progress.stage("keys", shape.name);
     let keygen_s: f64 = spawn(&Task::Keygen { shape: shape.name.into(), cache: cache.clone() })?.trim().parse()?;
 
     progress.stage("contract", shape.name);
     let mut input = native::batch(shape)?;
-    let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
+    let vk = verifying_key::<SettlementCircuit>(SettlementSize::current(shape), &params)?;
     drop(params);
-    let small = srs.params(SettlementCircuit::k(&shape), progress)?;
+    let small = srs.params(SettlementCircuit::k(&SettlementSize::current(shape)), progress)?;
     let chain = Chain::deploy(&shape, &small, &vk, &input);
     drop(small);
     let chain = chain.inspect_err(|error| eprintln!("{}: no L1 figures: {error:#}", shape.name)).ok();

@@ -14,6 +14,7 @@ use gridveil_circuits::{
     chips::columns::Selector,
     settlement::{SettlementCircuit, build, table},
     trace::{Cell, Name},
+    version::SettlementSize,
 };
 use gridveil_protocol::{
     field,
@@ -31,7 +32,7 @@ use halo2_proofs::plonk::Circuit;
 use halo2curves::ff::Field;
 
 const SETTLEMENT: Subject = Subject {
-    configure: |cs| SettlementCircuit::configure_with_params(cs, tiny()),
+    configure: |cs| SettlementCircuit::configure_with_params(cs, SettlementSize::current(tiny())),
     market: true,
     asked: &[1, 2, 5, 6, 9],
 };

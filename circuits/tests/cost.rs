@@ -1,4 +1,4 @@
-//! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/` is
+//! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/vN/` is
 //! what the keys are made from. `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new
 //! circuit version, on purpose).
 
@@ -12,12 +12,14 @@ use gridveil_circuits::{
     certificate::{self, CertificateCircuit},
     settlement::SettlementCircuit,
     trace::Trace,
+    version::SettlementSize,
 };
 use gridveil_protocol::{
     certificate::CERTIFICATE_VERSION,
     market::Mechanism,
-    params::{CIRCUIT_VERSION, SHAPES, Shape},
+    params::{SHAPES, Shape},
     settlement::apply,
+    version::CircuitVersion,
 };
 use halo2_proofs::plonk::{Circuit, ConstraintSystem};
 use serde::{Deserialize, Serialize};
@@ -46,8 +48,9 @@ struct Golden {
 
 fn settlement(shape: Shape) -> Golden {
     let mut meta = ConstraintSystem::default();
-    SettlementCircuit::configure_with_params(&mut meta, shape);
-    golden(shape.name, CIRCUIT_VERSION, shape.k, &meta, SettlementCircuit::template(shape).trace())
+    let size = SettlementSize::new(CircuitVersion::V2, shape).unwrap();
+    SettlementCircuit::configure_with_params(&mut meta, size);
+    golden(shape.name, size.version().number(), shape.k, &meta, SettlementCircuit::template(size).trace())
 }
 
 fn certificate() -> Golden {
@@ -79,8 +82,8 @@ fn golden(name: &str, circuit_version: u64, k: u32, meta: &ConstraintSystem<Fr>,
 #[test]
 fn keys_and_costs_are_the_committed_ones() {
     for found in SHAPES.into_iter().map(settlement).chain([certificate()]) {
-        let path =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{}.json", found.shape));
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("golden/v{}/{}.json", found.circuit_version, found.shape));
         if std::env::var_os("GRIDVEIL_BLESS").is_some() {
             std::fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         }
@@ -95,7 +98,7 @@ fn keys_and_costs_are_the_committed_ones() {
 #[test]
 fn the_layout_does_not_depend_on_the_witness() {
     let shape = common::tiny();
-    let template = SettlementCircuit::template(shape).trace().layout_digest();
+    let template = SettlementCircuit::template(SettlementSize::current(shape)).trace().layout_digest();
     for seed in 0..3 {
         for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {
             assert_eq!(trace(&apply(input(shape, seed, mechanism)).unwrap()).layout_digest(), template);

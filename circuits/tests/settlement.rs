@@ -5,7 +5,7 @@
 mod common;
 
 use common::{input, refusals, tiny, trace};
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{settlement::SettlementCircuit, version::SettlementSize};
 use gridveil_protocol::{
     fixture::{Extras, Recipe, beginning, following, with_operations},
     header_operation::{Pool, Transfer},
@@ -39,7 +39,7 @@ fn num(x: &gridveil_circuits::Fr) -> String {
 
 #[test]
 fn template_is_a_valid_statement() {
-    let circuit = SettlementCircuit::template(tiny());
+    let circuit = SettlementCircuit::template(SettlementSize::current(tiny()));
     assert_eq!(refusals(tiny(), circuit.trace()), std::collections::BTreeSet::new());
 }
 

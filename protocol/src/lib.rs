@@ -34,3 +34,4 @@ pub mod settlement;
 pub mod tariff;
 pub mod tree;
 pub mod units;
+pub mod version;

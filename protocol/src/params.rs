@@ -28,8 +28,8 @@ pub const MODULUS_TOP: u64 = 0x3064_4e72_e131_a029;
 pub const REGISTER_BITS: u32 = 62;
 /// Fractional bits of the rationing ratio (ADR 0002).
 pub const RATIO_BITS: u32 = 32;
-/// Circuit version, part of the domain of every statement.
-pub const CIRCUIT_VERSION: u64 = 2;
+/// Number of the circuit version that a new deployment begins with; part of the domain of every statement.
+pub const CIRCUIT_VERSION: u64 = crate::version::CircuitVersion::CURRENT.number();
 /// Deposits are capped on L1, so balances cannot overflow a u64 (nano-currency).
 pub const MAX_TOTAL_DEPOSITS_NANO: u64 = 1 << 62;
 

@@ -2,7 +2,11 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use gridveil_circuits::certificate::CertificateCircuit;
+use gridveil_circuits::{
+    certificate::CertificateCircuit,
+    field::imported,
+    verify::{CERTIFICATE_ROWS, Verifier},
+};
 use gridveil_protocol::certificate::{CertificateError, CertificateInstance, ROWS, Spend};
 use halo2curves::bn256::Fr;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -12,8 +16,8 @@ use crate::{
     keys::{KeyStore, Keys},
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
-    prover::{ProverError, STACK_BYTES, convert},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
+    prover::{ProverError, STACK_BYTES},
+    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource, verifier_params},
     statement::Statement as _,
 };
 
@@ -69,6 +73,7 @@ pub struct CertificateProver {
     params: Arc<Params>,
     keys: Keys,
     engine: Engine,
+    verifier: Verifier,
     threads: ThreadPool,
 }
 
@@ -103,7 +108,8 @@ impl CertificateProver {
             Ok::<_, ProverError>((params, keys, engine))
         })?;
         progress.finish();
-        Ok(Self { params, keys, engine, threads })
+        let verifier = Verifier::new(keys.vk.clone(), Arc::new(verifier_params(&params)), CERTIFICATE_ROWS);
+        Ok(Self { params, keys, engine, verifier, threads })
     }
 
     /// The verifying key, and how it was come by.
@@ -123,7 +129,7 @@ impl CertificateProver {
             let rows = circuit.instance();
             check_rows(&rows, &instance)?;
             let proof = self.engine.prove(&self.params, circuit, &rows)?;
-            proof::verify(&self.keys.vk, &self.params, &rows, &proof)?;
+            self.verifier.verify_elements(&rows, &proof).map_err(ProofError::from)?;
             Ok(CertificateProof { instance, proof })
         })
     }
@@ -133,8 +139,7 @@ impl CertificateProver {
     /// # Errors
     /// [`ProofError`].
     pub fn verify(&self, made: &CertificateProof) -> Result<(), ProofError> {
-        let rows: Vec<Fr> = made.instance.rows().iter().map(convert).collect();
-        proof::verify(&self.keys.vk, &self.params, &rows, &made.proof)
+        Ok(self.verifier.verify(&made.instance.rows(), &made.proof)?)
     }
 }
 
@@ -144,6 +149,6 @@ fn check_rows(circuit: &[Fr], rules: &CertificateInstance) -> Result<(), ProverE
         return Err(ProverError::InstanceMismatch { row: "(surplus)" });
     }
     let differing =
-        ROWS.iter().zip(circuit).zip(rules.rows()).find(|((_, found), expected)| **found != convert(expected));
+        ROWS.iter().zip(circuit).zip(rules.rows()).find(|((_, found), expected)| **found != imported(expected));
     differing.map_or(Ok(()), |((row, _), _)| Err(ProverError::InstanceMismatch { row }))
 }

@@ -1,5 +1,5 @@
 //! A check of results made elsewhere, by whoever asked for them: verifying keys only, made when the first result of a
-//! shape comes.
+//! version and shape comes.
 
 use std::{
     collections::BTreeMap,
@@ -8,30 +8,23 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use gridveil_circuits::settlement::SettlementCircuit;
-use gridveil_protocol::{params::Shape, settlement};
-use halo2_proofs::plonk::VerifyingKey;
-use halo2curves::bn256::{Fr, G1Affine};
+use gridveil_circuits::{settlement::SettlementCircuit, verify::Verifier, version::SettlementSize};
+use gridveil_protocol::{settlement, version::CircuitVersion};
 
 use crate::{
     job::{ProofJob, ProofResult},
     keys::verifying_key,
     progress::Progress,
-    proof,
-    prover::{ProverError, convert},
-    srs::{Params, Srs, verifier_params},
+    prover::ProverError,
+    srs::{Srs, verifier_params},
     statement::Settling,
 };
-
-struct Key {
-    params: Params,
-    vk: VerifyingKey<G1Affine>,
-}
 
 /// Checks that a proof proves what a job asks. Needs no proving key.
 pub struct Checker<S = SettlementCircuit> {
     srs: Srs,
-    keys: Mutex<BTreeMap<&'static str, Arc<Key>>>,
+    /// By version and shape.
+    keys: Mutex<BTreeMap<(CircuitVersion, &'static str), Arc<Verifier>>>,
     statement: PhantomData<fn() -> S>,
 }
 
@@ -49,37 +42,34 @@ impl<S: Settling> Checker<S> {
     }
 
     /// Checks that `result` is a proof of `job`. The public inputs are computed from the job by the rules: those of the
-    /// result are not looked at, so a proof of anything else is [`proof::ProofError::Invalid`]. Milliseconds, but for
+    /// result are not looked at, so a proof of anything else is [`crate::proof::ProofError::Invalid`]. Milliseconds, but for
     /// the first job of a shape.
     ///
     /// # Errors
     /// [`ProverError`].
     pub fn check(&self, job: &ProofJob, result: &ProofResult, progress: &dyn Progress) -> Result<(), ProverError> {
-        if job.circuit_version != S::VERSION {
-            return Err(ProverError::Version { expected: S::VERSION, got: job.circuit_version });
-        }
         let shape = job.input.community.shape;
+        let size = SettlementSize::new(CircuitVersion::new(job.circuit_version), shape)?;
         if job.shape != shape.name {
             return Err(ProverError::Shape(job.shape.clone()));
         }
         let transition = settlement::apply(job.input.clone())?;
-        let instance: Vec<Fr> = transition.instance.rows().iter().map(convert).collect();
-        let key = self.key(shape, progress)?;
-        Ok(proof::verify(&key.vk, &key.params, &instance, &result.proof)?)
+        Ok(self.key(size, progress)?.verify(&transition.instance.rows(), &result.proof)?)
     }
 
-    fn key(&self, shape: Shape, progress: &dyn Progress) -> Result<Arc<Key>, ProverError> {
+    fn key(&self, size: SettlementSize, progress: &dyn Progress) -> Result<Arc<Verifier>, ProverError> {
         // Held while a key is made: nobody makes one twice, and everybody else would wait for it anyway.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = keys.get(shape.name) {
+        let (version, name) = (size.version(), size.shape().name);
+        if let Some(key) = keys.get(&(version, name)) {
             return Ok(Arc::clone(key));
         }
-        let params = self.srs.params(S::k(&shape), progress)?;
-        progress.stage("making the verifying key", shape.name);
-        let vk = verifying_key::<S>(shape, &params)?;
+        let params = self.srs.params(S::k(&size), progress)?;
+        progress.stage("making the verifying key", name);
+        let vk = verifying_key::<S>(size, &params)?;
         progress.finish();
-        let key = Arc::new(Key { params: verifier_params(&params), vk });
-        keys.insert(shape.name, Arc::clone(&key));
+        let key = Arc::new(Verifier::new(vk, Arc::new(verifier_params(&params)), S::ROWS));
+        keys.insert((version, name), Arc::clone(&key));
         Ok(key)
     }
 }
@@ -95,6 +85,7 @@ mod tests {
         srs::SrsSource,
         statement::toy::Toy,
     };
+    use gridveil_circuits::version::UnknownVersion;
     use gridveil_protocol::params::SHAPES;
 
     #[test]
@@ -113,7 +104,17 @@ mod tests {
         assert!(matches!(checker.check(&second, &bad, &Silent), Err(ProverError::Proof(ProofError::Invalid))));
         bad.proof.pop();
         assert!(matches!(checker.check(&first, &bad, &Silent), Err(ProverError::Proof(ProofError::Length { .. }))));
+        // Nor is a byte too many overlooked.
+        let trailing = ProofResult { proof: [result.proof.as_slice(), &[0]].concat(), ..result.clone() };
+        assert!(matches!(
+            checker.check(&first, &trailing, &Silent),
+            Err(ProverError::Proof(ProofError::Length { .. }))
+        ));
+        assert!(matches!(prover.verify(&trailing), Err(ProverError::Proof(ProofError::Length { .. }))));
         let other = ProofJob { circuit_version: 9, ..first };
-        assert!(matches!(checker.check(&other, &result, &Silent), Err(ProverError::Version { .. })));
+        assert!(matches!(
+            checker.check(&other, &result, &Silent),
+            Err(ProverError::UnknownVersion(UnknownVersion { version })) if version.number() == 9
+        ));
     }
 }

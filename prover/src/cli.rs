@@ -7,20 +7,27 @@ mod serve;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::{Args, Subcommand};
-use gridveil_circuits::settlement::SettlementCircuit;
-use gridveil_protocol::params::{SHAPES, Shape};
+use gridveil_circuits::{
+    settlement::SettlementCircuit,
+    verify::{Verifier, VerifyError, proof_bytes},
+    version::SettlementSize,
+};
+use gridveil_protocol::{
+    params::{SHAPES, Shape},
+    version::CircuitVersion,
+};
 
 use crate::{
     job::{JobEncoding, ProofJob, ProofResult},
     keys::{KeyError, verifying_key},
     measure::{millis, peak_rss_bytes},
     progress::{Progress, Reporter},
-    proof::{self, ProofError},
-    prover::{Prove, Prover, ProverConfig, ProverError, convert},
+    prover::{Prove, Prover, ProverConfig, ProverError},
     queue::QueueError,
     spool::SpoolError,
     srs::{Srs, SrsError, SrsSource, ptau, verifier_params},
@@ -109,6 +116,9 @@ struct Setup {
     /// BLAKE2b-512 the ceremony file must have [default: the published one of the Hermez file of its power]
     #[arg(long, value_name = "HEX", requires = "ptau")]
     ptau_blake2b: Option<String>,
+    /// Circuit version to prove: of a worker and of `setup`; a job or a proof says its own
+    #[arg(long, value_name = "N", default_value_t = CircuitVersion::CURRENT.number())]
+    circuit_version: u64,
     /// Shape to serve; may be repeated
     #[arg(long = "shape", value_name = "NAME", default_values_t = [String::from("home-32x24")])]
     shapes: Vec<String>,
@@ -183,7 +193,7 @@ pub enum CliError {
         /// File.
         path: PathBuf,
         /// Why it is refused.
-        source: ProofError,
+        source: VerifyError,
     },
 }
 
@@ -232,8 +242,13 @@ impl Setup {
         Ok(SrsSource::Ptau { path: path.clone(), blake2b_512: pinned })
     }
 
-    fn config(&self, shapes: Vec<Shape>) -> Result<ProverConfig, CliError> {
+    const fn version(&self) -> CircuitVersion {
+        CircuitVersion::new(self.circuit_version)
+    }
+
+    fn config(&self, version: CircuitVersion, shapes: Vec<Shape>) -> Result<ProverConfig, CliError> {
         Ok(ProverConfig {
+            version,
             cache_dir: self.cache.directory(),
             srs: self.source()?,
             chain_id: self.chain_id,
@@ -250,11 +265,11 @@ impl Setup {
 
 fn setup(args: &Setup, progress: &dyn Progress) -> Result<(), CliError> {
     let shapes = args.shapes()?;
-    let prover = Prover::<SettlementCircuit>::open(&args.config(shapes.clone())?, progress)?;
+    let prover = Prover::<SettlementCircuit>::open(&args.config(args.version(), shapes.clone())?, progress)?;
     for shape in shapes {
         if let Some(keys) = prover.keys(shape.name) {
             let how = if keys.made { "made" } else { "read" };
-            let length = proof::proof_bytes(keys.vk.cs());
+            let length = proof_bytes(keys.vk.cs());
             println!(
                 "{}: keys {how} in {:.1} s, layout {}, proofs of {length} bytes",
                 shape.name,
@@ -274,7 +289,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 fn prove(args: &ProveArgs, progress: &dyn Progress) -> Result<(), CliError> {
     let job =
         ProofJob::from_json(&read(&args.file)?).map_err(|source| CliError::Job { path: args.file.clone(), source })?;
-    let prover = Prover::<SettlementCircuit>::open(&args.setup.config(vec![shape(&job.shape)?])?, progress)?;
+    let config = args.setup.config(CircuitVersion::new(job.circuit_version), vec![shape(&job.shape)?])?;
+    let prover = Prover::<SettlementCircuit>::open(&config, progress)?;
     let result = prover.prove_job(&job, progress)?;
     let json = serde_json::to_vec_pretty(&result).map_err(|_| CliError::Spool(SpoolError::Encoding))?;
     write_atomic(&args.out, &json)?;
@@ -296,19 +312,16 @@ fn seconds(ms: u64) -> f64 {
 fn verify(args: &VerifyArgs, progress: &dyn Progress) -> Result<(), CliError> {
     let parsed = serde_json::from_slice::<ProofResult>(&read(&args.file)?);
     let result = parsed.map_err(|source| CliError::Job { path: args.file.clone(), source: source.into() })?;
-    if result.circuit_version != <SettlementCircuit as Statement>::VERSION {
-        let expected = <SettlementCircuit as Statement>::VERSION;
-        return Err(ProverError::Version { expected, got: result.circuit_version }.into());
-    }
     let shape = shape(&result.shape)?;
+    let size = SettlementSize::new(CircuitVersion::new(result.circuit_version), shape).map_err(ProverError::from)?;
     let srs = Srs::for_chain(args.setup.chain_id, args.setup.source()?, &args.setup.cache.directory())?;
-    let params = srs.params(SettlementCircuit::k(&shape), progress)?;
+    let params = srs.params(SettlementCircuit::k(&size), progress)?;
     progress.stage("making the verifying key", shape.name);
-    let vk = verifying_key::<SettlementCircuit>(shape, &params)?;
+    let vk = verifying_key::<SettlementCircuit>(size, &params)?;
     progress.finish();
-    let instance: Vec<_> = result.instance.iter().map(convert).collect();
+    let verifier = Verifier::new(vk, Arc::new(verifier_params(&params)), SettlementCircuit::ROWS);
     let start = std::time::Instant::now();
-    let verified = proof::verify(&vk, &verifier_params(&params), &instance, &result.proof);
+    let verified = verifier.verify(&result.instance, &result.proof);
     verified.map_err(|source| CliError::Proof { path: args.file.clone(), source })?;
     println!("valid: batch {}, {} ({} ms)", result.batch, shape.name, millis(start.elapsed()));
     Ok(())

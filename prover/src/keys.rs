@@ -70,7 +70,7 @@ impl KeyStore {
         self.dir.join(format!(
             "pk-{}-v{}-{}-{srs}-{}.bin",
             S::NAME,
-            S::VERSION,
+            S::version(size),
             S::size_name(size),
             digest.get(..16).unwrap_or_default()
         ))
@@ -94,7 +94,7 @@ impl KeyStore {
         let layout = caught(|| Ok(layout::digest(&template, S::k(&size))?)).map_err(keygen)?;
         let file = self.file::<S>(&size, srs, &layout);
         let label =
-            format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::VERSION, name, fingerprint(params));
+            format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::version(&size), name, fingerprint(params));
         match store::open(&file, &label) {
             Ok(Some(mut reader)) => {
                 progress.stage("reading keys", name);
@@ -144,10 +144,10 @@ mod tests {
     use crate::{
         engine::Engine,
         progress::Silent,
-        proof,
         srs::{Srs, SrsSource, dev},
         statement::toy::{K, Toy},
     };
+    use gridveil_circuits::{verify::Verifier, version::SettlementSize};
     use gridveil_protocol::params::SHAPES;
     use std::fs;
 
@@ -156,19 +156,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let srs = Srs::for_chain(31_337, SrsSource::InsecureDev, dir.path()).unwrap().id();
         let (params, store) = (dev::params(K), KeyStore::new(dir.path()));
-        let open = |shape: usize| store.open::<Toy>(SHAPES[shape], &params, &srs, &Silent).unwrap();
+        let size = |shape: usize| SettlementSize::current(SHAPES[shape]);
+        let open = |shape: usize| store.open::<Toy>(size(shape), &params, &srs, &Silent).unwrap();
         let (first, _) = open(0);
         let (again, pk) = open(0);
         assert_eq!((first.made, again.made), (true, false));
         assert_eq!(first.vk.transcript_repr(), again.vk.transcript_repr());
         assert_ne!(first.layout, open(1).0.layout, "shapes have their own keys");
 
-        let circuit = Toy::template(SHAPES[0]);
+        let circuit = Toy::template(size(0));
         let (small, engine) = Engine::new(std::sync::Arc::new(params.clone()), pk).unwrap();
         let proof = engine.prove(&small, circuit.clone(), &circuit.instance()).unwrap();
-        proof::verify(&first.vk, &params, &circuit.instance(), &proof).unwrap();
+        let verifier = Verifier::new(first.vk.clone(), std::sync::Arc::new(params.clone()), Toy::ROWS);
+        verifier.verify_elements(&circuit.instance(), &proof).unwrap();
 
-        let file = store.file::<Toy>(&SHAPES[0], &srs, &first.layout);
+        let file = store.file::<Toy>(&size(0), &srs, &first.layout);
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;
@@ -177,7 +179,7 @@ mod tests {
         fs::write(&file, &bytes[..middle]).unwrap();
         assert!(open(0).0.made, "nor half a file");
         // Another shape's file in its place.
-        fs::copy(store.file::<Toy>(&SHAPES[1], &srs, &open(1).0.layout), &file).unwrap();
+        fs::copy(store.file::<Toy>(&size(1), &srs, &open(1).0.layout), &file).unwrap();
         assert!(open(0).0.made);
         assert!(!open(0).0.made);
     }

@@ -1,4 +1,4 @@
-//! Proofs: made, checked, measured in bytes.
+//! Proofs as they are made. [`gridveil_circuits::verify`] checks them.
 //!
 //! KZG with SHPLONK, Fiat-Shamir by Keccak as the generated contract computes it. Scalars and coordinates are 32 bytes
 //! big-endian.
@@ -8,14 +8,11 @@ use std::{
     sync::{Mutex, Once},
 };
 
+use gridveil_circuits::verify::VerifyError;
 use halo2_proofs::{
-    plonk::{ConstraintSystem, Error, ProvingKey, VerifyingKey, create_proof_from_advice, verify_proof},
-    poly::kzg::{
-        commitment::KZGCommitmentScheme,
-        multiopen::{ProverSHPLONK, VerifierSHPLONK},
-        strategy::SingleStrategy,
-    },
-    transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
+    plonk::{ConstraintSystem, Error, ProvingKey, create_proof_from_advice},
+    poly::kzg::{commitment::KZGCommitmentScheme, multiopen::ProverSHPLONK},
+    transcript::TranscriptWriterBuffer,
 };
 use halo2curves::bn256::{Bn256, Fr, G1Affine};
 use rand::{SeedableRng, rngs::OsRng};
@@ -23,9 +20,6 @@ use rand_chacha::ChaCha20Rng;
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
 use crate::srs::Params;
-
-const POINT_BYTES: usize = 64;
-const SCALAR_BYTES: usize = 32;
 
 /// Why there is no proof, or it is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -77,27 +71,20 @@ pub enum ProofError {
     Invalid,
 }
 
+impl From<VerifyError> for ProofError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Length { expected, got } => Self::Length { expected, got },
+            VerifyError::Instance { got, .. } => Self::Instance { got },
+            VerifyError::Invalid => Self::Invalid,
+        }
+    }
+}
+
 impl From<Error> for ProofError {
     fn from(error: Error) -> Self {
         Self::Halo2(error)
     }
-}
-
-/// Bytes of every proof under a constraint system.
-#[must_use]
-pub fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
-    let (lookups, columns) = (cs.lookups().len(), cs.permutation().get_columns().len());
-    let products = columns.div_ceil(cs.degree() - 2);
-    let quotient = cs.degree() - 1;
-    // Advice; permuted input, permuted table and product of each lookup; permutation products; the random polynomial;
-    // the quotient's pieces; SHPLONK's two.
-    let points = cs.num_advice_columns() + 3 * lookups + products + 1 + quotient + 2;
-    // Queries; the random polynomial; the permutation's columns; its products at x, at the next row and, but for the
-    // last, at the last usable row; five of each lookup.
-    let product_evaluations = (3 * products).saturating_sub(1);
-    let scalars =
-        cs.advice_queries().len() + cs.fixed_queries().len() + 1 + columns + product_evaluations + 5 * lookups;
-    points * POINT_BYTES + scalars * SCALAR_BYTES
 }
 
 /// Makes a proof with halo2's prover, from columns of witness values, each as long as the rows in use or shorter. It is
@@ -139,31 +126,6 @@ pub(crate) fn randomness() -> Result<ChaCha20Rng, ProofError> {
     ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)
 }
 
-/// Checks a proof. `params` may be [`crate::srs::verifier_params`].
-///
-/// # Errors
-/// [`ProofError::Length`], [`ProofError::Instance`] or [`ProofError::Invalid`]; never panics on any bytes.
-pub fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], proof: &[u8]) -> Result<(), ProofError> {
-    let expected = proof_bytes(vk.cs());
-    if proof.len() != expected {
-        return Err(ProofError::Length { expected, got: proof.len() });
-    }
-    check_instance(vk.cs(), instance)?;
-    let verified = caught(|| {
-        let mut transcript =
-            <EvmTranscript<G1Affine, NativeLoader, &[u8], Vec<u8>> as TranscriptReadBuffer<_, _, _>>::init(proof);
-        verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, _, _, SingleStrategy<'_, Bn256>>(
-            params,
-            vk,
-            SingleStrategy::new(params),
-            &[&[instance]],
-            &mut transcript,
-        )
-        .map_err(ProofError::from)
-    });
-    verified.map_err(|_| ProofError::Invalid)
-}
-
 /// Do the columns and public inputs fit a circuit of `n` rows?
 pub(crate) fn check_witness(
     cs: &ConstraintSystem<Fr>,
@@ -181,10 +143,6 @@ pub(crate) fn check_witness(
     } else {
         Err(ProofError::Advice { columns: advice.len(), longest, usable })
     }
-}
-
-fn check_instance(cs: &ConstraintSystem<Fr>, instance: &[Fr]) -> Result<(), ProofError> {
-    if cs.num_instance_columns() == 1 { Ok(()) } else { Err(ProofError::Instance { got: instance.len() }) }
 }
 
 /// Name of the threads proofs are made on.
@@ -233,13 +191,22 @@ mod tests {
             toy::{K, Toy},
         },
     };
+    use gridveil_circuits::{
+        verify::{Verifier, proof_bytes},
+        version::SettlementSize,
+    };
     use gridveil_protocol::params::SHAPES;
-    use halo2_proofs::plonk::{keygen_pk, keygen_vk};
+    use halo2_proofs::plonk::{VerifyingKey, keygen_pk, keygen_vk};
     use halo2curves::ff::Field;
-    use std::sync::OnceLock;
+    use std::sync::{Arc, OnceLock};
+
+    /// As callers of the verifier have its answer.
+    fn verify(vk: &VerifyingKey<G1Affine>, params: &Params, instance: &[Fr], proof: &[u8]) -> Result<(), ProofError> {
+        Ok(Verifier::new(vk.clone(), Arc::new(params.clone()), Toy::ROWS).verify_elements(instance, proof)?)
+    }
 
     fn keys(shape: usize) -> (Params, ProvingKey<G1Affine>) {
-        let (params, circuit) = (dev::params(K), Toy::template(SHAPES[shape]));
+        let (params, circuit) = (dev::params(K), Toy::template(SettlementSize::current(SHAPES[shape])));
         let vk = keygen_vk(&params, &circuit).unwrap();
         let pk = keygen_pk(&params, vk, &circuit).unwrap();
         (params, pk)

@@ -9,16 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{
+    field::imported,
+    settlement::SettlementCircuit,
+    verify::{Verifier, VerifyError},
+    version::{SettlementSize, UnknownVersion},
+};
 use gridveil_protocol::{
-    field::{self, to_bytes},
+    field,
     params::Shape,
     settlement::{self, SettlementError},
+    version::CircuitVersion,
 };
-use halo2curves::{
-    bn256::Fr,
-    ff::{Field, PrimeField},
-};
+use halo2curves::bn256::Fr;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{
@@ -28,7 +31,7 @@ use crate::{
     measure::{cpu_time, millis, peak_rss_bytes},
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource},
+    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource, verifier_params},
     statement::Settling,
 };
 
@@ -43,6 +46,8 @@ pub struct ProverConfig {
     pub srs: SrsSource,
     /// Chain the proofs are for.
     pub chain_id: u64,
+    /// Circuit version the proofs are of. During an upgrade, each version has a prover of its own.
+    pub version: CircuitVersion,
     /// Shapes to serve.
     pub shapes: Vec<Shape>,
     /// Threads of one proof; all processors if `None`.
@@ -52,11 +57,12 @@ pub struct ProverConfig {
 }
 
 impl ProverConfig {
-    /// Under the insecure development parameters, for the local chain; all processors, any domain.
+    /// Under the insecure development parameters, for the local chain; the current version, all processors, any domain.
     #[must_use]
     pub fn local(cache_dir: &Path, shapes: Vec<Shape>) -> Self {
         let (srs, chain_id) = (SrsSource::InsecureDev, LOCAL_CHAIN_IDS[0]);
-        Self { cache_dir: cache_dir.to_path_buf(), srs, chain_id, shapes, threads: None, domain: None }
+        let version = CircuitVersion::CURRENT;
+        Self { cache_dir: cache_dir.to_path_buf(), srs, chain_id, version, shapes, threads: None, domain: None }
     }
 }
 
@@ -83,6 +89,9 @@ pub enum ProverError {
         /// The job's.
         got: u64,
     },
+    /// A circuit that this program does not have.
+    #[error(transparent)]
+    UnknownVersion(#[from] UnknownVersion),
     /// A shape this prover was not opened with, or another than the job's community has.
     #[error("shape {0} is not served by this prover, or is not the community's (sequencer)")]
     Shape(String),
@@ -106,6 +115,12 @@ pub enum ProverError {
     Cancelled,
 }
 
+impl From<VerifyError> for ProverError {
+    fn from(error: VerifyError) -> Self {
+        Self::Proof(error.into())
+    }
+}
+
 impl ProverError {
     /// Would another attempt end the same way?
     #[must_use]
@@ -113,6 +128,7 @@ impl ProverError {
         match self {
             Self::Job(_)
             | Self::Version { .. }
+            | Self::UnknownVersion(_)
             | Self::Shape(_)
             | Self::Domain
             | Self::Settlement(_)
@@ -132,14 +148,16 @@ pub trait Prove: Send + Sync {
 }
 
 struct Served {
-    shape: Shape,
+    size: SettlementSize,
     params: Arc<Params>,
     keys: Keys,
     engine: Engine,
+    verifier: Verifier,
 }
 
 /// Parameters and keys of the shapes it serves, and the threads proofs are made on.
 pub struct Prover<S = SettlementCircuit> {
+    version: CircuitVersion,
     served: BTreeMap<&'static str, Served>,
     srs: String,
     threads: ThreadPool,
@@ -153,7 +171,11 @@ pub struct Prover<S = SettlementCircuit> {
 
 impl<S> fmt::Debug for Prover<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prover").field("srs", &self.srs).field("shapes", &self.served.keys()).finish_non_exhaustive()
+        f.debug_struct("Prover")
+            .field("version", &self.version)
+            .field("srs", &self.srs)
+            .field("shapes", &self.served.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,7 +184,7 @@ impl<S: Settling> Prover<S> {
     ///
     /// # Errors
     /// [`ProverError::Srs`] (among them: the development setup on a chain that is not local), [`ProverError::Keys`],
-    /// [`ProverError::Threads`].
+    /// [`ProverError::Threads`], [`ProverError::UnknownVersion`].
     pub fn open(config: &ProverConfig, progress: &dyn Progress) -> Result<Self, ProverError> {
         let srs = Srs::for_chain(config.chain_id, config.srs.clone(), &config.cache_dir)?;
         let store = KeyStore::new(&config.cache_dir);
@@ -174,16 +196,19 @@ impl<S: Settling> Prover<S> {
         let preparing = builder.num_threads(1).build()?;
         let served = threads.install(|| {
             let serve = |shape: &Shape| {
-                let params = srs.params(S::k(shape), progress)?;
-                let (keys, material) = store.open::<S>(*shape, &params, &srs.id(), progress)?;
-                tracing::info!(shape = shape.name, srs = %srs.id(), made = keys.made, ms = millis(keys.took), "keys ready");
+                let size = SettlementSize::new(config.version, *shape)?;
+                let params = srs.params(S::k(&size), progress)?;
+                let (keys, material) = store.open::<S>(size, &params, &srs.id(), progress)?;
+                tracing::info!(version = %config.version, shape = shape.name, srs = %srs.id(), made = keys.made, ms = millis(keys.took), "keys ready");
                 let (params, engine) = Engine::new(params, material)?;
-                Ok((shape.name, Served { shape: *shape, params, keys, engine }))
+                let verifier = Verifier::new(keys.vk.clone(), Arc::new(verifier_params(&params)), S::ROWS);
+                Ok((shape.name, Served { size, params, keys, engine, verifier }))
             };
             config.shapes.iter().map(serve).collect::<Result<_, ProverError>>()
         })?;
         progress.finish();
         Ok(Self {
+            version: config.version,
             served,
             srs: srs.id().to_string(),
             threads,
@@ -212,24 +237,19 @@ impl<S: Settling> Prover<S> {
     /// [`ProverError`].
     pub fn verify(&self, result: &ProofResult) -> Result<(), ProverError> {
         let served = self.served(&result.shape, result.circuit_version)?;
-        let instance: Vec<Fr> = result.instance.iter().map(convert).collect();
-        // halo2 takes surplus public inputs; a settlement has exactly these.
-        if instance.len() != gridveil_protocol::instance::ROWS.len() {
-            return Err(ProofError::Instance { got: instance.len() }.into());
-        }
-        Ok(proof::verify(&served.keys.vk, &served.params, &instance, &result.proof)?)
+        Ok(served.verifier.verify(&result.instance, &result.proof)?)
     }
 
     fn served(&self, shape: &str, version: u64) -> Result<&Served, ProverError> {
-        if version != S::VERSION {
-            return Err(ProverError::Version { expected: S::VERSION, got: version });
+        if version != self.version.number() {
+            return Err(ProverError::Version { expected: self.version.number(), got: version });
         }
         self.served.get(shape).ok_or_else(|| ProverError::Shape(shape.to_owned()))
     }
 
     fn run(&self, id: JobId, job: &ProofJob, progress: &dyn Progress) -> Result<ProofResult, ProverError> {
         let served = self.served(&job.shape, job.circuit_version)?;
-        if job.input.community.shape != served.shape {
+        if job.input.community.shape != served.size.shape() {
             return Err(ProverError::Shape(job.shape.clone()));
         }
         if self.domain.is_some_and(|domain| domain != job.input.domain) {
@@ -248,7 +268,7 @@ impl<S: Settling> Prover<S> {
         stage("witness")?;
         let (circuit, instance, rows) = self.preparing.install(|| {
             let transition = settlement::apply(job.input.clone())?;
-            let circuit = proof::caught(|| Ok(S::of(&transition)))?;
+            let circuit = proof::caught(|| Ok(S::of(served.size, &transition)))?;
             let instance = circuit.instance();
             let rows = transition.instance.rows();
             check_rows(&instance, &rows)?;
@@ -264,7 +284,7 @@ impl<S: Settling> Prover<S> {
         let prove_ms = clock.lap();
 
         stage("check of the proof")?;
-        self.threads.install(|| proof::verify(&served.keys.vk, &served.params, &instance, &proof))?;
+        self.threads.install(|| served.verifier.verify_elements(&instance, &proof))?;
         drop(turn);
         let verify_ms = clock.lap();
 
@@ -303,21 +323,12 @@ impl Clock {
     }
 }
 
-/// The same element in the proving system's arithmetic.
-#[must_use]
-pub fn convert(x: &field::Fr) -> Fr {
-    let mut bytes = to_bytes(x);
-    bytes.reverse();
-    // Canonical by construction; a zero would be refused by the comparison of the rows.
-    Option::from(Fr::from_repr(bytes)).unwrap_or(Fr::ZERO)
-}
-
 /// The rules and the circuit compute the public inputs independently; they must agree before a minute is spent on a
 /// proof.
 fn check_rows(circuit: &[Fr], rules: &[field::Fr]) -> Result<(), ProverError> {
     use gridveil_protocol::instance::ROWS;
     for (index, row) in ROWS.into_iter().enumerate() {
-        if circuit.get(index).is_none() || circuit.get(index).copied() != rules.get(index).map(convert) {
+        if circuit.get(index).is_none() || circuit.get(index).copied() != rules.get(index).map(imported) {
             return Err(ProverError::InstanceMismatch { row });
         }
     }
@@ -377,6 +388,14 @@ mod tests {
         assert!(refused(&prover, |job| job.input.community.header.supplier_account = 0).is_permanent());
         prover.domain = Some(domain(1, &[0x11; 20], 1));
         assert!(matches!(refused(&prover, |_| ()), ProverError::Domain));
+    }
+
+    #[test]
+    fn a_version_that_nobody_knows_has_no_prover() {
+        let dir = tempfile::tempdir().unwrap();
+        let version = CircuitVersion::new(9);
+        let refused = Prover::<Toy>::open(&ProverConfig { version, ..config(dir.path()) }, &Silent);
+        assert!(matches!(refused, Err(ProverError::UnknownVersion(UnknownVersion { version: v })) if v == version));
     }
 
     #[test]

@@ -4,11 +4,13 @@
 use gridveil_circuits::{
     certificate::{self, CertificateCircuit},
     settlement::SettlementCircuit,
+    verify::{CERTIFICATE_ROWS, SETTLEMENT_ROWS},
+    version::SettlementSize,
 };
 use gridveil_protocol::{
     certificate::{CERTIFICATE_VERSION, Spend},
-    params::{CIRCUIT_VERSION, Shape},
     settlement::Transition,
+    version::CircuitVersion,
 };
 use halo2_proofs::plonk::Circuit;
 use halo2curves::bn256::Fr;
@@ -19,11 +21,11 @@ pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
     type Witness;
     /// Name in file names and labels.
     const NAME: &'static str;
-    /// Version in file names, labels and the statement's domain.
-    const VERSION: u64;
+    /// Public inputs.
+    const ROWS: usize;
 
-    /// The circuit with its witness.
-    fn of(witness: &Self::Witness) -> Self;
+    /// The circuit with its witness, in the version of `size`.
+    fn of(size: Self::Params, witness: &Self::Witness) -> Self;
 
     /// The circuit keys are made from.
     fn template(size: Self::Params) -> Self;
@@ -34,6 +36,10 @@ pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
     /// The witness: one vector an advice column, without the rows after the last one used.
     fn advice(&self) -> Vec<Vec<Fr>>;
 
+    /// Version in file names, labels and the statement's domain.
+    #[must_use]
+    fn version(size: &Self::Params) -> CircuitVersion;
+
     /// log2 of the rows.
     #[must_use]
     fn k(size: &Self::Params) -> u32;
@@ -43,22 +49,22 @@ pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
     fn size_name(size: &Self::Params) -> &'static str;
 }
 
-/// A circuit that proves a [`Transition`], one size a [`Shape`].
-pub trait Settling: Statement<Witness = Transition, Params = Shape> {}
+/// A circuit that proves a [`Transition`], one size a version and shape.
+pub trait Settling: Statement<Witness = Transition, Params = SettlementSize> {}
 
-impl<S: Statement<Witness = Transition, Params = Shape>> Settling for S {}
+impl<S: Statement<Witness = Transition, Params = SettlementSize>> Settling for S {}
 
 impl Statement for SettlementCircuit {
     type Witness = Transition;
     const NAME: &'static str = "settlement";
-    const VERSION: u64 = CIRCUIT_VERSION;
+    const ROWS: usize = SETTLEMENT_ROWS;
 
-    fn of(transition: &Transition) -> Self {
-        Self::new(transition)
+    fn of(size: SettlementSize, transition: &Transition) -> Self {
+        Self::sized(size, transition)
     }
 
-    fn template(shape: Shape) -> Self {
-        Self::template(shape)
+    fn template(size: SettlementSize) -> Self {
+        Self::template(size)
     }
 
     fn instance(&self) -> Vec<Fr> {
@@ -69,21 +75,25 @@ impl Statement for SettlementCircuit {
         self.trace().advice_columns()
     }
 
-    fn k(shape: &Shape) -> u32 {
-        shape.k
+    fn version(size: &SettlementSize) -> CircuitVersion {
+        size.version()
     }
 
-    fn size_name(shape: &Shape) -> &'static str {
-        shape.name
+    fn k(size: &SettlementSize) -> u32 {
+        size.shape().k
+    }
+
+    fn size_name(size: &SettlementSize) -> &'static str {
+        size.shape().name
     }
 }
 
 impl Statement for CertificateCircuit {
     type Witness = Spend;
     const NAME: &'static str = "certificate";
-    const VERSION: u64 = CERTIFICATE_VERSION;
+    const ROWS: usize = CERTIFICATE_ROWS;
 
-    fn of(spend: &Spend) -> Self {
+    fn of((): (), spend: &Spend) -> Self {
         Self::new(spend)
     }
 
@@ -97,6 +107,10 @@ impl Statement for CertificateCircuit {
 
     fn advice(&self) -> Vec<Vec<Fr>> {
         self.trace().advice_columns()
+    }
+
+    fn version((): &()) -> CircuitVersion {
+        CircuitVersion::new(CERTIFICATE_VERSION)
     }
 
     fn k((): &()) -> u32 {
@@ -113,20 +127,21 @@ pub(crate) mod toy {
     //! A small circuit over the same public inputs: each is copied from an advice cell `c = a + b`, with `b`
     //! range-checked to a byte.
 
-    use super::{Fr, Shape, Statement, Transition};
-    use gridveil_protocol::{field::to_bytes, params::SHAPES};
+    use super::{CircuitVersion, Fr, SettlementSize, Statement, Transition};
+    use gridveil_circuits::field::imported;
+    use gridveil_protocol::params::SHAPES;
     use halo2_proofs::{
         circuit::{Layouter, SimpleFloorPlanner, Value},
         plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Fixed, Instance, TableColumn},
         poly::Rotation,
     };
-    use halo2curves::ff::{Field, PrimeField};
+    use halo2curves::ff::Field;
 
     pub(crate) const K: u32 = 9;
 
     #[derive(Clone, Debug)]
     pub(crate) struct Toy {
-        pub shape: Shape,
+        pub size: SettlementSize,
         pub rows: Vec<Fr>,
         /// Makes the witness false.
         pub broken: bool,
@@ -136,7 +151,7 @@ pub(crate) mod toy {
 
     impl Toy {
         pub fn with(rows: Vec<Fr>) -> Self {
-            Self { shape: SHAPES[0], rows, broken: false, panics: false }
+            Self { size: SettlementSize::current(SHAPES[0]), rows, broken: false, panics: false }
         }
     }
 
@@ -152,14 +167,14 @@ pub(crate) mod toy {
     impl Circuit<Fr> for Toy {
         type Config = Config;
         type FloorPlanner = SimpleFloorPlanner;
-        type Params = Shape;
+        type Params = SettlementSize;
 
         fn without_witnesses(&self) -> Self {
             self.clone()
         }
 
-        fn params(&self) -> Shape {
-            self.shape
+        fn params(&self) -> SettlementSize {
+            self.size
         }
 
         fn configure(meta: &mut ConstraintSystem<Fr>) -> Config {
@@ -193,7 +208,7 @@ pub(crate) mod toy {
             let cells = layouter.assign_region(
                 || "rows",
                 |mut region| {
-                    region.assign_fixed(config.shape, 0, Fr::from(u64::from(self.shape.id)));
+                    region.assign_fixed(config.shape, 0, Fr::from(u64::from(self.size.shape().id)));
                     Ok(self
                         .rows
                         .iter()
@@ -225,19 +240,15 @@ pub(crate) mod toy {
     impl Statement for Toy {
         type Witness = Transition;
         const NAME: &'static str = "toy";
-        const VERSION: u64 = gridveil_protocol::params::CIRCUIT_VERSION;
+        const ROWS: usize = gridveil_circuits::verify::SETTLEMENT_ROWS;
 
-        fn of(transition: &Transition) -> Self {
-            let rows = transition.instance.rows().into_iter().map(|x| {
-                let mut repr = to_bytes(&x);
-                repr.reverse();
-                Fr::from_repr(repr).unwrap()
-            });
-            Self { shape: transition.input.community.shape, ..Self::with(rows.collect()) }
+        fn of(size: SettlementSize, transition: &Transition) -> Self {
+            let rows = transition.instance.rows().iter().map(imported).collect();
+            Self { size: size.with_shape(transition.input.community.shape), ..Self::with(rows) }
         }
 
-        fn template(shape: Shape) -> Self {
-            Self { shape, ..Self::with((0..10).map(Fr::from).collect()) }
+        fn template(size: SettlementSize) -> Self {
+            Self { size, ..Self::with((0..10).map(Fr::from).collect()) }
         }
 
         fn instance(&self) -> Vec<Fr> {
@@ -255,12 +266,16 @@ pub(crate) mod toy {
             ]
         }
 
-        fn k(_: &Shape) -> u32 {
+        fn version(size: &SettlementSize) -> CircuitVersion {
+            size.version()
+        }
+
+        fn k(_: &SettlementSize) -> u32 {
             K
         }
 
-        fn size_name(shape: &Shape) -> &'static str {
-            shape.name
+        fn size_name(size: &SettlementSize) -> &'static str {
+            size.shape().name
         }
     }
 }

@@ -10,6 +10,7 @@ use gridveil_protocol::{
     instance::{ROWS, domain},
     market::Mechanism,
     params::{CIRCUIT_VERSION, SHAPES},
+    version::CircuitVersion,
 };
 use gridveil_prover::{
     job::{ProofJob, ProofResult},
@@ -109,6 +110,7 @@ fn another_shapes_key_refuses() {
         cache_dir: _dir.path().to_path_buf(),
         srs: SrsSource::InsecureDev,
         chain_id: 31_337,
+        version: CircuitVersion::CURRENT,
         shapes: vec![SHAPES[0], SHAPES[1]],
         threads: None,
         domain: None,

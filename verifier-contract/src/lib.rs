@@ -14,6 +14,7 @@ pub mod ethers_client;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod types;
+pub mod verifiers;
 
 pub use client::{L1Client, L1Error, L1Future};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};

@@ -1,5 +1,5 @@
-//! `generate [--check] [NAME...]`: the settlement verifiers of every deployable shape, the certificate verifier, and
-//! one real settlement of `home-32x24` for the contract's tests. With names, those verifiers alone, each with its
+//! `generate [--check] [--circuit-version N] [NAME...]`: the settlement verifiers of every deployable shape in a circuit
+//! version (the current one unless told), the certificate verifier, and one real settlement of `home-32x24` for the contract's tests. With names, those verifiers alone, each with its
 //! fixture.
 //!
 //! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and
@@ -9,10 +9,16 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
-use gridveil_circuits::{certificate::CertificateCircuit, settlement::SettlementCircuit};
+use gridveil_circuits::{
+    certificate::CertificateCircuit,
+    settlement::SettlementCircuit,
+    verify::{SETTLEMENT_ROWS, Verifier},
+    version::SettlementSize,
+};
 use gridveil_protocol::{
     certificate,
     field::{self, Fr},
@@ -21,37 +27,66 @@ use gridveil_protocol::{
     market::Mechanism,
     params::{CIRCUIT_VERSION, Shape},
     settlement::{SettlementInput, Transition, apply},
+    version::CircuitVersion,
 };
 use gridveil_prover::{
     engine::Engine,
     keys::{KeyStore, verifying_key},
     progress::Silent,
-    proof,
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
+    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource, verifier_params},
     statement::Statement as _,
 };
-use gridveil_verifier_contract::codegen::{
-    GeneratedVerifier,
-    artifact::{check_verifier, write_verifier},
-    fixture::FIXTURE_ROLLUP,
-    generate_settlement_verifier,
+use gridveil_verifier_contract::{
+    codegen::{
+        GeneratedVerifier,
+        artifact::{check_verifier, write_verifier},
+        fixture::FIXTURE_ROLLUP,
+        generate_settlement_verifier,
+    },
+    verifiers::{COMMITTED, of_version},
 };
 use serde_json::{Value, json};
 
+/// The shape that the fixture's settlement has.
+const FIXTURE_SHAPE: &str = "home-32x24";
 /// Contract name of the certificate verifier.
 const CERTIFICATE: &str = "CertificateSpend";
 
-fn main() -> ExitCode {
-    let mut names: Vec<String> = std::env::args().skip(1).collect();
-    let check = names.first().is_some_and(|flag| flag == "--check");
-    names.drain(..usize::from(check));
-    let deployed = Shape::deployed().map(|shape| shape.verifier_name());
-    let known = |name: &String| name == CERTIFICATE || deployed.contains(name);
-    if !names.iter().all(known) {
-        eprintln!("usage: generate [--check] [NAME...], of {deployed:?} and {CERTIFICATE}");
-        return ExitCode::from(2);
+/// What the command line asks for.
+struct Asked {
+    check: bool,
+    version: CircuitVersion,
+    /// Contract names; all if empty.
+    names: Vec<String>,
+}
+
+impl Asked {
+    /// `None` if it is no command of this program.
+    fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut asked = Self { check: false, version: CircuitVersion::CURRENT, names: Vec::new() };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--check" => asked.check = true,
+                "--circuit-version" => asked.version = CircuitVersion::new(words.next()?.parse().ok()?),
+                _ => asked.names.push(word),
+            }
+        }
+        let known = |name: &String| name == CERTIFICATE || of_version(asked.version).any(|v| v.name == name);
+        asked.names.iter().all(known).then_some(asked)
     }
-    match run(check, &names) {
+
+    fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(asked) = Asked::read(std::env::args().skip(1)) else {
+        let names = COMMITTED.map(|verifier| verifier.name);
+        eprintln!("usage: generate [--check] [--circuit-version N] [NAME...], of {names:?} and {CERTIFICATE}");
+        return ExitCode::from(2);
+    };
+    match run(&asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("generate: {error:#}");
@@ -60,31 +95,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(check: bool, names: &[String]) -> anyhow::Result<()> {
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+fn run(asked: &Asked) -> anyhow::Result<()> {
+    let check = asked.check;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
     let contracts = root.join("verifier-contract");
     let cache = root.join("target/prover");
     let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache)?;
-    if wanted(CERTIFICATE) {
+    if asked.wants(CERTIFICATE) {
         let params = srs.params(CertificateCircuit::k(&()), &Silent)?;
         let vk = verifying_key::<CertificateCircuit>((), &params)?;
         let verifier = generate_settlement_verifier(&params, &vk, vec![certificate::ROWS.len()], CERTIFICATE)?;
         keep(check, &contracts, &verifier)?;
     }
-    let [first, ..] = Shape::deployed();
-    for shape in Shape::deployed().into_iter().filter(|shape| wanted(&shape.verifier_name())) {
+    for verifier in of_version(asked.version).filter(|verifier| asked.wants(verifier.name)) {
+        let (name, shape) = (verifier.name, Shape::by_name(verifier.shape).context("a shape")?);
+        let size = SettlementSize::new(asked.version, shape)?;
         let params = srs.params(shape.k, &Silent)?;
         // Only the fixture's shape proves anything here; the others need no proving key.
-        let fixture = shape == first;
+        let fixture = shape.name == FIXTURE_SHAPE && asked.version == CircuitVersion::CURRENT;
         let keys = fixture
-            .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(shape, &params, &srs.id(), &Silent))
+            .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(size, &params, &srs.id(), &Silent))
             .transpose()?;
         let vk = match &keys {
             Some((keys, _)) => keys.vk.clone(),
-            None => verifying_key::<SettlementCircuit>(shape, &params)?,
+            None => verifying_key::<SettlementCircuit>(size, &params)?,
         };
-        let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], &shape.verifier_name())?;
+        let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], name)?;
         keep(check, &contracts, &verifier)?;
         if let Some((_, material)) = keys {
             let (params, engine) = Engine::new(params, material)?;
@@ -132,6 +168,7 @@ fn settlement_fixture(
     let transition = settlement(shape)?;
     let circuit = SettlementCircuit::new(&transition);
     let instance = circuit.instance();
+    let checker = Verifier::new(vk.clone(), Arc::new(verifier_params(params)), SETTLEMENT_ROWS);
     let hex = |bytes: &[u8]| format!("0x{}", hex_of(bytes));
     let word = |x: &Fr| hex(&field::to_bytes(x));
     let rows = transition.instance.rows();
@@ -142,11 +179,11 @@ fn settlement_fixture(
             serde_json::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
         let text = committed["proof"].as_str().context("a proof")?;
         let proof = bytes_of(text.trim_start_matches("0x")).context("proof hex")?;
-        proof::verify(vk, params, &instance, &proof)?;
+        checker.verify_elements(&instance, &proof)?;
         proof
     } else {
         let proof = engine.prove(params, circuit, &instance)?;
-        proof::verify(vk, params, &instance, &proof)?;
+        checker.verify_elements(&instance, &proof)?;
         proof
     };
     let fixture = json!({

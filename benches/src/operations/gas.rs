@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use gridveil_circuits::certificate::CertificateCircuit;
+use gridveil_circuits::{certificate::CertificateCircuit, verify::proof_bytes};
 use gridveil_protocol::{
     certificate::{self, CERTIFICATE_VERSION},
     field::Fr,
@@ -25,7 +25,6 @@ use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
     keys::verifying_key,
     progress::Silent,
-    proof::proof_bytes,
     srs::{Params, Srs},
     statement::Statement as _,
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use gridveil_circuits::settlement::SettlementCircuit;
+use gridveil_circuits::{field::imported, settlement::SettlementCircuit};
 use gridveil_protocol::{
     codec::{decode_packet, encode_packet, packet_id},
     fixture::{Stream, mdm_key},
@@ -19,7 +19,7 @@ use gridveil_protocol::{
     tree::SparseTree,
     units::Wh,
 };
-use gridveil_prover::{measure::cpu_time, prover::convert};
+use gridveil_prover::measure::cpu_time;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +120,7 @@ impl<'a> Day<'a> {
     pub fn settle(&mut self, index: u32) -> anyhow::Result<()> {
         let transition = self.settle_natively(index)?;
         let circuit = self.run.timed(Step::Witness, || SettlementCircuit::new(&transition));
-        let rows: Vec<_> = transition.instance.rows().iter().map(convert).collect();
+        let rows: Vec<_> = transition.instance.rows().iter().map(imported).collect();
         ensure!(circuit.instance() == rows, "the circuit's public inputs are not those of the rules");
         Ok(())
     }

@@ -15,7 +15,8 @@ use halo2curves::ff::Field;
 
 use crate::{
     Fr,
-    chips::poseidon::{Input, imported},
+    chips::poseidon::Input,
+    field::imported,
     gadgets::{Builder, power},
     signature::{self, Key},
     trace::{Cell, RowHalf, Trace},

@@ -44,6 +44,7 @@ use halo2curves::ff::Field;
 use super::columns::{Columns, Selector};
 use crate::{
     Fr,
+    field::imported,
     trace::{self as witness, Cell, Trace},
 };
 
@@ -60,13 +61,6 @@ pub(crate) const INPUT: usize = 5;
 
 type Row = [Fr; WIDTH];
 type Matrix = [Row; WIDTH];
-
-/// The same element in this crate's field.
-pub(crate) fn imported(x: &field::Fr) -> Fr {
-    let mut bytes = field::to_bytes(x);
-    bytes.reverse();
-    Option::from(Fr::from_bytes(&bytes)).unwrap_or(Fr::ZERO)
-}
 
 /// An element to absorb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,12 +43,10 @@ use halo2curves::{
     grumpkin::{G1, G1Affine},
 };
 
-use super::{
-    columns::{Columns, Selector},
-    poseidon::imported,
-};
+use super::columns::{Columns, Selector};
 use crate::{
     Fr,
+    field::imported,
     trace::{Cell, Trace},
 };
 

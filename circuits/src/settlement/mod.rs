@@ -40,6 +40,7 @@ use crate::{
     assign::assign,
     chips::{arith, columns::Columns, market, poseidon, range, schnorr},
     trace::Trace,
+    version::SettlementSize,
 };
 
 /// Rows halo2 keeps for blinding and the last row, generously.
@@ -60,27 +61,34 @@ pub const fn geometry(shape: &Shape) -> market::Geometry {
 /// One settlement statement with its witness.
 #[derive(Clone, Debug)]
 pub struct SettlementCircuit {
-    shape: Shape,
+    size: SettlementSize,
     trace: Arc<Trace>,
 }
 
 impl SettlementCircuit {
-    /// The circuit of a computed transition.
+    /// The circuit of a computed transition, in the version that new deployments begin with.
     #[must_use]
     pub fn new(transition: &Transition) -> Self {
-        Self::from_trace(transition.input.community.shape, build(transition, table(&transition.input.community.shape)))
+        Self::sized(SettlementSize::current(transition.input.community.shape), transition)
+    }
+
+    /// The circuit of a computed transition in the version of `size`, and of the transition's own shape.
+    #[must_use]
+    pub fn sized(size: SettlementSize, transition: &Transition) -> Self {
+        let size = size.with_shape(transition.input.community.shape);
+        Self::from_trace(size, statement::build_version(size.version(), transition, table(&size.shape())))
     }
 
     /// From a finished table (tests edit tables).
     #[must_use]
-    pub fn from_trace(shape: Shape, trace: Trace) -> Self {
-        Self { shape, trace: Arc::new(trace) }
+    pub fn from_trace(size: SettlementSize, trace: Trace) -> Self {
+        Self { size, trace: Arc::new(trace) }
     }
 
     /// A circuit for key generation: the layout does not depend on the witness.
     #[must_use]
-    pub fn template(shape: Shape) -> Self {
-        Self::new(&compute(template_input(shape)))
+    pub fn template(size: SettlementSize) -> Self {
+        Self::sized(size, &compute(template_input(size.shape())))
     }
 
     /// Public inputs, by row.
@@ -147,17 +155,19 @@ fn template_input(shape: Shape) -> SettlementInput {
 impl Circuit<Fr> for SettlementCircuit {
     type Config = Columns;
     type FloorPlanner = SimpleFloorPlanner;
-    type Params = Shape;
+    type Params = SettlementSize;
 
-    fn params(&self) -> Shape {
-        self.shape
+    fn params(&self) -> SettlementSize {
+        self.size
     }
 
     fn without_witnesses(&self) -> Self {
         self.clone()
     }
 
-    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, shape: Shape) -> Columns {
+    /// Every version so far has the same columns and gates; a version that has others branches here.
+    fn configure_with_params(meta: &mut ConstraintSystem<Fr>, size: SettlementSize) -> Columns {
+        let shape = size.shape();
         let columns = Columns::new(meta);
         poseidon::configure(meta, &columns);
         schnorr::configure(meta, &columns);
@@ -168,10 +178,10 @@ impl Circuit<Fr> for SettlementCircuit {
     }
 
     fn configure(meta: &mut ConstraintSystem<Fr>) -> Columns {
-        Self::configure_with_params(meta, Shape::default())
+        Self::configure_with_params(meta, SettlementSize::default())
     }
 
     fn synthesize(&self, columns: Columns, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        assign(&self.trace, &columns, &mut layouter, self.shape.table_bits)
+        assign(&self.trace, &columns, &mut layouter, self.size.shape().table_bits)
     }
 }

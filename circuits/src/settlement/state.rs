@@ -1,6 +1,6 @@
 //! Header and trees: SETTLE.2, 11, 13.
 
-use gridveil_protocol::{field, tree::Children};
+use gridveil_protocol::tree::Children;
 use halo2curves::ff::Field;
 
 use crate::{
@@ -10,11 +10,7 @@ use crate::{
     trace::{Cell, Name},
 };
 
-/// A protocol element in this crate's field.
-#[must_use]
-pub fn imported(x: &field::Fr) -> Fr {
-    crate::chips::poseidon::imported(x)
-}
+pub(super) use crate::field::imported;
 
 /// Cells of the 23 header elements, in order.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use gridveil_protocol::{
     record::RecordKind,
     settlement::Transition,
     tree::empty_ladder,
+    version::CircuitVersion,
 };
 use halo2curves::ff::Field;
 
@@ -79,9 +80,14 @@ struct OperationSlots {
     correction: CorrectionOutput,
 }
 
-/// Writes the statement of `t` into `trace` (empty, but for a test's tampering).
+/// Writes the statement of `t`, in the current version, into `trace` (empty, but for a test's tampering).
 #[must_use]
 pub fn build(t: &Transition, trace: Trace) -> Trace {
+    build_version(CircuitVersion::CURRENT, t, trace)
+}
+
+/// [`build`], in a known version.
+pub(super) fn build_version(version: CircuitVersion, t: &Transition, trace: Trace) -> Trace {
     let shape = t.input.community.shape;
     let rows = t.instance.rows().map(|x| imported(&x));
     let (mut b, public) = Builder::new(trace, shape.table_bits, &rows);
@@ -101,6 +107,7 @@ pub fn build(t: &Transition, trace: Trace) -> Trace {
     let queue = s.queue();
     let new_header = s.new_header(&header, &slots, &operation_slots, &header_slot);
     s.trees(&common, &header, [old_header, new_header], &slots, &operation_slots, queue);
+    s.added_by(version);
     s.finish()
 }
 
@@ -403,6 +410,18 @@ impl Statement<'_> {
             y = self.b.mul_add(Fr::ONE, y, z, Fr::ONE, word);
         }
         self.publish(public::Y, y);
+    }
+
+    /// What a later version constrains beyond version 2, after all of that.
+    fn added_by(&mut self, version: CircuitVersion) {
+        #[cfg(feature = "test-versions")]
+        if version == crate::version::ONE_MORE {
+            let domain = self.input(public::DOMAIN);
+            self.b.block(1);
+            let nothing = self.b.sub(domain, domain);
+            self.b.assert_zero(nothing);
+        }
+        debug_assert!(crate::version::known().contains(&version), "a circuit of version {version}");
     }
 
     fn finish(mut self) -> Trace {

@@ -10,6 +10,7 @@ use gridveil_circuits::{
     Fr,
     settlement::{SettlementCircuit, build, table},
     trace::{Cell, Name, RowHalf, Trace},
+    version::SettlementSize,
 };
 use gridveil_protocol::{
     field,
@@ -53,7 +54,7 @@ pub fn refusals(shape: Shape, trace: &Trace) -> BTreeSet<String> {
 
 /// Clauses that refuse a table for given public inputs.
 pub fn refusals_for(shape: Shape, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
-    refused_by(shape.k, &SettlementCircuit::from_trace(shape, trace.clone()), trace, instance)
+    refused_by(shape.k, &SettlementCircuit::from_trace(SettlementSize::current(shape), trace.clone()), trace, instance)
 }
 
 /// Clauses that refuse the table of any circuit.

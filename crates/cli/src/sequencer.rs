@@ -12,6 +12,7 @@ use gridveil_protocol::{
     field::to_bytes,
     params::{CIRCUIT_VERSION, STATE_DEPTH, Shape},
     tree::SparseTree,
+    version::CircuitVersion,
 };
 use gridveil_prover::{
     check::Checker,
@@ -196,7 +197,15 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
 fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
     let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
     let config = PoolConfig::for_shapes(&shapes);
-    let prover = ProverConfig { cache_dir: args.cache.directory(), srs, chain_id, shapes, threads: None, domain: None };
+    let prover = ProverConfig {
+        cache_dir: args.cache.directory(),
+        srs,
+        chain_id,
+        version: CircuitVersion::CURRENT,
+        shapes,
+        threads: None,
+        domain: None,
+    };
     let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
     Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), config)?))
 }

@@ -41,6 +41,7 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
     receipt::Receipt,
     tariff::Tariff,
+    version::CircuitVersion,
 };
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
@@ -177,6 +178,7 @@ impl OnChain {
             cache_dir: self.cache.clone(),
             srs: SrsSource::InsecureDev,
             chain_id: LOCAL_CHAIN_ID,
+            version: CircuitVersion::CURRENT,
             shapes: vec![shape],
             threads: None,
             domain: None,
@@ -425,7 +427,7 @@ impl Backend for OnChain {
         // Its own parameters, its own keys from the circuit, its own view of the chain, without a key.
         let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &self.cache)?;
         let mut verifier = NativeVerifier::default();
-        verifier.add(shape, srs.params(shape.k, self.progress.as_ref())?)?;
+        verifier.add(CircuitVersion::CURRENT, shape, srs.params(shape.k, self.progress.as_ref())?)?;
         self.progress.say("auditing from L1 alone");
         let l1 =
             self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;

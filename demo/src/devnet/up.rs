@@ -22,7 +22,6 @@ use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
     progress::Reporter,
     prover::{Prover, ProverConfig},
-    srs::SrsSource,
 };
 use gridveil_sequencer::{Handle, store::data_keys};
 use gridveil_verifier_contract::{
@@ -190,14 +189,7 @@ fn free(address: SocketAddr) -> Option<SocketAddr> {
 /// operator's funds.
 async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<EthersClient> {
     let reporter = Reporter::stderr();
-    let config = ProverConfig {
-        cache_dir: cache.to_path_buf(),
-        srs: SrsSource::InsecureDev,
-        chain_id: LOCAL_CHAIN_ID,
-        shapes: vec![setting.shape],
-        threads: None,
-        domain: None,
-    };
+    let config = ProverConfig::local(cache, vec![setting.shape]);
     let prover = Prover::<SettlementCircuit>::open(&config, &reporter)?;
     let certificates = CertificateProver::open(&CertificateProverConfig::local(cache.to_path_buf()), &reporter)?;
     let empty = |one: &Beginning| Ok(one.registered()?.empty());

@@ -84,8 +84,11 @@ fn serve_queue(args: &RunArgs, url: &QueueUrl, progress: Reporter) -> Result<(),
     }
     let key = SpoolKey::open(&path)?;
     let shapes = args.setup.shapes()?.iter().map(|shape| shape.name.to_owned()).collect();
-    let serving =
-        Arc::new(Serving::new(url, key, ServingConfig { shapes, lease: args.lease(), attempts: args.attempts })?);
+    let serving = Arc::new(Serving::new(
+        url,
+        key,
+        ServingConfig { version: args.setup.version(), shapes, lease: args.lease(), attempts: args.attempts },
+    )?);
     let prover = args.prover(&progress)?;
     println!("serving the queue");
     let served = until_stopped(prover, Arc::clone(&serving), args.worker(), progress)?;
@@ -101,7 +104,10 @@ impl RunArgs {
     }
 
     fn prover(&self, progress: &Reporter) -> Result<Arc<dyn Prove>, CliError> {
-        Ok(Arc::new(Prover::<SettlementCircuit>::open(&self.setup.config(self.setup.shapes()?)?, progress)?))
+        Ok(Arc::new(Prover::<SettlementCircuit>::open(
+            &self.setup.config(self.setup.version(), self.setup.shapes()?)?,
+            progress,
+        )?))
     }
 
     fn worker(&self) -> WorkerConfig {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridveil_protocol::params::CIRCUIT_VERSION;
+use gridveil_protocol::version::CircuitVersion;
 use zeroize::Zeroize;
 
 use super::{
@@ -22,6 +22,8 @@ use crate::{
 /// Jobs a worker takes, and how.
 #[derive(Clone, Debug)]
 pub struct ServingConfig {
+    /// Circuit version it proves: a worker has the keys of one.
+    pub version: CircuitVersion,
     /// Shapes it proves.
     pub shapes: Vec<String>,
     /// A claim without a heartbeat for this long is another worker's.
@@ -32,7 +34,12 @@ pub struct ServingConfig {
 
 impl Default for ServingConfig {
     fn default() -> Self {
-        Self { shapes: Vec::new(), lease: Duration::from_secs(60), attempts: ATTEMPTS }
+        Self {
+            version: CircuitVersion::CURRENT,
+            shapes: Vec::new(),
+            lease: Duration::from_secs(60),
+            attempts: ATTEMPTS,
+        }
     }
 }
 
@@ -165,7 +172,7 @@ impl Serving {
     pub fn new(url: &QueueUrl, key: SpoolKey, config: ServingConfig) -> Result<Self, QueueError> {
         Ok(Self {
             queue: Queue::new(url, key)?,
-            version: i64::try_from(CIRCUIT_VERSION).unwrap_or(i64::MAX),
+            version: i64::try_from(config.version.number()).unwrap_or(i64::MAX),
             lease_ms: i64::try_from(config.lease.as_millis()).unwrap_or(i64::MAX),
             attempts: i32::try_from(config.attempts.max(1)).unwrap_or(i32::MAX),
             config,

@@ -55,7 +55,7 @@ impl World {
     }
 
     fn serving(&self, key: u8, lease: Duration) -> Serving {
-        let config = ServingConfig { shapes: vec!["tiny-4x2".into()], lease, attempts: 2 };
+        let config = ServingConfig { shapes: vec!["tiny-4x2".into()], lease, attempts: 2, ..ServingConfig::default() };
         Serving::new(&self.url(), SpoolKey::new([key; 32]), config).unwrap()
     }
 
@@ -406,7 +406,12 @@ fn what_was_exchanged_or_damaged_is_set_aside_and_put_in_again() {
     let other = Serving::new(
         &world.url(),
         SpoolKey::new([1; 32]),
-        ServingConfig { shapes: vec!["home-32x24".into(), "tiny-4x2".into()], lease: LONG, attempts: 2 },
+        ServingConfig {
+            shapes: vec!["home-32x24".into(), "tiny-4x2".into()],
+            lease: LONG,
+            attempts: 2,
+            ..ServingConfig::default()
+        },
     );
     world.sql("UPDATE gridveil_queue.jobs SET shape = 'home-32x24' WHERE batch = 4");
     assert_eq!(claimed(&serving, "w").id, ids[2]);
@@ -492,7 +497,12 @@ fn the_database_may_go_away_in_the_middle() {
     let url: QueueUrl = cluster.url("postgres").parse().unwrap();
     let queue = Queue::new(&url, SpoolKey::new([1; 32])).unwrap();
     let ids = [1, 2, 3].map(|batch| queue.submit(&job(batch)).unwrap());
-    let config = ServingConfig { shapes: vec!["tiny-4x2".into()], lease: Duration::from_millis(400), attempts: 2 };
+    let config = ServingConfig {
+        shapes: vec!["tiny-4x2".into()],
+        lease: Duration::from_millis(400),
+        attempts: 2,
+        ..ServingConfig::default()
+    };
     let serving = Serving::new(&url, SpoolKey::new([1; 32]), config).unwrap();
     let (fake, stop) = (Arc::new(Fake { shut: true.into(), ..Fake::default() }), AtomicBool::new(false));
     thread::scope(|scope| {

@@ -1,0 +1,102 @@
+//! The settlement circuits that this program knows, by version.
+//!
+//! A [`SettlementSize`] exists only for a known version, so whoever has one has a circuit: keys, proofs and verifiers
+//! are made from it without asking again. A version is never edited. A new one is a line in [`known`], a folder of
+//! golden files (`circuits/golden/vN`), and what it does otherwise than the one before
+//! (`docs/adr/0010-circuit-versions.md`).
+
+use gridveil_protocol::{params::Shape, version::CircuitVersion};
+
+use crate::settlement::SettlementCircuit;
+
+/// Version 2 and one more constraint: another key, the same statement. For tests of an upgrade.
+#[cfg(feature = "test-versions")]
+pub const ONE_MORE: CircuitVersion = CircuitVersion::new(999_999);
+
+/// No circuit of this program has that version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("circuit version {version} is unknown to this program (it knows {})", listed())]
+pub struct UnknownVersion {
+    /// Asked for.
+    pub version: CircuitVersion,
+}
+
+fn listed() -> String {
+    known().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Every version there is a settlement circuit for, the oldest first.
+#[must_use]
+pub const fn known() -> &'static [CircuitVersion] {
+    &[
+        CircuitVersion::V2,
+        #[cfg(feature = "test-versions")]
+        ONE_MORE,
+    ]
+}
+
+/// A settlement circuit's version and shape: what its keys are made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SettlementSize {
+    version: CircuitVersion,
+    shape: Shape,
+}
+
+impl SettlementSize {
+    /// A shape in a version.
+    ///
+    /// # Errors
+    /// [`UnknownVersion`].
+    pub fn new(version: CircuitVersion, shape: Shape) -> Result<Self, UnknownVersion> {
+        if known().contains(&version) { Ok(Self { version, shape }) } else { Err(UnknownVersion { version }) }
+    }
+
+    /// A shape in the version that new deployments begin with.
+    #[must_use]
+    pub const fn current(shape: Shape) -> Self {
+        Self { version: CircuitVersion::CURRENT, shape }
+    }
+
+    /// Another shape in the same version.
+    #[must_use]
+    pub const fn with_shape(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Version.
+    #[must_use]
+    pub const fn version(&self) -> CircuitVersion {
+        self.version
+    }
+
+    /// Shape.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+}
+
+/// The circuit that keys of a version and shape are made from.
+///
+/// # Errors
+/// [`UnknownVersion`].
+pub fn circuit_for(version: CircuitVersion, shape: Shape) -> Result<SettlementCircuit, UnknownVersion> {
+    Ok(SettlementCircuit::template(SettlementSize::new(version, shape)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_version_is_named_and_has_no_circuit() {
+        let shape = Shape::default();
+        for version in [0, 1, 3, 1_000_001].map(CircuitVersion::new) {
+            assert_eq!(SettlementSize::new(version, shape), Err(UnknownVersion { version }));
+            let refused = circuit_for(version, shape).unwrap_err().to_string();
+            assert!(refused.contains(&format!("circuit version {version} is unknown")), "{refused}");
+        }
+        assert_eq!(SettlementSize::new(CircuitVersion::V2, shape), Ok(SettlementSize::current(shape)));
+        assert!(known().is_sorted() && known().contains(&CircuitVersion::CURRENT));
+    }
+}
