@@ -88,6 +88,16 @@ pub fn circuit_for(version: CircuitVersion, shape: Shape) -> Result<SettlementCi
 mod tests {
     use super::*;
 
+    #[cfg(feature = "test-versions")]
+    #[test]
+    fn the_test_version_has_one_row_more() {
+        let circuits = [CircuitVersion::V2, ONE_MORE].map(|version| circuit_for(version, Shape::default()).unwrap());
+        let [two, more] = circuits.each_ref().map(SettlementCircuit::trace);
+        assert_eq!(more.next_row(), two.next_row() + 1);
+        assert_ne!(more.layout_digest(), two.layout_digest());
+        assert_eq!(circuits[1].instance(), circuits[0].instance());
+    }
+
     #[test]
     fn an_unknown_version_is_named_and_has_no_circuit() {
         let shape = Shape::default();

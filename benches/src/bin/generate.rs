@@ -1,6 +1,6 @@
 //! `generate [--check] [--circuit-version N] [NAME...]`: the settlement verifiers of every deployable shape in a circuit
-//! version (the current one unless told), the certificate verifier, and one real settlement of `home-32x24` for the contract's tests. With names, those verifiers alone, each with its
-//! fixture.
+//! version (the current one unless told), the certificate verifier, and one real settlement of `home-32x24` for the
+//! contract's tests. With names, those verifiers alone, each with its fixture.
 //!
 //! Without `--check` it writes `verifier-contract/{verifiers,artifacts}/<name>.*` and
 //! `verifier-contract/test/fixtures/settlement.json`; with it, it compares them with what is committed. The keys are

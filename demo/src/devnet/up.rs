@@ -26,7 +26,7 @@ use gridveil_prover::{
 use gridveil_sequencer::{Handle, store::data_keys};
 use gridveil_verifier_contract::{
     EthersClient, L1Client, address_of,
-    anvil::{ANVIL_KEYS, Anvil, AnvilOptions, LOCAL_CHAIN_ID, saved_time},
+    anvil::{ANVIL_KEYS, Anvil, AnvilOptions, saved_time},
 };
 use tokio::runtime::Runtime;
 
