@@ -5,16 +5,19 @@ use std::{
     sync::Arc,
 };
 
+use halo2_ifma::portable;
+#[cfg(target_arch = "x86_64")]
+use halo2_ifma::{Ifma, Parts, VectorKey};
 use halo2_proofs::{
     SerdeFormat,
     plonk::{ConstraintSystem, ProvingKey, VerifyingKey},
+    transcript::TranscriptWriterBuffer as _,
 };
 use halo2curves::bn256::{Fr, G1Affine};
+use rand::rngs::OsRng;
 
-#[cfg(target_arch = "x86_64")]
-use crate::vector::{Ifma, Parts, VectorKey};
 use crate::{
-    proof::{self, ProofError, caught},
+    proof::{ProofError, Transcript, caught},
     srs::{Params, verifier_params},
     statement::Statement,
 };
@@ -53,7 +56,7 @@ impl Material {
     pub fn of(pk: ProvingKey<G1Affine>) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(ifma) = ifma()
-            && VectorKey::supports(pk.get_vk().cs(), pk.get_vk().get_domain().k())
+            && VectorKey::supports(pk.get_vk().cs(), pk.get_vk().get_domain().k()).is_ok()
         {
             return Self::Vector(ifma, Box::new(Parts::of(&pk)));
         }
@@ -67,7 +70,7 @@ impl Material {
     pub fn read<S: Statement>(reader: &mut impl Read, size: S::Params) -> io::Result<Self> {
         #[cfg(target_arch = "x86_64")]
         if let Some(ifma) = ifma()
-            && VectorKey::supports(&constraint_system::<S>(size), S::k(&size))
+            && VectorKey::supports(&constraint_system::<S>(size), S::k(&size)).is_ok()
         {
             return Ok(Self::Vector(ifma, Box::new(Parts::read::<_, S>(reader, size)?)));
         }
@@ -95,7 +98,7 @@ fn constraint_system<S: Statement>(size: S::Params) -> ConstraintSystem<Fr> {
 /// A way to make proofs under one key.
 #[derive(Debug)]
 pub enum Engine {
-    /// AVX-512 IFMA ([`crate::vector`]).
+    /// AVX-512 IFMA ([`halo2_ifma`]).
     #[cfg(target_arch = "x86_64")]
     Vector(Box<VectorKey>),
     /// halo2's own prover.
@@ -111,8 +114,8 @@ impl Engine {
         match material {
             #[cfg(target_arch = "x86_64")]
             Material::Vector(ifma, parts) => {
-                let key =
-                    VectorKey::new(ifma, &params, *parts).ok_or(ProofError::Unsupported { variable: PORTABLE })?;
+                let key = VectorKey::new(ifma, &params, *parts)
+                    .map_err(|_| ProofError::Unsupported { variable: PORTABLE })?;
                 Ok((Arc::new(verifier_params(&params)), Self::Vector(Box::new(key))))
             }
             Material::Portable(pk) => Ok((params, Self::Portable(pk))),
@@ -128,11 +131,13 @@ impl Engine {
             let advice = statement.advice();
             // The table the columns came from is as large as they are.
             drop(statement);
+            let mut transcript = Transcript::init(Vec::new());
             match self {
                 #[cfg(target_arch = "x86_64")]
-                Self::Vector(key) => key.prove(advice, instance),
-                Self::Portable(pk) => proof::prove_columns(pk, params, advice, instance),
+                Self::Vector(key) => key.prove(advice, instance, OsRng, &mut transcript)?,
+                Self::Portable(pk) => portable::prove(pk, params, advice, instance, OsRng, &mut transcript)?,
             }
+            Ok(transcript.finalize())
         })
     }
 }

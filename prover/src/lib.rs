@@ -8,7 +8,7 @@
 //! Architecture invariants: the prover decides nothing (it recomputes the transition by the rules and refuses what they
 //! refuse); it can change nothing (a result is a proof, and whoever takes it checks it); no reading, salt, key or
 //! balance leaves it in a log or an error.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod certificate;
 pub mod check;
@@ -26,9 +26,6 @@ pub mod spool;
 pub mod srs;
 pub mod statement;
 pub mod store;
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-pub mod vector;
 pub mod worker;
 
 /// What comes in and goes out.

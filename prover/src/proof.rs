@@ -9,17 +9,10 @@ use std::{
 };
 
 use gridveil_circuits::verify::VerifyError;
-use halo2_proofs::{
-    plonk::{ConstraintSystem, Error, ProvingKey, create_proof_from_advice},
-    poly::kzg::{commitment::KZGCommitmentScheme, multiopen::ProverSHPLONK},
-    transcript::TranscriptWriterBuffer,
-};
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
-use rand::{SeedableRng, rngs::OsRng};
-use rand_chacha::ChaCha20Rng;
+use halo2_ifma::ProveError;
+use halo2_proofs::plonk::Error;
+use halo2curves::bn256::{Fr, G1Affine};
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
-
-use crate::srs::Params;
 
 /// Why there is no proof, or it is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -87,63 +80,22 @@ impl From<Error> for ProofError {
     }
 }
 
-/// Makes a proof with halo2's prover, from columns of witness values, each as long as the rows in use or shorter. It is
-/// not checked, and callers check it: a prover handed a false witness makes a false proof without a word. Callers also
-/// catch panics ([`caught`]).
-///
-/// # Errors
-/// [`ProofError`].
-pub(crate) fn prove_columns(
-    pk: &ProvingKey<G1Affine>,
-    params: &Params,
-    mut advice: Vec<Vec<Fr>>,
-    instance: &[Fr],
-) -> Result<Vec<u8>, ProofError> {
-    check_witness(pk.get_vk().cs(), pk.l0().len(), &advice, instance)?;
-    for column in &mut advice {
-        column.resize(pk.l0().len(), Fr::zero());
+impl From<ProveError> for ProofError {
+    fn from(error: ProveError) -> Self {
+        match error {
+            ProveError::Halo2(error) => Self::Halo2(error),
+            ProveError::Instance { got } => Self::Instance { got },
+            ProveError::Advice { columns, longest, usable } => Self::Advice { columns, longest, usable },
+            // A false witness: no proof of it holds.
+            ProveError::NotInTable => Self::Invalid,
+            ProveError::Randomness => Self::Randomness,
+            ProveError::Transcript(error) => Self::Halo2(Error::Transcript(error)),
+        }
     }
-    let mut transcript = Transcript::init(Vec::new());
-    create_proof_from_advice::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _>(
-        params,
-        pk,
-        &[instance],
-        advice,
-        randomness()?,
-        &mut transcript,
-    )?;
-    Ok(transcript.finalize())
 }
 
 /// What a proof is written into: Keccak, as the contract reads it.
 pub(crate) type Transcript = EvmTranscript<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>;
-
-/// Randomness of one proof, seeded from the system.
-///
-/// # Errors
-/// [`ProofError::Randomness`].
-pub(crate) fn randomness() -> Result<ChaCha20Rng, ProofError> {
-    ChaCha20Rng::from_rng(OsRng).map_err(|_| ProofError::Randomness)
-}
-
-/// Do the columns and public inputs fit a circuit of `n` rows?
-pub(crate) fn check_witness(
-    cs: &ConstraintSystem<Fr>,
-    n: usize,
-    advice: &[Vec<Fr>],
-    instance: &[Fr],
-) -> Result<(), ProofError> {
-    let usable = n.saturating_sub(cs.blinding_factors() + 1);
-    if cs.num_instance_columns() != 1 || instance.len() > usable {
-        return Err(ProofError::Instance { got: instance.len() });
-    }
-    let longest = advice.iter().map(Vec::len).max().unwrap_or(0);
-    if advice.len() == cs.num_advice_columns() && longest <= usable {
-        Ok(())
-    } else {
-        Err(ProofError::Advice { columns: advice.len(), longest, usable })
-    }
-}
 
 /// Name of the threads proofs are made on.
 pub(crate) const THREAD_NAME: &str = "gridveil-prove";
@@ -196,8 +148,13 @@ mod tests {
         version::SettlementSize,
     };
     use gridveil_protocol::params::SHAPES;
-    use halo2_proofs::plonk::{VerifyingKey, keygen_pk, keygen_vk};
+    use halo2_ifma::portable;
+    use halo2_proofs::{
+        plonk::{ProvingKey, VerifyingKey, keygen_pk, keygen_vk},
+        transcript::TranscriptWriterBuffer as _,
+    };
     use halo2curves::ff::Field;
+    use rand::rngs::OsRng;
     use std::sync::{Arc, OnceLock};
 
     /// As callers of the verifier have its answer.
@@ -219,7 +176,11 @@ mod tests {
 
     /// A proof, made and checked.
     fn prove(pk: &ProvingKey<G1Affine>, params: &Params, circuit: Toy, instance: &[Fr]) -> Result<Vec<u8>, ProofError> {
-        let proof = caught(|| prove_columns(pk, params, circuit.advice(), instance))?;
+        let proof = caught(|| {
+            let mut transcript = Transcript::init(Vec::new());
+            portable::prove(pk, params, circuit.advice(), instance, OsRng, &mut transcript)?;
+            Ok(transcript.finalize())
+        })?;
         verify(pk.get_vk(), params, instance, &proof)?;
         Ok(proof)
     }

@@ -13,7 +13,7 @@ use halo2curves::{
 };
 use rayon::prelude::*;
 
-use super::lanes::{Ifma, LANES, Lanes, Packed};
+use crate::lanes::{Ifma, LANES, Lanes, Packed};
 
 /// Smallest and largest supported `k`: both sides of the matrix have at least eight entries, and sums stay below 84 p.
 pub const SUPPORTED: std::ops::RangeInclusive<u32> = 6..=24;
@@ -134,7 +134,7 @@ impl Short {
 }
 
 /// Every element in all lanes of a vector of its own, reduced.
-pub(super) fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
+pub(crate) fn splats(ifma: Ifma, elements: &[Fr]) -> Vec<Lanes<Fr>> {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn run(elements: &[Fr]) -> Vec<Lanes<Fr>> {
         elements.iter().map(|element| Lanes::splat(element)).collect()

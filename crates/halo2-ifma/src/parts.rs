@@ -16,18 +16,18 @@ use halo2curves::{
     ff::Field,
 };
 
-use super::lanes::words_mut;
+use crate::lanes::words_mut;
 
 /// Columns of a key. The polynomials are in coefficients.
 pub struct Parts {
     /// The verifying key, [`slim`].
-    pub(super) vk: VerifyingKey<G1Affine>,
+    pub(crate) vk: VerifyingKey<G1Affine>,
     /// Fixed columns.
-    pub(super) fixed: Vec<Vec<Fr>>,
+    pub(crate) fixed: Vec<Vec<Fr>>,
     /// The permutation's columns.
-    pub(super) sigmas: Vec<Vec<Fr>>,
+    pub(crate) sigmas: Vec<Vec<Fr>>,
     /// Fixed columns that look-ups and copies read row by row: their values are computed for each proof.
-    pub(super) read_by_row: HashSet<usize>,
+    pub(crate) read_by_row: HashSet<usize>,
     /// `X`, and the polynomial that is 1 at the first row and 0 at the others.
     marks: [Vec<Fr>; 2],
 }
@@ -75,11 +75,11 @@ fn read_by_row(vk: &VerifyingKey<G1Affine>) -> HashSet<usize> {
 
 impl Parts {
     /// Columns beside those of the circuit.
-    pub(super) const MARKS: usize = 2;
+    pub(crate) const MARKS: usize = 2;
     /// The first of them: `X`.
-    pub(super) const X: usize = 0;
+    pub(crate) const X: usize = 0;
     /// The second: the first row.
-    pub(super) const FIRST: usize = 1;
+    pub(crate) const FIRST: usize = 1;
 
     /// Copies what is needed of a key.
     #[must_use]
@@ -128,7 +128,7 @@ impl Parts {
     }
 
     /// Coefficients of the columns that do not depend on the witness: fixed, permutation, marks.
-    pub(super) fn known_columns(&self) -> impl Iterator<Item = &[Fr]> {
+    pub(crate) fn known_columns(&self) -> impl Iterator<Item = &[Fr]> {
         self.fixed.iter().chain(&self.sigmas).chain(&self.marks).map(Vec::as_slice)
     }
 }

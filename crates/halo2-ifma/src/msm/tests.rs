@@ -2,8 +2,14 @@
 
 #![allow(clippy::type_complexity)]
 
-use super::*;
-use halo2curves::{ff::PrimeField, msm::msm_best};
+use std::iter;
+
+use super::{sort::digits, *};
+use halo2curves::{
+    ff::{Field, PrimeField},
+    group::Curve,
+    msm::msm_best,
+};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 

@@ -6,7 +6,7 @@ use halo2curves::{
 };
 use rayon::prelude::*;
 
-use super::{
+use crate::{
     fft::TASK,
     lanes::{Ifma, LANES, Lanes, Packed},
 };

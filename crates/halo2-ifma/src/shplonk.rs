@@ -1,19 +1,18 @@
 //! Opening many polynomials at many points (SHPLONK: Boneh, Drake, Fisch, Gabizon, "Efficient polynomial commitment
 //! schemes for multiple points and polynomials", 2020/081), in the order halo2's verifier expects.
 
-use halo2_proofs::transcript::Transcript as _;
 use halo2curves::{
     bn256::{Fr, G1Affine},
     ff::Field,
 };
 use rayon::prelude::*;
 
-use super::{
+use crate::{
+    error::ProveError,
     lanes::Ifma,
     polynomial::{self, combination, divide, evaluate_short},
-    prove::write_points,
+    transcript::Messages,
 };
-use crate::proof::{ProofError, Transcript};
 
 /// One polynomial, one point, the value there.
 #[derive(Clone, Copy)]
@@ -62,22 +61,22 @@ fn sets<'a>(openings: &[Opening<'a>]) -> Vec<Set<'a>> {
 }
 
 /// 1, `base`, its square, ...
-pub(super) fn powers(base: Fr) -> impl Iterator<Item = Fr> {
+pub(crate) fn powers(base: Fr) -> impl Iterator<Item = Fr> {
     std::iter::successors(Some(Fr::ONE), move |power| Some(*power * base))
 }
 
 /// Writes the two points of the opening.
 ///
 /// # Errors
-/// Of the transcript; none is known.
+/// [`ProveError::Transcript`].
 pub fn open(
     ifma: Ifma,
-    transcript: &mut Transcript,
+    transcript: &mut dyn Messages,
     openings: &[Opening<'_>],
     commit: impl Fn(&[Fr]) -> Vec<G1Affine>,
-) -> Result<(), ProofError> {
-    let y: Fr = *transcript.squeeze_challenge_scalar::<()>();
-    let v: Fr = *transcript.squeeze_challenge_scalar::<()>();
+) -> Result<(), ProveError> {
+    let y: Fr = transcript.challenge();
+    let v: Fr = transcript.challenge();
     let sets = sets(openings);
     let mut all: Vec<Fr> = sets.iter().flat_map(|set| set.points.iter().copied()).collect();
     all.sort();
@@ -110,9 +109,9 @@ pub fn open(
         .collect();
     let h = combination(ifma, &quotients.iter().map(Vec::as_slice).zip(powers(v)).collect::<Vec<_>>());
     drop(quotients);
-    write_points(transcript, &commit(&h))?;
+    transcript.points(&commit(&h))?;
 
-    let u: Fr = *transcript.squeeze_challenge_scalar::<()>();
+    let u: Fr = transcript.challenge();
     let vanishing = |points: &mut dyn Iterator<Item = Fr>| points.map(|point| u - point).product::<Fr>();
     let missing: Vec<Fr> = sets
         .iter()
@@ -133,5 +132,6 @@ pub fn open(
         *first -= constant;
     }
     divide(&mut last, u);
-    write_points(transcript, &commit(&last))
+    transcript.points(&commit(&last))?;
+    Ok(())
 }
