@@ -1,4 +1,4 @@
-//! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, the generator of its verifiers.
+//! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, its verifiers.
 //!
 //! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`.
 //! [`client::L1Client`] is what the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC,

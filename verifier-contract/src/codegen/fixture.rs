@@ -1,18 +1,21 @@
 //! A settlement-shaped statement of the toy circuit, for tests that need a verifier and a proof quickly.
 
-use ethers::types::U256;
-use ethers::utils::keccak256;
-use halo2_proofs::plonk::ProvingKey;
-use halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use halo2curves::bn256::{Bn256, Fr, G1Affine};
-use halo2curves::ff::{Field, PrimeField};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use ethers::{types::U256, utils::keccak256};
+use halo2_proofs::{plonk::ProvingKey, poly::kzg::commitment::ParamsKZG};
+use halo2curves::{
+    bn256::{Bn256, Fr, G1Affine},
+    ff::{Field, PrimeField},
+};
+use rand::{SeedableRng, rngs::StdRng};
+use verifier_codegen::{
+    Multiopen,
+    toy::{TOY_INSTANCES, ToyCircuit, prove},
+};
 
-use super::Multiopen;
-use super::toy::{TOY_INSTANCES, ToyCircuit, prove};
-use crate::anvil::LOCAL_CHAIN_ID;
-use crate::types::{Address, CommunityParams, SettleCall, Word};
+use crate::{
+    anvil::LOCAL_CHAIN_ID,
+    types::{Address, CommunityParams, SettleCall, Word},
+};
 
 /// Where the contract's tests deploy the rollup: its address is in the proof's domain.
 pub const FIXTURE_ROLLUP: [u8; 20] = [0x67; 20];

@@ -13,11 +13,11 @@ use snark_verifier::loader::{EcPointLoader, LoadedEcPoint, LoadedScalar, Loader,
 use snark_verifier::util::arithmetic::FieldOps;
 use snark_verifier::util::transcript::{Transcript, TranscriptRead};
 
-use super::program::{Id, Op, Point, Program, Segment, WordKind};
+use crate::program::{Id, Op, Point, Program, Segment, WordKind};
 
 /// Shared handle on the program being recorded.
 #[derive(Clone, Default)]
-pub(super) struct Recorder(pub Rc<RefCell<Program>>);
+pub(crate) struct Recorder(pub Rc<RefCell<Program>>);
 
 impl Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +41,7 @@ impl Recorder {
 
 /// A recorded field element.
 #[derive(Clone)]
-pub(super) struct Scalar {
+pub(crate) struct Scalar {
     recorder: Recorder,
     pub id: Id,
 }
@@ -120,7 +120,7 @@ impl LoadedScalar<Fr> for Scalar {
 
 /// A recorded curve point.
 #[derive(Clone)]
-pub(super) struct EcPoint {
+pub(crate) struct EcPoint {
     recorder: Recorder,
     pub point: Point,
 }
@@ -208,14 +208,14 @@ impl Loader<G1Affine> for Recorder {}
 
 /// The transcript side: calldata is read in order, and every word read is absorbed.
 #[derive(Debug)]
-pub(super) struct RecordingTranscript {
+pub(crate) struct RecordingTranscript {
     recorder: Recorder,
     /// First calldata word not yet squeezed.
     open: u32,
 }
 
 impl RecordingTranscript {
-    pub(super) fn new(recorder: &Recorder) -> Self {
+    pub(crate) fn new(recorder: &Recorder) -> Self {
         Self { recorder: recorder.clone(), open: 0 }
     }
 
@@ -233,7 +233,7 @@ impl RecordingTranscript {
 
     /// Reads the instances, which calldata starts with. They are absorbed by the verifier's `common_scalar` in the same
     /// order.
-    pub(super) fn load_instances(&mut self, num_instance: &[usize]) -> Vec<Vec<Scalar>> {
+    pub(crate) fn load_instances(&mut self, num_instance: &[usize]) -> Vec<Vec<Scalar>> {
         num_instance.iter().map(|len| (0..*len).map(|_| self.scalar_word()).collect()).collect()
     }
 }

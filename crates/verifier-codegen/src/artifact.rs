@@ -1,10 +1,10 @@
-//! Generated verifiers as files: `verifiers/<name>.yul` and `artifacts/<name>.json`, committed, and compared in CI.
+//! Generated verifiers as files: `verifiers/<name>.yul` and `artifacts/<name>.json`, to be committed, and compared in CI.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{GeneratedVerifier, VerifierStats};
+use crate::{GeneratedVerifier, VerifierStats};
 
 /// `artifacts/<name>.json` of a verifier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl VerifierArtifact {
     }
 }
 
-/// Writes a verifier's files under `root` (the `verifier-contract` folder).
+/// Writes a verifier's files under `root`, whose folders `verifiers` and `artifacts` exist.
 ///
 /// # Errors
 /// [`ArtifactError::File`].

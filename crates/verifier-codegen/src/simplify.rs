@@ -9,24 +9,24 @@ use std::collections::{BTreeMap, HashMap};
 
 use halo2curves::bn256::Fr;
 
-use super::program::{Id, Op, Program};
+use crate::program::{Id, Op, Program};
 
 /// A product: atoms with exponents.
-pub(super) type Monomial = BTreeMap<Id, u64>;
+pub(crate) type Monomial = BTreeMap<Id, u64>;
 
 /// Opens every product of a program, whoever uses it.
 #[derive(Default)]
-pub(super) struct Factors {
+pub(crate) struct Factors {
     known: HashMap<Id, Monomial>,
 }
 
 impl Factors {
-    pub(super) fn new(_: &Program) -> Self {
+    pub(crate) fn new(_: &Program) -> Self {
         Self::default()
     }
 
     /// The factors of `id` that are not products themselves, with exponents (saturating).
-    pub(super) fn monomial(&mut self, program: &Program, id: Id) -> Monomial {
+    pub(crate) fn monomial(&mut self, program: &Program, id: Id) -> Monomial {
         if let Some(known) = self.known.get(&id) {
             return known.clone();
         }
@@ -47,7 +47,7 @@ impl Factors {
 }
 
 /// Products and sums of a program, seen through its values' number of uses.
-pub(super) struct Simplifier<'a> {
+pub(crate) struct Simplifier<'a> {
     program: &'a mut Program,
     /// Uses of each value, when the pass began.
     uses: Vec<usize>,
@@ -57,7 +57,7 @@ pub(super) struct Simplifier<'a> {
 }
 
 /// How often each value is used by the program's multi-scalar multiplications.
-pub(super) fn use_counts(program: &Program, roots: impl Iterator<Item = Id>) -> Vec<usize> {
+pub(crate) fn use_counts(program: &Program, roots: impl Iterator<Item = Id>) -> Vec<usize> {
     let mut uses = vec![0usize; program.nodes.len()];
     for id in roots {
         uses[id as usize] += 1;
@@ -73,7 +73,7 @@ pub(super) fn use_counts(program: &Program, roots: impl Iterator<Item = Id>) -> 
 }
 
 impl<'a> Simplifier<'a> {
-    pub(super) fn new(program: &'a mut Program, uses: Vec<usize>) -> Self {
+    pub(crate) fn new(program: &'a mut Program, uses: Vec<usize>) -> Self {
         Self { program, uses, powers: HashMap::new(), done: HashMap::new() }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Simplifier<'a> {
     }
 
     /// The factors of `id`: products used once and powers of challenges are opened.
-    pub(super) fn monomial(&mut self, id: Id) -> Monomial {
+    pub(crate) fn monomial(&mut self, id: Id) -> Monomial {
         let mut out = Monomial::new();
         self.collect_factors(id, true, &mut out);
         out
@@ -136,7 +136,7 @@ impl<'a> Simplifier<'a> {
     }
 
     /// The same value with its sums factored.
-    pub(super) fn factor(&mut self, id: Id) -> Id {
+    pub(crate) fn factor(&mut self, id: Id) -> Id {
         if let Some(done) = self.done.get(&id) {
             return *done;
         }
@@ -391,7 +391,7 @@ fn divide(monomial: &mut Monomial, by: &Monomial) {
 }
 
 /// Rewrites the program's multi-scalar multiplications.
-pub(super) fn simplify(program: &mut Program) {
+pub(crate) fn simplify(program: &mut Program) {
     let roots: Vec<Id> = program.msms.iter().flatten().map(|(scalar, _)| *scalar).collect();
     let uses = use_counts(program, roots.into_iter());
     let mut msms = std::mem::take(&mut program.msms);

@@ -1,5 +1,5 @@
-//! A circuit with the *shape* of the settlement circuit (columns, lookups, rotations, Poseidon-like matrices), and no
-//! meaning: what the generator is developed and tested against.
+//! A circuit with a little of everything (columns, look-ups, far rotations, Poseidon-like matrices) and no meaning: what
+//! the generator is developed and tested against, and a quick stand-in for tests of contracts that call a verifier.
 
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::plonk::{
@@ -15,7 +15,7 @@ use halo2curves::ff::Field;
 use rand::{CryptoRng, RngCore};
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
 
-use super::Multiopen;
+use crate::Multiopen;
 
 /// Rows of the toy circuit, log2.
 pub const TOY_K: u32 = 11;

@@ -7,11 +7,11 @@ use halo2curves::bn256::Fr;
 use halo2curves::ff::{Field, PrimeField};
 
 /// A node of the graph. Operands always come before the node that uses them.
-pub(super) type Id = u32;
+pub(crate) type Id = u32;
 
 /// One field operation. Constants are little-endian canonical bytes, so that nodes hash and compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Const([u8; 32]),
     /// Calldata word, an instance or an evaluation; checked to be canonical before use.
     Word(u32),
@@ -26,7 +26,7 @@ pub(super) enum Op {
 
 impl Op {
     /// The operands of the operation.
-    pub(super) fn operands(&self) -> impl Iterator<Item = Id> + use<> {
+    pub(crate) fn operands(&self) -> impl Iterator<Item = Id> + use<> {
         let (a, b) = match *self {
             Op::Const(_) | Op::Word(_) | Op::Challenge(_) => (None, None),
             Op::Neg(a) | Op::Inv(a) => (Some(a), None),
@@ -38,7 +38,7 @@ impl Op {
 
 /// A curve point of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Point {
+pub(crate) enum Point {
     Identity,
     /// Affine coordinates, little-endian canonical bytes.
     Const([u8; 32], [u8; 32]),
@@ -50,21 +50,21 @@ pub(super) enum Point {
 
 /// What one calldata word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WordKind {
+pub(crate) enum WordKind {
     Scalar,
     Coordinate,
 }
 
 /// Words absorbed before one squeeze, a range of calldata words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     pub start: u32,
     pub end: u32,
 }
 
 /// The recorded program.
 #[derive(Debug, Default)]
-pub(super) struct Program {
+pub(crate) struct Program {
     pub nodes: Vec<Op>,
     cons: HashMap<Op, Id>,
     /// Kind of each calldata word, in order.
@@ -78,12 +78,12 @@ pub(super) struct Program {
     pub fault: Option<&'static str>,
 }
 
-pub(super) fn constant_bytes(value: &Fr) -> [u8; 32] {
+pub(crate) fn constant_bytes(value: &Fr) -> [u8; 32] {
     value.to_repr()
 }
 
 impl Program {
-    pub(super) fn intern(&mut self, op: Op) -> Id {
+    pub(crate) fn intern(&mut self, op: Op) -> Id {
         if let Some(id) = self.cons.get(&op) {
             return *id;
         }
@@ -93,23 +93,23 @@ impl Program {
         id
     }
 
-    pub(super) fn op(&self, id: Id) -> Op {
+    pub(crate) fn op(&self, id: Id) -> Op {
         self.nodes[id as usize]
     }
 
-    pub(super) fn constant(&mut self, value: &Fr) -> Id {
+    pub(crate) fn constant(&mut self, value: &Fr) -> Id {
         self.intern(Op::Const(constant_bytes(value)))
     }
 
     /// The value of a constant node.
-    pub(super) fn as_constant(&self, id: Id) -> Option<Fr> {
+    pub(crate) fn as_constant(&self, id: Id) -> Option<Fr> {
         match self.op(id) {
             Op::Const(bytes) => Option::from(Fr::from_repr(bytes)),
             _ => None,
         }
     }
 
-    pub(super) fn add(&mut self, a: Id, b: Id) -> Id {
+    pub(crate) fn add(&mut self, a: Id, b: Id) -> Id {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(x), Some(y)) => return self.constant(&(x + y)),
             (Some(x), None) if x == Fr::ZERO => return b,
@@ -123,7 +123,7 @@ impl Program {
         }
     }
 
-    pub(super) fn sub(&mut self, a: Id, b: Id) -> Id {
+    pub(crate) fn sub(&mut self, a: Id, b: Id) -> Id {
         match (self.as_constant(a), self.as_constant(b)) {
             (Some(x), Some(y)) => return self.constant(&(x - y)),
             (Some(x), None) if x == Fr::ZERO => return self.neg(b),
@@ -143,7 +143,7 @@ impl Program {
         }
     }
 
-    pub(super) fn neg(&mut self, a: Id) -> Id {
+    pub(crate) fn neg(&mut self, a: Id) -> Id {
         if let Some(x) = self.as_constant(a) {
             return self.constant(&-x);
         }
@@ -158,7 +158,7 @@ impl Program {
         }
     }
 
-    pub(super) fn mul(&mut self, a: Id, b: Id) -> Id {
+    pub(crate) fn mul(&mut self, a: Id, b: Id) -> Id {
         let (a, b) = match (self.as_constant(a), self.as_constant(b)) {
             (Some(x), Some(y)) => return self.constant(&(x * y)),
             (None, Some(_)) => (b, a),
@@ -192,7 +192,7 @@ impl Program {
         }
     }
 
-    pub(super) fn inv(&mut self, a: Id) -> Id {
+    pub(crate) fn inv(&mut self, a: Id) -> Id {
         if let Some(x) = self.as_constant(a) {
             let inverse: Option<Fr> = x.invert().into();
             return self.constant(&inverse.unwrap_or(Fr::ZERO));
@@ -201,7 +201,7 @@ impl Program {
     }
 
     /// Montgomery's trick: one inversion for all values.
-    pub(super) fn batch_invert(&mut self, values: &[Id]) -> Vec<Id> {
+    pub(crate) fn batch_invert(&mut self, values: &[Id]) -> Vec<Id> {
         let mut unique: Vec<Id> = Vec::new();
         for value in values {
             if self.as_constant(*value).is_none() && !unique.contains(value) {
