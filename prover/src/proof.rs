@@ -11,7 +11,7 @@ use std::{
 use gridveil_circuits::verify::VerifyError;
 use halo2_ifma::ProveError;
 use halo2_proofs::plonk::Error;
-use halo2curves::bn256::{Fr, G1Affine};
+use halo2curves::bn256::G1Affine;
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
 /// Why there is no proof, or it is not accepted.
@@ -136,6 +136,7 @@ fn install_hook() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::srs::Params;
     use crate::{
         srs::{dev, verifier_params},
         statement::{
@@ -153,6 +154,7 @@ mod tests {
         plonk::{ProvingKey, VerifyingKey, keygen_pk, keygen_vk},
         transcript::TranscriptWriterBuffer as _,
     };
+    use halo2curves::bn256::Fr;
     use halo2curves::ff::Field;
     use rand::rngs::OsRng;
     use std::sync::{Arc, OnceLock};
