@@ -26,7 +26,7 @@ enum Command {
     /// Runs everything together on this machine: chain, sequencer, prover, meters, auditor.
     Demo(gridveil_demo::demo::Args),
     /// A member's side: keys, meter files, packets, statements.
-    Meter(gridveil_meter_client::cli::Args),
+    Meter(gridveil_cli::meter::Args),
     /// An account in its owner's hands: money, certificates, leaving.
     Member(gridveil_cli::member::Args),
     /// The meter data manager's side: enrolments, substitutes, decisions over a community.
@@ -38,7 +38,7 @@ enum Command {
     /// A local chain with contract and sequencer, to try all of this on.
     Devnet(gridveil_demo::devnet::Args),
     /// Proofs: parameters, keys, a worker process.
-    Prover(gridveil_prover::cli::ProverArgs),
+    Prover(gridveil_cli::prover::Args),
     /// Replays a deployment from L1 alone and verifies every proof.
     #[command(after_help = gridveil_cli::audit::EXAMPLE)]
     Audit(gridveil_cli::audit::AuditArgs),
@@ -71,20 +71,20 @@ fn main() -> ExitCode {
         Command::Market(args) => gridveil_demo::market::run(&args),
         Command::Simulate(args) => gridveil_demo::simulate::run(&args),
         Command::Demo(args) => gridveil_demo::demo::run(&args),
-        Command::Meter(args) => gridveil_meter_client::cli::run(args).map_err(Into::into),
+        Command::Meter(args) => gridveil_cli::meter::run(args).map_err(Into::into),
         Command::Member(args) => gridveil_cli::member::run(&args),
         Command::Mdm(args) => gridveil_cli::mdm::run(&args),
         Command::Operator(args) => gridveil_cli::operator::run(&args),
         Command::Devnet(args) => gridveil_demo::devnet::run(&args),
         Command::Sequencer(args) => gridveil_cli::sequencer::run(&args),
-        Command::Prover(args) => gridveil_prover::cli::run(args).map_err(Into::into),
+        Command::Prover(args) => gridveil_cli::prover::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil_cli::audit::run(&args),
         Command::Bench(args) => gridveil_benches::cli::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gridveil: {}", gridveil_cli::text::one_line(&error));
+            eprintln!("gridveil: {}", gridveil_cli::common::text::one_line(&error));
             ExitCode::FAILURE
         }
     }

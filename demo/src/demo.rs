@@ -17,7 +17,7 @@ pub mod scenario;
 pub mod summary;
 
 use crate::{data, time_of_use::TimeOfUse};
-use gridveil_cli::text;
+use gridveil_cli::common::text;
 use gridveil_prover::cli::CacheArgs;
 use scenario::Scenario;
 

@@ -11,7 +11,7 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use gridveil_cli::text;
+use gridveil_cli::common::text;
 
 /// Options of `gridveil market`.
 #[derive(clap::Args, Debug)]

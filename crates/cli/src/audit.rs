@@ -16,8 +16,8 @@ use gridveil_prover::{
 };
 
 use crate::{
+    common::text,
     member::{Chain, hex0},
-    text,
 };
 
 /// Example for the help: it belongs to the command, not to the flattened options.

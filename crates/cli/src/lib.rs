@@ -6,10 +6,12 @@
 
 pub mod audit;
 pub mod beginning;
+pub mod common;
 pub mod mdm;
 pub mod member;
+pub mod meter;
 pub mod operator;
 pub mod proofs;
+pub mod prover;
 pub mod queue;
 pub mod sequencer;
-pub mod text;

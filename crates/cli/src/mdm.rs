@@ -373,7 +373,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     };
     let details = || {
         let name = args.out.display().to_string();
-        let reserve = crate::text::money(management.reserve.into());
+        let reserve = crate::common::text::money(management.reserve.into());
         let next = hex0(&mdm.to_bytes());
         let rule = match management.mechanism {
             Mechanism::Auction => "auction",

@@ -20,9 +20,9 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{EthersClient, L1Client};
 
 use crate::{
+    common::text,
     member::{Acting, Details, Money, agreed, hex0},
     sequencer::{address, secret},
-    text,
 };
 
 const EXAMPLE: &str = "Example:\n  gridveil operator status --admin http://127.0.0.1:8081 --admin-token admin.token";

@@ -15,7 +15,7 @@ use super::{
     scenario::{Day, Scenario},
 };
 use crate::genesis::Plan;
-use gridveil_cli::text;
+use gridveil_cli::common::text;
 
 /// One settled day.
 #[derive(Clone, Debug, Serialize)]

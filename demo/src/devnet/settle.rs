@@ -9,9 +9,9 @@ use gridveil_api::{
     public::CommunityInfo,
 };
 use gridveil_cli::{
+    common::text,
     mdm::{Silent, substituted},
     sequencer::secret,
-    text,
 };
 use gridveil_meter_client::{
     key_store::Keys,

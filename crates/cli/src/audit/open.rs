@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use gridveil_meter_client::wallet::write_file;
 
-use crate::text;
+use crate::common::text;
 
 /// Example for the help.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json";

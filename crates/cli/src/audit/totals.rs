@@ -12,7 +12,7 @@ use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
 use gridveil_prover::{cli::CacheArgs, progress::Reporter, srs::Srs};
 
 use super::source;
-use crate::{member::Chain, text};
+use crate::{common::text, member::Chain};
 
 /// Example for the help.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit totals totals-415224.json --sealed statement.json --held held.json \\\n    \

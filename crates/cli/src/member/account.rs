@@ -7,12 +7,12 @@ use gridveil_meter_client::{
 use gridveil_protocol::{field::to_bytes, owner::owner_of};
 use serde_json::json;
 
-use super::{
+use super::session::{Session, read_chain};
+use crate::common::{
+    details::{Details, exact, hex0},
     options::Place,
-    session::{Session, read_chain},
-    show::{Details, exact, hex0},
+    text,
 };
-use crate::text;
 
 /// Options of `gridveil member account`.
 #[derive(clap::Args, Debug)]

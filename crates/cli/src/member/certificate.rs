@@ -27,11 +27,17 @@ pub use prove::hold;
 
 use super::{
     example,
-    options::{Acting, Energy, L1Key, Place},
-    session::{Chain, Session, element, own_chain, read_chain},
-    show::{Details, agreed, hex0},
+    session::{Session, element, own_chain, read_chain},
 };
-use crate::{audit::source, text};
+use crate::{
+    audit::source,
+    common::{
+        chain::Chain,
+        details::{Details, agreed, hex0},
+        options::{Acting, Energy, L1Key, Place},
+        text,
+    },
+};
 
 /// What can be done with certificates.
 #[derive(Debug, clap::Subcommand)]

@@ -12,10 +12,11 @@ use gridveil_protocol::{
 };
 use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
 
-use super::{
+use super::session::{Session, own_chain, read_chain};
+use crate::common::{
+    chain::Chain,
+    details::{Details, agreed, exact, hex0},
     options::{Acting, L1Key, Place},
-    session::{Chain, Session, own_chain, read_chain},
-    show::{Details, agreed, exact, hex0},
 };
 
 /// Options of `gridveil member collect`.
@@ -285,7 +286,7 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     if session.sequencer.is_some()
         && let Err(error) = session.sync(false)
     {
-        eprintln!("gridveil: the last receipt is used as it is: {}", crate::text::one_line(&error));
+        eprintln!("gridveil: the last receipt is used as it is: {}", crate::common::text::one_line(&error));
     }
     let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
     let genesis =

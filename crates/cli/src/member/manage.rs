@@ -19,9 +19,11 @@ use gridveil_protocol::{
 
 use super::{
     money::planned,
-    options::{Acting, Place},
     session::{Session, l1_address},
-    show::{Details, agreed, hex0},
+};
+use crate::common::{
+    details::{Details, agreed, hex0},
+    options::{Acting, Place},
 };
 
 /// Largest file of terms, bytes.

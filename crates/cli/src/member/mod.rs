@@ -6,16 +6,17 @@ mod certificate;
 pub mod leave;
 pub mod manage;
 mod money;
-mod options;
 mod session;
-mod show;
 
+pub use crate::common::{
+    chain::Chain,
+    details::{Details, agreed, hex0},
+    options::{Acting, Energy, Money},
+};
 pub use certificate::{Spent, abandon, hold, refresh, spend};
 pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, planned, receive, send};
-pub use options::{Acting, Energy, Money};
-pub use session::{Chain, Session, element};
-pub use show::{Details, agreed, hex0};
+pub use session::{Session, element};
 
 use clap::Subcommand;
 

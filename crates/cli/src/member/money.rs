@@ -18,10 +18,11 @@ use gridveil_protocol::{
 };
 use gridveil_verifier_contract::{DepositState, TransferState};
 
-use super::{
+use super::session::{Session, element, l1_address, own_chain, read_chain};
+use crate::common::{
+    chain::Chain,
+    details::{Details, agreed, exact, hex0},
     options::{Acting, L1Key, Money, Place},
-    session::{Chain, Session, element, l1_address, own_chain, read_chain},
-    show::{Details, agreed, exact, hex0},
 };
 
 /// Options of `gridveil member deposit`.

@@ -1,6 +1,6 @@
 //! One member's open wallet with what is around it.
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
@@ -13,92 +13,14 @@ use gridveil_meter_client::{
     wallet::{Deployment, Wallet},
 };
 use gridveil_protocol::{field::Fr, instance, params::CIRCUIT_VERSION};
-use gridveil_verifier_contract::{EthersClient, L1Client, L1Error};
 
-use super::options::{L1Key, Place};
+use crate::common::{
+    chain::Chain,
+    options::{L1Key, Place},
+};
 
 /// Name of the variable with the member's L1 key.
 const L1_KEY_VARIABLE: &str = "GRIDVEIL_L1_KEY";
-
-/// The contract, spoken to from where nothing else is async.
-pub struct Chain {
-    runtime: tokio::runtime::Runtime,
-    client: Arc<dyn L1Client>,
-    account: Option<[u8; 20]>,
-    from_block: u64,
-}
-
-impl std::fmt::Debug for Chain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chain").field("account", &self.account).finish_non_exhaustive()
-    }
-}
-
-impl Chain {
-    /// Around any client; `account` sends its transactions.
-    ///
-    /// # Errors
-    /// No runtime.
-    pub fn new(client: Arc<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
-        Ok(Self {
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            client,
-            account,
-            from_block: 0,
-        })
-    }
-
-    /// Through a node, with or without a key to send with.
-    ///
-    /// # Errors
-    /// No answer, or a key that does not parse.
-    pub fn connect(rpc: &str, contract: [u8; 20], key: Option<&str>) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = runtime.block_on(EthersClient::connect(rpc, key, Some(contract))).context("--rpc")?;
-        let account = client.account();
-        Ok(Self { runtime, client: Arc::new(client), account, from_block: 0 })
-    }
-
-    /// Reads events from this block on: at most the deployment's.
-    #[must_use]
-    pub const fn reading_from(mut self, block: u64) -> Self {
-        self.from_block = block;
-        self
-    }
-
-    /// First block whose events are read.
-    #[must_use]
-    pub const fn from_block(&self) -> u64 {
-        self.from_block
-    }
-
-    /// The client.
-    #[must_use]
-    pub fn client(&self) -> &dyn L1Client {
-        self.client.as_ref()
-    }
-
-    /// Waits for an answer.
-    ///
-    /// # Errors
-    /// [`L1Error`].
-    pub fn wait<T>(&self, answer: impl Future<Output = Result<T, L1Error>>) -> Result<T, L1Error> {
-        self.runtime.block_on(answer)
-    }
-
-    /// Waits for anything that asks the client.
-    pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
-    }
-
-    /// Who sends.
-    ///
-    /// # Errors
-    /// There is no key.
-    pub fn account(&self) -> anyhow::Result<[u8; 20]> {
-        self.account.context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")
-    }
-}
 
 /// An open wallet.
 #[derive(Debug)]

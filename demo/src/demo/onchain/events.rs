@@ -30,7 +30,7 @@ use crate::{
     },
     genesis::{self, Limits, SOLAR},
 };
-use gridveil_cli::text;
+use gridveil_cli::common::text;
 
 /// A retirement that its holder can show, and what was meant by it.
 pub struct Shown {

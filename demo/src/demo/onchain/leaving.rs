@@ -3,8 +3,8 @@
 
 use anyhow::{Context as _, ensure};
 use gridveil_cli::{
+    common::text,
     member::leave::{exit_call, published},
-    text,
 };
 use gridveil_meter_client::wallet::Exit;
 use gridveil_protocol::{

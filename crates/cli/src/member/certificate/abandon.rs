@@ -11,12 +11,13 @@ use gridveil_verifier_contract::{L1Error, RollupEffect};
 
 use super::{chosen, number, state};
 use crate::{
-    member::{
+    common::{
+        chain::Chain,
+        details::{Details, agreed, hex0},
         options::{Acting, Place},
-        session::{Chain, Session, read_chain},
-        show::{Details, agreed, hex0},
+        text,
     },
-    text,
+    member::session::{Session, read_chain},
 };
 
 /// Options of `certificate abandon`.

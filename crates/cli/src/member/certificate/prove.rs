@@ -9,12 +9,8 @@ use gridveil_prover::certificate::{CertificateProof, CertificateProver};
 
 use super::{Proving, chosen, number, open_prover};
 use crate::{
-    member::{
-        options::Place,
-        session::{Chain, Session, read_chain},
-        show::Details,
-    },
-    text,
+    common::{chain::Chain, details::Details, options::Place, text},
+    member::session::{Session, read_chain},
 };
 
 /// Options of `certificate prove`.

@@ -5,8 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::{bail, ensure};
 use serde_json::{Map, Value};
 
-use super::options::Acting;
-use crate::text;
+use super::{options::Acting, text};
 
 /// Rows of names and values, in order.
 #[derive(Debug, Default)]
