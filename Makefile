@@ -1,7 +1,9 @@
-# make demo | test | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached, and the
+# make demo | test | install | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached, and the
 # distribution's package for PostgreSQL where that is missing.
 
 SHELL := /bin/sh
+# The minimum Rust version, from the one place that has it.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CARGO ?= cargo
 NPM_DIR := verifier-contract
 NPM_STAMP := $(NPM_DIR)/node_modules/.package-lock.json
@@ -10,11 +12,12 @@ OUT ?= target/demo
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres setup demo test bench bench-report bench-growth bench-operations bench-scale bench-soak generate lint
+.PHONY: help check-rust check-node check-postgres setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak generate lint
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
 	@echo "make test      every test: Rust, contracts, generated code"
+	@echo "make install   the binary gridveil, optimised, into cargo's folder; it runs in any folder"
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
 	@echo "                 bench-growth  the same as members and intervals grow"
@@ -25,9 +28,9 @@ help:
 	@echo "make lint      clippy, without warnings in our own code"
 
 check-rust:
-	@command -v $(CARGO) >/dev/null 2>&1 || { echo "make: cargo is missing: install Rust 1.91 or later (https://rustup.rs)" >&2; exit 1; }
-	@$(CARGO) --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 91) }' \
-	  || { echo "make: $$($(CARGO) --version) is too old, 1.91 or later is needed" >&2; exit 1; }
+	@command -v $(CARGO) >/dev/null 2>&1 || { echo "make: cargo is missing: install Rust $(RUST) or later (https://rustup.rs)" >&2; exit 1; }
+	@$(CARGO) --version | awk -v needed=$(RUST) '{ split($$2, v, "."); split(needed, n, "."); exit !(v[1] > n[1] || v[1] == n[1] && v[2] + 0 >= n[2]) }' \
+	  || { echo "make: $$($(CARGO) --version) is too old, $(RUST) or later is needed" >&2; exit 1; }
 	@command -v cc >/dev/null 2>&1 || { echo "make: a C compiler is missing (Debian: apt install build-essential)" >&2; exit 1; }
 
 check-node:
@@ -49,32 +52,38 @@ check-postgres:
 
 # Installed again when the lock file changes.
 $(NPM_STAMP): $(NPM_DIR)/package-lock.json $(NPM_DIR)/package.json | check-node
+	@echo "make: installing the contracts' tools (anvil, forge, solc)"
 	cd $(NPM_DIR) && npm ci --no-audit --no-fund
 	@touch $@
 
 setup: check-rust check-node $(NPM_STAMP)
 
 demo: setup
-	$(CARGO) run -q -p gridveil -- demo --out $(OUT)
+	@echo "make: building the binary, then the demonstration: about a minute and a half; the first time, keys are made too"
+	$(CARGO) run -p gridveil -- demo --out $(OUT)
+	@echo "make: the summary is in $(OUT)/summary.json"
+
+install: check-rust
+	$(CARGO) install --locked --path .
 
 # Rust; then every generated file against its generator; then the contract suite with its gas snapshots.
 test: setup check-postgres
 	GRIDVEIL_REQUIRE_POSTGRES=1 $(CARGO) test --workspace
 	cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check
-	$(CARGO) run -q -p gridveil-benches --bin generate -- --check
+	$(CARGO) run --bin generate -- --check
 	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test
 
 # In this order: growth and scale use figures of the report.
 bench: setup
-	$(CARGO) run -q -p gridveil-benches -- report
-	$(CARGO) run -q -p gridveil-benches -- growth
-	$(CARGO) run -q -p gridveil-benches -- operations
-	$(CARGO) run -q -p gridveil-benches -- scale --sample $(SAMPLE)
-	$(CARGO) run -q -p gridveil-benches -- soak
+	$(CARGO) run -p gridveil -- bench report
+	$(CARGO) run -p gridveil -- bench growth
+	$(CARGO) run -p gridveil -- bench operations
+	$(CARGO) run -p gridveil -- bench scale --sample $(SAMPLE)
+	$(CARGO) run -p gridveil -- bench soak
 	@echo; echo "what each change gave, district-128x96 (benches/results/steps.md):"; sed -n '/^| change/,/^$$/p' benches/results/steps.md
 
 bench-report bench-growth bench-operations bench-scale bench-soak: setup
-	$(CARGO) run -q -p gridveil-benches -- $(@:bench-%=%)
+	$(CARGO) run -p gridveil -- bench $(@:bench-%=%)
 
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate

@@ -145,6 +145,37 @@ fn arrows_point_the_allowed_way() {
     }
 }
 
+/// What `cargo test --workspace` has built, `cargo run` uses as it is: no dependency is asked for with other features.
+#[test]
+fn no_dependency_is_built_twice() {
+    let tree = |selected: &[&str], edges: &str| -> BTreeSet<String> {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--prefix", "none", "--format", "{p} {f}", "--edges", edges])
+            .args(selected)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.trim_end_matches("(*)").trim().to_owned()).collect()
+    };
+    let tested = tree(&["--workspace"], "normal,build,dev");
+    for selected in [&["--package", "gridveil"][..], &["--workspace"]] {
+        let run = tree(selected, "normal,build");
+        let again: Vec<_> = run.difference(&tested).collect();
+        assert!(again.is_empty(), "{selected:?}: built with other features than in the tests: {again:?}");
+    }
+}
+
+/// The minimum Rust version is written once, in Cargo.toml: `make` and the readers' pages follow it.
+#[test]
+fn one_minimum_rust_version() {
+    let manifest = read(Path::new("Cargo.toml"));
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(read(Path::new("README.md")).contains(&format!("Rust {version}")), "README.md: Rust {version}");
+    assert!(read(Path::new("Makefile")).contains("rust-version"), "the Makefile reads it from Cargo.toml");
+}
+
 /// A member's keys and signatures need neither a proving system nor an L1 client: what does is in the umbrella's
 /// `member`.
 #[test]
