@@ -14,7 +14,7 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
     let play = |options: &[&str]| {
         let out = tempfile::tempdir().unwrap();
         let run = Command::new(env!("CARGO_BIN_EXE_gridveil"))
-            .args(["demo", "--days", "8"])
+            .args(["demo", "--days", "8", "--cache", "target/cache/gridveil"])
             .args(options)
             .arg("--out")
             .arg(out.path())

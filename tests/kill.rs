@@ -235,7 +235,7 @@ impl World {
             sequencer.extend([option.to_owned(), value]);
         }
         let mut prover = words("prover run --lease-s 2 --attempts 9 --shape home-32x24");
-        let cache = Path::new(ROOT).join("target/keys").to_str().unwrap().to_owned();
+        let cache = Path::new(ROOT).join("target/cache/gridveil").to_str().unwrap().to_owned();
         for (option, value) in [("--dir", at("spool")), ("--key", at("spool-key")), ("--cache", cache)] {
             prover.extend([option.to_owned(), value]);
         }
@@ -254,7 +254,8 @@ impl World {
             args[value] = queue.to_owned();
         }
         rename(&mut self.sequencer, "--spool-key", "--queue-key");
-        self.sequencer.extend(["--cache".to_owned(), Path::new(ROOT).join("target/keys").to_str().unwrap().to_owned()]);
+        self.sequencer
+            .extend(["--cache".to_owned(), Path::new(ROOT).join("target/cache/gridveil").to_str().unwrap().to_owned()]);
         self
     }
 

@@ -27,7 +27,8 @@ struct Net {
 impl Net {
     fn up(dir: &Path) -> Self {
         let dir = dir.join("net");
-        let words = ["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "3", "--cache", "target/keys"];
+        let words =
+            ["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "3", "--cache", "target/cache/gridveil"];
         let child = Command::new(env!("CARGO_BIN_EXE_gridveil"))
             .args(words)
             .current_dir(ROOT)
@@ -507,8 +508,11 @@ fn people_live_with_a_rollup_until_it_ends() {
     }
 
     // An auditor who has L1 alone follows all of it.
-    let words: Vec<String> =
-        ["audit", "--json", "--cache", "target/keys"].map(str::to_owned).into_iter().chain(net.l1()).collect();
+    let words: Vec<String> = ["audit", "--json", "--cache", "target/cache/gridveil"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(net.l1())
+        .collect();
     let report = good(&words.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(
         report["failures"].as_array().unwrap().is_empty() && report["proofs_verified"] == report["batches"],
