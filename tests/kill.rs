@@ -1,4 +1,4 @@
-//! `kill -9`, again and again, while one day of four homes is settled by real processes: what was acknowledged is not
+//! LOG.1: `kill -9`, again and again, while one day of four homes is settled by real processes. What was acknowledged is not
 //! lost, what was settled is not settled twice, and the outcome is the one the rules give.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -52,6 +52,7 @@ async fn history(world: &World) -> Node {
     node
 }
 
+/// LOG.5, LOG.6
 #[tokio::test(flavor = "multi_thread")]
 async fn every_prefix_of_the_log_goes_on_to_the_end() {
     let world = World::new().await;
@@ -366,6 +367,7 @@ async fn the_index_is_rebuilt_when_it_is_gone_or_wrong() {
     }
 }
 
+/// LOG.7
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_and_wrong_keys_are_typed_errors() {
     let world = World::new().await;

@@ -40,6 +40,7 @@ contract ExitsTest is Trees {
         exits.exit(o);
     }
 
+    // EXIT.1, EXIT.2
     function test_exitRefusals() public {
         (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
         freezeAt(root, 1);
@@ -57,6 +58,38 @@ contract ExitsTest is Trees {
         exits.exit(o);
         o.siblings = siblings;
         exits.exit(o);
+    }
+
+    // EXIT.3: balance + r and payout + r hash as balance and payout do, and no such word gets in.
+    function test_balanceAndPayoutAreBelowTheModulus() public {
+        (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
+        freezeAt(root, 1);
+        bytes memory call = abi.encodeCall(IExits.exit, (o));
+        // Words of the call: selector, offset of the opening, community, slot, balance, payout.
+        uint256[2] memory at = [uint256(4 + 32 * 3), 4 + 32 * 4];
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 position = 32 + at[i];
+            uint256 honest;
+            assembly {
+                honest := mload(add(call, position))
+            }
+            assertEq(honest, i == 0 ? 5 : uint256(uint160(o.payout)));
+            uint256[2] memory lies = [honest + R, honest + (i == 0 ? uint256(1) << 64 : uint256(1) << 160)];
+            for (uint256 j = 0; j < 2; ++j) {
+                uint256 lie = lies[j];
+                assembly {
+                    mstore(add(call, position), lie)
+                }
+                (bool taken, bytes memory answer) = address(exits).call(call);
+                assertFalse(taken);
+                assertEq(answer.length, 0, "refused before anything is looked at");
+            }
+            assembly {
+                mstore(add(call, position), honest)
+            }
+        }
+        (bool ok,) = address(exits).call(call);
+        assertTrue(ok);
     }
 
     /// @dev No sound state has it; the vault does not pay what it does not have.
@@ -203,6 +236,7 @@ contract ExitsTest is Trees {
         rollup.refund(claim);
     }
 
+    // EXIT.7
     function test_onlyPoseidonsCode() public {
         vm.expectRevert();
         deployCode("Exits.sol:Exits", abi.encode(address(token)));

@@ -41,6 +41,7 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev A slot that was paid waits: by requests of eight accounts of their own, whose bonds come back, somebody
     /// could keep a queue full for nothing. A stranger's request, which has no effect, keeps nobody waiting.
+    // FORCED.4
     function test_paidSlotWaits() public {
         fillPool(100);
         request(makeAddr("stranger"), 2);
@@ -95,6 +96,7 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev Nobody gets the bond of a request without effect: not the operator's side either, which could fill the
     /// queue for nothing.
+    // FORCED.4
     function test_requestWithoutEffectLosesItsBond() public {
         request(member, 2);
         put(10, 0, 2, toWord(member));
@@ -251,6 +253,7 @@ contract ForcedQueueTest is RollupTest {
         rollup.freeze(COMMUNITY);
     }
 
+    // FORCED.6
     function test_periodThatDoesNotFitTheDeadline() public {
         IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
         (init.shape, init.m) = (9, 97);

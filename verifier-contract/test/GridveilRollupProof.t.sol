@@ -68,6 +68,7 @@ contract GridveilRollupProofTest is RollupTest {
     }
 
     /// @dev The same batch again: the proof leads from a root that is no longer the current one.
+    // L1.8
     function test_sameProofTwice() public {
         settle(proof);
         vm.expectRevert(IRegistry.ProofRejected.selector);

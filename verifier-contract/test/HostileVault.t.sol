@@ -72,6 +72,7 @@ contract GreedyRequester {
 contract HostileVaultTest is RollupTest {
     Claim internal constant CLAIM = Claim.wrap(bytes32(uint256(0xc1a1)));
 
+    // VAULT.2
     function test_feeOnTransferIsRefused() public {
         token = new FeeToken();
         start(address(new AcceptAll()));
@@ -98,6 +99,7 @@ contract HostileVaultTest is RollupTest {
         calls[4] = abi.encodeCall(rollup.refund, (toClaim(2)));
     }
 
+    // VAULT.6
     function test_tokenThatCallsBack() public {
         HookToken hook = new HookToken();
         token = hook;

@@ -95,6 +95,7 @@ contract InstancesTest is RollupTest {
         settleAs(operator, s, data, proofBytes());
     }
 
+    // L1.7
     function test_silentVerifierIsRefused() public {
         (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         start(address(new Silent()));
@@ -102,6 +103,7 @@ contract InstancesTest is RollupTest {
         settleAs(operator, s, data, proofBytes());
     }
 
+    // L1.7
     function test_burningVerifierCostsAtMostTheCap() public {
         (ISettle.Settlement memory s, bytes32[] memory data) = prepare(1);
         start(address(new Burner()));

@@ -37,6 +37,7 @@ contract SettleTest is RollupTest {
         assertFalse(rollup.isFinalised(toRoot(9)));
     }
 
+    // L1.8
     function test_everyRootStaysFinalised() public {
         ISettle.Settlement memory s = batch();
         assertEq(rollup.batchCount(), 0);
@@ -64,6 +65,7 @@ contract SettleTest is RollupTest {
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.RootAlreadyFinalised.selector, s.newRoot));
     }
 
+    // L1.1
     function test_onlyOperator() public {
         bytes32 role = rollup.OPERATOR_ROLE();
         bytes32[] memory data = words(SLOTS + 2, 1);
@@ -72,6 +74,7 @@ contract SettleTest is RollupTest {
         settleAs(mdm, batch(), data, proofBytes());
     }
 
+    // L1.1
     function test_onlyDirect() public {
         Relay relay = new Relay();
         bytes32 role = rollup.OPERATOR_ROLE();
@@ -112,6 +115,7 @@ contract SettleTest is RollupTest {
     }
 
     /// @dev One batch has one encoding.
+    // L1.1
     function test_otherEncodings() public {
         ISettle.Settlement memory s = batch();
         bytes32[] memory leaves = words(SLOTS + 2, 1);
@@ -133,6 +137,7 @@ contract SettleTest is RollupTest {
         assertTrue(ok);
     }
 
+    // L1.1
     function test_trailingBytes() public {
         bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
         vm.prank(operator, operator);
@@ -144,12 +149,14 @@ contract SettleTest is RollupTest {
         assertTrue(ok);
     }
 
+    // L1.2
     function test_unknownCommunity() public {
         ISettle.Settlement memory s = batch();
         s.community = 8;
         expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 8));
     }
 
+    // L1.3
     function test_periodNotOver() public {
         uint256 end = block.timestamp;
         vm.warp(end - 1);
@@ -158,6 +165,7 @@ contract SettleTest is RollupTest {
         settle(batch());
     }
 
+    // L1.7
     function test_proofLength() public {
         bytes32[] memory data = words(SLOTS + 2, 1);
         for (uint256 i = 0; i < 3; ++i) {
@@ -167,6 +175,7 @@ contract SettleTest is RollupTest {
         }
     }
 
+    // L1.4
     function testFuzz_dataLength(uint256 length) public {
         length = bound(length, 0, SLOTS + 3);
         vm.assume(length != SLOTS + 2);
@@ -175,6 +184,7 @@ contract SettleTest is RollupTest {
         settleAs(operator, batch(), data, proofBytes());
     }
 
+    // L1.4
     function testFuzz_wordsBelowModulus(uint256 index, uint256 excess) public {
         bytes32[] memory data = words(SLOTS + 2, 1);
         index = bound(index, 0, data.length - 1);
@@ -184,6 +194,7 @@ contract SettleTest is RollupTest {
         settleAs(operator, batch(), data, proofBytes());
     }
 
+    // L1.4
     function testFuzz_rootsBelowModulus(uint256 excess) public {
         uint256 word = bound(excess, R, type(uint256).max);
         ISettle.Settlement memory s = batch();
@@ -194,6 +205,7 @@ contract SettleTest is RollupTest {
         expectSettleRevert(s, abi.encodeWithSelector(ISettle.NotCanonical.selector, word));
     }
 
+    // L1.5
     function test_tariffInForce() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.prank(authority);

@@ -84,6 +84,7 @@ contract UpgradesTest is RollupTest {
 
     /// @dev Eight a queue, and an operator that serves as late as it can, would let sixteen leave within the delay. All
     /// of them do.
+    // L1.11
     function test_everybodyLeavesBeforeANewVerifierIsUsed() public {
         uint256 activeFrom = register(address(new AcceptAll()));
         for (uint32 slot = 0; slot < LARGE_SLOTS; slot += 8) {
@@ -113,6 +114,7 @@ contract UpgradesTest is RollupTest {
     }
 
     /// @dev The state root is one: a request in any community holds off the first batch of every other.
+    // L1.11
     function test_aRequestInAnotherCommunityHoldsItOff() public {
         vm.warp(register(address(new AcceptAll())));
         request(COMMUNITY, 1);

@@ -55,6 +55,7 @@ contract VaultTest is RollupTest {
         vm.stopPrank();
     }
 
+    // VAULT.3
     function test_cap() public {
         uint48 most = uint48((2 ** 62 - 1) / UNIT);
         fund(member, uint256(most) * 2);

@@ -440,9 +440,29 @@ mod tests {
         let log = Log::open(&path, |_, _| Ok::<_, LogError>(())).unwrap();
         assert_eq!(log.tip(), tip);
         assert_eq!(log.reader().unwrap().read(offsets[1], 2).unwrap(), vec![2; 7]);
+        // LOG.3
         assert!(matches!(Log::open(&path, |_, _| Ok::<_, LogError>(())), Err(LogError::Locked)));
     }
 
+    /// LOG.2: after a failed write nothing more is written until the log is opened again.
+    #[test]
+    fn a_failed_write_stops_the_log_until_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_in(dir.path());
+        sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        let mut log = Log::open(&path, |_, _| Ok::<_, LogError>(())).unwrap();
+        // A handle that may not write, as a full or failing disk would answer; then one that may again.
+        let working = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+        assert!(matches!(log.append(&[(3, vec![7])]), Err(LogError::Io { .. })));
+        log.file = working;
+        assert!(matches!(log.append(&[(3, vec![7])]), Err(LogError::Poisoned)));
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        drop(log);
+        Log::open(&path, |_, _| Ok::<_, LogError>(())).unwrap().append(&[(3, vec![7])]).unwrap();
+    }
+
+    /// LOG.4
     #[test]
     fn a_tail_torn_at_any_byte_is_cut_and_the_log_goes_on() {
         let dir = tempfile::tempdir().unwrap();
@@ -468,6 +488,7 @@ mod tests {
         }
     }
 
+    /// LOG.4
     #[test]
     fn every_flipped_byte_is_an_error_that_names_the_offset() {
         let dir = tempfile::tempdir().unwrap();
