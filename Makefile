@@ -87,7 +87,7 @@ bench-report bench-growth bench-operations bench-scale bench-soak: setup
 
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate
-	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test cost
+	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test suite cost
 
 lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings

@@ -1,6 +1,4 @@
 //! Poseidon and Schnorr chips against their native twins, and against edited cells.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::collections::BTreeSet;
 
 use ark_ec::{CurveGroup, PrimeGroup};

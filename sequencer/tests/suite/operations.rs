@@ -1,11 +1,7 @@
 //! Operations, late packets, header operations and L1's queues, from the interface to L1.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::sync::{Arc, atomic::Ordering};
 
-use common::{
+use crate::common::{
     Node, World, first_interval, owner_key,
     queues::{forced, open_deposit},
     units, until,
@@ -760,7 +756,7 @@ async fn a_period_short_of_supplier_settles_once_the_operator_adds_it() {
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
-    world.l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
+    world.l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await);
     let node = world.start().await;
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
@@ -777,7 +773,7 @@ async fn a_period_short_of_supplier_settles_once_the_operator_adds_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_community_begins_empty_and_grows_by_enrolment() {
     let world = World::with(|g| {
-        common::empty(&mut g.communities[0]);
+        crate::common::empty(&mut g.communities[0]);
         g.begins = vec![5];
     })
     .await;
@@ -822,11 +818,11 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
     let world = World::with(|g| {
-        common::empty(&mut g.communities[0]);
+        crate::common::empty(&mut g.communities[0]);
         g.begins = vec![5];
     })
     .await;
-    let l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await.inner);
+    let l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await.inner);
     let node = Node::over(serve(world.config(&world.data()), l1.clone(), world.prover.clone()).await.unwrap());
     node.publish(&world, 5).await;
     let idle = Some(Terms { active_until: 1, scale: 1, ..Terms::default() });
@@ -880,7 +876,7 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_community_begins_only_with_the_terms_on_l1() {
     let world = World::with(|g| {
-        common::empty(&mut g.communities[0]);
+        crate::common::empty(&mut g.communities[0]);
         g.communities[0].header.mechanism = Mechanism::CommunityPrice;
         g.begins = vec![5];
     })
@@ -899,7 +895,7 @@ async fn short_of_supplier() -> World {
     for interval in &mut world.tariff.intervals {
         interval.classes.iter_mut().for_each(|c| (c.feed_in, c.energy) = (900_000, 0));
     }
-    world.l1 = Arc::new(common::new_l1(&world.genesis, &world.tariff).await);
+    world.l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await);
     world
 }
 

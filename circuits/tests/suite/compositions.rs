@@ -1,10 +1,6 @@
 //! Random compositions of everything a settlement may carry, at the ends of what its fields hold: what the native rules
 //! say, the circuit says.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::{refusals, tiny, trace};
+use crate::common::{refusals, tiny, trace};
 use gridveil_protocol::{
     account::{Account, Terms},
     fixture::{

@@ -2,11 +2,7 @@
 //! what the keys are made from. `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test cost` rewrites them (a new
 //! circuit version, on purpose).
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::{input, trace};
+use crate::common::{input, trace};
 use gridveil_circuits::{
     Fr,
     certificate::{self, CertificateCircuit},
@@ -97,7 +93,7 @@ fn keys_and_costs_are_the_committed_ones() {
 
 #[test]
 fn the_layout_does_not_depend_on_the_witness() {
-    let shape = common::tiny();
+    let shape = crate::common::tiny();
     let template = SettlementCircuit::template(SettlementSize::current(shape)).trace().layout_digest();
     for seed in 0..3 {
         for mechanism in [Mechanism::Auction, Mechanism::CommunityPrice] {

@@ -2,13 +2,9 @@
 //! is given what `compute` makes of random invalid inputs. The one exception is `OperationError::Field`: see
 //! `idle_slots.rs`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{refusals, tiny, trace};
+use crate::common::{refusals, tiny, trace};
 use gridveil_protocol::{
     correction::CorrectionError,
     field::Fr,

@@ -2,13 +2,9 @@
 //! design, since an operation slot that is not used must look like one that is; here is the list, and the proof that they reach
 //! nothing public: neither records, leaves nor header.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{refusals, tampered, tiny, trace, value_of};
+use crate::common::{refusals, tampered, tiny, trace, value_of};
 use gridveil_circuits::{
     Fr,
     settlement::{build, table},

@@ -3,13 +3,9 @@
 //! A mutant is an honest statement with one edit; everything downstream of the edit follows it, also the public inputs,
 //! so that only the clause that guards the edit can refuse.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{clauses, falsified, in_full_use, input, only, refusals, refusals_for, tampered, tiny, value_of};
+use crate::common::{clauses, falsified, in_full_use, input, only, refusals, refusals_for, tampered, tiny, value_of};
 use gridveil_circuits::{
     Fr,
     settlement::{build, table},
@@ -454,7 +450,7 @@ fn every_mutant_is_refused_by_its_clause_alone() {
 
 #[test]
 fn no_clause_is_without_a_mutant() {
-    let specification = include_str!("../../docs/spec/settlement.md");
+    let specification = include_str!("../../../docs/spec/settlement.md");
     let named: BTreeSet<&str> = specification
         .lines()
         .filter_map(|l| l.strip_prefix("## SETTLE."))

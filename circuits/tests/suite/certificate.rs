@@ -1,9 +1,5 @@
 //! The certificate circuit agrees with the native rules.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::certificate::{honest, refusals};
+use crate::common::certificate::{honest, refusals};
 use gridveil_circuits::certificate::{CertificateCircuit, build, table};
 use gridveil_protocol::{
     certificate::{NotePath, Position, Purpose, Retirement, Spend, SpendPlan, Trees},
@@ -23,7 +19,7 @@ fn honest_spendings_are_accepted_with_the_native_instance() {
         let spend = honest(seed);
         let instance = spend.check().unwrap();
         let trace = build(&spend, table());
-        assert_eq!(trace.instance(), instance.rows().map(|x| common::certificate::imported(&x)), "seed {seed}");
+        assert_eq!(trace.instance(), instance.rows().map(|x| crate::common::certificate::imported(&x)), "seed {seed}");
         assert_eq!(refusals(&trace), std::collections::BTreeSet::new(), "seed {seed}");
     }
 }

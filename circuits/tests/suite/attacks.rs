@@ -1,11 +1,7 @@
 //! Red team: is every cell determined, are unusual but honest inputs provable, and are known attacks refused?
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{
+use crate::common::{
     in_full_use, input, refusals, refusals_for, tiny, trace,
     underconstrained::{Given, Subject, free_cell, movable, report},
 };

@@ -3,13 +3,9 @@
 //! A mutant is an honest spending with one edit; everything downstream of the edit follows it, also the public inputs,
 //! and its owner signs what comes out unless the theft is one of the signature, so that only the clause that guards the
 //! edit can refuse.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{
+use crate::common::{
     certificate::{exported, honest, imported, refusals, refusals_for},
     underconstrained::{Given, Subject, free_cell, movable, report},
 };
@@ -400,7 +396,7 @@ fn every_mutant_is_refused_by_its_clause_alone() {
 
 #[test]
 fn no_clause_is_without_a_mutant() {
-    let specification = include_str!("../../docs/spec/certificates.md");
+    let specification = include_str!("../../../docs/spec/certificates.md");
     let named: BTreeSet<&str> = specification
         .lines()
         .filter_map(|l| l.strip_prefix("## CERT."))

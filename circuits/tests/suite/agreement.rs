@@ -1,12 +1,8 @@
 //! Native rules and circuit agree: on random valid settlements, and on random invalid ones.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{input, refusals, tiny, trace};
+use crate::common::{input, refusals, tiny, trace};
 use gridveil_protocol::{
     correction::Correction,
     field::Fr,

@@ -1,10 +1,6 @@
 //! The settlement circuit agrees with the native rules.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::{input, refusals, tiny, trace};
+use crate::common::{input, refusals, tiny, trace};
 use gridveil_circuits::{settlement::SettlementCircuit, version::SettlementSize};
 use gridveil_protocol::{
     fixture::{Extras, Recipe, beginning, following, with_operations},

@@ -1,6 +1,4 @@
 //! The proof verifier on a real proof of the smallest circuit: one encoding, one statement.
-#![allow(clippy::unwrap_used)]
-
 use std::sync::Arc;
 
 use gridveil_circuits::{

@@ -1,8 +1,6 @@
 //! The readers over real and official files. `shared/data` beside the repository is not part of it: without it those
 //! tests say so and stop.
 
-#![allow(clippy::unwrap_used)]
-
 use std::path::{Path, PathBuf};
 
 use gridveil_meter_client::source::{Choice, Gap, Import, SourceError, read, read_file};

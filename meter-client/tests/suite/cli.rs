@@ -1,14 +1,11 @@
 //! The commands of one member, from keys to a statement, against a scripted sequencer that settles what it is handed.
 
-#![allow(clippy::unwrap_used)]
-
-mod server;
-
 use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
 
+use crate::server::serve;
 use clap::Parser;
 use gridveil_api::public::{CommunityInfo, OpenPeriod};
 use gridveil_meter_client::{
@@ -32,7 +29,6 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
 };
-use server::serve;
 
 fn meter(arguments: &[&str]) -> Result<(), MeterError> {
     run(Args::try_parse_from([&["meter"], arguments].concat()).unwrap())

@@ -1,11 +1,8 @@
 //! A member against a scripted sequencer and L1 node.
 
-#![allow(clippy::unwrap_used)]
-
-mod server;
-
 use std::{path::Path, time::Duration};
 
+use crate::server::serve;
 use gridveil_api::public::Taken;
 use gridveil_meter_client::{
     key_store::Keys,
@@ -33,7 +30,6 @@ use gridveil_protocol::{
     tree::SparseTree,
     units::Ticks,
 };
-use server::serve;
 
 fn sequencer(url: &str) -> Sequencer {
     let retry = Retry { attempts: 4, first_pause: Duration::from_millis(1), timeout: Duration::from_secs(5) };

@@ -1,11 +1,7 @@
 //! The HTTP interface: every answer and every refusal of docs/spec/api.md.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::sync::{Arc, atomic::Ordering};
 
-use common::{CHAIN, TOKEN, USED, World, first_interval, owner_key, until};
+use crate::common::{CHAIN, TOKEN, USED, World, first_interval, owner_key, until};
 use gridveil_protocol::{
     codec::{encode_packet, packet_id},
     field::{Fr, hex_fr, to_bytes},
@@ -321,7 +317,7 @@ async fn work_and_time_are_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
     let world = World::with(|g| {
-        common::empty(&mut g.communities[1]);
+        crate::common::empty(&mut g.communities[1]);
         g.begins = vec![7];
     })
     .await;

@@ -1,14 +1,10 @@
 //! Nothing that was acknowledged is lost and nothing is done twice, wherever the sequencer stops.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
-use common::{Node, World, first_interval, new_l1, new_l1_at, queues::forced, units, until};
+use crate::common::{Node, World, first_interval, new_l1, new_l1_at, queues::forced, units, until};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     operation::Kind,
@@ -121,7 +117,7 @@ async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
     acknowledged
 }
 
-fn queue_work(l1: &common::TestL1) {
+fn queue_work(l1: &crate::common::TestL1) {
     let mut queues = l1.queues();
     queues.forced.insert(5, [forced(0, [1; 20]), forced(2, [0xcd; 20])].into());
     queues.notes = (0..20u64).map(|n| to_bytes(&Fr::from(900 + n))).collect();
@@ -145,7 +141,7 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
     let states: Vec<&str> = ends.iter().map(|end| end["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["applied", "refused", "refused", "applied", "applied"]);
     node.handle.kill().await;
-    let sums = |l1: &common::TestL1| {
+    let sums = |l1: &crate::common::TestL1| {
         let queues = l1.queues();
         (queues.withdrawable.values().sum::<u64>(), queues.treasury, queues.corrected.len())
     };
@@ -203,7 +199,7 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
 }
 
 /// The queues of `l1` after a batch that the world's L1 had.
-fn after(world: &World, batch: &SettledBatch, l1: &common::TestL1) -> common::queues::Queues {
+fn after(world: &World, batch: &SettledBatch, l1: &crate::common::TestL1) -> crate::common::queues::Queues {
     let call = world.l1.calls.lock().unwrap().iter().find(|c| c.new_root == batch.call.new_root).cloned().unwrap();
     let mut queues = l1.queues().clone();
     queues.settle(&call, 4).unwrap();
@@ -416,7 +412,7 @@ async fn nothing_personal_is_in_the_files_in_plain() {
             );
         }
     }
-    for slot in 0..common::USED {
+    for slot in 0..crate::common::USED {
         let bytes = gridveil_protocol::codec::encode_packet(&world.packet(5, 0, slot, false));
         assert!(!holds(&bytes[60..92]));
     }

@@ -1,0 +1,19 @@
+//! The circuits against the rules: mutants, attacks, agreement, golden files
+//!
+//! One binary: a test file is a module, and set-up is shared.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod agreement;
+mod attacks;
+mod bypass;
+mod certificate;
+mod certificate_mutants;
+mod chips;
+mod common;
+mod compositions;
+mod cost;
+mod idle_slots;
+mod mutants;
+mod mutants_operations;
+mod settlement;
+mod verify;

@@ -1,0 +1,9 @@
+//! The client as a member runs it
+//!
+//! One binary: a test file is a module, and set-up is shared.
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+mod member;
+mod real_files;
+mod server;

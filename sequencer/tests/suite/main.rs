@@ -1,0 +1,9 @@
+//! The sequencer as its clients and its disk meet it
+//!
+//! One binary: a test file is a module, and set-up is shared.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod api;
+mod common;
+mod operations;
+mod recovery;
