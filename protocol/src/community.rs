@@ -49,6 +49,10 @@ fn write_certificates<S: Serializer>(tree: &SparseTree, s: S) -> Result<S::Ok, S
 
 fn read_certificates<'de, D: Deserializer<'de>>(d: D) -> Result<SparseTree, D::Error> {
     let roots = Vec::<NotesRoot>::deserialize(d)?;
+    // Zero means that nothing was appended: what is written ends before it, so what is read must not hold it.
+    if roots.iter().any(|root| root.0 == Fr::ZERO) {
+        return Err(D::Error::custom("a notes root is zero"));
+    }
     let mut tree = SparseTree::new(CERTIFICATES_DEPTH);
     for (i, root) in (0u64..).zip(roots) {
         tree.set(i, root.0);
@@ -80,4 +84,30 @@ impl Community {
 #[must_use]
 pub fn node(header_leaf: Fr, members_root: Fr, certificates_root: Fr) -> Fr {
     hash4([header_leaf, members_root, certificates_root, Fr::ZERO])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{Recipe, settlement},
+        market::Mechanism,
+        params::SHAPES,
+    };
+
+    /// What stands behind a zero would be lost when the community is written again.
+    #[test]
+    fn a_zero_among_the_notes_roots_is_refused() {
+        let recipe = Recipe { shape: SHAPES[0], seed: 1, mechanism: Mechanism::Auction, used: 4 };
+        let community = settlement(&recipe).unwrap().community;
+        let text = serde_json::to_string(&community).unwrap();
+        assert_eq!(serde_json::from_str::<Community>(&text).unwrap(), community);
+        let (before, _) = text.split_once("\"certificates\":").unwrap();
+        let zero = format!("\"0x{}\"", "00".repeat(32));
+        let one = format!("\"0x{}01\"", "00".repeat(31));
+        let with = |roots: &str| serde_json::from_str::<Community>(&format!("{before}\"certificates\":[{roots}]}}"));
+        assert!(with(&one).is_ok());
+        assert!(with(&zero).is_err());
+        assert!(with(&format!("{one},{zero},{one}")).is_err());
+    }
 }

@@ -279,10 +279,13 @@ impl Receipt {
     /// which the path itself shows.
     fn note_place(&self, dense: usize) -> Option<u64> {
         let mut node = crate::poseidon::hash4(*self.note_path.get(dense)?);
-        let (mut place, mut weight) = (u64::from(self.slot), 4u64.checked_pow(u32::try_from(dense).ok()? + 1)?);
+        let power = u32::try_from(dense).ok()?.checked_add(1)?;
+        let (mut place, mut weight) = (u64::from(self.slot), 4u64.checked_pow(power)?);
         for children in self.note_path.get(dense + 1..)? {
-            place += weight * children.iter().position(|child| *child == node)? as u64;
-            weight *= 4;
+            // A liar's path may be of any length: one whose places do not fit is none of this system's.
+            let child = children.iter().position(|child| *child == node)? as u64;
+            place = weight.checked_mul(child).and_then(|step| place.checked_add(step))?;
+            weight = weight.checked_mul(4)?;
             node = crate::poseidon::hash4(*children);
         }
         Some(place)
@@ -403,6 +406,28 @@ mod tests {
             r.settled.payout[0] ^= 1;
             assert_eq!(check(&r), Err(ReceiptError::Terms));
             assert_eq!(receipt.verify(Some(&own), &t.input.tariff, t.instance.old_root), Err(ReceiptError::Path));
+        }
+    }
+
+    /// An operator may answer anything: a path so long that places on it have no number is refused like any other.
+    #[test]
+    fn a_note_path_of_any_length_is_refused_without_panic() {
+        let recipe = fixture::Recipe {
+            shape: Shape::by_name("tiny-4x2").unwrap(),
+            seed: 3,
+            mechanism: Mechanism::Auction,
+            used: 4,
+        };
+        let t = apply(fixture::settlement(&recipe).unwrap()).unwrap();
+        let mut receipt = Receipt::of(&t, 2).unwrap();
+        for dense in [20, 21, 29, 30, 31, 32, 40] {
+            receipt.note_path = vec![[Fr::ZERO; 4]; dense + 1];
+            for _ in 0..CERTIFICATES_DEPTH {
+                let below = receipt.note_path.last().copied().unwrap();
+                receipt.note_path.push([Fr::ZERO, Fr::ZERO, Fr::ZERO, crate::poseidon::hash4(below)]);
+            }
+            let checked = receipt.verify(Some(&receipt.readings), &t.input.tariff, t.instance.new_root);
+            assert_eq!(checked, Err(ReceiptError::Note), "{dense} levels");
         }
     }
 
