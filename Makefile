@@ -12,7 +12,7 @@ OUT ?= target/demo
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak generate lint
+.PHONY: help check-rust check-node check-postgres setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak nightly generate lint
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -24,6 +24,7 @@ help:
 	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
+	@echo "make nightly   what is too long for every change: fuzzing (120 s a target), more random cases, the soak"
 	@echo "make generate  verifiers, artifacts and golden files again"
 	@echo "make lint      clippy, without warnings in our own code"
 
@@ -68,7 +69,7 @@ install: check-rust
 
 # Rust; then every generated file against its generator; then the contract suite with its gas snapshots.
 test: setup check-postgres
-	GRIDVEIL_REQUIRE_POSTGRES=1 $(CARGO) test --workspace
+	GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(CARGO) test --workspace
 	cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check
 	$(CARGO) run --bin generate -- --check
 	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test
@@ -84,6 +85,12 @@ bench: setup
 
 bench-report bench-growth bench-operations bench-scale bench-soak: setup
 	$(CARGO) run -p gridveil -- bench $(@:bench-%=%)
+
+# A fresh seed each night; a failure prints it with the input.
+nightly: setup
+	GRIDVEIL_FUZZ_SECONDS=120 GRIDVEIL_FUZZ_SEED="$$(date +%s)" $(CARGO) test -p gridveil-fuzz --test smoke -- --nocapture
+	PROPTEST_CASES=2000 $(CARGO) test -p gridveil-protocol -p gridveil-meter-client
+	$(CARGO) run -q -p gridveil -- bench soak
 
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate

@@ -57,7 +57,7 @@ const PRODUCT: [&str; 9] = [
     "gridveil-sequencer",
     "gridveil-auditor",
 ];
-const TOPS: [&str; 2] = ["gridveil", "gridveil-benches"];
+const TOPS: [&str; 3] = ["gridveil", "gridveil-benches", "gridveil-fuzz"];
 /// Crates that are of use to any halo2 project.
 const FOR_OTHERS: [&str; 2] = ["halo2-ifma", "verifier-codegen"];
 const LONGEST_FILE: usize = 800;

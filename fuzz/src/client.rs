@@ -1,0 +1,84 @@
+//! Files that a member or an auditor is handed.
+
+use std::fmt::Write as _;
+
+use gridveil_auditor::genesis::Genesis;
+use gridveil_meter_client::{
+    key_store::Keys,
+    source::{self, Choice, Format, Import},
+};
+
+use crate::{file_of, json};
+
+/// A meter file of columns. What was read, written as the plainest such file, reads the same.
+pub fn meter_csv(data: &[u8]) {
+    let Some(import) = meter(data, Format::Csv) else { return };
+    let mut text = "interval_start,import_wh,export_wh\n".to_owned();
+    for entry in import.series.entries() {
+        let _ = writeln!(text, "{},{},{}", entry.start, entry.import_wh, entry.export_wh);
+    }
+    let choice = Choice { format: Some(Format::Csv), meter: None, length: Some(import.series.length()) };
+    let again = source::read(text.as_bytes(), &choice).expect("a file of what was read can be read");
+    assert!(again.series == import.series, "the series changed");
+}
+
+/// A Green Button feed.
+pub fn meter_green_button(data: &[u8]) {
+    let _ = meter(data, Format::GreenButton);
+}
+
+/// Reads a meter file twice and does with it what a member's client does.
+fn meter(data: &[u8], format: Format) -> Option<Import> {
+    let choice = Choice { format: Some(format), ..Choice::default() };
+    let import = source::read(data, &choice).ok()?;
+    assert!(source::read(data, &choice).as_ref() == Ok(&import), "two readings of one file");
+    let series = &import.series;
+    assert!(
+        series.entries().windows(2).all(|pair| matches!(pair, [a, b] if a.start < b.start)),
+        "entries out of order"
+    );
+    assert!(import.readings >= series.entries().len(), "more intervals than readings");
+    let _ = series.gaps();
+    if let Ok(hours) = series.resample(3600) {
+        assert!(
+            hours.total_wh().iter().zip(series.total_wh()).all(|(hours, all)| *hours <= all),
+            "energy from nowhere"
+        );
+    }
+    let first = series.entries().first().map_or(0, |entry| entry.start / i64::from(series.length()));
+    let _ = series.cut(u32::try_from(first).unwrap_or(u32::MAX), 24, series.length(), 1, true);
+    Some(import)
+}
+
+/// Passphrase of the seeds.
+pub const PASSPHRASE: &str = "fuzz";
+/// Most memory that a key file may ask for here, KiB: the program's own bound is a gigabyte, which takes seconds.
+const CHEAP_KIB: u32 = 1 << 10;
+
+/// A key file. One that asks for a costly derivation is not tried.
+pub fn key_file(data: &[u8]) {
+    let cost = |at: usize| {
+        let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u32::from_be_bytes)
+    };
+    // Beyond the program's own bounds the file is refused before any work.
+    let costly = cost(4) > CHEAP_KIB || cost(8) > 4;
+    if costly && cost(4) <= 1 << 20 && cost(8) <= 64 {
+        return;
+    }
+    let (_directory, path) = file_of(data, "keys");
+    if let Ok(keys) = Keys::open(&path, PASSPHRASE) {
+        let again = Keys::open(&path, PASSPHRASE).expect("a key file that opened opens again");
+        assert!(again.owner.public() == keys.owner.public() && again.meter.public() == keys.meter.public());
+    }
+}
+
+/// An auditor's list of community nodes.
+pub fn genesis(data: &[u8]) {
+    let (_directory, path) = file_of(data, "genesis.json");
+    let read = Genesis::read(&path).ok();
+    assert!(read == json(data), "the file and its bytes disagree");
+    if let Some(genesis) = read {
+        assert_eq!(genesis.nodes().len(), genesis.communities.len());
+    }
+}

@@ -1,0 +1,95 @@
+//! What members, operator and auditor send to each other.
+
+use gridveil_protocol::{
+    certificate::ShownHolding,
+    codec::{decode_packet, encode_operation, encode_packet, operation_id, packet_id},
+    field::Fr,
+    header_operation::HeaderOperation,
+    opening::PeriodOpening,
+    operation::{SignedOperation, slot::OperationSlot},
+    packet::SignedPacket,
+    receipt::{Receipt, ReceiptRequest},
+    tariff::Tariff,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::json;
+
+/// A packet's canonical bytes: no other bytes mean the same packet.
+pub fn packet(data: &[u8]) {
+    if let Ok(signed) = decode_packet(data) {
+        assert_eq!(encode_packet(&signed), data, "two encodings of one packet");
+        let text = serde_json::to_vec(&signed).expect("a packet can be written as JSON");
+        assert_eq!(serde_json::from_slice::<SignedPacket>(&text).ok(), Some(signed), "bytes and JSON disagree");
+    }
+}
+
+/// A packet in JSON. Its identity can be computed; its canonical bytes are read back if its readings are as many as it
+/// says.
+pub fn packet_json(data: &[u8]) {
+    let Some(signed) = json::<SignedPacket>(data) else { return };
+    let _ = packet_id(&signed);
+    if signed.packet.readings.len() == usize::from(signed.packet.context.intervals)
+        && let Ok(again) = decode_packet(&encode_packet(&signed))
+    {
+        assert_eq!(again, signed, "JSON and bytes disagree");
+    }
+}
+
+/// An operation in JSON: what a member sends.
+pub fn operation(data: &[u8]) {
+    let Some(signed) = json::<SignedOperation>(data) else { return };
+    let expected = 459 + if signed.mdm.is_some() { 64 } else { 0 };
+    assert_eq!(encode_operation(&signed).len(), expected, "a field is missing in the canonical bytes");
+    let _ = (operation_id(&signed), signed.operation.message(Fr::from(1u64)), signed.operation.claim(Fr::from(2u64)));
+}
+
+/// A header operation in JSON: what the operator and the meter data manager send.
+pub fn header_operation(data: &[u8]) {
+    let _ = json::<HeaderOperation>(data);
+}
+
+/// A request for a receipt in JSON.
+pub fn receipt_request(data: &[u8]) {
+    if let Some(request) = json::<ReceiptRequest>(data) {
+        let _ = request.owner.commitment();
+    }
+}
+
+/// What the operator answers a member, whose client must not stumble over it.
+#[derive(Serialize, Deserialize, PartialEq)]
+pub struct Served {
+    /// Receipt.
+    pub receipt: Receipt,
+    /// Tariff of the period.
+    pub tariff: Tariff,
+}
+
+/// A receipt and a tariff, as an operator who lies would make them. Each step of the check is also taken alone: a
+/// forger gets past the steps before it with figures that agree, which mutations seldom find.
+pub fn receipt(data: &[u8]) {
+    let Some(Served { receipt, tariff }) = json::<Served>(data) else { return };
+    let _ = receipt.verify(Some(&receipt.readings), &tariff, receipt.root);
+    let _ = receipt.verify(None, &tariff, receipt.root);
+    let (_, _) = (receipt.note().commitment(), receipt.after.leaf());
+    for signed in &receipt.operations {
+        let _ = OperationSlot::compute(&receipt.settled, signed);
+    }
+    if let Some(correction) = &receipt.correction {
+        let _ = (correction.opens(&receipt.settled), correction.compute(&receipt.settled));
+    }
+}
+
+/// Totals of a period, opened to an auditor.
+pub fn opening(data: &[u8]) {
+    let Some(opening) = json::<PeriodOpening>(data) else { return };
+    let leaf = opening.after.leaf();
+    if let Some(place) = &opening.genesis {
+        let _ = place.root(leaf, opening.community);
+    }
+}
+
+/// A holding of certificates, shown to an auditor.
+pub fn holding(data: &[u8]) {
+    let _ = json::<ShownHolding>(data);
+}
