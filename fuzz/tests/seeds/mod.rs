@@ -36,7 +36,7 @@ use gridveil_sequencer::store::{
 };
 use halo2curves::{
     bn256::{Fr as Scalar, G1, G2},
-    group::{Curve, Group},
+    group::Curve,
     serde::SerdeObject,
 };
 use serde::{Serialize, de::DeserializeOwned};
