@@ -26,7 +26,7 @@ help:
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "make nightly   what is too long for every change: fuzzing (120 s a target), more random cases, the soak"
 	@echo "make generate  verifiers, artifacts and golden files again"
-	@echo "make lint      clippy, without warnings in our own code"
+	@echo "make lint      format, clippy and documentation, without warnings in our own code"
 
 check-rust:
 	@command -v $(CARGO) >/dev/null 2>&1 || { echo "make: cargo is missing: install Rust $(RUST) or later (https://rustup.rs)" >&2; exit 1; }
@@ -67,12 +67,18 @@ demo: setup
 install: check-rust
 	$(CARGO) install --locked --path .
 
-# Rust; then every generated file against its generator; then the contract suite with its gas snapshots.
+STEP := .ci/step
+
+# Format first, since it takes seconds; then Rust; then every generated file against its generator; then the contract suite with its
+# gas snapshots. Each step says its minutes.
 test: setup check-postgres
-	GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(CARGO) test --workspace
-	cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check
-	$(CARGO) run --bin generate -- --check
-	cd $(NPM_DIR) && FORGE_SNAPSHOT_CHECK=true npm run -s test
+	@$(STEP) "format" $(CARGO) fmt --all --check
+	@$(STEP) "contracts: format, documentation" sh -c 'cd $(NPM_DIR) && npm run -s check:format'
+	@$(STEP) "build" $(CARGO) test --workspace --no-run
+	@GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(STEP) "tests" $(CARGO) test --workspace
+	@$(STEP) "contracts: build, artifacts" sh -c 'cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check'
+	@$(STEP) "generated verifiers" $(CARGO) run --bin generate -- --check
+	@FORGE_SNAPSHOT_CHECK=true $(STEP) "contracts: tests" sh -c 'cd $(NPM_DIR) && npm run -s test'
 
 # In this order: growth and scale use figures of the report.
 bench: setup
@@ -97,4 +103,6 @@ generate: setup
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test suite cost
 
 lint: setup
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(STEP) "format" $(CARGO) fmt --all --check
+	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(STEP) "documentation" $(CARGO) doc --workspace --no-deps --document-private-items

@@ -64,31 +64,31 @@ contract ExitsTest is Trees {
     function test_balanceAndPayoutAreBelowTheModulus() public {
         (IExits.ExitOpening memory o, Root root) = opening(COMMUNITY, SLOTS, 2, 5, 1);
         freezeAt(root, 1);
-        bytes memory call = abi.encodeCall(IExits.exit, (o));
+        bytes memory encoded = abi.encodeCall(IExits.exit, (o));
         // Words of the call: selector, offset of the opening, community, slot, balance, payout.
         uint256[2] memory at = [uint256(4 + 32 * 3), 4 + 32 * 4];
         for (uint256 i = 0; i < 2; ++i) {
             uint256 position = 32 + at[i];
             uint256 honest;
             assembly {
-                honest := mload(add(call, position))
+                honest := mload(add(encoded, position))
             }
             assertEq(honest, i == 0 ? 5 : uint256(uint160(o.payout)));
             uint256[2] memory lies = [honest + R, honest + (i == 0 ? uint256(1) << 64 : uint256(1) << 160)];
             for (uint256 j = 0; j < 2; ++j) {
                 uint256 lie = lies[j];
                 assembly {
-                    mstore(add(call, position), lie)
+                    mstore(add(encoded, position), lie)
                 }
-                (bool taken, bytes memory answer) = address(exits).call(call);
+                (bool taken, bytes memory answer) = address(exits).call(encoded);
                 assertFalse(taken);
                 assertEq(answer.length, 0, "refused before anything is looked at");
             }
             assembly {
-                mstore(add(call, position), honest)
+                mstore(add(encoded, position), honest)
             }
         }
-        (bool ok,) = address(exits).call(call);
+        (bool ok,) = address(exits).call(encoded);
         assertTrue(ok);
     }
 
