@@ -154,8 +154,7 @@ pub fn clauses(found: BTreeSet<String>) -> BTreeSet<String> {
     found.into_iter().map(|c| c.split(' ').next().unwrap_or_default().to_string()).collect()
 }
 
-/// The honest value of a free cell: found by asking the table twice would be circular, so it is read off a table with
-/// the cell marked.
+/// The honest value of a free cell. The table is built once with the cell marked, and the value is read off it.
 pub fn value_of(t: &Transition, name: Name) -> Fr {
     let mut trace = table(&tiny());
     trace.remember(name);
