@@ -40,7 +40,7 @@ use gridveil_protocol::{
 use gridveil_prover::queue::Admin;
 use gridveil_sequencer::store::{Opened, Store};
 use gridveil_verifier_contract::{
-    EthersClient, L1Client,
+    AuditorL1, ChainL1, EthersClient, OperatorL1,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
     codegen::artifact::VerifierArtifact,
 };

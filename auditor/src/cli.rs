@@ -8,9 +8,9 @@ use std::{
 
 use clap::Parser;
 use gridveil_circuits::version::known;
-use gridveil_protocol::{params::Shape, version::CircuitVersion};
+use gridveil_protocol::{hex::parse0, params::Shape, version::CircuitVersion};
 use gridveil_verifier_contract::{
-    EthersClient, L1Client, L1Error, L1Future, RollupEffect, Word,
+    AuditorL1, EthersClient, L1Error, L1Future, RollupEffect, Word,
     verifiers::{COMMITTED, code_hash},
 };
 
@@ -103,7 +103,7 @@ pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a
 pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
     let nodes =
         args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
-    let contract = address(&args.contract).ok_or(AuditError::Contract)?;
+    let contract = parse0(&args.contract).ok_or(AuditError::Contract)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -139,7 +139,7 @@ impl PoolSource for EthersClient {
 
 /// One key set a circuit version: of the versions that batches were settled under, in the shapes they had. A version that
 /// this program does not know is left to the audit, which says what is missing.
-async fn native(l1: &dyn L1Client, from_block: u64, params: &ParamsSource<'_>) -> Result<NativeVerifier, AuditError> {
+async fn native(l1: &dyn AuditorL1, from_block: u64, params: &ParamsSource<'_>) -> Result<NativeVerifier, AuditError> {
     let chain_id = l1.chain_id().await?;
     let shapes: BTreeMap<u32, u32> =
         l1.communities(from_block).await?.iter().map(|params| (params.community, params.shape)).collect();
@@ -191,10 +191,4 @@ fn artifact(text: &str) -> Option<(CircuitVersion, u32, Word, String)> {
     let runtime = hex::decode(read.deployed_bytecode.strip_prefix("0x")?).ok()?;
     let version = CircuitVersion::new(version.parse().ok()?);
     Some((version, Shape::by_name(shape)?.id, code_hash(&runtime), file.to_owned()))
-}
-
-fn address(text: &str) -> Option<[u8; 20]> {
-    let mut out = [0; 20];
-    hex::decode_to_slice(text.strip_prefix("0x")?, &mut out).ok()?;
-    Some(out)
 }

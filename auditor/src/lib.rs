@@ -9,6 +9,7 @@
 
 mod certificates;
 pub mod cli;
+mod failure;
 pub mod genesis;
 mod ledger;
 mod money;
@@ -20,10 +21,11 @@ mod totals;
 mod versions;
 
 pub use certificates::{Certificates, RetiredPeriod};
+pub use failure::Failure;
 pub use ledger::Books;
 pub use money::Account;
 pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
-pub use report::{AuditReport, Failure, Verdict};
+pub use report::{AuditReport, Verdict};
 pub use retirement::{Retired, RetirementError, retirement};
 pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};
 pub use versions::{BatchRanges, VersionUse};

@@ -12,14 +12,15 @@ use gridveil_protocol::{
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
-    CommunityParams, L1Client, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word,
+    AuditorL1, CommunityParams, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word,
 };
 
 use crate::{
     certificates::Certificates,
+    failure::Failure,
     ledger::{Books, Ledger, Request, Settled, Standing},
     money::Money,
-    report::{AuditReport, Failure, Verdict},
+    report::{AuditReport, Verdict},
     versions::Versions,
 };
 
@@ -72,7 +73,7 @@ pub trait PoolSource {
 /// # Errors
 /// As there.
 pub async fn audit(
-    l1: &dyn L1Client,
+    l1: &dyn AuditorL1,
     verifier: &dyn ProofVerifier,
     genesis: &[(u32, Fr)],
     from_block: u64,
@@ -87,7 +88,7 @@ pub async fn audit(
 /// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the
 /// report.
 pub async fn audit_with_pool(
-    l1: &dyn L1Client,
+    l1: &dyn AuditorL1,
     pool: Option<&dyn PoolSource>,
     verifier: &dyn ProofVerifier,
     genesis: &[(u32, Fr)],
@@ -157,7 +158,7 @@ const STANDING_ATTEMPTS: usize = 4;
 
 /// Compares the books with the contract's own figures, read between two looks at its events that find nothing new.
 async fn stand(
-    l1: &dyn L1Client,
+    l1: &dyn AuditorL1,
     pool: Option<&dyn PoolSource>,
     from_block: u64,
     ledger: &mut Ledger<'_>,

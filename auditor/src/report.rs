@@ -3,28 +3,19 @@
 use std::collections::BTreeSet;
 
 use gridveil_protocol::{
-    field::{Fr, hex_fr},
+    field::{Fr, hex_fr, to_bytes},
+    hex::hex0,
     version::CircuitVersion,
 };
 use serde::Serialize;
 
 use crate::{
     certificates::Certificates,
+    failure::Failure,
     ledger::Books,
     money::{Account, UNIT_NANO, currency},
     versions::VersionUse,
 };
-
-/// One fact that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Batch number; `None` for a fact about the whole chain.
-    pub batch: Option<u64>,
-    /// Clause of the specification.
-    pub clause: &'static str,
-    /// What was found.
-    pub what: String,
-}
 
 /// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +69,7 @@ impl AuditReport {
     pub fn table(&self) -> String {
         use std::fmt::Write as _;
         let verdict = if self.is_ok() { "ok" } else { "FAILED" };
-        let root = hex::encode(gridveil_protocol::field::to_bytes(&self.state_root));
+        let root = hex0(to_bytes(&self.state_root));
         let amount = |nano: i128| format!("{:>16}", currency(nano));
         let units = |units: u64| amount(i128::from(units) * UNIT_NANO);
         let (money, books, certificates) = (&self.money, &self.books, &self.certificates);
@@ -88,7 +79,7 @@ impl AuditReport {
             ("auditor", verdict.to_owned()),
             ("batches", self.batches.to_string()),
             ("proofs verified", self.proofs_verified.to_string()),
-            ("state root", format!("0x{root}")),
+            ("state root", root),
             ("pool", format!("{}{pool}", amount(money.pool_nano))),
             ("deposits in", units(money.deposited_units)),
             ("deposits open", units(books.open_units)),

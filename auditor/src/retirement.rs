@@ -4,8 +4,9 @@
 use gridveil_protocol::{
     certificate::{Kind, ShownRetirement, StatementError},
     field::to_bytes,
+    hex::hex_bytes,
 };
-use gridveil_verifier_contract::{L1Client, L1Error, RollupEffect, Word};
+use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, Word};
 use serde::Serialize;
 
 /// Why a statement does not hold.
@@ -37,14 +38,10 @@ pub struct Retired {
     /// Block of the retirement.
     pub block: u64,
     /// Its transaction.
-    #[serde(serialize_with = "hex0")]
+    #[serde(serialize_with = "hex_bytes::serialize")]
     pub tx: [u8; 32],
     /// Is it shown by its statement alone?
     pub sealed: bool,
-}
-
-fn hex0<S: serde::Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&format!("0x{}", hex::encode(bytes)))
 }
 
 /// Checks amount, period, technology, community and beneficiary of a shown retirement.
@@ -52,7 +49,7 @@ fn hex0<S: serde::Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error>
 /// # Errors
 /// [`RetirementError`].
 pub async fn retirement(
-    l1: &dyn L1Client,
+    l1: &dyn AuditorL1,
     shown: &ShownRetirement,
     from_block: u64,
 ) -> Result<Retired, RetirementError> {

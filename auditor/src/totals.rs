@@ -5,195 +5,29 @@
 //! statements open commitments of events, holdings are proved. That the leaves came about by the rules is what the
 //! batches' proofs say, which the contract and `gridveil audit` check.
 
+mod error;
+mod headers;
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_protocol::{
-    certificate::{Kind, Purpose, ShownHolding, ShownRetirement, holding_domain},
-    community,
-    field::{Fr, from_bytes, to_bytes},
-    header::{self, Header},
+    certificate::{ShownHolding, ShownRetirement},
+    field::Fr,
+    header,
     opening::PeriodOpening,
-    params::Shape,
-    record::{self, RecordKind},
-    tree::dense_root,
     units::{Interval, Wh},
 };
-use gridveil_verifier_contract::{CommunityParams, L1Client, L1Error, RollupEffect, RollupEvent, SettledBatch, Word};
+use gridveil_verifier_contract::{AuditorL1, CommunityParams, RollupEffect, RollupEvent, SettledBatch, Word};
 use serde::Serialize;
 
+pub use error::{HeldError, SealedError, TotalsError, Which};
+
 use crate::{
-    certificates::{Certificates, RetiredPeriod, Spent, info},
+    certificates::{Certificates, RetiredPeriod, Spent},
     replay::VerifierError,
-    retirement::{Disclosed, RetirementError, opened},
+    retirement::Disclosed,
 };
-
-/// One of the two headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Before the period's batch.
-    Before,
-    /// After it.
-    After,
-}
-
-impl std::fmt::Display for Which {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if *self == Self::Before { "before" } else { "after" })
-    }
-}
-
-/// Why a period's totals are not what is said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TotalsError {
-    /// L1.
-    #[error("L1: {0}")]
-    L1(#[from] L1Error),
-    /// The batches do not begin with the first, or do not follow one another.
-    #[error("L1.SEQUENCE: batch {got} in the place of batch {expected}: is --from-block at most the deployment's?")]
-    Sequence {
-        /// Found.
-        got: u64,
-        /// In its place.
-        expected: u64,
-    },
-    /// Something in events or calldata that the contract cannot have done: a node that lies.
-    #[error("{clause}: {what}")]
-    Published {
-        /// Clause of the specification.
-        clause: &'static str,
-        /// What was found.
-        what: String,
-    },
-    /// Another chain or contract than the one asked.
-    #[error("the opening is for another chain or contract")]
-    OtherDeployment,
-    /// No such community, or one of no known shape.
-    #[error("L1 has no community {0} of a known shape")]
-    Community(u32),
-    /// No batch.
-    #[error("L1 has no batch of community {community} for the period from interval {first_interval}")]
-    NotSettled {
-        /// Community.
-        community: u32,
-        /// Period.
-        first_interval: Interval,
-    },
-    /// Another period's header.
-    #[error("the header {which} the batch is that of another period: it opens the leaf of batch {batch}")]
-    Period {
-        /// Which.
-        which: Which,
-        /// Whose leaf it opens.
-        batch: u64,
-    },
-    /// Not the header that was committed.
-    #[error("the header {0} the batch does not open to the leaf on L1")]
-    Leaf(Which),
-    /// The first batch of a community that was in the genesis root, and no way to that root.
-    #[error(
-        "the header before the community's first batch is in the genesis root, and the opening does not lead there"
-    )]
-    Genesis,
-    /// There was no header before.
-    #[error("STATE.INIT: the community began with this batch: there is no header before it to open")]
-    Beginning,
-    /// Life totals only grow.
-    #[error("SETTLE.11: the total of {0} certificates fell in this period")]
-    Falling(&'static str),
-    /// The opened totals contradict themselves.
-    #[error("SETTLE.11: {issued_wh} Wh issued are not {retired_wh} Wh retired and {outstanding_wh} Wh outstanding")]
-    Conservation {
-        /// Issued.
-        issued_wh: Wh,
-        /// Retired by local trade.
-        retired_wh: Wh,
-        /// Outstanding as notes.
-        outstanding_wh: Wh,
-    },
-    /// A sealed retirement.
-    #[error("statement {number}: {why}")]
-    Sealed {
-        /// In the order given, from 1.
-        number: usize,
-        /// Why not.
-        why: SealedError,
-    },
-    /// A note that is said to be held.
-    #[error("holding {number}: {why}")]
-    Held {
-        /// In the order given, from 1.
-        number: usize,
-        /// Why not.
-        why: HeldError,
-    },
-    /// More became of the notes than there were.
-    #[error("CERT.4: {used_wh} Wh of this period are retired, exported or held, of {outstanding_wh} Wh outstanding")]
-    TooMuch {
-        /// Retired, exported and shown as held.
-        used_wh: u128,
-        /// Made into notes.
-        outstanding_wh: Wh,
-    },
-    /// Holdings without a key to check their proofs.
-    #[error("no verifying key for holdings")]
-    NoVerifier,
-    /// A proof that could not be checked.
-    #[error(transparent)]
-    Verifier(#[from] VerifierError),
-}
-
-/// Why a shown statement is not counted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SealedError {
-    /// As [`crate::retirement`] finds.
-    #[error(transparent)]
-    Retirement(#[from] RetirementError),
-    /// In the public sum already.
-    #[error("the retirement is public: it is counted without its statement")]
-    Public,
-    /// Of another community or period.
-    #[error("the statement is of another origin: community {community}, period from interval {first_interval}")]
-    Origin {
-        /// Community.
-        community: u32,
-        /// Period.
-        first_interval: Interval,
-    },
-    /// Shown before.
-    #[error("the same retirement was shown before")]
-    Twice,
-}
-
-/// Why a note is not counted as held.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeldError {
-    /// Another chain or contract.
-    #[error("the holding is for another chain or contract")]
-    OtherDeployment,
-    /// Public inputs of another form.
-    #[error("the statement is none of a holding")]
-    Form,
-    /// Of another community or period.
-    #[error("the note is of another origin: community {community}, period from interval {first_interval}")]
-    Origin {
-        /// Community.
-        community: u32,
-        /// Period.
-        first_interval: Interval,
-    },
-    /// Not a state that was final.
-    #[error("the note is shown under a root that was never final on L1")]
-    NotFinal,
-    /// Spent.
-    #[error("L1 has the note's nullifier: it is spent")]
-    Spent,
-    /// Shown before.
-    #[error("the same note was shown before")]
-    Twice,
-    /// The proof.
-    #[error("the proof does not hold")]
-    Proof,
-}
 
 /// Verifies the proofs of holdings: certificate statements under a domain of their own.
 pub trait HoldingVerifier {
@@ -278,7 +112,7 @@ impl Published {
     ///
     /// # Errors
     /// [`TotalsError::L1`], [`TotalsError::Sequence`], [`TotalsError::Published`].
-    pub async fn read(l1: &dyn L1Client, from_block: u64) -> Result<Self, TotalsError> {
+    pub async fn read(l1: &dyn AuditorL1, from_block: u64) -> Result<Self, TotalsError> {
         // Events before batches: what a certificate discloses is of a period that the batches, read later, have.
         let events = l1.events(from_block).await?;
         let genesis_root = l1.root_at(0).await?;
@@ -417,179 +251,5 @@ impl Published {
             ));
         }
         Ok((batch, params))
-    }
-
-    /// The totals before and after, out of headers that open the leaves on L1.
-    fn headers(
-        &self,
-        opening: &PeriodOpening,
-        batch: &SettledBatch,
-        params: &CommunityParams,
-    ) -> Result<[header::Totals; 2], TotalsError> {
-        let shape = Shape::by_id(params.shape).ok_or(TotalsError::Community(params.community))?;
-        let own = |b: &&SettledBatch| b.call.community == params.community;
-        let leaf = self.leaf(Which::After, &opening.after, batch, &shape, params.community)?;
-        let after = opening.after.totals;
-        let earlier = self.batches.iter().filter(own).take_while(|b| b.batch < batch.batch).last();
-        let before = match (&opening.before, earlier) {
-            (None, None) if leaf.begins => header::Totals::default(),
-            (Some(_), None) if leaf.begins => return Err(TotalsError::Beginning),
-            (None, _) => return Err(TotalsError::Leaf(Which::Before)),
-            (Some(before), Some(earlier)) => {
-                self.leaf(Which::Before, before, earlier, &shape, params.community)?;
-                before.totals
-            }
-            (Some(before), None) => {
-                let root = opening.genesis.as_ref().and_then(|place| place.root(before.leaf(), params.community));
-                if root.map(|root| to_bytes(&root)) != Some(batch.old_root) {
-                    return Err(TotalsError::Genesis);
-                }
-                before.totals
-            }
-        };
-        Ok([before, after])
-    }
-
-    /// The header opens the leaf of this batch.
-    fn leaf(
-        &self,
-        which: Which,
-        header: &Header,
-        batch: &SettledBatch,
-        shape: &Shape,
-        community: u32,
-    ) -> Result<HeaderLeaf, TotalsError> {
-        let published = HeaderLeaf::of(batch, shape)?;
-        let opened = to_bytes(&header.leaf());
-        if opened == published.leaf {
-            return Ok(published);
-        }
-        let word = |b: &SettledBatch| b.call.data.get(shape.members).copied();
-        let other = self.batches.iter().find(|b| b.call.community == community && word(b) == Some(opened));
-        Err(other.map_or(TotalsError::Leaf(which), |other| TotalsError::Period { which, batch: other.batch }))
-    }
-
-    fn sealed(
-        &self,
-        params: &CommunityParams,
-        first_interval: Interval,
-        statements: &[ShownRetirement],
-    ) -> Result<u128, TotalsError> {
-        let mut seen = BTreeSet::new();
-        let mut sum = 0;
-        for (shown, number) in statements.iter().zip(1..) {
-            let failed = |why| TotalsError::Sealed { number, why };
-            let (commitment, amount) = self.statement(params, first_interval, shown).map_err(failed)?;
-            if !seen.insert(commitment) {
-                return Err(failed(SealedError::Twice));
-            }
-            sum += u128::from(amount);
-        }
-        Ok(sum)
-    }
-
-    /// The commitment and amount of a sealed retirement of this period that L1 has.
-    fn statement(
-        &self,
-        params: &CommunityParams,
-        first_interval: Interval,
-        shown: &ShownRetirement,
-    ) -> Result<(Word, Wh), SealedError> {
-        if (shown.chain_id, shown.contract) != (self.chain_id, self.contract) {
-            return Err(RetirementError::OtherDeployment.into());
-        }
-        let commitment = opened(shown)?;
-        self.retirements.get(&commitment).ok_or(RetirementError::Unknown)?.check(shown)?;
-        if !shown.sealed {
-            return Err(SealedError::Public);
-        }
-        let origin = &shown.statement.origin;
-        if (origin.community, origin.first_interval, origin.intervals) != (params.community, first_interval, params.m) {
-            return Err(SealedError::Origin { community: origin.community, first_interval: origin.first_interval });
-        }
-        Ok((commitment, shown.statement.amount))
-    }
-
-    fn held(
-        &self,
-        params: &CommunityParams,
-        first_interval: Interval,
-        holdings: &[ShownHolding],
-        verifier: Option<&dyn HoldingVerifier>,
-    ) -> Result<u128, TotalsError> {
-        let mut seen = BTreeSet::new();
-        let mut sum = 0;
-        for (shown, number) in holdings.iter().zip(1..) {
-            let failed = |why| TotalsError::Held { number, why };
-            let amount = self.shown(params, first_interval, shown).map_err(failed)?;
-            if !seen.insert(to_bytes(&shown.instance.nullifier)) {
-                return Err(failed(HeldError::Twice));
-            }
-            // Last: it costs most.
-            if !verifier.ok_or(TotalsError::NoVerifier)?.verify(&shown.instance.rows(), &shown.proof)? {
-                return Err(failed(HeldError::Proof));
-            }
-            sum += u128::from(amount);
-        }
-        Ok(sum)
-    }
-
-    /// The amount of a holding whose public inputs are right; its proof is not looked at.
-    fn shown(&self, params: &CommunityParams, first_interval: Interval, shown: &ShownHolding) -> Result<Wh, HeldError> {
-        let instance = &shown.instance;
-        if (shown.chain_id, shown.contract) != (self.chain_id, self.contract) {
-            return Err(HeldError::OtherDeployment);
-        }
-        // The domain says that this was signed to be shown. A domain of the contract's would be a spending, and whoever
-        // sees it could carry it out.
-        let form = instance.domain == holding_domain(self.chain_id, &self.contract)
-            && instance.kind == Kind::new(false, Purpose::Consumption).code();
-        let disclosed = info(&to_bytes(&instance.disclosed)).ok().filter(|_| form).ok_or(HeldError::Form)?;
-        if (disclosed.community, disclosed.first_interval, disclosed.m) != (params.community, first_interval, params.m)
-        {
-            return Err(HeldError::Origin { community: disclosed.community, first_interval: disclosed.first_interval });
-        }
-        if !self.roots.contains(&to_bytes(&instance.anchor)) {
-            return Err(HeldError::NotFinal);
-        }
-        if self.nullifiers.contains(&to_bytes(&instance.nullifier)) {
-            Err(HeldError::Spent)
-        } else {
-            Ok(disclosed.amount)
-        }
-    }
-}
-
-/// What a batch has published of its community's header.
-struct HeaderLeaf {
-    leaf: Word,
-    /// Did the community begin with this batch?
-    begins: bool,
-}
-
-impl HeaderLeaf {
-    /// SETTLE.13, SETTLE.14: words of the shape that lead to the community's node.
-    fn of(batch: &SettledBatch, shape: &Shape) -> Result<Self, TotalsError> {
-        let call = &batch.call;
-        let number = batch.batch;
-        let data: Result<Vec<Fr>, _> = call.data.iter().map(from_bytes).collect();
-        let data =
-            data.map_err(|_| refused("L1.CANONICAL", format!("batch {number}: a data word is not below the modulus")))?;
-        let short = || refused("SETTLE.14", format!("batch {number}: fewer data words than the shape has"));
-        let (own, records) = data.split_at_checked(shape.members + 2).ok_or_else(short)?;
-        let (leaves, [header_leaf, certificates_root]) = own.split_last_chunk::<2>().ok_or_else(short)?;
-        let node = community::node(*header_leaf, dense_root(leaves), *certificates_root);
-        if to_bytes(&node) != call.community_new {
-            return Err(refused(
-                "SETTLE.13",
-                format!("batch {number}: the published leaves do not lead to the community's new node"),
-            ));
-        }
-        let records = record::read(records)
-            .map_err(|(index, error)| refused("OP.10", format!("batch {number}, record {index}: {error}")))?;
-        Ok(Self {
-            leaf: to_bytes(header_leaf),
-            begins: records.iter().any(|(_, record)| record.kind == RecordKind::Init),
-        })
     }
 }

@@ -10,7 +10,7 @@ use gridveil_protocol::version::CircuitVersion;
 use gridveil_verifier_contract::{Address, CommunityParams, RollupEffect as Effect, RollupEvent, Word};
 use serde::Serialize;
 
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// Batch numbers, as the first and the last of each run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

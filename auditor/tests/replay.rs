@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod common;
 
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use common::{CHAIN, CIRCUIT_VERSION, CONTRACT, settle_call, wait};
 use gridveil_auditor::{AuditReport, Failure, ProofVerifier, RetirementError, VerifierError, audit, retirement};
 use gridveil_protocol::{
     certificate::ShownRetirement,
@@ -28,108 +25,36 @@ use gridveil_protocol::{
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
-    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
-    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
+    AuditorL1, CertificateCall, CommunityParams, L1Error, MemberL1, OperatorL1, RollupEffect as Effect, RollupEvent,
+    SettleCall, SettledBatch, SettlementL1, TariffEntry, Word,
+    memory::{MemoryL1, MemoryL1Config, Told},
 };
 
-const CIRCUIT_VERSION_U32: u32 = 2;
+const PROOF_LENGTH: usize = 100;
 const MODULUS: &str = "30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001";
 
-/// L1 as a node tells it: every answer can be edited.
+/// L1 as a node tells it, and what the auditor knows besides.
 #[derive(Clone)]
 struct World {
+    told: Told,
     genesis: Vec<(u32, Fr)>,
-    chain_id: u64,
-    timestamp: u64,
-    roots: Vec<Word>,
-    finalised: BTreeSet<Word>,
-    communities: Vec<CommunityParams>,
-    tariffs: Vec<TariffEntry>,
-    batches: Vec<SettledBatch>,
-    count: u64,
-    /// The first answer to `batch_count` is one batch short: another comes while the audit runs.
-    grows: Arc<AtomicBool>,
-    state_root: Word,
-    malformed: bool,
     /// What the verifier accepts.
     proofs: Vec<(Instance, Vec<u8>)>,
 }
 
-fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
-    Box::pin(async move { Ok(value) })
-}
-
-fn read_only<'a, T: Send + 'a>() -> L1Future<'a, T> {
-    Box::pin(async { Err(L1Error::Config("read only")) })
-}
-
-impl L1Client for World {
-    fn chain_id(&self) -> L1Future<'_, u64> {
-        now(self.chain_id)
-    }
-    fn contract(&self) -> Address {
-        [0x11; 20]
-    }
-    fn timestamp(&self) -> L1Future<'_, u64> {
-        now(self.timestamp)
-    }
-    fn state_root(&self) -> L1Future<'_, Word> {
-        now(self.state_root)
-    }
-    fn batch_count(&self) -> L1Future<'_, u64> {
-        now(self.count - u64::from(self.grows.swap(false, Ordering::SeqCst)))
-    }
-    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        now(self.roots.get(usize::try_from(batch).unwrap()).copied().unwrap_or_default())
-    }
-    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
-        now(self.finalised.contains(&root))
-    }
-    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
-        now(self.communities.iter().find(|c| c.community == community).copied())
-    }
-    fn register_community(&self, _: CommunityParams) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn open_tariff_set(&self, _: u32, _: u16, _: u16) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn register_tariff(&self, _: u32, _: u32, _: Word) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn tariffs(&self, _: u64) -> L1Future<'_, Vec<TariffEntry>> {
-        now(self.tariffs.clone())
-    }
-    fn communities(&self, _: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        now(self.communities.clone())
-    }
-    fn settle(&self, _: SettleCall) -> L1Future<'_, SettleReceipt> {
-        read_only()
-    }
-    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
-        now(derived(self).into_iter().filter(|event| event.block >= from_block).collect())
-    }
-    fn settled_batches(&self, _: u64) -> L1Future<'_, Vec<SettledBatch>> {
-        if self.malformed {
-            return Box::pin(async { Err(L1Error::Malformed("settle calldata is not its standard encoding".into())) });
-        }
-        now(self.batches.clone())
-    }
-}
-
 /// The events of registries and batches, and what records need before them.
-fn derived(w: &World) -> Vec<RollupEvent> {
-    let mut effects: Vec<(u64, Effect)> = w.communities.iter().map(|c| (1, Effect::CommunityRegistered(*c))).collect();
-    effects.extend(w.tariffs.iter().map(|t| {
+fn derived(told: &Told) -> Vec<RollupEvent> {
+    let mut effects: Vec<(u64, Effect)> =
+        told.communities.iter().map(|c| (1, Effect::CommunityRegistered(*c))).collect();
+    effects.extend(told.tariffs.iter().map(|t| {
         let TariffEntry { tariff_set, index, first_interval, commitment, .. } = *t;
         (1, Effect::TariffRegistered { tariff_set, index, first_interval, commitment })
     }));
-    let mut told = Vec::new();
+    let mut settled = Vec::new();
     let mut notes = Vec::new();
-    for SettledBatch { batch, old_root, call, .. } in &w.batches {
+    for SettledBatch { batch, old_root, call, .. } in &told.batches {
         let SettleCall { community, first_interval, new_root, circuit_version, .. } = *call;
-        told.push((
+        settled.push((
             7,
             Effect::BatchSettled {
                 batch: *batch,
@@ -147,7 +72,7 @@ fn derived(w: &World) -> Vec<RollupEvent> {
                 continue;
             };
             let word = pair[1];
-            told.extend(match kind {
+            settled.extend(match kind {
                 RecordKind::Deposit => {
                     effects.push((2, Effect::DepositMade { claim: word, depositor: [1; 20], units }));
                     Some((7, Effect::DepositConsumed { claim: word, units }))
@@ -180,7 +105,7 @@ fn derived(w: &World) -> Vec<RollupEvent> {
             },
         ));
     }
-    effects.into_iter().chain(told).map(|(block, effect)| RollupEvent { block, tx: [0; 32], effect }).collect()
+    effects.into_iter().chain(settled).map(|(block, effect)| RollupEvent { block, tx: [0; 32], effect }).collect()
 }
 
 /// Accepts exactly the proofs it was told, for exactly their public inputs.
@@ -246,17 +171,7 @@ fn transitions() -> (Vec<(u32, Fr)>, Word, Vec<Transition>) {
 }
 
 fn call(t: &Transition, number: usize, tariff_index: u32) -> SettleCall {
-    SettleCall {
-        circuit_version: CIRCUIT_VERSION_U32,
-        community: t.after.index,
-        first_interval: t.input.community.header.next_interval,
-        tariff_index,
-        new_root: to_bytes(&t.instance.new_root),
-        community_new: to_bytes(&t.instance.community_new),
-        ops_digest: to_bytes(&t.instance.ops_digest),
-        data: t.data.iter().map(to_bytes).collect(),
-        proof: vec![u8::try_from(number).unwrap(); 100],
-    }
+    settle_call(t, tariff_index, vec![u8::try_from(number).unwrap(); PROOF_LENGTH])
 }
 
 fn params(community: u32) -> CommunityParams {
@@ -305,21 +220,20 @@ fn chain(
     tariffs: &[u32],
     communities: Vec<CommunityParams>,
 ) -> World {
-    let mut w = World {
-        genesis,
-        chain_id: 31337,
+    let told = Told {
+        chain_id: CHAIN,
+        contract: CONTRACT,
         timestamp: 3_000_000_000,
         roots: vec![root],
         finalised: BTreeSet::from([root]),
         communities,
-        tariffs: Vec::new(),
-        batches: Vec::new(),
         count: transitions.len() as u64,
-        grows: Arc::default(),
         state_root: root,
-        malformed: false,
-        proofs: Vec::new(),
+        // Only what the batches' records say is looked at here.
+        silent: true,
+        ..Told::default()
     };
+    let mut w = World { told, genesis, proofs: Vec::new() };
     for ((t, index), number) in transitions.iter().zip(tariffs).zip(1usize..) {
         let call = call(t, number, *index);
         let tariff_commitment = to_bytes(&t.instance.tariff_commitment);
@@ -330,27 +244,38 @@ fn chain(
             commitment: tariff_commitment,
             block: 1,
         };
-        w.tariffs.push(tariff);
+        w.told.tariffs.push(tariff);
         w.proofs.push((t.instance, call.proof.clone()));
-        w.roots.push(call.new_root);
-        w.finalised.insert(call.new_root);
-        let old_root = std::mem::replace(&mut w.state_root, call.new_root);
-        w.batches.push(SettledBatch { batch: number as u64, old_root, tariff_commitment, call, tx: [0; 32], block: 7 });
+        w.told.roots.push(call.new_root);
+        w.told.finalised.insert(call.new_root);
+        let old_root = std::mem::replace(&mut w.told.state_root, call.new_root);
+        w.told.batches.push(SettledBatch {
+            batch: number as u64,
+            old_root,
+            tariff_commitment,
+            call,
+            tx: [0; 32],
+            block: 7,
+        });
     }
     w
 }
 
-fn run(l1: &dyn L1Client, verifier: &World) -> AuditReport {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(audit(l1, verifier, &verifier.genesis, 0)).unwrap()
+fn run(w: &World) -> AuditReport {
+    let told = Told { events: derived(&w.told), ..w.told.clone() };
+    run_on(&told, w)
+}
+
+fn run_on(l1: &dyn AuditorL1, verifier: &World) -> AuditReport {
+    wait(audit(l1, verifier, &verifier.genesis, 0))
 }
 
 #[test]
 fn an_honest_chain_passes() {
     let w = world();
-    let report = run(&w, &w);
+    let report = run(&w);
     assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 3, 3));
-    assert_eq!(to_bytes(&report.state_root), w.state_root);
+    assert_eq!(to_bytes(&report.state_root), w.told.state_root);
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
     assert_eq!((json["auditor"].as_str(), json["batches"].as_u64()), (Some("ok"), Some(3)));
     assert!(json["failures"].as_array().unwrap().is_empty());
@@ -360,7 +285,7 @@ fn an_honest_chain_passes() {
 #[test]
 fn records_are_read_and_their_money_is_counted() {
     let w = with_records();
-    let report = run(&w, &w);
+    let report = run(&w);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
     let deposited = report.money.deposited_units;
     assert!(deposited > 0);
@@ -371,22 +296,35 @@ fn records_are_read_and_their_money_is_counted() {
     assert!(report.table().contains("pool"));
     // A record is part of what is proved.
     let mut edited = w.clone();
-    let last = edited.batches[1].call.data.len() - 1;
-    bump(&mut edited.batches[1].call.data[last]);
-    assert!(run(&edited, &edited).failures.iter().any(|f| f.clause == "PROOF"));
+    let last = edited.told.batches[1].call.data.len() - 1;
+    bump(&mut edited.told.batches[1].call.data[last]);
+    assert!(run(&edited).failures.iter().any(|f| f.clause == "PROOF"));
+}
+
+/// The fake's own chain from the same genesis root.
+fn kept_by_the_contract(w: &World) -> MemoryL1 {
+    MemoryL1::new(MemoryL1Config {
+        chain_id: CHAIN,
+        contract: CONTRACT,
+        genesis_root: w.told.roots[0],
+        timestamp: 1_000,
+        circuit_version: CIRCUIT_VERSION,
+        proof_length: Some(PROOF_LENGTH),
+        ..MemoryL1Config::default()
+    })
 }
 
 /// Whatever its number, in whatever place: no record is passed over.
 #[test]
 fn a_record_of_an_unknown_kind_is_refused_by_its_number_and_batch() {
     let w = with_records();
-    let records = (w.batches[1].call.data.len() - 6) / 2;
+    let records = (w.told.batches[1].call.data.len() - 6) / 2;
     for number in (0..=255u64).filter(|number| RecordKind::try_from(*number).is_err()) {
         let place = usize::try_from(number).unwrap() % (records + 1);
         let mut edited = w.clone();
         let at = 6 + 2 * place;
-        edited.batches[1].call.data.splice(at..at, [to_bytes(&Fr::from(number)), to_bytes(&Fr::from(5u64))]);
-        let report = run(&edited, &edited);
+        edited.told.batches[1].call.data.splice(at..at, [to_bytes(&Fr::from(number)), to_bytes(&Fr::from(5u64))]);
+        let report = run(&edited);
         let what = format!("record {place}: there is no record of kind {number}");
         assert!(report.failures.contains(&Failure { batch: Some(2), clause: "OP.10", what }), "{:?}", report.failures);
     }
@@ -395,33 +333,22 @@ fn a_record_of_an_unknown_kind_is_refused_by_its_number_and_batch() {
 #[test]
 fn a_chain_kept_by_the_contracts_rules_passes() {
     let w = world();
-    let config = MemoryL1Config {
-        chain_id: 31337,
-        contract: [0x11; 20],
-        genesis_root: w.roots[0],
-        timestamp: 1_000,
-        shapes: vec![(1, 4, 2)],
-        circuit_version: CIRCUIT_VERSION_U32,
-        proof_length: Some(100),
-        enforce_future_tariffs: true,
-        terms: MemoryTerms::default(),
-    };
-    let l1 = MemoryL1::new(config);
+    let l1 = kept_by_the_contract(&w);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        for p in &w.communities {
+        for p in &w.told.communities {
             l1.open_tariff_set(p.tariff_set, 3600, 2).await.unwrap();
             l1.register_community(*p).await.unwrap();
         }
-        for t in &w.tariffs {
+        for t in &w.told.tariffs {
             l1.register_tariff(t.tariff_set, t.first_interval, t.commitment).await.unwrap();
         }
-        l1.set_timestamp(w.timestamp);
-        for b in &w.batches {
+        l1.set_timestamp(w.told.timestamp);
+        for b in &w.told.batches {
             l1.settle(b.call.clone()).await.unwrap();
         }
     });
-    let report = run(&l1, &w);
+    let report = run_on(&l1, &w);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 3));
 }
 
@@ -429,21 +356,10 @@ fn a_chain_kept_by_the_contracts_rules_passes() {
 #[test]
 fn records_agree_with_what_the_contract_says_it_did() {
     let w = with_records();
-    let config = MemoryL1Config {
-        chain_id: 31337,
-        contract: [0x11; 20],
-        genesis_root: w.roots[0],
-        timestamp: 1_000,
-        shapes: vec![(1, 4, 2)],
-        circuit_version: CIRCUIT_VERSION_U32,
-        proof_length: Some(100),
-        enforce_future_tariffs: true,
-        terms: MemoryTerms::default(),
-    };
-    let l1 = MemoryL1::new(config);
+    let l1 = kept_by_the_contract(&w);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let records = |kind: RecordKind| {
-        let words: Vec<Fr> = w.batches[1].call.data[6..].iter().map(|word| from_bytes(word).unwrap()).collect();
+        let words: Vec<Fr> = w.told.batches[1].call.data[6..].iter().map(|word| from_bytes(word).unwrap()).collect();
         record::read(&words)
             .unwrap()
             .into_iter()
@@ -453,8 +369,8 @@ fn records_agree_with_what_the_contract_says_it_did() {
     };
     runtime.block_on(async {
         l1.open_tariff_set(9, 900, 2).await.unwrap();
-        l1.register_community(w.communities[0]).await.unwrap();
-        for t in &w.tariffs {
+        l1.register_community(w.told.communities[0]).await.unwrap();
+        for t in &w.told.tariffs {
             l1.register_tariff(t.tariff_set, t.first_interval, t.commitment).await.unwrap();
         }
         for deposit in records(RecordKind::Deposit) {
@@ -468,7 +384,7 @@ fn records_agree_with_what_the_contract_says_it_did() {
         let zero = [0; 32];
         let call = CertificateCall {
             circuit_version: 1_000_001,
-            anchor: w.roots[0],
+            anchor: w.told.roots[0],
             nullifier: to_bytes(&Fr::from(7u64)),
             note_1,
             note_2,
@@ -479,12 +395,12 @@ fn records_agree_with_what_the_contract_says_it_did() {
             proof: vec![],
         };
         l1.certify(call).await.unwrap();
-        l1.set_timestamp(w.timestamp);
-        for b in &w.batches {
+        l1.set_timestamp(w.told.timestamp);
+        for b in &w.told.batches {
             l1.settle(b.call.clone()).await.unwrap();
         }
     });
-    let report = run(&l1, &w);
+    let report = run_on(&l1, &w);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 2));
     assert_eq!(report.money.supplier_in_units, 1_000_000);
 }
@@ -504,10 +420,7 @@ fn retirements_are_found_as_they_are_shown() {
             genesis_root: to_bytes(&instance.anchor),
             timestamp: 0,
             shapes: vec![],
-            circuit_version: CIRCUIT_VERSION_U32,
-            proof_length: None,
-            enforce_future_tariffs: true,
-            terms: MemoryTerms::default(),
+            ..MemoryL1Config::default()
         };
         let l1 = MemoryL1::new(config);
         let check = |shown: &ShownRetirement| runtime.block_on(retirement(&l1, shown, 0));
@@ -540,11 +453,11 @@ fn retirements_are_found_as_they_are_shown() {
 #[test]
 fn a_batch_that_comes_during_the_audit_is_left_to_the_next() {
     let w = world();
-    w.grows.store(true, Ordering::SeqCst);
-    let report = run(&w, &w);
+    w.told.grows.store(true, Ordering::SeqCst);
+    let report = run(&w);
     assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 2, 2));
-    assert_eq!(to_bytes(&report.state_root), w.roots[2]);
-    assert_eq!(run(&w, &w).batches, 3);
+    assert_eq!(to_bytes(&report.state_root), w.told.roots[2]);
+    assert_eq!(run(&w).batches, 3);
 }
 
 #[test]
@@ -556,10 +469,7 @@ fn a_node_that_does_not_answer_is_no_finding() {
         genesis_root: [0; 32],
         timestamp: 0,
         shapes: vec![],
-        circuit_version: CIRCUIT_VERSION_U32,
-        proof_length: None,
-        enforce_future_tariffs: true,
-        terms: MemoryTerms::default(),
+        ..MemoryL1Config::default()
     };
     let l1 = MemoryL1::new(config);
     l1.fail_next(1);
@@ -573,7 +483,7 @@ fn bump(word: &mut Word) {
 
 /// Two more words of calldata.
 fn push(w: &mut World, batch: usize, w0: Fr, w1: u64) {
-    w.batches[batch].call.data.extend([to_bytes(&w0), to_bytes(&Fr::from(w1))]);
+    w.told.batches[batch].call.data.extend([to_bytes(&w0), to_bytes(&Fr::from(w1))]);
 }
 
 fn modulus() -> Word {
@@ -594,75 +504,123 @@ const CASES: &[Case] = &[
     Case("genesis left out", |w| _ = w.genesis.pop(), None, "STATE.INIT", "do not lead to the contract's genesis root"),
     Case("genesis twice", |w| w.genesis.push(w.genesis[0]), None, "STATE.INIT", "lists community 5 twice"),
     Case("genesis outside", |w| w.genesis.push((65_536, Fr::from(1u64))), None, "STATE.INIT", "outside the state tree"),
-    Case("genesis root", |w| bump(&mut w.roots[0]), Some(1), "L1.SEQUENCE", "old root is not the new root"),
-    Case("unknown shape", |w| w.communities[0].shape = 77, None, "L1.COMMUNITY", "no known shape"),
-    Case("another m", |w| w.communities[0].m = 3, None, "L1.COMMUNITY", "no known shape"),
-    Case("interval length", |w| w.communities[0].interval_length_s = 60, None, "L1.COMMUNITY", "intervals of 60 s"),
-    Case("registered twice", |w| w.communities.push(params(5)), None, "L1.COMMUNITY", "registered twice"),
-    Case("not registered", |w| _ = w.communities.remove(0), Some(1), "L1.COMMUNITY", "community 5 is not registered"),
+    Case("genesis root", |w| bump(&mut w.told.roots[0]), Some(1), "L1.SEQUENCE", "old root is not the new root"),
+    Case("unknown shape", |w| w.told.communities[0].shape = 77, None, "L1.COMMUNITY", "no known shape"),
+    Case("another m", |w| w.told.communities[0].m = 3, None, "L1.COMMUNITY", "no known shape"),
+    Case(
+        "interval length",
+        |w| w.told.communities[0].interval_length_s = 60,
+        None,
+        "L1.COMMUNITY",
+        "intervals of 60 s",
+    ),
+    Case("registered twice", |w| w.told.communities.push(params(5)), None, "L1.COMMUNITY", "registered twice"),
+    Case(
+        "not registered",
+        |w| _ = w.told.communities.remove(0),
+        Some(1),
+        "L1.COMMUNITY",
+        "community 5 is not registered",
+    ),
     Case(
         "tariff order",
-        |w| w.tariffs[2].first_interval = w.tariffs[0].first_interval,
+        |w| w.told.tariffs[2].first_interval = w.told.tariffs[0].first_interval,
         None,
         "L1.TARIFF",
         "does not follow",
     ),
-    Case("tariff index gap", |w| w.tariffs[2].index = 2, None, "L1.TARIFF", "does not follow"),
-    Case("calldata encoding", |w| w.malformed = true, None, "L1.CALLDATA", "standard encoding"),
-    Case("batch number", |w| w.batches[1].batch = 3, Some(3), "L1.SEQUENCE", "batch 3 in the place of batch 2"),
-    Case("batch left out", |w| _ = w.batches.remove(1), Some(3), "L1.SEQUENCE", "old root is not the new root"),
-    Case("batches counted", |w| w.count = 4, None, "L1.SEQUENCE", "counts 4 batches, 3 were found"),
-    Case("old root", |w| bump(&mut w.batches[1].old_root), Some(2), "L1.SEQUENCE", "old root is not the new root"),
-    Case("circuit version", |w| w.batches[0].call.circuit_version = 1, Some(1), "L1.VERSION", "circuit version 1"),
-    Case("high data word", |w| w.batches[2].call.data[3] = modulus(), Some(3), "L1.CANONICAL", "data word 3"),
-    Case("high root", |w| w.batches[2].call.new_root = [0xff; 32], Some(3), "L1.CANONICAL", "new root"),
-    Case("high node", |w| w.batches[2].call.community_new = modulus(), Some(3), "L1.CANONICAL", "community node"),
-    Case("high tariff", |w| w.batches[2].tariff_commitment = modulus(), Some(3), "L1.CANONICAL", "tariff commitment"),
-    Case("period skipped", |w| w.batches[2].call.first_interval += 2, Some(3), "SETTLE.2", "its last period ended at"),
-    Case("period again", |w| w.batches[2].call.first_interval -= 2, Some(3), "SETTLE.2", "its last period ended at"),
-    Case("period not over", |w| w.timestamp = 1_512_000_000, Some(1), "SETTLE.2", "after the latest block"),
+    Case("tariff index gap", |w| w.told.tariffs[2].index = 2, None, "L1.TARIFF", "does not follow"),
+    Case("calldata encoding", |w| w.told.malformed = true, None, "L1.CALLDATA", "standard encoding"),
+    Case("batch number", |w| w.told.batches[1].batch = 3, Some(3), "L1.SEQUENCE", "batch 3 in the place of batch 2"),
+    Case("batch left out", |w| _ = w.told.batches.remove(1), Some(3), "L1.SEQUENCE", "old root is not the new root"),
+    Case("batches counted", |w| w.told.count = 4, None, "L1.SEQUENCE", "counts 4 batches, 3 were found"),
+    Case("old root", |w| bump(&mut w.told.batches[1].old_root), Some(2), "L1.SEQUENCE", "old root is not the new root"),
+    Case("circuit version", |w| w.told.batches[0].call.circuit_version = 1, Some(1), "L1.VERSION", "circuit version 1"),
+    Case("high data word", |w| w.told.batches[2].call.data[3] = modulus(), Some(3), "L1.CANONICAL", "data word 3"),
+    Case("high root", |w| w.told.batches[2].call.new_root = [0xff; 32], Some(3), "L1.CANONICAL", "new root"),
+    Case("high node", |w| w.told.batches[2].call.community_new = modulus(), Some(3), "L1.CANONICAL", "community node"),
+    Case(
+        "high tariff",
+        |w| w.told.batches[2].tariff_commitment = modulus(),
+        Some(3),
+        "L1.CANONICAL",
+        "tariff commitment",
+    ),
+    Case(
+        "period skipped",
+        |w| w.told.batches[2].call.first_interval += 2,
+        Some(3),
+        "SETTLE.2",
+        "its last period ended at",
+    ),
+    Case(
+        "period again",
+        |w| w.told.batches[2].call.first_interval -= 2,
+        Some(3),
+        "SETTLE.2",
+        "its last period ended at",
+    ),
+    Case("period not over", |w| w.told.timestamp = 1_512_000_000, Some(1), "SETTLE.2", "after the latest block"),
     Case(
         "tariff not registered",
-        |w| w.tariffs.retain(|t| t.tariff_set != 4),
+        |w| w.told.tariffs.retain(|t| t.tariff_set != 4),
         Some(2),
         "SETTLE.7",
         "no tariff of set 4",
     ),
     Case(
         "old tariff",
-        |w| w.batches[2].call.tariff_index = 0,
+        |w| w.told.batches[2].call.tariff_index = 0,
         Some(3),
         "SETTLE.7",
         "settled with tariff 0, tariff 1 was in force",
     ),
-    Case("registered tariff", |w| bump(&mut w.tariffs[1].commitment), Some(2), "SETTLE.7", "not the registered one"),
     Case(
-        "settled tariff",
-        |w| bump(&mut w.batches[1].tariff_commitment),
+        "registered tariff",
+        |w| bump(&mut w.told.tariffs[1].commitment),
         Some(2),
         "SETTLE.7",
         "not the registered one",
     ),
-    Case("new root", |w| bump(&mut w.batches[1].call.new_root), Some(2), "SETTLE.13", "does not have the new root"),
-    Case("community", |w| w.batches[1].call.community = 5, Some(2), "SETTLE.13", "does not have the new root"),
+    Case(
+        "settled tariff",
+        |w| bump(&mut w.told.batches[1].tariff_commitment),
+        Some(2),
+        "SETTLE.7",
+        "not the registered one",
+    ),
+    Case(
+        "new root",
+        |w| bump(&mut w.told.batches[1].call.new_root),
+        Some(2),
+        "SETTLE.13",
+        "does not have the new root",
+    ),
+    Case("community", |w| w.told.batches[1].call.community = 5, Some(2), "SETTLE.13", "does not have the new root"),
     Case(
         "community node",
-        |w| bump(&mut w.batches[1].call.community_new),
+        |w| bump(&mut w.told.batches[1].call.community_new),
         Some(2),
         "SETTLE.13",
         "published leaves do not lead",
     ),
-    Case("leaf", |w| bump(&mut w.batches[1].call.data[2]), Some(2), "SETTLE.13", "published leaves do not lead"),
-    Case("header leaf", |w| bump(&mut w.batches[1].call.data[4]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case("leaf", |w| bump(&mut w.told.batches[1].call.data[2]), Some(2), "SETTLE.13", "published leaves do not lead"),
+    Case(
+        "header leaf",
+        |w| bump(&mut w.told.batches[1].call.data[4]),
+        Some(2),
+        "SETTLE.13",
+        "published leaves do not lead",
+    ),
     Case(
         "certificates root",
-        |w| bump(&mut w.batches[1].call.data[5]),
+        |w| bump(&mut w.told.batches[1].call.data[5]),
         Some(2),
         "SETTLE.13",
         "published leaves do not lead",
     ),
-    Case("data short", |w| _ = w.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
-    Case("data long", |w| w.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
+    Case("data short", |w| _ = w.told.batches[1].call.data.pop(), Some(2), "SETTLE.14", "5 data words"),
+    Case("data long", |w| w.told.batches[1].call.data.push([0; 32]), Some(2), "SETTLE.14", "7 data words"),
     Case("a word that is no record", |w| push(w, 1, Fr::from(9u64), 0), Some(2), "OP.10", "no record of kind 9"),
     Case(
         "a record too many",
@@ -678,7 +636,7 @@ const CASES: &[Case] = &[
         "STATE.INIT",
         "is in the state tree already",
     ),
-    Case("digest", |w| bump(&mut w.batches[1].call.ops_digest), Some(2), "OP.11", "not that of the records"),
+    Case("digest", |w| bump(&mut w.told.batches[1].call.ops_digest), Some(2), "OP.11", "not that of the records"),
     Case("no beginning", |w| w.genesis.truncate(1), Some(2), "STATE.INIT", "settled without a beginning"),
     Case(
         "withdrawal from nothing",
@@ -702,26 +660,26 @@ const CASES: &[Case] = &[
         "ADJUST.5",
         "not past",
     ),
-    Case("proof", |w| w.batches[2].call.proof[9] ^= 1, Some(3), "PROOF", "does not hold"),
-    Case("proof with trailing bytes", |w| w.batches[2].call.proof.push(0), Some(3), "PROOF", "does not hold"),
+    Case("proof", |w| w.told.batches[2].call.proof[9] ^= 1, Some(3), "PROOF", "does not hold"),
+    Case("proof with trailing bytes", |w| w.told.batches[2].call.proof.push(0), Some(3), "PROOF", "does not hold"),
     Case(
         "another batch's proof",
-        |w| w.batches[2].call.proof = w.batches[1].call.proof.clone(),
+        |w| w.told.batches[2].call.proof = w.told.batches[1].call.proof.clone(),
         Some(3),
         "PROOF",
         "does not hold",
     ),
-    Case("another chain", |w| w.chain_id = 1, Some(1), "PROOF", "does not hold"),
-    Case("root kept", |w| bump(&mut w.roots[2]), Some(2), "L1.FINALISED", "keeps another root"),
+    Case("another chain", |w| w.told.chain_id = 1, Some(1), "PROOF", "does not hold"),
+    Case("root kept", |w| bump(&mut w.told.roots[2]), Some(2), "L1.FINALISED", "keeps another root"),
     Case(
         "root unknown",
-        |w| _ = w.finalised.remove(&w.roots[2]),
+        |w| _ = w.told.finalised.remove(&w.told.roots[2]),
         Some(2),
         "L1.FINALISED",
         "does not know the new root",
     ),
-    Case("state root", |w| bump(&mut w.state_root), None, "L1.SEQUENCE", "not that of the last batch"),
-    Case("state root replayed", |w| bump(&mut w.state_root), None, "SETTLE.13", "not the replayed one"),
+    Case("state root", |w| bump(&mut w.told.state_root), None, "L1.SEQUENCE", "not that of the last batch"),
+    Case("state root replayed", |w| bump(&mut w.told.state_root), None, "SETTLE.13", "not the replayed one"),
 ];
 
 #[test]
@@ -730,7 +688,7 @@ fn every_false_fact_has_its_own_finding() {
     for Case(name, edit, batch, clause, text) in CASES {
         let mut w = honest.clone();
         edit(&mut w);
-        let report = run(&w, &w);
+        let report = run(&w);
         let found = |f: &&Failure| f.batch == *batch && f.clause == *clause && f.what.contains(text);
         assert!(report.failures.iter().any(|f| found(&f)), "{name}: {:#?}", report.failures);
         assert!(!report.is_ok() && report.table().contains("FAILED"), "{name}");
@@ -742,19 +700,19 @@ fn every_false_fact_has_its_own_finding() {
 fn every_public_input_is_rebuilt() {
     let honest = world();
     let edits: [fn(&mut World); 8] = [
-        |w| w.chain_id += 1,
-        |w| bump(&mut w.batches[0].old_root),
-        |w| bump(&mut w.batches[0].call.new_root),
-        |w| w.batches[0].call.community = 4,
-        |w| w.batches[0].call.first_interval += 1,
-        |w| bump(&mut w.batches[0].tariff_commitment),
-        |w| bump(&mut w.batches[0].call.community_new),
-        |w| bump(&mut w.batches[0].call.data[0]),
+        |w| w.told.chain_id += 1,
+        |w| bump(&mut w.told.batches[0].old_root),
+        |w| bump(&mut w.told.batches[0].call.new_root),
+        |w| w.told.batches[0].call.community = 4,
+        |w| w.told.batches[0].call.first_interval += 1,
+        |w| bump(&mut w.told.batches[0].tariff_commitment),
+        |w| bump(&mut w.told.batches[0].call.community_new),
+        |w| bump(&mut w.told.batches[0].call.data[0]),
     ];
     for (i, edit) in edits.iter().enumerate() {
         let mut w = honest.clone();
         edit(&mut w);
-        let report = run(&w, &w);
+        let report = run(&w);
         assert!(report.failures.iter().any(|f| f.batch == Some(1) && f.clause == "PROOF"), "edit {i}");
     }
 }

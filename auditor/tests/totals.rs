@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{future::Future, sync::Arc};
+mod common;
 
+use common::{CHAIN, CONTRACT, ZERO, ask, chain_from, settle_call, wait};
 use gridveil_auditor::{
     HeldError, HoldingVerifier, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError, Which,
 };
@@ -25,25 +26,14 @@ use gridveil_protocol::{
     tree::{SparseTree, dense_root},
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, L1Client, L1Error, L1Future, RollupEffect as Effect, RollupEvent,
-    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, Word,
-    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
+    CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, RollupEffect as Effect, RollupEvent, SettlementL1,
+    Word,
+    memory::{MemoryL1, Told},
 };
 
-const CHAIN: u64 = 31337;
-const CONTRACT: [u8; 20] = [0x11; 20];
-const ZERO: Word = [0; 32];
 /// In the genesis root; and one that begins.
 const OLD: u32 = 5;
 const NEW: u32 = 9;
-
-fn wait<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
-    ask(future).unwrap()
-}
-
-fn ask<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
 
 fn settle(l1: &MemoryL1, state: &mut SparseTree, mut input: SettlementInput) -> Transition {
     let index = u64::from(input.community.index);
@@ -53,17 +43,7 @@ fn settle(l1: &MemoryL1, state: &mut SparseTree, mut input: SettlementInput) -> 
     let first_interval = t.input.community.header.next_interval;
     let known = wait(l1.tariffs(0)).iter().filter(|tariff| tariff.tariff_set == t.after.index).count();
     wait(l1.register_tariff(t.after.index, first_interval, to_bytes(&t.instance.tariff_commitment)));
-    wait(l1.settle(SettleCall {
-        circuit_version: 2,
-        community: t.after.index,
-        first_interval,
-        tariff_index: u32::try_from(known).unwrap(),
-        new_root: to_bytes(&t.instance.new_root),
-        community_new: to_bytes(&t.instance.community_new),
-        ops_digest: to_bytes(&t.instance.ops_digest),
-        data: t.data.iter().map(to_bytes).collect(),
-        proof: vec![1],
-    }));
+    wait(l1.settle(settle_call(&t, u32::try_from(known).unwrap(), vec![1])));
     t
 }
 
@@ -150,10 +130,7 @@ impl HoldingVerifier for Believes {
 /// A chain as a node tells it, and what is shown to the auditor.
 #[derive(Clone)]
 struct Case {
-    l1: Arc<MemoryL1>,
-    events: Vec<RollupEvent>,
-    batches: Vec<SettledBatch>,
-    communities: Vec<CommunityParams>,
+    told: Told,
     opening: PeriodOpening,
     sealed: Vec<ShownRetirement>,
     held: Vec<ShownHolding>,
@@ -173,17 +150,7 @@ fn play() -> Case {
     let begins = fixture::beginning(recipe(1).shape, 1).unwrap();
     let mut state = SparseTree::new(STATE_DEPTH);
     state.set(u64::from(OLD), first.community.node());
-    let l1 = MemoryL1::new(MemoryL1Config {
-        chain_id: CHAIN,
-        contract: CONTRACT,
-        genesis_root: to_bytes(&state.root()),
-        timestamp: 1_000,
-        shapes: vec![(1, 4, 2)],
-        circuit_version: 2,
-        proof_length: None,
-        enforce_future_tariffs: false,
-        terms: MemoryTerms::default(),
-    });
+    let l1 = chain_from(to_bytes(&state.root()), 1_000, false);
     let terms = to_bytes(&gridveil_protocol::init::genesis_terms(&begins.community.header));
     for (index, interval_length_s, genesis_terms) in
         [(OLD, 3600, ZERO), (NEW, begins.community.header.interval_length, terms)]
@@ -218,10 +185,7 @@ fn play() -> Case {
     let shown = |sealed, statement| ShownRetirement::new(CHAIN, CONTRACT, sealed, statement);
     let root = from_bytes(&wait(l1.state_root())).unwrap();
     Case {
-        events: wait(l1.events(0)),
-        batches: wait(l1.settled_batches(0)),
-        communities: wait(l1.communities(0)),
-        l1: Arc::new(l1),
+        told: wait(Told::by(&l1)),
         opening: opening(&two, false, false),
         sealed: vec![shown(true, statement(&two, 40, Purpose::Consumption, 7))],
         held: vec![holding(&two, root, 2_000, 200), holding(&two, one.instance.new_root, 2_100, 300)],
@@ -246,73 +210,14 @@ fn notes_of(t: &Transition) -> u64 {
     t.after.header.totals.outstanding - t.input.community.header.totals.outstanding
 }
 
-fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
-    Box::pin(async move { Ok(value) })
-}
-
-fn read_only<'a, T: Send + 'a>() -> L1Future<'a, T> {
-    Box::pin(async { Err(L1Error::Config("read only")) })
-}
-
-impl L1Client for Case {
-    fn chain_id(&self) -> L1Future<'_, u64> {
-        self.l1.chain_id()
-    }
-    fn contract(&self) -> Address {
-        self.l1.contract()
-    }
-    fn timestamp(&self) -> L1Future<'_, u64> {
-        self.l1.timestamp()
-    }
-    fn state_root(&self) -> L1Future<'_, Word> {
-        self.l1.state_root()
-    }
-    fn batch_count(&self) -> L1Future<'_, u64> {
-        self.l1.batch_count()
-    }
-    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        self.l1.root_at(batch)
-    }
-    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
-        self.l1.is_finalised(root)
-    }
-    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
-        self.l1.community(community)
-    }
-    fn register_community(&self, _: CommunityParams) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn open_tariff_set(&self, _: u32, _: u16, _: u16) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn register_tariff(&self, _: u32, _: u32, _: Word) -> L1Future<'_, TxReceipt> {
-        read_only()
-    }
-    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
-        self.l1.tariffs(from_block)
-    }
-    fn communities(&self, _: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        now(self.communities.clone())
-    }
-    fn settle(&self, _: SettleCall) -> L1Future<'_, SettleReceipt> {
-        read_only()
-    }
-    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
-        now(self.batches.iter().filter(|batch| batch.block >= from_block).cloned().collect())
-    }
-    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
-        now(self.events.iter().filter(|event| event.block >= from_block).copied().collect())
-    }
-}
-
 impl Case {
     fn totals(&self) -> Result<Totals, TotalsError> {
-        ask(Published::read(self, 0))?.totals(&self.opening, &self.sealed, &self.held, Some(&Believes))
+        ask(Published::read(&self.told, 0))?.totals(&self.opening, &self.sealed, &self.held, Some(&Believes))
     }
 
     fn spent(&mut self, nth: usize) -> &mut Effect {
         let like = |event: &&mut RollupEvent| matches!(event.effect, Effect::CertificateSpent { .. });
-        &mut self.events.iter_mut().filter(like).nth(nth).unwrap().effect
+        &mut self.told.events.iter_mut().filter(like).nth(nth).unwrap().effect
     }
 }
 
@@ -332,7 +237,7 @@ fn an_honest_opening_adds_up() {
     assert_eq!(totals.not_shown_wh, case.notes_wh - 690);
     assert_eq!(totals.retired_wh() + totals.outstanding_wh() + totals.exported_wh, totals.issued_wh);
     // Without anything from holders, and without a key for holdings.
-    let bare = ask(Published::read(&case, 0)).unwrap().totals(&case.opening, &[], &[], None).unwrap();
+    let bare = ask(Published::read(&case.told, 0)).unwrap().totals(&case.opening, &[], &[], None).unwrap();
     assert_eq!((bare.not_shown_wh, bare.held_wh, bare.sealed_wh), (case.notes_wh - 150, 0, 0));
     // The file comes back as it was written.
     let json = serde_json::to_string(&case.opening).unwrap();
@@ -343,7 +248,7 @@ fn an_honest_opening_adds_up() {
 #[test]
 fn every_period_of_the_chain_opens() {
     let case = play();
-    let published = ask(Published::read(&case, 0)).unwrap();
+    let published = ask(Published::read(&case.told, 0)).unwrap();
     for opening in &case.others {
         let totals = published.totals(opening, &[], &[], None).unwrap();
         assert_eq!(totals.retired_wh() + totals.outstanding_wh() + totals.exported_wh, totals.issued_wh);
@@ -547,7 +452,7 @@ fn false_holdings_are_refused() {
     for (name, edit, expected) in cases {
         refusal(name, edit, &honest, &expected);
     }
-    let published = ask(Published::read(&honest, 0)).unwrap();
+    let published = ask(Published::read(&honest.told, 0)).unwrap();
     assert_eq!(published.totals(&honest.opening, &[], &honest.held, None), Err(TotalsError::NoVerifier));
 }
 
@@ -572,21 +477,21 @@ fn false_chains_are_refused() {
     let bump = |word: &mut Word| word[31] ^= 1;
     for (edit, expected) in [
         (
-            &(|c: &mut Case| _ = c.batches.remove(0)) as &dyn Fn(&mut Case),
+            &(|c: &mut Case| _ = c.told.batches.remove(0)) as &dyn Fn(&mut Case),
             "L1.SEQUENCE: batch 2 in the place of batch 1: is --from-block",
         ),
-        (&|c| _ = c.batches.remove(1), "L1.SEQUENCE"),
-        (&|c| bump(&mut c.batches[1].old_root), "L1.SEQUENCE"),
-        (&|c| bump(&mut c.batches[2].call.data[0]), "SETTLE.13"),
-        (&|c| c.batches[2].call.data[4] = to_bytes(&c.opening.before.as_ref().unwrap().leaf()), "SETTLE.13"),
-        (&|c| c.batches[2].call.data.truncate(5), "SETTLE.14"),
-        (&|c| c.batches[2].call.data.push(ZERO), "OP.10"),
-        (&|c| c.batches[2].call.data[0] = [0xff; 32], "L1.CANONICAL"),
-        (&|c| c.communities.retain(|params| params.community != OLD), "CERT.5"),
+        (&|c| _ = c.told.batches.remove(1), "L1.SEQUENCE"),
+        (&|c| bump(&mut c.told.batches[1].old_root), "L1.SEQUENCE"),
+        (&|c| bump(&mut c.told.batches[2].call.data[0]), "SETTLE.13"),
+        (&|c| c.told.batches[2].call.data[4] = to_bytes(&c.opening.before.as_ref().unwrap().leaf()), "SETTLE.13"),
+        (&|c| c.told.batches[2].call.data.truncate(5), "SETTLE.14"),
+        (&|c| c.told.batches[2].call.data.push(ZERO), "OP.10"),
+        (&|c| c.told.batches[2].call.data[0] = [0xff; 32], "L1.CANONICAL"),
+        (&|c| c.told.communities.retain(|params| params.community != OLD), "CERT.5"),
         (
             &|c| {
                 let again = *c.spent(0);
-                c.events.push(RollupEvent { block: 99, tx: ZERO, effect: again })
+                c.told.events.push(RollupEvent { block: 99, tx: ZERO, effect: again })
             },
             "L1C.4: block 99",
         ),
@@ -636,7 +541,7 @@ fn impossible_headers_are_refused() {
     let refused = |edit: fn(&mut Header, &header::Totals)| {
         let mut case = honest.clone();
         edit(&mut case.opening.after, &case.opening.before.as_ref().unwrap().totals);
-        let call = &mut case.batches[2].call;
+        let call = &mut case.told.batches[2].call;
         call.data[4] = to_bytes(&case.opening.after.leaf());
         let words: Vec<Fr> = call.data[..6].iter().map(|word| from_bytes(word).unwrap()).collect();
         call.community_new = to_bytes(&community::node(words[4], dense_root(&words[..4]), words[5]));

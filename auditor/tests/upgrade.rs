@@ -24,7 +24,8 @@ use gridveil_prover::{
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
-    CommunityParams, EthersClient, L1Client as _, RollupConfig, SettleCall, VerifierInit,
+    ChainL1 as _, CommunityParams, EthersClient, OperatorL1 as _, RollupConfig, SettleCall, SettlementL1 as _,
+    VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, LOCAL_CHAIN_ID},
     codegen::{GeneratedVerifier, generate_settlement_verifier},
     verifiers::code_hash,

@@ -10,7 +10,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::srs::Params;
 use gridveil_verifier_contract::{
-    CommunityParams, EthersClient, L1Client, RollupConfig, SettleCall, VerifierInit, Word,
+    ChainL1, CommunityParams, EthersClient, OperatorL1, RollupConfig, SettleCall, SettlementL1, VerifierInit, Word,
     anvil::{ANVIL_KEYS, Anvil},
     codegen::generate_settlement_verifier,
 };

@@ -20,7 +20,7 @@ use gridveil_cli::{
 use gridveil_meter_client::submit::Admin;
 use gridveil_protocol::units::Interval;
 use gridveil_prover::cli::CacheArgs;
-use gridveil_verifier_contract::{EthersClient, L1Client};
+use gridveil_verifier_contract::{ChainL1, EthersClient};
 use serde::{Deserialize, Serialize};
 
 const EXAMPLE: &str =

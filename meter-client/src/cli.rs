@@ -5,6 +5,7 @@ use std::{io::BufRead, path::PathBuf};
 use clap::{Parser, Subcommand};
 use gridveil_protocol::{
     field::to_bytes,
+    hex::hex0,
     instance,
     operation::Kind,
     owner::owner_of,
@@ -300,15 +301,14 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     let keys = Keys::generate().map_err(failed)?;
     keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
     let (owner, meter) = (owner_of(&keys.owner), keys.meter.public());
-    let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-    let commitment = hex(&to_bytes(&owner.commitment()));
+    let commitment = hex0(to_bytes(&owner.commitment()));
     if args.json {
         return print_json(&serde_json::json!({"owner": owner, "owner_commitment": commitment, "meter": meter}));
     }
-    println!("owner key         {}", hex(&owner.key.to_bytes()));
-    println!("nullifier key     {}", hex(&to_bytes(&owner.nullifier)));
+    println!("owner key         {}", hex0(owner.key.to_bytes()));
+    println!("nullifier key     {}", hex0(to_bytes(&owner.nullifier)));
     println!("owner commitment  {commitment}");
-    println!("meter key         {}", hex(&meter.to_bytes()));
+    println!("meter key         {}", hex0(meter.to_bytes()));
     println!(
         "Give these to the meter data manager for enrolment. The secret keys are in {}.",
         args.keys.keys.display()
@@ -526,7 +526,7 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     money("balance after", s.after_nano);
     let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
     let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
-    let _ = writeln!(out, "the account is in root 0x{}, final on L1.", hex::encode(to_bytes(&s.root)));
+    let _ = writeln!(out, "the account is in root {}, final on L1.", hex0(to_bytes(&s.root)));
     for notice in &s.notices {
         let _ = writeln!(out, "Note: {notice}");
     }

@@ -1,30 +1,22 @@
 //! The member's two secret keys in one file under a passphrase.
 //!
-//! ```text
-//! "GVK1" | memory KiB u32 | passes u32 | lanes u32 | salt 16 | nonce 24 | XChaCha20-Poly1305(owner 32, meter 32) 64 + 16
-//! ```
-//! Integers big-endian. The key is Argon2id (version 0x13) of the passphrase; everything before the ciphertext is
-//! authenticated with it.
+//! An envelope of [`gridveil_keystore::passphrase`] with the magic `GVK1` around the owner's key (32 bytes) and the
+//! meter's (32).
 
 use std::{io, path::Path};
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+pub use gridveil_keystore::passphrase::Cost;
+use gridveil_keystore::{
+    SealError, SealingKey, durable,
+    passphrase::{self, PassphraseError},
+    random,
 };
 use gridveil_protocol::schnorr::SecretKey;
 use zeroize::Zeroizing;
 
-use crate::durable;
-
-const MAGIC: &[u8; 4] = b"GVK1";
-const HEADER: usize = 4 + 12 + 16 + 24;
-const FILE: usize = HEADER + 64 + 16;
-/// Most memory a file may ask for: a foreign file must not stop the machine.
-const MAX_MEMORY_KIB: u32 = 1 << 20;
-const MAX_PASSES: u32 = 64;
-const MAX_LANES: u32 = 16;
+const MAGIC: [u8; 4] = *b"GVK1";
+const SECRET_BYTES: usize = 32;
+const FILE_BYTES: usize = 2 * SECRET_BYTES + passphrase::OVERHEAD_BYTES;
 
 /// Why keys cannot be stored or opened. Carries no secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,39 +44,15 @@ pub enum KeyStoreError {
     Randomness,
 }
 
-/// Cost of Argon2id.
-#[derive(Clone, Copy, Debug)]
-pub struct Cost {
-    /// KiB.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
-impl Default for Cost {
-    /// 64 MiB, three passes: RFC 9106, section 4, second recommended option, with one lane.
-    fn default() -> Self {
-        Self { memory_kib: 64 << 10, passes: 3, lanes: 1 }
-    }
-}
-
-impl Cost {
-    fn derive(&self, passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyStoreError> {
-        if passphrase.is_empty() {
-            return Err(KeyStoreError::EmptyPassphrase);
+impl From<PassphraseError> for KeyStoreError {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Format | PassphraseError::Seal(SealError::TooLong) => Self::Format,
+            PassphraseError::Cost => Self::Cost,
+            PassphraseError::Empty => Self::EmptyPassphrase,
+            PassphraseError::Seal(SealError::NotOpened) => Self::Passphrase,
+            PassphraseError::Seal(SealError::Randomness(_)) => Self::Randomness,
         }
-        if self.memory_kib > MAX_MEMORY_KIB || self.passes > MAX_PASSES || self.lanes > MAX_LANES {
-            return Err(KeyStoreError::Cost);
-        }
-        let params =
-            Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| KeyStoreError::Cost)?;
-        let mut key = Zeroizing::new([0; 32]);
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(passphrase.as_bytes(), salt, key.as_mut())
-            .map_err(|_| KeyStoreError::Cost)?;
-        Ok(key)
     }
 }
 
@@ -104,9 +72,8 @@ impl Keys {
     /// [`KeyStoreError::Randomness`].
     pub fn generate() -> Result<Self, KeyStoreError> {
         let fresh = || {
-            let mut seed = Zeroizing::new([0u8; 64]);
-            getrandom::fill(seed.as_mut()).map_err(|_| KeyStoreError::Randomness)?;
-            Ok(SecretKey::from_seed(&seed))
+            let seed = Zeroizing::new(random::<64>().map_err(|_| KeyStoreError::Randomness)?);
+            Ok::<_, KeyStoreError>(SecretKey::from_seed(&seed))
         };
         Ok(Self { owner: fresh()?, meter: fresh()? })
     }
@@ -129,16 +96,16 @@ impl Keys {
 
     /// Key of the wallet. From the meter's key, as the outbox's: it stays when the owner's key is rotated.
     #[must_use]
-    pub fn wallet_key(&self) -> Zeroizing<[u8; 32]> {
+    pub fn wallet_key(&self) -> SealingKey {
         let secret = Zeroizing::new(self.meter.to_bytes());
-        Zeroizing::new(blake3::derive_key("gridveil wallet v1", secret.as_ref()))
+        SealingKey::new(blake3::derive_key("gridveil wallet v1", secret.as_ref()))
     }
 
     /// Key of the outbox: packets and receipts hold readings and salts, so they are encrypted at rest.
     #[must_use]
-    pub fn outbox_key(&self) -> Zeroizing<[u8; 32]> {
+    pub fn outbox_key(&self) -> SealingKey {
         let secret = Zeroizing::new(self.meter.to_bytes());
-        Zeroizing::new(blake3::derive_key("gridveil meter outbox v1", secret.as_ref()))
+        SealingKey::new(blake3::derive_key("gridveil meter outbox v1", secret.as_ref()))
     }
 
     /// Writes a new key file.
@@ -146,23 +113,10 @@ impl Keys {
     /// # Errors
     /// [`KeyStoreError`]; an existing file is left as it is.
     pub fn create(&self, path: &Path, passphrase: &str, cost: Cost) -> Result<(), KeyStoreError> {
-        let mut file = Vec::with_capacity(FILE);
-        file.extend(MAGIC);
-        for x in [cost.memory_kib, cost.passes, cost.lanes] {
-            file.extend(x.to_be_bytes());
-        }
-        let mut random = [0u8; 40];
-        getrandom::fill(&mut random).map_err(|_| KeyStoreError::Randomness)?;
-        file.extend(random);
-        let (salt, nonce) = random.split_at(16);
-        let key = cost.derive(passphrase, salt)?;
-        let mut plain = Zeroizing::new([0u8; 64]);
-        plain[..32].copy_from_slice(Zeroizing::new(self.owner.to_bytes()).as_ref());
-        plain[32..].copy_from_slice(Zeroizing::new(self.meter.to_bytes()).as_ref());
-        let sealed = XChaCha20Poly1305::new(key.as_ref().into())
-            .encrypt(XNonce::from_slice(nonce), Payload { msg: plain.as_ref(), aad: &file })
-            .map_err(|_| KeyStoreError::Format)?;
-        file.extend(sealed);
+        let mut plain = Zeroizing::new([0u8; 2 * SECRET_BYTES]);
+        plain[..SECRET_BYTES].copy_from_slice(Zeroizing::new(self.owner.to_bytes()).as_ref());
+        plain[SECRET_BYTES..].copy_from_slice(Zeroizing::new(self.meter.to_bytes()).as_ref());
+        let file = passphrase::seal(MAGIC, passphrase, cost, plain.as_ref())?;
         durable::create_new(path, &file).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => KeyStoreError::Exists,
             kind => KeyStoreError::Io(kind),
@@ -174,29 +128,20 @@ impl Keys {
     /// # Errors
     /// [`KeyStoreError`].
     pub fn open(path: &Path, passphrase: &str) -> Result<Self, KeyStoreError> {
-        let bytes = durable::read_bounded(path, FILE as u64).map_err(|e| match e.kind() {
+        let bytes = durable::read_bounded(path, FILE_BYTES as u64).map_err(|e| match e.kind() {
             io::ErrorKind::FileTooLarge => KeyStoreError::Format,
             kind => KeyStoreError::Io(kind),
         })?;
-        let (header, sealed) =
-            bytes.split_at_checked(HEADER).filter(|_| bytes.len() == FILE).ok_or(KeyStoreError::Format)?;
-        let rest = header.strip_prefix(MAGIC).ok_or(KeyStoreError::Format)?;
-        let (costs, random) = rest.split_at(12);
-        let (salt, nonce) = random.split_at(16);
-        let mut costs = costs.chunks(4).map(|c| c.iter().fold(0u32, |acc, b| acc << 8 | u32::from(*b)));
-        let mut next = || costs.next().unwrap_or(0);
-        let cost = Cost { memory_kib: next(), passes: next(), lanes: next() };
-        let key = cost.derive(passphrase, salt)?;
-        let plain = XChaCha20Poly1305::new(key.as_ref().into())
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: header })
-            .map_err(|_| KeyStoreError::Passphrase)?;
-        let plain = Zeroizing::new(plain);
+        if bytes.len() != FILE_BYTES {
+            return Err(KeyStoreError::Format);
+        }
+        let plain = passphrase::open(MAGIC, passphrase, &bytes)?;
         let secret = |half: Option<&[u8]>| {
             let bytes: Zeroizing<[u8; 32]> =
                 Zeroizing::new(half.and_then(|h| h.try_into().ok()).ok_or(KeyStoreError::Format)?);
             SecretKey::from_bytes(&bytes).map_err(|_| KeyStoreError::Format)
         };
-        Ok(Self { owner: secret(plain.get(..32))?, meter: secret(plain.get(32..))? })
+        Ok(Self { owner: secret(plain.get(..SECRET_BYTES))?, meter: secret(plain.get(SECRET_BYTES..))? })
     }
 }
 
@@ -215,7 +160,7 @@ mod tests {
         keys.create(&path, "correct horse", CHEAP).unwrap();
         let back = Keys::open(&path, "correct horse").unwrap();
         assert!(back.owner.public() == keys.owner.public() && back.meter.public() == keys.meter.public());
-        assert_eq!(*back.outbox_key(), *keys.outbox_key());
+        assert_eq!(back.outbox_key().as_bytes(), keys.outbox_key().as_bytes());
         assert_eq!(Keys::open(&path, "correct horsf").unwrap_err(), KeyStoreError::Passphrase);
         assert_eq!(Keys::open(&path, "").unwrap_err(), KeyStoreError::EmptyPassphrase);
         // Never overwritten, nothing left behind.
@@ -244,10 +189,25 @@ mod tests {
             std::fs::write(&path, &bad).unwrap();
             assert!(Keys::open(&path, "p").is_err(), "byte {i}");
         }
-        for bad in [&good[..FILE - 1], &[good.as_slice(), &[0]].concat(), &[]] {
+        for bad in [&good[..FILE_BYTES - 1], &[good.as_slice(), &[0]].concat(), &[]] {
             std::fs::write(&path, bad).unwrap();
             assert_eq!(Keys::open(&path, "p").unwrap_err(), KeyStoreError::Format);
         }
+    }
+
+    /// Key files on disks must open for ever. The bytes come from other implementations of Argon2id and the cipher.
+    #[test]
+    fn the_layout_does_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let known = "47564b31000000400000000100000001111111111111111111111111111111112222222222222222222222222222222222\
+                     22222222222222\
+                     fcd67f9c2588aa6d7a024bd19bf895415adf0c3716a6456aaadc45344513718503b1d8f27caf8a73c4715acd276ab0f8\
+                     71912244652e607a296482fd3fb63cb4b18f5fe1b096db5b2c2ce63dfaf571bb";
+        std::fs::write(&path, hex::decode(known).unwrap()).unwrap();
+        let keys = Keys::open(&path, "correct horse").unwrap();
+        let secret = |last| std::array::from_fn(|i| if i == SECRET_BYTES - 1 { last } else { 0 });
+        assert_eq!([keys.owner.to_bytes(), keys.meter.to_bytes()], [secret(5), secret(6)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{io::Read, time::Duration};
 
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
+    hex::hex0,
     units::Interval,
 };
 use serde::Deserialize;
@@ -133,8 +134,8 @@ impl JsonRpc {
 
     fn call(&self, view: View, words: &[Word]) -> Result<Vec<Word>, L1Error> {
         let View(signature, name, expected) = view;
-        let data = format!("0x{}", hex::encode(calldata(signature, words)));
-        let to = format!("0x{}", hex::encode(self.contract));
+        let data = hex0(calldata(signature, words));
+        let to = hex0(self.contract);
         let result = self.rpc("eth_call", serde_json::json!([{"to": to, "data": data}, "latest"]), name)?;
         let bytes = hex::decode(result.strip_prefix("0x").unwrap_or("")).map_err(|_| L1Error::Answer(name))?;
         let (words, rest) = bytes.as_chunks::<32>();

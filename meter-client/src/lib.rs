@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
-mod durable;
 pub mod key_store;
 pub mod l1;
 pub mod operation;

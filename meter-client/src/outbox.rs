@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+use gridveil_keystore::{
+    SealError, SealingKey, durable,
+    sealed::{NONCE_BYTES, TAG_BYTES},
 };
 use gridveil_protocol::{
     codec::{PACKET_MAX_BYTES, decode_packet, encode_packet},
@@ -25,15 +25,12 @@ use gridveil_protocol::{
 use zeroize::Zeroizing;
 
 use crate::{
-    durable,
     key_store::Keys,
     packet::{Draft, PacketError},
 };
 
-const NONCE: usize = 24;
-const TAG: usize = 16;
 const MAX_FILE: u64 = 1 << 20;
-const _: () = assert!((PACKET_MAX_BYTES + NONCE + TAG) as u64 <= MAX_FILE);
+const _: () = assert!((PACKET_MAX_BYTES + NONCE_BYTES + TAG_BYTES) as u64 <= MAX_FILE);
 
 /// Why the outbox does not give or take a packet.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +94,7 @@ impl Period {
 /// A directory of signed packets and verified receipts.
 pub struct Outbox {
     directory: PathBuf,
-    key: Zeroizing<[u8; 32]>,
+    key: SealingKey,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -204,13 +201,11 @@ impl Outbox {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutboxError> {
         let path = self.directory.join(name);
-        let mut nonce = [0u8; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| PacketError::Randomness)?;
-        let sealed = XChaCha20Poly1305::new(self.key.as_ref().into())
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: bytes, aad: name.as_bytes() })
-            .map_err(|_| OutboxError::Damaged { path: path.clone() })?;
-        durable::create_new(&path, &[nonce.as_slice(), &sealed].concat())
-            .map_err(|e| OutboxError::Io { path, kind: e.kind() })
+        let sealed = self.key.seal(&[], name.as_bytes(), bytes).map_err(|error| match error {
+            SealError::Randomness(_) => PacketError::Randomness.into(),
+            SealError::TooLong | SealError::NotOpened => OutboxError::Damaged { path: path.clone() },
+        })?;
+        durable::create_new(&path, &sealed).map_err(|e| OutboxError::Io { path, kind: e.kind() })
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, OutboxError> {
@@ -220,11 +215,7 @@ impl Outbox {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(OutboxError::Io { path, kind: e.kind() }),
         };
-        let opened = bytes.split_at_checked(NONCE).and_then(|(nonce, sealed)| {
-            let payload = Payload { msg: sealed, aad: name.as_bytes() };
-            XChaCha20Poly1305::new(self.key.as_ref().into()).decrypt(XNonce::from_slice(nonce), payload).ok()
-        });
-        opened.map(|plain| Some(Zeroizing::new(plain))).ok_or(OutboxError::Damaged { path })
+        self.key.open(&[], name.as_bytes(), &bytes).map(Some).map_err(|_| OutboxError::Damaged { path })
     }
 }
 

@@ -63,8 +63,7 @@ impl Draft {
         if self.readings.len() != usize::from(self.context.intervals) {
             return Err(PacketError::Length { expected: self.context.intervals, got: self.readings.len() });
         }
-        let mut random = Zeroizing::new([0u8; 384]);
-        getrandom::fill(random.as_mut()).map_err(|_| PacketError::Randomness)?;
+        let random = Zeroizing::new(gridveil_keystore::random::<384>().map_err(|_| PacketError::Randomness)?);
         let packet = Packet {
             context: self.context,
             slot: self.slot,

@@ -8,11 +8,13 @@ mod admin;
 
 use std::{io::Read, time::Duration};
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 pub use gridveil_api::Problem;
 use gridveil_api::public::{CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Taken};
 use gridveil_protocol::{
     codec::{operation_id, packet_id},
     field::{Fr, to_bytes},
+    hex::parse0,
     operation::SignedOperation,
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
@@ -29,6 +31,8 @@ pub use admin::Admin;
 
 /// Largest answer that is read.
 const MAX_ANSWER: u64 = 8 << 20;
+/// Longest pause before an unreachable or busy server is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why the sequencer did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +74,7 @@ pub enum ApiError {
 /// 20 bytes of an L1 address.
 #[must_use]
 pub fn address(text: &str) -> Option<[u8; 20]> {
-    let mut out = [0; 20];
-    hex::decode_to_slice(text.strip_prefix("0x")?, &mut out).ok()?;
-    Some(out)
+    parse0(text)
 }
 
 /// How long to insist.
@@ -202,7 +204,8 @@ impl Sequencer {
         request: impl Fn() -> RequestBuilder,
         what: &'static str,
     ) -> Result<T, ApiError> {
-        let mut pause = self.retry.first_pause;
+        let pauses = ExponentialBuilder::new().with_factor(2.0).without_max_times();
+        let mut pauses = pauses.with_min_delay(self.retry.first_pause).with_max_delay(LONGEST_PAUSE).build();
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -219,8 +222,7 @@ impl Sequencer {
             if attempts >= self.retry.attempts {
                 return Err(failure);
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_secs(30));
+            std::thread::sleep(pauses.next().unwrap_or(LONGEST_PAUSE));
         }
     }
 }

@@ -7,7 +7,7 @@ use gridveil_api::{
     code,
     public::{OperationState, Taken},
 };
-use gridveil_protocol::{field::Fr, owner::owner_of, receipt::Receipt, units::Interval};
+use gridveil_protocol::{field::Fr, hex::hex0, owner::owner_of, receipt::Receipt, units::Interval};
 
 use crate::{
     key_store::Keys,
@@ -170,7 +170,7 @@ impl Member<'_> {
         wallet: &mut Wallet,
         signed: &gridveil_protocol::operation::SignedOperation,
     ) -> Result<Taken, SyncError> {
-        let id = format!("0x{}", hex::encode(gridveil_protocol::codec::operation_id(signed)));
+        let id = hex0(gridveil_protocol::codec::operation_id(signed));
         match self.sequencer.operate(signed) {
             Ok(status) => {
                 wallet.note_progress(&id, &Progress::Sent)?;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::hex_bytes,
     field::{Fr, hex_fr, reduce, shifted},
+    hex::hex_bytes,
     params::REGISTER_BITS,
     poseidon::{DomainTag, hash2, hash4, sponge},
     schnorr::PublicKey,

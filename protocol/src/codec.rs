@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     field::{self, Fr, Scalar},
     header_operation::HeaderOperation,
+    hex::hex_bytes,
     operation::SignedOperation,
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::MAX_INTERVALS,
@@ -222,31 +223,6 @@ pub fn header_operation_id(community: u32, operation: &HeaderOperation) -> Resul
 /// 32 bytes that are no field element, in JSON `0x` and 64 hex digits: an identity, a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bytes32(#[serde(with = "hex_bytes")] pub [u8; 32]);
-
-/// serde of byte arrays as `0x` hex.
-pub mod hex_bytes {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    /// Writes `0x…`.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
-    }
-
-    /// Reads exactly N bytes.
-    ///
-    /// # Errors
-    /// Malformed hex or another length.
-    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<[u8; N], D::Error> {
-        let text = String::deserialize(d)?;
-        let mut out = [0u8; N];
-        let digits = text.strip_prefix("0x").unwrap_or(&text);
-        hex::decode_to_slice(digits, &mut out).map_err(|_| D::Error::custom(format!("expected {N} bytes of hex")))?;
-        Ok(out)
-    }
-}
 
 impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

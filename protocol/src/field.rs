@@ -65,6 +65,7 @@ pub fn signed(x: i128) -> Fr {
 /// serde of field elements as `0x` + 64 lower-case hex digits.
 pub mod hex_fr {
     use super::{Fr, from_bytes, to_bytes};
+    use crate::hex::{hex0, parse0};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Writes `0x…`.
@@ -72,7 +73,7 @@ pub mod hex_fr {
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(x: &Fr, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("0x{}", hex::encode(to_bytes(x))))
+        s.serialize_str(&hex0(to_bytes(x)))
     }
 
     /// Reads `0x…`, refusing anything not canonical.
@@ -87,14 +88,12 @@ pub mod hex_fr {
     /// Parses one element.
     #[must_use]
     pub fn parse(text: &str) -> Option<Fr> {
-        let mut bytes = [0u8; 32];
-        hex::decode_to_slice(text.strip_prefix("0x")?, &mut bytes).ok()?;
-        from_bytes(&bytes).ok()
+        from_bytes(&parse0(text)?).ok()
     }
 
     /// Arrays and vectors of elements.
     pub mod seq {
-        use super::{Fr, parse, to_bytes};
+        use super::{Fr, hex0, parse, to_bytes};
         use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
         /// Writes a list of `0x…`.
@@ -102,7 +101,7 @@ pub mod hex_fr {
         /// # Errors
         /// Those of the serializer.
         pub fn serialize<S: Serializer>(xs: &[Fr], s: S) -> Result<S::Ok, S::Error> {
-            xs.iter().map(|x| format!("0x{}", hex::encode(to_bytes(x)))).collect::<Vec<_>>().serialize(s)
+            xs.iter().map(|x| hex0(to_bytes(x))).collect::<Vec<_>>().serialize(s)
         }
 
         /// Reads a list of exactly the target's length.

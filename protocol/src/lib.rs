@@ -16,6 +16,7 @@ pub mod field;
 pub mod fixture;
 pub mod header;
 pub mod header_operation;
+pub mod hex;
 pub mod init;
 pub mod instance;
 pub mod market;

@@ -5,10 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::hex_bytes,
     community,
     field::{Fr, hex_fr},
     header::Header,
+    hex::hex_bytes,
     params::STATE_DEPTH,
     tree::{Children, path_hex, path_root},
     units::Interval,

@@ -22,6 +22,7 @@ pub use admin::{Admin, QueueStatus, SetAside, StateCount, WorkerSeen};
 pub use jobs::Queue;
 pub use serving::{Claim, Serving, ServingConfig};
 
+use gridveil_keystore::SealError;
 use serde::Serialize;
 
 use crate::{
@@ -79,6 +80,9 @@ pub enum QueueError {
         /// The job.
         job: JobId,
     },
+    /// Nothing can be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// Sealed properly, but not what it says it is.
     #[error("job {job}: not the job or result its row says")]
     Contents {

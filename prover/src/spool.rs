@@ -16,27 +16,29 @@
 //! and id authenticated. Readings, salts and balances are in the jobs: nobody without the key reads them, and nobody
 //! without it can put a job or a result in.
 
+mod key;
+
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+use gridveil_keystore::{
+    NoRandomness, SealError,
+    durable::{self, Access},
 };
-use rand::{RngCore, rngs::OsRng};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, Zeroizing};
+
+pub use key::SpoolKey;
 
 use crate::{
     job::{JobEncoding, JobId, ProofJob, ProofResult},
-    store::{StoreError, sync_parent, temporary, write_atomic},
+    store::StoreError,
 };
 
 const MAGIC: &[u8; 8] = b"GVSPOOL1";
-const NONCE_BYTES: usize = 24;
-const KEY_ID_BYTES: usize = 8;
 
 /// What a sealed file is bound to.
 fn context(place: &str, id: JobId) -> String {
@@ -61,6 +63,12 @@ pub enum SpoolError {
         /// File name.
         name: String,
     },
+    /// Nothing can be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// No key can be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     /// Sealed properly, but not what its name says.
     #[error("{name}: not the job or result its name says")]
     Contents {
@@ -78,101 +86,6 @@ pub enum SpoolError {
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
     let error = StoreError::io(path);
     move |source| error(source).into()
-}
-
-/// The key both sides share.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SpoolKey([u8; 32]);
-
-impl fmt::Debug for SpoolKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpoolKey(hidden)")
-    }
-}
-
-impl SpoolKey {
-    /// A key from its bytes.
-    #[must_use]
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// Reads a key file, or makes one that only its owner can read.
-    ///
-    /// # Errors
-    /// [`SpoolError::Key`] if it is not 64 hex digits or others can read it; [`SpoolError::Store`].
-    pub fn open_or_create(path: &Path) -> Result<Self, SpoolError> {
-        match Self::create(path) {
-            Err(SpoolError::Store(StoreError::Io { source, .. })) if source.kind() == io::ErrorKind::AlreadyExists => {
-                Self::open(path)
-            }
-            created => created,
-        }
-    }
-
-    fn create(path: &Path) -> Result<Self, SpoolError> {
-        let mut key = Self([0; 32]);
-        OsRng.fill_bytes(&mut key.0);
-        let mut digits = hex::encode(key.0);
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(path).and_then(|mut file| {
-            io::Write::write_all(&mut file, digits.as_bytes())?;
-            file.sync_all()?;
-            sync_parent(path)
-        });
-        digits.zeroize();
-        written.map_err(io_at(path))?;
-        Ok(key)
-    }
-
-    /// Reads a key file.
-    ///
-    /// # Errors
-    /// As [`Self::open_or_create`].
-    pub fn open(path: &Path) -> Result<Self, SpoolError> {
-        #[cfg(unix)]
-        {
-            let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).map_err(io_at(path))?);
-            if mode & 0o077 != 0 {
-                return Err(SpoolError::Key { path: path.to_path_buf() });
-            }
-        }
-        let mut digits = fs::read(path).map_err(io_at(path))?;
-        let mut key = Self([0; 32]);
-        let decoded = hex::decode_to_slice(digits.trim_ascii(), &mut key.0);
-        digits.zeroize();
-        decoded.map_err(|_| SpoolError::Key { path: path.to_path_buf() })?;
-        Ok(key)
-    }
-
-    /// Seals `contents` for the place and id that `context` names: `magic | nonce (24) | ciphertext`.
-    pub(crate) fn seal(&self, magic: &[u8; 8], context: &str, contents: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; NONCE_BYTES];
-        OsRng.fill_bytes(&mut nonce);
-        let payload = Payload { msg: contents, aad: context.as_bytes() };
-        // Only fails above 256 GiB.
-        let sealed =
-            XChaCha20Poly1305::new((&self.0).into()).encrypt(XNonce::from_slice(&nonce), payload).unwrap_or_default();
-        [magic.as_slice(), &nonce, &sealed].concat()
-    }
-
-    /// What [`Self::seal`] sealed with this key for this context; `None` for anything else.
-    pub(crate) fn unseal(&self, magic: &[u8; 8], context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = sealed.strip_prefix(magic)?.split_at_checked(NONCE_BYTES)?;
-        let payload = Payload { msg: sealed, aad: context.as_bytes() };
-        XChaCha20Poly1305::new((&self.0).into()).decrypt(XNonce::from_slice(nonce), payload).ok()
-    }
-
-    /// Tells keys apart without telling anything about them.
-    pub(crate) fn id(&self) -> [u8; KEY_ID_BYTES] {
-        let digest = blake3::derive_key("gridveil queue key id 1", &self.0);
-        let mut id = [0; KEY_ID_BYTES];
-        id.copy_from_slice(&digest[..KEY_ID_BYTES]);
-        id
-    }
 }
 
 /// Timing of claims.
@@ -266,21 +179,21 @@ impl Spool {
     /// Sealed files appear whole under their name, or not at all.
     fn put(&self, place: &str, name: &str, id: JobId, contents: &[u8]) -> Result<(), SpoolError> {
         let file = self.at(place, name);
-        let temporary = temporary(&self.at("tmp", name));
-        write_atomic(&temporary, &self.key.seal(MAGIC, &context(place, id), contents))?;
-        fs::rename(&temporary, &file).and_then(|()| sync_parent(&file)).map_err(io_at(&file))
+        let sealed = self.key.seal(MAGIC, &context(place, id), contents)?;
+        durable::replace_through(&self.root.join("tmp"), &file, Access::Mask, |out| out.write_all(&sealed))
+            .map_err(io_at(&file))
     }
 
-    fn get(&self, sealed_for: &str, file: &Path, id: JobId) -> Result<Option<Vec<u8>>, SpoolError> {
+    fn get(&self, sealed_for: &str, file: &Path, id: JobId) -> Result<Option<Zeroizing<Vec<u8>>>, SpoolError> {
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_at(file)(error)),
         };
         self.key
-            .unseal(MAGIC, &context(sealed_for, id), &bytes)
+            .open_sealed(MAGIC, &context(sealed_for, id), &bytes)
             .map(Some)
-            .ok_or_else(|| SpoolError::Sealed { name: id.to_string() })
+            .map_err(|_| SpoolError::Sealed { name: id.to_string() })
     }
 
     /// Files of a place whose names are an id, an attempt and, in `claimed`, a worker.
@@ -487,134 +400,4 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{job::fixture::job, pool::tests::answer};
-
-    fn spool(root: &Path, lease: Duration) -> Spool {
-        Spool::open(root, SpoolKey::new([3; 32]), SpoolConfig { lease, attempts: 2 }).unwrap()
-    }
-
-    const LONG: Duration = Duration::from_secs(600);
-
-    #[test]
-    fn a_job_goes_in_and_its_result_comes_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path(), LONG);
-        let id = spool.submit(&job(1)).unwrap();
-        assert_eq!(spool.submit(&job(1)).unwrap(), id);
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Waiting);
-        let claim = spool.claim("a").unwrap().unwrap();
-        assert_eq!((claim.id, claim.attempt, &claim.job), (id, 1, &job(1)));
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Claimed);
-        assert!(spool.claim("b").unwrap().is_none(), "one claim a job");
-        assert!(claim.beat());
-        assert_eq!(spool.redeliver("b").unwrap(), 0);
-        spool.finish(&claim, &answer(&claim.job)).unwrap();
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Done);
-        assert_eq!(spool.result(id).unwrap(), Some(answer(&job(1))));
-        assert_eq!(spool.submit(&job(1)).unwrap(), id);
-        assert!(spool.claim("b").unwrap().is_none(), "proved once");
-        spool.forget(id).unwrap();
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Unknown);
-    }
-
-    #[test]
-    fn a_silent_workers_job_is_delivered_again_and_then_set_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path(), Duration::ZERO);
-        let id = spool.submit(&job(1)).unwrap();
-        for attempt in [1, 2] {
-            let claim = spool.claim("dead").unwrap().unwrap();
-            assert_eq!(claim.attempt, attempt);
-            std::thread::sleep(Duration::from_millis(20));
-            assert_eq!(spool.redeliver("b").unwrap(), 1);
-            assert!(!claim.beat(), "the dead worker's claim is gone");
-        }
-        assert!(matches!(spool.state(id).unwrap(), SpoolState::Poisoned(error) if error.contains("silent")));
-        // A worker that was only slow hands in all the same.
-        spool.forget(id).unwrap();
-        spool.submit(&job(1)).unwrap();
-        let slow = spool.claim("slow").unwrap().unwrap();
-        std::thread::sleep(Duration::from_millis(20));
-        spool.redeliver("b").unwrap();
-        spool.finish(&slow, &answer(&slow.job)).unwrap();
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Done);
-        assert!(
-            spool.claim("b").unwrap().is_none() && spool.list("jobs").unwrap().is_empty(),
-            "the second delivery is dropped"
-        );
-    }
-
-    #[test]
-    fn failures_are_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path(), LONG);
-        let id = spool.submit(&job(1)).unwrap();
-        spool.fail(&spool.claim("a").unwrap().unwrap(), "first", false).unwrap();
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Waiting);
-        spool.fail(&spool.claim("a").unwrap().unwrap(), "second", false).unwrap();
-        assert_eq!(spool.state(id).unwrap(), SpoolState::Poisoned("second".into()));
-        let other = spool.submit(&job(2)).unwrap();
-        spool.fail(&spool.claim("a").unwrap().unwrap(), "refused", true).unwrap();
-        assert_eq!(spool.state(other).unwrap(), SpoolState::Poisoned("refused".into()));
-    }
-
-    #[test]
-    fn nothing_is_readable_or_exchangeable_without_the_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path(), LONG);
-        let ids = [1, 2].map(|batch| spool.submit(&job(batch)).unwrap());
-        let [a, b] = ids.map(|id| spool.at("jobs", format!("{id}.1")));
-        let sealed = fs::read(&a).unwrap();
-        assert!(!sealed.windows(8).any(|window| window == b"readings" || window == b"\"batch\":"));
-        // Another key, a flipped byte, another job's file under this name: set aside, and the queue goes on.
-        fs::write(&a, fs::read(&b).unwrap()).unwrap();
-        let claim = spool.claim("w").unwrap().unwrap();
-        assert_eq!(claim.id, ids[1]);
-        assert!(spool.claim("w").unwrap().is_none());
-        assert!(matches!(spool.state(ids[0]).unwrap(), SpoolState::Poisoned(_)));
-        spool.finish(&claim, &answer(&claim.job)).unwrap();
-        let result = spool.at("results", ids[1]);
-        let mut bytes = fs::read(&result).unwrap();
-        for position in [0, 9, 40, bytes.len() - 1] {
-            bytes[position] ^= 1;
-            fs::write(&result, &bytes).unwrap();
-            assert!(matches!(spool.result(ids[1]), Err(SpoolError::Sealed { .. })), "byte {position}");
-            bytes[position] ^= 1;
-        }
-        let thief = Spool::open(dir.path(), SpoolKey::new([4; 32]), SpoolConfig::default()).unwrap();
-        fs::write(&result, &bytes).unwrap();
-        assert!(matches!(thief.result(ids[1]), Err(SpoolError::Sealed { .. })));
-        assert!(spool.result(ids[1]).unwrap().is_some());
-    }
-
-    #[test]
-    fn files_half_written_or_foreign_are_not_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path(), LONG);
-        for name in ["README", "x.1", "0123.1.w", ".hidden"] {
-            fs::write(spool.at("jobs", name), b"?").unwrap();
-            fs::write(spool.at("claimed", name), b"?").unwrap();
-        }
-        fs::write(spool.at("tmp", "half"), b"GVSPOOL1").unwrap();
-        assert!(spool.claim("w").unwrap().is_none());
-        assert_eq!(spool.redeliver("w").unwrap(), 0);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        let key = SpoolKey::open_or_create(&path).unwrap();
-        assert_eq!(SpoolKey::open_or_create(&path).unwrap().0, key.0);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(SpoolKey::open(&path), Err(SpoolError::Key { .. })));
-        fs::write(&path, "short").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(SpoolKey::open_or_create(&path), Err(SpoolError::Key { .. })));
-        assert!(!format!("{key:?}").contains(&hex::encode(key.0)));
-    }
-}
+mod tests;

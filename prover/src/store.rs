@@ -7,8 +7,9 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
+
+use gridveil_keystore::durable::{self, Access};
 
 const MAGIC: &[u8; 8] = b"GVCACHE1";
 const DIGEST_BYTES: u64 = 32;
@@ -68,40 +69,12 @@ impl Write for Latch<'_> {
     }
 }
 
-/// A name beside `path` that no other writer uses.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    path.with_file_name(name)
-}
-
-/// Makes a rename durable.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if cfg!(unix) => {
-            File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Writes `bytes` to `path`: afterwards the file is there whole and durable, or not at all.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let temporary = temporary(path);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_parent(path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(StoreError::io(path))
+    durable::replace_with(path, Access::Mask, |file| file.write_all(bytes)).map_err(StoreError::io(path))
 }
 
 /// Writes a labelled, checksummed file atomically.
@@ -112,21 +85,12 @@ pub fn write(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
     }
-    let temporary = temporary(path);
-    let result = write_to(&temporary, label, body).and_then(|()| {
-        fs::rename(&temporary, path)?;
-        sync_parent(path)
-    });
-    if result.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    result.map_err(StoreError::io(path))
+    durable::replace_with(path, Access::Mask, |file| write_to(file, label, body)).map_err(StoreError::io(path))
 }
 
-fn write_to(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let file = File::create(path)?;
+fn write_to(file: &File, label: &str, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut latch =
-        Latch { file: BufWriter::with_capacity(BUFFER_BYTES, &file), hasher: blake3::Hasher::new(), failed: None };
+        Latch { file: BufWriter::with_capacity(BUFFER_BYTES, file), hasher: blake3::Hasher::new(), failed: None };
     let length = u32::try_from(label.len()).map_err(|_| io::Error::other("label too long"))?;
     latch.write_all(MAGIC)?;
     latch.write_all(&length.to_le_bytes())?;
@@ -137,9 +101,7 @@ fn write_to(path: &Path, label: &str, body: impl FnOnce(&mut dyn Write) -> io::R
     }
     let digest = latch.hasher.finalize();
     latch.file.write_all(digest.as_bytes())?;
-    latch.file.flush()?;
-    drop(latch.file);
-    file.sync_all()
+    latch.file.flush()
 }
 
 /// Opens a file written by [`write`](fn@write), after checking every byte of it; the reader stands at the body and ends

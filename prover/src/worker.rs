@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use rand::Rng;
 
 use crate::{
@@ -158,7 +159,7 @@ const ALERT: Duration = Duration::from_millis(50);
 /// Between tries at a queue that does not answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// For what a stopped worker still has to say to a queue that does not answer.
+/// How long a stopped worker goes on asking a queue that does not answer to take its result, or its job back.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks
@@ -227,26 +228,29 @@ fn retry<Q: Queue, T>(
     after_stop: Duration,
     mut ask: impl FnMut() -> Result<T, Q::Error>,
 ) -> Result<T, Q::Error> {
-    let (start, mut wait, mut stopped) = (Instant::now(), FIRST_WAIT, None::<Instant>);
+    let doubled = ExponentialBuilder::new().with_factor(2.0).without_max_times();
+    let mut waits = doubled.with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).build();
+    let (start, mut tries, mut stopped) = (Instant::now(), 0_u32, None::<Instant>);
     loop {
         let error = match ask() {
             Err(error) if Q::is_temporary(&error) => error,
             outcome => {
-                if wait > FIRST_WAIT {
+                if tries > 0 {
                     tracing::warn!(after_s = start.elapsed().as_secs(), "the queue answers again");
                 }
                 return outcome;
             }
         };
-        if wait == FIRST_WAIT {
+        if tries == 0 {
             tracing::warn!(%error, "no answer from the queue: asking again");
         }
         if stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() >= after_stop {
             return Err(error);
         }
         // Not all workers at once.
+        let wait = waits.next().unwrap_or(LONGEST_WAIT);
         sleep_until(wait.mul_f64(rand::thread_rng().gen_range(0.5..1.0)), stop);
-        wait = (wait * 2).min(LONGEST_WAIT);
+        tries = tries.saturating_add(1);
     }
 }
 

@@ -19,12 +19,11 @@ pub use open_period::{Missing, OpenPeriod, open_period};
 pub use proving::prove_all;
 pub use settling::settle_all;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use gridveil_protocol::{field::Fr, settlement::Transition, units::Interval};
 
 use crate::{
-    config,
     problem::{self, Problem},
     service::Service,
     store::log_state::CommunityState,
@@ -63,20 +62,4 @@ async fn transition(service: &Arc<Service>, batch: u64, community: u32) -> Resul
         .ok_or_else(|| Problem::internal("a batch of no community"))?;
     let read = tokio::task::spawn_blocking(move || reader.transition(domain, batch, &current));
     Ok(read.await.map_err(|_| Problem::internal("a batch could not be read"))??)
-}
-
-struct Backoff {
-    wait: Duration,
-    longest: Duration,
-}
-
-impl Backoff {
-    const fn new(config: &config::Backoff) -> Self {
-        Self { wait: config.first, longest: config.longest }
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(self.longest);
-    }
 }

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
 use crate::store::GenesisState;
 
 /// The admin token: only its keyed hash is kept, and compared in constant time.
@@ -34,8 +36,8 @@ impl AdminToken {
         if token.len() < Self::MIN_BYTES {
             return Err(crate::Error::Config("the admin token is shorter than 16 bytes"));
         }
-        let key = crate::store::data_keys::random()
-            .map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
+        let key =
+            gridveil_keystore::random().map_err(|_| crate::Error::Config("no randomness from the operating system"))?;
         Ok(Self { key, hash: blake3::keyed_hash(&key, token.as_bytes()) })
     }
 
@@ -116,6 +118,19 @@ pub struct Backoff {
     pub first: Duration,
     /// Longest wait.
     pub longest: Duration,
+}
+
+impl Backoff {
+    /// The pauses, one after another, without end.
+    pub(crate) fn pauses(&self) -> ExponentialBackoff {
+        let doubled = ExponentialBuilder::new().with_factor(2.0).without_max_times();
+        doubled.with_min_delay(self.first).with_max_delay(self.longest).build()
+    }
+}
+
+/// Sleeps for the next of the pauses.
+pub(crate) async fn pause(pauses: &mut ExponentialBackoff) {
+    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
 }
 
 impl Default for Backoff {

@@ -33,7 +33,7 @@ use std::{
 };
 
 use gridveil_proving_api::ProofSource;
-use gridveil_verifier_contract::L1Client;
+use gridveil_verifier_contract::SettlementL1;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
@@ -84,7 +84,7 @@ pub struct Handle {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn serve(config: Config, l1: Arc<dyn L1Client>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
     if !config.admin_bind.ip().is_loopback() {
         return Err(Error::Config("the admin listener must bind to a loopback address"));
     }

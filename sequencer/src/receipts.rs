@@ -70,9 +70,11 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     Ok(receipt)
 }
 
-/// Is the receipt of this period this owner's? It is of whoever owned the slot before; of whoever the slot was handed
-/// to by key rotation; of who was enrolled into an empty slot. Who is enrolled into a slot that another left in the
-/// same settlement does not see the other's period.
+/// Tells if `owner` may read the receipt of this slot and period.
+///
+/// Who owned the slot before the settlement may. Who owns it after may too, by a rotated key or by being enrolled into
+/// an empty slot. Who was enrolled into a slot that its owner left in the same settlement may not: the period was the
+/// other's.
 fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
     let (before, after) = (transition.input.community.accounts.get(slot), transition.after.accounts.get(slot));
     let used_before = before.is_some_and(|a| a.meter.is_some());

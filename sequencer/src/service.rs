@@ -10,7 +10,7 @@ use std::{
 
 use gridveil_protocol::field::Fr;
 use gridveil_proving_api::ProofSource;
-use gridveil_verifier_contract::L1Client;
+use gridveil_verifier_contract::SettlementL1;
 
 use crate::{
     config::Config,
@@ -107,7 +107,7 @@ pub struct Service {
     /// The readers' side of the store.
     pub reader: Arc<StoreReader>,
     /// L1.
-    pub l1: Arc<dyn L1Client>,
+    pub l1: Arc<dyn SettlementL1>,
     /// Provers.
     pub proofs: Arc<dyn ProofSource>,
     /// Held while a period is closed and applied: batches are applied one after the other, over all communities.

@@ -48,7 +48,7 @@ use gridveil_prover::{
     srs::{Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
-    CertificateCall, CommunityParams, L1Client, SettleCall,
+    CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, QueuesL1, SettleCall, SettlementL1,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 
@@ -413,7 +413,7 @@ impl World {
     }
 
     fn chain(&self) -> Chain {
-        let client: Arc<dyn L1Client> = self.l1.clone();
+        let client: Arc<dyn MemberL1> = self.l1.clone();
         Chain::new(client, Some([0xca; 20])).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! The rollup contract as the services see it.
+//! The rollup contract as each role sees it. A service takes the role it needs, and nothing more.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::types::{
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum L1Error {
-    /// The node did not answer, or answered with a transport error. The operation may be retried; [`L1Client::settle`]
+    /// The node did not answer, or answered with a transport error. The operation may be retried; [`SettlementL1::settle`]
     /// is idempotent.
     #[error("L1 node unreachable: {0}")]
     Unreachable(String),
@@ -46,16 +46,13 @@ impl L1Error {
     }
 }
 
-/// The answer of an [`L1Client`] method.
+/// The answer of a method of one of the roles.
 pub type L1Future<'a, T> = Pin<Box<dyn Future<Output = Result<T, L1Error>> + Send + 'a>>;
 
-fn absent<'a, T: Send + 'a>() -> L1Future<'a, T> {
-    Box::pin(async { Err(L1Error::Config("this client does not have the operation")) })
-}
-
-/// One rollup contract on one chain. Every method gives [`L1Error`]. A client that only settles, or only reads, leaves
-/// out what it does not have: the default is [`L1Error::Config`].
-pub trait L1Client: Send + Sync {
+/// One rollup contract on one chain: its clock, its roots, its registries. Every role reads these.
+///
+/// Every method of every role gives [`L1Error`].
+pub trait ChainL1: Send + Sync {
     /// The chain's id.
     fn chain_id(&self) -> L1Future<'_, u64>;
     /// The contract's address.
@@ -64,43 +61,58 @@ pub trait L1Client: Send + Sync {
     fn timestamp(&self) -> L1Future<'_, u64>;
     /// The current state root.
     fn state_root(&self) -> L1Future<'_, Word>;
-    /// Settled batches so far.
-    fn batch_count(&self) -> L1Future<'_, u64>;
     /// State root after a batch; batch 0 is the genesis state. Zero if there is no such batch.
     fn root_at(&self, batch: u64) -> L1Future<'_, Word>;
     /// True if `root` was the state root at some time.
     fn is_finalised(&self, root: Word) -> L1Future<'_, bool>;
     /// A community's parameters, if it is registered.
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
-    /// Registers a community (meter data manager).
-    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt>;
-    /// Opens a tariff set (tariff authority). `interval_length_s` in seconds.
-    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt>;
-    /// Publishes a tariff (tariff authority).
-    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt>;
     /// Every tariff published from `from_block` on, in order.
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
-    /// Every community registered from `from_block` on, in order.
-    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>>;
+}
+
+/// What waits on L1 for a batch: deposits, claims, forced withdrawals, notes, funds.
+pub trait QueuesL1: ChainL1 {
+    /// True if the rollup is frozen.
+    fn is_frozen(&self) -> L1Future<'_, bool>;
+    /// Every deposit made from `from_block` on, in order, with its present state.
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>>;
+    /// What became of a sent claim.
+    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState>;
+    /// Open requests of a community's forced queue, head first.
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>>;
+    /// The first `limit` notes that wait for a batch.
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>>;
+    /// Units of 10,000,000 nano put aside for supplier accounts and not moved into one.
+    fn supplier_funds(&self) -> L1Future<'_, u64>;
+}
+
+/// The sequencer's L1: it settles what waits.
+pub trait SettlementL1: QueuesL1 {
     /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is
     /// this one, its receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
+    /// Seconds within which the head of a forced queue must be served.
+    fn forced_deadline_s(&self) -> L1Future<'_, u64>;
+}
+
+/// An auditor's L1: the whole history, read only.
+pub trait AuditorL1: QueuesL1 {
+    /// Settled batches so far.
+    fn batch_count(&self) -> L1Future<'_, u64>;
+    /// Every community registered from `from_block` on, in order.
+    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>>;
     /// Every batch settled from `from_block` on, in order, with its calldata.
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>>;
-
     /// Every effect from `from_block` on, in order.
-    fn events(&self, _from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
-        absent()
-    }
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>>;
+}
 
+/// A member's L1: money in and out, certificates, and the way out without the operator. A member also checks the
+/// history, as an auditor does.
+pub trait MemberL1: AuditorL1 {
     /// Deposits units of 10,000,000 nano for the owner of `claim`, from the client's account.
-    fn deposit(&self, _claim: Word, _units: u64) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-    /// Every deposit made from `from_block` on, in order, with its present state.
-    fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
-        absent()
-    }
+    fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt>;
     /// What became of one deposit; `None` if it was never made. Clients that can ask the contract by claim look through
     /// no blocks.
     fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
@@ -109,77 +121,37 @@ pub trait L1Client: Send + Sync {
         })
     }
     /// Asks for a deposit back (its depositor).
-    fn request_refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
+    fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt>;
     /// Pays a requested refund after its delay, or any open deposit when frozen.
-    fn refund(&self, _claim: Word) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-    /// What became of a sent claim.
-    fn claim_state(&self, _claim: Word) -> L1Future<'_, TransferState> {
-        absent()
-    }
+    fn refund(&self, claim: Word) -> L1Future<'_, TxReceipt>;
     /// What an account may withdraw, smallest parts of the token.
-    fn withdrawable(&self, _account: Address) -> L1Future<'_, u128> {
-        absent()
-    }
+    fn withdrawable(&self, account: Address) -> L1Future<'_, u128>;
     /// Pays it, to the account.
-    fn withdraw(&self, _account: Address) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
+    fn withdraw(&self, account: Address) -> L1Future<'_, TxReceipt>;
     /// Pays bonds owed to an account, to it.
-    fn withdraw_eth(&self, _account: Address) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-    /// Puts units aside for supplier accounts (operator).
-    fn fund_supplier_account(&self, _units: u64) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-    /// Units put aside for supplier accounts and not moved into one.
-    fn supplier_funds(&self) -> L1Future<'_, u64> {
-        absent()
-    }
-
-    /// Open requests of a community's forced queue, head first.
-    fn forced_queue(&self, _community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
-        absent()
-    }
-    /// Seconds within which the head of a forced queue must be served.
-    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
-        absent()
-    }
+    fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt>;
     /// Asks for the balance of a slot, with the bond that is due.
-    fn force_withdraw(&self, _community: u32, _slot: u32) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
+    fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt>;
     /// Freezes the rollup for ever, if the head of the community's queue is too old.
-    fn freeze(&self, _community: u32) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-    /// True if the rollup is frozen.
-    fn is_frozen(&self) -> L1Future<'_, bool> {
-        absent()
-    }
+    fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt>;
     /// Takes a slot's balance out of the frozen rollup.
-    fn exit(&self, _call: ExitCall) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
+    fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt>;
     /// Takes a sent claim out of the frozen rollup.
-    fn exit_claim(&self, _call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
-
+    fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt>;
     /// Spends a certificate note.
-    fn certify(&self, _call: CertificateCall) -> L1Future<'_, TxReceipt> {
-        absent()
-    }
+    fn certify(&self, call: CertificateCall) -> L1Future<'_, TxReceipt>;
     /// True if a note was spent.
-    fn nullifier_used(&self, _nullifier: Word) -> L1Future<'_, bool> {
-        absent()
-    }
-    /// The first `limit` notes that wait for a batch.
-    fn pending_notes(&self, _limit: u32) -> L1Future<'_, Vec<Word>> {
-        absent()
-    }
+    fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool>;
+}
+
+/// The L1 of who runs a rollup: communities, tariffs, funds.
+pub trait OperatorL1: ChainL1 {
+    /// Registers a community (meter data manager).
+    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt>;
+    /// Opens a tariff set (tariff authority). `interval_length_s` in seconds.
+    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt>;
+    /// Publishes a tariff (tariff authority).
+    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt>;
+    /// Puts units of 10,000,000 nano aside for supplier accounts (operator).
+    fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt>;
 }

@@ -1,9 +1,10 @@
-//! [`L1Client`] over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of it leaves this module.
+//! Every role on L1 ([`crate::client`]) over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of it leaves this module.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use ethers::abi::{AbiDecode, RawLog};
 use ethers::contract::EthEvent;
 use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
@@ -15,7 +16,7 @@ use ethers::types::{
 };
 use tokio::sync::Mutex;
 
-use crate::client::{L1Client, L1Error};
+use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
 
 mod deploy;
@@ -44,6 +45,9 @@ use bindings::{
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a sent transaction to be mined.
 const MINED_TIMEOUT: Duration = Duration::from_secs(180);
+/// Between two looks for a sent transaction.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Blocks asked for in one log query: public nodes limit the range.
 const LOG_RANGE: u64 = 5_000;
 
@@ -295,13 +299,13 @@ impl EthersClient {
 
     async fn wait(&self, hash: H256) -> Result<TransactionReceipt, L1Error> {
         let start = tokio::time::Instant::now();
-        let mut pause = Duration::from_millis(20);
+        let pauses = ExponentialBuilder::new().with_factor(2.0).without_max_times();
+        let mut pauses = pauses.with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).build();
         while start.elapsed() < MINED_TIMEOUT {
             if let Some(receipt) = request(self.provider.get_transaction_receipt(hash)).await? {
                 return Ok(receipt);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
         Err(L1Error::Pending(format!("transaction {hash:?} was not mined within {} s", MINED_TIMEOUT.as_secs())))
     }

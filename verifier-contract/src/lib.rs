@@ -1,8 +1,8 @@
 //! The L1 side of Gridveil: the rollup contract's bindings and, behind `codegen`, its verifiers.
 //!
 //! Words are 32 bytes big-endian at this boundary, as in calldata; field elements live in `gridveil_protocol`.
-//! [`client::L1Client`] is what the sequencer and the auditor see; [`ethers_client::EthersClient`] speaks JSON-RPC,
-//! [`memory::MemoryL1`] is a fake for tests. Specification: docs/spec/l1.md.
+//! [`client`] has one trait a role (sequencer, member, auditor, operator). [`ethers_client::EthersClient`] fills all of
+//! them over JSON-RPC, [`memory::MemoryL1`] in memory, for tests. Specification: docs/spec/l1.md.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod anvil;
@@ -16,7 +16,7 @@ pub mod memory;
 pub mod types;
 pub mod verifiers;
 
-pub use client::{L1Client, L1Error, L1Future};
+pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,

@@ -13,7 +13,7 @@ use evm::{Chain, shifted, word};
 use gridveil_circuits::certificate::{self, CertificateCircuit};
 use gridveil_protocol::{field as protocol_field, fixture::certificate::spend, instance};
 use gridveil_verifier_contract::{
-    EthersClient, L1Client, RollupConfig, VerifierInit,
+    AuditorL1, ChainL1, EthersClient, OperatorL1, RollupConfig, SettlementL1, VerifierInit,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
     codegen::{fixture::toy_settlement, generate_settlement_verifier, solc},
 };

@@ -9,8 +9,9 @@ use gridveil_verifier_contract::ethers_client::{address_of, decode_settle_callda
 use gridveil_verifier_contract::memory::{MemoryL1, MemoryL1Config, MemoryTerms};
 use gridveil_verifier_contract::types::tariff_in_force;
 use gridveil_verifier_contract::{
-    Address, CertificateCall, CommunityParams, DepositState, EthersClient, ExitCall, ExitClaimCall, L1Client, L1Error,
-    RollupConfig, RollupEffect, SettleCall, TransferState, VerifierInit, Word,
+    Address, AuditorL1, CertificateCall, ChainL1, CommunityParams, DepositState, EthersClient, ExitCall, ExitClaimCall,
+    L1Error, MemberL1, OperatorL1, RollupConfig, RollupEffect, SettleCall, SettlementL1, TransferState, VerifierInit,
+    Word,
 };
 
 /// Deploys ten bytes that return the word 1: a verifier that accepts everything.
@@ -48,13 +49,18 @@ fn call(root: u8, first_interval: u32, tariff_index: u32) -> SettleCall {
     }
 }
 
+/// Everything that both clients do.
+trait Roles: SettlementL1 + MemberL1 + OperatorL1 {}
+
+impl<T: SettlementL1 + MemberL1 + OperatorL1> Roles for T {}
+
 fn refused(error: L1Error, name: &str) {
     assert!(error.is_revert(name), "expected {name}, got {error:?}");
     assert!(!error.is_retryable());
 }
 
 /// The rules as both sides must have them. `warp` moves the chain's clock.
-async fn scenario<W: AsyncFn(u64)>(l1: &dyn L1Client, warp: W) {
+async fn scenario<W: AsyncFn(u64)>(l1: &impl Roles, warp: W) {
     assert_eq!(l1.chain_id().await.unwrap(), 31_337);
     assert_eq!(l1.state_root().await.unwrap(), word(1));
     assert!(l1.is_finalised(word(1)).await.unwrap());
@@ -172,7 +178,7 @@ fn certificate(nullifier: u8, kind: u16) -> CertificateCall {
 
 /// Deposits, records, the forced queue, the freeze and what comes after, with the same answers from both. `me` sends
 /// the transactions.
-async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
+async fn money<W: AsyncFn(u64)>(l1: &impl Roles, me: Address, warp: W) {
     let from = l1.settled_batches(0).await.unwrap()[1].block + 1;
     refused(l1.deposit([0xff; 32], 1).await.unwrap_err(), "NotCanonical");
     refused(l1.deposit(word(0xa1), 0).await.unwrap_err(), "ZeroUnits");
@@ -329,9 +335,41 @@ async fn money<W: AsyncFn(u64)>(l1: &dyn L1Client, me: Address, warp: W) {
     assert_eq!(effects.len(), frozen + 4);
 }
 
-#[tokio::test]
-async fn memory_l1_has_the_rules() {
-    let l1 = MemoryL1::new(MemoryL1Config {
+/// A verifier that nobody trusts yet waits until everybody who wants to leave has left. After [`scenario`];
+/// `register` registers one of the next circuit version.
+async fn upgrade<R: AsyncFn(), W: AsyncFn(u64)>(l1: &impl Roles, me: Address, register: R, warp: W) {
+    let next = |root| SettleCall { circuit_version: VERSION + 1, ..call(root, FIRST + 24, 1) };
+    let later = async |seconds: u64| warp(l1.timestamp().await.unwrap() + seconds).await;
+    refused(l1.settle(next(0x50)).await.unwrap_err(), "UnknownVerifier");
+    register().await;
+    refused(l1.settle(next(0x50)).await.unwrap_err(), "VerifierNotActive");
+    later(14 * 24 * 3600 + 10).await;
+    // Who waits holds it off, whatever the batch would do.
+    l1.force_withdraw(7, 2).await.unwrap();
+    refused(l1.settle(next(0x50)).await.unwrap_err(), "UpgradeWaits");
+    // The old verifier serves; then others have a day to take the place.
+    l1.settle(with_records(0x52, &[record(10, 0, 2, address_word(me))])).await.unwrap();
+    refused(l1.settle(next(0x54)).await.unwrap_err(), "UpgradeWaits");
+    later(24 * 3600 - 60).await;
+    refused(l1.settle(next(0x54)).await.unwrap_err(), "UpgradeWaits");
+    later(120).await;
+    let first = l1.settle(next(0x54)).await.unwrap();
+    let effects: Vec<RollupEffect> = l1.events(first.block).await.unwrap().into_iter().map(|e| e.effect).collect();
+    let [RollupEffect::VerifierFirstUsed { circuit_version, shape: 3, .. }, RollupEffect::BatchSettled { .. }] =
+        effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(circuit_version, VERSION + 1);
+    // Once used, requests hold up nothing, and the old one still settles.
+    l1.force_withdraw(7, 1).await.unwrap();
+    let second = l1.settle(next(0x56)).await.unwrap();
+    assert_eq!(l1.events(second.block).await.unwrap().len(), 1);
+    l1.settle(call(0x58, FIRST + 24, 1)).await.unwrap();
+}
+
+fn memory() -> MemoryL1 {
+    MemoryL1::new(MemoryL1Config {
         chain_id: 31_337,
         contract: [0x11; 20],
         genesis_root: word(1),
@@ -341,7 +379,12 @@ async fn memory_l1_has_the_rules() {
         proof_length: Some(PROOF_LENGTH),
         enforce_future_tariffs: true,
         terms: MemoryTerms { treasury: TREASURY, ..MemoryTerms::default() },
-    });
+    })
+}
+
+#[tokio::test]
+async fn memory_l1_has_the_rules() {
+    let l1 = memory();
     let me = [0x42; 20];
     l1.set_caller(me);
     scenario(&l1, async |timestamp| l1.set_timestamp(timestamp)).await;
@@ -349,6 +392,19 @@ async fn memory_l1_has_the_rules() {
     l1.fail_next(1);
     assert!(l1.state_root().await.unwrap_err().is_retryable());
     l1.state_root().await.unwrap();
+}
+
+#[tokio::test]
+async fn memory_l1_waits_with_an_upgrade() {
+    let (l1, me) = (memory(), [0x42; 20]);
+    l1.set_caller(me);
+    let warp = async |timestamp| l1.set_timestamp(timestamp);
+    scenario(&l1, &warp).await;
+    upgrade(&l1, me, async || _ = l1.register_verifier(VERSION + 1, 3).unwrap(), &warp).await;
+    refused(l1.register_verifier(VERSION + 1, 3).unwrap_err(), "VerifierAlreadyRegistered");
+    l1.retire_version(VERSION);
+    refused(l1.settle(call(0x5a, FIRST + 24, 1)).await.unwrap_err(), "VersionRetired");
+    refused(l1.register_verifier(VERSION, 3).unwrap_err(), "VersionRetired");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -392,6 +448,20 @@ async fn the_contract_has_the_same_rules() {
     }
     drop(anvil);
     assert!(reader.state_root().await.unwrap_err().is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_waits_with_an_upgrade() {
+    let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(START), ..AnvilOptions::default() }).unwrap();
+    let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
+    let account = deployer.account().unwrap();
+    let verifier = deployer.deploy_code(&hex::decode(ACCEPT_ALL).unwrap()).await.unwrap();
+    let init = VerifierInit { shape: 3, slots: SLOTS, m: M, verifier, proof_length: PROOF_LENGTH as u32 };
+    let config = RollupConfig { treasury: TREASURY, ..RollupConfig::single_account(account, word(1), true) };
+    let l1 = deployer.deploy_rollup(&config, &[init]).await.unwrap();
+    let warp = async |timestamp| l1.set_local_time(timestamp).await.unwrap();
+    scenario(&l1, &warp).await;
+    upgrade(&l1, account, async || _ = l1.register_verifier(VERSION + 1, init).await.unwrap(), &warp).await;
 }
 
 #[test]

@@ -29,8 +29,8 @@ use gridveil_prover::{
     statement::Statement as _,
 };
 use gridveil_verifier_contract::{
-    Address, CertificateCall, EthersClient, ExitCall, ExitClaimCall, L1Client as _, RollupConfig, TxReceipt,
-    VerifierInit, Word,
+    Address, CertificateCall, ChainL1 as _, EthersClient, ExitCall, ExitClaimCall, MemberL1 as _, RollupConfig,
+    SettlementL1 as _, TxReceipt, VerifierInit, Word,
     anvil::{ANVIL_KEYS, Anvil},
     codegen::generate_settlement_verifier,
 };

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use gridveil_protocol::{
-    codec::{Bytes32, hex_bytes},
+    codec::Bytes32,
     field::{Fr, hex_fr},
+    hex::hex_bytes,
     instance,
     market::Mechanism,
     schnorr::PublicKey,

@@ -24,7 +24,6 @@ use gridveil_protocol::{
     schnorr::{self, PublicKey, SecretKey},
     units::{Interval, Ticks},
 };
-use gridveil_sequencer::store::data_keys;
 
 use crate::member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned};
 
@@ -305,7 +304,7 @@ pub fn substituted(
         interval_length: terms.interval_length,
         intervals: terms.intervals,
     };
-    let salts = PacketSalts::from_random(&data_keys::random()?);
+    let salts = PacketSalts::from_random(&gridveil_keystore::random()?);
     let packet = Packet {
         context,
         slot,

@@ -17,7 +17,7 @@ use gridveil_protocol::{
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
 };
-use gridveil_verifier_contract::{EthersClient, L1Client};
+use gridveil_verifier_contract::{EthersClient, OperatorL1};
 
 use crate::{
     common::text,

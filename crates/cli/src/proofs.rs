@@ -130,6 +130,7 @@ fn refused(error: &SpoolError) -> ProofError {
         SpoolError::Job(_) | SpoolError::Encoding => ProofError::Failed(error.to_string()),
         SpoolError::Store(StoreError::Io { source, .. }) => ProofError::Unavailable(format!("the spool: {source}")),
         SpoolError::Store(_) | SpoolError::Key { .. } => ProofError::Unavailable("the spool is damaged".into()),
+        SpoolError::Seal(_) | SpoolError::Randomness(_) => ProofError::Unavailable(error.to_string()),
         SpoolError::Sealed { .. } | SpoolError::Contents { .. } => {
             ProofError::Unavailable(format!("the spool: {error}"))
         }

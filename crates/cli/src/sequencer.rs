@@ -26,7 +26,7 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
-use gridveil_verifier_contract::{EthersClient, L1Client};
+use gridveil_verifier_contract::{ChainL1, EthersClient};
 use tokio::runtime::Runtime;
 
 use crate::{

@@ -11,7 +11,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{certificate::CertificateProver, prover::Prover};
 use gridveil_verifier_contract::{
-    CommunityParams, EthersClient, L1Client, RollupConfig, VerifierInit,
+    CommunityParams, EthersClient, OperatorL1, RollupConfig, VerifierInit,
     anvil::ANVIL_KEYS,
     codegen::{GeneratedVerifier, artifact::VerifierArtifact, generate_settlement_verifier},
 };

@@ -50,13 +50,10 @@ use gridveil_prover::{
     srs::{Srs, SrsSource},
 };
 use gridveil_sequencer::{
-    AdminToken, Config, GenesisState, Handle, batch,
-    service::Service,
-    store::{data_keys, log_state::SettledPeriod},
-    tariffs,
+    AdminToken, Config, GenesisState, Handle, batch, service::Service, store::log_state::SettledPeriod, tariffs,
 };
 use gridveil_verifier_contract::{
-    EthersClient, L1Client,
+    ChainL1, EthersClient, OperatorL1,
     anvil::{Anvil, AnvilOptions, LOCAL_CHAIN_ID},
 };
 use tokio::runtime::Runtime;
@@ -292,7 +289,7 @@ impl Backend for OnChain {
             self.runtime.block_on(deploy_verified(&anvil.url(), &communities, &prover, &wallet))?;
         let l1 = Arc::new(l1);
         self.progress.say("starting the sequencer");
-        let token: [u8; 16] = data_keys::random()?;
+        let token: [u8; 16] = gridveil_keystore::random()?;
         let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
         let handle =
             self.runtime.block_on(Self::serve(self.state.path(), &communities, Arc::clone(&l1), prover, &token))?;
@@ -332,7 +329,7 @@ impl Backend for OnChain {
         let (home, settled) = plan.homes.get(slot).zip(day.homes.get(slot)).context("no such home")?;
         let number = u16::try_from(slot)?;
         if settled.substituted {
-            let salts = PacketSalts::from_random(&data_keys::random()?);
+            let salts = PacketSalts::from_random(&gridveil_keystore::random()?);
             let (context, limits) = (context(running.domain, plan, day)?, Scenario::limits(*home, day.number));
             // Asked of the operator, as the meter data manager would.
             let service = running.handle.as_ref().context("stopped")?.service();

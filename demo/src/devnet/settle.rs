@@ -18,7 +18,7 @@ use gridveil_meter_client::{
     submit::{Admin, ApiError, Retry, Sequencer},
 };
 use gridveil_protocol::{packet::Reading, units::Interval};
-use gridveil_verifier_contract::L1Client;
+use gridveil_verifier_contract::ChainL1;
 use serde_json::json;
 
 use super::{Devnet, SettleArgs, local};

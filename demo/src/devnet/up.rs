@@ -13,6 +13,7 @@ use gridveil_cli::{
     member::{Details, hex0},
     sequencer::{self, Local},
 };
+use gridveil_keystore::{durable, random, secret_file};
 use gridveil_meter_client::{
     key_store::{Cost, Keys},
     submit::Admin,
@@ -23,9 +24,9 @@ use gridveil_prover::{
     progress::Reporter,
     prover::{Prover, ProverConfig},
 };
-use gridveil_sequencer::{Handle, store::data_keys};
+use gridveil_sequencer::Handle;
 use gridveil_verifier_contract::{
-    EthersClient, L1Client, address_of,
+    ChainL1, EthersClient, OperatorL1, address_of,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions, saved_time},
 };
 use tokio::runtime::Runtime;
@@ -277,24 +278,17 @@ fn show(dir: &Path, devnet: &Devnet) -> anyhow::Result<()> {
 }
 
 fn random_hex<const N: usize>() -> anyhow::Result<String> {
-    Ok(hex::encode(data_keys::random::<N>()?))
+    Ok(hex::encode(random::<N>()?))
 }
 
 /// A new file that only its owner reads.
 fn write(path: &Path, content: &str) -> anyhow::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let name = || path.display().to_string();
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(name)?;
-    file.write_all(content.as_bytes()).with_context(name)
+    secret_file::create(path, content.as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// A file whose content is seen whole or not at all.
 fn write_over(path: &Path, content: &str) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    let _ = std::fs::remove_file(&new);
-    write(&new, content)?;
-    std::fs::rename(&new, path).with_context(|| path.display().to_string())
+    durable::replace(path, content.as_bytes()).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

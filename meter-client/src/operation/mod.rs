@@ -14,8 +14,8 @@ pub mod withdraw;
 
 use gridveil_protocol::{
     account::Account,
-    codec::hex_bytes,
     field::{Fr, hex_fr, reduce},
+    hex::hex_bytes,
     operation::{
         Kind, Operation, SignedOperation, claim, nobody,
         slot::{OperationError, OperationSlot},
@@ -161,8 +161,7 @@ impl Claim {
 
 /// Four fresh field elements.
 pub(crate) fn fresh_salts() -> Result<[Fr; 4], BuildError> {
-    let mut random = Zeroizing::new([0u8; 256]);
-    getrandom::fill(random.as_mut()).map_err(|_| BuildError::Randomness)?;
+    let random = Zeroizing::new(gridveil_keystore::random::<256>().map_err(|_| BuildError::Randomness)?);
     let mut blocks = random.chunks(64).map(reduce::<Fr>);
     Ok(std::array::from_fn(|_| blocks.next().unwrap_or_default()))
 }

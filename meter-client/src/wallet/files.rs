@@ -3,17 +3,18 @@
 
 use std::{io, path::Path};
 
+use gridveil_keystore::durable;
 use gridveil_protocol::{
     certificate::{ShownHolding, ShownRetirement},
-    codec::hex_bytes,
     header_operation::HeaderOperation,
+    hex::hex_bytes,
     note::Note,
     opening::PeriodOpening,
     operation::SignedOperation,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{durable, operation::Claim};
+use crate::operation::Claim;
 
 const MAX_FILE: u64 = 1 << 20;
 

@@ -15,10 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
-};
+use gridveil_keystore::{SealError, SealingKey, durable};
 use gridveil_protocol::{
     certificate::{NotePath, SpendPlan},
     field::{Fr, to_bytes},
@@ -36,9 +33,8 @@ pub use files::{
 };
 pub use state::{Incoming, KeptNote, KeptOperation, KeptRetirement, KeptSpend, Progress, Source, State};
 
-use crate::{durable, key_store::Keys, operation::BuildError};
+use crate::{key_store::Keys, operation::BuildError};
 
-const NONCE: usize = 24;
 const MAX_FILE: u64 = 64 << 20;
 
 /// Why a wallet does not give or take something. Carries no secret.
@@ -103,7 +99,7 @@ pub enum WalletError {
 /// An open wallet. It holds the lock of its file until it is dropped.
 pub struct Wallet {
     path: PathBuf,
-    key: Zeroizing<[u8; 32]>,
+    key: SealingKey,
     state: State,
     _lock: File,
 }
@@ -186,14 +182,12 @@ impl Wallet {
     fn write(&self, state: &State) -> Result<(), WalletError> {
         let plain =
             Zeroizing::new(serde_json::to_vec(state).map_err(|_| WalletError::Damaged { path: self.path.clone() })?);
-        let mut nonce = [0u8; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| WalletError::Randomness)?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let sealed = XChaCha20Poly1305::new(self.key.as_ref().into())
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: name.as_bytes() })
-            .map_err(|_| WalletError::Damaged { path: self.path.clone() })?;
-        durable::replace(&self.path, &[nonce.as_slice(), &sealed].concat())
-            .map_err(|e| WalletError::Io { path: self.path.clone(), kind: e.kind() })
+        let sealed = self.key.seal(&[], name.as_bytes(), &plain).map_err(|error| match error {
+            SealError::Randomness(_) => WalletError::Randomness,
+            SealError::TooLong | SealError::NotOpened => WalletError::Damaged { path: self.path.clone() },
+        })?;
+        durable::replace(&self.path, &sealed).map_err(|e| WalletError::Io { path: self.path.clone(), kind: e.kind() })
     }
 
     /// Seals the wallet for other keys from now on: after the meter was replaced.
@@ -347,7 +341,7 @@ impl Wallet {
     }
 }
 
-fn read(path: &Path, key: &Zeroizing<[u8; 32]>) -> Result<Option<State>, WalletError> {
+fn read(path: &Path, key: &SealingKey) -> Result<Option<State>, WalletError> {
     let bytes = match durable::read_bounded(path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -355,12 +349,7 @@ fn read(path: &Path, key: &Zeroizing<[u8; 32]>) -> Result<Option<State>, WalletE
     };
     let damaged = || WalletError::Damaged { path: path.to_owned() };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (nonce, sealed) = bytes.split_at_checked(NONCE).ok_or_else(damaged)?;
-    let payload = Payload { msg: sealed, aad: name.as_bytes() };
-    let plain = XChaCha20Poly1305::new(key.as_ref().into())
-        .decrypt(XNonce::from_slice(nonce), payload)
-        .map_err(|_| damaged())?;
-    let plain = Zeroizing::new(plain);
+    let plain = key.open(&[], name.as_bytes(), &bytes).map_err(|_| damaged())?;
     #[derive(serde::Deserialize)]
     struct Head {
         format: u32,

@@ -5,6 +5,7 @@ use gridveil_protocol::{
     certificate::{NotePath, Retirement, RetirementStatement, SpendPlan},
     codec::operation_id,
     field::{Fr, hex_fr},
+    hex::hex0,
     note::Note,
     operation::{Kind, SignedOperation, slot::OperationSlot},
     owner::NullifierKey,
@@ -48,7 +49,7 @@ impl KeptOperation {
     /// [`operation_id`] in hex.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("0x{}", hex::encode(operation_id(&self.signed)))
+        hex0(operation_id(&self.signed))
     }
 
     /// Does it wait for a settlement, as far as this wallet knows?

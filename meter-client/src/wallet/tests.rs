@@ -1,3 +1,4 @@
+use gridveil_keystore::sealed::NONCE_BYTES;
 use gridveil_protocol::{
     certificate::Purpose,
     community::Community,
@@ -108,7 +109,7 @@ fn a_crash_at_any_write_leaves_a_whole_wallet() {
     wallet.keep_operation(&signed).unwrap();
     let (state, after) = (wallet.state().clone(), std::fs::read(&path).unwrap());
     drop(wallet);
-    for cut in [0, 1, NONCE - 1, NONCE, NONCE + 1, after.len() / 2, after.len() - 1, after.len()] {
+    for cut in [0, 1, NONCE_BYTES - 1, NONCE_BYTES, NONCE_BYTES + 1, after.len() / 2, after.len() - 1, after.len()] {
         // The rename did not happen: the temporary file is torn, or whole.
         std::fs::write(&path, &before).unwrap();
         durable::stage(&path, &after[..cut]).unwrap();

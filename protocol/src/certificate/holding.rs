@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CERTIFICATE_VERSION, CertificateInstance, NotePath, Output, Purpose, Retirement, SpendPlan};
-use crate::{codec::hex_bytes, field::Fr, instance, note::Note};
+use crate::{field::Fr, hex::hex_bytes, instance, note::Note};
 use ark_ff::AdditiveGroup;
 
 /// Version in the domain of holdings. A contract's circuit version has 32 bits: none has this domain.
@@ -60,7 +60,7 @@ mod proof_hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
+        s.serialize_str(&crate::hex::hex0(bytes))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {

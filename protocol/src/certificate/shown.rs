@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RetirementStatement;
 use crate::{
-    codec::hex_bytes,
     field::{Fr, hex_fr},
+    hex::hex_bytes,
 };
 
 /// A file that an auditor can check against L1 alone.

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{LeafSalts, Terms},
-    codec::hex_bytes,
     field::{Fr, hex_fr, reduce, shifted},
+    hex::hex_bytes,
     owner::OwnerKey,
     params::UNIT_NANO,
     poseidon::{DomainTag, hash4, sponge},

@@ -163,7 +163,8 @@ fn is_local(config: &Config) -> bool {
     if addresses.is_empty() { config.get_hosts().iter().all(host) } else { addresses.iter().all(IpAddr::is_loopback) }
 }
 
-/// `require` is stricter than libpq's: encryption to whoever answers protects from nobody who can answer.
+/// How private the way to the queue must be. `require` also checks the server's certificate, which libpq's does not:
+/// without that check, an attacker who answers in the server's place reads everything.
 fn privacy(mode: Option<&str>, local: bool) -> Result<Privacy, QueueError> {
     match mode {
         Some("disable") => Ok(Privacy::Plain),

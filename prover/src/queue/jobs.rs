@@ -3,7 +3,7 @@
 use std::fmt;
 
 use postgres::Row;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{ATTEMPTS, MAX_JOB_BYTES, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason, database::Database};
 use crate::{
@@ -41,7 +41,8 @@ pub struct Queue {
     pub(super) key_id: Vec<u8>,
 }
 
-/// Known under another key and nobody's at the moment: whoever asks now is the one who can read the answer.
+/// A job that is known already stays as it is, with one exception: it was sealed with another key, and no worker has it
+/// now. Then it is sealed anew, because only who asks now can read the answer.
 const SUBMIT: &str = "
 INSERT INTO gridveil_queue.jobs AS old (id, key_id, batch, shape, circuit_version, payload) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE
@@ -80,25 +81,31 @@ impl Queue {
         Ok(Self { db: Database::new(url)?, key, key_id })
     }
 
-    pub(super) fn seal(&self, kind: Kind, id: JobId, shape: &str, contents: &[u8]) -> Vec<u8> {
-        self.key.seal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), contents)
+    pub(super) fn seal(&self, kind: Kind, id: JobId, shape: &str, contents: &[u8]) -> Result<Vec<u8>, QueueError> {
+        Ok(self.key.seal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), contents)?)
     }
 
-    pub(super) fn unseal(&self, kind: Kind, id: JobId, shape: &str, sealed: &[u8]) -> Result<Vec<u8>, QueueError> {
-        let contents = self.key.unseal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), sealed);
-        contents.ok_or(QueueError::Sealed { job: id })
+    pub(super) fn unseal(
+        &self,
+        kind: Kind,
+        id: JobId,
+        shape: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, QueueError> {
+        let contents = self.key.open_sealed(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), sealed);
+        contents.map_err(|_| QueueError::Sealed { job: id })
     }
 
     fn sealed_job(&self, job: &ProofJob) -> Result<(JobId, Vec<u8>), QueueError> {
         let id = job.id()?;
         let mut json = job.to_json()?;
         let fits = check_length(json.len(), MAX_JOB_BYTES);
-        let sealed = fits.map(|()| self.seal(Kind::Job, id, &job.shape, &json));
+        let sealed = fits.and_then(|()| self.seal(Kind::Job, id, &job.shape, &json));
         json.zeroize();
         Ok((id, sealed?))
     }
 
-    pub(super) fn sealed_error(&self, id: JobId, shape: &str, error: &str) -> Vec<u8> {
+    pub(super) fn sealed_error(&self, id: JobId, shape: &str, error: &str) -> Result<Vec<u8>, QueueError> {
         self.seal(Kind::Error, id, shape, &error.as_bytes()[..error.floor_char_boundary(MAX_ERROR_BYTES)])
     }
 

@@ -6,7 +6,6 @@ use std::{
 };
 
 use gridveil_protocol::version::CircuitVersion;
-use zeroize::Zeroize;
 
 use super::{
     ATTEMPTS, MAX_RESULT_BYTES, Queue, QueueError, QueueUrl, Reason,
@@ -239,10 +238,9 @@ impl Serving {
     }
 
     fn read(&self, id: JobId, shape: &str, payload: &[u8]) -> Result<ProofJob, QueueError> {
-        let mut json = self.queue.unseal(Kind::Job, id, shape, payload)?;
+        let json = self.queue.unseal(Kind::Job, id, shape, payload)?;
         let job =
             ProofJob::from_json(&json).ok().filter(|job| job.shape == shape && job.id().is_ok_and(|named| named == id));
-        json.zeroize();
         job.ok_or(QueueError::Contents { job: id })
     }
 
@@ -254,7 +252,7 @@ impl Serving {
         reason: Reason,
         error: &str,
     ) -> Result<bool, QueueError> {
-        let error = self.queue.sealed_error(token.id.into(), shape, error);
+        let error = self.queue.sealed_error(token.id.into(), shape, error)?;
         let done = self.queue.db.with(|client| {
             client.execute(
                 FAIL,
@@ -275,7 +273,7 @@ impl Serving {
         }
         let json = serde_json::to_vec(result).map_err(|_| QueueError::Encoding)?;
         check_length(json.len(), MAX_RESULT_BYTES)?;
-        let sealed = self.queue.seal(Kind::Result, claim.id, &job.shape, &json);
+        let sealed = self.queue.seal(Kind::Result, claim.id, &job.shape, &json)?;
         let (id, worker) = (claim.token.id.as_slice(), &claim.token.worker);
         self.queue.db.with(|client| {
             if client.execute(FINISH, &[&id, worker, &sealed, &self.queue.key_id])? == 1 {
@@ -361,8 +359,8 @@ impl worker::Queue for Serving {
         if !error.is_permanent() {
             return self.failed(&claim.token, &claim.job.shape, self.attempts, reason, &text).map(drop);
         }
-        let (Token { id, worker, attempt }, sealed) =
-            (&claim.token, self.queue.sealed_error(claim.id, &claim.job.shape, &text));
+        let Token { id, worker, attempt } = &claim.token;
+        let sealed = self.queue.sealed_error(claim.id, &claim.job.shape, &text)?;
         self.queue
             .db
             .with(|client| client.execute(REFUSE, &[&id.as_slice(), worker, attempt, &reason.code(), &sealed]))

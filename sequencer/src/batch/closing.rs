@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use gridveil_keystore::random;
 use gridveil_protocol::{
     field::{Fr, reduce, to_bytes},
     packet::PacketSalts,
@@ -11,12 +12,12 @@ use gridveil_protocol::{
 
 use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
 use crate::{
-    l1,
+    config, l1,
     problem::{self, Problem},
     service::Service,
     store::{
         Draft, StoreError,
-        data_keys::{self, COMMUNITY_PART, DataKeyError, Label},
+        data_keys::{COMMUNITY_PART, DataKeyError, Label},
         plain,
         record::{Closed, ClosedSecrets, Event, Used, kind},
     },
@@ -109,7 +110,11 @@ async fn close_open(service: &Service, community: u32, first_interval: Interval)
 }
 
 fn fresh_element() -> Result<Fr, DataKeyError> {
-    data_keys::random::<64>().map(|bytes| reduce(&bytes))
+    Ok(reduce(&random::<64>()?))
+}
+
+fn fresh_salts() -> Result<PacketSalts, DataKeyError> {
+    Ok(PacketSalts::from_random(&random()?))
 }
 
 fn closing_draft(snapshot: &Snapshot, community: u32, first_interval: Interval) -> Result<Draft, Problem> {
@@ -124,7 +129,7 @@ fn closing_draft(snapshot: &Snapshot, community: u32, first_interval: Interval) 
             // The meter's own packet wins over a substitute.
             used.push(Used { slot, substituted: !log_state.packets.contains_key(&(slot, false)) });
         } else {
-            empty.push((slot, PacketSalts::from_random(&data_keys::random().map_err(StoreError::from)?)));
+            empty.push((slot, fresh_salts().map_err(StoreError::from)?));
         }
     }
     let header_salts = [fresh_element().map_err(StoreError::from)?, fresh_element().map_err(StoreError::from)?];
@@ -149,14 +154,13 @@ pub async fn resume(service: &Arc<Service>) {
             .collect()
     };
     for (community, first_interval) in closed {
-        let mut wait = service.config.backoff.first;
+        let mut pauses = service.config.backoff.pauses();
         while let Err(problem) = close(service, community, first_interval).await {
             tracing::warn!(community, code = problem.code.name, "a closed period still waits");
             if problem.code != problem::L1_UNREACHABLE {
                 break;
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(service.config.backoff.longest);
+            config::pause(&mut pauses).await;
         }
     }
 }

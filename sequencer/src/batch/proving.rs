@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use gridveil_proving_api::{ProofError, ProofJob};
 use tokio::task::JoinSet;
 
-use super::{Backoff, transition};
+use super::transition;
 use crate::{
+    config,
     service::Service,
     store::{
         Draft,
@@ -48,7 +49,7 @@ pub async fn prove_all(service: Arc<Service>) {
 }
 
 async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
-    let mut backoff = Backoff::new(&service.config.backoff);
+    let mut pauses = service.config.backoff.pauses();
     let transition = match transition(&service, batch, entry.community).await {
         Ok(transition) => transition,
         Err(problem) => return service.health.stop(format!("batch {batch}: {problem}")),
@@ -83,7 +84,7 @@ async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
             }
             Err(ProofError::Unavailable(why)) => {
                 service.health.degraded("prover", Some(why));
-                backoff.wait().await;
+                config::pause(&mut pauses).await;
             }
             Err(error @ ProofError::Failed(_)) => return service.health.stop(format!("batch {batch}: {error}")),
         }

@@ -5,9 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 use gridveil_protocol::{codec::Bytes32, field::to_bytes};
 use gridveil_verifier_contract::{L1Error, SettleReceipt};
 
-use super::{Backoff, transition};
+use super::transition;
 use crate::{
-    l1,
+    config, l1,
     problem::Problem,
     service::{Metrics, Service},
     store::{
@@ -42,7 +42,7 @@ pub async fn settle_all(service: Arc<Service>) {
 
 /// Settles the next batch; `false` where it waits for its proof.
 async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<bool, String> {
-    let mut backoff = Backoff::new(&service.config.backoff);
+    let mut pauses = service.config.backoff.pauses();
     let text = |problem: Problem| problem.to_string();
     loop {
         let outcome = try_settle(service, batch, entry).await;
@@ -62,7 +62,7 @@ async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Resul
             L1Error::Unreachable(_) | L1Error::Pending(_) => {
                 service.metrics.l1_retries.fetch_add(1, Ordering::Relaxed);
                 service.health.degraded("l1", Some(error.to_string()));
-                backoff.wait().await;
+                config::pause(&mut pauses).await;
             }
             L1Error::Reverted { name } => return Err(format!("l1.reverted: {name}")),
             L1Error::Malformed(_) | L1Error::Config(_) => return Err(format!("l1: {error}")),

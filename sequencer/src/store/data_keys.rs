@@ -3,24 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::{Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use chacha20poly1305::{
-    XChaCha20Poly1305, XNonce,
-    aead::{Aead, KeyInit, Payload},
-};
+use gridveil_keystore::{NoRandomness, SealError, SealingKey, SecretFileError, durable, sealed, secret_file};
 use zeroize::Zeroizing;
-
-use super::log::sync_directory;
 
 /// `part` of a community's own key.
 pub const COMMUNITY_PART: u16 = u16::MAX;
 const MAGIC: [u8; 8] = *b"GVKEYS01";
-const ENTRY_BYTES: usize = 4 + 24 + 48;
+/// Generation, nonce, wrapped key.
+const ENTRY_BYTES: usize = 4 + sealed::NONCE_BYTES + KEY_BYTES + sealed::TAG_BYTES;
+const KEY_BYTES: usize = 32;
 
 /// Keys that cannot be read, made or used. No variant carries a key or a path.
 #[derive(Debug, thiserror::Error)]
@@ -62,21 +56,11 @@ pub enum DataKeyError {
     },
     /// The operating system gives no randomness.
     #[error("keys: no randomness from the operating system")]
-    Random,
+    Random(#[from] NoRandomness),
 }
 
 fn io_error(what: &'static str) -> impl FnOnce(std::io::Error) -> DataKeyError {
     move |source| DataKeyError::Io { what, source }
-}
-
-/// Fresh bytes of the operating system.
-///
-/// # Errors
-/// [`DataKeyError::Random`].
-pub fn random<const N: usize>() -> Result<[u8; N], DataKeyError> {
-    let mut out = [0; N];
-    getrandom::fill(&mut out).map_err(|_| DataKeyError::Random)?;
-    Ok(out)
 }
 
 /// What a sealed part belongs to: its key and its associated data.
@@ -115,13 +99,13 @@ impl std::fmt::Debug for Sealed {
 
 struct DataKey {
     generation: u32,
-    key: Zeroizing<[u8; 32]>,
+    key: SealingKey,
 }
 
 /// The open key store.
 pub struct DataKeys {
     directory: PathBuf,
-    master: XChaCha20Poly1305,
+    master: SealingKey,
     log_id: [u8; 16],
     keys: BTreeMap<(u32, u16), DataKey>,
 }
@@ -137,28 +121,22 @@ impl std::fmt::Debug for DataKeys {
 /// # Errors
 /// [`DataKeyError`].
 pub fn create_master_key(path: &Path) -> Result<(), DataKeyError> {
-    let key = Zeroizing::new(random::<32>()?);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io_error("creation of the master key file"))?;
-    file.write_all(key.as_slice()).and_then(|()| file.sync_all()).map_err(io_error("write of the master key file"))?;
-    sync_directory(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-        .map_err(|_| DataKeyError::Master("cannot be made durable"))
+    let key = SealingKey::generate()?;
+    secret_file::create(path, key.as_bytes()).map_err(io_error("creation of the master key file"))
 }
 
-fn read_master_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, DataKeyError> {
-    let file = std::fs::File::open(path).map_err(io_error("open of the master key file"))?;
-    let metadata = file.metadata().map_err(io_error("master key file"))?;
-    if metadata.mode() & 0o077 != 0 {
-        return Err(DataKeyError::Master("is readable by others; its mode must be 0600"));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64));
-    file.take(64).read_to_end(&mut bytes).map_err(io_error("read of the master key file"))?;
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| DataKeyError::Master("does not hold 32 bytes"))?;
-    Ok(Zeroizing::new(key))
+fn read_master_key(path: &Path) -> Result<SealingKey, DataKeyError> {
+    const NOT_A_KEY: DataKeyError = DataKeyError::Master("does not hold 32 bytes");
+    let bytes = secret_file::read(path).map_err(|error| match error {
+        SecretFileError::Io(source) => DataKeyError::Io { what: "read of the master key file", source },
+        SecretFileError::ReadableByOthers => DataKeyError::Master("is readable by others; its mode must be 0600"),
+        SecretFileError::TooLong => NOT_A_KEY,
+    })?;
+    key_from(&bytes).ok_or(NOT_A_KEY)
+}
+
+fn key_from(bytes: &[u8]) -> Option<SealingKey> {
+    bytes.try_into().ok().map(SealingKey::new)
 }
 
 fn wrap_label(log_id: &[u8; 16], community: u32, part: u16, generation: u32) -> Vec<u8> {
@@ -173,8 +151,7 @@ impl DataKeys {
     /// [`DataKeyError`].
     pub fn open(directory: &Path, master_key_file: &Path, log_id: [u8; 16]) -> Result<Self, DataKeyError> {
         std::fs::create_dir_all(directory).map_err(io_error("creation of the key directory"))?;
-        let key = read_master_key(master_key_file)?;
-        let master = XChaCha20Poly1305::new(key.as_slice().into());
+        let master = read_master_key(master_key_file)?;
         Ok(Self { directory: directory.to_path_buf(), master, log_id, keys: BTreeMap::new() })
     }
 
@@ -197,27 +174,18 @@ impl DataKeys {
         let mut bytes = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
         for index in 0..=slots {
             let part = Self::part_of(index, slots);
-            let key = Zeroizing::new(random::<32>()?);
-            let nonce = random::<24>()?;
-            let aad = wrap_label(&self.log_id, community, part, 0);
-            let wrapped = self.master.encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: &aad });
-            bytes.extend(0u32.to_be_bytes());
-            bytes.extend(nonce);
-            bytes.extend(wrapped.map_err(|_| DataKeyError::KeyFile { community, why: "cannot be wrapped" })?);
+            let key = SealingKey::generate()?;
+            let label = wrap_label(&self.log_id, community, part, 0);
+            let entry = self.master.seal(&0u32.to_be_bytes(), &label, key.as_bytes());
+            bytes.extend(entry.map_err(|error| match error {
+                SealError::Randomness(error) => error.into(),
+                SealError::TooLong | SealError::NotOpened => {
+                    DataKeyError::KeyFile { community, why: "cannot be wrapped" }
+                }
+            })?);
             self.keys.insert((community, part), DataKey { generation: 0, key });
         }
-        let (path, next) = (self.path(community), self.directory.join(format!("{community}.keys.next")));
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&next)
-            .map_err(io_error("creation of a key file"))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io_error("write of a key file"))?;
-        std::fs::rename(&next, &path).map_err(io_error("rename of a key file"))?;
-        sync_directory(&self.directory).map_err(|_| DataKeyError::KeyFile { community, why: "cannot be made durable" })
+        durable::replace(&self.path(community), &bytes).map_err(io_error("write of a key file"))
     }
 
     /// Loads the keys of a community.
@@ -234,20 +202,18 @@ impl DataKeys {
         }
         for (index, entry) in bytes[start.len()..].chunks(ENTRY_BYTES).enumerate() {
             let part = Self::part_of(index, slots);
-            let mut generation = [0; 4];
-            generation.copy_from_slice(&entry[..4]);
-            let generation = u32::from_be_bytes(generation);
-            if generation > 0 && entry[4..].iter().all(|b| *b == 0) {
+            let (head, wrapped) = entry.split_first_chunk().ok_or_else(|| wrong("is damaged"))?;
+            let generation = u32::from_be_bytes(*head);
+            if generation > 0 && wrapped.iter().all(|b| *b == 0) {
                 continue;
             }
-            let aad = wrap_label(&self.log_id, community, part, generation);
-            let opened =
-                self.master.decrypt(XNonce::from_slice(&entry[4..28]), Payload { msg: &entry[28..], aad: &aad });
-            let opened = Zeroizing::new(
-                opened.map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?,
-            );
-            let key: [u8; 32] = opened.as_slice().try_into().map_err(|_| wrong("is damaged"))?;
-            self.keys.insert((community, part), DataKey { generation, key: Zeroizing::new(key) });
+            let label = wrap_label(&self.log_id, community, part, generation);
+            let opened = self
+                .master
+                .open(&[], &label, wrapped)
+                .map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?;
+            let key = key_from(&opened).ok_or_else(|| wrong("is damaged"))?;
+            self.keys.insert((community, part), DataKey { generation, key });
         }
         Ok(())
     }
@@ -272,11 +238,11 @@ impl DataKeys {
     pub fn seal(&self, label: &Label, plain: &[u8]) -> Result<Sealed, DataKeyError> {
         let (community, part) = (label.community, label.part);
         let data_key = self.keys.get(&(community, part)).ok_or(DataKeyError::NoKey { community, part })?;
-        let nonce = random::<24>()?;
-        let aad = self.associated(label, data_key.generation);
-        let cipher = XChaCha20Poly1305::new(data_key.key.as_slice().into());
-        let sealed = cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad });
-        let ciphertext = sealed.map_err(|_| DataKeyError::Sealed { community, part })?;
+        let context = self.associated(label, data_key.generation);
+        let (nonce, ciphertext) = data_key.key.seal_apart(&context, plain).map_err(|error| match error {
+            SealError::Randomness(error) => error.into(),
+            SealError::TooLong | SealError::NotOpened => DataKeyError::Sealed { community, part },
+        })?;
         Ok(Sealed { community, part, generation: data_key.generation, nonce, ciphertext })
     }
 
@@ -288,10 +254,9 @@ impl DataKeys {
         let (community, part) = (label.community, label.part);
         let data_key = self.keys.get(&(community, part)).filter(|k| k.generation == sealed.generation);
         let data_key = data_key.ok_or(DataKeyError::NoKey { community, part })?;
-        let aad = self.associated(label, sealed.generation);
-        let cipher = XChaCha20Poly1305::new(data_key.key.as_slice().into());
-        let opened = cipher.decrypt(XNonce::from_slice(&sealed.nonce), Payload { msg: &sealed.ciphertext, aad: &aad });
-        opened.map(Zeroizing::new).map_err(|_| DataKeyError::Sealed { community, part })
+        let context = self.associated(label, sealed.generation);
+        let opened = data_key.key.open_apart(&context, &sealed.nonce, &sealed.ciphertext);
+        opened.map_err(|_| DataKeyError::Sealed { community, part })
     }
 }
 

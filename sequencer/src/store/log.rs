@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gridveil_keystore::{durable, random};
+
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version.
@@ -175,14 +177,6 @@ impl RecordHeader {
     }
 }
 
-/// Makes a rename, creation or removal inside `directory` durable.
-///
-/// # Errors
-/// [`LogError::Io`].
-pub fn sync_directory(directory: &Path) -> Result<(), LogError> {
-    File::open(directory).and_then(|d| d.sync_all()).map_err(io_error("sync of the directory"))
-}
-
 impl Log {
     /// Opens the log, creating it where there is none, and gives every record to `each` in order.
     ///
@@ -315,12 +309,12 @@ fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogEr
     if size > FILE_HEADER_BYTES || !started || (there == 64 && header != [0; 64]) {
         return Err(LogError::FileHeader("damaged, or not that of a log"));
     }
-    getrandom::fill(&mut id).map_err(|_| io_error("random identity")(io::Error::other("no OS randomness")))?;
+    id = random().map_err(|error| io_error("random identity")(io::Error::other(error)))?;
     file.set_len(0)
         .and_then(|()| file.write_all_at(&file_header(&id), 0))
         .and_then(|()| file.sync_all())
         .map_err(io_error("creation"))?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    durable::sync_parent(path).map_err(io_error("sync of the directory"))?;
     Ok(id)
 }
 

@@ -1,9 +1,10 @@
 //! Records of the log: their public part and their sealed parts (`docs/spec/log.md`, Body).
 
 use gridveil_protocol::{
-    codec::{Bytes32, hex_bytes},
+    codec::Bytes32,
     field::{Fr, hex_fr},
     header::Header,
+    hex::hex_bytes,
     packet::PacketSalts,
     settlement::Transition,
     tariff::Tariff,

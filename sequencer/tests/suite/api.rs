@@ -14,6 +14,7 @@ use gridveil_protocol::{
     units::Ticks,
 };
 use gridveil_sequencer::Clock;
+use gridveil_verifier_contract::AuditorL1 as _;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,13 +239,13 @@ async fn the_admin_listener_asks_for_its_token_and_checks_what_it_is_told() {
     short.intervals.pop();
     assert_eq!(publish(first_interval(), &short).await["code"], "tariff.length");
     node.publish(&world, 5).await;
-    world.l1.inner.set_timestamp(u64::from(first_interval() + 2) * 3600 - 1);
+    world.l1.set_timestamp(u64::from(first_interval() + 2) * 3600 - 1);
     node.submit_all(&world, 5, 0).await;
     assert_eq!(node.close(5, 0).await.1["code"], "close.not_over");
-    world.l1.inner.set_timestamp(u64::from(first_interval() + 2) * 3600);
-    world.l1.down.store(true, Ordering::SeqCst);
+    world.l1.set_timestamp(u64::from(first_interval() + 2) * 3600);
+    world.l1.faults.down.store(true, Ordering::SeqCst);
     assert_eq!(node.close(5, 0).await.1["code"], "l1.unreachable");
-    world.l1.down.store(false, Ordering::SeqCst);
+    world.l1.faults.down.store(false, Ordering::SeqCst);
     assert_eq!(node.close(5, 0).await.0, 200);
     assert_eq!(publish(first_interval(), &other).await["code"], "tariff.not_in_force");
     assert_eq!(publish(first_interval() - 2, &other).await["code"], "tariff.closed");
@@ -344,7 +345,7 @@ async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
         assert_eq!(status, 200, "{body}");
         opened.push(serde_json::from_value::<PeriodOpening>(body).unwrap());
     }
-    let calls = world.l1.calls.lock().unwrap().clone();
+    let calls: Vec<_> = world.l1.settled_batches(0).await.unwrap().into_iter().map(|batch| batch.call).collect();
     let leaf =
         |community: u32, nth: usize| calls.iter().filter(|call| call.community == community).nth(nth).unwrap().data[4];
     let [one, two, began] = &opened[..] else { panic!("three") };

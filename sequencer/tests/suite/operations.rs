@@ -3,11 +3,7 @@ mod late;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crate::common::{
-    Node, World, first_interval, owner_key,
-    queues::{forced, open_deposit},
-    units, until,
-};
+use crate::common::{Node, World, effects, first_interval, open_deposit, owner_key, paid_units, units, until};
 use gridveil_api::public::NotePath;
 use gridveil_protocol::{
     account::Terms,
@@ -23,10 +19,13 @@ use gridveil_protocol::{
     schnorr::SecretKey,
 };
 use gridveil_sequencer::{Clock, GenesisState, serve};
-use gridveil_verifier_contract::{DepositEntry, DepositState, L1Client, TransferState};
+use gridveil_verifier_contract::{
+    ChainL1, DepositEntry, DepositState, MemberL1, OperatorL1, QueuesL1, RollupEffect, TransferState,
+};
 use serde_json::{Value, json};
 
 const PAYOUT: [u8; 20] = [0xab; 20];
+const TOKEN_PER_UNIT: u128 = 10_000;
 
 /// Slots 0 and 2 have money, slot 1 owes.
 fn rich(genesis: &mut GenesisState) {
@@ -92,7 +91,7 @@ async fn money_in_across_and_out() {
     let (n0, n1) = (world.nonce(0), world.nonce(1));
     let deposit = take(&world, 1, Kind::Deposit, n1, units(300), 40);
     let claim = claim_of(&deposit, owner(1));
-    world.l1.queues().deposits.insert(claim, open_deposit(claim, 300));
+    world.l1.put_deposit(open_deposit(claim, 300));
     let sent = send(&world, owner(1), n0, units(5) + 3, 50);
     let withdrawal = withdraw(&world, 0, n0 + 1, units(100));
     let received = take(&world, 1, Kind::Receive, n1 + 1, units(5) + 3, 50);
@@ -112,12 +111,10 @@ async fn money_in_across_and_out() {
     }
     assert_eq!(node.get(&paths[3]).await.1["state"], "pending");
     assert_eq!(node.operate(&deposit).await.0, 200);
-    {
-        let queues = world.l1.queues();
-        assert!(queues.deposits.is_empty());
-        assert_eq!(queues.withdrawable[&PAYOUT], 100);
-        assert_eq!(queues.transfers[&claim_of(&sent, owner(1))], TransferState::Open);
-    }
+    let l1 = &world.l1;
+    assert!(l1.deposits(0).await.unwrap().iter().all(|d| d.state == DepositState::Consumed));
+    assert_eq!(l1.withdrawable(PAYOUT).await.unwrap(), 100 * TOKEN_PER_UNIT);
+    assert_eq!(l1.claim_state(claim_of(&sent, owner(1))).await.unwrap(), TransferState::Open);
     let mine = verified(&node, &world, &owner_key(0), 0, 0).await;
     assert_eq!(mine.operations, vec![sent.clone(), withdrawal.clone()]);
     assert_eq!(mine.settled.balance - mine.after.balance, units(105) + 3);
@@ -125,7 +122,7 @@ async fn money_in_across_and_out() {
     node.run_period(&world, 5, 1).await;
     node.settled(5, 2).await;
     assert_eq!(node.get(&paths[3]).await.1["batch"], 2);
-    assert_eq!(world.l1.queues().transfers[&claim_of(&sent, owner(1))], TransferState::Received);
+    assert_eq!(l1.claim_state(claim_of(&sent, owner(1))).await.unwrap(), TransferState::Received);
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
 }
@@ -171,7 +168,7 @@ async fn what_only_the_closed_period_tells_is_refused_then_and_stops_nobody() {
         (open_deposit(claim, 8), Some("operation.deposit")),
         (open_deposit(claim, 9), None),
     ]) {
-        world.l1.queues().deposits.insert(claim, there);
+        world.l1.put_deposit(there);
         let path = node.accepted(deposit).await;
         node.run_period(&world, 5, period).await;
         match expected {
@@ -353,7 +350,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         "request.signature",
         "and who came does not see it"
     );
-    assert_eq!(world.l1.queues().withdrawable.values().sum::<u64>(), 2000);
+    assert_eq!(paid_units(&world.l1).await.0, 2000);
     let own = world.packet(5, 2, 2, false).packet.sign(&fixture::meter_key(7)).unwrap();
     assert_eq!(node.submit(&own).await.0, 201);
     for packet in
@@ -380,13 +377,9 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
 async fn l1_queues_are_served_once_while_batches_wait() {
     let world = world().await;
     let node = world.start().await;
-    {
-        let mut queues = world.l1.queues();
-        let requests = [(0, PAYOUT), (0, [9; 20]), (3, [9; 20]), (2, [9; 20])];
-        queues.forced.insert(5, requests.iter().map(|(slot, requester)| forced(*slot, *requester)).collect());
-        queues.forced.insert(7, [forced(1, [8; 20])].into());
-        queues.notes = (100..140u64).map(|n| to_bytes(&Fr::from(n))).collect();
-    }
+    world.l1.put_forced(5, &[(0, PAYOUT), (0, [9; 20]), (3, [9; 20]), (2, [9; 20])]);
+    world.l1.put_forced(7, &[(1, [8; 20])]);
+    world.l1.put_notes((100..140u64).map(|n| to_bytes(&Fr::from(n))));
     let waits = node.accepted(&withdraw(&world, 2, world.nonce(2), units(1))).await;
     // Nothing reaches L1 while three batches are applied.
     world.prover.stuck.store(true, Ordering::SeqCst);
@@ -402,11 +395,13 @@ async fn l1_queues_are_served_once_while_batches_wait() {
     let node = world.start().await;
     node.settled(5, 2).await;
     node.settled(7, 1).await;
-    {
-        let queues = world.l1.queues();
-        assert!(queues.forced.values().all(|q| q.is_empty()) && queues.notes.is_empty());
-        assert!(queues.withdrawable[&PAYOUT] > 900 && queues.withdrawable[&[9; 20]] == 0);
+    let l1 = &world.l1;
+    for community in [5, 7] {
+        assert!(l1.forced_queue(community).await.unwrap().is_empty());
     }
+    assert!(l1.pending_notes(1).await.unwrap().is_empty());
+    assert!(l1.withdrawable(PAYOUT).await.unwrap() > 900 * TOKEN_PER_UNIT);
+    assert_eq!(l1.withdrawable([9; 20]).await.unwrap(), 0);
     for n in [100u64, 115, 116, 131, 132, 139] {
         let (status, body) = node.get(&note(n)).await;
         assert_eq!(status, 200, "{body}");
@@ -414,7 +409,7 @@ async fn l1_queues_are_served_once_while_batches_wait() {
         assert!(path.leads_from(Fr::from(n)) && path.path.len() == 22);
         assert_eq!(
             path.root,
-            hex_fr::parse(&format!("0x{}", hex::encode(world.l1.inner.root_at(path.batch).await.unwrap()))).unwrap()
+            hex_fr::parse(&format!("0x{}", hex::encode(world.l1.root_at(path.batch).await.unwrap()))).unwrap()
         );
     }
     assert!(node.handle.service().health.stopped().is_none());
@@ -485,16 +480,16 @@ async fn header_operations_move_pools_and_decide_what_comes() {
         let status = node.status().await["communities"][0].clone();
         assert_eq!((&status["header_pending"], &status["header_refused"]), (&json!(false), &json!(expected)));
     }
-    world.l1.queues().supplier_units = 5;
+    world.l1.fund_supplier_account(5).await.unwrap();
     assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 5)).await.0, 201);
     node.run_period(&world, 5, 3).await;
     assert_eq!(node.status().await["communities"][0]["header_refused"], json!(null));
     node.settled(5, 4).await;
-    assert_eq!(world.l1.queues().supplier_units, 0);
+    assert_eq!(world.l1.supplier_funds().await.unwrap(), 0);
     assert_eq!(node.header(5, &by(&fixture::mdm_key(), 1, 4)).await.0, 201);
     node.run_period(&world, 5, 4).await;
     node.settled(5, 5).await;
-    assert_eq!(world.l1.queues().treasury, 7);
+    assert_eq!(paid_units(&world.l1).await.1, 7);
     let state = node.get("/v1/communities/5").await.1;
     // Three periods are skipped.
     assert_eq!(
@@ -524,12 +519,12 @@ async fn a_period_short_of_supplier_settles_once_the_operator_adds_it() {
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
     assert_eq!(node.close(5, 0).await.1["code"], "settlement.supplier_account_too_small");
-    world.l1.queues().supplier_units = 10_000;
+    world.l1.fund_supplier_account(10_000).await.unwrap();
     assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 10_000)).await.0, 201);
     let (status, body) = node.close(5, 0).await;
     assert_eq!(status, 200, "{body}");
     node.settled(5, 1).await;
-    assert_eq!(world.l1.queues().supplier_units, 0);
+    assert_eq!(world.l1.supplier_funds().await.unwrap(), 0);
     node.handle.shutdown().await;
 }
 
@@ -556,7 +551,12 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
         .await;
     node.publish(&world, 5).await;
     until("begun", async || node.get(&path).await.1["final"] == true).await;
-    assert_eq!(world.l1.queues().begun, vec![(5, to_bytes(&terms))]);
+    let begun = async || {
+        let begins = |e: &RollupEffect| matches!(e, RollupEffect::CommunityInitialised { .. });
+        effects(&world.l1).await.into_iter().filter(begins).collect::<Vec<_>>()
+    };
+    let genesis_terms = to_bytes(&terms);
+    assert_eq!(begun().await, [RollupEffect::CommunityInitialised { community: 5, genesis_terms }]);
     verified(&node, &world, &member, 0, 0).await;
     // With an empty supplier account nobody can owe anything: the period waits for the operator's, and goes on by itself then.
     assert_eq!(node.submit(&world.packet(5, 1, 0, false)).await.0, 201);
@@ -564,7 +564,7 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
         node.status().await["communities"][0]["blocked"]["code"] == "settlement.supplier_account_too_small"
     })
     .await;
-    world.l1.queues().supplier_units = 500;
+    world.l1.fund_supplier_account(500).await.unwrap();
     assert_eq!(node.header(5, &transfer(Pool::SupplierIn, 500)).await.0, 201);
     node.settled(5, 2).await;
     node.handle.kill().await;
@@ -572,7 +572,7 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     assert_eq!(node.submit(&world.packet(5, 2, 0, false)).await.0, 201);
     assert_eq!(node.close(5, 2).await.0, 200);
     node.settled(5, 3).await;
-    assert_eq!(world.l1.queues().begun.len(), 1);
+    assert_eq!(begun().await.len(), 1);
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
 }
@@ -585,7 +585,7 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
         g.begins = vec![5];
     })
     .await;
-    let l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await.inner);
+    let l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await);
     let node = Node::over(serve(world.config(&world.data()), l1.clone(), world.prover.clone()).await.unwrap());
     node.publish(&world, 5).await;
     let idle = Some(Terms { active_until: 1, scale: 1, ..Terms::default() });

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crate::common::{Node, World, first_interval, new_l1, new_l1_at, queues::forced, units, until};
+use crate::common::{Node, World, effects, first_interval, new_l1, paid_units, units, until};
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     operation::Kind,
@@ -13,7 +13,7 @@ use gridveil_sequencer::{
     Error, StoreError, serve,
     store::log::{self, Log, LogError},
 };
-use gridveil_verifier_contract::{L1Client, SettledBatch};
+use gridveil_verifier_contract::{AuditorL1, ChainL1, RollupEffect, SettledBatch, SettlementL1, memory::MemoryL1};
 use serde_json::json;
 
 fn boundaries(data: &Path) -> Vec<(u16, u64)> {
@@ -58,7 +58,8 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
     let records = boundaries(&world.data());
     let kinds: Vec<u16> = records.iter().map(|r| r.0).collect();
     assert_eq!(kinds.iter().filter(|k| **k == 7).count(), 3);
-    let l1_root = world.l1.inner.state_root().await.unwrap();
+    let l1_root = world.l1.state_root().await.unwrap();
+    let calls = world.l1.settled_batches(0).await.unwrap();
     let end = std::fs::metadata(log::path_in(&world.data())).unwrap().len();
     let cuts = records.iter().map(|r| r.1).skip(1).chain([end]);
     for (n, cut) in cuts.enumerate() {
@@ -67,15 +68,15 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
         // An L1 that has seen what the log says is final and nothing else: the chain is rebuilt from the log, and ends
         // where the log and the meters say.
         let settled = kinds[..=n].iter().filter(|k| **k == 7).count();
-        let root = world.l1.inner.root_at(settled as u64).await.unwrap();
-        let l1 = Arc::new(new_l1_at(&world.tariff, root).await);
+        let l1 = Arc::new(new_l1(&world.genesis, &world.tariff).await);
+        replay(&calls[..settled], &l1).await;
         let node = Node::over(serve(world.config(&data), l1.clone(), world.prover.clone()).await.unwrap());
         for (community, period) in [(5, 0), (7, 0), (5, 1)] {
             node.run_period(&world, community, period).await;
         }
         let state = node.settled(5, 2).await;
         node.settled(7, 1).await;
-        assert_eq!(l1.sent.load(Ordering::SeqCst), 3 - u32::try_from(settled).unwrap(), "cut {n}");
+        assert_eq!(l1.faults.sent.load(Ordering::SeqCst), 3, "cut {n}: every batch once, {settled} of them before");
         assert_eq!(state["next_interval"], first_interval() + 4);
         // Once every closing is in the log, everything random is fixed.
         let closed = kinds[..=n].iter().filter(|k| **k == 4).count();
@@ -84,7 +85,7 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
         }
         node.handle.kill().await;
         if closed == 3 {
-            assert_eq!(l1.inner.state_root().await.unwrap(), l1_root);
+            assert_eq!(l1.state_root().await.unwrap(), l1_root);
         }
     }
 }
@@ -117,10 +118,16 @@ async fn busy(world: &World, node: &Node) -> Vec<(u64, String)> {
     acknowledged
 }
 
-fn queue_work(l1: &crate::common::TestL1) {
-    let mut queues = l1.queues();
-    queues.forced.insert(5, [forced(0, [1; 20]), forced(2, [0xcd; 20])].into());
-    queues.notes = (0..20u64).map(|n| to_bytes(&Fr::from(900 + n))).collect();
+fn queue_work(l1: &MemoryL1) {
+    l1.put_forced(5, &[(0, [1; 20]), (2, [0xcd; 20])]);
+    l1.put_notes((0..20u64).map(|n| to_bytes(&Fr::from(900 + n))));
+}
+
+/// Lets `l1` have had these batches.
+async fn replay(batches: &[SettledBatch], l1: &MemoryL1) {
+    for batch in batches {
+        l1.settle(batch.call.clone()).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,12 +148,12 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
     let states: Vec<&str> = ends.iter().map(|end| end["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["applied", "refused", "refused", "applied", "applied"]);
     node.handle.kill().await;
-    let sums = |l1: &crate::common::TestL1| {
-        let queues = l1.queues();
-        (queues.withdrawable.values().sum::<u64>(), queues.treasury, queues.corrected.len())
+    let sums = async |l1: &MemoryL1| {
+        let corrected = |e: &RollupEffect| matches!(e, RollupEffect::Corrected { .. });
+        (paid_units(l1).await, effects(l1).await.into_iter().filter(corrected).count())
     };
-    let end_sums = sums(&world.l1);
-    let calls = world.l1.inner.settled_batches(0).await.unwrap();
+    let end_sums = sums(&world.l1).await;
+    let calls = world.l1.settled_batches(0).await.unwrap();
     let records = boundaries(&world.data());
     let kinds: Vec<u16> = records.iter().map(|r| r.0).collect();
     let end = std::fs::metadata(log::path_in(&world.data())).unwrap().len();
@@ -156,13 +163,10 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
         copy(&world.data(), &data, Some(cut));
         let count = |kind: u16| kinds[..=n].iter().filter(|k| **k == kind).count();
         let settled = count(7);
-        let l1 = Arc::new(new_l1_at(&world.tariff, world.l1.inner.root_at(settled as u64).await.unwrap()).await);
+        // What L1 had when the log was cut.
+        let l1 = Arc::new(new_l1(&world.genesis, &world.tariff).await);
         queue_work(&l1);
-        for call in &calls[..settled] {
-            // What L1 had when the log was cut.
-            let queues = after(&world, call, &l1);
-            *l1.queues() = queues;
-        }
+        replay(&calls[..settled], &l1).await;
         let node = Node::over(serve(world.config(&data), l1.clone(), world.prover.clone()).await.unwrap());
         for (height, path) in &acknowledged {
             let known = node.get(path).await.0 == 200;
@@ -186,24 +190,14 @@ async fn operations_survive_every_cut_of_the_log_and_none_is_applied_twice() {
         // Once both selections are in the log, everything is fixed, to the byte.
         if count(11) == 2 {
             assert_eq!(node.status().await["state_root"], end_root, "cut {n}");
-            assert_eq!(sums(&l1), end_sums, "cut {n}");
-            let again = l1.inner.settled_batches(0).await.unwrap();
-            let same = calls[settled..]
-                .iter()
-                .zip(&again)
-                .all(|(a, b)| a.call.data == b.call.data && a.call.proof == b.call.proof);
-            assert!(same && again.len() == calls.len() - settled, "cut {n}");
+            assert_eq!(sums(&l1).await, end_sums, "cut {n}");
+            let again = l1.settled_batches(0).await.unwrap();
+            let same =
+                calls.iter().zip(&again).all(|(a, b)| a.call.data == b.call.data && a.call.proof == b.call.proof);
+            assert!(same && again.len() == calls.len(), "cut {n}");
         }
         node.handle.kill().await;
     }
-}
-
-/// The queues of `l1` after a batch that the world's L1 had.
-fn after(world: &World, batch: &SettledBatch, l1: &crate::common::TestL1) -> crate::common::queues::Queues {
-    let call = world.l1.calls.lock().unwrap().iter().find(|c| c.new_root == batch.call.new_root).cloned().unwrap();
-    let mut queues = l1.queues().clone();
-    queues.settle(&call, 4).unwrap();
-    queues
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +205,7 @@ async fn an_l1_that_is_ahead_of_the_log_is_not_asked_twice() {
     let world = World::new().await;
     let node = history(&world).await;
     node.handle.kill().await;
-    let sent = world.l1.sent.load(Ordering::SeqCst);
+    let sent = world.l1.faults.sent.load(Ordering::SeqCst);
     let records = boundaries(&world.data());
     let applied_last = records.iter().rposition(|r| r.0 == 5).unwrap();
     for (n, (_, cut)) in records.iter().enumerate().skip(applied_last + 1) {
@@ -222,8 +216,8 @@ async fn an_l1_that_is_ahead_of_the_log_is_not_asked_twice() {
         assert!(node.handle.service().health.stopped().is_none());
         node.handle.kill().await;
     }
-    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 3);
-    assert!(world.l1.sent.load(Ordering::SeqCst) - sent <= 2, "only the idempotent question for the receipt");
+    assert_eq!(world.l1.batch_count().await.unwrap(), 3);
+    assert!(world.l1.faults.sent.load(Ordering::SeqCst) - sent <= 2, "only the idempotent question for the receipt");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,24 +231,24 @@ async fn killed_at_every_step_of_the_pipeline() {
     node.handle.kill().await;
     world.prover.stuck.store(false, Ordering::SeqCst);
     // Proven, before sending.
-    world.l1.hang.store(true, Ordering::SeqCst);
+    world.l1.faults.hangs_before.store(true, Ordering::SeqCst);
     let node = world.start().await;
     until("proven", async || node.status().await["communities"][0]["batches"][0]["step"] == "proven").await;
     let asked = world.prover.asked.load(Ordering::SeqCst);
     node.handle.kill().await;
     // Sent, before recording.
-    world.l1.hang.store(false, Ordering::SeqCst);
-    world.l1.hang_after.store(true, Ordering::SeqCst);
+    world.l1.faults.hangs_before.store(false, Ordering::SeqCst);
+    world.l1.faults.hangs_after.store(true, Ordering::SeqCst);
     let node = world.start().await;
-    until("sent", async || world.l1.inner.batch_count().await.unwrap() == 1).await;
+    until("sent", async || world.l1.batch_count().await.unwrap() == 1).await;
     node.handle.kill().await;
-    world.l1.hang_after.store(false, Ordering::SeqCst);
+    world.l1.faults.hangs_after.store(false, Ordering::SeqCst);
     let node = world.start().await;
     let state = node.settled(5, 1).await;
     assert_eq!(state["settled"][0]["root"], closed["new_root"]);
     assert!(state["settled"][0]["tx"].is_string());
     assert_eq!(world.prover.asked.load(Ordering::SeqCst), asked, "a recorded proof is not made again");
-    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 1);
+    assert_eq!(world.l1.batch_count().await.unwrap(), 1);
     node.handle.shutdown().await;
 }
 
@@ -266,28 +260,28 @@ async fn l1_and_provers_that_are_away_are_waited_for() {
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
     assert_eq!(node.close(5, 0).await.0, 200);
-    world.l1.down.store(true, Ordering::SeqCst);
+    world.l1.faults.down.store(true, Ordering::SeqCst);
     until("degraded", async || node.get("/healthz").await.1["status"] == "degraded").await;
     // Packets of the next period are taken all the same.
     node.submit_all(&world, 5, 1).await;
-    world.l1.down.store(false, Ordering::SeqCst);
+    world.l1.faults.down.store(false, Ordering::SeqCst);
     node.settled(5, 1).await;
     until("well again", async || node.get("/healthz").await.1["status"] == "ok").await;
-    assert_eq!(world.l1.inner.batch_count().await.unwrap(), 1);
+    assert_eq!(world.l1.batch_count().await.unwrap(), 1);
     node.handle.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revert_and_a_failed_proof_stop_the_pipeline_loudly() {
     let world = World::new().await;
-    world.l1.revert.store(true, Ordering::SeqCst);
+    world.l1.faults.refuses.store(true, Ordering::SeqCst);
     let node = world.start().await;
     node.run_period(&world, 5, 0).await;
     until("unhealthy", async || node.get("/healthz").await.0 == 503).await;
     let (_, health) = node.get("/healthz").await;
     assert!(health["reasons"][0].as_str().unwrap().contains("l1.reverted: InvalidProof"), "{health}");
     node.handle.kill().await;
-    world.l1.revert.store(false, Ordering::SeqCst);
+    world.l1.faults.refuses.store(false, Ordering::SeqCst);
     world.prover.fails.store(true, Ordering::SeqCst);
     let node = world.start().await;
     node.settled(5, 1).await;

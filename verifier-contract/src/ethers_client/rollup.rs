@@ -1,4 +1,4 @@
-//! The operations of [`L1Client`], one call or one query each.
+//! The operations of every role on L1, one call or one query each.
 
 use ethers::contract::EthEvent;
 use ethers::providers::{Http, Middleware, Provider};
@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::events::{self, u128_of};
 use super::{EthersClient, block_of, decode_log, malformed, request};
-use crate::client::{L1Client, L1Error, L1Future};
+use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
     RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
@@ -31,7 +31,7 @@ impl EthersClient {
     }
 }
 
-impl L1Client for EthersClient {
+impl ChainL1 for EthersClient {
     fn chain_id(&self) -> L1Future<'_, u64> {
         Box::pin(async { Ok(self.chain_id) })
     }
@@ -49,10 +49,6 @@ impl L1Client for EthersClient {
 
     fn state_root(&self) -> L1Future<'_, Word> {
         Box::pin(async { self.view(self.bound().state_root().calldata()).await })
-    }
-
-    fn batch_count(&self) -> L1Future<'_, u64> {
-        Box::pin(async { self.view(self.bound().batch_count().calldata()).await })
     }
 
     fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
@@ -75,30 +71,6 @@ impl L1Client for EthersClient {
         })
     }
 
-    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
-            self.transact(
-                self.bound()
-                    .register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms)
-                    .calldata(),
-            )
-            .await
-        })
-    }
-
-    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await
-        })
-    }
-
-    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await
-        })
-    }
-
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         Box::pin(async move {
             let logs = self.logs(TariffRegisteredFilter::signature(), from_block).await?;
@@ -115,6 +87,79 @@ impl L1Client for EthersClient {
                 })
                 .collect()
         })
+    }
+}
+
+impl QueuesL1 for EthersClient {
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        Box::pin(async move { self.view(self.bound().is_frozen().calldata()).await })
+    }
+
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        Box::pin(async move {
+            let mut out = Vec::new();
+            for log in self.logs(DepositMadeFilter::signature(), from_block).await? {
+                let DepositMadeFilter { claim, depositor, units } = decode_log(&log)?;
+                let state =
+                    self.deposit_by_claim(claim).await?.ok_or_else(|| malformed("a deposit in no known state"))?;
+                out.push(DepositEntry { claim, depositor: depositor.0, units, block: block_of(&log)?, state });
+            }
+            Ok(out)
+        })
+    }
+
+    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
+        Box::pin(async move {
+            match self.view::<u8>(self.bound().transfer_of(claim).calldata()).await? {
+                0 => Ok(TransferState::Unknown),
+                1 => Ok(TransferState::Open),
+                2 => Ok(TransferState::Received),
+                3 => Ok(TransferState::Exited),
+                _ => Err(malformed("a claim in no known state")),
+            }
+        })
+    }
+
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        Box::pin(async move {
+            let entries: Vec<AbiForcedEntry> = self.view(self.bound().forced_queue_of(community).calldata()).await?;
+            Ok(entries
+                .into_iter()
+                .map(|entry| ForcedEntry {
+                    slot: entry.slot,
+                    requester: entry.requester.0,
+                    time: entry.time,
+                    bond: entry.bond,
+                })
+                .collect())
+        })
+    }
+
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        Box::pin(async move { self.view(self.bound().pending_notes(limit.into()).calldata()).await })
+    }
+
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
+        Box::pin(async move {
+            let (_pool, _open, funds): (u64, u64, u64) = self.view(self.bound().totals().calldata()).await?;
+            Ok(funds)
+        })
+    }
+}
+
+impl SettlementL1 for EthersClient {
+    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
+        Box::pin(self.settle_call(call))
+    }
+
+    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
+        Box::pin(self.view(self.bound().forced_deadline().calldata()))
+    }
+}
+
+impl AuditorL1 for EthersClient {
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        Box::pin(async { self.view(self.bound().batch_count().calldata()).await })
     }
 
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
@@ -134,10 +179,6 @@ impl L1Client for EthersClient {
                 })
                 .collect()
         })
-    }
-
-    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
-        Box::pin(self.settle_call(call))
     }
 
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
@@ -163,24 +204,13 @@ impl L1Client for EthersClient {
             logs.iter().filter_map(|log| events::event_of(log).transpose()).collect()
         })
     }
+}
 
+impl MemberL1 for EthersClient {
     fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             self.approve(units).await?;
             self.transact(self.bound().deposit(claim, units).calldata()).await
-        })
-    }
-
-    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
-        Box::pin(async move {
-            let mut out = Vec::new();
-            for log in self.logs(DepositMadeFilter::signature(), from_block).await? {
-                let DepositMadeFilter { claim, depositor, units } = decode_log(&log)?;
-                let state =
-                    self.deposit_by_claim(claim).await?.ok_or_else(|| malformed("a deposit in no known state"))?;
-                out.push(DepositEntry { claim, depositor: depositor.0, units, block: block_of(&log)?, state });
-            }
-            Ok(out)
         })
     }
 
@@ -196,18 +226,6 @@ impl L1Client for EthersClient {
         Box::pin(async move { self.transact(self.bound().refund(claim).calldata()).await })
     }
 
-    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
-        Box::pin(async move {
-            match self.view::<u8>(self.bound().transfer_of(claim).calldata()).await? {
-                0 => Ok(TransferState::Unknown),
-                1 => Ok(TransferState::Open),
-                2 => Ok(TransferState::Received),
-                3 => Ok(TransferState::Exited),
-                _ => Err(malformed("a claim in no known state")),
-            }
-        })
-    }
-
     fn withdrawable(&self, account: Address) -> L1Future<'_, u128> {
         Box::pin(async move { u128_of(self.view(self.bound().withdrawable(account.into()).calldata()).await?) })
     }
@@ -220,39 +238,6 @@ impl L1Client for EthersClient {
         Box::pin(async move { self.transact(self.bound().withdraw_eth(account.into()).calldata()).await })
     }
 
-    fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            self.approve(units).await?;
-            self.transact(self.bound().add_supplier_units(units).calldata()).await
-        })
-    }
-
-    fn supplier_funds(&self) -> L1Future<'_, u64> {
-        Box::pin(async move {
-            let (_pool, _open, funds): (u64, u64, u64) = self.view(self.bound().totals().calldata()).await?;
-            Ok(funds)
-        })
-    }
-
-    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
-        Box::pin(async move {
-            let entries: Vec<AbiForcedEntry> = self.view(self.bound().forced_queue_of(community).calldata()).await?;
-            Ok(entries
-                .into_iter()
-                .map(|entry| ForcedEntry {
-                    slot: entry.slot,
-                    requester: entry.requester.0,
-                    time: entry.time,
-                    bond: entry.bond,
-                })
-                .collect())
-        })
-    }
-
-    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
-        Box::pin(self.view(self.bound().forced_deadline().calldata()))
-    }
-
     fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             let bond: U256 = self.view(self.bound().forced_bond_of(community).calldata()).await?;
@@ -263,10 +248,6 @@ impl L1Client for EthersClient {
 
     fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt> {
         Box::pin(async move { self.transact(self.bound().freeze(community).calldata()).await })
-    }
-
-    fn is_frozen(&self) -> L1Future<'_, bool> {
-        Box::pin(async move { self.view(self.bound().is_frozen().calldata()).await })
     }
 
     fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt> {
@@ -317,9 +298,38 @@ impl L1Client for EthersClient {
     fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool> {
         Box::pin(async move { self.view(self.bound().nullifier_used(nullifier).calldata()).await })
     }
+}
 
-    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
-        Box::pin(async move { self.view(self.bound().pending_notes(limit.into()).calldata()).await })
+impl OperatorL1 for EthersClient {
+    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
+            self.transact(
+                self.bound()
+                    .register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms)
+                    .calldata(),
+            )
+            .await
+        })
+    }
+
+    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await
+        })
+    }
+
+    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await
+        })
+    }
+
+    fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            self.approve(units).await?;
+            self.transact(self.bound().add_supplier_units(units).calldata()).await
+        })
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Books {
     forced: HashMap<u32, VecDeque<ForcedEntry>>,
     /// Unix seconds of a slot's last forced request that was paid, by community and slot.
     forced_paid_at: HashMap<(u32, u32), u64>,
+    /// Unix seconds of the last request that was served, in any community.
+    served_at: Option<u64>,
     exited: HashSet<(u32, u32)>,
     nullifiers: HashSet<Word>,
     retirements: HashSet<Word>,
@@ -76,12 +78,39 @@ impl Books {
         self.forced.get(&community).into_iter().flatten().copied().collect()
     }
 
+    /// Open requests of all communities: the state root is one, and a verifier of one community can change all of it.
+    pub(super) fn waiting(&self) -> usize {
+        self.forced.values().map(VecDeque::len).sum()
+    }
+
+    pub(super) fn served_at(&self) -> Option<u64> {
+        self.served_at
+    }
+
     pub(super) fn nullifier_used(&self, nullifier: &Word) -> bool {
         self.nullifiers.contains(nullifier)
     }
 
     pub(super) fn notes(&self) -> impl Iterator<Item = &Word> {
         self.notes.iter()
+    }
+
+    pub(super) fn put_deposit(&mut self, deposit: DepositEntry) {
+        self.deposits.retain(|other| other.claim != deposit.claim);
+        self.deposits.push(deposit);
+    }
+
+    pub(super) fn put_forced(&mut self, community: u32, time: u64, requests: &[(u32, Address)]) {
+        let entry = |&(slot, requester)| ForcedEntry { slot, requester, time, bond: 1 };
+        self.forced.entry(community).or_default().extend(requests.iter().map(entry));
+    }
+
+    pub(super) fn put_notes(&mut self, notes: impl IntoIterator<Item = Word>) {
+        self.notes.extend(notes);
+    }
+
+    pub(super) fn put_pool(&mut self, nano: u64) {
+        self.pool_nano = u128::from(nano);
     }
 
     fn require_room(&self, units: u64) -> Result<(), L1Error> {
@@ -219,6 +248,7 @@ impl Books {
         else {
             return reverted("ForcedNotHead");
         };
+        self.served_at = Some(context.now);
         if units > 0 {
             self.credit(context, requester, units)?;
             *self.eth_owed.entry(requester).or_default() += bond;

@@ -3,12 +3,12 @@
 use std::{future::Future, sync::Arc};
 
 use anyhow::Context as _;
-use gridveil_verifier_contract::{EthersClient, L1Client, L1Error};
+use gridveil_verifier_contract::{EthersClient, L1Error, MemberL1};
 
 /// The contract, spoken to from where nothing else is async.
 pub struct Chain {
     runtime: tokio::runtime::Runtime,
-    client: Arc<dyn L1Client>,
+    client: Arc<dyn MemberL1>,
     account: Option<[u8; 20]>,
     from_block: u64,
 }
@@ -24,7 +24,7 @@ impl Chain {
     ///
     /// # Errors
     /// No runtime.
-    pub fn new(client: Arc<dyn L1Client>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
+    pub fn new(client: Arc<dyn MemberL1>, account: Option<[u8; 20]>) -> anyhow::Result<Self> {
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             client,
@@ -59,7 +59,7 @@ impl Chain {
 
     /// The client.
     #[must_use]
-    pub fn client(&self) -> &dyn L1Client {
+    pub fn client(&self) -> &dyn MemberL1 {
         self.client.as_ref()
     }
 

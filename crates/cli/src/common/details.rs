@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{bail, ensure};
+pub use gridveil_protocol::hex::hex0;
 use serde_json::{Map, Value};
 
 use super::{options::Acting, text};
@@ -79,13 +80,4 @@ pub fn agreed(details: Details, acting: Acting, json: bool) -> anyhow::Result<bo
 /// Money, exact, with its unit.
 pub fn exact(nano: i128) -> String {
     format!("{:>20}", gridveil_protocol::units::Nano(nano).to_string())
-}
-
-/// `0x…` of bytes.
-pub fn hex0(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::from("0x"), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

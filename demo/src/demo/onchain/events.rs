@@ -19,8 +19,8 @@ use gridveil_protocol::{
     receipt::Receipt,
     schnorr::SecretKey,
 };
-use gridveil_sequencer::{batch, operations, store::data_keys};
-use gridveil_verifier_contract::{CertificateCall, L1Client, anvil::LOCAL_CHAIN_ID};
+use gridveil_sequencer::{batch, operations};
+use gridveil_verifier_contract::{CertificateCall, ChainL1, MemberL1, OperatorL1, anvil::LOCAL_CHAIN_ID};
 
 use super::OnChain;
 use crate::{
@@ -44,7 +44,7 @@ pub struct Shown {
 pub fn salts<const N: usize>() -> anyhow::Result<[Fr; N]> {
     let mut all = [Fr::from(0u64); N];
     for salt in &mut all {
-        *salt = reduce(&data_keys::random::<64>()?);
+        *salt = reduce(&gridveil_keystore::random::<64>()?);
     }
     Ok(all)
 }

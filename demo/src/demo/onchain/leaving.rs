@@ -13,7 +13,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     receipt::Receipt,
 };
-use gridveil_verifier_contract::{ExitCall, L1Client, RollupEffect};
+use gridveil_verifier_contract::{AuditorL1, ChainL1, ExitCall, MemberL1, QueuesL1, RollupEffect};
 
 use super::{
     OnChain,

@@ -8,7 +8,7 @@ use gridveil_protocol::{
     note::Note,
 };
 use gridveil_prover::{certificate::CertificateProof, srs::Srs};
-use gridveil_verifier_contract::{EthersClient, L1Client, anvil::LOCAL_CHAIN_ID};
+use gridveil_verifier_contract::{ChainL1, EthersClient, anvil::LOCAL_CHAIN_ID};
 
 use super::{OnChain, events::salts};
 use crate::{

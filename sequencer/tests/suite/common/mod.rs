@@ -2,12 +2,10 @@
 //! never.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
-pub mod queues;
-
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -31,16 +29,16 @@ use gridveil_protocol::{
 use gridveil_proving_api::{BoxFuture, ProofError, ProofJob, ProofSource};
 use gridveil_sequencer::{AdminToken, Backoff, Config, GenesisState, Handle, create_master_key, serve};
 use gridveil_verifier_contract::{
-    Address, CommunityParams, DepositEntry, ForcedEntry, L1Client, L1Error, L1Future, SettleCall, SettleReceipt,
-    SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
-    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
+    AuditorL1, CommunityParams, DepositEntry, DepositState, OperatorL1, RollupEffect, Word,
+    memory::{MemoryL1, MemoryL1Config},
 };
-use queues::Queues;
 use serde_json::{Value, json};
 
 pub const CHAIN: u64 = 31337;
 pub const CONTRACT: [u8; 20] = [0x11; 20];
 pub const TOKEN: &str = "a token of enough bytes";
+/// More than any genesis here has.
+const POOL_NANO: u64 = 1 << 60;
 /// Used slots of a fixture community; slot 3 is empty.
 pub const USED: usize = 3;
 pub const SET: u32 = 9;
@@ -78,136 +76,12 @@ impl ProofSource for FakeProver {
     }
 }
 
-/// L1 with faults around [`MemoryL1`].
-pub struct TestL1 {
-    pub inner: MemoryL1,
-    /// Claims, queues and pools.
-    pub queues: Mutex<Queues>,
-    /// Every batch that was taken, with its records.
-    pub calls: Mutex<Vec<SettleCall>>,
-    /// Every call fails.
-    pub down: AtomicBool,
-    /// `settle` never answers; `after` says whether the contract did it first.
-    pub hang: AtomicBool,
-    pub hang_after: AtomicBool,
-    /// `settle` reverts with this name.
-    pub revert: AtomicBool,
-    /// Transactions sent.
-    pub sent: AtomicU32,
-}
-
-impl TestL1 {
-    fn gate<'a, T: Send + 'a>(&'a self, call: L1Future<'a, T>) -> L1Future<'a, T> {
-        Box::pin(async move {
-            if self.down.load(Ordering::SeqCst) { Err(L1Error::Unreachable("down".to_owned())) } else { call.await }
-        })
-    }
-}
-
-impl TestL1 {
-    pub fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap()
-    }
-
-    fn look<'a, T: Send + 'a>(&'a self, look: impl FnOnce(&Queues) -> T + Send + 'a) -> L1Future<'a, T> {
-        self.gate(Box::pin(async move { Ok(look(&self.queues())) }))
-    }
-}
-
-impl L1Client for TestL1 {
-    fn deposits(&self, _from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
-        self.look(|q| q.deposits.values().copied().collect())
-    }
-    fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState> {
-        self.look(move |q| q.transfers.get(&claim).copied().unwrap_or(TransferState::Unknown))
-    }
-    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
-        self.look(move |q| q.forced.get(&community).into_iter().flatten().copied().collect())
-    }
-    fn forced_deadline_s(&self) -> L1Future<'_, u64> {
-        self.inner.forced_deadline_s()
-    }
-    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
-        self.look(move |q| q.notes.iter().take(limit as usize).copied().collect())
-    }
-    fn supplier_funds(&self) -> L1Future<'_, u64> {
-        self.look(|q| q.supplier_units)
-    }
-    fn chain_id(&self) -> L1Future<'_, u64> {
-        self.gate(self.inner.chain_id())
-    }
-    fn contract(&self) -> Address {
-        self.inner.contract()
-    }
-    fn timestamp(&self) -> L1Future<'_, u64> {
-        self.gate(self.inner.timestamp())
-    }
-    fn state_root(&self) -> L1Future<'_, Word> {
-        self.gate(self.inner.state_root())
-    }
-    fn batch_count(&self) -> L1Future<'_, u64> {
-        self.gate(self.inner.batch_count())
-    }
-    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
-        self.gate(self.inner.root_at(batch))
-    }
-    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
-        self.gate(self.inner.is_finalised(root))
-    }
-    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
-        self.gate(self.inner.community(community))
-    }
-    fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
-        self.inner.register_community(params)
-    }
-    fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
-        self.inner.open_tariff_set(tariff_set, interval_length_s, m)
-    }
-    fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
-        self.inner.register_tariff(tariff_set, first_interval, commitment)
-    }
-    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
-        self.gate(self.inner.tariffs(from_block))
-    }
-    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        self.gate(self.inner.communities(from_block))
-    }
-    fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
-        Box::pin(async move {
-            if self.down.load(Ordering::SeqCst) {
-                return Err(L1Error::Unreachable("down".to_owned()));
-            }
-            if self.revert.load(Ordering::SeqCst) {
-                return Err(L1Error::Reverted { name: "InvalidProof".to_owned() });
-            }
-            if self.hang.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-            self.sent.fetch_add(1, Ordering::SeqCst);
-            if self.inner.state_root().await? != call.new_root {
-                self.queues().settle(&call, 4)?;
-                self.calls.lock().unwrap().push(call.clone());
-            }
-            // The records' effects are on the queues here, which a test fills as it likes.
-            let data = call.data[..6].to_vec();
-            let receipt = self.inner.settle(SettleCall { data, ..call }).await?;
-            if self.hang_after.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-            Ok(receipt)
-        })
-    }
-    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
-        self.gate(self.inner.settled_batches(from_block))
-    }
-}
-
 /// A deployment: what survives a crash of the sequencer, and the means to start it again.
 pub struct World {
     pub dir: tempfile::TempDir,
     pub genesis: GenesisState,
     pub tariff: Tariff,
-    pub l1: Arc<TestL1>,
+    pub l1: Arc<MemoryL1>,
     pub prover: Arc<FakeProver>,
 }
 
@@ -361,51 +235,59 @@ pub fn units(units: u64) -> u64 {
     units * UNIT_NANO
 }
 
-pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> TestL1 {
-    new_l1_at(tariff, to_bytes(&genesis.public().root)).await
-}
-
-/// An L1 whose state begins with `root`.
-pub async fn new_l1_at(tariff: &Tariff, root: Word) -> TestL1 {
-    let config = MemoryL1Config {
+/// An L1 from the genesis state, whose vault has what the genesis' accounts have.
+pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> MemoryL1 {
+    let l1 = MemoryL1::new(MemoryL1Config {
         chain_id: CHAIN,
         contract: CONTRACT,
-        genesis_root: root,
+        genesis_root: to_bytes(&genesis.public().root),
         timestamp: 4_000_000_000,
-        shapes: vec![(1, 4, 2)],
         circuit_version: 1,
         proof_length: Some(40),
         enforce_future_tariffs: false,
-        terms: MemoryTerms::default(),
-    };
-    let inner = MemoryL1::new(config);
-    inner.open_tariff_set(SET, 3600, 2).await.unwrap();
+        ..MemoryL1Config::default()
+    });
+    l1.put_pool(POOL_NANO);
+    l1.open_tariff_set(SET, 3600, 2).await.unwrap();
     for community in [5, 7] {
-        inner
-            .register_community(CommunityParams {
-                community,
-                shape: 1,
-                interval_length_s: 3600,
-                m: 2,
-                tariff_set: SET,
-                genesis_terms: genesis_terms(community),
-            })
-            .await
-            .unwrap();
+        l1.register_community(CommunityParams {
+            community,
+            shape: 1,
+            interval_length_s: 3600,
+            m: 2,
+            tariff_set: SET,
+            genesis_terms: genesis_terms(community),
+        })
+        .await
+        .unwrap();
     }
-    inner.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
-    let off = || AtomicBool::new(false);
-    let queues = Mutex::default();
-    TestL1 {
-        inner,
-        queues,
-        calls: Mutex::default(),
-        down: off(),
-        hang: off(),
-        hang_after: off(),
-        revert: off(),
-        sent: AtomicU32::new(0),
+    l1.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
+    l1
+}
+
+/// An open deposit, made before the sequencer's time.
+pub fn open_deposit(claim: Word, units: u64) -> DepositEntry {
+    DepositEntry { claim, depositor: [0xdd; 20], units, block: 1, state: DepositState::Open }
+}
+
+/// What L1 tells of its batches' records.
+pub async fn effects(l1: &MemoryL1) -> Vec<RollupEffect> {
+    l1.events(0).await.unwrap().into_iter().map(|event| event.effect).collect()
+}
+
+/// Units that batches let leave the rollup, to payout accounts and to the treasury.
+pub async fn paid_units(l1: &MemoryL1) -> (u64, u64) {
+    let (mut accounts, mut treasury) = (0, 0);
+    for effect in effects(l1).await {
+        match effect {
+            RollupEffect::WithdrawalCredited { units, .. } | RollupEffect::ForcedServed { units, .. } => {
+                accounts += units;
+            }
+            RollupEffect::SupplierMoved { kind: 17 | 18, units, .. } => treasury += units,
+            _ => {}
+        }
     }
+    (accounts, treasury)
 }
 
 /// A running sequencer and a client.

@@ -69,7 +69,13 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     node.run_period(&world, 5, 1).await;
     node.settled(5, 2).await;
     assert_eq!(node.get(&path).await.1["batch"], 2);
-    assert_eq!(world.l1.queues().corrected, vec![(first_interval(), to_bytes(&world.tariff.commitment()))]);
+    let corrected: Vec<_> =
+        effects(&world.l1).await.into_iter().filter(|e| matches!(e, RollupEffect::Corrected { .. })).collect();
+    let tariff_commitment = to_bytes(&world.tariff.commitment());
+    assert_eq!(
+        corrected,
+        [RollupEffect::Corrected { community: 5, first_interval: first_interval(), tariff_commitment }]
+    );
     let receipt = verified(&node, &world, &owner_key(2), 2, 1).await;
     assert_eq!(receipt.correction.unwrap().late, packet);
     assert_eq!(node.submit(&packet).await.1["status"], "duplicate");

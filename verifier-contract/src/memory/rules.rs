@@ -1,0 +1,309 @@
+//! The contract's rules: what a transaction changes, or why it is refused.
+
+use std::collections::{HashMap, HashSet};
+
+use super::books::{self, Books};
+use super::{MODULUS, MemoryL1Config, records};
+use crate::client::L1Error;
+use crate::types::{
+    Address, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall, SettleReceipt,
+    SettledBatch, TariffEntry, TxReceipt, Word,
+};
+
+/// Seconds after a forced withdrawal was served in which no new verifier is used.
+const QUIET_S: u64 = 24 * 3600;
+
+/// A verifier of a circuit version and a shape.
+#[derive(Debug)]
+struct Verifier {
+    address: Address,
+    /// Unix seconds.
+    active_from: u64,
+    /// The first ones are trusted from the start.
+    used: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: MemoryL1Config,
+    pub(super) timestamp: u64,
+    pub(super) block: u64,
+    pub(super) roots: Vec<Word>,
+    pub(super) communities: HashMap<u32, (CommunityParams, u64)>,
+    pub(super) sets: HashMap<u32, (u16, u16)>,
+    pub(super) tariffs: Vec<TariffEntry>,
+    pub(super) batches: Vec<SettledBatch>,
+    verifiers: HashMap<(u32, u32), Verifier>,
+    retired: HashSet<u32>,
+    /// Communities that settled.
+    pub(super) started: HashSet<u32>,
+    pub(super) books: Books,
+    pub(super) events: Vec<RollupEvent>,
+    /// Who sends the next transactions.
+    pub(super) caller: Address,
+    pub(super) frozen: bool,
+    pub(super) unreachable: u32,
+}
+
+pub(super) fn reverted<T>(name: &str) -> Result<T, L1Error> {
+    Err(L1Error::Reverted { name: name.to_owned() })
+}
+
+pub(super) fn require(holds: bool, name: &str) -> Result<(), L1Error> {
+    if holds { Ok(()) } else { reverted(name) }
+}
+
+pub(super) fn tx_hash(block: u64) -> Word {
+    let mut hash = [0; 32];
+    hash[24..].copy_from_slice(&block.to_be_bytes());
+    hash
+}
+
+/// Where the fake says that a verifier is.
+fn verifier_address(circuit_version: u32, shape: u32) -> Address {
+    let mut address = [0x7e; 20];
+    address[12..16].copy_from_slice(&circuit_version.to_be_bytes());
+    address[16..].copy_from_slice(&shape.to_be_bytes());
+    address
+}
+
+impl State {
+    pub(super) fn new(config: MemoryL1Config) -> Self {
+        let version = config.circuit_version;
+        let trusted = |shape| {
+            ((version, shape), Verifier { address: verifier_address(version, shape), active_from: 0, used: true })
+        };
+        Self {
+            timestamp: config.timestamp,
+            block: 0,
+            roots: vec![config.genesis_root],
+            communities: HashMap::new(),
+            sets: HashMap::new(),
+            tariffs: Vec::new(),
+            batches: Vec::new(),
+            verifiers: config.shapes.iter().map(|(shape, ..)| trusted(*shape)).collect(),
+            retired: HashSet::new(),
+            started: HashSet::new(),
+            books: Books::default(),
+            events: Vec::new(),
+            caller: [0xca; 20],
+            frozen: false,
+            unreachable: 0,
+            config,
+        }
+    }
+
+    pub(super) fn register_verifier(&mut self, circuit_version: u32, shape: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.retired.contains(&circuit_version), "VersionRetired")?;
+        require(!self.verifiers.contains_key(&(circuit_version, shape)), "VerifierAlreadyRegistered")?;
+        require(self.slots(shape) != 0, "ShapeMismatch")?;
+        let address = verifier_address(circuit_version, shape);
+        let active_from = self.timestamp + self.config.terms.verifier_delay_s;
+        self.verifiers.insert((circuit_version, shape), Verifier { address, active_from, used: false });
+        let proof_length = self.config.proof_length.and_then(|length| u32::try_from(length).ok()).unwrap_or_default();
+        Ok(self.mine_with(vec![RollupEffect::VerifierRegistered {
+            circuit_version,
+            shape,
+            verifier: address,
+            codehash: [0; 32],
+            proof_length,
+            active_from,
+        }]))
+    }
+
+    pub(super) fn retire_version(&mut self, circuit_version: u32) -> TxReceipt {
+        self.retired.insert(circuit_version);
+        self.mine_with(vec![RollupEffect::VersionRetired { circuit_version }])
+    }
+
+    /// The verifier of a batch takes the proof. The first use of one that is not trusted yet waits until everybody who
+    /// wants to leave has left; it is told.
+    fn verify(&self, version: u32, shape: u32, proof: &[u8]) -> Result<Option<RollupEffect>, L1Error> {
+        require(!self.retired.contains(&version), "VersionRetired")?;
+        let Some(verifier) = self.verifiers.get(&(version, shape)) else { return reverted("UnknownVerifier") };
+        require(verifier.active_from <= self.timestamp, "VerifierNotActive")?;
+        require(self.config.proof_length.is_none_or(|length| length == proof.len()), "ProofLength")?;
+        if verifier.used {
+            return Ok(None);
+        }
+        let quiet = self.books.served_at().is_none_or(|at| at + QUIET_S <= self.timestamp);
+        require(self.books.waiting() == 0 && quiet, "UpgradeWaits")?;
+        let verifier = verifier.address;
+        Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
+    }
+
+    pub(super) fn root(&self) -> Word {
+        self.roots.last().copied().unwrap_or_default()
+    }
+
+    pub(super) fn mine(&mut self) -> TxReceipt {
+        self.block += 1;
+        TxReceipt { tx: tx_hash(self.block), block: self.block, gas_used: 21_000 }
+    }
+
+    /// A block with these effects.
+    pub(super) fn mine_with(&mut self, effects: Vec<RollupEffect>) -> TxReceipt {
+        let receipt = self.mine();
+        self.events.extend(effects.into_iter().map(|effect| RollupEvent {
+            block: receipt.block,
+            tx: receipt.tx,
+            effect,
+        }));
+        receipt
+    }
+
+    /// A transaction on the books: all of it or, if it is refused, nothing.
+    pub(super) fn transact(
+        &mut self,
+        operation: impl FnOnce(&mut Books, &books::Context) -> Result<Vec<RollupEffect>, L1Error>,
+    ) -> Result<TxReceipt, L1Error> {
+        let context =
+            books::Context { terms: self.config.terms, now: self.timestamp, caller: self.caller, frozen: self.frozen };
+        let mut books = self.books.clone();
+        let effects = operation(&mut books, &context)?;
+        self.books = books;
+        Ok(self.mine_with(effects))
+    }
+
+    pub(super) fn force_withdraw(&mut self, community: u32, slot: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.frozen, "IsFrozen")?;
+        let Some((params, _)) = self.communities.get(&community).copied() else { return reverted("UnknownCommunity") };
+        require(self.started.contains(&community), "NotStarted")?;
+        require(slot < self.slots(params.shape), "SlotOutOfRange")?;
+        self.transact(|books, context| books.force_withdraw(context, community, slot))
+    }
+
+    pub(super) fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.frozen, "IsFrozen")?;
+        let head = self.books.queue(community).first().copied();
+        let over = head.is_some_and(|head| head.time + self.config.terms.forced_deadline_s < self.timestamp);
+        require(over, "DeadlineNotOver")?;
+        self.frozen = true;
+        Ok(self.mine_with(vec![RollupEffect::Frozen { community, root: self.root() }]))
+    }
+
+    pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
+        require(self.frozen, "NotFrozen")?;
+        let Some((params, _)) = self.communities.get(&call.community).copied() else {
+            return reverted("UnknownCommunity");
+        };
+        require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
+        self.transact(|books, context| books.exit(context, call))
+    }
+
+    pub(super) fn certify(&mut self, call: &CertificateCall) -> Result<TxReceipt, L1Error> {
+        require(self.roots.contains(&call.anchor), "NotFinalised")?;
+        let words = [call.nullifier, call.note_1, call.note_2, call.retirement, call.disclosed, call.beneficiary];
+        require(words.iter().all(|word| *word < MODULUS), "NotCanonical")?;
+        self.transact(|books, context| books.certify(context, call))
+    }
+
+    pub(super) fn slots(&self, shape: u32) -> u32 {
+        self.config.shapes.iter().find(|(id, ..)| *id == shape).map_or(0, |(_, slots, _)| *slots)
+    }
+
+    pub(super) fn register_community(&mut self, params: CommunityParams) -> Result<TxReceipt, L1Error> {
+        require(params.community < 65_536, "CommunityOutOfRange")?;
+        require(!self.communities.contains_key(&params.community), "CommunityAlreadyRegistered")?;
+        require([900, 1800, 3600].contains(&params.interval_length_s), "BadIntervalLength")?;
+        let shape = self.config.shapes.iter().find(|(shape, ..)| *shape == params.shape);
+        let Some((_, _, m)) = shape else { return reverted("UnknownShape") };
+        require(*m == params.m, "ShapeMismatch")?;
+        let Some(set) = self.sets.get(&params.tariff_set) else { return reverted("UnknownTariffSet") };
+        require(*set == (params.interval_length_s, params.m), "TariffSetMismatch")?;
+        let period_s = u64::from(params.m) * u64::from(params.interval_length_s);
+        require(2 * period_s <= self.config.terms.forced_deadline_s, "PeriodTooLong")?;
+        require(params.genesis_terms < MODULUS, "NotCanonical")?;
+        let receipt = self.mine_with(vec![RollupEffect::CommunityRegistered(params)]);
+        self.communities.insert(params.community, (params, receipt.block));
+        Ok(receipt)
+    }
+
+    pub(super) fn open_tariff_set(
+        &mut self,
+        tariff_set: u32,
+        interval_length_s: u16,
+        m: u16,
+    ) -> Result<TxReceipt, L1Error> {
+        require([900, 1800, 3600].contains(&interval_length_s), "BadIntervalLength")?;
+        require(m != 0, "TariffSetMismatch")?;
+        require(!self.sets.contains_key(&tariff_set), "TariffSetAlreadyOpen")?;
+        self.sets.insert(tariff_set, (interval_length_s, m));
+        Ok(self.mine_with(vec![RollupEffect::TariffSetOpened { tariff_set, interval_length_s, m }]))
+    }
+
+    pub(super) fn register_tariff(
+        &mut self,
+        tariff_set: u32,
+        first_interval: u32,
+        commitment: Word,
+    ) -> Result<TxReceipt, L1Error> {
+        let Some((length, _)) = self.sets.get(&tariff_set).copied() else { return reverted("UnknownTariffSet") };
+        require(commitment < MODULUS, "NotCanonical")?;
+        let last = self.tariffs.iter().rfind(|tariff| tariff.tariff_set == tariff_set).copied();
+        require(last.is_none_or(|last| last.first_interval < first_interval), "TariffNotLater")?;
+        let starts_at = u64::from(first_interval) * u64::from(length);
+        require(!self.config.enforce_future_tariffs || starts_at > self.timestamp, "TariffAlreadyStarted")?;
+        let index = last.map_or(0, |last| last.index + 1);
+        let receipt =
+            self.mine_with(vec![RollupEffect::TariffRegistered { tariff_set, index, first_interval, commitment }]);
+        self.tariffs.push(TariffEntry { tariff_set, index, first_interval, commitment, block: receipt.block });
+        Ok(receipt)
+    }
+
+    pub(super) fn settle(&mut self, call: SettleCall) -> Result<SettleReceipt, L1Error> {
+        if let Some(last) = self.batches.last() {
+            let same = last.call.new_root == call.new_root
+                && last.call.community == call.community
+                && last.call.first_interval == call.first_interval
+                && last.call.data == call.data;
+            if same {
+                return Ok(SettleReceipt { batch: last.batch, tx: last.tx, block: last.block, gas_used: 21_000 });
+            }
+        }
+        require(!self.frozen, "IsFrozen")?;
+        let Some((params, _)) = self.communities.get(&call.community).copied() else {
+            return reverted("UnknownCommunity");
+        };
+        let ends_at = (u64::from(call.first_interval) + u64::from(params.m)) * u64::from(params.interval_length_s);
+        require(ends_at <= self.timestamp, "PeriodNotOver")?;
+        let leaves = self.slots(params.shape) as usize + 2;
+        let words = call.data.len();
+        require(
+            words >= leaves && words <= leaves + 2 * records::MAX_RECORDS && (words - leaves).is_multiple_of(2),
+            "DataLength",
+        )?;
+        let canonical =
+            call.data.iter().chain([&call.new_root, &call.community_new, &call.ops_digest]).all(|word| *word < MODULUS);
+        require(canonical, "NotCanonical")?;
+        let set: Vec<TariffEntry> =
+            self.tariffs.iter().filter(|tariff| tariff.tariff_set == params.tariff_set).copied().collect();
+        require(
+            crate::types::tariff_in_force(&set, call.first_interval) == Some(call.tariff_index),
+            "TariffNotInForce",
+        )?;
+        let Some(tariff) = set.get(call.tariff_index as usize) else { return reverted("TariffNotInForce") };
+        let first_use = self.verify(call.circuit_version, params.shape, &call.proof)?;
+        require(!self.roots.contains(&call.new_root), "RootAlreadyFinalised")?;
+        let old_root = self.root();
+        let batch = self.batches.len() as u64 + 1;
+        let SettleCall { community, first_interval, new_root, circuit_version, .. } = call;
+        let batch_of =
+            records::Batch { params, first_interval, started: self.started.contains(&community), tariffs: &set };
+        let pairs = call.data.get(leaves..).unwrap_or_default();
+        let TxReceipt { tx, block, gas_used } = self.transact(|books, context| {
+            let settled =
+                RollupEffect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version };
+            let mut effects: Vec<_> = first_use.into_iter().chain([settled]).collect();
+            effects.extend(records::apply(books, context, &batch_of, pairs)?);
+            Ok(effects)
+        })?;
+        if let Some(verifier) = self.verifiers.get_mut(&(circuit_version, params.shape)) {
+            verifier.used = true;
+        }
+        self.started.insert(community);
+        self.roots.push(call.new_root);
+        self.batches.push(SettledBatch { batch, old_root, tariff_commitment: tariff.commitment, call, tx, block });
+        Ok(SettleReceipt { batch, tx, block, gas_used })
+    }
+}

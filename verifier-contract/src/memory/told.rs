@@ -1,0 +1,189 @@
+//! A chain as a node tells it: every answer is a field, so that a test can change it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::MemoryL1;
+use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, QueuesL1};
+use crate::types::{
+    Address, CommunityParams, DepositEntry, ForcedEntry, RollupEvent, SettledBatch, TariffEntry, TransferState, Word,
+};
+
+/// The answers of a node. [`Told::by`] makes them of an honest chain.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Chain id.
+    pub chain_id: u64,
+    /// Contract.
+    pub contract: Address,
+    /// Unix seconds of the latest block.
+    pub timestamp: u64,
+    /// State roots after each batch, the genesis state's first.
+    pub roots: Vec<Word>,
+    /// Roots that are final.
+    pub finalised: BTreeSet<Word>,
+    /// The current root.
+    pub state_root: Word,
+    /// Batches that the contract counts.
+    pub count: u64,
+    /// The first answer to the count is one batch short: another batch comes while the node is being asked.
+    pub grows: Arc<AtomicBool>,
+    /// Registered communities.
+    pub communities: Vec<CommunityParams>,
+    /// Published tariffs.
+    pub tariffs: Vec<TariffEntry>,
+    /// Settled batches.
+    pub batches: Vec<SettledBatch>,
+    /// The batches' calldata is not what the contract can have taken.
+    pub malformed: bool,
+    /// Effects, in order.
+    pub events: Vec<RollupEvent>,
+    /// The last events, which are told only to who asks from a later block.
+    pub late: usize,
+    /// The present, below, is not told.
+    pub silent: bool,
+    /// The rollup is frozen.
+    pub frozen: bool,
+    /// Units put aside for supplier accounts.
+    pub supplier_units: u64,
+    /// Notes that wait for a batch.
+    pub notes: Vec<Word>,
+    /// Deposits, with their present state.
+    pub deposits: Vec<DepositEntry>,
+    /// Forced queues by community.
+    pub forced: BTreeMap<u32, Vec<ForcedEntry>>,
+    /// nano that the vault holds for balances, supplier accounts, fee accounts and open claims.
+    pub pool_nano: u64,
+}
+
+impl Told {
+    /// What an honest node says of a chain.
+    ///
+    /// # Errors
+    /// [`L1Error`] if the chain was told to fail.
+    pub async fn by(l1: &MemoryL1) -> Result<Self, L1Error> {
+        let communities = l1.communities(0).await?;
+        let mut forced = BTreeMap::new();
+        for CommunityParams { community, .. } in &communities {
+            forced.insert(*community, l1.forced_queue(*community).await?);
+        }
+        let count = l1.batch_count().await?;
+        let mut roots = Vec::new();
+        for batch in 0..=count {
+            roots.push(l1.root_at(batch).await?);
+        }
+        Ok(Self {
+            chain_id: l1.chain_id().await?,
+            contract: l1.contract(),
+            timestamp: l1.timestamp().await?,
+            finalised: roots.iter().copied().collect(),
+            roots,
+            state_root: l1.state_root().await?,
+            count,
+            communities,
+            tariffs: l1.tariffs(0).await?,
+            batches: l1.settled_batches(0).await?,
+            events: l1.events(0).await?,
+            frozen: l1.is_frozen().await?,
+            supplier_units: l1.supplier_funds().await?,
+            notes: l1.pending_notes(u32::MAX).await?,
+            deposits: l1.deposits(0).await?,
+            forced,
+            pool_nano: l1.pool_nano(),
+            ..Self::default()
+        })
+    }
+
+    fn present<'a, T: Send + 'a>(&'a self, of: impl FnOnce(&Self) -> T + Send + 'a) -> L1Future<'a, T> {
+        Box::pin(async move {
+            if self.silent { Err(L1Error::Config("this node does not tell the present")) } else { Ok(of(self)) }
+        })
+    }
+}
+
+fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+impl ChainL1 for Told {
+    fn chain_id(&self) -> L1Future<'_, u64> {
+        now(self.chain_id)
+    }
+
+    fn contract(&self) -> Address {
+        self.contract
+    }
+
+    fn timestamp(&self) -> L1Future<'_, u64> {
+        now(self.timestamp)
+    }
+
+    fn state_root(&self) -> L1Future<'_, Word> {
+        now(self.state_root)
+    }
+
+    fn root_at(&self, batch: u64) -> L1Future<'_, Word> {
+        now(usize::try_from(batch).ok().and_then(|batch| self.roots.get(batch)).copied().unwrap_or_default())
+    }
+
+    fn is_finalised(&self, root: Word) -> L1Future<'_, bool> {
+        now(self.finalised.contains(&root))
+    }
+
+    fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
+        now(self.communities.iter().find(|params| params.community == community).copied())
+    }
+
+    fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
+        now(self.tariffs.iter().filter(|tariff| tariff.block >= from_block).copied().collect())
+    }
+}
+
+impl QueuesL1 for Told {
+    fn is_frozen(&self) -> L1Future<'_, bool> {
+        self.present(|told| told.frozen)
+    }
+
+    fn deposits(&self, from_block: u64) -> L1Future<'_, Vec<DepositEntry>> {
+        self.present(move |told| told.deposits.iter().filter(|deposit| deposit.block >= from_block).copied().collect())
+    }
+
+    fn claim_state(&self, _claim: Word) -> L1Future<'_, TransferState> {
+        Box::pin(async { Err(L1Error::Config("this node does not tell claims")) })
+    }
+
+    fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>> {
+        self.present(move |told| told.forced.get(&community).cloned().unwrap_or_default())
+    }
+
+    fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
+        self.present(move |told| told.notes.iter().take(limit as usize).copied().collect())
+    }
+
+    fn supplier_funds(&self) -> L1Future<'_, u64> {
+        self.present(|told| told.supplier_units)
+    }
+}
+
+impl AuditorL1 for Told {
+    fn batch_count(&self) -> L1Future<'_, u64> {
+        now(self.count - u64::from(self.grows.swap(false, Ordering::SeqCst)))
+    }
+
+    fn communities(&self, _from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        now(self.communities.clone())
+    }
+
+    fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
+        if self.malformed {
+            return Box::pin(async { Err(L1Error::Malformed("settle calldata is not its standard encoding".into())) });
+        }
+        now(self.batches.iter().filter(|batch| batch.block >= from_block).cloned().collect())
+    }
+
+    fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
+        let told = if from_block == 0 { self.events.len() - self.late } else { self.events.len() };
+        now(self.events.iter().take(told).filter(|event| event.block >= from_block).copied().collect())
+    }
+}
