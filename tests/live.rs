@@ -443,12 +443,18 @@ fn people_live_with_a_rollup_until_it_ends() {
     let new_meter = file("anna-2.keys");
     anna.managed(dir, &["replace", "--new-keys", &new_meter]);
     let mut leaves: Value = serde_json::from_slice(&std::fs::read(&terms).unwrap()).unwrap();
-    let moves_out =
-        good(&["admin", "status", "--admin", &net.info("admin"), "--admin-token", &net.file("admin.token"), "--json"])
-            ["communities"][1]["next_interval"]
-            .as_u64()
-            .unwrap()
-            + 24;
+    let moves_out = good(&[
+        "operator",
+        "status",
+        "--admin",
+        &net.info("admin"),
+        "--admin-token",
+        &net.file("admin.token"),
+        "--json",
+    ])["communities"][1]["next_interval"]
+        .as_u64()
+        .unwrap()
+        + 24;
     leaves["active_until"] = json!(moves_out);
     std::fs::write(file("leaves.json"), leaves.to_string()).unwrap();
     cleo.managed(dir, &["terms", "--terms", &file("leaves.json")]);

@@ -70,15 +70,8 @@ fn every_command_has_help_with_an_example() {
     .map(|c| format!("member {c}"));
     let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"]
         .map(|c| format!("member certificate {c}"));
-    let others = [
-        "meter data manager sign",
-        "meter data manager substitute",
-        "meter data manager header",
-        "admin close",
-        "admin header",
-        "admin fund",
-    ]
-    .map(str::to_owned);
+    let others = ["mdm sign", "mdm substitute", "mdm header", "operator close", "operator header", "operator fund"]
+        .map(str::to_owned);
     let shown = [
         "member",
         "member certificate prove",
@@ -87,9 +80,9 @@ fn every_command_has_help_with_an_example() {
         "audit totals",
         "audit open-header",
         "mdm",
-        "meter data manager key",
-        "admin",
-        "admin status",
+        "mdm key",
+        "operator",
+        "operator status",
         "devnet",
         "devnet up",
         "devnet settle",
