@@ -79,7 +79,7 @@ struct Rollup {
 
 impl Rollup {
     async fn new(client: &EthersClient, first: &Version, genesis: SettlementInput) -> Self {
-        let config = RollupConfig::single_account(client.account().unwrap(), root(&genesis), false);
+        let config = RollupConfig::single_account(client.account().unwrap(), to_bytes(&alone(&genesis).root()), false);
         let init = first.deployed(client).await;
         let l1 = client.deploy_rollup(&config, &[init]).await.unwrap();
         let header = &genesis.community.header;
@@ -100,6 +100,7 @@ impl Rollup {
     /// Everything signed for this contract and a version.
     fn signed_for(&self, version: CircuitVersion) -> SettlementInput {
         let mut input = self.next.clone();
+        input.state_path = alone(&input).path(u64::from(COMMUNITY));
         input.domain = domain(LOCAL_CHAIN_ID, &self.l1.contract(), version.number());
         let context = input.context();
         for slot in 0..input.packets.len() {
@@ -145,18 +146,17 @@ impl Rollup {
     }
 }
 
-/// Root of the state tree in which the community is alone.
-fn root(genesis: &SettlementInput) -> [u8; 32] {
+/// The state tree in which the community is alone.
+fn alone(input: &SettlementInput) -> SparseTree {
     let mut state = SparseTree::new(STATE_DEPTH);
-    state.set(u64::from(COMMUNITY), genesis.community.node());
-    to_bytes(&state.root())
+    state.set(u64::from(COMMUNITY), input.community.node());
+    state
 }
 
 fn genesis() -> SettlementInput {
     let recipe = Recipe { shape: shape(), seed: 3, mechanism: Mechanism::Auction, used: 2 };
     let mut input = fixture::settlement(&recipe).unwrap();
     input.community.index = COMMUNITY;
-    input.state_path = SparseTree::new(STATE_DEPTH).path(u64::from(COMMUNITY));
     input
 }
 
