@@ -198,7 +198,7 @@ impl World {
         day.homes.truncate(HOMES);
 
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let starts = u64::from(day.first_interval) * u64::from(plan.interval_length);
+        let starts = day.first_interval.start(plan.interval_length);
         let anvil =
             Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - 3600), ..AnvilOptions::default() }).unwrap();
         let artifact =
@@ -209,7 +209,7 @@ impl World {
                 deploy(&anvil.url(), &[plan.community().unwrap()], &hex(&artifact.bytecode), artifact.proof_length)
                     .await
                     .unwrap();
-            l1.register_tariff(TARIFF_SET, day.first_interval, to_bytes(&day.tariff.commitment())).await.unwrap();
+            l1.register_tariff(TARIFF_SET, day.first_interval.0, to_bytes(&day.tariff.commitment())).await.unwrap();
             l1
         });
 
@@ -303,6 +303,12 @@ impl World {
         (format!("/admin/v1/communities/{}/close", self.plan.index), json!({"first_interval": self.day.first_interval}))
     }
 
+    /// Unix seconds at which the period is over.
+    fn period_end(&self) -> u64 {
+        let intervals = u32::try_from(self.plan.shape.intervals).unwrap();
+        (self.day.first_interval + intervals).start(self.plan.interval_length)
+    }
+
     fn batches(&self) -> u64 {
         self.runtime.block_on(self.l1.batch_count()).unwrap()
     }
@@ -364,8 +370,7 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
     for slot in 0..HOMES {
         assert_eq!(operator.public.submit(&world.packet(domain, slot)).unwrap(), Taken::Accepted);
     }
-    let ends = (u64::from(world.day.first_interval) + world.plan.shape.intervals as u64)
-        * u64::from(world.plan.interval_length);
+    let ends = world.period_end();
     world.runtime.block_on(world.l1.set_local_time(ends)).unwrap();
     let (path, body) = world.close();
     operator.ask("POST", &path, &body);
@@ -449,7 +454,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     assert_eq!(operator.public.submit(&packets[3]).unwrap(), Taken::Accepted);
 
     // Kills while the period is being closed, and right after it was.
-    let ends = (u64::from(first_interval) + world.plan.shape.intervals as u64) * u64::from(world.plan.interval_length);
+    let ends = world.period_end();
     world.runtime.block_on(world.l1.set_local_time(ends)).unwrap();
     let (path, body) = world.close();
     let unanswered = operator.request("POST", &path, &body);

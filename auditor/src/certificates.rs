@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gridveil_protocol::field::{Fr, from_bytes};
+use gridveil_protocol::{
+    field::{Fr, from_bytes},
+    units::Interval,
+};
 use gridveil_verifier_contract::{CommunityParams, Word};
 use serde::Serialize;
 
@@ -37,7 +40,7 @@ pub struct RetiredPeriod {
     /// Where the energy was fed in.
     pub community: u32,
     /// First interval of the period in which it was.
-    pub first_interval: u32,
+    pub first_interval: Interval,
     /// Consumed, Wh.
     pub consumed_wh: u64,
     /// Expired, Wh.
@@ -96,7 +99,7 @@ pub(crate) enum DisclosedError {
 /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
 pub(crate) struct Info {
     pub(crate) amount: u64,
-    pub(crate) first_interval: u32,
+    pub(crate) first_interval: Interval,
     pub(crate) m: u16,
     pub(crate) community: u32,
 }
@@ -108,7 +111,7 @@ pub(crate) fn info(word: &Word) -> Result<Info, DisclosedError> {
     }
     Ok(Info {
         amount: u64::from_be_bytes([0, 0, a0, a1, a2, a3, a4, a5]),
-        first_interval: u32::from_be_bytes([f0, f1, f2, f3]),
+        first_interval: Interval(u32::from_be_bytes([f0, f1, f2, f3])),
         m: u16::from_be_bytes([m0, m1]),
         community: u32::from_be_bytes([c0, c1, c2, c3]),
     })

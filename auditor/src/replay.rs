@@ -9,6 +9,7 @@ use gridveil_protocol::{
     params::{STATE_DEPTH, Shape},
     record::{self, Parsed, Record, RecordKind},
     tree::{SparseTree, dense_root},
+    units::Interval,
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
@@ -515,7 +516,7 @@ impl<'a> Replay<'a> {
             old_root: elements.old_root,
             new_root: elements.new_root,
             community: Fr::from(u64::from(call.community)),
-            period: period(call.first_interval, params.interval_length_s, params.m),
+            period: period(Interval(call.first_interval), params.interval_length_s, params.m),
             tariff_commitment: elements.tariff_commitment,
             community_new: elements.community_new,
             ops_digest,

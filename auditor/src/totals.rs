@@ -241,8 +241,10 @@ impl Published {
         }
         let PeriodOpening { community, first_interval, .. } = *opening;
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
-        let mut of_period =
-            self.batches.iter().filter(|b| (b.call.community, b.call.first_interval) == (community, first_interval));
+        let mut of_period = self
+            .batches
+            .iter()
+            .filter(|b| (b.call.community, Interval(b.call.first_interval)) == (community, first_interval));
         let batch = of_period.next().ok_or(TotalsError::NotSettled { community, first_interval })?;
         if of_period.next().is_some() {
             return Err(refused(

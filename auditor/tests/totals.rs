@@ -42,7 +42,7 @@ fn settle(l1: &MemoryL1, state: &mut SparseTree, mut input: SettlementInput) -> 
     state.set(index, t.instance.community_new);
     let first_interval = t.input.community.header.next_interval;
     let known = wait(l1.tariffs(0)).iter().filter(|tariff| tariff.tariff_set == t.after.index).count();
-    wait(l1.register_tariff(t.after.index, first_interval, to_bytes(&t.instance.tariff_commitment)));
+    wait(l1.register_tariff(t.after.index, first_interval.0, to_bytes(&t.instance.tariff_commitment)));
     wait(l1.settle(settle_call(&t, u32::try_from(known).unwrap(), vec![1])));
     t
 }
@@ -406,7 +406,7 @@ fn false_statements_are_refused() {
             "amount of an earlier interval",
             &|c| {
                 c.sealed[0].statement.amount += 1 << 48;
-                c.sealed[0].statement.origin.first_interval -= 1;
+                c.sealed[0].statement.origin.first_interval.0 -= 1;
             },
             sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Amount).into()),
         ),

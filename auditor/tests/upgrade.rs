@@ -114,7 +114,7 @@ impl Rollup {
     /// Publishes the tariff of the next period.
     async fn publish(&self) {
         let (first, tariff) = (self.next.community.header.next_interval, self.next.tariff.commitment());
-        self.l1.register_tariff(1, first, to_bytes(&tariff)).await.unwrap();
+        self.l1.register_tariff(1, first.0, to_bytes(&tariff)).await.unwrap();
     }
 
     /// The next period's batch, proved in a version.
@@ -125,7 +125,7 @@ impl Rollup {
         let call = SettleCall {
             circuit_version: version.on_l1(),
             community: COMMUNITY,
-            first_interval: transition.input.community.header.next_interval,
+            first_interval: transition.input.community.header.next_interval.0,
             tariff_index: self.batches,
             new_root: to_bytes(&transition.instance.new_root),
             community_new: to_bytes(&transition.instance.community_new),

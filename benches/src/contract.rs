@@ -39,7 +39,7 @@ pub(crate) fn settle_call(transition: &Transition, proof: Vec<u8>) -> anyhow::Re
     Ok(SettleCall {
         circuit_version: u32::try_from(CIRCUIT_VERSION)?,
         community: transition.input.community.index,
-        first_interval: transition.input.community.header.next_interval,
+        first_interval: transition.input.community.header.next_interval.0,
         tariff_index: 0,
         new_root: word(&transition.instance.new_root),
         community_new: word(&transition.instance.community_new),
@@ -58,7 +58,7 @@ pub(crate) async fn prepare(
 ) -> anyhow::Result<()> {
     let header = &input.community.header;
     client.open_tariff_set(TARIFF_SET, header.interval_length, header.intervals).await?;
-    client.register_tariff(TARIFF_SET, header.next_interval, word(tariff)).await?;
+    client.register_tariff(TARIFF_SET, header.next_interval.0, word(tariff)).await?;
     let community = CommunityParams {
         community: input.community.index,
         shape: shape.id,

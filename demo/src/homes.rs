@@ -145,7 +145,7 @@ impl Homes {
         if let Some(error) = hours.iter().find_map(|(home, rows)| check(*home, rows).err()) {
             return Some(Err(error));
         }
-        let first_interval = Interval::try_from(start / i64::from(INTERVAL_LENGTH)).ok()?;
+        let first_interval = Interval::of_time(start, INTERVAL_LENGTH)?;
         let series = hours.into_iter().map(|(home, rows)| (home, rows.into_values().collect())).collect();
         Some(Ok(Self { first_interval, series, skipped_rows }))
     }
@@ -205,7 +205,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!((homes.series.len(), homes.hours(), homes.totals(0), homes.totals(1)), (2, 2, (12, 0), (9, 2)));
-        assert_eq!(i64::from(homes.first_interval) * 3600, 1_493_622_000);
+        assert_eq!(homes.first_interval.start(3600), 1_493_622_000);
     }
 
     #[test]

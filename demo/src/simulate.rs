@@ -13,7 +13,7 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
     receipt::{Receipt, ReceiptError},
     settlement::Transition,
-    units::Wh,
+    units::{Interval, Wh},
 };
 use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
@@ -223,7 +223,7 @@ pub fn simulate(homes: &Homes, time_of_use: &TimeOfUse, mechanism: Mechanism) ->
         mechanism,
         interval_length: INTERVAL_LENGTH,
         first_interval: homes.first_interval,
-        active_until: u32::MAX,
+        active_until: Interval::MAX,
         homes: homes.series.iter().map(|(home, _)| *home).collect(),
         balance: BALANCE,
         supplier_account: SUPPLIER_ACCOUNT,

@@ -158,7 +158,7 @@ impl TimeOfUse {
             let start = Timestamp::from_second(second).map_err(|_| TouError::Calendar(interval))?;
             self.retail(start).map(|retail| split.interval(retail))
         };
-        Ok(Tariff { intervals: (first_interval..).take(intervals).map(one).collect::<Result<_, _>>()? })
+        Ok(Tariff { intervals: first_interval.onwards().take(intervals).map(one).collect::<Result<_, _>>()? })
     }
 }
 

@@ -7,6 +7,7 @@ use gridveil_meter_client::{
     key_store::Keys,
     source::{self, Choice, Format, Import},
 };
+use gridveil_protocol::units::Interval;
 
 use crate::{file_of, json};
 
@@ -46,7 +47,7 @@ fn meter(data: &[u8], format: Format) -> Option<Import> {
         );
     }
     let first = series.entries().first().map_or(0, |entry| entry.start / i64::from(series.length()));
-    let _ = series.cut(u32::try_from(first).unwrap_or(u32::MAX), 24, series.length(), 1, true);
+    let _ = series.cut(u32::try_from(first).map_or(Interval::MAX, Interval), 24, series.length(), 1, true);
     Some(import)
 }
 

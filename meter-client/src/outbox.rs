@@ -229,8 +229,13 @@ mod tests {
     use super::*;
 
     fn draft() -> Draft {
-        let context =
-            Context { domain: Fr::from(9u64), community: 1, first_interval: 48, interval_length: 3600, intervals: 2 };
+        let context = Context {
+            domain: Fr::from(9u64),
+            community: 1,
+            first_interval: Interval(48),
+            interval_length: 3600,
+            intervals: 2,
+        };
         let readings = vec![Reading { import: 11_111, export: 0 }, Reading { import: 3, export: 4 }];
         Draft { context, slot: 2, readings, buy_limit: Ticks(10), sell_limit: Ticks(20), scale: 1 }
     }

@@ -351,7 +351,7 @@ fn lines(receipt: &Receipt) -> Vec<Line> {
         sold_wh: *sold_wh,
         tick: *tick,
     };
-    (receipt.first_interval..).zip(&receipt.readings).zip(&receipt.lines).map(line).collect()
+    receipt.first_interval.onwards().zip(&receipt.readings).zip(&receipt.lines).map(line).collect()
 }
 
 fn notices(receipt: &Receipt, own: &Own<'_>) -> Vec<&'static str> {

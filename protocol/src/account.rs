@@ -91,8 +91,8 @@ pub struct Terms {
 impl Terms {
     /// Those of an empty slot.
     pub const EMPTY: Self = Self {
-        active_from: 0,
-        active_until: 0,
+        active_from: Interval::ZERO,
+        active_until: Interval::ZERO,
         buy_limit: Ticks::ZERO,
         sell_limit: Ticks::ZERO,
         cap_import: 0,

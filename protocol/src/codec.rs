@@ -11,7 +11,7 @@ use crate::{
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::MAX_INTERVALS,
     schnorr::{PublicKey, Signature},
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use ark_ff::PrimeField;
 
@@ -51,7 +51,7 @@ pub fn encode_packet(signed: &SignedPacket) -> Vec<u8> {
     out.extend(PACKET_MAGIC);
     out.extend(field::to_bytes(&c.domain));
     out.extend(c.community.to_be_bytes());
-    out.extend(c.first_interval.to_be_bytes());
+    out.extend(c.first_interval.0.to_be_bytes());
     out.extend(c.interval_length.to_be_bytes());
     out.extend(c.intervals.to_be_bytes());
     out.extend(p.slot.to_be_bytes());
@@ -111,7 +111,7 @@ pub fn decode_packet(bytes: &[u8]) -> Result<SignedPacket, CodecError> {
     let context = Context {
         domain,
         community: r.u32()?,
-        first_interval: r.u32()?,
+        first_interval: Interval(r.u32()?),
         interval_length: r.u16()?,
         intervals: r.u16()?,
     };
@@ -260,7 +260,7 @@ mod tests {
         let context = Context {
             domain: Fr::from(7u64),
             community: 3,
-            first_interval: 400_000,
+            first_interval: Interval(400_000),
             interval_length: 3600,
             intervals: 3,
         };

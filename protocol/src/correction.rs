@@ -161,7 +161,7 @@ impl Correction {
         let record = Record::new(
             RecordKind::Correction,
             0,
-            self.substitute.packet.context.first_interval,
+            self.substitute.packet.context.first_interval.0,
             self.tariff.commitment(),
         );
         Corrected { after, value, supply, fees, import, export, record }

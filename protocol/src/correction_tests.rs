@@ -218,7 +218,7 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let record = Record::new(
             RecordKind::Correction,
             0,
-            second.input.community.header.next_interval,
+            second.input.community.header.next_interval.0,
             second.input.tariff.commitment(),
         );
         assert_eq!(t.applied.records, [record]);

@@ -22,7 +22,7 @@ use crate::{
     settlement::SettlementInput,
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 
 /// Deterministic stream of bytes.
@@ -97,7 +97,7 @@ pub struct Recipe {
 pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
     let mut stream = Stream::new(recipe.seed);
     let shape = recipe.shape;
-    let first_interval = 420_000 + u32::try_from(recipe.seed % 1000).unwrap_or(0) * 24;
+    let first_interval = Interval(420_000 + u32::try_from(recipe.seed % 1000).unwrap_or(0) * 24);
     let mut accounts: Vec<Account> =
         (0..shape.members).map(|slot| account(&mut stream, recipe, slot, first_interval)).collect();
     let substituted = |slot: usize| slot + 1 == recipe.used && recipe.used > 3;
@@ -138,7 +138,7 @@ pub fn settlement(recipe: &Recipe) -> Result<SettlementInput, SchnorrError> {
     Ok(input)
 }
 
-fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u32) -> Account {
+fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: Interval) -> Account {
     let salts = LeafSalts { exit: [stream.element(), stream.element()], private: [stream.element(), stream.element()] };
     if slot >= recipe.used {
         return Account::empty(salts);
@@ -152,8 +152,8 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: u3
         debt: if debtor { 1_000_000 + stream.below(1_000_000) } else { 0 },
         nonce: u32::try_from(stream.below(9)).unwrap_or(0),
         terms: Terms {
-            active_from: if slot == 2 { first_interval + 1 } else { 0 },
-            active_until: if slot == 3 { first_interval + 1 } else { u32::MAX },
+            active_from: if slot == 2 { first_interval + 1 } else { Interval::ZERO },
+            active_until: if slot == 3 { first_interval + 1 } else { Interval::MAX },
             buy_limit: ticks(900 + stream.below(5) * 300),
             sell_limit: ticks(600 + stream.below(5) * 200),
             cap_import: 9000,

@@ -238,7 +238,7 @@ impl HeaderOperation {
             schnorr::verify(DomainTag::HeaderOperation, &before.mdm, &[message], signature)
                 .map_err(HeaderError::Signature)?;
             let end = u64::from(before.next_interval) + (u64::from(management.skip) + 1) * u64::from(before.intervals);
-            if end > u64::from(u32::MAX) {
+            if end > Interval::MAX.into() {
                 return Err(HeaderError::Skip);
             }
         }

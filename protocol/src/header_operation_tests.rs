@@ -8,6 +8,7 @@ use crate::{
     params::Shape,
     record::RecordKind,
     settlement::{SettlementError, SettlementInput, Transition, apply},
+    units::Interval,
 };
 
 fn with(header: Option<Pool>, management: bool) -> SettlementInput {
@@ -37,7 +38,7 @@ fn management(edit: impl FnOnce(&mut Management)) -> SettlementInput {
 #[test]
 fn every_refusal_is_reached() {
     let mut beyond = management(|m| m.skip = u16::MAX);
-    beyond.community.header.next_interval = u32::MAX - 2 * 65_536 + 1;
+    beyond.community.header.next_interval = Interval::MAX - 2 * 65_536 + 1;
     for slot in 0..4 {
         beyond.packets[slot].packet.context.first_interval = beyond.community.header.next_interval;
         beyond.packets[slot].packet.readings.iter_mut().for_each(|r| *r = crate::packet::Reading::default());

@@ -2,7 +2,10 @@
 
 use sha3::{Digest, Keccak256};
 
-use crate::field::{Fr, reduce, shifted, to_bytes};
+use crate::{
+    field::{Fr, reduce, shifted, to_bytes},
+    units::Interval,
+};
 use ark_ff::AdditiveGroup;
 
 /// Row names, in order.
@@ -65,7 +68,7 @@ impl Instance {
 
 /// `first_interval + interval_length*2^32 + m*2^48`.
 #[must_use]
-pub fn period(first_interval: u32, interval_length: u16, intervals: u16) -> Fr {
+pub fn period(first_interval: Interval, interval_length: u16, intervals: u16) -> Fr {
     Fr::from(u64::from(first_interval)) + shifted(u64::from(interval_length), 32) + shifted(u64::from(intervals), 48)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     packet::{Context, PacketError},
     params::{STATE_DEPTH, Shape},
     tree::{SparseTree, replaced_root},
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 
 fn recipe(seed: u64, mechanism: Mechanism) -> Recipe {
@@ -118,7 +118,7 @@ fn every_input_clause_refuses() {
     );
     assert_eq!(edited(7, |i| i.packets[7].packet.substituted = true), PacketError::SubstitutedEmpty { slot: 7 }.into());
     assert_eq!(
-        edited(7, |i| i.community.accounts[7].terms.active_until = u32::MAX),
+        edited(7, |i| i.community.accounts[7].terms.active_until = Interval::MAX),
         PacketError::ActiveEmpty { slot: 7 }.into()
     );
     assert_eq!(edited(0, |i| i.community.accounts[0].terms.scale = 7), PacketError::Terms { slot: 0 }.into());

@@ -6,8 +6,125 @@ use crate::params::NANO_PER_TICK;
 
 /// Energy, Wh.
 pub type Wh = u64;
+
 /// Index of an interval: unix seconds / interval length, UTC.
-pub type Interval = u32;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Interval(pub u32);
+
+impl Interval {
+    /// The first one: 1970 began with it.
+    pub const ZERO: Self = Self(0);
+    /// The last one. As an end it means no end.
+    pub const MAX: Self = Self(u32::MAX);
+
+    /// The interval that `unix_s` lies in, for intervals of `length_s` seconds; `None` before 1970, after the last
+    /// interval, and for a length of 0.
+    #[must_use]
+    pub fn of_time(unix_s: i64, length_s: u16) -> Option<Self> {
+        let index = unix_s.checked_div_euclid(i64::from(length_s))?;
+        u32::try_from(index).ok().map(Self)
+    }
+
+    /// The interval `count` later; `None` after the last.
+    #[must_use]
+    pub const fn checked_add(self, count: u32) -> Option<Self> {
+        match self.0.checked_add(count) {
+            Some(index) => Some(Self(index)),
+            None => None,
+        }
+    }
+
+    /// The interval `count` before; `None` before the first.
+    #[must_use]
+    pub const fn checked_sub(self, count: u32) -> Option<Self> {
+        match self.0.checked_sub(count) {
+            Some(index) => Some(Self(index)),
+            None => None,
+        }
+    }
+
+    /// The interval `count` later, or the last.
+    #[must_use]
+    pub const fn saturating_add(self, count: u32) -> Self {
+        Self(self.0.saturating_add(count))
+    }
+
+    /// Intervals from `earlier` to this one; negative if this one is before it. 33 bits hold it.
+    #[must_use]
+    pub fn distance(self, earlier: Self) -> i64 {
+        i64::from(self.0) - i64::from(earlier.0)
+    }
+
+    /// Unix seconds at which it begins, for intervals of `length_s` seconds. 48 bits hold it.
+    #[must_use]
+    pub fn start(self, length_s: u16) -> u64 {
+        u64::from(self.0) * u64::from(length_s)
+    }
+
+    /// This one and those after it, the last one included.
+    pub fn onwards(self) -> impl Iterator<Item = Self> {
+        (self.0..=u32::MAX).map(Self)
+    }
+}
+
+/// For a count that a header bounds: a period never ends after [`Interval::MAX`] (`PeriodOverflow`). Overflow stops the
+/// program in every profile.
+impl std::ops::Add<u32> for Interval {
+    type Output = Self;
+    fn add(self, count: u32) -> Self {
+        Self(self.0 + count)
+    }
+}
+
+impl std::ops::AddAssign<u32> for Interval {
+    fn add_assign(&mut self, count: u32) {
+        *self = *self + count;
+    }
+}
+
+/// As for a sum: only for a count that is known to be smaller.
+impl std::ops::Sub<u32> for Interval {
+    type Output = Self;
+    fn sub(self, count: u32) -> Self {
+        Self(self.0 - count)
+    }
+}
+
+impl From<Interval> for u64 {
+    fn from(interval: Interval) -> Self {
+        Self::from(interval.0)
+    }
+}
+
+impl From<Interval> for i64 {
+    fn from(interval: Interval) -> Self {
+        Self::from(interval.0)
+    }
+}
+
+impl TryFrom<u64> for Interval {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(index: u64) -> Result<Self, Self::Error> {
+        u32::try_from(index).map(Self)
+    }
+}
+
+impl std::str::FromStr for Interval {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl std::fmt::Display for Interval {
+    /// Its index.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
 
 /// Market price or order limit: ticks of 100 nano-currency per Wh (0.01 ct/kWh).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +246,38 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// On paper an interval is its index.
+        #[test]
+        fn intervals_are_written_as_a_number(index: u32, count: u32, length_s in 1u16..=3600) {
+            let interval = Interval(index);
+            let json = serde_json::to_string(&interval).unwrap();
+            prop_assert_eq!(&json, &index.to_string());
+            prop_assert_eq!(serde_json::from_str::<Interval>(&json).unwrap(), interval);
+            prop_assert_eq!(interval.to_string().parse::<Interval>().unwrap(), interval);
+            prop_assert_eq!(Interval::try_from(u64::from(interval)).unwrap(), interval);
+            prop_assert!(Interval::try_from(u64::from(interval) + (1 << 32)).is_err());
+            prop_assert_eq!(interval.checked_add(count).map(u64::from), index.checked_add(count).map(u64::from));
+            prop_assert_eq!(interval.checked_sub(count).map(u64::from), index.checked_sub(count).map(u64::from));
+            prop_assert_eq!(interval.saturating_add(count).0, index.saturating_add(count));
+            let start = i64::try_from(interval.start(length_s)).unwrap();
+            let last_second = start + i64::from(length_s) - 1;
+            prop_assert_eq!(Interval::of_time(start, length_s), Some(interval));
+            prop_assert_eq!(Interval::of_time(last_second, length_s), Some(interval));
+            prop_assert_eq!(Interval::of_time(last_second + 1, length_s), interval.checked_add(1));
+            prop_assert_eq!(Interval::of_time(start - 1, length_s), interval.checked_sub(1));
+            prop_assert_eq!(Interval::of_time(start, 0), None);
+            let onwards: Vec<_> = interval.onwards().take(3).map(i64::from).collect();
+            let expected: Vec<_> = (i64::from(index)..=i64::from(u32::MAX)).take(3).collect();
+            prop_assert_eq!(onwards, expected);
+            let other = Interval(count);
+            prop_assert_eq!(interval.distance(other), -other.distance(interval));
+            prop_assert_eq!(interval > other, interval.distance(other) > 0);
+            if let Some(later) = interval.checked_add(count) {
+                prop_assert_eq!(later.distance(interval), i64::from(count));
+                prop_assert_eq!((interval + count, later - count), (later, interval));
+            }
+        }
+
         /// On paper a price is its number of ticks; shown, it is currency per kWh.
         #[test]
         fn ticks_are_written_as_a_number(number: u16, more: u16) {

@@ -105,7 +105,7 @@ fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
         wrong("interval length")
     } else if got.intervals != expected.intervals {
         wrong("number of intervals")
-    } else if (i64::from(got.first_interval) - i64::from(expected.first_interval)) % m != 0 {
+    } else if got.first_interval.distance(expected.first_interval) % m != 0 {
         wrong("first interval")
     } else {
         Ok(())

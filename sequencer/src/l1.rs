@@ -142,7 +142,7 @@ pub async fn in_force(
     first_interval: Interval,
 ) -> Result<Option<TariffEntry>, L1Error> {
     let all = tariffs_of(service, community).await?;
-    let index = tariff_in_force(&all, first_interval);
+    let index = tariff_in_force(&all, first_interval.0);
     Ok(all.into_iter().find(|t| Some(t.index) == index))
 }
 
@@ -152,7 +152,7 @@ pub fn settle_call(service: &Service, transition: &Transition, tariff_index: u32
     SettleCall {
         circuit_version: u32::try_from(service.genesis.circuit_version).unwrap_or(u32::MAX),
         community: transition.after.index,
-        first_interval: transition.input.community.header.next_interval,
+        first_interval: transition.input.community.header.next_interval.0,
         tariff_index,
         new_root: to_bytes(&transition.instance.new_root),
         community_new: to_bytes(&transition.instance.community_new),

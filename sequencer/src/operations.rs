@@ -16,6 +16,7 @@ use gridveil_protocol::{
     params::UNITS_BITS,
     poseidon::DomainTag,
     schnorr,
+    units::Interval,
 };
 
 use crate::{
@@ -132,7 +133,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
             return Err(Problem::new(problem::OPERATION_QUEUE_FULL, "too many operations wait").after(60));
         }
         let sealed = plain(kind::OPERATION, &signed).map_err(StoreError::from)?;
-        let label = Label { kind: kind::OPERATION, community, part: slot, first_interval: 0 };
+        let label = Label { kind: kind::OPERATION, community, part: slot, first_interval: Interval::ZERO };
         let event = Event::Operation(OperationAccepted { community, slot, operation_id: id });
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Some(())))
     };
@@ -213,7 +214,7 @@ pub async fn submit_header(
             }
             None => {}
         }
-        let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: 0 };
+        let label = Label { kind: kind::HEADER, community, part: COMMUNITY_PART, first_interval: Interval::ZERO };
         let event = Event::Header(HeaderAccepted { community, id });
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Submitted::Accepted(id)))
     };

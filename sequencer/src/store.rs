@@ -12,7 +12,9 @@ pub mod selected;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use gridveil_protocol::{community::Community, field::Fr, init, params::STATE_DEPTH, tree::SparseTree};
+use gridveil_protocol::{
+    community::Community, field::Fr, init, params::STATE_DEPTH, tree::SparseTree, units::Interval,
+};
 use zeroize::Zeroizing;
 
 use self::{
@@ -136,7 +138,7 @@ pub fn plain<T: serde::Serialize>(record_kind: u16, value: &T) -> Result<Zeroizi
 /// [`RecordError`], practically never.
 pub fn state_parts(
     record_kind: u16,
-    first_interval: u32,
+    first_interval: Interval,
     community: &Community,
     certificates: Vec<record::Element>,
 ) -> Result<Vec<Part>, RecordError> {
@@ -320,7 +322,7 @@ fn genesis_draft(genesis: &GenesisState) -> Result<Draft, StoreError> {
     for community in &genesis.communities {
         let appended =
             (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
-        parts.extend(state_parts(record::kind::GENESIS, 0, community, appended)?);
+        parts.extend(state_parts(record::kind::GENESIS, Interval::ZERO, community, appended)?);
     }
     Ok(Draft { event: Event::Genesis(genesis.public()), parts })
 }

@@ -47,7 +47,7 @@ pub async fn publish(
     }
     let on_l1 = l1::tariffs_of(service, community).await.ok();
     let registered =
-        on_l1.and_then(|all| all.into_iter().find(|t| t.first_interval == first_interval)).map(|t| t.commitment);
+        on_l1.and_then(|all| all.into_iter().find(|t| t.first_interval == first_interval.0)).map(|t| t.commitment);
     if registered.is_some_and(|c| c != to_bytes(&commitment)) {
         return Err(Problem::new(problem::TARIFF_NOT_IN_FORCE, "L1 has another commitment for this interval"));
     }

@@ -40,7 +40,7 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
@@ -242,7 +242,7 @@ fn problem(status: u16, code: &str) -> (u16, String) {
 /// What the sequencer says of community 5.
 fn served(settled: &[Transition]) -> CommunityInfo {
     let shape = Shape::by_name("tiny-4x2").unwrap();
-    let next = settled.last().map_or(0, |t| t.after.header.next_interval);
+    let next = settled.last().map_or(Interval::ZERO, |t| t.after.header.next_interval);
     let period = |(batch, t): (u64, &Transition)| SettledPeriod {
         first_interval: t.input.community.header.next_interval,
         root: t.instance.new_root,
@@ -307,7 +307,7 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                 false => problem(404, "operation.unknown"),
             },
             _ if path.starts_with("/v1/communities/5/tariffs/") => {
-                let first: u32 = path.rsplit('/').next().unwrap().parse().unwrap();
+                let first: Interval = path.rsplit('/').next().unwrap().parse().unwrap();
                 let t = book.settled.iter().find(|t| t.input.community.header.next_interval == first).unwrap();
                 (200, serde_json::to_string(&t.input.tariff).unwrap())
             }
@@ -434,11 +434,11 @@ impl World {
         let t = apply(input).unwrap();
         let index = u32::try_from(book.settled.len()).unwrap();
         let first_interval = t.input.community.header.next_interval;
-        wait(self.l1.register_tariff(7, first_interval, to_bytes(&t.instance.tariff_commitment))).unwrap();
+        wait(self.l1.register_tariff(7, first_interval.0, to_bytes(&t.instance.tariff_commitment))).unwrap();
         let call = SettleCall {
             circuit_version: 2,
             community: 5,
-            first_interval,
+            first_interval: first_interval.0,
             tariff_index: index,
             new_root: to_bytes(&t.instance.new_root),
             community_new: to_bytes(&t.instance.community_new),

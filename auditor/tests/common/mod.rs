@@ -48,7 +48,7 @@ pub fn settle_call(t: &Transition, tariff_index: u32, proof: Vec<u8>) -> SettleC
     SettleCall {
         circuit_version: CIRCUIT_VERSION,
         community: t.after.index,
-        first_interval: t.input.community.header.next_interval,
+        first_interval: t.input.community.header.next_interval.0,
         tariff_index,
         new_root: to_bytes(&t.instance.new_root),
         community_new: to_bytes(&t.instance.community_new),

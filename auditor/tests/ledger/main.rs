@@ -19,6 +19,7 @@ use gridveil_protocol::{
     poseidon::hash4,
     record::{Record, RecordKind, digest, words},
     tree::{SparseTree, dense_root},
+    units::Interval,
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
@@ -253,7 +254,7 @@ fn everything_is_followed() {
     );
     let three = RetiredPeriod {
         community: 3,
-        first_interval: FIRST,
+        first_interval: Interval(FIRST),
         consumed_wh: 42,
         expired_wh: 0,
         exported_wh: 1_000,
@@ -261,7 +262,7 @@ fn everything_is_followed() {
     };
     let seven = RetiredPeriod {
         community: 7,
-        first_interval: FIRST,
+        first_interval: Interval(FIRST),
         consumed_wh: 0,
         expired_wh: 6,
         exported_wh: 0,

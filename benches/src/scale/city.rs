@@ -152,7 +152,7 @@ impl City {
     }
 
     fn first_interval(&self) -> Interval {
-        MIDNIGHT_S / u32::from(self.interval_length())
+        Interval(MIDNIGHT_S / u32::from(self.interval_length()))
     }
 
     /// The homes of a community, on all threads.

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     owner::{NullifierKey, owner_of},
     params::{CERTIFICATES_DEPTH, STATE_DEPTH},
     schnorr::{Signature, empty_slot_key},
+    units::Interval,
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner},
@@ -84,7 +85,15 @@ fn template_spend() -> Spend {
     let output = Output { owner: zero, amount: 0, salts };
     let plan = SpendPlan {
         domain: zero,
-        note: Note { owner: zero, amount: 0, first_interval: 0, intervals: 0, community: 0, technology: 0, salts },
+        note: Note {
+            owner: zero,
+            amount: 0,
+            first_interval: Interval::ZERO,
+            intervals: 0,
+            community: 0,
+            technology: 0,
+            salts,
+        },
         path: NotePath {
             dense: Vec::new(),
             append: salts,

@@ -7,6 +7,7 @@ use gridveil_protocol::{
     params::{MODULUS_TOP, PRICE_OFFSET, REGISTER_BITS, Shape},
     poseidon::DomainTag,
     schnorr,
+    units::Interval,
 };
 use halo2curves::ff::Field;
 
@@ -84,7 +85,7 @@ pub struct SlotWitness<'a> {
     /// Its packet.
     pub signed: &'a SignedPacket,
     /// First interval of the period.
-    pub first_interval: u32,
+    pub first_interval: Interval,
 }
 
 struct Packet {

@@ -9,7 +9,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     record::RecordKind,
     tariff::{ClassPrices, IntervalTariff, Tariff},
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use halo2curves::ff::Field;
 
@@ -58,7 +58,8 @@ pub struct CorrectionOutput {
 /// The witness of an operation slot that is not used: two packets without readings.
 fn idle(shape: &Shape) -> Option<Correction> {
     let intervals = u16::try_from(shape.intervals).ok()?;
-    let context = Context { domain: 0u64.into(), community: 0, first_interval: 0, interval_length: 0, intervals };
+    let context =
+        Context { domain: 0u64.into(), community: 0, first_interval: Interval::ZERO, interval_length: 0, intervals };
     let packet = empty_slot(context, 0, PacketSalts::default()).ok()?;
     let entry = IntervalTariff {
         classes: [ClassPrices::default(); 2],

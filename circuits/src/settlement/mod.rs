@@ -26,7 +26,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, compute},
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner},
@@ -112,7 +112,7 @@ fn template_input(shape: Shape) -> SettlementInput {
         interval_length: 3600,
         intervals: u16::try_from(shape.intervals).unwrap_or(0),
         mdm: empty_slot_key().public(),
-        next_interval: 0,
+        next_interval: Interval::ZERO,
         supplier_account: 0,
         fee_account: 0,
         reserve: 0,

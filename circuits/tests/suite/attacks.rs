@@ -22,7 +22,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::ClassPrices,
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use halo2_proofs::plonk::Circuit;
 use halo2curves::ff::Field;
@@ -110,7 +110,7 @@ fn rooted(mut input: SettlementInput) -> SettlementInput {
 
 fn all_readings(i: &mut SettlementInput, import: u16, export: u16) {
     for (slot, account) in i.community.accounts.iter_mut().enumerate().filter(|(_, a)| a.meter.is_some()) {
-        (account.terms.active_from, account.terms.active_until) = (0, u32::MAX);
+        (account.terms.active_from, account.terms.active_until) = (Interval::ZERO, Interval::MAX);
         (account.terms.cap_import, account.terms.cap_export) = (u16::MAX, u16::MAX);
         i.packets[slot].packet.readings.fill(Reading { import, export });
     }
@@ -201,7 +201,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
             "window",
             Box::new(move |i| {
                 let first = i.community.header.next_interval;
-                let shifted = |x: u32| if x > 100 { x } else { first - 1 + x };
+                let shifted = |x: u32| if x > 100 { Interval(x) } else { first - 1 + x };
                 for slot in 0..3 {
                     let a = &mut i.community.accounts[slot];
                     (a.terms.active_from, a.terms.active_until) = (shifted(from), shifted(until));
@@ -219,7 +219,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             for (slot, (from, until)) in [(0, u32::MAX), (u32::MAX, 0), (u32::MAX, u32::MAX)].into_iter().enumerate() {
                 let a = &mut i.community.accounts[slot];
-                (a.terms.active_from, a.terms.active_until) = (from, until);
+                (a.terms.active_from, a.terms.active_until) = (Interval(from), Interval(until));
                 if slot > 0 {
                     i.packets[slot].packet.readings.fill(Reading::default());
                 }
@@ -229,17 +229,17 @@ fn unusual() -> Vec<(&'static str, Edit)> {
     add(
         "the last period there is",
         Box::new(|i| {
-            i.community.header.next_interval = u32::MAX - 2;
+            i.community.header.next_interval = Interval::MAX - 2;
             all_readings(i, 3, 4);
-            i.community.accounts[3].terms.active_until = u32::MAX;
+            i.community.accounts[3].terms.active_until = Interval::MAX;
         }),
     );
     add(
         "the first period there is",
         Box::new(|i| {
-            i.community.header.next_interval = 0;
+            i.community.header.next_interval = Interval::ZERO;
             all_readings(i, 3, 4);
-            i.community.accounts[2].terms.active_from = 1;
+            i.community.accounts[2].terms.active_from = Interval(1);
             i.packets[2].packet.readings[0] = Reading::default();
         }),
     );
@@ -291,7 +291,7 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         Box::new(|i| {
             let a = &mut i.community.accounts[3];
             (a.balance, a.debt, a.terms.cap_import, a.terms.cap_export) = (0, 10, u16::MAX, u16::MAX);
-            (a.terms.active_from, a.terms.active_until) = (0, u32::MAX);
+            (a.terms.active_from, a.terms.active_until) = (Interval::ZERO, Interval::MAX);
             i.community.header.totals.debt += 10;
             i.packets[3].packet.readings = vec![Reading { import: u16::MAX, export: u16::MAX }; 2];
         }),

@@ -21,7 +21,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
     tariff::ClassPrices,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 
 /// Which rule a native refusal is of.
@@ -285,7 +285,7 @@ fn invalid_corrections_headers_beginnings_and_queues() {
         }),
         ("unsigned", |i, _| i.operations.header.management.as_mut().unwrap().management.skip += 1),
         ("beyond the last interval", |i, _| {
-            i.community.header.next_interval = u32::MAX - 100;
+            i.community.header.next_interval = Interval::MAX - 100;
             i.operations.header.management.as_mut().unwrap().management.skip = 1000;
             for slot in 0..4 {
                 i.packets[slot].packet.context = i.context();
@@ -384,7 +384,7 @@ fn unusual_but_honest_operations_are_provable() {
         }),
         ("the widest terms", Kind::Terms, &|i| {
             let terms = op(i).terms.as_mut().unwrap();
-            (terms.active_from, terms.buy_limit, terms.sell_limit) = (u32::MAX, Ticks::MAX, Ticks::MAX);
+            (terms.active_from, terms.buy_limit, terms.sell_limit) = (Interval::MAX, Ticks::MAX, Ticks::MAX);
             (terms.cap_import, terms.cap_export, terms.technology, terms.scale, terms.class) =
                 (u16::MAX, u16::MAX, 255, 100, 1);
         }),

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     owner::{NullifierKey, owner_of},
     poseidon::{hash2, hash4},
     tree::SparseTree,
+    units::Interval,
 };
 
 #[test]
@@ -88,7 +89,7 @@ type Edit = fn(&mut Spend);
 const INVALID: [(&str, Edit); 14] = [
     ("another note", |s| s.plan.note.salts[0] += Fr::from(1u64)),
     ("another amount", |s| s.plan.note.amount += 1),
-    ("another period", |s| s.plan.note.first_interval ^= 1),
+    ("another period", |s| s.plan.note.first_interval.0 ^= 1),
     ("another length", |s| s.plan.note.intervals ^= 1),
     ("another community", |s| s.plan.note.community ^= 1),
     ("another technology", |s| s.plan.note.technology ^= 1),
@@ -125,7 +126,7 @@ fn unusual_but_honest_spendings_are_provable() {
     {
         for (sealed, retired) in [(false, 0), (true, 0), (false, amount), (true, amount)] {
             let mut plan = plan(0);
-            (plan.note.amount, plan.note.first_interval, plan.note.intervals) = (amount, u32::MAX, u16::MAX);
+            (plan.note.amount, plan.note.first_interval, plan.note.intervals) = (amount, Interval::MAX, u16::MAX);
             (plan.note.community, plan.note.technology) = (65_535, 255);
             for (output, wh) in plan.outputs.iter_mut().zip(split) {
                 output.amount = if retired == 0 { wh } else { 0 };

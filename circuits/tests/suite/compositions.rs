@@ -16,7 +16,7 @@ use gridveil_protocol::{
     owner::owner_of,
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 
 /// How many compositions.
@@ -26,10 +26,10 @@ fn pick<T: Copy>(s: &mut Stream, of: &[T]) -> T {
     of[usize::try_from(s.below(of.len() as u64)).unwrap()]
 }
 
-fn random_terms(s: &mut Stream, next: u32) -> Terms {
+fn random_terms(s: &mut Stream, next: Interval) -> Terms {
     Terms {
-        active_from: pick(s, &[0, next, next + 2, next + 3, u32::MAX]),
-        active_until: pick(s, &[0, next, next + 2, next + 3, u32::MAX]),
+        active_from: pick(s, &[Interval::ZERO, next, next + 2, next + 3, Interval::MAX]),
+        active_until: pick(s, &[Interval::ZERO, next, next + 2, next + 3, Interval::MAX]),
         buy_limit: Ticks(pick(s, &[0, 1000, u16::MAX])),
         sell_limit: Ticks(pick(s, &[0, 1000, u16::MAX])),
         cap_import: pick(s, &[0, 1000, u16::MAX]),

@@ -19,7 +19,7 @@ use gridveil_protocol::{
     packet::Reading,
     settlement::{SettlementInput, Transition, apply, clear_all, compute, compute_with},
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use halo2curves::ff::Field;
 
@@ -386,7 +386,7 @@ fn at_another_tick(step: i32) -> Trace {
     (i.packets[3].packet.substituted, i.packets[3].packet.previous_substitute) = (false, field::Fr::from(0u64));
     i.packets[0].packet.readings[0].export = 100; // scale 10
     i.community.accounts[3].terms.buy_limit = Ticks(1400);
-    i.community.accounts[3].terms.active_until = u32::MAX;
+    i.community.accounts[3].terms.active_until = Interval::MAX;
     i.community.accounts[0].terms.sell_limit = Ticks(900);
     i.packets[3].packet.readings[0].import = 1000;
     let i = repaired(repaired(i, 0), 3);

@@ -351,7 +351,7 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     let details = || {
         Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
-            .row("period", format!("from interval {first_interval}"), first_interval)
+            .row("period", format!("from interval {first_interval}"), first_interval.0)
     };
     if !agreed(details(), args.acting, args.place.json)? {
         return Ok(());
@@ -384,7 +384,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("reserve", reserve, management.reserve)
             .row("skipped", format!("{} periods", args.skip), args.skip)
             .row("mdm", next.clone(), next)
-            .row("period", format!("from interval {}", args.first_interval), args.first_interval)
+            .row("period", format!("from interval {}", args.first_interval), args.first_interval.0)
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };

@@ -16,6 +16,7 @@ use gridveil_protocol::{
     field::to_bytes,
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
+    units::Interval,
 };
 use gridveil_verifier_contract::{EthersClient, OperatorL1};
 
@@ -86,7 +87,7 @@ struct CloseArgs {
     community: u32,
     /// First interval of the period; the open one if absent.
     #[arg(long)]
-    first_interval: Option<u32>,
+    first_interval: Option<Interval>,
     #[command(flatten)]
     listener: Listener,
     #[command(flatten)]
@@ -230,7 +231,7 @@ fn close(args: &CloseArgs) -> anyhow::Result<()> {
         Details::new("").row("community", args.community.to_string(), args.community).row(
             "period",
             format!("from interval {first_interval}"),
-            first_interval,
+            first_interval.0,
         )
     };
     if !agreed(details(), args.acting, args.listener.json)? {

@@ -41,6 +41,7 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
     receipt::Receipt,
     tariff::Tariff,
+    units::Interval,
     version::CircuitVersion,
 };
 use gridveil_prover::{
@@ -125,11 +126,11 @@ struct Meter {
 }
 
 impl OnChain {
-    fn publish_tariff(&self, communities: &[u32], first_interval: u32, tariff: &Tariff) -> anyhow::Result<()> {
+    fn publish_tariff(&self, communities: &[u32], first_interval: Interval, tariff: &Tariff) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         self.runtime.block_on(async {
-            running.l1.register_tariff(TARIFF_SET, first_interval, to_bytes(&tariff.commitment())).await?;
+            running.l1.register_tariff(TARIFF_SET, first_interval.0, to_bytes(&tariff.commitment())).await?;
             for community in communities {
                 let published = tariffs::publish(service, *community, first_interval, tariff.clone()).await;
                 published.map_err(|problem| anyhow!("{problem}"))?;
@@ -239,7 +240,7 @@ fn draft(domain: Fr, day: &Day, plan: &Plan, slot: usize, readings: Vec<Reading>
 async fn final_on_l1(
     service: &Service,
     community: u32,
-    first_interval: u32,
+    first_interval: Interval,
 ) -> anyhow::Result<(SettledPeriod, Header)> {
     let deadline = Instant::now() + FINAL_WITHIN;
     loop {
@@ -283,7 +284,7 @@ impl Backend for OnChain {
             CertificateProver::open(&CertificateProverConfig::local(self.cache.clone()), self.progress.as_ref())?;
         self.progress.say("starting the local chain and deploying");
         let communities = [empty(scenario, COMMUNITY), empty(scenario, NEIGHBOUR)];
-        let starts = u64::from(scenario.beginning) * u64::from(scenario.plan.interval_length);
+        let starts = scenario.beginning.start(scenario.plan.interval_length);
         let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(starts - LEAD_S), ..AnvilOptions::default() })?;
         let (l1, verifier_bytes) =
             self.runtime.block_on(deploy_verified(&anvil.url(), &communities, &prover, &wallet))?;
@@ -358,7 +359,7 @@ impl Backend for OnChain {
         let running = self.running()?;
         let plan = &scenario.plan;
         let service = running.handle.as_ref().context("stopped")?.service();
-        let ends = (u64::from(day.first_interval) + plan.shape.intervals as u64) * u64::from(plan.interval_length);
+        let ends = (day.first_interval + u32::try_from(plan.shape.intervals)?).start(plan.interval_length);
         let settled = self.runtime.block_on(async {
             running.l1.set_local_time(ends).await?;
             let applied =
@@ -391,7 +392,7 @@ impl Backend for OnChain {
         let period =
             |first_interval| Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval };
         let this = period(day.first_interval);
-        let before = day.first_interval.saturating_sub(u32::try_from(day.tariff.intervals.len())?);
+        let before = day.first_interval.checked_sub(u32::try_from(day.tariff.intervals.len())?).unwrap_or_default();
         let (packet, previous) = (meter.outbox.packet(&this)?, meter.outbox.receipt(&period(before))?);
         let own = Own {
             domain: running.domain,

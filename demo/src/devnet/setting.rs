@@ -35,7 +35,7 @@ impl Setting {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let time_of_use = TimeOfUse::parse(data::TARIFF).context(data::TARIFF_NAME)?;
         let midnight = FIRST_DAY.to_zoned(time_of_use.zone.clone())?.timestamp().as_second();
-        let active_from = u32::try_from(midnight / i64::from(INTERVAL_LENGTH))?;
+        let active_from = Interval::of_time(midnight, INTERVAL_LENGTH).context("the first day is before 1970")?;
         let beginning = active_from - u32::try_from(shape.intervals)?;
         let one = |community| Beginning {
             community,

@@ -70,7 +70,7 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let l1 = local(devnet, dir).await?;
-        let ends = (u64::from(first_interval) + u64::from(terms.intervals)) * u64::from(terms.interval_length);
+        let ends = (first_interval + u32::from(terms.intervals)).start(terms.interval_length);
         if l1.timestamp().await? < ends {
             l1.set_local_time(ends).await?;
         }

@@ -105,7 +105,7 @@ fn start(dir: &Path, members: u16, cache: &Path) -> anyhow::Result<Running> {
     let passphrase = random_hex::<16>()?;
     let mdm = Keys::generate()?;
     let setting = Setting::new(&hex0(&mdm.owner.public().to_bytes()))?;
-    let starts = u64::from(setting.beginning) * u64::from(INTERVAL_LENGTH);
+    let starts = setting.beginning.start(INTERVAL_LENGTH);
     // First of all: without an anvil, nothing is written.
     let anvil = Anvil::spawn_with(&AnvilOptions {
         timestamp: Some(starts - LEAD_S),
@@ -198,7 +198,7 @@ async fn deploy(url: &str, setting: &Setting, cache: &Path) -> anyhow::Result<Et
     let (l1, _) = deploy_verified(url, &communities, &prover, &certificates).await?;
     l1.register_tariff(
         TARIFF_SET,
-        setting.beginning,
+        setting.beginning.0,
         gridveil_protocol::field::to_bytes(&setting.tariff()?.commitment()),
     )
     .await?;
@@ -303,7 +303,7 @@ mod tests {
             url: "http://127.0.0.1:2".into(),
             admin: "http://127.0.0.1:3".into(),
             communities: vec![0],
-            active_from: 1,
+            active_from: gridveil_protocol::units::Interval(1),
             members: Vec::new(),
         };
         let dir = tempfile::tempdir().unwrap();

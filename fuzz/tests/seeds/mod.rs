@@ -23,6 +23,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
+    units::Interval,
 };
 use gridveil_prover::{
     job::{ProofJob, ProofResult, Timings},
@@ -118,11 +119,11 @@ fn served(receipt: Receipt) -> Served {
 
 fn receipt_request() -> ReceiptRequest {
     let (secret, domain) = (fixture::owner_key(2), transition().input.domain);
-    let message = ReceiptRequest::message(domain, 5, 2, 420_000, 1_700_000_000);
+    let message = ReceiptRequest::message(domain, 5, 2, Interval(420_000), 1_700_000_000);
     ReceiptRequest {
         community: 5,
         slot: 2,
-        first_interval: 420_000,
+        first_interval: Interval(420_000),
         timestamp: 1_700_000_000,
         owner: owner_of(&secret),
         signature: secret.sign(DomainTag::Request, &message).unwrap(),

@@ -3,6 +3,7 @@ use gridveil_protocol::{
     operation::Operation,
     owner::OwnerKey,
     schnorr::PublicKey,
+    units::Interval,
 };
 
 use super::*;
@@ -16,13 +17,14 @@ fn account() -> Account {
     account.owner = owner_of(&key(1)).commitment();
     account.meter = Some(key(2).public());
     (account.balance, account.payout, account.nonce) = (1_005 * UNIT_NANO / 10, [7; 20], 4);
-    account.terms.active_until = 100;
+    account.terms.active_until = Interval(100);
     account
 }
 
 fn actor(secret: &SecretKey, edit: impl FnOnce(&mut Actor<'_>)) -> Actor<'_> {
     let domain = Fr::from(9u64);
-    let mut actor = Actor { domain, community: 5, slot: 3, secret, account: account(), waiting: 0, open_interval: 100 };
+    let mut actor =
+        Actor { domain, community: 5, slot: 3, secret, account: account(), waiting: 0, open_interval: Interval(100) };
     edit(&mut actor);
     actor
 }
@@ -159,8 +161,8 @@ fn keys_meters_terms_and_closing() {
         Err(BuildError::TooManyWaiting)
     );
     assert_eq!(
-        close::build(&actor(&secret, |a| a.account.terms.active_until = 101), 0),
-        Err(BuildError::StillActive { until: 101, open: 100 })
+        close::build(&actor(&secret, |a| a.account.terms.active_until = Interval(101)), 0),
+        Err(BuildError::StillActive { until: Interval(101), open: Interval(100) })
     );
     assert_eq!(close::build(&actor(&secret, |a| a.waiting = 1), 0), Err(BuildError::Waiting));
     assert_eq!(close::build(&good, 2), Err(BuildError::OpenClaims { open: 2 }));

@@ -248,37 +248,46 @@ mod tests {
     #[test]
     fn cuts_exactly_the_period() {
         let s = series(&[0, 900, 1800, 2700, 3600]);
-        assert_eq!(s.cut(1, 3, 900, 10, false).unwrap(), vec![Reading { import: 10, export: 3 }; 3]);
-        assert_eq!(s.cut(1, 3, 3600, 1, false), Err(CutError::Length { have: 900, need: 3600 }));
-        assert_eq!(s.cut(3, 3, 900, 1, false), Err(CutError::Missing { interval: 5, position: 2, start: 4500 }));
-        assert_eq!(s.cut(0, 0, 900, 1, false), Err(CutError::Period(0)));
-        assert_eq!(s.cut(0, 97, 900, 1, false), Err(CutError::Period(97)));
+        assert_eq!(s.cut(Interval(1), 3, 900, 10, false).unwrap(), vec![Reading { import: 10, export: 3 }; 3]);
+        assert_eq!(s.cut(Interval(1), 3, 3600, 1, false), Err(CutError::Length { have: 900, need: 3600 }));
         assert_eq!(
-            s.cut(0, 1, 900, 100, false),
-            Err(CutError::NotAMultiple { interval: 0, register: "export", scale: 100 })
+            s.cut(Interval(3), 3, 900, 1, false),
+            Err(CutError::Missing { interval: Interval(5), position: 2, start: 4500 })
         );
-        assert_eq!(s.cut(0, 1, 900, 7, false), Err(CutError::Scale(7)));
+        assert_eq!(s.cut(Interval(0), 0, 900, 1, false), Err(CutError::Period(0)));
+        assert_eq!(s.cut(Interval(0), 97, 900, 1, false), Err(CutError::Period(97)));
+        assert_eq!(
+            s.cut(Interval(0), 1, 900, 100, false),
+            Err(CutError::NotAMultiple { interval: Interval(0), register: "export", scale: 100 })
+        );
+        assert_eq!(s.cut(Interval(0), 1, 900, 7, false), Err(CutError::Scale(7)));
     }
 
     #[test]
     fn the_range_ends_at_65535_units() {
         let mut s = series(&[0]);
         s.entries[0].import_wh = 65_535;
-        assert!(s.cut(0, 1, 900, 1, false).is_ok());
+        assert!(s.cut(Interval(0), 1, 900, 1, false).is_ok());
         s.entries[0].import_wh = 65_536;
-        assert_eq!(s.cut(0, 1, 900, 1, false), Err(CutError::OutOfRange { interval: 0, register: "import", scale: 1 }));
+        assert_eq!(
+            s.cut(Interval(0), 1, 900, 1, false),
+            Err(CutError::OutOfRange { interval: Interval(0), register: "import", scale: 1 })
+        );
         s.entries[0].import_wh = 65_540;
         s.entries[0].export_wh = 0;
-        assert_eq!(s.cut(0, 1, 900, 10, false).unwrap()[0].import, 6_554);
+        assert_eq!(s.cut(Interval(0), 1, 900, 10, false).unwrap()[0].import, 6_554);
     }
 
     #[test]
     fn ambiguous_intervals_are_signed_only_on_request() {
         let mut s = series(&[0, 900]);
         s.overlaps.push(Overlap { start: 900, kept_line: 9, dropped_line: 5 });
-        assert!(s.cut(0, 1, 900, 1, false).is_ok());
-        assert_eq!(s.cut(0, 2, 900, 1, false), Err(CutError::Ambiguous { interval: 1, kept_line: 9, dropped_line: 5 }));
-        assert!(s.cut(0, 2, 900, 1, true).is_ok());
+        assert!(s.cut(Interval(0), 1, 900, 1, false).is_ok());
+        assert_eq!(
+            s.cut(Interval(0), 2, 900, 1, false),
+            Err(CutError::Ambiguous { interval: Interval(1), kept_line: 9, dropped_line: 5 })
+        );
+        assert!(s.cut(Interval(0), 2, 900, 1, true).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use gridveil_protocol::{
     poseidon::{hash2, hash4},
     receipt::Receipt,
     tree::{Children, SparseTree, dense_path, path_root},
+    units::Interval,
 };
 
 use super::certificates::placed;
@@ -19,7 +20,7 @@ pub struct PublishedBatch {
     /// Community index.
     pub community: u32,
     /// First interval of the period.
-    pub first_interval: u32,
+    pub first_interval: Interval,
     /// Community node after.
     pub community_new: Fr,
     /// Leaves in slot order, header leaf, certificates root, records.
@@ -38,7 +39,7 @@ pub enum ExitError {
     )]
     Stale {
         /// Of the last settlement.
-        first_interval: u32,
+        first_interval: Interval,
     },
     /// Published data of another length.
     #[error("the published data of the community's last settlement is not that of {members} slots")]

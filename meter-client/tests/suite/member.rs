@@ -28,7 +28,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 
 fn sequencer(url: &str) -> Sequencer {
@@ -40,7 +40,7 @@ fn context() -> Context {
     Context {
         domain: domain(31337, &[0x11; 20], 2),
         community: 5,
-        first_interval: 48,
+        first_interval: Interval(48),
         interval_length: 3600,
         intervals: 2,
     }
@@ -129,7 +129,7 @@ impl Roots for Facts {
         Ok(root == self.root)
     }
 
-    fn tariff_commitment(&self, _: u32, _: u32) -> Result<Fr, L1Error> {
+    fn tariff_commitment(&self, _: u32, _: Interval) -> Result<Fr, L1Error> {
         Ok(self.tariff)
     }
 }
@@ -289,10 +289,13 @@ fn l1_views_are_read_word_by_word() {
     let l1 = JsonRpc::new(&url, [0x22; 20]).unwrap();
     assert_eq!(l1.chain_id(), Ok(31337));
     for (first, expected) in [(10, 100u64), (19, 100), (20, 200), (29, 200), (30, 300), (4_000_000, 300)] {
-        assert_eq!(l1.tariff_commitment(5, first), Ok(Fr::from(expected)), "{first}");
+        assert_eq!(l1.tariff_commitment(5, Interval(first)), Ok(Fr::from(expected)), "{first}");
     }
-    assert_eq!(l1.tariff_commitment(5, 9), Err(L1Error::NoTariff { community: 5, first_interval: 9 }));
-    assert_eq!(l1.tariff_commitment(6, 9), Err(L1Error::UnknownCommunity(6)));
+    assert_eq!(
+        l1.tariff_commitment(5, Interval(9)),
+        Err(L1Error::NoTariff { community: 5, first_interval: Interval(9) })
+    );
+    assert_eq!(l1.tariff_commitment(6, Interval(9)), Err(L1Error::UnknownCommunity(6)));
     assert_eq!(l1.is_finalised(Fr::from(1u64)), Ok(true));
     assert_eq!(l1.is_finalised(Fr::from(2u64)), Ok(false));
     assert_eq!(l1.is_finalised(Fr::from(3u64)), Err(L1Error::Answer("isFinalised")));
@@ -428,7 +431,7 @@ fn an_correction_rests_on_this_meters_packet() {
 #[derive(Clone, Copy)]
 struct Both {
     root: Fr,
-    now: (u32, Fr),
+    now: (Interval, Fr),
     then: Fr,
 }
 
@@ -437,7 +440,7 @@ impl Roots for Both {
         Ok(root == self.root)
     }
 
-    fn tariff_commitment(&self, _: u32, first_interval: u32) -> Result<Fr, L1Error> {
+    fn tariff_commitment(&self, _: u32, first_interval: Interval) -> Result<Fr, L1Error> {
         Ok(if first_interval == self.now.0 { self.now.1 } else { self.then })
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use gridveil_meter_client::source::{Choice, Gap, Import, SourceError, read, read_file};
+use gridveil_protocol::units::Interval;
 
 fn own(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -30,7 +31,7 @@ fn green_button(name: &str) -> Option<Result<Import, SourceError>> {
 fn own_csv() {
     let import = read_file(&own("home.csv"), &Choice::default()).unwrap();
     assert_eq!((import.meter.as_str(), import.series.length(), import.total_wh), ("7", 3600, [900, 700]));
-    let first = u32::try_from(1_772_323_200 / 3600).unwrap();
+    let first = Interval::of_time(1_772_323_200, 3600).unwrap();
     let readings = import.series.cut(first, 3, 3600, 100, false).unwrap();
     assert_eq!(readings.iter().map(|r| (r.import, r.export)).collect::<Vec<_>>(), [(5, 0), (4, 0), (0, 7)]);
 }
@@ -60,7 +61,7 @@ fn pge_year_of_one_real_home() {
     assert_eq!(at.import_wh, 210);
     // 2013-11-03: the repeated hour is missing.
     assert_eq!(import.series.gaps(), [Gap { start: 1_383_465_600, intervals: 1 }]);
-    let hour = |start: i64| u32::try_from(start / 3600).unwrap();
+    let hour = |start: i64| Interval::of_time(start, 3600).unwrap();
     assert!(import.series.cut(hour(1_360_742_400), 24, 3600, 1, false).is_ok());
     assert!(import.series.cut(hour(1_383_462_000), 24, 3600, 1, false).is_err());
     assert!(import.series.cut(hour(1_394_434_800), 24, 3600, 1, false).is_err());
@@ -112,7 +113,7 @@ fn homes_of_california() {
         assert_eq!((import.series.entries().len(), import.series.length()), (744, 3600));
         assert!(import.series.gaps().is_empty());
         assert_eq!(read(net_only.as_bytes(), &choice(&home)).unwrap().series, import.series);
-        let first = u32::try_from(import.series.entries().first().unwrap().start / 3600).unwrap();
+        let first = Interval::of_time(import.series.entries().first().unwrap().start, 3600).unwrap();
         assert!(import.series.cut(first, 96, 3600, 1, false).is_ok());
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     account::Account,
     field::Fr,
     schnorr::{self, PublicKey, SchnorrError},
+    units::Interval,
 };
 use ark_ff::AdditiveGroup;
 
@@ -185,7 +186,9 @@ fn check_account(slot: usize, account: &Account, substituted: bool) -> Result<()
     if substituted && account.meter.is_none() {
         return Err(PacketError::SubstitutedEmpty { slot });
     }
-    if account.meter.is_none() && (account.terms.active_from, account.terms.active_until) != (0, 0) {
+    if account.meter.is_none()
+        && (account.terms.active_from, account.terms.active_until) != (Interval::ZERO, Interval::ZERO)
+    {
         return Err(PacketError::ActiveEmpty { slot });
     }
     if !account.terms.exist() {

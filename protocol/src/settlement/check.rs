@@ -32,7 +32,7 @@ pub fn check_input(input: &SettlementInput) -> Result<(), SettlementError> {
         return Err(SettlementError::DebtTotal);
     }
     let end = u64::from(community.header.next_interval) + m as u64;
-    if end > u64::from(Interval::MAX) || usize::from(community.header.intervals) != m {
+    if end > Interval::MAX.into() || usize::from(community.header.intervals) != m {
         return Err(SettlementError::PeriodOverflow);
     }
     if tariff != m {

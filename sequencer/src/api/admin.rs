@@ -21,7 +21,7 @@ use gridveil_api::{
     },
     public::Taken,
 };
-use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening};
+use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
 
 use super::{bounded, json_body, number, public::taken, unknown_route, wrong_method};
 use crate::{
@@ -127,7 +127,7 @@ async fn header_opening(
     State(service): State<Arc<Service>>,
     Path((community, first)): Path<(String, String)>,
 ) -> Result<Json<PeriodOpening>, Problem> {
-    let (community, first) = (number(&community, "community")?, number(&first, "first_interval")?);
+    let (community, first) = (number(&community, "community")?, Interval(number(&first, "first_interval")?));
     openings::period(&service, community, first).await.map(Json)
 }
 

@@ -21,7 +21,7 @@ use gridveil_api::{
     },
 };
 use gridveil_protocol::{
-    codec, field, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff,
+    codec, field, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff, units::Interval,
 };
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ async fn tariff(
     State(service): State<Arc<Service>>,
     Path((index, first)): Path<(String, String)>,
 ) -> Result<Json<Tariff>, Problem> {
-    let (index, first) = (number(&index, "community")?, number(&first, "first_interval")?);
+    let (index, first) = (number(&index, "community")?, Interval(number(&first, "first_interval")?));
     let found = {
         let snapshot = service.writer.snapshot();
         snapshot.log_state.communities.get(&index).ok_or_else(unknown_community)?.tariff_for(first)

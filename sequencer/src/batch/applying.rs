@@ -90,7 +90,7 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     service.writer.submit_waiting(decide).await?;
     service.reader.keep(batch, &kept);
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
-    tracing::info!(community, batch, first_interval, "period applied");
+    tracing::info!(community, batch, first_interval = first_interval.0, "period applied");
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
 }
 
@@ -154,6 +154,6 @@ async fn record(
     let (operation_slots, refused) = (selected.slots.len(), selected.refused.len());
     let draft = Draft { event: Event::Selected(selected), parts };
     service.writer.submit_waiting(move |_: &Snapshot| Ok(Decision::write(draft, ()))).await?;
-    tracing::info!(community, first_interval, operation_slots, refused, "operations selected");
+    tracing::info!(community, first_interval = first_interval.0, operation_slots, refused, "operations selected");
     Ok(())
 }

@@ -76,7 +76,7 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
         let snapshot = service.writer.snapshot();
         let log_state = state_of(&snapshot, community)?;
         let length = snapshot.communities.get(&community).map_or(0, |c| c.header.interval_length);
-        (u64::from(log_state.after_open()) * u64::from(length), log_state.tariff_for(first_interval))
+        (log_state.after_open().start(length), log_state.tariff_for(first_interval))
     };
     let now = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
     if now < end {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridveil_keystore::{NoRandomness, SealError, SealingKey, SecretFileError, durable, sealed, secret_file};
+use gridveil_protocol::units::Interval;
 use zeroize::Zeroizing;
 
 /// `part` of a community's own key.
@@ -73,7 +74,7 @@ pub struct Label {
     /// Slot, or [`COMMUNITY_PART`].
     pub part: u16,
     /// First interval of the period, 0 in a genesis.
-    pub first_interval: u32,
+    pub first_interval: Interval,
 }
 
 /// A sealed part.
@@ -226,7 +227,7 @@ impl DataKeys {
             &label.community.to_be_bytes(),
             &label.part.to_be_bytes(),
             &generation.to_be_bytes(),
-            &label.first_interval.to_be_bytes(),
+            &label.first_interval.0.to_be_bytes(),
         ]
         .concat()
     }
@@ -273,7 +274,7 @@ mod tests {
         let keys = dir.path().join("keys");
         let mut data_keys = DataKeys::open(&keys, &master, [1; 16]).unwrap();
         data_keys.create(5, 4).unwrap();
-        let label = Label { kind: 2, community: 5, part: 3, first_interval: 7 };
+        let label = Label { kind: 2, community: 5, part: 3, first_interval: Interval(7) };
         let sealed = data_keys.seal(&label, b"a reading").unwrap();
         assert!(!sealed.ciphertext.windows(5).any(|w| w == b"a rea"));
         let mut again = DataKeys::open(&keys, &master, [1; 16]).unwrap();
@@ -282,7 +283,7 @@ mod tests {
         for other in [
             Label { kind: 3, ..label },
             Label { part: 2, ..label },
-            Label { first_interval: 8, ..label },
+            Label { first_interval: Interval(8), ..label },
             Label { part: COMMUNITY_PART, ..label },
         ] {
             assert!(matches!(again.open_part(&other, &sealed), Err(DataKeyError::Sealed { .. })));

@@ -35,7 +35,7 @@ pub mod key {
         [
             &b"p"[..],
             &community.to_be_bytes(),
-            &first_interval.to_be_bytes(),
+            &first_interval.0.to_be_bytes(),
             &slot.to_be_bytes(),
             &[u8::from(substituted)],
         ]
@@ -45,7 +45,7 @@ pub mod key {
     /// Something of a community and period: `t`ariff, `c`losed, c`h`osen, hea`d`er operation, batch o`f`.
     #[must_use]
     pub fn period(letter: u8, community: u32, first_interval: Interval) -> Vec<u8> {
-        [&[letter][..], &community.to_be_bytes(), &first_interval.to_be_bytes()].concat()
+        [&[letter][..], &community.to_be_bytes(), &first_interval.0.to_be_bytes()].concat()
     }
 
     /// Something of a batch: `a`pplied, pro`v`en, `s`ettled.

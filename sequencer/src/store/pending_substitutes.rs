@@ -33,8 +33,9 @@ impl StoreReader {
         let (step, mut at, mut pending_substitute) =
             (u32::from(top.intervals).max(1), top.before, top.pending_substitute);
         let mut periods = Vec::new();
-        while pending_substitute != Fr::from(0u64) && at >= step && at - step >= until {
-            at -= step;
+        while pending_substitute != Fr::from(0u64) {
+            let Some(earlier) = at.checked_sub(step).filter(|earlier| *earlier >= until) else { break };
+            at = earlier;
             if self.packet_id(top.community, at, top.slot, true)?.is_none() {
                 continue;
             }

@@ -102,7 +102,7 @@ impl StoreReader {
         (record_kind, offset): (u16, u64),
     ) -> Result<(Community, u64), StoreError> {
         let (event, sealed) = self.read(offset, record_kind)?;
-        let first_interval = if let Event::Applied(applied) = &event { applied.first_interval } else { 0 };
+        let first_interval = if let Event::Applied(applied) = &event { applied.first_interval } else { Interval::ZERO };
         let label = |part| Label { kind: record_kind, community, part, first_interval };
         let own: OwnState = self.open_json(&label(COMMUNITY_PART), &sealed)?;
         let slots = u16::try_from(shape.members).map_err(|_| StoreError::Inconsistent("a shape is too large"))?;
@@ -118,8 +118,10 @@ impl StoreReader {
 
     fn genesis_certificates(&self, community: u32) -> Result<Vec<super::record::Element>, StoreError> {
         let (_, sealed) = self.read(self.offset(b"g")?, kind::GENESIS)?;
-        let own: OwnState = self
-            .open_json(&Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: 0 }, &sealed)?;
+        let own: OwnState = self.open_json(
+            &Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: Interval::ZERO },
+            &sealed,
+        )?;
         Ok(own.certificates)
     }
 
@@ -302,7 +304,7 @@ impl StoreReader {
     pub(super) fn header_before(&self, applied: &Applied) -> Result<Header, StoreError> {
         let (record_kind, offset) = self.state_of(applied.previous)?;
         let (event, sealed) = self.read(offset, record_kind)?;
-        let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
+        let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { Interval::ZERO };
         let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval };
         Ok(self.open_json::<OwnState>(&label, &sealed)?.header)
     }
@@ -315,7 +317,7 @@ impl StoreReader {
         let applied = self.applied(batch)?;
         let account = |(record_kind, offset): (u16, u64)| {
             let (event, sealed) = self.read(offset, record_kind)?;
-            let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { 0 };
+            let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { Interval::ZERO };
             self.open_json::<Account>(
                 &Label { kind: record_kind, community: applied.community, part: slot, first_interval },
                 &sealed,

@@ -84,8 +84,12 @@ impl StoreReader {
     pub fn operation(&self, offset: u64) -> Result<SignedOperation, StoreError> {
         let (event, sealed) = self.read(offset, kind::OPERATION)?;
         let Event::Operation(accepted) = event else { return Err(StoreError::Inconsistent("not an operation")) };
-        let label =
-            Label { kind: kind::OPERATION, community: accepted.community, part: accepted.slot, first_interval: 0 };
+        let label = Label {
+            kind: kind::OPERATION,
+            community: accepted.community,
+            part: accepted.slot,
+            first_interval: Interval::ZERO,
+        };
         let signed: SignedOperation = self.open_json(&label, &sealed)?;
         if codec::operation_id(&signed) == accepted.operation_id {
             Ok(signed)
@@ -138,7 +142,12 @@ impl StoreReader {
         let (event, sealed) = self.read(offset, kind::HEADER)?;
         let Event::Header(accepted) = event else { return Err(StoreError::Inconsistent("not a header operation")) };
         self.open_json(
-            &Label { kind: kind::HEADER, community: accepted.community, part: COMMUNITY_PART, first_interval: 0 },
+            &Label {
+                kind: kind::HEADER,
+                community: accepted.community,
+                part: COMMUNITY_PART,
+                first_interval: Interval::ZERO,
+            },
             &sealed,
         )
     }

@@ -11,7 +11,7 @@ use gridveil_protocol::{
     packet::{Reading, SignedPacket},
     poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
-    units::Ticks,
+    units::{Interval, Ticks},
 };
 use gridveil_sequencer::Clock;
 use gridveil_verifier_contract::AuditorL1 as _;
@@ -164,7 +164,7 @@ async fn every_packet_refusal_has_its_code_and_changes_nothing() {
         ("packet.inactive", 422, edited(&world, 1, false, |p| p.packet.readings[1].export = 1)),
         ("packet.cap", 422, edited(&world, 2, true, |p| p.packet.readings[0].import = 11)),
         ("packet.early", 409, world.packet(5, 1, 0, false)),
-        ("packet.closed", 410, edited(&world, 0, false, |p| p.packet.context.first_interval -= 2)),
+        ("packet.closed", 410, edited(&world, 0, false, |p| p.packet.context.first_interval.0 -= 2)),
     ];
     for (code, status, packet) in cases {
         let (got, body) = node.submit(&packet).await;
@@ -226,7 +226,7 @@ async fn the_admin_listener_asks_for_its_token_and_checks_what_it_is_told() {
     assert_eq!(node.close(5, 0).await.1["code"], "tariff.unknown");
     let mut other = world.tariff.clone();
     other.intervals[0].cap.0 ^= 1;
-    let publish = async |first: u32, tariff: &gridveil_protocol::tariff::Tariff| {
+    let publish = async |first: Interval, tariff: &gridveil_protocol::tariff::Tariff| {
         let body = json!({"first_interval": first, "tariff": tariff});
         node.admin("/admin/v1/communities/5/tariffs", Some(&body), TOKEN).await.1
     };
@@ -239,10 +239,10 @@ async fn the_admin_listener_asks_for_its_token_and_checks_what_it_is_told() {
     short.intervals.pop();
     assert_eq!(publish(first_interval(), &short).await["code"], "tariff.length");
     node.publish(&world, 5).await;
-    world.l1.set_timestamp(u64::from(first_interval() + 2) * 3600 - 1);
+    world.l1.set_timestamp((first_interval() + 2).start(3600) - 1);
     node.submit_all(&world, 5, 0).await;
     assert_eq!(node.close(5, 0).await.1["code"], "close.not_over");
-    world.l1.set_timestamp(u64::from(first_interval() + 2) * 3600);
+    world.l1.set_timestamp((first_interval() + 2).start(3600));
     world.l1.faults.down.store(true, Ordering::SeqCst);
     assert_eq!(node.close(5, 0).await.1["code"], "l1.unreachable");
     world.l1.faults.down.store(false, Ordering::SeqCst);
@@ -309,8 +309,10 @@ async fn work_and_time_are_bounded() {
     let node = world.start_with(config).await;
     node.publish(&world, 5).await;
     node.submit_all(&world, 5, 0).await;
-    until("closed by itself", async || node.get("/v1/communities/5").await.1["next_interval"] == first_interval() + 2)
-        .await;
+    until("closed by itself", async || {
+        node.get("/v1/communities/5").await.1["next_interval"] == (first_interval() + 2).0
+    })
+    .await;
     node.handle.shutdown().await;
 }
 
@@ -324,7 +326,7 @@ async fn a_final_periods_headers_are_opened_to_the_operator_alone() {
     .await;
     let node = world.start().await;
     let first = first_interval();
-    let path = |community: u32, first: u32| format!("/admin/v1/communities/{community}/header/{first}");
+    let path = |community: u32, first: Interval| format!("/admin/v1/communities/{community}/header/{first}");
     let code =
         async |path: String| node.admin(&path, None, TOKEN).await.1["code"].as_str().unwrap_or_default().to_owned();
     assert_eq!(node.admin(&path(5, first), None, "another token of bytes").await.0, 401);

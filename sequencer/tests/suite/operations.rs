@@ -17,6 +17,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
     schnorr::SecretKey,
+    units::Interval,
 };
 use gridveil_sequencer::{Clock, GenesisState, serve};
 use gridveil_verifier_contract::{
@@ -78,7 +79,7 @@ async fn verified(node: &Node, world: &World, signer: &SecretKey, slot: u16, per
     let receipt: Receipt = serde_json::from_value(body).unwrap();
     let (_, state) = node.get("/v1/communities/5").await;
     let settled =
-        state["settled"].as_array().unwrap().iter().find(|s| s["first_interval"] == receipt.first_interval).unwrap();
+        state["settled"].as_array().unwrap().iter().find(|s| s["first_interval"] == receipt.first_interval.0).unwrap();
     let root = hex_fr::parse(settled["root"].as_str().unwrap()).unwrap();
     receipt.verify(None, &world.tariff, root).unwrap();
     receipt
@@ -209,7 +210,7 @@ async fn every_refusal_of_admission_has_its_code_and_changes_nothing() {
     config.limits.operations = 5;
     let node = world.start_with(config).await;
     let (n0, n2) = (world.nonce(0), world.nonce(2));
-    let terms = || Some(Terms { active_until: 9, scale: 1, ..Terms::default() });
+    let terms = || Some(Terms { active_until: Interval(9), scale: 1, ..Terms::default() });
     let stranger = SecretKey::from_seed(&[77; 64]);
     let height = node.status().await["log_height"].clone();
     let edited = |mut signed: SignedOperation, edit: fn(&mut SignedOperation)| {
@@ -296,7 +297,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     // Slot 2 is inactive in the first period, so that its balance is known.
     let world = World::with(|g| {
         rich(g);
-        g.communities[0].accounts[2].terms.active_until = 1;
+        g.communities[0].accounts[2].terms.active_until = Interval(1);
     })
     .await;
     let node = world.start().await;
@@ -326,7 +327,7 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     assert_eq!(verified(&node, &world, &heir, 1, 0).await.after.payout, [3; 20]);
 
     // In one settlement: slot 2 is left and taken by somebody else.
-    let stranger_terms = Some(Terms { active_until: u32::MAX, cap_import: 5, scale: 1, ..Terms::default() });
+    let stranger_terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
     node.accepted(&world.operation(2, Kind::Close, n2, |o| o.amount = units(2000))).await;
     let enrol = world.operation_by(&newcomer, 2, Kind::Enrol, n2 + 1, |o| {
         (o.party, o.payout, o.salts) =
@@ -545,8 +546,10 @@ async fn a_community_begins_empty_and_grows_by_enrolment() {
     let path = node
         .accepted(&world.operation(0, Kind::Enrol, 0, |o| {
             (o.party, o.payout, o.salts) = (owner(0), PAYOUT, std::array::from_fn(|i| Fr::from(700 + i as u64)));
-            (o.meter, o.terms) =
-                (Some(fixture::meter_public(0)), Some(Terms { active_until: u32::MAX, scale: 1, ..Terms::default() }));
+            (o.meter, o.terms) = (
+                Some(fixture::meter_public(0)),
+                Some(Terms { active_until: Interval::MAX, scale: 1, ..Terms::default() }),
+            );
         }))
         .await;
     node.publish(&world, 5).await;
@@ -588,7 +591,7 @@ async fn a_deposit_becomes_a_balance_and_leaves_by_force() {
     let l1 = Arc::new(crate::common::new_l1(&world.genesis, &world.tariff).await);
     let node = Node::over(serve(world.config(&world.data()), l1.clone(), world.prover.clone()).await.unwrap());
     node.publish(&world, 5).await;
-    let idle = Some(Terms { active_until: 1, scale: 1, ..Terms::default() });
+    let idle = Some(Terms { active_until: Interval(1), scale: 1, ..Terms::default() });
     for slot in 0..2u16 {
         node.accepted(&world.operation(slot, Kind::Enrol, 0, |o| {
             (o.party, o.payout, o.salts) = (

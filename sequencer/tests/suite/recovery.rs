@@ -77,7 +77,7 @@ async fn every_prefix_of_the_log_goes_on_to_the_end() {
         let state = node.settled(5, 2).await;
         node.settled(7, 1).await;
         assert_eq!(l1.faults.sent.load(Ordering::SeqCst), 3, "cut {n}: every batch once, {settled} of them before");
-        assert_eq!(state["next_interval"], first_interval() + 4);
+        assert_eq!(state["next_interval"], (first_interval() + 4).0);
         // Once every closing is in the log, everything random is fixed.
         let closed = kinds[..=n].iter().filter(|k| **k == 4).count();
         if closed == 3 {

@@ -100,7 +100,7 @@ pub(super) fn other_mutants() -> Vec<Mutant> {
             traced(i)
         }),
     );
-    add("ADJUST.2", "a late packet of another period", Box::new(|| late(|p| p.context.first_interval -= 2)));
+    add("ADJUST.2", "a late packet of another period", Box::new(|| late(|p| p.context.first_interval.0 -= 2)));
     add("ADJUST.2", "a late packet of another community", Box::new(|| late(|p| p.context.community += 1)));
     add("ADJUST.2", "a late packet for another slot", Box::new(|| late(|p| p.slot += 1)));
     add("ADJUST.2", "a late packet that is substituted itself", Box::new(|| late(|p| p.substituted = true)));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_meter_client::wallet::write_file;
+use gridveil_protocol::units::Interval;
 
 use crate::common::text;
 
@@ -24,7 +25,7 @@ pub struct Args {
     community: u32,
     /// First interval of the period, which must be final on L1.
     #[arg(long, value_name = "FIRST")]
-    period: u32,
+    period: Interval,
     /// The opening's file. Who has it knows the community's totals, supplier account and fee account before and after the period.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,

@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .row(
                 "verified until",
                 format!("period from interval {} ({new} new)", receipt.first_interval),
-                receipt.first_interval,
+                receipt.first_interval.0,
             )
             .row("state root", hex0(&to_bytes(&receipt.root)), hex0(&to_bytes(&receipt.root)));
         if let Ok(chain) = read_chain(&args.place)

@@ -368,7 +368,7 @@ fn planned(kept: &KeptNote, energy: Energy) -> Details {
     let rest = kept.note.amount.saturating_sub(energy.wh);
     Details::new("")
         .row("note", note.clone(), note)
-        .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval)
+        .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval.0)
         .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh)
         .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest)
 }

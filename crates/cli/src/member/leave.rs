@@ -9,6 +9,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     operation::Change,
     params::Shape,
+    units::Interval,
 };
 use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
 
@@ -87,7 +88,7 @@ fn element(word: &[u8; 32]) -> anyhow::Result<Fr> {
 pub fn published(batch: &SettledBatch) -> anyhow::Result<PublishedBatch> {
     Ok(PublishedBatch {
         community: batch.call.community,
-        first_interval: batch.call.first_interval,
+        first_interval: Interval(batch.call.first_interval),
         community_new: element(&batch.call.community_new)?,
         data: batch.call.data.iter().map(element).collect::<anyhow::Result<_>>()?,
     })

@@ -102,8 +102,8 @@ pub fn terms_rows(details: Details, terms: &Terms) -> Details {
     let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } =
         *terms;
     details
-        .row("active", format!("intervals {active_from} to {active_until}"), active_from)
-        .value("active_until", active_until)
+        .row("active", format!("intervals {active_from} to {active_until}"), active_from.0)
+        .value("active_until", active_until.0)
         .row("first limits", format!("buys up to {buy_limit}, sells from {sell_limit} per kWh"), buy_limit.0)
         .value("sell_limit", sell_limit.0)
         .row(

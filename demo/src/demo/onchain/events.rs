@@ -18,6 +18,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     receipt::Receipt,
     schnorr::SecretKey,
+    units::Interval,
 };
 use gridveil_sequencer::{batch, operations};
 use gridveil_verifier_contract::{CertificateCall, ChainL1, MemberL1, OperatorL1, anvil::LOCAL_CHAIN_ID};
@@ -116,7 +117,7 @@ impl OnChain {
             anyhow::Ok(receipt.gas_used)
         })?;
         let date = scenario.days.first().context("no days")?.date.yesterday()?;
-        let ends = u64::from(scenario.plan.first_interval) * u64::from(scenario.plan.interval_length);
+        let ends = scenario.plan.first_interval.start(scenario.plan.interval_length);
         self.runtime.block_on(self.running()?.l1.set_local_time(ends))?;
         for community in [COMMUNITY, NEIGHBOUR] {
             self.settle_period(community, scenario.beginning)?;
@@ -221,7 +222,7 @@ impl OnChain {
     }
 
     /// What a home's statement says of a late packet.
-    pub(super) fn booked(&mut self, scenario: &Scenario, day: &Day, home: u16, first_interval: u32) {
+    pub(super) fn booked(&mut self, scenario: &Scenario, day: &Day, home: u16, first_interval: Interval) {
         self.corrected += 1;
         let then = scenario
             .days
@@ -386,7 +387,7 @@ impl OnChain {
     }
 
     /// Settles a period of a community without any meter reading.
-    fn settle_period(&self, community: u32, first_interval: u32) -> anyhow::Result<()> {
+    fn settle_period(&self, community: u32, first_interval: Interval) -> anyhow::Result<()> {
         let running = self.running()?;
         let service = running.handle.as_ref().context("stopped")?.service();
         self.runtime.block_on(async {

@@ -25,6 +25,7 @@ use gridveil_protocol::{
     schnorr::SecretKey,
     tariff::Tariff,
     tree::SparseTree,
+    units::Interval,
 };
 use gridveil_proving_api::{BoxFuture, ProofError, ProofJob, ProofSource};
 use gridveil_sequencer::{AdminToken, Backoff, Config, GenesisState, Handle, create_master_key, serve};
@@ -96,12 +97,12 @@ fn community(index: u32) -> Community {
     community.index = index;
     for (slot, account) in community.accounts.iter_mut().enumerate().take(USED) {
         account.owner = owner_of(&owner_key(slot)).commitment();
-        account.terms.active_from = 0;
+        account.terms.active_from = Interval::ZERO;
     }
     community
 }
 
-pub fn first_interval() -> u32 {
+pub fn first_interval() -> Interval {
     community(5).header.next_interval
 }
 
@@ -261,7 +262,7 @@ pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> MemoryL1 {
         .await
         .unwrap();
     }
-    l1.register_tariff(SET, first_interval(), to_bytes(&tariff.commitment())).await.unwrap();
+    l1.register_tariff(SET, first_interval().0, to_bytes(&tariff.commitment())).await.unwrap();
     l1
 }
 

@@ -52,7 +52,7 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
             p
         }),
         ("packet.length", 422, late(&world, 0, |p| p.packet.readings.truncate(1))),
-        ("packet.closed", 410, late(&world, 0, |p| p.packet.context.first_interval -= 2)),
+        ("packet.closed", 410, late(&world, 0, |p| p.packet.context.first_interval.0 -= 2)),
         ("packet.closed", 410, world.packet(5, 0, 0, true)),
     ] {
         let (got, body) = node.submit(&packet).await;
@@ -74,7 +74,7 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     let tariff_commitment = to_bytes(&world.tariff.commitment());
     assert_eq!(
         corrected,
-        [RollupEffect::Corrected { community: 5, first_interval: first_interval(), tariff_commitment }]
+        [RollupEffect::Corrected { community: 5, first_interval: first_interval().0, tariff_commitment }]
     );
     let receipt = verified(&node, &world, &owner_key(2), 2, 1).await;
     assert_eq!(receipt.correction.unwrap().late, packet);
@@ -86,8 +86,13 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     assert_eq!(status, 202, "{body}");
     let stale = format!("/v1/operations/{}", body["packet_id"].as_str().unwrap());
     let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| {
-        o.terms =
-            Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() })
+        o.terms = Some(Terms {
+            active_until: Interval::MAX,
+            scale: 1,
+            cap_import: 9000,
+            cap_export: 9000,
+            ..Terms::default()
+        })
     });
     node.accepted(&terms).await;
     substituted_period(&node, &world, 3).await;
@@ -170,8 +175,13 @@ async fn what_an_operation_makes_final_is_refused_from_top_to_bottom() {
         substituted_period(&node, &world, period).await;
     }
     let terms = world.operation(2, Kind::Terms, world.nonce(2), |o| {
-        o.terms =
-            Some(Terms { active_until: u32::MAX, scale: 1, cap_import: 9000, cap_export: 9000, ..Terms::default() })
+        o.terms = Some(Terms {
+            active_until: Interval::MAX,
+            scale: 1,
+            cap_import: 9000,
+            cap_export: 9000,
+            ..Terms::default()
+        })
     });
     node.accepted(&terms).await;
     let paths = [taken_late(&node, &late(&world, 0, |_| {})).await, taken_late(&node, &late(&world, 1, |_| {})).await];
