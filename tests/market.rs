@@ -1,14 +1,16 @@
 //! `gridveil market` against the published cases of other open projects, and at its edges.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use gridveil_protocol::units::Ticks;
 use std::{
     io::Write,
     process::{Command, Output, Stdio},
 };
 
 use gridveil_demo::market::{Book, BookOrder, Side, clear, draw, parse};
-use gridveil_protocol::market::Mechanism;
+use gridveil_protocol::{
+    market::Mechanism,
+    units::{Ticks, Wh},
+};
 use serde::Deserialize;
 
 /// Reference price of the community-price cases.
@@ -30,15 +32,15 @@ struct Case {
 
 #[derive(Deserialize)]
 struct Theirs {
-    volume_wh: u64,
+    volume_wh: Wh,
     price_ticks: Option<Ticks>,
-    by_order_wh: Option<Vec<u64>>,
-    residual_wh: Option<Vec<u64>>,
+    by_order_wh: Option<Vec<Wh>>,
+    residual_wh: Option<Vec<Wh>>,
 }
 
 #[derive(Deserialize)]
 struct Ours {
-    volume_wh: u64,
+    volume_wh: Wh,
     price_ticks: Ticks,
 }
 
@@ -77,7 +79,7 @@ fn every_case_clears_as_recorded() {
         assert!(output.volume_wh >= case.theirs.volume_wh, "{}", case.name);
         let side = |side: Side| {
             let orders = case.orders.iter().zip(&output.allocations_wh);
-            orders.filter(|(o, _)| o.side == side).map(|(_, wh)| *wh).sum::<u64>()
+            orders.filter(|(o, _)| o.side == side).map(|(_, wh)| *wh).sum::<Wh>()
         };
         assert_eq!((side(Side::Buy), side(Side::Sell)), (output.volume_wh, output.volume_wh), "{}", case.name);
     }
@@ -91,7 +93,7 @@ fn pymarket_same_volume_price_and_welfare() {
     // (1); a uniform price gives 3, and at it no allocation has more welfare than their maximum of 6 units of 100 ticks
     // x 1 kWh.
     let worth = case.orders.iter().zip(&output.allocations_wh).map(|(order, wh)| {
-        let value = i64::from(order.limit_ticks.0) * i64::try_from(*wh).unwrap();
+        let value = i64::from(order.limit_ticks.0) * i64::try_from(wh.0).unwrap();
         if order.side == Side::Buy { value } else { -value }
     });
     assert_eq!(worth.sum::<i64>(), 6 * 100 * 1000);
@@ -104,8 +106,8 @@ fn gsy_pay_as_clear_stops_at_the_marginal_bid_and_we_do_not() {
     // by 25, so it goes back to the bid at 3 and 20 kWh, and leaves 5 kWh unsold that a buyer at 2 wants and a seller
     // at 1.00001 has. Ours serves every profitable watt-hour and takes the lowest clearing tick, so the buyer at 2 is
     // marginal and gets the rest.
-    assert_eq!((case.theirs.volume_wh, case.theirs.price_ticks), (20_000, Some(Ticks(30_000))));
-    assert_eq!(output.allocations_wh, [0, 5000, 20_000, 25_000, 0, 0]);
+    assert_eq!((case.theirs.volume_wh, case.theirs.price_ticks), (Wh(20_000), Some(Ticks(30_000))));
+    assert_eq!(output.allocations_wh, [0, 5000, 20_000, 25_000, 0, 0].map(Wh));
     assert!(output.price_ticks < Ticks(30_000));
 }
 
@@ -120,8 +122,8 @@ fn gsy_pay_as_bid_serves_the_same_orders() {
 fn zk_netting_leaves_the_same_residuals() {
     for name in ["zk-netting (Eberhardt 2020), balanced", "zk-netting (Eberhardt 2020), twice"] {
         let (case, output) = case(name);
-        let residual: Vec<u64> =
-            case.orders.iter().zip(&output.allocations_wh).map(|(o, wh)| u64::from(o.wh) - wh).collect();
+        let residual: Vec<Wh> =
+            case.orders.iter().zip(&output.allocations_wh).map(|(o, wh)| Wh(o.wh.into()) - *wh).collect();
         assert_eq!(Some(residual), case.theirs.residual_wh);
         // Mirrored, sellers are rationed by the same rule.
         let flip = |o: &BookOrder| match o.side {
@@ -140,8 +142,8 @@ fn rationing_is_within_a_watt_hour_of_proportional() {
     let buy = |wh| BookOrder { side: Side::Buy, wh, limit_ticks: Ticks(1500) };
     let orders = vec![buy(10), buy(10), buy(10), BookOrder { side: Side::Sell, wh: 20, limit_ticks: Ticks(500) }];
     let (_, output) = clear(&Book { orders }, Mechanism::CommunityPrice, REFERENCE).unwrap();
-    assert_eq!(output.allocations_wh.iter().take(3).sum::<u64>(), 20);
-    assert!(output.allocations_wh.iter().take(3).all(|wh| (6..=7).contains(wh)));
+    assert_eq!(output.allocations_wh.iter().take(3).sum::<Wh>(), Wh(20));
+    assert!(output.allocations_wh.iter().take(3).all(|wh| (6..=7).contains(&wh.0)));
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn the_command_prints_json_in_input_order() {
     let json: gridveil_demo::market::Output = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(
         (json.price_ticks, json.volume_wh, json.allocations_wh, json.rationed),
-        (Ticks(5), 4, vec![4, 4], Some(Side::Sell))
+        (Ticks(5), Wh(4), vec![Wh(4), Wh(4)], Some(Side::Sell))
     );
     let community =
         gridveil(&["market", "--orders", "-", "--mechanism", "community-price", "--price-ticks", "7"], orders);

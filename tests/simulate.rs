@@ -12,7 +12,7 @@ use gridveil_demo::{
     simulate::{Report, month, simulate},
     time_of_use::TimeOfUse,
 };
-use gridveil_protocol::market::Mechanism;
+use gridveil_protocol::{market::Mechanism, units::Wh};
 
 const DAYS: &str = "data/zne17-2017-05-05.csv";
 
@@ -52,7 +52,7 @@ fn the_month_reproduces_the_source() {
         let report = settle(&path, mechanism);
         let e = report.energy;
         assert_eq!((report.homes_count, report.periods, report.intervals), (17, 31, 744));
-        assert_eq!((e.import_wh, e.export_wh, e.matchable_wh), (7_126_734, 6_078_530, 1_771_606));
+        assert_eq!((e.import_wh, e.export_wh, e.matchable_wh), (Wh(7_126_734), Wh(6_078_530), Wh(1_771_606)));
         assert_eq!(report.intervals_with_both_sides, 429);
         assert_eq!(report.certificates.issued_wh, e.export_wh);
         match mechanism {
@@ -71,7 +71,7 @@ fn the_demonstration_days_settle_from_the_projects_own_copy() {
         let report = settle(Path::new(DAYS), mechanism);
         let e = report.energy;
         assert_eq!((report.homes_count, report.periods, report.intervals_with_both_sides), (17, 3, 41));
-        assert_eq!((e.import_wh, e.export_wh, e.matchable_wh), (725_234, 292_613, 110_665));
+        assert_eq!((e.import_wh, e.export_wh, e.matchable_wh), (Wh(725_234), Wh(292_613), Wh(110_665)));
         holds(&report);
     }
 }

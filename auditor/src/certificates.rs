@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gridveil_protocol::{
     field::{Fr, from_bytes},
-    units::Interval,
+    units::{Interval, Wh},
 };
 use gridveil_verifier_contract::{CommunityParams, Word};
 use serde::Serialize;
@@ -23,11 +23,11 @@ pub struct Certificates {
     /// Of these, retirements whose amount nobody sees.
     pub sealed: u64,
     /// Publicly consumed, Wh.
-    pub consumed_wh: u64,
+    pub consumed_wh: Wh,
     /// Publicly expired, Wh.
-    pub expired_wh: u64,
+    pub expired_wh: Wh,
     /// Exported to another registry, Wh: always public.
-    pub exported_wh: u64,
+    pub exported_wh: Wh,
     /// Notes that wait for a batch.
     pub waiting_notes: u64,
     /// Public retirements by community and period of origin, in this order.
@@ -42,11 +42,11 @@ pub struct RetiredPeriod {
     /// First interval of the period in which it was.
     pub first_interval: Interval,
     /// Consumed, Wh.
-    pub consumed_wh: u64,
+    pub consumed_wh: Wh,
     /// Expired, Wh.
-    pub expired_wh: u64,
+    pub expired_wh: Wh,
     /// Exported, Wh.
-    pub exported_wh: u64,
+    pub exported_wh: Wh,
     /// Retirements.
     pub retirements: u64,
 }
@@ -98,7 +98,7 @@ pub(crate) enum DisclosedError {
 
 /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
 pub(crate) struct Info {
-    pub(crate) amount: u64,
+    pub(crate) amount: Wh,
     pub(crate) first_interval: Interval,
     pub(crate) m: u16,
     pub(crate) community: u32,
@@ -110,7 +110,7 @@ pub(crate) fn info(word: &Word) -> Result<Info, DisclosedError> {
         return Err(DisclosedError::High);
     }
     Ok(Info {
-        amount: u64::from_be_bytes([0, 0, a0, a1, a2, a3, a4, a5]),
+        amount: Wh(u64::from_be_bytes([0, 0, a0, a1, a2, a3, a4, a5])),
         first_interval: Interval(u32::from_be_bytes([f0, f1, f2, f3])),
         m: u16::from_be_bytes([m0, m1]),
         community: u32::from_be_bytes([c0, c1, c2, c3]),

@@ -78,13 +78,13 @@ pub struct Totals {
 impl Totals {
     /// Retired, as far as it is known: by local trade, for everybody to see, and sealed where shown.
     #[must_use]
-    pub const fn retired_wh(&self) -> Wh {
+    pub fn retired_wh(&self) -> Wh {
         self.traded_wh + self.consumed_wh + self.expired_wh + self.sealed_wh
     }
 
     /// Outstanding: held, and what is not shown.
     #[must_use]
-    pub const fn outstanding_wh(&self) -> Wh {
+    pub fn outstanding_wh(&self) -> Wh {
         self.held_wh + self.not_shown_wh
     }
 }
@@ -214,7 +214,7 @@ impl Published {
         let too_much = TotalsError::TooMuch { used_wh, outstanding_wh: notes_wh };
         let Some(not_shown) = u128::from(notes_wh).checked_sub(used_wh) else { return Err(too_much) };
         // Each is at most what is outstanding by now.
-        let small = |sum: u128| Wh::try_from(sum).map_err(|_| too_much.clone());
+        let small = |sum: u128| u64::try_from(sum).map(Wh).map_err(|_| too_much.clone());
         Ok(Totals {
             community: opening.community,
             first_interval: opening.first_interval,

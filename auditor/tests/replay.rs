@@ -436,14 +436,14 @@ fn retirements_are_found_as_they_are_shown() {
             edit(&mut shown);
             check(&shown).unwrap_err()
         };
-        assert!(matches!(edited(|s| s.statement.amount += 1), RetirementError::Statement(_)));
+        assert!(matches!(edited(|s| s.statement.amount.0 += 1), RetirementError::Statement(_)));
         assert!(matches!(edited(|s| s.statement.origin.technology ^= 1), RetirementError::Statement(_)));
         assert!(matches!(edited(|s| s.statement.beneficiary += Fr::from(1u64)), RetirementError::Statement(_)));
         assert_eq!(edited(|s| s.sealed ^= true), RetirementError::Kind);
         assert_eq!(edited(|s| s.contract[0] ^= 1), RetirementError::OtherDeployment);
         assert_eq!(edited(|s| s.chain_id = 1), RetirementError::OtherDeployment);
         let other = |s: &mut ShownRetirement| {
-            s.statement.amount += 1;
+            s.statement.amount.0 += 1;
             s.commitment = s.statement.commitment();
         };
         assert_eq!(edited(other), RetirementError::Unknown);

@@ -24,6 +24,7 @@ use gridveil_protocol::{
     params::{STATE_DEPTH, Shape},
     settlement::{SettlementInput, Transition, apply},
     tree::{SparseTree, dense_root},
+    units::Wh,
 };
 use gridveil_verifier_contract::{
     CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, RollupEffect as Effect, RollupEvent, SettlementL1,
@@ -65,7 +66,7 @@ fn opening(t: &Transition, began: bool, genesis: bool) -> PeriodOpening {
     }
 }
 
-fn statement(t: &Transition, amount: u64, purpose: Purpose, salt: u64) -> RetirementStatement {
+fn statement(t: &Transition, wh: u64, purpose: Purpose, salt: u64) -> RetirementStatement {
     let header = &t.input.community.header;
     let origin = Origin {
         first_interval: header.next_interval,
@@ -74,7 +75,7 @@ fn statement(t: &Transition, amount: u64, purpose: Purpose, salt: u64) -> Retire
         technology: 1,
     };
     RetirementStatement {
-        amount,
+        amount: Wh(wh),
         origin,
         beneficiary: Fr::from(0xbeefu64),
         purpose,
@@ -103,8 +104,8 @@ fn certify(l1: &MemoryL1, number: u64, statement: &RetirementStatement, sealed: 
 
 const PROOF: &[u8] = b"a proof";
 
-fn holding(t: &Transition, anchor: Fr, nullifier: u64, amount: u64) -> ShownHolding {
-    let shown = statement(t, amount, Purpose::Consumption, nullifier);
+fn holding(t: &Transition, anchor: Fr, nullifier: u64, wh: u64) -> ShownHolding {
+    let shown = statement(t, wh, Purpose::Consumption, nullifier);
     let instance = CertificateInstance {
         domain: holding_domain(CHAIN, &CONTRACT),
         anchor,
@@ -137,7 +138,7 @@ struct Case {
     /// Openings of the other periods.
     others: [PeriodOpening; 3],
     /// Wh that became notes.
-    notes_wh: u64,
+    notes_wh: Wh,
     /// A public retirement of the period, and a sealed one of another.
     public: ShownRetirement,
     elsewhere: ShownRetirement,
@@ -145,7 +146,7 @@ struct Case {
 
 /// Two communities, four batches: the period looked at is the second of the community that was in the genesis root.
 fn play() -> Case {
-    let seed = (0..60).find(|seed| notes_of(&second(*seed)) > 1_000).unwrap();
+    let seed = (0..60).find(|seed| notes_of(&second(*seed)) > Wh(1_000)).unwrap();
     let first = fixture::settlement(&recipe(seed)).unwrap();
     let begins = fixture::beginning(recipe(1).shape, 1).unwrap();
     let mut state = SparseTree::new(STATE_DEPTH);
@@ -206,7 +207,7 @@ fn second(seed: u64) -> Transition {
     apply(fixture::following(&one, 7, |_| false).unwrap()).unwrap()
 }
 
-fn notes_of(t: &Transition) -> u64 {
+fn notes_of(t: &Transition) -> Wh {
     t.after.header.totals.outstanding - t.input.community.header.totals.outstanding
 }
 
@@ -230,15 +231,15 @@ fn an_honest_opening_adds_up() {
     assert_eq!((totals.issued_wh, totals.traded_wh), (after.issued - before.issued, after.retired - before.retired));
     assert_eq!(
         (totals.notes_wh, totals.consumed_wh, totals.expired_wh, totals.exported_wh),
-        (case.notes_wh, 100, 20, 30)
+        (case.notes_wh, Wh(100), Wh(20), Wh(30))
     );
-    assert_eq!((totals.sealed_wh, totals.sealed, totals.held_wh, totals.held), (40, 1, 500, 2));
+    assert_eq!((totals.sealed_wh, totals.sealed, totals.held_wh, totals.held), (Wh(40), 1, Wh(500), 2));
     // Another sealed retirement of 50 is not shown: it is in the rest.
-    assert_eq!(totals.not_shown_wh, case.notes_wh - 690);
+    assert_eq!(totals.not_shown_wh, case.notes_wh - Wh(690));
     assert_eq!(totals.retired_wh() + totals.outstanding_wh() + totals.exported_wh, totals.issued_wh);
     // Without anything from holders, and without a key for holdings.
     let bare = ask(Published::read(&case.told, 0)).unwrap().totals(&case.opening, &[], &[], None).unwrap();
-    assert_eq!((bare.not_shown_wh, bare.held_wh, bare.sealed_wh), (case.notes_wh - 150, 0, 0));
+    assert_eq!((bare.not_shown_wh, bare.held_wh, bare.sealed_wh), (case.notes_wh - Wh(150), Wh::ZERO, Wh::ZERO));
     // The file comes back as it was written.
     let json = serde_json::to_string(&case.opening).unwrap();
     assert_eq!(serde_json::from_str::<PeriodOpening>(&json).unwrap(), case.opening);
@@ -273,16 +274,16 @@ fn false_openings_are_refused() {
     let [genesis, began, three] = honest.others.clone();
     let leaf = TotalsError::Leaf;
     let edits: [Edit<'_>; 19] = [
-        ("issued more", &|c| c.opening.after.totals.issued += 1, leaf(Which::After)),
+        ("issued more", &|c| c.opening.after.totals.issued.0 += 1, leaf(Which::After)),
         (
             "outstanding and issued more",
             &|c| {
-                c.opening.after.totals.issued += 1;
-                c.opening.after.totals.outstanding += 1;
+                c.opening.after.totals.issued.0 += 1;
+                c.opening.after.totals.outstanding.0 += 1;
             },
             leaf(Which::After),
         ),
-        ("issued less before", &|c| c.opening.before.as_mut().unwrap().totals.issued -= 1, leaf(Which::Before)),
+        ("issued less before", &|c| c.opening.before.as_mut().unwrap().totals.issued.0 -= 1, leaf(Which::Before)),
         ("salt", &|c| c.opening.after.salts[1] += Fr::from(1u64), leaf(Which::After)),
         ("mdm", &|c| c.opening.after.mdm = fixture::meter_public(0), leaf(Which::After)),
         ("no header before", &|c| c.opening.before = None, leaf(Which::Before)),
@@ -313,7 +314,7 @@ fn false_openings_are_refused() {
             "genesis totals",
             &|c| {
                 c.opening = genesis.clone();
-                c.opening.before.as_mut().unwrap().totals.issued += 1;
+                c.opening.before.as_mut().unwrap().totals.issued.0 += 1;
             },
             TotalsError::Genesis,
         ),
@@ -392,20 +393,20 @@ fn false_statements_are_refused() {
         (
             "never on L1",
             &|c| {
-                c.sealed[0].statement.amount += 1;
+                c.sealed[0].statement.amount.0 += 1;
                 c.sealed[0].commitment = c.sealed[0].statement.commitment();
             },
             sealed(1, RetirementError::Unknown.into()),
         ),
         (
             "another amount",
-            &|c| c.sealed[0].statement.amount += 1,
+            &|c| c.sealed[0].statement.amount.0 += 1,
             sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Commitment).into()),
         ),
         (
             "amount of an earlier interval",
             &|c| {
-                c.sealed[0].statement.amount += 1 << 48;
+                c.sealed[0].statement.amount.0 += 1 << 48;
                 c.sealed[0].statement.origin.first_interval.0 -= 1;
             },
             sealed(1, RetirementError::Statement(gridveil_protocol::certificate::StatementError::Amount).into()),
@@ -445,7 +446,7 @@ fn false_holdings_are_refused() {
         ("proof", &|c| c.held[1].proof.push(0), held(2, HeldError::Proof)),
         (
             "more than there is",
-            &|c| c.held[0].instance.disclosed += Fr::from(c.notes_wh),
+            &|c| c.held[0].instance.disclosed += Fr::from(c.notes_wh.0),
             TotalsError::TooMuch { used_wh: u128::from(honest.notes_wh) + 690, outstanding_wh: honest.notes_wh },
         ),
     ];
@@ -461,7 +462,7 @@ fn holding_of(case: &Case, later: u32) -> ShownHolding {
     let mut shown = case.held[1].clone();
     let origin =
         Origin { first_interval: case.opening.first_interval + later, intervals: 2, community: OLD, technology: 1 };
-    shown.instance.disclosed = origin.info(5);
+    shown.instance.disclosed = origin.info(Wh(5));
     shown
 }
 
@@ -547,12 +548,12 @@ fn impossible_headers_are_refused() {
         call.community_new = to_bytes(&community::node(words[4], dense_root(&words[..4]), words[5]));
         case.totals().unwrap_err()
     };
-    assert_eq!(refused(|h, _| h.totals.issued = 0), TotalsError::Falling("issued"));
-    assert!(matches!(refused(|h, _| h.totals.outstanding += 1), TotalsError::Conservation { .. }));
-    let sold = TotalsError::TooMuch { used_wh: 690, outstanding_wh: 600 };
+    assert_eq!(refused(|h, _| h.totals.issued = Wh::ZERO), TotalsError::Falling("issued"));
+    assert!(matches!(refused(|h, _| h.totals.outstanding.0 += 1), TotalsError::Conservation { .. }));
+    let sold = TotalsError::TooMuch { used_wh: 690, outstanding_wh: Wh(600) };
     assert_eq!(
         refused(|h, before| {
-            let more = h.totals.outstanding - before.outstanding - 600;
+            let more = h.totals.outstanding - before.outstanding - Wh(600);
             h.totals.outstanding -= more;
             h.totals.retired += more;
         }),

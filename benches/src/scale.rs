@@ -195,7 +195,7 @@ fn answer(question: &Question, proving: &Proving, mut run: Run, log: &LogCost, p
     };
     let sizes: Vec<u32> =
         std::iter::once(city.homes).chain(LARGER.into_iter().filter(|homes| *homes > city.homes)).collect();
-    let wh = |index: usize| run.energy.get(index).map_or(0.0, |wh| *wh as f64 / 1000.0);
+    let wh = |index: usize| run.energy.get(index).map_or(0.0, |wh| wh.0 as f64 / 1000.0);
     ScaleReport {
         form: FORM.into(),
         machine: machine(),

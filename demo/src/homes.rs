@@ -160,7 +160,9 @@ impl Homes {
     #[must_use]
     pub fn totals(&self, hour: usize) -> (Wh, Wh) {
         let readings = self.series.iter().filter_map(|(_, readings)| readings.get(hour));
-        readings.fold((0, 0), |(import, export), r| (import + Wh::from(r.import), export + Wh::from(r.export)))
+        readings.fold((Wh::ZERO, Wh::ZERO), |(import, export), r| {
+            (import + Wh::of_units(r.import, 1), export + Wh::of_units(r.export, 1))
+        })
     }
 }
 
@@ -204,7 +206,10 @@ mod tests {
             "2,2017-06-01T00:00,2017-06-01T07:00:00Z,9,0,9,0\n",
         ))
         .unwrap();
-        assert_eq!((homes.series.len(), homes.hours(), homes.totals(0), homes.totals(1)), (2, 2, (12, 0), (9, 2)));
+        assert_eq!(
+            (homes.series.len(), homes.hours(), homes.totals(0), homes.totals(1)),
+            (2, 2, (Wh(12), Wh(0)), (Wh(9), Wh(2)))
+        );
         assert_eq!(homes.first_interval.start(3600), 1_493_622_000);
     }
 

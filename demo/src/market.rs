@@ -135,16 +135,16 @@ pub fn parse(name: &str, json: &str) -> Result<Book, BookError> {
 /// # Errors
 /// [`rules::MarketError`].
 pub fn clear(book: &Book, mechanism: Mechanism, reference: Ticks) -> Result<(Clearing, Output), rules::MarketError> {
-    let none = Order { wh: 0, limit: None };
+    let none = Order { wh: Wh::ZERO, limit: None };
     let pairs = book.orders.iter().map(|order| {
-        let this = Order { wh: order.wh.into(), limit: Some(order.limit_ticks) };
+        let this = Order { wh: Wh(order.wh.into()), limit: Some(order.limit_ticks) };
         if order.side == Side::Buy { (this, none) } else { (none, this) }
     });
     let (demand, supply): (Vec<_>, Vec<_>) = pairs.unzip();
     let clearing =
         rules::clear(&Rules { mechanism, cap: Ticks::MAX, floor: Ticks::ZERO, reference }, &demand, &supply)?;
     let [demand_wh, supply_wh] = [clearing.demand.iter().sum(), clearing.supply.iter().sum()];
-    let rationed = (clearing.volume > 0 && demand_wh != supply_wh).then_some(match clearing.rationed {
+    let rationed = (clearing.volume > Wh::ZERO && demand_wh != supply_wh).then_some(match clearing.rationed {
         Rationed::Demand => Side::Buy,
         Rationed::Supply => Side::Sell,
     });
@@ -155,7 +155,7 @@ pub fn clear(book: &Book, mechanism: Mechanism, reference: Ticks) -> Result<(Cle
         demand_wh,
         supply_wh,
         rationed,
-        allocations_wh: clearing.bought.iter().zip(&clearing.sold).map(|(bought, sold)| bought + sold).collect(),
+        allocations_wh: clearing.bought.iter().zip(&clearing.sold).map(|(bought, sold)| *bought + *sold).collect(),
     };
     Ok((clearing, output))
 }
@@ -245,8 +245,8 @@ pub fn draw(book: &Book, clearing: &Clearing, output: &Output) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut marked = false;
     let mark = |table: &mut Table| {
-        let text = if output.volume_wh > 0 { "clears" } else { "no trade" };
-        let volume = if output.volume_wh > 0 { text::grouped(output.volume_wh.into()) } else { String::new() };
+        let text = if output.volume_wh > Wh::ZERO { "clears" } else { "no trade" };
+        let volume = if output.volume_wh > Wh::ZERO { text::grouped(output.volume_wh.into()) } else { String::new() };
         let (tick, price) = (format!("► {}", clearing.tick.0), clearing.tick.to_string());
         table.add_row(["", "", &volume, "", &tick, &price, "", &volume, "", text].map(|t| right(t.into())));
     };
@@ -277,7 +277,7 @@ pub fn draw(book: &Book, clearing: &Clearing, output: &Output) -> String {
 }
 
 fn summary(clearing: &Clearing, output: &Output) -> String {
-    if output.volume_wh == 0 {
+    if output.volume_wh == Wh::ZERO {
         return "Nothing trades: no buyer's limit reaches a seller's at this price.".into();
     }
     let volume = text::grouped(output.volume_wh.into());

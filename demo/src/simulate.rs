@@ -278,7 +278,14 @@ impl<'a> Tally<'a> {
             checks: Vec::new(),
             state_root: Fr::from(0u64),
         };
-        Self { homes, report, holds: [true; CHECKS.len()], notes_wh: 0, supplier_nano: 0, totals: Totals::default() }
+        Self {
+            homes,
+            report,
+            holds: [true; CHECKS.len()],
+            notes_wh: Wh::ZERO,
+            supplier_nano: 0,
+            totals: Totals::default(),
+        }
     }
 
     fn add(&mut self, t: &Transition, first_hour: usize) {
@@ -292,7 +299,7 @@ impl<'a> Tally<'a> {
             energy.export_wh += export;
             energy.matchable_wh += matchable;
             energy.traded_wh += bought;
-            self.report.intervals_with_both_sides += usize::from(matchable > 0);
+            self.report.intervals_with_both_sides += usize::from(matchable > Wh::ZERO);
         }
         let funds = |c: &gridveil_protocol::community::Community| {
             let balances: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
@@ -326,7 +333,7 @@ impl<'a> Tally<'a> {
         let intervals = own.iter().zip(&t.input.tariff.intervals).zip(&t.clearings);
         for ((reading, prices), clearing) in intervals {
             let prices = prices.classes.get(class).copied().unwrap_or_default();
-            let sold = clearing.sold.get(slot).copied().unwrap_or(0);
+            let sold = clearing.sold.get(slot).copied().unwrap_or_default();
             money.supplier_feed_in_nano += (i128::from(reading.export) - i128::from(sold)) * i128::from(prices.feed_in);
             money.local_trade_nano += clearing.tick.nano_per_wh() * i128::from(sold);
             let retail = i128::from(prices.energy) + i128::from(prices.network);

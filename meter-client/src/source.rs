@@ -10,6 +10,8 @@ mod series;
 
 use std::{io::Read, path::Path};
 
+use gridveil_protocol::units::Wh;
+
 pub use series::{CutError, Entry, Gap, Overlap, Series};
 
 /// Largest meter file that is read.
@@ -191,7 +193,7 @@ pub struct Import {
     /// Readings in the file, duplicates included.
     pub readings: usize,
     /// Sum of the readings in the file, duplicates included, Wh (import and export).
-    pub total_wh: [u64; 2],
+    pub total_wh: [Wh; 2],
     /// Identical duplicates that were merged.
     pub merged: usize,
     /// Intervals left out because only one of two registers reports them.

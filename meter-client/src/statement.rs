@@ -10,7 +10,7 @@ use gridveil_protocol::{
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
     schnorr::{self, PublicKey, SchnorrError, SecretKey},
     tariff::Tariff,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 use serde::Serialize;
 
@@ -129,7 +129,7 @@ pub struct Statement {
     /// `balance - debt` after, nano.
     pub after_nano: i128,
     /// Certificates of the period, Wh.
-    pub certificates_wh: u64,
+    pub certificates_wh: Wh,
     /// The finalised root.
     #[serde(with = "hex_fr")]
     pub root: Fr,
@@ -151,13 +151,13 @@ pub struct Line {
     /// Interval index.
     pub interval: Interval,
     /// Taken from the network, Wh.
-    pub import_wh: u64,
+    pub import_wh: Wh,
     /// Fed in, Wh.
-    pub export_wh: u64,
+    pub export_wh: Wh,
     /// Bought locally, Wh.
-    pub bought_wh: u64,
+    pub bought_wh: Wh,
     /// Sold locally, Wh.
-    pub sold_wh: u64,
+    pub sold_wh: Wh,
     /// Local price, ticks of 100 nano per Wh.
     pub tick: Ticks,
 }
@@ -339,14 +339,14 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
 }
 
 fn lines(receipt: &Receipt) -> Vec<Line> {
-    let scale = u64::from(receipt.before.terms.scale);
+    let scale = receipt.before.terms.scale;
     let line = |((interval, r), StatementLine { tick, bought_wh, sold_wh }): (
         (Interval, &gridveil_protocol::packet::Reading),
         &StatementLine,
     )| Line {
         interval,
-        import_wh: u64::from(r.import) * scale,
-        export_wh: u64::from(r.export) * scale,
+        import_wh: Wh::of_units(r.import, scale),
+        export_wh: Wh::of_units(r.export, scale),
         bought_wh: *bought_wh,
         sold_wh: *sold_wh,
         tick: *tick,

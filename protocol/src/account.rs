@@ -49,7 +49,7 @@ impl Registers {
         [self.import, self.export, self.bought, self.sold]
             .into_iter()
             .zip(0u32..)
-            .map(|(wh, i)| shifted(wh, i * REGISTER_BITS))
+            .map(|(wh, i)| shifted(wh.0, i * REGISTER_BITS))
             .sum()
     }
 

@@ -226,12 +226,12 @@ impl Spend {
 
     fn check_amounts(&self) -> Result<(), CertificateError> {
         let [first, second] = &self.plan.outputs;
-        let retired = self.plan.retirement.as_ref().map_or(0, |retirement| retirement.amount);
+        let retired = self.plan.retirement.as_ref().map_or(Wh::ZERO, |retirement| retirement.amount);
         let spent = self.plan.note.amount;
         for (part, amount) in
             [("the note", spent), ("output 1", first.amount), ("output 2", second.amount), ("the retirement", retired)]
         {
-            if amount >> AMOUNT_BITS != 0 {
+            if !amount.fits(AMOUNT_BITS) {
                 return Err(CertificateError::AmountOverflow { part });
             }
         }

@@ -101,11 +101,11 @@ impl std::fmt::Debug for Corrected {
 
 /// Energy and money of a packet that does not trade: import, export (Wh), supply, fees (nano).
 fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, i128, i128) {
-    let scale = Wh::from(account.terms.scale);
+    let scale = account.terms.scale;
     let lines = packet.packet.readings.iter().zip(&tariff.intervals).map(|(reading, prices)| {
         let energy = Registers {
-            import: Wh::from(reading.import) * scale,
-            export: Wh::from(reading.export) * scale,
+            import: Wh::of_units(reading.import, scale),
+            export: Wh::of_units(reading.export, scale),
             ..Registers::default()
         };
         let class = prices.classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
@@ -118,7 +118,7 @@ fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Regis
 
 /// Saturated either way: what would fall below zero is refused like what would rise too far.
 fn moved(register: Wh, by: i128) -> Wh {
-    u64::try_from(i128::from(register) + by).unwrap_or(u64::MAX)
+    u64::try_from(i128::from(register) + by).map_or(Wh::MAX, Wh)
 }
 
 impl Corrected {

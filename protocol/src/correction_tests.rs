@@ -16,7 +16,7 @@ use crate::{
     params::Shape,
     schnorr::SecretKey,
     settlement::{SettlementError, SettlementInput, Transition, apply},
-    units::Ticks,
+    units::{Ticks, Wh},
 };
 
 fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
@@ -87,7 +87,7 @@ fn every_refusal_is_reached() {
         ),
         (
             edited(|i, a| {
-                i.community.accounts[0].registers.export = 0;
+                i.community.accounts[0].registers.export = Wh::ZERO;
                 i.packets[0].packet.readings.iter_mut().for_each(|r| r.export = 0);
                 crate::fixture::resign(i, 0).unwrap();
                 a.late.packet.readings[0].export = 0;
@@ -109,7 +109,7 @@ fn every_refusal_is_reached() {
 #[test]
 fn a_total_that_would_fall_below_zero_is_refused() {
     let mut input = valid();
-    input.community.header.totals.import = 0;
+    input.community.header.totals.import = Wh::ZERO;
     input.community.header.fee_account = 1_000_000_000_000;
     input.packets.iter_mut().for_each(|signed| signed.packet.readings.iter_mut().for_each(|r| r.import = 0));
     (0..3).for_each(|slot| crate::fixture::resign(&mut input, slot).unwrap());
@@ -188,10 +188,10 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         let bill = |signed: &SignedPacket| {
             let account = &second.input.community.accounts[0];
             let lines = signed.packet.readings.iter().zip(&second.input.tariff.intervals).map(|(r, prices)| {
-                let scale = u64::from(account.terms.scale);
+                let scale = account.terms.scale;
                 let energy = Registers {
-                    import: u64::from(r.import) * scale,
-                    export: u64::from(r.export) * scale,
+                    import: Wh::of_units(r.import, scale),
+                    export: Wh::of_units(r.export, scale),
                     ..Registers::default()
                 };
                 bill_line(&energy, &prices.classes[usize::from(account.terms.class)], Ticks::ZERO)
@@ -204,8 +204,8 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);
-        let scale = u64::from(t.after.accounts[0].terms.scale);
-        let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| u64::from(r.import) * scale).sum::<u64>();
+        let scale = t.after.accounts[0].terms.scale;
+        let energy = |p: &SignedPacket| p.packet.readings.iter().map(|r| Wh::of_units(r.import, scale)).sum::<Wh>();
         let (late, substitute) = (energy(&correction.late), energy(&correction.substitute));
         let registers = |t: &Transition| t.after.accounts[0].registers;
         assert_eq!(registers(&t).import + substitute, registers(&without).import + late);

@@ -22,7 +22,7 @@ use crate::{
     settlement::SettlementInput,
     tariff::{ClassPrices, IntervalTariff, Tariff},
     tree::SparseTree,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 
 /// Deterministic stream of bytes.
@@ -162,7 +162,7 @@ fn account(stream: &mut Stream, recipe: &Recipe, slot: usize, first_interval: In
             scale: if slot == 0 { 10 } else { 1 },
             class: u8::from(slot % 2 == 1),
         },
-        registers: Registers { import: 100 + slot as u64, export: 50, bought: 20, sold: 10 },
+        registers: Registers { import: Wh(100 + slot as u64), export: Wh(50), bought: Wh(20), sold: Wh(10) },
         pending_substitute: Fr::from(0u64),
         salts,
     }

@@ -80,6 +80,7 @@ impl Header {
         let t = &self.totals;
         let [h1, h2] = self.salts;
         let n = Fr::from;
+        let wh = |energy: Wh| n(energy.0);
         [
             n(self.mechanism as u64),
             n(u64::from(self.interval_length)),
@@ -91,15 +92,15 @@ impl Header {
             n(self.fee_account),
             n(self.reserve),
             n(self.nonce),
-            n(t.import),
-            n(t.export),
-            n(t.traded),
-            n(t.issued),
-            n(t.retired),
-            n(t.outstanding),
+            wh(t.import),
+            wh(t.export),
+            wh(t.traded),
+            wh(t.issued),
+            wh(t.retired),
+            wh(t.outstanding),
             n(t.debt),
             n(t.substituted_packets),
-            n(t.substituted_wh),
+            wh(t.substituted_wh),
             n(t.corrected),
             n(self.certificate_count),
             h1,

@@ -97,7 +97,7 @@ impl Clearing {
     /// Published price: 0 where nothing trades.
     #[must_use]
     pub const fn price(&self) -> Ticks {
-        if self.volume == 0 { Ticks::ZERO } else { self.tick }
+        if self.volume.0 == 0 { Ticks::ZERO } else { self.tick }
     }
 }
 
@@ -127,7 +127,7 @@ fn seller(rules: &Rules, order: &Order, price: Ticks) -> Standing {
 
 /// `[strict, marginal]` energy of a side, Wh; orders are below 2^32 each, so u64 does not overflow for any real count.
 fn totals(orders: &[Order], of: impl Fn(&Order) -> Standing) -> [Wh; 2] {
-    orders.iter().fold([0, 0], |[strict, marginal], order| match of(order) {
+    orders.iter().fold([Wh::ZERO; 2], |[strict, marginal], order| match of(order) {
         Standing::Strict => [strict + order.wh, marginal],
         Standing::Marginal => [strict, marginal + order.wh],
         Standing::Out => [strict, marginal],
@@ -178,12 +178,12 @@ pub fn clear_at(rules: &Rules, demand: &[Order], supply: &[Order], tick: Ticks) 
     let remaining = volume.saturating_sub(strict);
     let ratio = ratio(remaining, weight);
     let share = |orders: &[Order], of: &dyn Fn(&Order) -> Standing, ration: bool| {
-        let mut running = 0u64;
+        let mut running = Wh::ZERO;
         orders
             .iter()
             .map(|order| match of(order) {
                 Standing::Strict => order.wh,
-                Standing::Out => 0,
+                Standing::Out => Wh::ZERO,
                 Standing::Marginal if !ration => order.wh,
                 Standing::Marginal => {
                     let before = cumulative(running, ratio);
@@ -200,7 +200,7 @@ pub fn clear_at(rules: &Rules, demand: &[Order], supply: &[Order], tick: Ticks) 
 
 /// `ceil(R * 2^32 / W)`.
 fn ratio(remaining: Wh, weight: Wh) -> u64 {
-    if weight == 0 {
+    if weight == Wh::ZERO {
         return 0;
     }
     u64::try_from((u128::from(remaining) << RATIO_BITS).div_ceil(u128::from(weight))).unwrap_or(u64::MAX)
@@ -209,7 +209,7 @@ fn ratio(remaining: Wh, weight: Wh) -> u64 {
 /// `floor(C * ratio / 2^32)`: what the first orders of total weight C receive.
 #[must_use]
 pub fn cumulative(weight: Wh, ratio: u64) -> Wh {
-    Wh::try_from((u128::from(weight) * u128::from(ratio)) >> RATIO_BITS).unwrap_or(Wh::MAX)
+    u64::try_from((u128::from(weight) * u128::from(ratio)) >> RATIO_BITS).map_or(Wh::MAX, Wh)
 }
 
 #[cfg(test)]
@@ -221,21 +221,24 @@ mod tests {
         Rules { mechanism: Mechanism::Auction, cap: Ticks::MAX, floor: Ticks::ZERO, reference: Ticks::ZERO }
     }
 
-    fn orders(list: &[(Wh, u16)]) -> Vec<Order> {
-        list.iter().map(|&(wh, limit)| Order { wh, limit: Some(Ticks(limit)) }).collect()
+    fn orders(list: &[(u64, u16)]) -> Vec<Order> {
+        list.iter().map(|&(wh, limit)| Order { wh: Wh(wh), limit: Some(Ticks(limit)) }).collect()
     }
 
     #[test]
     fn three_cases_by_hand() {
         // One seller of 10 at 5, one buyer of 4 at 9: the seller is marginal at 5.
         let c = clear(&auction(), &orders(&[(4, 9)]), &orders(&[(10, 5)])).unwrap();
-        assert_eq!((c.price(), c.volume, c.bought.clone(), c.sold.clone()), (Ticks(5), 4, vec![4], vec![4]));
+        assert_eq!(
+            (c.price(), c.volume, c.bought.clone(), c.sold.clone()),
+            (Ticks(5), Wh(4), vec![Wh(4)], vec![Wh(4)])
+        );
         // Scarce supply: the price is the lowest at which demand above it fits, so the marginal buyer sets it.
         let c = clear(&auction(), &orders(&[(4, 9), (4, 7)]), &orders(&[(6, 5)])).unwrap();
-        assert_eq!((c.price(), c.volume, c.bought.clone()), (Ticks(7), 6, vec![4, 2]));
+        assert_eq!((c.price(), c.volume, c.bought.clone()), (Ticks(7), Wh(6), vec![Wh(4), Wh(2)]));
         // Nobody sells: no trade, published price 0.
         let c = clear(&auction(), &orders(&[(4, 9)]), &orders(&[(0, 0)])).unwrap();
-        assert_eq!((c.price(), c.volume), (Ticks::ZERO, 0));
+        assert_eq!((c.price(), c.volume), (Ticks::ZERO, Wh::ZERO));
     }
 
     #[test]
@@ -253,12 +256,12 @@ mod tests {
             let mechanism = if community { Mechanism::CommunityPrice } else { Mechanism::Auction };
             let [cap, floor, reference] = [cap, floor, reference].map(Ticks);
             let rules = Rules { mechanism, cap, floor, reference };
-            let demand: Vec<_> = book.iter().map(|b| Order { wh: b.0, limit: b.1.map(Ticks) }).collect();
-            let supply: Vec<_> = book.iter().map(|b| Order { wh: b.2, limit: b.3.map(Ticks) }).collect();
+            let demand: Vec<_> = book.iter().map(|b| Order { wh: Wh(b.0), limit: b.1.map(Ticks) }).collect();
+            let supply: Vec<_> = book.iter().map(|b| Order { wh: Wh(b.2), limit: b.3.map(Ticks) }).collect();
             let c = clear(&rules, &demand, &supply).unwrap();
             // SETTLE.4
-            prop_assert_eq!(c.bought.iter().sum::<u64>(), c.volume);
-            prop_assert_eq!(c.sold.iter().sum::<u64>(), c.volume);
+            prop_assert_eq!(c.bought.iter().sum::<Wh>(), c.volume);
+            prop_assert_eq!(c.sold.iter().sum::<Wh>(), c.volume);
             let d = |p: Ticks| totals(&demand, |o| buyer(&rules, o, p));
             let s = |p: Ticks| totals(&supply, |o| seller(&rules, o, p));
             if !community {
@@ -271,12 +274,12 @@ mod tests {
             for i in 0..book.len() {
                 // SETTLE.3, SETTLE.5
                 prop_assert!(c.bought[i] <= demand[i].wh && c.sold[i] <= supply[i].wh);
-                if c.bought[i] > 0 { prop_assert!(demand[i].limit.unwrap().min(cap) >= c.tick); }
-                if c.sold[i] > 0 { prop_assert!(supply[i].limit.unwrap().max(floor) <= c.tick); }
+                if c.bought[i] > Wh::ZERO { prop_assert!(demand[i].limit.unwrap().min(cap) >= c.tick); }
+                if c.sold[i] > Wh::ZERO { prop_assert!(supply[i].limit.unwrap().max(floor) <= c.tick); }
                 // strictly better orders in full
                 if buyer(&rules, &demand[i], c.tick) == Standing::Strict { prop_assert_eq!(c.bought[i], demand[i].wh); }
                 // rationing within one Wh of proportional
-                if c.rationed == Rationed::Demand && buyer(&rules, &demand[i], c.tick) == Standing::Marginal && c.weight > 0 {
+                if c.rationed == Rationed::Demand && buyer(&rules, &demand[i], c.tick) == Standing::Marginal && c.weight > Wh::ZERO {
                     let exact = u128::from(demand[i].wh) * u128::from(c.remaining);
                     let got = u128::from(c.bought[i]) * u128::from(c.weight);
                     prop_assert!(got.abs_diff(exact) < u128::from(c.weight));

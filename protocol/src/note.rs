@@ -40,7 +40,7 @@ impl Origin {
     /// amounts are below 2^48.
     #[must_use]
     pub fn info(&self, amount: Wh) -> Fr {
-        Fr::from(amount) + shifted(1, AMOUNT_BITS) * self.packed()
+        Fr::from(amount.0) + shifted(1, AMOUNT_BITS) * self.packed()
     }
 }
 

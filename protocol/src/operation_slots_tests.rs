@@ -16,6 +16,7 @@ use crate::{
     record::{RecordKind, digest},
     schnorr::{PublicKey, SecretKey},
     settlement::{SettlementError, SettlementInput, Transition, apply},
+    units::Wh,
 };
 
 const EVERYTHING: Extras = Extras { correction: true, header: Some(Pool::SupplierOut), management: true, notes: 3 };
@@ -76,7 +77,7 @@ fn a_beginning_is_empty_in_every_part() {
         ("fee_account", |c| c.header.fee_account = 1),
         ("reserve", |c| c.header.reserve = 1),
         ("nonce", |c| c.header.nonce = 1),
-        ("totals", |c| c.header.totals.outstanding = 1),
+        ("totals", |c| c.header.totals.outstanding = Wh(1)),
         ("totals", |c| c.header.totals.corrected = 1),
         ("certificate counter", |c| c.header.certificate_count = 1),
         ("certificates", |c| c.certificates.set(3, Fr::from(1u64))),
@@ -302,8 +303,9 @@ fn registers_follow_totals(before: &Community, t: &Transition, shown: &str) {
     if t.input.operations.slots.iter().any(cleared) {
         return;
     }
-    let sum =
-        |c: &Community| c.accounts.iter().fold((0, 0), |(i, e), a| (i + a.registers.import, e + a.registers.export));
+    let sum = |c: &Community| {
+        c.accounts.iter().fold((Wh::ZERO, Wh::ZERO), |(i, e), a| (i + a.registers.import, e + a.registers.export))
+    };
     let ((i0, e0), (i1, e1)) = (sum(before), sum(&t.after));
     let (old, new) = (&before.header.totals, &t.after.header.totals);
     assert_eq!((new.import + i0, new.export + e0), (old.import + i1, old.export + e1), "{shown}");

@@ -158,8 +158,8 @@ impl Receipt {
         let signed = t.input.packets.get(slot)?;
         let lines = t.clearings.iter().map(|c| StatementLine {
             tick: c.tick,
-            bought_wh: c.bought.get(slot).copied().unwrap_or(0),
-            sold_wh: c.sold.get(slot).copied().unwrap_or(0),
+            bought_wh: c.bought.get(slot).copied().unwrap_or_default(),
+            sold_wh: c.sold.get(slot).copied().unwrap_or_default(),
         });
         Some(Self {
             community: t.after.index,
@@ -180,7 +180,7 @@ impl Receipt {
                 .collect(),
             correction: t.input.operations.correction.iter().find(|a| a.slot() == slot).cloned(),
             after: t.after.accounts.get(slot)?.clone(),
-            note_amount_wh: t.notes.get(slot).map_or(0, |n: &Note| n.amount),
+            note_amount_wh: t.notes.get(slot).map_or(Wh::ZERO, |n: &Note| n.amount),
             note_salts: t.notes.get(slot)?.salts,
             note_path: note_path(t, slot)?,
             members_path: dense_path(&t.after.leaves(), slot)?,
@@ -235,19 +235,19 @@ impl Receipt {
     }
 
     fn bill(&self, tariff: &Tariff) -> Result<Bill, ReceiptError> {
-        let scale = u64::from(self.before.terms.scale);
+        let scale = self.before.terms.scale;
         let mut bill = Bill::default();
         for (interval, ((line, reading), prices)) in
             self.lines.iter().zip(&self.readings).zip(&tariff.intervals).enumerate()
         {
             let energy = Registers {
-                import: u64::from(reading.import) * scale,
-                export: u64::from(reading.export) * scale,
+                import: Wh::of_units(reading.import, scale),
+                export: Wh::of_units(reading.export, scale),
                 bought: line.bought_wh,
                 sold: line.sold_wh,
             };
-            let within_limits = (energy.bought == 0 || self.before.terms.buy_limit.min(prices.cap) >= line.tick)
-                && (energy.sold == 0 || self.before.terms.sell_limit.max(prices.floor) <= line.tick);
+            let within_limits = (energy.bought == Wh::ZERO || self.before.terms.buy_limit.min(prices.cap) >= line.tick)
+                && (energy.sold == Wh::ZERO || self.before.terms.sell_limit.max(prices.floor) <= line.tick);
             if energy.bought > energy.import || energy.sold > energy.export || !within_limits {
                 return Err(ReceiptError::Trade { interval });
             }
@@ -392,7 +392,7 @@ mod tests {
             r.settled.balance += 1;
             assert!(matches!(check(&r), Err(ReceiptError::Money { .. })));
             let mut r = receipt.clone();
-            r.note_amount_wh += 1;
+            r.note_amount_wh += Wh(1);
             assert_eq!(check(&r), Err(ReceiptError::Note));
             let mut r = receipt.clone();
             r.readings[0].import += 1;

@@ -6,7 +6,7 @@ use crate::{
     packet::{Context, PacketError},
     params::{STATE_DEPTH, Shape},
     tree::{SparseTree, replaced_root},
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 
 fn recipe(seed: u64, mechanism: Mechanism) -> Recipe {
@@ -47,8 +47,8 @@ fn conserves_energy_and_money() {
             let t = apply(input).unwrap();
             assert_eq!(pools(&t.after), before);
             for c in &t.clearings {
-                assert_eq!(c.bought.iter().sum::<u64>(), c.volume);
-                assert_eq!(c.sold.iter().sum::<u64>(), c.volume);
+                assert_eq!(c.bought.iter().sum::<Wh>(), c.volume);
+                assert_eq!(c.sold.iter().sum::<Wh>(), c.volume);
             }
             let totals = &t.after.header.totals;
             assert_eq!(totals.issued, totals.retired + totals.outstanding);
@@ -172,11 +172,11 @@ fn every_outcome_clause_refuses() {
         SettlementError::BalanceOverflow { slot: 0 }
     );
     assert_eq!(
-        edited(0, |i| i.community.accounts[0].registers.import = 1 << 62),
+        edited(0, |i| i.community.accounts[0].registers.import = Wh(1 << 62)),
         SettlementError::RegisterOverflow { slot: 0 }
     );
-    assert_eq!(edited(0, |i| i.community.header.totals.import = u64::MAX), SettlementError::TotalOverflow);
-    assert_eq!(edited(0, |i| i.community.header.totals.traded = u64::MAX), SettlementError::TotalOverflow);
+    assert_eq!(edited(0, |i| i.community.header.totals.import = Wh::MAX), SettlementError::TotalOverflow);
+    assert_eq!(edited(0, |i| i.community.header.totals.traded = Wh::MAX), SettlementError::TotalOverflow);
     assert_eq!(edited(0, |i| i.community.header.certificate_count = 3), SettlementError::Certificates);
     assert_eq!(edited(0, |i| i.state_path.truncate(STATE_DEPTH - 1)), SettlementError::StatePath);
 }
@@ -186,10 +186,13 @@ fn debtors_and_substituted_do_not_trade() {
     let t = apply(valid()).unwrap();
     assert!(t.input.community.accounts[1].debt > 0);
     assert!(t.input.packets[5].packet.substituted);
-    assert_eq!(t.outcomes[1].energy.bought, 0);
-    assert_eq!((t.outcomes[5].energy.bought, t.outcomes[5].energy.sold, t.notes[5].amount), (0, 0, 0));
+    assert_eq!(t.outcomes[1].energy.bought, Wh::ZERO);
+    assert_eq!(
+        (t.outcomes[5].energy.bought, t.outcomes[5].energy.sold, t.notes[5].amount),
+        (Wh::ZERO, Wh::ZERO, Wh::ZERO)
+    );
     assert_eq!(t.after.header.totals.substituted_packets, 1);
-    assert!(t.outcomes.iter().any(|o| o.energy.bought > 0));
+    assert!(t.outcomes.iter().any(|o| o.energy.bought > Wh::ZERO));
     assert_eq!(t.after.accounts[5].terms.buy_limit, t.input.community.accounts[5].terms.buy_limit);
     assert_eq!(t.after.accounts[0].terms.buy_limit, Ticks(2100));
 }

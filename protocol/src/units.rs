@@ -5,7 +5,123 @@ use serde::{Deserialize, Serialize};
 use crate::params::NANO_PER_TICK;
 
 /// Energy, Wh.
-pub type Wh = u64;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Wh(pub u64);
+
+impl Wh {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// More than there is.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Energy of `units` that a meter counts, each of `scale` Wh. 24 bits hold it.
+    #[must_use]
+    pub fn of_units(units: u16, scale: u8) -> Self {
+        Self(u64::from(units) * u64::from(scale))
+    }
+
+    /// The sum; `None` beyond 64 bits.
+    #[must_use]
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(wh) => Some(Self(wh)),
+            None => None,
+        }
+    }
+
+    /// What is left without `other`; `None` if that is more.
+    #[must_use]
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(wh) => Some(Self(wh)),
+            None => None,
+        }
+    }
+
+    /// The sum, or the largest number.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left without `other`, or nothing.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Do `bits` bits (below 64) hold it?
+    #[must_use]
+    pub const fn fits(self, bits: u32) -> bool {
+        self.0 >> bits == 0
+    }
+}
+
+/// For sums that bounds keep below 64 bits. Overflow stops the program in every profile.
+impl std::ops::Add for Wh {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl std::ops::AddAssign for Wh {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// For a part of a whole. A larger part stops the program in every profile.
+impl std::ops::Sub for Wh {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl std::ops::SubAssign for Wh {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}
+
+impl std::iter::Sum for Wh {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::ZERO, |a, b| a + b)
+    }
+}
+
+impl<'a> std::iter::Sum<&'a Self> for Wh {
+    fn sum<I: Iterator<Item = &'a Self>>(iter: I) -> Self {
+        iter.copied().sum()
+    }
+}
+
+impl From<Wh> for u64 {
+    fn from(wh: Wh) -> Self {
+        wh.0
+    }
+}
+
+impl From<Wh> for u128 {
+    fn from(wh: Wh) -> Self {
+        wh.0.into()
+    }
+}
+
+impl From<Wh> for i128 {
+    fn from(wh: Wh) -> Self {
+        wh.0.into()
+    }
+}
+
+impl std::fmt::Display for Wh {
+    /// The number of Wh.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
 
 /// Index of an interval: unix seconds / interval length, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -246,6 +362,26 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// On paper energy is its number of Wh. Sums and differences are those of the numbers, or none.
+        #[test]
+        fn energy_is_written_as_a_number(a: u64, b: u64, units: u16, scale: u8, bits in 0u32..64) {
+            let (one, other) = (Wh(a), Wh(b));
+            let json = serde_json::to_string(&one).unwrap();
+            prop_assert_eq!(&json, &a.to_string());
+            prop_assert_eq!(serde_json::from_str::<Wh>(&json).unwrap(), one);
+            prop_assert_eq!(format!("{one:>22}"), format!("{a:>22}"));
+            prop_assert_eq!(one.checked_add(other).map(u64::from), a.checked_add(b));
+            prop_assert_eq!(one.checked_sub(other).map(u64::from), a.checked_sub(b));
+            prop_assert_eq!(one.saturating_add(other).0, a.saturating_add(b));
+            prop_assert_eq!(one.saturating_sub(other).0, a.saturating_sub(b));
+            prop_assert_eq!(one.fits(bits), u128::from(one) < 1 << bits);
+            prop_assert_eq!(i128::from(Wh::of_units(units, scale)), i128::from(units) * i128::from(scale));
+            if let Some(sum) = one.checked_add(other) {
+                prop_assert_eq!([one, other].iter().sum::<Wh>(), sum);
+                prop_assert_eq!(sum - other, one);
+            }
+        }
+
         /// On paper an interval is its index.
         #[test]
         fn intervals_are_written_as_a_number(index: u32, count: u32, length_s in 1u16..=3600) {

@@ -92,7 +92,7 @@ fn every_public_input_is_bound() {
 #[test]
 fn what_the_rules_refuse_is_not_proved() {
     let mut more = plan(1);
-    more.outputs[0].amount += 1;
+    more.outputs[0].amount.0 += 1;
     let error = fixture().prover.prove(&more.sign(&owner_key(1)).unwrap()).unwrap_err();
     assert!(matches!(error, CertificateProverError::Refused(CertificateError::Conservation)));
 }

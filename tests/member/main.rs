@@ -40,7 +40,7 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
@@ -617,7 +617,7 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
         .find_map(|seed| {
             let (mut world, input) = World::seeded(seed);
             let t = world.settle(input);
-            (t.notes[0].amount > 10).then(|| {
+            (t.notes[0].amount > Wh(10)).then(|| {
                 let session = world.session(0);
                 (world, session)
             })
@@ -629,7 +629,7 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
     let cache = tempfile::tempdir().unwrap();
     let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
     let spending = Spending::Retire {
-        amount_wh: 4,
+        amount_wh: Wh(4),
         beneficiary: Fr::from(0xbeefu64),
         purpose: Purpose::Consumption,
         sealed: true,
@@ -640,7 +640,7 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
     let shown = ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement);
     assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
     let (old, rest) = (&alice.wallet.state().notes[0], &alice.wallet.state().notes[1]);
-    assert!(old.spent && rest.path.is_none() && rest.note.amount == note.note.amount - 4);
+    assert!(old.spent && rest.path.is_none() && rest.note.amount == note.note.amount - Wh(4));
     // Nothing is spent twice, and nothing without a path.
     for note in [old.clone(), rest.clone()] {
         assert!(spend(&mut alice, &chain, &prover, &note, &spending).is_err());
@@ -660,7 +660,7 @@ fn with_certificate() -> (World, Transition) {
         .find_map(|seed| {
             let (mut world, input) = World::seeded(seed);
             let t = world.settle(input);
-            (t.notes[0].amount > 10).then_some((world, t))
+            (t.notes[0].amount > Wh(10)).then_some((world, t))
         })
         .unwrap()
 }
@@ -676,8 +676,8 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     alice.sync(false).unwrap();
     let note = alice.wallet.state().notes[0].clone();
     assert!(abandon(&mut alice, &chain, &note).unwrap_err().to_string().contains("not being spent"));
-    let retire = |amount_wh, sealed| Spending::Retire {
-        amount_wh,
+    let retire = |wh, sealed| Spending::Retire {
+        amount_wh: Wh(wh),
         beneficiary: Fr::from(0xbeefu64),
         purpose: Purpose::Consumption,
         sealed,
@@ -699,11 +699,11 @@ fn an_abandoned_spending_that_lands_is_recovered() {
             .iter()
             .map(|kept| (kept.statement.amount, kept.sealed, kept.tx.is_some()))
             .collect::<Vec<_>>(),
-        [(3, true, true)]
+        [(Wh(3), true, true)]
     );
     assert_eq!(
         state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect::<Vec<_>>(),
-        [(note.note.amount, true), (note.note.amount - 3, false)]
+        [(note.note.amount, true), (note.note.amount - Wh(3), false)]
     );
     let shown = ShownRetirement::new(31337, CONTRACT, true, state.retirements[0].statement.clone());
     assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);

@@ -52,7 +52,7 @@ fn a_held_certificate_is_in_the_opened_totals() {
             .is_err()
     );
     let retire = Spending::Retire {
-        amount_wh: 4,
+        amount_wh: Wh(4),
         beneficiary: Fr::from(0xbeefu64),
         purpose: Purpose::Consumption,
         sealed: true,
@@ -61,7 +61,7 @@ fn a_held_certificate_is_in_the_opened_totals() {
     assert_eq!(check(&[], &[held]), Err(TotalsError::Held { number: 1, why: HeldError::Spent }));
     let kept = alice.wallet.state().retirements[0].clone();
     let totals = check(&[ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement)], &[]).unwrap();
-    assert_eq!((totals.sealed_wh, totals.not_shown_wh), (4, totals.notes_wh - 4));
+    assert_eq!((totals.sealed_wh, totals.not_shown_wh), (Wh(4), totals.notes_wh - Wh(4)));
     assert!(hold(&alice, &chain, &prover, &alice.wallet.state().notes[0]).is_err());
 }
 

@@ -19,7 +19,7 @@ use gridveil_protocol::{
     poseidon::hash4,
     record::{Record, RecordKind, digest, words},
     tree::{SparseTree, dense_root},
-    units::Interval,
+    units::{Interval, Wh},
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
@@ -250,22 +250,22 @@ fn everything_is_followed() {
     let c = &report.certificates;
     assert_eq!(
         (c.spent, c.sealed, c.consumed_wh, c.expired_wh, c.exported_wh, c.waiting_notes),
-        (6, 1, 42, 6, 1_000, 7)
+        (6, 1, Wh(42), Wh(6), Wh(1_000), 7)
     );
     let three = RetiredPeriod {
         community: 3,
         first_interval: Interval(FIRST),
-        consumed_wh: 42,
-        expired_wh: 0,
-        exported_wh: 1_000,
+        consumed_wh: Wh(42),
+        expired_wh: Wh(0),
+        exported_wh: Wh(1_000),
         retirements: 3,
     };
     let seven = RetiredPeriod {
         community: 7,
         first_interval: Interval(FIRST),
-        consumed_wh: 0,
-        expired_wh: 6,
-        exported_wh: 0,
+        consumed_wh: Wh(0),
+        expired_wh: Wh(6),
+        exported_wh: Wh(0),
         retirements: 1,
     };
     assert_eq!(c.public, [three, seven]);

@@ -213,6 +213,6 @@ mod tests {
         let steps = [Step::Sign, Step::Encode, Step::Admit, Step::Check, Step::Clear, Step::Transition, Step::Witness];
         assert!(steps.iter().all(|step| run.cost(*step).wall_s > 0.0));
         assert_eq!(run.costs.len(), steps.len());
-        assert!(run.packet_bytes > 9 * 300 && run.energy[0] > 0);
+        assert!(run.packet_bytes > 9 * 300 && run.energy[0] > Wh::ZERO);
     }
 }

@@ -11,7 +11,7 @@ use gridveil_protocol::{
     owner::{NullifierKey, owner_of},
     params::{CERTIFICATES_DEPTH, STATE_DEPTH},
     schnorr::{Signature, empty_slot_key},
-    units::Interval,
+    units::{Interval, Wh},
 };
 use halo2_proofs::{
     circuit::{Layouter, SimpleFloorPlanner},
@@ -82,12 +82,12 @@ impl CertificateCircuit {
 fn template_spend() -> Spend {
     let zero = NativeFr::from(0u64);
     let (secret, salts) = (empty_slot_key(), [zero; 2]);
-    let output = Output { owner: zero, amount: 0, salts };
+    let output = Output { owner: zero, amount: Wh::ZERO, salts };
     let plan = SpendPlan {
         domain: zero,
         note: Note {
             owner: zero,
-            amount: 0,
+            amount: Wh::ZERO,
             first_interval: Interval::ZERO,
             intervals: 0,
             community: 0,

@@ -103,7 +103,7 @@ impl Statement<'_> {
     fn note(&mut self) -> Spent {
         self.b.set_clause("CERT.1");
         let note = &self.spend.plan.note;
-        let amount = self.witness("CERT.1", "amount", 0, &NativeFr::from(note.amount));
+        let amount = self.witness("CERT.1", "amount", 0, &NativeFr::from(note.amount.0));
         let origin = self.witness("CERT.1", "origin", 0, &note.origin().packed());
         let info = self.info(amount, origin);
         let [s5, s6] = note.salts;
@@ -183,7 +183,7 @@ impl Statement<'_> {
         let plan = &self.spend.plan;
         let mut made = [(spent.note, spent.amount); 2];
         for (i, (output, made)) in plan.outputs.iter().zip(&mut made).enumerate() {
-            let amount = self.witness("CERT.4", "amount", i, &NativeFr::from(output.amount));
+            let amount = self.witness("CERT.4", "amount", i, &NativeFr::from(output.amount.0));
             self.b.assert_range(amount, AMOUNT_BITS);
             let info = self.info(amount, spent.origin);
             let [s5, s6] = output.salts;
@@ -192,7 +192,7 @@ impl Statement<'_> {
             let (note, _) = self.b.sponge(DomainTag::Note, &[owner, Input::Copy(info), salts[0], salts[1]]);
             *made = (note, amount);
         }
-        let retired = plan.retirement.as_ref().map_or(0, |retirement| retirement.amount);
+        let retired = plan.retirement.as_ref().map_or(0, |retirement| retirement.amount.0);
         let retired = self.witness("CERT.4", "retired", 0, &NativeFr::from(retired));
         self.b.assert_range(retired, AMOUNT_BITS);
         let left =

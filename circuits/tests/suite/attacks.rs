@@ -22,7 +22,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::ClassPrices,
     tree::SparseTree,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 use halo2_proofs::plonk::Circuit;
 use halo2curves::ff::Field;
@@ -331,11 +331,11 @@ fn unusual() -> Vec<(&'static str, Edit)> {
         "old totals and registers",
         Box::new(|i| {
             let t = &mut i.community.header.totals;
-            (t.import, t.export, t.traded, t.issued) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
-            (t.retired, t.outstanding, t.substituted_packets, t.substituted_wh) = (1 << 62, 1 << 62, 1 << 62, 1 << 62);
+            let most = Wh(1 << 62);
+            (t.import, t.export, t.traded, t.issued) = (most, most, most, most);
+            (t.retired, t.outstanding, t.substituted_packets, t.substituted_wh) = (most, most, most.0, most);
             let r = &mut i.community.accounts[0].registers;
-            (r.import, r.export, r.bought, r.sold) =
-                ((1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20), (1 << 62) - (1 << 20));
+            (r.import, r.export, r.bought, r.sold) = [most - Wh(1 << 20); 4].into();
         }),
     );
     add(

@@ -21,7 +21,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     settlement::{SettlementError, SettlementInput, apply, compute},
     tariff::ClassPrices,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 
 /// Which rule a native refusal is of.
@@ -248,7 +248,7 @@ fn invalid_corrections_headers_beginnings_and_queues() {
         ("registers that never had it", |i, _| {
             let slot = i.operations.correction.as_ref().unwrap().slot();
             i.operations.correction.as_mut().unwrap().late.packet.readings.fill(Reading::default());
-            i.community.header.totals.import = 0;
+            i.community.header.totals.import = Wh::ZERO;
             i.community.accounts[slot].registers = gridveil_protocol::account::Registers::default();
             i.packets[slot].packet.readings.fill(Reading::default());
             for other in 0..4 {
@@ -308,7 +308,7 @@ fn invalid_corrections_headers_beginnings_and_queues() {
         ("fee_account", |i, _| i.community.header.fee_account = 1),
         ("reserve", |i, _| i.community.header.reserve = 1),
         ("nonce", |i, _| i.community.header.nonce = 1),
-        ("totals", |i, _| i.community.header.totals.retired = 1),
+        ("totals", |i, _| i.community.header.totals.retired = Wh(1)),
         ("certificate counter", |i, _| i.community.header.certificate_count = 1),
         ("certificates", |i, s| i.community.certificates.set(9, s.element())),
         ("accounts", |i, s| {

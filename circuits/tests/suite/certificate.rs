@@ -11,7 +11,7 @@ use gridveil_protocol::{
     owner::{NullifierKey, owner_of},
     poseidon::{hash2, hash4},
     tree::SparseTree,
-    units::Interval,
+    units::{Interval, Wh},
 };
 
 #[test]
@@ -37,10 +37,10 @@ fn the_layout_does_not_depend_on_the_witness() {
 fn vary(stream: &mut Stream, plan: &mut SpendPlan) {
     let amount = plan.note.amount;
     let wh = |stream: &mut Stream| match stream.below(4) {
-        0 => 0,
-        1 => (1 << 48) - 1,
-        2 => 1 << 48,
-        _ => stream.below(amount + 1),
+        0 => Wh::ZERO,
+        1 => Wh((1 << 48) - 1),
+        2 => Wh(1 << 48),
+        _ => Wh(stream.below(amount.0 + 1)),
     };
     let first = usize::try_from(stream.below(2)).unwrap();
     match stream.below(9) {
@@ -88,7 +88,7 @@ type Edit = fn(&mut Spend);
 /// Edits after signing that the rules refuse; the circuit must refuse what they compute to, too.
 const INVALID: [(&str, Edit); 14] = [
     ("another note", |s| s.plan.note.salts[0] += Fr::from(1u64)),
-    ("another amount", |s| s.plan.note.amount += 1),
+    ("another amount", |s| s.plan.note.amount.0 += 1),
     ("another period", |s| s.plan.note.first_interval.0 ^= 1),
     ("another length", |s| s.plan.note.intervals ^= 1),
     ("another community", |s| s.plan.note.community ^= 1),
@@ -126,16 +126,16 @@ fn unusual_but_honest_spendings_are_provable() {
     {
         for (sealed, retired) in [(false, 0), (true, 0), (false, amount), (true, amount)] {
             let mut plan = plan(0);
-            (plan.note.amount, plan.note.first_interval, plan.note.intervals) = (amount, Interval::MAX, u16::MAX);
+            (plan.note.amount, plan.note.first_interval, plan.note.intervals) = (Wh(amount), Interval::MAX, u16::MAX);
             (plan.note.community, plan.note.technology) = (65_535, 255);
             for (output, wh) in plan.outputs.iter_mut().zip(split) {
-                output.amount = if retired == 0 { wh } else { 0 };
+                output.amount = Wh(if retired == 0 { wh } else { 0 });
                 // A transfer to oneself.
                 output.owner = plan.note.owner;
             }
             let salts = plan.note.salts;
             plan.retirement = Some(Retirement {
-                amount: retired,
+                amount: Wh(retired),
                 beneficiary: Fr::from(0u64),
                 purpose: Purpose::Consumption,
                 sealed,

@@ -98,8 +98,8 @@ fn clauses(found: BTreeSet<String>) -> BTreeSet<String> {
 /// root in the place of the certificates root, else the community's node is opened as it is.
 fn note_in_a_salt(third: bool) -> Trace {
     planned(0, |p| {
-        p.note.amount += 1 << 40;
-        p.outputs[0].amount += 1 << 40;
+        p.note.amount.0 += 1 << 40;
+        p.outputs[0].amount.0 += 1 << 40;
         let exit = [field::Fr::from(7u64), field::Fr::from(8u64), p.note.commitment(), field::Fr::from(9u64)];
         let leaf = [hash4(exit), field::Fr::from(6u64), one() - one(), one() - one()];
         // The members root is ten levels and an append level higher, or whatever the thief makes of them: all are
@@ -128,8 +128,8 @@ fn note_in_a_salt(third: bool) -> Trace {
 fn half_a_level() -> Trace {
     let mut forged = plan(0);
     let root = imported(&forged.note.commitment());
-    forged.note.amount += 1 << 40;
-    forged.outputs[0].amount += 1 << 40;
+    forged.note.amount.0 += 1 << 40;
+    forged.outputs[0].amount.0 += 1 << 40;
     let note = imported(&forged.note.commitment());
     let parent = imported(&hash4([forged.note.commitment(), one() - one(), one() - one(), one() - one()]));
     let on = (root - note) * (parent - note).invert().unwrap();
@@ -156,7 +156,7 @@ fn table_of_mutants() -> Vec<Mutant> {
     let mut add = |clause, theft, make: Box<dyn Fn() -> Trace>| mutants.push((clause, theft, make));
     // Seed 0 transfers, 1 retires for consumption, 2 sealed, 3 lets expire, 4 exports.
     let note = |seed: u64| plan(seed).note;
-    let amount = move |seed: u64| Fr::from(note(seed).amount);
+    let amount = move |seed: u64| Fr::from(note(seed).amount.0);
     let origin = move |seed: u64| imported(&note(seed).origin().packed());
     add("CERT.1", "a note that nobody made", Box::new(|| planned(0, |p| p.note.salts[0] += one())));
     add(
@@ -164,8 +164,8 @@ fn table_of_mutants() -> Vec<Mutant> {
         "a larger amount than the note's",
         Box::new(|| {
             planned(0, |p| {
-                p.note.amount += 5;
-                p.outputs[0].amount += 5;
+                p.note.amount.0 += 5;
+                p.outputs[0].amount.0 += 5;
             })
         }),
     );
@@ -268,11 +268,11 @@ fn table_of_mutants() -> Vec<Mutant> {
             trace
         }),
     );
-    add("CERT.4", "more than the note holds", Box::new(|| planned(4, |p| p.outputs[0].amount += 1)));
+    add("CERT.4", "more than the note holds", Box::new(|| planned(4, |p| p.outputs[0].amount.0 += 1)));
     add(
         "CERT.4",
         "less than the note holds: the rest is lost to all counts",
-        Box::new(|| planned(3, |p| p.retirement.as_mut().unwrap().amount -= 1)),
+        Box::new(|| planned(3, |p| p.retirement.as_mut().unwrap().amount.0 -= 1)),
     );
     add(
         "CERT.4",
@@ -289,7 +289,7 @@ fn table_of_mutants() -> Vec<Mutant> {
                 3,
                 &[
                     (("CERT.4", "retired", 0), -Fr::from(7)),
-                    (("CERT.4", "amount", 0), Fr::from(first.amount + retired + 7)),
+                    (("CERT.4", "amount", 0), Fr::from((first.amount + retired).0 + 7)),
                 ],
             )
         }),

@@ -19,7 +19,7 @@ use gridveil_protocol::{
     packet::Reading,
     settlement::{SettlementInput, Transition, apply, clear_all, compute, compute_with},
     tree::SparseTree,
-    units::{Interval, Ticks},
+    units::{Interval, Ticks, Wh},
 };
 use halo2curves::ff::Field;
 
@@ -169,16 +169,17 @@ fn table_of_mutants() -> Vec<Mutant> {
         "SETTLE.4",
         "less is bought than sold",
         Box::new(|| {
-            let t = apply(seed_with(|t| t.clearings[0].rationed == Rationed::Demand && t.clearings[0].remaining > 2))
-                .unwrap();
+            let t =
+                apply(seed_with(|t| t.clearings[0].rationed == Rationed::Demand && t.clearings[0].remaining > Wh(2)))
+                    .unwrap();
             let mut clearings = t.clearings.clone();
-            clearings[0].ratio -= (1 << 32) / clearings[0].weight + 1;
+            clearings[0].ratio -= (1 << 32) / clearings[0].weight.0 + 1;
             for slot in 0..4usize {
                 let share = |ratio| {
                     gridveil_protocol::market::cumulative(running_weight(&t, slot), ratio)
                         - slot
                             .checked_sub(1)
-                            .map_or(0, |s| gridveil_protocol::market::cumulative(running_weight(&t, s), ratio))
+                            .map_or(Wh::ZERO, |s| gridveil_protocol::market::cumulative(running_weight(&t, s), ratio))
                 };
                 clearings[0].bought[slot] =
                     t.clearings[0].bought[slot] - share(t.clearings[0].ratio) + share(clearings[0].ratio);
@@ -202,9 +203,9 @@ fn table_of_mutants() -> Vec<Mutant> {
             } else {
                 &mut clearings[0].sold
             };
-            side[slot] -= 1;
-            side[slot + 1] += 1;
-            tampered(&compute_with(t.input, clearings), &[(("SETTLE.6", "cumulative", slot * 2), Fr::from(q - 1))])
+            side[slot] -= Wh(1);
+            side[slot + 1] += Wh(1);
+            tampered(&compute_with(t.input, clearings), &[(("SETTLE.6", "cumulative", slot * 2), Fr::from(q.0 - 1))])
         }),
     );
     add(
@@ -392,7 +393,7 @@ fn at_another_tick(step: i32) -> Trace {
     let i = repaired(repaired(i, 0), 3);
     let i = repaired(repaired(i, 1), 2);
     let mut clearings = clear_all(&i).unwrap();
-    assert_eq!((clearings[0].tick, clearings[0].volume), (Ticks(900), 1000));
+    assert_eq!((clearings[0].tick, clearings[0].volume), (Ticks(900), Wh(1000)));
     let (demand, supply) = gridveil_protocol::settlement::orders(&i, 0);
     let t = &i.tariff.intervals[0];
     let rules = gridveil_protocol::market::Rules {
@@ -414,7 +415,7 @@ fn no_other_tick_is_accepted() {
     }
 }
 
-fn running_weight(t: &Transition, slot: usize) -> u64 {
+fn running_weight(t: &Transition, slot: usize) -> Wh {
     let (demand, supply) = gridveil_protocol::settlement::orders(&t.input, 0);
     let c = &t.clearings[0];
     let tariff = &t.input.tariff.intervals[0];
@@ -430,9 +431,9 @@ fn rationed_slot(t: &Transition) -> Option<usize> {
     let c = &t.clearings[0];
     let side = if c.rationed == Rationed::Demand { &c.bought } else { &c.sold };
     (0..3usize).find(|&slot| {
-        let before = slot.checked_sub(1).map_or(0, |s| running_weight(t, s));
+        let before = slot.checked_sub(1).map_or(Wh::ZERO, |s| running_weight(t, s));
         let (here, after) = (running_weight(t, slot), running_weight(t, slot + 1));
-        before < here && here < after && side[slot] > 1 && side[slot + 1] + 1 < after - here
+        before < here && here < after && side[slot] > Wh(1) && side[slot + 1] + Wh(1) < after - here
     })
 }
 

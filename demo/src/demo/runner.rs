@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use gridveil_protocol::{
     header::Totals,
     receipt::{Bill, Receipt},
+    units::Wh,
 };
 
 use super::{
@@ -94,7 +95,7 @@ fn record(
     let community = summary.communities.first_mut().context("no community")?;
     let before: Totals = community.totals;
     let after = settled.header.totals;
-    let sum = |of: fn(&Bill) -> u64| bills.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&Bill) -> Wh| bills.iter().map(of).sum::<Wh>();
     let energy = [sum(|b| b.energy.import), sum(|b| b.energy.export), sum(|b| b.energy.bought), sum(|b| b.energy.sold)];
     let [import, export, bought, sold] = energy;
     anyhow::ensure!(bought == sold, "{bought} Wh bought, {sold} Wh sold");
@@ -102,7 +103,7 @@ fn record(
     let late: Vec<_> = receipts.iter().filter_map(|r| r.correction.as_ref().map(|a| a.compute(&r.settled))).collect();
     let (late_import, late_export) =
         (late.iter().map(|a| a.import).sum::<i128>(), late.iter().map(|a| a.export).sum::<i128>());
-    let moved = |of: fn(&Totals) -> u64| i128::from(of(&after)) - i128::from(of(&before));
+    let moved = |of: fn(&Totals) -> Wh| i128::from(of(&after)) - i128::from(of(&before));
     let header = (moved(|t| t.import), moved(|t| t.export), moved(|t| t.traded));
     let members = (i128::from(import) + late_import, i128::from(export) + late_export, i128::from(bought));
     anyhow::ensure!(header == members, "the header's totals are not the members'");

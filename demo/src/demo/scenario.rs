@@ -90,7 +90,8 @@ impl Day {
         let trading = || self.homes.iter().filter(|day| !day.substituted);
         let hour = |t: usize| {
             let readings = trading().filter_map(|day| day.readings.get(t));
-            let (import, export) = readings.fold((0, 0), |(i, e), r| (i + Wh::from(r.import), e + Wh::from(r.export)));
+            let (import, export) = readings
+                .fold((Wh::ZERO, Wh::ZERO), |(i, e), r| (i + Wh::of_units(r.import, 1), e + Wh::of_units(r.export, 1)));
             import.min(export)
         };
         (0..self.tariff.intervals.len()).map(hour).sum()

@@ -171,7 +171,7 @@ impl Summary {
             gas_settle: Vec::new(),
             gas_per_reading: None,
             verifier_bytes: None,
-            local_wh: 0,
+            local_wh: Wh::ZERO,
             state_root: Fr::from(0u64),
             auditor: None,
             currency: scenario.currency.clone(),
@@ -202,7 +202,7 @@ impl Summary {
             held_wh: sum(|t| t.held_wh),
             exported_wh: sum(|t| t.exported_wh),
         };
-        let issued = self.communities.first().map_or(0, |community| community.totals.issued);
+        let issued = self.communities.first().map_or(Wh::ZERO, |community| community.totals.issued);
         let Certificates { issued_wh, retired_wh, outstanding_wh, exported_wh, .. } = certificates;
         anyhow::ensure!(
             issued_wh == issued,

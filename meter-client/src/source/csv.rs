@@ -11,6 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot};
 
+use gridveil_protocol::units::Wh;
+
 use super::{Entry, Import, MAX_READINGS, Place, Series, SourceError, checked_length, checked_start};
 
 #[derive(Clone, Copy)]
@@ -71,7 +73,7 @@ pub fn read(text: &str, home: Option<&str>, length: Option<u32>) -> Result<Impor
         meter: String::new(),
         series: Series::new(3600, vec![], vec![]),
         readings: 0,
-        total_wh: [0; 2],
+        total_wh: [Wh::ZERO; 2],
         merged: 0,
         incomplete: 0,
     };
@@ -169,7 +171,7 @@ fn timestamp(text: &str) -> Option<i64> {
     (t.subsec_nanosecond() == 0 && !text.contains(":60")).then(|| t.as_second())
 }
 
-fn energy(text: &str, at: Place) -> Result<u64, SourceError> {
+fn energy(text: &str, at: Place) -> Result<Wh, SourceError> {
     if text.len() > 1 && text.starts_with('-') && text.bytes().skip(1).all(|b| b.is_ascii_digit()) {
         return Err(SourceError::Negative { at });
     }
@@ -182,7 +184,7 @@ fn energy(text: &str, at: Place) -> Result<u64, SourceError> {
         });
     }
     match text.parse::<u64>() {
-        Ok(wh) if wh >> 32 == 0 => Ok(wh),
+        Ok(wh) if wh >> 32 == 0 => Ok(Wh(wh)),
         _ => Err(SourceError::Implausible { at }),
     }
 }
@@ -220,7 +222,7 @@ mod tests {
             "load_wh,other,pv_wh,interval_start_utc\n100,x,30,1970-01-01T01:00:00Z\n10,,30,1970-01-01T04:00:00+02:00\n",
         );
         assert_eq!(unix.series, rfc.series);
-        assert_eq!(unix.total_wh, [70, 20]);
+        assert_eq!(unix.total_wh, [Wh(70), Wh(20)]);
         assert_eq!(unix.series.length(), 3600);
     }
 
@@ -276,8 +278,8 @@ mod tests {
     fn one_meter_must_be_chosen() {
         let text = "home,interval_start,import_wh,export_wh\nA,0,1,0\nB,0,5,0\nA,900,2,0\n";
         assert_eq!(err(text), SourceError::SeveralMeters { count: 2, names: "A, B".into() });
-        assert_eq!(read(text, Some("A"), None).unwrap().total_wh, [3, 0]);
-        assert_eq!(read(text, Some("B"), Some(900)).unwrap().total_wh, [5, 0]);
+        assert_eq!(read(text, Some("A"), None).unwrap().total_wh, [Wh(3), Wh::ZERO]);
+        assert_eq!(read(text, Some("B"), Some(900)).unwrap().total_wh, [Wh(5), Wh::ZERO]);
         assert_eq!(read(text, Some("C"), None), Err(SourceError::NoSuchMeter("C".into())));
     }
 

@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry as Slot};
 
+use gridveil_protocol::units::Wh;
 use quick_xml::{Reader, events::Event};
 
 use super::{Entry, Import, MAX_READINGS, Overlap, Place, Series, SourceError, checked_length, checked_start};
@@ -318,16 +319,16 @@ impl Feed {
 #[derive(Default)]
 struct Channel {
     length: u32,
-    wh: BTreeMap<i64, u64>,
+    wh: BTreeMap<i64, Wh>,
     overlaps: Vec<Overlap>,
     readings: usize,
-    total_wh: u64,
+    total_wh: Wh,
     merged: usize,
     first: Place,
 }
 
 struct Kept {
-    wh: u64,
+    wh: Wh,
     at: Place,
     begins_block: bool,
 }
@@ -383,7 +384,7 @@ impl Channel {
 }
 
 /// `value * 10^power`, exact, Wh.
-fn energy(value: i64, power: i64, at: Place) -> Result<u64, SourceError> {
+fn energy(value: i64, power: i64, at: Place) -> Result<Wh, SourceError> {
     let value = u64::try_from(value).map_err(|_| SourceError::Negative { at })?;
     let factor = u32::try_from(power.unsigned_abs()).ok().and_then(|p| 10u64.checked_pow(p));
     let implausible = SourceError::Implausible { at };
@@ -394,7 +395,7 @@ fn energy(value: i64, power: i64, at: Place) -> Result<u64, SourceError> {
         _ if value == 0 => 0,
         _ => return Err(implausible),
     };
-    if wh >> 32 == 0 { Ok(wh) } else { Err(SourceError::Implausible { at }) }
+    if wh >> 32 == 0 { Ok(Wh(wh)) } else { Err(SourceError::Implausible { at }) }
 }
 
 /// Import and export registers of one usage point side by side. A register the meter does not have reads zero.
@@ -411,8 +412,8 @@ fn join(meter: String, import: Option<Channel>, export: Option<Channel>) -> Resu
         (None, _) | (_, None) if !sole => None,
         (import, export) => Some(Entry {
             start: *start,
-            import_wh: import.copied().unwrap_or(0),
-            export_wh: export.copied().unwrap_or(0),
+            import_wh: import.copied().unwrap_or_default(),
+            export_wh: export.copied().unwrap_or_default(),
         }),
     };
     let mut entries: Vec<Entry> = starts().filter_map(both).collect();
@@ -457,7 +458,8 @@ mod tests {
 
     #[test]
     fn powers_of_ten_are_exact() {
-        let sum = |power: &str, value: &str| one(&feed("1", power, &[&r(0, 3600, value)])).map(|i| i.total_wh);
+        let sum =
+            |power: &str, value: &str| one(&feed("1", power, &[&r(0, 3600, value)])).map(|i| i.total_wh.map(u64::from));
         assert_eq!(sum("3", " 12 ").unwrap(), [12_000, 0]);
         assert_eq!(sum("-3", "12000").unwrap(), [12, 0]);
         assert!(matches!(sum("-3", "12001"), Err(SourceError::NotWhole { .. })));
@@ -472,7 +474,7 @@ mod tests {
 
     #[test]
     fn direction_chooses_the_register() {
-        assert_eq!(one(&feed("19", "0", &[&r(0, 900, "5")])).unwrap().total_wh, [0, 5]);
+        assert_eq!(one(&feed("19", "0", &[&r(0, 900, "5")])).unwrap().total_wh, [Wh::ZERO, Wh(5)]);
         assert!(matches!(
             one(&feed("4", "0", &[&r(0, 900, "5")])),
             Err(SourceError::FlowDirection { direction: 4, .. })
@@ -483,8 +485,8 @@ mod tests {
     fn a_spring_day_gives_way_to_the_block_that_begins_there() {
         let day = |from: i64, values: [&str; 2]| r(from, 3600, values[0]) + &r(from + 3600, 3600, values[1]);
         let import = one(&feed("1", "0", &[&day(0, ["1", "2"]), &day(3600, ["30", "4"])])).unwrap();
-        assert_eq!(import.series.total_wh(), [35, 0]);
-        assert_eq!(import.total_wh, [37, 0]);
+        assert_eq!(import.series.total_wh(), [Wh(35), Wh::ZERO]);
+        assert_eq!(import.total_wh, [Wh(37), Wh::ZERO]);
         let [o] = import.series.overlaps() else { unreachable!("one overlap") };
         assert_eq!((o.start, o.dropped_line < o.kept_line), (3600, true));
         // Also in the other order of blocks.

@@ -1,6 +1,10 @@
 //! A meter's intervals in order, and the cut of a period out of them.
 
-use gridveil_protocol::{packet::Reading, params::MAX_INTERVALS, units::Interval};
+use gridveil_protocol::{
+    packet::Reading,
+    params::MAX_INTERVALS,
+    units::{Interval, Wh},
+};
 
 use super::SourceError;
 
@@ -10,9 +14,9 @@ pub struct Entry {
     /// Unix seconds, a multiple of the length.
     pub start: i64,
     /// Taken from the network, Wh.
-    pub import_wh: u64,
+    pub import_wh: Wh,
     /// Fed in, Wh.
-    pub export_wh: u64,
+    pub export_wh: Wh,
 }
 
 impl std::fmt::Debug for Entry {
@@ -139,8 +143,8 @@ impl Series {
 
     /// Sum of import and export, Wh.
     #[must_use]
-    pub fn total_wh(&self) -> [u64; 2] {
-        self.entries.iter().fold([0, 0], |[i, e], x| [i + x.import_wh, e + x.export_wh])
+    pub fn total_wh(&self) -> [Wh; 2] {
+        self.entries.iter().fold([Wh::ZERO; 2], |[i, e], x| [i + x.import_wh, e + x.export_wh])
     }
 
     /// Missing intervals, oldest first.
@@ -229,11 +233,11 @@ impl Series {
     }
 }
 
-fn units(wh: u64, scale: u64, interval: Interval, register: &'static str) -> Result<u16, CutError> {
-    if !wh.is_multiple_of(scale) {
+fn units(wh: Wh, scale: u64, interval: Interval, register: &'static str) -> Result<u16, CutError> {
+    if !wh.0.is_multiple_of(scale) {
         return Err(CutError::NotAMultiple { interval, register, scale });
     }
-    u16::try_from(wh / scale).map_err(|_| CutError::OutOfRange { interval, register, scale })
+    u16::try_from(wh.0 / scale).map_err(|_| CutError::OutOfRange { interval, register, scale })
 }
 
 #[cfg(test)]
@@ -241,7 +245,7 @@ mod tests {
     use super::*;
 
     fn series(starts: &[i64]) -> Series {
-        let entry = |s: &i64| Entry { start: *s, import_wh: 100, export_wh: 30 };
+        let entry = |s: &i64| Entry { start: *s, import_wh: Wh(100), export_wh: Wh(30) };
         Series::new(900, starts.iter().map(entry).collect(), vec![])
     }
 
@@ -266,15 +270,15 @@ mod tests {
     #[test]
     fn the_range_ends_at_65535_units() {
         let mut s = series(&[0]);
-        s.entries[0].import_wh = 65_535;
+        s.entries[0].import_wh = Wh(65_535);
         assert!(s.cut(Interval(0), 1, 900, 1, false).is_ok());
-        s.entries[0].import_wh = 65_536;
+        s.entries[0].import_wh = Wh(65_536);
         assert_eq!(
             s.cut(Interval(0), 1, 900, 1, false),
             Err(CutError::OutOfRange { interval: Interval(0), register: "import", scale: 1 })
         );
-        s.entries[0].import_wh = 65_540;
-        s.entries[0].export_wh = 0;
+        s.entries[0].import_wh = Wh(65_540);
+        s.entries[0].export_wh = Wh::ZERO;
         assert_eq!(s.cut(Interval(0), 1, 900, 10, false).unwrap()[0].import, 6_554);
     }
 
@@ -296,7 +300,7 @@ mod tests {
         let hourly = s.resample(3600).unwrap();
         assert_eq!(
             hourly.entries().iter().map(|e| (e.start, e.import_wh)).collect::<Vec<_>>(),
-            [(0, 400), (7200, 400)]
+            [(0, Wh(400)), (7200, Wh(400))]
         );
         assert_eq!(hourly.gaps(), [Gap { start: 3600, intervals: 1 }]);
         assert_eq!(s.resample(5400), Err(SourceError::Resample { from: 900, to: 5400 }));

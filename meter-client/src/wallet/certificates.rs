@@ -131,7 +131,7 @@ impl State {
             }
             Spending::Retire { amount_wh, .. } => *amount_wh,
         };
-        if amount == 0 {
+        if amount == Wh::ZERO {
             return Err(CertificateError::ZeroAmount);
         }
         let rest =
@@ -149,7 +149,7 @@ impl State {
             }
             // An unused output looks like one that is: this owner's, with fresh salts.
             Spending::Retire { amount_wh, beneficiary, purpose, sealed } => (
-                Output { owner: own, amount: 0, salts: [a, b] },
+                Output { owner: own, amount: Wh::ZERO, salts: [a, b] },
                 Some(Retirement { amount: amount_wh, beneficiary, purpose, sealed, salts: [s7, s8] }),
             ),
         };

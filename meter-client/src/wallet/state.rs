@@ -11,7 +11,7 @@ use gridveil_protocol::{
     owner::NullifierKey,
     receipt::Receipt,
     schnorr::SecretKey,
-    units::Interval,
+    units::{Interval, Wh},
 };
 use serde::{Deserialize, Serialize};
 
@@ -302,7 +302,7 @@ impl State {
             kept.progress = Progress::Superseded;
         }
         let note = receipt.note();
-        if note.amount > 0 && receipt.before.meter.is_some() {
+        if note.amount > Wh::ZERO && receipt.before.meter.is_some() {
             let path = super::certificates::path_of_receipt(receipt);
             self.keep_note(note, path);
         }
@@ -357,7 +357,7 @@ impl State {
 
     /// What of a spending comes back to the owner of what is spent.
     fn keep_outputs(&mut self, plan: &SpendPlan) {
-        for note in plan.notes().into_iter().filter(|note| note.owner == plan.note.owner && note.amount > 0) {
+        for note in plan.notes().into_iter().filter(|note| note.owner == plan.note.owner && note.amount > Wh::ZERO) {
             self.keep_note(note, None);
         }
     }

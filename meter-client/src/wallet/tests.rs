@@ -9,6 +9,7 @@ use gridveil_protocol::{
     params::{STATE_DEPTH, Shape, UNIT_NANO},
     settlement::{Transition, apply},
     tree::SparseTree,
+    units::Wh,
 };
 
 use super::*;
@@ -246,7 +247,7 @@ fn with_note(keys: &Keys) -> (Transition, Receipt) {
     for seed in 0..40 {
         let t = settled(keys, seed);
         let receipt = Receipt::of(&t, 0).unwrap();
-        if receipt.note_amount_wh > 10 {
+        if receipt.note_amount_wh > Wh(10) {
             return (t, receipt);
         }
     }
@@ -266,12 +267,12 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     assert_eq!(wallet.state().note("0x").unwrap_err(), CertificateError::Unknown);
     let amount = kept.note.amount;
     let retire =
-        |amount_wh, purpose, sealed| Spending::Retire { amount_wh, beneficiary: Fr::from(0xbeefu64), purpose, sealed };
-    let transfer = |to: u64, amount_wh| Spending::Transfer(Transfer { to: Fr::from(to), amount_wh });
+        |wh, purpose, sealed| Spending::Retire { amount_wh: Wh(wh), beneficiary: Fr::from(0xbeefu64), purpose, sealed };
+    let transfer = |to: u64, wh| Spending::Transfer(Transfer { to: Fr::from(to), amount_wh: Wh(wh) });
     let plan = |spending: &Spending| wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, spending);
     assert_eq!(plan(&transfer(0, 1)).unwrap_err(), CertificateError::NoRecipient);
     assert_eq!(plan(&transfer(9, 0)).unwrap_err(), CertificateError::ZeroAmount);
-    assert_eq!(plan(&transfer(9, amount + 1)).unwrap_err(), CertificateError::Amount { amount_wh: amount });
+    assert_eq!(plan(&transfer(9, amount.0 + 1)).unwrap_err(), CertificateError::Amount { amount_wh: amount });
     assert_eq!(plan(&retire(1, Purpose::Export, true)).unwrap_err(), CertificateError::SealedPurpose);
     let stranger = super::tests::keys();
     assert_eq!(
@@ -286,7 +287,7 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     for spending in [
         transfer(9, 3),
         retire(4, Purpose::Consumption, false),
-        retire(amount, Purpose::Consumption, true),
+        retire(amount.0, Purpose::Consumption, true),
         retire(4, Purpose::Expiry, false),
     ] {
         let instance = plan(&spending).unwrap().sign(&keys.owner).unwrap().check().unwrap();
@@ -303,7 +304,7 @@ fn a_note_of_a_receipt_is_spent_in_every_way() {
     let rival = wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &transfer(9, 3)).unwrap();
     assert!(matches!(wallet.keep_spend(&rival, &keys.owner), Err(WalletError::SpendKept)));
     let change = wallet.state().notes[1].clone();
-    assert_eq!((change.note.amount, change.path), (amount - 4, None));
+    assert_eq!((change.note.amount, change.path), (amount - Wh(4), None));
     wallet.spent(nullifier, Some("0xabc")).unwrap();
     wallet.spent(nullifier, None).unwrap();
     assert_eq!(wallet.state().retirements.len(), 1);
@@ -321,12 +322,12 @@ fn an_abandoned_spending_is_found_if_it_lands() {
     let keys = keys();
     let (t, receipt) = with_note(&keys);
     let retire = Spending::Retire {
-        amount_wh: 4,
+        amount_wh: Wh(4),
         beneficiary: Fr::from(0xbeefu64),
         purpose: Purpose::Consumption,
         sealed: true,
     };
-    let transfer = Spending::Transfer(Transfer { to: Fr::from(9u64), amount_wh: 3 });
+    let transfer = Spending::Transfer(Transfer { to: Fr::from(9u64), amount_wh: Wh(3) });
     let outputs = |plan: &SpendPlan| plan.notes().map(|note| note.commitment());
     let retired = |plan: &SpendPlan| plan.statement().map(|statement| statement.commitment()).unwrap_or_default();
     // Which one lands: the abandoned one, the other, or one of an older copy of the wallet.
@@ -353,7 +354,7 @@ fn an_abandoned_spending_is_found_if_it_lands() {
         let second = plan(&wallet, &retire);
         assert_eq!(wallet.keep_spend(&second, &keys.owner).unwrap(), nullifier);
         assert!(matches!(wallet.keep_spend(&first, &keys.owner), Err(WalletError::SpendKept)), "one at a time");
-        assert_eq!(wallet.state().notes[1].note.amount, amount - 4);
+        assert_eq!(wallet.state().notes[1].note.amount, amount - Wh(4));
         let third = plan(&wallet, &transfer);
         let landed = [&first, &second, &third][lands];
         for _ in 0..2 {
@@ -361,7 +362,7 @@ fn an_abandoned_spending_is_found_if_it_lands() {
             assert_eq!(known, lands < 2);
             let state = wallet.state();
             let left: Vec<_> = state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect();
-            let change = [Some((amount - 3, false)), Some((amount - 4, false)), None][lands];
+            let change = [Some((amount - Wh(3), false)), Some((amount - Wh(4), false)), None][lands];
             assert_eq!(left, [Some((amount, true)), change].into_iter().flatten().collect::<Vec<_>>());
             assert_eq!(state.retirements.len(), usize::from(lands == 1));
             assert!(state.spends.iter().all(|spend| !spend.is_open()));
@@ -388,7 +389,7 @@ fn spendings_without_the_mark_are_open() {
     let holding = wallet.state().holding(&kept, &DEPLOYMENT, &keys.owner).unwrap();
     let instance = holding.sign(&keys.owner).unwrap().check().unwrap();
     assert_eq!((instance.anchor, instance.disclosed), (receipt.root, kept.note.info()));
-    let spending = Spending::Transfer(Transfer { to: Fr::from(9u64), amount_wh: 3 });
+    let spending = Spending::Transfer(Transfer { to: Fr::from(9u64), amount_wh: Wh(3) });
     let plan = wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &spending).unwrap();
     wallet.keep_spend(&plan, &keys.owner).unwrap();
     let mut json = serde_json::to_value(&wallet.state().spends[0]).unwrap();

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CERTIFICATE_VERSION, CertificateInstance, NotePath, Output, Purpose, Retirement, SpendPlan};
-use crate::{field::Fr, hex::hex_bytes, instance, note::Note};
+use crate::{field::Fr, hex::hex_bytes, instance, note::Note, units::Wh};
 use ark_ff::AdditiveGroup;
 
 /// Version in the domain of holdings. A contract's circuit version has 32 bits: none has this domain.
@@ -26,7 +26,7 @@ impl SpendPlan {
     #[must_use]
     pub fn holding(chain_id: u64, contract: &[u8; 20], note: Note, path: NotePath, salts: [Fr; 6]) -> Self {
         let [a, b, c, d, s7, s8] = salts;
-        let output = |salts| Output { owner: note.owner, amount: 0, salts };
+        let output = |salts| Output { owner: note.owner, amount: Wh::ZERO, salts };
         let outputs = [output([a, b]), output([c, d])];
         let retirement = Retirement {
             amount: note.amount,

@@ -140,7 +140,7 @@ impl RetirementStatement {
     /// # Errors
     /// [`StatementError`].
     pub fn verify(&self, commitment: Fr) -> Result<(), StatementError> {
-        if self.amount >> AMOUNT_BITS != 0 {
+        if !self.amount.fits(AMOUNT_BITS) {
             return Err(StatementError::Amount);
         }
         if self.commitment() == commitment { Ok(()) } else { Err(StatementError::Commitment) }

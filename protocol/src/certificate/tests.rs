@@ -18,7 +18,7 @@ fn honest_spendings_are_accepted() {
         let spend = spend(seed).unwrap();
         assert_eq!(spend.check(), Ok(spend.compute()), "seed {seed}");
         let amounts: Wh = spend.plan.notes().iter().map(|note| note.amount).sum();
-        assert_eq!(amounts + spend.plan.retirement.as_ref().map_or(0, |r| r.amount), spend.plan.note.amount);
+        assert_eq!(amounts + spend.plan.retirement.as_ref().map_or(Wh::ZERO, |r| r.amount), spend.plan.note.amount);
     }
 }
 
@@ -42,9 +42,9 @@ fn each_clause_refuses() {
     twice.nullifier_key = NullifierKey::of(&owner_key(2));
     twice.signature = secret.sign(DomainTag::Certificate, &twice.compute().message()).unwrap();
     assert_eq!(twice.check(), Err(CertificateError::NullifierKey));
-    assert_eq!(edited(5, |p| p.outputs[0].amount += 1), Err(CertificateError::Conservation));
+    assert_eq!(edited(5, |p| p.outputs[0].amount += Wh(1)), Err(CertificateError::Conservation));
     assert_eq!(
-        edited(5, |p| p.outputs[1].amount |= 1 << 48),
+        edited(5, |p| p.outputs[1].amount.0 |= 1 << 48),
         Err(CertificateError::AmountOverflow { part: "output 2" })
     );
     assert_eq!(edited(3, |p| p.retirement.as_mut().unwrap().sealed = true), Err(CertificateError::SealedPurpose));
@@ -94,12 +94,12 @@ fn a_retirement_opens_to_what_was_retired_alone() {
         edit(&mut other);
         other.verify(commitment).unwrap_err()
     };
-    assert_eq!(refused(|s| s.amount += 1), StatementError::Commitment);
+    assert_eq!(refused(|s| s.amount += Wh(1)), StatementError::Commitment);
     assert_eq!(refused(|s| s.purpose = Purpose::Export), StatementError::Commitment);
     assert_eq!(refused(|s| s.beneficiary += Fr::from(1u64)), StatementError::Commitment);
     // The same element, read as 2^48 Wh more of an interval earlier.
     let alias = RetirementStatement {
-        amount: statement.amount + (1 << 48),
+        amount: statement.amount + Wh(1 << 48),
         origin: crate::note::Origin { first_interval: statement.origin.first_interval - 1, ..statement.origin },
         ..statement.clone()
     };

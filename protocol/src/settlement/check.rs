@@ -8,7 +8,7 @@ use crate::{
     packet::check_packet,
     params::{REGISTER_BITS, STATE_DEPTH},
     tree::path_root,
-    units::Interval,
+    units::{Interval, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -87,7 +87,7 @@ fn check_registers(t: &Transition) -> Result<(), SettlementError> {
     // Settled first: a register that left its bits is not mended by closing the account.
     for (slot, account) in t.settled.iter().enumerate().chain(t.after.accounts.iter().enumerate()) {
         let r = &account.registers;
-        if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| wh >> REGISTER_BITS != 0) {
+        if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| !wh.fits(REGISTER_BITS)) {
             return Err(SettlementError::RegisterOverflow { slot });
         }
     }
@@ -96,19 +96,8 @@ fn check_registers(t: &Transition) -> Result<(), SettlementError> {
 
 /// SETTLE.11. Totals are saturated while they are computed: the largest number is not a total but a bound.
 fn saturated(n: &Totals) -> bool {
-    let totals = [
-        n.import,
-        n.export,
-        n.traded,
-        n.issued,
-        n.retired,
-        n.outstanding,
-        n.debt,
-        n.substituted_packets,
-        n.substituted_wh,
-        n.corrected,
-    ];
-    totals.contains(&u64::MAX)
+    let energy = [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.substituted_wh];
+    energy.contains(&Wh::MAX) || [n.debt, n.substituted_packets, n.corrected].contains(&u64::MAX)
 }
 
 /// SETTLE.13: the places in the certificates tree and in the state tree.

@@ -6,7 +6,7 @@ use super::{SettlementError, SettlementInput};
 use crate::{
     market::{self, Clearing, Order, Rules},
     tariff::ClassPrices,
-    units::Ticks,
+    units::{Ticks, Wh},
 };
 
 /// Clears every interval by the rules: m clearings, in order.
@@ -52,13 +52,13 @@ pub fn orders(input: &SettlementInput, interval: usize) -> (Vec<Order>, Vec<Orde
     slots
         .map(|(account, signed)| {
             let reading = signed.packet.readings.get(interval).copied().unwrap_or_default();
-            let scale = u64::from(account.terms.scale);
+            let scale = account.terms.scale;
             let trades = !signed.packet.substituted;
             let buy = (trades && account.debt == 0).then_some(account.terms.buy_limit);
             let sell = trades.then_some(account.terms.sell_limit);
             (
-                Order { wh: u64::from(reading.import) * scale, limit: buy },
-                Order { wh: u64::from(reading.export) * scale, limit: sell },
+                Order { wh: Wh::of_units(reading.import, scale), limit: buy },
+                Order { wh: Wh::of_units(reading.export, scale), limit: sell },
             )
         })
         .unzip()

@@ -18,6 +18,7 @@ use crate::{
     poseidon::hash4,
     record::{digest, words},
     tree::{dense_root, replaced_root},
+    units::Wh,
 };
 use ark_ff::AdditiveGroup;
 
@@ -134,7 +135,7 @@ fn header(input: &SettlementInput, outcomes: &[Outcome], applied: &Applied, note
 /// SETTLE.10 and SETTLE.11.
 fn totals(input: &SettlementInput, outcomes: &[Outcome], accounts: &[Account], notes: &[Note]) -> Totals {
     let mut t = input.community.header.totals;
-    let add = |total: &mut u64, x: u64| *total = total.saturating_add(x);
+    let add = |total: &mut Wh, x: Wh| *total = total.saturating_add(x);
     let slots = input.community.accounts.iter().zip(&input.packets).zip(outcomes).zip(notes);
     for (((account, signed), outcome), note) in slots {
         let energy = &outcome.energy;
@@ -147,7 +148,7 @@ fn totals(input: &SettlementInput, outcomes: &[Outcome], accounts: &[Account], n
             add(&mut t.outstanding, note.amount);
         }
         if signed.packet.substituted {
-            add(&mut t.substituted_packets, 1);
+            t.substituted_packets = t.substituted_packets.saturating_add(1);
             add(&mut t.substituted_wh, energy.import.saturating_add(energy.export));
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     note::Note,
     packet::SignedPacket,
     schnorr::PublicKey,
-    units::Nano,
+    units::{Nano, Wh},
 };
 
 /// What one slot's period came to.
@@ -47,16 +47,16 @@ pub(super) fn outcome(input: &SettlementInput, clearings: &[Clearing], slot: usi
     let Some((account, signed)) = input.community.accounts.get(slot).zip(input.packets.get(slot)) else {
         return Outcome::default();
     };
-    let scale = u64::from(account.terms.scale);
+    let scale = account.terms.scale;
     let mut out = Outcome::default();
     for (interval, (reading, clearing)) in signed.packet.readings.iter().zip(clearings).enumerate() {
         let (_, classes) = rules(input, interval);
         let prices = classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
         let energy = Registers {
-            import: u64::from(reading.import) * scale,
-            export: u64::from(reading.export) * scale,
-            bought: clearing.bought.get(slot).copied().unwrap_or(0),
-            sold: clearing.sold.get(slot).copied().unwrap_or(0),
+            import: Wh::of_units(reading.import, scale),
+            export: Wh::of_units(reading.export, scale),
+            bought: clearing.bought.get(slot).copied().unwrap_or_default(),
+            sold: clearing.sold.get(slot).copied().unwrap_or_default(),
         };
         let line = bill_line(&energy, &prices, clearing.tick);
         out.energy = out.energy.plus(&energy);
@@ -97,7 +97,7 @@ pub(super) fn note(input: &SettlementInput, slot: usize, outcome: &Outcome) -> O
     let residual = outcome.energy.export.saturating_sub(outcome.energy.sold);
     Some(Note {
         owner: account.owner,
-        amount: if earns(account, signed) { residual } else { 0 },
+        amount: if earns(account, signed) { residual } else { Wh::ZERO },
         first_interval: input.community.header.next_interval,
         intervals: input.community.header.intervals,
         community: input.community.index,

@@ -390,7 +390,9 @@ fn beginnings() -> Vec<Beginning> {
         }),
         ("a community begins with a supplier account balance", |i| i.community.header.supplier_account = 1_000_000),
         ("a community begins with fee account", |i| i.community.header.fee_account = 1),
-        ("a community begins with outstanding certificates", |i| i.community.header.totals.outstanding = 1),
+        ("a community begins with outstanding certificates", |i| {
+            i.community.header.totals.outstanding = gridveil_protocol::units::Wh(1)
+        }),
         ("a community begins with certificates", |i| i.community.certificates.set(5, field::Fr::from(9u64))),
         ("a community begins in the middle of its certificates", |i| i.community.header.certificate_count = 4),
         ("a community begins with a used nonce", |i| i.community.header.nonce = 1),

@@ -105,8 +105,8 @@ fn json(totals: &Totals) -> anyhow::Result<String> {
     let mut value = serde_json::to_value(totals)?;
     if let Some(members) = value.as_object_mut() {
         members.insert("totals".into(), "ok".into());
-        members.insert("retired_wh".into(), totals.retired_wh().into());
-        members.insert("outstanding_wh".into(), totals.outstanding_wh().into());
+        members.insert("retired_wh".into(), totals.retired_wh().0.into());
+        members.insert("outstanding_wh".into(), totals.outstanding_wh().0.into());
     }
     Ok(format!("{value}\n"))
 }
@@ -142,20 +142,21 @@ fn table(t: &Totals) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gridveil_protocol::units::Wh;
 
     #[test]
     fn the_table_is_aligned_and_the_equation_is_in_it() {
         let totals = Totals {
-            issued_wh: 1_234_567,
-            traded_wh: 1_000_000,
-            notes_wh: 234_567,
-            consumed_wh: 30_000,
-            exported_wh: 4_000,
-            sealed_wh: 500,
+            issued_wh: Wh(1_234_567),
+            traded_wh: Wh(1_000_000),
+            notes_wh: Wh(234_567),
+            consumed_wh: Wh(30_000),
+            exported_wh: Wh(4_000),
+            sealed_wh: Wh(500),
             sealed: 1,
-            held_wh: 60,
+            held_wh: Wh(60),
             held: 2,
-            not_shown_wh: 200_007,
+            not_shown_wh: Wh(200_007),
             ..Totals::default()
         };
         let text = table(&totals);

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use gridveil_meter_client::cli::KeyArgs;
+use gridveil_protocol::units::Wh;
 
 /// Where, who and with what.
 #[derive(clap::Args, Debug)]
@@ -65,7 +66,7 @@ pub struct Money {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Energy {
     /// Wh.
-    pub wh: u64,
+    pub wh: Wh,
 }
 
 /// Digits, at most one point, at most `decimals` after it: an exact number of the smallest parts.
@@ -92,7 +93,7 @@ impl FromStr for Energy {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wh = decimal(text, 3).ok_or("an amount in kWh, such as 12.345, with at most three decimals")?;
-        if wh == 0 { Err("an amount above zero") } else { Ok(Self { wh }) }
+        if wh == 0 { Err("an amount above zero") } else { Ok(Self { wh: Wh(wh) }) }
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
         ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
-        assert_eq!("12.345".parse(), Ok(Energy { wh: 12_345 }));
+        assert_eq!("12.345".parse(), Ok(Energy { wh: Wh(12_345) }));
         assert!("12.3456".parse::<Energy>().is_err());
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
+use gridveil_protocol::units::Wh;
 
 /// An error and its causes on one line.
 #[must_use]
@@ -38,8 +39,8 @@ pub fn grouped(x: i128) -> String {
 
 /// Energy in kWh with three decimals: exact.
 #[must_use]
-pub fn kwh(wh: u64) -> String {
-    format!("{}.{:03}", grouped(i128::from(wh / 1000)), wh % 1000)
+pub fn kwh(energy: Wh) -> String {
+    format!("{}.{:03}", grouped(i128::from(energy.0 / 1000)), energy.0 % 1000)
 }
 
 /// Money in currency units, rounded half away from zero to two decimals. For tables only; files carry nano-currency.
@@ -53,8 +54,8 @@ pub fn money(nano: i128) -> String {
 
 /// `part` of `whole` in percent with one decimal, `-` if the whole is zero.
 #[must_use]
-pub fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 {
+pub fn percent(part: Wh, whole: Wh) -> String {
+    if whole == Wh::ZERO {
         return "-".into();
     }
     let permille = (u128::from(part) * 2000 + u128::from(whole)) / (2 * u128::from(whole));
@@ -80,11 +81,11 @@ mod tests {
     fn numbers_read_as_people_write_them() {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(-999), "-999");
-        assert_eq!(kwh(7_126_734), "7,126.734");
+        assert_eq!(kwh(Wh(7_126_734)), "7,126.734");
         assert_eq!(money(-1_234_567_890_123), "-1,234.57");
         assert_eq!(money(-4_000_000), "0.00");
-        assert_eq!(percent(1, 3), "33.3 %");
-        assert_eq!(percent(0, 0), "-");
+        assert_eq!(percent(Wh(1), Wh(3)), "33.3 %");
+        assert_eq!(percent(Wh::ZERO, Wh::ZERO), "-");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use gridveil_meter_client::{
     cli::kind_name,
     wallet::{Progress, Source},
 };
-use gridveil_protocol::{field::to_bytes, owner::owner_of};
+use gridveil_protocol::{field::to_bytes, owner::owner_of, units::Wh};
 use serde_json::json;
 
 use super::session::{Session, read_chain};
@@ -75,9 +75,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(|kept| json!({"claim": hex0(&to_bytes(&kept.claim.commitment())), "amount_nano": kept.claim.amount, "source": kept.source, "on_l1": kept.on_l1, "taken": kept.taken, "dropped": kept.dropped}))
         .collect();
-    let open: u64 = state.notes.iter().filter(|note| !note.spent).map(|note| note.note.amount).sum();
+    let open: Wh = state.notes.iter().filter(|note| !note.spent).map(|note| note.note.amount).sum();
     details = details
-        .row("certificates", format!("{:>20} kWh", text::kwh(open)), open)
+        .row("certificates", format!("{:>20} kWh", text::kwh(open)), open.0)
         .value("balance_nano", state.receipt.as_ref().map(|r| r.after.balance))
         .value("operations", operations)
         .value("claims", claims);

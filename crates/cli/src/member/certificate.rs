@@ -351,7 +351,7 @@ fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
     let stands = state(&session, kept);
     Details::new("")
         .row("note", note.clone(), note)
-        .row("amount", format!("{} kWh", text::kwh(amount)), amount)
+        .row("amount", format!("{} kWh", text::kwh(amount)), amount.0)
         .row("state", stands, stands)
         .print(args.place.json)
 }
@@ -369,8 +369,8 @@ fn planned(kept: &KeptNote, energy: Energy) -> Details {
     Details::new("")
         .row("note", note.clone(), note)
         .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval.0)
-        .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh)
-        .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest)
+        .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh.0)
+        .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest.0)
 }
 
 fn sent(details: Details, spent: &Spent, out: &Path) -> Details {

@@ -18,7 +18,7 @@ use gridveil_protocol::{
     params::UNIT_NANO,
     receipt::Receipt,
     schnorr::SecretKey,
-    units::Interval,
+    units::{Interval, Wh},
 };
 use gridveil_sequencer::{batch, operations};
 use gridveil_verifier_contract::{CertificateCall, ChainL1, MemberL1, OperatorL1, anvil::LOCAL_CHAIN_ID};
@@ -358,14 +358,14 @@ impl OnChain {
         note: Note,
         path: NotePath,
         recipient: Option<Fr>,
-        retired: Option<(u64, bool)>,
+        retired: Option<(Wh, bool)>,
     ) -> anyhow::Result<SpendPlan> {
         let running = self.running()?;
         let own = owner_of(secret).commitment();
-        let handed = if retired.is_some() { 0 } else { note.amount };
+        let handed = if retired.is_some() { Wh::ZERO } else { note.amount };
         let outputs = [
             Output { owner: recipient.unwrap_or(own), amount: handed, salts: salts()? },
-            Output { owner: own, amount: 0, salts: salts()? },
+            Output { owner: own, amount: Wh::ZERO, salts: salts()? },
         ];
         let beneficiary = reduce::<Fr>(b"a household in Fontana");
         let retirement = match retired {

@@ -6,6 +6,7 @@ use gridveil_auditor::{Published, Totals, native::NativeCertificates};
 use gridveil_protocol::{
     certificate::{NotePath, ShownHolding, ShownRetirement, SpendPlan},
     note::Note,
+    units::Wh,
 };
 use gridveil_prover::{certificate::CertificateProof, srs::Srs};
 use gridveil_verifier_contract::{ChainL1, EthersClient, anvil::LOCAL_CHAIN_ID};
@@ -38,7 +39,7 @@ impl OnChain {
     fn still_held(&self, scenario: &Scenario) -> anyhow::Result<(u16, Note, NotePath)> {
         let spent = [events::RETIRES.0, events::RETIRES_SEALED.0, events::TRANSFERS.0];
         let notes = scenario.plan.homes.iter().filter(|home| !spent.contains(home)).filter_map(|home| {
-            let receipt = self.receipts.get(&(*home, 0)).filter(|receipt| receipt.note_amount_wh > 0)?;
+            let receipt = self.receipts.get(&(*home, 0)).filter(|receipt| receipt.note_amount_wh > Wh::ZERO)?;
             Some((*home, receipt.note(), NotePath::of_receipt(receipt)?))
         });
         notes.into_iter().next().context("nobody holds certificates of the first day")

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let warning = "what was sent already may still land; then certificate list finds it, and keeps what it came to";
         Details::new("Gives up the spending of a certificate that L1 has not taken")
             .row("note", note.clone(), note.clone())
-            .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount)
+            .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount.0)
             .row("warning", warning, warning)
     };
     if !agreed(details(), args.acting, args.place.json)? {

@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (note, out) = (number(kept.note.commitment()), args.out.display().to_string());
     Details::new("")
         .row("note", note.clone(), note)
-        .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount)
+        .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount.0)
         .row("file", out.clone(), out)
         .print(args.place.json)
 }
