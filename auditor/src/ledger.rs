@@ -7,6 +7,7 @@
 mod batch;
 mod vault;
 
+use gridveil_protocol::units::Nano;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gridveil_protocol::record::Parsed;
@@ -305,10 +306,11 @@ impl<'a> Ledger<'a> {
             });
         }
         let pool = self.money.account().pool_nano;
-        self.require(told(standing.pool_nano.map(|nano| i128::from(nano) == pool)), "L1.POOL", || {
+        self.require(told(standing.pool_nano.map(|nano| Nano::from(nano) == pool)), "L1.POOL", || {
             format!(
-                "the contract's pool is {} nano, the records come to {pool}",
-                standing.pool_nano.unwrap_or_default()
+                "the contract's pool is {} nano, the records come to {}",
+                standing.pool_nano.unwrap_or_default(),
+                pool.0
             )
         });
         self.books.pool_compared = standing.pool_nano.is_some();

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use gridveil_protocol::{
     field::{Fr, to_bytes},
     record::{Parsed, RecordKind},
+    units::Nano,
 };
 use serde::Serialize;
 
@@ -19,9 +20,9 @@ pub(crate) const UNIT_NANO: i128 = 10_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// What the rollup holds now, nano.
-    pub pool_nano: i128,
+    pub pool_nano: Nano,
     /// Taken out of the frozen rollup, nano.
-    pub exited_nano: i128,
+    pub exited_nano: Nano,
     /// Deposits taken in by their owners.
     pub deposited_units: u64,
     /// Paid to payout addresses by withdrawals and closed accounts.
@@ -47,8 +48,8 @@ pub struct Account {
 }
 
 /// Currency with two decimals, rounded towards zero.
-pub(crate) fn currency(nano: i128) -> String {
-    let units = nano / UNIT_NANO;
+pub(crate) fn currency(nano: Nano) -> String {
+    let units = nano.0 / UNIT_NANO;
     let sign = if units < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", units.unsigned_abs() / 100, units.unsigned_abs() % 100)
 }
@@ -98,9 +99,9 @@ impl Money {
 
     /// Books an exit from the frozen rollup.
     pub(crate) fn exit(&mut self, nano: u64) -> Result<(), MoneyError> {
-        self.account.exited_nano += i128::from(nano);
-        self.account.pool_nano -= i128::from(nano);
-        if self.account.pool_nano < 0 { Err(MoneyError::Pool) } else { Ok(()) }
+        self.account.exited_nano += Nano::from(nano);
+        self.account.pool_nano -= Nano::from(nano);
+        if self.account.pool_nano < Nano::ZERO { Err(MoneyError::Pool) } else { Ok(()) }
     }
 
     /// Books one record; one that is refused is booked as well, so that later ones are judged by what L1 did.
@@ -137,11 +138,11 @@ impl Money {
         if let Some(count) = count {
             *count += 1;
         }
-        account.pool_nano += sign * i128::from(units) * UNIT_NANO;
+        account.pool_nano += Nano(sign * i128::from(units) * UNIT_NANO);
         if record.kind == RecordKind::Deposit && !self.taken_in.insert(claim(&record.w1)) {
             return Err(MoneyError::DepositAgain);
         }
-        if account.pool_nano < 0 { Err(MoneyError::Pool) } else { Ok(()) }
+        if account.pool_nano < Nano::ZERO { Err(MoneyError::Pool) } else { Ok(()) }
     }
 }
 
@@ -170,12 +171,12 @@ mod tests {
         }
         let account = money.account();
         assert_eq!(
-            (account.pool_nano / UNIT_NANO, account.treasury_units, account.deposits, account.forced),
-            (241, 9, 1, 1)
+            (account.pool_nano, account.treasury_units, account.deposits, account.forced),
+            (Nano(241 * UNIT_NANO), 9, 1, 1)
         );
         assert_eq!(money.book(&record(RecordKind::SupplierOut, 242, 0)), Err(MoneyError::Pool));
         assert_eq!(money.book(&record(RecordKind::Deposit, 1, 9)), Err(MoneyError::DepositAgain));
-        assert_eq!(currency(-1234 * UNIT_NANO - 1), "-12.34");
+        assert_eq!(currency(Nano(-1234 * UNIT_NANO - 1)), "-12.34");
     }
 
     /// But for a community's beginning, which moves nothing, every kind leaves something in the account.

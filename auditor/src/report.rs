@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use gridveil_protocol::{
     field::{Fr, hex_fr, to_bytes},
     hex::hex0,
+    units::Nano,
     version::CircuitVersion,
 };
 use serde::Serialize;
@@ -70,8 +71,8 @@ impl AuditReport {
         use std::fmt::Write as _;
         let verdict = if self.is_ok() { "ok" } else { "FAILED" };
         let root = hex0(to_bytes(&self.state_root));
-        let amount = |nano: i128| format!("{:>16}", currency(nano));
-        let units = |units: u64| amount(i128::from(units) * UNIT_NANO);
+        let amount = |nano: Nano| format!("{:>16}", currency(nano));
+        let units = |units: u64| amount(Nano(i128::from(units) * UNIT_NANO));
         let (money, books, certificates) = (&self.money, &self.books, &self.certificates);
         let pool = if books.pool_compared { "" } else { "  from records; not compared with the contract's" };
         let mut out = String::new();

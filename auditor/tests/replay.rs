@@ -22,6 +22,7 @@ use gridveil_protocol::{
     record::{self, Parsed, Record, RecordKind},
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
+    units::Nano,
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
@@ -291,7 +292,7 @@ fn records_are_read_and_their_money_is_counted() {
     assert!(deposited > 0);
     assert_eq!(
         (report.money.pool_nano, report.money.supplier_in_units, report.money.notes),
-        (i128::from(1_000_000 + deposited) * 10_000_000, 1_000_000, 2)
+        (Nano(i128::from(1_000_000 + deposited) * 10_000_000), 1_000_000, 2)
     );
     assert!(report.table().contains("pool"));
     // A record is part of what is proved.

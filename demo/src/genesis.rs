@@ -10,7 +10,7 @@ use gridveil_protocol::{
     owner::owner_of,
     params::Shape,
     schnorr::{PublicKey, SecretKey},
-    units::{Interval, Ticks},
+    units::{Interval, Nano, Ticks},
 };
 use gridveil_verifier_contract::{address_of, anvil::ANVIL_KEYS};
 
@@ -116,8 +116,8 @@ pub struct Plan {
 impl Plan {
     /// Money in the community: what the L1 vault must hold for it, nano.
     #[must_use]
-    pub fn funds(&self) -> u128 {
-        u128::from(self.supplier_account) + u128::from(self.balance) * self.homes.len() as u128
+    pub fn funds(&self) -> Nano {
+        self.homes.iter().map(|_| Nano::from(self.balance)).sum::<Nano>() + Nano::from(self.supplier_account)
     }
 
     /// Builds the community: zero totals, every slot salted alike.
@@ -213,7 +213,7 @@ mod tests {
         salts.dedup();
         assert_eq!(salts.len(), 16);
         assert_eq!(community.accounts.iter().filter(|a| a.meter.is_some()).count(), 3);
-        assert_eq!(plan(3).funds(), 26);
+        assert_eq!(plan(3).funds(), Nano(26));
         assert_eq!(plan(5).community().unwrap_err(), GenesisError::TooManyHomes { homes: 5, slots: 4 });
     }
 }

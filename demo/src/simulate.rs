@@ -13,7 +13,7 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
     receipt::{Receipt, ReceiptError},
     settlement::Transition,
-    units::{Interval, Wh},
+    units::{Interval, Nano, Wh},
 };
 use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
@@ -98,19 +98,19 @@ pub struct Energy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Money {
     /// Paid by local buyers to local sellers.
-    pub local_trade_nano: i128,
+    pub local_trade_nano: Nano,
     /// Paid by members to the supplier for energy.
-    pub supplier_energy_nano: i128,
+    pub supplier_energy_nano: Nano,
     /// Paid by the supplier to members for energy fed in.
-    pub supplier_feed_in_nano: i128,
+    pub supplier_feed_in_nano: Nano,
     /// Network and local fees paid by members.
-    pub fees_nano: i128,
+    pub fees_nano: Nano,
     /// All bills together: what members' balances fell by.
-    pub bills_nano: i128,
+    pub bills_nano: Nano,
     /// The same bills had nobody traded locally.
-    pub bills_without_community_nano: i128,
+    pub bills_without_community_nano: Nano,
     /// Members' debts at the end.
-    pub debt_nano: i128,
+    pub debt_nano: Nano,
 }
 
 /// Certificates of a simulation, Wh.
@@ -138,9 +138,9 @@ pub struct HomeReport {
     /// Locally sold, Wh.
     pub sold_wh: Wh,
     /// Bill, nano; negative if the home earned.
-    pub bill_nano: i128,
+    pub bill_nano: Nano,
     /// Bill had nobody traded locally, nano.
-    pub bill_without_community_nano: i128,
+    pub bill_without_community_nano: Nano,
 }
 
 /// One thing that was checked to the last unit.
@@ -253,7 +253,7 @@ struct Tally<'a> {
     report: Report,
     holds: [bool; CHECKS.len()],
     notes_wh: Wh,
-    supplier_nano: i128,
+    supplier_nano: Nano,
     totals: Totals,
 }
 
@@ -283,7 +283,7 @@ impl<'a> Tally<'a> {
             report,
             holds: [true; CHECKS.len()],
             notes_wh: Wh::ZERO,
-            supplier_nano: 0,
+            supplier_nano: Nano::ZERO,
             totals: Totals::default(),
         }
     }
@@ -302,8 +302,8 @@ impl<'a> Tally<'a> {
             self.report.intervals_with_both_sides += usize::from(matchable > Wh::ZERO);
         }
         let funds = |c: &gridveil_protocol::community::Community| {
-            let balances: i128 = c.accounts.iter().map(|a| i128::from(a.balance)).sum();
-            balances + i128::from(c.header.supplier_account) + i128::from(c.header.fee_account)
+            let balances: Nano = c.accounts.iter().map(|a| Nano::from(a.balance)).sum();
+            balances + Nano::from(c.header.supplier_account) + Nano::from(c.header.fee_account)
         };
         self.holds[2] &= funds(&t.input.community) == funds(&t.after);
         self.notes_wh += t.notes.iter().map(|note| note.amount).sum::<Wh>();
@@ -334,11 +334,12 @@ impl<'a> Tally<'a> {
         for ((reading, prices), clearing) in intervals {
             let prices = prices.classes.get(class).copied().unwrap_or_default();
             let sold = clearing.sold.get(slot).copied().unwrap_or_default();
-            money.supplier_feed_in_nano += (i128::from(reading.export) - i128::from(sold)) * i128::from(prices.feed_in);
-            money.local_trade_nano += clearing.tick.nano_per_wh() * i128::from(sold);
+            money.supplier_feed_in_nano +=
+                Nano((i128::from(reading.export) - i128::from(sold)) * i128::from(prices.feed_in));
+            money.local_trade_nano += Nano(clearing.tick.nano_per_wh() * i128::from(sold));
             let retail = i128::from(prices.energy) + i128::from(prices.network);
             home.bill_without_community_nano +=
-                i128::from(reading.import) * retail - i128::from(reading.export) * i128::from(prices.feed_in);
+                Nano(i128::from(reading.import) * retail - i128::from(reading.export) * i128::from(prices.feed_in));
         }
         money.fees_nano += bill.fees_nano;
         self.supplier_nano += bill.supply_nano;

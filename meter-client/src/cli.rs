@@ -510,8 +510,8 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     }
     let e = &s.bill.energy;
     let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
-    let mut money = |name: &str, nano: i128| {
-        let _ = writeln!(out, "{name:<20} {:>24}", Nano(nano));
+    let mut money = |name: &str, nano: Nano| {
+        let _ = writeln!(out, "{name:<20} {nano:>24}");
     };
     money("balance before", s.before_nano);
     money("local trade", s.bill.trade_nano);

@@ -10,7 +10,7 @@ use gridveil_protocol::{
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
     schnorr::{self, PublicKey, SchnorrError, SecretKey},
     tariff::Tariff,
-    units::{Interval, Ticks, Wh},
+    units::{Interval, Nano, Ticks, Wh},
 };
 use serde::Serialize;
 
@@ -119,15 +119,15 @@ pub struct Statement {
     /// Energy and money of the period.
     pub bill: Bill,
     /// `balance - debt` before, nano.
-    pub before_nano: i128,
+    pub before_nano: Nano,
     /// `balance - debt` when the period is settled, before any operation, nano.
-    pub settled_nano: i128,
+    pub settled_nano: Nano,
     /// What was done with the account after that, in order.
     pub operations: Vec<OperationLine>,
     /// The late packet that replaced a substitute, if one did.
     pub correction: Option<CorrectionLine>,
     /// `balance - debt` after, nano.
-    pub after_nano: i128,
+    pub after_nano: Nano,
     /// Certificates of the period, Wh.
     pub certificates_wh: Wh,
     /// The finalised root.
@@ -170,7 +170,7 @@ pub struct OperationLine {
     /// The slot's nonce before; a forced withdrawal has none.
     pub nonce: Option<u32>,
     /// What `balance - debt` changes by, nano.
-    pub change_nano: i128,
+    pub change_nano: Nano,
     /// Of that, paid out on L1 or taken in from it: whole units of 0.01.
     pub units: u64,
 }
@@ -181,7 +181,7 @@ pub struct CorrectionLine {
     /// First interval of the period that was corrected.
     pub first_interval: Interval,
     /// What `balance - debt` changes by, nano.
-    pub change_nano: i128,
+    pub change_nano: Nano,
     /// Import, late less substituted, Wh.
     pub import_wh: i128,
     /// Export, late less substituted, Wh.
@@ -227,11 +227,11 @@ pub fn verify(
         first_interval: receipt.first_interval,
         lines: lines(receipt),
         bill,
-        before_nano: receipt.before.value().0,
-        settled_nano: receipt.settled.value().0,
+        before_nano: receipt.before.value(),
+        settled_nano: receipt.settled.value(),
         operations,
         correction,
-        after_nano: receipt.after.value().0,
+        after_nano: receipt.after.value(),
         certificates_wh: receipt.note_amount_wh,
         root: receipt.root,
         continues: own.previous.is_some(),
@@ -316,7 +316,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
     for signed in &receipt.operations {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
         let after = OperationSlot::compute(&account, signed).after;
-        let change_nano = (after.value() - account.value()).0;
+        let change_nano = after.value() - account.value();
         let nonce = effect.owner_signs().then_some(operation.nonce);
         out.push(OperationLine {
             kind: operation.kind,
@@ -330,7 +330,7 @@ fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
         let corrected = correction.compute(&account);
         CorrectionLine {
             first_interval: correction.late.packet.context.first_interval,
-            change_nano: (corrected.after.value() - account.value()).0,
+            change_nano: corrected.after.value() - account.value(),
             import_wh: corrected.import,
             export_wh: corrected.export,
         }

@@ -3,18 +3,18 @@
 use crate::{
     account::Registers,
     tariff::ClassPrices,
-    units::{Ticks, Wh},
+    units::{Nano, Ticks, Wh},
 };
 
 /// Money of one interval, nano (SETTLE.7). Also what a member recomputes from its own readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BillLine {
     /// Local trade at the market price.
-    pub trade: i128,
+    pub trade: Nano,
     /// Supplier: energy less feed-in.
-    pub supply: i128,
+    pub supply: Nano,
     /// Network and local fees.
-    pub fees: i128,
+    pub fees: Nano,
 }
 
 /// SETTLE.7 for one interval.
@@ -25,8 +25,8 @@ pub fn bill_line(energy: &Registers, prices: &ClassPrices, tick: Ticks) -> BillL
     let (import_residual, export_residual) = (wh(energy.import) - bought, wh(energy.export) - sold);
     let price = tick.nano_per_wh();
     BillLine {
-        trade: (sold - bought) * price,
-        supply: import_residual * i128::from(prices.energy) - export_residual * i128::from(prices.feed_in),
-        fees: import_residual * i128::from(prices.network) + bought * i128::from(prices.local_fee),
+        trade: Nano((sold - bought) * price),
+        supply: Nano(import_residual * i128::from(prices.energy) - export_residual * i128::from(prices.feed_in)),
+        fees: Nano(import_residual * i128::from(prices.network) + bought * i128::from(prices.local_fee)),
     }
 }

@@ -82,9 +82,9 @@ pub struct Corrected {
     /// `balance - debt` after, before it is split.
     pub value: Nano,
     /// To the supplier, nano.
-    pub supply: i128,
+    pub supply: Nano,
     /// Network fees, nano.
-    pub fees: i128,
+    pub fees: Nano,
     /// Import, Wh.
     pub import: i128,
     /// Export, Wh.
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Corrected {
 }
 
 /// Energy and money of a packet that does not trade: import, export (Wh), supply, fees (nano).
-fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, i128, i128) {
+fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Registers, Nano, Nano) {
     let scale = account.terms.scale;
     let lines = packet.packet.readings.iter().zip(&tariff.intervals).map(|(reading, prices)| {
         let energy = Registers {
@@ -111,7 +111,7 @@ fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Regis
         let class = prices.classes.get(usize::from(account.terms.class)).copied().unwrap_or_default();
         (energy, bill_line(&energy, &class, Ticks::ZERO))
     });
-    lines.fold((Registers::default(), 0, 0), |(sum, supply, fees), (energy, line)| {
+    lines.fold((Registers::default(), Nano::ZERO, Nano::ZERO), |(sum, supply, fees), (energy, line)| {
         (sum.plus(&energy), supply + line.supply, fees + line.fees)
     })
 }
@@ -152,7 +152,7 @@ impl Correction {
         let (supply, fees) = (new_supply - old_supply, new_fees - old_fees);
         let difference = |new: Wh, old: Wh| i128::from(new) - i128::from(old);
         let (import, export) = (difference(new.import, old.import), difference(new.export, old.export));
-        let value = before.value() - Nano(supply + fees);
+        let value = before.value() - (supply + fees);
         let mut after = before.clone();
         after.set_value(value);
         after.registers.import = moved(before.registers.import, import);

@@ -16,7 +16,7 @@ use crate::{
     params::Shape,
     schnorr::SecretKey,
     settlement::{SettlementError, SettlementInput, Transition, apply},
-    units::{Ticks, Wh},
+    units::{Nano, Ticks, Wh},
 };
 
 fn with(kinds: &[Kind], extras: Extras) -> SettlementInput {
@@ -196,11 +196,11 @@ fn the_difference_is_booked_at_the_tariff_of_then() {
                 };
                 bill_line(&energy, &prices.classes[usize::from(account.terms.class)], Ticks::ZERO)
             });
-            lines.fold((0, 0), |(supply, fees), line| (supply + line.supply, fees + line.fees))
+            lines.fold((Nano::ZERO, Nano::ZERO), |(supply, fees), line| (supply + line.supply, fees + line.fees))
         };
         let correction = t.input.operations.correction.as_ref().unwrap();
         let ((new, new_fees), (old, old_fees)) = (bill(&correction.late), bill(&correction.substitute));
-        let value = |t: &Transition| t.after.accounts[0].value().0;
+        let value = |t: &Transition| t.after.accounts[0].value();
         assert_eq!(value(&t) - value(&without), old + old_fees - new - new_fees);
         assert_eq!(t.fee_account_after - without.fee_account_after, new_fees - old_fees);
         assert_eq!(t.supplier_after - without.supplier_after, new - old);

@@ -11,7 +11,7 @@ use crate::{
     poseidon::{DomainTag, sponge},
     record::{Record, RecordKind},
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
-    units::Interval,
+    units::{Interval, Nano},
 };
 use ark_ff::AdditiveGroup;
 
@@ -39,8 +39,8 @@ pub struct Transfer {
 impl Transfer {
     /// Nano-currency.
     #[must_use]
-    pub fn nano(&self) -> i128 {
-        i128::from(self.units) * i128::from(UNIT_NANO)
+    pub fn nano(&self) -> Nano {
+        Nano(i128::from(self.units) * i128::from(UNIT_NANO))
     }
 
     fn record(&self) -> Record {
@@ -178,11 +178,11 @@ impl HeaderError {
 impl HeaderOperation {
     /// Change of supplier account and fee account, nano.
     #[must_use]
-    pub fn moved(&self) -> (i128, i128) {
-        self.transfer.map_or((0, 0), |t| match t.pool {
-            Pool::SupplierIn => (t.nano(), 0),
-            Pool::SupplierOut => (-t.nano(), 0),
-            Pool::FeeOut => (0, -t.nano()),
+    pub fn moved(&self) -> (Nano, Nano) {
+        self.transfer.map_or((Nano::ZERO, Nano::ZERO), |t| match t.pool {
+            Pool::SupplierIn => (t.nano(), Nano::ZERO),
+            Pool::SupplierOut => (-t.nano(), Nano::ZERO),
+            Pool::FeeOut => (Nano::ZERO, -t.nano()),
         })
     }
 
@@ -220,16 +220,16 @@ impl HeaderOperation {
         community: u32,
         before: &Header,
         after: &Header,
-        pools: (i128, i128),
+        pools: (Nano, Nano),
     ) -> Result<(), HeaderError> {
         if let Some(transfer) = &self.transfer {
             if transfer.units >> UNITS_BITS != 0 {
                 return Err(HeaderError::Units);
             }
-            if transfer.pool == Pool::SupplierOut && pools.0 < i128::from(after.reserve) {
+            if transfer.pool == Pool::SupplierOut && pools.0 < Nano::from(after.reserve) {
                 return Err(HeaderError::Reserve);
             }
-            if transfer.pool == Pool::FeeOut && pools.1 < 0 {
+            if transfer.pool == Pool::FeeOut && pools.1 < Nano::ZERO {
                 return Err(HeaderError::FeeAccount);
             }
         }

@@ -8,7 +8,7 @@ use crate::{
     params::Shape,
     record::RecordKind,
     settlement::{SettlementError, SettlementInput, Transition, apply},
-    units::Interval,
+    units::{Interval, Nano},
 };
 
 fn with(header: Option<Pool>, management: bool) -> SettlementInput {
@@ -75,11 +75,11 @@ fn every_refusal_is_reached() {
 #[test]
 fn money_moves_by_whole_units_and_counts() {
     let plain = apply(with(None, false)).unwrap();
-    let nano = 7 * i128::from(UNIT_NANO);
+    let (none, nano) = (Nano::ZERO, Nano(7 * i128::from(UNIT_NANO)));
     let cases = [
-        (Pool::SupplierIn, (nano, 0), RecordKind::SupplierIn),
-        (Pool::SupplierOut, (-nano, 0), RecordKind::SupplierOut),
-        (Pool::FeeOut, (0, -nano), RecordKind::FeeOut),
+        (Pool::SupplierIn, (nano, none), RecordKind::SupplierIn),
+        (Pool::SupplierOut, (-nano, none), RecordKind::SupplierOut),
+        (Pool::FeeOut, (none, -nano), RecordKind::FeeOut),
     ];
     for (pool, (supplier_account, fee_account), kind) in cases {
         let t = apply(with(Some(pool), true)).unwrap();

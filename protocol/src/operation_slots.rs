@@ -18,6 +18,7 @@ use crate::{
     params::QUEUE,
     record::{Record, RecordKind},
     tree::{Children, dense_path, dense_root},
+    units::Nano,
 };
 use ark_ff::AdditiveGroup;
 
@@ -130,7 +131,7 @@ pub struct Applied {
     /// Records in order.
     pub records: Vec<Record>,
     /// Paid to the supplier account by closed accounts, nano.
-    pub rest: i128,
+    pub rest: Nano,
 }
 
 impl std::fmt::Debug for Applied {
@@ -168,7 +169,7 @@ impl Operations {
     pub fn compute(&self, community: &Community, settled: Vec<Account>) -> Applied {
         let mut accounts = settled;
         let mut records: Vec<Record> = self.init.then(|| init::record(&community.header)).into_iter().collect();
-        let mut rest = 0;
+        let mut rest = Nano::ZERO;
         let operation_slots = (0..community.shape.operations.max(self.slots.len()))
             .map(|operation_slot| {
                 let used = self.slots.get(operation_slot);

@@ -17,7 +17,7 @@ use crate::{
     settlement::Transition,
     tariff::Tariff,
     tree::{Children, dense_path, path_hex, path_root, replaced_root},
-    units::{Interval, Ticks, Wh},
+    units::{Interval, Nano, Ticks, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -108,10 +108,10 @@ pub enum ReceiptError {
         interval: usize,
     },
     /// The balance is not what readings and tariff come to.
-    #[error("balance differs from the bill recomputed from readings and tariff by {difference_nano} nano")]
+    #[error("balance differs from the bill recomputed from readings and tariff by {} nano", .difference.0)]
     Money {
-        /// Settled value less recomputed value, nano.
-        difference_nano: i128,
+        /// Settled value less recomputed value.
+        difference: Nano,
     },
     /// Registers did not advance by the readings.
     #[error("registers did not advance by the settled energy")]
@@ -136,17 +136,17 @@ pub struct Bill {
     /// Energy of the period, Wh.
     pub energy: Registers,
     /// Local trade, supplier and fees, nano (see [`BillLine`]).
-    pub trade_nano: i128,
+    pub trade_nano: Nano,
     /// Supplier, nano.
-    pub supply_nano: i128,
+    pub supply_nano: Nano,
     /// Fees, nano.
-    pub fees_nano: i128,
+    pub fees_nano: Nano,
 }
 
 impl Bill {
     /// What the balance changes by, nano.
     #[must_use]
-    pub const fn delta_nano(&self) -> i128 {
+    pub fn delta_nano(&self) -> Nano {
         self.trade_nano - self.supply_nano - self.fees_nano
     }
 }
@@ -208,9 +208,9 @@ impl Receipt {
             return Err(ReceiptError::Reading { interval });
         }
         let bill = self.bill(tariff)?;
-        let difference_nano = (self.settled.value() - self.before.value()).0 - bill.delta_nano();
-        if difference_nano != 0 || (self.settled.balance != 0 && self.settled.debt != 0) {
-            return Err(ReceiptError::Money { difference_nano });
+        let difference = self.settled.value() - self.before.value() - bill.delta_nano();
+        if difference != Nano::ZERO || (self.settled.balance != 0 && self.settled.debt != 0) {
+            return Err(ReceiptError::Money { difference });
         }
         if self.settled.registers != self.before.registers.plus(&bill.energy) {
             return Err(ReceiptError::Registers);

@@ -29,6 +29,7 @@ use crate::{
     operation_slots::Applied,
     params::CERTIFICATES_DEPTH,
     tree::Children,
+    units::Nano,
 };
 
 /// Settles: the one native state transition. The market is cleared here, once an interval; [`Transition::clearings`]
@@ -56,9 +57,9 @@ pub struct Transition {
     /// One a slot.
     pub notes: Vec<Note>,
     /// Supplier account before range checks, nano.
-    pub supplier_after: i128,
+    pub supplier_after: Nano,
     /// Fee account before range checks, nano.
-    pub fee_account_after: i128,
+    pub fee_account_after: Nano,
     /// Accounts when the period is settled, before the operation slots.
     pub settled: Vec<Account>,
     /// The operation slots.

@@ -297,7 +297,8 @@ impl std::fmt::Display for Ticks {
 }
 
 /// Signed money, nano-currency (1e-9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Nano(pub i128);
 
 impl Nano {
@@ -327,6 +328,8 @@ impl From<u64> for Nano {
     }
 }
 
+/// Amounts are of 64 bits and there are at most millions of them: sums stay far below 127 bits. Overflow stops the
+/// program in every profile.
 impl std::ops::Add for Nano {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -338,6 +341,25 @@ impl std::ops::Sub for Nano {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
         Self(self.0 - other.0)
+    }
+}
+
+impl std::ops::Neg for Nano {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl std::ops::AddAssign for Nano {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl std::ops::SubAssign for Nano {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
     }
 }
 
@@ -427,6 +449,22 @@ mod tests {
             // Nano of a kWh and of the figure that is shown: 1 tick is 0.0001 of the currency.
             let shown = ticks.to_string().replace('.', "").parse::<i128>().unwrap();
             prop_assert_eq!(shown * 100_000, ticks.nano_per_wh() * 1000);
+        }
+
+        /// On paper signed money is its number of nano; shown, it is currency with nine decimals.
+        #[test]
+        fn money_is_written_as_a_number(a in -(1i128 << 90)..1 << 90, b in -(1i128 << 90)..1 << 90) {
+            let (one, other) = (Nano(a), Nano(b));
+            let json = serde_json::to_string(&one).unwrap();
+            prop_assert_eq!(&json, &a.to_string());
+            prop_assert_eq!(serde_json::from_str::<Nano>(&json).unwrap(), one);
+            prop_assert_eq!(one.to_string().replace('.', "").parse::<i128>().unwrap(), a);
+            prop_assert_eq!([one, other].into_iter().sum::<Nano>(), Nano(a + b));
+            prop_assert_eq!((one - other, -one), (Nano(a - b), Nano(-a)));
+            let (mut up, mut down) = (one, one);
+            up += other;
+            down -= other;
+            prop_assert_eq!((up, down), (one + other, one - other));
         }
 
         /// One of the two is zero, and their difference is the value that was split.

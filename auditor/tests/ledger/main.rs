@@ -19,7 +19,7 @@ use gridveil_protocol::{
     poseidon::hash4,
     record::{Record, RecordKind, digest, words},
     tree::{SparseTree, dense_root},
-    units::{Interval, Wh},
+    units::{Interval, Nano, Wh},
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
@@ -238,8 +238,8 @@ fn everything_is_followed() {
     let report = run(&told);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 4));
     // 500 + 70 + 400 - 100 - 20 - 10 - 5 units, then exits of 50 and 3 units and 123 nano.
-    assert_eq!(report.money.pool_nano, i128::from(782 * UNIT - 123));
-    assert_eq!(report.money.exited_nano, i128::from(53 * UNIT + 123));
+    assert_eq!(report.money.pool_nano, Nano::from(782 * UNIT - 123));
+    assert_eq!(report.money.exited_nano, Nano::from(53 * UNIT + 123));
     let books = report.books;
     assert_eq!(
         (books.deposited_units, books.open_units, books.refunded_units, books.supplier_funds_units),

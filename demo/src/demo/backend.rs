@@ -1,6 +1,7 @@
 //! The boundary between the demonstration's story and the machinery that carries it out.
 
 use gridveil_auditor::Totals;
+use gridveil_protocol::units::Nano;
 use gridveil_protocol::{field::Fr, header::Header, receipt::Receipt};
 
 use super::{
@@ -20,7 +21,7 @@ pub struct Settled {
     /// Gas of the settling transaction.
     pub gas: Option<u64>,
     /// Money that L1 holds for balances, supplier accounts and fee accounts, nano.
-    pub pool_nano: i128,
+    pub pool_nano: Nano,
 }
 
 /// What the auditor found, from L1 alone.

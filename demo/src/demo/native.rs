@@ -70,7 +70,7 @@ impl Backend for Native {
         }
         let transition =
             ledger.settle(COMMUNITY, packets, day.tariff.clone(), [salts.element(), salts.element()], operations)?;
-        let pool_nano = i128::try_from(scenario.plan.funds())?;
+        let pool_nano = scenario.plan.funds();
         let settled = Settled {
             root: ledger.root(),
             header: transition.after.header.clone(),

@@ -41,7 +41,7 @@ use gridveil_protocol::{
     params::{CIRCUIT_VERSION, Shape},
     receipt::Receipt,
     tariff::Tariff,
-    units::Interval,
+    units::{Interval, Nano},
     version::CircuitVersion,
 };
 use gridveil_prover::{
@@ -263,8 +263,8 @@ async fn final_on_l1(
 }
 
 /// Smallest parts of the token as nano-currency.
-fn token_nano(parts: u128) -> i128 {
-    i128::try_from(parts * 1000).unwrap_or(i128::MAX)
+fn token_nano(parts: u128) -> Nano {
+    Nano(i128::try_from(parts * 1000).unwrap_or(i128::MAX))
 }
 
 fn context(domain: Fr, plan: &Plan, day: &Day) -> anyhow::Result<Context> {
@@ -368,7 +368,7 @@ impl Backend for OnChain {
             let (settled, header) = final_on_l1(service, COMMUNITY, day.first_interval).await?;
             let on_l1 = running.l1.state_root().await?;
             anyhow::ensure!(on_l1 == to_bytes(&applied.new_root), "L1 has another state root than the sequencer");
-            let pool_nano = i128::from(running.l1.pool_nano().await?);
+            let pool_nano = Nano::from(running.l1.pool_nano().await?);
             Ok(Settled {
                 root: applied.new_root,
                 header,

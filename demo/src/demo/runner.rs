@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use gridveil_protocol::{
     header::Totals,
     receipt::{Bill, Receipt},
-    units::Wh,
+    units::{Nano, Wh},
 };
 
 use super::{
@@ -111,10 +111,10 @@ fn record(
         after.issued == after.retired + after.outstanding,
         "certificates issued are not retired or outstanding"
     );
-    let nano = |of: fn(&Bill) -> i128| bills.iter().map(of).sum::<i128>();
+    let nano = |of: fn(&Bill) -> Nano| bills.iter().map(of).sum::<Nano>();
     community.add(receipts, &settled.header);
     let (funds, pool) = (community.funds_nano(), settled.pool_nano);
-    anyhow::ensure!(funds == pool, "money is not conserved: L1 holds {pool} nano for {funds}");
+    anyhow::ensure!(funds == pool, "money is not conserved: L1 holds {} nano for {}", pool.0, funds.0);
     summary.days.push(DaySummary {
         date: day.date.to_string(),
         mechanism: Scenario::mechanism(day.number),

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     header::{Header, Totals},
     market::Mechanism,
     receipt::Receipt,
-    units::Wh,
+    units::{Nano, Wh},
 };
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub struct DaySummary {
     /// Local trade.
     pub local_wh: Wh,
     /// What members' balances fell by.
-    pub bills_nano: i128,
+    pub bills_nano: Nano,
     /// Substituted packets.
     pub substituted: u64,
     /// Time of the proof.
@@ -48,37 +48,37 @@ pub struct CommunitySummary {
     /// Index.
     pub community: u32,
     /// Members' money at the start and at the end, less debts, nano.
-    pub members_nano: [i128; 2],
+    pub members_nano: [Nano; 2],
     /// Supplier's pool at the start and at the end, nano.
-    pub supplier_nano: [i128; 2],
+    pub supplier_nano: [Nano; 2],
     /// Network and local fees collected, nano.
-    pub fees_nano: i128,
+    pub fees_nano: Nano,
     /// Life totals of the header.
     pub totals: Totals,
 }
 
 impl CommunitySummary {
     pub(super) fn new(plan: &Plan) -> Self {
-        let members = i128::from(plan.balance) * plan.homes.len() as i128;
+        let members = plan.homes.iter().map(|_| Nano::from(plan.balance)).sum();
         Self {
             community: plan.index,
             members_nano: [members; 2],
             supplier_nano: [plan.supplier_account.into(); 2],
-            fees_nano: 0,
+            fees_nano: Nano::ZERO,
             totals: Totals::default(),
         }
     }
 
     pub(super) fn add(&mut self, receipts: &[Receipt], header: &Header) {
-        self.members_nano[1] = receipts.iter().map(|r| r.after.value().0).sum();
+        self.members_nano[1] = receipts.iter().map(|r| r.after.value()).sum();
         self.supplier_nano[1] = header.supplier_account.into();
         self.fees_nano = header.fee_account.into();
         self.totals = header.totals;
     }
 
     /// Money of the community now, nano; members' debts were paid by the supplier account and are owed to it (SETTLE.8).
-    pub(super) fn funds_nano(&self) -> i128 {
-        self.members_nano[1] + i128::from(self.totals.debt) + self.supplier_nano[1] + self.fees_nano
+    pub(super) fn funds_nano(&self) -> Nano {
+        self.members_nano[1] + Nano::from(self.totals.debt) + self.supplier_nano[1] + self.fees_nano
     }
 }
 
@@ -287,7 +287,7 @@ pub fn render(s: &Summary) -> String {
         "outstanding kWh",
         "substituted kWh",
     ]);
-    let change = |[from, to]: [i128; 2]| format!("{} → {}", text::money(from), text::money(to));
+    let change = |[from, to]: [Nano; 2]| format!("{} → {}", text::money(from), text::money(to));
     for c in &s.communities {
         communities.add_row([
             change(c.members_nano),

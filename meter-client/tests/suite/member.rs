@@ -28,7 +28,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
-    units::{Interval, Ticks},
+    units::{Interval, Nano, Ticks},
 };
 
 fn sequencer(url: &str) -> Sequencer {
@@ -351,8 +351,15 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     };
     let statement = verify(&asked, &receipt, &own, &t.input.tariff, &l1).unwrap();
     let changes: Vec<_> = statement.operations.iter().map(|o| (o.kind, o.change_nano, o.units)).collect();
-    assert_eq!(changes, [(Kind::Withdraw, -3 * i128::from(UNIT_NANO), 3), (Kind::Send, -77, 0), (Kind::Forced, 0, 0)]);
-    assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<i128>(), statement.after_nano);
+    assert_eq!(
+        changes,
+        [
+            (Kind::Withdraw, Nano(-3 * i128::from(UNIT_NANO)), 3),
+            (Kind::Send, Nano(-77), 0),
+            (Kind::Forced, Nano::ZERO, 0)
+        ]
+    );
+    assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<Nano>(), statement.after_nano);
     let table = gridveil_meter_client::cli::table(&statement, 3600);
     assert!(table.contains("withdrawal") && table.contains("sent") && table.contains("-0.030000000"));
     // An operation that the wallet has not kept, whoever signed it.

@@ -96,7 +96,7 @@ pub struct OperationSlot {
     pub record: Option<Record>,
     /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`OperationSlot::check`]
     /// refuses.
-    pub rest: i128,
+    pub rest: Nano,
     /// `balance - debt` after, before it is split.
     pub value: Nano,
 }
@@ -112,14 +112,14 @@ impl OperationSlot {
     #[must_use]
     pub fn compute(before: &Account, signed: &SignedOperation) -> Self {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
-        let amount = i128::from(operation.amount);
-        let rest = if effect.kind == Kind::Close { i128::from(before.balance) - amount } else { 0 };
+        let amount = Nano::from(operation.amount);
+        let rest = if effect.kind == Kind::Close { Nano::from(before.balance) - amount } else { Nano::ZERO };
         let moved = match effect.flow {
-            Flow::None => 0,
+            Flow::None => Nano::ZERO,
             Flow::In => amount,
             Flow::Out => -amount - rest,
         };
-        let value = before.value() + Nano(moved);
+        let value = before.value() + moved;
         let mut after = before.clone();
         match effect.terms {
             Change::Keep => {}

@@ -232,7 +232,7 @@ fn a_deposit_pays_debts_first_and_the_supplier_gets_them_back() {
         let t = apply(input).unwrap();
         let (amount, account) = (units * UNIT_NANO, &t.after.accounts[1]);
         assert_eq!((account.balance, account.debt), (amount.saturating_sub(debt), debt.saturating_sub(amount)));
-        assert_eq!(t.supplier_after - without.supplier_after, i128::from(amount.min(debt)));
+        assert_eq!(t.supplier_after - without.supplier_after, Nano::from(amount.min(debt)));
         assert_eq!(t.after.header.totals.debt, account.debt);
         let claim = t.input.operations.slots[0].operation.claim(account.owner);
         assert_eq!(t.applied.records, [Record::new(RecordKind::Deposit, units, 0, claim)]);
@@ -247,7 +247,7 @@ fn a_closed_account_leaves_an_empty_slot_and_its_cents_to_the_supplier() {
     let (settled, after) = (&t.settled[slot], &t.after.accounts[slot]);
     let cents = settled.balance % UNIT_NANO;
     assert!(cents > 0);
-    assert_eq!(t.supplier_after - without.supplier_after, i128::from(cents));
+    assert_eq!(t.supplier_after - without.supplier_after, Nano::from(cents));
     assert_eq!(*after, Account { nonce: settled.nonce + 1, ..Account::empty(settled.salts) });
     assert_eq!(
         t.applied.records,

@@ -8,7 +8,7 @@ use crate::{
     packet::check_packet,
     params::{REGISTER_BITS, STATE_DEPTH},
     tree::path_root,
-    units::{Interval, Wh},
+    units::{Interval, Nano, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -70,13 +70,13 @@ fn check_money(t: &Transition) -> Result<(), SettlementError> {
             return Err(SettlementError::BalanceOverflow { slot });
         }
     }
-    if t.supplier_after < 0 {
-        return Err(SettlementError::SupplierTooSmall { missing_nano: t.supplier_after.unsigned_abs() });
+    if t.supplier_after < Nano::ZERO {
+        return Err(SettlementError::SupplierTooSmall { missing: -t.supplier_after });
     }
-    if t.supplier_after >> 64 != 0 {
+    if !t.supplier_after.fits() {
         return Err(SettlementError::TotalOverflow);
     }
-    if t.fee_account_after < 0 || t.fee_account_after >> 64 != 0 {
+    if t.fee_account_after < Nano::ZERO || !t.fee_account_after.fits() {
         return Err(SettlementError::FeeAccount);
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::{
     poseidon::hash4,
     record::{digest, words},
     tree::{dense_root, replaced_root},
-    units::Wh,
+    units::{Nano, Wh},
 };
 use ark_ff::AdditiveGroup;
 
@@ -68,8 +68,8 @@ impl SettledPeriod {
         let applied = input.operations.compute(old, settled.clone());
         let (supplier_after, fee_account_after) = pools(&input, &outcomes, &applied);
         let header = Header {
-            supplier_account: u64::try_from(supplier_after).unwrap_or(0),
-            fee_account: u64::try_from(fee_account_after).unwrap_or(0),
+            supplier_account: u64::try_from(supplier_after.0).unwrap_or(0),
+            fee_account: u64::try_from(fee_account_after.0).unwrap_or(0),
             ..header(&input, &outcomes, &applied, &notes)
         };
         let notes_root = dense_root(&notes.iter().map(Note::commitment).collect::<Vec<_>>());
@@ -100,19 +100,19 @@ impl SettledPeriod {
 }
 
 /// Supplier account and fee account after, nano, before they are checked to fit.
-fn pools(input: &SettlementInput, outcomes: &[Outcome], applied: &Applied) -> (i128, i128) {
+fn pools(input: &SettlementInput, outcomes: &[Outcome], applied: &Applied) -> (Nano, Nano) {
     let old = &input.community;
-    let debts = |accounts: &[Account]| accounts.iter().map(|a| i128::from(a.debt)).sum::<i128>();
+    let debts = |accounts: &[Account]| accounts.iter().map(|a| Nano::from(a.debt)).sum::<Nano>();
     let (supplier_moved, fee_moved) = input.operations.header.moved();
-    let corrected = |of: fn(&Corrected) -> i128| applied.correction.used.as_ref().map_or(0, |(_, c)| of(c));
-    let supplier = i128::from(old.header.supplier_account)
-        + outcomes.iter().map(|o| o.supply).sum::<i128>()
+    let corrected = |of: fn(&Corrected) -> Nano| applied.correction.used.as_ref().map_or(Nano::ZERO, |(_, c)| of(c));
+    let supplier = Nano::from(old.header.supplier_account)
+        + outcomes.iter().map(|o| o.supply).sum::<Nano>()
         + corrected(|c| c.supply)
         - (debts(&applied.accounts) - debts(&old.accounts))
         + applied.rest
         + supplier_moved;
-    let fees = i128::from(old.header.fee_account)
-        + outcomes.iter().map(|o| o.fees).sum::<i128>()
+    let fees = Nano::from(old.header.fee_account)
+        + outcomes.iter().map(|o| o.fees).sum::<Nano>()
         + corrected(|c| c.fees)
         + fee_moved;
     (supplier, fees)

@@ -1,5 +1,6 @@
 //! Why a settlement is refused.
 
+use crate::units::Nano;
 use crate::{operation_slots::OperationsError, packet::PacketError};
 
 /// Why a settlement is refused. Variants are in the order they are checked; each names its clause, the item and whose
@@ -45,11 +46,12 @@ pub enum SettlementError {
     },
     /// The supplier's pool cannot pay for the energy fed in.
     #[error(
-        "SETTLE.8: supplier account is {missing_nano} nano short; the operator must pay into the supplier account before this period can settle (operator)"
+        "SETTLE.8: supplier account is {} nano short; the operator must pay into the supplier account before this period can settle (operator)",
+        .missing.0
     )]
     SupplierTooSmall {
-        /// Nano-currency missing.
-        missing_nano: u128,
+        /// What is missing.
+        missing: Nano,
     },
     /// Fees of this period would make the fee account negative or too large.
     #[error("SETTLE.8: fee account leaves 0..2^64 (tariff authority)")]

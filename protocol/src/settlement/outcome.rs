@@ -19,11 +19,11 @@ pub struct Outcome {
     /// Energy of the period, Wh.
     pub energy: Registers,
     /// For locally sold less locally bought energy at the market price, nano.
-    pub trade: i128,
+    pub trade: Nano,
     /// To the supplier (energy) less from the supplier (feed-in), nano.
-    pub supply: i128,
+    pub supply: Nano,
     /// Network and local fees, nano.
-    pub fees: i128,
+    pub fees: Nano,
     /// `balance - debt` afterwards.
     pub value: Nano,
 }
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Outcome {
 impl Outcome {
     /// SETTLE.7: `trade - supply - fees`, nano.
     #[must_use]
-    pub const fn delta(&self) -> i128 {
+    pub fn delta(&self) -> Nano {
         self.trade - self.supply - self.fees
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn outcome(input: &SettlementInput, clearings: &[Clearing], slot: usi
         out.supply += line.supply;
         out.fees += line.fees;
     }
-    out.value = account.value() + Nano(out.delta());
+    out.value = account.value() + out.delta();
     out
 }
 

@@ -180,7 +180,7 @@ pub(super) fn other_mutants() -> Vec<Mutant> {
         "supplier account below reserve",
         Box::new(|| {
             let mut i = moved(Pool::SupplierOut);
-            i.community.header.reserve = u64::try_from(compute(i.clone()).supplier_after).unwrap() + 1;
+            i.community.header.reserve = u64::try_from(compute(i.clone()).supplier_after.0).unwrap() + 1;
             reroot(&mut i);
             traced(i)
         }),
@@ -190,7 +190,7 @@ pub(super) fn other_mutants() -> Vec<Mutant> {
         "supplier account below a reserve that the meter data manager raises at once",
         Box::new(|| {
             let mut i = with_extras(Extras { header: Some(Pool::SupplierOut), management: true, ..Extras::default() });
-            let reserve = u64::try_from(compute(i.clone()).supplier_after).unwrap() + 1;
+            let reserve = u64::try_from(compute(i.clone()).supplier_after.0).unwrap() + 1;
             i.operations.header.management.as_mut().unwrap().management.reserve = reserve;
             resign_management(&mut i).unwrap();
             traced(i)

@@ -1,5 +1,6 @@
 //! What a command shows before it acts and after: aligned rows, or JSON; and the question on a terminal.
 
+use gridveil_protocol::units::Nano;
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{bail, ensure};
@@ -78,6 +79,6 @@ pub fn agreed(details: Details, acting: Acting, json: bool) -> anyhow::Result<bo
 }
 
 /// Money, exact, with its unit.
-pub fn exact(nano: i128) -> String {
-    format!("{:>20}", gridveil_protocol::units::Nano(nano).to_string())
+pub fn exact(nano: Nano) -> String {
+    format!("{nano:>20}")
 }

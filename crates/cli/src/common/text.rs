@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
-use gridveil_protocol::units::Wh;
+use gridveil_protocol::units::{Nano, Wh};
 
 /// An error and its causes on one line.
 #[must_use]
@@ -45,9 +45,9 @@ pub fn kwh(energy: Wh) -> String {
 
 /// Money in currency units, rounded half away from zero to two decimals. For tables only; files carry nano-currency.
 #[must_use]
-pub fn money(nano: i128) -> String {
-    let cents = (nano.unsigned_abs() + 5_000_000) / 10_000_000;
-    let sign = if nano < 0 && cents > 0 { "-" } else { "" };
+pub fn money(nano: Nano) -> String {
+    let cents = (nano.0.unsigned_abs() + 5_000_000) / 10_000_000;
+    let sign = if nano < Nano::ZERO && cents > 0 { "-" } else { "" };
     let whole = i128::try_from(cents / 100).unwrap_or(i128::MAX);
     format!("{sign}{}.{:02}", grouped(whole), cents % 100)
 }
@@ -82,8 +82,8 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(-999), "-999");
         assert_eq!(kwh(Wh(7_126_734)), "7,126.734");
-        assert_eq!(money(-1_234_567_890_123), "-1,234.57");
-        assert_eq!(money(-4_000_000), "0.00");
+        assert_eq!(money(Nano(-1_234_567_890_123)), "-1,234.57");
+        assert_eq!(money(Nano(-4_000_000)), "0.00");
         assert_eq!(percent(Wh(1), Wh(3)), "33.3 %");
         assert_eq!(percent(Wh::ZERO, Wh::ZERO), "-");
     }

@@ -181,7 +181,7 @@ impl OnChain {
         let operator = community.supplier_nano[1] + community.fees_nano;
         // What exits round down stays: less than a smallest part of the token each.
         let dust = token_nano(vault) - operator;
-        summary.money_conserved = into == out + vault && (0..1000 * i128::from(summary.exits + 1)).contains(&dust);
+        summary.money_conserved = into == out + vault && (0..1000 * i128::from(summary.exits + 1)).contains(&dust.0);
         ensure!(summary.money_conserved, "money is not conserved: {into} went in, {out} out, {vault} is left");
         self.check_retirements()?;
         (summary.forced_exits, summary.corrected, summary.frozen) = (self.forced, self.corrected, true);
