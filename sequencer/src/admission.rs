@@ -119,8 +119,8 @@ fn closed() -> Problem {
 /// Tries where the account changes while a late packet of it is checked.
 const TRIES: usize = 4;
 
-/// A packet of a period that is closed. It is a duplicate if this very packet was accepted before. It is a late packet if
-/// its substitute is still pending, be it the slot's newest or an older one (ADJUST.1).
+/// A packet of a period that is closed. It is a duplicate if this very packet was accepted before. It is a late packet
+/// if its substitute is still pending, be it the slot's newest or an older one (ADJUST.1).
 async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
     for _ in 0..TRIES {
         if let Some(admitted) = attempt_late(service, &signed, id).await? {
@@ -188,8 +188,8 @@ async fn attempt_late(
     service.writer.submit(move |snapshot| decide_late(snapshot, &signed, id, pending_substitute)).await
 }
 
-/// SETTLE.1, before any answer that depends on the slot's substitutes. Only who holds a meter's key may learn whether the
-/// meter was silent.
+/// SETTLE.1, before any answer that depends on the slot's substitutes. Only who holds a meter's key may learn whether
+/// the meter was silent.
 async fn verify(service: &Service, signed: &SignedPacket) -> Result<(), Problem> {
     let packet = &signed.packet;
     let community = service.writer.snapshot().communities.get(&packet.context.community).cloned();

@@ -54,8 +54,8 @@ pub fn in_flight(log_state: &LogState, root: &[u8; 32]) -> Option<Vec<(u32, Effe
     Some(log_state.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
 }
 
-/// L1 as a batch of `community` will find it: its queues and claims, after the batches that are applied here and not yet
-/// settled there. The state root is read before and after, so that all of it is of one state.
+/// L1 as a batch of `community` will find it: its queues and claims, after the batches that are applied here and not
+/// yet settled there. The state root is read before and after, so that all of it is of one state.
 ///
 /// # Errors
 /// [`L1Error`]; `Malformed` where L1's state root is not one of ours.

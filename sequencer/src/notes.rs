@@ -1,5 +1,5 @@
-//! Where queued notes are: the path of a note up to a final root, for its holder. The siblings in it tell nothing: they are
-//! on L1, or they are hiding hashes.
+//! Where queued notes are: the path of a note up to a final root, for its holder. The siblings in it tell nothing: they
+//! are on L1, or they are hiding hashes.
 
 use std::sync::Arc;
 

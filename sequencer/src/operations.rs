@@ -162,8 +162,8 @@ fn check(
     }
 }
 
-/// HEADER.5: a forced withdrawal that is asked for during the skipped periods must be served in time, or anybody may freeze
-/// the rollup.
+/// HEADER.5: a forced withdrawal that is asked for during the skipped periods must be served in time, or anybody may
+/// freeze the rollup.
 async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(), Problem> {
     if skip == 0 {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The one writer. It decides one request after the other on the snapshot, makes the decisions durable together with one
-//! sync, and only then answers.
+//! The one writer. It decides one request after the other on the snapshot, makes the decisions durable together with
+//! one sync, and only then answers.
 //!
 //! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its
 //! record is durable.

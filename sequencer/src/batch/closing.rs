@@ -1,5 +1,5 @@
-//! Closing a period. It must be over and complete. The closing draws everything random of its settlement. All of that is
-//! durable before the period is applied.
+//! Closing a period. It must be over and complete. The closing draws everything random of its settlement. All of that
+//! is durable before the period is applied.
 
 use std::sync::{Arc, PoisonError};
 
@@ -24,8 +24,8 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
-/// Closes a period and settles it natively. Asked again for a settled period, it answers the same. Asked for one that is
-/// closed but not settled, it tries again. It runs to its end even if the client goes away.
+/// Closes a period and settles it natively. Asked again for a settled period, it answers the same. Asked for one that
+/// is closed but not settled, it tries again. It runs to its end even if the client goes away.
 ///
 /// # Errors
 /// [`Problem`].
@@ -165,8 +165,8 @@ pub async fn resume(service: &Arc<Service>) {
     }
 }
 
-/// Periods that can be closed: every used slot has a packet. And periods that were closed while L1 could not be reached,
-/// so that nothing could be selected.
+/// Periods that can be closed: every used slot has a packet. And periods that were closed while L1 could not be
+/// reached, so that nothing could be selected.
 fn complete(service: &Service) -> Vec<(u32, Interval)> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();

@@ -119,8 +119,8 @@ fn offer_operations(builder: &mut BatchBuilder, selected: &mut Selected, pending
     }
 }
 
-/// The oldest late packet for a slot's newest substitute. A late packet stays pending if there is a newer substitute, also
-/// one of this very period. If its substitute is final, it is refused.
+/// The oldest late packet for a slot's newest substitute. A late packet stays pending if there is a newer substitute,
+/// also one of this very period. If its substitute is final, it is refused.
 fn offer_corrections(builder: &mut BatchBuilder, selected: &mut Selected, late: Vec<Late>) {
     for Late { id, slot, place } in late {
         let pending = builder.account(slot).is_some_and(|account| account.pending_substitute != Fr::from(0u64));

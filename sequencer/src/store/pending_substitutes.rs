@@ -1,5 +1,5 @@
-//! A slot's pending substitutes. The leaf has the digest of the newest, and each names the one before it (ADJUST.1). They are
-//! read from the log, which has every substitute.
+//! A slot's pending substitutes. The leaf has the digest of the newest, and each names the one before it (ADJUST.1).
+//! They are read from the log, which has every substitute.
 
 use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, units::Interval};
 

@@ -251,7 +251,8 @@ impl StoreReader {
         Ok(SettlementInput { operations, ..self.settling(domain, community, state_path)? })
     }
 
-    /// Settlement of an applied batch, recomputed. `current` is the community after its last batch (for its certificates).
+    /// Settlement of an applied batch, recomputed. `current` is the community after its last batch (for its
+    /// certificates).
     ///
     /// # Errors
     /// [`StoreError`].
