@@ -1,8 +1,8 @@
-//! Follows every effect that L1 tells, in order, and compares what batches did with the records of their calldata.
+//! Follows every event of the contract in order, and compares what batches did with the records of their calldata.
 //!
-//! Two sources, one story: a record says what a batch must have done, the events say what it did. Everything else
-//! (deposits, refunds, supplier funds, requests, certificates, the freeze, exits) has events alone, which are judged by
-//! the contract's own rules.
+//! A record says what a batch must have done, and the events say what it did. Everything else (deposits, refunds,
+//! supplier funds, requests, certificates, the freeze, exits) has events alone. They are checked by the contract's own
+//! rules.
 
 mod batch;
 mod vault;
@@ -219,7 +219,7 @@ impl<'a> Ledger<'a> {
             Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } => {
                 self.spent(&Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind });
             }
-            // They change no book: registries are read as a whole, and what L1 owes is paid by L1 alone.
+            // They change no account here: registries are read as a whole, and L1 alone pays what it owes.
             Effect::ShapeRegistered { .. }
             | Effect::VerifierRegistered { .. }
             | Effect::VerifierFirstUsed { .. }

@@ -1,8 +1,8 @@
-//! Replays a Gridveil deployment from L1 alone, believing nobody.
+//! Replays a Gridveil deployment from L1 alone. It trusts no role.
 //!
 //! Input: the contract's events and calldata, and the list of community nodes published at deployment. Every root is
-//! computed anew, every public input is rebuilt from calldata, every proof is verified natively. What L1 does not carry
-//! (readings, balances) is what the proofs are about; the auditor needs none of it. `docs/spec/audit.md` says what is
+//! computed anew, every public input is rebuilt from calldata, every proof is verified natively. Readings and balances
+//! are not on L1. The proofs are about them, and the auditor needs none of them. `docs/spec/audit.md` says what is
 //! checked, and what cannot be seen.
 #![forbid(unsafe_code)]
 #![deny(clippy::wildcard_enum_match_arm)]

@@ -1,8 +1,8 @@
 //! The rollup's money from records alone: what went in, what came out, and which claims are open.
 //!
-//! `pool` = deposits taken in + supplier account in - withdrawals - forced withdrawals - supplier account and fee account to the treasury -
-//! exits: what L1 holds for the accounts, supplier accounts and fee accounts of all communities together. It may never fall below
-//! zero.
+//! `pool` = deposits taken in + supplier account in - withdrawals - forced withdrawals - supplier account and fee
+//! account to the treasury - exits: what L1 holds for the accounts, supplier accounts and fee accounts of all
+//! communities together. It may never fall below zero.
 
 use std::collections::BTreeSet;
 
@@ -104,7 +104,7 @@ impl Money {
         if self.account.pool_nano < Nano::ZERO { Err(MoneyError::Pool) } else { Ok(()) }
     }
 
-    /// Books one record; one that is refused is booked as well, so that later ones are judged by what L1 did.
+    /// Counts one record. A refused one is counted as well, because L1 has carried it out, and later ones depend on it.
     pub(crate) fn book(&mut self, record: &Parsed) -> Result<(), MoneyError> {
         let (account, units) = (&mut self.account, record.units);
         let claim = |w1: &Fr| to_bytes(w1);
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(currency(Nano(-1234 * UNIT_NANO - 1)), "-12.34");
     }
 
-    /// But for a community's beginning, which moves nothing, every kind leaves something in the account.
+    /// Every kind changes the sums, except a community's beginning.
     #[test]
     fn no_kind_is_passed_over() {
         for kind in RecordKind::ALL {

@@ -1,6 +1,6 @@
 //! Proof verification without the contract, by [`gridveil_circuits::verify`].
 //!
-//! Verifying keys are made here, from the circuit itself and the parameters: not read from anybody's file.
+//! Verifying keys are made here, from the circuit and the parameters. None is read from a file.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,9 +1,9 @@
 //! Issued = retired + outstanding + exported, for one community and period (`docs/spec/audit.md`).
 //!
 //! [`Published`] is what L1 has; the operator opens the two header leaves ([`PeriodOpening`]); holders show sealed
-//! retirements and notes that they still hold. Nothing is believed: headers must hash to the leaves in calldata,
-//! statements open commitments of events, holdings are proved. That the leaves came about by the rules is what the
-//! batches' proofs say, which the contract and `gridveil audit` check.
+//! retirements and notes that they still hold. Nothing is taken on trust: headers must hash to the leaves in calldata,
+//! statements must open commitments of events, holdings must be proved. That the leaves changed by the rules follows
+//! from the batches' proofs, which the contract and `gridveil audit` check.
 
 mod error;
 mod headers;

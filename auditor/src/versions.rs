@@ -1,8 +1,8 @@
 //! Which circuit version each batch was settled under, and how its proof is known to hold.
 //!
-//! A chain lives longer than one circuit. For a version whose keys the auditor has, it verifies the proof itself. For one
-//! that it knows only by the code of its verifier contract, it has the contract's word, and says so: the contract
-//! accepts a batch only after a call of that code (L1.6, L1.7). For any other, the version is missing.
+//! A chain lives longer than one circuit. For a version whose keys the auditor has, it verifies the proof itself. For
+//! one that it knows only by the code of its verifier contract, it relies on the contract, and says so: the contract
+//! accepts a batch only after a call of that code (L1.6, L1.7). Any other version is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

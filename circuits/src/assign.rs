@@ -1,4 +1,4 @@
-//! Pours a finished [`Trace`] into halo2: one region, so that row `r` of the table is row `r` of the circuit.
+//! Assigns a finished [`Trace`] to halo2, in one region, so that row `r` of the table is row `r` of the circuit.
 
 use halo2_proofs::{
     circuit::{Cell as Placed, Layouter, Value},

@@ -1,5 +1,5 @@
-//! What the settlement is written in: sums, products, selections, range checks and hashes over cells, with no column in
-//! sight.
+//! The operations that the statements are written with: sums, products, selections, range checks and hashes over cells.
+//! No column shows here.
 //!
 //! Arithmetic, range rows and free cells share a *block* of rows: three cursors run through it, so a block costs the
 //! longest of the three.
@@ -284,7 +284,7 @@ impl Builder {
     }
 
     /// Splits `x` into fields of the given widths, **most significant first**, each a multiple of 8 (of the table's
-    /// bits in wide tables). The caller sees to it that the total stays below the modulus. Returns the fields in the
+    /// bits in wide tables). The caller keeps the total below the modulus. Returns the fields in the
     /// same order.
     pub fn unpack(&mut self, x: Cell, widths: &[u32]) -> Vec<Cell> {
         let prefixes = self.decompose(x, widths);

@@ -1,9 +1,9 @@
 //! The witness table: every cell, constant, selector and copy of one circuit, built from concrete values.
 //!
-//! Building never branches on a secret, so keys are made from the table of any valid witness. Rows carry the clause
-//! they serve: a failed constraint is reported by clause. Free witness cells (those no constraint determines from
-//! earlier cells) are named, and a test may replace one ([`Trace::tamper`]): everything downstream follows the replaced
-//! value, so only the clause that guards the cell can refuse.
+//! Building never branches on a secret, so keys can be made from the table of any valid witness. A row carries the id
+//! of its clause, so that a failed constraint is reported by clause. A free cell is one that no constraint determines
+//! from the cells before it. Free cells are named, and a test may replace one ([`Trace::tamper`]). All later cells
+//! follow the replaced value, so only the clause that guards the cell can refuse.
 
 use std::collections::BTreeMap;
 

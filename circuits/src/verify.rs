@@ -3,7 +3,7 @@
 //!
 //! A proof is accepted only in its one encoding, and only for its whole statement:
 //!
-//! - it has exactly the bytes of every proof under the key: none is missing, none trails ([`VerifyError::Length`]);
+//! - it has exactly the number of bytes that every proof under the key has ([`VerifyError::Length`]);
 //! - there are exactly as many public inputs as the statement has rows: halo2 alone would take surplus ones
 //!   ([`VerifyError::Instance`]);
 //! - a scalar or coordinate in it is below its modulus ([`VerifyError::Invalid`]). Public inputs are field elements

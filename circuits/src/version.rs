@@ -1,8 +1,8 @@
 //! The settlement circuits that this program knows, by version.
 //!
-//! A [`SettlementSize`] exists only for a known version, so whoever has one has a circuit: keys, proofs and verifiers
-//! are made from it without asking again. A version is never edited. A new one is a line in [`known`], a folder of
-//! golden files (`circuits/golden/vN`), and what it does otherwise than the one before
+//! A [`SettlementSize`] exists only for a known version, so every size has a circuit. Keys, proofs and verifiers are
+//! made from it without another check. A version is never edited. A new one is a line in [`known`], a folder of golden
+//! files (`circuits/golden/vN`), and the code in which it differs from the one before
 //! (`docs/adr/0010-circuit-versions.md`).
 
 use gridveil_protocol::{params::Shape, version::CircuitVersion};

@@ -1,7 +1,7 @@
 //! `gridveil demo`: a month of 17 real homes, from meter to L1 and back to an auditor who has L1 alone, and everybody's
 //! way out.
 //!
-//! [`scenario`] says what happens, [`runner`] makes it happen through the [`backend::Backend`], [`summary`] tells it.
+//! [`scenario`] says what happens, [`runner`] carries it out through the [`backend::Backend`], [`summary`] reports it.
 
 use std::{path::PathBuf, sync::Arc};
 

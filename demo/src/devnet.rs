@@ -1,8 +1,8 @@
 //! `gridveil devnet`: a local chain with the contract and a sequencer on it, for trying the members', the meter data
 //! manager's and the operator's commands.
 //!
-//! Everything is as in a real deployment, but for three things: one account has every role on L1, the meter data
-//! manager's key lies in the directory, and time goes as fast as `devnet settle` and `devnet clock` say. The proving
+//! Three things differ from a real deployment: one account has every role on L1, the meter data manager's key is in the
+//! directory, and time passes as `devnet settle` and `devnet clock` say. The proving
 //! parameters are the insecure development ones.
 
 mod setting;
@@ -36,12 +36,12 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts chain, contract and sequencer, with two empty communities, and runs until it is interrupted. Started again
-    /// in the same directory, it goes on where it ended.
+    /// Starts chain, contract and sequencer, with two empty communities, and runs until it is interrupted. Started
+    /// again in the same directory, it goes on where it ended.
     #[command(after_help = "Example:\n  gridveil devnet up --dir devnet --members 4")]
     Up(UpArgs),
-    /// Lets a period pass: closes it, with the meter data manager's substitutes (no energy) for silent meters, and waits
-    /// until it is final.
+    /// Lets a period pass: closes it, with the meter data manager's substitutes (no energy) for silent meters, and
+    /// waits until it is final.
     #[command(after_help = "Example:\n  gridveil devnet settle --dir devnet --community 0")]
     Settle(SettleArgs),
     /// Moves the chain's clock on.

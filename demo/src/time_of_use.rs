@@ -1,6 +1,6 @@
 //! A published time-of-use tariff, turned into the protocol's tariff of one period.
 //!
-//! Retail prices live in local civil time, the protocol in UTC intervals: this module is the border between the two.
+//! Retail prices are in local civil time, the protocol is in UTC intervals. This module converts between them.
 //!
 //! One retail price is split so that nobody loses by trading locally ([`Split`]):
 //! - `retail = energy + network`, exactly, for energy bought from the supplier;

@@ -75,7 +75,7 @@ pub enum MeterError {
     /// A contract address that is none.
     #[error("contract address must be 0x and 40 hex digits")]
     Contract,
-    /// The sequencer serves another deployment than the one named.
+    /// The sequencer is of another deployment than the one named.
     #[error("the sequencer serves another deployment than contract and chain given")]
     OtherDeployment,
     /// The machine's clock.

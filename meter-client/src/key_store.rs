@@ -78,7 +78,7 @@ impl Keys {
         Ok(Self { owner: fresh()?, meter: fresh()? })
     }
 
-    /// A new owner key beside the same meter: what an account is handed over to when its key is rotated.
+    /// A new owner key beside the same meter key: what `rotate` gives the account to.
     ///
     /// # Errors
     /// [`KeyStoreError::Randomness`].
@@ -94,7 +94,8 @@ impl Keys {
         Ok(Self { owner: self.owner.clone(), meter: Self::generate()?.meter })
     }
 
-    /// Key of the wallet. From the meter's key, as the outbox's: it stays when the owner's key is rotated.
+    /// Key of the wallet. It comes from the meter's key, as the outbox's does, so that it stays when the owner's key is
+    /// rotated.
     #[must_use]
     pub fn wallet_key(&self) -> SealingKey {
         let secret = Zeroizing::new(self.meter.to_bytes());

@@ -1,5 +1,5 @@
-//! A member's side of Gridveil: reads the meter's file, signs a period's packet, hands it in, and checks what came of
-//! it.
+//! A member's side of Gridveil: reads the meter's file, signs a period's packet, hands it in, and checks the settlement
+//! that followed.
 //!
 //! The operator is not trusted: a statement holds only if the bill recomputed from the member's own readings and the
 //! published tariff leads to a root that the contract on L1 has finalised.

@@ -1,9 +1,9 @@
 //! What was signed, kept before it is sent.
 //!
-//! A packet's exact bytes are on disk, synced, before the first submission, so that a retry is byte-identical and a
-//! period is never signed twice with different content. Its salts open the member's leaf: losing them is losing the
-//! proof of one's own balance, so nothing is ever deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under
-//! a key derived from the meter key, with the file name authenticated.
+//! A packet's exact bytes are on disk, synced, before they are first sent. So a retry is byte-identical, and a period
+//! is never signed twice with different content. The salts in it open the member's leaf. Without them the member cannot
+//! prove its balance, so nothing is ever deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under a key
+//! derived from the meter key, with the file name authenticated.
 
 use std::{
     io,

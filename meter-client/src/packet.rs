@@ -8,7 +8,7 @@ use gridveil_protocol::{
 };
 use zeroize::Zeroizing;
 
-/// What a member decides about a period's packet; the rest is fresh randomness and a signature.
+/// What a member decides of a period's packet. Everything else is fresh randomness and a signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Draft {
     /// Deployment, community and period.

@@ -1,8 +1,8 @@
-//! Meter files: what they say, in one form, with nothing guessed.
+//! Meter files, read into one form. Nothing is guessed.
 //!
-//! Every format becomes [`Import`]s of [`Series`]. A fault that could put a wrong figure under a signature is a typed
-//! error with its line; what a format's known habits explain is accepted, counted and shown ([`Import`]). Errors never
-//! carry a reading.
+//! Every format becomes [`Import`]s of [`Series`]. A fault that could lead to a signed wrong figure is a typed error
+//! with its line. Known peculiarities of a format are accepted, counted and shown ([`Import`]). Errors never carry a
+//! reading.
 
 pub mod csv;
 pub mod green_button;
@@ -64,7 +64,7 @@ pub enum SourceError {
     /// Neither of the known formats.
     #[error("not a known meter file: expected ESPI (Green Button) XML or CSV with a header line")]
     UnknownFormat,
-    /// A row or element that says something else than the format allows.
+    /// A row or element that the format does not allow.
     #[error("{at}: {what}")]
     Malformed {
         /// Where.

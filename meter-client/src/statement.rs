@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::l1::{L1Error, Roots};
 
-/// Why a statement does not hold. Nothing of it is shown then.
+/// Why a statement does not hold. Then nothing of it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
     /// The receipt is about something else.
@@ -249,7 +249,8 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     if receipt.first_interval != asked.first_interval {
         return Err(StatementError::Other("period"));
     }
-    // The member's before or after: it may enrol, rotate its key, change its meter or close in this very period.
+    // The account is the member's before or after the period: it may enrol, rotate its key, change its meter or close
+    // in it.
     let (before, after) = (&receipt.before, &receipt.after);
     let owner = own.owner.commitment();
     if before.owner != owner && after.owner != owner {
@@ -261,8 +262,8 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The readings to hold the receipt against: the member's own, unless the meter data manager substituted them or the slot was
-/// empty.
+/// The readings to hold the receipt against: the member's own, unless the meter data manager substituted them or the
+/// slot was empty.
 fn check_packet<'a>(
     receipt: &Receipt,
     own: &Own<'a>,
@@ -278,9 +279,10 @@ fn check_packet<'a>(
     Ok(Some(&packet.readings))
 }
 
-/// Every operation was signed by this member, or nobody has to: L1's queue asks for a forced withdrawal. Beside what
-/// the wallet has kept, an owner's consent to what the meter data manager asks for (enrolment, another meter, terms) counts by its
-/// signature: it may be given elsewhere. The late packet of a correction is this meter's.
+/// Checks that this member has signed every operation. A forced withdrawal needs no signature: L1's queue asks for it.
+/// The operations that the wallet has kept are the member's. An enrolment, another meter or other terms also count if
+/// the owner's signature verifies, because the consent may have been given on another machine. The late packet of a
+/// correction must be this meter's.
 fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
     let place = (receipt.community, receipt.slot);
     for (index, signed) in receipt.operations.iter().enumerate() {

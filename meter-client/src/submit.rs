@@ -1,8 +1,8 @@
 //! The sequencer's HTTP API, as a member sees it.
 //!
-//! Handing in is idempotent: the same bytes again are the same packet. So an unreachable or busy server is simply asked
-//! again, a few times, with growing pauses. Answers are bounded, and what a server writes is printed without control
-//! characters. Blocking: not for use inside an async runtime.
+//! Sending the same bytes again is the same packet. So an unreachable or busy server is asked again, a few times, with
+//! growing pauses. Answers are bounded, and what a server writes is printed without control characters. Blocking: not
+//! for use inside an async runtime.
 
 mod admin;
 
@@ -123,7 +123,7 @@ impl Sequencer {
         self.get("/v1/info", "a deployment")
     }
 
-    /// The domain that the sequencer serves.
+    /// The domain of the sequencer's deployment.
     ///
     /// # Errors
     /// [`ApiError`]; [`ApiError::Domain`] if it is not that of the chain, contract and version it names.
@@ -147,7 +147,7 @@ impl Sequencer {
         self.get(&format!("/v1/communities/{community}/tariffs/{first_interval}"), "a tariff")
     }
 
-    /// Hands a packet in, and says what became of it. Repeating it does no harm.
+    /// Sends a packet, and gives the sequencer's answer. Repeating it does no harm.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -156,7 +156,7 @@ impl Sequencer {
         if taken.packet_id.0 == packet_id(signed) { Ok(taken.status) } else { Err(ApiError::OtherPacket) }
     }
 
-    /// Hands an operation in, and says what became of it. Repeating it does no harm.
+    /// Sends an operation, and gives the sequencer's answer. Repeating it does no harm.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -173,7 +173,7 @@ impl Sequencer {
         self.get(&format!("/v1/operations/0x{}", hex::encode(operation_id(signed))), "an operation's state")
     }
 
-    /// Where a note of L1's queue is, by the sequencer's word ([`crate::wallet::note_path`] checks it).
+    /// Where a note of L1's queue is, as the sequencer says. [`crate::wallet::note_path`] checks it.
     ///
     /// # Errors
     /// [`ApiError`].

@@ -1,5 +1,5 @@
-//! Bringing a wallet up to date: every period that became final is fetched, verified and kept, and waiting operations
-//! are asked after.
+//! Bringing a wallet up to date: it fetches, verifies and keeps every period that became final, and asks for the state
+//! of its operations.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -119,7 +119,8 @@ impl Member<'_> {
             if wallet.state().receipt.as_ref().is_some_and(|last| last.first_interval >= first_interval) {
                 continue;
             }
-            // An account that was closed goes on nowhere: what follows is another's, or this owner's new one.
+            // A closed account has no later receipts. What follows is another account, somebody else's or this owner's
+            // new one.
             let before = wallet.state().receipt.clone().filter(|last| last.after.meter.is_some());
             let outcome = self.statement(first_interval, before.as_ref(), &wallet.state().signed());
             match outcome {
@@ -137,7 +138,8 @@ impl Member<'_> {
         Ok(statements)
     }
 
-    /// Asks after the operations that wait; sends those again that the sequencer does not know, if `resend`.
+    /// Asks for the state of operations that are not applied yet. If `resend`, it sends those again that the sequencer
+    /// does not know.
     ///
     /// # Errors
     /// [`SyncError`].
@@ -161,7 +163,7 @@ impl Member<'_> {
         Ok(())
     }
 
-    /// Hands an operation in that the wallet has kept; a refusal for good is noted.
+    /// Sends an operation that the wallet has kept, and notes a final refusal.
     ///
     /// # Errors
     /// [`SyncError`].

@@ -65,7 +65,8 @@ impl Registers {
     }
 }
 
-/// The meter data manager's part of an account: what enrolment and `terms` set, with the order limits of the next period.
+/// The meter data manager's part of an account: what enrolment and `terms` set, with the order limits of the next
+/// period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Terms {
     /// First interval that may carry readings.
@@ -150,7 +151,7 @@ pub struct Account {
     pub terms: Terms,
     /// Lifetime registers.
     pub registers: Registers,
-    /// Digest of the newest substituted packet that a correction may still replace, which names the one beneath it;
+    /// Digest of the newest substitute that a correction may still replace, which names the previous one;
     /// else zero (ADJUST.1).
     #[serde(with = "hex_fr")]
     pub pending_substitute: Fr,

@@ -1,4 +1,4 @@
-//! SETTLE.7 of one interval: the money that a slot's energy comes to.
+//! SETTLE.7 of one interval: the money for a slot's energy.
 
 use crate::{
     account::Registers,

@@ -100,7 +100,7 @@ pub struct Output {
     pub owner: Fr,
     /// Wh, below 2^48.
     pub amount: Wh,
-    /// s5, s6, fresh: also of an unused output, which must look like one that is.
+    /// s5, s6. Fresh for an unused output too, because it must look like a used one.
     #[serde(with = "hex_fr::seq")]
     pub salts: [Fr; 2],
 }
@@ -179,8 +179,8 @@ impl SpendPlan {
     }
 }
 
-/// One spending, signed: the statement's witness. It holds the nullifier key, which tells its owner's notes from
-/// others', but not the signing key: a helper can make the proof and cannot change what is spent.
+/// One spending, signed: the statement's witness. It holds the nullifier key, which shows which notes are
+/// its owner's. It does not hold the signing key, so a helper can make the proof but cannot change what is spent.
 #[derive(Clone, Debug)]
 pub struct Spend {
     /// What is spent, and into what.
@@ -287,8 +287,8 @@ impl CertificateInstance {
         ]
     }
 
-    /// What the owner signs. The anchor is not part of it: under any other the same note is spent into the same notes.
-    /// `disclosed` and `beneficiary` follow from the retirement's commitment and the kind.
+    /// What the owner signs. The anchor is not part of it, because under any anchor the same note is spent into the
+    /// same notes. `disclosed` and `beneficiary` follow from the retirement's commitment and the kind.
     #[must_use]
     pub fn message(&self) -> [Fr; 6] {
         let [note_1, note_2] = self.notes;

@@ -1,5 +1,5 @@
-//! The only place that makes the bytes of which an identity is the hash: packets and operations in a layout of their
-//! own, header operations and proof jobs as canonical JSON. Decoders are checked and never panic.
+//! The only place that makes bytes whose hash is an id. Packets and operations have a layout of their own; header
+//! operations and proof jobs are canonical JSON. Decoders check what they read and never panic.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -158,8 +158,8 @@ pub fn packet_id(signed: &SignedPacket) -> [u8; 32] {
 pub const OPERATION_MAGIC: [u8; 4] = *b"GVO1";
 
 /// Canonical bytes of an operation: its message's fields big-endian, in the order of [`crate::operation::Operation`],
-/// absent meter and terms as zeros; owner key, nullifier commitment, the owner's signature; then the meter data manager's, if
-/// there is one.
+/// absent meter and terms as zeros; owner key, nullifier commitment, the owner's signature; then the meter data
+/// manager's, if there is one.
 #[must_use]
 pub fn encode_operation(signed: &SignedOperation) -> Vec<u8> {
     let o = &signed.operation;
@@ -203,7 +203,7 @@ pub fn canonical_json<T: Serialize>(value: &T) -> Result<Vec<u8>, NotJson> {
     serde_json::to_vec(value).map_err(|_| NotJson)
 }
 
-/// Identity of what has no byte layout of its own: BLAKE3, deriving a key in `context`, of its canonical JSON.
+/// Id of something without a byte layout of its own: BLAKE3, deriving a key in `context`, of its canonical JSON.
 ///
 /// # Errors
 /// [`NotJson`].

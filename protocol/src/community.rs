@@ -49,7 +49,8 @@ fn write_certificates<S: Serializer>(tree: &SparseTree, s: S) -> Result<S::Ok, S
 
 fn read_certificates<'de, D: Deserializer<'de>>(d: D) -> Result<SparseTree, D::Error> {
     let roots = Vec::<NotesRoot>::deserialize(d)?;
-    // Zero means that nothing was appended: what is written ends before it, so what is read must not hold it.
+    // Zero means that nothing was appended. A written list ends before the first zero, so a list that is read must not
+    // have one.
     if roots.iter().any(|root| root.0 == Fr::ZERO) {
         return Err(D::Error::custom("a notes root is zero"));
     }
@@ -95,7 +96,7 @@ mod tests {
         params::SHAPES,
     };
 
-    /// What stands behind a zero would be lost when the community is written again.
+    /// Roots behind a zero would be lost when the community is written again.
     #[test]
     fn a_zero_among_the_notes_roots_is_refused() {
         let recipe = Recipe { shape: SHAPES[0], seed: 1, mechanism: Mechanism::Auction, used: 4 };

@@ -1,6 +1,7 @@
-//! `correction`: a late packet of the meter replaces a substitute, by the difference (`docs/spec/operations/correction.md`).
+//! `correction`: a late packet of the meter replaces a substitute, by the difference
+//! (`docs/spec/operations/correction.md`).
 //!
-//! Substitutes of a slot are a stack: the leaf keeps the digest of the newest, and each names the one beneath it
+//! The leaf has the digest of the slot's newest substitute, and each substitute names the one before it
 //! ([`crate::packet::Packet::previous_substitute`]).
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use ark_ff::AdditiveGroup;
 pub struct Correction {
     /// As it was settled, with the meter data manager's signature.
     pub substitute: SignedPacket,
-    /// The meter data manager who signed it: another one than today's, if the meter data manager has changed since.
+    /// Key of the meter data manager who signed it; the community may have another one today.
     pub signer: PublicKey,
     /// Of the same slot and period, by the meter.
     pub late: SignedPacket,
@@ -40,14 +41,14 @@ impl std::fmt::Debug for Correction {
 /// Why a correction is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CorrectionError {
-    /// The leaf waits for no correction, or for that of another packet first.
+    /// The leaf has no pending substitute, or another one.
     #[error("ADJUST.1: slot {slot}: this substitute is not the one that may still be corrected (sequencer)")]
     NotPending {
         /// Slot.
         slot: u16,
     },
-    /// Another slot, deployment, community or period than the substitute's, substituted itself, or one of the two has
-    /// another length.
+    /// The late packet is for another slot, deployment, community or period than the substitute, is a substitute
+    /// itself, or one of the two has another length.
     #[error("ADJUST.2: the late packet is not the meter's for the substitute's slot and period: {0} (meter)")]
     Packet(PacketError),
     /// Tariff of another length than the period.
@@ -74,7 +75,7 @@ impl CorrectionError {
     }
 }
 
-/// What a correction came to: differences, late less substitute.
+/// Result of a correction: differences, late less substitute.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Corrected {
     /// The leaf after.
@@ -116,7 +117,7 @@ fn untraded(packet: &SignedPacket, account: &Account, tariff: &Tariff) -> (Regis
     })
 }
 
-/// Saturated either way: what would fall below zero is refused like what would rise too far.
+/// Saturates at both ends: a register that would fall below zero is refused like one that would grow too large.
 fn moved(register: Wh, by: i128) -> Wh {
     u64::try_from(i128::from(register) + by).map_or(Wh::MAX, Wh)
 }
@@ -137,14 +138,14 @@ impl Correction {
         usize::from(self.substitute.packet.slot)
     }
 
-    /// ADJUST.1: is the substitute the one that the leaf waits for?
+    /// ADJUST.1: is this the leaf's pending substitute?
     #[must_use]
     pub fn opens(&self, before: &Account) -> bool {
         let waits = before.pending_substitute != Fr::ZERO && before.meter.is_some();
         waits && self.substitute.packet.substituted && before.pending_substitute == self.substitute.digest(&self.signer)
     }
 
-    /// The corrected leaf, whatever is asked for: it waits for the substitute beneath this one next.
+    /// The corrected leaf, whatever is asked for. Its pending substitute is the previous one.
     #[must_use]
     pub fn compute(&self, before: &Account) -> Corrected {
         let (new, new_supply, new_fees) = untraded(&self.late, before, &self.tariff);

@@ -1,4 +1,5 @@
-//! Header operations: money of the operator, and what the meter data manager decides (`docs/spec/operations.md`, Header slot).
+//! Header operations: money of the operator, and what the meter data manager decides (`docs/spec/operations.md`, Header
+//! slot).
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,7 @@ impl Transfer {
     }
 }
 
-/// Which settlement a decision is for: no other carries it. Held back, it is void.
+/// The settlement that a decision is for. No other carries it: if held back, the decision is void.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Community index.
@@ -246,7 +247,7 @@ impl HeaderOperation {
     }
 }
 
-/// The key that signs for a header slot without a management: public, as for empty slots.
+/// The key that signs a header slot without a decision. It is public, as that of empty slots is.
 #[must_use]
 pub fn nobody() -> PublicKey {
     schnorr::empty_slot_key().public()

@@ -9,8 +9,8 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// `P(mdm_x, mdm_y, mechanism, first_interval)`: what the meter data manager registered on L1 for a community that is to
-/// begin.
+/// `P(mdm_x, mdm_y, mechanism, first_interval)`: what the meter data manager registered on L1 for a community that is
+/// to begin.
 #[must_use]
 pub fn genesis_terms(header: &Header) -> Fr {
     let (x, y) = header.mdm.xy();
@@ -23,7 +23,7 @@ pub fn record(header: &Header) -> Record {
     Record::new(RecordKind::Init, 0, 0, genesis_terms(header))
 }
 
-/// Is everything there is to be zero, zero? Says what is not.
+/// Checks that everything is zero that must be zero at a beginning, and says what is not.
 ///
 /// # Errors
 /// The field that is not empty.

@@ -8,12 +8,12 @@ use crate::{
     units::{Interval, Wh},
 };
 
-/// Bits of an amount, Wh: what leaves them runs into the first interval.
+/// Bits of an amount, Wh. A larger amount would overflow into the first interval.
 pub const AMOUNT_BITS: u32 = 48;
 /// Bits of everything above the amount.
 pub const ORIGIN_BITS: u32 = 88;
 
-/// Where and when energy was generated: what no spending changes.
+/// Where and when energy was generated. No spending changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// First interval of the period of generation.

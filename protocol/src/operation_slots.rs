@@ -209,7 +209,7 @@ impl Operations {
         }
     }
 
-    /// Everything that can be refused, but for what depends on the pools after.
+    /// Every refusal, except those that depend on the pools afterwards.
     ///
     /// # Errors
     /// [`OperationsError`], the first that refuses.

@@ -1,4 +1,4 @@
-//! What a leaf and a note call `owner`: a spending key and the secret from which certificate nullifiers are made
+//! An owner, as leaves and notes commit to it: a spending key, and the secret that makes certificate nullifiers
 //! (`docs/spec/operations.md`).
 
 use serde::{Deserialize, Serialize};

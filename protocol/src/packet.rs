@@ -115,8 +115,8 @@ pub struct Packet {
     pub scale: u8,
     /// Fresh salts.
     pub salts: PacketSalts,
-    /// Of a substitute: digest of the slot's substitute that may still be corrected, and will be again once this one is;
-    /// zero if there is none. Of any other packet: zero.
+    /// Of a substitute: digest of the slot's newest pending substitute before this one; zero if there is none. Of any
+    /// other packet: zero.
     #[serde(with = "hex_fr")]
     pub previous_substitute: Fr,
 }

@@ -282,7 +282,7 @@ impl Receipt {
         let power = u32::try_from(dense).ok()?.checked_add(1)?;
         let (mut place, mut weight) = (u64::from(self.slot), 4u64.checked_pow(power)?);
         for children in self.note_path.get(dense + 1..)? {
-            // A liar's path may be of any length: one whose places do not fit is none of this system's.
+            // A false path may have any length. One whose places do not fit a number is refused.
             let child = children.iter().position(|child| *child == node)? as u64;
             place = weight.checked_mul(child).and_then(|step| place.checked_add(step))?;
             weight = weight.checked_mul(4)?;
@@ -307,8 +307,8 @@ impl Receipt {
     fn terms_kept(&self) -> bool {
         let (a, b) = (&self.before, &self.settled);
         let kept = |x: &Account| (x.owner, x.meter, x.payout, x.nonce);
-        // A substitute keeps the limits and waits for its correction, on top of what waited. The meter's own packet
-        // sets the limits and leaves what waits as it was.
+        // A substitute keeps the limits and becomes the newest pending one. The meter's own packet
+        // sets the limits and leaves the pending substitute.
         let terms = if self.substituted {
             a.terms
         } else {
@@ -409,7 +409,7 @@ mod tests {
         }
     }
 
-    /// An operator may answer anything: a path so long that places on it have no number is refused like any other.
+    /// An operator may answer anything. A path so long that its places do not fit a number is refused like any other.
     #[test]
     fn a_note_path_of_any_length_is_refused_without_panic() {
         let recipe = fixture::Recipe {
@@ -431,7 +431,7 @@ mod tests {
         }
     }
 
-    /// After a correction the leaf waits for what lies beneath the replaced substitute, and for nothing else.
+    /// After a correction the leaf's pending substitute is the previous one of the replaced, and no other.
     #[test]
     fn an_correction_restores_the_substitute_beneath_and_only_it() {
         let recipe = fixture::Recipe {
@@ -452,7 +452,7 @@ mod tests {
             let mut r = receipt.clone();
             r.after.pending_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
-            // Nor by another substitute than the one that the leaf waits for.
+            // Nor by another substitute than the leaf's pending one.
             r.correction.as_mut().unwrap().substitute.packet.previous_substitute = pending_substitute;
             assert_eq!(check(&r), Err(ReceiptError::Operations));
         }

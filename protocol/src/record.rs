@@ -1,5 +1,5 @@
-//! Records: what of a settlement's operations L1 must see, two words each (`docs/spec/operations.md`, Records and
-//! binding).
+//! Records: the part of a settlement's operations that L1 must see, two words each (`docs/spec/operations.md`, Records
+//! and binding).
 
 use crate::{
     field::{Fr, shifted, to_bytes},
@@ -182,7 +182,7 @@ pub enum RecordError {
 /// The records that words of a data vector hold, in order.
 ///
 /// # Errors
-/// Position of the record that is none, and why; an odd last word is [`RecordError::High`].
+/// Position of the first pair of words that is no record, and why; an odd last word is [`RecordError::High`].
 pub fn read(words: &[Fr]) -> Result<Vec<(Record, Parsed)>, (usize, RecordError)> {
     let one = |(index, pair): (usize, &[Fr])| match pair {
         [w0, w1] => {

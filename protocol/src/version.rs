@@ -1,8 +1,8 @@
 //! Which circuit a settlement is proved by.
 //!
-//! A version names a circuit in every shape, and with it keys, verifier contracts and the domain of every statement: what
-//! was signed for one version is not a statement of another. It is a value of a deployment and of a batch, not of a
-//! program: a program lists the versions it knows (`gridveil_circuits::version`).
+//! A version names a circuit in every shape, and with it keys, verifier contracts and the domain of every statement.
+//! What was signed for one version is void in another. A version belongs to a deployment and to a batch, not to a
+//! program. A program lists the versions it knows (`gridveil_circuits::version`).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A check of results made elsewhere, by whoever asked for them: verifying keys only, made when the first result of a
+//! Checks results that were made elsewhere. It needs verifying keys only, and makes them when the first result of a
 //! version and shape comes.
 
 use std::{
@@ -41,8 +41,8 @@ impl<S: Settling> Checker<S> {
         Self { srs, keys: Mutex::new(BTreeMap::new()), statement: PhantomData }
     }
 
-    /// Checks that `result` is a proof of `job`. The public inputs are computed from the job by the rules: those of the
-    /// result are not looked at, so a proof of anything else is [`crate::proof::ProofError::Invalid`]. Milliseconds, but for
+    /// Checks that `result` is a proof of `job`. The public inputs are computed from the job by the rules. Those of the
+    /// result are ignored, so a proof of anything else is [`crate::proof::ProofError::Invalid`]. Milliseconds, but for
     /// the first job of a shape.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl<S: Settling> Checker<S> {
     }
 
     fn key(&self, size: SettlementSize, progress: &dyn Progress) -> Result<Arc<Verifier>, ProverError> {
-        // Held while a key is made: nobody makes one twice, and everybody else would wait for it anyway.
+        // Held while a key is made, so that no key is made twice. Everybody else would wait for it anyway.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let (version, name) = (size.version(), size.shape().name);
         if let Some(key) = keys.get(&(version, name)) {

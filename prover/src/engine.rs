@@ -122,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// Makes a proof without checking it. Callers check it: a false witness makes a false proof without a word.
+    /// Makes a proof without checking it. Callers check it, because a false witness makes a false proof and no error.
     ///
     /// # Errors
     /// [`ProofError`].

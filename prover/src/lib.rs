@@ -1,13 +1,13 @@
 //! Jobs in, proofs out.
 //!
-//! [`prover::Prover`] proves [`gridveil_proving_api::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on disk. Three
-//! queues feed it: [`pool`] inside the sequencer's process; [`worker`] for a process of its own, beside the sequencer
-//! ([`spool`], a directory) or on other machines ([`queue`], a PostgreSQL database). [`certificate`] is a wallet's: one
-//! spending, one processor.
+//! [`prover::Prover`] proves [`gridveil_proving_api::ProofJob`]s with parameters ([`srs`]) and keys ([`keys`]) kept on
+//! disk. Three queues feed it: [`pool`] inside the sequencer's process; [`worker`] for a process of its own, beside the
+//! sequencer ([`spool`], a directory) or on other machines ([`queue`], a PostgreSQL database). [`certificate`] is a
+//! wallet's: one spending, one processor.
 //!
-//! Architecture invariants: the prover decides nothing (it recomputes the transition by the rules and refuses what they
-//! refuse); it can change nothing (a result is a proof, and whoever takes it checks it); no reading, salt, key or
-//! balance leaves it in a log or an error.
+//! Architecture invariants. The prover decides nothing: it computes the transition by the rules and refuses what they
+//! refuse. It can change nothing: a result is a proof, and whoever takes it checks it. No reading, salt, key or balance
+//! leaves it in a log or an error.
 #![forbid(unsafe_code)]
 
 pub mod certificate;

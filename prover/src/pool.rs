@@ -1,8 +1,8 @@
-//! Proofs inside the sequencer's own process: a bounded queue, and one or two jobs at a time: the witness of the second
+//! Proofs inside the sequencer's own process: a bounded queue, and one or two jobs at a time. The witness of the second
 //! is built while the first is proved.
 //!
-//! Nothing here survives the process: the sequencer's log does, and jobs are content-addressed, so after a restart the
-//! same jobs are simply submitted again. A separate process is [`crate::worker`].
+//! Nothing here survives the process. The sequencer's log does. A job is named by its contents, so after a restart the
+//! sequencer submits the same jobs again. A separate process is [`crate::worker`].
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -163,7 +163,7 @@ pub struct Prover<S = SettlementCircuit> {
     threads: ThreadPool,
     /// Builds the witness of the next job while `threads` prove this one.
     preparing: ThreadPool,
-    /// One proof at a time on `threads`: two would nest in each other's stacks and finish together, late.
+    /// One proof at a time on `threads`. Two would interleave and both finish late.
     turn: Mutex<()>,
     domain: Option<field::Fr>,
     statement: PhantomData<fn() -> S>,

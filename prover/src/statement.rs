@@ -1,5 +1,5 @@
-//! What the prover asks of a circuit. `SettlementCircuit` and `CertificateCircuit` are those in use; tests put a toy in
-//! their place.
+//! What the prover needs from a circuit. `SettlementCircuit` and `CertificateCircuit` are in use; tests have a toy
+//! circuit instead.
 
 use gridveil_circuits::{
     certificate::{self, CertificateCircuit},

@@ -47,8 +47,8 @@ impl StoreError {
     }
 }
 
-/// Writes and hashes. Never returns an error to the caller: halo2's key serialisation unwraps every write, so the first
-/// error is kept here and reported once at the end instead of panicking in the middle.
+/// Writes and hashes. It never returns an error to its caller, because halo2's key serialisation unwraps every write
+/// and would panic. The first error is kept and reported at the end.
 struct Latch<'a> {
     file: BufWriter<&'a File>,
     hasher: blake3::Hasher,

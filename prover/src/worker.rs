@@ -80,7 +80,7 @@ pub trait Queue: Sync {
 pub enum Beat {
     /// The claim holds.
     Held,
-    /// The lease had ended and the job may be another's: a proof still counts, if it is the first.
+    /// The lease has ended, and another worker may have the job. A proof still counts if it is the first.
     Lost,
     /// Nobody waits for this proof any more.
     Settled,
@@ -159,7 +159,7 @@ const ALERT: Duration = Duration::from_millis(50);
 /// Between tries at a queue that does not answer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long a stopped worker goes on asking a queue that does not answer to take its result, or its job back.
+/// How long a stopped worker keeps trying to give its result or its job to a queue that does not answer.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// Serves a queue until `stop` is set (or, with `once`, until it is empty). While the queue does not answer, asks
@@ -209,7 +209,7 @@ fn attempt<Q: Queue>(
             retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.finish(claim, &result))
         }
         Err(ProverError::Cancelled) if settled.load(Ordering::Relaxed) => Ok(()),
-        // If the heart has not done so already; if neither gets through, the lease ends by itself.
+        // The heartbeat thread may have given the job back already. If neither succeeds, the lease ends by itself.
         Err(ProverError::Cancelled) => match retry::<Q, _>(stop, SHUTDOWN_GRACE, || queue.release(claim)) {
             Err(error) if !Q::is_temporary(&error) => Err(error),
             _ => Ok(()),
@@ -222,7 +222,7 @@ fn attempt<Q: Queue>(
     }
 }
 
-/// Repeats `ask` while its error is temporary: for ever, but once stopped only for `after_stop`.
+/// Repeats `ask` while its error is temporary: without end, and once stopped only for `after_stop`.
 fn retry<Q: Queue, T>(
     stop: &AtomicBool,
     after_stop: Duration,
@@ -254,7 +254,7 @@ fn retry<Q: Queue, T>(
     }
 }
 
-/// Sleeps; wakes early when `stop` is set, but not more often than is good for a loop around it.
+/// Sleeps. It wakes early when `stop` is set, but never so early that a loop around it would spin.
 fn sleep_until(pause: Duration, stop: &AtomicBool) {
     let end = Instant::now() + pause;
     loop {
@@ -284,7 +284,7 @@ impl Progress for Stoppable<'_> {
     }
 }
 
-/// Rung when it is dropped: also by a panic, or the heart of a dead worker would beat on.
+/// Stops the heartbeat thread when it is dropped, also by a panic. Otherwise a dead worker would keep its lease.
 struct StopGuard<'a>(&'a Mutex<bool>, &'a Condvar);
 
 impl Drop for StopGuard<'_> {
@@ -294,8 +294,8 @@ impl Drop for StopGuard<'_> {
     }
 }
 
-/// Does `work` while another thread keeps the claim: beats, sets `settled` when nobody waits for the proof any more,
-/// and hands the job back when `stop` is set.
+/// Does `work` while another thread keeps the claim. That thread renews the lease, sets `settled` when the proof is not
+/// needed any more, and gives the job back when `stop` is set.
 fn with_heartbeat<Q: Queue, T>(
     queue: &Q,
     claim: &Q::Claim,

@@ -30,7 +30,7 @@ pub enum Admitted {
     Accepted([u8; 32]),
     /// Was durable already.
     Duplicate([u8; 32]),
-    /// Durable now: of a period that was settled with a substitute, which it corrects later.
+    /// Durable now. Its period was settled with a substitute, and a later settlement corrects that.
     Late([u8; 32]),
 }
 
@@ -93,7 +93,7 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
     }
 }
 
-/// SETTLE.2 but for the period, which has codes of its own.
+/// SETTLE.2 without the period, which has codes of its own.
 fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
     let wrong = |field| {
         Err(Problem::new(problem::PACKET_CONTEXT, format!("packet has another {field} than this community (meter)")))
@@ -119,8 +119,8 @@ fn closed() -> Problem {
 /// Tries where the account changes while a late packet of it is checked.
 const TRIES: usize = 4;
 
-/// A packet of a period that is closed: fine if it is the very packet that was accepted, a late one if the substitute
-/// it replaces may still be corrected, now or once those above it are (ADJUST.1).
+/// A packet of a period that is closed. It is a duplicate if this very packet was accepted before. It is a late packet
+/// if its substitute is still pending, be it the slot's newest or an older one (ADJUST.1).
 async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Result<Admitted, Problem> {
     for _ in 0..TRIES {
         if let Some(admitted) = attempt_late(service, &signed, id).await? {
@@ -130,7 +130,7 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
 }
 
-/// One try; `None` where the account changed meanwhile.
+/// One try; `None` if the account changed meanwhile.
 async fn attempt_late(
     service: &Arc<Service>,
     signed: &SignedPacket,
@@ -174,7 +174,7 @@ async fn attempt_late(
         if reader.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
         }
-        // As it is once those above are corrected.
+        // The leaf as it will be once the newer substitutes are corrected.
         account.pending_substitute = correction.substitute.digest(&correction.signer);
         match correction.check(&account, &context, &mdm) {
             // Balance and registers are those of the settlement that may book it.
@@ -188,8 +188,8 @@ async fn attempt_late(
     service.writer.submit(move |snapshot| decide_late(snapshot, &signed, id, pending_substitute)).await
 }
 
-/// SETTLE.1, before anything that depends on the slot's substitutes is answered: whether a meter was silent is told to
-/// who holds its key, and to nobody else.
+/// SETTLE.1, before any answer that depends on the slot's substitutes. Only who holds a meter's key may learn whether
+/// the meter was silent.
 async fn verify(service: &Service, signed: &SignedPacket) -> Result<(), Problem> {
     let packet = &signed.packet;
     let community = service.writer.snapshot().communities.get(&packet.context.community).cloned();
@@ -203,7 +203,7 @@ async fn verify(service: &Service, signed: &SignedPacket) -> Result<(), Problem>
         .map_err(|source| Problem::of_packet(&PacketError::Signature { slot: usize::from(slot), source }))
 }
 
-/// Is the period closed, not applied, and the slot's packet in it a substitute, which this packet would correct?
+/// Is the period closed and not applied, and is the slot's packet in it a substitute that this packet would correct?
 fn is_settled_with_substitute_now(snapshot: &Snapshot, packet: &Packet) -> bool {
     let log_state = snapshot.log_state.communities.get(&packet.context.community);
     let closed = log_state.and_then(|state| state.closed.as_ref());
@@ -212,7 +212,7 @@ fn is_settled_with_substitute_now(snapshot: &Snapshot, packet: &Packet) -> bool 
         && settling.is_some_and(|closed| closed.used.iter().any(|used| used.slot == packet.slot && used.substituted))
 }
 
-/// The writer's decision; `None` where the slot waits for another substitute meanwhile.
+/// The writer's decision; `None` if the slot's pending substitute changed meanwhile.
 fn decide_late(
     snapshot: &Snapshot,
     signed: &SignedPacket,
@@ -242,7 +242,7 @@ fn decide_late(
     Ok(Decision::write(Draft { event, parts: vec![(label, bytes)] }, Some(Admitted::Late(id))))
 }
 
-/// The writer's decision; `None` where the period was closed in between.
+/// The writer's decision; `None` if the period was closed in between.
 fn decide(snapshot: &Snapshot, signed: &SignedPacket, id: [u8; 32]) -> Result<Decision<Option<Admitted>>, Problem> {
     let packet = &signed.packet;
     let (community, first_interval) = (packet.context.community, packet.context.first_interval);

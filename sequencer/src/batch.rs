@@ -1,5 +1,5 @@
 //! From packets to batches that are final on L1. `closing` closes a period, `applying` settles it by the rules,
-//! `candidates` and `selection` find what the settlement does beside settling, `proving` has it proven and `settling`
+//! `candidates` and `selection` find which operations it carries, `proving` has it proven and `settling`
 //! sends it to L1. Decides nothing that `protocol` decides.
 //!
 //! Every step is in the log before the next begins; a restart goes on at the step the log names. Batches of all

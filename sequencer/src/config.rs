@@ -91,9 +91,9 @@ pub struct Limits {
     pub queue: usize,
     /// Receipts computed at once.
     pub receipts: usize,
-    /// Operations of one slot that wait.
+    /// Most pending operations of one slot.
     pub operations_of_slot: usize,
-    /// Operations that wait, of all communities.
+    /// Most pending operations of all communities.
     pub operations: usize,
 }
 

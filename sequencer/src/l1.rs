@@ -21,8 +21,8 @@ use crate::{
     store::{log_state::LogState, record::Effects},
 };
 
-/// Changes a view of L1 to what it will be after a batch that L1 does not have yet. `own`: the batch is of the community
-/// whose forced queue this is.
+/// Changes a view of L1 to what it will be after a batch that L1 does not have yet. `own` says that the batch is of the
+/// community whose forced queue the view has.
 pub fn advance(view: &mut L1View, effects: &Effects, own: bool) {
     for claim in &effects.deposits {
         view.deposits.remove(&to_bytes(&claim.0));
@@ -54,8 +54,8 @@ pub fn in_flight(log_state: &LogState, root: &[u8; 32]) -> Option<Vec<(u32, Effe
     Some(log_state.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
 }
 
-/// L1 as a closing of `community` will find it: its queues and claims, after the batches that are applied here and not
-/// settled there. L1 is read between two readings of its state root, so that it is of one state.
+/// L1 as a batch of `community` will find it: its queues and claims, after the batches that are applied here and not
+/// yet settled there. The state root is read before and after, so that all of it is of one state.
 ///
 /// # Errors
 /// [`L1Error`]; `Malformed` where L1's state root is not one of ours.

@@ -5,7 +5,7 @@
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
 //!   `tariffs` published tariffs; `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
-//! Architecture invariants: nothing is acknowledged before it is durable; everything known is a fold over the log; the
+//! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
 #![forbid(unsafe_code)]
 #![deny(clippy::wildcard_enum_match_arm)]

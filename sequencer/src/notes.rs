@@ -1,5 +1,5 @@
-//! Where queued notes are: the opening of a note up to a final root, for whoever holds it. Siblings are hashes that L1
-//! shows or that hide.
+//! Where queued notes are: the path of a note up to a final root, for its holder. The siblings in it tell nothing: they
+//! are on L1, or they are hiding hashes.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn open(community: &Community, place: &NotePlace) -> NotePath {
     let mut shift = 2 * path.len();
     let node_of = |children: &Children| hash4(*children);
     let mut node = path.last().map_or(Fr::from(0u64), node_of);
-    // As of the batch: later appends are empty still.
+    // As after this batch: the places of later appends are still empty.
     let ladder = empty_ladder(CERTIFICATES_DEPTH);
     let mut at = count;
     for (level, now) in community.certificates.path(count).into_iter().enumerate() {

@@ -37,7 +37,7 @@ use crate::{
 pub enum Submitted {
     /// Durable now.
     Accepted([u8; 32]),
-    /// Waits or is done already.
+    /// Pending or applied already.
     Duplicate([u8; 32]),
 }
 
@@ -55,7 +55,7 @@ const TRIES: usize = 4;
 /// Takes an operation.
 ///
 /// # Errors
-/// [`Problem`], with the code that says why not. Nothing about an account is told to who cannot sign for it.
+/// [`Problem`], with the code that says why not. Who cannot sign for an account learns nothing about it.
 pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<Submitted, Problem> {
     let id = operation_id(&signed);
     if signed.operation.kind == Kind::Forced {
@@ -76,7 +76,7 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
 }
 
-/// Does it wait, or is it done?
+/// Is it pending, or applied?
 fn is_recorded(service: &Service, id: &[u8; 32]) -> Result<bool, Problem> {
     Ok(matches!(service.reader.operation_state(id)?, Some(OperationState::Pending | OperationState::Applied(_))))
 }
@@ -84,7 +84,7 @@ fn is_recorded(service: &Service, id: &[u8; 32]) -> Result<bool, Problem> {
 /// What an operation is checked against.
 struct Basis {
     community: Arc<Community>,
-    /// Offsets of the slot's operations that wait.
+    /// Offsets of the slot's pending operations.
     pending: Vec<u64>,
 }
 
@@ -100,7 +100,7 @@ impl Basis {
     }
 }
 
-/// One try; `None` where the account changed meanwhile.
+/// One try; `None` if the account changed meanwhile.
 async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32]) -> Result<Option<()>, Problem> {
     let (community, slot) = (signed.operation.community, signed.operation.slot);
     let basis = Basis::of(&service.writer.snapshot(), community, slot)?;
@@ -116,7 +116,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
-    // Two copies of the snapshot differ in nothing that is durable, but the writer's may be ahead: then the try is
+    // The writer's snapshot may be ahead of the one that was checked. Then the try is
     // repeated.
     let decide = move |snapshot: &Snapshot| {
         let now = Basis::of(snapshot, community, slot)?;
@@ -140,7 +140,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
     service.writer.submit(decide).await
 }
 
-/// Everything but the money, which is as much as it takes.
+/// Checks everything but the money: the balance is assumed to be enough.
 fn check(
     account: &Account,
     signed: &SignedOperation,
@@ -163,8 +163,8 @@ fn check(
     }
 }
 
-/// HEADER.5: who asks L1's forced queue during the skipped periods must be served in time, or anybody freezes the
-/// rollup.
+/// HEADER.5: a forced withdrawal that is asked for during the skipped periods must be served in time, or anybody may
+/// freeze the rollup.
 async fn check_skip(service: &Service, header: &Header, skip: u16) -> Result<(), Problem> {
     if skip == 0 {
         return Ok(());
@@ -219,7 +219,7 @@ pub async fn submit_header(
         Ok(Decision::write(Draft { event, parts: vec![(label, sealed)] }, Submitted::Accepted(id)))
     };
     let taken = service.writer.submit(decide).await?;
-    // It may be the supplier account that a closed period is short of.
+    // It may be the transfer into the supplier account that a closed period needs.
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     Ok(taken)
 }

@@ -15,7 +15,7 @@ pub struct Problem {
     pub code: Code,
     /// For people: which item and why. Never content.
     pub detail: String,
-    /// What some codes say beside.
+    /// Further fields of some codes.
     pub members: Members,
     /// `Retry-After`, seconds.
     pub retry_after_s: Option<u32>,
@@ -28,7 +28,7 @@ impl Problem {
         Self { code, detail: detail.into(), members: Members::default(), retry_after_s: None }
     }
 
-    /// Sets members that belong to the code.
+    /// Sets the further fields of the code.
     #[must_use]
     pub fn with(mut self, set: impl FnOnce(&mut Members)) -> Self {
         set(&mut self.members);

@@ -1,4 +1,4 @@
-//! Receipts: to who owned a slot in a period, for periods final on L1, and to nobody else.
+//! Receipts, for periods final on L1. Only the owner of the slot in that period gets one.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn signature() -> Problem {
 /// The receipt a signed request asks for.
 ///
 /// # Errors
-/// [`Problem`]. Whether a slot is used is not told to anyone but its owner.
+/// [`Problem`]. Only its owner learns whether a slot is used.
 pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<Receipt, Problem> {
     if service.config.clock.now().abs_diff(request.timestamp) > WINDOW_S {
         return Err(Problem::new(
@@ -46,7 +46,7 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     let reader = Arc::clone(&service.reader);
     let verified = tokio::task::spawn_blocking(move || {
         request.verify(domain, owner).map_err(|_| signature())?;
-        // Whoever owns the slot now, or did around that period: cheap to read, before anything is computed for a
+        // First a cheap check: does this key own the slot now, or did it around that period? Nothing is computed for a
         // stranger.
         let around = settled.map(|batch| reader.account_around(batch, slot)).transpose()?;
         let now = community.accounts.get(usize::from(slot)).into_iter();
@@ -70,10 +70,10 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     Ok(receipt)
 }
 
-/// Tells if `owner` may read the receipt of this slot and period.
+/// May `owner` read the receipt of this slot and period?
 ///
-/// Who owned the slot before the settlement may. Who owns it after may too, by a rotated key or by being enrolled into
-/// an empty slot. Who was enrolled into a slot that its owner left in the same settlement may not: the period was the
+/// The owner before the settlement may. The owner after it may too, after a key rotation or an enrolment into an empty
+/// slot. An owner who was enrolled into a slot that another left in the same settlement may not: the period was the
 /// other's.
 fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
     let (before, after) = (transition.input.community.accounts.get(slot), transition.after.accounts.get(slot));

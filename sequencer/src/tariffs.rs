@@ -18,7 +18,7 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
-/// How a tariff stands.
+/// State of a published tariff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedTariff {
     /// Its commitment.

@@ -1,5 +1,5 @@
-//! The one writer. Decisions are made one after the other on the snapshot, made durable together (one sync for all that
-//! wait), and only then answered.
+//! The one writer. It decides one request after the other on the snapshot, makes the decisions durable together with
+//! one sync, and only then answers.
 //!
 //! Architecture invariant: nothing else writes to the log, and no answer that promises anything leaves before its
 //! record is durable.
@@ -18,7 +18,7 @@ use crate::{
     store::{Draft, Store, StoreError, log_state::LogState, record::Event},
 };
 
-/// Everything known: the fold over the log. What readers see is durable; the writer's own copy is ahead by what it is
+/// Everything that follows from the log. What readers see is durable. The writer's own copy is ahead by what it is
 /// writing.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -34,7 +34,7 @@ pub struct Snapshot {
     pub failed: bool,
 }
 
-/// What a decision comes to.
+/// Result of a decision.
 #[derive(Debug)]
 pub enum Decision<T> {
     /// Write this, then answer.

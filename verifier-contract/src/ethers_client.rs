@@ -1,4 +1,5 @@
-//! Every role on L1 ([`crate::client`]) over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of it leaves this module.
+//! Every role on L1 ([`crate::client`]) over plain HTTP JSON-RPC with ethers. ethers is deprecated upstream: nothing of
+//! it leaves this module.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -177,7 +178,7 @@ impl EthersClient {
         }
     }
 
-    /// The same node and contract with another key (the manager's, the tariff authority's).
+    /// The same node and contract with another key (the meter data manager's, the tariff authority's).
     ///
     /// # Errors
     /// [`L1Error::Config`] if the key does not parse.

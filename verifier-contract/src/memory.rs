@@ -1,7 +1,7 @@
-//! The fake L1 in memory, for tests: [`MemoryL1`] has the contract's rules without proofs, [`Told`] is what a node says
-//! of a chain, every answer open to a lie.
+//! The fake L1 in memory, for tests. [`MemoryL1`] has the contract's rules without proofs. [`Told`] has a node's
+//! answers about a chain; a test can change each of them.
 //!
-//! The fake takes exits' paths on trust too, and everybody has tokens and ether enough.
+//! The fake does not check the paths of exits either, and everybody has enough tokens and ether.
 
 mod books;
 mod records;
@@ -169,7 +169,7 @@ impl MemoryL1 {
         self.lock().books.put_notes(notes);
     }
 
-    /// Lets the vault hold so much, nano: for a genesis state with balances, which no deposit made.
+    /// Sets what the vault holds, nano. For a genesis state whose balances come from no deposit.
     pub fn put_pool(&self, nano: u64) {
         self.lock().books.put_pool(nano);
     }

@@ -1,4 +1,4 @@
-//! What a batch did: the records of its calldata say what it must have done, the events that follow say what it did.
+//! What a batch did: the records of its calldata against the events that follow it.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! Deposits, refunds, funds for supplier accounts, forced withdrawals, the freeze and exits: effects of no batch, judged
-//! by the contract's own rules.
+//! Deposits, refunds, funds for supplier accounts, forced withdrawals, the freeze and exits: effects that belong to no
+//! batch, checked by the contract's own rules.
 
 use gridveil_protocol::{
     field::{Fr, from_bytes},

@@ -1,7 +1,7 @@
 //! The whole statement, in the order of the specification.
 //!
-//! Values that one clause opens and another checks are free cells tied by a difference row of the checking clause, so
-//! that a refusal names it.
+//! Some values are opened by one clause and checked by another. Each is a free cell, and a row of the checking clause
+//! says that the difference is zero. So a refusal names the checking clause.
 
 use gridveil_protocol::{
     certificate::{DENSE_LEVELS, NotePath, Purpose, Spend},

@@ -63,7 +63,8 @@ pub struct SlotOutput {
     pub settled: LeafCells,
     /// Certificate note.
     pub note: Cell,
-    /// import, export, traded, issued, retired, outstanding, debt after, substituted packets, substituted Wh: as in the header.
+    /// import, export, traded, issued, retired, outstanding, debt after, substituted packets, substituted Wh: as in the
+    /// header.
     pub totals: [Cell; 9],
     /// Supplier flow and fees.
     pub supply: Cell,
@@ -185,8 +186,8 @@ fn readings(w: &SlotWitness<'_>, intervals: usize) -> Vec<ReadingWitness> {
         .collect()
 }
 
-/// SETTLE.1, 1b: the packet is signed by the meter, the meter data manager if substituted, the public empty-slot key if the slot
-/// is empty.
+/// SETTLE.1, 1b: the packet is signed by the meter, the meter data manager if substituted, the public empty-slot key if
+/// the slot is empty.
 #[allow(clippy::too_many_arguments)]
 fn packet(
     b: &mut Builder,
@@ -219,7 +220,7 @@ fn packet(
         &[(one, common.context), (power(16), buy), (power(32), sell), (power(48), flag), (power(49), scale)],
         slot_number,
     );
-    // A substitute names the one that the leaf waits for; any other packet has zero in that place.
+    // A substitute names the leaf's pending substitute; any other packet has zero there.
     b.set_clause("SETTLE.1b");
     let previous_substitute = b.mul(flag, old.pending_substitute);
     b.set_clause("SETTLE.1");
@@ -367,7 +368,8 @@ fn after(
     let change = b.linear(&[(buy, packet.buy), (-buy, terms.buy), (sell, packet.sell), (-sell, terms.sell)], Fr::ZERO);
     let change = b.unless(keep, change);
     let new_terms = b.linear(&[(one, old.terms), (one, debt), (-one, terms.debt), (one, change)], Fr::ZERO);
-    // The newest substitute, until it is corrected or an operation makes it final with all beneath it (ADJUST.1).
+    // The newest substitute, until it is corrected or an operation makes all of the slot's substitutes final
+    // (ADJUST.1).
     let pending_substitute = b.select(packet.flag, packet.digest, old.pending_substitute);
     let [s1, s2, s3, s4, s5, s6] = packet.salts;
     let new = LeafCells { balance, terms: new_terms, registers, pending_substitute, salts: [s1, s2, s3, s4], ..*old };

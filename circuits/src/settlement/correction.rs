@@ -119,7 +119,7 @@ pub fn correction(
     let info = slot_info(b, "ADJUST.1", context, slot, terms.scale, &packet.substitute.packet, one);
     // The meter data manager of that time; the digest binds it.
     let signer = Input::Free(b.trace.free(("ADJUST.1", "signer", 0), imported(&packet.signer.xy().0)));
-    // The previous substitute, which the leaf waits for next; the digest binds it too.
+    // The previous substitute, which becomes the leaf's pending one. The digest binds it too.
     let previous_substitute = Input::Free(
         b.trace.free(("ADJUST.1", "previous_substitute", 0), imported(&packet.substitute.packet.previous_substitute)),
     );

@@ -1,4 +1,4 @@
-//! A leaf in cells: opened from free values, composed from cells, its packed terms split.
+//! A leaf in cells: opens one from free values, composes one from cells, and splits its packed terms.
 
 use gridveil_protocol::{account::Account, field, poseidon::DomainTag};
 use halo2curves::ff::Field;

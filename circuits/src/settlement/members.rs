@@ -1,5 +1,5 @@
-//! The members tree between settlement and the last operation slot: what each leaf holds in the table, and the paths to open
-//! them.
+//! The members tree between settlement and the last operation slot: what each leaf holds in the table, and the paths to
+//! open them.
 
 use gridveil_protocol::{field, tree::DenseTree};
 use halo2curves::ff::PrimeField;
@@ -20,7 +20,7 @@ pub fn native(x: Fr) -> field::Fr {
     field::reduce(bytes)
 }
 
-/// The leaves as operation slots find and leave them. Its values are hints; the circuit believes only paths to `root`.
+/// The leaves as operation slots find and leave them. The values are hints: the circuit relies only on paths to `root`.
 #[derive(Debug)]
 pub struct Members {
     leaves: Vec<LeafCells>,

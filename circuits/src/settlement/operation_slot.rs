@@ -236,7 +236,7 @@ fn sign(
     used: bool,
 ) {
     b.set_clause("OP.1");
-    // An operation slot that nobody signs, unused or forced: the prover signs for itself.
+    // An unused or forced operation slot needs no signature of a member: the prover signs with the public key.
     let owned = used && signed.operation.kind.effect().owner_signs();
     let OwnerKey { key, nullifier } = if owned { signed.owner } else { operation::nobody() };
     let (x, y) = key.xy();

@@ -1,4 +1,5 @@
-//! Signatures of the settlement: a sponge over key and message, and the public key that signs where nobody does.
+//! Signatures of the settlement: a sponge over key and message, and the public key that signs where no signature is
+//! needed.
 
 use gridveil_protocol::{poseidon::DomainTag, schnorr};
 use halo2curves::ff::Field;

@@ -162,7 +162,7 @@ impl Statement<'_> {
         Common { domain, community, length, m, init, context, first_interval: first, mdm, note_base, intervals }
     }
 
-    /// STATE.INIT, but for slots and trees: a community that begins has a header of zeros, and says how it begins.
+    /// STATE.INIT without slots and trees: a community that begins has a header of zeros, and its record has its terms.
     fn init(&mut self, header: &HeaderCells, mdm: [Cell; 2]) -> Cell {
         self.b.set_clause("STATE.INIT");
         let init = self.b.bit(("STATE.INIT", "init", 0), self.t.input.operations.init);

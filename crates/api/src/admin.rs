@@ -51,8 +51,8 @@ pub struct MissingPackets {
 pub struct MissingPacket {
     /// Slot.
     pub slot: u16,
-    /// What a substitute must name ([`gridveil_protocol::packet::Packet::previous_substitute`]); zero where nothing
-    /// waits.
+    /// What a substitute must name ([`gridveil_protocol::packet::Packet::previous_substitute`]); zero if no
+    /// substitute is pending.
     #[serde(with = "hex_fr")]
     pub previous_substitute: Fr,
     /// Wh of a reading's unit ([`gridveil_protocol::packet::Packet::scale`]).

@@ -29,7 +29,7 @@ pub enum Fault {
     Unknown,
 }
 
-/// Everything a code stands for.
+/// Everything that belongs to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
     /// Stable name.

@@ -4,12 +4,12 @@
 //! - [`public`]: meters and members. [`admin`]: the operator.
 //! - [`code`]: the table of refusals. [`problem`]: the document that carries one.
 //!
-//! What is signed (packets, operations, receipts) is `gridveil_protocol`'s and travels as it is.
+//! Packets, operations and receipts are signed, and are types of `gridveil_protocol`. They are sent unchanged.
 //!
 //! Architecture invariant: this crate reads no socket, file or clock, and knows neither server nor client.
 //!
-//! Readers take members that they do not know for granted: a newer server may say more. A member that is absent where
-//! it is listed here is refused.
+//! A reader ignores fields that it does not know, because a newer server may send more. It refuses an answer that lacks
+//! a field listed here.
 #![forbid(unsafe_code)]
 
 pub mod admin;

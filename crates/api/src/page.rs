@@ -1,5 +1,5 @@
-//! The page of the HTTP API and its types say the same: every example on the page is read into the type of its answer
-//! and is the same JSON when it is written again; every code is in a table of the page with its status, fault and retry.
+//! The page of the HTTP API and its types agree. Every example on the page is read into the type of its answer, and is
+//! the same JSON when it is written again. Every code is in a table of the page with its status, fault and retry.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use gridveil_protocol::{
@@ -28,8 +28,7 @@ pub(crate) fn same<T: Serialize + DeserializeOwned>(example: &Value) -> Result<(
     if written == *example { Ok(()) } else { Err(format!("written again: {written}")) }
 }
 
-/// A section of the page, and how its examples are checked. What `protocol` defines is its own page's business, and so
-/// is text.
+/// A section of the page, and how its examples are checked. Types of `protocol` and plain text are not checked here.
 pub(crate) type Section = (&'static str, Option<Check>);
 type Check = fn(&Value) -> Result<(), String>;
 

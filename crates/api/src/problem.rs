@@ -12,7 +12,7 @@ const URN: &str = "urn:gridveil:problem:";
 /// Characters of a server's text that are shown at most.
 const SHOWN: usize = 300;
 
-/// A refusal. What a reader does not find is empty: a proxy's page in place of a document is a refusal too.
+/// A refusal. A field that a reader does not find is empty, so a proxy's page in place of a document is a refusal too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Problem {
@@ -92,7 +92,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What a server wrote, fit for a terminal: at most 300 characters on one line, none of them a control character.
+/// A server's text, made safe for a terminal: at most 300 characters on one line, without control characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SHOWN).collect()

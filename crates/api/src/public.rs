@@ -27,7 +27,7 @@ pub struct Info {
     /// Rollup contract.
     #[serde(with = "hex_bytes")]
     pub contract: [u8; 20],
-    /// [`instance::domain`] of chain, contract and circuit version, by the sequencer's word.
+    /// [`instance::domain`] of chain, contract and circuit version, as the sequencer says.
     #[serde(with = "hex_fr")]
     pub domain: Fr,
     /// Circuit version.
@@ -159,11 +159,11 @@ pub struct OperationTaken {
     pub status: Taken,
 }
 
-/// `GET /v1/operations/{id}`: how an operation, or a late packet, stands.
+/// `GET /v1/operations/{id}`: the state of an operation or a late packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum OperationState {
-    /// It waits for a settlement.
+    /// It is pending.
     Pending,
     /// A batch has it.
     Applied {

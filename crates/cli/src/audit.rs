@@ -1,4 +1,4 @@
-//! `gridveil audit`: the auditor's command, with the prover's store of parameters behind it.
+//! `gridveil audit`: the auditor's command. It takes parameters from the prover's store.
 
 mod open;
 mod totals;

@@ -1,4 +1,4 @@
-//! Communities that begin with their first batch, empty (STATE.INIT), and where the salts of what is empty come from.
+//! Communities that begin empty with their first batch (STATE.INIT), and the salts of their empty slots and header.
 
 use anyhow::Context as _;
 use gridveil_protocol::{

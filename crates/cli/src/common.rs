@@ -1,4 +1,5 @@
-//! What several commands use: text for people, what is shown before acting, options, and L1 from where nothing is async.
+//! What several commands share: text for people, what a command shows before it acts, options, and a blocking L1
+//! client.
 
 pub mod chain;
 pub mod details;

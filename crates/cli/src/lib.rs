@@ -1,7 +1,7 @@
 //! The commands of the people who run and use a rollup: one file a role.
 //!
-//! Nothing here decides what the protocol decides, and nothing here is of the demonstration: `gridveil-demo` depends on
-//! this crate, never the other way round (`docs/adr/0011-rooms.md`).
+//! Nothing here decides what the protocol decides. Nothing here belongs to the demonstration: `gridveil-demo` depends
+//! on this crate, never the other way round (`docs/adr/0011-rooms.md`).
 #![forbid(unsafe_code)]
 
 pub mod audit;

@@ -52,8 +52,8 @@ enum Command {
                             --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080"
     )]
     Substitute(SubstituteArgs),
-    /// Signs a decision over a community: mechanism, reserve, another meter data manager, periods to skip. For the operator to
-    /// hand in.
+    /// Signs a decision over a community: mechanism, reserve, another meter data manager, periods to skip. For the
+    /// operator to hand in.
     #[command(
         after_help = "Example:\n  gridveil mdm header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
                             --keys mdm.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
@@ -134,7 +134,8 @@ struct SubstituteArgs {
     /// The account's scale, Wh per unit.
     #[arg(long, default_value_t = 1, value_parser = scale)]
     scale: u8,
-    /// What the slot waits for already, as the operator says (`previous_substitute` of its missing slots): 0x…; nothing if absent.
+    /// The slot's newest pending substitute, as the operator says (`previous_substitute` of its missing slots): 0x…;
+    /// none if absent.
     #[arg(long, value_name = "DIGEST")]
     previous_substitute: Option<String>,
     #[command(flatten)]
@@ -148,7 +149,7 @@ struct HeaderArgs {
     /// Community index.
     #[arg(long)]
     community: u32,
-    /// First interval of the period with whose settlement it is decided; in no other it counts.
+    /// First interval of the period for which this is decided; it is void in any other.
     #[arg(long)]
     first_interval: Interval,
     /// The header's nonce: the operator knows it (`gridveil operator status`).
@@ -285,7 +286,7 @@ pub struct Silent {
     pub previous_substitute: Fr,
 }
 
-/// Signs an estimate in a silent meter's place, with fresh salts. Limits of a substitute count for nothing: the
+/// Signs an estimate for a silent meter, with fresh salts. The limits in a substitute have no effect: the
 /// account's stay.
 ///
 /// # Errors

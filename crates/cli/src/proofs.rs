@@ -1,5 +1,5 @@
 //! The sequencer's sources of proofs: a pool of provers in its own process, or prover processes behind a spool
-//! directory. Those behind a database: [`crate::queue`].
+//! directory. Prover processes behind a database are in [`crate::queue`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -151,7 +151,8 @@ fn or_start_over<T>(spool: &Spool, id: JobId, outcome: Result<T, SpoolError>) ->
 
 fn enter(spool: &Spool, job: &ProofJob) -> Result<JobId, ProofError> {
     let id = job.id().map_err(|error| ProofError::Failed(error.to_string()))?;
-    // Set aside in an earlier run: that run stopped, and whoever started this one has looked at why.
+    // The job was set aside in an earlier run. That run stopped, and the operator has looked at the reason before this
+    // start.
     if matches!(or_start_over(spool, id, spool.state(id))?, SpoolState::Poisoned(_)) {
         spool.forget(id).map_err(|error| refused(&error))?;
     }

@@ -94,7 +94,7 @@ impl QueueProofs {
     }
 }
 
-/// What this job can never have is a failure; everything else may pass, by itself or by a person.
+/// An error is a failure only if it can never pass. Everything else may pass, by itself or with an operator's help.
 fn refused(error: &QueueError) -> ProofError {
     match error {
         QueueError::Job(_) | QueueError::TooLarge { .. } | QueueError::Encoding => {
@@ -122,7 +122,7 @@ impl Shared {
             QueueState::Waiting { workers } => Ok(Seen::Waiting(workers > 0)),
             QueueState::Claimed => Ok(Seen::Claimed),
             QueueState::Refused { error, .. } => Err(ProofError::Failed(error)),
-            // Damaged where it lay: here is the witness again. What keeps being damaged is a person's business.
+            // The stored witness was damaged, so it is put in again. If that keeps happening, an operator has to look.
             QueueState::Poisoned { reason: Reason::Unreadable, attempts, .. }
                 if attempts < gridveil_prover::queue::ATTEMPTS =>
             {

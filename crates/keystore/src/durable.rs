@@ -1,6 +1,6 @@
 //! Files that are there completely or not at all.
 //!
-//! A file is written under a temporary name beside its own, synced, and then takes its name in one step; then the
+//! A file is written under a temporary name beside its own and synced. Then it takes its name in one step. Then the
 //! directory is synced, so that the name survives a power cut too.
 
 use std::{
@@ -51,8 +51,8 @@ pub fn replace_with(path: &Path, access: Access, fill: impl FnOnce(&mut File) ->
     publish(&stage_with(directory_of(path), path, access, fill)?, path)
 }
 
-/// As [`replace_with`], with the temporary file in another directory of the same file system: for a directory that is
-/// listed, where a half-written file must not be seen.
+/// As [`replace_with`], with the temporary file in another directory of the same file system. For a directory whose
+/// files are listed, so that nobody sees a half-written one.
 ///
 /// # Errors
 /// As [`replace_with`].
@@ -65,8 +65,8 @@ pub fn replace_through(
     publish(&stage_with(directory, path, access, fill)?, path)
 }
 
-/// The first half of [`replace`]: the synced content under a temporary name, which is returned. For who tests a crash
-/// between the two halves.
+/// The first half of [`replace`]: writes and syncs the content under a temporary name and returns that. For tests of a
+/// crash between the two halves.
 ///
 /// # Errors
 /// File system errors; nothing is left then.
@@ -111,7 +111,7 @@ fn open_new(path: &Path, access: Access) -> io::Result<File> {
     options.open(path)
 }
 
-/// Removes what a crash left of replacing `path`. Only for who holds the lock of that file.
+/// Removes what a crash left of replacing `path`. The caller must hold the lock of that file.
 ///
 /// # Errors
 /// File system errors.

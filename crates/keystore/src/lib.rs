@@ -1,4 +1,4 @@
-//! Durable files, sealed envelopes and secret files, once for every program of the workspace.
+//! Durable files, sealed envelopes and secret files, for every program of the workspace.
 //!
 //! The crate knows no format of its users: they choose magic, context and content. Nothing here logs, and no error
 //! carries a secret.

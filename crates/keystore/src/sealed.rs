@@ -1,7 +1,7 @@
 //! Sealed envelopes: XChaCha20-Poly1305 with a random nonce and a context that is authenticated with the content.
 //!
-//! The nonce has 24 bytes, so random ones never meet in practice. The context says what an envelope is for; one that
-//! is put in another's place does not open.
+//! The nonce has 24 bytes, so random ones do not repeat in practice. The context says what an envelope is for. An
+//! envelope that is put in another's place does not open.
 
 use std::fmt;
 

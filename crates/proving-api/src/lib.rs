@@ -1,5 +1,5 @@
-//! What a sequencer and its provers say to each other: a job, its name, its result, and the source of proofs that stands
-//! between them. Without a proving system, so that a sequencer links none.
+//! What a sequencer and its provers exchange: a job, its name, its result, and the source of proofs between them. No
+//! proving system is in it, so that a sequencer links none.
 //!
 //! - [`ProofJob`] goes to a prover and is named by its contents ([`JobId`]); [`ProofResult`] comes back.
 //! - [`ProofSource`] is all that the sequencer knows of provers. A pool in the same process, a spool directory or a

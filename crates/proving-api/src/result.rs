@@ -14,7 +14,7 @@ pub struct Timings {
     pub prove_ms: u64,
     /// Check of the proof.
     pub verify_ms: u64,
-    /// Processor time of the process meanwhile: of all three, all threads, and of the next job's witness if there is
+    /// Processor time of the process during all three: of all threads, and of the next job's witness if there is
     /// one.
     pub cpu_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! The boundary between the demonstration's story and the machinery that carries it out.
+//! The boundary between the demonstration's scenario and the system that carries it out.
 
 use gridveil_auditor::Totals;
 use gridveil_protocol::units::Nano;

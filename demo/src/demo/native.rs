@@ -1,5 +1,5 @@
-//! The demonstration without chain and proofs: the same packets, rules and statements, in memory. Deposits are there
-//! from the beginning, and nothing else happens that needs L1.
+//! The demonstration without chain and proofs: the same packets, rules and statements, in memory. Members have their
+//! deposits from the beginning, and nothing else happens that needs L1.
 
 use anyhow::Context as _;
 use gridveil_cli::beginning::PublicStream;

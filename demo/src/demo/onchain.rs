@@ -3,7 +3,7 @@
 //! reads L1 alone.
 //!
 //! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`events`] is what
-//! happens beside settling, [`leaving`] the end.
+//! happens besides settling, [`leaving`] the end.
 
 mod events;
 mod leaving;

@@ -47,7 +47,7 @@ pub mod events {
     pub const LATE_DAY: usize = 3;
     /// A home that is paid out some of its balance.
     pub const WITHDRAWS: (u16, usize) = (1, 3);
-    /// Retires the certificates of a day for everybody to see, the home, the day it does so, the day they are of.
+    /// A public retirement of a day's certificates: the home, the day on which it retires them, the day they are of.
     pub const RETIRES: (u16, usize, usize) = (2, 3, 0);
     /// The same, sealed.
     pub const RETIRES_SEALED: (u16, usize, usize) = (3, 3, 0);

@@ -1,6 +1,6 @@
-//! Operations as a member signs them: from the account as the wallet knows it, with everything refused here that a
-//! settlement would refuse for sure (`docs/spec/operations.md`). What depends on the period that is still open (its
-//! bill) is for the settlement to say.
+//! Operations as a member signs them, from the account as the wallet knows it (`docs/spec/operations.md`). They are not
+//! signed if a settlement would surely refuse them. What depends on the bill of the open period, only the settlement
+//! can refuse.
 
 pub mod close;
 pub mod deposit;
@@ -28,10 +28,10 @@ use gridveil_protocol::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// Operations of one slot that may wait at a time: more are refused by the sequencer.
+/// Most pending operations of one slot. The sequencer refuses more.
 pub const MAX_WAITING: usize = 4;
 
-/// Why an operation is not signed. None of it is signed then.
+/// Why an operation is not signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// Nobody's account.

@@ -4,7 +4,7 @@ use gridveil_protocol::operation::{Kind, SignedOperation};
 
 use super::{Actor, BuildError, Claim};
 
-/// Takes it in. That the claim is open on L1 is for the caller to ask.
+/// Takes it in. The caller checks that the claim is open on L1.
 ///
 /// # Errors
 /// [`BuildError`].

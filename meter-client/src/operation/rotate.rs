@@ -7,7 +7,7 @@ use gridveil_protocol::{
 
 use super::{Actor, BuildError};
 
-/// Hands the account to `owner`, which pays out to `payout` from then on. `open_claims`: incoming claims for the
+/// Gives the account to `owner`. From then on it pays out to `payout`. `open_claims`: incoming claims for the
 /// present key, which nobody could take in afterwards.
 ///
 /// # Errors

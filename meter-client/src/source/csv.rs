@@ -96,7 +96,7 @@ pub fn read(text: &str, home: Option<&str>, length: Option<u32>) -> Result<Impor
         import.readings += 1;
         import.total_wh[0] += entry.import_wh;
         import.total_wh[1] += entry.export_wh;
-        // Rows of several meters are only ever counted: the choice is refused below.
+        // Rows of several meters are only counted here. They are refused below.
         if meters.len() > 1 {
             continue;
         }

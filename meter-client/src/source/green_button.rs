@@ -6,7 +6,7 @@
 //! of other units (cost, power) are passed over. Energy is `value * 10^powerOfTenMultiplier`. Numbers may have spaces
 //! around them.
 //!
-//! Habits of real feeds, and what is made of them:
+//! Peculiarities of real feeds, and how they are read:
 //! - A feed joined from daily feeds repeats usage points, meter readings and reading types: accepted if they say the
 //!   same.
 //! - A reading given twice with the same value: merged and counted.
@@ -495,7 +495,7 @@ mod tests {
         // The same value: merged.
         let same = one(&feed("1", "0", &[&day(0, ["1", "2"]), &day(3600, ["2", "4"])])).unwrap();
         assert_eq!((same.merged, same.series.overlaps().len()), (1, 0));
-        // Two blocks that both begin there, or neither: a contradiction.
+        // Both blocks begin there, or neither does: a contradiction.
         let double = one(&feed("1", "0", &[&day(0, ["1", "2"]), &day(0, ["9", "2"])]));
         assert!(matches!(double, Err(SourceError::Duplicate { start: 0, .. })));
         let inside = one(&feed("1", "0", &[&day(0, ["1", "2"]), &(day(-3600, ["1", "1"]) + &r(3600, 3600, "3"))]));

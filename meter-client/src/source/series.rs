@@ -25,7 +25,7 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Two files' days that overlap with different readings: the block that *begins* with the interval was believed.
+/// Two blocks have different readings for this interval. The one of the block that *begins* with it was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap {
     /// Unix seconds.

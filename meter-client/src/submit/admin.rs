@@ -72,7 +72,7 @@ impl Admin {
         self.post(&format!("/admin/v1/communities/{community}/tariffs"), request, "a published tariff")
     }
 
-    /// Hands in what the next settlement does to the header. The same again is a duplicate while it waits.
+    /// Sends a header operation for the next settlement. The same one again is a duplicate while it is pending.
     ///
     /// # Errors
     /// [`ApiError`].

@@ -104,8 +104,8 @@ impl State {
         if found.next().is_some() { Err(CertificateError::Ambiguous) } else { Ok(first) }
     }
 
-    /// The plan for a note. A spending of it that is kept already and does the same is given again: only it holds the
-    /// openings of what L1 may have by now.
+    /// The plan for a note. If a spending with the same purpose is kept already, it is that one: L1 may have it by now,
+    /// and only it has the openings.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -160,8 +160,8 @@ impl State {
 }
 
 impl State {
-    /// The plan of a spending that L1 has, if the note was spent like this: with it, what is handed to others can be
-    /// written again.
+    /// The plan of a spending that L1 has, if the note was spent for this purpose. The files for others can be written
+    /// again from it.
     #[must_use]
     pub fn finished(&self, kept: &KeptNote, spending: &Spending) -> Option<SpendPlan> {
         let done =

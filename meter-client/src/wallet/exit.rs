@@ -1,4 +1,4 @@
-//! What the contract's `exit` takes, from the last receipt and, where other communities went on since, from L1 alone.
+//! What the contract's `exit` takes: from the last receipt, and from L1 alone if other communities have settled since.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ impl std::fmt::Debug for Exit {
 }
 
 impl Exit {
-    /// From a verified receipt: good while its root is the contract's state root.
+    /// From a verified receipt. It is valid as long as its root is the contract's state root.
     ///
     /// # Errors
     /// [`ExitError::Receipt`].

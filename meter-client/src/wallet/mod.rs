@@ -2,7 +2,7 @@
 //!
 //! `nonce 24 | XChaCha20-Poly1305(JSON)` under a key derived from the meter's key, with the file's name authenticated.
 //! It is replaced as a whole: a new file is written and synced, takes the old one's name, and the directory is synced.
-//! What is sent anywhere is in it before.
+//! Whatever is sent is in it before.
 
 mod certificates;
 mod exit;
@@ -166,7 +166,7 @@ impl Wallet {
         &self.path
     }
 
-    /// Changes the state; the change is on disk when this returns, or it is not made.
+    /// Changes the state. When this returns, the change is on disk, or there is none.
     fn update<T>(&mut self, change: impl FnOnce(&mut State) -> Result<T, WalletError>) -> Result<T, WalletError> {
         let mut next = self.state.clone();
         let out = change(&mut next)?;
@@ -213,13 +213,13 @@ impl Wallet {
     /// Keeps a signed operation, before it is sent. Keeping it again changes nothing.
     ///
     /// # Errors
-    /// [`WalletError::NonceTaken`] if another one waits with its nonce.
+    /// [`WalletError::NonceTaken`] if another one with its nonce is not applied yet.
     pub fn keep_operation(&mut self, signed: &SignedOperation) -> Result<(), WalletError> {
         self.update(|state| state.keep_operation(signed))
     }
 
-    /// Keeps a consent before it goes to the meter data manager. It does not wait: the meter data manager may sign it or not, and the account
-    /// acts on meanwhile.
+    /// Keeps a consent before it goes to the meter data manager, who may sign it or not. It does not keep its nonce:
+    /// the account may sign other operations meanwhile.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -305,8 +305,8 @@ impl Wallet {
         self.update(|state| state.keep_spend(plan, secret))
     }
 
-    /// Gives up the spending of a note that L1 has not taken. It stays in the wallet, as what was sent may still land:
-    /// [`Wallet::landed`].
+    /// Gives up the spending of a note that L1 has not taken. It stays in the wallet, because L1 may still accept what
+    /// was sent: [`Wallet::landed`].
     ///
     /// # Errors
     /// [`WalletError::NotSpending`].
@@ -314,8 +314,8 @@ impl Wallet {
         self.update(|state| state.abandon(nullifier))
     }
 
-    /// Notes which spending of a note L1 has: into these notes, and this retirement (zero if none). `false` if this
-    /// wallet has no such plan: then the note is spent, and what became of it is not known here.
+    /// Records that L1 has a spending of a note, with these new notes and this retirement (zero if none). `false` if
+    /// this wallet has no such plan: the note is spent, and this wallet does not know into what.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -329,7 +329,7 @@ impl Wallet {
         self.update(|state| Ok(state.landed(nullifier, notes, retirement, tx)))
     }
 
-    /// Notes that L1 has a spending, by the transaction `tx` if it is known.
+    /// Records that L1 has a spending, with its transaction `tx` if that is known.
     ///
     /// # Errors
     /// [`WalletError`].

@@ -24,13 +24,13 @@ use crate::operation::{Actor, Claim};
 pub enum Progress {
     /// Signed and kept, perhaps not sent.
     Signed,
-    /// Signed for the meter data manager, who may sign it too and hand it in, or not.
+    /// A consent: the meter data manager may sign it too and send it, or not.
     Consented,
     /// The sequencer has it.
     Sent,
     /// In the receipt of this period.
     Applied(Interval),
-    /// The sequencer refused it, with this code. Its signature is still good for its nonce.
+    /// The sequencer refused it, with this code. Its signature is still valid for its nonce.
     Refused(String),
     /// Its nonce was used by another operation.
     Superseded,
@@ -52,7 +52,7 @@ impl KeptOperation {
         hex0(operation_id(&self.signed))
     }
 
-    /// Does it wait for a settlement, as far as this wallet knows?
+    /// Is it not applied yet, as far as this wallet knows?
     #[must_use]
     pub const fn waits(&self) -> bool {
         matches!(self.progress, Progress::Signed | Progress::Sent)
@@ -119,7 +119,7 @@ pub struct KeptSpend {
     pub nullifier: Fr,
     /// Is it on L1?
     pub done: bool,
-    /// Was it given up, before L1 had it? It could still land: its openings stay.
+    /// Was it given up before L1 had it? L1 may still accept it, so its openings stay.
     #[serde(default)]
     pub abandoned: bool,
 }
@@ -224,7 +224,7 @@ impl State {
         self.incoming.iter().filter(|incoming| incoming.is_open()).count()
     }
 
-    /// Who signs next: the account as the waiting operations will leave it.
+    /// Who signs next: the account as it will be after the operations that are not applied yet.
     ///
     /// # Errors
     /// [`WalletError::NoReceipt`].
@@ -270,7 +270,7 @@ impl State {
         Ok(())
     }
 
-    /// What the sequencer says became of an operation. One that it refused takes those of later nonces with it.
+    /// The sequencer's answer about an operation. If it refused one, those with later nonces are refused with it.
     pub(super) fn note_progress(&mut self, id: &str, progress: &Progress) {
         let Some(nonce) = self.operations.iter().find(|kept| kept.id() == id).map(|kept| kept.signed.operation.nonce)
         else {
@@ -355,14 +355,14 @@ impl State {
         Ok(nullifier)
     }
 
-    /// What of a spending comes back to the owner of what is spent.
+    /// The outputs of a spending that belong to the spender.
     fn keep_outputs(&mut self, plan: &SpendPlan) {
         for note in plan.notes().into_iter().filter(|note| note.owner == plan.note.owner && note.amount > Wh::ZERO) {
             self.keep_note(note, None);
         }
     }
 
-    /// Gives a spending up: its note can be spent otherwise, what was to come of it is no note any more. The plan
+    /// Gives a spending up: its note can be spent in another way, and its change is no note any more. The plan
     /// stays, as it could still land.
     pub(super) fn abandon(&mut self, nullifier: Fr) -> Result<(), WalletError> {
         let spend = self
@@ -387,7 +387,7 @@ impl State {
     }
 
     /// A spending of the note with this nullifier is on L1, into these notes and this retirement (zero if none). Is it
-    /// one of those kept here? One that was abandoned counts, the others are given up.
+    /// one of the plans kept here? It counts even if it was abandoned, and the others are given up.
     pub(super) fn landed(&mut self, nullifier: Fr, notes: [Fr; 2], retirement: Fr, tx: Option<&str>) -> bool {
         let is = |plan: &SpendPlan| {
             let own = plan.statement().map(|statement| statement.commitment()).unwrap_or_default();

@@ -1,9 +1,8 @@
 //! A note that is still held, shown to an auditor.
 //!
-//! The holder proves a certificate statement that retires the note for everybody to see, under a domain that no
-//! contract has: it cannot be carried out. What it shows is amount, origin, nullifier, and a root that the note is in;
-//! not the note, its owner, its path, nor the nullifier key. That L1 has not seen the nullifier is the auditor's to
-//! check.
+//! The holder proves a certificate statement that retires the whole note publicly, under a domain that no contract has.
+//! So the statement cannot be carried out. It shows amount, origin, nullifier, and a root that the note is in. It does
+//! not show the note, its owner, its path or the nullifier key. The auditor checks that L1 has not seen the nullifier.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +20,8 @@ pub fn holding_domain(chain_id: u64, contract: &[u8; 20]) -> Fr {
 }
 
 impl SpendPlan {
-    /// The plan that shows a note as held: all of it, for nobody, into two empty notes of the same owner. `salts` are
-    /// fresh and kept by nobody.
+    /// The plan that shows a note as held: it retires all of it for no beneficiary, into two empty notes of the same
+    /// owner. `salts` are fresh and kept by nobody.
     #[must_use]
     pub fn holding(chain_id: u64, contract: &[u8; 20], note: Note, path: NotePath, salts: [Fr; 6]) -> Self {
         let [a, b, c, d, s7, s8] = salts;

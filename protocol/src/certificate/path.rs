@@ -1,13 +1,13 @@
 //! The way from a note to a state root.
 //!
-//! A path says which node is among which children, not at which place: of a note only that it is in the tree matters.
-//! The one place that does matter is that of the certificates root in a community's node, because the member chooses
-//! parts of its leaf in the members tree (salts are children there, and a salt can be any value).
+//! A path says which node is among which children, not at which place, because it only matters that the note is in the
+//! tree. One place does matter: that of the certificates root in a community's node. A member chooses the salts of its
+//! leaf, which are children in the members tree, and a salt can be any value.
 //!
-//! Notes trees have 1 to 5 levels, by the shape. That a path may have any number of them is sound: a note is the output
-//! of a sponge, whose capacity starts with a tag that is not zero, and every node above it is `P`, whose capacity is
-//! zero, of at least one node below. A note commitment that was an inner node, or lay below another note, would be a
-//! collision of two permutations with different capacities; zero, the value of absent children, has no known opening.
+//! Notes trees have 1 to 5 levels, by the shape. A path may have any number of them. That is sound. A note is the
+//! output of a sponge, whose capacity starts with a tag that is not zero. Every node above it is `P`, whose capacity is
+//! zero. If a note's commitment were a node, two permutations with different capacities would collide. Zero, the value
+//! of absent children, has no known opening.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl std::fmt::Debug for NotePath {
     }
 }
 
-/// Where a note lies: what a wallet keeps beside its opening, to ask for paths to later roots.
+/// Where a note is. A wallet keeps it beside the note's opening, to ask for paths to later roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Community index.

@@ -90,7 +90,7 @@ impl Retirement {
 /// Why a shown retirement is not the committed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    /// A number no circuit would have accepted: as an element it reads as another amount of another period.
+    /// An amount that no circuit accepts: as a field element it would also be another amount of another period.
     #[error("an amount of 2^48 Wh or more (holder)")]
     Amount,
     /// Another commitment.
@@ -98,7 +98,7 @@ pub enum StatementError {
     Commitment,
 }
 
-/// The opening of a retirement's commitment: its holder shows it to whom it likes, and L1 has the commitment.
+/// The opening of a retirement's commitment. L1 has the commitment; the holder shows the opening to whomever it likes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetirementStatement {
     /// Wh.

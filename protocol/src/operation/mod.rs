@@ -1,7 +1,7 @@
 //! Account operations: what an owner signs, and what each changes (`docs/spec/operations.md`).
 //!
-//! Each operation has a file of its own with its [`Effect`]; [`operation_slot`] applies any of them natively, and the circuit
-//! writes its constraints from the same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
+//! Each operation has a file of its own with its [`Effect`]; [`operation_slot`] applies any of them natively, and the
+//! circuit writes its constraints from the same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
 
 mod close;
 mod deposit;
@@ -134,7 +134,7 @@ pub enum Change {
     Clear,
 }
 
-/// An operation's effect: all that operation slots, native and in the circuit, know of it.
+/// An operation's effect: everything that the native operation slot and the circuit's know of an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Effect {
     /// Which operation.
@@ -278,7 +278,8 @@ impl Operation {
         claim(recipient, self.amount, &self.payout, [sa, sb])
     }
 
-    /// Signs as the owner; managed operations take the meter data manager's signature later ([`SignedOperation::countersign`]).
+    /// Signs as the owner; managed operations take the meter data manager's signature later
+    /// ([`SignedOperation::countersign`]).
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).
@@ -319,7 +320,7 @@ impl SignedOperation {
         Ok(self)
     }
 
-    /// A forced withdrawal, as the sequencer writes it from L1's queue: nobody's signature.
+    /// A forced withdrawal, as the sequencer writes it from L1's queue. Nobody signs it.
     ///
     /// # Errors
     /// Practically never ([`SchnorrError::Degenerate`]).

@@ -1,5 +1,5 @@
-//! An operation slot: one operation applied to one leaf. [`OperationSlot::compute`] follows the rules for any input; [`OperationSlot::check`]
-//! refuses.
+//! An operation slot: one operation applied to one leaf. [`OperationSlot::compute`] follows the rules for any input;
+//! [`OperationSlot::check`] refuses.
 
 use super::{Change, ClaimOf, Effect, Flow, Kind, SignedOperation, Subject};
 use crate::{
@@ -94,8 +94,8 @@ pub struct OperationSlot {
     pub after: Account,
     /// What L1 sees of it.
     pub record: Option<Record>,
-    /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that [`OperationSlot::check`]
-    /// refuses.
+    /// Paid to the supplier account: the rest of a closed balance, nano. Negative only for an operation that
+    /// [`OperationSlot::check`] refuses.
     pub rest: Nano,
     /// `balance - debt` after, before it is split.
     pub value: Nano,
@@ -108,7 +108,7 @@ impl std::fmt::Debug for OperationSlot {
 }
 
 impl OperationSlot {
-    /// The operation slot of an operation on `before`, whatever it asks for.
+    /// The operation slot of an operation on `before`, whether the rules accept it or not.
     #[must_use]
     pub fn compute(before: &Account, signed: &SignedOperation) -> Self {
         let (operation, effect) = (&signed.operation, signed.operation.kind.effect());
@@ -156,7 +156,7 @@ impl OperationSlot {
             return Err(OperationError::Slot);
         }
         check_fields(signed, effect)?;
-        // What a forced operation slot carries of nonce and signature means nothing: L1's queue asks for it.
+        // Nonce and signature of a forced operation slot have no meaning: L1's queue asks for it.
         if effect.owner_signs() {
             check_owner(before, signed, domain, effect)?;
         }

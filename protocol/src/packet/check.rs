@@ -39,7 +39,7 @@ pub enum PacketError {
         /// Readings.
         got: usize,
     },
-    /// A packet that is no substitute and names an earlier one.
+    /// A packet that is no substitute and names a previous one.
     #[error("SETTLE.1b: slot {slot}: only a substitute names an earlier one (meter)")]
     PreviousInMetered {
         /// Slot.
@@ -154,7 +154,7 @@ pub fn check_packet(
         (false, None) => schnorr::empty_slot_key().public(),
     };
     signed.verify(&key).map_err(|source| PacketError::Signature { slot, source })?;
-    // What follows says something of the account. Only who can sign for the slot is told it.
+    // The checks below tell something of the account. Only who can sign for the slot may learn it.
     if packet.scale != account.terms.scale {
         return Err(PacketError::Scale { slot });
     }

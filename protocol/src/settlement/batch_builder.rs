@@ -1,7 +1,8 @@
-//! Chooses what a settlement does beside settling, one offer after the other (`docs/adr/0012-batch-builder.md`).
+//! Builds a settlement with the operations that it carries, one offer after the other
+//! (`docs/adr/0012-batch-builder.md`).
 //!
-//! [`BatchBuilder::open`] settles the period and serves the head of L1's forced queue. Each offer is checked by the rules
-//! of [`super::apply`] on the accounts as the offers before it left them, and is taken or refused at once.
+//! [`BatchBuilder::open`] settles the period and serves the head of L1's forced queue. Each offer is checked by the
+//! rules of [`super::apply`] on the accounts as the offers before it left them, and is taken or refused at once.
 //! [`BatchBuilder::finish`] appends the queued notes and gives a transition that `apply` accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,8 +73,8 @@ pub enum L1Refusal {
 /// Why an offer is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Nothing is wrong with it, but this batch has no place for it: all operation slots are taken, another correction
-    /// is, or a newer substitute of the slot is corrected first. A later batch may take it.
+    /// It is valid, but this batch has no place for it: all operation slots are taken, or another correction is, or a
+    /// newer substitute of the slot must be corrected first. A later batch may take it.
     #[error("this batch has no place left")]
     Later,
     /// By the rules of an operation slot.
@@ -131,7 +132,7 @@ impl BatchBuilder {
     /// [`Operations::init`] counts: whether the community begins.
     ///
     /// # Errors
-    /// [`SettlementError`], where the period's input is refused whatever else the batch does.
+    /// [`SettlementError`], if the period's input is refused with any operations.
     pub fn open(base: SettlementInput, l1: L1View) -> Result<Self, SettlementError> {
         check_input(&base)?;
         let clearings = clear_all(&base)?;

@@ -1,4 +1,4 @@
-//! Everything that refuses a settlement, before it is computed and once it is.
+//! Every check of a settlement: of its input, and of its outcome.
 
 use super::{SettlementError, SettlementInput, Transition};
 use crate::{
@@ -84,7 +84,7 @@ fn check_money(t: &Transition) -> Result<(), SettlementError> {
 
 /// SETTLE.9.
 fn check_registers(t: &Transition) -> Result<(), SettlementError> {
-    // Settled first: a register that left its bits is not mended by closing the account.
+    // The settled account is checked first: closing it must not hide a register that left its bits.
     for (slot, account) in t.settled.iter().enumerate().chain(t.after.accounts.iter().enumerate()) {
         let r = &account.registers;
         if [r.import, r.export, r.bought, r.sold].into_iter().any(|wh| !wh.fits(REGISTER_BITS)) {
@@ -94,7 +94,7 @@ fn check_registers(t: &Transition) -> Result<(), SettlementError> {
     Ok(())
 }
 
-/// SETTLE.11. Totals are saturated while they are computed: the largest number is not a total but a bound.
+/// SETTLE.11. Totals saturate while they are computed, so the largest number is an overflow and no total.
 fn saturated(n: &Totals) -> bool {
     let energy = [n.import, n.export, n.traded, n.issued, n.retired, n.outstanding, n.substituted_wh];
     energy.contains(&Wh::MAX) || [n.debt, n.substituted_packets, n.corrected].contains(&u64::MAX)

@@ -1,4 +1,4 @@
-//! The market of each interval: who orders what, by which rules, and its one clearing (SETTLE.4 to SETTLE.6).
+//! The market of each interval: its orders, its rules, and the one place that clears it (SETTLE.4 to SETTLE.6).
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! What one slot's period comes to: energy, money, the account after and its certificate note.
+//! Result of one slot's period: energy, money, the account after and its certificate note.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! One folder for what is made once and read ever after: proving parameters and keys.
+//! One folder for what is made once and then read: proving parameters and keys.
 
 use std::path::PathBuf;
 

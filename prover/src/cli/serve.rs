@@ -123,8 +123,9 @@ fn report(served: Option<Served>) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Serves until the queue is empty (with `once`) or a signal comes. `None` if it left in the middle of a proof: those
-/// last longer than a stopped process is given, and the job has been handed back by then.
+/// Serves until the queue is empty (with `once`) or a signal comes. `None` if it ended in the middle of a proof: a
+/// proof takes longer than a stopped process has, and the
+/// job has been given back by then.
 fn until_stopped<Q>(
     prover: Arc<dyn Prove>,
     queue: Arc<Q>,

@@ -1,4 +1,4 @@
-//! Where the queue is, and how private the way there is.
+//! The queue's address, and how the connection to it is protected.
 
 use std::{convert::Infallible, env, fmt, net::IpAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a person asks of the queue. Needs no key: nothing sealed is opened.
+//! What an operator can ask and change in the queue. It needs no key, because nothing sealed is opened.
 
 use std::fmt;
 

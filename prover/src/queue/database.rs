@@ -40,8 +40,8 @@ impl Database {
         Ok(Self { address: Address::parse(url)?, client: Mutex::new(None) })
     }
 
-    /// Does `work` on the connection. Where a kept connection turns out to be broken, once more on a new one: so `work`
-    /// must come to the same when it is done twice.
+    /// Does `work` on the connection. If a kept connection turns out to be broken, it does `work` again on a new one.
+    /// So doing `work` twice must have the same result.
     pub fn with<T>(&self, mut work: impl FnMut(&mut Client) -> Result<T, postgres::Error>) -> Result<T, QueueError> {
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut client) = kept.take().filter(|client| !client.is_closed()) {
@@ -100,7 +100,8 @@ fn version(client: &mut impl postgres::GenericClient) -> Result<Option<i32>, pos
 
 fn migrate(mut client: Client) -> Result<Client, QueueError> {
     let mut step = || {
-        // Before the transaction begins: one that waited inside would still not see the tables made meanwhile.
+        // The lock is taken before the transaction begins. A transaction that waited for it would not see the tables
+        // made meanwhile.
         client.execute("SELECT pg_advisory_lock($1)", &[&LOCK])?;
         let mut transaction = client.transaction()?;
         let found = version(&mut transaction)?.unwrap_or(0);

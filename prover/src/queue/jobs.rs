@@ -41,8 +41,8 @@ pub struct Queue {
     pub(super) key_id: Vec<u8>,
 }
 
-/// A job that is known already stays as it is, with one exception: it was sealed with another key, and no worker has it
-/// now. Then it is sealed anew, because only who asks now can read the answer.
+/// A known job stays as it is. There is one exception: it was sealed with another key, and no worker has it now. Then
+/// it is sealed anew, because only who asks now can read the answer.
 const SUBMIT: &str = "
 INSERT INTO gridveil_queue.jobs AS old (id, key_id, batch, shape, circuit_version, payload) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE
@@ -50,7 +50,7 @@ SET key_id = EXCLUDED.key_id, payload = EXCLUDED.payload, state = 'waiting', att
     changed_at = now()
 WHERE old.key_id <> EXCLUDED.key_id AND old.state IN ('waiting', 'poisoned', 'refused')";
 
-/// Proofs nobody came back for. They hold no witness; asked for again, they are made again.
+/// Proofs that nobody has fetched. They hold no witness. If one is asked for again, it is made again.
 const TIDY: &str = "DELETE FROM gridveil_queue.jobs WHERE state = 'proven' AND changed_at < now() - interval '30 days'";
 
 const STATE: &str = "
@@ -161,7 +161,7 @@ impl Queue {
         result.map(Some).ok_or(QueueError::Contents { job: id })
     }
 
-    /// Puts a job back whose result, or whose stored witness, is of no use; its attempts stay counted. Whether there
+    /// Puts a job back whose result or stored witness cannot be used. Its attempts stay counted. Whether there
     /// was one to put back.
     ///
     /// # Errors

@@ -104,8 +104,8 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED)
 RETURNING id, attempts";
 
-/// The oldest batch first. A worker proves one job at a time, so a job that is its own already is one whose claim it
-/// was never told of (the connection broke): it is taken again, and the attempt is the same one.
+/// The oldest batch first. A worker proves one job at a time. If a job is claimed by this worker already, the answer to
+/// that claim was lost with a connection. The worker gets the job again, as the same attempt.
 const CLAIM: &str = "
 WITH next AS MATERIALIZED (
     SELECT id, state = 'claimed' AND worker = $1 AS own FROM gridveil_queue.jobs
@@ -126,7 +126,7 @@ WHERE id = $1 AND state = 'claimed' AND worker = $2 AND attempts = $3";
 
 const IS_OPEN: &str = "SELECT state NOT IN ('proven', 'refused') FROM gridveil_queue.jobs WHERE id = $1";
 
-/// Whoever holds the claim by now: a proof is a proof. The witness goes with the statement that stores it.
+/// It does not matter who holds the claim now: a proof is a proof. The statement that stores it deletes the witness.
 const FINISH: &str = "
 UPDATE gridveil_queue.jobs
 SET state = 'proven', result = $3, payload = NULL, reason = NULL, error = NULL, worker = $2, lease_until = NULL, changed_at = now()
@@ -185,7 +185,7 @@ impl Serving {
         &self.queue
     }
 
-    /// Refuses where jobs wait for these shapes, and all of them for workers with another key.
+    /// Refuses if all waiting jobs of these shapes are for workers with another key.
     ///
     /// # Errors
     /// [`QueueError::OtherKey`]; [`QueueError`] of the database.

@@ -83,7 +83,7 @@ async fn close(
     Ok(Json(ClosedPeriod { community, first_interval, batch: applied.batch, new_root: applied.new_root }))
 }
 
-/// What the meter data manager has to substitute, and on what.
+/// Which packets the meter data manager has to substitute, and what each substitute has to name.
 async fn missing(
     State(service): State<Arc<Service>>,
     Path(community): Path<String>,
@@ -146,7 +146,7 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     })
 }
 
-/// How far a community is, by the log, and what holds its closed period up.
+/// How far a community is, by the log, and what blocks its closed period.
 fn community_status(
     snapshot: &Snapshot,
     index: u32,

@@ -151,7 +151,7 @@ async fn packet(State(service): State<Arc<Service>>, request: Request) -> Result
     Ok(taken(status, PacketTaken { packet_id: Bytes32(id), status }))
 }
 
-/// A confirmation with the status of its word.
+/// A confirmation, with the HTTP status that belongs to its word.
 pub(super) fn taken(status: Taken, answer: impl Serialize) -> Response {
     (StatusCode::from_u16(status.status()).unwrap_or(StatusCode::OK), Json(answer)).into_response()
 }

@@ -1,4 +1,4 @@
-//! Settling a closed period natively: what it does beside settling is selected and made durable, then the rules are
+//! Settling a closed period natively: the operations that it carries are selected and made durable, then the rules are
 //! applied.
 
 use std::{
@@ -36,7 +36,7 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
-/// What a closing starts from: the community, its path, and everything that waits.
+/// What a closing starts from: the community, its path, and everything that is pending.
 struct Basis {
     community: Arc<Community>,
     path: Vec<Children>,
@@ -94,7 +94,7 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
 }
 
-/// What was selected before a stop, again.
+/// Reads again what was selected before a stop.
 async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
     let (reader, domain) = (Arc::clone(&service.reader), service.domain);
     let settled = tokio::task::spawn_blocking(move || {
@@ -104,10 +104,10 @@ async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Tra
     settled.await.map_err(|_| Problem::internal("a settlement did not end"))?
 }
 
-/// Selects what the settlement does beside settling. The selection is durable before it is applied.
+/// Selects what the settlement carries. The selection is durable before it is applied.
 async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
     let (reader, pending, before) = (Arc::clone(&service.reader), basis.pending.clone(), Arc::clone(&basis.community));
-    // Refused operations take no operation slot: some more than there are operation slots are looked at.
+    // A refused operation takes no operation slot. So more operations are looked at than there are operation slots.
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&reader, &pending, &before, looked_at));
     let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;

@@ -1,4 +1,4 @@
-//! What waits for a closed period, read from the log and opened.
+//! What is pending for a closed period, read from the log and opened.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) fn candidates(
     })
 }
 
-/// Late packets, and where their substitutes lie. Only those on top are opened.
+/// Late packets, and the place of their substitutes. Only packets for a slot's newest substitute are opened.
 fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<Vec<Late>, StoreError> {
     // By slot: the oldest period that a late packet is of, and then the pending substitutes down to it.
     let mut oldest = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! Closing a period: is it over, is it complete, and what is random in its settlement. Everything a closing decides is
-//! durable before the period is applied.
+//! Closing a period. It must be over and complete. The closing draws everything random of its settlement. All of that
+//! is durable before the period is applied.
 
 use std::sync::{Arc, PoisonError};
 
@@ -24,8 +24,8 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
-/// Closes a period and settles it natively. Asked again for a period that is settled, answers the same; for one that is
-/// closed but not settled, tries again. Ends even if whoever asks goes away.
+/// Closes a period and settles it natively. Asked again for a settled period, it answers the same. Asked for one that
+/// is closed but not settled, it tries again. It runs to its end even if the client goes away.
 ///
 /// # Errors
 /// [`Problem`].
@@ -165,8 +165,8 @@ pub async fn resume(service: &Arc<Service>) {
     }
 }
 
-/// Periods that can be closed: every used slot has a packet. Also those that were closed when L1 could not be asked
-/// what to select.
+/// Periods that can be closed: every used slot has a packet. And periods that were closed while L1 could not be
+/// reached, so that nothing could be selected.
 fn complete(service: &Service) -> Vec<(u32, Interval)> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
@@ -182,7 +182,7 @@ fn complete(service: &Service) -> Vec<(u32, Interval)> {
         .collect()
 }
 
-/// Closes periods that are over and complete, as they become so.
+/// Closes periods as soon as they are over and complete.
 pub async fn auto_close(service: Arc<Service>) {
     let mut tick = tokio::time::interval(service.config.auto_close_every);
     loop {

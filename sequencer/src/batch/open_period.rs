@@ -16,7 +16,7 @@ pub struct Missing {
     pub scale: u8,
 }
 
-/// What the meter data manager has to know to substitute.
+/// What the meter data manager needs to know to sign substitutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenPeriod {
     /// Its first interval.
@@ -25,7 +25,7 @@ pub struct OpenPeriod {
     pub missing: Vec<Missing>,
 }
 
-/// Used slots of the open period without any packet, each with the substitute that a new one would lie on.
+/// Used slots of the open period without any packet, each with the pending substitute that a new one has to name.
 ///
 /// # Errors
 /// [`Problem`], for an unknown community.

@@ -1,5 +1,5 @@
-//! Which of what waits a closed period's settlement takes: the oldest first, and only what L1 will accept. The rules are
-//! the batch builder's. What they refuse is recorded with a code and does not stop the batch.
+//! Selects the pending operations that a closed period's settlement carries: the oldest first, and only what L1 will
+//! accept. The rules are the batch builder's. What they refuse is recorded with a code and does not stop the batch.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     store::record::{self, Effects, Element, OperationSource, Selected},
 };
 
-/// What waits, oldest first.
+/// What is pending, oldest first.
 #[derive(Debug, Default)]
 pub struct Candidates {
     /// Operations.
@@ -32,29 +32,29 @@ pub struct Candidates {
     pub header: Option<HeaderOperation>,
 }
 
-/// A late packet that waits.
+/// A pending late packet.
 #[derive(Debug)]
 pub struct Late {
     /// Identity.
     pub id: [u8; 32],
     /// Slot.
     pub slot: u16,
-    /// Where its substitute lay when the period was closed.
+    /// The place of its substitute when the period was closed.
     pub place: Place,
 }
 
-/// Place of a substitute among those of its slot that may still be corrected.
+/// Place of a substitute among the pending ones of its slot.
 #[derive(Debug)]
 pub enum Place {
-    /// Nowhere: it is final.
+    /// None: it is final.
     Final,
-    /// Beneath another, which is corrected first.
+    /// A newer one is corrected first.
     Beneath,
-    /// On top.
+    /// It is the newest.
     Top(Box<Correction>),
 }
 
-/// What was selected, and what it comes to.
+/// What was selected, and the settlement with it.
 #[derive(Debug)]
 pub struct Selection {
     /// The settlement with everything selected, checked.
@@ -68,7 +68,7 @@ pub struct Selection {
 /// Selects. `base` has the period's packets and no operations; `begins` says whether the community begins with it.
 ///
 /// # Errors
-/// [`SettlementError`] where the period does not settle even without what waits.
+/// [`SettlementError`] if the period does not settle even without any operation.
 pub fn select(
     base: SettlementInput,
     begins: bool,
@@ -119,8 +119,8 @@ fn offer_operations(builder: &mut BatchBuilder, selected: &mut Selected, pending
     }
 }
 
-/// The oldest late packet whose substitute is on top. One beneath, or under a substitute of this very period, waits;
-/// what is final is refused.
+/// The oldest late packet for a slot's newest substitute. A late packet stays pending if there is a newer substitute,
+/// also one of this very period. If its substitute is final, it is refused.
 fn offer_corrections(builder: &mut BatchBuilder, selected: &mut Selected, late: Vec<Late>) {
     for Late { id, slot, place } in late {
         let pending = builder.account(slot).is_some_and(|account| account.pending_substitute != Fr::from(0u64));
@@ -152,7 +152,7 @@ fn refuse(selected: &mut Selected, id: [u8; 32], code: Code) {
     selected.refused.push(record::Refused { id, code: code.name.to_owned() });
 }
 
-/// `None` for what waits on.
+/// `None` for what stays pending.
 const fn code(refused: &Refused) -> Option<Code> {
     match refused {
         Refused::Later => None,

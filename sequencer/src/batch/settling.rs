@@ -40,7 +40,7 @@ pub async fn settle_all(service: Arc<Service>) {
     }
 }
 
-/// Settles the next batch; `false` where it waits for its proof.
+/// Settles the next batch; `false` if it has no proof yet.
 async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<bool, String> {
     let mut pauses = service.config.backoff.pauses();
     let text = |problem: Problem| problem.to_string();
@@ -104,7 +104,7 @@ async fn try_settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> R
     let tariff = l1::in_force(service, entry.community, entry.first_interval).await?;
     let index = tariff.ok_or_else(|| L1Error::Reverted { name: "TariffNotInForce".to_owned() })?.index;
     match service.l1.settle(l1::settle_call(service, &transition, index, proof)).await {
-        // Final already, and the contract does not say by which transaction.
+        // It is final already, and the contract does not tell by which transaction.
         Err(L1Error::Reverted { .. }) if already => Ok(Some(unknown)),
         Err(error) => Err(error.into()),
         Ok(SettleReceipt { tx, block, gas_used, .. }) => {

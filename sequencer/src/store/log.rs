@@ -1,7 +1,7 @@
 //! The append-only log: the truth of the sequencer (`docs/spec/log.md`).
 //!
 //! Length-prefixed records, each chained to the one before by BLAKE3. A record is acknowledged after `fdatasync`. On
-//! opening, every record is checked; a last record whose end was never written is cut, anything else that does not
+//! opening, every record is checked. A last record whose end was never written is cut off. Anything else that fails its
 //! check is an error that names the offset.
 
 use std::{
@@ -46,13 +46,13 @@ pub enum LogError {
     /// Not a log, another version, or a damaged file header.
     #[error("log: file header is {0}")]
     FileHeader(&'static str),
-    /// A record header does not check.
+    /// A record header fails its check.
     #[error("log: record header at offset {offset} is damaged")]
     RecordHeader {
         /// Where the record starts.
         offset: u64,
     },
-    /// A body or its chain value does not check.
+    /// A body or its chain value fails its check.
     #[error("log: record {height} at offset {offset} is damaged")]
     Record {
         /// Number of the record.

@@ -1,5 +1,5 @@
-//! The structure of the log: what exists, in which step, and where. A fold over the public parts of its records;
-//! opening a log and writing to it use the same fold, so a restart sees what the writer saw.
+//! The structure of the log: what exists, in which step, and where. It is computed record by record from their public
+//! parts. Opening a log and writing to it use the same code, so a restart sees what the writer saw.
 
 use std::collections::BTreeMap;
 
@@ -129,9 +129,9 @@ pub struct CommunityState {
     pub packets: BTreeMap<(u16, bool), PacketEntry>,
     /// Set while the open period is closed and not applied.
     pub closed: Option<Closed>,
-    /// Set while what the closed period's settlement does is selected and not applied.
+    /// Set while a selection for the closed period is recorded and not applied.
     pub selected: Option<Selected>,
-    /// What waits for a settlement.
+    /// What is pending.
     pub pending: Pending,
     /// Settled periods, oldest first.
     pub settled: Vec<SettledPeriod>,

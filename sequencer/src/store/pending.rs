@@ -1,5 +1,4 @@
-//! What waits for a settlement of a community: operations, late packets, a header operation. Part of the fold over the
-//! log.
+//! What is pending in a community: operations, late packets, a header operation. Part of the log state.
 
 use gridveil_protocol::units::Interval;
 
@@ -8,7 +7,7 @@ use super::{
     record::{HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, Selected, kind},
 };
 
-/// An operation that waits.
+/// A pending operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingOperation {
     /// Identity.
@@ -19,7 +18,7 @@ pub struct WaitingOperation {
     pub offset: u64,
 }
 
-/// A late packet that waits.
+/// A pending late packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingLate {
     /// Identity.
@@ -32,7 +31,7 @@ pub struct WaitingLate {
     pub offset: u64,
 }
 
-/// A header operation that waits.
+/// A pending header operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingHeader {
     /// Identity.
@@ -41,7 +40,7 @@ pub struct WaitingHeader {
     pub offset: u64,
 }
 
-/// Everything that waits in one community, oldest first.
+/// Everything that is pending in one community, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Operations. What is selected stays until its batch is applied.
@@ -70,7 +69,7 @@ impl Pending {
         self.late.iter().find(|l| (l.slot, l.first_interval) == (slot, first_interval))
     }
 
-    /// Where something with this identity is, if it waits.
+    /// Where something with this identity is, if it is pending.
     #[must_use]
     pub fn offset(&self, id: &[u8; 32]) -> Option<u64> {
         let operation = self.operations.iter().find(|o| o.id == *id).map(|o| o.offset);

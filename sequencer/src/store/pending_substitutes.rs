@@ -1,5 +1,5 @@
-//! A slot's substitutes that may still be corrected: a stack, of which the leaf keeps the top's digest, and each the
-//! digest of what lies beneath it (ADJUST.1). Read off the log, where every substitute is.
+//! A slot's pending substitutes. The leaf has the digest of the newest, and each names the one before it (ADJUST.1).
+//! They are read from the log, which has every substitute.
 
 use gridveil_protocol::{field::Fr, packet::SignedPacket, schnorr::PublicKey, units::Interval};
 
@@ -12,9 +12,9 @@ pub struct Top {
     pub community: u32,
     /// Slot.
     pub slot: u16,
-    /// Digest of the top; zero if nothing waits.
+    /// Digest of the newest; zero if there is none.
     pub pending_substitute: Fr,
-    /// First interval of the period that is open: everything that waits is of an earlier one.
+    /// First interval of the open period: every pending substitute is of an earlier one.
     pub before: Interval,
     /// Intervals of a period.
     pub intervals: u16,
@@ -50,7 +50,7 @@ impl StoreReader {
         Ok(periods)
     }
 
-    /// The digest under the meter data manager of that time, if that was another one.
+    /// The digest under the key of the meter data manager of that time, if it was another one.
     fn digest_of_then(
         &self,
         top: &Top,

@@ -82,7 +82,7 @@ impl StoreReader {
         self.index.number(index_key)?.ok_or(StoreError::Inconsistent("an index entry is missing"))
     }
 
-    /// Openings of a community as they stand.
+    /// Openings of a community, as of its last batch.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -238,7 +238,7 @@ impl StoreReader {
         Ok(input)
     }
 
-    /// The input of a settlement for which everything is selected: exactly what was recorded, so that a retry is
+    /// The input of a settlement with a recorded selection. It is exactly what was recorded, so that a retry is
     /// byte-identical.
     ///
     /// # Errors
@@ -253,7 +253,8 @@ impl StoreReader {
         Ok(SettlementInput { operations, ..self.settling(domain, community, state_path)? })
     }
 
-    /// Settlement of an applied batch, recomputed. `current` is the community as it stands (for its certificates).
+    /// Settlement of an applied batch, recomputed. `current` is the community after its last batch (for its
+    /// certificates).
     ///
     /// # Errors
     /// [`StoreError`].
@@ -328,7 +329,7 @@ impl StoreReader {
 
     /// What opens a period's totals to an auditor: the headers around its batch and, where no batch before has
     /// published the first, its way to the state root. `began` says whether the community began with this batch;
-    /// `current` is the community as it stands.
+    /// `current` is the community after its last batch.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -41,7 +41,7 @@ pub mod kind {
     pub const LATE: u16 = 9;
     /// A header operation was accepted.
     pub const HEADER: u16 = 10;
-    /// What a closed period's settlement does beside settling was selected.
+    /// What a closed period's settlement carries was selected.
     pub const SELECTED: u16 = 11;
 }
 
@@ -127,13 +127,13 @@ pub struct Closed {
     pub community: u32,
     /// Period.
     pub first_interval: Interval,
-    /// One a used slot.
+    /// One for each used slot.
     pub used: Vec<Used>,
     /// `first_interval` of the tariff in force.
     pub tariff_from: Interval,
 }
 
-/// Sealed part of a closed period: everything random in its settlement that no meter chose.
+/// Sealed part of a closed period: everything random in its settlement that no meter has drawn.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ClosedSecrets {
     /// h1, h2 of the new header.
@@ -296,7 +296,7 @@ pub struct Effects {
     pub notes: Vec<Element>,
 }
 
-/// What a closed period's settlement does beside settling.
+/// What a closed period's settlement carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selected {
     /// Community.
@@ -307,9 +307,9 @@ pub struct Selected {
     pub slots: Vec<OperationSource>,
     /// The correction slot's late packet.
     pub correction: Option<Bytes32>,
-    /// Is the header operation that waits carried out?
+    /// Is the pending header operation carried out?
     pub header: bool,
-    /// Why the header operation that waited is refused.
+    /// Why the pending header operation is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header_refused: Option<String>,
     /// Operations and late packets that are refused.

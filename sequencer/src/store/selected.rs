@@ -20,12 +20,12 @@ use super::{
     record::{Event, OperationSource, Selected, kind},
 };
 
-/// How something accepted stands.
+/// State of something accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationState {
-    /// It waits for a settlement.
+    /// It is pending.
     Pending,
-    /// It is done, in this batch.
+    /// This batch has applied it.
     Applied(u64),
     /// A settlement refused it, with this code.
     Refused(String),
@@ -57,7 +57,7 @@ pub struct NotePlace {
 }
 
 impl StoreReader {
-    /// How an operation or late packet stands; `None` if there is none.
+    /// State of an operation or late packet; `None` if there is none.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -129,7 +129,7 @@ impl StoreReader {
         let Some(batch) = self.batch_of(community, first_interval)? else { return Ok(None) };
         let (closed, _) = self.closed(community, first_interval)?;
         let substitute = self.packet(community, first_interval, slot, true)?;
-        // The meter data manager of that time: the header before the batch.
+        // The header before the batch has the meter data manager of that time.
         let signer = self.header_before(&self.applied(batch)?)?.mdm;
         Ok(Some(Correction { substitute, signer, late, tariff: self.tariff_of(community, &closed)? }))
     }
@@ -159,7 +159,7 @@ impl StoreReader {
         }
     }
 
-    /// Offset of what has this identity and went into `batch`, or still waits.
+    /// Offset of what has this identity and is in `batch`, or is still pending.
     fn accepted_at(&self, id: &[u8; 32]) -> Result<u64, StoreError> {
         let (offset, _) = self
             .index

@@ -116,8 +116,8 @@ impl State {
         self.mine_with(vec![RollupEffect::VersionRetired { circuit_version }])
     }
 
-    /// The verifier of a batch takes the proof. The first use of one that is not trusted yet waits until everybody who
-    /// wants to leave has left; it is told.
+    /// The verifier of a batch takes the proof. The first batch of a later verifier waits until everybody who wants to
+    /// leave has left, and has an event.
     fn verify(&self, version: u32, shape: u32, proof: &[u8]) -> Result<Option<RollupEffect>, L1Error> {
         require(!self.retired.contains(&version), "VersionRetired")?;
         let Some(verifier) = self.verifiers.get(&(version, shape)) else { return reverted("UnknownVerifier") };

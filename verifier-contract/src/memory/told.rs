@@ -27,7 +27,7 @@ pub struct Told {
     pub state_root: Word,
     /// Batches that the contract counts.
     pub count: u64,
-    /// The first answer to the count is one batch short: another batch comes while the node is being asked.
+    /// The first answer to the count lacks one batch, as if another batch came while the node is being asked.
     pub grows: Arc<AtomicBool>,
     /// Registered communities.
     pub communities: Vec<CommunityParams>,

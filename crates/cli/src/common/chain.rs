@@ -1,4 +1,4 @@
-//! L1 from where nothing else is async.
+//! A blocking L1 client, for commands that are not async.
 
 use std::{future::Future, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a command shows before it acts and after: aligned rows, or JSON; and the question on a terminal.
+//! What a command shows before and after it acts, as aligned rows or JSON, and the question that it asks on a terminal.
 
 use gridveil_protocol::units::Nano;
 use std::io::{BufRead, IsTerminal, Write};

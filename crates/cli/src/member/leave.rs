@@ -1,4 +1,4 @@
-//! What a member does with L1 alone: forced withdrawals, exits, and fetching what is owed.
+//! What a member does with L1 alone: forced withdrawals, exits, and collecting what L1 owes.
 
 use std::{collections::BTreeSet, path::PathBuf};
 

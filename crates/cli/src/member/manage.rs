@@ -1,7 +1,7 @@
-//! What the member consents to and the meter data manager signs too: opening the account, another meter, other terms (OP.2).
+//! Operations that the meter data manager signs too: opening the account, another meter, other terms (OP.2).
 //!
-//! The member signs first. The consent goes to the meter data manager as a file (`gridveil mdm sign`), who hands it in; until
-//! it is settled the account acts on as if there were none.
+//! The member signs first. The consent goes as a file to the meter data manager, who signs and sends it (`gridveil mdm
+//! sign`). Until it is settled, the account can do everything as before.
 
 use std::path::{Path, PathBuf};
 

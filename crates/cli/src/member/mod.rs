@@ -1,5 +1,5 @@
-//! `gridveil member`: an account in its owner's hands. What needs an L1 key or a proof is here; keys, wallet and
-//! operations are the meter client's (`docs/spec/wallet.md`).
+//! `gridveil member`: an account in its owner's hands. What needs an L1 key or a proof is here. Keys, wallet and
+//! operations are in the meter client (`docs/spec/wallet.md`).
 
 mod account;
 mod certificate;

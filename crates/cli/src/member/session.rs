@@ -1,4 +1,4 @@
-//! One member's open wallet with what is around it.
+//! One member's open wallet, with its keys, sequencer and L1.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What happens beside settling, day by day: deposits, a withdrawal, late packets, certificates, a forced withdrawal,
+//! What happens besides settling, day by day: deposits, a withdrawal, late packets, certificates, a forced withdrawal,
 //! another mechanism.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -96,8 +96,8 @@ impl OnChain {
         Ok(self.sign(operation, home)?.countersign(self.running()?.domain, &genesis::mdm_key())?)
     }
 
-    /// Both communities begin: the homes and the neighbour enrol, the operator funds the supplier account. Gives the number of
-    /// batches.
+    /// Both communities begin: the homes and the neighbour enrol, the operator funds the supplier account. Gives the
+    /// number of batches.
     pub(super) fn beginnings(&mut self, scenario: &Scenario) -> anyhow::Result<u64> {
         self.progress.say("the communities begin");
         for (slot, home) in scenario.plan.homes.iter().enumerate() {

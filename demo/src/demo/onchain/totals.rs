@@ -1,5 +1,5 @@
-//! Issued = retired + outstanding + exported, shown to the auditor: the operator opens every day's headers, one holder
-//! shows what it retired under seal, and one that it still holds a note.
+//! Issued = retired + outstanding + exported, shown to the auditor: the operator opens every day's headers, one
+//! holder shows its sealed retirement, and one shows that it still holds a note.
 
 use anyhow::{Context as _, ensure};
 use gridveil_auditor::{Published, Totals, native::NativeCertificates};

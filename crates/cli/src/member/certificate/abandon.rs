@@ -1,5 +1,5 @@
-//! `gridveil member certificate abandon`: a spending that L1 has not taken is given up; and finding out which spending
-//! L1 has after all.
+//! `gridveil member certificate abandon`: gives up a spending that L1 has not taken, or finds out which spending L1
+//! has.
 
 use anyhow::ensure;
 use gridveil_meter_client::wallet::KeptNote;
