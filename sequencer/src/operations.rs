@@ -16,6 +16,7 @@ use gridveil_protocol::{
     params::UNITS_BITS,
     poseidon::DomainTag,
     schnorr,
+    version::CircuitVersion,
 };
 
 use crate::{
@@ -60,6 +61,12 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     if signed.operation.kind == Kind::Forced {
         return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
     }
+    if !in_version(signed.operation.kind, CircuitVersion::new(service.genesis.circuit_version)) {
+        return Err(Problem::new(
+            problem::OPERATION_KIND,
+            "OP.3: the deployment's circuit has no such operation (owner)",
+        ));
+    }
     for _ in 0..TRIES {
         if is_recorded(service, &id)? {
             return Ok(Submitted::Duplicate(id));
@@ -73,6 +80,11 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
         }
     }
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
+}
+
+/// Has the circuit of this version the operation? One of a later version could never be proved.
+fn in_version(kind: Kind, version: CircuitVersion) -> bool {
+    kind.since() <= version
 }
 
 /// Does it wait, or is it done?
