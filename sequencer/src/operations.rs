@@ -234,3 +234,15 @@ pub async fn submit_header(
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     Ok(taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_taken_from_its_first_version_on() {
+        for (version, taken) in [(1, false), (2, true), (3, true)] {
+            assert_eq!(in_version(Kind::Deposit, CircuitVersion::new(version)), taken, "version {version}");
+        }
+    }
+}

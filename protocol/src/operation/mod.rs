@@ -382,3 +382,23 @@ impl SignedOperation {
 pub fn nobody() -> OwnerKey {
     OwnerKey { key: schnorr::empty_slot_key().public(), nullifier: Fr::ZERO }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_the_operations_that_began_with_it_or_before() {
+        assert!(effects_of(CircuitVersion::new(1)).is_empty());
+        let kinds = effects_of(CircuitVersion::V2).iter().map(|effect| effect.kind as u8);
+        assert!(kinds.eq(1..=10), "version 2 never has another operation");
+        assert!(effects_of(CircuitVersion::CURRENT).iter().map(|e| e.kind).eq(EFFECTS.map(|e| e.kind)));
+        assert_eq!(effects_of(CircuitVersion::new(u64::MAX)).len(), ALL.len());
+        for effect in &ALL {
+            let since = effect.kind.since().number();
+            let has = |number| effects_of(CircuitVersion::new(number)).iter().any(|e| e.kind == effect.kind);
+            assert!(has(since) && has(since + 1) && !has(since - 1), "{:?}", effect.kind);
+            assert_eq!(effect.kind.effect().kind, effect.kind);
+        }
+    }
+}
