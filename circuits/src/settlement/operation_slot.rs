@@ -29,9 +29,10 @@ use crate::{
     trace::Cell,
 };
 
-/// Rows for an operation that a later version adds: its bit, and a term in each sum that names it. The builder refuses
-/// a block that is too small.
-const ROWS_OF_ANOTHER: usize = 16;
+/// Rows for an operation that a later version adds: its bit, and a term in each sum that names it, two terms a row. A
+/// payment adds four, and the builder refuses a block that is too small. A shape with many operation slots has few rows
+/// left, so this is no generous bound.
+const ROWS_OF_ANOTHER: usize = 4;
 
 /// Rows of an operation slot's block.
 #[must_use]
