@@ -1,4 +1,4 @@
-# make demo | test | install | bench | generate | lint. Each sets up what it needs; only the cargo and npm registries are reached, and the
+# make demo | test | install | bench | generate | lint | touch. Each sets up what it needs; only the cargo and npm registries are reached, and the
 # distribution's package for PostgreSQL where that is missing.
 
 SHELL := /bin/sh
@@ -12,7 +12,7 @@ OUT ?= target/demo
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak nightly generate lint
+.PHONY: help check-rust check-node check-postgres setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak nightly generate lint touch
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -26,6 +26,7 @@ help:
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
 	@echo "make nightly   what is too long for every change: fuzzing (120 s a target), more random cases, the soak"
 	@echo "make generate  verifiers, artifacts and golden files again"
+	@echo "make touch     what adding an operation, an endpoint or a meter format touches, against the table of ARCHITECTURE.md"
 	@echo "make lint      format, clippy and documentation, without warnings in our own code"
 
 check-rust:
@@ -76,6 +77,7 @@ test: setup check-postgres
 	@$(STEP) "contracts: format, documentation" sh -c 'cd $(NPM_DIR) && npm run -s check:format'
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
 	@GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(STEP) "tests" $(CARGO) test --workspace
+	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch
 	@$(STEP) "contracts: build, artifacts" sh -c 'cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check'
 	@$(STEP) "generated verifiers" $(CARGO) run --bin generate -- --check
 	@FORGE_SNAPSHOT_CHECK=true $(STEP) "contracts: tests" sh -c 'cd $(NPM_DIR) && npm run -s test'
@@ -106,3 +108,6 @@ lint: setup
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "documentation" $(CARGO) doc --workspace --no-deps --document-private-items
+
+touch: setup
+	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use gridveil_protocol::{
     field::{Fr, to_bytes},
-    record::{Parsed, RecordKind},
+    record::{Action, Parsed},
     units::Nano,
 };
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct Account {
     pub forced_units: u64,
     /// From the operator's funds into supplier accounts.
     pub supplier_in_units: u64,
-    /// From supplier accounts and fee accounts to the treasury.
+    /// To the treasury: from supplier accounts and fee accounts, in version 2.
     pub treasury_units: u64,
     /// Deposits taken in.
     pub deposits: u64,
@@ -108,38 +108,38 @@ impl Money {
     pub(crate) fn book(&mut self, record: &Parsed) -> Result<(), MoneyError> {
         let (account, units) = (&mut self.account, record.units);
         let claim = |w1: &Fr| to_bytes(w1);
-        let (sum, count, sign): (&mut u64, Option<&mut u64>, i128) = match record.kind {
-            RecordKind::Deposit => (&mut account.deposited_units, Some(&mut account.deposits), 1),
-            RecordKind::Withdraw => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
-            RecordKind::Forced => (&mut account.forced_units, Some(&mut account.forced), -1),
-            RecordKind::SupplierIn => (&mut account.supplier_in_units, None, 1),
-            RecordKind::SupplierOut | RecordKind::FeeOut => (&mut account.treasury_units, None, -1),
-            RecordKind::Send => {
+        let (sum, count, sign): (&mut u64, Option<&mut u64>, i128) = match record.kind.action() {
+            Action::TakeDeposit => (&mut account.deposited_units, Some(&mut account.deposits), 1),
+            Action::PayAccount => (&mut account.withdrawn_units, Some(&mut account.withdrawals), -1),
+            Action::ServeForced => (&mut account.forced_units, Some(&mut account.forced), -1),
+            Action::FundPool => (&mut account.supplier_in_units, None, 1),
+            Action::PayTreasury => (&mut account.treasury_units, None, -1),
+            Action::OpenClaim => {
                 account.open_transfers += 1;
                 let new = self.sent.insert(claim(&record.w1)) & self.open.insert(claim(&record.w1));
                 return if new { Ok(()) } else { Err(MoneyError::SendAgain) };
             }
-            RecordKind::Receive => {
+            Action::TakeClaim => {
                 let open = self.open.remove(&claim(&record.w1));
                 account.open_transfers = account.open_transfers.saturating_sub(u64::from(open));
                 return if open { Ok(()) } else { Err(MoneyError::NotOpen) };
             }
-            RecordKind::Note => {
+            Action::AppendNote => {
                 account.notes += 1;
                 return Ok(());
             }
-            RecordKind::Correction => {
+            Action::Correct => {
                 account.corrected += 1;
                 return Ok(());
             }
-            RecordKind::Init => return Ok(()),
+            Action::Begin => return Ok(()),
         };
         *sum = sum.checked_add(units).ok_or(MoneyError::Overflow)?;
         if let Some(count) = count {
             *count += 1;
         }
         account.pool_nano += Nano(sign * i128::from(units) * UNIT_NANO);
-        if record.kind == RecordKind::Deposit && !self.taken_in.insert(claim(&record.w1)) {
+        if record.kind.action() == Action::TakeDeposit && !self.taken_in.insert(claim(&record.w1)) {
             return Err(MoneyError::DepositAgain);
         }
         if account.pool_nano < Nano::ZERO { Err(MoneyError::Pool) } else { Ok(()) }
@@ -149,6 +149,7 @@ impl Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gridveil_protocol::record::RecordKind;
 
     fn record(kind: RecordKind, units: u64, w1: u64) -> Parsed {
         Parsed { kind, units, extra: 0, w1: Fr::from(w1) }

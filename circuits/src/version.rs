@@ -5,7 +5,11 @@
 //! files (`circuits/golden/vN`), and the code in which it differs from the one before
 //! (`docs/adr/0010-circuit-versions.md`).
 
-use gridveil_protocol::{params::Shape, version::CircuitVersion};
+use gridveil_protocol::{
+    operation::{Effect, effects_of},
+    params::Shape,
+    version::CircuitVersion,
+};
 
 use crate::settlement::SettlementCircuit;
 
@@ -33,6 +37,16 @@ pub const fn known() -> &'static [CircuitVersion] {
         #[cfg(feature = "test-versions")]
         ONE_MORE,
     ]
+}
+
+/// The operations of a version's circuit, in the order of its kind bits.
+#[must_use]
+pub fn operations_of(version: CircuitVersion) -> &'static [Effect] {
+    #[cfg(feature = "test-versions")]
+    if version == ONE_MORE {
+        return effects_of(CircuitVersion::V2);
+    }
+    effects_of(version)
 }
 
 /// A settlement circuit's version and shape: what its keys are made for.
@@ -98,10 +112,20 @@ mod tests {
         assert_eq!(circuits[1].instance(), circuits[0].instance());
     }
 
+    /// An operation that a version adds has room in the operation slots' blocks: the builder refuses what has none.
+    #[test]
+    fn every_version_has_a_circuit_in_the_smallest_shape() {
+        let shape = Shape::default();
+        for version in known() {
+            let circuit = circuit_for(*version, shape).unwrap();
+            assert!(circuit.trace().next_row() < 1 << shape.k, "version {version}");
+        }
+    }
+
     #[test]
     fn an_unknown_version_is_named_and_has_no_circuit() {
         let shape = Shape::default();
-        for version in [0, 1, 3, 1_000_001].map(CircuitVersion::new) {
+        for version in [0, 1, 999, 1_000_001].map(CircuitVersion::new) {
             assert_eq!(SettlementSize::new(version, shape), Err(UnknownVersion { version }));
             let refused = circuit_for(version, shape).unwrap_err().to_string();
             assert!(refused.contains(&format!("circuit version {version} is unknown")), "{refused}");

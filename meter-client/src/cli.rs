@@ -7,7 +7,6 @@ use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
     instance,
-    operation::Kind,
     owner::owner_of,
     packet::Context,
     params::CIRCUIT_VERSION,
@@ -460,23 +459,6 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     Ok(())
 }
 
-/// An operation for a person.
-#[must_use]
-pub const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Deposit => "deposit",
-        Kind::Withdraw => "withdrawal",
-        Kind::Send => "sent",
-        Kind::Receive => "received",
-        Kind::Rotate => "owner key changed",
-        Kind::Close => "account closed",
-        Kind::Enrol => "account opened",
-        Kind::Replace => "meter replaced",
-        Kind::Terms => "terms changed",
-        Kind::Forced => "forced withdrawal",
-    }
-}
-
 /// The statement for a person. Money in currency units, exact.
 #[must_use]
 pub fn table(s: &Statement, interval_length: u32) -> String {
@@ -518,7 +500,7 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     money("supplier", -s.bill.supply_nano);
     money("fees", -s.bill.fees_nano);
     for operation in &s.operations {
-        money(kind_name(operation.kind), operation.change_nano);
+        money(operation.kind.effect().title, operation.change_nano);
     }
     if let Some(correction) = &s.correction {
         money(&format!("corrected {}", correction.first_interval), correction.change_nano);

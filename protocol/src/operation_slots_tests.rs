@@ -13,7 +13,7 @@ use crate::{
     packet::{Packet, PacketSalts, Reading},
     params::{Shape, UNIT_NANO},
     receipt::Receipt,
-    record::{RecordKind, digest},
+    record::{Action, RecordKind, digest},
     schnorr::{PublicKey, SecretKey},
     settlement::{SettlementError, SettlementInput, Transition, apply},
     units::Wh,
@@ -185,10 +185,10 @@ fn crossing(t: &Transition) -> i128 {
         let bytes = crate::field::to_bytes(&record.w0);
         let units = bytes[25..31].iter().fold(0u64, |x, b| x << 8 | u64::from(*b));
         let nano = i128::from(units) * i128::from(UNIT_NANO);
-        match RecordKind::try_from(u64::from(bytes[31])).unwrap() {
-            RecordKind::Deposit | RecordKind::SupplierIn => nano,
-            RecordKind::Withdraw | RecordKind::Forced | RecordKind::SupplierOut | RecordKind::FeeOut => -nano,
-            RecordKind::Send | RecordKind::Receive | RecordKind::Correction | RecordKind::Note | RecordKind::Init => {
+        match RecordKind::try_from(u64::from(bytes[31])).unwrap().action() {
+            Action::TakeDeposit | Action::FundPool => nano,
+            Action::PayAccount | Action::ServeForced | Action::PayTreasury => -nano,
+            Action::OpenClaim | Action::TakeClaim | Action::Correct | Action::AppendNote | Action::Begin => {
                 assert_eq!(units, 0);
                 0
             }

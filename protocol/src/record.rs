@@ -7,50 +7,102 @@ use crate::{
 };
 use ark_ff::AdditiveGroup;
 
-/// What a record tells L1, with its number: the first byte of `w0`.
+/// What L1 does with a record. Whoever follows L1 (its memory in tests, the sequencer's choice, the auditor) asks for this
+/// and not for the kind, so that a kind which does what another does is a line in the table of kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum RecordKind {
+pub enum Action {
+    /// Takes in an open deposit of these units; the second word is its claim.
+    TakeDeposit,
+    /// Owes units to the account in the second word.
+    PayAccount,
+    /// Opens the claim in the second word.
+    OpenClaim,
+    /// Takes in the open claim in the second word.
+    TakeClaim,
+    /// Serves the head of the community's forced queue.
+    ServeForced,
+    /// Books a substituted period's difference at the tariff in the second word.
+    Correct,
+    /// Moves units from the operator's funds into the pool.
+    FundPool,
+    /// Moves units from the pool to the treasury.
+    PayTreasury,
+    /// Appends the head of the queue of notes.
+    AppendNote,
+    /// Begins a community with the terms in the second word.
+    Begin,
+}
+
+/// What the second word of a record may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondWord {
+    /// Zero.
+    Nothing,
+    /// An L1 address, below 2^160.
+    Account,
+    /// Any field element.
+    Element,
+}
+
+/// Makes [`RecordKind`] of lines `name = number, action, second word`.
+macro_rules! records {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal, $action:ident, $second:ident;)+) => {
+        /// What a record tells L1, with its number: the first byte of `w0`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum RecordKind {
+            $($(#[$doc])* $kind = $number,)+
+        }
+
+        impl RecordKind {
+            /// Every kind, in the order of the numbers.
+            pub const ALL: [Self; [$($number),+].len()] = [$(Self::$kind),+];
+
+            /// What L1 does with it.
+            #[must_use]
+            pub const fn action(self) -> Action {
+                match self {
+                    $(Self::$kind => Action::$action,)+
+                }
+            }
+
+            /// What its second word may be.
+            #[must_use]
+            pub const fn second_word(self) -> SecondWord {
+                match self {
+                    $(Self::$kind => SecondWord::$second,)+
+                }
+            }
+        }
+    };
+}
+
+records! {
     /// A deposit was taken in.
-    Deposit = 1,
+    Deposit = 1, TakeDeposit, Element;
     /// Units are owed to a payout address.
-    Withdraw = 2,
+    Withdraw = 2, PayAccount, Account;
     /// A claim between members opened.
-    Send = 3,
+    Send = 3, OpenClaim, Element;
     /// A claim between members taken in.
-    Receive = 4,
+    Receive = 4, TakeClaim, Element;
     /// The head of the forced queue was served.
-    Forced = 10,
+    Forced = 10, ServeForced, Account;
     /// A substituted period was corrected.
-    Correction = 11,
+    Correction = 11, Correct, Element;
     /// Units moved from the operator's funds to a supplier account.
-    SupplierIn = 16,
+    SupplierIn = 16, FundPool, Nothing;
     /// Units moved from a supplier account to the treasury.
-    SupplierOut = 17,
+    SupplierOut = 17, PayTreasury, Nothing;
     /// Units moved from a fee account to the treasury.
-    FeeOut = 18,
+    FeeOut = 18, PayTreasury, Nothing;
     /// A queued note was appended.
-    Note = 20,
+    Note = 20, AppendNote, Element;
     /// A community began.
-    Init = 21,
+    Init = 21, Begin, Element;
 }
 
 impl RecordKind {
-    /// Every kind, in the order of the numbers.
-    pub const ALL: [Self; 11] = [
-        Self::Deposit,
-        Self::Withdraw,
-        Self::Send,
-        Self::Receive,
-        Self::Forced,
-        Self::Correction,
-        Self::SupplierIn,
-        Self::SupplierOut,
-        Self::FeeOut,
-        Self::Note,
-        Self::Init,
-    ];
-
     /// Its number.
     #[must_use]
     pub const fn code(self) -> u64 {
@@ -60,26 +112,27 @@ impl RecordKind {
     /// Does the record count units?
     #[must_use]
     pub const fn has_units(self) -> bool {
-        match self {
-            Self::Deposit | Self::Withdraw | Self::Forced | Self::SupplierIn | Self::SupplierOut | Self::FeeOut => true,
-            Self::Send | Self::Receive | Self::Correction | Self::Note | Self::Init => false,
+        match self.action() {
+            Action::TakeDeposit | Action::PayAccount | Action::ServeForced | Action::FundPool | Action::PayTreasury => {
+                true
+            }
+            Action::OpenClaim | Action::TakeClaim | Action::Correct | Action::AppendNote | Action::Begin => false,
         }
     }
 
     /// Does the record name a slot or an interval?
     #[must_use]
     pub const fn has_extra(self) -> bool {
-        match self {
-            Self::Forced | Self::Correction => true,
-            Self::Deposit
-            | Self::Withdraw
-            | Self::Send
-            | Self::Receive
-            | Self::SupplierIn
-            | Self::SupplierOut
-            | Self::FeeOut
-            | Self::Note
-            | Self::Init => false,
+        matches!(self.action(), Action::ServeForced | Action::Correct)
+    }
+
+    /// May a record of this kind have this second word (canonical bytes, most significant first)?
+    #[must_use]
+    pub fn admits(self, word: &[u8; 32]) -> bool {
+        match self.second_word() {
+            SecondWord::Nothing => *word == [0; 32],
+            SecondWord::Account => word.iter().take(12).all(|byte| *byte == 0),
+            SecondWord::Element => true,
         }
     }
 }
@@ -241,6 +294,20 @@ mod tests {
         assert_eq!(Record::parse(Fr::from(2u64) + shifted(1, 88), w1), Err(RecordError::High));
         assert_eq!(read(&[Fr::from(4u64), w1, w1]), Err((1, RecordError::High)));
         assert_eq!(read(&[Fr::from(4u64), w1]).map(|r| r.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_second_word_is_zero_an_address_or_any_element() {
+        let mut words = [[0; 32]; 3];
+        (words[1][12], words[2][11]) = (1, 1);
+        for kind in RecordKind::ALL {
+            let expected = match kind {
+                RecordKind::SupplierIn | RecordKind::SupplierOut | RecordKind::FeeOut => [true, false, false],
+                RecordKind::Withdraw | RecordKind::Forced => [true, true, false],
+                _ => [true; 3],
+            };
+            assert_eq!(words.each_ref().map(|word| kind.admits(word)), expected, "{kind:?}");
+        }
     }
 
     #[test]

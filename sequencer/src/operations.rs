@@ -17,6 +17,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     schnorr,
     units::Interval,
+    version::CircuitVersion,
 };
 
 use crate::{
@@ -61,6 +62,12 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     if signed.operation.kind == Kind::Forced {
         return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
     }
+    if !in_version(signed.operation.kind, CircuitVersion::new(service.genesis.circuit_version)) {
+        return Err(Problem::new(
+            problem::OPERATION_KIND,
+            "OP.3: the deployment's circuit has no such operation (owner)",
+        ));
+    }
     for _ in 0..TRIES {
         if is_recorded(service, &id)? {
             return Ok(Submitted::Duplicate(id));
@@ -74,6 +81,11 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
         }
     }
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
+}
+
+/// Has the circuit of this version the operation? One of a later version could never be proved.
+fn in_version(kind: Kind, version: CircuitVersion) -> bool {
+    kind.since() <= version
 }
 
 /// Is it pending, or applied?
@@ -222,4 +234,16 @@ pub async fn submit_header(
     // It may be the transfer into the supplier account that a closed period needs.
     service.blocked.lock().unwrap_or_else(PoisonError::into_inner).remove(&community);
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_taken_from_its_first_version_on() {
+        for (version, taken) in [(1, false), (2, true), (3, true)] {
+            assert_eq!(in_version(Kind::Deposit, CircuitVersion::new(version)), taken, "version {version}");
+        }
+    }
 }

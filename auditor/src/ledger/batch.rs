@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use gridveil_protocol::{
     field::{Fr, to_bytes},
-    record::{Parsed, RecordKind},
+    record::{Action, Parsed},
 };
 use gridveil_verifier_contract::{Address, RollupEffect as Effect, RollupEvent, Word};
 
@@ -67,8 +67,8 @@ impl Ledger<'_> {
     pub(super) fn record(&mut self, community: u32, index: usize, record: &Parsed) -> Option<Effect> {
         let Parsed { kind, units, extra, w1 } = *record;
         let word = to_bytes(&w1);
-        let effect = match kind {
-            RecordKind::Deposit => {
+        let effect = match kind.action() {
+            Action::TakeDeposit => {
                 let open = self.deposits.get_mut(&word).filter(|deposit| deposit.state != DepositState::Ended);
                 let fits = open.as_ref().is_some_and(|deposit| deposit.units == units);
                 if let Some(deposit) = open {
@@ -80,22 +80,22 @@ impl Ledger<'_> {
                 });
                 Effect::DepositConsumed { claim: word, units }
             }
-            RecordKind::Withdraw => {
+            Action::PayAccount => {
                 let Some(account) = account(&w1) else {
                     self.fail("OP.10", format!("record {index}: the payout is no account"));
                     return None;
                 };
                 Effect::WithdrawalCredited { account, units }
             }
-            RecordKind::Send => {
+            Action::OpenClaim => {
                 self.transfers.insert(word, Transfer::Open);
                 Effect::TransferOpened { claim: word }
             }
-            RecordKind::Receive => {
+            Action::TakeClaim => {
                 self.transfers.insert(word, Transfer::Received);
                 Effect::TransferReceived { claim: word }
             }
-            RecordKind::Forced => {
+            Action::ServeForced => {
                 let head = self.forced.entry(community).or_default().pop_front();
                 let requester = account(&w1).unwrap_or_default();
                 let fits = head.is_some_and(|head| (head.slot, Some(head.requester)) == (extra, account(&w1)));
@@ -110,24 +110,24 @@ impl Ledger<'_> {
                     bond: head.map_or(0, |head| head.bond),
                 }
             }
-            RecordKind::Correction => Effect::Corrected { community, first_interval: extra, tariff_commitment: word },
-            RecordKind::SupplierIn | RecordKind::SupplierOut | RecordKind::FeeOut => {
-                self.require(word == Word::default(), "OP.10", || {
+            Action::Correct => Effect::Corrected { community, first_interval: extra, tariff_commitment: word },
+            action @ (Action::FundPool | Action::PayTreasury) => {
+                self.require(kind.admits(&word), "OP.10", || {
                     format!("record {index}: a second word that the kind does not have")
                 });
-                if kind == RecordKind::SupplierIn {
+                if action == Action::FundPool {
                     self.supplier_out(units);
                 }
                 Effect::SupplierMoved { community, kind: kind.into(), units }
             }
-            RecordKind::Note => {
+            Action::AppendNote => {
                 let head = self.notes.pop_front();
                 self.require(head == Some(word), "NOTES.1", || {
                     format!("record {index}: note {} is not the head of the queue", short(&word))
                 });
                 Effect::NoteAppended { note: word, community }
             }
-            RecordKind::Init => {
+            Action::Begin => {
                 let registered = self.settled.communities.get(&community).map(|params| params.genesis_terms);
                 let fits = word != Word::default() && registered == Some(word);
                 self.require(fits, "STATE.INIT", || {

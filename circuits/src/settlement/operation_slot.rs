@@ -1,15 +1,16 @@
 //! An operation slot (OP.1 to OP.10): opens one leaf, applies one operation or none, puts the leaf back. What an
-//! operation does is read from `protocol::operation::EFFECTS`; no operation has constraints of its own here but
-//! `close`, `enrol` and `forced`.
+//! operation does is read from the effects of the circuit's version (`protocol::operation::effects_of`); no operation
+//! has constraints of its own here but `close`, `enrol` and `forced`.
 
 use gridveil_protocol::{
     field,
-    operation::{self, Change, ClaimOf, EFFECTS, Effect, Flow, Kind, Operation, SignedOperation, Subject},
+    operation::{self, Change, ClaimOf, Effect, Flow, Kind, Operation, SignedOperation, Subject, effects_of},
     operation_slots::AppliedOperationSlot,
     owner::OwnerKey,
     params::{Shape, UNIT_NANO, UNITS_BITS},
     poseidon::DomainTag,
     schnorr::{Signature, empty_slot_key},
+    version::CircuitVersion,
 };
 use halo2curves::ff::Field;
 
@@ -28,10 +29,16 @@ use crate::{
     trace::Cell,
 };
 
+/// Rows for an operation that a later version adds: its bit, and a term in each sum that names it, two terms a row. A
+/// payment adds four, and the builder refuses a block that is too small. A shape with many operation slots has few rows
+/// left, so this is no generous bound.
+const ROWS_OF_ANOTHER: usize = 4;
+
 /// Rows of an operation slot's block.
 #[must_use]
-pub const fn block_rows(shape: &Shape) -> usize {
-    if shape.table_bits >= 16 { 172 } else { 168 }
+pub fn block_rows(shape: &Shape, effects: &[Effect]) -> usize {
+    let rows = if shape.table_bits >= 16 { 172 } else { 168 };
+    rows + ROWS_OF_ANOTHER * effects.len().saturating_sub(effects_of(CircuitVersion::V2).len())
 }
 
 /// Bits of an L1 address.
@@ -46,18 +53,14 @@ pub struct OperationSlotOutput {
     pub rest: Cell,
 }
 
-/// The kind bits of an operation slot.
-struct Kinds([Cell; EFFECTS.len()]);
+/// The kind bits of an operation slot, one for each operation of the circuit's version.
+struct Kinds(Vec<(&'static Effect, Cell)>);
 
 impl Kinds {
     /// `sum weight(effect) bit` over the operations.
     fn sum(&self, b: &mut Builder, weight: impl Fn(&Effect) -> u64) -> Cell {
-        let terms: Vec<(Fr, Cell)> = EFFECTS
-            .iter()
-            .zip(self.0)
-            .map(|(e, bit)| (Fr::from(weight(e)), bit))
-            .filter(|(w, _)| *w != Fr::ZERO)
-            .collect();
+        let terms: Vec<(Fr, Cell)> =
+            self.0.iter().map(|(e, bit)| (Fr::from(weight(e)), *bit)).filter(|(w, _)| *w != Fr::ZERO).collect();
         match terms.as_slice() {
             [(weight, bit)] if *weight == Fr::ONE => *bit,
             terms => b.linear(terms, Fr::ZERO),
@@ -69,8 +72,9 @@ impl Kinds {
         self.sum(b, |effect| u64::from(of(effect)))
     }
 
-    const fn is(&self, kind: Kind) -> Cell {
-        self.0[kind as usize - 1]
+    /// The bit of one operation; zero where the version does not have it.
+    fn is(&self, b: &Builder, kind: Kind) -> Cell {
+        self.0.iter().find(|(e, _)| e.kind == kind).map_or(b.zero(), |(_, bit)| *bit)
     }
 }
 
@@ -101,10 +105,12 @@ struct Message {
     digest: Cell,
 }
 
-/// Writes operation slot `index`.
+/// Writes operation slot `index` of a circuit that has the operations of `effects`.
+#[allow(clippy::too_many_arguments)]
 pub fn operation_slot(
     b: &mut Builder,
     shape: &Shape,
+    effects: &'static [Effect],
     index: usize,
     common: &Common,
     members: &mut Members,
@@ -112,14 +118,15 @@ pub fn operation_slot(
     w: &AppliedOperationSlot,
 ) -> OperationSlotOutput {
     let one = Fr::ONE;
-    b.block(block_rows(shape));
+    b.block(block_rows(shape, effects));
     b.set_clause("OP.3");
     let values = members.leaf(w.slot).values(b);
     let (old, old_leaf) = leaf::open(b, "OP.3", index, &values);
     let terms = leaf::unpack_terms(b, "OP.3", index, old.terms);
     let used = w.used.as_ref();
     let kind = |effect: &Effect| used.is_some_and(|(signed, _)| signed.operation.kind == effect.kind);
-    let kinds = Kinds(std::array::from_fn(|i| b.bit(("OP.3", "kind", index * EFFECTS.len() + i), kind(&EFFECTS[i]))));
+    let bits = effects.iter().enumerate();
+    let kinds = Kinds(bits.map(|(i, e)| (e, b.bit(("OP.3", "kind", index * effects.len() + i), kind(e)))).collect());
     let exclusive = kinds.any(b, |_| true);
     b.assert_boolean(exclusive);
     let slot = b.witness(("OP.3", "slot", index), Fr::from(w.slot as u64));
@@ -159,7 +166,8 @@ pub fn operation_slot(
     };
     b.set_clause("OP.8");
     // The slot of a new account is empty.
-    b.assert_product_zero(kinds.is(Kind::Enrol), old.meter[0]);
+    let enrols = kinds.is(b, Kind::Enrol);
+    b.assert_product_zero(enrols, old.meter[0]);
     let debt_change = b.sub(debt, terms.debt);
     b.set_clause("OP.3");
     let new_leaf = new.compose(b);
@@ -171,7 +179,7 @@ pub fn operation_slot(
 fn changed(b: &mut Builder, kinds: &Kinds, column: impl Fn(&Effect) -> Change, old: Cell, message: Cell) -> Cell {
     let set = kinds.any(b, |e| column(e) == Change::Set);
     let value = b.select(set, message, old);
-    if EFFECTS.iter().any(|e| column(e) == Change::Clear) {
+    if kinds.0.iter().any(|(e, _)| column(e) == Change::Clear) {
         cleared_by(b, kinds, |e| column(e) == Change::Clear, value)
     } else {
         value
@@ -243,7 +251,8 @@ fn sign(
     let inputs = [("key_x", x), ("key_y", y), ("key_n", nullifier)];
     let [x, y, n] = inputs.map(|(name, value)| Input::Free(b.trace.free(("OP.1", name, index), imported(&value))));
     let (commitment, [x, y, ..]) = b.hash4([x, y, n, Input::Zero]);
-    let owner = b.select(kinds.is(Kind::Enrol), message.party, old.owner);
+    let enrols = kinds.is(b, Kind::Enrol);
+    let owner = b.select(enrols, message.party, old.owner);
     let gap = b.sub(commitment, owner);
     let owner_signs = kinds.any(b, Effect::owner_signs);
     b.assert_product_zero(owner_signs, gap);
@@ -281,18 +290,19 @@ fn money(
     b.set_clause("OP.7");
     let off = b.sub(old.payout, m.payout);
     let asked = b.is_zero(("OP.7", "requester_inverse", index), off);
-    let served = b.mul(kinds.is(Kind::Forced), asked);
-    let stranger = b.sub(kinds.is(Kind::Forced), served);
+    let (forced, close) = (kinds.is(b, Kind::Forced), kinds.is(b, Kind::Close));
+    let served = b.mul(forced, asked);
+    let stranger = b.sub(forced, served);
     b.assert_product_zero(stranger, m.amount);
     b.set_clause("OP.6");
     // What stays when all whole units are paid is less than a unit.
-    let all = b.linear(&[(one, kinds.is(Kind::Close)), (one, served)], Fr::ZERO);
+    let all = b.linear(&[(one, close), (one, served)], Fr::ZERO);
     let left = b.sub(old.balance, m.amount);
     let rest = b.mul(all, left);
     b.assert_range(rest, 24);
     let room = b.linear(&[(-one, rest)], Fr::from(UNIT_NANO - 1));
     b.assert_range(room, 24);
-    let closing = b.mul(kinds.is(Kind::Close), rest);
+    let closing = b.mul(close, rest);
 
     b.set_clause("OP.4");
     let inward = kinds.any(b, |e| e.flow == Flow::In);

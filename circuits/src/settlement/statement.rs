@@ -1,6 +1,7 @@
 //! The whole statement, in the order of the specification.
 
 use gridveil_protocol::{
+    operation::Effect,
     params::{CERTIFICATES_DEPTH, QUEUE, Shape},
     poseidon::DomainTag,
     record::RecordKind,
@@ -29,6 +30,7 @@ use crate::{
     },
     gadgets::{Builder, power},
     trace::{Cell, RowHalf, Trace},
+    version::operations_of,
 };
 
 /// Rows of the public inputs, by name.
@@ -102,7 +104,7 @@ pub(super) fn build_version(version: CircuitVersion, t: &Transition, trace: Trac
     let market = s.b.trace.alloc_rows(geometry(&shape).stride() * (shape.members + 1));
     let slots = s.slots(&common, market);
     s.intervals(&header, &common.intervals, market);
-    let operation_slots = s.operation_slots(&common, &slots);
+    let operation_slots = s.operation_slots(operations_of(version), &common, &slots);
     let header_slot = header_slot(&mut s.b, &shape, &common, &header, &mut s.records, &t.input.operations.header);
     let queue = s.queue();
     let new_header = s.new_header(&header, &slots, &operation_slots, &header_slot);
@@ -219,7 +221,7 @@ impl Statement<'_> {
     }
 
     /// Operation slots and the correction, one after the other on the tree of settled leaves.
-    fn operation_slots(&mut self, common: &Common, slots: &[SlotOutput]) -> OperationSlots {
+    fn operation_slots(&mut self, effects: &'static [Effect], common: &Common, slots: &[SlotOutput]) -> OperationSlots {
         self.b.set_clause("SETTLE.13");
         let nodes: Vec<Cell> = slots.iter().map(|slot| slot.new_leaf).collect();
         let mut members = Members::new(&mut self.b, slots.iter().map(|slot| slot.settled).collect(), &nodes);
@@ -229,6 +231,7 @@ impl Statement<'_> {
             operations.push(operation_slot(
                 &mut self.b,
                 &shape,
+                effects,
                 index,
                 common,
                 &mut members,

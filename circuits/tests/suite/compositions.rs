@@ -85,7 +85,7 @@ fn random_operation(s: &mut Stream, i: &SettlementInput, accounts: &[Account]) -
         ),
         Kind::Close => pick(s, &[floor, floor, floor, floor, 0, floor.wrapping_add(UNIT_NANO)]),
         Kind::Forced => pick(s, &[floor, floor, floor, 0]),
-        Kind::Rotate | Kind::Enrol | Kind::Replace | Kind::Terms => 0,
+        _ => 0,
     };
     let key = [owner_key(slot), next_owner_key(slot)]
         .into_iter()

@@ -5,6 +5,7 @@
 pub mod close;
 pub mod deposit;
 pub mod enrol;
+pub mod plain;
 pub mod receive;
 pub mod replace;
 pub mod rotate;

@@ -1,6 +1,6 @@
 use gridveil_protocol::{
     account::{LeafSalts, Terms},
-    operation::Operation,
+    operation::{Flow, Operation},
     owner::OwnerKey,
     schnorr::PublicKey,
     units::Interval,
@@ -38,7 +38,6 @@ fn build(actor: &Actor<'_>, kind: Kind) -> Result<SignedOperation, BuildError> {
     let claim = Claim::new(owner_of(actor.secret).commitment(), 3 * UNIT_NANO, [8; 20]).unwrap();
     match kind {
         Kind::Deposit => deposit::build(actor, &claim),
-        Kind::Withdraw => withdraw::build(actor, UNIT_NANO),
         Kind::Send => send::build(actor, Fr::from(3u64), [8; 20], 5).map(|(signed, _)| signed),
         Kind::Receive => receive::build(actor, &claim),
         Kind::Rotate => rotate::build(actor, &owner_of(&key(3)), [9; 20], 0),
@@ -47,6 +46,8 @@ fn build(actor: &Actor<'_>, kind: Kind) -> Result<SignedOperation, BuildError> {
         Kind::Replace => replace::build(actor, key(4).public()),
         Kind::Terms => terms::build(actor, terms()),
         Kind::Forced => Err(BuildError::Empty),
+        // Those that have an amount at most.
+        _ => plain::build(actor, kind, if kind.effect().flow == Flow::None { 0 } else { UNIT_NANO }),
     }
 }
 
@@ -91,6 +92,18 @@ fn what_every_owner_operation_refuses() {
         }
     }
     assert_eq!(build(&actor(&secret, |_| {}), Kind::Enrol), Err(BuildError::InUse));
+}
+
+#[test]
+fn an_operation_without_other_fields_needs_no_builder_of_its_own() {
+    let secret = key(1);
+    let good = actor(&secret, |_| {});
+    let withdrawn = plain::build(&good, Kind::Withdraw, UNIT_NANO).unwrap().operation;
+    assert_eq!(Ok(withdrawn), withdraw::build(&good, UNIT_NANO).map(|signed| signed.operation));
+    for kind in OWN.into_iter().filter(|kind| ![Kind::Withdraw, Kind::Receive, Kind::Deposit].contains(kind)) {
+        let refused = plain::build(&good, kind, UNIT_NANO);
+        assert!(matches!(refused, Err(BuildError::Rules(_))), "{kind:?}: {refused:?}");
+    }
 }
 
 #[test]

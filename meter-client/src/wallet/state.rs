@@ -7,7 +7,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     hex::hex0,
     note::Note,
-    operation::{Kind, SignedOperation, slot::OperationSlot},
+    operation::{ClaimOf, SignedOperation, slot::OperationSlot},
     owner::NullifierKey,
     receipt::Receipt,
     schnorr::SecretKey,
@@ -314,7 +314,7 @@ impl State {
         for kept in self.operations.iter_mut().filter(|kept| kept.signed.operation == signed.operation) {
             kept.progress = Progress::Applied(first_interval);
         }
-        if matches!(signed.operation.kind, Kind::Deposit | Kind::Receive) {
+        if signed.operation.kind.effect().claim == Some(ClaimOf::Owner) {
             for incoming in &mut self.incoming {
                 if signed.operation.claim(incoming.claim.recipient) == incoming.claim.commitment() {
                     incoming.taken = true;

@@ -16,5 +16,5 @@ pub const EFFECT: Effect = Effect {
     terms: Change::Clear,
     registers: Change::Clear,
     finalises: true,
-    ..Effect::nothing(Kind::Close)
+    ..Effect::nothing(Kind::Close, "account closed")
 };

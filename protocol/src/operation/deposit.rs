@@ -9,5 +9,5 @@ pub const EFFECT: Effect = Effect {
     whole_units: true,
     claim: Some(ClaimOf::Owner),
     record: Some((RecordKind::Deposit, Subject::Claim)),
-    ..Effect::nothing(Kind::Deposit)
+    ..Effect::nothing(Kind::Deposit, "deposit")
 };

@@ -12,5 +12,5 @@ pub const EFFECT: Effect = Effect {
     registers: Change::Clear,
     salts: Change::Set,
     finalises: true,
-    ..Effect::nothing(Kind::Enrol)
+    ..Effect::nothing(Kind::Enrol, "account opened")
 };

@@ -10,5 +10,5 @@ pub const EFFECT: Effect = Effect {
     whole_units: true,
     all_units: true,
     record: Some((RecordKind::Forced, Subject::Requester)),
-    ..Effect::nothing(Kind::Forced)
+    ..Effect::nothing(Kind::Forced, "forced withdrawal")
 };

@@ -1,7 +1,8 @@
 //! Account operations: what an owner signs, and what each changes (`docs/spec/operations.md`).
 //!
-//! Each operation has a file of its own with its [`Effect`]; [`operation_slot`] applies any of them natively, and the
-//! circuit writes its constraints from the same table. A new operation is a file, a [`Kind`] and a line in [`EFFECTS`].
+//! Each operation has a file of its own with its [`Effect`]; [`slot`] applies any of them natively, and the circuit
+//! writes its constraints from the same table. A new operation is a file and a line in the table
+//! (`docs/how-to/add-an-operation.md`).
 
 mod close;
 mod deposit;
@@ -26,71 +27,106 @@ use crate::{
     poseidon::{DomainTag, hash4, sponge},
     record::RecordKind,
     schnorr::{self, PublicKey, SchnorrError, SecretKey, Signature},
+    version::CircuitVersion,
 };
 use ark_ff::AdditiveGroup;
 
 /// Elements of an operation's message.
 pub const MESSAGE: usize = 12;
 
-/// What an operation does. The number is part of what is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Kind {
-    /// Takes in a deposit.
-    Deposit = 1,
-    /// Pays out to L1.
-    Withdraw = 2,
-    /// Opens a claim for another owner.
-    Send = 3,
-    /// Takes in such a claim.
-    Receive = 4,
-    /// Another owner key and payout.
-    Rotate = 5,
-    /// Pays everything and empties the slot.
-    Close = 6,
-    /// A new account.
-    Enrol = 7,
-    /// Another meter.
-    Replace = 8,
-    /// Other terms.
-    Terms = 9,
-    /// Asked for on L1.
-    Forced = 10,
-}
-
-/// All effects, in the order of their kinds.
-pub const EFFECTS: [Effect; 10] = [
-    deposit::EFFECT,
-    withdraw::EFFECT,
-    send::EFFECT,
-    receive::EFFECT,
-    rotate::EFFECT,
-    close::EFFECT,
-    enrol::EFFECT,
-    replace::EFFECT,
-    terms::EFFECT,
-    forced::EFFECT,
-];
-
-impl Kind {
-    /// Its effect.
-    #[must_use]
-    pub const fn effect(self) -> &'static Effect {
-        match self {
-            Self::Deposit => &deposit::EFFECT,
-            Self::Withdraw => &withdraw::EFFECT,
-            Self::Send => &send::EFFECT,
-            Self::Receive => &receive::EFFECT,
-            Self::Rotate => &rotate::EFFECT,
-            Self::Close => &close::EFFECT,
-            Self::Enrol => &enrol::EFFECT,
-            Self::Replace => &replace::EFFECT,
-            Self::Terms => &terms::EFFECT,
-            Self::Forced => &forced::EFFECT,
+/// Makes [`Kind`] and the table of effects of lines `name = number, file, version`.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal, $file:ident, $since:ident;)+) => {
+        /// What an operation does. The number is part of what is signed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$doc])* $kind = $number,)+
         }
-    }
+
+        const ALL: [Effect; [$($number),+].len()] = [$($file::EFFECT),+];
+
+        impl Kind {
+            /// Its effect.
+            #[must_use]
+            pub const fn effect(self) -> &'static Effect {
+                match self {
+                    $(Self::$kind => &$file::EFFECT,)+
+                }
+            }
+
+            /// The first circuit version that has it; all later ones have it too.
+            #[must_use]
+            pub const fn since(self) -> CircuitVersion {
+                match self {
+                    $(Self::$kind => CircuitVersion::$since,)+
+                }
+            }
+        }
+    };
 }
+
+// The table of operations: name, number, file of its effect, first circuit version. Lines are added at the end only,
+// since the order is that of the circuit's kind bits.
+operations! {
+    /// Takes in a deposit.
+    Deposit = 1, deposit, V2;
+    /// Pays out to L1.
+    Withdraw = 2, withdraw, V2;
+    /// Opens a claim for another owner.
+    Send = 3, send, V2;
+    /// Takes in such a claim.
+    Receive = 4, receive, V2;
+    /// Another owner key and payout.
+    Rotate = 5, rotate, V2;
+    /// Pays everything and empties the slot.
+    Close = 6, close, V2;
+    /// A new account.
+    Enrol = 7, enrol, V2;
+    /// Another meter.
+    Replace = 8, replace, V2;
+    /// Other terms.
+    Terms = 9, terms, V2;
+    /// Asked for on L1.
+    Forced = 10, forced, V2;
+}
+
+/// Operations of a circuit version, as a count from the beginning of the table.
+const fn count(version: CircuitVersion) -> usize {
+    let mut count = 0;
+    while count < ALL.len() && ALL[count].kind.since().number() <= version.number() {
+        count += 1;
+    }
+    count
+}
+
+/// The effects of a circuit version's operations, in the order of its kind bits.
+#[must_use]
+pub fn effects_of(version: CircuitVersion) -> &'static [Effect] {
+    const { &ALL }.get(..count(version)).unwrap_or_default()
+}
+
+/// The effects of the operations that a new deployment begins with ([`CircuitVersion::CURRENT`]).
+pub const EFFECTS: [Effect; count(CircuitVersion::CURRENT)] = {
+    let mut effects = [ALL[0]; count(CircuitVersion::CURRENT)];
+    let mut at = 0;
+    while at < effects.len() {
+        effects[at] = ALL[at];
+        at += 1;
+    }
+    effects
+};
+
+// A version's operations are all lines down to some line.
+const _: () = {
+    let mut at = 1;
+    while at < ALL.len() {
+        assert!(ALL[at - 1].kind.since().number() <= ALL[at].kind.since().number());
+        assert!((ALL[at - 1].kind as u8) < ALL[at].kind as u8);
+        at += 1;
+    }
+};
 
 /// Direction of the amount, seen from the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +175,8 @@ pub enum Change {
 pub struct Effect {
     /// Which operation.
     pub kind: Kind,
+    /// What a member's statement calls it.
+    pub title: &'static str,
     /// Direction of the amount.
     pub flow: Flow,
     /// The amount is a whole number of units.
@@ -168,9 +206,10 @@ pub struct Effect {
 }
 
 impl Effect {
-    const fn nothing(kind: Kind) -> Self {
+    const fn nothing(kind: Kind, title: &'static str) -> Self {
         Self {
             kind,
+            title,
             flow: Flow::None,
             whole_units: false,
             all_units: false,
@@ -320,6 +359,16 @@ impl SignedOperation {
         Ok(self)
     }
 
+    /// The claim that it opens or takes in, where its kind has one.
+    #[must_use]
+    pub fn claim(&self) -> Option<Fr> {
+        let recipient = match self.operation.kind.effect().claim? {
+            ClaimOf::Owner => self.owner.commitment(),
+            ClaimOf::Party => self.operation.party,
+        };
+        Some(self.operation.claim(recipient))
+    }
+
     /// A forced withdrawal, as the sequencer writes it from L1's queue. Nobody signs it.
     ///
     /// # Errors
@@ -333,4 +382,24 @@ impl SignedOperation {
 #[must_use]
 pub fn nobody() -> OwnerKey {
     OwnerKey { key: schnorr::empty_slot_key().public(), nullifier: Fr::ZERO }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_the_operations_that_began_with_it_or_before() {
+        assert!(effects_of(CircuitVersion::new(1)).is_empty());
+        let kinds = effects_of(CircuitVersion::V2).iter().map(|effect| effect.kind as u8);
+        assert!(kinds.eq(1..=10), "version 2 never has another operation");
+        assert!(effects_of(CircuitVersion::CURRENT).iter().map(|e| e.kind).eq(EFFECTS.map(|e| e.kind)));
+        assert_eq!(effects_of(CircuitVersion::new(u64::MAX)).len(), ALL.len());
+        for effect in &ALL {
+            let since = effect.kind.since().number();
+            let has = |number| effects_of(CircuitVersion::new(number)).iter().any(|e| e.kind == effect.kind);
+            assert!(has(since) && has(since + 1) && !has(since - 1), "{:?}", effect.kind);
+            assert_eq!(effect.kind.effect().kind, effect.kind);
+        }
+    }
 }

@@ -8,5 +8,5 @@ pub const EFFECT: Effect = Effect {
     flow: Flow::In,
     claim: Some(ClaimOf::Owner),
     record: Some((RecordKind::Receive, Subject::Claim)),
-    ..Effect::nothing(Kind::Receive)
+    ..Effect::nothing(Kind::Receive, "received")
 };

@@ -3,4 +3,5 @@
 use super::{Change, Effect, Kind};
 
 /// What it does.
-pub const EFFECT: Effect = Effect { mdm: true, meter: Change::Set, finalises: true, ..Effect::nothing(Kind::Replace) };
+pub const EFFECT: Effect =
+    Effect { mdm: true, meter: Change::Set, finalises: true, ..Effect::nothing(Kind::Replace, "meter replaced") };

@@ -3,4 +3,5 @@
 use super::{Change, Effect, Kind};
 
 /// What it does.
-pub const EFFECT: Effect = Effect { owner: Change::Set, payout: Change::Set, ..Effect::nothing(Kind::Rotate) };
+pub const EFFECT: Effect =
+    Effect { owner: Change::Set, payout: Change::Set, ..Effect::nothing(Kind::Rotate, "owner key changed") };

@@ -8,5 +8,5 @@ pub const EFFECT: Effect = Effect {
     flow: Flow::Out,
     claim: Some(ClaimOf::Party),
     record: Some((RecordKind::Send, Subject::Claim)),
-    ..Effect::nothing(Kind::Send)
+    ..Effect::nothing(Kind::Send, "sent")
 };

@@ -181,21 +181,12 @@ impl OperationSlot {
             return Err(OperationError::Units);
         }
         let all = before.balance - before.balance % UNIT_NANO;
-        match effect.kind {
-            Kind::Forced if operation.amount != if operation.payout == before.payout { all } else { 0 } => {
-                return Err(OperationError::Forced);
-            }
-            Kind::Forced => return Ok(()),
-            Kind::Close if operation.amount != all => return Err(OperationError::NotAll),
-            Kind::Deposit
-            | Kind::Withdraw
-            | Kind::Send
-            | Kind::Receive
-            | Kind::Rotate
-            | Kind::Close
-            | Kind::Enrol
-            | Kind::Replace
-            | Kind::Terms => {}
+        if effect.kind == Kind::Forced {
+            let due = if operation.payout == before.payout { all } else { 0 };
+            return if operation.amount == due { Ok(()) } else { Err(OperationError::Forced) };
+        }
+        if effect.kind == Kind::Close && operation.amount != all {
+            return Err(OperationError::NotAll);
         }
         if effect.flow == Flow::Out && before.debt != 0 {
             return Err(OperationError::InDebt);

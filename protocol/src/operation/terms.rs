@@ -4,4 +4,5 @@
 use super::{Change, Effect, Kind};
 
 /// What it does.
-pub const EFFECT: Effect = Effect { mdm: true, terms: Change::Set, finalises: true, ..Effect::nothing(Kind::Terms) };
+pub const EFFECT: Effect =
+    Effect { mdm: true, terms: Change::Set, finalises: true, ..Effect::nothing(Kind::Terms, "terms changed") };

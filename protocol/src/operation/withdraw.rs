@@ -8,5 +8,5 @@ pub const EFFECT: Effect = Effect {
     flow: Flow::Out,
     whole_units: true,
     record: Some((RecordKind::Withdraw, Subject::Payout)),
-    ..Effect::nothing(Kind::Withdraw)
+    ..Effect::nothing(Kind::Withdraw, "withdrawal")
 };

@@ -21,6 +21,7 @@ use crate::{
     },
     operation_slots::{Operations, OperationsError, QueuedNote},
     params::{QUEUE, UNIT_NANO},
+    record::Action,
 };
 use ark_ff::AdditiveGroup;
 
@@ -278,26 +279,32 @@ impl L1View {
     fn take_claim(&mut self, signed: &SignedOperation, computed: &OperationSlot) -> Result<(), L1Refusal> {
         let Some(record) = &computed.record else { return Ok(()) };
         let claim = to_bytes(&record.w1);
-        match signed.operation.kind {
-            Kind::Deposit => {
+        let Some((kind, _)) = signed.operation.kind.effect().record else { return Ok(()) };
+        match kind.action() {
+            Action::TakeDeposit => {
                 if self.deposits.get(&claim) != Some(&signed.operation.units()) {
                     return Err(L1Refusal::NoDeposit);
                 }
                 self.deposits.remove(&claim);
             }
-            Kind::Receive => {
+            Action::TakeClaim => {
                 if !self.transfers.remove(&claim) {
                     return Err(L1Refusal::NoTransfer);
                 }
             }
-            Kind::Send => {
+            Action::OpenClaim => {
                 if !self.sent.insert(claim) {
                     return Err(L1Refusal::ClaimUsed);
                 }
                 self.transfers.insert(claim);
             }
-            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms => {}
-            Kind::Forced => return Err(L1Refusal::NotForced),
+            Action::ServeForced => return Err(L1Refusal::NotForced),
+            Action::PayAccount
+            | Action::PayTreasury
+            | Action::FundPool
+            | Action::Correct
+            | Action::AppendNote
+            | Action::Begin => {}
         }
         Ok(())
     }

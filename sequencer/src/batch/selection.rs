@@ -8,8 +8,9 @@ use gridveil_protocol::{
     correction::Correction,
     field::Fr,
     header_operation::{HeaderOperation, Pool},
-    operation::{Kind, SignedOperation},
+    operation::SignedOperation,
     operation_slots::{Operations, OperationsError},
+    record::Action,
     settlement::{
         SettlementError, SettlementInput, Transition,
         batch_builder::{Batch, BatchBuilder, L1Refusal, L1View, Refused},
@@ -192,13 +193,19 @@ fn effects(transition: &Transition) -> Effects {
         ..Effects::default()
     };
     for (signed, slot) in transition.applied.slots.iter().filter_map(|slot| slot.used.as_ref()) {
+        let Some((kind, _)) = signed.operation.kind.effect().record else { continue };
         let claim = slot.record.map(|record| Element(record.w1));
-        match signed.operation.kind {
-            Kind::Deposit => effects.deposits.extend(claim),
-            Kind::Send => effects.opened.extend(claim),
-            Kind::Receive => effects.received.extend(claim),
-            Kind::Forced => effects.forced += 1,
-            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms => {}
+        match kind.action() {
+            Action::TakeDeposit => effects.deposits.extend(claim),
+            Action::OpenClaim => effects.opened.extend(claim),
+            Action::TakeClaim => effects.received.extend(claim),
+            Action::ServeForced => effects.forced += 1,
+            Action::PayAccount
+            | Action::PayTreasury
+            | Action::FundPool
+            | Action::Correct
+            | Action::AppendNote
+            | Action::Begin => {}
         }
     }
     effects
@@ -209,12 +216,17 @@ fn effects(transition: &Transition) -> Effects {
 pub fn claims(operations: &[([u8; 32], SignedOperation)]) -> Claims {
     let mut claims = Claims::default();
     for (_, signed) in operations {
-        let operation = &signed.operation;
-        match operation.kind {
-            Kind::Deposit => claims.deposits.push(operation.claim(signed.owner.commitment())),
-            Kind::Receive => claims.transfers.push(operation.claim(signed.owner.commitment())),
-            Kind::Send => claims.transfers.push(operation.claim(operation.party)),
-            Kind::Withdraw | Kind::Rotate | Kind::Close | Kind::Enrol | Kind::Replace | Kind::Terms | Kind::Forced => {}
+        let Some((kind, _)) = signed.operation.kind.effect().record else { continue };
+        match kind.action() {
+            Action::TakeDeposit => claims.deposits.extend(signed.claim()),
+            Action::OpenClaim | Action::TakeClaim => claims.transfers.extend(signed.claim()),
+            Action::PayAccount
+            | Action::PayTreasury
+            | Action::ServeForced
+            | Action::FundPool
+            | Action::Correct
+            | Action::AppendNote
+            | Action::Begin => {}
         }
     }
     claims

@@ -1,6 +1,6 @@
 //! The effects of a batch's records, docs/spec/operations.md.
 
-use gridveil_protocol::record::RecordKind;
+use gridveil_protocol::record::{Action, RecordKind};
 
 use super::books::{Books, Context};
 use super::{require, reverted};
@@ -75,20 +75,20 @@ fn one(
     let community = batch.params.community;
     require(x == 0 || kind.has_extra(), "BadRecord")?;
     require(units == 0 || kind.has_units(), "BadRecord")?;
-    match kind {
-        RecordKind::Deposit => books.consume(w1, units),
-        RecordKind::Withdraw => {
+    match kind.action() {
+        Action::TakeDeposit => books.consume(w1, units),
+        Action::PayAccount => {
             let Some(account) = account(&w1) else { return reverted("BadRecord") };
             books.credit(context, account, units)?;
             Ok(vec![Effect::WithdrawalCredited { account, units }])
         }
-        RecordKind::Send => books.open(w1),
-        RecordKind::Receive => books.receive(w1),
-        RecordKind::Forced => {
+        Action::OpenClaim => books.open(w1),
+        Action::TakeClaim => books.receive(w1),
+        Action::ServeForced => {
             let Some(requester) = account(&w1) else { return reverted("ForcedNotHead") };
             books.serve(context, community, x, requester, units)
         }
-        RecordKind::Correction => {
+        Action::Correct => {
             let in_force = tariff_in_force(batch.tariffs, x)
                 .and_then(|index| batch.tariffs.iter().find(|tariff| tariff.index == index));
             require(
@@ -97,17 +97,17 @@ fn one(
             )?;
             Ok(vec![Effect::Corrected { community, first_interval: x, tariff_commitment: w1 }])
         }
-        RecordKind::SupplierIn | RecordKind::SupplierOut | RecordKind::FeeOut => {
-            require(w1 == [0; 32], "BadRecord")?;
-            if kind == RecordKind::SupplierIn {
+        action @ (Action::FundPool | Action::PayTreasury) => {
+            require(kind.admits(&w1), "BadRecord")?;
+            if action == Action::FundPool {
                 books.supplier_in(units)?;
             } else {
                 books.credit(context, context.terms.treasury, units)?;
             }
             Ok(vec![Effect::SupplierMoved { community, kind: kind.into(), units }])
         }
-        RecordKind::Note => books.append_note(community, w1),
-        RecordKind::Init => {
+        Action::AppendNote => books.append_note(community, w1),
+        Action::Begin => {
             require(!batch.started && index == 0, "AlreadyInitialised")?;
             require(w1 != [0; 32] && w1 == batch.params.genesis_terms, "NotGenesisTerms")?;
             Ok(vec![Effect::CommunityInitialised { community, genesis_terms: w1 }])

@@ -1,9 +1,6 @@
 //! `gridveil member account`.
 
-use gridveil_meter_client::{
-    cli::kind_name,
-    wallet::{Progress, Source},
-};
+use gridveil_meter_client::wallet::{Progress, Source};
 use gridveil_protocol::{field::to_bytes, owner::owner_of, units::Wh};
 use serde_json::json;
 
@@ -91,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let operation = &kept.signed.operation;
             let id: String = kept.id().chars().take(14).collect();
             table.add_row([
-                kind_name(operation.kind).to_owned(),
+                operation.kind.effect().title.to_owned(),
                 operation.nonce.to_string(),
                 exact(operation.amount.into()),
                 progress(&kept.progress),

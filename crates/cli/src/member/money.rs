@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::{kind_name, passphrase},
+    cli::passphrase,
     key_store::{Cost, Keys},
     operation::{self, Claim},
     wallet::{ClaimFile, Incoming, Source, read_file, write_file},
@@ -124,7 +124,7 @@ pub fn operate(session: &mut Session, signed: &SignedOperation) -> anyhow::Resul
 pub fn planned(signed: &SignedOperation) -> Details {
     let operation = &signed.operation;
     Details::new("")
-        .row("operation", kind_name(operation.kind), serde_json::to_value(operation.kind).unwrap_or_default())
+        .row("operation", operation.kind.effect().title, serde_json::to_value(operation.kind).unwrap_or_default())
         .row("slot", format!("{} of community {}", operation.slot, operation.community), operation.slot)
         .row("amount", exact(operation.amount.into()).trim_start().to_owned(), operation.amount)
         .row("nonce", operation.nonce.to_string(), operation.nonce)
@@ -136,7 +136,7 @@ fn done(details: Details, signed: &SignedOperation, status: &str) -> Details {
 }
 
 /// Shows a signed operation, asks, hands it in, shows what became of it.
-fn finish(
+pub(super) fn finish(
     session: &mut Session,
     signed: &SignedOperation,
     details: impl Fn() -> Details,
