@@ -99,8 +99,8 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
         return Err(Error::Config("L1 is another chain than the log's"));
     }
-    let later = opened.log_state.versions.all().into_iter().skip(1);
-    if later.into_iter().any(|later| !config.versions.contains(&later.circuit_version)) {
+    let mut later = opened.log_state.versions.all().into_iter().skip(1);
+    if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
     }
     let reader = opened.store.reader();

@@ -162,8 +162,9 @@ fn check(
     let under = |version| operation_slot.check(&rich, signed, domains.of_version(version), operation.community, mdm);
     under(version).map_err(|error| {
         let signature = matches!(error, OperationError::Signature(_) | OperationError::Mdm);
-        let others = domains.versions().all().into_iter().map(|one| one.circuit_version).filter(|one| *one != version);
-        if signature && others.into_iter().any(|other| under(other).is_ok()) {
+        let mut others =
+            domains.versions().all().into_iter().map(|one| one.circuit_version).filter(|one| *one != version);
+        if signature && others.any(|other| under(other).is_ok()) {
             let detail = format!("the next settlement is under circuit version {version}: sign again for it (owner)");
             Problem::new(problem::OPERATION_VERSION, detail)
         } else {

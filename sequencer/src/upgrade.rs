@@ -44,6 +44,10 @@ pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Probl
         false
     } else {
         let now_s = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
+        if next.from_s <= now_s {
+            let detail = format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s);
+            return Err(Problem::new(problem::UPGRADE_TIME, detail));
+        }
         check_verifiers(service, version, next.from_s).await?;
         service.writer.submit(move |snapshot| decide(snapshot, next, now_s)).await?
     };
@@ -62,9 +66,6 @@ fn decide(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<Decision
         return Err(Problem::new(problem::UPGRADE_PENDING, detail));
     }
     let time = |detail: String| Problem::new(problem::UPGRADE_TIME, detail);
-    if next.from_s <= now_s {
-        return Err(time(format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s)));
-    }
     for (index, community) in &snapshot.communities {
         // Packets of an open period are taken already, signed for its version.
         let header = &community.header;
