@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{certificate::CERTIFICATE_VERSION, field::Fr, instance, units::Interval};
+use crate::{field::Fr, instance, units::Interval};
+
+/// Numbers of certificate circuits begin here. Far from the settlements', which are counted from 1.
+pub const FIRST_CERTIFICATE: u64 = 1_000_001;
 
 /// Version of a circuit. Settlement circuits are numbered from 1, certificate circuits from 1,000,001
 /// ([`crate::certificate::CERTIFICATE_VERSION`]).
@@ -35,7 +38,7 @@ impl CircuitVersion {
     /// Is it a settlement circuit's number? The others are the certificate circuits'.
     #[must_use]
     pub const fn is_settlement(self) -> bool {
-        self.0 < CERTIFICATE_VERSION
+        self.0 < FIRST_CERTIFICATE
     }
 }
 
@@ -270,7 +273,7 @@ mod tests {
         let refused = |versions: &Versions, next| versions.clone().add(next).unwrap_err();
         assert_eq!(refused(&versions, from(3, 0)), VersionOrder::Time { version: NEXT });
         assert_eq!(refused(&versions, from(2, 5)), VersionOrder::Same { version: CircuitVersion::V2 });
-        let certificate = from(CERTIFICATE_VERSION, 5);
+        let certificate = from(FIRST_CERTIFICATE, 5);
         let version = certificate.circuit_version;
         assert_eq!(refused(&versions, certificate), VersionOrder::NotSettlement { version });
         versions.add(from(3, 5)).unwrap();
