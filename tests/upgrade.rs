@@ -28,10 +28,11 @@ const UP_WITHIN: Duration = Duration::from_secs(600);
 /// A small circuit: periods of two hours.
 const SHAPE: &str = "tiny-4x2";
 const PERIOD: u64 = 2;
-/// Periods that one decision of the meter data manager skips: nearly a week.
-const SKIPPED: u64 = 80;
-/// The first period under the new version, counted from the first of all: two weeks, the verifier's delay, are over.
-const SWITCH: u64 = 166;
+/// The chain begins fifteen days before the first period: a verifier that is registered then is active a day before it.
+const LEAD_HOURS: u64 = 15 * 24;
+const DELAY_HOURS: u64 = 14 * 24;
+/// The first period under the new version, counted from the first of all.
+const SWITCH: u64 = 3;
 
 fn shape() -> Shape {
     Shape::by_name(SHAPE).unwrap()
@@ -47,7 +48,7 @@ impl Net {
     fn up(dir: &Path) -> Self {
         let words = ["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "1", "--shape", SHAPE];
         let child = Command::new(env!("CARGO_BIN_EXE_gridveil"))
-            .args([&words[..], &["--cache", CACHE]].concat())
+            .args([&words[..], &["--lead-hours", &LEAD_HOURS.to_string(), "--cache", CACHE]].concat())
             .current_dir(ROOT)
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
@@ -103,20 +104,13 @@ impl Net {
         gridveil(&[&["operator"], words, &["--admin", &admin, "--admin-token", &token, "--json"]].concat())
     }
 
-    /// The next settlement skips the periods after its own.
-    fn skip(&self, period: u64) {
-        let status = json(self.operator(&["status"]));
-        let nonce = status["communities"][0]["header_nonce"].to_string();
-        let (first_interval, skipped, file) =
-            (self.interval(period).to_string(), SKIPPED.to_string(), self.file(&format!("skip-{period}.json")));
-        let place = ["--community", "0", "--first-interval", &first_interval, "--nonce", &nonce];
-        self.mdm(&[&["header"], &place[..], &["--mechanism", "auction", "--skip", &skipped, "--out", &file]].concat());
-        let url = self.info("url");
-        json(self.operator(&["header", "--community", "0", "--decision", &file, "--url", &url, "--yes"]));
+    fn upgrade(&self, version: u64, period: u64) -> Output {
+        self.upgrade_at(version, self.interval(period))
     }
 
-    fn upgrade(&self, version: u64, period: u64) -> Output {
-        let from = utc(i64::try_from(self.interval(period) * 3600).unwrap());
+    /// From the beginning of an interval of an hour.
+    fn upgrade_at(&self, version: u64, interval: u64) -> Output {
+        let from = utc(i64::try_from(interval * 3600).unwrap());
         self.operator(&["upgrade", "--circuit-version", &version.to_string(), "--from", &from, "--yes"])
     }
 }
@@ -235,6 +229,9 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
     let next = ONE_MORE.number();
     assert!(refusal(net.upgrade(next, SWITCH)).contains("upgrade.verifier"), "nobody was told of it on L1");
     runtime.block_on(register(&net));
+    let early = net.interval(0) - LEAD_HOURS + DELAY_HOURS;
+    assert!(refusal(net.upgrade_at(next, early)).contains("upgrade.verifier"), "a few seconds of the delay are left");
+    assert!(refusal(net.upgrade(next, 0)).contains("upgrade.time"), "that period is open");
     member.enrol(&net);
     assert_eq!(net.settle(), 0);
 
@@ -243,19 +240,14 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
     member.run(&net, &["deposit", "50"]);
     member.meters(&net);
     assert!(refusal(net.upgrade(3, SWITCH)).contains("upgrade.version"));
-    assert!(refusal(net.upgrade(next, SWITCH - 1)).contains("upgrade.verifier"), "the verifier's delay");
-    assert!(refusal(net.upgrade(next, 0)).contains("upgrade.time"));
+    assert!(refusal(net.upgrade(next, 0)).contains("upgrade.time"), "that is past");
     let planned = json(net.upgrade(next, SWITCH));
     assert_eq!(planned["community_0"], net.interval(SWITCH), "{planned}");
     assert!(refusal(net.upgrade(next, SWITCH + 1)).contains("upgrade.pending"));
 
     // Life goes on under the old version, as far as the switch.
-    net.skip(1);
     assert_eq!(net.settle(), 1);
-    member.meters(&net);
-    net.skip(82);
-    assert_eq!(net.settle(), 82);
-    for period in 163..SWITCH {
+    for period in 2..SWITCH {
         member.meters(&net);
         assert_eq!(net.settle(), period);
     }
@@ -273,9 +265,9 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
 
     // One run over both versions; and with the old keys removed, the version that is missing.
     let report = audited(&runtime, &net, &[CircuitVersion::V2, ONE_MORE]);
-    assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 8, 8));
+    assert_eq!((report.failures.as_slice(), report.batches, report.proofs_verified), (&[][..], 5, 5));
     let uses: Vec<_> = report.versions.iter().map(|used| (used.version, used.native.to_string())).collect();
-    assert_eq!(uses, [(CircuitVersion::V2, "1-6".to_owned()), (ONE_MORE, "7-8".to_owned())]);
+    assert_eq!(uses, [(CircuitVersion::V2, "1-3".to_owned()), (ONE_MORE, "4-5".to_owned())]);
     let report = audited(&runtime, &net, &[ONE_MORE]);
     assert!(!report.is_ok() && report.proofs_verified == 2);
     assert_eq!(Vec::from_iter(report.missing_versions()), [CircuitVersion::V2]);

@@ -59,6 +59,9 @@ struct UpArgs {
     /// Shape of the communities of a new one: a smaller one proves faster.
     #[arg(long, value_name = "NAME", default_value = SHAPE)]
     shape: String,
+    /// Hours of the chain's clock before the first period of a new one: time to register what L1 lets wait.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(6..=10_000))]
+    lead_hours: u64,
     /// L1 accounts with some ether and tokens, for members.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=64))]
     members: u16,

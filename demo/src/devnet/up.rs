@@ -41,8 +41,6 @@ use crate::{
     homes::INTERVAL_LENGTH,
 };
 
-/// The chain's clock starts this long before the first period: time to register everything.
-const LEAD_S: u64 = 6 * 3600;
 /// Supplier account of each community, units: 500 of the currency.
 const SUPPLIER_UNITS: u64 = 50_000;
 /// What each member's L1 account gets: smallest parts of the token (1,000 of the currency), and wei.
@@ -111,7 +109,7 @@ fn start(dir: &Path, args: &UpArgs, cache: &Path) -> anyhow::Result<Running> {
     let starts = u64::from(setting.beginning) * u64::from(INTERVAL_LENGTH);
     // First of all: without an anvil, nothing is written.
     let anvil = Anvil::spawn_with(&AnvilOptions {
-        timestamp: Some(starts - LEAD_S),
+        timestamp: Some(starts - args.lead_hours * 3600),
         dump_state: Some(dir.join(CHAIN)),
         ..AnvilOptions::default()
     })?;
