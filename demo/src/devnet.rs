@@ -23,6 +23,8 @@ use gridveil_prover::cli::CacheArgs;
 use gridveil_verifier_contract::{ChainL1, EthersClient};
 use serde::{Deserialize, Serialize};
 
+use crate::simulate::SHAPE;
+
 const EXAMPLE: &str =
     "Example, in two terminals:\n  gridveil devnet up --dir devnet\n  . ./devnet/env && gridveil devnet settle";
 
@@ -54,6 +56,12 @@ struct UpArgs {
     /// Directory for everything: keys, log, chain, addresses. A new one, or that of an earlier `devnet up`.
     #[arg(long, value_name = "DIRECTORY", default_value = "devnet")]
     dir: PathBuf,
+    /// Shape of the communities of a new one: a smaller one proves faster.
+    #[arg(long, value_name = "NAME", default_value = SHAPE)]
+    shape: String,
+    /// Hours of the chain's clock before the first period of a new one: time to register what L1 lets wait.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(6..=10_000))]
+    lead_hours: u64,
     /// L1 accounts with some ether and tokens, for members.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=64))]
     members: u16,
@@ -95,12 +103,19 @@ pub struct Devnet {
     pub url: String,
     /// Its admin listener.
     pub admin: String,
+    /// Shape of the communities.
+    #[serde(default = "homes")]
+    pub shape: String,
     /// Communities served.
     pub communities: Vec<u32>,
     /// First interval in which accounts may have readings.
     pub active_from: Interval,
     /// L1 addresses of the members' accounts; the key of number `n` is in `l1-n.key`.
     pub members: Vec<String>,
+}
+
+fn homes() -> String {
+    SHAPE.to_owned()
 }
 
 impl Devnet {

@@ -6,11 +6,10 @@ use clap::{Parser, Subcommand};
 use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
-    instance,
     owner::owner_of,
     packet::Context,
-    params::CIRCUIT_VERSION,
     units::{Interval, Nano, Ticks},
+    version::Domains,
 };
 use zeroize::Zeroizing;
 
@@ -329,8 +328,22 @@ pub fn import(args: &FileArgs) -> Result<Import, MeterError> {
     Ok(import)
 }
 
+/// Unix seconds of an RFC 3339 time, such as 2026-12-01T00:00:00+01:00, or of a day's beginning, UTC.
+///
+/// # Errors
+/// Any other text, or a time before 1970.
+pub fn unix_s(text: &str) -> Result<u64, &'static str> {
+    let day = || {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let time = text.parse().ok().or_else(day).and_then(|time: jiff::Timestamp| time.as_second().try_into().ok());
+    time.ok_or("a time such as 2026-12-01T00:00:00Z, or a day")
+}
+
 /// RFC 3339, UTC.
-fn utc(seconds: i64) -> String {
+#[must_use]
+pub fn utc(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
 }
 
@@ -391,7 +404,7 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let import = import(&args.file)?;
     let sequencer = Sequencer::new(url, Retry::default())?;
     let info = sequencer.info()?;
-    let domain = info.checked_domain().ok_or(ApiError::Domain)?;
+    let domains = info.checked_domains().ok_or(ApiError::Domain)?;
     let named = args.contract.as_deref().map(contract).transpose()?;
     if named.is_some_and(|c| info.contract != c) || args.chain_id.is_some_and(|id| id != info.chain_id) {
         return Err(MeterError::OtherDeployment);
@@ -403,6 +416,8 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let readings = readings.map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
+    // The circuit version of the period, which may be another one than today's.
+    let domain = domains.of_period(first_interval, terms.interval_length);
     let context = Context {
         domain,
         community: *community,
@@ -418,7 +433,7 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         sell_limit: args.sell_limit,
         scale: args.scale,
     };
-    let signed = outbox.sign_once(draft, &keys.meter)?;
+    let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
     let status = sequencer.submit(&signed)?;
     outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
     let from = utc(i64::from(first_interval) * i64::from(length));
@@ -430,10 +445,12 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
 
 fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
-    let l1 = JsonRpc::new(&args.rpc, contract(&args.contract)?)?;
-    // The domain comes from L1 and the contract the member names, never from the sequencer.
-    let domain = instance::domain(l1.chain_id()?, &contract(&args.contract)?, CIRCUIT_VERSION);
+    let contract = contract(&args.contract)?;
+    let l1 = JsonRpc::new(&args.rpc, contract)?;
     let sequencer = Sequencer::new(url, Retry::default())?;
+    // Chain and contract are what the member names, never what the sequencer says; of it are the versions' numbers.
+    let versions = sequencer.info()?.checked_versions().ok_or(ApiError::Domain)?;
+    let domains = Domains::new(l1.chain_id()?, contract, versions);
     let terms = sequencer.community(*community)?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
@@ -442,15 +459,20 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
         l1: &l1,
         keys: &keys,
         outbox: &outbox,
-        domain,
+        domains: &domains,
         community: *community,
         slot: *slot,
     };
-    let period = |first_interval| Period { domain, community: *community, slot: *slot, first_interval };
+    let period = |first_interval| Period {
+        domain: domains.of_period(first_interval, terms.interval_length),
+        community: *community,
+        slot: *slot,
+        first_interval,
+    };
     let previous =
         args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
     let previous = previous.transpose()?.flatten();
-    let operations = wallet::signed_operations(&args.place.outbox, &keys, domain, *community, *slot)?;
+    let operations = wallet::signed_operations(&args.place.outbox, &keys, domains.name(), *community, *slot)?;
     let (statement, _) = member.statement(args.first_interval, previous.as_ref(), &operations)?;
     if args.json {
         return print_json(&statement);

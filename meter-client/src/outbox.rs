@@ -17,10 +17,11 @@ use gridveil_keystore::{
 use gridveil_protocol::{
     codec::{PACKET_MAX_BYTES, decode_packet, encode_packet},
     field::{Fr, to_bytes},
-    packet::SignedPacket,
+    packet::{Context, SignedPacket},
     receipt::Receipt,
     schnorr::SecretKey,
     units::Interval,
+    version::Domains,
 };
 use zeroize::Zeroizing;
 
@@ -63,7 +64,7 @@ pub enum OutboxError {
 /// Which period of which slot of which deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// Deployment.
+    /// Deployment and circuit version of the period.
     pub domain: Fr,
     /// Community index.
     pub community: u32,
@@ -132,6 +133,23 @@ impl Outbox {
             }
             written => written.map(|()| signed),
         }
+    }
+
+    /// As [`Outbox::sign_once`]. A packet that was signed for the period under another circuit version of the deployment,
+    /// before its upgrade was known, is worth nothing under this one: it is signed again, and must say the same.
+    ///
+    /// # Errors
+    /// [`OutboxError::AlreadySigned`] if any of the kept ones says something else.
+    pub fn sign_under(&self, draft: Draft, domains: &Domains, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
+        let versions = domains.versions().all();
+        for domain in versions.iter().map(|one| domains.of_version(one.circuit_version)) {
+            let context = Context { domain, ..draft.context };
+            let other = Draft { context, ..draft.clone() };
+            if let Some(kept) = self.packet(&Period::of(&other))? {
+                self.same(&other, kept)?;
+            }
+        }
+        self.sign_once(draft, meter)
     }
 
     fn same(&self, draft: &Draft, kept: SignedPacket) -> Result<SignedPacket, OutboxError> {
@@ -222,8 +240,9 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use gridveil_protocol::{
-        packet::{Context, Reading},
+        packet::Reading,
         units::Ticks,
+        version::{CircuitVersion, VersionFrom, Versions},
     };
 
     use super::*;
@@ -265,6 +284,33 @@ mod tests {
         outbox.mark_delivered(&period).unwrap();
         outbox.mark_delivered(&period).unwrap();
         assert!(outbox.is_delivered(&period).unwrap());
+    }
+
+    #[test]
+    fn what_was_signed_for_the_version_before_is_signed_again_with_the_same_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::generate().unwrap();
+        let outbox = Outbox::open(dir.path(), &keys).unwrap();
+        let mut versions = Versions::default();
+        let before = Domains::new(1, [7; 20], versions.clone());
+        let at = |domains: &Domains| {
+            let context = Context { domain: domains.of_period(48, 3600), ..draft().context };
+            Draft { context, ..draft() }
+        };
+        let early = outbox.sign_under(at(&before), &before, &keys.meter).unwrap();
+        versions.add(VersionFrom { circuit_version: CircuitVersion::new(3), from_s: 48 * 3600 }).unwrap();
+        let after = Domains::new(1, [7; 20], versions);
+        let mut other = at(&after);
+        other.readings[0].import += 1;
+        let refused = outbox.sign_under(other, &after, &keys.meter);
+        assert!(matches!(refused, Err(OutboxError::AlreadySigned { .. })));
+        let again = outbox.sign_under(at(&after), &after, &keys.meter).unwrap();
+        assert_eq!(again.packet.readings, early.packet.readings);
+        assert_ne!(again.packet.context.domain, early.packet.context.domain);
+        assert_ne!(again.packet.salts, early.packet.salts);
+        assert_eq!(outbox.sign_under(at(&after), &after, &keys.meter).unwrap(), again);
+        // What opens the leaf is never lost.
+        assert_eq!(outbox.packet(&Period::of(&at(&before))).unwrap(), Some(early));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Asked {
 /// What the member itself holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Own<'a> {
-    /// Deployment, from the contract the member names.
+    /// Of the period: the contract that the member names, and the period's circuit version.
     pub domain: Fr,
     /// Owner's key.
     pub owner: &'a OwnerKey,

@@ -20,6 +20,7 @@ use gridveil_protocol::{
     receipt::{Receipt, ReceiptRequest},
     tariff::Tariff,
     units::Interval,
+    version::Domains,
 };
 use reqwest::{
     StatusCode,
@@ -129,6 +130,38 @@ impl Sequencer {
     /// [`ApiError`]; [`ApiError::Domain`] if it is not that of the chain, contract and version it names.
     pub fn domain(&self) -> Result<Fr, ApiError> {
         self.info()?.checked_domain().ok_or(ApiError::Domain)
+    }
+
+    /// The domains of the periods, as far as their circuit versions are decided. Chain and contract are the sequencer's
+    /// word, and so are the versions' numbers: a signature for a number that L1 has no verifier of is worth nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::Domain`] if versions or domain do not fit together.
+    pub fn domains(&self) -> Result<Domains, ApiError> {
+        self.info()?.checked_domains().ok_or(ApiError::Domain)
+    }
+
+    /// The domain of a period of a community.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn domain_of(&self, domains: &Domains, community: u32, first_interval: Interval) -> Result<Fr, ApiError> {
+        // A deployment that was never upgraded has one for all.
+        domains
+            .only()
+            .map_or_else(|| Ok(domains.of_period(first_interval, self.community(community)?.interval_length)), Ok)
+    }
+
+    /// The domain of a community's open period: what its operations are signed under.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn open_domain(&self, domains: &Domains, community: u32) -> Result<Fr, ApiError> {
+        let open = || {
+            let terms = self.community(community)?;
+            Ok(domains.of_period(terms.next_interval, terms.interval_length))
+        };
+        domains.only().map_or_else(open, Ok)
     }
 
     /// A community.

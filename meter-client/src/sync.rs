@@ -7,7 +7,7 @@ use gridveil_api::{
     code,
     public::{OperationState, Taken},
 };
-use gridveil_protocol::{field::Fr, hex::hex0, owner::owner_of, receipt::Receipt, units::Interval};
+use gridveil_protocol::{hex::hex0, owner::owner_of, receipt::Receipt, units::Interval, version::Domains};
 
 use crate::{
     key_store::Keys,
@@ -54,8 +54,8 @@ pub struct Member<'a> {
     pub keys: &'a Keys,
     /// What was signed and verified.
     pub outbox: &'a Outbox,
-    /// Deployment, from L1 and the contract the member names.
-    pub domain: Fr,
+    /// Of L1 and the contract the member names, and of the circuit versions that the sequencer tells.
+    pub domains: &'a Domains,
     /// Community index.
     pub community: u32,
     /// Slot.
@@ -69,8 +69,9 @@ impl std::fmt::Debug for Member<'_> {
 }
 
 impl Member<'_> {
-    const fn period(&self, first_interval: Interval) -> Period {
-        Period { domain: self.domain, community: self.community, slot: self.slot, first_interval }
+    fn period(&self, first_interval: Interval) -> Result<Period, ApiError> {
+        let domain = self.sequencer.domain_of(self.domains, self.community, first_interval)?;
+        Ok(Period { domain, community: self.community, slot: self.slot, first_interval })
     }
 
     /// Fetches a period's receipt, checks every figure, and keeps it. `before`: the receipt it must continue from, if
@@ -87,13 +88,13 @@ impl Member<'_> {
         let asked = Asked { community: self.community, slot: self.slot, first_interval };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SyncError::Clock)?.as_secs();
         let failed = |source| SyncError::Statement { first_interval, source };
-        let request = asked.request(self.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
+        let this = self.period(first_interval)?;
+        let request = asked.request(this.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
         let receipt = self.sequencer.receipt(&request)?;
         let tariff = self.sequencer.tariff(self.community, first_interval)?;
-        let this = self.period(first_interval);
         let packet = self.outbox.packet(&this)?;
         let own = Own {
-            domain: self.domain,
+            domain: this.domain,
             owner: &owner_of(&self.keys.owner),
             meter: &self.keys.meter.public(),
             operations,

@@ -26,9 +26,8 @@ pub use path::{DENSE_LEVELS, NotePath, Position, Trees};
 pub use retirement::{Kind, Purpose, Retirement, RetirementStatement, StatementError};
 pub use shown::ShownRetirement;
 
-/// Version of the certificate circuit, part of the domain of its statements. Far from the settlement's, whose versions
-/// count from 1.
-pub const CERTIFICATE_VERSION: u64 = 1_000_001;
+/// Version of the certificate circuit, part of the domain of its statements.
+pub const CERTIFICATE_VERSION: u64 = crate::version::FIRST_CERTIFICATE;
 
 /// Row names of the public inputs, in order.
 pub const ROWS: [&str; 9] =

@@ -181,6 +181,11 @@ impl Correction {
             return Err(CorrectionError::NotPending { slot });
         }
         let then = Context { first_interval: substitute.context.first_interval, ..*context };
+        // The circuit opens the leaf's digest with the batch's own context: a substitute that was settled under another
+        // circuit version has no opening under this one, and is final.
+        if substitute.context != then {
+            return Err(CorrectionError::NotPending { slot });
+        }
         let m = usize::from(context.intervals);
         if late.substituted {
             return Err(CorrectionError::Packet(PacketError::Context { slot: self.slot(), field: "substituted flag" }));

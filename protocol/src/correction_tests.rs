@@ -60,6 +60,8 @@ fn every_refusal_is_reached() {
         (edited(|_, a| a.late.packet.context.first_interval += 2), context("first interval")),
         (edited(|_, a| a.late.packet.context.community += 1), context("community")),
         (edited(|_, a| a.late.packet.context.domain += Fr::from(1u64)), context("domain")),
+        // Settled under another circuit version: the circuit cannot open its digest any more.
+        (edited(|_, a| a.substitute.packet.context.domain += Fr::from(1u64)), CorrectionError::NotPending { slot: 0 }),
         (edited(|_, a| a.late.packet.slot = 2), refused(PacketError::Slot { slot: 0, got: 2 })),
         (
             edited(|_, a| a.late.packet.previous_substitute = Fr::from(1u64)),

@@ -7,6 +7,7 @@ use gridveil_protocol::{
     correction::CorrectionError,
     field::Fr,
     packet::{Context, Packet, PacketError, SignedPacket, check_packet},
+    version::Domains,
 };
 use zeroize::Zeroizing;
 
@@ -53,23 +54,25 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         signed.packet.slot,
         signed.packet.substituted,
     );
-    let (community, open, open_closed) = {
+    let (community, open, open_closed, domains) = {
         let snapshot = service.writer.snapshot();
         let log_state = snapshot.log_state.communities.get(&at.0).ok_or_else(unknown)?;
         (
             Arc::clone(snapshot.communities.get(&at.0).ok_or_else(unknown)?),
             log_state.next_interval,
             log_state.closed.is_some(),
+            service.domains(&snapshot),
         )
     };
     let context = Context {
-        domain: service.domain,
+        // Of the packet's own period: of the open one where it is for that.
+        domain: domains.of_period(at.1, community.header.interval_length),
         community: at.0,
         first_interval: open,
         interval_length: community.header.interval_length,
         intervals: community.header.intervals,
     };
-    check_deployment(&context, &signed.packet.context)?;
+    check_deployment(&domains, &context, &signed.packet.context)?;
     let slot = usize::from(at.2);
     let account = community.accounts.get(slot).filter(|a| a.meter.is_some()).ok_or_else(unknown)?;
     if at.1 > open {
@@ -94,12 +97,16 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
 }
 
 /// SETTLE.2 without the period, which has codes of its own.
-fn check_deployment(expected: &Context, got: &Context) -> Result<(), Problem> {
+fn check_deployment(domains: &Domains, expected: &Context, got: &Context) -> Result<(), Problem> {
     let wrong = |field| {
         Err(Problem::new(problem::PACKET_CONTEXT, format!("packet has another {field} than this community (meter)")))
     };
     let m = i64::from(expected.intervals).max(1);
-    if got.domain != expected.domain {
+    if got.domain != expected.domain && domains.is_of_deployment(got.domain) {
+        let version = domains.versions().of_period(got.first_interval, expected.interval_length);
+        let detail = format!("the packet's period is under circuit version {version}: sign it again for that (meter)");
+        Err(Problem::new(problem::PACKET_VERSION, detail))
+    } else if got.domain != expected.domain {
         wrong("domain")
     } else if got.interval_length != expected.interval_length {
         wrong("interval length")
@@ -130,6 +137,13 @@ async fn late(service: &Arc<Service>, signed: SignedPacket, id: [u8; 32]) -> Res
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
 }
 
+/// The circuit opens the substitute's digest, and checks the late packet, under the version of the batch that books it.
+fn other_version() -> Problem {
+    let detail =
+        "the period was settled under another circuit version than the next settlement's: its substitute is final";
+    Problem::new(problem::CORRECTION_VERSION, detail)
+}
+
 /// One try; `None` if the account changed meanwhile.
 async fn attempt_late(
     service: &Arc<Service>,
@@ -146,13 +160,13 @@ async fn attempt_late(
         return Ok(Some(Admitted::Duplicate(id)));
     }
     verify(service, signed).await?;
-    let community = {
+    let (community, domains) = {
         let snapshot = service.writer.snapshot();
         if is_settled_with_substitute_now(&snapshot, packet) {
             let detail = "the period is being settled with a substitute; send again";
             return Err(Problem::new(problem::CORRECTION_EARLY, detail).after(EARLY_RETRY_S));
         }
-        snapshot.communities.get(&index).cloned().ok_or_else(unknown)?
+        (snapshot.communities.get(&index).cloned().ok_or_else(unknown)?, service.domains(&snapshot))
     };
     let waits =
         community.accounts.get(usize::from(slot)).filter(|a| a.pending_substitute != Fr::from(0u64) && !substituted);
@@ -161,7 +175,7 @@ async fn attempt_late(
     let (interval_length, intervals, mdm) = (header.interval_length, header.intervals, header.mdm);
     // Of the settlement that may book it.
     let context = Context {
-        domain: service.domain,
+        domain: domains.of_period(header.next_interval, interval_length),
         community: index,
         first_interval: header.next_interval,
         interval_length,
@@ -173,6 +187,9 @@ async fn attempt_late(
         let correction = reader.correction(checked)?.ok_or_else(closed)?;
         if reader.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
+        }
+        if correction.substitute.packet.context.domain != context.domain {
+            return Err(other_version());
         }
         // The leaf as it will be once the newer substitutes are corrected.
         account.pending_substitute = correction.substitute.digest(&correction.signer);
@@ -225,6 +242,9 @@ fn decide_late(
     let account = snapshot.communities.get(&community).and_then(|c| c.accounts.get(usize::from(slot)));
     if account.is_none_or(|a| a.pending_substitute != pending_substitute) {
         return Ok(Decision::Answer(None));
+    }
+    if snapshot.version_of(community, first_interval)? != snapshot.version_of(community, log_state.next_interval)? {
+        return Err(other_version());
     }
     match log_state.pending.late_of(slot, first_interval) {
         Some(there) if there.id == id => return Ok(Decision::Answer(Some(Admitted::Duplicate(id)))),

@@ -21,12 +21,12 @@ pub use settling::settle_all;
 
 use std::sync::Arc;
 
-use gridveil_protocol::{field::Fr, settlement::Transition, units::Interval};
+use gridveil_protocol::{field::Fr, settlement::Transition, units::Interval, version::CircuitVersion};
 
 use crate::{
     problem::{self, Problem},
     service::Service,
-    store::log_state::CommunityState,
+    store::log_state::{BatchEntry, CommunityState},
     writer::Snapshot,
 };
 
@@ -51,15 +51,20 @@ pub(crate) fn state_of(snapshot: &Snapshot, community: u32) -> Result<&Community
     snapshot.log_state.communities.get(&community).ok_or_else(unknown_community)
 }
 
-async fn transition(service: &Arc<Service>, batch: u64, community: u32) -> Result<Arc<Transition>, Problem> {
-    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
-    let current = service
-        .writer
-        .snapshot()
-        .communities
-        .get(&community)
-        .cloned()
-        .ok_or_else(|| Problem::internal("a batch of no community"))?;
+/// A batch that is applied and not settled, computed again, and the circuit version of its period.
+async fn transition(
+    service: &Arc<Service>,
+    batch: u64,
+    entry: &BatchEntry,
+) -> Result<(CircuitVersion, Arc<Transition>), Problem> {
+    let reader = Arc::clone(&service.reader);
+    let (current, version, domain) = {
+        let snapshot = service.writer.snapshot();
+        let current = snapshot.communities.get(&entry.community).cloned();
+        let current = current.ok_or_else(|| Problem::internal("a batch of no community"))?;
+        let version = snapshot.version_of(entry.community, entry.first_interval)?;
+        (current, version, service.domains(&snapshot).of_version(version))
+    };
     let read = tokio::task::spawn_blocking(move || reader.transition(domain, batch, &current));
-    Ok(read.await.map_err(|_| Problem::internal("a batch could not be read"))??)
+    Ok((version, read.await.map_err(|_| Problem::internal("a batch could not be read"))??))
 }

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use gridveil_protocol::version::CircuitVersion;
+
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::store::GenesisState;
@@ -154,6 +156,8 @@ pub struct Config {
     pub admin_token: AdminToken,
     /// What a new log starts from; a log that is there must agree. `None` takes the log as it is.
     pub genesis: Option<GenesisState>,
+    /// Circuit versions that this program knows: it is upgraded to no other.
+    pub versions: Vec<CircuitVersion>,
     /// Close a period by itself once it is over and every used slot has a packet.
     pub auto_close: bool,
     /// How often [`Config::auto_close`] looks.
@@ -180,6 +184,7 @@ impl Config {
             admin_bind: any,
             admin_token,
             genesis: None,
+            versions: vec![CircuitVersion::CURRENT],
             auto_close: false,
             auto_close_every: Duration::from_secs(5),
             proving: 1,

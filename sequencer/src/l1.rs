@@ -9,6 +9,7 @@ use gridveil_protocol::{
         batch_builder::{ForcedEntry, L1View},
     },
     units::Interval,
+    version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
     DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force,
@@ -148,9 +149,9 @@ pub async fn in_force(
 
 /// The calldata of a batch.
 #[must_use]
-pub fn settle_call(service: &Service, transition: &Transition, tariff_index: u32, proof: Vec<u8>) -> SettleCall {
+pub fn settle_call(version: CircuitVersion, transition: &Transition, tariff_index: u32, proof: Vec<u8>) -> SettleCall {
     SettleCall {
-        circuit_version: u32::try_from(service.genesis.circuit_version).unwrap_or(u32::MAX),
+        circuit_version: u32::try_from(version.number()).unwrap_or(u32::MAX),
         community: transition.after.index,
         first_interval: transition.input.community.header.next_interval.0,
         tariff_index,

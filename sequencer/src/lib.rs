@@ -3,7 +3,7 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `tariffs` published tariffs; `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
+//!   `upgrade` another circuit version from some time on; `tariffs` published tariffs; `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -23,6 +23,7 @@ pub mod receipts;
 pub mod service;
 pub mod store;
 pub mod tariffs;
+pub mod upgrade;
 pub mod writer;
 
 use std::{
@@ -98,6 +99,10 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
         return Err(Error::Config("L1 is another chain than the log's"));
     }
+    let mut later = opened.log_state.versions.all().into_iter().skip(1);
+    if later.any(|later| !config.versions.contains(&later.circuit_version)) {
+        return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
+    }
     let reader = opened.store.reader();
     let snapshot = Snapshot {
         height: opened.store.height(),
@@ -111,7 +116,6 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     let (writer, thread) =
         writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
     let service = Arc::new(Service {
-        domain: genesis.domain,
         genesis,
         writer,
         reader,

@@ -17,7 +17,7 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     schnorr,
     units::Interval,
-    version::CircuitVersion,
+    version::{CircuitVersion, Domains},
 };
 
 use crate::{
@@ -62,12 +62,6 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     if signed.operation.kind == Kind::Forced {
         return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
     }
-    if !in_version(signed.operation.kind, CircuitVersion::new(service.genesis.circuit_version)) {
-        return Err(Problem::new(
-            problem::OPERATION_KIND,
-            "OP.3: the deployment's circuit has no such operation (owner)",
-        ));
-    }
     for _ in 0..TRIES {
         if is_recorded(service, &id)? {
             return Ok(Submitted::Duplicate(id));
@@ -83,7 +77,7 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     Err(Problem::new(problem::QUEUE_FULL, "the account is changing").after(1))
 }
 
-/// Has the circuit of this version the operation? One of a later version could never be proved.
+/// Does the circuit of this version have the operation? One of a later version could never be proved.
 fn in_version(kind: Kind, version: CircuitVersion) -> bool {
     kind.since() <= version
 }
@@ -115,16 +109,26 @@ impl Basis {
 /// One try; `None` if the account changed meanwhile.
 async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32]) -> Result<Option<()>, Problem> {
     let (community, slot) = (signed.operation.community, signed.operation.slot);
-    let basis = Basis::of(&service.writer.snapshot(), community, slot)?;
+    let (basis, domains) = {
+        let snapshot = service.writer.snapshot();
+        (Basis::of(&snapshot, community, slot)?, service.domains(&snapshot))
+    };
     let before = basis.community.accounts.get(usize::from(slot)).cloned().ok_or_else(unknown)?;
-    let (reader, domain, mdm) = (Arc::clone(&service.reader), service.domain, basis.community.header.mdm);
+    // For the period that is open: its batch takes the operation, or a later one of the same circuit version.
+    let header = &basis.community.header;
+    let version = domains.versions().of_period(header.next_interval, header.interval_length);
+    if !in_version(signed.operation.kind, version) {
+        let detail = "OP.3: the circuit of the next settlement has no such operation (owner)";
+        return Err(Problem::new(problem::OPERATION_KIND, detail));
+    }
+    let (reader, mdm) = (Arc::clone(&service.reader), header.mdm);
     let (pending, checked) = (basis.pending.clone(), signed.clone());
     let check = tokio::task::spawn_blocking(move || {
         let mut account = before;
         for offset in pending {
             account = OperationSlot::compute(&account, &reader.operation(offset)?).after;
         }
-        check(&account, &checked, domain, &mdm)
+        check(&account, &checked, (&domains, version), &mdm)
     });
     check.await.map_err(|_| Problem::internal("a check did not end"))??;
     let (limits, signed, seen) = (service.config.limits, signed.clone(), basis);
@@ -156,7 +160,7 @@ async fn attempt(service: &Arc<Service>, signed: &SignedOperation, id: [u8; 32])
 fn check(
     account: &Account,
     signed: &SignedOperation,
-    domain: gridveil_protocol::field::Fr,
+    (domains, version): (&Domains, CircuitVersion),
     mdm: &schnorr::PublicKey,
 ) -> Result<(), Problem> {
     let operation = &signed.operation;
@@ -165,9 +169,18 @@ fn check(
     rich.debt = 0;
     rich.balance = if operation.kind.effect().flow == Flow::Out { operation.amount } else { 0 };
     let operation_slot = OperationSlot::compute(&rich, signed);
-    operation_slot
-        .check(&rich, signed, domain, operation.community, mdm)
-        .map_err(|error| Problem::of_operation(&error))?;
+    let under = |version| operation_slot.check(&rich, signed, domains.of_version(version), operation.community, mdm);
+    under(version).map_err(|error| {
+        let signature = matches!(error, OperationError::Signature(_) | OperationError::Mdm);
+        let mut others =
+            domains.versions().all().into_iter().map(|one| one.circuit_version).filter(|one| *one != version);
+        if signature && others.any(|other| under(other).is_ok()) {
+            let detail = format!("the next settlement is under circuit version {version}: sign again for it (owner)");
+            Problem::new(problem::OPERATION_VERSION, detail)
+        } else {
+            Problem::of_operation(&error)
+        }
+    })?;
     if operation.nonce == account.nonce {
         Ok(())
     } else {
@@ -204,12 +217,18 @@ pub async fn submit_header(
     }
     let sealed = plain(kind::HEADER, &operation).map_err(StoreError::from)?;
     let id = header_operation_id(community, &operation).map_err(|error| Problem::internal(&error.to_string()))?;
-    let header = service.writer.snapshot().communities.get(&community).ok_or_else(unknown)?.header.clone();
+    let (header, domains) = {
+        let snapshot = service.writer.snapshot();
+        let header = snapshot.communities.get(&community).ok_or_else(unknown)?.header.clone();
+        (header, service.domains(&snapshot))
+    };
     if operation.transfer.is_some_and(|t| t.units >> UNITS_BITS != 0) {
         return Err(Problem::of_header(&HeaderError::Units));
     }
     if let Some(signed) = &operation.management {
-        let message = signed.management.message(service.domain, &Place::at(community, &header));
+        // It counts with this period's settlement alone.
+        let domain = domains.of_period(header.next_interval, header.interval_length);
+        let message = signed.management.message(domain, &Place::at(community, &header));
         let verified = schnorr::verify(DomainTag::HeaderOperation, &header.mdm, &[message], &signed.signature);
         verified.map_err(|error| Problem::of_header(&HeaderError::Signature(error)))?;
         check_skip(service, &header, signed.management.skip).await?;

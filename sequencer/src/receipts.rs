@@ -32,14 +32,17 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
             format!("signed more than {WINDOW_S} s ago or in the future"),
         ));
     }
-    let (community, settled) = {
+    let (community, settled, domain) = {
         let snapshot = service.writer.snapshot();
         let log_state = snapshot.log_state.communities.get(&request.community).ok_or_else(signature)?;
         let settled = log_state.settled.binary_search_by_key(&request.first_interval, |s| s.first_interval).ok();
         let batch = settled.and_then(|at| log_state.settled.get(at)).map(|s| s.record.batch);
-        (snapshot.communities.get(&request.community).cloned().ok_or_else(signature)?, batch)
+        let community = snapshot.communities.get(&request.community).cloned().ok_or_else(signature)?;
+        // Everything about a period is under its own circuit version.
+        let domain = service.domains(&snapshot).of_period(request.first_interval, community.header.interval_length);
+        (community, batch, domain)
     };
-    let (slot, owner, domain) = (request.slot, request.owner.commitment(), service.domain);
+    let (slot, owner) = (request.slot, request.owner.commitment());
     if usize::from(slot) >= community.accounts.len() {
         return Err(signature());
     }

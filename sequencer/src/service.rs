@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use gridveil_protocol::field::Fr;
+use gridveil_protocol::version::Domains;
 use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::SettlementL1;
 
@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     problem::Problem,
     store::{reader::StoreReader, record::Genesis},
-    writer::Writer,
+    writer::{Snapshot, Writer},
 };
 
 /// Why the sequencer is not well. Nothing is lost in either case.
@@ -100,8 +100,6 @@ pub struct Service {
     pub config: Config,
     /// Deployment, as in the log.
     pub genesis: Genesis,
-    /// Domain of every statement.
-    pub domain: Fr,
     /// The writer.
     pub writer: Writer,
     /// The readers' side of the store.
@@ -126,6 +124,14 @@ pub struct Service {
     pub in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
+}
+
+impl Service {
+    /// The domains of statements and signatures, as far as their circuit versions are decided.
+    #[must_use]
+    pub fn domains(&self, snapshot: &Snapshot) -> Domains {
+        Domains::new(self.genesis.chain_id, self.genesis.contract, snapshot.log_state.versions.clone())
+    }
 }
 
 impl std::fmt::Debug for Service {

@@ -10,7 +10,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use gridveil_protocol::{community::Community, field::Fr, tree::SparseTree};
+use gridveil_protocol::{community::Community, field::Fr, tree::SparseTree, units::Interval, version::CircuitVersion};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -205,6 +205,16 @@ fn write_group(store: &mut Store, working: &mut Snapshot, shared: &RwLock<Snapsh
 }
 
 impl Snapshot {
+    /// Circuit version of a community's period, settled or to come.
+    ///
+    /// # Errors
+    /// `account.unknown`.
+    pub fn version_of(&self, community: u32, first_interval: Interval) -> Result<CircuitVersion, Problem> {
+        let community = self.communities.get(&community);
+        let community = community.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
+        Ok(self.log_state.versions.of_period(first_interval, community.header.interval_length))
+    }
+
     fn replace(&mut self, community: &Arc<Community>, node: Fr) {
         self.tree.set(u64::from(community.index), node);
         self.communities.insert(community.index, Arc::clone(community));

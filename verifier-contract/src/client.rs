@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use crate::types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -94,6 +94,11 @@ pub trait SettlementL1: QueuesL1 {
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
     /// Seconds within which the head of a forced queue must be served.
     fn forced_deadline_s(&self) -> L1Future<'_, u64>;
+    /// The verifier of a circuit version and a shape; `None` if none is registered, or the version is retired.
+    fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>>;
+    /// Unix seconds from which on a verifier that was never used may have its first batch (L1.11); `None` while a forced
+    /// request waits in any community.
+    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>>;
 }
 
 /// An auditor's L1: the whole history, read only.

@@ -20,5 +20,6 @@ pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, Qu
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
+    VerifierState, Word,
 };

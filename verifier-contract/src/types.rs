@@ -47,6 +47,15 @@ pub struct TxReceipt {
     pub gas_used: u64,
 }
 
+/// A registered verifier of settlements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierState {
+    /// Unix seconds from which on L1 takes batches with its proofs.
+    pub active_from_s: u64,
+    /// Had it a batch, or is it the constructor's? If not, its first one may have to wait longer (L1.11).
+    pub used: bool,
+}
+
 /// A settled batch's receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettleReceipt {

@@ -170,6 +170,7 @@ fn write_period(
     let secrets = plain(kind::CLOSED, &ClosedSecrets { header_salts: t.input.header_salts, empty: Vec::new() })?;
     let label = Label { kind: kind::CLOSED, community, part: COMMUNITY_PART, first_interval };
     let applied = Applied {
+        refused: Vec::new(),
         batch,
         community,
         first_interval,

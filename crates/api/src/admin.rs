@@ -5,6 +5,7 @@ use gridveil_protocol::{
     field::{Fr, hex_fr},
     tariff::Tariff,
     units::Interval,
+    version::{CircuitVersion, VersionFrom},
 };
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +99,36 @@ pub struct HeaderOperationTaken {
     pub status: Taken,
 }
 
+/// Asks `POST /admin/v1/upgrade`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeRequest {
+    /// Version to settle under.
+    pub circuit_version: CircuitVersion,
+    /// Unix seconds: every period that begins at or after it is settled under the version.
+    pub from_s: u64,
+}
+
+/// A decided upgrade. Status 201 where it is new, 200 where it was decided before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedUpgrade {
+    /// Version.
+    pub circuit_version: CircuitVersion,
+    /// Unix seconds.
+    pub from_s: u64,
+    /// Where each community begins with it, unless periods are skipped.
+    pub communities: Vec<FirstPeriod>,
+}
+
+/// The first period of a community under a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstPeriod {
+    /// Community.
+    pub community: u32,
+    /// First interval of the period.
+    pub first_interval: Interval,
+}
+
 /// `GET /admin/v1/status`: how far everything is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -106,6 +137,8 @@ pub struct Status {
     pub state_root: Fr,
     /// Records in the log.
     pub log_height: u64,
+    /// Circuit versions that are decided, oldest first.
+    pub versions: Vec<VersionFrom>,
     /// Why the pipeline stopped, if it did.
     pub stopped: Option<String>,
     /// What is being retried.
@@ -216,6 +249,7 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ),
         ("`POST /admin/v1/communities/{c}/header-operation`", Some(same::<HeaderOperationTaken>)),
         ("`GET /admin/v1/communities/{c}/header/{first_interval}`", Some(same::<PeriodOpening>)),
+        ("`POST /admin/v1/upgrade` `{\"circuit_version\":3,\"from_s\":1512086400}`", Some(same::<PlannedUpgrade>)),
         ("`GET /admin/v1/status`", Some(same::<Status>)),
     ]
 };

@@ -66,6 +66,7 @@ codes! {
     ACCOUNT_UNKNOWN = "account.unknown", 404, Client, false, "No such account";
     TARIFF_UNKNOWN = "tariff.unknown", 404, Client, true, "No tariff is published";
     PACKET_CONTEXT = "packet.context", 422, Meter, false, "Packet is for another deployment, community or period";
+    PACKET_VERSION = "packet.version", 422, Meter, false, "Packet is signed for another circuit version";
     PACKET_LENGTH = "packet.length", 422, Meter, false, "Packet has another number of readings";
     PACKET_SCALE = "packet.scale", 422, Meter, false, "Readings in another unit than the account's";
     PACKET_PREVIOUS_SUBSTITUTE = "packet.previous_substitute", 422, Meter, false, "Only a substitute names a previous one";
@@ -96,9 +97,11 @@ codes! {
     OPERATION_CLAIM_USED = "operation.claim_used", 422, Owner, false, "The claim was opened before";
     OPERATION_TOO_MANY = "operation.too_many", 429, Owner, true, "Too many operations of this slot wait";
     OPERATION_QUEUE_FULL = "operation.queue_full", 503, Server, true, "Too many operations wait";
+    OPERATION_VERSION = "operation.version", 422, Owner, false, "Operation is signed for another circuit version";
     OPERATION_UNKNOWN = "operation.unknown", 404, Client, false, "No such operation";
     CORRECTION_EARLY = "correction.early", 409, Meter, true, "The period is being settled";
     CORRECTION_NOT_PENDING = "correction.not_pending", 410, Meter, false, "The substitute is final";
+    CORRECTION_VERSION = "correction.version", 410, Operator, false, "The substitute is of another circuit version";
     CORRECTION_PACKET = "correction.packet", 422, Meter, false, "The late packet is not the meter's for that period";
     CORRECTION_TARIFF = "correction.tariff", 422, Operator, false, "The tariff has another number of intervals";
     CORRECTION_OVERFLOW = "correction.overflow", 422, Operator, false, "The balance leaves its range";
@@ -131,6 +134,11 @@ codes! {
     TARIFF_PUBLISHED = "tariff.published", 409, Operator, false, "Another tariff is already published";
     TARIFF_CLOSED = "tariff.closed", 409, Operator, false, "The period is already closed";
     TARIFF_LENGTH = "tariff.length", 422, Operator, false, "Tariff has another number of intervals";
+    CLOSE_UPGRADE_WAITS = "close.upgrade_waits", 409, Operator, true, "A new verifier's first batch has to wait";
+    UPGRADE_VERSION = "upgrade.version", 422, Operator, false, "No other circuit version of this program";
+    UPGRADE_VERIFIER = "upgrade.verifier", 409, Operator, true, "L1 has no verifier of this version by then";
+    UPGRADE_TIME = "upgrade.time", 409, Operator, false, "The time is past, or a period from it is open already";
+    UPGRADE_PENDING = "upgrade.pending", 409, Operator, true, "Another upgrade is pending";
     L1_UNREACHABLE = "l1.unreachable", 503, Operator, true, "L1 could not be asked";
     SETTLEMENT_SUPPLIER = "settlement.supplier_account_too_small", 422, Operator, true, "The supplier account is too small";
     SETTLEMENT_FEE_ACCOUNT = "settlement.fee_account", 422, Operator, false, "The fee account leaves its range";

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    admin::{self, CloseRequest, TariffRequest},
+    admin::{self, CloseRequest, TariffRequest, UpgradeRequest},
     code::{CODES, Fault},
     problem::Problem,
     public::{self, Taken},
@@ -106,6 +106,7 @@ fn every_example_of_the_page_is_one_of_its_type() {
 fn the_requests_in_the_headings_are_requests() {
     same::<CloseRequest>(&json!({"first_interval": 420_000})).unwrap();
     same::<TariffRequest>(&json!({"first_interval": 420_000, "tariff": {"intervals": []}})).unwrap();
+    same::<UpgradeRequest>(&json!({"circuit_version": 3, "from_s": 1_512_086_400})).unwrap();
     let unknown = json!({"first_interval": 420_000, "force": true});
     assert!(serde_json::from_value::<CloseRequest>(unknown).is_err(), "a request says nothing that is not understood");
 }

@@ -11,6 +11,7 @@ use gridveil_protocol::{
     schnorr::PublicKey,
     tree::{Children, path_hex, path_root},
     units::Interval,
+    version::{CircuitVersion, Domains, VersionFrom, Versions},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +31,37 @@ pub struct Info {
     /// [`instance::domain`] of chain, contract and circuit version, as the sequencer says.
     #[serde(with = "hex_fr")]
     pub domain: Fr,
-    /// Circuit version.
+    /// Circuit version of the domain: that of the open period which is furthest behind.
     pub circuit_version: u64,
+    /// Every version that is decided, oldest first: the last one may count from some time to come. A sequencer that
+    /// cannot be upgraded says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionFrom>,
 }
 
 impl Info {
+    /// The version that is decided and not that of every open period yet.
+    #[must_use]
+    pub fn pending(&self) -> Option<VersionFrom> {
+        self.versions.last().copied().filter(|last| last.circuit_version.number() != self.circuit_version)
+    }
+
+    /// The versions, if they follow one another.
+    #[must_use]
+    pub fn checked_versions(&self) -> Option<Versions> {
+        if self.versions.is_empty() {
+            return Some(Versions::new(CircuitVersion::new(self.circuit_version)));
+        }
+        Versions::from_list(&self.versions).ok()
+    }
+
+    /// The domains of the deployment named, if the domain told is one of them.
+    #[must_use]
+    pub fn checked_domains(&self) -> Option<Domains> {
+        let domains = Domains::new(self.chain_id, self.contract, self.checked_versions()?);
+        (self.checked_domain().is_some_and(|domain| domains.is_of_deployment(domain))).then_some(domains)
+    }
+
     /// The domain, if it is the one of the chain, contract and version named.
     #[must_use]
     pub fn checked_domain(&self) -> Option<Fr> {

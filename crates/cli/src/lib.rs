@@ -13,5 +13,6 @@ pub mod meter;
 pub mod operator;
 pub mod proofs;
 pub mod prover;
+pub mod provers;
 pub mod queue;
 pub mod sequencer;

@@ -23,9 +23,10 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     schnorr::{self, PublicKey, SecretKey},
     units::{Interval, Ticks},
+    version::Domains,
 };
 
-use crate::member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned};
+use crate::member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned, served};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
                        --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
@@ -81,17 +82,25 @@ struct Place {
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
+    /// Circuit version to sign for, where no sequencer is asked: that of the period, after an upgrade.
+    #[arg(long, value_name = "N", default_value_t = CIRCUIT_VERSION)]
+    circuit_version: u64,
     /// For machines.
     #[arg(long)]
     json: bool,
 }
 
 impl Place {
-    /// The domain comes from L1 and the contract that is named, never from the sequencer.
-    fn deployment(&self) -> anyhow::Result<(Deployment, Fr)> {
+    /// Chain and contract are those that are named, never the sequencer's.
+    fn deployment(&self) -> anyhow::Result<Deployment> {
         let contract = address(&self.contract).context("contract address must be 0x and 40 hex digits")?;
         let chain_id = JsonRpc::new(&self.rpc, contract)?.chain_id()?;
-        Ok((Deployment { chain_id, contract }, instance::domain(chain_id, &contract, CIRCUIT_VERSION)))
+        Ok(Deployment { chain_id, contract })
+    }
+
+    /// Where no sequencer says which version a period has.
+    fn domain(&self, deployment: &Deployment) -> Fr {
+        instance::domain(deployment.chain_id, &deployment.contract, self.circuit_version)
     }
 
     fn key(&self) -> anyhow::Result<SecretKey> {
@@ -233,10 +242,15 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
 }
 
 fn sign(args: &SignArgs) -> anyhow::Result<()> {
-    let (deployment, domain) = args.place.deployment()?;
+    let deployment = args.place.deployment()?;
     let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
-    check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let operation = file.consent.operation;
+    let sequencer = args.url.as_deref().map(|url| sequencer(url, &deployment)).transpose()?;
+    let domain = match &sequencer {
+        Some((sequencer, domains)) => sequencer.open_domain(domains, operation.community)?,
+        None => args.place.domain(&deployment),
+    };
+    check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let details = || {
         let owner = hex0(&gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
         let mut details = planned(&file.consent).row("owner", owner.clone(), owner);
@@ -256,17 +270,17 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         write_file(out, &ConsentFile { deployment, consent: signed.clone() }).with_context(|| name.clone())?;
         details = details.row("file", name.clone(), name);
     }
-    if let Some(url) = &args.url {
-        let status = sequencer(url, domain)?.operate(&signed)?.as_str();
+    if let Some((sequencer, _)) = &sequencer {
+        let status = sequencer.operate(&signed)?.as_str();
         details = details.row("sequencer", status, status);
     }
     details.print(args.place.json)
 }
 
-fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
+fn sequencer(url: &str, deployment: &Deployment) -> anyhow::Result<(Sequencer, Domains)> {
     let sequencer = Sequencer::new(url, Retry::default())?;
-    ensure!(sequencer.domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
-    Ok(sequencer)
+    let domains = served(&sequencer, deployment)?;
+    Ok((sequencer, domains))
 }
 
 /// Where a substituted packet belongs.
@@ -321,10 +335,10 @@ pub fn substituted(
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
-    let (_, domain) = args.place.deployment()?;
-    let sequencer = sequencer(&args.url, domain)?;
+    let (sequencer, domains) = sequencer(&args.url, &args.place.deployment()?)?;
     let terms = sequencer.community(args.community)?;
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
+    let domain = domains.of_period(first_interval, terms.interval_length);
     let name = args.estimate.file.display().to_string();
     let series = import(&args.estimate)?.series;
     let readings = series
@@ -362,7 +376,8 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
-    let (deployment, domain) = args.place.deployment()?;
+    let deployment = args.place.deployment()?;
+    let domain = args.place.domain(&deployment);
     let key = args.place.key()?;
     let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
     let management = Management {

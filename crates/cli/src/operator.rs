@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
-use gridveil_api::admin::{CommunityStatus, Step};
+use gridveil_api::admin::{CommunityStatus, FirstPeriod, Step, UpgradeRequest};
 use gridveil_meter_client::{
+    cli::{unix_s, utc},
     submit::{Admin, Retry, Sequencer},
     wallet::{DecisionFile, Deployment, read_file},
 };
@@ -17,6 +18,7 @@ use gridveil_protocol::{
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
     units::Interval,
+    version::{CircuitVersion, VersionFrom},
 };
 use gridveil_verifier_contract::{EthersClient, OperatorL1};
 
@@ -52,6 +54,12 @@ enum Command {
                             gridveil operator header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Header(HeaderArgs),
+    /// Settles under another circuit version from some time on: every period that begins at or after it. Verifiers of
+    /// every shape in use must be active on L1 by then.
+    #[command(
+        after_help = "Example:\n  gridveil operator upgrade --circuit-version 3 --from 2026-12-01T00:00:00+01:00 --admin http://127.0.0.1:8081 --admin-token admin.token"
+    )]
+    Upgrade(UpgradeArgs),
     /// Pays into the operator's supplier funds on L1, from which `header --supplier-in` takes.
     #[command(
         after_help = "Example:\n  gridveil operator fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
@@ -121,6 +129,20 @@ struct HeaderArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct UpgradeArgs {
+    /// Circuit version.
+    #[arg(long, value_name = "N")]
+    circuit_version: u64,
+    /// RFC 3339 time, or a day (UTC).
+    #[arg(long, value_name = "TIME", value_parser = unix_s)]
+    from: u64,
+    #[command(flatten)]
+    listener: Listener,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, clap::Args)]
 struct FundArgs {
     /// Currency units, whole hundredths.
     amount: Money,
@@ -162,6 +184,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Status(args) => status(args),
         Command::Close(args) => close(args),
         Command::Header(args) => header(args),
+        Command::Upgrade(args) => upgrade(args),
         Command::Fund(args) => fund(args),
     }
 }
@@ -188,10 +211,15 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     });
     let stopped = status.stopped.iter().map(|why| format!("stopped: {why}\n"));
     let retrying = status.retrying.iter().map(|what| format!("retrying: {what}\n"));
+    let version = |one: &VersionFrom| {
+        let from = if one.from_s == 0 { String::new() } else { format!(" from {}", time(one.from_s)) };
+        format!("{}{from}", one.circuit_version)
+    };
     Ok(text::print(&format!(
-        "state root {}, log height {}\n{}{table}\n",
+        "state root {}, log height {}\ncircuit version {}\n{}{table}\n",
         hex0(&to_bytes(&status.state_root)),
         status.log_height,
+        status.versions.iter().map(version).collect::<Vec<_>>().join(", "),
         stopped.chain(retrying).collect::<String>(),
     ))?)
 }
@@ -292,6 +320,29 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
     let status = admin.operate_header(args.community, &operation)?.as_str();
     details().row("sequencer", status, status).print(args.listener.json)
+}
+
+/// Until a time that L1 can have.
+fn time(unix_s: u64) -> String {
+    utc(i64::try_from(unix_s).unwrap_or(i64::MAX))
+}
+
+fn upgrade(args: &UpgradeArgs) -> anyhow::Result<()> {
+    let details = || {
+        Details::new("Members sign for another circuit version from then on; what waits then is to be signed again")
+            .row("circuit version", args.circuit_version.to_string(), args.circuit_version)
+            .row("from", time(args.from), args.from)
+    };
+    if !agreed(details(), args.acting, args.listener.json)? {
+        return Ok(());
+    }
+    let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
+    let circuit_version = CircuitVersion::new(args.circuit_version);
+    let planned = admin.upgrade(&UpgradeRequest { circuit_version, from_s: args.from })?;
+    let rows = planned.communities.iter().fold(details(), |details, FirstPeriod { community, first_interval }| {
+        details.row(&format!("community {community}"), format!("from interval {first_interval}"), *first_interval)
+    });
+    rows.print(args.listener.json)
 }
 
 fn fund(args: &FundArgs) -> anyhow::Result<()> {

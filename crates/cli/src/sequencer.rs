@@ -19,7 +19,7 @@ use gridveil_prover::{
     cli::{CacheArgs, default_queue_key},
     pool::{PoolConfig, ProverPool},
     progress::Reporter,
-    prover::{Prover, ProverConfig},
+    prover::ProverConfig,
     queue::{Queue, QueueUrl, URL_VARIABLE},
     spool::{Spool, SpoolConfig, SpoolKey},
     srs::Srs,
@@ -33,6 +33,7 @@ use crate::{
     audit::source,
     beginning::Beginning,
     proofs::{PoolProofs, SpoolProofs},
+    provers::Provers,
     queue::QueueProofs,
 };
 
@@ -206,8 +207,8 @@ fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Re
         threads: None,
         domain: None,
     };
-    let prover: Prover = Prover::open(&prover, &Reporter::stderr())?;
-    Ok(PoolProofs::new(ProverPool::start(Arc::new(prover), config)?))
+    let provers = Provers::open(prover, &Reporter::stderr())?;
+    Ok(PoolProofs::new(ProverPool::start(Arc::new(provers), config)?))
 }
 
 fn in_other_processes(args: &Args) -> anyhow::Result<Option<SpoolProofs>> {
@@ -282,6 +283,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     }
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
+    config.versions = gridveil_circuits::version::known().to_vec();
     config.genesis = given.then(|| {
         let begins = begun.iter().map(|community| community.index).collect();
         let communities = communities.into_iter().chain(begun).collect();

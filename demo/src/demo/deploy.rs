@@ -46,10 +46,13 @@ pub async fn deploy_verified(
     prover: &Prover,
     wallet: &CertificateProver,
 ) -> anyhow::Result<(EthersClient, u64)> {
-    let shape = shape()?;
+    let shape = communities.first().context("no community")?.shape;
     let (params, keys) = prover.params(shape.name).zip(prover.keys(shape.name)).context("the prover has no keys")?;
     let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], NAME)?;
-    check(SETTLEMENT_ARTIFACT, &verifier)?;
+    // Smaller shapes are for trying things: no verifier of theirs is committed.
+    if shape.name == SHAPE {
+        check(SETTLEMENT_ARTIFACT, &verifier)?;
+    }
     let certificates = generate_settlement_verifier(
         wallet.params(),
         &wallet.keys().vk,
@@ -92,7 +95,7 @@ async fn register(
     verifier: &[u8],
     proof_length: u32,
 ) -> anyhow::Result<EthersClient> {
-    let shape = shape()?;
+    let shape = communities.first().context("no community")?.shape;
     let (slots, m) = (u32::try_from(shape.members)?, u16::try_from(shape.intervals)?);
     let init =
         VerifierInit { shape: shape.id, slots, m, verifier: deployer.deploy_code(verifier).await?, proof_length };

@@ -15,7 +15,7 @@ use crate::{
     demo::scenario::FIRST_DAY,
     genesis::SOLAR,
     homes::INTERVAL_LENGTH,
-    simulate::{CAPS_WH, SHAPE},
+    simulate::CAPS_WH,
     time_of_use::{Split, TimeOfUse},
 };
 
@@ -31,15 +31,14 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub(super) fn new(mdm: &str) -> anyhow::Result<Self> {
-        let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
+    pub(super) fn new(mdm: &str, shape: Shape) -> anyhow::Result<Self> {
         let time_of_use = TimeOfUse::parse(data::TARIFF).context(data::TARIFF_NAME)?;
         let midnight = FIRST_DAY.to_zoned(time_of_use.zone.clone())?.timestamp().as_second();
         let active_from = Interval::of_time(midnight, INTERVAL_LENGTH).context("the first day is before 1970")?;
         let beginning = active_from - u32::try_from(shape.intervals)?;
         let one = |community| Beginning {
             community,
-            shape: SHAPE.to_owned(),
+            shape: shape.name.to_owned(),
             mechanism: Mechanism::Auction,
             interval_length: INTERVAL_LENGTH,
             first_interval: beginning,

@@ -98,7 +98,7 @@ fn substitute(
 ) -> anyhow::Result<usize> {
     let silent = admin.missing(community)?.missing;
     let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
-    let domain = sequencer.domain()?;
+    let domain = sequencer.domain_of(&sequencer.domains()?, community, terms.next_interval)?;
     for MissingPacket { slot, previous_substitute, scale } in &silent {
         let readings = vec![Reading::default(); usize::from(terms.intervals)];
         let at = Silent {

@@ -18,7 +18,10 @@ use gridveil_meter_client::{
     key_store::{Cost, Keys},
     submit::Admin,
 };
-use gridveil_protocol::header_operation::{HeaderOperation, Pool, Transfer};
+use gridveil_protocol::{
+    header_operation::{HeaderOperation, Pool, Transfer},
+    params::Shape,
+};
 use gridveil_prover::{
     certificate::{CertificateProver, CertificateProverConfig},
     progress::Reporter,
@@ -36,11 +39,8 @@ use crate::{
     data,
     demo::{deploy::deploy_verified, scenario::TARIFF_SET},
     homes::INTERVAL_LENGTH,
-    simulate::SHAPE,
 };
 
-/// The chain's clock starts this long before the first period: time to register everything.
-const LEAD_S: u64 = 6 * 3600;
 /// Supplier account of each community, units: 500 of the currency.
 const SUPPLIER_UNITS: u64 = 50_000;
 /// What each member's L1 account gets: smallest parts of the token (1,000 of the currency), and wei.
@@ -71,7 +71,7 @@ pub(super) fn up(args: &UpArgs) -> anyhow::Result<()> {
         "{}: a devnet runs there, or was killed; end it, or take a new directory",
         dir.display()
     );
-    let running = if dir.join(ENDED).exists() { resume(&dir, &cache)? } else { start(&dir, args.members, &cache)? };
+    let running = if dir.join(ENDED).exists() { resume(&dir, &cache)? } else { start(&dir, args, &cache)? };
     publish(&dir, &running.devnet)?;
     show(&dir, &running.devnet)?;
     let Running { devnet, sequencer, handle, anvil } = running;
@@ -97,18 +97,19 @@ async fn interrupted() -> anyhow::Result<()> {
 }
 
 /// A new network in a new directory.
-fn start(dir: &Path, members: u16, cache: &Path) -> anyhow::Result<Running> {
+fn start(dir: &Path, args: &UpArgs, cache: &Path) -> anyhow::Result<Running> {
     let name = || dir.display().to_string();
     std::fs::create_dir_all(dir).with_context(name)?;
     let empty = std::fs::read_dir(dir).with_context(name)?.next().is_none();
     ensure!(empty, "{}: not empty, and no devnet has ended there; take a new directory", dir.display());
+    let shape = Shape::by_name(&args.shape).with_context(|| format!("--shape: no shape {}", args.shape))?;
     let passphrase = random_hex::<16>()?;
     let mdm = Keys::generate()?;
-    let setting = Setting::new(&hex0(&mdm.owner.public().to_bytes()))?;
+    let setting = Setting::new(&hex0(&mdm.owner.public().to_bytes()), shape)?;
     let starts = setting.beginning.start(INTERVAL_LENGTH);
     // First of all: without an anvil, nothing is written.
     let anvil = Anvil::spawn_with(&AnvilOptions {
-        timestamp: Some(starts - LEAD_S),
+        timestamp: Some(starts - args.lead_hours * 3600),
         dump_state: Some(dir.join(CHAIN)),
         ..AnvilOptions::default()
     })?;
@@ -123,15 +124,16 @@ fn start(dir: &Path, members: u16, cache: &Path) -> anyhow::Result<Running> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let l1 = runtime.block_on(deploy(&anvil.url(), &setting, cache))?;
-    let members = runtime.block_on(fund_members(&l1, dir, members))?;
+    let members = runtime.block_on(fund_members(&l1, dir, args.members))?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let (rpc, contract) = (anvil.url(), hex0(&l1.contract()));
-    let (sequencer, handle) = serve(dir, cache, &rpc, &contract, [any, any])?;
+    let (sequencer, handle) = serve(dir, cache, (&rpc, &contract), shape.name, [any, any])?;
     let devnet = Devnet {
         rpc,
         contract,
         url: format!("http://{}", handle.public_address()),
         admin: format!("http://{}", handle.admin_address()),
+        shape: shape.name.to_owned(),
         communities: setting.beginnings.iter().map(|one| one.community).collect(),
         active_from: setting.active_from,
         members,
@@ -156,7 +158,7 @@ fn resume(dir: &Path, cache: &Path) -> anyhow::Result<Running> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let binds = [&earlier.url, &earlier.admin].map(|url| bound(url).map(|address| free(address).unwrap_or(any)));
     let [public, admin] = binds;
-    let (sequencer, handle) = serve(dir, cache, &anvil.url(), &earlier.contract, [public?, admin?])?;
+    let (sequencer, handle) = serve(dir, cache, (&anvil.url(), &earlier.contract), &earlier.shape, [public?, admin?])?;
     let devnet = Devnet {
         rpc: anvil.url(),
         url: format!("http://{}", handle.public_address()),
@@ -169,11 +171,11 @@ fn resume(dir: &Path, cache: &Path) -> anyhow::Result<Running> {
 fn serve(
     dir: &Path,
     cache: &Path,
-    rpc: &str,
-    contract: &str,
+    (rpc, contract): (&str, &str),
+    shape: &str,
     [bind, admin_bind]: [SocketAddr; 2],
 ) -> anyhow::Result<(Runtime, Handle)> {
-    sequencer::start(&sequencer::Args::local(&Local { dir, cache, rpc, contract, shape: SHAPE, bind, admin_bind }))
+    sequencer::start(&sequencer::Args::local(&Local { dir, cache, rpc, contract, shape, bind, admin_bind }))
 }
 
 /// The address that a URL names.
@@ -302,6 +304,7 @@ mod tests {
             contract: "0x01".into(),
             url: "http://127.0.0.1:2".into(),
             admin: "http://127.0.0.1:3".into(),
+            shape: "home-32x24".into(),
             communities: vec![0],
             active_from: gridveil_protocol::units::Interval(1),
             members: Vec::new(),

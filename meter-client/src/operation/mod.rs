@@ -170,7 +170,7 @@ pub(crate) fn fresh_salts() -> Result<[Fr; 4], BuildError> {
 /// Who signs, and for which account.
 #[derive(Clone)]
 pub struct Actor<'a> {
-    /// Deployment.
+    /// What is signed under ([`Actor::under`]).
     pub domain: Fr,
     /// Community index.
     pub community: u32,
@@ -193,6 +193,12 @@ impl std::fmt::Debug for Actor<'_> {
 }
 
 impl Actor<'_> {
+    /// Signs under this domain: that of the open period, whose batch is to take the operation in.
+    #[must_use]
+    pub fn under(self, domain: Fr) -> Self {
+        Self { domain, ..self }
+    }
+
     /// An operation of the account's owner, empty still.
     fn draft(&self, kind: Kind) -> Result<Operation, BuildError> {
         if self.account.meter.is_none() {

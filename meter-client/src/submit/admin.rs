@@ -1,7 +1,10 @@
 //! The sequencer's admin listener, for its operator.
 
 use gridveil_api::{
-    admin::{CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PublishedTariff, Status, TariffRequest},
+    admin::{
+        CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PlannedUpgrade, PublishedTariff, Status,
+        TariffRequest, UpgradeRequest,
+    },
     public::Taken,
 };
 use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
@@ -80,6 +83,14 @@ impl Admin {
         let path = format!("/admin/v1/communities/{community}/header-operation");
         let taken: HeaderOperationTaken = self.post(&path, operation, "a confirmation")?;
         Ok(taken.status)
+    }
+
+    /// Decides that another circuit version counts from some time on. The same again does no harm.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn upgrade(&self, request: &UpgradeRequest) -> Result<PlannedUpgrade, ApiError> {
+        self.post("/admin/v1/upgrade", request, "a decided upgrade")
     }
 
     /// Both headers of a period that is final on L1.

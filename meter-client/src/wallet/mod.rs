@@ -110,7 +110,8 @@ impl std::fmt::Debug for Wallet {
     }
 }
 
-/// Name of a slot's wallet file.
+/// Name of a slot's wallet file. `domain` is the deployment's name ([`gridveil_protocol::version::Domains::name`]): the
+/// wallet is the same before and after an upgrade.
 #[must_use]
 pub fn file_name(domain: Fr, community: u32, slot: u16) -> String {
     let domain = hex::encode(to_bytes(&domain));

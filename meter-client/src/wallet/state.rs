@@ -150,7 +150,7 @@ pub struct State {
     pub format: u32,
     /// How often it was written.
     pub revision: u64,
-    /// Deployment.
+    /// Name of the deployment ([`gridveil_protocol::version::Domains::name`]).
     #[serde(with = "hex_fr")]
     pub domain: Fr,
     /// Community index.
@@ -224,7 +224,8 @@ impl State {
         self.incoming.iter().filter(|incoming| incoming.is_open()).count()
     }
 
-    /// Who signs next: the account as it will be after the operations that are not applied yet.
+    /// Who signs next: the account as it will be after the operations that are not applied yet. It signs under the circuit
+    /// version that deployments are named by; after an upgrade, [`Actor::under`] another.
     ///
     /// # Errors
     /// [`WalletError::NoReceipt`].

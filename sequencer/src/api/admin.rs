@@ -16,12 +16,15 @@ use axum::{
 use gridveil_api::{
     Bytes32, CodeName,
     admin::{
-        BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, HeaderOperationTaken, MissingPacket,
-        MissingPackets, PublishedTariff, Registration, Status, Step, TariffRequest,
+        BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, FirstPeriod, HeaderOperationTaken,
+        MissingPacket, MissingPackets, PlannedUpgrade, PublishedTariff, Registration, Status, Step, TariffRequest,
+        UpgradeRequest,
     },
     public::Taken,
 };
-use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
+use gridveil_protocol::{
+    header_operation::HeaderOperation, opening::PeriodOpening, units::Interval, version::VersionFrom,
+};
 
 use super::{bounded, json_body, number, public::taken, unknown_route, wrong_method};
 use crate::{
@@ -30,7 +33,7 @@ use crate::{
     problem::{self, Problem},
     service::Service,
     store::log_state::{CommunityState, SettledPeriod},
-    tariffs,
+    tariffs, upgrade,
     writer::Snapshot,
 };
 
@@ -48,6 +51,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
         .route("/admin/v1/communities/{community}/header-operation", post(operate_header))
         .route("/admin/v1/communities/{community}/header/{first_interval}", get(header_opening))
+        .route("/admin/v1/upgrade", post(plan_upgrade))
         .route("/admin/v1/status", get(status))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -131,6 +135,15 @@ async fn header_opening(
     openings::period(&service, community, first).await.map(Json)
 }
 
+async fn plan_upgrade(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
+    let UpgradeRequest { circuit_version, from_s } = json_body(request, BODY_BYTES).await?;
+    let planned = upgrade::plan(&service, VersionFrom { circuit_version, from_s }).await?;
+    let status = if planned.new { StatusCode::CREATED } else { StatusCode::OK };
+    let first = |(community, first_interval)| FirstPeriod { community, first_interval };
+    let communities = planned.first_periods.into_iter().map(first).collect();
+    Ok((status, Json(PlannedUpgrade { circuit_version, from_s, communities })).into_response())
+}
+
 async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
@@ -140,6 +153,7 @@ async fn status(State(service): State<Arc<Service>>) -> Json<Status> {
     Json(Status {
         state_root: snapshot.log_state.root,
         log_height: snapshot.height,
+        versions: snapshot.log_state.versions.all(),
         stopped: service.health.stopped(),
         retrying: service.health.retrying(),
         communities: snapshot.log_state.communities.iter().map(one).collect(),

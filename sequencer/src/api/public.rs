@@ -22,6 +22,7 @@ use gridveil_api::{
 };
 use gridveil_protocol::{
     codec, field, operation::SignedOperation, packet::SignedPacket, receipt::Receipt, tariff::Tariff, units::Interval,
+    version::begins_s,
 };
 use serde::Serialize;
 
@@ -62,11 +63,21 @@ pub fn router(service: &Arc<Service>) -> Router {
 
 async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
     let genesis = &service.genesis;
+    let snapshot = service.writer.snapshot();
+    let begins_s = |(index, log_state): (&u32, &CommunityState)| {
+        let length = snapshot.communities.get(index).map(|community| community.header.interval_length);
+        length.map(|length| begins_s(log_state.next_interval, length))
+    };
+    // That of the period which is furthest behind.
+    let open_s = snapshot.log_state.communities.iter().filter_map(begins_s).min();
+    let domains = service.domains(&snapshot);
+    let version = domains.versions().at(open_s.unwrap_or(0));
     Json(Info {
         chain_id: genesis.chain_id,
         contract: genesis.contract,
-        domain: genesis.domain,
-        circuit_version: genesis.circuit_version,
+        domain: domains.of_version(version),
+        circuit_version: version.number(),
+        versions: domains.versions().all(),
     })
 }
 

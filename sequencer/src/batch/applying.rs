@@ -2,13 +2,13 @@
 //! applied.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
 };
 
 use gridveil_protocol::{
     community::Community,
-    field::to_bytes,
+    field::{Fr, to_bytes},
     init,
     operation::SignedOperation,
     settlement::{self, Transition},
@@ -23,14 +23,14 @@ use super::{
 };
 use crate::{
     l1,
-    problem::{self, Problem},
+    problem::{self, Code, Problem},
     service::Service,
     store::{
         Draft, StoreError,
         data_keys::Label,
         pending::Pending,
         plain,
-        record::{Applied, Event, Selected, kind},
+        record::{Applied, Event, Refused, Selected, kind},
         state_parts,
     },
     writer::{Decision, Snapshot},
@@ -81,7 +81,8 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     let first_interval = transition.input.community.header.next_interval;
     let applied = Applied::of(batch, previous, &transition);
     let kept = Arc::clone(&transition);
-    let decide = move |_: &Snapshot| {
+    let decide = move |snapshot: &Snapshot| {
+        let applied = Applied { refused: caught(snapshot, &applied)?, ..applied };
         let parts =
             state_parts(kind::APPLIED, first_interval, &transition.after, Vec::new()).map_err(StoreError::from)?;
         let draft = Draft { event: Event::Applied(applied), parts };
@@ -94,9 +95,38 @@ pub(super) async fn apply(service: &Arc<Service>, community: u32) -> Result<Appl
     Ok(AppliedPeriod { community, first_interval, batch, new_root: instance.new_root })
 }
 
+/// What waits and is signed for the circuit version that ends with this period: no later batch could take it. Its signer
+/// is told so at once, and signs again.
+fn caught(snapshot: &Snapshot, applied: &Applied) -> Result<Vec<Refused>, Problem> {
+    let community = applied.community;
+    let next = snapshot.version_of(community, applied.next_interval)?;
+    if snapshot.version_of(community, applied.first_interval)? == next {
+        return Ok(Vec::new());
+    }
+    let log_state = state_of(snapshot, community)?;
+    let taken: BTreeSet<[u8; 32]> = log_state.selected.iter().flat_map(Selected::carried).collect();
+    let refusal = |id: [u8; 32], code: Code| Refused { id, code: code.name.to_owned() };
+    let mut refused = Vec::new();
+    for operation in log_state.pending.operations.iter().filter(|o| !taken.contains(&o.id)) {
+        refused.push(refusal(operation.id, problem::OPERATION_VERSION));
+    }
+    for late in log_state.pending.late.iter().filter(|l| !taken.contains(&l.id)) {
+        if snapshot.version_of(community, late.first_interval)? != next {
+            refused.push(refusal(late.id, problem::CORRECTION_VERSION));
+        }
+    }
+    Ok(refused)
+}
+
+/// Domain of the period that a closing settles.
+fn domain_of(service: &Service, community: &Community) -> Fr {
+    let header = &community.header;
+    service.domains(&service.writer.snapshot()).of_period(header.next_interval, header.interval_length)
+}
+
 /// Reads again what was selected before a stop.
 async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
-    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
+    let (reader, domain) = (Arc::clone(&service.reader), domain_of(service, &basis.community));
     let settled = tokio::task::spawn_blocking(move || {
         let input = reader.input(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
         settlement::apply(input).map(Arc::new).map_err(|error| Problem::of_settlement(&error))
@@ -116,7 +146,7 @@ async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     }
     let claims = selection::claims(&candidates.operations);
     let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
-    let (reader, domain) = (Arc::clone(&service.reader), service.domain);
+    let (reader, domain) = (Arc::clone(&service.reader), domain_of(service, &basis.community));
     let settled = tokio::task::spawn_blocking(move || {
         let base = reader.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;
         selection::select(base, basis.begins, candidates, view).map_err(|error| Problem::of_settlement(&error))

@@ -94,8 +94,33 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     Ok(())
 }
 
+/// L1.11: a verifier has its first batch while nobody waits to leave. Closed batches settle in order, so that one which
+/// must wait would hold up those that serve who waits.
+async fn check_first_use(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
+    let (version, shape) = {
+        let snapshot = service.writer.snapshot();
+        (snapshot.version_of(community, first_interval)?, state_of(&snapshot, community)?.shape)
+    };
+    if version.number() == service.genesis.circuit_version {
+        return Ok(());
+    }
+    let number = u32::try_from(version.number()).unwrap_or(u32::MAX);
+    let verifier = service.l1.verifier(number, shape.id).await.map_err(|e| l1::unreachable(&e))?;
+    if verifier.is_some_and(|verifier| verifier.used) {
+        return Ok(());
+    }
+    let (from, now) = (service.l1.first_use_from_s().await, service.l1.timestamp().await);
+    let (from, now) = (from.map_err(|e| l1::unreachable(&e))?, now.map_err(|e| l1::unreachable(&e))?);
+    if from.is_some_and(|from| from <= now) {
+        return Ok(());
+    }
+    let detail = format!("L1.11: the first batch of circuit version {version} waits until nobody waits to leave");
+    Err(Problem::new(problem::CLOSE_UPGRADE_WAITS, detail))
+}
+
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
     check_l1(service, community, first_interval).await?;
+    check_first_use(service, community, first_interval).await?;
     let decide = move |snapshot: &Snapshot| {
         let missing = missing(snapshot, community)?;
         if !missing.is_empty() {

@@ -50,14 +50,14 @@ pub async fn prove_all(service: Arc<Service>) {
 
 async fn prove(service: Arc<Service>, batch: u64, entry: BatchEntry) {
     let mut pauses = service.config.backoff.pauses();
-    let transition = match transition(&service, batch, entry.community).await {
-        Ok(transition) => transition,
+    let (version, transition) = match transition(&service, batch, &entry).await {
+        Ok(read) => read,
         Err(problem) => return service.health.stop(format!("batch {batch}: {problem}")),
     };
     let job = ProofJob {
         batch,
         input: transition.input.clone(),
-        circuit_version: service.genesis.circuit_version,
+        circuit_version: version.number(),
         shape: transition.after.shape.name.to_owned(),
     };
     loop {

@@ -64,6 +64,11 @@ async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Resul
                 service.health.degraded("l1", Some(error.to_string()));
                 config::pause(&mut pauses).await;
             }
+            // A new verifier's first batch waits until nobody waits to leave (L1.11): it may come to that after the closing.
+            L1Error::Reverted { name } if name == "UpgradeWaits" => {
+                service.health.degraded("l1", Some(format!("l1.reverted: {name}")));
+                config::pause(&mut pauses).await;
+            }
             L1Error::Reverted { name } => return Err(format!("l1.reverted: {name}")),
             L1Error::Malformed(_) | L1Error::Config(_) => return Err(format!("l1: {error}")),
         }
@@ -99,11 +104,11 @@ async fn try_settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> R
     if already && !(proven && service.l1.state_root().await? == root) {
         return Ok(Some(unknown));
     }
-    let transition = transition(service, batch, entry.community).await?;
+    let (version, transition) = transition(service, batch, entry).await?;
     let proof = service.reader.proof(batch).map_err(Problem::from)?;
     let tariff = l1::in_force(service, entry.community, entry.first_interval).await?;
     let index = tariff.ok_or_else(|| L1Error::Reverted { name: "TariffNotInForce".to_owned() })?.index;
-    match service.l1.settle(l1::settle_call(service, &transition, index, proof)).await {
+    match service.l1.settle(l1::settle_call(version, &transition, index, proof)).await {
         // It is final already, and the contract does not tell by which transaction.
         Err(L1Error::Reverted { .. }) if already => Ok(Some(unknown)),
         Err(error) => Err(error.into()),

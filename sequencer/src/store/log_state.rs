@@ -7,6 +7,7 @@ use gridveil_protocol::{
     field::Fr,
     params::{STATE_DEPTH, Shape},
     units::Interval,
+    version::{CircuitVersion, Versions},
 };
 
 use super::{
@@ -150,6 +151,8 @@ pub struct LogState {
     pub last_batch: u64,
     /// State root after the last applied batch.
     pub root: Fr,
+    /// Circuit versions of the periods, as far as it is decided.
+    pub versions: Versions,
     /// Index entries so far.
     pub entries: u64,
 }
@@ -229,6 +232,11 @@ impl LogState {
                 entries
             }
             Event::Applied(applied) => self.applied(applied, offset)?,
+            Event::Upgrade(next) => {
+                let out_of_order = |_| OrderError("a circuit version that does not follow the last one");
+                self.versions.add(*next).map_err(out_of_order)?;
+                Vec::new()
+            }
             Event::Proven(proven) => {
                 let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
                 batch.ok_or(OrderError("a proof of no batch that waits for one"))?.prove_ms = Some(proven.prove_ms);
@@ -296,6 +304,7 @@ impl LogState {
             self.communities.insert(community.index, log_state);
         }
         self.root = genesis.root;
+        self.versions = Versions::new(CircuitVersion::new(genesis.circuit_version));
         self.genesis = Some(genesis.clone());
         Ok(vec![(b"g".to_vec(), offset.to_be_bytes().to_vec())])
     }
@@ -305,10 +314,14 @@ impl LogState {
             return Err(OrderError("a batch that does not follow the last one"));
         }
         let log_state = self.community(applied.community)?;
+        if applied.refused.iter().any(|refused| log_state.pending.offset(&refused.id).is_none()) {
+            return Err(OrderError("a refusal of what does not wait"));
+        }
         let follows = log_state.last_batch == applied.previous && applied.next_interval >= log_state.after_open();
         let selected = log_state.selected.take_if(|c| follows && c.first_interval == applied.first_interval);
         let selected = selected.ok_or(OrderError("a batch of a period for which nothing is selected"))?;
         let mut entries = log_state.pending.done(&selected, applied.batch);
+        entries.extend(log_state.pending.refuse(&applied.refused));
         log_state.closed = None;
         log_state.packets.clear();
         log_state.next_interval = applied.next_interval;

@@ -1,10 +1,12 @@
 //! What is pending in a community: operations, late packets, a header operation. Part of the log state.
 
+use std::collections::BTreeSet;
+
 use gridveil_protocol::units::Interval;
 
 use super::{
     log_state::{Entry, OrderError, key},
-    record::{HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, Selected, kind},
+    record::{HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, Refused, Selected, kind},
 };
 
 /// A pending operation.
@@ -115,19 +117,16 @@ impl Pending {
         if !waits || !corrects || (selected.header || selected.header_refused.is_some()) && self.header.is_none() {
             return Err(OrderError("a selection of what does not wait"));
         }
-        for refused in &selected.refused {
-            let at = self.offset(&refused.id).ok_or(OrderError("a refusal of what does not wait"))?;
-            entries.push((key::identity(b'r', &refused.id, at), refused.code.as_bytes().to_vec()));
+        if selected.refused.iter().any(|refused| self.offset(&refused.id).is_none()) {
+            return Err(OrderError("a refusal of what does not wait"));
         }
+        entries.extend(self.refuse(&selected.refused));
         if let Some(header) = self.header.filter(|_| selected.header) {
             entries.push((
                 key::period(b'd', selected.community, selected.first_interval),
                 header.offset.to_be_bytes().to_vec(),
             ));
         }
-        let refused = |id: &[u8; 32]| selected.refused.iter().any(|r| r.id == *id);
-        self.operations.retain(|o| !refused(&o.id));
-        self.late.retain(|l| !refused(&l.id));
         if let Some(code) = &selected.header_refused {
             self.header = None;
             self.header_refused = Some(code.clone());
@@ -135,10 +134,19 @@ impl Pending {
         Ok(entries)
     }
 
+    /// What is refused waits no longer.
+    pub(super) fn refuse(&mut self, refused: &[Refused]) -> Vec<Entry> {
+        let entry = |r: &Refused| Some((key::identity(b'r', &r.id, self.offset(&r.id)?), r.code.as_bytes().to_vec()));
+        let entries = refused.iter().filter_map(entry).collect();
+        let ids: BTreeSet<&[u8; 32]> = refused.iter().map(|r| &r.id).collect();
+        self.operations.retain(|o| !ids.contains(&o.id));
+        self.late.retain(|l| !ids.contains(&l.id));
+        entries
+    }
+
     /// What was selected is done, in `batch`.
     pub(super) fn done(&mut self, selected: &Selected, batch: u64) -> Vec<Entry> {
-        let corrected = selected.correction.map(|id| id.0);
-        let ids: Vec<[u8; 32]> = selected.operations().copied().chain(corrected).collect();
+        let ids: Vec<[u8; 32]> = selected.carried().collect();
         let done = |id: &[u8; 32]| Some((key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes().to_vec()));
         let mut entries: Vec<Entry> = ids.iter().filter_map(done).collect();
         self.operations.retain(|o| !ids.contains(&o.id));
@@ -159,5 +167,10 @@ impl Selected {
             OperationSource::Operation(id) => Some(&id.0),
             OperationSource::Forced(_) => None,
         })
+    }
+
+    /// Identities of everything accepted that the settlement carries.
+    pub fn carried(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.operations().copied().chain(self.correction.map(|id| id.0))
     }
 }

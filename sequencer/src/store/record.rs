@@ -10,6 +10,7 @@ use gridveil_protocol::{
     tariff::Tariff,
     tree::Children,
     units::Interval,
+    version::VersionFrom,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub mod kind {
     pub const HEADER: u16 = 10;
     /// What a closed period's settlement carries was selected.
     pub const SELECTED: u16 = 11;
+    /// The operator decided that another circuit version counts from some time on.
+    pub const UPGRADE: u16 = 12;
 }
 
 /// A community in a genesis.
@@ -178,6 +181,9 @@ pub struct Applied {
     pub members_root: Fr,
     /// Opening of the community in the state tree before.
     pub state_path: Vec<[Element; 4]>,
+    /// What waited and is refused now: it was signed for the circuit version that ends with this period.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 impl Applied {
@@ -200,6 +206,7 @@ impl Applied {
             header_leaf: after.header.leaf(),
             members_root: after.members_root(),
             state_path: transition.input.state_path.iter().map(|level| level.map(Element)).collect(),
+            refused: Vec::new(),
         }
     }
 
@@ -367,6 +374,8 @@ pub enum Event {
     Header(HeaderAccepted),
     /// [`Selected`].
     Selected(Selected),
+    /// The operator decided that another circuit version counts from some time on.
+    Upgrade(VersionFrom),
 }
 
 /// A body that is not one of its kind.
@@ -395,6 +404,7 @@ impl Event {
             Self::Late(_) => kind::LATE,
             Self::Header(_) => kind::HEADER,
             Self::Selected(_) => kind::SELECTED,
+            Self::Upgrade(_) => kind::UPGRADE,
         }
     }
 
@@ -415,6 +425,7 @@ impl Event {
             Self::Late(x) => serde_json::to_vec(x),
             Self::Header(x) => serde_json::to_vec(x),
             Self::Selected(x) => serde_json::to_vec(x),
+            Self::Upgrade(x) => serde_json::to_vec(x),
         };
         json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
     }
@@ -436,6 +447,7 @@ impl Event {
             kind::LATE => serde_json::from_slice(public).map(Self::Late),
             kind::HEADER => serde_json::from_slice(public).map(Self::Header),
             kind::SELECTED => serde_json::from_slice(public).map(Self::Selected),
+            kind::UPGRADE => serde_json::from_slice(public).map(Self::Upgrade),
             _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
         };
         event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })

@@ -7,3 +7,4 @@ mod api;
 mod common;
 mod operations;
 mod recovery;
+mod upgrade;

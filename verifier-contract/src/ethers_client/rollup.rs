@@ -13,7 +13,7 @@ use super::{EthersClient, block_of, decode_log, malformed, request};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
 };
 
 impl EthersClient {
@@ -154,6 +154,29 @@ impl SettlementL1 for EthersClient {
 
     fn forced_deadline_s(&self) -> L1Future<'_, u64> {
         Box::pin(self.view(self.bound().forced_deadline().calldata()))
+    }
+
+    fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>> {
+        Box::pin(async move {
+            if self.view::<bool>(self.bound().is_retired(circuit_version).calldata()).await? {
+                return Ok(None);
+            }
+            let (verifier, _proof_length, active_from_s, used, _codehash): (EthAddress, u32, u64, bool, Word) =
+                self.view(self.bound().verifier_of(circuit_version, shape).calldata()).await?;
+            Ok((verifier != EthAddress::zero()).then_some(VerifierState { active_from_s, used }))
+        })
+    }
+
+    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>> {
+        Box::pin(async move {
+            let (waiting, served_at): (u32, u64) = self.view(self.bound().forced_waiting().calldata()).await?;
+            if waiting != 0 {
+                return Ok(None);
+            }
+            let quiet: U256 = self.view(self.bound().quiet_time().calldata()).await?;
+            let quiet_s = u64::try_from(quiet).map_err(malformed)?;
+            Ok(Some(if served_at == 0 { 0 } else { served_at.saturating_add(quiet_s) }))
+        })
     }
 }
 

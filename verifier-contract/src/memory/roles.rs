@@ -6,7 +6,7 @@ use super::{MemoryL1, reverted};
 use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent,
-    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, Word,
+    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -96,6 +96,14 @@ impl SettlementL1 for MemoryL1 {
 
     fn forced_deadline_s(&self) -> L1Future<'_, u64> {
         self.with(move |state| Ok(state.config.terms.forced_deadline_s))
+    }
+
+    fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>> {
+        self.with(move |state| Ok(state.verifier(circuit_version, shape)))
+    }
+
+    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>> {
+        self.with(|state| Ok(state.first_use_from_s()))
     }
 }
 

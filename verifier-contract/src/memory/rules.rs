@@ -7,7 +7,7 @@ use super::{MODULUS, MemoryL1Config, records};
 use crate::client::L1Error;
 use crate::types::{
     Address, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall, SettleReceipt,
-    SettledBatch, TariffEntry, TxReceipt, Word,
+    SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
 };
 
 /// Seconds after a forced withdrawal was served in which no new verifier is used.
@@ -111,6 +111,16 @@ impl State {
         }]))
     }
 
+    pub(super) fn verifier(&self, circuit_version: u32, shape: u32) -> Option<VerifierState> {
+        let Verifier { active_from, used, .. } = self.verifiers.get(&(circuit_version, shape))?;
+        let state = VerifierState { active_from_s: *active_from, used: *used };
+        (!self.retired.contains(&circuit_version)).then_some(state)
+    }
+
+    pub(super) fn first_use_from_s(&self) -> Option<u64> {
+        (self.books.waiting() == 0).then(|| self.books.served_at().map_or(0, |at| at + QUIET_S))
+    }
+
     pub(super) fn retire_version(&mut self, circuit_version: u32) -> TxReceipt {
         self.retired.insert(circuit_version);
         self.mine_with(vec![RollupEffect::VersionRetired { circuit_version }])
@@ -126,8 +136,7 @@ impl State {
         if verifier.used {
             return Ok(None);
         }
-        let quiet = self.books.served_at().is_none_or(|at| at + QUIET_S <= self.timestamp);
-        require(self.books.waiting() == 0 && quiet, "UpgradeWaits")?;
+        require(self.first_use_from_s().is_some_and(|from| from <= self.timestamp), "UpgradeWaits")?;
         let verifier = verifier.address;
         Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
     }

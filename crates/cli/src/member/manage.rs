@@ -170,7 +170,7 @@ pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
     let terms = read_terms(&args.terms)?;
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    let signed = operation::terms::build(&session.wallet.state().actor(&session.keys.owner)?, terms)?;
+    let signed = operation::terms::build(&session.actor()?, terms)?;
     consent(&mut session, &signed, || terms_rows(planned(&signed), &terms), &args.out, args.acting, args.place.json)
 }
 
@@ -193,7 +193,7 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
         keys
     };
     ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
-    let signed = operation::replace::build(&session.wallet.state().actor(&session.keys.owner)?, new.meter.public())?;
+    let signed = operation::replace::build(&session.actor()?, new.meter.public())?;
     let meter = hex0(&new.meter.public().to_bytes());
     let details = || {
         let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";

@@ -16,6 +16,7 @@ pub use crate::common::{
 pub use certificate::{Spent, abandon, hold, refresh, spend};
 pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, planned, receive, send};
+pub(crate) use session::served;
 pub use session::{Session, element};
 
 use clap::Subcommand;

@@ -190,7 +190,7 @@ pub fn deposit(session: &mut Session, chain: &Chain, claim: &Claim) -> anyhow::R
         .find(|kept| kept.signed.operation.claim(claim.recipient) == claim.commitment());
     let signed = match waiting {
         Some(kept) => kept.signed.clone(),
-        None => operation::deposit::build(&session.wallet.state().actor(&session.keys.owner)?, claim)?,
+        None => operation::deposit::build(&session.actor()?, claim)?,
     };
     let status = operate(session, &signed)?;
     Ok(Deposited { claim: *claim, signed, status })
@@ -221,9 +221,7 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
     }
     let claim = match (&args.claim, args.amount) {
         (Some(prefix), _) => claim_like(&session, prefix)?,
-        (None, Some(amount)) => {
-            operation::deposit::claim(&session.wallet.state().actor(&session.keys.owner)?, amount.nano)?
-        }
+        (None, Some(amount)) => operation::deposit::claim(&session.actor()?, amount.nano)?,
         (None, None) => bail!("no amount"),
     };
     session.sequencer()?;
@@ -288,7 +286,7 @@ fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Re
 pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let actor = session.actor()?;
     let signed = operation::withdraw::build(&actor, args.amount.nano)?;
     let payout = hex0(&actor.account.payout);
     finish(
@@ -310,8 +308,7 @@ pub fn send(
     payout: [u8; 20],
     amount_nano: u64,
 ) -> anyhow::Result<(SignedOperation, ClaimFile, String)> {
-    let (signed, claim) =
-        operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, amount_nano)?;
+    let (signed, claim) = operation::send::build(&session.actor()?, to, payout, amount_nano)?;
     session.wallet.keep_send(&signed, &claim)?;
     let file = ClaimFile { deployment: session.deployment, claim };
     let status = session.hand_in(&signed)?;
@@ -322,8 +319,7 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let (to, payout) = (element(&args.to, "--to")?, l1_address(&args.payout, "--payout")?);
     session.sync(false)?;
-    let (signed, claim) =
-        operation::send::build(&session.wallet.state().actor(&session.keys.owner)?, to, payout, args.amount.nano)?;
+    let (signed, claim) = operation::send::build(&session.actor()?, to, payout, args.amount.nano)?;
     let details = || {
         planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row(
             "claim file",
@@ -379,7 +375,7 @@ fn received(session: &Session, chain: &Chain, file: &ClaimFile) -> anyhow::Resul
     if let Some(kept) = waiting {
         return Ok(kept.signed.clone());
     }
-    Ok(operation::receive::build(&session.wallet.state().actor(&session.keys.owner)?, &claim)?)
+    Ok(operation::receive::build(&session.actor()?, &claim)?)
 }
 
 pub fn run_receive(args: &ReceiveArgs) -> anyhow::Result<()> {
@@ -419,7 +415,7 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
             owner_of(&keys.owner)
         }
     };
-    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let actor = session.actor()?;
     let payout = payout.unwrap_or(actor.account.payout);
     let signed = operation::rotate::build(&actor, &next, payout, session.wallet.state().open_claims())?;
     let (owner, paid) = (hex0(&to_bytes(&next.commitment())), hex0(&payout));
@@ -436,7 +432,7 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
 pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    let actor = session.wallet.state().actor(&session.keys.owner)?;
+    let actor = session.actor()?;
     let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
     let rest = actor.account.balance % UNIT_NANO;
     let payout = hex0(&actor.account.payout);

@@ -7,12 +7,16 @@ use gridveil_meter_client::{
     cli::open_keys,
     key_store::Keys,
     l1::JsonRpc,
+    operation::Actor,
     outbox::Outbox,
-    submit::{Retry, Sequencer, address},
+    submit::{ApiError, Retry, Sequencer, address},
     sync::Member,
-    wallet::{Deployment, Wallet},
+    wallet::{Deployment, Wallet, WalletError},
 };
-use gridveil_protocol::{field::Fr, instance, params::CIRCUIT_VERSION};
+use gridveil_protocol::{
+    field::Fr,
+    version::{Domains, Versions},
+};
 
 use crate::common::{
     chain::Chain,
@@ -27,7 +31,9 @@ const L1_KEY_VARIABLE: &str = "GRIDVEIL_L1_KEY";
 pub struct Session {
     /// Chain and contract.
     pub deployment: Deployment,
-    /// Of packets and operations.
+    /// Of the periods, as far as their circuit versions are decided.
+    pub domains: Domains,
+    /// Of operations: the open period's.
     pub domain: Fr,
     /// Community index.
     pub community: u32,
@@ -70,25 +76,24 @@ impl Session {
         (community, slot): (u32, u16),
     ) -> anyhow::Result<Self> {
         let roots = JsonRpc::new(rpc, contract)?;
-        // Chain and contract are what the member names: the domain never comes from the sequencer.
+        // Chain and contract are what the member names. The sequencer tells no more than the versions' numbers.
         let chain_id = roots.chain_id()?;
-        let domain = instance::domain(chain_id, &contract, CIRCUIT_VERSION);
-        if let Some(sequencer) = &sequencer {
-            ensure!(sequencer.domain()? == domain, "the sequencer serves another deployment than --contract and --rpc");
-        }
+        let named = Deployment { chain_id, contract };
+        let (domains, domain) = match &sequencer {
+            Some(sequencer) => {
+                let domains = served(sequencer, &named)?;
+                let domain = sequencer.open_domain(&domains, community)?;
+                (domains, domain)
+            }
+            None => {
+                let domains = Domains::new(chain_id, contract, Versions::default());
+                let domain = domains.name();
+                (domains, domain)
+            }
+        };
         let outbox = Outbox::open(wallet, &keys)?;
-        let wallet = Wallet::open(wallet, &keys, domain, community, slot)?;
-        Ok(Self {
-            deployment: Deployment { chain_id, contract },
-            domain,
-            community,
-            slot,
-            keys,
-            outbox,
-            wallet,
-            sequencer,
-            roots,
-        })
+        let wallet = Wallet::open(wallet, &keys, domains.name(), community, slot)?;
+        Ok(Self { deployment: named, domains, domain, community, slot, keys, outbox, wallet, sequencer, roots })
     }
 
     /// Verifies every new period and asks after what waits; returns how many periods were new. Without a sequencer
@@ -97,9 +102,9 @@ impl Session {
     /// # Errors
     /// The sequencer, L1, or a statement that does not hold.
     pub fn sync(&mut self, resend: bool) -> anyhow::Result<usize> {
-        let Self { sequencer, roots, keys, outbox, wallet, domain, community, slot, .. } = self;
+        let Self { sequencer, roots, keys, outbox, wallet, domains, community, slot, .. } = self;
         let Some(sequencer) = sequencer else { return Ok(0) };
-        let member = Member { sequencer, l1: roots, keys, outbox, domain: *domain, community: *community, slot: *slot };
+        let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
         let statements = member.sync(wallet)?;
         member.ask_after(wallet, resend)?;
         Ok(statements.len())
@@ -110,10 +115,18 @@ impl Session {
     /// # Errors
     /// No sequencer, or its refusal.
     pub fn hand_in(&mut self, signed: &gridveil_protocol::operation::SignedOperation) -> anyhow::Result<String> {
-        let Self { sequencer, roots, keys, outbox, wallet, domain, community, slot, .. } = self;
+        let Self { sequencer, roots, keys, outbox, wallet, domains, community, slot, .. } = self;
         let sequencer = sequencer.as_ref().context("no sequencer: give --url")?;
-        let member = Member { sequencer, l1: roots, keys, outbox, domain: *domain, community: *community, slot: *slot };
+        let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
         Ok(member.send(wallet, signed)?.to_string())
+    }
+
+    /// Who signs next, for the period that is open.
+    ///
+    /// # Errors
+    /// No receipt was verified yet.
+    pub fn actor(&self) -> Result<Actor<'_>, WalletError> {
+        Ok(self.wallet.state().actor(&self.keys.owner)?.under(self.domain))
     }
 
     /// The sequencer.
@@ -123,6 +136,20 @@ impl Session {
     pub fn sequencer(&self) -> anyhow::Result<&Sequencer> {
         self.sequencer.as_ref().context("no sequencer: give --url")
     }
+}
+
+/// The domains of the deployment that is named, with the circuit versions that a sequencer tells.
+///
+/// # Errors
+/// The sequencer, or it serves another deployment.
+pub fn served(sequencer: &Sequencer, named: &Deployment) -> anyhow::Result<Domains> {
+    let info = sequencer.info()?;
+    let domains = info.checked_domains().ok_or(ApiError::Domain)?;
+    ensure!(
+        (info.chain_id, info.contract) == (named.chain_id, named.contract),
+        "the sequencer serves another deployment than --contract and --rpc"
+    );
+    Ok(domains)
 }
 
 /// The contract's address.

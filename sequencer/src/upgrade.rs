@@ -1,0 +1,121 @@
+//! The operator's decision to settle under another circuit version from some time on
+//! (`docs/adr/0014-a-living-sequencer-changes-its-circuit.md`).
+//!
+//! It is taken before any period begins that it is about, so that nothing that was acknowledged is signed for another
+//! version than its period's.
+
+use gridveil_protocol::{
+    params::Shape,
+    units::Interval,
+    version::{VersionFrom, VersionOrder, begins_s},
+};
+
+use crate::{
+    l1,
+    problem::{self, Problem},
+    service::Service,
+    store::{Draft, record::Event},
+    writer::{Decision, Snapshot},
+};
+
+/// A decided upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Is it new, or was it decided before?
+    pub new: bool,
+    /// The first period of each community under the version, unless periods are skipped.
+    pub first_periods: Vec<(u32, Interval)>,
+}
+
+/// Decides that `next` counts. Asked again for what was decided last, answers the same.
+///
+/// # Errors
+/// `upgrade.version`, `upgrade.time`, `upgrade.verifier`, `upgrade.pending`, `l1.unreachable`.
+pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Problem> {
+    let known = service.config.versions.contains(&next.circuit_version);
+    let version = u32::try_from(next.circuit_version.number()).ok().filter(|_| known);
+    let version = version.ok_or_else(|| {
+        let names = service.config.versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let detail = format!("circuit version {} is unknown to this program (it knows {names})", next.circuit_version);
+        Problem::new(problem::UPGRADE_VERSION, detail)
+    })?;
+    let decided = service.writer.snapshot().log_state.versions.last() == next;
+    let new = if decided {
+        false
+    } else {
+        let now_s = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
+        if next.from_s <= now_s {
+            let detail = format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s);
+            return Err(Problem::new(problem::UPGRADE_TIME, detail));
+        }
+        check_verifiers(service, version, next.from_s).await?;
+        service.writer.submit(move |snapshot| decide(snapshot, next, now_s)).await?
+    };
+    Ok(Planned { new, first_periods: first_periods(&service.writer.snapshot(), next.from_s) })
+}
+
+/// The writer's decision: was it new?
+fn decide(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<Decision<bool>, Problem> {
+    let versions = &snapshot.log_state.versions;
+    let last = versions.last();
+    if last == next {
+        return Ok(Decision::Answer(false));
+    }
+    if now_s < last.from_s {
+        let detail = format!("circuit version {} counts from {} on", last.circuit_version, last.from_s);
+        return Err(Problem::new(problem::UPGRADE_PENDING, detail));
+    }
+    let time = |detail: String| Problem::new(problem::UPGRADE_TIME, detail);
+    for (index, community) in &snapshot.communities {
+        // Packets of an open period are taken already, signed for its version.
+        let header = &community.header;
+        if begins_s(header.next_interval, header.interval_length) >= next.from_s {
+            let detail = format!("community {index} has a period open that begins at that time or later");
+            return Err(time(detail));
+        }
+    }
+    versions.clone().add(next).map_err(|error| match error {
+        VersionOrder::Time { .. } | VersionOrder::First => time(error.to_string()),
+        VersionOrder::Same { .. } | VersionOrder::NotSettlement { .. } => {
+            Problem::new(problem::UPGRADE_VERSION, error.to_string())
+        }
+    })?;
+    Ok(Decision::write(Draft::public(Event::Upgrade(next)), true))
+}
+
+/// L1.6: a verifier of every shape in use takes proofs by then.
+async fn check_verifiers(service: &Service, version: u32, from_s: u64) -> Result<(), Problem> {
+    let mut shapes: Vec<Shape> = {
+        let snapshot = service.writer.snapshot();
+        snapshot.log_state.communities.values().map(|community| community.shape).collect()
+    };
+    shapes.sort_by_key(|shape| shape.id);
+    shapes.dedup_by_key(|shape| shape.id);
+    for Shape { id, name, .. } in shapes {
+        let verifier = service.l1.verifier(version, id).await.map_err(|e| l1::unreachable(&e))?;
+        let missing = match verifier.map(|verifier| verifier.active_from_s) {
+            None => format!("L1 has no verifier of circuit version {version} for {name}, or the version is retired"),
+            Some(active_s) if active_s > from_s => {
+                format!("L1's verifier of circuit version {version} for {name} is active from {active_s} on")
+            }
+            Some(_) => continue,
+        };
+        return Err(Problem::new(problem::UPGRADE_VERIFIER, missing));
+    }
+    Ok(())
+}
+
+/// The first period of each community that begins at or after a time.
+fn first_periods(snapshot: &Snapshot, from_s: u64) -> Vec<(u32, Interval)> {
+    let one = |(index, community): (&u32, &std::sync::Arc<gridveil_protocol::community::Community>)| {
+        let header = &community.header;
+        let mut first_interval = header.next_interval;
+        let period_s = u64::from(header.intervals) * u64::from(header.interval_length);
+        let ahead_s = from_s.saturating_sub(begins_s(first_interval, header.interval_length));
+        let periods = ahead_s.div_ceil(period_s.max(1));
+        let intervals = periods.saturating_mul(u64::from(header.intervals));
+        first_interval = first_interval.saturating_add(Interval::try_from(intervals).unwrap_or(Interval::MAX));
+        (*index, first_interval)
+    };
+    snapshot.communities.iter().map(one).collect()
+}
