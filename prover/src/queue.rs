@@ -229,7 +229,7 @@ pub enum QueueState {
 }
 
 #[cfg(test)]
-#[path = "../tests/postgres/mod.rs"]
+#[path = "../tests/suite/common/postgres.rs"]
 pub(crate) mod postgres_cluster;
 
 #[cfg(test)]

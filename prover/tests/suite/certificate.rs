@@ -1,5 +1,4 @@
 //! The certificate circuit: spendings to proofs, and everything that must not be accepted.
-#![allow(clippy::unwrap_used)]
 
 use std::sync::OnceLock;
 

@@ -1,6 +1,5 @@
 //! A rollup that is upgraded while it lives: real proofs on a local chain under version 2, then under a circuit with one
 //! constraint more, its verifier registered and waited for; and an auditor that replays both in one run.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{path::Path, sync::Arc};
 

@@ -1,5 +1,4 @@
 //! The tutorial's commands, as they are printed: from an empty folder to money in the hand, and on after Ctrl-C.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     path::{Path, PathBuf},
@@ -7,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::common;
 use gridveil_demo::devnet::Devnet;
 use gridveil_meter_client::submit::address;
 use gridveil_verifier_contract::EthersClient;
 
-const PAGE: &str = include_str!("../docs/tutorial/first-settlement.md");
+const PAGE: &str = include_str!("../../docs/tutorial/first-settlement.md");
 /// Keys are made where there are none yet: on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(600);
 /// What an account of a devnet starts with, less the deposit of 50, and with the withdrawal of 5: smallest parts.
@@ -33,7 +33,7 @@ fn shell(folder: &Path, script: &str) -> Command {
     let path = std::env::join_paths([binary].into_iter().chain(std::env::split_paths(&path))).unwrap();
     let mut command = Command::new("sh");
     command.args(["-euc", script]).current_dir(folder).env("PATH", path).stdin(Stdio::null());
-    command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cache"));
+    command.env("XDG_CACHE_HOME", common::cache().parent().unwrap());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GRIDVEIL_")) {
         if name != "GRIDVEIL_ANVIL" {
             command.env_remove(name);
@@ -103,6 +103,7 @@ fn in_hand(devnet: &Devnet, account: &str) -> u128 {
 
 #[test]
 fn the_walk_works_as_printed_and_goes_on_after_an_interruption() {
+    let _turn = common::turn();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let up = Up::start(folder);

@@ -1,8 +1,8 @@
 //! Real proofs of the smallest shape, twenty in one process: memory does not grow, and a leak would be seen.
-#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 
+use crate::common::alone;
 use gridveil_benches::{
     bar::Bar,
     soak::{Phase, SETTLED_AFTER, batch, phase},
@@ -38,6 +38,7 @@ fn grown(phase: &Phase) -> u64 {
 
 #[test]
 fn memory_does_not_grow_over_twenty_proofs_and_a_leak_is_seen() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let config = ProverConfig { threads: Some(2), ..ProverConfig::local(dir.path(), vec![SHAPES[0]]) };
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &Silent).unwrap());

@@ -1,12 +1,8 @@
 //! The replay over fixture transitions: an honest chain passes, and every false fact has its own finding.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use common::{CHAIN, CIRCUIT_VERSION, CONTRACT, settle_call, wait};
+use crate::common::{CHAIN, CIRCUIT_VERSION, CONTRACT, settle_call, wait};
 use gridveil_auditor::{AuditReport, Failure, ProofVerifier, RetirementError, VerifierError, audit, retirement};
 use gridveil_protocol::{
     certificate::ShownRetirement,

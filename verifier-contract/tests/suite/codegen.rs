@@ -1,15 +1,13 @@
 //! Verifiers of this project's circuits: the certificate verifier against `snark-verifier`'s own, and a settlement
 //! through the contract. The generator's own tests are in `crates/verifier-codegen`.
-#![cfg(feature = "codegen")]
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../crates/verifier-codegen/tests/evm/mod.rs"]
+#[path = "../../../crates/verifier-codegen/tests/evm/mod.rs"]
 mod evm;
 
 use std::path::Path;
 
+use self::evm::{Chain, shifted, word};
 use ethers::types::{Address, U256};
-use evm::{Chain, shifted, word};
 use gridveil_circuits::certificate::{self, CertificateCircuit};
 use gridveil_protocol::{field as protocol_field, fixture::certificate::spend, instance};
 use gridveil_verifier_contract::{

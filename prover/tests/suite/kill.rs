@@ -1,6 +1,4 @@
 //! A worker process is killed (SIGKILL) at different moments; no job is lost.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
 
 use std::{
     path::Path,
@@ -10,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use crate::common::turn;
 use gridveil_prover::{
     progress::{Progress, Silent},
     prover::{Prove, ProverError},
@@ -48,12 +47,13 @@ fn worker_process() {
 
 fn spawn(dir: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["worker_process", "--exact", "--test-threads=1"]).env(DIR, dir);
+    command.args(["kill::worker_process", "--exact", "--test-threads=1"]).env(DIR, dir);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 #[test]
 fn no_job_is_lost_when_workers_are_killed() {
+    let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
     let ids: Vec<_> = (0..40).map(|batch| spool.submit(&job(batch)).unwrap()).collect();

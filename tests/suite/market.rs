@@ -1,14 +1,13 @@
 //! `gridveil market` against the published cases of other open projects, and at its edges.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-use gridveil_protocol::units::Ticks;
 use std::{
     io::Write,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
+use crate::common;
 use gridveil_demo::market::{Book, BookOrder, Side, clear, draw, parse};
-use gridveil_protocol::market::Mechanism;
+use gridveil_protocol::{market::Mechanism, units::Ticks};
 use serde::Deserialize;
 
 /// Reference price of the community-price cases.
@@ -43,7 +42,7 @@ struct Ours {
 }
 
 fn cases() -> Vec<Case> {
-    serde_json::from_str::<Cases>(include_str!("data/peer-cases.json")).unwrap().cases
+    serde_json::from_str::<Cases>(include_str!("../data/peer-cases.json")).unwrap().cases
 }
 
 fn case(name: &str) -> (Case, gridveil_demo::market::Output) {
@@ -53,7 +52,7 @@ fn case(name: &str) -> (Case, gridveil_demo::market::Output) {
 }
 
 fn gridveil(args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gridveil"))
+    let mut child = common::gridveil()
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,20 +1,20 @@
 //! The demonstration's story, with everything and natively.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{path::Path, process::Command};
+use crate::common::{cache, chain_is_missing, gridveil, turn};
 
 /// Everything together: local chain, real proofs, HTTP, 17 meters, everybody's way out, auditor. The natively played
 /// days must have the same figures.
 #[test]
 fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
-    if !Path::new("verifier-contract/node_modules/@foundry-rs").exists() {
-        println!("skipped: npm packages are not installed (make test installs them)");
+    if chain_is_missing() {
         return;
     }
+    let _turn = turn();
     let play = |options: &[&str]| {
         let out = tempfile::tempdir().unwrap();
-        let run = Command::new(env!("CARGO_BIN_EXE_gridveil"))
-            .args(["demo", "--days", "8", "--cache", "target/cache/gridveil"])
+        let run = gridveil()
+            .args(["demo", "--days", "8", "--cache"])
+            .arg(cache())
             .args(options)
             .arg("--out")
             .arg(out.path())
@@ -69,11 +69,7 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
 #[test]
 fn the_days_settle_natively_and_every_member_verifies() {
     let out = tempfile::tempdir().unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_gridveil"))
-        .args(["demo", "--days", "8", "--without-proofs", "--out"])
-        .arg(out.path())
-        .output()
-        .unwrap();
+    let run = gridveil().args(["demo", "--days", "8", "--without-proofs", "--out"]).arg(out.path()).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let text = String::from_utf8(run.stdout).unwrap();
     assert!(text.contains("3,264 readings in 8 batches"), "{text}");

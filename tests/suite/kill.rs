@@ -1,19 +1,16 @@
 //! LOG.1: `kill -9`, again and again, while one day of four homes is settled by real processes. What was acknowledged is not
 //! lost, what was settled is not settled twice, and the outcome is the one the rules give.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "../prover/tests/postgres/mod.rs"]
-mod postgres;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use crate::common::{ROOT, cache, chain_is_missing, gridveil, postgres, turn};
 use gridveil_api::public::Taken;
 use gridveil_cli::beginning::PublicStream;
 use gridveil_demo::{
@@ -46,12 +43,9 @@ use gridveil_verifier_contract::{
 };
 use serde_json::{Value, json};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const HOMES: usize = 4;
 /// Everything that computes nothing.
 const SOON: Duration = Duration::from_secs(30);
-/// One test at a time: each has processes enough for every processor.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// A proof, and keys where there are none yet: on a busy machine.
 const PROVEN: Duration = Duration::from_secs(400);
@@ -76,9 +70,8 @@ struct Process {
 
 impl Process {
     fn start(args: &[String]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
         let mut child =
-            command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            gridveil().args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -235,7 +228,7 @@ impl World {
             sequencer.extend([option.to_owned(), value]);
         }
         let mut prover = words("prover run --lease-s 2 --attempts 9 --shape home-32x24");
-        let cache = Path::new(ROOT).join("target/cache/gridveil").to_str().unwrap().to_owned();
+        let cache = cache().to_str().unwrap().to_owned();
         for (option, value) in [("--dir", at("spool")), ("--key", at("spool-key")), ("--cache", cache)] {
             prover.extend([option.to_owned(), value]);
         }
@@ -254,8 +247,7 @@ impl World {
             args[value] = queue.to_owned();
         }
         rename(&mut self.sequencer, "--spool-key", "--queue-key");
-        self.sequencer
-            .extend(["--cache".to_owned(), Path::new(ROOT).join("target/cache/gridveil").to_str().unwrap().to_owned()]);
+        self.sequencer.extend(["--cache".to_owned(), cache().to_str().unwrap().to_owned()]);
         self
     }
 
@@ -333,15 +325,6 @@ fn all_are_there(operator: &Operator, packets: &[SignedPacket]) {
     }
 }
 
-/// Is there a chain to run? Says so where not.
-fn chain_is_missing() -> bool {
-    let missing = !Path::new(ROOT).join("verifier-contract/node_modules/@foundry-rs").exists();
-    if missing {
-        println!("skipped: npm packages are not installed (make test installs them)");
-    }
-    missing
-}
-
 /// A day is settled by provers that share nothing with the sequencer but a database and a key.
 #[test]
 fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
@@ -350,7 +333,7 @@ fn provers_elsewhere_prove_through_a_database_and_may_be_killed_as_well() {
         return;
     }
     let Some(cluster) = postgres::Cluster::shared() else { return };
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let name = cluster.database();
     let url = cluster.url(&name).replace("gridveil@", &format!("gridveil:{PASSWORD}@"));
     let world = World::new().through(&url);
@@ -397,7 +380,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     if chain_is_missing() {
         return;
     }
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let start = Instant::now();
     let tell = |what: &str| println!("{:5.1} s {what}", start.elapsed().as_secs_f64());
     let world = World::new();

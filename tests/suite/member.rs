@@ -1,6 +1,5 @@
 //! A member's commands: their help, their refusals, and the whole way of money against a scripted sequencer and the
 //! fake L1.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod totals;
 
@@ -9,10 +8,11 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::Path,
-    process::{Command, Output},
+    process::Output,
     sync::{Arc, Mutex},
 };
 
+use crate::common;
 use gridveil_api::public::{CommunityInfo, OpenPeriod, SettledPeriod};
 use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_cli::member::{
@@ -53,7 +53,7 @@ use gridveil_verifier_contract::{
 };
 
 fn gridveil(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gridveil"))
+    common::gridveil()
         .args(arguments)
         .env_remove("GRIDVEIL_L1_KEY")
         .env("GRIDVEIL_PASSPHRASE", "a passphrase")

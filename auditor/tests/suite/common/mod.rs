@@ -1,7 +1,5 @@
 //! What the auditor's tests share: a chain on the fake L1, and waiting for it.
 
-#![allow(dead_code, clippy::unwrap_used)]
-
 use std::future::Future;
 
 use gridveil_protocol::{

@@ -1,11 +1,8 @@
 //! Native settlement of measured days: the figures of the source data, to the watt-hour, and nothing lost.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
+use crate::common;
 use gridveil_demo::{
     data::TARIFF,
     homes::Homes,
@@ -110,7 +107,7 @@ fn the_tariff_gives_every_published_hourly_price() {
 }
 
 fn gridveil(args: &[&str]) -> (Option<i32>, String, String) {
-    let out = Command::new(env!("CARGO_BIN_EXE_gridveil")).args(args).output().unwrap();
+    let out = common::gridveil().args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (out.status.code(), text(out.stdout), text(out.stderr))
 }

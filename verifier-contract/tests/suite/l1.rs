@@ -1,5 +1,4 @@
 //! One scenario through both L1 clients: the contract on a local chain, and the fake. They must give the same answers.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use gridveil_protocol::field::{Fr, from_bytes, to_bytes};
 use gridveil_protocol::params::CIRCUIT_VERSION;

@@ -1,7 +1,6 @@
 //! A rollup as its people use it: `gridveil devnet` as one process, and every command of members, meter data manager, operator and
 //! auditor as another, against a real chain and a real sequencer with real proofs. From enrolment to the day the
 //! operator goes silent and everybody leaves.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     path::{Path, PathBuf},
@@ -9,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::common;
 use gridveil_cli::member::hex0;
 use gridveil_verifier_contract::address_of;
 use serde_json::{Value, json};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Keys are made where there are none yet: on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(600);
 const PASSPHRASE: &str = "a passphrase of the test";
@@ -27,11 +26,9 @@ struct Net {
 impl Net {
     fn up(dir: &Path) -> Self {
         let dir = dir.join("net");
-        let words =
-            ["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "3", "--cache", "target/cache/gridveil"];
-        let child = Command::new(env!("CARGO_BIN_EXE_gridveil"))
-            .args(words)
-            .current_dir(ROOT)
+        let child = common::gridveil()
+            .args(["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "3", "--cache"])
+            .arg(common::cache())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
@@ -91,10 +88,8 @@ impl Drop for Net {
 }
 
 fn gridveil(words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
-    command
+    common::gridveil()
         .args(words)
-        .current_dir(ROOT)
         .env_remove("GRIDVEIL_L1_KEY")
         .env("GRIDVEIL_PASSPHRASE", PASSPHRASE)
         .stdin(Stdio::null())
@@ -256,6 +251,7 @@ const NANO_PER_TOKEN: u128 = 1_000;
 
 #[test]
 fn people_live_with_a_rollup_until_it_ends() {
+    let _turn = common::turn();
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let net = Net::up(dir);
@@ -514,7 +510,7 @@ fn people_live_with_a_rollup_until_it_ends() {
     }
 
     // An auditor who has L1 alone follows all of it.
-    let words: Vec<String> = ["audit", "--json", "--cache", "target/cache/gridveil"]
+    let words: Vec<String> = ["audit", "--json", "--cache", common::cache().to_str().unwrap()]
         .map(str::to_owned)
         .into_iter()
         .chain(net.l1())

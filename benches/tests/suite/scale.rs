@@ -1,8 +1,8 @@
 //! The scale model on a small city of the smallest shape: complete labels, a stable file, a sample that says so.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 
+use crate::common::alone;
 use gridveil_benches::{
     bar::Bar,
     figure::{Basis, unlabelled},
@@ -30,6 +30,7 @@ fn report(sample: Option<u32>, gas_settle: Option<u64>) -> ScaleReport {
 
 #[test]
 fn every_figure_is_labelled_and_the_file_keeps_its_form() {
+    let _alone = alone();
     let report = report(None, Some(700_000));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(unlabelled(&json), Vec::<String>::new());
@@ -57,6 +58,7 @@ fn every_figure_is_labelled_and_the_file_keeps_its_form() {
 
 #[test]
 fn a_whole_city_is_measured_and_a_sample_is_computed() {
+    let _alone = alone();
     let (whole, sample) = (report(None, Some(700_000)), report(Some(2), Some(700_000)));
     assert_eq!((whole.city.homes_run.value, whole.city.communities_run.value, whole.city.sample), (14.0, 4.0, false));
     assert_eq!((sample.city.homes_run.value, sample.city.communities_run.value, sample.city.sample), (8.0, 2.0, true));
@@ -76,6 +78,7 @@ fn a_whole_city_is_measured_and_a_sample_is_computed() {
 
 #[test]
 fn without_measured_gas_nothing_is_said_about_it() {
+    let _alone = alone();
     let report = report(Some(1), None);
     assert!(report.projections.iter().all(|p| p.gas_per_day.is_none() && p.gas_per_home_year.is_empty()));
     assert_eq!(unlabelled(&serde_json::to_value(&report).unwrap()), Vec::<String>::new());

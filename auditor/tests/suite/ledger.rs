@@ -1,14 +1,10 @@
 //! A chain with everything that can happen, played on the fake L1; and the same chain told with one lie at a time.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "../common/mod.rs"]
-mod common;
 mod lies;
 
 use std::collections::BTreeMap;
 
-use common::{ZERO, chain_from, wait, word};
+use crate::common::{ZERO, chain_from, wait, word};
 use gridveil_auditor::{
     AuditReport, Failure, PoolSource, ProofVerifier, RetiredPeriod, VerifierError, audit_with_pool,
 };

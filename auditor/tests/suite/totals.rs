@@ -1,10 +1,6 @@
 //! Issued = retired + outstanding + exported: an honest opening, and every false one with its refusal.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{CHAIN, CONTRACT, ZERO, ask, chain_from, settle_call, wait};
+use crate::common::{CHAIN, CONTRACT, ZERO, ask, chain_from, settle_call, wait};
 use gridveil_auditor::{
     HeldError, HoldingVerifier, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError, Which,
 };

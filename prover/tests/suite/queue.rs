@@ -1,9 +1,5 @@
 //! `gridveil prover run --queue`, as processes: killed (SIGKILL) in the middle of a proof, stopped (SIGTERM), and every
 //! job is proved once.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod postgres;
 
 use std::{
     io::Read,
@@ -25,7 +21,7 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::{JobId, fixture::job};
 
-use postgres::Cluster;
+use crate::common::{postgres::Cluster, turn};
 
 const ARGS: &str = "GRIDVEIL_TEST_ARGS";
 const SECRET: &str = "hunter2-of-the-database";
@@ -55,7 +51,7 @@ impl Process {
     fn start(args: &str, url: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["prover_process", "--exact", "--test-threads=1", "--nocapture"])
+            .args(["queue::prover_process", "--exact", "--test-threads=1", "--nocapture"])
             .env(ARGS, args)
             .env("GRIDVEIL_QUEUE", url);
         Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
@@ -129,6 +125,7 @@ fn key_file(dir: &Path, byte: u8) -> String {
 fn every_job_is_proved_once_whoever_is_killed() {
     const JOBS: u64 = 8;
     let Some(cluster) = Cluster::shared() else { return };
+    let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("cache");
     let key = key_file(dir.path(), 8);
@@ -196,6 +193,7 @@ fn every_job_is_proved_once_whoever_is_killed() {
 #[test]
 fn commands_say_what_is_wrong_and_never_the_address() {
     let Some(cluster) = Cluster::shared() else { return };
+    let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
     let database = cluster.database();
     let url = cluster.url(&database);

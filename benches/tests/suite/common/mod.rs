@@ -1,0 +1,9 @@
+//! What the tests of measurements share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The process alone: what one test measures, its memory among it, no other test may change.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
