@@ -1,5 +1,7 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
+mod text;
+
 use std::{io::BufRead, path::PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -7,11 +9,10 @@ use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
     instance,
-    operation::Kind,
     owner::owner_of,
     packet::Context,
     params::CIRCUIT_VERSION,
-    units::{Interval, Nano, Ticks},
+    units::{Interval, Ticks},
 };
 use zeroize::Zeroizing;
 
@@ -21,11 +22,13 @@ use crate::{
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
     source::{self, Choice, CutError, Format, Import, SourceError},
-    statement::{Statement, StatementError},
+    statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
     sync::{Member, SyncError},
     wallet::{self, WalletError},
 };
+
+pub use text::{kind_name, table};
 
 /// Everything that can go wrong, each with one line of text.
 #[derive(Debug, thiserror::Error)]
@@ -458,77 +461,4 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     }
     print!("{}", table(&statement, u32::from(terms.interval_length)));
     Ok(())
-}
-
-/// An operation for a person.
-#[must_use]
-pub const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Deposit => "deposit",
-        Kind::Withdraw => "withdrawal",
-        Kind::Send => "sent",
-        Kind::Receive => "received",
-        Kind::Rotate => "owner key changed",
-        Kind::Close => "account closed",
-        Kind::Enrol => "account opened",
-        Kind::Replace => "meter replaced",
-        Kind::Terms => "terms changed",
-        Kind::Forced => "forced withdrawal",
-    }
-}
-
-/// The statement for a person. Money in currency units, exact.
-#[must_use]
-pub fn table(s: &Statement, interval_length: u32) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
-    let _ = writeln!(
-        out,
-        "Statement: community {}, slot {}, {} intervals from {}\n",
-        s.community,
-        s.slot,
-        s.lines.len(),
-        start(s.first_interval)
-    );
-    let _ = writeln!(
-        out,
-        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
-        "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
-    );
-    for l in &s.lines {
-        let _ = writeln!(
-            out,
-            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
-            start(l.interval),
-            l.import_wh,
-            l.export_wh,
-            l.bought_wh,
-            l.sold_wh,
-            l.tick
-        );
-    }
-    let e = &s.bill.energy;
-    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
-    let mut money = |name: &str, nano: i128| {
-        let _ = writeln!(out, "{name:<20} {:>24}", Nano(nano));
-    };
-    money("balance before", s.before_nano);
-    money("local trade", s.bill.trade_nano);
-    money("supplier", -s.bill.supply_nano);
-    money("fees", -s.bill.fees_nano);
-    for operation in &s.operations {
-        money(kind_name(operation.kind), operation.change_nano);
-    }
-    if let Some(correction) = &s.correction {
-        money(&format!("corrected {}", correction.first_interval), correction.change_nano);
-    }
-    money("balance after", s.after_nano);
-    let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
-    let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
-    let _ = writeln!(out, "the account is in root {}, final on L1.", hex0(to_bytes(&s.root)));
-    for notice in &s.notices {
-        let _ = writeln!(out, "Note: {notice}");
-    }
-    out
 }
