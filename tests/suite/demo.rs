@@ -1,6 +1,32 @@
 //! The demonstration's story, with everything and natively.
 
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
 use crate::common::{cache, chain_is_missing, gridveil, turn};
+
+/// What the demonstration of eight days prints, and its summary.
+fn play(options: &[&str]) -> (String, Value) {
+    let out = tempfile::tempdir().unwrap();
+    let run = gridveil()
+        .args(["demo", "--days", "8", "--cache"])
+        .arg(cache())
+        .args(options)
+        .arg("--out")
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let summary = serde_json::from_slice(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap();
+    (String::from_utf8(run.stdout).unwrap(), summary)
+}
+
+/// The days without proofs, played once.
+fn native() -> &'static (String, Value) {
+    static NATIVE: OnceLock<(String, Value)> = OnceLock::new();
+    NATIVE.get_or_init(|| play(&["--without-proofs"]))
+}
 
 /// Everything together: local chain, real proofs, HTTP, 17 meters, everybody's way out, auditor. The natively played
 /// days must have the same figures.
@@ -10,20 +36,7 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
         return;
     }
     let _turn = turn();
-    let play = |options: &[&str]| {
-        let out = tempfile::tempdir().unwrap();
-        let run = gridveil()
-            .args(["demo", "--days", "8", "--cache"])
-            .arg(cache())
-            .args(options)
-            .arg("--out")
-            .arg(out.path())
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        serde_json::from_slice::<serde_json::Value>(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap()
-    };
-    let (full, native) = (play(&[]), play(&["--without-proofs"]));
+    let ((_, full), (_, native)) = (play(&[]), native());
     assert_eq!(full["auditor"], "ok");
     // Two communities begin, eight days.
     assert_eq!(full["batches"], 10);
@@ -68,14 +81,9 @@ fn the_days_settle_on_a_chain_with_proofs_and_everybody_leaves() {
 
 #[test]
 fn the_days_settle_natively_and_every_member_verifies() {
-    let out = tempfile::tempdir().unwrap();
-    let run = gridveil().args(["demo", "--days", "8", "--without-proofs", "--out"]).arg(out.path()).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let text = String::from_utf8(run.stdout).unwrap();
+    let (text, summary) = native();
     assert!(text.contains("3,264 readings in 8 batches"), "{text}");
     assert!(text.contains("136 statements verified"), "{text}");
-    let summary: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap();
     for key in [
         "readings",
         "batches",

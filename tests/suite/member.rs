@@ -12,7 +12,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::Output,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use crate::common;
@@ -330,10 +330,10 @@ impl World {
     }
 }
 
-fn prover() -> (tempfile::TempDir, CertificateProver) {
-    let cache = tempfile::tempdir().unwrap();
-    let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
-    (cache, prover)
+/// The certificate circuit's prover, opened once.
+fn prover() -> &'static CertificateProver {
+    static PROVER: OnceLock<CertificateProver> = OnceLock::new();
+    PROVER.get_or_init(|| CertificateProver::open(&CertificateProverConfig::local(common::cache()), &Silent).unwrap())
 }
 
 /// A world whose first member has a certificate of more than 10 Wh.

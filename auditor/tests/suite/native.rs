@@ -1,51 +1,30 @@
 //! Native verification of a real proof of the smallest shape.
 
-use std::sync::Arc;
-
 use gridveil_auditor::{ProofVerifier, VerifierError, native::NativeVerifier};
-use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_protocol::{
     field::Fr,
     fixture::{self, Recipe},
     market::Mechanism,
-    params::Shape,
     settlement::apply,
     version::CircuitVersion,
 };
-use halo2_proofs::{
-    plonk::{create_proof, keygen_pk, keygen_vk},
-    poly::kzg::{
-        commitment::{KZGCommitmentScheme, ParamsKZG},
-        multiopen::ProverSHPLONK,
-    },
-    transcript::TranscriptWriterBuffer,
+use gridveil_prover::{
+    job::ProofJob,
+    progress::Silent,
+    prover::Prove as _,
+    srs::{LOCAL_CHAIN_IDS, Srs, SrsSource},
 };
-use halo2curves::bn256::{Bn256, G1Affine};
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
+
+use crate::common::{CACHE, shape, v2};
 
 #[test]
 fn a_real_proof_holds_for_its_own_public_inputs_only() {
-    let shape = Shape::by_name("tiny-4x2").unwrap();
-    let transition =
-        apply(fixture::settlement(&Recipe { shape, seed: 3, mechanism: Mechanism::Auction, used: 4 }).unwrap())
-            .unwrap();
-    let circuit = SettlementCircuit::new(&transition);
-    let params = Arc::new(ParamsKZG::<Bn256>::setup(shape.k, ChaCha20Rng::from_seed([7; 32])));
-    let vk = keygen_vk(params.as_ref(), &circuit).unwrap();
-    let pk = keygen_pk(params.as_ref(), vk, &circuit).unwrap();
-    let instance = circuit.instance();
-    let mut transcript = EvmTranscript::<G1Affine, NativeLoader, Vec<u8>, Vec<u8>>::init(Vec::new());
-    create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, _, _, _, _>(
-        params.as_ref(),
-        &pk,
-        &[circuit],
-        &[&[&instance]],
-        ChaCha20Rng::from_seed([8; 32]),
-        &mut transcript,
-    )
-    .unwrap();
-    let proof = TranscriptWriterBuffer::<_, G1Affine, _>::finalize(transcript);
+    let shape = shape();
+    let input = fixture::settlement(&Recipe { shape, seed: 3, mechanism: Mechanism::Auction, used: 4 }).unwrap();
+    let transition = apply(input.clone()).unwrap();
+    let proof = v2().prove_job(&ProofJob::new(1, input), &Silent).unwrap().proof;
+    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
+    let params = srs.params(shape.k, &Silent).unwrap();
 
     let mut verifier = NativeVerifier::default();
     verifier.add(CircuitVersion::V2, shape, params).unwrap();

@@ -1,7 +1,7 @@
 //! A rollup that is upgraded while it lives: real proofs on a local chain under version 2, then under a circuit with one
 //! constraint more, its verifier registered and waited for; and an auditor that replays both in one run.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use gridveil_auditor::{AuditReport, Failure, audit, native::NativeVerifier};
 use gridveil_circuits::version::ONE_MORE;
@@ -11,7 +11,7 @@ use gridveil_protocol::{
     fixture::{self, Recipe, Stream},
     instance::{ROWS, domain},
     market::Mechanism,
-    params::{STATE_DEPTH, Shape},
+    params::STATE_DEPTH,
     settlement::{SettlementInput, Transition, apply},
     tree::SparseTree,
     version::CircuitVersion,
@@ -19,7 +19,7 @@ use gridveil_protocol::{
 use gridveil_prover::{
     job::ProofJob,
     progress::Silent,
-    prover::{Prove as _, Prover, ProverConfig},
+    prover::{Prove as _, Prover},
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
@@ -30,24 +30,20 @@ use gridveil_verifier_contract::{
     verifiers::code_hash,
 };
 
+use crate::common::{CACHE, prover, shape, v2};
+
 const COMMUNITY: u32 = 5;
 const V2: CircuitVersion = CircuitVersion::V2;
 
-fn shape() -> Shape {
-    Shape::by_name("tiny-4x2").unwrap()
-}
-
 /// Keys of one version, and the verifier contract made from them.
-struct Version {
+struct Version<'a> {
     number: CircuitVersion,
-    prover: Prover,
+    prover: &'a Prover,
     verifier: GeneratedVerifier,
 }
 
-impl Version {
-    fn new(number: CircuitVersion, cache: &Path) -> Self {
-        let config = ProverConfig { version: number, ..ProverConfig::local(cache, vec![shape()]) };
-        let prover: Prover = Prover::open(&config, &Silent).unwrap();
+impl<'a> Version<'a> {
+    fn new(number: CircuitVersion, prover: &'a Prover) -> Self {
         let (params, keys) = prover.params(shape().name).zip(prover.keys(shape().name)).unwrap();
         let name = format!("SettlementTiny4x2V{number}");
         let verifier = generate_settlement_verifier(params, &keys.vk, vec![ROWS.len()], &name).unwrap();
@@ -77,7 +73,7 @@ struct Rollup {
 }
 
 impl Rollup {
-    async fn new(client: &EthersClient, first: &Version, genesis: SettlementInput) -> Self {
+    async fn new(client: &EthersClient, first: &Version<'_>, genesis: SettlementInput) -> Self {
         let config = RollupConfig::single_account(client.account().unwrap(), to_bytes(&alone(&genesis).root()), false);
         let init = first.deployed(client).await;
         let l1 = client.deploy_rollup(&config, &[init]).await.unwrap();
@@ -117,7 +113,7 @@ impl Rollup {
     }
 
     /// The next period's batch, proved in a version.
-    fn proved(&self, version: &Version) -> (Transition, SettleCall) {
+    fn proved(&self, version: &Version<'_>) -> (Transition, SettleCall) {
         let input = self.signed_for(version.number);
         let transition = apply(input.clone()).unwrap();
         let job = ProofJob { circuit_version: version.number.number(), ..ProofJob::new(1, input) };
@@ -136,7 +132,7 @@ impl Rollup {
     }
 
     /// Settles the next period, whose tariff is published.
-    async fn settle(&mut self, version: &Version) {
+    async fn settle(&mut self, version: &Version<'_>) {
         let (transition, call) = self.proved(version);
         self.l1.settle(call).await.unwrap();
         self.next.community = Community::clone(&transition.after);
@@ -168,7 +164,7 @@ fn keys(versions: &[CircuitVersion], params: &Arc<Params>) -> NativeVerifier {
 }
 
 /// Settles twice, upgrades, settles twice more.
-async fn upgraded(client: &EthersClient, old: &Version, new: &Version, genesis: SettlementInput) -> Rollup {
+async fn upgraded(client: &EthersClient, old: &Version<'_>, new: &Version<'_>, genesis: SettlementInput) -> Rollup {
     let mut rollup = Rollup::new(client, old, genesis).await;
     rollup.publish().await;
     rollup.settle(old).await;
@@ -191,9 +187,9 @@ async fn upgraded(client: &EthersClient, old: &Version, new: &Version, genesis: 
 
 #[test]
 fn an_auditor_replays_a_chain_across_an_upgrade() {
-    let cache = tempfile::tempdir().unwrap();
-    let (old, new) = (Version::new(V2, cache.path()), Version::new(ONE_MORE, cache.path()));
-    let vk = |version: &Version| version.prover.keys(shape().name).unwrap().vk.transcript_repr();
+    let one_more = prover(ONE_MORE);
+    let (old, new) = (Version::new(V2, v2()), Version::new(ONE_MORE, &one_more));
+    let vk = |version: &Version<'_>| version.prover.keys(shape().name).unwrap().vk.transcript_repr();
     assert_ne!(vk(&old), vk(&new), "another key");
     assert_ne!(old.verifier.runtime, new.verifier.runtime, "another verifier");
 
@@ -205,7 +201,7 @@ fn an_auditor_replays_a_chain_across_an_upgrade() {
         let client = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
         upgraded(&client, &old, &new, genesis).await
     });
-    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, cache.path()).unwrap();
+    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
     let params = srs.params(shape().k, &Silent).unwrap();
     let audited = |verifier: &NativeVerifier| runtime.block_on(audit(&rollup.l1, verifier, &nodes, 0)).unwrap();
     let uses = |report: &AuditReport| {

@@ -1,8 +1,11 @@
 //! Real proofs of the smallest shape, twenty in one process: memory does not grow, and a leak would be seen.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
-use crate::common::alone;
+use crate::common::{CACHE, alone};
 use gridveil_benches::{
     bar::Bar,
     soak::{Phase, SETTLED_AFTER, batch, phase},
@@ -39,8 +42,7 @@ fn grown(phase: &Phase) -> u64 {
 #[test]
 fn memory_does_not_grow_over_twenty_proofs_and_a_leak_is_seen() {
     let _alone = alone();
-    let dir = tempfile::tempdir().unwrap();
-    let config = ProverConfig { threads: Some(2), ..ProverConfig::local(dir.path(), vec![SHAPES[0]]) };
+    let config = ProverConfig { threads: Some(2), ..ProverConfig::local(Path::new(CACHE), vec![SHAPES[0]]) };
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &Silent).unwrap());
     let run = |through: Arc<dyn Prove>, seeds| {
         let verify = |result: &ProofResult| Ok(prover.verify(result)?);

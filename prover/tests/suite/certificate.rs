@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::common::CACHE;
 use gridveil_protocol::{
     certificate::{CERTIFICATE_VERSION, CertificateError, CertificateInstance, Kind, Purpose},
     field::Fr,
@@ -19,17 +20,14 @@ use gridveil_prover::{
 struct Fixture {
     prover: CertificateProver,
     made: CertificateProof,
-    dir: tempfile::TempDir,
 }
 
 fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let prover =
-            CertificateProver::open(&CertificateProverConfig::local(dir.path().to_path_buf()), &Silent).unwrap();
+        let prover = CertificateProver::open(&CertificateProverConfig::local(CACHE.into()), &Silent).unwrap();
         let made = prover.prove(&spend(1).unwrap()).unwrap();
-        Fixture { prover, made, dir }
+        Fixture { prover, made }
     })
 }
 
@@ -41,7 +39,7 @@ fn refused(made: &CertificateProof) -> bool {
 fn every_kind_is_proved() {
     for seed in 0..6 {
         let spend = spend(seed).unwrap();
-        let made = fixture().prover.prove(&spend).unwrap();
+        let made = if seed == 1 { fixture().made.clone() } else { fixture().prover.prove(&spend).unwrap() };
         assert_eq!(made.instance, spend.check().unwrap());
         fixture().prover.verify(&made).unwrap();
         assert_eq!(made.proof.len(), fixture().made.proof.len());
@@ -98,8 +96,10 @@ fn what_the_rules_refuse_is_not_proved() {
 
 #[test]
 fn keys_are_kept_and_public_chains_need_a_ceremony() {
-    let config = CertificateProverConfig::local(fixture().dir.path().to_path_buf());
+    let config = CertificateProverConfig::local(CACHE.into());
+    fixture();
     let again = CertificateProver::open(&config, &Silent).unwrap();
+    assert!(!again.keys().made, "read, not made again");
     again.verify(&fixture().made).unwrap();
     let made = again.prove(&spend(2).unwrap()).unwrap();
     fixture().prover.verify(&made).unwrap();

@@ -21,7 +21,7 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::{JobId, fixture::job};
 
-use crate::common::{postgres::Cluster, turn};
+use crate::common::{CACHE, postgres::Cluster, turn};
 
 const ARGS: &str = "GRIDVEIL_TEST_ARGS";
 const SECRET: &str = "hunter2-of-the-database";
@@ -127,7 +127,6 @@ fn every_job_is_proved_once_whoever_is_killed() {
     let Some(cluster) = Cluster::shared() else { return };
     let _turn = turn();
     let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("cache");
     let key = key_file(dir.path(), 8);
     // A password the server does not ask for, to see that nobody says it.
     let url = cluster.url(&cluster.database()).replace("gridveil@", &format!("gridveil:{SECRET}@"));
@@ -136,9 +135,9 @@ fn every_job_is_proved_once_whoever_is_killed() {
     let ids: Vec<JobId> = (0..JOBS).map(|batch| queue.submit(&job(batch)).unwrap()).collect();
 
     // Keys first, so that the workers below begin at once.
-    let setup = Process::start(&format!("setup --shape tiny-4x2 --cache {}", cache.display()), &url).end();
+    let setup = Process::start(&format!("setup --shape tiny-4x2 --cache {CACHE}"), &url).end();
     assert!(setup.0.success(), "{}", setup.1);
-    let run = format!("run --key {key} --shape tiny-4x2 --cache {} --threads 1 --lease-s 2", cache.display());
+    let run = format!("run --key {key} --shape tiny-4x2 --cache {CACHE} --threads 1 --lease-s 2");
 
     // One is killed in the middle of a proof: twice, at whatever it is doing.
     for _ in 0..2 {
@@ -176,7 +175,8 @@ fn every_job_is_proved_once_whoever_is_killed() {
     let (status, said) = survivor.end();
     assert!(status.success() && said.contains("proved, 0 attempts failed") && !said.contains(SECRET), "{said}");
 
-    let checker = Checker::<SettlementCircuit>::new(Srs::for_chain(31_337, SrsSource::InsecureDev, &cache).unwrap());
+    let checker =
+        Checker::<SettlementCircuit>::new(Srs::for_chain(31_337, SrsSource::InsecureDev, Path::new(CACHE)).unwrap());
     for (batch, id) in (0..).zip(&ids) {
         checker.check(&job(batch), &queue.result(*id).unwrap().unwrap(), &Silent).unwrap();
     }
@@ -206,9 +206,7 @@ fn commands_say_what_is_wrong_and_never_the_address() {
     };
 
     // Another key: nothing is claimed, and it is said.
-    let run = |key: u8| {
-        format!("run --once --key {} --shape tiny-4x2 --cache {}", key_file(dir.path(), key), dir.path().display())
-    };
+    let run = |key: u8| format!("run --once --key {} --shape tiny-4x2 --cache {CACHE}", key_file(dir.path(), key));
     let (ok, said) = ask(&run(9), &url);
     assert!(!ok && said.contains("1 jobs wait, all sealed with another key"), "{said}");
     let (ok, said) = ask(&run(8), &url);

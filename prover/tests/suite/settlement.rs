@@ -1,7 +1,8 @@
 //! The real circuit, smallest shape: jobs to proofs, and everything that must not be accepted.
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
+use crate::common::CACHE;
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_protocol::{
     field::Fr,
@@ -22,7 +23,6 @@ use gridveil_prover::{
 struct Fixture {
     prover: Prover<SettlementCircuit>,
     result: ProofResult,
-    _dir: tempfile::TempDir,
 }
 
 fn job(seed: u64, mechanism: Mechanism) -> ProofJob {
@@ -32,11 +32,10 @@ fn job(seed: u64, mechanism: Mechanism) -> ProofJob {
 fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let config = ProverConfig::local(dir.path(), vec![SHAPES[0]]);
+        let config = ProverConfig::local(Path::new(CACHE), vec![SHAPES[0]]);
         let prover = Prover::open(&config, &Silent).unwrap();
         let result = prover.prove_job(&job(1, Mechanism::Auction), &Silent).unwrap();
-        Fixture { prover, result, _dir: dir }
+        Fixture { prover, result }
     })
 }
 
@@ -104,9 +103,9 @@ fn what_the_rules_refuse_is_not_proved() {
 /// Both shapes have the same columns and the same proof length, so only the key can tell.
 #[test]
 fn another_shapes_key_refuses() {
-    let Fixture { result, _dir, .. } = fixture();
+    let Fixture { result, .. } = fixture();
     let config = ProverConfig {
-        cache_dir: _dir.path().to_path_buf(),
+        cache_dir: CACHE.into(),
         srs: SrsSource::InsecureDev,
         chain_id: 31_337,
         version: CircuitVersion::CURRENT,

@@ -6,28 +6,19 @@ use super::*;
 /// settlement.
 #[test]
 fn a_certificate_is_retired_and_an_auditor_agrees() {
-    let (world, mut alice) = (0..40)
-        .find_map(|seed| {
-            let (mut world, input) = World::seeded(seed);
-            let t = world.settle(input);
-            (t.notes[0].amount > 10).then(|| {
-                let session = world.session(0);
-                (world, session)
-            })
-        })
-        .unwrap();
+    let (world, _) = with_certificate();
+    let mut alice = world.session(0);
     alice.sync(false).unwrap();
     let chain = world.chain();
     let note = alice.wallet.state().notes[0].clone();
-    let cache = tempfile::tempdir().unwrap();
-    let prover = CertificateProver::open(&CertificateProverConfig::local(cache.path().to_owned()), &Silent).unwrap();
+    let prover = prover();
     let spending = Spending::Retire {
         amount_wh: 4,
         beneficiary: Fr::from(0xbeefu64),
         purpose: Purpose::Consumption,
         sealed: true,
     };
-    let spent = spend(&mut alice, &chain, &prover, &note, &spending).unwrap();
+    let spent = spend(&mut alice, &chain, prover, &note, &spending).unwrap();
     assert!(spent.tx.is_some());
     let kept = alice.wallet.state().retirements[0].clone();
     let shown = ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement);
@@ -36,7 +27,7 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
     assert!(old.spent && rest.path.is_none() && rest.note.amount == note.note.amount - 4);
     // Nothing is spent twice, and nothing without a path.
     for note in [old.clone(), rest.clone()] {
-        assert!(spend(&mut alice, &chain, &prover, &note, &spending).is_err());
+        assert!(spend(&mut alice, &chain, prover, &note, &spending).is_err());
     }
     refresh(&mut alice, &chain).unwrap();
 }
@@ -46,7 +37,7 @@ fn a_certificate_is_retired_and_an_auditor_agrees() {
 #[test]
 fn an_abandoned_spending_that_lands_is_recovered() {
     let (world, _) = with_certificate();
-    let (_cache, prover) = prover();
+    let prover = prover();
     let mut alice = world.session(0);
     let chain = world.chain();
     alice.sync(false).unwrap();
@@ -66,7 +57,7 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     assert_eq!((alice.wallet.state().notes.len(), alice.wallet.state().notes[0].spent), (1, false));
     wait(world.l1.certify(CertificateCall::new(&sent.instance, sent.proof.clone()).unwrap())).unwrap();
     // Another spending is refused, and the one that landed is found.
-    let error = spend(&mut alice, &chain, &prover, &note, &retire(4, false)).unwrap_err().to_string();
+    let error = spend(&mut alice, &chain, prover, &note, &retire(4, false)).unwrap_err().to_string();
     assert!(error.contains("another spending"), "{error}");
     let state = alice.wallet.state();
     assert_eq!(

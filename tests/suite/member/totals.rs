@@ -6,12 +6,12 @@ use super::*;
 #[test]
 fn a_held_certificate_is_in_the_opened_totals() {
     let (world, t) = with_certificate();
-    let (cache, prover) = prover();
+    let prover = prover();
     let mut alice = world.session(0);
     let chain = world.chain();
     alice.sync(false).unwrap();
     let note = alice.wallet.state().notes[0].clone();
-    let held = hold(&alice, &chain, &prover, &note).unwrap();
+    let held = hold(&alice, &chain, prover, &note).unwrap();
     let before = &t.input.community;
     let opening = PeriodOpening {
         chain_id: 31337,
@@ -26,7 +26,7 @@ fn a_held_certificate_is_in_the_opened_totals() {
             state_path: t.input.state_path.clone(),
         }),
     };
-    let srs = Srs::for_chain(31337, SrsSource::InsecureDev, cache.path()).unwrap();
+    let srs = Srs::for_chain(31337, SrsSource::InsecureDev, &common::cache()).unwrap();
     let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, &Silent).unwrap()).unwrap();
     let check = |sealed: &[ShownRetirement], held: &[ShownHolding]| {
         chain.wait_for(Published::read(chain.client(), 0)).unwrap().totals(&opening, sealed, held, Some(&verifier))
@@ -57,7 +57,7 @@ fn a_held_certificate_is_in_the_opened_totals() {
         purpose: Purpose::Consumption,
         sealed: true,
     };
-    spend(&mut alice, &chain, &prover, &note, &retire).unwrap();
+    spend(&mut alice, &chain, prover, &note, &retire).unwrap();
     assert_eq!(check(&[], &[held]), Err(TotalsError::Held { number: 1, why: HeldError::Spent }));
     let kept = alice.wallet.state().retirements[0].clone();
     let totals = check(&[ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement)], &[]).unwrap();

@@ -1,10 +1,16 @@
 //! What the auditor's tests share: a chain on the fake L1, and waiting for it.
 
-use std::future::Future;
+use std::{future::Future, path::Path, sync::OnceLock};
 
 use gridveil_protocol::{
     field::{Fr, to_bytes},
+    params::Shape,
     settlement::Transition,
+    version::CircuitVersion,
+};
+use gridveil_prover::{
+    progress::Silent,
+    prover::{Prover, ProverConfig},
 };
 use gridveil_verifier_contract::{
     SettleCall, Word,
@@ -15,6 +21,25 @@ pub const CHAIN: u64 = 31337;
 pub const CONTRACT: [u8; 20] = [0x11; 20];
 pub const CIRCUIT_VERSION: u32 = 2;
 pub const ZERO: Word = [0; 32];
+/// Keys and parameters that all tests and `make demo` share: made once, then kept. Tests run in the package's folder.
+pub const CACHE: &str = "../target/cache/gridveil";
+
+/// The shape of everything here.
+pub fn shape() -> Shape {
+    Shape::by_name("tiny-4x2").unwrap()
+}
+
+/// A prover of real proofs of one circuit version.
+pub fn prover(version: CircuitVersion) -> Prover {
+    let config = ProverConfig { version, ..ProverConfig::local(Path::new(CACHE), vec![shape()]) };
+    Prover::open(&config, &Silent).unwrap()
+}
+
+/// The one of version 2, opened once.
+pub fn v2() -> &'static Prover {
+    static V2: OnceLock<Prover> = OnceLock::new();
+    V2.get_or_init(|| prover(CircuitVersion::V2))
+}
 
 pub fn ask<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
