@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-const LONGEST_FILE: usize = 800;
+const LONGEST_FILE: usize = 640;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -99,6 +99,15 @@ impl Place {
     }
 }
 
+/// What every command has that signs something.
+#[derive(Debug, clap::Args)]
+struct Doing {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
 #[derive(Debug, clap::Args)]
 struct SignArgs {
     /// The consent's file, from the member.
@@ -110,9 +119,7 @@ struct SignArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,9 +145,7 @@ struct SubstituteArgs {
     #[arg(long, value_name = "DIGEST")]
     previous_substitute: Option<String>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 #[derive(Debug, clap::Args)]
@@ -170,9 +175,7 @@ struct HeaderArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
@@ -232,7 +235,7 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
 }
 
 fn sign(args: &SignArgs) -> anyhow::Result<()> {
-    let (deployment, domain) = args.place.deployment()?;
+    let (deployment, domain) = args.with.place.deployment()?;
     let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
     check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let operation = file.consent.operation;
@@ -244,8 +247,8 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         }
         operation.terms.iter().fold(details, terms_rows)
     };
-    let key = args.place.key()?;
-    if !agreed(details(), args.acting, args.place.json)? {
+    let key = args.with.place.key()?;
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let signed = file.consent.clone().countersign(domain, &key)?;
@@ -259,7 +262,7 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         let status = sequencer(url, domain)?.operate(&signed)?.as_str();
         details = details.row("sequencer", status, status);
     }
-    details.print(args.place.json)
+    details.print(args.with.place.json)
 }
 
 fn sequencer(url: &str, domain: Fr) -> anyhow::Result<Sequencer> {
@@ -320,7 +323,7 @@ pub fn substituted(
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
-    let (_, domain) = args.place.deployment()?;
+    let (_, domain) = args.with.place.deployment()?;
     let sequencer = sequencer(&args.url, domain)?;
     let terms = sequencer.community(args.community)?;
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
@@ -347,22 +350,22 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
         scale: args.scale,
         previous_substitute,
     };
-    let packet = substituted(at, &terms, readings, &args.place.key()?)?;
+    let packet = substituted(at, &terms, readings, &args.with.place.key()?)?;
     let details = || {
         Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
             .row("period", format!("from interval {first_interval}"), first_interval)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let status = sequencer.submit(&packet)?.as_str();
-    details().row("sequencer", status, status).print(args.place.json)
+    details().row("sequencer", status, status).print(args.with.place.json)
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
-    let (deployment, domain) = args.place.deployment()?;
-    let key = args.place.key()?;
+    let (deployment, domain) = args.with.place.deployment()?;
+    let key = args.with.place.key()?;
     let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
     let management = Management {
         mechanism: args.mechanism,
@@ -388,7 +391,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let signed = management.sign(
@@ -399,5 +402,5 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let decision = HeaderOperation { transfer: None, management: Some(signed) };
     write_file(&args.out, &DecisionFile { deployment, community: args.community, decision })
         .with_context(|| args.out.display().to_string())?;
-    details().print(args.place.json)
+    details().print(args.with.place.json)
 }
