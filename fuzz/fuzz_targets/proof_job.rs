@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::operator::proof_job(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::prover::proof_job(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::operator::ptau(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::prover::ptau(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::operator::spool_result(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gridveil_fuzz::prover::spool_result(data));

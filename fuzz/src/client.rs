@@ -1,13 +1,20 @@
-//! Files that a member or an auditor is handed.
+//! Files that a member or an auditor is handed, and what a server answers them.
 
 use std::fmt::Write as _;
 
+use gridveil_api::{
+    Problem,
+    admin::{ClosedPeriod, MissingPackets, PublishedTariff, Status},
+    public::{CommunityInfo, Health, Info, NotePath, OperationState, OperationTaken, PacketTaken},
+};
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::{
     key_store::Keys,
     source::{self, Choice, Format, Import},
+    wallet::{ClaimFile, ConsentFile, DecisionFile, ExchangeFile, NoteFile, read_file},
 };
-use gridveil_protocol::units::Interval;
+use gridveil_protocol::{field::Fr, units::Interval};
+use serde::de::DeserializeOwned;
 
 use crate::{file_of, json};
 
@@ -82,4 +89,40 @@ pub fn genesis(data: &[u8]) {
     if let Some(genesis) = read {
         assert_eq!(genesis.nodes().len(), genesis.communities.len());
     }
+}
+
+/// A file that members, the meter data manager and the operator hand to each other.
+pub fn exchange_file(data: &[u8]) {
+    exchanged::<ClaimFile>(data);
+    exchanged::<NoteFile>(data);
+    exchanged::<ConsentFile>(data);
+    exchanged::<DecisionFile>(data);
+}
+
+fn exchanged<T: ExchangeFile + PartialEq>(data: &[u8]) {
+    let Some(file) = json::<T>(data) else { return };
+    let (_directory, path) = file_of(data, "exchanged.json");
+    let read = read_file::<T>(&path, &file.deployment()).ok();
+    assert!(read.is_some_and(|read| read == file), "the file and its bytes disagree");
+}
+
+/// Whatever a server answers: its client reads it or refuses it, and shows a person one harmless line.
+pub fn api_answer(data: &[u8]) {
+    fn read<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
+        serde_json::from_slice(data).ok()
+    }
+    if let Some(info) = read::<Info>(data) {
+        assert!(info.checked_domain().is_none_or(|domain| domain == info.domain));
+    }
+    if let Some(note) = read::<NotePath>(data) {
+        let _ = note.leads_from(Fr::from(1u64));
+    }
+    if let Some(problem) = read::<Problem>(data) {
+        let shown = problem.to_string();
+        assert!(shown.chars().all(|c| !c.is_control()) && shown.chars().count() < 1_000, "{shown}");
+    }
+    let _ = (read::<CommunityInfo>(data), read::<OperationState>(data), read::<Health>(data));
+    let _ = (read::<PacketTaken>(data), read::<OperationTaken>(data));
+    let _ = (read::<ClosedPeriod>(data), read::<MissingPackets>(data), read::<PublishedTariff>(data));
+    let _ = read::<Status>(data);
 }

@@ -7,8 +7,10 @@
 
 pub mod client;
 pub mod harness;
+pub mod l1;
 pub mod operator;
 pub mod protocol;
+pub mod prover;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz_targets/`.
-pub const TARGETS: [(&str, Check); 17] = [
+pub const TARGETS: [(&str, Check); 32] = [
     ("packet", protocol::packet),
     ("packet_json", protocol::packet_json),
     ("operation", protocol::operation),
@@ -25,15 +27,30 @@ pub const TARGETS: [(&str, Check); 17] = [
     ("receipt", protocol::receipt),
     ("opening", protocol::opening),
     ("holding", protocol::holding),
+    ("retirement", protocol::retirement),
+    ("curve_points", protocol::curve_points),
+    ("text", protocol::text),
+    ("records", l1::records),
+    ("settle_calldata", l1::settle_calldata),
+    ("proof", l1::proof),
     ("meter_csv", client::meter_csv),
     ("meter_green_button", client::meter_green_button),
     ("key_file", client::key_file),
     ("genesis", client::genesis),
+    ("exchange_file", client::exchange_file),
+    ("api_answer", client::api_answer),
     ("log_record", operator::log_record),
     ("log_file", operator::log_file),
-    ("proof_job", operator::proof_job),
-    ("spool_result", operator::spool_result),
-    ("ptau", operator::ptau),
+    ("data_key_file", operator::data_key_file),
+    ("secret_file", operator::secret_file),
+    ("community_file", operator::community_file),
+    ("admin_request", operator::admin_request),
+    ("proof_job", prover::proof_job),
+    ("spool_result", prover::spool_result),
+    ("queue_envelope", prover::queue_envelope),
+    ("queue_address", prover::queue_address),
+    ("cache_file", prover::cache_file),
+    ("ptau", prover::ptau),
 ];
 
 /// Reads JSON; a value that was read is written, read again and written again, to the same value and the same bytes.

@@ -1,18 +1,23 @@
-//! What the operator's programs read back from disk.
+//! What the operator's programs read back from disk, and what the operator asks of them.
 
-use std::path::Path;
-
-use blake2::{Blake2b512, Digest};
-use gridveil_protocol::settlement;
-use gridveil_prover::{
-    job::{JobId, ProofJob, ProofResult},
-    progress::Silent,
-    spool::{Spool, SpoolConfig, SpoolKey},
-    srs::ptau as ceremony,
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
-use gridveil_sequencer::store::{
-    log::{Log, LogError, Record},
-    record::{Event, decode_body, encode_body},
+
+use gridveil_api::admin::{CloseRequest, TariffRequest};
+use gridveil_protocol::{account::Terms, community::Community, tariff::Tariff};
+use gridveil_prover::spool::SpoolKey;
+use gridveil_sequencer::{
+    create_master_key,
+    store::{
+        data_keys::{COMMUNITY_PART, DataKeyError, DataKeys, Label},
+        log::{Log, LogError, Record},
+        record::{Event, decode_body, encode_body},
+    },
 };
 
 use crate::{file_of, json};
@@ -50,44 +55,71 @@ fn records(path: &Path) -> Result<(Log, Vec<Record>), LogError> {
     Ok((log, found))
 }
 
-/// A proof job. What it asks for is settled or refused by the rules.
-pub fn proof_job(data: &[u8]) {
-    let Ok(job) = ProofJob::from_json(data) else { return };
-    let written = job.to_json().expect("a job that was read can be written");
-    let again = ProofJob::from_json(&written).expect("a job that was written can be read");
-    assert!(again == job && again.id() == job.id(), "the job changed");
-    let _ = settlement::apply(job.input);
+/// Community, and slots of it, of the data keys here.
+pub const KEYS_OF: (u32, usize) = (5, 4);
+
+/// Data keys under a directory, all wrapped by one master key, as of one log.
+pub fn data_keys(directory: &Path) -> DataKeys {
+    static MASTER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, master) = MASTER.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("the system gives a temporary directory");
+        let path = directory.path().join("master");
+        create_master_key(&path).expect("a temporary file can be written");
+        (directory, path)
+    });
+    DataKeys::open(directory, master, [1; 16]).expect("data keys open in a temporary directory")
 }
 
-/// Key of the spool of the seeds.
-pub const SPOOL_KEY: [u8; 32] = [3; 32];
-
-/// A file of the spool: 32 bytes of job id, then the sealed file, found among the results and among the jobs. The same
-/// bytes are also read as the JSON of a result.
-pub fn spool_result(data: &[u8]) {
-    let _ = json::<ProofResult>(data);
-    let Some((id, sealed)) = data.split_first_chunk::<32>() else { return };
-    let id = JobId::from(*id);
-    assert_eq!(JobId::parse(&id.to_string()), Some(id));
-    let directory = tempfile::tempdir().expect("the system gives a temporary directory");
-    let spool = Spool::open(directory.path(), SpoolKey::new(SPOOL_KEY), SpoolConfig::default());
-    let spool = spool.expect("a spool opens in an empty directory");
-    let put =
-        |name: String| std::fs::write(directory.path().join(name), sealed).expect("a temporary file can be written");
-    put(format!("jobs/{id}.1"));
-    let claim = spool.claim("fuzz").expect("a job that cannot be read is set aside");
-    assert!(claim.is_none_or(|claim| claim.id == id), "another job than its name says");
-    put(format!("results/{id}"));
-    if let Ok(result) = spool.result(id) {
-        assert!(result.is_some_and(|result| result.job == id), "another result than its name says");
+/// A community's file of data keys. What opens seals parts, and opens them again.
+pub fn data_key_file(data: &[u8]) {
+    let (community, slots) = KEYS_OF;
+    let (directory, _path) = file_of(data, &format!("{community}.keys"));
+    let mut keys = data_keys(directory.path());
+    if keys.load(community, slots).is_err() {
+        return;
+    }
+    for part in (0..4).chain([COMMUNITY_PART]) {
+        let label = Label { kind: 2, community, part, first_interval: 7 };
+        match keys.seal(&label, b"a part") {
+            Ok(sealed) => {
+                let opened = keys.open_part(&label, &sealed).expect("what was sealed opens");
+                assert_eq!(opened.as_slice(), b"a part");
+            }
+            // Erased.
+            Err(error) => assert!(matches!(error, DataKeyError::NoKey { .. }), "{error}"),
+        }
     }
 }
 
-/// A powers-of-tau file that somebody has pinned, whatever it holds.
-pub fn ptau(data: &[u8]) {
-    let (_directory, path) = file_of(data, "test.ptau");
-    let _ = ceremony::published_for(&path);
-    for k in [1, 2] {
-        let _ = ceremony::load(&path, &Blake2b512::digest(data).into(), k, &Silent);
+/// Files of one secret: the spool's or queue's key in hex digits, the master key in bytes. No error repeats them.
+pub fn secret_file(data: &[u8]) {
+    let directory = tempfile::tempdir().expect("the system gives a temporary directory");
+    let path = directory.path().join("secret");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    file.and_then(|mut file| file.write_all(data)).expect("a temporary file can be written");
+    let key = SpoolKey::open(&path);
+    let digits = std::str::from_utf8(data).is_ok_and(|text| text.trim().len() == 64);
+    assert!(key.is_err() || digits, "a key that is not 64 digits");
+    let keys = DataKeys::open(directory.path(), &path, [1; 16]);
+    assert_eq!(keys.is_ok(), data.len() == 32, "a master key has 32 bytes, and any 32 bytes are one");
+    let said = [key.err().map(|error| error.to_string()), keys.err().map(|error| error.to_string())];
+    let text = String::from_utf8_lossy(data);
+    assert!(text.len() < 32 || said.iter().flatten().all(|said| !said.contains(&*text)), "a secret in an error");
+    let _ = fs::remove_file(path);
+}
+
+/// What the operator writes to begin a community, to change terms, to publish a tariff.
+pub fn community_file(data: &[u8]) {
+    let _ = (json::<Community>(data), json::<Terms>(data));
+    if let Some(tariff) = json::<Tariff>(data) {
+        let _ = tariff.commitment();
+    }
+}
+
+/// What the operator asks over HTTP.
+pub fn admin_request(data: &[u8]) {
+    let _ = json::<CloseRequest>(data);
+    if let Some(request) = json::<TariffRequest>(data) {
+        let _ = request.tariff.commitment();
     }
 }

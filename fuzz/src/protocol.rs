@@ -1,16 +1,20 @@
 //! What members, operator and auditor send to each other.
 
 use gridveil_protocol::{
-    certificate::ShownHolding,
+    certificate::{ShownHolding, ShownRetirement},
     codec::{decode_packet, encode_operation, encode_packet, operation_id, packet_id},
-    field::Fr,
+    field::{Fr, from_bytes, hex_fr, to_bytes},
     header_operation::HeaderOperation,
+    hex,
     opening::PeriodOpening,
     operation::{SignedOperation, slot::OperationSlot},
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
+    schnorr::{PublicKey, SecretKey, Signature},
     tariff::Tariff,
+    units::Ticks,
 };
+use gridveil_prover::job::JobId;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
@@ -92,4 +96,42 @@ pub fn opening(data: &[u8]) {
 /// A holding of certificates, shown to an auditor.
 pub fn holding(data: &[u8]) {
     let _ = json::<ShownHolding>(data);
+}
+
+/// A certificate that was retired, shown to anybody.
+pub fn retirement(data: &[u8]) {
+    let Some(shown) = json::<ShownRetirement>(data) else { return };
+    let opens = shown.statement.verify(shown.commitment).is_ok();
+    assert!(!opens || shown.statement.commitment() == shown.commitment, "a statement opens another's commitment");
+    let _ = shown.statement.info();
+}
+
+/// A public key or a signature of 64 bytes, a secret key or a field element of 32: each has one spelling.
+pub fn curve_points(data: &[u8]) {
+    if let Some(bytes) = data.first_chunk::<64>() {
+        assert!(PublicKey::from_bytes(bytes).map_or(true, |key| key.to_bytes() == *bytes), "two spellings of a key");
+        assert!(Signature::from_bytes(bytes).map_or(true, |s| s.to_bytes() == *bytes), "two spellings of a signature");
+    }
+    if let Some(bytes) = data.first_chunk::<32>() {
+        assert!(SecretKey::from_bytes(bytes).map_or(true, |key| key.to_bytes() == *bytes), "two spellings of a secret");
+        assert!(from_bytes::<Fr>(bytes).map_or(true, |x| to_bytes(&x) == *bytes), "two spellings of an element");
+    }
+}
+
+/// Hex digits and numbers in addresses, options and JSON.
+pub fn text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let same = |written: String| assert_eq!(written, text.to_ascii_lowercase(), "read as something else");
+    if let Some(x) = hex_fr::parse(text) {
+        same(hex::hex0(to_bytes(&x)));
+    }
+    if let Some(bytes) = hex::parse0::<20>(text) {
+        same(hex::hex0(bytes));
+    }
+    if let Some(id) = JobId::parse(text) {
+        assert_eq!(id.to_string(), text, "two spellings of an id");
+    }
+    if let Ok(ticks) = text.parse::<Ticks>() {
+        assert_eq!(ticks.0.to_string().parse::<Ticks>(), Ok(ticks));
+    }
 }

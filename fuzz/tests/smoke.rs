@@ -6,10 +6,17 @@
 
 mod seeds;
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 use gridveil_fuzz::{
-    TARGETS,
+    Check, TARGETS,
     harness::{Random, exercise},
 };
 
@@ -21,7 +28,7 @@ fn seconds() -> f64 {
 fn no_decoder_stumbles() {
     let seed = env::var("GRIDVEIL_FUZZ_SEED").unwrap_or_default();
     let time = Duration::from_secs_f64(seconds());
-    for (name, check) in TARGETS {
+    let run = |name: &str, check: Check| {
         let inputs = seeds::of(name);
         assert!(!inputs.is_empty(), "{name} has no seed");
         let mut random = Random::of(&format!("{seed} {name}"));
@@ -33,7 +40,44 @@ fn no_decoder_stumbles() {
                 hex::encode(&failure.input)
             ),
         }
+    };
+    // Every processor takes the next target. A target's inputs do not depend on who runs it.
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let work = || {
+            while let Some((name, check)) = TARGETS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                run(name, *check);
+            }
+        };
+        let all: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for worker in all {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+}
+
+/// The page lists every decoder of the project with its target, or why it has none; each is where the page says.
+#[test]
+fn the_page_lists_every_decoder_and_its_target() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/how-to/fuzz.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [file, decoders, _, targets] = cells[..] else { continue };
+        let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let source = fs::read_to_string(root.join(&quoted(file)[0])).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for decoder in quoted(decoders) {
+            assert!(source.contains(&decoder), "{file} has no {decoder}");
+        }
+        assert!(!targets.is_empty(), "{file}: {decoders} has neither a target nor a reason");
+        if !targets.starts_with("none: ") {
+            listed.extend(quoted(targets));
+        }
     }
+    let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(listed, targets, "the page and the targets differ");
 }
 
 /// A seed that its decoder refuses would make the target test nothing.

@@ -1,5 +1,7 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
+mod text;
+
 use std::{io::BufRead, path::PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -8,7 +10,7 @@ use gridveil_protocol::{
     hex::hex0,
     owner::owner_of,
     packet::Context,
-    units::{Interval, Nano, Ticks},
+    units::{Interval, Ticks},
     version::Domains,
 };
 use zeroize::Zeroizing;
@@ -19,11 +21,13 @@ use crate::{
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
     source::{self, Choice, CutError, Format, Import, SourceError},
-    statement::{Statement, StatementError},
+    statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
     sync::{Member, SyncError},
     wallet::{self, WalletError},
 };
+
+pub use text::table;
 
 /// Everything that can go wrong, each with one line of text.
 #[derive(Debug, thiserror::Error)]
@@ -479,60 +483,4 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     }
     print!("{}", table(&statement, u32::from(terms.interval_length)));
     Ok(())
-}
-
-/// The statement for a person. Money in currency units, exact.
-#[must_use]
-pub fn table(s: &Statement, interval_length: u32) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
-    let _ = writeln!(
-        out,
-        "Statement: community {}, slot {}, {} intervals from {}\n",
-        s.community,
-        s.slot,
-        s.lines.len(),
-        start(s.first_interval)
-    );
-    let _ = writeln!(
-        out,
-        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
-        "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
-    );
-    for l in &s.lines {
-        let _ = writeln!(
-            out,
-            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
-            start(l.interval),
-            l.import_wh,
-            l.export_wh,
-            l.bought_wh,
-            l.sold_wh,
-            l.tick
-        );
-    }
-    let e = &s.bill.energy;
-    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
-    let mut money = |name: &str, nano: Nano| {
-        let _ = writeln!(out, "{name:<20} {nano:>24}");
-    };
-    money("balance before", s.before_nano);
-    money("local trade", s.bill.trade_nano);
-    money("supplier", -s.bill.supply_nano);
-    money("fees", -s.bill.fees_nano);
-    for operation in &s.operations {
-        money(operation.kind.effect().title, operation.change_nano);
-    }
-    if let Some(correction) = &s.correction {
-        money(&format!("corrected {}", correction.first_interval), correction.change_nano);
-    }
-    money("balance after", s.after_nano);
-    let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
-    let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
-    let _ = writeln!(out, "the account is in root {}, final on L1.", hex0(to_bytes(&s.root)));
-    for notice in &s.notices {
-        let _ = writeln!(out, "Note: {notice}");
-    }
-    out
 }

@@ -39,6 +39,28 @@ pub mod hex_bytes {
     }
 }
 
+/// serde of bytes of any number as `0x` hex.
+pub mod hex_vec {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `0x…`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&super::hex0(bytes))
+    }
+
+    /// Reads all bytes there are.
+    ///
+    /// # Errors
+    /// Malformed hex.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(d)?;
+        hex::decode(text.strip_prefix("0x").unwrap_or(&text)).map_err(|_| D::Error::custom("expected bytes in hex"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

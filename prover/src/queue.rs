@@ -12,6 +12,7 @@
 mod address;
 mod admin;
 mod database;
+mod envelope;
 mod jobs;
 mod serving;
 
@@ -19,6 +20,7 @@ use std::fmt;
 
 pub use address::{QueueUrl, URL_VARIABLE};
 pub use admin::{Admin, QueueStatus, SetAside, StateCount, WorkerSeen};
+pub use envelope::Envelopes;
 pub use jobs::Queue;
 pub use serving::{Claim, Serving, ServingConfig};
 
@@ -229,7 +231,7 @@ pub enum QueueState {
 }
 
 #[cfg(test)]
-#[path = "../tests/postgres/mod.rs"]
+#[path = "../tests/suite/common/postgres.rs"]
 pub(crate) mod postgres_cluster;
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
 
+mod calldata;
 mod deploy;
 mod events;
 mod rollup;
@@ -36,11 +37,10 @@ mod bindings {
     );
 }
 
+pub use calldata::{decode_settle_calldata, encode_settle_calldata};
 pub use deploy::{RollupConfig, VerifierInit};
 
-use bindings::{
-    BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup, SettleCall as AbiSettleCall, Settlement,
-};
+use bindings::{BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup};
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -470,47 +470,4 @@ fn settle_receipt(receipt: &TransactionReceipt) -> Result<SettleReceipt, L1Error
     let event: BatchSettledFilter = decode_log(log)?;
     let TxReceipt { tx, block, gas_used } = tx_receipt(receipt)?;
     Ok(SettleReceipt { batch: event.batch, tx, block, gas_used })
-}
-
-/// The calldata of `settle`.
-#[must_use]
-pub fn encode_settle_calldata(call: &SettleCall) -> Vec<u8> {
-    ethers::abi::AbiEncode::encode(AbiSettleCall {
-        batch: Settlement {
-            circuit_version: call.circuit_version,
-            community: call.community,
-            first_interval: call.first_interval,
-            tariff_index: call.tariff_index,
-            new_root: call.new_root,
-            community_new: call.community_new,
-            ops_digest: call.ops_digest,
-        },
-        data: call.data.clone(),
-        proof: Bytes::from(call.proof.clone()),
-    })
-}
-
-/// Decodes the calldata of `settle`.
-///
-/// # Errors
-/// [`L1Error::Malformed`] if it is another call, or not its standard encoding.
-pub fn decode_settle_calldata(calldata: &[u8]) -> Result<SettleCall, L1Error> {
-    let decoded = AbiSettleCall::decode(calldata).map_err(malformed)?;
-    let call = SettleCall {
-        circuit_version: decoded.batch.circuit_version,
-        community: decoded.batch.community,
-        first_interval: decoded.batch.first_interval,
-        tariff_index: decoded.batch.tariff_index,
-        new_root: decoded.batch.new_root,
-        community_new: decoded.batch.community_new,
-        ops_digest: decoded.batch.ops_digest,
-        data: decoded.data,
-        proof: decoded.proof.to_vec(),
-    };
-    // The standard encoding is unique: anything else would let two byte strings mean one batch.
-    if encode_settle_calldata(&call) == calldata {
-        Ok(call)
-    } else {
-        Err(malformed("settle calldata is not its standard encoding"))
-    }
 }

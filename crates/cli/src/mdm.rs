@@ -108,6 +108,15 @@ impl Place {
     }
 }
 
+/// What every command has that signs something.
+#[derive(Debug, clap::Args)]
+struct Doing {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    acting: Acting,
+}
+
 #[derive(Debug, clap::Args)]
 struct SignArgs {
     /// The consent's file, from the member.
@@ -119,9 +128,7 @@ struct SignArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 #[derive(Debug, clap::Args)]
@@ -148,9 +155,7 @@ struct SubstituteArgs {
     #[arg(long, value_name = "DIGEST")]
     previous_substitute: Option<String>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,9 +185,7 @@ struct HeaderArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
@@ -242,13 +245,13 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
 }
 
 fn sign(args: &SignArgs) -> anyhow::Result<()> {
-    let deployment = args.place.deployment()?;
+    let deployment = args.with.place.deployment()?;
     let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
     let operation = file.consent.operation;
     let sequencer = args.url.as_deref().map(|url| sequencer(url, &deployment)).transpose()?;
     let domain = match &sequencer {
         Some((sequencer, domains)) => sequencer.open_domain(domains, operation.community)?,
-        None => args.place.domain(&deployment),
+        None => args.with.place.domain(&deployment),
     };
     check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let details = || {
@@ -259,8 +262,8 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         }
         operation.terms.iter().fold(details, terms_rows)
     };
-    let key = args.place.key()?;
-    if !agreed(details(), args.acting, args.place.json)? {
+    let key = args.with.place.key()?;
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let signed = file.consent.clone().countersign(domain, &key)?;
@@ -274,7 +277,7 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         let status = sequencer.operate(&signed)?.as_str();
         details = details.row("sequencer", status, status);
     }
-    details.print(args.place.json)
+    details.print(args.with.place.json)
 }
 
 fn sequencer(url: &str, deployment: &Deployment) -> anyhow::Result<(Sequencer, Domains)> {
@@ -335,7 +338,7 @@ pub fn substituted(
 }
 
 fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
-    let (sequencer, domains) = sequencer(&args.url, &args.place.deployment()?)?;
+    let (sequencer, domains) = sequencer(&args.url, &args.with.place.deployment()?)?;
     let terms = sequencer.community(args.community)?;
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let domain = domains.of_period(first_interval, terms.interval_length);
@@ -362,23 +365,23 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
         scale: args.scale,
         previous_substitute,
     };
-    let packet = substituted(at, &terms, readings, &args.place.key()?)?;
+    let packet = substituted(at, &terms, readings, &args.with.place.key()?)?;
     let details = || {
         Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
             .row("period", format!("from interval {first_interval}"), first_interval.0)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let status = sequencer.submit(&packet)?.as_str();
-    details().row("sequencer", status, status).print(args.place.json)
+    details().row("sequencer", status, status).print(args.with.place.json)
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
-    let deployment = args.place.deployment()?;
-    let domain = args.place.domain(&deployment);
-    let key = args.place.key()?;
+    let deployment = args.with.place.deployment()?;
+    let domain = args.with.place.domain(&deployment);
+    let key = args.with.place.key()?;
     let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
     let management = Management {
         mechanism: args.mechanism,
@@ -404,7 +407,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let signed = management.sign(
@@ -415,5 +418,5 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let decision = HeaderOperation { transfer: None, management: Some(signed) };
     write_file(&args.out, &DecisionFile { deployment, community: args.community, decision })
         .with_context(|| args.out.display().to_string())?;
-    details().print(args.place.json)
+    details().print(args.with.place.json)
 }

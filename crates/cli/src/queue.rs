@@ -180,7 +180,7 @@ impl ProofSource for QueueProofs {
 }
 
 #[cfg(test)]
-#[path = "../../../prover/tests/postgres/mod.rs"]
+#[path = "../../../prover/tests/suite/common/postgres.rs"]
 mod postgres;
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A result: the proof, and what it cost.
 
-use gridveil_protocol::field::{Fr, hex_fr};
+use gridveil_protocol::{
+    field::{Fr, hex_fr},
+    hex::hex_vec,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::job::JobId;
@@ -34,7 +37,7 @@ pub struct ProofResult {
     /// Identity of the parameters: `INSECURE-dev` or `ptau-…`.
     pub srs: String,
     /// Proof bytes, as the contract takes them.
-    #[serde(with = "hex_bytes")]
+    #[serde(with = "hex_vec")]
     pub proof: Vec<u8>,
     /// Public inputs, in row order.
     #[serde(with = "hex_fr::seq")]
@@ -43,18 +46,4 @@ pub struct ProofResult {
     pub timings: Timings,
     /// Largest resident memory of the proving process so far, bytes.
     pub peak_rss_bytes: u64,
-}
-
-mod hex_bytes {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&format!("0x{}", hex::encode(bytes)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(d)?;
-        let digits = text.strip_prefix("0x").ok_or_else(|| D::Error::custom("expected 0x"))?;
-        hex::decode(digits).map_err(|_| D::Error::custom("expected hex digits"))
-    }
 }

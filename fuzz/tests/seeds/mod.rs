@@ -2,18 +2,38 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
+use gridveil_api::{
+    Problem,
+    admin::{CloseRequest, TariffRequest},
+    code,
+    problem::Members,
+    public::{CommunityInfo, Info, OpenPeriod, OperationState, SettledPeriod},
+};
 use gridveil_auditor::genesis::{Genesis, Node};
-use gridveil_fuzz::{client::PASSPHRASE, operator::SPOOL_KEY, protocol::Served};
+use gridveil_circuits::verify::{CERTIFICATE_ROWS, proof_bytes};
+use gridveil_fuzz::{
+    client::PASSPHRASE,
+    l1::verifier,
+    operator::{KEYS_OF, data_keys},
+    protocol::Served,
+    prover::{CACHE_LABEL, QUEUE_PASSWORD, QUEUED_SHAPE, SPOOL_KEY},
+};
 use gridveil_meter_client::{
     key_store::{Cost, Keys},
+    operation::Claim,
     source::{self, Choice},
+    wallet::{ClaimFile, ConsentFile, DecisionFile, Deployment, NoteFile},
 };
 use gridveil_protocol::{
-    certificate::ShownHolding,
+    account::Terms,
+    certificate::{ShownHolding, ShownRetirement},
     codec::{decode_packet, encode_packet},
-    field::Fr,
+    community::Community,
+    field::{Fr, to_bytes},
     fixture::{self, Extras, Recipe, Stream},
     header_operation::{HeaderOperation, Pool},
+    hex::hex0,
+    instance,
     market::Mechanism,
     opening::PeriodOpening,
     operation::{Kind, SignedOperation},
@@ -23,17 +43,24 @@ use gridveil_protocol::{
     poseidon::DomainTag,
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
+    tariff::Tariff,
     units::Interval,
 };
 use gridveil_prover::{
-    job::{ProofJob, ProofResult, Timings},
+    job::{JobId, ProofJob, ProofResult, Timings},
+    queue::Envelopes,
     spool::{Spool, SpoolConfig, SpoolKey},
     srs::ptau,
+    store,
 };
 use gridveil_sequencer::store::{
     data_keys::Sealed,
     log::Log,
     record::{Applied, Event, PacketAccepted, Proven, TariffPublished, encode_body},
+};
+use gridveil_verifier_contract::{
+    SettleCall,
+    ethers_client::{decode_settle_calldata, encode_settle_calldata},
 };
 use halo2curves::{
     bn256::{Fr as Scalar, G1, G2},
@@ -61,6 +88,28 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "meter_green_button" => vec![data("two-registers.xml")],
         "key_file" => vec![key_file()],
         "genesis" => vec![json(&genesis())],
+        "exchange_file" => exchange_files(),
+        "api_answer" => answers(),
+        "retirement" => vec![json(&retirement())],
+        "curve_points" => vec![
+            fixture::mdm_key().public().to_bytes().to_vec(),
+            receipt_request().signature.to_bytes().to_vec(),
+            fixture::mdm_key().to_bytes().to_vec(),
+        ],
+        "text" => [&hex0([7; 32]), &hex0([0xab; 20]), "1234", "0x00", &"5a".repeat(32)].map(|t| t.into()).to_vec(),
+        "records" => vec![records(), Vec::new()],
+        "settle_calldata" => vec![encode_settle_calldata(&settle_call())],
+        "proof" => proofs(),
+        "data_key_file" => data_key_files(),
+        "secret_file" => vec![b"5a".repeat(32), [b"5a".repeat(32), b"\n".to_vec()].concat(), vec![7; 32]],
+        "community_file" => vec![json(&t.input.community), json(&t.input.tariff), json(&t.after.accounts[0].terms)],
+        "admin_request" => vec![
+            json(&CloseRequest { first_interval: 420_000 }),
+            json(&TariffRequest { first_interval: 420_000, tariff: t.input.tariff.clone() }),
+        ],
+        "queue_envelope" => queue_envelopes(),
+        "queue_address" => queue_addresses(),
+        "cache_file" => vec![cache_file()],
         "log_record" => events().iter().map(|event| [&event.kind().to_be_bytes()[..], &body(event)].concat()).collect(),
         "log_file" => vec![log_file(), Vec::new()],
         "proof_job" => vec![ProofJob::new(1, t.input.clone()).to_json().unwrap()],
@@ -88,6 +137,28 @@ pub fn is_read(target: &str, seed: &[u8]) -> bool {
         "holding" => is::<ShownHolding>(seed),
         "meter_csv" | "meter_green_button" => source::read(seed, &Choice::default()).is_ok(),
         "genesis" => is::<Genesis>(seed),
+        "retirement" => is::<ShownRetirement>(seed),
+        "exchange_file" => {
+            is::<ClaimFile>(seed) || is::<NoteFile>(seed) || is::<ConsentFile>(seed) || is::<DecisionFile>(seed)
+        }
+        "api_answer" => {
+            is::<Info>(seed) || is::<CommunityInfo>(seed) || is::<OperationState>(seed) || is::<Problem>(seed)
+        }
+        "settle_calldata" => decode_settle_calldata(seed).is_ok(),
+        "community_file" => is::<Community>(seed) || is::<Tariff>(seed) || is::<Terms>(seed),
+        "admin_request" => is::<CloseRequest>(seed) || is::<TariffRequest>(seed),
+        "data_key_file" => {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join(format!("{}.keys", KEYS_OF.0)), seed).unwrap();
+            data_keys(directory.path()).load(KEYS_OF.0, KEYS_OF.1).is_ok()
+        }
+        "queue_envelope" => {
+            let (id, sealed) = seed.split_first_chunk::<32>().unwrap();
+            let (id, envelopes) = (JobId::from(*id), Envelopes::new(SpoolKey::new(SPOOL_KEY)));
+            envelopes.open_job(id, QUEUED_SHAPE, sealed).is_ok()
+                || envelopes.open_result(id, QUEUED_SHAPE, sealed).is_ok()
+                || envelopes.open_error(id, QUEUED_SHAPE, sealed).is_ok()
+        }
         "proof_job" => ProofJob::from_json(seed).is_ok_and(|job| apply(job.input).is_ok()),
         // These are written by their own writers and read back by their targets.
         _ => true,
@@ -200,7 +271,13 @@ fn spool_files() -> Vec<Vec<u8>> {
     let file = |place: &str| [&id.as_bytes()[..], &fs::read(directory.path().join(place)).unwrap()].concat();
     let waiting = file(&format!("jobs/{id}.1"));
     let claim = spool.claim("seed").unwrap().unwrap();
-    let result = ProofResult {
+    let result = result(id, &job);
+    spool.finish(&claim, &result).unwrap();
+    vec![waiting, file(&format!("results/{id}")), json(&result)]
+}
+
+fn result(id: JobId, job: &ProofJob) -> ProofResult {
+    ProofResult {
         job: id,
         batch: 1,
         shape: job.shape.clone(),
@@ -210,9 +287,133 @@ fn spool_files() -> Vec<Vec<u8>> {
         instance: vec![Fr::from(5u64), Fr::from(6u64)],
         timings: Timings::default(),
         peak_rss_bytes: 1 << 30,
+    }
+}
+
+/// The three kinds of a row, each behind the job's id.
+fn queue_envelopes() -> Vec<Vec<u8>> {
+    let envelopes = Envelopes::new(SpoolKey::new(SPOOL_KEY));
+    let job = ProofJob::new(1, transition().input.clone());
+    let (id, sealed) = envelopes.seal_job(&job).unwrap();
+    let result = envelopes.seal_result(id, QUEUED_SHAPE, &result(id, &job)).unwrap();
+    let error = envelopes.seal_error(id, QUEUED_SHAPE, "why not").unwrap();
+    [sealed, result, error].map(|sealed| [&id.as_bytes()[..], &sealed].concat()).to_vec()
+}
+
+fn queue_addresses() -> Vec<Vec<u8>> {
+    let of = |rest: &str| format!("postgres://gridveil:{QUEUE_PASSWORD}@{rest}").into_bytes();
+    ["localhost/d", "127.0.0.1:5433/d?sslmode=disable", "%2Frun%2Fpostgresql/d", "h/d?sslcert=a"].map(of).to_vec()
+}
+
+fn cache_file() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cached");
+    store::write(&path, CACHE_LABEL, |writer| writer.write_all(b"parameters")).unwrap();
+    fs::read(path).unwrap()
+}
+
+/// Fresh keys; and the same after the keys of one slot were erased.
+fn data_key_files() -> Vec<Vec<u8>> {
+    let directory = tempfile::tempdir().unwrap();
+    data_keys(directory.path()).create(KEYS_OF.0, KEYS_OF.1).unwrap();
+    let fresh = fs::read(directory.path().join(format!("{}.keys", KEYS_OF.0))).unwrap();
+    let (head, entry) = (16, (fresh.len() - 16) / (KEYS_OF.1 + 1));
+    let mut erased = fresh.clone();
+    erased[head + 2 * entry..head + 3 * entry].fill(0);
+    erased[head + 2 * entry + 3] = 1;
+    vec![fresh, erased]
+}
+
+fn deployment() -> Deployment {
+    Deployment { chain_id: 31_337, contract: [0x11; 20] }
+}
+
+fn exchange_files() -> Vec<Vec<u8>> {
+    let (t, deployment) = (transition(), deployment());
+    let [salt_1, salt_2] = [Fr::from(3u64), Fr::from(4u64)];
+    let claim = Claim { recipient: Fr::from(2u64), amount: 5, payout: [2; 20], salts: [salt_1, salt_2] };
+    let decision = t.input.operations.header.clone();
+    vec![
+        json(&ClaimFile { deployment, claim }),
+        json(&NoteFile { deployment, note: fixture::certificate::plan(1).note }),
+        json(&ConsentFile { deployment, consent: t.input.operations.slots[0].clone() }),
+        json(&DecisionFile { deployment, community: 5, decision }),
+    ]
+}
+
+fn retirement() -> ShownRetirement {
+    let (sealed, statement) = (0..24)
+        .find_map(|seed| {
+            let plan = fixture::certificate::plan(seed);
+            let sealed = plan.retirement.as_ref()?.sealed;
+            Some((sealed, plan.statement()?))
+        })
+        .unwrap();
+    ShownRetirement::new(31_337, [0x11; 20], sealed, statement)
+}
+
+/// What a sequencer answers.
+fn answers() -> Vec<Vec<u8>> {
+    let t = transition();
+    let (contract, next_interval) = ([0x11; 20], t.after.header.next_interval);
+    let info = Info { chain_id: 31_337, contract, domain: instance::domain(31_337, &contract, 2), circuit_version: 2 };
+    let community = CommunityInfo {
+        community: 5,
+        shape: "tiny-4x2".to_owned(),
+        members: 4,
+        intervals: 2,
+        interval_length: 3600,
+        mechanism: Mechanism::Auction,
+        mdm: fixture::mdm_key().public(),
+        next_interval,
+        settled: vec![SettledPeriod {
+            first_interval: 420_000,
+            root: t.instance.new_root,
+            batch: 1,
+            tx: None,
+            block: None,
+        }],
+        open: OpenPeriod { first_interval: next_interval, received: 0, expected: 4, closed: false },
     };
-    spool.finish(&claim, &result).unwrap();
-    vec![waiting, file(&format!("results/{id}")), json(&result)]
+    let members = Members { expected: Some(7), ..Members::default() };
+    vec![
+        json(&info),
+        json(&community),
+        json(&OperationState::Applied { batch: 1, settled: true }),
+        json(&Problem::new(code::OPERATION_NONCE, "why".to_owned(), members)),
+    ]
+}
+
+/// The words of the settlement's records.
+fn records() -> Vec<u8> {
+    let words = &transition().data[transition().input.community.shape.members + 2..];
+    words.iter().flat_map(to_bytes).collect()
+}
+
+fn settle_call() -> SettleCall {
+    let t = transition();
+    SettleCall {
+        circuit_version: 2,
+        community: 5,
+        first_interval: t.input.community.header.next_interval,
+        tariff_index: 1,
+        new_root: to_bytes(&t.instance.new_root),
+        community_new: to_bytes(&t.instance.community_new),
+        ops_digest: to_bytes(&t.instance.ops_digest),
+        data: t.data.iter().map(to_bytes).collect(),
+        proof: vec![7; 96],
+    }
+}
+
+/// Nine public inputs, and bytes of a proof's length: zeros, or points of the curve and small scalars.
+fn proofs() -> Vec<Vec<u8>> {
+    let rows = (1..=CERTIFICATE_ROWS as u64).flat_map(|row| to_bytes(&Fr::from(row))).collect::<Vec<u8>>();
+    let length = proof_bytes(verifier().vk().cs());
+    let [one, two] = [Fr::from(1u64), Fr::from(2u64)].map(|x| to_bytes(&x));
+    // (1, 2) is the generator. After an odd number of scalars the last points begin a word later.
+    let turns =
+        [[one, two], [two, one]].map(|turn| turn.concat().into_iter().cycle().take(length).collect::<Vec<u8>>());
+    turns.into_iter().chain([vec![0; length]]).map(|proof| [rows.clone(), proof].concat()).collect()
 }
 
 /// A powers-of-tau file of four powers of the tau 5.

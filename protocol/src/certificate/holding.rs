@@ -7,7 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CERTIFICATE_VERSION, CertificateInstance, NotePath, Output, Purpose, Retirement, SpendPlan};
-use crate::{field::Fr, hex::hex_bytes, instance, note::Note, units::Wh};
+use crate::{
+    field::Fr,
+    hex::{hex_bytes, hex_vec},
+    instance,
+    note::Note,
+    units::Wh,
+};
 use ark_ff::AdditiveGroup;
 
 /// Version in the domain of holdings. A contract's circuit version has 32 bits: none has this domain.
@@ -50,20 +56,6 @@ pub struct ShownHolding {
     /// Public inputs of the statement.
     pub instance: CertificateInstance,
     /// Its proof.
-    #[serde(with = "proof_hex")]
+    #[serde(with = "hex_vec")]
     pub proof: Vec<u8>,
-}
-
-/// serde of a proof as `0x` hex.
-mod proof_hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&crate::hex::hex0(bytes))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(d)?;
-        hex::decode(text.strip_prefix("0x").unwrap_or(&text)).map_err(|_| D::Error::custom("expected a proof in hex"))
-    }
 }

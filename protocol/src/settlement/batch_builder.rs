@@ -208,23 +208,25 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`SettlementError`], where the period does not settle even without them.
-    pub fn finish(mut self) -> Result<Batch, SettlementError> {
-        self.operations.notes = self.l1.notes.iter().copied().take(QUEUE).map(QueuedNote).collect();
+    pub fn finish(self) -> Result<Batch, SettlementError> {
+        let Self { mut period, operations, l1, .. } = self;
+        period.input.operations = operations;
+        period.input.operations.notes = l1.notes.into_iter().take(QUEUE).map(QueuedNote).collect();
         let (mut header_refused, mut correction_postponed) = (None, false);
         loop {
-            let mut period = self.period.clone();
-            period.input.operations = self.operations.clone();
             let transition = period.complete();
             let Err(error) = check_outcome(&transition) else {
                 return Ok(Batch { transition, header_refused, correction_postponed });
             };
-            let has_header = self.operations.header != HeaderOperation::default();
+            period = SettledPeriod::reopened(transition);
+            let operations = &mut period.input.operations;
+            let has_header = operations.header != HeaderOperation::default();
             let by_header = matches!(error, SettlementError::Operations(OperationsError::Header(_)));
-            if !(by_header && has_header) && self.operations.correction.take().is_some() {
+            if !(by_header && has_header) && operations.correction.take().is_some() {
                 // The pools may carry it in a later batch.
                 correction_postponed = true;
             } else if has_header && (by_header || of_pools(&error)) {
-                self.operations.header = HeaderOperation::default();
+                operations.header = HeaderOperation::default();
                 header_refused = Some(error);
             } else {
                 return Err(error);

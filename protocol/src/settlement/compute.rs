@@ -61,6 +61,12 @@ impl SettledPeriod {
         Self { input, clearings, outcomes, accounts, notes }
     }
 
+    /// What a transition was completed from, for other operations.
+    pub fn reopened(transition: Transition) -> Self {
+        let Transition { input, clearings, outcomes, settled: accounts, notes, .. } = transition;
+        Self { input, clearings, outcomes, accounts, notes }
+    }
+
     /// Applies the operations, appends the notes and states the public inputs.
     pub fn complete(self) -> Transition {
         let Self { input, clearings, outcomes, accounts: settled, notes } = self;

@@ -1,43 +1,18 @@
 //! The jobs' rows: what each end writes and reads.
 
-use std::fmt;
-
 use postgres::Row;
-use zeroize::{Zeroize, Zeroizing};
 
-use super::{ATTEMPTS, MAX_JOB_BYTES, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason, database::Database};
+use super::{ATTEMPTS, Envelopes, MAX_RESULT_BYTES, QueueError, QueueState, QueueUrl, Reason, database::Database};
 use crate::{
     job::{JobId, ProofJob, ProofResult},
     spool::SpoolKey,
 };
 
-const MAGIC: &[u8; 8] = b"GVQUEUE1";
-/// Longest error text kept, bytes.
-const MAX_ERROR_BYTES: usize = 2048;
-
-/// What a sealed value is bound to.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Job,
-    Result,
-    Error,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Job => "job",
-            Self::Result => "result",
-            Self::Error => "error",
-        })
-    }
-}
-
 /// The sequencer's end, and what both ends share.
 #[derive(Debug)]
 pub struct Queue {
     pub(super) db: Database,
-    key: SpoolKey,
+    pub(super) envelopes: Envelopes,
     pub(super) key_id: Vec<u8>,
 }
 
@@ -77,36 +52,9 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Address`], [`QueueError::Tls`].
     pub fn new(url: &QueueUrl, key: SpoolKey) -> Result<Self, QueueError> {
-        let key_id = key.id().to_vec();
-        Ok(Self { db: Database::new(url)?, key, key_id })
-    }
-
-    pub(super) fn seal(&self, kind: Kind, id: JobId, shape: &str, contents: &[u8]) -> Result<Vec<u8>, QueueError> {
-        Ok(self.key.seal(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), contents)?)
-    }
-
-    pub(super) fn unseal(
-        &self,
-        kind: Kind,
-        id: JobId,
-        shape: &str,
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, QueueError> {
-        let contents = self.key.open_sealed(MAGIC, &format!("gridveil queue 1 {kind} {id} {shape}"), sealed);
-        contents.map_err(|_| QueueError::Sealed { job: id })
-    }
-
-    fn sealed_job(&self, job: &ProofJob) -> Result<(JobId, Vec<u8>), QueueError> {
-        let id = job.id()?;
-        let mut json = job.to_json()?;
-        let fits = check_length(json.len(), MAX_JOB_BYTES);
-        let sealed = fits.and_then(|()| self.seal(Kind::Job, id, &job.shape, &json));
-        json.zeroize();
-        Ok((id, sealed?))
-    }
-
-    pub(super) fn sealed_error(&self, id: JobId, shape: &str, error: &str) -> Result<Vec<u8>, QueueError> {
-        self.seal(Kind::Error, id, shape, &error.as_bytes()[..error.floor_char_boundary(MAX_ERROR_BYTES)])
+        let envelopes = Envelopes::new(key);
+        let key_id = envelopes.key_id();
+        Ok(Self { db: Database::new(url)?, envelopes, key_id })
     }
 
     /// Puts a job in. One that is known already, whatever its state, is not put in twice.
@@ -114,7 +62,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::TooLarge`] above [`MAX_JOB_BYTES`]; [`QueueError`] of the database.
     pub fn submit(&self, job: &ProofJob) -> Result<JobId, QueueError> {
-        let (id, sealed) = self.sealed_job(job)?;
+        let (id, sealed) = self.envelopes.seal_job(job)?;
         let (batch, version) = (number(job.batch, id)?, number(job.circuit_version, id)?);
         self.db.with(|client| {
             client.execute(TIDY, &[])?;
@@ -136,8 +84,8 @@ impl Queue {
         let (shape, state): (String, String) = (row.get(0), row.get(1));
         let reason = || Reason::parse(row.get::<_, Option<&str>>(2).unwrap_or_default());
         let error = || {
-            let text = self.unseal(Kind::Error, id, &shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default());
-            text.map_or_else(|_| reason().to_string(), |text| String::from_utf8_lossy(&text).into_owned())
+            let text = self.envelopes.open_error(id, &shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default());
+            text.unwrap_or_else(|_| reason().to_string())
         };
         match state.as_str() {
             "proven" => QueueState::Proven,
@@ -155,10 +103,7 @@ impl Queue {
     pub fn result(&self, id: JobId) -> Result<Option<ProofResult>, QueueError> {
         let bound = i32::try_from(MAX_RESULT_BYTES + 128).unwrap_or(i32::MAX);
         let row = self.db.with(|client| client.query_opt(READ, &[&id.as_bytes().as_slice(), &bound]))?;
-        let Some(row) = row else { return Ok(None) };
-        let json = self.unseal(Kind::Result, id, row.get(0), row.get(1))?;
-        let result = serde_json::from_slice::<ProofResult>(&json).ok().filter(|result| result.job == id);
-        result.map(Some).ok_or(QueueError::Contents { job: id })
+        row.map(|row| self.envelopes.open_result(id, row.get(0), row.get(1))).transpose()
     }
 
     /// Puts a job back whose result or stored witness cannot be used. Its attempts stay counted. Whether there
@@ -167,7 +112,7 @@ impl Queue {
     /// # Errors
     /// As [`Self::submit`].
     pub fn again(&self, job: &ProofJob, reason: Reason) -> Result<bool, QueueError> {
-        let (id, sealed) = self.sealed_job(job)?;
+        let (id, sealed) = self.envelopes.seal_job(job)?;
         let attempts = i32::try_from(ATTEMPTS).unwrap_or(i32::MAX);
         let done = self.db.with(|client| {
             client.execute(AGAIN, &[&id.as_bytes().as_slice(), &sealed, &reason.code(), &attempts, &self.key_id])
@@ -182,10 +127,6 @@ impl Queue {
     pub fn forget(&self, id: JobId) -> Result<(), QueueError> {
         self.db.with(|client| client.execute(FORGET, &[&id.as_bytes().as_slice()])).map(drop)
     }
-}
-
-pub(super) const fn check_length(bytes: usize, limit: usize) -> Result<(), QueueError> {
-    if bytes <= limit { Ok(()) } else { Err(QueueError::TooLarge { bytes, limit }) }
 }
 
 fn number(x: u64, job: JobId) -> Result<i64, QueueError> {

@@ -7,10 +7,7 @@ use std::{
 
 use gridveil_protocol::version::CircuitVersion;
 
-use super::{
-    ATTEMPTS, MAX_RESULT_BYTES, Queue, QueueError, QueueUrl, Reason,
-    jobs::{Kind, check_length, count},
-};
+use super::{ATTEMPTS, Queue, QueueError, QueueUrl, Reason, jobs::count};
 use crate::{
     job::{JobId, ProofJob, ProofResult},
     prover::ProverError,
@@ -237,13 +234,6 @@ impl Serving {
         }
     }
 
-    fn read(&self, id: JobId, shape: &str, payload: &[u8]) -> Result<ProofJob, QueueError> {
-        let json = self.queue.unseal(Kind::Job, id, shape, payload)?;
-        let job =
-            ProofJob::from_json(&json).ok().filter(|job| job.shape == shape && job.id().is_ok_and(|named| named == id));
-        job.ok_or(QueueError::Contents { job: id })
-    }
-
     fn failed(
         &self,
         token: &Token,
@@ -252,7 +242,7 @@ impl Serving {
         reason: Reason,
         error: &str,
     ) -> Result<bool, QueueError> {
-        let error = self.queue.sealed_error(token.id.into(), shape, error)?;
+        let error = self.queue.envelopes.seal_error(token.id.into(), shape, error)?;
         let done = self.queue.db.with(|client| {
             client.execute(
                 FAIL,
@@ -271,9 +261,7 @@ impl Serving {
         if of != (claim.id, job.batch, &job.shape, job.circuit_version) || result.proof.is_empty() {
             return Err(QueueError::Contents { job: claim.id });
         }
-        let json = serde_json::to_vec(result).map_err(|_| QueueError::Encoding)?;
-        check_length(json.len(), MAX_RESULT_BYTES)?;
-        let sealed = self.queue.seal(Kind::Result, claim.id, &job.shape, &json)?;
+        let sealed = self.queue.envelopes.seal_result(claim.id, &job.shape, result)?;
         let (id, worker) = (claim.token.id.as_slice(), &claim.token.worker);
         self.queue.db.with(|client| {
             if client.execute(FINISH, &[&id, worker, &sealed, &self.queue.key_id])? == 1 {
@@ -321,7 +309,7 @@ impl worker::Queue for Serving {
             };
             let (id, attempt, shape) = (id(&row)?, row.get(1), row.get::<_, &str>(2));
             let token = Token { id: *id.as_bytes(), worker: worker.to_owned(), attempt };
-            match self.read(id, shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default()) {
+            match self.queue.envelopes.open_job(id, shape, row.get::<_, Option<&[u8]>>(3).unwrap_or_default()) {
                 Ok(job) => return Ok(Some(Claim { id, attempt: count(attempt), job, token })),
                 Err(error) => {
                     // Every worker with this key would fail the same way: the sequencer, which has the witness, puts it
@@ -360,7 +348,7 @@ impl worker::Queue for Serving {
             return self.failed(&claim.token, &claim.job.shape, self.attempts, reason, &text).map(drop);
         }
         let Token { id, worker, attempt } = &claim.token;
-        let sealed = self.queue.sealed_error(claim.id, &claim.job.shape, &text)?;
+        let sealed = self.queue.envelopes.seal_error(claim.id, &claim.job.shape, &text)?;
         self.queue
             .db
             .with(|client| client.execute(REFUSE, &[&id.as_slice(), worker, attempt, &reason.code(), &sealed]))

@@ -55,6 +55,26 @@ pub struct L1Key {
     pub l1_key: Option<PathBuf>,
 }
 
+/// What every command has that signs or changes something.
+#[derive(clap::Args, Debug)]
+pub struct Doing {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub acting: Acting,
+}
+
+/// What every command has that sends something to L1.
+#[derive(clap::Args, Debug)]
+pub struct Paying {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub key: L1Key,
+    #[command(flatten)]
+    pub acting: Acting,
+}
+
 /// Money as written: currency units with at most nine decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {

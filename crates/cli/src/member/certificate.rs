@@ -34,7 +34,7 @@ use crate::{
     common::{
         chain::Chain,
         details::{Details, agreed, hex0},
-        options::{Acting, Energy, L1Key, Place},
+        options::{Energy, Paying, Place},
         text,
     },
 };
@@ -106,13 +106,9 @@ pub struct TransferArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
+    with: Paying,
     #[command(flatten)]
     proving: Proving,
-    #[command(flatten)]
-    acting: Acting,
 }
 
 /// What for, on the command line.
@@ -157,13 +153,9 @@ pub struct RetireArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
+    with: Paying,
     #[command(flatten)]
     proving: Proving,
-    #[command(flatten)]
-    acting: Acting,
 }
 
 /// Options of `certificate show`.
@@ -404,27 +396,35 @@ fn carried_out(
 }
 
 fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let to = element(&args.to, "--to")?;
-    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
     let kept = chosen(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
     let finished = checked(&session, &kept, &spending)?;
     let details = || planned(&kept, args.kwh).row("to", number(to), number(to));
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let [note, _] = spent.plan.notes();
     write_file(&args.out, &NoteFile { deployment: session.deployment, note })
         .with_context(|| args.out.display().to_string())?;
-    sent(details(), &spent, &args.out).print(args.place.json)
+    sent(details(), &spent, &args.out).print(args.with.place.json)
 }
 
 fn retire(args: &RetireArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let beneficiary = element(&args.beneficiary, "--beneficiary")?;
-    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
     let kept = chosen(&mut session, &chain, &args.note)?;
     let spending =
         Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
@@ -435,14 +435,14 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
             .row("beneficiary", number(beneficiary), number(beneficiary))
             .row("public", public, public)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let spent = carried_out(&mut session, &chain, &args.proving, &kept, &spending, finished)?;
     let statement = spent.plan.statement().context("nothing was retired")?;
     let shown = ShownRetirement::new(session.deployment.chain_id, session.deployment.contract, args.sealed, statement);
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
-    sent(details(), &spent, &args.out).print(args.place.json)
+    sent(details(), &spent, &args.out).print(args.with.place.json)
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {

@@ -17,18 +17,14 @@ use super::session::{Session, own_chain, read_chain};
 use crate::common::{
     chain::Chain,
     details::{Details, agreed, exact, hex0},
-    options::{Acting, L1Key, Place},
+    options::Paying,
 };
 
 /// Options of `gridveil member collect`.
 #[derive(clap::Args, Debug)]
 pub struct CollectArgs {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
-    #[command(flatten)]
-    acting: Acting,
+    with: Paying,
 }
 
 /// Options of `gridveil member force`.
@@ -38,11 +34,7 @@ pub struct ForceArgs {
     #[arg(long)]
     freeze: bool,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
-    #[command(flatten)]
-    acting: Acting,
+    with: Paying,
 }
 
 /// Options of `gridveil member exit`.
@@ -52,11 +44,7 @@ pub struct ExitArgs {
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
-    #[command(flatten)]
-    acting: Acting,
+    with: Paying,
 }
 
 /// The contract's own form of an exit.
@@ -210,9 +198,13 @@ fn collect(chain: &Chain, owed: &[([u8; 20], u128)]) -> anyhow::Result<u128> {
 }
 
 pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
-    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
     let owed = owed(&chain, &payouts(session.wallet.state()))?;
     let sum: u128 = owed.iter().map(|(_, parts)| parts).sum();
     let details = || {
@@ -222,18 +214,22 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
         details.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
     };
     if owed.is_empty() {
-        return details().print(args.place.json);
+        return details().print(args.with.place.json);
     }
-    if agreed(details(), args.acting, args.place.json)? {
+    if agreed(details(), args.with.acting, args.with.place.json)? {
         collect(&chain, &owed)?;
-        details().row("status", "paid", "paid").print(args.place.json)?;
+        details().row("status", "paid", "paid").print(args.with.place.json)?;
     }
     Ok(())
 }
 
 pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
-    let session = Session::open(&args.place)?;
-    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let session = Session::open(&args.with.place)?;
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
     let (community, slot) = (session.community, u32::from(session.slot));
     let queue = chain.wait(chain.client().forced_queue(community))?;
     if args.freeze {
@@ -245,14 +241,14 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
                 head.time,
             )
         };
-        if agreed(details(), args.acting, args.place.json)? {
+        if agreed(details(), args.with.acting, args.with.place.json)? {
             chain.wait(chain.client().freeze(community))?;
-            details().row("status", "frozen", "frozen").print(args.place.json)?;
+            details().row("status", "frozen", "frozen").print(args.with.place.json)?;
         }
         return Ok(());
     }
     let account = payout(session.wallet.state())?;
-    if !args.acting.dry_run {
+    if !args.with.acting.dry_run {
         let sender = chain.account()?;
         ensure!(
             sender == account,
@@ -274,22 +270,26 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
             .row("before it", queue.len().to_string(), queue.len())
             .row("note", public, public)
     };
-    if agreed(details(), args.acting, args.place.json)? {
+    if agreed(details(), args.with.acting, args.with.place.json)? {
         let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
-        details().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.place.json)?;
+        details().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.with.place.json)?;
     }
     Ok(())
 }
 
 pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     // The operator may be silent: that is what an exit is for.
     if session.sequencer.is_some()
         && let Err(error) = session.sync(false)
     {
         eprintln!("gridveil: the last receipt is used as it is: {}", crate::common::text::one_line(&error));
     }
-    let chain = if args.acting.dry_run { read_chain(&args.place)? } else { own_chain(&args.place, &args.key)? };
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
     let genesis =
         args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let exit = exit_of(session.wallet.state(), &chain, &genesis)?;
@@ -304,10 +304,10 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
             .row("state root", root.clone(), root)
             .row("frozen", if frozen { "yes" } else { "no: nothing can be taken out yet" }, frozen)
     };
-    if !frozen && !args.acting.dry_run {
+    if !frozen && !args.with.acting.dry_run {
         bail!("the rollup is not frozen: withdraw, or force a withdrawal (--dry-run shows what an exit would be)");
     }
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let left = leave(&mut session, &chain, &exit)?;
@@ -318,5 +318,5 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
         .row("claims paid", left.claims.to_string(), left.claims)
         .row("deposits back", left.refunds.to_string(), left.refunds)
         .row("paid", format!("{paid} smallest parts of the token"), paid.to_string())
-        .print(args.place.json)
+        .print(args.with.place.json)
 }

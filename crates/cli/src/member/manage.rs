@@ -23,7 +23,7 @@ use super::{
 };
 use crate::common::{
     details::{Details, agreed, hex0},
-    options::{Acting, Place},
+    options::{Acting, Doing},
 };
 
 /// Largest file of terms, bytes.
@@ -45,9 +45,7 @@ pub struct EnrolArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member replace`.
@@ -63,9 +61,7 @@ pub struct ReplaceArgs {
     #[arg(long, conflicts_with = "out")]
     finish: bool,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member terms`.
@@ -78,9 +74,7 @@ pub struct TermsArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Terms as the meter data manager offers them.
@@ -145,7 +139,7 @@ fn consent(
 
 pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     let (payout, terms) = (l1_address(&args.payout, "--payout")?, read_terms(&args.terms)?);
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     // A slot that this owner has left is as empty as one that nobody had.
     let empty = Account { nonce: args.nonce, ..Account::empty(Default::default()) };
@@ -163,33 +157,41 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     };
     let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
     let details = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
-    consent(&mut session, &signed, details, &args.out, args.acting, args.place.json)
+    consent(&mut session, &signed, details, &args.out, args.with.acting, args.with.place.json)
 }
 
 pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
     let terms = read_terms(&args.terms)?;
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     let signed = operation::terms::build(&session.actor()?, terms)?;
-    consent(&mut session, &signed, || terms_rows(planned(&signed), &terms), &args.out, args.acting, args.place.json)
+    consent(
+        &mut session,
+        &signed,
+        || terms_rows(planned(&signed), &terms),
+        &args.out,
+        args.with.acting,
+        args.with.place.json,
+    )
 }
 
 pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let name = args.new_keys.display().to_string();
     if args.finish {
-        let new = Keys::open(&args.new_keys, &passphrase(&args.place.keys)?).with_context(|| name.clone())?;
+        let new = Keys::open(&args.new_keys, &passphrase(&args.with.place.keys)?).with_context(|| name.clone())?;
         return finish(&mut session, &new, args);
     }
     let out = args.out.as_deref().context("no --out")?;
     session.sync(false)?;
     let new = if args.new_keys.exists() {
-        Keys::open(&args.new_keys, &passphrase(&args.place.keys)?).with_context(|| name.clone())?
+        Keys::open(&args.new_keys, &passphrase(&args.with.place.keys)?).with_context(|| name.clone())?
     } else {
-        ensure!(!args.acting.dry_run, "{name}: a dry run makes no key file");
+        ensure!(!args.with.acting.dry_run, "{name}: a dry run makes no key file");
         let keys = session.keys.with_new_meter()?;
         // On disk before anything is signed for it.
-        keys.create(&args.new_keys, &passphrase(&args.place.keys)?, Cost::default()).with_context(|| name.clone())?;
+        keys.create(&args.new_keys, &passphrase(&args.with.place.keys)?, Cost::default())
+            .with_context(|| name.clone())?;
         keys
     };
     ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
@@ -199,7 +201,7 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
         let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";
         planned(&signed).row("new meter", meter.clone(), meter.clone()).row("note", note, note)
     };
-    consent(&mut session, &signed, details, out, args.acting, args.place.json)
+    consent(&mut session, &signed, details, out, args.with.acting, args.with.place.json)
 }
 
 /// Packets and receipts from now on are under the new meter's key; so is the wallet.
@@ -217,9 +219,9 @@ fn finish(session: &mut Session, new: &Keys, args: &ReplaceArgs) -> anyhow::Resu
             args.new_keys.display().to_string(),
         )
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     session.wallet.reseal(new)?;
-    details().print(args.place.json)
+    details().print(args.with.place.json)
 }

@@ -22,7 +22,7 @@ use super::session::{Session, element, l1_address, own_chain, read_chain};
 use crate::common::{
     chain::Chain,
     details::{Details, agreed, exact, hex0},
-    options::{Acting, L1Key, Money, Place},
+    options::{Acting, Doing, Money, Paying},
 };
 
 /// Options of `gridveil member deposit`.
@@ -38,11 +38,7 @@ pub struct DepositArgs {
     #[arg(long, value_name = "CLAIM", conflicts_with_all = ["amount", "claim"])]
     refund: Option<String>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    key: L1Key,
-    #[command(flatten)]
-    acting: Acting,
+    with: Paying,
 }
 
 /// Options of `gridveil member withdraw`.
@@ -51,9 +47,7 @@ pub struct WithdrawArgs {
     /// Currency units, whole hundredths.
     amount: Money,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member send`.
@@ -71,9 +65,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member receive`.
@@ -82,9 +74,7 @@ pub struct ReceiveArgs {
     /// The claim's file, from the sender.
     file: PathBuf,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member rotate`.
@@ -97,18 +87,14 @@ pub struct RotateArgs {
     #[arg(long, value_name = "ADDRESS")]
     payout: Option<String>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Options of `gridveil member close`.
 #[derive(clap::Args, Debug)]
 pub struct CloseArgs {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Keeps an operation, then hands it in; the sequencer's word for what became of it.
@@ -214,7 +200,7 @@ fn claim_like(session: &Session, prefix: &str) -> anyhow::Result<Claim> {
 }
 
 pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     if let Some(prefix) = &args.refund {
         return refund(args, &mut session, prefix);
@@ -233,19 +219,19 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
                 .row("amount", amount, claim.amount)
                 .row("claim", shown.clone(), shown.clone())
         };
-    let chain = if args.acting.dry_run { None } else { Some(own_chain(&args.place, &args.key)?) };
-    if !agreed(details(), args.acting, args.place.json)? {
+    let chain = if args.with.acting.dry_run { None } else { Some(own_chain(&args.with.place, &args.with.key)?) };
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let chain = chain.context("a dry run")?;
     let Deposited { signed, status, .. } = deposit(&mut session, &chain, &claim)?;
-    done(details(), &signed, &status).print(args.place.json)
+    done(details(), &signed, &status).print(args.with.place.json)
 }
 
 fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Result<()> {
     let claim = claim_like(session, prefix)?;
     let word = to_bytes(&claim.commitment());
-    let chain = own_chain(&args.place, &args.key)?;
+    let chain = own_chain(&args.with.place, &args.with.key)?;
     let details = || {
         Details::new("Refund of a deposit that was never taken in").row(
             "amount",
@@ -253,7 +239,7 @@ fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Re
             claim.amount,
         )
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let frozen = chain.wait(chain.client().is_frozen())?;
@@ -280,11 +266,11 @@ fn refund(args: &DepositArgs, session: &mut Session, prefix: &str) -> anyhow::Re
             "refunded".to_owned()
         }
     };
-    details().row("refund", status.clone(), status).print(args.place.json)
+    details().row("refund", status.clone(), status).print(args.with.place.json)
 }
 
 pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     let actor = session.actor()?;
     let signed = operation::withdraw::build(&actor, args.amount.nano)?;
@@ -293,8 +279,8 @@ pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
         &mut session,
         &signed,
         || planned(&signed).row("paid to", payout.clone(), payout.clone()),
-        args.acting,
-        args.place.json,
+        args.with.acting,
+        args.with.place.json,
     )
 }
 
@@ -316,7 +302,7 @@ pub fn send(
 }
 
 pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let (to, payout) = (element(&args.to, "--to")?, l1_address(&args.payout, "--payout")?);
     session.sync(false)?;
     let (signed, claim) = operation::send::build(&session.actor()?, to, payout, args.amount.nano)?;
@@ -327,14 +313,14 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
             args.out.display().to_string(),
         )
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     session.wallet.keep_send(&signed, &claim)?;
     let file = ClaimFile { deployment: session.deployment, claim };
     write_file(&args.out, &file).with_context(|| args.out.display().to_string())?;
     let status = session.hand_in(&signed)?;
-    done(details(), &signed, &status).print(args.place.json)
+    done(details(), &signed, &status).print(args.with.place.json)
 }
 
 /// Takes a claim in that is open on L1.
@@ -379,26 +365,27 @@ fn received(session: &Session, chain: &Chain, file: &ClaimFile) -> anyhow::Resul
 }
 
 pub fn run_receive(args: &ReceiveArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let file: ClaimFile =
         read_file(&args.file, &session.deployment).with_context(|| args.file.display().to_string())?;
     session.sync(false)?;
-    let signed = received(&session, &read_chain(&args.place)?, &file)?;
-    if !agreed(planned(&signed), args.acting, args.place.json)? {
+    let signed = received(&session, &read_chain(&args.with.place)?, &file)?;
+    if !agreed(planned(&signed), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     let status = take_in(&mut session, &file, &signed)?;
-    done(planned(&signed), &signed, &status).print(args.place.json)
+    done(planned(&signed), &signed, &status).print(args.with.place.json)
 }
 
 pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     let payout = args.payout.as_deref().map(|text| l1_address(text, "--payout")).transpose()?;
     session.sync(false)?;
     let next = match &args.new_keys {
         None => owner_of(&session.keys.owner),
         Some(path) if path.exists() => {
-            let keys = Keys::open(path, &passphrase(&args.place.keys)?).with_context(|| path.display().to_string())?;
+            let keys =
+                Keys::open(path, &passphrase(&args.with.place.keys)?).with_context(|| path.display().to_string())?;
             ensure!(
                 keys.meter.public() == session.keys.meter.public(),
                 "{}: the new key file must have the same meter key",
@@ -406,11 +393,11 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
             );
             owner_of(&keys.owner)
         }
-        Some(path) if args.acting.dry_run => bail!("{}: a dry run makes no key file", path.display()),
+        Some(path) if args.with.acting.dry_run => bail!("{}: a dry run makes no key file", path.display()),
         Some(path) => {
             let keys = session.keys.with_new_owner()?;
             // On disk before anything is signed for it.
-            keys.create(path, &passphrase(&args.place.keys)?, Cost::default())
+            keys.create(path, &passphrase(&args.with.place.keys)?, Cost::default())
                 .with_context(|| path.display().to_string())?;
             owner_of(&keys.owner)
         }
@@ -426,11 +413,11 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
             .row("payout", paid.clone(), paid.clone())
             .row("note", title, title)
     };
-    finish(&mut session, &signed, details, args.acting, args.place.json)
+    finish(&mut session, &signed, details, args.with.acting, args.with.place.json)
 }
 
 pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     let actor = session.actor()?;
     let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
@@ -441,5 +428,5 @@ pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
             format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());
         planned(&signed).row("paid to", payout.clone(), payout.clone()).row("rest", supplier_account, rest)
     };
-    finish(&mut session, &signed, details, args.acting, args.place.json)
+    finish(&mut session, &signed, details, args.with.acting, args.with.place.json)
 }

@@ -14,7 +14,7 @@ use crate::{
     common::{
         chain::Chain,
         details::{Details, agreed, hex0},
-        options::{Acting, Place},
+        options::Doing,
         text,
     },
     member::session::{Session, read_chain},
@@ -26,9 +26,7 @@ pub struct Args {
     /// The beginning of the commitment of the note that is being spent, as `list` shows it.
     note: String,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    acting: Acting,
+    with: Doing,
 }
 
 /// Notes which spending of a note L1 has. The note's nullifier is used: the event says into what.
@@ -82,8 +80,8 @@ pub fn abandon(session: &mut Session, chain: &Chain, kept: &KeptNote) -> anyhow:
 /// # Errors
 /// As [`abandon`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.place)?;
-    let chain = read_chain(&args.place)?;
+    let mut session = Session::open(&args.with.place)?;
+    let chain = read_chain(&args.with.place)?;
     let kept = chosen(&mut session, &chain, &args.note)?;
     ensure!(!kept.spent, "L1 has a spending of this certificate: there is nothing to abandon");
     let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && spend.is_open());
@@ -96,10 +94,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .row("amount", format!("{} kWh", text::kwh(kept.note.amount)), kept.note.amount.0)
             .row("warning", warning, warning)
     };
-    if !agreed(details(), args.acting, args.place.json)? {
+    if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
     abandon(&mut session, &chain, &kept)?;
     let stands = state(&session, &kept);
-    details().row("state", stands, stands).print(args.place.json)
+    details().row("state", stands, stands).print(args.with.place.json)
 }

@@ -1,0 +1,426 @@
+//! A chain with everything that can happen, played on the fake L1; and the same chain told with one lie at a time.
+
+mod lies;
+
+use std::collections::BTreeMap;
+
+use crate::common::{ZERO, chain_from, wait, word};
+use gridveil_auditor::{
+    AuditReport, Failure, PoolSource, ProofVerifier, RetiredPeriod, VerifierError, audit_with_pool,
+};
+use gridveil_protocol::{
+    community,
+    field::{Fr, from_bytes, to_bytes},
+    params::STATE_DEPTH,
+    poseidon::hash4,
+    record::{Record, RecordKind, digest, words},
+    tree::{SparseTree, dense_root},
+    units::{Interval, Nano, Wh},
+    version::CircuitVersion,
+};
+use gridveil_verifier_contract::{
+    Address, CertificateCall, ChainL1, CommunityParams, ExitCall, ExitClaimCall, L1Future, MemberL1, OperatorL1,
+    RollupEffect as Effect, RollupEvent, SettleCall, SettlementL1, Word,
+    memory::{MemoryL1, Told},
+};
+
+const ALICE: Address = [0xa1; 20];
+const BOB: Address = [0xb0; 20];
+const FIRST: u32 = 100;
+const UNIT: u64 = 10_000_000;
+const OWN_WORDS: usize = 6;
+
+fn element(word: &Word) -> Fr {
+    from_bytes(word).unwrap()
+}
+
+fn padded(account: Address) -> Fr {
+    let mut out = ZERO;
+    out[12..].copy_from_slice(&account);
+    element(&out)
+}
+
+fn record(kind: RecordKind, units: u64, w1: Word) -> Record {
+    Record::new(kind, units, 0, element(&w1))
+}
+
+struct Chain {
+    l1: MemoryL1,
+    state: SparseTree,
+    periods: BTreeMap<u32, u32>,
+    seed: u64,
+}
+
+impl Chain {
+    fn settle(&mut self, community: u32, records: &[Record]) {
+        self.seed += 100;
+        let leaves: Vec<Fr> = (1..=4).map(|i| Fr::from(self.seed + i)).collect();
+        let (header, certificates) = (Fr::from(self.seed + 5), Fr::from(self.seed + 6));
+        let node = community::node(header, dense_root(&leaves), certificates);
+        self.state.set(u64::from(community), node);
+        let first_interval = *self.periods.entry(community).or_insert(FIRST);
+        self.periods.insert(community, first_interval + 2);
+        let data =
+            leaves.into_iter().chain([header, certificates]).chain(words(records)).map(|x| to_bytes(&x)).collect();
+        let call = SettleCall {
+            circuit_version: 2,
+            community,
+            first_interval,
+            tariff_index: 0,
+            new_root: to_bytes(&self.state.root()),
+            community_new: to_bytes(&node),
+            ops_digest: to_bytes(&digest(records)),
+            data,
+            proof: vec![1; 10],
+        };
+        wait(self.l1.settle(call));
+    }
+
+    fn certify(&self, number: u64, kind: u16, disclosed: Word) {
+        let retirement = if kind == 0 { ZERO } else { word(number + 3) };
+        wait(self.l1.certify(CertificateCall {
+            circuit_version: 1_000_001,
+            anchor: wait(self.l1.state_root()),
+            nullifier: word(number),
+            note_1: word(number + 1),
+            note_2: word(number + 2),
+            retirement,
+            disclosed,
+            beneficiary: ZERO,
+            kind,
+            proof: vec![],
+        }));
+    }
+}
+
+/// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
+fn info(amount: u64, first_interval: u32, m: u16, community: u32) -> Word {
+    let mut out = ZERO;
+    out[15] = 1;
+    out[16..20].copy_from_slice(&community.to_be_bytes());
+    out[20..22].copy_from_slice(&m.to_be_bytes());
+    out[22..26].copy_from_slice(&first_interval.to_be_bytes());
+    out[26..].copy_from_slice(&amount.to_be_bytes()[2..]);
+    out
+}
+
+fn sent() -> (ExitClaimCall, Word) {
+    let call = ExitClaimCall { recipient: word(71), amount: 3 * UNIT, payout: ALICE, sa: word(72), sb: word(73) };
+    let mut packed = ZERO;
+    packed[4..24].copy_from_slice(&ALICE);
+    packed[24..].copy_from_slice(&call.amount.to_be_bytes());
+    (call, to_bytes(&hash4([call.recipient, packed, call.sa, call.sb].map(|w| element(&w)))))
+}
+
+fn exit(community: u32, slot: u32, balance: u64) -> ExitCall {
+    let zero = ZERO;
+    ExitCall {
+        community,
+        slot,
+        balance,
+        payout: BOB,
+        s1: zero,
+        s2: zero,
+        private_commitment: zero,
+        header_leaf: zero,
+        certificates_root: zero,
+        siblings: vec![],
+    }
+}
+
+fn play() -> MemoryL1 {
+    let state = SparseTree::new(STATE_DEPTH);
+    let l1 = chain_from(to_bytes(&state.root()), 1_000_000_000, false);
+    wait(l1.open_tariff_set(1, 3600, 2));
+    wait(l1.register_tariff(1, 50, word(9)));
+    for community in [3, 7] {
+        wait(l1.register_community(CommunityParams {
+            community,
+            shape: 1,
+            interval_length_s: 3600,
+            m: 2,
+            tariff_set: 1,
+            genesis_terms: word(u64::from(community)),
+        }));
+    }
+    let mut chain = Chain { l1, state, periods: BTreeMap::new(), seed: 1_000 };
+    for (claim, units) in [(11, 500), (12, 70), (13, 30), (14, 25)] {
+        wait(chain.l1.deposit(word(claim), units));
+    }
+    wait(chain.l1.request_refund(word(13)));
+    chain.l1.set_timestamp(1_000_100_000);
+    wait(chain.l1.refund(word(13)));
+    wait(chain.l1.fund_supplier_account(1_000));
+    chain.settle(
+        3,
+        &[
+            record(RecordKind::Init, 0, word(3)),
+            record(RecordKind::Deposit, 500, word(11)),
+            record(RecordKind::SupplierIn, 400, ZERO),
+        ],
+    );
+    for (slot, caller) in [(1, ALICE), (2, BOB)] {
+        chain.l1.set_caller(caller);
+        wait(chain.l1.force_withdraw(3, slot));
+    }
+    chain.certify(1_000, 0, ZERO);
+    chain.settle(
+        7,
+        &[
+            record(RecordKind::Init, 0, word(7)),
+            record(RecordKind::Deposit, 70, word(12)),
+            record(RecordKind::Note, 0, word(1_001)),
+            record(RecordKind::Note, 0, word(1_002)),
+        ],
+    );
+    let (claim_call, claim) = sent();
+    chain.settle(
+        3,
+        &[
+            Record::new(RecordKind::Withdraw, 100, 0, padded(ALICE)),
+            record(RecordKind::Send, 0, word(21)),
+            record(RecordKind::Send, 0, claim),
+            Record::new(RecordKind::Forced, 20, 1, padded(ALICE)),
+            Record::new(RecordKind::Correction, 0, FIRST, element(&word(9))),
+            record(RecordKind::SupplierOut, 10, ZERO),
+            record(RecordKind::FeeOut, 5, ZERO),
+        ],
+    );
+    chain.certify(2_000, 257, info(40, FIRST, 2, 3));
+    chain.certify(3_000, 258, ZERO);
+    chain.certify(4_000, 769, info(1_000, FIRST, 2, 3));
+    chain.certify(5_000, 513, info(6, FIRST, 2, 7));
+    chain.settle(7, &[record(RecordKind::Receive, 0, word(21)), record(RecordKind::Note, 0, word(2_001))]);
+    wait(chain.l1.withdraw(ALICE));
+    chain.l1.set_timestamp(1_001_000_000);
+    wait(chain.l1.freeze(3));
+    wait(chain.l1.exit(exit(3, 0, 123)));
+    wait(chain.l1.exit(exit(7, 0, 50 * UNIT)));
+    wait(chain.l1.exit_claim(claim_call));
+    wait(chain.l1.refund(word(14)));
+    chain.certify(6_000, 257, info(2, FIRST, 2, 3));
+    chain.l1
+}
+
+/// The vault's figure, as the node tells it.
+struct Pool(u64);
+
+impl PoolSource for Pool {
+    fn pool_nano(&self) -> L1Future<'_, u64> {
+        Box::pin(async { Ok(self.0) })
+    }
+}
+
+fn told() -> Told {
+    wait(Told::by(&play()))
+}
+
+/// Proofs are not what is lied about here.
+struct Believes;
+
+impl ProofVerifier for Believes {
+    fn verify(&self, _: CircuitVersion, _: u32, _: &[Fr; 10], _: &[u8]) -> Result<bool, VerifierError> {
+        Ok(true)
+    }
+}
+
+fn run(told: &Told) -> AuditReport {
+    wait(audit_with_pool(told, Some(&Pool(told.pool_nano)), &Believes, &[], 0))
+}
+
+#[test]
+fn everything_is_followed() {
+    let told = told();
+    let report = run(&told);
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 4));
+    // 500 + 70 + 400 - 100 - 20 - 10 - 5 units, then exits of 50 and 3 units and 123 nano.
+    assert_eq!(report.money.pool_nano, Nano::from(782 * UNIT - 123));
+    assert_eq!(report.money.exited_nano, Nano::from(53 * UNIT + 123));
+    let books = report.books;
+    assert_eq!(
+        (books.deposited_units, books.open_units, books.refunded_units, books.supplier_funds_units),
+        (625, 0, 55, 600)
+    );
+    assert_eq!((books.forced_open, books.exits, books.claim_exits, books.frozen), (1, 2, 1, true));
+    assert!(books.standing_compared && books.pool_compared);
+    let c = &report.certificates;
+    assert_eq!(
+        (c.spent, c.sealed, c.consumed_wh, c.expired_wh, c.exported_wh, c.waiting_notes),
+        (6, 1, Wh(42), Wh(6), Wh(1_000), 7)
+    );
+    let three = RetiredPeriod {
+        community: 3,
+        first_interval: Interval(FIRST),
+        consumed_wh: Wh(42),
+        expired_wh: Wh(0),
+        exported_wh: Wh(1_000),
+        retirements: 3,
+    };
+    let seven = RetiredPeriod {
+        community: 7,
+        first_interval: Interval(FIRST),
+        consumed_wh: Wh(0),
+        expired_wh: Wh(6),
+        exported_wh: Wh(0),
+        retirements: 1,
+    };
+    assert_eq!(c.public, [three, seven]);
+    let table = report.table();
+    assert!(
+        table.contains("\ncommunity  first interval      consumed Wh       expired Wh      exported Wh\n"),
+        "{table}"
+    );
+    assert!(
+        table.contains("\n        3             100               42                0             1000\n"),
+        "{table}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(
+        (json["certificates"]["public"][0]["exported_wh"].as_u64(), json["certificates"]["sealed"].as_u64()),
+        (Some(1_000), Some(1))
+    );
+    assert_eq!(
+        (json["money"]["pool_nano"].as_u64(), json["books"]["frozen"].as_bool()),
+        (Some(782 * UNIT - 123), Some(true))
+    );
+}
+
+#[test]
+fn what_happens_meanwhile_is_followed_before_anything_is_compared() {
+    let mut told = told();
+    told.late = 3;
+    let report = run(&told);
+    assert_eq!(report.failures, []);
+    assert!(report.books.pool_compared);
+    let without = wait(gridveil_auditor::audit(&told, &Believes, &[], 0));
+    assert!(without.is_ok() && without.books.standing_compared && !without.books.pool_compared);
+    assert!(without.table().contains("not compared with the contract's"));
+}
+
+/// One lie a line: the batch and clause of the finding it must lead to, the lie, part of the finding's text. Columns are
+/// two blanks apart; [`lies::tell`] reads the lie. Words are numbers; `alice` and `bob` are accounts, `high` is above the
+/// modulus, `info:AMOUNT,FIRST,M,COMMUNITY` is what a retirement discloses.
+const LIES: &str = "
+# Records and effects.
+1  L1.10         drop DepositConsumed                        record 1 has no effect on L1: DepositConsumed
+3  L1.10         drop SupplierMoved 2                        record 6 has no effect
+3  L1.10         cut 3 6                                     an effect that no record has: SupplierMoved
+3  OP.11         cut 3 6                                     not that of the records
+4  L1.10         add 4 SEND 5                                record 2 has no effect on L1: TransferOpened
+1  L1.10         record 1 1 DEPOSIT 499 11                   no record has: DepositConsumed
+3  L1.10         set WithdrawalCredited account bob          no record has: WithdrawalCredited
+3  L1.10         set ForcedServed bond 10000000000000001     no record has: ForcedServed
+-  L1.10         end TransferOpened claim=5                  belongs to no batch
+3  L1.10         elsewhere Corrected                         belongs to no batch
+3  OP.10         record 3 0 WITHDRAW 100 ones                the payout is no account
+1  OP.10         record 1 2 SUPPLIER_IN 400 1                second word
+
+# Batches and registries.
+-  L1.SEQUENCE   drop BatchSettled 3                         3 events of batches, the contract counts 4
+2  L1.SEQUENCE   again BatchSettled 1                        in the place of batch 3
+4  L1.SEQUENCE   forget calldata                             no calldata
+2  L1.CALLDATA   set BatchSettled 1 first_interval 101       differ
+-  L1.SEQUENCE   swap 4 9                                    comes late
+1  L1.6          begin VersionRetired circuit_version=2      was retired
+-  STATE.INIT    begin Genesis root=1 circuit_version=2      genesis event
+-  L1.COMMUNITY  drop CommunityRegistered                    no event registers community 3
+-  L1.TARIFF     drop TariffRegistered                       no event publishes tariff 0 of set 1
+1  STATE.INIT    terms 0 99                                  terms that were not registered
+1  STATE.INIT    record 1 0 INIT 0 0                         terms that were not registered
+3  STATE.INIT    record 3 0 INIT 0 3                         later than with its first record
+3  STATE.INIT    record 3 0 INIT 0 3                         in the state tree already
+
+# Vault.
+1  VAULT.5       drop DepositMade                            no open deposit
+-  VAULT.1       again DepositMade                           deposited again
+-  VAULT.1       begin DepositMade claim=0 depositor=bob units=1  without a claim
+2  VAULT.5       record 2 1 DEPOSIT 30 13                    no open deposit
+2  OP.5          record 2 1 DEPOSIT 500 11                   taken in before
+-  VAULT.4       drop RefundRequested                        otherwise than it was requested
+-  VAULT.4       again RefundRequested                       no open deposit
+-  VAULT.5       again Refunded                              was not open
+-  VAULT.4       set Refunded depositor bob                  otherwise
+-  L1.PAUSED     begin DepositsPaused paused=true            paused
+1  VAULT.7       drop SupplierFunded                         which have less
+-  VAULT.7       end SupplierUnfunded units=601              which have less
+-  VAULT.7       say supplier_units 601                      the contract has 601
+-  L1.POOL       say pool_nano 7820000000                    the contract's pool is
+3  L1.POOL       record 3 0 WITHDRAW 5000 alice              more than was ever paid in
+4  OP.5          record 4 0 RECEIVE 0 22                     not open
+3  OP.5          record 3 2 SEND 0 21                        used before
+-  VAULT.5       drop Refunded 1                             other open deposits
+
+# Forced withdrawals.
+3  FORCED.1      drop ForcedRequested                        not the head
+3  FORCED.1      record 3 3 FORCED 20 bob                    not the head
+-  FORCED.3      again ForcedRequested 1                     or twice
+-  FORCED.5      set ForcedRequested 1 slot 4                slot 4 of 4
+-  FORCED.5      begin ForcedRequested community=3 slot=0 requester=bob position=0 bond=1  has not settled
+-  FORCED.1      say forced_slot 3                           not the one of its events
+-  FORCED.1      end BondReturned community=3 requester=alice bond=1  is not due
+
+# Freeze and exits.
+-  EXIT.5        drop Frozen                                 before any freeze
+-  L1.FREEZE     say frozen 0                                otherwise than its events say
+-  L1.FREEZE     set Frozen root 1                           another root
+-  FORCED.2      begin Frozen community=3 root=0             nobody waits
+4  L1.9          freeze before batch 3                       after the freeze
+-  L1.FREEZE     end DepositMade claim=5 depositor=bob units=1  DepositMade after the freeze
+-  EXIT.4        again Exited                                slot 0 of community 3 exits again
+-  EXIT.2        end Exited community=3 slot=4 payout=bob balance=1 amount=0  there is none
+-  EXIT.4        again ClaimExited                           was not open
+-  EXIT.4        end ClaimExited claim=21 payout=bob balance=1 amount=0  was not open
+-  EXIT.6        end Exited community=3 slot=3 payout=bob balance=7830000000 amount=0  more than the pool has
+
+# Certificates.
+-  L1C.4         again CertificateSpent                      used again
+-  L1C.2         set CertificateSpent 1 kind 258             kind 258
+-  L1C.5         set CertificateSpent 1 note_2 0             or no note
+-  L1C.5         set CertificateSpent 1 nullifier high       below the modulus
+-  L1C.6         set CertificateSpent 1 retirement 3003      shown again
+-  L1C.7         end CertificateSpent nullifier=1 note_1=2 note_2=3 retirement=0 disclosed=0 beneficiary=0 kind=0  after the freeze
+2  NOTES.1       exchange notes                              not the head
+4  NOTES.1       record 4 1 NOTE 0 2002                      record 1: note 00000000 is not the head
+-  NOTES.1       forget note                                 not the one of its events
+-  CERT.5        set CertificateSpent 1 disclosed info:40,100,2,3,above  bits above
+-  CERT.5        set CertificateSpent 1 disclosed info:1,100,2,8  community 8
+-  CERT.5        set CertificateSpent 1 disclosed info:1,100,3,3  3 intervals
+-  CERT.5        set CertificateSpent 1 disclosed info:1,104,2,3  not settled
+";
+
+#[test]
+fn every_lie_has_its_own_finding() {
+    let honest = told();
+    let lines: Vec<&str> = LIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), 74);
+    for line in lines {
+        let [batch, clause, lie, text] =
+            line.split("  ").filter(|x| !x.is_empty()).map(str::trim).collect::<Vec<_>>()[..]
+        else {
+            panic!("not four columns: {line}")
+        };
+        let mut told = honest.clone();
+        lies::tell(&mut told, lie);
+        let report = run(&told);
+        let found = |f: &Failure| f.batch == batch.parse().ok() && f.clause == clause && f.what.contains(text);
+        assert!(report.failures.iter().any(found), "{lie}: {:#?}", report.failures);
+        assert!(!report.is_ok(), "{lie}");
+    }
+}
+
+/// No event can be left out unseen, but for those that nothing later or in the contract's views depends on.
+#[test]
+fn no_event_is_missing_unseen() {
+    let honest = told();
+    for place in 0..honest.events.len() {
+        let mut told = honest.clone();
+        let RollupEvent { effect, .. } = told.events.remove(place);
+        let unseen = match effect {
+            Effect::TariffSetOpened { .. } | Effect::Withdrawn { .. } => true,
+            // After the freeze no note is queued.
+            Effect::CertificateSpent { nullifier, .. } => nullifier == word(6_000),
+            _ => false,
+        };
+        assert_eq!(run(&told).is_ok(), unseen, "{effect:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Operations and statements for a person.
+
+use gridveil_protocol::{
+    field::to_bytes,
+    hex::hex0,
+    operation::Kind,
+    units::{Interval, Nano},
+};
+
+use super::utc;
+use crate::statement::Statement;
+
+/// The statement for a person. Money in currency units, exact.
+#[must_use]
+pub fn table(s: &Statement, interval_length: u32) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
+    let _ = writeln!(
+        out,
+        "Statement: community {}, slot {}, {} intervals from {}\n",
+        s.community,
+        s.slot,
+        s.lines.len(),
+        start(s.first_interval)
+    );
+    let _ = writeln!(
+        out,
+        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
+        "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
+    );
+    for l in &s.lines {
+        let _ = writeln!(
+            out,
+            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
+            start(l.interval),
+            l.import_wh,
+            l.export_wh,
+            l.bought_wh,
+            l.sold_wh,
+            l.tick
+        );
+    }
+    let e = &s.bill.energy;
+    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
+    let mut money = |name: &str, nano: Nano| {
+        let _ = writeln!(out, "{name:<20} {nano:>24}");
+    };
+    money("balance before", s.before_nano);
+    money("local trade", s.bill.trade_nano);
+    money("supplier", -s.bill.supply_nano);
+    money("fees", -s.bill.fees_nano);
+    for operation in &s.operations {
+        money(operation.kind.effect().title, operation.change_nano);
+    }
+    if let Some(correction) = &s.correction {
+        money(&format!("corrected {}", correction.first_interval), correction.change_nano);
+    }
+    money("balance after", s.after_nano);
+    let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
+    let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
+    let _ = writeln!(out, "the account is in root {}, final on L1.", hex0(to_bytes(&s.root)));
+    for notice in &s.notices {
+        let _ = writeln!(out, "Note: {notice}");
+    }
+    out
+}

@@ -1,0 +1,40 @@
+//! What the tests of the binary share: how it is run, where it keeps keys, and whose turn it is.
+
+#[path = "../../../prover/tests/suite/common/postgres.rs"]
+pub mod postgres;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The binary, from the project's folder.
+pub fn gridveil() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gridveil"));
+    command.current_dir(ROOT);
+    command
+}
+
+/// Keys and parameters that all tests and `make demo` share: made once, then kept.
+pub fn cache() -> PathBuf {
+    Path::new(ROOT).join("target/cache/gridveil")
+}
+
+/// One test at a time of those that run services and provers: each has processes enough for every processor, and waits
+/// that a busy machine would not keep.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Is there no chain to run? Says so where not.
+pub fn chain_is_missing() -> bool {
+    let missing = !Path::new(ROOT).join("verifier-contract/node_modules/@foundry-rs").exists();
+    if missing {
+        println!("skipped: npm packages are not installed (make test installs them)");
+    }
+    missing
+}

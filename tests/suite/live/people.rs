@@ -1,0 +1,249 @@
+//! A devnet, its members at home, and the commands they type.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::common;
+use gridveil_cli::member::hex0;
+use gridveil_verifier_contract::address_of;
+use serde_json::Value;
+
+/// Keys are made where there are none yet: on a busy machine.
+const UP_WITHIN: Duration = Duration::from_secs(600);
+
+const PASSPHRASE: &str = "a passphrase of the test";
+
+/// A devnet's process, interrupted when it is dropped: it takes its chain with it.
+pub struct Net {
+    child: Child,
+    pub dir: PathBuf,
+}
+
+impl Net {
+    pub fn up(dir: &Path) -> Self {
+        let dir = dir.join("net");
+        let child = common::gridveil()
+            .args(["devnet", "up", "--dir", dir.to_str().unwrap(), "--members", "3", "--cache"])
+            .arg(common::cache())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut net = Self { child, dir };
+        let start = Instant::now();
+        while !net.dir.join("devnet.json").exists() {
+            assert!(net.child.try_wait().unwrap().is_none(), "the devnet ended");
+            assert!(start.elapsed() < UP_WITHIN, "the devnet is not up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        net
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.dir.join(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn info(&self, name: &str) -> String {
+        let json: Value = serde_json::from_slice(&std::fs::read(self.dir.join("devnet.json")).unwrap()).unwrap();
+        json[name].as_str().unwrap().to_owned()
+    }
+
+    pub fn active_from(&self) -> u64 {
+        let json: Value = serde_json::from_slice(&std::fs::read(self.dir.join("devnet.json")).unwrap()).unwrap();
+        json["active_from"].as_u64().unwrap()
+    }
+
+    /// Where L1 is: of every command that asks it.
+    pub fn l1(&self) -> Vec<String> {
+        ["--rpc", &self.info("rpc"), "--contract", &self.info("contract")].map(str::to_owned).to_vec()
+    }
+
+    /// A period passes in one community: number of substitutes.
+    pub fn settle(&self, community: u32) -> u64 {
+        let community = community.to_string();
+        let settled =
+            good(&["devnet", "settle", "--dir", self.dir.to_str().unwrap(), "--community", &community, "--json"]);
+        settled[0]["substituted"].as_u64().unwrap()
+    }
+
+    pub fn mdm(&self, words: &[&str]) -> Value {
+        let l1 = self.l1();
+        let (keys, passphrase) = (self.file("mdm.keys"), self.file("mdm.passphrase"));
+        let key = ["--keys", &keys, "--passphrase-file", &passphrase];
+        good(
+            &[&["mdm"], words, &l1.iter().map(String::as_str).collect::<Vec<_>>(), &key, &["--yes", "--json"]].concat(),
+        )
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn gridveil(words: &[&str]) -> Output {
+    common::gridveil()
+        .args(words)
+        .env_remove("GRIDVEIL_L1_KEY")
+        .env("GRIDVEIL_PASSPHRASE", PASSPHRASE)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The JSON of a command that succeeds.
+pub fn good(words: &[&str]) -> Value {
+    let output = gridveil(words);
+    assert!(output.status.success(), "gridveil {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("gridveil {}: no JSON", words.join(" ")))
+}
+
+/// The one line of a command that refuses.
+pub fn refused(words: &[&str]) -> String {
+    let output = gridveil(words);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.lines().count() == 1, "gridveil {}: {error}", words.join(" "));
+    error
+}
+
+/// A member at home.
+pub struct Member<'a> {
+    net: &'a Net,
+    pub community: u32,
+    pub slot: u16,
+    pub keys: String,
+    pub wallet: String,
+    pub l1_key: String,
+}
+
+impl<'a> Member<'a> {
+    /// Makes its keys.
+    pub fn new(net: &'a Net, dir: &Path, number: usize, (community, slot): (u32, u16)) -> Self {
+        let path = |name: &str| dir.join(format!("{name}-{number}")).to_str().unwrap().to_owned();
+        let member = Self {
+            net,
+            community,
+            slot,
+            keys: path("keys"),
+            wallet: path("wallet"),
+            l1_key: net.file(&format!("l1-{number}.key")),
+        };
+        good(&["meter", "keygen", "--keys", &member.keys, "--json"]);
+        member
+    }
+
+    pub fn payout(&self) -> String {
+        hex0(&address_of(&std::fs::read_to_string(&self.l1_key).unwrap()).unwrap())
+    }
+
+    pub fn words(&self, words: &[&str], more: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = [&["member"], words].concat().iter().map(|word| (*word).to_owned()).collect();
+        all.extend(self.net.l1());
+        let (community, slot) = (self.community.to_string(), self.slot.to_string());
+        all.extend(
+            ["--community", &community, "--slot", &slot, "--keys", &self.keys, "--wallet", &self.wallet, "--json"]
+                .map(str::to_owned),
+        );
+        all.extend(more.iter().map(|word| (*word).to_owned()));
+        all
+    }
+
+    pub fn run(&self, words: &[&str], more: &[&str]) -> Value {
+        good(&self.words(words, more).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    pub fn fails(&self, words: &[&str], more: &[&str]) -> String {
+        refused(&self.words(words, more).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// What needs no answer, through the sequencer.
+    pub fn look(&self, words: &[&str]) -> Value {
+        self.run(words, &["--url", &self.net.info("url")])
+    }
+
+    /// What is confirmed, through the sequencer.
+    pub fn act(&self, words: &[&str]) -> Value {
+        self.run(words, &["--url", &self.net.info("url"), "--yes"])
+    }
+
+    /// The same, refused.
+    pub fn cannot(&self, words: &[&str]) -> String {
+        self.fails(words, &["--url", &self.net.info("url"), "--yes"])
+    }
+
+    /// What is confirmed and paid for on L1.
+    pub fn pay(&self, words: &[&str]) -> Value {
+        self.run(words, &["--url", &self.net.info("url"), "--yes", "--l1-key", &self.l1_key])
+    }
+
+    /// With L1 alone.
+    pub fn alone(&self, words: &[&str]) -> Value {
+        self.run(words, &["--yes", "--l1-key", &self.l1_key])
+    }
+
+    pub fn balance(&self) -> u64 {
+        self.look(&["account"])["balance_nano"].as_u64().unwrap()
+    }
+
+    /// The meter hands a day in: readings of a real home.
+    pub fn submit(&self, home: u16, first_interval: Option<u64>) -> Output {
+        let (url, home, community, slot) =
+            (self.net.info("url"), home.to_string(), self.community.to_string(), self.slot.to_string());
+        let first = first_interval.map(|first| first.to_string());
+        let mut words = vec![
+            "meter",
+            "submit",
+            "data/zne17-2017-05.csv",
+            "--meter",
+            &home,
+            "--url",
+            &url,
+            "--community",
+            &community,
+            "--slot",
+            &slot,
+        ];
+        words.extend(["--keys", &self.keys, "--outbox", &self.wallet, "--buy-limit", "1900", "--sell-limit", "600"]);
+        if let Some(first) = &first {
+            words.extend(["--first-interval", first]);
+        }
+        gridveil(&words)
+    }
+
+    pub fn meters(&self, home: u16) {
+        let output = self.submit(home, None);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Consents, the meter data manager signs, and hands it in.
+    pub fn managed(&self, dir: &Path, words: &[&str]) {
+        let file = dir.join(format!("{}-{}-{}.json", words[0], self.community, self.slot));
+        let file = file.to_str().unwrap();
+        self.act(&[words, &["--out", file]].concat());
+        let signed = self.net.mdm(&["sign", file, "--url", &self.net.info("url")]);
+        assert_eq!(signed["sequencer"], "accepted", "{signed}");
+    }
+}
+
+pub fn tokens(net: &Net, account: &str) -> u128 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let address = |text: &str| gridveil_meter_client::submit::address(text).unwrap();
+    runtime.block_on(async {
+        let l1 = gridveil_verifier_contract::EthersClient::connect(
+            &net.info("rpc"),
+            None,
+            Some(address(&net.info("contract"))),
+        )
+        .await
+        .unwrap();
+        l1.token_balance(address(account)).await.unwrap()
+    })
+}
+
+/// Units of the contract's token in nano.
+pub const NANO_PER_TOKEN: u128 = 1_000;

@@ -1,0 +1,14 @@
+//! The whole system as its people use it: the binary `gridveil`, processes, a chain
+//!
+//! One binary: a test file is a module, and set-up is shared.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+mod demo;
+mod kill;
+mod live;
+mod market;
+mod member;
+mod simulate;
+mod tutorial;
+mod upgrade;

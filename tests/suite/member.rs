@@ -1,0 +1,348 @@
+//! A member's commands: their help, their refusals, and the whole way of money against a scripted sequencer and the
+//! fake L1.
+
+mod certificates;
+mod commands;
+mod money;
+mod totals;
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::Output,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use crate::common;
+use gridveil_api::public::{CommunityInfo, OpenPeriod, SettledPeriod};
+use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
+use gridveil_cli::member::{
+    Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
+};
+use gridveil_meter_client::{
+    key_store::Keys,
+    operation::{self, BuildError},
+    outbox::Outbox,
+    packet::Draft,
+    submit::{Retry, Sequencer},
+    wallet::{ExitError, Progress, Spending},
+};
+use gridveil_protocol::{
+    certificate::{Purpose, ShownHolding, ShownRetirement},
+    codec::operation_id,
+    field::{Fr, to_bytes},
+    fixture::{self, Recipe},
+    header_operation::{Pool, Transfer},
+    market::Mechanism,
+    opening::{GenesisPlace, PeriodOpening},
+    operation::SignedOperation,
+    owner::owner_of,
+    params::{STATE_DEPTH, Shape, UNIT_NANO},
+    receipt::{Receipt, ReceiptRequest},
+    settlement::{SettlementInput, Transition, apply},
+    tree::SparseTree,
+    units::{Interval, Ticks, Wh},
+};
+use gridveil_prover::{
+    certificate::{CertificateProver, CertificateProverConfig},
+    progress::Silent,
+    srs::{Srs, SrsSource},
+};
+use gridveil_verifier_contract::{
+    CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, QueuesL1, SettleCall, SettlementL1,
+    memory::{MemoryL1, MemoryL1Config, MemoryTerms},
+};
+
+fn gridveil(arguments: &[&str]) -> Output {
+    common::gridveil()
+        .args(arguments)
+        .env_remove("GRIDVEIL_L1_KEY")
+        .env("GRIDVEIL_PASSPHRASE", "a passphrase")
+        .output()
+        .unwrap()
+}
+
+/// Answers by path and body.
+fn serve(handler: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut first, mut length) = (String::new(), 0);
+            reader.read_line(&mut first).unwrap();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let (status, answer) = handler(first.split(' ').nth(1).unwrap_or(""), &String::from_utf8(body).unwrap());
+            write!(
+                stream,
+                "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                answer.len()
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    hex0(bytes.as_ref()).split_off(2)
+}
+
+const CONTRACT: [u8; 20] = [0x11; 20];
+
+/// What operator and L1 have.
+#[derive(Default)]
+struct Book {
+    settled: Vec<Transition>,
+    operations: BTreeMap<String, SignedOperation>,
+    refuse: Option<&'static str>,
+}
+
+fn problem(status: u16, code: &str) -> (u16, String) {
+    (status, format!(r#"{{"type":"x","title":"refused","status":{status},"detail":"","code":"{code}"}}"#))
+}
+
+/// What the sequencer says of community 5.
+fn served(settled: &[Transition]) -> CommunityInfo {
+    let shape = Shape::by_name("tiny-4x2").unwrap();
+    let next = settled.last().map_or(Interval::ZERO, |t| t.after.header.next_interval);
+    let period = |(batch, t): (u64, &Transition)| SettledPeriod {
+        first_interval: t.input.community.header.next_interval,
+        root: t.instance.new_root,
+        batch,
+        tx: None,
+        block: None,
+    };
+    CommunityInfo {
+        community: 5,
+        shape: shape.name.to_owned(),
+        members: shape.members,
+        intervals: 2,
+        interval_length: 3600,
+        mechanism: Mechanism::Auction,
+        mdm: fixture::mdm_key().public(),
+        next_interval: next,
+        settled: (1..).zip(settled).map(period).collect(),
+        open: OpenPeriod { first_interval: next, received: 0, expected: 0, closed: false },
+    }
+}
+
+fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
+    serve(move |path, body| {
+        let mut book = book.lock().unwrap();
+        let contract = hex(CONTRACT);
+        match path {
+            "/v1/info" => (
+                200,
+                format!(
+                    r#"{{"chain_id":31337,"contract":"0x{contract}","domain":"0x{}","circuit_version":2}}"#,
+                    hex(to_bytes(&domain))
+                ),
+            ),
+            "/v1/communities/5" => (200, serde_json::to_string(&served(&book.settled)).unwrap()),
+            "/v1/receipts" => {
+                let request: ReceiptRequest = serde_json::from_str(body).unwrap();
+                let Some(t) =
+                    book.settled.iter().find(|t| t.input.community.header.next_interval == request.first_interval)
+                else {
+                    return problem(404, "receipt.not_settled");
+                };
+                let owner = t.input.community.accounts[usize::from(request.slot)].owner;
+                if request.verify(domain, owner).is_err() {
+                    return problem(401, "request.signature");
+                }
+                (200, serde_json::to_string(&Receipt::of(t, usize::from(request.slot)).unwrap()).unwrap())
+            }
+            "/v1/operations" => {
+                if let Some(code) = book.refuse {
+                    return problem(422, code);
+                }
+                let signed: SignedOperation = serde_json::from_str(body).unwrap();
+                let id = format!("0x{}", hex(operation_id(&signed)));
+                let again = book.operations.insert(id.clone(), signed).is_some();
+                (
+                    if again { 200 } else { 201 },
+                    format!(r#"{{"operation_id":"{id}","status":"{}"}}"#, if again { "duplicate" } else { "accepted" }),
+                )
+            }
+            _ if path.starts_with("/v1/operations/") => match book.operations.contains_key(&path[15..]) {
+                true => (200, r#"{"state":"pending"}"#.into()),
+                false => problem(404, "operation.unknown"),
+            },
+            _ if path.starts_with("/v1/communities/5/tariffs/") => {
+                let first: Interval = path.rsplit('/').next().unwrap().parse().unwrap();
+                let t = book.settled.iter().find(|t| t.input.community.header.next_interval == first).unwrap();
+                (200, serde_json::to_string(&t.input.tariff).unwrap())
+            }
+            _ => problem(404, "route.unknown"),
+        }
+    })
+}
+
+fn rpc(book: Arc<Mutex<Book>>) -> String {
+    serve(move |_, body| {
+        let book = book.lock().unwrap();
+        let request: serde_json::Value = serde_json::from_str(body).unwrap();
+        let data = request["params"][0]["data"].as_str().unwrap_or("").to_owned();
+        let word = |x: u64| format!("{x:064x}");
+        let is = |root: &Fr| data.ends_with(&hex(to_bytes(root)));
+        let result = match (request["method"].as_str().unwrap(), data.len()) {
+            ("eth_chainId", _) => "7a69".to_owned(),
+            (_, 138) => {
+                let t = &book.settled[usize::from_str_radix(&data[130..], 16).unwrap()];
+                word(u64::from(t.input.community.header.next_interval)) + &hex(to_bytes(&t.instance.tariff_commitment))
+            }
+            _ if book.settled.iter().any(|t| is(&t.instance.new_root)) => word(1),
+            _ if data.ends_with(&word(5)) => [1, 1, 3600, 2, 1, 7].map(word).concat(),
+            _ if data.ends_with(&word(7)) => word(book.settled.len() as u64),
+            _ => word(0),
+        };
+        (200, format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{result}"}}"#))
+    })
+}
+
+struct World {
+    book: Arc<Mutex<Book>>,
+    l1: Arc<MemoryL1>,
+    state: SparseTree,
+    sequencer: String,
+    rpc: String,
+    members: [Keys; 2],
+    dir: tempfile::TempDir,
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+impl World {
+    /// A tiny community with two members of ours, and the L1 that knows it from its genesis on.
+    fn new() -> (Self, SettlementInput) {
+        Self::seeded(5)
+    }
+
+    fn seeded(seed: u64) -> (Self, SettlementInput) {
+        let recipe =
+            Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed, mechanism: Mechanism::Auction, used: 2 };
+        let mut input = fixture::settlement(&recipe).unwrap();
+        for (slot, account) in input.community.accounts.iter_mut().enumerate().take(2) {
+            (account.balance, account.debt, account.payout) =
+                (100_000 * UNIT_NANO, 0, [u8::try_from(slot).unwrap() + 0x40; 20]);
+        }
+        input.community.header.totals.debt = 0;
+        let mut state = SparseTree::new(STATE_DEPTH);
+        state.set(5, input.community.node());
+        state.set(9, Fr::from(77u64));
+        let l1 = Arc::new(MemoryL1::new(MemoryL1Config {
+            chain_id: 31337,
+            contract: CONTRACT,
+            genesis_root: to_bytes(&state.root()),
+            timestamp: 1_000,
+            shapes: vec![(1, 4, 2)],
+            circuit_version: 2,
+            proof_length: None,
+            enforce_future_tariffs: false,
+            terms: MemoryTerms::default(),
+        }));
+        let params = CommunityParams {
+            community: 5,
+            shape: 1,
+            interval_length_s: 3600,
+            m: 2,
+            tariff_set: 7,
+            genesis_terms: [0; 32],
+        };
+        wait(l1.open_tariff_set(7, 3600, 2)).unwrap();
+        wait(l1.register_community(params)).unwrap();
+        l1.set_timestamp(3_000_000_000);
+        let book = Arc::new(Mutex::new(Book::default()));
+        let members = [0, 1].map(|slot| Keys { owner: fixture::owner_key(slot), meter: fixture::meter_key(slot) });
+        let (sequencer, rpc) = (sequencer(book.clone(), input.domain), rpc(book.clone()));
+        (Self { book, l1, state, sequencer, rpc, members, dir: tempfile::tempdir().unwrap() }, input)
+    }
+
+    fn session(&self, slot: u16) -> Session {
+        let sequencer = Sequencer::new(&self.sequencer, Retry::default()).unwrap();
+        let dir = self.dir.path().join(slot.to_string());
+        Session::with(&self.rpc, CONTRACT, Some(sequencer), self.members[usize::from(slot)].clone(), &dir, (5, slot))
+            .unwrap()
+    }
+
+    fn chain(&self) -> Chain {
+        let client: Arc<dyn MemberL1> = self.l1.clone();
+        Chain::new(client, Some([0xca; 20])).unwrap()
+    }
+
+    /// Both members sign their packets, and the period settles, with everything that was handed in.
+    fn settle(&mut self, mut input: SettlementInput) -> Transition {
+        let context = input.context();
+        for slot in 0..2u16 {
+            let keys = &self.members[usize::from(slot)];
+            let packet = &input.packets[usize::from(slot)].packet;
+            let draft = Draft {
+                context,
+                slot,
+                readings: packet.readings.clone(),
+                buy_limit: Ticks(10),
+                sell_limit: Ticks(20),
+                scale: packet.scale,
+            };
+            let outbox = Outbox::open(&self.dir.path().join(slot.to_string()), keys).unwrap();
+            input.packets[usize::from(slot)] = outbox.sign_once(draft, &keys.meter).unwrap();
+        }
+        let mut book = self.book.lock().unwrap();
+        input.operations.slots = std::mem::take(&mut book.operations).into_values().collect();
+        input.operations.slots.sort_by_key(|signed| (signed.operation.slot, signed.operation.nonce));
+        input.state_path = self.state.path(5);
+        let t = apply(input).unwrap();
+        let index = u32::try_from(book.settled.len()).unwrap();
+        let first_interval = t.input.community.header.next_interval;
+        wait(self.l1.register_tariff(7, first_interval.0, to_bytes(&t.instance.tariff_commitment))).unwrap();
+        let call = SettleCall {
+            circuit_version: 2,
+            community: 5,
+            first_interval: first_interval.0,
+            tariff_index: index,
+            new_root: to_bytes(&t.instance.new_root),
+            community_new: to_bytes(&t.instance.community_new),
+            ops_digest: to_bytes(&t.instance.ops_digest),
+            data: t.data.iter().map(to_bytes).collect(),
+            proof: vec![],
+        };
+        wait(self.l1.settle(call)).unwrap();
+        self.state.set(5, t.instance.community_new);
+        book.settled.push(t.clone());
+        t
+    }
+}
+
+/// The certificate circuit's prover, opened once.
+fn prover() -> &'static CertificateProver {
+    static PROVER: OnceLock<CertificateProver> = OnceLock::new();
+    PROVER.get_or_init(|| CertificateProver::open(&CertificateProverConfig::local(common::cache()), &Silent).unwrap())
+}
+
+/// A world whose first member has a certificate of more than 10 Wh.
+fn with_certificate() -> (World, Transition) {
+    (0..40)
+        .find_map(|seed| {
+            let (mut world, input) = World::seeded(seed);
+            let t = world.settle(input);
+            (t.notes[0].amount > Wh(10)).then_some((world, t))
+        })
+        .unwrap()
+}

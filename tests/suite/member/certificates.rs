@@ -1,0 +1,79 @@
+//! Certificates that are retired, with real proofs.
+
+use super::*;
+
+/// With a real proof: a part retired under seal, what its holder shows, and the rest as a new note that waits for its
+/// settlement.
+#[test]
+fn a_certificate_is_retired_and_an_auditor_agrees() {
+    let (world, _) = with_certificate();
+    let mut alice = world.session(0);
+    alice.sync(false).unwrap();
+    let chain = world.chain();
+    let note = alice.wallet.state().notes[0].clone();
+    let prover = prover();
+    let spending = Spending::Retire {
+        amount_wh: Wh(4),
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
+    let spent = spend(&mut alice, &chain, prover, &note, &spending).unwrap();
+    assert!(spent.tx.is_some());
+    let kept = alice.wallet.state().retirements[0].clone();
+    let shown = ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement);
+    assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
+    let (old, rest) = (&alice.wallet.state().notes[0], &alice.wallet.state().notes[1]);
+    assert!(old.spent && rest.path.is_none() && rest.note.amount == note.note.amount - Wh(4));
+    // Nothing is spent twice, and nothing without a path.
+    for note in [old.clone(), rest.clone()] {
+        assert!(spend(&mut alice, &chain, prover, &note, &spending).is_err());
+    }
+    refresh(&mut alice, &chain).unwrap();
+}
+
+/// A proof that was sent and given up lands when the note was about to be spent otherwise: the wallet has what came of
+/// it.
+#[test]
+fn an_abandoned_spending_that_lands_is_recovered() {
+    let (world, _) = with_certificate();
+    let prover = prover();
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    let note = alice.wallet.state().notes[0].clone();
+    assert!(abandon(&mut alice, &chain, &note).unwrap_err().to_string().contains("not being spent"));
+    let retire = |wh, sealed| Spending::Retire {
+        amount_wh: Wh(wh),
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed,
+    };
+    let plan = alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &retire(3, true)).unwrap();
+    alice.wallet.keep_spend(&plan, &alice.keys.owner).unwrap();
+    let sent = prover.prove(&plan.clone().sign(&alice.keys.owner).unwrap()).unwrap();
+    abandon(&mut alice, &chain, &note).unwrap();
+    refresh(&mut alice, &chain).unwrap();
+    assert_eq!((alice.wallet.state().notes.len(), alice.wallet.state().notes[0].spent), (1, false));
+    wait(world.l1.certify(CertificateCall::new(&sent.instance, sent.proof.clone()).unwrap())).unwrap();
+    // Another spending is refused, and the one that landed is found.
+    let error = spend(&mut alice, &chain, prover, &note, &retire(4, false)).unwrap_err().to_string();
+    assert!(error.contains("another spending"), "{error}");
+    let state = alice.wallet.state();
+    assert_eq!(
+        state
+            .retirements
+            .iter()
+            .map(|kept| (kept.statement.amount, kept.sealed, kept.tx.is_some()))
+            .collect::<Vec<_>>(),
+        [(Wh(3), true, true)]
+    );
+    assert_eq!(
+        state.notes.iter().map(|kept| (kept.note.amount, kept.spent)).collect::<Vec<_>>(),
+        [(note.note.amount, true), (note.note.amount - Wh(3), false)]
+    );
+    let shown = ShownRetirement::new(31337, CONTRACT, true, state.retirements[0].statement.clone());
+    assert!(chain.wait_for(gridveil_auditor::retirement(chain.client(), &shown, 0)).unwrap().sealed);
+    let spent = state.notes[0].clone();
+    assert!(abandon(&mut alice, &chain, &spent).unwrap_err().to_string().contains("L1 has a spending"));
+}

@@ -1,0 +1,207 @@
+//! Commands as a member types them: help, refusals in one line, and nothing done that was not confirmed.
+
+use super::*;
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let own = [
+        "account", "deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect",
+        "force", "exit",
+    ]
+    .map(|c| format!("member {c}"));
+    let certificates = ["list", "receive", "transfer", "retire", "abandon", "prove", "show"]
+        .map(|c| format!("member certificate {c}"));
+    let others = ["mdm sign", "mdm substitute", "mdm header", "operator close", "operator header", "operator fund"]
+        .map(str::to_owned);
+    let shown = [
+        "member",
+        "member certificate prove",
+        "audit",
+        "audit retirement",
+        "audit totals",
+        "audit open-header",
+        "mdm",
+        "mdm key",
+        "operator",
+        "operator status",
+        "devnet",
+        "devnet up",
+        "devnet settle",
+        "devnet clock",
+    ];
+    let mut commands: Vec<_> = shown.map(str::to_owned).to_vec();
+    commands.extend(
+        own.into_iter().chain(certificates.into_iter().filter(|c| c != "member certificate prove")).chain(others),
+    );
+    for command in commands {
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let output = gridveil(&words);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{command}");
+        assert!(
+            ["Example:\n  gridveil ", "Examples:\n  gridveil ", "Example, in two terminals:\n  gridveil "]
+                .iter()
+                .any(|example| text.contains(example)),
+            "{command}: {text}"
+        );
+        let acts = !shown.contains(&command.as_str())
+            && !["account", "list", "show"].iter().any(|word| command.ends_with(word))
+            && command != "member certificate receive";
+        assert_eq!(text.contains("--dry-run") && text.contains("--yes"), acts, "{command}");
+        assert!(!text.contains("--private"), "{command}");
+    }
+}
+
+/// Every operation's page names the command that makes it, and the command has what the page says.
+#[test]
+fn every_operation_has_a_command() {
+    let pages = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/spec/operations")).unwrap();
+    let mut count = 0;
+    for page in pages.map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("Command: "))
+            .unwrap_or_else(|| panic!("{}: no command", page.display()));
+        let commands: Vec<_> =
+            line.split('`').skip(1).step_by(2).filter_map(|words| words.strip_prefix("gridveil ")).collect();
+        assert!(!commands.is_empty(), "{}", page.display());
+        for command in commands {
+            let (options, words): (Vec<_>, Vec<_>) = command.split(' ').partition(|word| word.starts_with("--"));
+            let output = gridveil(&[&words[..], &["--help"]].concat());
+            let help = String::from_utf8(output.stdout).unwrap();
+            assert!(
+                output.status.success() && options.iter().all(|option| help.contains(option)),
+                "{}: {command}",
+                page.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 18, "{count}");
+}
+
+#[test]
+fn errors_take_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let place = [
+        "--rpc",
+        "http://127.0.0.1:1",
+        "--contract",
+        "0x1111111111111111111111111111111111111111",
+        "--community",
+        "5",
+        "--slot",
+        "0",
+    ];
+    let files = ["--keys", keys.to_str().unwrap(), "--wallet", dir.path().to_str().unwrap()];
+    let member = |words: &[&str]| gridveil(&[&["member"], words, &place[..], &files[..]].concat());
+    for (words, text) in [
+        (&["withdraw", "5.001x"][..], "amount in currency units"),
+        (&["withdraw", "-5"], "unexpected argument"),
+        (&["deposit", "0"], "above zero"),
+        (&["deposit"], "required"),
+        (&["account"], "key file"),
+        (&["rotate"], "required"),
+    ] {
+        let output = member(words);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.lines().count() == 1 && error.contains(text), "{words:?}: {error}");
+    }
+    Keys::generate()
+        .unwrap()
+        .create(&keys, "a passphrase", gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 })
+        .unwrap();
+    let output = member(&["account"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("does not answer"));
+    let output = gridveil(&[
+        "audit",
+        "retirement",
+        "missing.json",
+        "--rpc",
+        "http://127.0.0.1:1",
+        "--contract",
+        "0x1111111111111111111111111111111111111111",
+    ]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("missing.json") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_wallet_is_used_by_one_process() {
+    let (mut world, input) = World::new();
+    world.settle(input);
+    let _alice = world.session(0);
+    let dir = world.dir.path().join("0");
+    let again = Session::with(&world.rpc, CONTRACT, None, world.members[0].clone(), Path::new(&dir), (5, 0));
+    assert!(again.unwrap_err().to_string().contains("in use"));
+}
+
+/// The binary itself: JSON, a dry run, no terminal to ask on, and the same bytes on a second try.
+#[test]
+fn commands_act_only_when_they_are_told_to() {
+    let (mut world, input) = World::new();
+    let t = world.settle(input);
+    let keys = world.dir.path().join("keys");
+    let cost = gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 };
+    world.members[0].create(&keys, "a passphrase", cost).unwrap();
+    let wallet = world.dir.path().join("0");
+    let contract = hex0(&CONTRACT);
+    let place =
+        ["--url", &world.sequencer, "--rpc", &world.rpc, "--contract", &contract, "--community", "5", "--slot", "0"];
+    let files = ["--keys", keys.to_str().unwrap(), "--wallet", wallet.to_str().unwrap()];
+    let member = |words: &[&str]| gridveil(&[&["member"], words, &place[..], &files[..]].concat());
+    let json = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let error = |output: Output| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.lines().count() == 1, "{text}");
+        text
+    };
+    let account = json(member(&["account", "--json"]));
+    assert_eq!(account["balance"].as_u64(), Some(t.after.accounts[0].balance));
+    let table = String::from_utf8(member(&["account"]).stdout).unwrap();
+    assert!(table.starts_with("Community 5, slot 0\n") && table.contains("balance"), "{table}");
+    assert!(error(member(&["withdraw", "5.001", "--yes"])).contains("not a whole number of hundredths"));
+    assert!(error(member(&["withdraw", "100000000", "--yes"])).contains("the balance is"));
+    assert!(error(member(&["withdraw", "5"])).contains("not confirmed"));
+    assert_eq!(json(member(&["withdraw", "5", "--dry-run", "--json"]))["dry_run"], true);
+    assert!(world.book.lock().unwrap().operations.is_empty(), "nothing was handed in");
+    let done = json(member(&["withdraw", "5", "--yes", "--json"]));
+    assert_eq!((done["sequencer"].as_str(), done["amount"].as_u64()), (Some("accepted"), Some(500 * UNIT_NANO)));
+    // The sequencer lost it: the same bytes again.
+    let lost = std::mem::take(&mut world.book.lock().unwrap().operations);
+    let account = json(member(&["account", "--resend", "--json"]));
+    assert_eq!(account["operations"][0]["id"], done["id"]);
+    assert_eq!(world.book.lock().unwrap().operations, lost);
+    assert!(error(member(&["close", "--yes"])).contains("other operations wait"));
+    let claim = world.dir.path().join("claim.json");
+    let (owner, payout) = (hex0(&to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0(&[0x41; 20]));
+    json(member(&[
+        "send",
+        "0.5",
+        "--to",
+        &owner,
+        "--payout",
+        &payout,
+        "--out",
+        claim.to_str().unwrap(),
+        "--yes",
+        "--json",
+    ]));
+    assert!(claim.exists());
+    assert!(error(member(&["deposit", "5", "--yes"])).contains("no L1 key"));
+    let next = world.dir.path().join("next");
+    json(member(&["rotate", "--new-keys", next.to_str().unwrap(), "--yes", "--json"]));
+    let next = Keys::open(&next, "a passphrase").unwrap();
+    assert!(
+        next.meter.public() == world.members[0].meter.public()
+            && next.owner.public() != world.members[0].owner.public()
+    );
+    assert!(json(member(&["certificate", "list", "--json"])).is_array());
+    assert!(error(member(&["exit", "--yes"])).contains("no L1 key"));
+    assert_eq!(world.book.lock().unwrap().operations.len(), 3);
+}

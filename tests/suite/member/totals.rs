@@ -1,0 +1,134 @@
+//! Totals of a period, opened to an auditor.
+
+use super::*;
+
+/// With real proofs: a note shown as held is in the totals until it is spent, and the proof is good for nothing else.
+#[test]
+fn a_held_certificate_is_in_the_opened_totals() {
+    let (world, t) = with_certificate();
+    let prover = prover();
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    let note = alice.wallet.state().notes[0].clone();
+    let held = hold(&alice, &chain, prover, &note).unwrap();
+    let before = &t.input.community;
+    let opening = PeriodOpening {
+        chain_id: 31337,
+        contract: CONTRACT,
+        community: 5,
+        first_interval: before.header.next_interval,
+        before: Some(before.header.clone()),
+        after: t.after.header.clone(),
+        genesis: Some(GenesisPlace {
+            members_root: before.members_root(),
+            certificates_root: before.certificates.root(),
+            state_path: t.input.state_path.clone(),
+        }),
+    };
+    let srs = Srs::for_chain(31337, SrsSource::InsecureDev, &common::cache()).unwrap();
+    let verifier = NativeCertificates::new(srs.params(NativeCertificates::K, &Silent).unwrap()).unwrap();
+    let check = |sealed: &[ShownRetirement], held: &[ShownHolding]| {
+        chain.wait_for(Published::read(chain.client(), 0)).unwrap().totals(&opening, sealed, held, Some(&verifier))
+    };
+    let totals = check(&[], std::slice::from_ref(&held)).unwrap();
+    assert_eq!(
+        (totals.held, totals.held_wh, totals.notes_wh - totals.not_shown_wh),
+        (1, note.note.amount, note.note.amount)
+    );
+    let mut richer = held.clone();
+    richer.instance.disclosed += Fr::from(1u64);
+    assert_eq!(check(&[], &[richer]), Err(TotalsError::Held { number: 1, why: HeldError::Proof }));
+    // Under the contract's domain it would be a spending; this proof is none.
+    let mut spending = held.clone();
+    spending.instance.domain =
+        gridveil_protocol::instance::domain(31337, &CONTRACT, gridveil_protocol::certificate::CERTIFICATE_VERSION);
+    assert!(
+        prover
+            .verify(&gridveil_prover::certificate::CertificateProof {
+                instance: spending.instance,
+                proof: spending.proof
+            })
+            .is_err()
+    );
+    let retire = Spending::Retire {
+        amount_wh: Wh(4),
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
+    spend(&mut alice, &chain, prover, &note, &retire).unwrap();
+    assert_eq!(check(&[], &[held]), Err(TotalsError::Held { number: 1, why: HeldError::Spent }));
+    let kept = alice.wallet.state().retirements[0].clone();
+    let totals = check(&[ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement)], &[]).unwrap();
+    assert_eq!((totals.sealed_wh, totals.not_shown_wh), (Wh(4), totals.notes_wh - Wh(4)));
+    assert!(hold(&alice, &chain, &prover, &alice.wallet.state().notes[0]).is_err());
+}
+
+/// The operator's file, and what an auditor says of it when the node knows nothing of it.
+#[test]
+fn an_opening_is_written_and_refused_in_one_line() {
+    let (mut world, input) = World::new();
+    let t = world.settle(input);
+    let first = t.input.community.header.next_interval;
+    let opening = PeriodOpening {
+        chain_id: 31337,
+        contract: CONTRACT,
+        community: 5,
+        first_interval: first,
+        before: None,
+        after: t.after.header.clone(),
+        genesis: None,
+    };
+    let answer = serde_json::to_string(&opening).unwrap();
+    let asked = format!("/admin/v1/communities/5/header/{first}");
+    let admin =
+        serve(move |path, _| if path == asked { (200, answer.clone()) } else { problem(404, "header.not_settled") });
+    let rpc = serve(|_, body| {
+        let request: serde_json::Value = serde_json::from_str(body).unwrap();
+        let result = match request["method"].as_str().unwrap() {
+            "eth_getLogs" => serde_json::json!([]),
+            "eth_chainId" => "0x7a69".into(),
+            "eth_blockNumber" => "0x1".into(),
+            _ => format!("0x{:064x}", 0).into(),
+        };
+        (200, serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string())
+    });
+    let (token, out) = (world.dir.path().join("admin.token"), world.dir.path().join("totals.json"));
+    std::fs::write(&token, "a token of enough bytes\n").unwrap();
+    let period = first.to_string();
+    let open = |period: &str| {
+        gridveil(&[
+            "audit",
+            "open-header",
+            "--admin",
+            &admin,
+            "--admin-token",
+            token.to_str().unwrap(),
+            "--community",
+            "5",
+            "--period",
+            period,
+            "--out",
+            out.to_str().unwrap(),
+            "--json",
+        ])
+    };
+    let error = |output: Output| {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.lines().count() == 1, "{text}");
+        text
+    };
+    let other = (first + 1).to_string();
+    assert!(error(open(&other)).contains("header.not_settled"));
+    let output = open(&period);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(serde_json::from_slice::<PeriodOpening>(&std::fs::read(&out).unwrap()).unwrap(), opening);
+    let contract = hex0(&CONTRACT);
+    let totals =
+        |file: &str, contract: &str| error(gridveil(&["audit", "totals", file, "--rpc", &rpc, "--contract", contract]));
+    assert!(totals(out.to_str().unwrap(), &contract).contains("no community 5"));
+    assert!(totals("missing.json", &contract).contains("missing.json"));
+    assert!(totals(token.to_str().unwrap(), &contract).contains("not an opening of a period"));
+    assert!(totals(out.to_str().unwrap(), &contract.replace("11", "12")).contains("another deployment"));
+}
