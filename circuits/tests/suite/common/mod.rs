@@ -4,7 +4,10 @@
 pub mod certificate;
 pub mod underconstrained;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use gridveil_circuits::{
     Fr,
@@ -176,4 +179,21 @@ pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
     assert!(input.operations.slots.len() == tiny().operations && input.operations.correction.is_some());
     input
+}
+
+/// `check` of every item, on all cores, in the order of the items. (Not by rayon: MockProver uses it too, and a worker
+/// that waits for its share would begin another item on top of the one it is at.)
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], check: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, R)> {
+        let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < items.len());
+        std::iter::from_fn(take).map(|index| (index, check(&items[index]))).collect()
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut found: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, found)| found).collect()
 }
