@@ -103,6 +103,7 @@ nightly: setup
 generate: setup
 	cd $(NPM_DIR) && npm run -s generate
 	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil-circuits --test suite cost
+	GRIDVEIL_BLESS=1 $(CARGO) test -q -p gridveil --test architecture version_2
 
 lint: setup
 	@$(STEP) "format" $(CARGO) fmt --all --check

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use gridveil_circuits::{
     chips::columns::ADVICE,
-    settlement::{SettlementCircuit, build},
+    settlement::{RESERVED_ROWS, SettlementCircuit, build},
     trace::Trace,
     version::SettlementSize,
 };
@@ -47,8 +47,6 @@ pub use gas::GasModel;
 
 /// Form of the file; changes with its fields.
 pub const FORM: &str = "gridveil growth 1";
-/// Rows halo2 keeps for blinding, generously; as the circuits count them.
-const RESERVED_ROWS: usize = 16;
 /// Rows of the table statements are counted in: more than any shape of the curves needs.
 const COUNTING_ROWS: usize = 1 << 19;
 /// Range-table entries of 16 bits need 2^16 rows.

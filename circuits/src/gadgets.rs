@@ -72,7 +72,6 @@ pub struct Builder {
     end: usize,
     /// The hash permutations: permutations in consecutive rows.
     permutations: poseidon::Permutations,
-    used: (usize, usize),
 }
 
 impl Builder {
@@ -96,23 +95,22 @@ impl Builder {
                 free_next: next,
                 end: next,
                 permutations,
-                used: (0, 0),
             },
             cells,
         )
     }
 
-    /// Opens a block of `rows` rows for the arithmetic and range operations that follow.
+    /// Opens a block of `rows` rows for the arithmetic and range operations that follow. A test compares the number,
+    /// which is part of a key, with what the block comes to.
     pub fn block(&mut self, rows: usize) {
-        let start = self.trace.alloc_rows(rows);
+        let start = self.trace.open_block(rows);
         (self.arith_next, self.range_next, self.free_next, self.end) = (start, start, start, start + rows);
-        self.used = (0, 0);
     }
 
-    /// Rows the current block needed so far: arithmetic, range.
-    #[must_use]
-    pub const fn used(&self) -> (usize, usize) {
-        self.used
+    /// A cell takes the row before `next`.
+    fn reach(&mut self, next: usize, what: &str) {
+        assert!(next <= self.end, "block too small for its {what}");
+        self.trace.reach(next);
     }
 
     /// The clause that following operations serve.
@@ -135,8 +133,7 @@ impl Builder {
     fn arith_row(&mut self) -> usize {
         let row = self.arith_next;
         self.arith_next += 1;
-        self.used.0 += 1;
-        assert!(row < self.end, "block too small for its arithmetic: {:?}", self.used);
+        self.reach(self.arith_next, "arithmetic");
         row
     }
 
@@ -155,7 +152,7 @@ impl Builder {
         let value = self.trace.free(name, value);
         let row = self.free_next;
         self.free_next += 1;
-        assert!(row < self.end, "block too small for its free cells");
+        self.reach(self.free_next, "free cells");
         self.trace.set(FREE, row, value)
     }
 
@@ -306,8 +303,7 @@ impl Builder {
         let rows = 1 + widths.iter().map(|w| range::rows(*w, self.table_bits)).sum::<usize>();
         let mut row = self.range_next;
         self.range_next += rows;
-        self.used.1 += rows;
-        assert!(self.range_next <= self.end, "block too small for its ranges: {:?}", self.used);
+        self.reach(self.range_next, "ranges");
         self.trace.copy_to(self.zero, range::RUNNING, row);
         self.trace.mark(row, RowHalf::Range);
         let mut prefixes = Vec::with_capacity(widths.len());

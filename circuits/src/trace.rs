@@ -2,10 +2,18 @@
 //!
 //! Building never branches on a secret, so keys can be made from the table of any valid witness. A row carries the id
 //! of its clause, so that a failed constraint is reported by clause. A free cell is one that no constraint determines
-//! from the cells before it. Free cells are named, and a test may replace one ([`Trace::tamper`]). All later cells
-//! follow the replaced value, so only the clause that guards the cell can refuse.
+//! from the cells before it. Free cells are named, and tests have hooks (feature `test-hooks`) that replace one. All
+//! later cells follow the replaced value, so only the clause that guards the cell can refuse.
 
-use std::collections::BTreeMap;
+#[cfg(not(feature = "test-hooks"))]
+mod no_hooks;
+#[cfg(feature = "test-hooks")]
+pub mod test_hooks;
+
+#[cfg(not(feature = "test-hooks"))]
+use no_hooks::Hooks;
+#[cfg(feature = "test-hooks")]
+use test_hooks::Hooks;
 
 use crate::{
     Fr,
@@ -46,11 +54,7 @@ pub struct Trace {
     copies: Vec<(Cell, Cell)>,
     current_clause: &'static str,
     clauses: Vec<[&'static str; 2]>,
-    tampered: BTreeMap<Name, Fr>,
-    falsified: Option<(&'static str, usize, Fr)>,
-    computed: BTreeMap<&'static str, usize>,
-    names: Option<Vec<Name>>,
-    remembered: Option<(Name, Option<Fr>)>,
+    hooks: Hooks,
     instance: Vec<Fr>,
 }
 
@@ -67,75 +71,19 @@ impl Trace {
             copies: Vec::new(),
             current_clause: "",
             clauses: vec![[""; 2]; rows],
-            tampered: BTreeMap::new(),
-            falsified: None,
-            computed: BTreeMap::new(),
-            names: None,
-            remembered: None,
+            hooks: Hooks::default(),
             instance: Vec::new(),
         }
     }
 
-    /// Test hook: the named free cell takes `value` when it is assigned.
-    pub fn tamper(&mut self, name: Name, value: Fr) {
-        self.tampered.insert(name, value);
-    }
-
-    /// Test hook: the `nth` value computed while serving `clause` is off by `by`; everything downstream follows.
-    pub fn falsify(&mut self, clause: &'static str, nth: usize, by: Fr) {
-        self.falsified = Some((clause, nth, by));
-    }
-
-    /// How many values were computed for each clause.
-    #[must_use]
-    pub const fn computed_counts(&self) -> &BTreeMap<&'static str, usize> {
-        &self.computed
-    }
-
-    /// A computed value, or what a test made of it.
+    /// The value of a cell that the current clause determines.
     pub fn computed(&mut self, value: Fr) -> Fr {
-        let count = self.computed.entry(self.current_clause).or_default();
-        let nth = *count;
-        *count += 1;
-        match self.falsified {
-            Some((clause, at, by)) if clause == self.current_clause && at == nth => value + by,
-            _ => value,
-        }
+        self.hooks.computed(self.current_clause, value)
     }
 
-    /// Test hook: remember the names of all free cells.
-    pub fn record_names(&mut self) {
-        self.names = Some(Vec::new());
-    }
-
-    /// Names of the free cells, if recorded.
-    #[must_use]
-    pub fn names(&self) -> &[Name] {
-        self.names.as_deref().unwrap_or(&[])
-    }
-
-    /// Test hook: keep the honest value of one free cell.
-    pub fn remember(&mut self, name: Name) {
-        self.remembered = Some((name, None));
-    }
-
-    /// The value kept by [`Trace::remember`].
-    #[must_use]
-    pub fn remembered(&self) -> Option<Fr> {
-        self.remembered.and_then(|(_, value)| value)
-    }
-
-    /// The value a free cell takes: `value`, or what a test put in its place.
+    /// The value that a free cell takes.
     pub fn free(&mut self, name: Name, value: Fr) -> Fr {
-        if let Some(names) = &mut self.names {
-            names.push(name);
-        }
-        if let Some((wanted, kept)) = &mut self.remembered
-            && *wanted == name
-        {
-            *kept = Some(value);
-        }
-        self.tampered.get(&name).copied().unwrap_or(value)
+        self.hooks.free(name, value)
     }
 
     /// Takes the next `count` rows.
@@ -149,6 +97,18 @@ impl Trace {
         self.clauses[start.min(end)..end].fill([self.current_clause; 2]);
         assert!(self.next <= self.rows, "the shape's k is too small for its statement");
         start
+    }
+
+    /// Takes the next `count` rows as a block, of which [`Trace::reach`] tells what is in use.
+    pub(crate) fn open_block(&mut self, count: usize) -> usize {
+        let start = self.alloc_rows(count);
+        self.hooks.opened(start, count);
+        start
+    }
+
+    /// A cell takes the row before `end` of the block that was opened last.
+    pub(crate) fn reach(&mut self, end: usize) {
+        self.hooks.reached(self.current_clause, end);
     }
 
     /// The next free row.

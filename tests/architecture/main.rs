@@ -4,6 +4,7 @@
 mod circles;
 mod clauses;
 mod crates;
+mod version_2;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -121,6 +122,34 @@ fn unsafe_code_is_forbidden_where_nothing_needs_it() {
             .find(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {"))
             .map(str::to_owned);
         assert_eq!(line, None, "{}", path.display());
+    }
+}
+
+/// Only tests change cells of a witness table: a product is built without the hooks, and none of its code names them.
+#[test]
+fn only_tests_switch_the_hooks_of_the_witness_table_on() {
+    const FEATURE: &str = "test-hooks";
+    let mut switched_on = 0;
+    for path in files().into_iter().filter(|p| p.ends_with("Cargo.toml")) {
+        let text = read(&path);
+        let mut section = "";
+        for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            section = if line.starts_with('[') { line } else { section };
+            let its_own = section == "[features]" && line == format!("{FEATURE} = []");
+            if line.contains(FEATURE) && !its_own {
+                assert_eq!(section, "[dev-dependencies]", "{}: {line}", path.display());
+                switched_on += 1;
+            }
+        }
+    }
+    assert!(switched_on > 0, "the feature {FEATURE} is gone");
+    let hooks = [FEATURE, "test_hooks", ".tamper(", ".falsify(", ".record_names(", ".computed_counts("];
+    let own = |path: &Path| path.starts_with("circuits/src/trace") || path.ends_with("circuits/src/trace.rs");
+    let product = |path: &Path| is(path, &["rs"]) && path.iter().any(|part| part == "src") && !own(path);
+    for path in files().into_iter().filter(|path| product(path)) {
+        let code = without_tests(&read(&path));
+        let named = hooks.iter().find(|hook| code.contains(**hook));
+        assert_eq!(named, None, "{} uses a hook for tests", path.display());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use gridveil_circuits::{
     chips::columns::ADVICE,
-    settlement::build,
+    settlement::{RESERVED_ROWS, build},
     trace::{RowHalf, Trace},
 };
 use gridveil_protocol::{params::Shape, settlement::compute};
@@ -13,8 +13,6 @@ use crate::{figure::Figure, native};
 
 /// Rows of the table that statements are counted in.
 const COUNTING_ROWS: usize = 1 << 19;
-/// As the circuits count what halo2 keeps for itself.
-const RESERVED_ROWS: usize = 16;
 
 /// Where a shape's rows go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -31,8 +31,8 @@ use crate::{
 pub const K: u32 = 10;
 /// Bits of one range-table entry.
 pub const TABLE_BITS: u32 = 8;
-/// Rows halo2 keeps for blinding and the last row, and two more.
-const RESERVED_ROWS: usize = 8;
+/// Rows left to halo2, which keeps some for blinding and the last row, and two more.
+pub const RESERVED_ROWS: usize = 8;
 
 /// An empty table.
 #[must_use]

@@ -43,8 +43,8 @@ use crate::{
     version::SettlementSize,
 };
 
-/// Rows halo2 keeps for blinding and the last row, generously.
-const RESERVED_ROWS: usize = 16;
+/// Rows left to halo2, which keeps some for blinding and the last row, generously: part of version 2's keys.
+pub const RESERVED_ROWS: usize = 16;
 
 /// An empty table of the shape's size.
 #[must_use]

@@ -8,6 +8,7 @@ use gridveil_circuits::{
     certificate::{self, CertificateCircuit},
     settlement::SettlementCircuit,
     trace::Trace,
+    verify::Params,
     version::SettlementSize,
 };
 use gridveil_protocol::{
@@ -17,7 +18,9 @@ use gridveil_protocol::{
     settlement::apply,
     version::CircuitVersion,
 };
-use halo2_proofs::plonk::{Circuit, ConstraintSystem};
+use halo2_proofs::plonk::{Circuit, ConstraintSystem, keygen_vk};
+use halo2curves::ff::PrimeField;
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 /// What a shape's key depends on, and what it costs.
@@ -100,4 +103,27 @@ fn the_layout_does_not_depend_on_the_witness() {
             assert_eq!(trace(&apply(input(shape, seed, mechanism)).unwrap()).layout_digest(), template);
         }
     }
+}
+
+/// Hashes of verifying keys, by circuit, under a setup that this test makes: the keys of the shapes for deployment are
+/// in their verifiers.
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/keys.txt");
+
+fn key<C: Circuit<Fr>>(k: u32, circuit: &C) -> String {
+    let params = Params::setup(k, ChaCha20Rng::from_seed([7; 32]));
+    let mut bytes = keygen_vk(&params, circuit).unwrap().transcript_repr().to_repr();
+    bytes.reverse();
+    hex::encode(bytes)
+}
+
+#[test]
+fn keys_of_the_small_circuits_are_the_committed_ones() {
+    let tiny = SettlementSize::new(CircuitVersion::V2, crate::common::tiny()).unwrap();
+    let settlement = key(tiny.shape().k, &SettlementCircuit::template(tiny));
+    let certificate = key(certificate::K, &CertificateCircuit::template());
+    let found = format!("{settlement}  {}\n{certificate}  certificate\n", tiny.shape().name);
+    if std::env::var_os("GRIDVEIL_BLESS").is_some() {
+        std::fs::write(KEYS, &found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(KEYS).unwrap(), "bless on purpose, with a new circuit version");
 }

@@ -1,15 +1,17 @@
 //! Spendings, and the clauses that refuse them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use gridveil_circuits::{
     Fr,
-    certificate::{CertificateCircuit, K},
+    certificate::{CertificateCircuit, TABLE_BITS},
     trace::Trace,
 };
 use gridveil_protocol::{certificate::Spend, field, fixture::certificate::spend};
 
-use super::refused_by;
+use halo2_proofs::plonk::Circuit;
+
+use super::{clauses_of, direct::Gates};
 
 pub fn honest(seed: u64) -> Spend {
     spend(seed).unwrap()
@@ -21,6 +23,9 @@ pub fn imported(x: &field::Fr) -> Fr {
     Fr::from_bytes(&bytes).unwrap()
 }
 
+/// The gates of the certificate circuit.
+pub static GATES: LazyLock<Gates> = LazyLock::new(|| Gates::new(CertificateCircuit::configure, TABLE_BITS));
+
 /// Clauses that refuse a table, by its own public inputs.
 pub fn refusals(trace: &Trace) -> BTreeSet<String> {
     refusals_for(trace, trace.instance().to_vec())
@@ -28,7 +33,7 @@ pub fn refusals(trace: &Trace) -> BTreeSet<String> {
 
 /// Clauses that refuse a table for given public inputs.
 pub fn refusals_for(trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
-    refused_by(K, &CertificateCircuit::from_trace(trace.clone()), trace, instance)
+    clauses_of(&GATES, trace, &instance)
 }
 
 /// The same element in the rules' field.

@@ -1,10 +1,19 @@
-//! Shared by the settlement tests: fixtures, and MockProver failures translated to clauses.
+//! Shared by the settlement tests: fixtures, and refusals translated to clauses.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod certificate;
+pub mod direct;
 pub mod underconstrained;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use direct::{Gates, Refusal, half_of};
 
 use gridveil_circuits::{
     Fr,
@@ -40,13 +49,6 @@ pub fn trace(t: &Transition) -> Trace {
     build(t, table(&t.input.community.shape))
 }
 
-fn row_of(location: &FailureLocation) -> Option<usize> {
-    match location {
-        FailureLocation::InRegion { offset, .. } => Some(*offset),
-        FailureLocation::OutsideRegion { row } => Some(*row),
-    }
-}
-
 /// Clauses that refuse a table, by its own public inputs.
 pub fn refusals(shape: Shape, trace: &Trace) -> BTreeSet<String> {
     refusals_for(shape, trace, trace.instance().to_vec())
@@ -54,15 +56,65 @@ pub fn refusals(shape: Shape, trace: &Trace) -> BTreeSet<String> {
 
 /// Clauses that refuse a table for given public inputs.
 pub fn refusals_for(shape: Shape, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
-    refused_by(shape.k, &SettlementCircuit::from_trace(SettlementSize::current(shape), trace.clone()), trace, instance)
+    clauses_of(settlement_gates(shape), trace, &instance)
 }
 
-/// Clauses that refuse the table of any circuit.
-pub fn refused_by<C: Circuit<Fr>>(k: u32, circuit: &C, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
+/// The gates of a shape's settlement circuit.
+pub fn settlement_gates(shape: Shape) -> &'static Gates {
+    static GATES: Mutex<BTreeMap<&str, &'static Gates>> = Mutex::new(BTreeMap::new());
+    let size = SettlementSize::current(shape);
+    let configure = |meta: &mut _| SettlementCircuit::configure_with_params(meta, size);
+    GATES
+        .lock()
+        .unwrap()
+        .entry(shape.name)
+        .or_insert_with(|| Box::leak(Box::new(Gates::new(configure, shape.table_bits))))
+}
+
+/// Clauses that refuse a table of a circuit.
+pub fn clauses_of(gates: &Gates, trace: &Trace, instance: &[Fr]) -> BTreeSet<String> {
+    named(&gates.refusals(trace, instance, None), trace)
+}
+
+/// The same by halo2's own prover for tests.
+pub fn refused_by_mock<C: Circuit<Fr>>(k: u32, circuit: &C, trace: &Trace, instance: Vec<Fr>) -> BTreeSet<String> {
     let prover = MockProver::run(k, circuit, vec![instance]).unwrap();
     let Err(failures) = prover.verify() else { return BTreeSet::new() };
+    let gates: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    let refusals: Vec<Refusal<'_>> =
+        failures.iter().zip(&gates).map(|(failure, text)| refusal_of(failure, text)).collect();
+    named(&refusals, trace)
+}
+
+fn refusal_of<'a>(failure: &VerifyFailure, text: &'a str) -> Refusal<'a> {
+    let row = |location| match location {
+        &FailureLocation::InRegion { offset, .. } => offset,
+        &FailureLocation::OutsideRegion { row } => row,
+    };
+    match failure {
+        VerifyFailure::ConstraintNotSatisfied { location, .. } => Refusal::Gate(text, row(location)),
+        VerifyFailure::Lookup { location, .. } => Refusal::Lookup(row(location)),
+        VerifyFailure::Permutation { column, location } => {
+            let text = format!("{column:?}");
+            let index =
+                text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+            Refusal::Copy(Cell { column: index.unwrap(), row: row(location) })
+        }
+        _ => panic!("{text}"),
+    }
+}
+
+/// The clauses that refusals serve.
+fn named(refusals: &[Refusal<'_>], trace: &Trace) -> BTreeSet<String> {
+    if refusals.is_empty() {
+        return BTreeSet::new();
+    }
     let classes = Classes::new(trace);
-    failures.iter().filter(|f| !classes.is_bystander(trace, f)).map(|f| clause_of(trace, f)).collect()
+    refusals
+        .iter()
+        .filter(|refusal| !classes.is_bystander(trace, refusal))
+        .map(|refusal| clause_of(trace, refusal))
+        .collect()
 }
 
 /// Copy classes: of the cells that should be equal, the odd one out is at fault, not the cell it is compared with.
@@ -95,38 +147,28 @@ impl Classes {
         at
     }
 
-    fn is_bystander(&self, trace: &Trace, failure: &VerifyFailure) -> bool {
-        let VerifyFailure::Permutation { column, location } = failure else { return false };
-        let Some(row) = row_of(location) else { return false };
-        let text = format!("{column:?}");
-        let index =
-            text.split("index: ").nth(1).and_then(|t| t.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-        let cell = Cell { column: index.unwrap(), row };
-        let cells = &self.members[&self.root(cell)];
-        let same = cells.iter().filter(|c| trace.value(**c) == trace.value(cell)).count();
+    fn is_bystander(&self, trace: &Trace, refusal: &Refusal<'_>) -> bool {
+        let Refusal::Copy(cell) = refusal else { return false };
+        let cells = &self.members[&self.root(*cell)];
+        let same = cells.iter().filter(|c| trace.value(**c) == trace.value(*cell)).count();
         2 * same > cells.len()
     }
 }
 
-fn clause_of(trace: &Trace, failure: &VerifyFailure) -> String {
-    let text = failure.to_string();
-    match failure {
-        VerifyFailure::ConstraintNotSatisfied { location, .. } => {
+fn clause_of(trace: &Trace, refusal: &Refusal<'_>) -> String {
+    match refusal {
+        Refusal::Gate(text, row) => {
             // Market gates carry their clause; the others serve the clause of their row.
             if let Some(start) = text.find("SETTLE.") {
                 return text[start..].split([' ', '\'', '"']).next().unwrap_or_default().to_string();
             }
-            let half = if text.contains("next = cur") { RowHalf::Range } else { RowHalf::Main };
-            row_of(location).map_or(text, |row| trace.clause(row, half).to_string())
+            trace.clause(*row, half_of(text)).to_string()
         }
-        VerifyFailure::Lookup { location, .. } => {
-            row_of(location).map_or(text, |row| format!("{} range", trace.clause(row, RowHalf::Range)))
+        Refusal::Lookup(row) => format!("{} range", trace.clause(*row, RowHalf::Range)),
+        Refusal::Copy(cell) => {
+            let half = if cell.column == 8 { RowHalf::Range } else { RowHalf::Main };
+            format!("{} copy", trace.clause(cell.row, half))
         }
-        VerifyFailure::Permutation { location, column, .. } => {
-            let half = if format!("{column:?}").contains("index: 8") { RowHalf::Range } else { RowHalf::Main };
-            row_of(location).map_or(text, |row| format!("{} copy", trace.clause(row, half)))
-        }
-        _ => text,
     }
 }
 
@@ -176,4 +218,21 @@ pub fn in_full_use(kinds: &[Kind]) -> SettlementInput {
     let input = fixture::with_operations(&recipe, kinds, extras).unwrap();
     assert!(input.operations.slots.len() == tiny().operations && input.operations.correction.is_some());
     input
+}
+
+/// `check` of every item, on all cores, in the order of the items. (Not by rayon: building a table uses it too, and a worker
+/// that waits for its share would begin another item on top of the one it is at.)
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], check: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, R)> {
+        let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < items.len());
+        std::iter::from_fn(take).map(|index| (index, check(&items[index]))).collect()
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut found: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, found)| found).collect()
 }
