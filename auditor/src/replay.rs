@@ -9,7 +9,6 @@ use gridveil_protocol::{
     params::{STATE_DEPTH, Shape},
     record::Parsed,
     tree::SparseTree,
-    units::Interval,
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{

@@ -79,7 +79,7 @@ pub fn data_key_file(data: &[u8]) {
         return;
     }
     for part in (0..4).chain([COMMUNITY_PART]) {
-        let label = Label { kind: 2, community, part, first_interval: 7 };
+        let label = Label { kind: 2, community, part, first_interval: gridveil_protocol::units::Interval(7) };
         match keys.seal(&label, b"a part") {
             Ok(sealed) => {
                 let opened = keys.open_part(&label, &sealed).expect("what was sealed opens");

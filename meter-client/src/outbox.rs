@@ -294,7 +294,7 @@ mod tests {
         let mut versions = Versions::default();
         let before = Domains::new(1, [7; 20], versions.clone());
         let at = |domains: &Domains| {
-            let context = Context { domain: domains.of_period(48, 3600), ..draft().context };
+            let context = Context { domain: domains.of_period(Interval(48), 3600), ..draft().context };
             Draft { context, ..draft() }
         };
         let early = outbox.sign_under(at(&before), &before, &keys.meter).unwrap();

@@ -251,7 +251,7 @@ mod tests {
     fn a_period_has_the_version_of_its_beginning() {
         let mut versions = Versions::new(CircuitVersion::V2);
         versions.add(from(3, 7200)).unwrap();
-        let of = |first_interval: Interval, length| versions.of_period(first_interval, length);
+        let of = |first_interval, length| versions.of_period(Interval(first_interval), length);
         assert_eq!(
             [of(0, 3600), of(1, 3600), of(2, 3600), of(3, 3600)],
             [CircuitVersion::V2, CircuitVersion::V2, NEXT, NEXT]
@@ -260,8 +260,8 @@ mod tests {
         assert_eq!([of(7, 900), of(8, 900)], [CircuitVersion::V2, NEXT]);
         assert_eq!(of(1, 7201), NEXT);
         let domains = Domains::new(1, [7; 20], versions);
-        assert_eq!(domains.of_period(1, 3600), instance::domain(1, &[7; 20], 2));
-        assert_eq!(domains.of_period(2, 3600), instance::domain(1, &[7; 20], 3));
+        assert_eq!(domains.of_period(Interval(1), 3600), instance::domain(1, &[7; 20], 2));
+        assert_eq!(domains.of_period(Interval(2), 3600), instance::domain(1, &[7; 20], 3));
         assert!(domains.is_of_deployment(instance::domain(1, &[7; 20], 3)));
         assert!(!domains.is_of_deployment(instance::domain(1, &[7; 20], 4)));
         assert_eq!((domains.only(), domains.name()), (None, instance::domain(1, &[7; 20], 2)));

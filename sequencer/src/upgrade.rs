@@ -114,7 +114,7 @@ fn first_periods(snapshot: &Snapshot, from_s: u64) -> Vec<(u32, Interval)> {
         let ahead_s = from_s.saturating_sub(begins_s(first_interval, header.interval_length));
         let periods = ahead_s.div_ceil(period_s.max(1));
         let intervals = periods.saturating_mul(u64::from(header.intervals));
-        first_interval = first_interval.saturating_add(Interval::try_from(intervals).unwrap_or(Interval::MAX));
+        first_interval = first_interval.saturating_add(u32::try_from(intervals).unwrap_or(u32::MAX));
         (*index, first_interval)
     };
     snapshot.communities.iter().map(one).collect()

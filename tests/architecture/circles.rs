@@ -46,7 +46,7 @@ fn needs(src: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
 }
 
 /// A file without comments and without its tests, which may need anything.
-fn without_tests(text: &str) -> String {
+pub fn without_tests(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }

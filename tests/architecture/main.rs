@@ -147,7 +147,7 @@ fn only_tests_switch_the_hooks_of_the_witness_table_on() {
     let own = |path: &Path| path.starts_with("circuits/src/trace") || path.ends_with("circuits/src/trace.rs");
     let product = |path: &Path| is(path, &["rs"]) && path.iter().any(|part| part == "src") && !own(path);
     for path in files().into_iter().filter(|path| product(path)) {
-        let code = without_tests(&read(&path));
+        let code = circles::without_tests(&read(&path));
         let named = hooks.iter().find(|hook| code.contains(**hook));
         assert_eq!(named, None, "{} uses a hook for tests", path.display());
     }

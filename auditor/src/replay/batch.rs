@@ -7,6 +7,7 @@ use gridveil_protocol::{
     params::Shape,
     record::{self, Parsed, Record, RecordKind},
     tree::dense_root,
+    units::Interval,
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{CommunityParams, SettledBatch, Word};

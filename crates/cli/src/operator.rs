@@ -340,7 +340,7 @@ fn upgrade(args: &UpgradeArgs) -> anyhow::Result<()> {
     let circuit_version = CircuitVersion::new(args.circuit_version);
     let planned = admin.upgrade(&UpgradeRequest { circuit_version, from_s: args.from })?;
     let rows = planned.communities.iter().fold(details(), |details, FirstPeriod { community, first_interval }| {
-        details.row(&format!("community {community}"), format!("from interval {first_interval}"), *first_interval)
+        details.row(&format!("community {community}"), format!("from interval {first_interval}"), first_interval.0)
     });
     rows.print(args.listener.json)
 }

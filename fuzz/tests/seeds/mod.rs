@@ -45,6 +45,7 @@ use gridveil_protocol::{
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     units::Interval,
+    version::{CircuitVersion, VersionFrom},
 };
 use gridveil_prover::{
     job::{JobId, ProofJob, ProofResult, Timings},
@@ -104,8 +105,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "secret_file" => vec![b"5a".repeat(32), [b"5a".repeat(32), b"\n".to_vec()].concat(), vec![7; 32]],
         "community_file" => vec![json(&t.input.community), json(&t.input.tariff), json(&t.after.accounts[0].terms)],
         "admin_request" => vec![
-            json(&CloseRequest { first_interval: 420_000 }),
-            json(&TariffRequest { first_interval: 420_000, tariff: t.input.tariff.clone() }),
+            json(&CloseRequest { first_interval: Interval(420_000) }),
+            json(&TariffRequest { first_interval: Interval(420_000), tariff: t.input.tariff.clone() }),
         ],
         "queue_envelope" => queue_envelopes(),
         "queue_address" => queue_addresses(),
@@ -356,7 +357,16 @@ fn retirement() -> ShownRetirement {
 fn answers() -> Vec<Vec<u8>> {
     let t = transition();
     let (contract, next_interval) = ([0x11; 20], t.after.header.next_interval);
-    let info = Info { chain_id: 31_337, contract, domain: instance::domain(31_337, &contract, 2), circuit_version: 2 };
+    let info = Info {
+        chain_id: 31_337,
+        contract,
+        domain: instance::domain(31_337, &contract, 2),
+        circuit_version: 2,
+        versions: vec![
+            VersionFrom { circuit_version: CircuitVersion::V2, from_s: 0 },
+            VersionFrom { circuit_version: CircuitVersion::new(3), from_s: 1_512_086_400 },
+        ],
+    };
     let community = CommunityInfo {
         community: 5,
         shape: "tiny-4x2".to_owned(),
@@ -367,7 +377,7 @@ fn answers() -> Vec<Vec<u8>> {
         mdm: fixture::mdm_key().public(),
         next_interval,
         settled: vec![SettledPeriod {
-            first_interval: 420_000,
+            first_interval: Interval(420_000),
             root: t.instance.new_root,
             batch: 1,
             tx: None,
@@ -395,7 +405,7 @@ fn settle_call() -> SettleCall {
     SettleCall {
         circuit_version: 2,
         community: 5,
-        first_interval: t.input.community.header.next_interval,
+        first_interval: t.input.community.header.next_interval.0,
         tariff_index: 1,
         new_root: to_bytes(&t.instance.new_root),
         community_new: to_bytes(&t.instance.community_new),

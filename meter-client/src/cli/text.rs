@@ -3,7 +3,6 @@
 use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
-    operation::Kind,
     units::{Interval, Nano},
 };
 

@@ -10,7 +10,7 @@ use gridveil_protocol::{
     market::{Mechanism, Rationed, clear_at},
     packet::Reading,
     settlement::{SettlementInput, Transition, apply, clear_all, compute, compute_with},
-    units::Ticks,
+    units::{Interval, Ticks, Wh},
 };
 use halo2curves::ff::Field;
 

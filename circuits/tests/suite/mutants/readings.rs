@@ -10,7 +10,7 @@ use gridveil_protocol::{
     fixture::{meter_key, resign},
     packet::Reading,
     settlement::{Transition, apply, compute},
-    units::{Interval, Ticks, Wh},
+    units::Ticks,
 };
 use halo2curves::ff::Field;
 
