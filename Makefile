@@ -70,14 +70,16 @@ install: check-rust
 
 STEP := .ci/step
 
-# Format first, since it takes seconds; then Rust; then every generated file against its generator; then the contract suite with its
+# What takes seconds or needs no build comes first; then Rust; then every generated file against its generator; then the contract suite with its
 # gas snapshots. Each step says its minutes.
 test: setup check-postgres
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "contracts: format, documentation" sh -c 'cd $(NPM_DIR) && npm run -s check:format'
+	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(STEP) "documentation" $(CARGO) doc --workspace --no-deps --document-private-items
+	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
 	@GRIDVEIL_REQUIRE_POSTGRES=1 GRIDVEIL_FUZZ_SEED="$$(git rev-parse HEAD 2>/dev/null)" $(STEP) "tests" $(CARGO) test --workspace
-	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch
 	@$(STEP) "contracts: build, artifacts" sh -c 'cd $(NPM_DIR) && npm run -s build && node script/artifacts.js --check'
 	@$(STEP) "generated verifiers" $(CARGO) run --bin generate -- --check
 	@FORGE_SNAPSHOT_CHECK=true $(STEP) "contracts: tests" sh -c 'cd $(NPM_DIR) && npm run -s test'

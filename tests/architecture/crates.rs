@@ -185,3 +185,23 @@ fn crates_for_others_know_nothing_of_this_project() {
         assert!(root().join(&path).with_file_name("README.md").exists(), "{} has no README.md", path.display());
     }
 }
+
+/// A link of a binary takes as long as many tests. The workspace's shape is one of its own: it is run alone.
+#[test]
+fn a_package_has_one_binary_of_tests() {
+    let mut binaries: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for path in files().into_iter().filter(|path| is(path, &["rs"])) {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        let Some(at) = parts.iter().position(|part| part == "tests") else { continue };
+        let below: Vec<&str> = parts[at + 1..].iter().map(String::as_str).collect();
+        let package: PathBuf = parts[..at].iter().collect();
+        if root().join(&package).join("Cargo.toml").exists() && matches!(below[..], [_] | [_, "main.rs"]) {
+            binaries.entry(package).or_default().push(path);
+        }
+    }
+    assert!(binaries.len() > 8);
+    for (package, found) in binaries {
+        let most = if package == Path::new("") { 2 } else { 1 };
+        assert!(found.len() <= most, "{found:?}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::{
     common::{
         certificate::{honest, refusals, refusals_for},
         clauses,
-        underconstrained::{Given, Subject, free_cell, movable, report},
+        underconstrained::{Given, Subject, Without, free_cell, movable, report},
     },
     mutants::certificates::{Edits, computed, falsified},
 };
@@ -88,15 +88,18 @@ fn no_free_cell_changes_unnoticed() {
     assert!(harmless.is_empty(), "{harmless:?}");
 }
 
-const CERTIFICATE: Subject =
+pub const CERTIFICATE: Subject =
     Subject { configure: CertificateCircuit::configure, market: false, asked: &[1, 2, 3, 4, 5, 6, 7, 8] };
 
 #[test]
 fn no_cell_is_free() {
     for seed in [0, 2, 4] {
         let t = build(&honest(seed), table());
-        let cells =
-            movable(&CERTIFICATE, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
+        let cells = movable(
+            &CERTIFICATE,
+            &t,
+            &Given { cells: Vec::new(), entries: true, absorbed: true, without: Without::Nothing },
+        );
         report(&t, &cells);
         assert!(cells.is_empty());
     }
@@ -115,7 +118,7 @@ fn the_public_inputs_follow_from_the_openings() {
         let chosen: Vec<Cell> =
             names.into_iter().map(|name| free_cell(name, |trace| build(&spend, trace), table())).collect();
         let free = |cells: Vec<Cell>| {
-            movable(&CERTIFICATE, &t, &Given { cells, entries: false, absorbed: false, without: None })
+            movable(&CERTIFICATE, &t, &Given { cells, entries: false, absorbed: false, without: Without::Nothing })
         };
         let cells = free(chosen.clone());
         report(&t, &cells);

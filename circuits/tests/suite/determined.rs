@@ -15,10 +15,10 @@ use halo2_proofs::plonk::Circuit;
 
 use crate::common::{
     in_full_use, input, tiny, trace,
-    underconstrained::{Given, Subject, free_cell, movable, report},
+    underconstrained::{Given, Subject, Without, free_cell, movable, report},
 };
 
-const SETTLEMENT: Subject = Subject {
+pub const SETTLEMENT: Subject = Subject {
     configure: |cs| SettlementCircuit::configure_with_params(cs, SettlementSize::current(tiny())),
     market: true,
     asked: &[1, 2, 5, 6, 9],
@@ -30,8 +30,11 @@ fn no_cell_is_free() {
         .map(|(seed, mechanism)| input(tiny(), seed, mechanism));
     for i in plain.into_iter().chain([in_full_use(&[Kind::Close, Kind::Enrol, Kind::Deposit])]) {
         let t = trace(&apply(i).unwrap());
-        let cells =
-            movable(&SETTLEMENT, &t, &Given { cells: Vec::new(), entries: true, absorbed: true, without: None });
+        let cells = movable(
+            &SETTLEMENT,
+            &t,
+            &Given { cells: Vec::new(), entries: true, absorbed: true, without: Without::Nothing },
+        );
         report(&t, &cells);
         assert!(cells.is_empty());
     }
@@ -62,8 +65,11 @@ fn the_new_state_follows_from_the_old_one_and_the_signed_packets() {
     for kinds in statements {
         let native = apply(in_full_use(&kinds)).unwrap();
         let t = trace(&native);
-        let cells =
-            movable(&SETTLEMENT, &t, &Given { cells: chosen(&native), entries: false, absorbed: false, without: None });
+        let cells = movable(
+            &SETTLEMENT,
+            &t,
+            &Given { cells: chosen(&native), entries: false, absorbed: false, without: Without::Nothing },
+        );
         report(&t, &cells);
         assert!(cells.is_empty());
     }
@@ -78,7 +84,7 @@ fn copies_that_define_a_cell_matter() {
     let (t, cells) = (trace(&native), chosen(&native));
     let step = t.copies().len() / SAMPLES + 1;
     let moves = |without: &usize| {
-        let given = Given { cells: cells.clone(), entries: false, absorbed: false, without: Some(*without) };
+        let given = Given { cells: cells.clone(), entries: false, absorbed: false, without: Without::Copy(*without) };
         !movable(&SETTLEMENT, &t, &given).is_empty()
     };
     let noticed = (0..t.copies().len()).step_by(step).filter(moves).count();

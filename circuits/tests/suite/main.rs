@@ -12,6 +12,7 @@ mod chips;
 mod common;
 mod compositions;
 mod cost;
+mod deletion;
 mod determined;
 mod direct;
 mod free_cells;

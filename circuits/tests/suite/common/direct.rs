@@ -163,33 +163,57 @@ impl Gates {
         Self { equations, range: 1 << table_bits }
     }
 
-    /// How many polynomials there are.
-    pub const fn len(&self) -> usize {
-        self.equations.len()
+    /// How many equations there are, and the name of each.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.equations.iter().map(|equation| equation.name.as_str())
     }
 
-    /// Everything that refuses a table for the given public inputs; `without` leaves one polynomial out.
-    pub fn refusals<'a>(&'a self, trace: &Trace, instance: &[Fr], without: Option<usize>) -> Vec<Refusal<'a>> {
+    /// Everything that refuses a table for the given public inputs.
+    pub fn refusals<'a>(&'a self, trace: &Trace, instance: &[Fr]) -> Vec<Refusal<'a>> {
+        let broken = self.broken(trace, instance).into_iter();
+        let mut found: Vec<_> = broken.map(|(i, row)| Refusal::Gate(&self.equations[i].name, row)).collect();
+        found.extend(self.lookups(trace));
+        found.extend(copies(trace));
+        found
+    }
+
+    /// The one equation that refuses a table, if nothing else does.
+    pub fn refused_by_one(&self, trace: &Trace) -> Option<usize> {
+        let equations: BTreeSet<usize> = self.broken(trace, trace.instance()).into_iter().map(|(i, _)| i).collect();
+        let alone = equations.len() == 1 && self.lookups(trace).is_empty() && copies(trace).is_empty();
+        equations.into_iter().next().filter(|_| alone)
+    }
+
+    /// Equations that do not hold, by number and row.
+    fn broken(&self, trace: &Trace, instance: &[Fr]) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
         for row in 0..trace.advice().len() {
             let on: [bool; SELECTORS] = std::array::from_fn(|s| trace.selected(s, row));
             for (i, equation) in self.equations.iter().enumerate() {
-                if without == Some(i) || !equation.selectors.iter().any(|s| on[*s]) {
-                    continue;
+                let asked = equation.selectors.iter().any(|s| on[*s]);
+                if asked && value(&equation.polynomial, &At(trace, instance, row)) != Fr::ZERO {
+                    found.push((i, row));
                 }
-                if value(&equation.polynomial, &At(trace, instance, row)) != Fr::ZERO {
-                    found.push(Refusal::Gate(&equation.name, row));
-                }
-            }
-            if on[Selector::Lookup as usize] {
-                let outside = |column: &usize| trace.advice()[row][*column] >= Fr::from(self.range);
-                found.extend(LOOKED_UP.iter().filter(|c| outside(c)).map(|_| Refusal::Lookup(row)));
             }
         }
-        let next = cycles(trace.copies());
-        found.extend(next.iter().filter(|(a, b)| trace.value(**a) != trace.value(**b)).map(|(a, _)| Refusal::Copy(*a)));
         found
     }
+
+    fn lookups<'a>(&self, trace: &Trace) -> Vec<Refusal<'a>> {
+        let asked = (0..trace.advice().len()).filter(|row| trace.selected(Selector::Lookup as usize, *row));
+        let cells = asked.flat_map(|row| LOOKED_UP.map(|column| (row, column)));
+        let outside = cells.filter(|(row, column)| trace.advice()[*row][*column] >= Fr::from(self.range));
+        outside.map(|(row, _)| Refusal::Lookup(row)).collect()
+    }
+}
+
+fn copies<'a>(trace: &Trace) -> Vec<Refusal<'a>> {
+    // Most tables break no copy, and cycles take long to find.
+    if trace.copies().iter().all(|(a, b)| trace.value(*a) == trace.value(*b)) {
+        return Vec::new();
+    }
+    let next = cycles(trace.copies());
+    next.iter().filter(|(a, b)| trace.value(**a) != trace.value(**b)).map(|(a, _)| Refusal::Copy(*a)).collect()
 }
 
 /// The next cell of each copied cell's cycle, as halo2 joins cycles (The halo2 Book, "Permutation argument"): the

@@ -73,7 +73,7 @@ pub fn settlement_gates(shape: Shape) -> &'static Gates {
 
 /// Clauses that refuse a table of a circuit.
 pub fn clauses_of(gates: &Gates, trace: &Trace, instance: &[Fr]) -> BTreeSet<String> {
-    named(&gates.refusals(trace, instance, None), trace)
+    named(&gates.refusals(trace, instance), trace)
 }
 
 /// The same by halo2's own prover for tests.
