@@ -330,6 +330,49 @@ fn exceptional_chains_are_filled_and_refused() {
     assert_eq!(trace.next_row(), 1 + schnorr::ROWS);
 }
 
+/// A whole chain of the same digits from another start: every step follows from the one before.
+pub fn restarted(start: impl Fn(Fr, Fr) -> (Fr, Fr)) -> Trace {
+    // Columns of a step's first row (x, two slopes, xw, y) and of its second (inverse).
+    const X: usize = 0;
+    const LAMBDA_1: usize = 2;
+    const LAMBDA_2: usize = 3;
+    const XW: usize = 4;
+    const INVERSE: usize = 7;
+    const Y: usize = 9;
+    let (digits, key) = honest();
+    let (mut trace, _, first_row) = chain(&digits, key, |_| ());
+    let at = |trace: &Trace, column: usize, row: usize| trace.value(Cell { column, row });
+    let (mut x, mut y) = start(at(&trace, X, first_row), at(&trace, Y, first_row));
+    for row in (first_row..).step_by(2).take(STEPS) {
+        let [old_x, lambda, xw, old_y] = [X, LAMBDA_1, XW, Y].map(|column| at(&trace, column, row));
+        let yw = lambda * (xw - old_x) + old_y;
+        let gap = (at(&trace, INVERSE, row + 1) * (xw - old_x)).invert().unwrap();
+        let lambda_1 = (yw - y) * (xw - x).invert().unwrap();
+        let xr = lambda_1.square() - x - xw;
+        let lambda_2 = y.double() * (x - xr).invert().unwrap() - lambda_1;
+        for (column, value) in [(X, x), (Y, y), (LAMBDA_1, lambda_1), (LAMBDA_2, lambda_2)] {
+            trace.set(column, row, value);
+        }
+        trace.set(INVERSE, row + 1, (gap * (xw - x)).invert().unwrap());
+        let next_x = lambda_2.square() - x - xr;
+        (x, y) = (next_x, lambda_2 * (x - next_x) - y);
+    }
+    trace.set(X, first_row + 2 * STEPS, x);
+    trace.set(Y, first_row + 2 * STEPS, y);
+    trace
+}
+
+/// Two starts that keep one coordinate, so that one equation alone refuses: `-H`, and `phi(H)`.
+pub fn other_starts() -> [Trace; 2] {
+    [restarted(|x, y| (x, -y)), restarted(|x, y| (schnorr::beta() * x, y))]
+}
+
+#[test]
+fn a_chain_starts_at_one_point() {
+    assert!(accepts(&restarted(|x, y| (x, y))));
+    assert!(other_starts().iter().all(|trace| !accepts(trace)));
+}
+
 #[test]
 fn a_chain_cannot_start_at_a_later_step() {
     let (digits, key) = honest();

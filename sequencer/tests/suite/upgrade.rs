@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use crate::common::{Answer, CHAIN, CONTRACT, Node, TOKEN, USED, World, first_interval, owner_key, units};
 
 const DAY_S: u64 = 24 * 3600;
-/// The version after that of the genesis, and one that L1 knows nothing of.
+/// The version of the genesis, the one after it, and one that L1 knows nothing of.
+const FIRST: u64 = 2;
 const NEXT: u64 = 3;
 const UNREGISTERED: u64 = 4;
 
@@ -43,7 +44,7 @@ async fn world() -> World {
 
 async fn start(world: &World) -> Node {
     let mut config = world.config(&world.data());
-    config.versions = [1, NEXT, UNREGISTERED].map(CircuitVersion::new).to_vec();
+    config.versions = [FIRST, NEXT, UNREGISTERED].map(CircuitVersion::new).to_vec();
     world.start_with(config).await
 }
 
@@ -109,8 +110,8 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
     let height = node.status().await["log_height"].clone();
     let unknown = plan(&node, 9, begins_s(2)).await;
     assert_eq!(refusal(&unknown), (422, "upgrade.version"));
-    assert!(unknown.1["detail"].as_str().unwrap().contains("it knows 1, 3, 4"), "{unknown:?}");
-    assert_eq!(refusal(&plan(&node, 1, begins_s(2)).await), (422, "upgrade.version"), "it is that already");
+    assert!(unknown.1["detail"].as_str().unwrap().contains("it knows 2, 3, 4"), "{unknown:?}");
+    assert_eq!(refusal(&plan(&node, FIRST, begins_s(2)).await), (422, "upgrade.version"), "it is that already");
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(2)).await), (409, "upgrade.verifier"));
     world.l1.register_verifier(u32::try_from(UNREGISTERED).unwrap(), 1).unwrap();
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(2)).await), (409, "upgrade.verifier"), "not active by then");
@@ -136,7 +137,7 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
     assert_eq!(plan(&node, NEXT, from_s).await, (200, planned), "the same again");
     assert_eq!(refusal(&plan(&node, NEXT, from_s + 1).await), (409, "upgrade.pending"));
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(0) + 20 * DAY_S).await), (409, "upgrade.pending"));
-    let versions = json!([{"circuit_version": 1, "from_s": 0}, {"circuit_version": NEXT, "from_s": from_s}]);
+    let versions = json!([{"circuit_version": FIRST, "from_s": 0}, {"circuit_version": NEXT, "from_s": from_s}]);
     assert_eq!(node.get("/v1/info").await.1["versions"], versions);
     assert_eq!(node.status().await["versions"], versions);
     // A retired version is none.
@@ -147,7 +148,7 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
 
     // A program that does not know the version does not start over this log.
     let mut config = world.config(&world.data());
-    config.versions = vec![CircuitVersion::new(1)];
+    config.versions = vec![CircuitVersion::new(FIRST)];
     let refused = gridveil_sequencer::serve(config, world.l1.clone(), world.prover.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("does not know"), "{refused}");
 }
@@ -156,21 +157,21 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
 async fn each_period_is_settled_under_its_own_version() {
     let world = world().await;
     let node = start(&world).await;
-    settle(&world, &node, 1, 0).await;
+    settle(&world, &node, FIRST, 0).await;
     assert_eq!(plan(&node, NEXT, begins_s(2)).await.0, 201);
     let info = node.get("/v1/info").await.1;
-    let shown = json!(format!("0x{}", hex::encode(to_bytes(&domain(1)))));
-    assert_eq!((&info["circuit_version"], &info["domain"]), (&json!(1), &shown));
+    let shown = json!(format!("0x{}", hex::encode(to_bytes(&domain(FIRST)))));
+    assert_eq!((&info["circuit_version"], &info["domain"]), (&json!(FIRST), &shown));
 
     // On either side of the boundary, the other version's packet is refused, and told what to do.
     let wrong = node.submit(&meters(&world, NEXT, 1, 0)).await;
     assert_eq!(refusal(&wrong), (422, "packet.version"));
-    assert!(wrong.1["detail"].as_str().unwrap().contains("circuit version 1: sign it again"), "{wrong:?}");
-    assert_eq!(refusal(&node.submit(&meters(&world, 1, 2, 0)).await), (422, "packet.version"));
+    assert!(wrong.1["detail"].as_str().unwrap().contains("circuit version 2: sign it again"), "{wrong:?}");
+    assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 2, 0)).await), (422, "packet.version"));
     assert_eq!(refusal(&node.submit(&meters(&world, NEXT, 2, 0)).await), (409, "packet.early"));
     assert_eq!(refusal(&node.submit(&meters(&world, 9, 1, 0)).await), (422, "packet.context"), "of no version here");
-    settle(&world, &node, 1, 1).await;
-    assert_eq!(refusal(&node.submit(&meters(&world, 1, 2, 0)).await), (422, "packet.version"));
+    settle(&world, &node, FIRST, 1).await;
+    assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 2, 0)).await), (422, "packet.version"));
     assert_eq!(node.submit(&meters(&world, NEXT, 2, 0)).await.0, 201);
 
     // What was decided and taken is there after a restart across the switch.
@@ -185,7 +186,7 @@ async fn each_period_is_settled_under_its_own_version() {
     for slot in 0..USED {
         assert_eq!(node.submit(&world.packet(7, 0, slot, false)).await.0, 201);
     }
-    assert_eq!(node.get("/v1/info").await.1["circuit_version"], 1, "of the period that is furthest behind");
+    assert_eq!(node.get("/v1/info").await.1["circuit_version"], FIRST, "of the period that is furthest behind");
     assert_eq!(close(&world, &node, 5, 2).await.0, 200);
     node.publish(&world, 7).await;
     assert_eq!(node.close(7, 0).await.0, 200);
@@ -193,13 +194,13 @@ async fn each_period_is_settled_under_its_own_version() {
     node.settled(7, 1).await;
     let batches = world.l1.settled_batches(0).await.unwrap();
     let settled: Vec<_> = batches.iter().map(|batch| (batch.call.community, batch.call.circuit_version)).collect();
-    assert_eq!(settled, [(5, 1), (5, 1), (5, 3), (7, 1)]);
+    assert_eq!(settled, [(5, 2), (5, 2), (5, 3), (7, 2)]);
 
     // Everything about a period is signed for its own version.
-    for (version, period) in [(1, 0), (1, 1), (NEXT, 2)] {
+    for (version, period) in [(FIRST, 0), (FIRST, 1), (NEXT, 2)] {
         let (status, body) = receipt(&node, version, period).await;
         assert_eq!(status, 200, "{body}");
-        let other = if version == 1 { NEXT } else { 1 };
+        let other = if version == FIRST { NEXT } else { FIRST };
         assert_eq!(refusal(&receipt(&node, other, period).await), (401, "request.signature"));
     }
     node.handle.shutdown().await;
@@ -214,9 +215,9 @@ async fn an_operation_that_the_switch_catches_is_refused_and_signed_again() {
     assert_eq!(refusal(&node.operate(&withdrawal(&world, NEXT, nonce)).await), (422, "operation.version"), "too early");
     let mut paths = Vec::new();
     for next in 0..4 {
-        paths.push(node.accepted(&withdrawal(&world, 1, nonce + next)).await);
+        paths.push(node.accepted(&withdrawal(&world, FIRST, nonce + next)).await);
     }
-    settle(&world, &node, 1, 0).await;
+    settle(&world, &node, FIRST, 0).await;
     node.settled(5, 1).await;
     // Three operation slots: the fourth was signed for a version that takes nothing any more.
     let states = async |node: &Node| {
@@ -235,7 +236,7 @@ async fn an_operation_that_the_switch_catches_is_refused_and_signed_again() {
     assert_eq!(states(&node).await, expected, "also after a restart");
     assert_eq!(node.status().await["communities"][0]["operations"], 0);
 
-    let again = node.operate(&withdrawal(&world, 1, nonce + 3)).await;
+    let again = node.operate(&withdrawal(&world, FIRST, nonce + 3)).await;
     assert_eq!(refusal(&again), (422, "operation.version"));
     assert!(again.1["detail"].as_str().unwrap().contains("circuit version 3: sign again"), "{again:?}");
     let path = node.accepted(&withdrawal(&world, NEXT, nonce + 3)).await;
@@ -263,14 +264,14 @@ async fn a_substitute_of_the_old_version_is_final_under_the_new_one() {
     let world = world().await;
     let node = start(&world).await;
     assert_eq!(plan(&node, NEXT, begins_s(2)).await.0, 201);
-    silent(&world, &node, 1, 0).await;
+    silent(&world, &node, FIRST, 0).await;
     // It waits beneath the next period's substitute, until the switch.
-    let (status, late) = node.submit(&meters(&world, 1, 0, 2)).await;
+    let (status, late) = node.submit(&meters(&world, FIRST, 0, 2)).await;
     assert_eq!((status, &late["status"]), (202, &json!("late")), "{late}");
-    silent(&world, &node, 1, 1).await;
+    silent(&world, &node, FIRST, 1).await;
     let state = node.get(&format!("/v1/operations/{}", late["packet_id"].as_str().unwrap())).await.1;
     assert_eq!(state, json!({"state": "refused", "code": "correction.version"}));
-    assert_eq!(refusal(&node.submit(&meters(&world, 1, 1, 2)).await), (410, "correction.version"));
+    assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 1, 2)).await), (410, "correction.version"));
     assert_eq!(refusal(&node.submit(&meters(&world, NEXT, 1, 2)).await), (422, "packet.version"));
 
     // Substitutes of the new version lie on top of it, and are corrected down to it.
@@ -281,7 +282,7 @@ async fn a_substitute_of_the_old_version_is_final_under_the_new_one() {
     node.settled(5, 4).await;
     let state = node.get(&format!("/v1/operations/{}", late["packet_id"].as_str().unwrap())).await.1;
     assert_eq!(state["state"], "applied");
-    assert_eq!(refusal(&node.submit(&meters(&world, 1, 1, 2)).await), (410, "correction.version"));
+    assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 1, 2)).await), (410, "correction.version"));
     node.handle.shutdown().await;
 }
 
@@ -290,7 +291,7 @@ async fn a_new_verifier_waits_until_nobody_waits_to_leave() {
     let world = world().await;
     let node = start(&world).await;
     assert_eq!(plan(&node, NEXT, begins_s(1)).await.0, 201);
-    settle(&world, &node, 1, 0).await;
+    settle(&world, &node, FIRST, 0).await;
     node.settled(5, 1).await;
     world.l1.put_forced(7, &[(0, [9; 20])]);
     for slot in 0..USED {
@@ -321,7 +322,7 @@ fn the_log_takes_versions_in_their_order() {
     let genesis = GenesisState {
         chain_id: CHAIN,
         contract: CONTRACT,
-        circuit_version: 1,
+        circuit_version: FIRST,
         communities: Vec::new(),
         other_leaves: Vec::new(),
         begins: Vec::new(),
@@ -343,5 +344,5 @@ fn the_log_takes_versions_in_their_order() {
         assert!(log_state.add(&wrong, 2).is_err());
     }
     assert_eq!(log_state, before);
-    assert_eq!([0, 9, 10, 11].map(|at| log_state.versions.at(at).number()), [1, 1, NEXT, NEXT]);
+    assert_eq!([0, 9, 10, 11].map(|at| log_state.versions.at(at).number()), [FIRST, FIRST, NEXT, NEXT]);
 }

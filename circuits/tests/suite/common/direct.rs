@@ -1,7 +1,7 @@
 //! Refusals read off a table itself: every gate, lookup and copy, evaluated where its selectors are on.
 //!
 //! `MockProver` lays a circuit out again for each table, which takes a second; the suite asks about thousands of tables.
-//! That both say the same of a table is a test of its own (`direct_refusals_are_the_mock_provers`).
+//! That both say the same of a table is a test of its own (`direct_refusals_are_those_of_halo2s_own_prover_for_tests`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -117,7 +117,7 @@ impl World {
         let mut genesis = GenesisState {
             chain_id: CHAIN,
             contract: CONTRACT,
-            circuit_version: 1,
+            circuit_version: 2,
             communities: vec![community(5), community(7)],
             other_leaves: vec![(1, Fr::from(77u64))],
             begins: Vec::new(),
@@ -243,7 +243,7 @@ pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> MemoryL1 {
         contract: CONTRACT,
         genesis_root: to_bytes(&genesis.public().root),
         timestamp: 4_000_000_000,
-        circuit_version: 1,
+        circuit_version: 2,
         proof_length: Some(40),
         enforce_future_tariffs: false,
         ..MemoryL1Config::default()
