@@ -147,11 +147,9 @@ async fn native(l1: &dyn AuditorL1, from_block: u64, params: &ParamsSource<'_>) 
         .events(from_block)
         .await?
         .iter()
-        .filter_map(|event| match event.effect {
-            RollupEffect::BatchSettled { community, circuit_version, .. } => {
-                Some((CircuitVersion::from(circuit_version), *shapes.get(&community)?))
-            }
-            _ => None,
+        .filter_map(|event| {
+            let RollupEffect::BatchSettled { community, circuit_version, .. } = event.effect else { return None };
+            Some((CircuitVersion::from(circuit_version), *shapes.get(&community)?))
         })
         .collect();
     let mut verifier = NativeVerifier::default();

@@ -195,28 +195,22 @@ fn registrations(events: &[RollupEvent]) -> (BTreeMap<(CircuitVersion, u32), Reg
     let mut registered: BTreeMap<_, Registered> = BTreeMap::new();
     let mut failures = Vec::new();
     for event in events {
-        match event.effect {
-            Effect::VerifierRegistered { circuit_version, shape, verifier, codehash, .. } => {
-                let entry =
-                    Registered { verifier, code_hash: codehash, first: genesis == Some(event.tx), first_used: None };
-                if registered.insert((CircuitVersion::from(circuit_version), shape), entry).is_some() {
-                    let what = format!("circuit version {circuit_version}, shape {shape}: registered twice");
-                    failures.push(Failure { batch: None, clause: "L1.6", what });
-                }
+        if let Effect::VerifierRegistered { circuit_version, shape, verifier, codehash, .. } = event.effect {
+            let entry =
+                Registered { verifier, code_hash: codehash, first: genesis == Some(event.tx), first_used: None };
+            if registered.insert((CircuitVersion::from(circuit_version), shape), entry).is_some() {
+                let what = format!("circuit version {circuit_version}, shape {shape}: registered twice");
+                failures.push(Failure { batch: None, clause: "L1.6", what });
             }
-            Effect::VerifierFirstUsed { circuit_version, shape, verifier } => {
-                let entry = registered.get_mut(&(CircuitVersion::from(circuit_version), shape));
-                let first =
-                    entry.filter(|entry| !entry.first && entry.verifier == verifier && entry.first_used.is_none());
-                if let Some(entry) = first {
-                    entry.first_used = Some(event.tx);
-                } else {
-                    let what =
-                        format!("circuit version {circuit_version}, shape {shape}: no first use of that verifier");
-                    failures.push(Failure { batch: None, clause: "L1.11", what });
-                }
+        } else if let Effect::VerifierFirstUsed { circuit_version, shape, verifier } = event.effect {
+            let entry = registered.get_mut(&(CircuitVersion::from(circuit_version), shape));
+            let first = entry.filter(|entry| !entry.first && entry.verifier == verifier && entry.first_used.is_none());
+            if let Some(entry) = first {
+                entry.first_used = Some(event.tx);
+            } else {
+                let what = format!("circuit version {circuit_version}, shape {shape}: no first use of that verifier");
+                failures.push(Failure { batch: None, clause: "L1.11", what });
             }
-            _ => {}
         }
     }
     (registered, failures)

@@ -53,11 +53,11 @@ pub enum ApiError {
         /// How often it was asked.
         attempts: u32,
         /// Its last answer.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// It refused.
     #[error("sequencer refuses: {0}")]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// It answered something that is no answer.
     #[error("sequencer's answer is not {0}")]
     Answer(&'static str),
@@ -272,5 +272,5 @@ fn read<T: DeserializeOwned>(answer: reqwest::blocking::Response, what: &'static
         return serde_json::from_slice(&body).map_err(|_| ApiError::Answer(what));
     }
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    Err(ApiError::Refused(Problem { status: status.as_u16(), ..problem }))
+    Err(ApiError::Refused(Box::new(Problem { status: status.as_u16(), ..problem })))
 }

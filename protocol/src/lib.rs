@@ -3,7 +3,8 @@
 //! [`settlement::apply`] is the one state transition; the circuit proves it, the sequencer calls it, the auditor and
 //! the members rely on it. Clause ids (`SETTLE.6`) are those of `docs/spec/settlement.md`.
 #![forbid(unsafe_code)]
-#![deny(clippy::wildcard_enum_match_arm)]
+// Tests may say "all others": what a rule does not name there has one answer.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 pub mod account;
 pub mod bill;

@@ -16,7 +16,7 @@ pub struct Problem {
     /// For people: which item and why. Never content.
     pub detail: String,
     /// Further fields of some codes.
-    pub members: Members,
+    pub members: Box<Members>,
     /// `Retry-After`, seconds.
     pub retry_after_s: Option<u32>,
 }
@@ -25,7 +25,7 @@ impl Problem {
     /// A refusal.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), members: Members::default(), retry_after_s: None }
+        Self { code, detail: detail.into(), members: Box::default(), retry_after_s: None }
     }
 
     /// Sets the further fields of the code.
@@ -45,7 +45,7 @@ impl Problem {
     /// `application/problem+json`.
     #[must_use]
     pub fn document(&self) -> gridveil_api::Problem {
-        gridveil_api::Problem::new(self.code, self.detail.clone(), self.members.clone())
+        gridveil_api::Problem::new(self.code, self.detail.clone(), Members::clone(&self.members))
     }
 
     /// A bug or a broken disk on the way to an answer.

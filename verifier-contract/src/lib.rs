@@ -8,7 +8,6 @@
 pub mod anvil;
 pub mod client;
 #[cfg(feature = "codegen")]
-#[expect(clippy::wildcard_enum_match_arm, reason = "it matches over halo2's expressions")]
 pub mod codegen;
 pub mod ethers_client;
 #[cfg(any(test, feature = "test-util"))]

@@ -84,7 +84,7 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
         .with_context(|| file.to_string())?;
     let (statement, origin) = (&shown.statement, &shown.statement.origin);
     if args.json {
-        let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(&retired.tx), "sealed": retired.sealed, "statement": statement});
+        let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(retired.tx), "sealed": retired.sealed, "statement": statement});
         return Ok(text::print(&format!("{value}\n"))?);
     }
     let purpose = format!("{:?}", statement.purpose).to_lowercase();
@@ -94,11 +94,11 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
         ("generated in", format!("{} intervals from {}", origin.intervals, origin.first_interval)),
         ("community", origin.community.to_string()),
         ("technology", origin.technology.to_string()),
-        ("beneficiary", hex0(&to_bytes(&statement.beneficiary))),
+        ("beneficiary", hex0(to_bytes(&statement.beneficiary))),
         ("purpose", purpose),
         ("published", if retired.sealed { "the commitment alone" } else { "all of this" }.to_owned()),
         ("block", retired.block.to_string()),
-        ("transaction", hex0(&retired.tx)),
+        ("transaction", hex0(retired.tx)),
     ];
     Ok(text::print(&rows.map(|(name, value)| format!("{name:<13} {value}\n")).concat())?)
 }

@@ -215,7 +215,7 @@ pub fn public_key(text: &str, what: &str) -> anyhow::Result<PublicKey> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Key(args) => {
-            let key = hex0(&open_keys(&args.keys)?.owner.public().to_bytes());
+            let key = hex0(open_keys(&args.keys)?.owner.public().to_bytes());
             Details::new("").row("meter data manager key", key.clone(), key).print(args.json)
         }
         Command::Sign(args) => sign(args),
@@ -255,10 +255,10 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
     };
     check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
     let details = || {
-        let owner = hex0(&gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
+        let owner = hex0(gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
         let mut details = planned(&file.consent).row("owner", owner.clone(), owner);
         if let Some(meter) = operation.meter {
-            details = details.row("meter", hex0(&meter.to_bytes()), hex0(&meter.to_bytes()));
+            details = details.row("meter", hex0(meter.to_bytes()), hex0(meter.to_bytes()));
         }
         operation.terms.iter().fold(details, terms_rows)
     };
@@ -392,7 +392,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let details = || {
         let name = args.out.display().to_string();
         let reserve = crate::common::text::money(management.reserve.into());
-        let next = hex0(&mdm.to_bytes());
+        let next = hex0(mdm.to_bytes());
         let rule = match management.mechanism {
             Mechanism::Auction => "auction",
             Mechanism::CommunityPrice => "community price",

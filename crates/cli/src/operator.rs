@@ -217,7 +217,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     };
     Ok(text::print(&format!(
         "state root {}, log height {}\ncircuit version {}\n{}{table}\n",
-        hex0(&to_bytes(&status.state_root)),
+        hex0(to_bytes(&status.state_root)),
         status.log_height,
         status.versions.iter().map(version).collect::<Vec<_>>().join(", "),
         stopped.chain(retrying).collect::<String>(),
@@ -266,7 +266,7 @@ fn close(args: &CloseArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let closed = admin.close(args.community, first_interval)?;
-    let root = hex0(&to_bytes(&closed.new_root));
+    let root = hex0(to_bytes(&closed.new_root));
     details()
         .row("batch", closed.batch.to_string(), closed.batch)
         .row("new root", root.clone(), root)

@@ -105,7 +105,7 @@ fn start(dir: &Path, args: &UpArgs, cache: &Path) -> anyhow::Result<Running> {
     let shape = Shape::by_name(&args.shape).with_context(|| format!("--shape: no shape {}", args.shape))?;
     let passphrase = random_hex::<16>()?;
     let mdm = Keys::generate()?;
-    let setting = Setting::new(&hex0(&mdm.owner.public().to_bytes()), shape)?;
+    let setting = Setting::new(&hex0(mdm.owner.public().to_bytes()), shape)?;
     let starts = setting.beginning.start(INTERVAL_LENGTH);
     // First of all: without an anvil, nothing is written.
     let anvil = Anvil::spawn_with(&AnvilOptions {
@@ -126,7 +126,7 @@ fn start(dir: &Path, args: &UpArgs, cache: &Path) -> anyhow::Result<Running> {
     let l1 = runtime.block_on(deploy(&anvil.url(), &setting, cache))?;
     let members = runtime.block_on(fund_members(&l1, dir, args.members))?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (rpc, contract) = (anvil.url(), hex0(&l1.contract()));
+    let (rpc, contract) = (anvil.url(), hex0(l1.contract()));
     let (sequencer, handle) = serve(dir, cache, (&rpc, &contract), shape.name, [any, any])?;
     let devnet = Devnet {
         rpc,
@@ -215,10 +215,10 @@ async fn fund_members(l1: &EthersClient, dir: &Path, members: u16) -> anyhow::Re
         let key = random_hex::<32>()?;
         let account = address_of(&key)?;
         write(&dir.join(format!("l1-{number}.key")), &key)?;
-        write(&dir.join(format!("l1-{number}.address")), &hex0(&account))?;
+        write(&dir.join(format!("l1-{number}.address")), &hex0(account))?;
         l1.mint_test_tokens(account, MEMBER_TOKENS).await?;
         l1.set_local_balance(account, MEMBER_WEI).await?;
-        addresses.push(hex0(&account));
+        addresses.push(hex0(account));
     }
     Ok(addresses)
 }

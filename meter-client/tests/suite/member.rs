@@ -83,10 +83,9 @@ fn refusals_keep_their_code_and_are_not_repeated() {
     let packet = signed(&Keys::generate().unwrap(), dir.path());
     let problem = r#"{"type":"x","title":"refused","status":422,"detail":"SETTLE.2","code":"PERIOD_CLOSED"}"#;
     let (url, bodies) = serve(Box::new(move |_, _, _| (422, problem.into())));
-    let Err(ApiError::Refused(Problem { status: 422, code, .. })) = sequencer(&url).submit(&packet) else {
-        unreachable!("refused")
-    };
-    assert_eq!((code.as_str(), bodies.lock().unwrap().len()), ("PERIOD_CLOSED", 1));
+    let Err(ApiError::Refused(problem)) = sequencer(&url).submit(&packet) else { unreachable!("refused") };
+    let Problem { status, code, .. } = *problem;
+    assert_eq!((status, code.as_str(), bodies.lock().unwrap().len()), (422, "PERIOD_CLOSED", 1));
     let another = format!(r#"{{"packet_id":"0x{}","status":"accepted"}}"#, "00".repeat(32));
     let (url, _) = serve(Box::new(move |_, _, _| (200, another.clone())));
     assert_eq!(sequencer(&url).submit(&packet), Err(ApiError::OtherPacket));

@@ -10,6 +10,7 @@ use crate::{
     settlement::apply,
 };
 
+#[expect(clippy::large_enum_variant, reason = "a test has a few")]
 enum Offer {
     Operation(SignedOperation),
     Correction(Correction),

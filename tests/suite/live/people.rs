@@ -138,7 +138,7 @@ impl<'a> Member<'a> {
     }
 
     pub fn payout(&self) -> String {
-        hex0(&address_of(&std::fs::read_to_string(&self.l1_key).unwrap()).unwrap())
+        hex0(address_of(&std::fs::read_to_string(&self.l1_key).unwrap()).unwrap())
     }
 
     pub fn words(&self, words: &[&str], more: &[&str]) -> Vec<String> {

@@ -147,7 +147,7 @@ fn commands_act_only_when_they_are_told_to() {
     let cost = gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 };
     world.members[0].create(&keys, "a passphrase", cost).unwrap();
     let wallet = world.dir.path().join("0");
-    let contract = hex0(&CONTRACT);
+    let contract = hex0(CONTRACT);
     let place =
         ["--url", &world.sequencer, "--rpc", &world.rpc, "--contract", &contract, "--community", "5", "--slot", "0"];
     let files = ["--keys", keys.to_str().unwrap(), "--wallet", wallet.to_str().unwrap()];
@@ -179,7 +179,7 @@ fn commands_act_only_when_they_are_told_to() {
     assert_eq!(world.book.lock().unwrap().operations, lost);
     assert!(error(member(&["close", "--yes"])).contains("other operations wait"));
     let claim = world.dir.path().join("claim.json");
-    let (owner, payout) = (hex0(&to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0(&[0x41; 20]));
+    let (owner, payout) = (hex0(to_bytes(&owner_of(&world.members[1].owner).commitment())), hex0([0x41; 20]));
     json(member(&[
         "send",
         "0.5",

@@ -62,7 +62,7 @@ fn a_held_certificate_is_in_the_opened_totals() {
     let kept = alice.wallet.state().retirements[0].clone();
     let totals = check(&[ShownRetirement::new(31337, CONTRACT, kept.sealed, kept.statement)], &[]).unwrap();
     assert_eq!((totals.sealed_wh, totals.not_shown_wh), (Wh(4), totals.notes_wh - Wh(4)));
-    assert!(hold(&alice, &chain, &prover, &alice.wallet.state().notes[0]).is_err());
+    assert!(hold(&alice, &chain, prover, &alice.wallet.state().notes[0]).is_err());
 }
 
 /// The operator's file, and what an auditor says of it when the node knows nothing of it.
@@ -124,7 +124,7 @@ fn an_opening_is_written_and_refused_in_one_line() {
     let output = open(&period);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(serde_json::from_slice::<PeriodOpening>(&std::fs::read(&out).unwrap()).unwrap(), opening);
-    let contract = hex0(&CONTRACT);
+    let contract = hex0(CONTRACT);
     let totals =
         |file: &str, contract: &str| error(gridveil(&["audit", "totals", file, "--rpc", &rpc, "--contract", contract]));
     assert!(totals(out.to_str().unwrap(), &contract).contains("no community 5"));

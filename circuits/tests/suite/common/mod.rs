@@ -87,9 +87,9 @@ pub fn refused_by_mock<C: Circuit<Fr>>(k: u32, circuit: &C, trace: &Trace, insta
 }
 
 fn refusal_of<'a>(failure: &VerifyFailure, text: &'a str) -> Refusal<'a> {
-    let row = |location| match location {
-        &FailureLocation::InRegion { offset, .. } => offset,
-        &FailureLocation::OutsideRegion { row } => row,
+    let row = |location: &FailureLocation| match location {
+        FailureLocation::InRegion { offset, .. } => *offset,
+        FailureLocation::OutsideRegion { row } => *row,
     };
     match failure {
         VerifyFailure::ConstraintNotSatisfied { location, .. } => Refusal::Gate(text, row(location)),

@@ -40,11 +40,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let state = session.wallet.state();
     let owner = owner_of(&session.keys.owner).commitment();
     let title = format!("Community {}, slot {}", session.community, session.slot);
-    let mut details = Details::new(title).row("owner", hex0(&to_bytes(&owner)), hex0(&to_bytes(&owner)));
+    let mut details = Details::new(title).row("owner", hex0(to_bytes(&owner)), hex0(to_bytes(&owner)));
     if let Some(receipt) = &state.receipt {
         let account = &receipt.after;
         details = details
-            .row("payout", hex0(&account.payout), hex0(&account.payout))
+            .row("payout", hex0(account.payout), hex0(account.payout))
             .row("balance", exact(account.balance.into()), account.balance)
             .row("debt", exact(account.debt.into()), account.debt)
             .row("nonce", account.nonce.to_string(), account.nonce)
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 format!("period from interval {} ({new} new)", receipt.first_interval),
                 receipt.first_interval.0,
             )
-            .row("state root", hex0(&to_bytes(&receipt.root)), hex0(&to_bytes(&receipt.root)));
+            .row("state root", hex0(to_bytes(&receipt.root)), hex0(to_bytes(&receipt.root)));
         if let Ok(chain) = read_chain(&args.place)
             && let Ok(owed) = chain.wait(chain.client().withdrawable(account.payout))
         {
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let claims: Vec<_> = state
         .incoming
         .iter()
-        .map(|kept| json!({"claim": hex0(&to_bytes(&kept.claim.commitment())), "amount_nano": kept.claim.amount, "source": kept.source, "on_l1": kept.on_l1, "taken": kept.taken, "dropped": kept.dropped}))
+        .map(|kept| json!({"claim": hex0(to_bytes(&kept.claim.commitment())), "amount_nano": kept.claim.amount, "source": kept.source, "on_l1": kept.on_l1, "taken": kept.taken, "dropped": kept.dropped}))
         .collect();
     let open: Wh = state.notes.iter().filter(|note| !note.spent).map(|note| note.note.amount).sum();
     details = details
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if !open.is_empty() {
         let mut table = text::table(&["incoming claim", "from", "amount", "on L1"]);
         for kept in open {
-            let claim: String = hex0(&to_bytes(&kept.claim.commitment())).chars().take(14).collect();
+            let claim: String = hex0(to_bytes(&kept.claim.commitment())).chars().take(14).collect();
             let from = match kept.source {
                 Source::Deposit => "deposit",
                 Source::Transfer => "member",

@@ -253,7 +253,7 @@ pub fn spend(
         Err(error) if error.is_revert("NullifierUsed") => return landed(session, chain, nullifier, plan),
         answer => answer?,
     };
-    session.wallet.spent(nullifier, Some(&hex0(&receipt.tx)))?;
+    session.wallet.spent(nullifier, Some(&hex0(receipt.tx)))?;
     Ok(Spent { plan, instance, tx: Some(receipt.tx) })
 }
 
@@ -282,7 +282,7 @@ fn open_prover(session: &Session, proving: &Proving) -> anyhow::Result<Certifica
 }
 
 fn number(commitment: Fr) -> String {
-    hex0(&to_bytes(&commitment))
+    hex0(to_bytes(&commitment))
 }
 
 fn state(session: &Session, kept: &KeptNote) -> &'static str {
@@ -366,7 +366,7 @@ fn planned(kept: &KeptNote, energy: Energy) -> Details {
 }
 
 fn sent(details: Details, spent: &Spent, out: &Path) -> Details {
-    let tx = spent.tx.map_or_else(|| "earlier".to_owned(), |tx| hex0(&tx));
+    let tx = spent.tx.map_or_else(|| "earlier".to_owned(), hex0);
     let out = out.display().to_string();
     details.row("transaction", tx.clone(), tx).row("file", out.clone(), out)
 }

@@ -253,8 +253,8 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
         ensure!(
             sender == account,
             "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",
-            hex0(&account),
-            hex0(&sender)
+            hex0(account),
+            hex0(sender)
         );
     }
     ensure!(
@@ -266,13 +266,13 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
         Details::new("Asks L1 for the whole balance")
             .row("community", community.to_string(), community)
             .row("slot", slot.to_string(), slot)
-            .row("paid to", hex0(&account), hex0(&account))
+            .row("paid to", hex0(account), hex0(account))
             .row("before it", queue.len().to_string(), queue.len())
             .row("note", public, public)
     };
     if agreed(details(), args.with.acting, args.with.place.json)? {
         let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
-        details().row("transaction", hex0(&receipt.tx), hex0(&receipt.tx)).print(args.with.place.json)?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
     }
     Ok(())
 }
@@ -296,10 +296,10 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     let frozen = chain.wait(chain.client().is_frozen())?;
     let open = session.wallet.state().open_claims();
     let details = || {
-        let root = hex0(&to_bytes(&exit.root));
+        let root = hex0(to_bytes(&exit.root));
         Details::new("Out of the frozen rollup, by L1 alone")
             .row("balance", exact(exit.balance.into()).trim_start().to_owned(), exit.balance)
-            .row("paid to", hex0(&exit.payout), hex0(&exit.payout))
+            .row("paid to", hex0(exit.payout), hex0(exit.payout))
             .row("open claims", open.to_string(), open)
             .row("state root", root.clone(), root)
             .row("frozen", if frozen { "yes" } else { "no: nothing can be taken out yet" }, frozen)

@@ -156,7 +156,7 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
         open_interval: terms.active_from,
     };
     let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
-    let details = || terms_rows(planned(&signed).row("payout", hex0(&payout), hex0(&payout)), &terms);
+    let details = || terms_rows(planned(&signed).row("payout", hex0(payout), hex0(payout)), &terms);
     consent(&mut session, &signed, details, &args.out, args.with.acting, args.with.place.json)
 }
 
@@ -196,7 +196,7 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
     };
     ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
     let signed = operation::replace::build(&session.actor()?, new.meter.public())?;
-    let meter = hex0(&new.meter.public().to_bytes());
+    let meter = hex0(new.meter.public().to_bytes());
     let details = || {
         let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";
         planned(&signed).row("new meter", meter.clone(), meter.clone()).row("note", note, note)

@@ -117,7 +117,7 @@ pub fn planned(signed: &SignedOperation) -> Details {
 }
 
 fn done(details: Details, signed: &SignedOperation, status: &str) -> Details {
-    let id = hex0(&operation_id(signed));
+    let id = hex0(operation_id(signed));
     details.row("id", id.clone(), id).row("sequencer", status, status)
 }
 
@@ -193,7 +193,7 @@ fn claim_like(session: &Session, prefix: &str) -> anyhow::Result<Claim> {
         .state()
         .incoming
         .iter()
-        .filter(|kept| hex0(&to_bytes(&kept.claim.commitment())).starts_with(&prefix.to_ascii_lowercase()));
+        .filter(|kept| hex0(to_bytes(&kept.claim.commitment())).starts_with(&prefix.to_ascii_lowercase()));
     let first = found.next().filter(|_| prefix.len() > 2).context("no incoming claim begins like that (0x…)")?;
     ensure!(found.next().is_none(), "more than one incoming claim begins like that");
     Ok(first.claim)
@@ -211,7 +211,7 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
         (None, None) => bail!("no amount"),
     };
     session.sequencer()?;
-    let shown = hex0(&to_bytes(&claim.commitment()));
+    let shown = hex0(to_bytes(&claim.commitment()));
     let details =
         || {
             let amount = exact(claim.amount.into()).trim_start().to_owned();
@@ -274,7 +274,7 @@ pub fn run_withdraw(args: &WithdrawArgs) -> anyhow::Result<()> {
     session.sync(false)?;
     let actor = session.actor()?;
     let signed = operation::withdraw::build(&actor, args.amount.nano)?;
-    let payout = hex0(&actor.account.payout);
+    let payout = hex0(actor.account.payout);
     finish(
         &mut session,
         &signed,
@@ -307,7 +307,7 @@ pub fn run_send(args: &SendArgs) -> anyhow::Result<()> {
     session.sync(false)?;
     let (signed, claim) = operation::send::build(&session.actor()?, to, payout, args.amount.nano)?;
     let details = || {
-        planned(&signed).row("to", hex0(&to_bytes(&to)), hex0(&to_bytes(&to))).row(
+        planned(&signed).row("to", hex0(to_bytes(&to)), hex0(to_bytes(&to))).row(
             "claim file",
             args.out.display().to_string(),
             args.out.display().to_string(),
@@ -405,7 +405,7 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
     let actor = session.actor()?;
     let payout = payout.unwrap_or(actor.account.payout);
     let signed = operation::rotate::build(&actor, &next, payout, session.wallet.state().open_claims())?;
-    let (owner, paid) = (hex0(&to_bytes(&next.commitment())), hex0(&payout));
+    let (owner, paid) = (hex0(to_bytes(&next.commitment())), hex0(payout));
     let details = || {
         let title = "Keep both key files: certificates issued so far stay with the present key";
         planned(&signed)
@@ -422,7 +422,7 @@ pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
     let actor = session.actor()?;
     let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
     let rest = actor.account.balance % UNIT_NANO;
-    let payout = hex0(&actor.account.payout);
+    let payout = hex0(actor.account.payout);
     let details = || {
         let supplier_account =
             format!("{} (less than a hundredth) stays in the community", exact(rest.into()).trim_start());

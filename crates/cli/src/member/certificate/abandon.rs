@@ -48,7 +48,7 @@ pub fn land(session: &mut Session, chain: &Chain, nullifier: Fr) -> anyhow::Resu
     });
     if let Some((tx, words)) = found {
         let [first, second, retirement] = words.map(|word| from_bytes(&word).ok()).map(Option::unwrap_or_default);
-        session.wallet.landed(nullifier, [first, second], retirement, Some(&hex0(&tx)))?;
+        session.wallet.landed(nullifier, [first, second], retirement, Some(&hex0(tx)))?;
         return Ok(());
     }
     let mut plans = session.wallet.state().spends.iter().filter(|spend| spend.nullifier == nullifier);
