@@ -1,7 +1,7 @@
 //! The one state transition: settle one community for one period (`docs/spec/settlement.md`).
 //!
 //! [`apply`] checks the input, clears the market, computes, and checks the outcome. It refuses clause by clause, in the
-//! order of [`SettlementError`]. [`compute`] follows the same rules for any input and refuses nothing. The circuit
+//! order of [`SettlementError`]. [`compute()`] follows the same rules for any input and refuses nothing. The circuit
 //! proves what `apply` accepts; tests feed the circuit what it refuses.
 
 pub mod batch_builder;

@@ -2,8 +2,8 @@
 //! with its log and HTTP interface, the provers, 17 meters that keep their own keys and outboxes, and an auditor that
 //! reads L1 alone.
 //!
-//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. [`events`] is what
-//! happens besides settling, [`leaving`] the end.
+//! Nothing is there at the beginning: the state tree is empty, members enrol, deposits are taken in. `events` is what
+//! happens besides settling, `leaving` the end.
 
 mod events;
 mod leaving;

@@ -60,7 +60,7 @@ impl Queue {
     /// Puts a job in. One that is known already, whatever its state, is not put in twice.
     ///
     /// # Errors
-    /// [`QueueError::TooLarge`] above [`MAX_JOB_BYTES`]; [`QueueError`] of the database.
+    /// [`QueueError::TooLarge`] above [`super::MAX_JOB_BYTES`]; [`QueueError`] of the database.
     pub fn submit(&self, job: &ProofJob) -> Result<JobId, QueueError> {
         let (id, sealed) = self.envelopes.seal_job(job)?;
         let (batch, version) = (number(job.batch, id)?, number(job.circuit_version, id)?);
