@@ -123,7 +123,7 @@ pub enum TotalsError {
 /// Why a shown statement is not counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealedError {
-    /// As [`mod@crate::retirement`] finds.
+    /// As the check of the statement finds.
     #[error(transparent)]
     Retirement(#[from] RetirementError),
     /// In the public sum already.
