@@ -303,10 +303,10 @@ fn with_heartbeat<Q: Queue, T>(
     settled: &AtomicBool,
     work: impl FnOnce() -> T,
 ) -> T {
-    let (done, bell) = (Mutex::new(false), Condvar::new());
+    let (done, ended) = (Mutex::new(false), Condvar::new());
     thread::scope(|scope| {
-        scope.spawn(|| keep(queue, claim, stop, settled, &done, &bell));
-        let _guard = StopGuard(&done, &bell);
+        scope.spawn(|| keep(queue, claim, stop, settled, &done, &ended));
+        let _guard = StopGuard(&done, &ended);
         work()
     })
 }
@@ -317,7 +317,7 @@ fn keep<Q: Queue>(
     stop: &AtomicBool,
     settled: &AtomicBool,
     done: &Mutex<bool>,
-    bell: &Condvar,
+    ended: &Condvar,
 ) {
     let pause = (queue.lease() / BEATS).max(Duration::from_millis(1));
     let (id, attempt, _) = Q::job(claim);
@@ -326,7 +326,7 @@ fn keep<Q: Queue>(
         {
             let guard = done.lock().unwrap_or_else(PoisonError::into_inner);
             let rest = pause.saturating_sub(last.elapsed()).min(ALERT);
-            if *guard || *bell.wait_timeout(guard, rest).unwrap_or_else(PoisonError::into_inner).0 {
+            if *guard || *ended.wait_timeout(guard, rest).unwrap_or_else(PoisonError::into_inner).0 {
                 return;
             }
         }

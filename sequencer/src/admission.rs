@@ -17,7 +17,7 @@ use crate::{
     store::{
         Draft,
         data_keys::Label,
-        pending_substitutes::Top,
+        pending_substitutes::PendingOf,
         record::{Event, LateAccepted, PacketAccepted, kind},
         selected::OperationState,
     },
@@ -182,10 +182,11 @@ async fn attempt_late(
         intervals,
     };
     let (reader, checked) = (Arc::clone(&service.reader), signed.clone());
-    let top = Top { community: index, slot, pending_substitute, before: header.next_interval, intervals, mdm };
+    let of_slot =
+        PendingOf { community: index, slot, pending_substitute, before: header.next_interval, intervals, mdm };
     let check = tokio::task::spawn_blocking(move || {
         let correction = reader.correction(checked)?.ok_or_else(closed)?;
-        if reader.pending_substitutes(&top, first_interval)?.last() != Some(&first_interval) {
+        if reader.pending_substitutes(&of_slot, first_interval)?.last() != Some(&first_interval) {
             return Err(closed());
         }
         if correction.substitute.packet.context.domain != context.domain {

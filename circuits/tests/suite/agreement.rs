@@ -123,7 +123,7 @@ fn random_invalid_settlements() {
 /// A meter that is silent in two and in three periods of its slot: natively and in the circuit each late packet is
 /// booked once, the newest first, one a batch, and none earns a certificate.
 #[test]
-fn stacks_of_substitutes() {
+fn pending_substitutes_of_several_periods() {
     let at = |t: &Transition, seed: u64, silent: bool| following(t, seed, |slot| slot == 0 && silent).unwrap();
     let agree = |i: SettlementInput| {
         let t = apply(i).unwrap();

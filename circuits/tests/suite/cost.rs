@@ -1,6 +1,5 @@
 //! Golden description and cost of every shape, and of the certificate circuit: what is committed under `golden/vN/` is
-//! what the keys are made from. `GRIDVEIL_BLESS=1 cargo test -p gridveil-circuits --test suite cost` rewrites them (a new
-//! circuit version, on purpose).
+//! what the keys are made from. `make generate` rewrites them: a new circuit version, on purpose.
 
 use crate::common::{input, trace};
 use gridveil_circuits::{

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gridveil_protocol::{community::Community, field::Fr, units::Interval};
 
 use super::selection::{Candidates, Late, Place};
-use crate::store::{StoreError, pending::Pending, pending_substitutes::Top, reader::StoreReader};
+use crate::store::{StoreError, pending::Pending, pending_substitutes::PendingOf, reader::StoreReader};
 
 /// The oldest `operations` of them, every late packet, and the header operation.
 pub(super) fn candidates(
@@ -34,7 +34,7 @@ fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<V
         let pending_substitute =
             before.accounts.get(usize::from(slot)).map_or(Fr::from(0u64), |account| account.pending_substitute);
         let header = &before.header;
-        let top = Top {
+        let of_slot = PendingOf {
             community: before.index,
             slot,
             pending_substitute,
@@ -42,7 +42,7 @@ fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<V
             intervals: header.intervals,
             mdm: header.mdm,
         };
-        Ok::<_, StoreError>((slot, reader.pending_substitutes(&top, until)?))
+        Ok::<_, StoreError>((slot, reader.pending_substitutes(&of_slot, until)?))
     };
     let stacks = oldest.into_iter().map(pending_substitutes).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     let place = |slot: u16, first_interval: Interval, offset: u64| {
@@ -51,8 +51,8 @@ fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<V
             None => Place::Final,
             Some(0) => reader
                 .correction(reader.late(offset)?)?
-                .map_or(Place::Final, |correction| Place::Top(Box::new(correction))),
-            Some(_) => Place::Beneath,
+                .map_or(Place::Final, |correction| Place::Newest(Box::new(correction))),
+            Some(_) => Place::Earlier,
         })
     };
     pending

@@ -50,9 +50,9 @@ pub enum Place {
     /// None: it is final.
     Final,
     /// A newer one is corrected first.
-    Beneath,
+    Earlier,
     /// It is the newest.
-    Top(Box<Correction>),
+    Newest(Box<Correction>),
 }
 
 /// What was selected, and the settlement with it.
@@ -126,11 +126,11 @@ fn offer_corrections(builder: &mut BatchBuilder, selected: &mut Selected, late: 
     for Late { id, slot, place } in late {
         let pending = builder.account(slot).is_some_and(|account| account.pending_substitute != Fr::from(0u64));
         let offered = match place {
-            Place::Top(correction) => {
+            Place::Newest(correction) => {
                 builder.offer_correction(*correction).map(|()| selected.correction = Some(Bytes32(id)))
             }
-            Place::Beneath if pending => Err(Refused::Later),
-            Place::Beneath | Place::Final => {
+            Place::Earlier if pending => Err(Refused::Later),
+            Place::Earlier | Place::Final => {
                 refuse(selected, id, problem::CORRECTION_NOT_PENDING);
                 continue;
             }

@@ -7,7 +7,7 @@ use super::{StoreError, reader::StoreReader};
 
 /// Which slot, and where its pending substitutes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Top {
+pub struct PendingOf {
     /// Community.
     pub community: u32,
     /// Slot.
@@ -29,19 +29,19 @@ impl StoreReader {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn pending_substitutes(&self, top: &Top, until: Interval) -> Result<Vec<Interval>, StoreError> {
+    pub fn pending_substitutes(&self, of_slot: &PendingOf, until: Interval) -> Result<Vec<Interval>, StoreError> {
         let (step, mut at, mut pending_substitute) =
-            (u32::from(top.intervals).max(1), top.before, top.pending_substitute);
+            (u32::from(of_slot.intervals).max(1), of_slot.before, of_slot.pending_substitute);
         let mut periods = Vec::new();
         while pending_substitute != Fr::from(0u64) {
             let Some(earlier) = at.checked_sub(step).filter(|earlier| *earlier >= until) else { break };
             at = earlier;
-            if self.packet_id(top.community, at, top.slot, true)?.is_none() {
+            if self.packet_id(of_slot.community, at, of_slot.slot, true)?.is_none() {
                 continue;
             }
-            let substitute = self.packet(top.community, at, top.slot, true)?;
-            if substitute.digest(&top.mdm) == pending_substitute
-                || self.digest_of_then(top, at, &substitute)? == Some(pending_substitute)
+            let substitute = self.packet(of_slot.community, at, of_slot.slot, true)?;
+            if substitute.digest(&of_slot.mdm) == pending_substitute
+                || self.digest_of_then(of_slot, at, &substitute)? == Some(pending_substitute)
             {
                 periods.push(at);
                 pending_substitute = substitute.packet.previous_substitute;
@@ -53,12 +53,12 @@ impl StoreReader {
     /// The digest under the key of the meter data manager of that time, if it was another one.
     fn digest_of_then(
         &self,
-        top: &Top,
+        of_slot: &PendingOf,
         first_interval: Interval,
         substitute: &SignedPacket,
     ) -> Result<Option<Fr>, StoreError> {
-        let Some(batch) = self.batch_of(top.community, first_interval)? else { return Ok(None) };
+        let Some(batch) = self.batch_of(of_slot.community, first_interval)? else { return Ok(None) };
         let signer = self.header_before(&self.applied(batch)?)?.mdm;
-        Ok((signer != top.mdm).then(|| substitute.digest(&signer)))
+        Ok((signer != of_slot.mdm).then(|| substitute.digest(&signer)))
     }
 }

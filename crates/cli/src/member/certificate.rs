@@ -349,7 +349,7 @@ fn receive(args: &ReceiveArgs) -> anyhow::Result<()> {
 }
 
 /// The note, ready to spend.
-fn chosen(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow::Result<KeptNote> {
+fn note_by_prefix(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow::Result<KeptNote> {
     session.sync(false)?;
     refresh(session, chain)?;
     Ok(session.wallet.state().note(prefix)?.clone())
@@ -403,7 +403,7 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     } else {
         own_chain(&args.with.place, &args.with.key)?
     };
-    let kept = chosen(&mut session, &chain, &args.note)?;
+    let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
     let finished = checked(&session, &kept, &spending)?;
     let details = || planned(&kept, args.kwh).row("to", number(to), number(to));
@@ -425,7 +425,7 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
     } else {
         own_chain(&args.with.place, &args.with.key)?
     };
-    let kept = chosen(&mut session, &chain, &args.note)?;
+    let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     let spending =
         Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
     let finished = checked(&session, &kept, &spending)?;

@@ -9,7 +9,7 @@ use gridveil_protocol::{
 };
 use gridveil_verifier_contract::{L1Error, RollupEffect};
 
-use super::{chosen, number, state};
+use super::{note_by_prefix, number, state};
 use crate::{
     common::{
         chain::Chain,
@@ -82,7 +82,7 @@ pub fn abandon(session: &mut Session, chain: &Chain, kept: &KeptNote) -> anyhow:
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.with.place)?;
     let chain = read_chain(&args.with.place)?;
-    let kept = chosen(&mut session, &chain, &args.note)?;
+    let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     ensure!(!kept.spent, "L1 has a spending of this certificate: there is nothing to abandon");
     let spending = session.wallet.state().spends.iter().any(|spend| spend.plan.note == kept.note && spend.is_open());
     ensure!(spending, "this certificate is not being spent");

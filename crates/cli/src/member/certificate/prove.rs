@@ -7,7 +7,7 @@ use gridveil_meter_client::wallet::{KeptNote, write_file};
 use gridveil_protocol::{certificate::ShownHolding, field::to_bytes, owner::NullifierKey};
 use gridveil_prover::certificate::{CertificateProof, CertificateProver};
 
-use super::{Proving, chosen, number, open_prover};
+use super::{Proving, note_by_prefix, number, open_prover};
 use crate::{
     common::{chain::Chain, details::Details, options::Place, text},
     member::session::{Session, read_chain},
@@ -52,7 +52,7 @@ pub fn hold(
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let chain = read_chain(&args.place)?;
-    let kept = chosen(&mut session, &chain, &args.note)?;
+    let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     let shown = hold(&session, &chain, &open_prover(&session, &args.proving)?, &kept)?;
     write_file(&args.out, &shown).with_context(|| args.out.display().to_string())?;
     let (note, out) = (number(kept.note.commitment()), args.out.display().to_string());
