@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-const LONGEST_FILE: usize = 640;
+const LONGEST_FILE: usize = 500;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
