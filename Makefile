@@ -16,8 +16,8 @@ SAMPLE ?= 24
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
-	@echo "make test      every test: Rust, contracts, generated code"
-	@echo "make install   the binary gridveil, optimised, into cargo's folder; it runs in any folder"
+	@echo "make test      every test but the long ones: Rust, contracts, generated code"
+	@echo "make install   the binary gridveil, optimised, into cargo's folder; demo and devnet need this checkout"
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
 	@echo "                 bench-growth  the same as members and intervals grow"

@@ -166,8 +166,14 @@ impl Versions {
     /// The one of what begins at a time, unix seconds.
     #[must_use]
     pub fn at(&self, unix_s: u64) -> CircuitVersion {
-        let counts = self.later.iter().rfind(|later| later.from_s <= unix_s);
-        counts.map_or(self.first, |later| later.circuit_version)
+        self.since(unix_s).circuit_version
+    }
+
+    /// The same, with the time from which it counts. A version may count twice, with another one between.
+    #[must_use]
+    pub fn since(&self, unix_s: u64) -> VersionFrom {
+        let first = VersionFrom { circuit_version: self.first, from_s: 0 };
+        self.later.iter().rfind(|later| later.from_s <= unix_s).copied().unwrap_or(first)
     }
 
     /// The one of a period.

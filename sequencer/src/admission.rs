@@ -244,7 +244,9 @@ fn decide_late(
     if account.is_none_or(|a| a.pending_substitute != pending_substitute) {
         return Ok(Decision::Answer(None));
     }
-    if snapshot.version_of(community, first_interval)? != snapshot.version_of(community, log_state.next_interval)? {
+    // Not the same version, but the same without another one between: a newer substitute of that one is never corrected.
+    let (then, now) = (first_interval, log_state.next_interval);
+    if snapshot.version_since(community, then)? != snapshot.version_since(community, now)? {
         return Err(other_version());
     }
     match log_state.pending.late_of(slot, first_interval) {

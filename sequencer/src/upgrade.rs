@@ -18,6 +18,10 @@ use crate::{
     writer::{Decision, Snapshot},
 };
 
+/// How far ahead an upgrade may be decided. It cannot be taken back before its time, so that a slip of the year must not
+/// be taken.
+const FURTHEST_S: u64 = 90 * 24 * 3600;
+
 /// A decided upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -46,6 +50,11 @@ pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Probl
         let now_s = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
         if next.from_s <= now_s {
             let detail = format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s);
+            return Err(Problem::new(problem::UPGRADE_TIME, detail));
+        }
+        if next.from_s - now_s > FURTHEST_S {
+            let days = FURTHEST_S / (24 * 3600);
+            let detail = format!("it is {now_s} on L1, and {} is more than {days} days later", next.from_s);
             return Err(Problem::new(problem::UPGRADE_TIME, detail));
         }
         check_verifiers(service, version, next.from_s).await?;

@@ -10,7 +10,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use gridveil_protocol::{community::Community, field::Fr, tree::SparseTree, units::Interval, version::CircuitVersion};
+use gridveil_protocol::{
+    community::Community,
+    field::Fr,
+    tree::SparseTree,
+    units::Interval,
+    version::{CircuitVersion, VersionFrom, begins_s},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -210,9 +216,17 @@ impl Snapshot {
     /// # Errors
     /// `account.unknown`.
     pub fn version_of(&self, community: u32, first_interval: Interval) -> Result<CircuitVersion, Problem> {
+        self.version_since(community, first_interval).map(|since| since.circuit_version)
+    }
+
+    /// The same, with the time from which it counts.
+    ///
+    /// # Errors
+    /// `account.unknown`.
+    pub fn version_since(&self, community: u32, first_interval: Interval) -> Result<VersionFrom, Problem> {
         let community = self.communities.get(&community);
         let community = community.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
-        Ok(self.log_state.versions.of_period(first_interval, community.header.interval_length))
+        Ok(self.log_state.versions.since(begins_s(first_interval, community.header.interval_length)))
     }
 
     fn replace(&mut self, community: &Arc<Community>, node: Fr) {

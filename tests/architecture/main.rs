@@ -52,8 +52,8 @@ fn answers_of_the_api_are_types() {
     for path in files().into_iter().filter(|p| p.starts_with("sequencer/src") && is(p, &["rs"])) {
         assert!(!read(&path).contains("json!("), "{}", path.display());
     }
-    for path in files().into_iter().filter(|p| p.starts_with("meter-client/src/submit") && is(p, &["rs"])) {
-        assert!(!read(&path).contains("Value"), "{}", path.display());
+    for path in ["meter-client/src/submit.rs", "meter-client/src/submit/admin.rs"] {
+        assert!(!read(Path::new(path)).contains("Value"), "{path}");
     }
 }
 

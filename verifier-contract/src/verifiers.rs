@@ -1,7 +1,7 @@
 //! The settlement verifiers whose code is committed, by circuit version and shape.
 //!
 //! They are made with the INSECURE development setup: a deployment on a public chain generates its own. A version is
-//! never generated again under the same name. A new one is a line here; the generator gives its code hash.
+//! never generated again under the same name. A new one is a line here; the test of the code hashes names its hash.
 
 use gridveil_protocol::version::CircuitVersion;
 

@@ -137,7 +137,7 @@ codes! {
     CLOSE_UPGRADE_WAITS = "close.upgrade_waits", 409, Operator, true, "A new verifier's first batch has to wait";
     UPGRADE_VERSION = "upgrade.version", 422, Operator, false, "No other circuit version of this program";
     UPGRADE_VERIFIER = "upgrade.verifier", 409, Operator, true, "L1 has no verifier of this version by then";
-    UPGRADE_TIME = "upgrade.time", 409, Operator, false, "The time is past, or a period from it is open already";
+    UPGRADE_TIME = "upgrade.time", 409, Operator, false, "The time is past or far ahead, or a period from it is open already";
     UPGRADE_PENDING = "upgrade.pending", 409, Operator, true, "Another upgrade is pending";
     L1_UNREACHABLE = "l1.unreachable", 503, Operator, true, "L1 could not be asked";
     SETTLEMENT_SUPPLIER = "settlement.supplier_account_too_small", 422, Operator, true, "The supplier account is too small";

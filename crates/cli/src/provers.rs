@@ -15,7 +15,7 @@ use gridveil_prover::{
 };
 
 /// Opens a prover where the first job of its version comes. Keys of a version that were never made here take seconds to
-/// minutes then: [`Provers::open`] makes those of the version in use before anything waits.
+/// minutes then: [`Provers::open`] makes those of the version it is asked for before anything waits.
 pub struct Provers {
     config: ProverConfig,
     opened: Mutex<BTreeMap<CircuitVersion, Arc<dyn Prove>>>,

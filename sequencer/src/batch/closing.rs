@@ -106,7 +106,11 @@ async fn check_first_use(service: &Service, community: u32, first_interval: Inte
     }
     let number = u32::try_from(version.number()).unwrap_or(u32::MAX);
     let verifier = service.l1.verifier(number, shape.id).await.map_err(|e| l1::unreachable(&e))?;
-    if verifier.is_some_and(|verifier| verifier.used) {
+    let Some(verifier) = verifier else {
+        let detail = format!("L1 has no verifier of circuit version {version}, or the version is retired");
+        return Err(Problem::new(problem::UPGRADE_VERIFIER, detail));
+    };
+    if verifier.used {
         return Ok(());
     }
     let (from, now) = (service.l1.first_use_from_s().await, service.l1.timestamp().await);

@@ -116,6 +116,9 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
     world.l1.register_verifier(u32::try_from(UNREGISTERED).unwrap(), 1).unwrap();
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(2)).await), (409, "upgrade.verifier"), "not active by then");
     assert_eq!(refusal(&plan(&node, NEXT, begins_s(0)).await), (409, "upgrade.time"), "past");
+    for far in [begins_s(0) + 90 * DAY_S + 1, u64::MAX] {
+        assert_eq!(refusal(&plan(&node, NEXT, far).await), (409, "upgrade.time"), "it could not be taken back");
+    }
     world.l1.set_timestamp(begins_s(0) - 1);
     assert_eq!(refusal(&plan(&node, NEXT, begins_s(0)).await), (409, "upgrade.time"), "its packets are taken already");
     let body = json!({"circuit_version": NEXT, "from_s": begins_s(2), "force": true});
@@ -283,6 +286,40 @@ async fn a_substitute_of_the_old_version_is_final_under_the_new_one() {
     let state = node.get(&format!("/v1/operations/{}", late["packet_id"].as_str().unwrap())).await.1;
     assert_eq!(state["state"], "applied");
     assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 1, 2)).await), (410, "correction.version"));
+    node.handle.shutdown().await;
+}
+
+/// Under the newer substitute lies one that is final, and under that one the one asked for: no batch can correct it,
+/// although it is of the version that counts again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_substitute_is_final_even_if_its_version_comes_back() {
+    let world = world().await;
+    let node = start(&world).await;
+    assert_eq!(plan(&node, NEXT, begins_s(1)).await.0, 201);
+    silent(&world, &node, FIRST, 0).await;
+    world.l1.set_timestamp(begins_s(1));
+    assert_eq!(plan(&node, FIRST, begins_s(2)).await.0, 201);
+    silent(&world, &node, NEXT, 1).await;
+    assert_eq!(refusal(&node.submit(&meters(&world, FIRST, 0, 2)).await), (410, "correction.version"));
+    node.handle.shutdown().await;
+}
+
+/// A version that L1 does not take any more: a batch of it could never be final, and would hold up all that follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_period_is_closed_under_a_retired_version() {
+    let world = world().await;
+    let node = start(&world).await;
+    assert_eq!(plan(&node, NEXT, begins_s(1)).await.0, 201);
+    settle(&world, &node, FIRST, 0).await;
+    node.settled(5, 1).await;
+    world.l1.retire_version(u32::try_from(NEXT).unwrap());
+    for slot in 0..USED {
+        assert_eq!(node.submit(&meters(&world, NEXT, 1, slot)).await.0, 201);
+    }
+    node.publish(&world, 5).await;
+    let height = node.status().await["log_height"].clone();
+    assert_eq!(refusal(&close(&world, &node, 5, 1).await), (409, "upgrade.verifier"));
+    assert_eq!(node.status().await["log_height"], height, "nothing was closed");
     node.handle.shutdown().await;
 }
 
