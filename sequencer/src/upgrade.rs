@@ -102,16 +102,19 @@ async fn check_verifiers(service: &Service, version: u32, from_s: u64) -> Result
     shapes.dedup_by_key(|shape| shape.id);
     for Shape { id, name, .. } in shapes {
         let verifier = service.l1.verifier(version, id).await.map_err(|e| l1::unreachable(&e))?;
-        let missing = match verifier.map(|verifier| verifier.active_from_s) {
-            None => format!("L1 has no verifier of circuit version {version} for {name}, or the version is retired"),
-            Some(active_s) if active_s > from_s => {
-                format!("L1's verifier of circuit version {version} for {name} is active from {active_s} on")
-            }
-            Some(_) => continue,
-        };
-        return Err(Problem::new(problem::UPGRADE_VERIFIER, missing));
+        let active_s = verifier.ok_or_else(|| no_verifier(version, name))?.active_from_s;
+        if active_s > from_s {
+            let detail = format!("L1's verifier of circuit version {version} for {name} is active from {active_s} on");
+            return Err(Problem::new(problem::UPGRADE_VERIFIER, detail));
+        }
     }
     Ok(())
+}
+
+/// L1.6: what L1 does not have, and what it has retired, it answers alike.
+pub(crate) fn no_verifier(version: u32, shape: &str) -> Problem {
+    let detail = format!("L1 has no verifier of circuit version {version} for {shape}, or the version is retired");
+    Problem::new(problem::UPGRADE_VERIFIER, detail)
 }
 
 /// The first period of each community that begins at or after a time.

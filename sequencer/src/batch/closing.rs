@@ -21,6 +21,7 @@ use crate::{
         plain,
         record::{Closed, ClosedSecrets, Event, Used, kind},
     },
+    upgrade::no_verifier,
     writer::{Decision, Snapshot},
 };
 
@@ -106,11 +107,7 @@ async fn check_first_use(service: &Service, community: u32, first_interval: Inte
     }
     let number = u32::try_from(version.number()).unwrap_or(u32::MAX);
     let verifier = service.l1.verifier(number, shape.id).await.map_err(|e| l1::unreachable(&e))?;
-    let Some(verifier) = verifier else {
-        let detail = format!("L1 has no verifier of circuit version {version}, or the version is retired");
-        return Err(Problem::new(problem::UPGRADE_VERIFIER, detail));
-    };
-    if verifier.used {
+    if verifier.ok_or_else(|| no_verifier(number, shape.name))?.used {
         return Ok(());
     }
     let (from, now) = (service.l1.first_use_from_s().await, service.l1.timestamp().await);
