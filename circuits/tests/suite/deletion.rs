@@ -72,7 +72,7 @@ fn not_missed(
     known: &BTreeSet<&str>,
 ) -> Vec<String> {
     refused.extend(other_digits(honest));
-    refused.extend([0, 1].map(|i| -> Make { Box::new(move || other_starts()[i].clone()) }));
+    refused.extend(other_starts().map(|start| -> Make { Box::new(move || start.clone()) }));
     let needed: BTreeSet<usize> =
         on_all_cores(&refused, |make| gates.refused_by_one(&make())).into_iter().flatten().collect();
     let all = gates.names().enumerate();
@@ -118,20 +118,6 @@ fn with_other_market_cells(t: &Arc<Transition>) -> Vec<Make> {
     tables
 }
 
-/// Tables with one wrong value among those that the market computes; what follows from it follows.
-fn with_false_market_values(t: &Arc<Transition>) -> Vec<Make> {
-    let counts = build(t, table(&tiny())).computed_counts().clone();
-    let places = counts.into_iter().filter(|(clause, _)| MARKET.contains(clause));
-    let places = places.flat_map(|(clause, count)| (0..count).map(move |nth| (clause, nth)));
-    let wrong = places.flat_map(|(clause, nth)| [Fr::ONE, -Fr::ONE].map(|by| (clause, nth, by)));
-    wrong
-        .map(|(clause, nth, by)| -> Make {
-            let t = Arc::clone(t);
-            Box::new(move || falsified(&t, clause, nth, by))
-        })
-        .collect()
-}
-
 /// Tables with one other cell in a reading's rows, from which nothing follows.
 fn with_raw_market_cells(honest: &Arc<Trace>) -> Vec<Make> {
     let rows: Vec<usize> = (0..honest.next_row()).filter(|r| honest.selected(Selector::Market as usize, *r)).collect();
@@ -161,8 +147,7 @@ const TOGETHER: [&str; 13] = [
 #[test]
 #[ignore = "some minutes: `make nightly` runs it"]
 fn no_equation_of_the_settlement_is_there_for_nothing() {
-    let t = apply(in_full_use(&[Kind::Receive, Kind::Rotate, Kind::Terms])).unwrap();
-    let t = Arc::new(t);
+    let t = Arc::new(apply(in_full_use(&[Kind::Receive, Kind::Rotate, Kind::Terms])).unwrap());
     let honest = Arc::new(build(&t, table(&tiny())));
     let mut refused = made(|mutant| !mutant.is_of_certificates());
     for (clause, count) in honest.computed_counts().clone() {
@@ -181,9 +166,7 @@ fn no_equation_of_the_settlement_is_there_for_nothing() {
     let plain = [(1, Mechanism::Auction), (2, Mechanism::CommunityPrice), (3, Mechanism::Auction)];
     let plain = plain.map(|(seed, mechanism)| input(tiny(), seed, mechanism));
     for statement in [quiet(plain[0].clone()), with_empty_slot()].into_iter().chain(plain).chain([t.input.clone()]) {
-        let t = Arc::new(apply(statement).unwrap());
-        refused.extend(with_other_market_cells(&t));
-        refused.extend(with_false_market_values(&t));
+        refused.extend(with_other_market_cells(&Arc::new(apply(statement).unwrap())));
     }
     // The chips of both circuits are the same, and the certificate's table is a tenth of this one.
     let shared = GATES.names().collect();
