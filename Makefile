@@ -16,9 +16,12 @@ SAMPLE ?= 24
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
+	@echo "                 OUT=folder puts it elsewhere"
 	@echo "make test      every test but the long ones: Rust, contracts, generated code"
+	@echo "make setup     only what the others need: the contracts' tools"
 	@echo "make install   the binary gridveil, optimised, into cargo's folder; demo and devnet need this checkout"
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
+	@echo "                 SAMPLE=24 is how many communities of the city are proved"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
 	@echo "                 bench-growth  the same as members and intervals grow"
 	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"

@@ -1,7 +1,7 @@
 //! `gridveil audit …`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     path::PathBuf,
     sync::Arc,
 };
@@ -10,7 +10,7 @@ use clap::Parser;
 use gridveil_circuits::version::known;
 use gridveil_protocol::{hex::parse0, params::Shape, version::CircuitVersion};
 use gridveil_verifier_contract::{
-    AuditorL1, EthersClient, L1Error, L1Future, RollupEffect, Word,
+    AuditorL1, EthersClient, L1Error, L1Future, Word,
     verifiers::{COMMITTED, code_hash},
 };
 
@@ -48,6 +48,9 @@ pub enum AuditError {
     /// A file of `--verifier`.
     #[error("--verifier {0}: not VERSION:SHAPE:FILE, a version's number, a shape's name and a verifier's artifact")]
     Artifact(String),
+    /// `--verifier` for a version whose proofs this program checks itself.
+    #[error("--verifier {0}: this program checks proofs of that circuit version itself: leave the option out")]
+    Checked(String),
     /// The audit was made, but for batches of versions whose keys are missing. The report is printed.
     #[error("audit failed: circuit version {} is missing ({failures} findings)", listed(.versions))]
     MissingVersions {
@@ -110,8 +113,7 @@ pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
         .map_err(|e| AuditError::Runtime(e.kind()))?;
     let report = runtime.block_on(async {
         let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
-        let mut verifier = native(&l1, args.from_block, params).await?;
-        recognise(&mut verifier, &args.verifiers)?;
+        let verifier = native(&l1, args.from_block, params, &args.verifiers).await?;
         Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &nodes, args.from_block).await?)
     })?;
     if args.json {
@@ -137,32 +139,39 @@ impl PoolSource for EthersClient {
     }
 }
 
-/// One key set a circuit version: of the versions that batches were settled under, in the shapes they had. A version that
-/// this program does not know is left to the audit, which says what is missing.
-async fn native(l1: &dyn AuditorL1, from_block: u64, params: &ParamsSource<'_>) -> Result<NativeVerifier, AuditError> {
+/// Checks proofs of every version this program knows, with keys of its own. A version that it does not know is left to
+/// the code hashes of verifiers: those committed with this program, and those `given` as `VERSION:SHAPE:FILE`.
+///
+/// # Errors
+/// L1 gives no answer, there are no parameters for a community's shape, or what is given is no verifier.
+pub async fn native(
+    l1: &dyn AuditorL1,
+    from_block: u64,
+    params: &ParamsSource<'_>,
+    given: &[String],
+) -> Result<NativeVerifier, AuditError> {
     let chain_id = l1.chain_id().await?;
-    let shapes: BTreeMap<u32, u32> =
-        l1.communities(from_block).await?.iter().map(|params| (params.community, params.shape)).collect();
-    let used: BTreeSet<(CircuitVersion, u32)> = l1
-        .events(from_block)
-        .await?
-        .iter()
-        .filter_map(|event| {
-            let RollupEffect::BatchSettled { community, circuit_version, .. } = event.effect else { return None };
-            Some((CircuitVersion::from(circuit_version), *shapes.get(&community)?))
-        })
-        .collect();
-    let mut verifier = NativeVerifier::default();
-    for (version, id) in used {
-        let Some(shape) = Shape::by_id(id).filter(|_| known().contains(&version)) else { continue };
-        verifier.add(version, shape, params(chain_id, shape.k).map_err(AuditError::Params)?)?;
+    let communities = match l1.communities(from_block).await {
+        // The audit reads them again, and what is wrong with them is a finding of its report.
+        Err(L1Error::Malformed(_)) => Vec::new(),
+        answer => answer?,
+    };
+    let mut by_size = BTreeMap::new();
+    for shape in communities.iter().filter_map(|community| Shape::by_id(community.shape)) {
+        if let Entry::Vacant(size) = by_size.entry(shape.k) {
+            size.insert(params(chain_id, shape.k).map_err(AuditError::Params)?);
+        }
     }
+    let mut verifier = NativeVerifier::making(by_size);
+    recognise(&mut verifier, given)?;
     Ok(verifier)
 }
 
-/// Verifiers known by their code alone: those committed with this program, and those of `--verifier`.
+/// Verifiers known by their code alone. Never of a version whose proofs are checked here: a missing key must not turn
+/// into trust in a contract.
 fn recognise(verifier: &mut NativeVerifier, given: &[String]) -> Result<(), AuditError> {
-    for committed in COMMITTED {
+    let checked = |version: CircuitVersion| known().contains(&version);
+    for committed in COMMITTED.iter().filter(|committed| !checked(committed.version)) {
         let mut hash = Word::default();
         if let (Some(shape), Ok(())) =
             (Shape::by_name(committed.shape), hex::decode_to_slice(committed.code_hash, &mut hash))
@@ -172,6 +181,9 @@ fn recognise(verifier: &mut NativeVerifier, given: &[String]) -> Result<(), Audi
     }
     for text in given {
         let (version, shape, hash, file) = artifact(text).ok_or_else(|| AuditError::Artifact(text.clone()))?;
+        if checked(version) {
+            return Err(AuditError::Checked(text.clone()));
+        }
         verifier.recognise(version, shape, hash, &file);
     }
     Ok(())

@@ -2,7 +2,10 @@
 //!
 //! Verifying keys are made here, from the circuit and the parameters. None is read from a file.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use gridveil_circuits::{
     verify::{SETTLEMENT_ROWS, Verifier},
@@ -21,28 +24,35 @@ use crate::{
 /// Verifying keys by circuit version and shape, and code hashes of verifiers that are known by nothing else.
 #[derive(Default)]
 pub struct NativeVerifier {
-    keys: BTreeMap<(CircuitVersion, u32), Verifier>,
+    keys: Mutex<BTreeMap<(CircuitVersion, u32), Verifier>>,
+    /// By log2 of their size: what a key is made from when the first batch needs it.
+    params: BTreeMap<u32, Arc<Params>>,
     recognised: BTreeMap<(CircuitVersion, u32, Word), String>,
 }
 
 impl std::fmt::Debug for NativeVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NativeVerifier").field("keys", &self.keys.keys()).finish_non_exhaustive()
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("NativeVerifier").field("keys", &keys.keys()).finish_non_exhaustive()
     }
 }
 
 impl NativeVerifier {
+    /// Makes keys of the versions this program knows as batches need them, from parameters by log2 of their size.
+    /// Nothing that L1 says decides beforehand which keys there are.
+    #[must_use]
+    pub fn making(params: BTreeMap<u32, Arc<Params>>) -> Self {
+        Self { params, ..Self::default() }
+    }
+
     /// Makes the key of a settlement circuit from parameters of its size.
     ///
     /// # Errors
     /// [`VerifierError::Missing`] if this program has no circuit of that version, [`VerifierError::Key`] if the
     /// parameters do not fit it.
     pub fn add(&mut self, version: CircuitVersion, shape: Shape, params: Arc<Params>) -> Result<(), VerifierError> {
-        let circuit = circuit_for(version, shape).map_err(|_| VerifierError::Missing { version, shape: shape.id })?;
-        let key = Verifier::of(&circuit, params, SETTLEMENT_ROWS).map_err(|_| {
-            VerifierError::Key(format!("no verifying key of circuit version {version} for shape {}", shape.name))
-        })?;
-        self.keys.insert((version, shape.id), key);
+        let key = key(version, shape, params)?;
+        self.keys.get_mut().unwrap_or_else(PoisonError::into_inner).insert((version, shape.id), key);
         Ok(())
     }
 
@@ -53,6 +63,13 @@ impl NativeVerifier {
     }
 }
 
+fn key(version: CircuitVersion, shape: Shape, params: Arc<Params>) -> Result<Verifier, VerifierError> {
+    let circuit = circuit_for(version, shape).map_err(|_| VerifierError::Missing { version, shape: shape.id })?;
+    Verifier::of(&circuit, params, SETTLEMENT_ROWS).map_err(|_| {
+        VerifierError::Key(format!("no verifying key of circuit version {version} for shape {}", shape.name))
+    })
+}
+
 impl ProofVerifier for NativeVerifier {
     fn verify(
         &self,
@@ -61,8 +78,16 @@ impl ProofVerifier for NativeVerifier {
         instance: &[Fr; 10],
         proof: &[u8],
     ) -> Result<bool, VerifierError> {
-        let missing = VerifierError::Missing { version, shape: shape_id };
-        let key = self.keys.get(&(version, shape_id)).ok_or(missing)?;
+        let missing = || VerifierError::Missing { version, shape: shape_id };
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = match keys.entry((version, shape_id)) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(new) => {
+                let shape = Shape::by_id(shape_id).ok_or_else(missing)?;
+                let params = self.params.get(&shape.k).ok_or_else(missing)?;
+                new.insert(key(version, shape, Arc::clone(params))?)
+            }
+        };
         Ok(key.verify(instance, proof).is_ok())
     }
 

@@ -99,20 +99,13 @@ pub async fn audit_with_pool(
     let genesis_root = l1.root_at(0).await?;
     replay.genesis(genesis, &genesis_root);
     replay.now = l1.timestamp().await?;
-    for params in l1.communities(from_block).await? {
+    for params in replay.read("communities", l1.communities(from_block).await)? {
         replay.register(params);
     }
-    for tariff in l1.tariffs(from_block).await? {
+    for tariff in replay.read("tariffs", l1.tariffs(from_block).await)? {
         replay.publish(tariff);
     }
-    let mut batches = match l1.settled_batches(from_block).await {
-        Ok(batches) => batches,
-        Err(L1Error::Malformed(what)) => {
-            replay.fail("L1.CALLDATA", format!("events and calldata are not those of the contract: {what}"));
-            Vec::new()
-        }
-        Err(error) => return Err(error),
-    };
+    let mut batches = replay.read("events and calldata", l1.settled_batches(from_block).await)?;
     // Read in this order, an unchanged count means that the root is the one after `count` batches.
     let (mut root, grown) = (l1.state_root().await?, l1.batch_count().await? > count);
     if grown {
@@ -124,14 +117,7 @@ pub async fn audit_with_pool(
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
     }
     replay.end(count, &root);
-    let events = match l1.events(from_block).await {
-        Ok(events) => events,
-        Err(L1Error::Malformed(what)) => {
-            replay.fail("L1.CALLDATA", format!("events are not those of the contract: {what}"));
-            Vec::new()
-        }
-        Err(error) => return Err(error),
-    };
+    let events = replay.read("events", l1.events(from_block).await)?;
     replay.registries(&events);
     replay.versions(&events, count);
     let settled = Settled {
@@ -140,15 +126,14 @@ pub async fn audit_with_pool(
         communities: &replay.communities,
         next_interval: &replay.next_interval,
         batches: batches.iter().map(|batch| (batch.batch, batch)).collect(),
-        records: &replay.read,
+        records: &replay.records,
     };
     let mut money = std::mem::take(&mut replay.money);
     let mut ledger = Ledger::new(settled, &mut money);
-    if ledger.walk(&events) {
-        stand(l1, pool, from_block, &mut ledger).await?;
-    }
+    let stood = if ledger.walk(&events) { stand(l1, pool, from_block, &mut ledger).await } else { Ok(()) };
     let (books, certificates, failures) = ledger.finish();
     replay.money = money;
+    replay.read("figures and later events", stood)?;
     replay.failures.extend(failures);
     Ok(replay.report(books, certificates))
 }
@@ -221,7 +206,7 @@ struct Replay<'a> {
     batches: u64,
     proofs: u64,
     /// Records of the batches whose calldata could be read.
-    read: BTreeMap<u64, Vec<Parsed>>,
+    records: BTreeMap<u64, Vec<Parsed>>,
     /// What the records come to.
     money: Money,
     versions: Versions,
@@ -244,7 +229,7 @@ impl<'a> Replay<'a> {
             next_interval: BTreeMap::new(),
             batches: 0,
             proofs: 0,
-            read: BTreeMap::new(),
+            records: BTreeMap::new(),
             money: Money::default(),
             versions: Versions::default(),
             at: None,
@@ -260,6 +245,15 @@ impl<'a> Replay<'a> {
         if !holds {
             self.fail(clause, what());
         }
+    }
+
+    /// An answer of the node: what is not the contract's is a finding, and nothing is read from it.
+    fn read<T: Default>(&mut self, what: &str, answer: Result<T, L1Error>) -> Result<T, L1Error> {
+        if let Err(L1Error::Malformed(how)) = &answer {
+            self.fail("L1.CALLDATA", format!("{what} are not those of the contract: {how}"));
+            return Ok(T::default());
+        }
+        answer
     }
 
     /// STATE.INIT as far as L1 carries it: the published nodes lead to the contract's genesis root.

@@ -19,6 +19,7 @@ pub enum Bench {
     /// Rows, proving time, memory and gas as members and intervals grow: benches/results/growth.json.
     Growth(growth::Args),
     /// One spending of a certificate, proved on one processor by both engines: benches/results/certificate.json.
+    #[command(after_help = "Example:\n  gridveil bench certificate")]
     Certificate(certificate::Args),
     /// Rows, proofs and gas of operations, beside the version without them: benches/results/operations.json.
     Operations(operations::Args),

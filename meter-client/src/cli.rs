@@ -103,7 +103,7 @@ impl From<SyncError> for MeterError {
 
 /// Keys, meter files, packets and statements of one member.
 #[derive(Debug, Parser)]
-#[command(name = "meter", arg_required_else_help = true)]
+#[command(name = "meter", arg_required_else_help = true, after_help = "Example:\n  gridveil meter read history.xml")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

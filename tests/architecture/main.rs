@@ -4,6 +4,7 @@
 mod circles;
 mod clauses;
 mod crates;
+mod documents;
 mod version_2;
 
 use std::{

@@ -288,7 +288,7 @@ impl<'a> Town<'a> {
         let Self { net, anna, bert, .. } = self;
         anna.pay(&["deposit", "1.25"]);
         bert.pay(&["deposit", "2.50"]);
-        bert.alone(&["force"]);
+        bert.unserved(&["force"]);
         assert!(bert.fails(&["force", "--freeze"], &["--yes", "--l1-key", &bert.l1_key]).contains("DeadlineNotOver"));
         assert!(bert.fails(&["exit"], &["--yes", "--l1-key", &bert.l1_key]).contains("not frozen"));
         let output = gridveil(&["devnet", "clock", "--dir", net.dir.to_str().unwrap(), "--hours", "200"]);
@@ -296,7 +296,7 @@ impl<'a> Town<'a> {
         bert.alone(&["force", "--freeze"]);
         let [a, b] = [anna, bert].map(|member| (tokens(net, &member.payout()), member));
         let owed = bert.balance();
-        bert.alone(&["exit"]);
+        bert.unserved(&["exit"]);
         anna.alone(&["exit"]);
         let again = bert.alone(&["exit"]);
         assert!(
@@ -304,7 +304,7 @@ impl<'a> Town<'a> {
             "{again}"
         );
         for (before, member) in [a, b] {
-            member.alone(&["collect"]);
+            member.unserved(&["collect"]);
             let paid = (tokens(net, &member.payout()) - before) * NANO_PER_TOKEN;
             let deposit = if std::ptr::eq(member, bert) {
                 2_500_000_000 + u128::from(owed) / NANO_PER_TOKEN * NANO_PER_TOKEN

@@ -211,13 +211,3 @@ fn bad_input_is_one_line_with_its_place_and_a_failing_exit() {
     assert_eq!(String::from_utf8(out.stderr).unwrap().lines().count(), 1);
     assert!(parse("x", "[").is_err());
 }
-
-#[test]
-fn help_has_an_example() {
-    for command in ["market", "simulate", "demo", "meter submit", "meter statement", "prover", "sequencer", "audit"] {
-        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
-        let out = gridveil(&words, "");
-        assert!(out.status.success());
-        assert!(String::from_utf8(out.stdout).unwrap().contains("Example"), "{command}");
-    }
-}

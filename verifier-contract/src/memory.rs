@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::client::{L1Error, L1Future};
 use crate::types::{Address, DepositEntry, TxReceipt, Word};
 use rules::{State, require, reverted};
-pub use told::Told;
+pub use told::{Answer, Told};
 
 /// Scalar field modulus of BN254, big-endian.
 const MODULUS: Word = [

@@ -62,7 +62,7 @@ impl Replay<'_> {
             }
         };
         self.records(batch, &params, &records);
-        self.read.insert(batch.batch, records.iter().map(|(_, record)| *record).collect());
+        self.records.insert(batch.batch, records.iter().map(|(_, record)| *record).collect());
         self.state(batch, &elements, records.iter().any(|(_, r)| r.kind == RecordKind::Init));
         self.node(&elements, own);
         let records: Vec<Record> = records.into_iter().map(|(record, _)| record).collect();

@@ -2,6 +2,7 @@
 
 mod contract;
 mod findings;
+mod keys;
 mod retirements;
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
@@ -28,7 +29,7 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{
     AuditorL1, CertificateCall, CommunityParams, L1Error, MemberL1, OperatorL1, RollupEffect as Effect, RollupEvent,
     SettleCall, SettledBatch, SettlementL1, TariffEntry, Word,
-    memory::{MemoryL1, MemoryL1Config, Told},
+    memory::{Answer, MemoryL1, MemoryL1Config, Told},
 };
 
 const PROOF_LENGTH: usize = 100;

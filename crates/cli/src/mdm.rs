@@ -121,10 +121,10 @@ struct Doing {
 struct SignArgs {
     /// The consent's file, from the member.
     file: PathBuf,
-    /// Sequencer to hand it in to, `http://…`.
+    /// Sequencer, `http://…`: it says which circuit version is signed for, and is handed the operation.
     #[arg(long, value_name = "URL", required_unless_present = "out", env = "GRIDVEIL_URL")]
     url: Option<String>,
-    /// File of the operation with both signatures.
+    /// Writes the operation with both signatures into this file, and hands nothing in.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -160,6 +160,9 @@ struct SubstituteArgs {
 
 #[derive(Debug, clap::Args)]
 struct HeaderArgs {
+    /// Sequencer, `http://…`: it says which circuit version the period has.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
+    url: Option<String>,
     /// Community index.
     #[arg(long)]
     community: u32,
@@ -273,7 +276,7 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         write_file(out, &ConsentFile { deployment, consent: signed.clone() }).with_context(|| name.clone())?;
         details = details.row("file", name.clone(), name);
     }
-    if let Some((sequencer, _)) = &sequencer {
+    if let (Some((sequencer, _)), None) = (&sequencer, &args.out) {
         let status = sequencer.operate(&signed)?.as_str();
         details = details.row("sequencer", status, status);
     }
@@ -380,7 +383,13 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     let deployment = args.with.place.deployment()?;
-    let domain = args.with.place.domain(&deployment);
+    let domain = match &args.url {
+        Some(url) => {
+            let (sequencer, domains) = sequencer(url, &deployment)?;
+            domains.of_period(args.first_interval, sequencer.community(args.community)?.interval_length)
+        }
+        None => args.with.place.domain(&deployment),
+    };
     let key = args.with.place.key()?;
     let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
     let management = Management {

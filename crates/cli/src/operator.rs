@@ -327,11 +327,15 @@ fn time(unix_s: u64) -> String {
     utc(i64::try_from(unix_s).unwrap_or(i64::MAX))
 }
 
+/// A worker of the old version that takes a job of the new one from a spool sets it aside.
+const UPGRADE_PROVERS: &str = "behind a queue: a worker for each version; behind a spool: not possible";
+
 fn upgrade(args: &UpgradeArgs) -> anyhow::Result<()> {
     let details = || {
         Details::new("Members sign for another circuit version from then on; what waits then is to be signed again")
             .row("circuit version", args.circuit_version.to_string(), args.circuit_version)
             .row("from", time(args.from), args.from)
+            .row("provers", UPGRADE_PROVERS, UPGRADE_PROVERS)
     };
     if !agreed(details(), args.acting, args.listener.json)? {
         return Ok(());

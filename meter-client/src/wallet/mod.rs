@@ -60,8 +60,12 @@ pub enum WalletError {
         /// File.
         path: PathBuf,
     },
-    /// A file of a later version.
-    #[error("wallet {} has format {format}, which this version does not know", path.display())]
+    /// A file that another release wrote.
+    #[error(
+        "wallet {} has format {format}, this program reads and writes {}: open it with the release that wrote it",
+        path.display(),
+        State::FORMAT
+    )]
     Format {
         /// File.
         path: PathBuf,

@@ -180,7 +180,8 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    pub(super) const FORMAT: u32 = 1;
+    /// It goes up whenever the file is written differently, names in its JSON included.
+    pub(super) const FORMAT: u32 = 2;
 
     pub(super) const fn new(domain: Fr, community: u32, slot: u16) -> Self {
         Self {

@@ -15,8 +15,8 @@ use gridveil_keystore::{durable, random};
 
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
-/// Format version.
-pub const VERSION: u32 = 2;
+/// Format version. It goes up whenever a record is written differently, names in its JSON included.
+pub const VERSION: u32 = 3;
 /// Bytes of the file header.
 pub const FILE_HEADER_BYTES: u64 = 64;
 /// Bytes of a record before its body.
@@ -43,9 +43,17 @@ pub enum LogError {
     /// Another process has the log open.
     #[error("log: another process has it open")]
     Locked,
-    /// Not a log, another version, or a damaged file header.
-    #[error("log: file header is {0}")]
-    FileHeader(&'static str),
+    /// Not a log, or a damaged file header.
+    #[error("log: file header is damaged, or not that of a log")]
+    FileHeader,
+    /// A log that another release wrote.
+    #[error(
+        "log: it has format {found}, this program reads and writes {VERSION}: open it with the release that wrote it"
+    )]
+    Version {
+        /// Its format.
+        found: u32,
+    },
     /// A record header fails its check.
     #[error("log: record header at offset {offset} is damaged")]
     RecordHeader {
@@ -302,12 +310,12 @@ fn read_or_create(file: &File, size: u64, path: &Path) -> Result<[u8; 16], LogEr
         return Ok(id);
     }
     if there == 64 && header[..8] == MAGIC && u32::from_be_bytes(version) != VERSION {
-        return Err(LogError::FileHeader("of another version"));
+        return Err(LogError::Version { found: u32::from_be_bytes(version) });
     }
     // Creation interrupted: nothing but (a prefix of) a header was written, so nothing was ever acknowledged.
     let started = MAGIC.iter().zip(&header[..there]).all(|(a, b)| a == b || *b == 0);
     if size > FILE_HEADER_BYTES || !started || (there == 64 && header != [0; 64]) {
-        return Err(LogError::FileHeader("damaged, or not that of a log"));
+        return Err(LogError::FileHeader);
     }
     id = random().map_err(|error| io_error("random identity")(io::Error::other(error)))?;
     file.set_len(0)

@@ -186,6 +186,11 @@ impl<'a> Member<'a> {
         self.run(words, &["--yes", "--l1-key", &self.l1_key])
     }
 
+    /// With L1 alone, though the sequencer is still named: nobody listens there any more.
+    pub fn unserved(&self, words: &[&str]) -> Value {
+        self.run(words, &["--url", "http://127.0.0.1:9", "--yes", "--l1-key", &self.l1_key])
+    }
+
     pub fn balance(&self) -> u64 {
         self.look(&["account"])["balance_nano"].as_u64().unwrap()
     }
@@ -225,7 +230,11 @@ impl<'a> Member<'a> {
         let file = dir.join(format!("{}-{}-{}.json", words[0], self.community, self.slot));
         let file = file.to_str().unwrap();
         self.act(&[words, &["--out", file]].concat());
-        let signed = self.net.mdm(&["sign", file, "--url", &self.net.info("url")]);
+        // Into a file, it is handed to nobody, though the sequencer is named.
+        let (url, kept) = (self.net.info("url"), format!("{file}.signed"));
+        let written = self.net.mdm(&["sign", file, "--url", &url, "--out", &kept]);
+        assert!(written.get("sequencer").is_none() && Path::new(&kept).exists(), "{written}");
+        let signed = self.net.mdm(&["sign", file, "--url", &url]);
         assert_eq!(signed["sequencer"], "accepted", "{signed}");
     }
 }

@@ -10,6 +10,21 @@ use crate::types::{
     Address, CommunityParams, DepositEntry, ForcedEntry, RollupEvent, SettledBatch, TariffEntry, TransferState, Word,
 };
 
+/// An answer that an auditor reads as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Registered communities.
+    Communities,
+    /// Published tariffs.
+    Tariffs,
+    /// Settled batches, with their calldata.
+    Batches,
+    /// Events from the beginning.
+    Events,
+    /// Events from a later block.
+    LaterEvents,
+}
+
 /// The answers of a node. [`Told::by`] makes them of an honest chain.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
@@ -35,8 +50,8 @@ pub struct Told {
     pub tariffs: Vec<TariffEntry>,
     /// Settled batches.
     pub batches: Vec<SettledBatch>,
-    /// The batches' calldata is not what the contract can have taken.
-    pub malformed: bool,
+    /// An answer that is not what the contract can have said or taken.
+    pub malformed: Option<Answer>,
     /// Effects, in order.
     pub events: Vec<RollupEvent>,
     /// The last events, which are told only to who asks from a later block.
@@ -102,6 +117,14 @@ impl Told {
     }
 }
 
+impl Told {
+    fn whole<T: Send + 'static>(&self, answer: Answer, value: T) -> L1Future<'_, T> {
+        let malformed = self.malformed == Some(answer);
+        let what = || L1Error::Malformed("it is not the contract's standard encoding".into());
+        Box::pin(async move { if malformed { Err(what()) } else { Ok(value) } })
+    }
+}
+
 fn now<'a, T: Send + 'a>(value: T) -> L1Future<'a, T> {
     Box::pin(async move { Ok(value) })
 }
@@ -136,7 +159,8 @@ impl ChainL1 for Told {
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
-        now(self.tariffs.iter().filter(|tariff| tariff.block >= from_block).copied().collect())
+        let tariffs = self.tariffs.iter().filter(|tariff| tariff.block >= from_block).copied().collect();
+        self.whole(Answer::Tariffs, tariffs)
     }
 }
 
@@ -172,18 +196,17 @@ impl AuditorL1 for Told {
     }
 
     fn communities(&self, _from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        now(self.communities.clone())
+        self.whole(Answer::Communities, self.communities.clone())
     }
 
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
-        if self.malformed {
-            return Box::pin(async { Err(L1Error::Malformed("settle calldata is not its standard encoding".into())) });
-        }
-        now(self.batches.iter().filter(|batch| batch.block >= from_block).cloned().collect())
+        let batches = self.batches.iter().filter(|batch| batch.block >= from_block).cloned().collect();
+        self.whole(Answer::Batches, batches)
     }
 
     fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
         let told = if from_block == 0 { self.events.len() - self.late } else { self.events.len() };
-        now(self.events.iter().take(told).filter(|event| event.block >= from_block).copied().collect())
+        let events = self.events.iter().take(told).filter(|event| event.block >= from_block).copied().collect();
+        self.whole(if from_block == 0 { Answer::Events } else { Answer::LaterEvents }, events)
     }
 }

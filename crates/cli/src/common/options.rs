@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use gridveil_meter_client::cli::KeyArgs;
-use gridveil_protocol::units::Wh;
+use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
 
 /// Where, who and with what.
 #[derive(clap::Args, Debug)]
@@ -17,6 +17,9 @@ pub struct Place {
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     pub contract: String,
+    /// Circuit version to sign for, where no sequencer is asked: that of the period, after an upgrade.
+    #[arg(long, value_name = "N", default_value_t = CIRCUIT_VERSION)]
+    pub circuit_version: u64,
     /// Block of the deployment, or an earlier one: where L1's events are read from, when they are.
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     pub from_block: u64,

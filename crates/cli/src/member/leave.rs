@@ -198,8 +198,8 @@ fn collect(chain: &Chain, owed: &[([u8; 20], u128)]) -> anyhow::Result<u128> {
 }
 
 pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.with.place)?;
-    session.sync(false)?;
+    let mut session = Session::open_for_l1(&args.with.place)?;
+    session.sync_if_served();
     let chain = if args.with.acting.dry_run {
         read_chain(&args.with.place)?
     } else {
@@ -224,7 +224,7 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
 }
 
 pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
-    let session = Session::open(&args.with.place)?;
+    let session = Session::open_for_l1(&args.with.place)?;
     let chain = if args.with.acting.dry_run {
         read_chain(&args.with.place)?
     } else {
@@ -278,13 +278,8 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
 }
 
 pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.with.place)?;
-    // The operator may be silent: that is what an exit is for.
-    if session.sequencer.is_some()
-        && let Err(error) = session.sync(false)
-    {
-        eprintln!("gridveil: the last receipt is used as it is: {}", crate::common::text::one_line(&error));
-    }
+    let mut session = Session::open_for_l1(&args.with.place)?;
+    session.sync_if_served();
     let chain = if args.with.acting.dry_run {
         read_chain(&args.with.place)?
     } else {

@@ -80,7 +80,7 @@ enum Command {
     #[command(after_help = example!("collect --l1-key home7.l1"))]
     Collect(leave::CollectArgs),
     /// Certificates of origin: list, receive, transfer, retire, abandon, prove, show.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, after_help = example!("certificate list"))]
     Certificate(certificate::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.
     #[command(after_help = example!("force --l1-key home7.l1"))]

@@ -1,6 +1,6 @@
 //! One member's open wallet, with its keys, sequencer and L1.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
@@ -15,12 +15,13 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     field::Fr,
-    version::{Domains, Versions},
+    version::{CircuitVersion, Domains, Versions},
 };
 
 use crate::common::{
     chain::Chain,
     options::{L1Key, Place},
+    text::one_line,
 };
 
 /// Name of the variable with the member's L1 key.
@@ -58,9 +59,27 @@ impl Session {
     /// Keys, wallet, or L1.
     pub fn open(place: &Place) -> anyhow::Result<Self> {
         let sequencer = place.url.as_deref().map(|url| Sequencer::new(url, Retry::default())).transpose()?;
+        Self::opened(place, sequencer)
+    }
+
+    /// Opens what the options name for a command of L1. The operator may be silent, or serve something else: a line says
+    /// so, and the wallet is used as it is.
+    ///
+    /// # Errors
+    /// Keys, wallet, or L1; never the sequencer.
+    pub fn open_for_l1(place: &Place) -> anyhow::Result<Self> {
+        Self::opened(place, answering(place)?)
+    }
+
+    fn opened(place: &Place, sequencer: Option<Sequencer>) -> anyhow::Result<Self> {
         let contract = contract(place)?;
         let keys = open_keys(&place.keys)?;
-        Self::with(&place.rpc, contract, sequencer, keys, &place.wallet, (place.community, place.slot))
+        let at = (place.community, place.slot);
+        let mut session = Self::with(&place.rpc, contract, sequencer, keys, &place.wallet, at)?;
+        if session.sequencer.is_none() {
+            session.domain = session.domains.of_version(CircuitVersion::new(place.circuit_version));
+        }
+        Ok(session)
     }
 
     /// With open keys, and a sequencer or none.
@@ -110,6 +129,13 @@ impl Session {
         Ok(statements.len())
     }
 
+    /// As [`Self::sync`], for a command of L1: where the sequencer does not help, a line says so.
+    pub fn sync_if_served(&mut self) {
+        if let Err(error) = self.sync(false) {
+            eprintln!("gridveil: the last receipt is used as it is: {}", one_line(&error));
+        }
+    }
+
     /// Hands in an operation that the wallet has kept.
     ///
     /// # Errors
@@ -136,6 +162,21 @@ impl Session {
     pub fn sequencer(&self) -> anyhow::Result<&Sequencer> {
         self.sequencer.as_ref().context("no sequencer: give --url")
     }
+}
+
+/// The named sequencer, if it answers for the named deployment. It is not waited for as long as elsewhere.
+fn answering(place: &Place) -> anyhow::Result<Option<Sequencer>> {
+    let Some(url) = &place.url else { return Ok(None) };
+    let contract = contract(place)?;
+    let chain_id = JsonRpc::new(&place.rpc, contract)?.chain_id()?;
+    let patience = Retry { attempts: 2, timeout: Duration::from_secs(10), ..Retry::default() };
+    let answers = || {
+        let sequencer = Sequencer::new(url, patience)?;
+        let domains = served(&sequencer, &Deployment { chain_id, contract })?;
+        sequencer.open_domain(&domains, place.community)?;
+        anyhow::Ok(sequencer)
+    };
+    Ok(answers().inspect_err(|error| eprintln!("gridveil: goes on without the sequencer: {}", one_line(error))).ok())
 }
 
 /// The domains of the deployment that is named, with the circuit versions that a sequencer tells.

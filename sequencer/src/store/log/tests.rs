@@ -88,7 +88,7 @@ fn every_flipped_byte_is_an_error_that_names_the_offset() {
         std::fs::write(&path, &damaged).unwrap();
         let start = offsets.iter().rev().find(|o| **o <= at as u64).copied();
         match (records(&path), start) {
-            (Err(LogError::FileHeader(_)), None) => {}
+            (Err(LogError::FileHeader | LogError::Version { .. }), None) => {}
             (Err(LogError::RecordHeader { offset } | LogError::Record { offset, .. }), Some(start)) => {
                 assert_eq!(offset, start)
             }
@@ -106,8 +106,24 @@ fn an_interrupted_creation_starts_again_and_a_foreign_file_is_left_alone() {
         assert_eq!(records(&path).unwrap().1.height, 0, "{there}");
     }
     std::fs::write(&path, b"something else entirely").unwrap();
-    assert!(matches!(records(&path), Err(LogError::FileHeader(_))));
+    assert!(matches!(records(&path), Err(LogError::FileHeader)));
     assert_eq!(std::fs::read(&path).unwrap(), b"something else entirely");
+}
+
+/// Names in the records of format 2 were others: they are refused as such, not as damage of a record.
+#[test]
+fn a_log_of_an_earlier_release_is_refused_by_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = path_in(dir.path());
+    let mut header = file_header(&[7; 16]);
+    header[8..12].copy_from_slice(&2u32.to_be_bytes());
+    let chain = *blake3::hash(&header[..32]).as_bytes();
+    header[32..].copy_from_slice(&chain);
+    std::fs::write(&path, header).unwrap();
+    let refused = records(&path).unwrap_err();
+    assert!(matches!(refused, LogError::Version { found: 2 }), "{refused}");
+    assert!(refused.to_string().contains("format 2"), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), header);
 }
 
 #[test]
