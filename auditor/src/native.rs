@@ -7,10 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use gridveil_circuits::{
-    verify::{SETTLEMENT_ROWS, Verifier},
-    version::circuit_for,
-};
+use gridveil_circuits::{verify::Verifier, version::circuit_for};
 use gridveil_protocol::{field::Fr, params::Shape, version::CircuitVersion};
 use gridveil_verifier_contract::Word;
 
@@ -65,7 +62,7 @@ impl NativeVerifier {
 
 fn key(version: CircuitVersion, shape: Shape, params: Arc<Params>) -> Result<Verifier, VerifierError> {
     let circuit = circuit_for(version, shape).map_err(|_| VerifierError::Missing { version, shape: shape.id })?;
-    Verifier::of(&circuit, params, SETTLEMENT_ROWS).map_err(|_| {
+    Verifier::settlement(&circuit, params).map_err(|_| {
         VerifierError::Key(format!("no verifying key of circuit version {version} for shape {}", shape.name))
     })
 }

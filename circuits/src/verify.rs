@@ -27,7 +27,7 @@ use halo2_proofs::{
 use halo2curves::bn256::{Bn256, G1Affine};
 use snark_verifier::{loader::native::NativeLoader, system::halo2::transcript::evm::EvmTranscript};
 
-use crate::{Fr, certificate::CertificateCircuit, field::imported};
+use crate::{Fr, certificate::CertificateCircuit, field::imported, settlement::SettlementCircuit};
 
 const POINT_BYTES: usize = 64;
 const SCALAR_BYTES: usize = 32;
@@ -102,11 +102,16 @@ impl Verifier {
         Self { vk, params, rows }
     }
 
-    /// Makes the key of a circuit, of which the witness is not looked at.
+    /// Makes a settlement circuit's key, from parameters of its shape's size. The witness is not looked at.
     ///
     /// # Errors
     /// [`NoKey`].
-    pub fn of<C: Circuit<Fr>>(template: &C, params: Arc<Params>, rows: usize) -> Result<Self, NoKey> {
+    pub fn settlement(template: &SettlementCircuit, params: Arc<Params>) -> Result<Self, NoKey> {
+        Self::of(template, params, SETTLEMENT_ROWS)
+    }
+
+    /// Makes a circuit's key. Called here alone, so that key generation is compiled in this crate, optimised.
+    fn of<C: Circuit<Fr>>(template: &C, params: Arc<Params>, rows: usize) -> Result<Self, NoKey> {
         let made = catch_unwind(AssertUnwindSafe(|| keygen_vk(params.as_ref(), template)));
         let vk = made.ok().and_then(Result::ok).ok_or(NoKey)?;
         Ok(Self { vk, params, rows })

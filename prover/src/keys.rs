@@ -5,15 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use halo2_proofs::{
-    SerdeFormat,
-    plonk::{Error, ProvingKey, VerifyingKey, keygen_pk, keygen_vk},
-};
+use halo2_proofs::{SerdeFormat, plonk::VerifyingKey};
 use halo2curves::bn256::G1Affine;
 
 use crate::{
     engine::Material,
-    layout,
     progress::Progress,
     proof::{ProofError, caught},
     srs::{Params, SrsId},
@@ -91,7 +87,7 @@ impl KeyStore {
         let keygen = |source| KeyError::Keygen { shape: name, source };
         progress.stage("laying out the circuit", name);
         let template = caught(|| Ok(S::template(size))).map_err(keygen)?;
-        let layout = caught(|| Ok(layout::digest(&template, S::k(&size))?)).map_err(keygen)?;
+        let layout = caught(|| Ok(template.layout(S::k(&size))?)).map_err(keygen)?;
         let file = self.file::<S>(&size, srs, &layout);
         let label =
             format!("gridveil pk 1 {} v{} {} {srs} {layout} {}", S::NAME, S::version(&size), name, fingerprint(params));
@@ -109,7 +105,7 @@ impl KeyStore {
             Err(error) => return Err(error.into()),
         }
         progress.stage("making keys", name);
-        let pk = caught(|| Ok(make(params, &template)?)).map_err(keygen)?;
+        let pk = caught(|| Ok(template.proving_key(params)?)).map_err(keygen)?;
         let took = start.elapsed();
         progress.stage("writing keys", name);
         store::write(&file, &label, |mut writer| pk.write(&mut writer, SerdeFormat::RawBytesUnchecked))?;
@@ -118,17 +114,12 @@ impl KeyStore {
     }
 }
 
-fn make<S: Statement>(params: &Params, template: &S) -> Result<ProvingKey<G1Affine>, Error> {
-    let vk = keygen_vk(params, template)?;
-    keygen_pk(params, vk, template)
-}
-
 /// The verifying key alone, without a cache.
 ///
 /// # Errors
 /// [`KeyError::Keygen`].
 pub fn verifying_key<S: Statement>(size: S::Params, params: &Params) -> Result<VerifyingKey<G1Affine>, KeyError> {
-    caught(|| Ok(keygen_vk(params, &S::template(size))?))
+    caught(|| Ok(S::template(size).verifying_key(params)?))
         .map_err(|source| KeyError::Keygen { shape: S::size_name(&size), source })
 }
 

@@ -12,8 +12,10 @@ use gridveil_protocol::{
     settlement::Transition,
     version::CircuitVersion,
 };
-use halo2_proofs::plonk::Circuit;
-use halo2curves::bn256::Fr;
+use halo2_proofs::plonk::{Circuit, Error, ProvingKey, VerifyingKey, keygen_pk, keygen_vk};
+use halo2curves::bn256::{Fr, G1Affine};
+
+use crate::{layout, srs::Params};
 
 /// A circuit that proves a `Witness` of one of its sizes.
 pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
@@ -47,6 +49,42 @@ pub trait Statement: Circuit<Fr, Params: Copy> + Send + Sync + Sized {
     /// Name of a size, in file names and labels.
     #[must_use]
     fn size_name(size: &Self::Params) -> &'static str;
+
+    /// Digest of the layout.
+    ///
+    /// # Errors
+    /// Those of the circuit's synthesis.
+    fn layout(&self, k: u32) -> Result<blake3::Hash, Error>;
+
+    /// Both keys, from parameters of `2^k` rows.
+    ///
+    /// # Errors
+    /// Those of key generation.
+    fn proving_key(&self, params: &Params) -> Result<ProvingKey<G1Affine>, Error>;
+
+    /// The verifying key alone.
+    ///
+    /// # Errors
+    /// Those of key generation.
+    fn verifying_key(&self, params: &Params) -> Result<VerifyingKey<G1Affine>, Error>;
+}
+
+/// The methods that compute for long. Generic functions in their place would be compiled in whatever crate calls them,
+/// with that crate's optimisation; those of a circuit are compiled here.
+macro_rules! computed_here {
+    () => {
+        fn layout(&self, k: u32) -> Result<blake3::Hash, Error> {
+            layout::digest(self, k)
+        }
+
+        fn proving_key(&self, params: &Params) -> Result<ProvingKey<G1Affine>, Error> {
+            keygen_pk(params, keygen_vk(params, self)?, self)
+        }
+
+        fn verifying_key(&self, params: &Params) -> Result<VerifyingKey<G1Affine>, Error> {
+            keygen_vk(params, self)
+        }
+    };
 }
 
 /// A circuit that proves a [`Transition`], one size a version and shape.
@@ -86,6 +124,8 @@ impl Statement for SettlementCircuit {
     fn size_name(size: &SettlementSize) -> &'static str {
         size.shape().name
     }
+
+    computed_here!();
 }
 
 impl Statement for CertificateCircuit {
@@ -120,6 +160,8 @@ impl Statement for CertificateCircuit {
     fn size_name((): &()) -> &'static str {
         "note"
     }
+
+    computed_here!();
 }
 
 #[cfg(test)]
@@ -127,7 +169,10 @@ pub(crate) mod toy {
     //! A small circuit over the same public inputs: each is copied from an advice cell `c = a + b`, with `b`
     //! range-checked to a byte.
 
-    use super::{CircuitVersion, Fr, SettlementSize, Statement, Transition};
+    use super::{
+        CircuitVersion, Fr, G1Affine, Params, ProvingKey, SettlementSize, Statement, Transition, VerifyingKey,
+        keygen_pk, keygen_vk, layout,
+    };
     use gridveil_circuits::field::imported;
     use gridveil_protocol::params::SHAPES;
     use halo2_proofs::{
@@ -277,5 +322,7 @@ pub(crate) mod toy {
         fn size_name(size: &SettlementSize) -> &'static str {
             size.shape().name
         }
+
+        computed_here!();
     }
 }

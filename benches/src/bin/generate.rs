@@ -32,7 +32,7 @@ use gridveil_protocol::{
 use gridveil_prover::{
     engine::Engine,
     keys::{KeyStore, verifying_key},
-    progress::Silent,
+    progress::{Progress as _, Reporter},
     srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource, verifier_params},
     statement::Statement as _,
 };
@@ -99,27 +99,35 @@ fn run(asked: &Asked) -> anyhow::Result<()> {
     let check = asked.check;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_path_buf();
     let contracts = root.join("verifier-contract");
-    let cache = root.join("target/prover");
+    // Parameters and the fixture's keys are those of the tests; both are made from nothing where there are none.
+    let cache = root.join("target/cache/gridveil");
+    let progress = Reporter::stderr();
     let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache)?;
     if asked.wants(CERTIFICATE) {
-        let params = srs.params(CertificateCircuit::k(&()), &Silent)?;
+        let params = srs.params(CertificateCircuit::k(&()), &progress)?;
+        progress.stage("making the verifying key", CERTIFICATE);
         let vk = verifying_key::<CertificateCircuit>((), &params)?;
+        progress.stage("generating and compiling", CERTIFICATE);
         let verifier = generate_settlement_verifier(&params, &vk, vec![certificate::ROWS.len()], CERTIFICATE)?;
         keep(check, &contracts, &verifier)?;
     }
     for verifier in of_version(asked.version).filter(|verifier| asked.wants(verifier.name)) {
         let (name, shape) = (verifier.name, Shape::by_name(verifier.shape).context("a shape")?);
         let size = SettlementSize::new(asked.version, shape)?;
-        let params = srs.params(shape.k, &Silent)?;
+        let params = srs.params(shape.k, &progress)?;
         // Only the fixture's shape proves anything here; the others need no proving key.
         let fixture = shape.name == FIXTURE_SHAPE && asked.version == CircuitVersion::CURRENT;
         let keys = fixture
-            .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(size, &params, &srs.id(), &Silent))
+            .then(|| KeyStore::new(&cache).open::<SettlementCircuit>(size, &params, &srs.id(), &progress))
             .transpose()?;
         let vk = match &keys {
             Some((keys, _)) => keys.vk.clone(),
-            None => verifying_key::<SettlementCircuit>(size, &params)?,
+            None => {
+                progress.stage("making the verifying key", name);
+                verifying_key::<SettlementCircuit>(size, &params)?
+            }
         };
+        progress.stage("generating and compiling", name);
         let verifier = generate_settlement_verifier(&params, &vk, vec![instance::ROWS.len()], name)?;
         keep(check, &contracts, &verifier)?;
         if let Some((_, material)) = keys {
