@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
         "does not follow",
     ),
     Case("tariff index gap", |w| w.told.tariffs[2].index = 2, None, "L1.TARIFF", "does not follow"),
-    Case("calldata encoding", |w| w.told.malformed = Some(Answer::Batches), None, "L1.CALLDATA", "events and calldata"),
+    Case("calldata encoding", |w| w.told.malformed = Some(Answer::Batches), None, "L1.CALLDATA", "standard encoding"),
     Case("communities", |w| w.told.malformed = Some(Answer::Communities), None, "L1.CALLDATA", "communities are not"),
     Case("tariffs", |w| w.told.malformed = Some(Answer::Tariffs), None, "L1.CALLDATA", "tariffs are not"),
     Case("events", |w| w.told.malformed = Some(Answer::Events), None, "L1.CALLDATA", "events are not"),
