@@ -58,8 +58,9 @@ impl Session {
     /// # Errors
     /// Keys, wallet, or L1.
     pub fn open(place: &Place) -> anyhow::Result<Self> {
-        let sequencer = place.url.as_deref().map(|url| Sequencer::new(url, Retry::default())).transpose()?;
-        Self::opened(place, sequencer)
+        Self::opened(place, |url, named| {
+            Served::ask(Sequencer::new(url, Retry::default())?, named, place.community).map(Some)
+        })
     }
 
     /// Opens what the options name for a command of L1. The operator may be silent, or serve something else: a line says
@@ -68,18 +69,28 @@ impl Session {
     /// # Errors
     /// Keys, wallet, or L1; never the sequencer.
     pub fn open_for_l1(place: &Place) -> anyhow::Result<Self> {
-        Self::opened(place, answering(place)?)
+        // It is not waited for as long as elsewhere.
+        let patience = Retry { attempts: 2, timeout: Duration::from_secs(10), ..Retry::default() };
+        Self::opened(place, |url, named| {
+            let served = Sequencer::new(url, patience)
+                .map_err(Into::into)
+                .and_then(|sequencer| Served::ask(sequencer, named, place.community));
+            let said =
+                |error: &anyhow::Error| eprintln!("gridveil: goes on without the sequencer: {}", one_line(error));
+            Ok(served.inspect_err(said).ok())
+        })
     }
 
-    fn opened(place: &Place, sequencer: Option<Sequencer>) -> anyhow::Result<Self> {
+    fn opened(
+        place: &Place,
+        ask: impl FnOnce(&str, &Deployment) -> anyhow::Result<Option<Served>>,
+    ) -> anyhow::Result<Self> {
         let contract = contract(place)?;
         let keys = open_keys(&place.keys)?;
-        let at = (place.community, place.slot);
-        let mut session = Self::with(&place.rpc, contract, sequencer, keys, &place.wallet, at)?;
-        if session.sequencer.is_none() {
-            session.domain = session.domains.of_version(CircuitVersion::new(place.circuit_version));
-        }
-        Ok(session)
+        let (roots, named) = deployed(&place.rpc, contract)?;
+        let served = place.url.as_deref().map(|url| ask(url, &named)).transpose()?.flatten();
+        let alone = CircuitVersion::new(place.circuit_version);
+        Self::assembled(roots, named, served, alone, keys, &place.wallet, (place.community, place.slot))
     }
 
     /// With open keys, and a sequencer or none.
@@ -94,20 +105,27 @@ impl Session {
         wallet: &Path,
         (community, slot): (u32, u16),
     ) -> anyhow::Result<Self> {
-        let roots = JsonRpc::new(rpc, contract)?;
-        // Chain and contract are what the member names. The sequencer tells no more than the versions' numbers.
-        let chain_id = roots.chain_id()?;
-        let named = Deployment { chain_id, contract };
-        let (domains, domain) = match &sequencer {
-            Some(sequencer) => {
-                let domains = served(sequencer, &named)?;
-                let domain = sequencer.open_domain(&domains, community)?;
-                (domains, domain)
-            }
+        let (roots, named) = deployed(rpc, contract)?;
+        let served = sequencer.map(|sequencer| Served::ask(sequencer, &named, community)).transpose()?;
+        Self::assembled(roots, named, served, CircuitVersion::V2, keys, wallet, (community, slot))
+    }
+
+    /// `alone`: the circuit version to sign for where no sequencer is asked.
+    fn assembled(
+        roots: JsonRpc,
+        named: Deployment,
+        served: Option<Served>,
+        alone: CircuitVersion,
+        keys: Keys,
+        wallet: &Path,
+        (community, slot): (u32, u16),
+    ) -> anyhow::Result<Self> {
+        let (sequencer, domains, domain) = match served {
+            Some(Served { sequencer, domains, domain }) => (Some(sequencer), domains, domain),
             None => {
-                let domains = Domains::new(chain_id, contract, Versions::default());
-                let domain = domains.name();
-                (domains, domain)
+                let domains = Domains::new(named.chain_id, named.contract, Versions::default());
+                let domain = domains.of_version(alone);
+                (None, domains, domain)
             }
         };
         let outbox = Outbox::open(wallet, &keys)?;
@@ -164,19 +182,26 @@ impl Session {
     }
 }
 
-/// The named sequencer, if it answers for the named deployment. It is not waited for as long as elsewhere.
-fn answering(place: &Place) -> anyhow::Result<Option<Sequencer>> {
-    let Some(url) = &place.url else { return Ok(None) };
-    let contract = contract(place)?;
-    let chain_id = JsonRpc::new(&place.rpc, contract)?.chain_id()?;
-    let patience = Retry { attempts: 2, timeout: Duration::from_secs(10), ..Retry::default() };
-    let answers = || {
-        let sequencer = Sequencer::new(url, patience)?;
-        let domains = served(&sequencer, &Deployment { chain_id, contract })?;
-        sequencer.open_domain(&domains, place.community)?;
-        anyhow::Ok(sequencer)
-    };
-    Ok(answers().inspect_err(|error| eprintln!("gridveil: goes on without the sequencer: {}", one_line(error))).ok())
+/// A sequencer that answers for the named deployment, and what it said of circuit versions.
+struct Served {
+    sequencer: Sequencer,
+    domains: Domains,
+    domain: Fr,
+}
+
+impl Served {
+    fn ask(sequencer: Sequencer, named: &Deployment, community: u32) -> anyhow::Result<Self> {
+        let domains = served(&sequencer, named)?;
+        let domain = sequencer.open_domain(&domains, community)?;
+        Ok(Self { sequencer, domains, domain })
+    }
+}
+
+/// L1, and the deployment that the member names there: never the sequencer's.
+fn deployed(rpc: &str, contract: [u8; 20]) -> anyhow::Result<(JsonRpc, Deployment)> {
+    let roots = JsonRpc::new(rpc, contract)?;
+    let chain_id = roots.chain_id()?;
+    Ok((roots, Deployment { chain_id, contract }))
 }
 
 /// The domains of the deployment that is named, with the circuit versions that a sequencer tells.
