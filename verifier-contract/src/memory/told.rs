@@ -115,9 +115,7 @@ impl Told {
             if self.silent { Err(L1Error::Config("this node does not tell the present")) } else { Ok(of(self)) }
         })
     }
-}
 
-impl Told {
     fn whole<T: Send + 'static>(&self, answer: Answer, value: T) -> L1Future<'_, T> {
         let malformed = self.malformed == Some(answer);
         let what = || L1Error::Malformed("it is not the contract's standard encoding".into());
