@@ -74,7 +74,7 @@ pub enum AuditError {
     after_help = "Example:\n  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --json"
 )]
 pub struct Args {
-    /// L1 node, `http://…`: one you trust, best your own.
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.

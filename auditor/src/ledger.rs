@@ -222,6 +222,7 @@ impl<'a> Ledger<'a> {
             // They change no account here: registries are read as a whole, and L1 alone pays what it owes.
             Effect::ShapeRegistered { .. }
             | Effect::VerifierRegistered { .. }
+            | Effect::UpgradeAnnounced { .. }
             | Effect::VerifierFirstUsed { .. }
             | Effect::TariffSetOpened { .. }
             | Effect::TariffRegistered { .. }

@@ -12,7 +12,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{
     progress::Silent,
-    srs::{LOCAL_CHAIN_IDS, Srs, SrsSource},
+    srs::{LOCAL_CHAIN_ID, Srs, SrsSource},
 };
 use gridveil_verifier_contract::ethers_client::{decode_settle_calldata, encode_settle_calldata};
 
@@ -49,7 +49,7 @@ pub fn verifier() -> &'static Verifier {
     static VERIFIER: OnceLock<Verifier> = OnceLock::new();
     VERIFIER.get_or_init(|| {
         let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/cache/gridveil");
-        let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache).expect("the chain is local");
+        let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &cache).expect("the chain is local");
         let params = srs.params(K, &Silent).expect("parameters are made");
         Verifier::certificate(params).expect("the circuit has a key")
     })

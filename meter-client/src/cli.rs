@@ -189,7 +189,7 @@ struct ReadArgs {
 
 #[derive(Debug, clap::Args)]
 struct PlaceArgs {
-    /// Sequencer, `http://…`.
+    /// Sequencer, `https://…` or `http://…`.
     #[arg(long, env = "GRIDVEIL_URL")]
     url: String,
     /// Community index.
@@ -238,7 +238,7 @@ struct SubmitArgs {
 struct StatementArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// L1 node, `http://…`: one you trust, best your own.
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.

@@ -1,10 +1,10 @@
 //! The two facts a member takes from L1 itself: is this root final, and which tariff was registered.
 //!
-//! Plain JSON-RPC `eth_call`s to the rollup contract's views (`IGridveilRollup`): `isFinalised(bytes32)`,
-//! `communityOf(uint32)`, `tariffCount(uint32)`, `tariffAt(uint32,uint256)`. Every argument and result is a static
-//! word, so the encoding is words in order.
+//! Plain JSON-RPC `eth_call`s to views of the rollup, `isFinalised(bytes32)` and `registry()`, and of its registry,
+//! `communityOf(uint32)` and `tariffInForce(uint32,uint256)`. Every argument and result is a static word, so the
+//! encoding is words in order.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, sync::OnceLock, time::Duration};
 
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
@@ -14,17 +14,24 @@ use gridveil_protocol::{
 use serde::Deserialize;
 use sha3::{Digest, Keccak256};
 
+use crate::http;
+
 const MAX_ANSWER: u64 = 1 << 20;
 
 /// Why L1 does not answer. A failed call is never taken for a "no".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum L1Error {
-    /// The address is no plain `http://` one.
-    #[error("RPC address must start with http:// (a local node or a local proxy)")]
+    /// The address is none of HTTP.
+    #[error("the L1 node's address must start with https:// or, in a network you trust, with http://")]
     Address,
     /// No connection, or no answer in time.
     #[error("the L1 node does not answer")]
     Unreachable,
+    /// TLS does not trust the node.
+    #[error(
+        "the L1 node's certificate is not trusted ({0}): check the address, or name its authority in SSL_CERT_FILE"
+    )]
+    Certificate(String),
     /// An RPC error, or something that is no answer.
     #[error("the L1 node's answer to {0} is an error or malformed")]
     Answer(&'static str),
@@ -64,6 +71,12 @@ fn number(x: u64) -> Word {
     out
 }
 
+/// An account's address; nothing is at zero.
+fn as_address(word: &Word) -> Option<[u8; 20]> {
+    let (high, low) = word.split_at(12);
+    low.try_into().ok().filter(|address| high.iter().all(|b| *b == 0) && *address != [0; 20])
+}
+
 fn as_u64(word: &Word) -> Option<u64> {
     let (high, low) = word.split_at(24);
     if high.iter().all(|b| *b == 0) { low.try_into().ok().map(u64::from_be_bytes) } else { None }
@@ -82,15 +95,17 @@ fn calldata(signature: &str, words: &[Word]) -> Vec<u8> {
 struct View(&'static str, &'static str, usize);
 
 const IS_FINALISED: View = View("isFinalised(bytes32)", "isFinalised", 1);
-const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 6);
-const TARIFF_COUNT: View = View("tariffCount(uint32)", "tariffCount", 1);
-const TARIFF_AT: View = View("tariffAt(uint32,uint256)", "tariffAt", 2);
+const REGISTRY: View = View("registry()", "registry", 1);
+const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 5);
+const TARIFF_IN_FORCE: View = View("tariffInForce(uint32,uint256)", "tariffInForce", 2);
 
 /// The contract, seen through one node.
 #[derive(Debug)]
 pub struct JsonRpc {
     url: String,
     contract: [u8; 20],
+    /// The contract's registry, once it was asked for.
+    registry: OnceLock<[u8; 20]>,
     client: reqwest::blocking::Client,
 }
 
@@ -105,13 +120,8 @@ impl JsonRpc {
     /// # Errors
     /// [`L1Error::Address`].
     pub fn new(url: &str, contract: [u8; 20]) -> Result<Self, L1Error> {
-        if !url.starts_with("http://") {
-            return Err(L1Error::Address);
-        }
-        let client = reqwest::blocking::Client::builder()
-            .timeout(Duration::from_secs(20))
-            .redirect(reqwest::redirect::Policy::none());
-        Ok(Self { url: url.to_owned(), contract, client: client.build().map_err(|_| L1Error::Address)? })
+        let client = http::client(url, Duration::from_secs(20)).ok_or(L1Error::Address)?;
+        Ok(Self { url: url.to_owned(), contract, registry: OnceLock::new(), client })
     }
 
     /// The chain the node is on.
@@ -125,34 +135,36 @@ impl JsonRpc {
 
     fn rpc(&self, method: &str, params: serde_json::Value, what: &'static str) -> Result<String, L1Error> {
         let request = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer = self.client.post(&self.url).json(&request).send().map_err(|_| L1Error::Unreachable)?;
+        let failed = |error: reqwest::Error| http::distrust(&error).map_or(L1Error::Unreachable, L1Error::Certificate);
+        let answer = self.client.post(&self.url).json(&request).send().map_err(failed)?;
         let mut body = Vec::new();
         answer.take(MAX_ANSWER).read_to_end(&mut body).map_err(|_| L1Error::Unreachable)?;
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| L1Error::Answer(what))?;
         answer.result.ok_or(L1Error::Answer(what))
     }
 
-    fn call(&self, view: View, words: &[Word]) -> Result<Vec<Word>, L1Error> {
+    fn call(&self, to: [u8; 20], view: View, words: &[Word]) -> Result<Vec<Word>, L1Error> {
         let View(signature, name, expected) = view;
         let data = hex0(calldata(signature, words));
-        let to = hex0(self.contract);
-        let result = self.rpc("eth_call", serde_json::json!([{"to": to, "data": data}, "latest"]), name)?;
+        let result = self.rpc("eth_call", serde_json::json!([{"to": hex0(to), "data": data}, "latest"]), name)?;
         let bytes = hex::decode(result.strip_prefix("0x").unwrap_or("")).map_err(|_| L1Error::Answer(name))?;
         let (words, rest) = bytes.as_chunks::<32>();
         if words.len() == expected && rest.is_empty() { Ok(words.to_vec()) } else { Err(L1Error::Answer(name)) }
     }
 
-    fn tariff(&self, set: u64, index: u64) -> Result<(u64, Word), L1Error> {
-        match self.call(TARIFF_AT, &[number(set), number(index)])?.as_slice() {
-            [first, commitment] => Ok((as_u64(first).ok_or(L1Error::Answer(TARIFF_AT.1))?, *commitment)),
-            _ => Err(L1Error::Answer(TARIFF_AT.1)),
+    fn registry(&self) -> Result<[u8; 20], L1Error> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(*registry);
         }
+        let words = self.call(self.contract, REGISTRY, &[])?;
+        let registry = words.first().and_then(as_address).ok_or(L1Error::Answer(REGISTRY.1))?;
+        Ok(*self.registry.get_or_init(|| registry))
     }
 }
 
 impl Roots for JsonRpc {
     fn is_finalised(&self, root: Fr) -> Result<bool, L1Error> {
-        match self.call(IS_FINALISED, &[to_bytes(&root)])?.first().and_then(as_u64) {
+        match self.call(self.contract, IS_FINALISED, &[to_bytes(&root)])?.first().and_then(as_u64) {
             Some(0) => Ok(false),
             Some(1) => Ok(true),
             _ => Err(L1Error::Answer(IS_FINALISED.1)),
@@ -160,28 +172,21 @@ impl Roots for JsonRpc {
     }
 
     fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error> {
-        let words = self.call(COMMUNITY_OF, &[number(u64::from(community))])?;
+        let registry = self.registry()?;
+        let words = self.call(registry, COMMUNITY_OF, &[number(u64::from(community))])?;
         let numbers: Option<Vec<u64>> = words.iter().map(as_u64).collect();
         let set = match numbers.as_deref() {
-            Some([1, _, _, _, _, set]) => *set,
+            Some([1, _, _, _, set]) => *set,
             Some([0, ..]) => return Err(L1Error::UnknownCommunity(community)),
             _ => return Err(L1Error::Answer(COMMUNITY_OF.1)),
         };
-        let count =
-            self.call(TARIFF_COUNT, &[number(set)])?.first().and_then(as_u64).ok_or(L1Error::Answer(TARIFF_COUNT.1))?;
-        // Tariffs start in increasing order: the one in force is the last that starts at or before the period.
-        let (mut below, mut above, mut found) = (0, count, None);
-        while below < above {
-            let middle = below + (above - below) / 2;
-            let (starts, commitment) = self.tariff(set, middle)?;
-            if starts <= u64::from(first_interval) {
-                (below, found) = (middle + 1, Some(commitment));
-            } else {
-                above = middle;
+        match self.call(registry, TARIFF_IN_FORCE, &[number(set), number(u64::from(first_interval))])?.as_slice() {
+            [found, commitment] if as_u64(found) == Some(1) => {
+                from_bytes(commitment).map_err(|_| L1Error::Answer(TARIFF_IN_FORCE.1))
             }
+            [found, _] if as_u64(found) == Some(0) => Err(L1Error::NoTariff { community, first_interval }),
+            _ => Err(L1Error::Answer(TARIFF_IN_FORCE.1)),
         }
-        let commitment = found.ok_or(L1Error::NoTariff { community, first_interval })?;
-        from_bytes(&commitment).map_err(|_| L1Error::Answer(TARIFF_AT.1))
     }
 }
 
@@ -193,7 +198,7 @@ mod tests {
     fn calldata_is_selector_and_words() {
         // transfer(address,uint256) is the selector everybody knows.
         assert_eq!(calldata("transfer(address,uint256)", &[])[..], [0xa9, 0x05, 0x9c, 0xbb]);
-        let data = calldata(TARIFF_AT.0, &[number(7), number(258)]);
+        let data = calldata(TARIFF_IN_FORCE.0, &[number(7), number(258)]);
         assert_eq!(data.len(), 4 + 64);
         assert_eq!((data[35], data[66], data[67]), (7, 1, 2));
     }
@@ -201,15 +206,21 @@ mod tests {
     /// The contract's own interface says the same of every view used here.
     #[test]
     fn views_are_those_of_the_contract() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contract/artifacts/GridveilRollup.json");
-        let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        for View(signature, name, words) in [IS_FINALISED, COMMUNITY_OF, TARIFF_COUNT, TARIFF_AT] {
+        for (contract, View(signature, name, words)) in [
+            ("GridveilRollup", IS_FINALISED),
+            ("GridveilRollup", REGISTRY),
+            ("GridveilRegistry", COMMUNITY_OF),
+            ("GridveilRegistry", TARIFF_IN_FORCE),
+        ] {
+            let path = format!("{}/../verifier-contract/artifacts/{contract}.json", env!("CARGO_MANIFEST_DIR"));
+            let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
             let function = artifact["abi"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap();
             let inputs: Vec<&str> =
                 function["inputs"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
             assert_eq!(format!("{name}({})", inputs.join(",")), signature);
-            let [output] = function["outputs"].as_array().unwrap().as_slice() else { unreachable!("one output") };
-            assert_eq!(output["components"].as_array().map_or(1, Vec::len), words, "{name}");
+            let outputs = function["outputs"].as_array().unwrap();
+            let of = |output: &serde_json::Value| output["components"].as_array().map_or(1, Vec::len);
+            assert_eq!(outputs.iter().map(of).sum::<usize>(), words, "{name}");
             assert_eq!(function["stateMutability"], "view");
         }
     }
@@ -220,5 +231,9 @@ mod tests {
         let mut high = number(1);
         high[23] = 1;
         assert_eq!(as_u64(&high), None);
+        assert_eq!(as_address(&high).map(|address| address[11]), Some(1));
+        assert_eq!(as_address(&number(0)), None);
+        high[11] = 1;
+        assert_eq!(as_address(&high), None);
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod http;
 pub mod key_store;
 pub mod l1;
 pub mod operation;

@@ -28,6 +28,8 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::http;
+
 pub use admin::Admin;
 
 /// Largest answer that is read.
@@ -38,9 +40,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Why the sequencer did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// The address is no plain `http://` one.
-    #[error("sequencer address must start with http:// (put TLS in front with a local proxy)")]
+    /// The address is none of HTTP.
+    #[error("the sequencer's address must start with https:// or, in a network you trust, with http://")]
     Address,
+    /// TLS does not trust the sequencer.
+    #[error(
+        "the sequencer's certificate is not trusted ({0}): check the address, or name its authority in SSL_CERT_FILE"
+    )]
+    Certificate(String),
     /// No connection, or no answer in time.
     #[error("sequencer does not answer ({attempts} attempts)")]
     Unreachable {
@@ -104,16 +111,13 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
-    /// At `base`, such as `http://127.0.0.1:8080`.
+    /// At `base`, such as `https://meters.example.org` or `http://127.0.0.1:8080`.
     ///
     /// # Errors
     /// [`ApiError::Address`].
     pub fn new(base: &str, retry: Retry) -> Result<Self, ApiError> {
-        if !base.starts_with("http://") {
-            return Err(ApiError::Address);
-        }
-        let client = Client::builder().timeout(retry.timeout).redirect(reqwest::redirect::Policy::none()).build();
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), client: client.map_err(|_| ApiError::Address)?, retry })
+        let client = http::client(base, retry.timeout).ok_or(ApiError::Address)?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), client, retry })
     }
 
     /// The deployment.
@@ -250,7 +254,10 @@ impl Sequencer {
                     Err(ApiError::Unreachable { .. }) => ApiError::Unreachable { attempts },
                     done => return done,
                 },
-                Err(_) => ApiError::Unreachable { attempts },
+                Err(error) => match http::distrust(&error) {
+                    Some(why) => return Err(ApiError::Certificate(why)),
+                    None => ApiError::Unreachable { attempts },
+                },
             };
             if attempts >= self.retry.attempts {
                 return Err(failure);

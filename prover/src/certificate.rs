@@ -17,7 +17,7 @@ use crate::{
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
     prover::{ProverError, STACK_BYTES},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource, verifier_params},
+    srs::{LOCAL_CHAIN_ID, Params, Srs, SrsSource, verifier_params},
     statement::Statement as _,
 };
 
@@ -38,7 +38,7 @@ impl CertificateProverConfig {
     /// Under the insecure development parameters, for the local chain, on one processor.
     #[must_use]
     pub fn local(cache_dir: PathBuf) -> Self {
-        Self { cache_dir, srs: SrsSource::InsecureDev, chain_id: LOCAL_CHAIN_IDS[0], threads: Some(1) }
+        Self { cache_dir, srs: SrsSource::InsecureDev, chain_id: LOCAL_CHAIN_ID, threads: Some(1) }
     }
 }
 

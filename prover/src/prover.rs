@@ -31,7 +31,7 @@ use crate::{
     measure::{cpu_time, millis, peak_rss_bytes},
     progress::Progress,
     proof::{self, ProofError, THREAD_NAME},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsError, SrsSource, verifier_params},
+    srs::{LOCAL_CHAIN_ID, Params, Srs, SrsError, SrsSource, verifier_params},
     statement::Settling,
 };
 
@@ -60,7 +60,7 @@ impl ProverConfig {
     /// Under the insecure development parameters, for the local chain; the current version, all processors, any domain.
     #[must_use]
     pub fn local(cache_dir: &Path, shapes: Vec<Shape>) -> Self {
-        let (srs, chain_id) = (SrsSource::InsecureDev, LOCAL_CHAIN_IDS[0]);
+        let (srs, chain_id) = (SrsSource::InsecureDev, LOCAL_CHAIN_ID);
         let version = CircuitVersion::CURRENT;
         Self { cache_dir: cache_dir.to_path_buf(), srs, chain_id, version, shapes, threads: None, domain: None }
     }

@@ -1,7 +1,7 @@
 //! The parameter store: KZG parameters of the right trust for a chain, made or loaded once and kept on disk.
 //!
 //! Two sources. A ceremony's powers of tau ([`ptau`]) for every chain; the development setup ([`dev`]), whose secret is
-//! public, for the chains of [`LOCAL_CHAIN_IDS`] and no other.
+//! public, for the chain [`LOCAL_CHAIN_ID`] and no other.
 
 pub mod dev;
 pub mod ptau;
@@ -26,8 +26,9 @@ use ptau::PtauError;
 /// Parameters over BN254.
 pub type Params = ParamsKZG<Bn256>;
 
-/// Chains on which proofs under the development setup are allowed: anvil's and ganache's own.
-pub const LOCAL_CHAIN_IDS: [u64; 2] = [31_337, 1_337];
+/// The chain on which proofs under the development setup are allowed: anvil's own, as in the contracts. Others call 1337
+/// local, which is also the number of networks that people share.
+pub const LOCAL_CHAIN_ID: u64 = 31_337;
 
 /// Largest size that is made or loaded (2^24 rows are 4 GiB of parameters).
 pub const MAX_K: u32 = 24;
@@ -51,7 +52,7 @@ pub enum SrsSource {
 pub enum SrsError {
     /// The development setup on a chain others rely on.
     #[error(
-        "chain {chain_id} is not a local chain ({LOCAL_CHAIN_IDS:?}): its proofs need a ceremony file, not the INSECURE development setup (operator)"
+        "chain {chain_id} is not the local chain ({LOCAL_CHAIN_ID}): its proofs need a ceremony file, not the INSECURE development setup (operator)"
     )]
     InsecureOnPublicChain {
         /// Chain.
@@ -100,7 +101,7 @@ impl Srs {
     /// [`SrsError::InsecureOnPublicChain`] for the development setup on any chain that is not local.
     pub fn for_chain(chain_id: u64, source: SrsSource, dir: &Path) -> Result<Self, SrsError> {
         if source == SrsSource::InsecureDev {
-            if !LOCAL_CHAIN_IDS.contains(&chain_id) {
+            if chain_id != LOCAL_CHAIN_ID {
                 return Err(SrsError::InsecureOnPublicChain { chain_id });
             }
             tracing::warn!(
@@ -215,18 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn the_development_setup_is_refused_on_every_chain_but_local_ones() {
+    fn the_development_setup_is_refused_on_every_chain_but_the_local_one() {
         let dir = tempfile::tempdir().unwrap();
-        for chain_id in [1, 10, 137, 8453, 42_161, 11_155_111, 31_336, 0, u64::MAX] {
+        for chain_id in [1, 10, 137, 1337, 8453, 42_161, 11_155_111, 31_336, 0, u64::MAX] {
             let refused = Srs::for_chain(chain_id, SrsSource::InsecureDev, dir.path());
             assert!(matches!(refused, Err(SrsError::InsecureOnPublicChain { chain_id: id }) if id == chain_id));
             let ceremony = SrsSource::Ptau { path: "x".into(), blake2b_512: [0; 64] };
             assert!(Srs::for_chain(chain_id, ceremony, dir.path()).is_ok());
         }
-        for chain_id in LOCAL_CHAIN_IDS {
-            let srs = Srs::for_chain(chain_id, SrsSource::InsecureDev, dir.path()).unwrap();
-            assert!(srs.is_insecure() && srs.file(9).to_string_lossy().contains("INSECURE"));
-        }
+        let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, dir.path()).unwrap();
+        assert!(srs.is_insecure() && srs.file(9).to_string_lossy().contains("INSECURE"));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use gridveil_protocol::{
     version::{VersionFrom, VersionOrder, begins_s},
 };
 
+use gridveil_verifier_contract::VerifierState;
+
 use crate::{
     l1,
     problem::{self, Problem},
@@ -34,7 +36,7 @@ pub struct Planned {
 /// Decides that `next` counts. Asked again for what was decided last, answers the same.
 ///
 /// # Errors
-/// `upgrade.version`, `upgrade.time`, `upgrade.verifier`, `upgrade.pending`, `l1.unreachable`.
+/// `upgrade.version`, `upgrade.time`, `upgrade.verifier`, `upgrade.announcement`, `upgrade.pending`, `l1.unreachable`.
 pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Problem> {
     let known = service.config.versions.contains(&next.circuit_version);
     let version = u32::try_from(next.circuit_version.number()).ok().filter(|_| known);
@@ -57,6 +59,7 @@ pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Probl
             let detail = format!("it is {now_s} on L1, and {} is more than {days} days later", next.from_s);
             return Err(Problem::new(problem::UPGRADE_TIME, detail));
         }
+        fits(&service.writer.snapshot(), next, now_s)?;
         check_verifiers(service, version, next.from_s).await?;
         service.writer.submit(move |snapshot| decide(snapshot, next, now_s)).await?
     };
@@ -65,11 +68,17 @@ pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Probl
 
 /// The writer's decision: was it new?
 fn decide(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<Decision<bool>, Problem> {
-    let versions = &snapshot.log_state.versions;
-    let last = versions.last();
-    if last == next {
+    if snapshot.log_state.versions.last() == next {
         return Ok(Decision::Answer(false));
     }
+    fits(snapshot, next, now_s)?;
+    Ok(Decision::write(Draft::public(Event::Upgrade(next)), true))
+}
+
+/// No other upgrade is to come, no period is open that it is about, and it follows the last one.
+fn fits(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<(), Problem> {
+    let versions = &snapshot.log_state.versions;
+    let last = versions.last();
     if now_s < last.from_s {
         let detail = format!("circuit version {} counts from {} on", last.circuit_version, last.from_s);
         return Err(Problem::new(problem::UPGRADE_PENDING, detail));
@@ -88,11 +97,11 @@ fn decide(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<Decision
         VersionOrder::Same { .. } | VersionOrder::NotSettlement { .. } => {
             Problem::new(problem::UPGRADE_VERSION, error.to_string())
         }
-    })?;
-    Ok(Decision::write(Draft::public(Event::Upgrade(next)), true))
+    })
 }
 
-/// L1.6: a verifier of every shape in use takes proofs by then.
+/// L1.6 and L1.11: a verifier of every shape in use takes proofs by then, and nothing will hold its first one up. Who
+/// asks to leave from now on does not: else one request could end the rollup.
 async fn check_verifiers(service: &Service, version: u32, from_s: u64) -> Result<(), Problem> {
     let mut shapes: Vec<Shape> = {
         let snapshot = service.writer.snapshot();
@@ -102,13 +111,37 @@ async fn check_verifiers(service: &Service, version: u32, from_s: u64) -> Result
     shapes.dedup_by_key(|shape| shape.id);
     for Shape { id, name, .. } in shapes {
         let verifier = service.l1.verifier(version, id).await.map_err(|e| l1::unreachable(&e))?;
-        let active_s = verifier.ok_or_else(|| no_verifier(version, name))?.active_from_s;
+        let verifier = verifier.ok_or_else(|| no_verifier(version, name))?;
+        let active_s = verifier.active_from_s;
         if active_s > from_s {
             let detail = format!("L1's verifier of circuit version {version} for {name} is active from {active_s} on");
             return Err(Problem::new(problem::UPGRADE_VERIFIER, detail));
         }
+        if let Some(why) = first_use(service, version, &verifier).await? {
+            return Err(Problem::new(problem::UPGRADE_ANNOUNCEMENT, format!("L1.11: {why}")));
+        }
     }
     Ok(())
+}
+
+/// L1.11: why L1 would refuse a verifier's first batch now, its delay apart.
+pub(crate) async fn first_use(
+    service: &Service,
+    version: u32,
+    verifier: &VerifierState,
+) -> Result<Option<String>, Problem> {
+    if verifier.used {
+        return Ok(None);
+    }
+    let announcement = service.l1.announcement().await.map_err(|e| l1::unreachable(&e))?;
+    if !announcement.is_of(version, verifier) {
+        let active_s = verifier.active_from_s;
+        return Ok(Some(format!(
+            "the first use of circuit version {version} was not announced on L1 since its delay was over, at {active_s}"
+        )));
+    }
+    let waiting = announcement.waiting;
+    Ok((waiting > 0).then(|| format!("{waiting} who asked to leave before the announcement wait still")))
 }
 
 /// L1.6: what L1 does not have, and what it has retired, it answers alike.

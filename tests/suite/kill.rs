@@ -162,6 +162,15 @@ impl Operator {
     fn kill(self) {
         self.process.kill();
     }
+
+    /// SIGTERM, as systemd and containers send it: it ends in order.
+    fn stop(mut self) {
+        let Process { child, said } = &mut self.process;
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        let said = || said.lock().unwrap().join("\n");
+        let status = wait("it ends when it is asked to", SOON, said, || child.try_wait().unwrap());
+        assert!(status.success(), "{status}: {}", said());
+    }
 }
 
 struct World {

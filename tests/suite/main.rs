@@ -10,5 +10,6 @@ mod live;
 mod market;
 mod member;
 mod simulate;
+mod tls;
 mod tutorial;
 mod upgrade;

@@ -16,7 +16,7 @@ use gridveil_protocol::{instance::ROWS, params::Shape, version::CircuitVersion};
 use gridveil_prover::{
     progress::Silent,
     prover::{Prover, ProverConfig},
-    srs::{LOCAL_CHAIN_IDS, Srs, SrsSource},
+    srs::{LOCAL_CHAIN_ID, Srs, SrsSource},
 };
 use gridveil_verifier_contract::{EthersClient, VerifierInit, address_of, codegen::generate_settlement_verifier};
 use serde_json::Value;
@@ -30,7 +30,6 @@ const SHAPE: &str = "tiny-4x2";
 const PERIOD: u64 = 2;
 /// The chain begins fifteen days before the first period: a verifier that is registered then is active a day before it.
 const LEAD_HOURS: u64 = 15 * 24;
-const DELAY_HOURS: u64 = 14 * 24;
 /// The first period under the new version, counted from the first of all.
 const SWITCH: u64 = 3;
 
@@ -208,7 +207,7 @@ async fn register(net: &Net) {
 
 fn audited(runtime: &tokio::runtime::Runtime, net: &Net, versions: &[CircuitVersion]) -> AuditReport {
     let cache = Path::new(ROOT).join(CACHE);
-    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache).unwrap();
+    let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &cache).unwrap();
     let params = srs.params(shape().k, &Silent).unwrap();
     let mut verifier = NativeVerifier::default();
     for version in versions {
@@ -230,8 +229,6 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
     let next = ONE_MORE.number();
     assert!(refusal(net.upgrade(next, SWITCH)).contains("upgrade.verifier"), "nobody was told of it on L1");
     runtime.block_on(register(&net));
-    let early = net.interval(0) - LEAD_HOURS + DELAY_HOURS;
-    assert!(refusal(net.upgrade_at(next, early)).contains("upgrade.verifier"), "a few seconds of the delay are left");
     assert!(refusal(net.upgrade(next, 0)).contains("upgrade.time"), "that period is open");
     member.enrol(&net);
     assert_eq!(net.settle(), 0);
@@ -242,6 +239,8 @@ fn a_living_devnet_goes_over_to_a_second_circuit() {
     member.meters(&net);
     assert!(refusal(net.upgrade(3, SWITCH)).contains("upgrade.version"));
     assert!(refusal(net.upgrade(next, 0)).contains("upgrade.time"), "that is past");
+    assert!(refusal(net.upgrade(next, SWITCH)).contains("upgrade.announcement"), "who leaves is asked first");
+    runtime.block_on(async { l1(&net).await.announce_upgrade(u32::try_from(next).unwrap()).await.unwrap() });
     let planned = json(net.upgrade(next, SWITCH));
     assert_eq!(planned["community_0"], net.interval(SWITCH), "{planned}");
     assert!(refusal(net.upgrade(next, SWITCH + 1)).contains("upgrade.pending"));

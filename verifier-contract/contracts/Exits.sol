@@ -24,15 +24,17 @@ contract Exits is IExits {
 
     /// @inheritdoc IExits
     IGridveilRollup public immutable rollup;
+    IRegistry private immutable _registry;
     IPoseidon private immutable _poseidon;
 
     /// @dev Of PoseidonT5's code (artifacts/PoseidonT5.json), as `_codeHash` takes it.
     bytes32 internal constant POSEIDON_CODE_HASH = 0x0207f2a87b91918db5fab811aa11bc1bf42ab38b89490d65f2276a8c94dead7b;
 
     /// @dev The caller becomes the rollup.
-    constructor(address poseidon_) {
+    constructor(IRegistry registry, address poseidon_) {
         if (_codeHash(poseidon_) != POSEIDON_CODE_HASH) revert NotPoseidon(poseidon_);
         rollup = IGridveilRollup(msg.sender);
+        _registry = registry;
         _poseidon = IPoseidon(poseidon_);
     }
 
@@ -42,9 +44,7 @@ contract Exits is IExits {
     function exit(ExitOpening calldata opening) external {
         if (!rollup.isFrozen()) revert IForcedQueue.NotFrozen();
         (uint32 community, uint32 slot) = (opening.community, opening.slot);
-        IRegistry.Community memory c = rollup.communityOf(community);
-        if (!c.registered) revert IRegistry.UnknownCommunity(community);
-        uint256 slots = rollup.shapeOf(c.shape).slots;
+        uint256 slots = _registry.slotsOf(community);
         if (slot >= slots) revert IForcedQueue.SlotOutOfRange(slot);
         uint256 members = 3 * _levels(slots);
         uint256 count = members + 3 * STATE_LEVELS;

@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Constants} from "./Constants.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {Forced, ForcedList} from "./operations/Forced.sol";
-import {Registry} from "./Registry.sol";
 import {Vault} from "./Vault.sol";
 import {Root} from "./Types.sol";
 
 /// @title Forced withdrawals and the freeze
-abstract contract ForcedQueue is Registry, Vault {
+abstract contract ForcedQueue is Vault {
     using Forced for ForcedList;
+
+    /// @notice Seconds for which every queue must have had a place when an upgrade is announced: who is told of a place
+    /// must have the time to take it.
+    uint256 public constant QUIET_TIME = 1 days;
 
     mapping(uint32 community => ForcedList) internal _forced;
     /// @dev Of all communities: the state root is one, and a verifier of one community can change all of it.
-    uint32 private _waiting;
-    uint40 private _servedAt;
+    Waiting private _state;
 
     /// @inheritdoc IForcedQueue
     function forceWithdraw(uint32 community, uint32 slot) external payable {
         _requireLive();
-        Community memory c = _communities[community];
-        if (!c.registered) revert UnknownCommunity(community);
+        uint256 slots = registry.slotsOf(community);
         // Before its first batch a community cannot serve: one could freeze the rollup with a request to it.
-        if (!c.started) revert NotStarted(community);
-        if (slot >= _shapes[c.shape].slots) revert SlotOutOfRange(slot);
-        _forced[community].push(community, slot, forcedBond, forcedDeadline);
-        ++_waiting;
+        if (settledThrough[community] == 0) revert NotStarted(community);
+        if (slot >= slots) revert SlotOutOfRange(slot);
+        bool full = _forced[community].push(community, slot, forcedBond, forcedDeadline, _state.epoch);
+        ++_state.waiting;
+        if (full) ++_state.fullQueues;
     }
 
     /// @inheritdoc IForcedQueue
@@ -46,28 +49,56 @@ abstract contract ForcedQueue is Registry, Vault {
         ForcedList storage list = _forced[community];
         while (list.head != list.tail) {
             ForcedEntry memory entry = list.pop();
-            --_waiting;
+            --_state.waiting;
             ethOwed[entry.requester] += entry.bond;
             emit BondReturned(community, entry.requester, entry.bond);
         }
     }
 
-    function _noteServed() internal {
-        --_waiting;
-        _servedAt = uint40(block.timestamp);
+    /// @dev Record 10.
+    function _serve(uint256 index, uint32 community, uint256 slot, bytes32 requester, uint256 units) internal {
+        ForcedList storage list = _forced[community];
+        bool full = list.isFull();
+        ForcedEntry memory entry = list.serve(_ledger, ethOwed, index, community, slot, requester, units, tokenPerUnit);
+        Waiting memory state = _state;
+        --state.waiting;
+        if (entry.epoch < state.epoch) --state.before;
+        if (full) {
+            --state.fullQueues;
+            state.fullAt = uint40(block.timestamp);
+        }
+        _state = state;
     }
 
-    /// @dev Whoever wants to leave before a new verifier is used keeps it out: a place in a queue becomes free when a
-    /// request is served, and is free for long enough to be taken.
-    function _requireQuiet() internal view {
-        uint256 waiting = _waiting;
-        uint256 from = _servedAt == 0 ? 0 : _servedAt + QUIET_TIME;
-        if (waiting != 0 || block.timestamp < from) revert UpgradeWaits(waiting, from);
+    // --------------------------------------------------------------- upgrades
+
+    /// @inheritdoc IForcedQueue
+    function announceUpgrade(uint32 circuitVersion) external {
+        registry.checkRole(Constants.UPGRADER, msg.sender);
+        _requireLive();
+        Waiting memory state = _state;
+        uint256 from = state.fullQueues != 0 || state.fullAt == 0 ? 0 : state.fullAt + QUIET_TIME;
+        if (state.fullQueues != 0 || block.timestamp < from) revert QueueWasFull(from);
+        state.before = state.waiting;
+        ++state.epoch;
+        state.circuitVersion = circuitVersion;
+        state.announcedAt = uint40(block.timestamp);
+        _state = state;
+        emit UpgradeAnnounced(circuitVersion, state.waiting);
     }
 
     /// @inheritdoc IForcedQueue
-    function forcedWaiting() external view returns (uint32, uint40) {
-        return (_waiting, _servedAt);
+    function requireFirstUse(uint32 circuitVersion, uint40 activeFrom) public view {
+        Waiting memory state = _state;
+        if (state.circuitVersion != circuitVersion || state.announcedAt < activeFrom) {
+            revert UpgradeNotAnnounced(circuitVersion, activeFrom);
+        }
+        if (state.before != 0) revert UpgradeWaits(state.before);
+    }
+
+    /// @inheritdoc IForcedQueue
+    function forcedWaiting() external view returns (Waiting memory) {
+        return _state;
     }
 
     /// @inheritdoc IForcedQueue

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {ICertificates} from "./interfaces/ICertificates.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
-import {IRegistry} from "./interfaces/IRegistry.sol";
+import {IParts} from "./interfaces/IParts.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Root} from "./Types.sol";
@@ -12,10 +11,11 @@ import {Root} from "./Types.sol";
 /// @notice Keeps the state roots of a validity rollup for private energy settlement, and the money behind them. A batch
 /// is one community's settlement of one period; it is proven and final in the transaction that brings it, so no
 /// unproven batch ever exists. What members consume, owe and own is not here: `data` are hiding commitments.
-/// @dev Roles: operator (brings batches, funds supplier accounts), meter data manager (registers communities), tariff
-/// authority, regulator (pauses deposits), upgrader (circuit versions, meant to be a timelock; the contract adds its
-/// own delay). Specification: docs/spec/l1.md.
-interface IGridveilRollup is IRegistry, ISettle, IForcedQueue, IVault, ICertificates {
+/// @dev Three contracts that its constructor creates belong to it: the registry (roles, circuit versions, tariffs,
+/// communities), the certificates, the exits. Roles: operator (brings batches, funds supplier accounts), meter data
+/// manager (registers communities), tariff authority, regulator (pauses deposits), upgrader (circuit versions, meant to
+/// be a timelock; the registry adds its own delay). Specification: docs/spec/l1.md.
+interface IGridveilRollup is IParts, ISettle, IForcedQueue, IVault {
     /// @notice Constructor arguments. Bounds that do not hold on the local chain, 31337, say so: `IVault.BadConfig`.
     /// @param admin grants and revokes the roles
     /// @param operator brings batches, funds supplier accounts

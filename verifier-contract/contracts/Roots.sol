@@ -19,6 +19,8 @@ abstract contract Roots is ISettle, IForcedQueue {
     /// @dev Batch number plus one, so that the genesis root is found too. The current root's entry is the count of
     /// batches, and says if the rollup is frozen: a settlement reads it anyway.
     mapping(Root root => uint256 batchPlusOne) internal _batchOf;
+    /// @inheritdoc ISettle
+    mapping(uint32 community => uint40 time) public settledThrough;
 
     constructor(IGridveilRollup.Config memory config) {
         Field.requireCanonical(Root.unwrap(config.genesisRoot));

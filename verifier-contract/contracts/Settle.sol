@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Certificates} from "./Certificates.sol";
 import {Field} from "./Field.sol";
 import {ForcedQueue} from "./ForcedQueue.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {Ledger} from "./Ledger.sol";
 import {Correction} from "./operations/Correction.sol";
 import {Deposit} from "./operations/Deposit.sol";
-import {Forced, ForcedList} from "./operations/Forced.sol";
+import {Forced} from "./operations/Forced.sol";
 import {Header} from "./operations/Header.sol";
 import {Init} from "./operations/Init.sol";
-import {Note, NoteQueue} from "./operations/Note.sol";
+import {Note} from "./operations/Note.sol";
 import {Receive} from "./operations/Receive.sol";
 import {Send} from "./operations/Send.sol";
 import {Withdraw} from "./operations/Withdraw.sol";
+import {Proofs} from "./Proofs.sol";
 import {Claim, GenesisTerms, NoteCommitment, Root, TariffCommitment} from "./Types.sol";
 
 /// @title Settlement: the proof, then the effects of its records
-abstract contract Settle is ForcedQueue, Certificates {
+abstract contract Settle is ForcedQueue {
     using Deposit for Ledger;
-    using Forced for ForcedList;
     using Header for Ledger;
-    using Note for NoteQueue;
     using Receive for Ledger;
     using Send for Ledger;
     using Withdraw for Ledger;
+
+    /// @dev Public inputs of a settlement proof.
+    uint256 internal constant INSTANCES = 10;
+    /// @dev Records of one batch.
+    uint256 private constant MAX_RECORDS = 256;
 
     /// @dev The modulus where it is used three hundred times: of a constant the optimiser would make shorter and slower
     /// code.
     uint256 private immutable _modulus = Field.R;
 
     /// @inheritdoc ISettle
-    function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof)
-        external
-        onlyRole(OPERATOR_ROLE)
-    {
+    function settle(Settlement calldata batch, bytes32[] calldata data, bytes calldata proof) external {
         // The auditor reads data and proof from the transaction itself.
         // solhint-disable-next-line avoid-tx-origin
         if (msg.sender != tx.origin || msg.sender.code.length != 0) revert NotDirectCall();
@@ -44,18 +45,21 @@ abstract contract Settle is ForcedQueue, Certificates {
         uint256 number = _batchOf[oldRoot];
         if (number & FROZEN != 0) revert IsFrozen();
 
-        Community memory c = _communities[batch.community];
-        if (!c.registered) revert UnknownCommunity(batch.community);
-        _checkPeriod(c, batch.firstInterval);
-        uint256 leaves = _checkLengths(c.shape, data.length);
+        IRegistry.BatchTerms memory terms = registry.batchTerms(
+            msg.sender, batch.circuitVersion, batch.community, batch.firstInterval, batch.tariffIndex
+        );
+        uint256 endsAt = (uint256(batch.firstInterval) + terms.m) * terms.intervalLength;
+        if (endsAt > block.timestamp) revert PeriodNotOver(endsAt, block.timestamp);
+        uint256 leaves = _checkLengths(terms.slots, data.length);
         Field.requireCanonical(Root.unwrap(batch.newRoot));
         Field.requireCanonical(batch.communityNew);
         Field.requireCanonical(batch.opsDigest);
 
-        TariffCommitment tariffCommitment = _prove(batch, c, oldRoot, data, proof);
-        _finalise(batch, oldRoot, number, tariffCommitment);
-        if (!c.started) _communities[batch.community].started = true;
-        if (data.length != leaves) _applyRecords(batch, c, data[leaves:]);
+        _prove(batch, terms, oldRoot, data, proof);
+        _finalise(batch, oldRoot, number, terms.tariffCommitment);
+        bool started = settledThrough[batch.community] != 0;
+        settledThrough[batch.community] = uint40(endsAt);
+        if (data.length != leaves) _applyRecords(batch, terms.tariffSet, started, data[leaves:]);
     }
 
     /// @dev Standard encoding: seven words, two offsets, data with its length, proof with its length, whole words all.
@@ -73,31 +77,22 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (msg.data.length != end) revert TrailingBytes(end, msg.data.length);
     }
 
-    function _checkPeriod(Community memory c, uint32 firstInterval) private view {
-        uint256 endsAt = (uint256(firstInterval) + c.m) * c.intervalLength;
-        if (endsAt > block.timestamp) revert PeriodNotOver(endsAt, block.timestamp);
-    }
-
-    /// @dev The public inputs, docs/spec/state.md: all from the contract's own state, but the new nodes and the
+    /// @dev The public inputs, docs/spec/state.md: all from this contract and the registry, but the new nodes and the
     /// records' digest.
     function _prove(
         Settlement calldata batch,
-        Community memory c,
+        IRegistry.BatchTerms memory terms,
         Root oldRoot,
         bytes32[] calldata data,
         bytes calldata proof
-    ) private returns (TariffCommitment tariffCommitment) {
-        if (batch.circuitVersion >= CERTIFICATE_VERSION) {
-            revert UnknownVerifier(batch.circuitVersion, c.shape);
-        }
-        tariffCommitment = _tariffInForce(c.tariffSet, batch.firstInterval, batch.tariffIndex);
+    ) private {
         uint256[INSTANCES] memory instances;
         instances[0] = domain(batch.circuitVersion);
         instances[1] = uint256(Root.unwrap(oldRoot));
         instances[2] = uint256(Root.unwrap(batch.newRoot));
         instances[3] = batch.community;
-        instances[4] = uint256(batch.firstInterval) | uint256(c.intervalLength) << 32 | uint256(c.m) << 48;
-        instances[5] = uint256(TariffCommitment.unwrap(tariffCommitment));
+        instances[4] = uint256(batch.firstInterval) | uint256(terms.intervalLength) << 32 | uint256(terms.m) << 48;
+        instances[5] = uint256(TariffCommitment.unwrap(terms.tariffCommitment));
         instances[6] = uint256(batch.communityNew);
         instances[7] = uint256(batch.opsDigest);
         (instances[8], instances[9]) = _bindData(instances, data);
@@ -105,9 +100,10 @@ abstract contract Settle is ForcedQueue, Certificates {
         assembly ("memory-safe") {
             at := instances
         }
-        if (!_verify(batch.circuitVersion, c.shape, at, INSTANCES, proof)) {
-            _requireQuiet();
-            _noteUse(batch.circuitVersion, c.shape);
+        Proofs.requireAccepted(terms.verifier, terms.proofLength, at, INSTANCES, proof);
+        if (!terms.used) {
+            requireFirstUse(batch.circuitVersion, terms.activeFrom);
+            registry.noteFirstUse(batch.circuitVersion, terms.shape);
         }
     }
 
@@ -131,51 +127,39 @@ abstract contract Settle is ForcedQueue, Certificates {
     }
 
     /// @dev N + 2 words, then whole records.
-    function _checkLengths(uint32 shape, uint256 words) private view returns (uint256 leaves) {
-        leaves = uint256(_shapes[shape].slots) + 2;
+    function _checkLengths(uint256 slots, uint256 words) private pure returns (uint256 leaves) {
+        leaves = slots + 2;
         if (words < leaves || words > leaves + 2 * MAX_RECORDS || (words - leaves) & 1 != 0) {
             revert DataLength(leaves, words);
         }
     }
 
-    function _tariffInForce(uint32 tariffSet, uint32 firstInterval, uint256 index)
-        private
-        view
-        returns (TariffCommitment)
-    {
-        Tariff[] storage tariffs = _tariffs[tariffSet];
-        uint256 count = tariffs.length;
-        if (index >= count) revert TariffNotInForce(index);
-        Tariff storage tariff = tariffs[index];
-        if (tariff.firstInterval > firstInterval) revert TariffNotInForce(index);
-        if (index + 1 < count && tariffs[index + 1].firstInterval <= firstInterval) revert TariffNotInForce(index);
-        return tariff.commitment;
-    }
-
     // ---------------------------------------------------------------- records
 
-    function _applyRecords(Settlement calldata batch, Community memory c, bytes32[] calldata records) private {
+    function _applyRecords(Settlement calldata batch, uint32 tariffSet, bool started, bytes32[] calldata records)
+        private
+    {
         for (uint256 at = 0; at < records.length; at += 2) {
-            _apply(batch, c, at / 2, uint256(records[at]), records[at + 1]);
+            _apply(batch, tariffSet, started, at / 2, uint256(records[at]), records[at + 1]);
         }
     }
 
     /// @dev One record, docs/spec/operations.md: w0 = kind | units<<8 | x<<56. Kind 0 must stay unknown: words of zeros
     /// after the last record do not change the data's evaluation.
-    function _apply(Settlement calldata batch, Community memory c, uint256 index, uint256 w0, bytes32 w1) private {
+    function _apply(Settlement calldata batch, uint32 tariffSet, bool started, uint256 index, uint256 w0, bytes32 w1)
+        private
+    {
         uint256 kind = w0 & 0xff;
         uint256 units = (w0 >> 8) & type(uint48).max;
         uint256 x = w0 >> 56;
         uint32 community = batch.community;
         if (kind == Forced.KIND) {
             if (x > type(uint32).max) revert BadRecord(index);
-            _forced[community].serve(_ledger, ethOwed, index, community, x, w1, units, tokenPerUnit);
-            _noteServed();
-            return;
+            return _serve(index, community, x, w1, units);
         }
         if (kind == Correction.KIND) {
             if (units != 0 || x > type(uint32).max) revert BadRecord(index);
-            Correction.check(_tariffs[c.tariffSet], index, x, batch.firstInterval, TariffCommitment.wrap(w1));
+            Correction.check(registry, tariffSet, index, x, batch.firstInterval, TariffCommitment.wrap(w1));
             emit Corrected(community, uint32(x), TariffCommitment.wrap(w1));
             return;
         }
@@ -190,9 +174,9 @@ abstract contract Settle is ForcedQueue, Certificates {
         if (units != 0) revert BadRecord(index);
         if (kind == Send.KIND) return _ledger.open(index, Claim.wrap(w1));
         if (kind == Receive.KIND) return _ledger.close(index, Claim.wrap(w1));
-        if (kind == Note.KIND) return _notes.append(index, community, NoteCommitment.wrap(w1));
+        if (kind == Note.KIND) return certificates.append(index, community, NoteCommitment.wrap(w1));
         if (kind == Init.KIND) {
-            return Init.initialise(index, community, c.started, genesisTermsOf[community], GenesisTerms.wrap(w1));
+            return Init.initialise(index, community, started, registry.genesisTermsOf(community), GenesisTerms.wrap(w1));
         }
         revert BadRecord(index);
     }

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {SafeERC20, IERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {Exits} from "./Exits.sol";
+import {Constants} from "./Constants.sol";
 import {Field} from "./Field.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Books, Ledger} from "./Ledger.sol";
@@ -23,12 +23,6 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     mapping(address account => uint256 amount) public ethOwed;
     /// @inheritdoc IVault
     mapping(uint32 community => mapping(uint32 slot => bool)) public hasExited;
-    /// @inheritdoc IVault
-    address public immutable exits;
-
-    constructor(address poseidon) {
-        exits = address(new Exits(poseidon));
-    }
 
     // --------------------------------------------------------------- deposits
 
@@ -73,7 +67,8 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function setDepositsPaused(bool paused) external onlyRole(REGULATOR_ROLE) {
+    function setDepositsPaused(bool paused) external {
+        registry.checkRole(Constants.REGULATOR, msg.sender);
         _ledger.depositsPaused = paused;
         emit DepositsPaused(paused);
     }
@@ -81,7 +76,8 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     // ------------------------------------------------------- supplier account
 
     /// @inheritdoc IVault
-    function addSupplierUnits(uint48 units) external onlyRole(OPERATOR_ROLE) nonReentrant {
+    function addSupplierUnits(uint48 units) external nonReentrant {
+        registry.checkRole(Constants.OPERATOR, msg.sender);
         _requireLive();
         if (units == 0) revert ZeroUnits();
         _ledger.requireRoom(units);
@@ -93,7 +89,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     /// @inheritdoc IVault
     function removeSupplierUnits(uint48 units) external {
         // While it lives only the operator: anybody else could take the funds from under a batch.
-        if (!isFrozen()) _checkRole(OPERATOR_ROLE);
+        if (!isFrozen()) registry.checkRole(Constants.OPERATOR, msg.sender);
         uint64 available = _ledger.supplierUnits;
         if (units > available) revert SupplierFundsShort(available, units);
         _ledger.supplierUnits = available - units;
@@ -119,7 +115,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
 
     /// @dev nano from the pool to an account; less than the token's smallest part stays in the vault.
     function _release(address payout, uint64 balance) private returns (uint256 amount) {
-        if (msg.sender != exits) revert NotExits(msg.sender);
+        if (msg.sender != address(exits)) revert NotExits(msg.sender);
         if (!isFrozen()) revert NotFrozen();
         uint64 pool = _ledger.poolNano;
         if (balance > pool) revert PoolShort(pool, balance);

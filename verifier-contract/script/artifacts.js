@@ -9,6 +9,8 @@ const root = path.join(__dirname, "..");
 const check = process.argv.includes("--check");
 const contracts = [
   ["GridveilRollup.sol", "GridveilRollup"],
+  ["GridveilRegistry.sol", "GridveilRegistry"],
+  ["GridveilCertificates.sol", "GridveilCertificates"],
   ["Exits.sol", "Exits"],
   ["TestToken.sol", "TestToken"],
 ];
@@ -29,7 +31,9 @@ function emit(file, text) {
 }
 
 for (const [source, name] of contracts) {
-  const built = JSON.parse(fs.readFileSync(path.join(root, "out", source, `${name}.json`), "utf8"));
+  // What the rollup creates went through the IR, as it did: where tests have the same contract too, that is one more file.
+  const files = [`${name}.deployed.json`, `${name}.json`].map((file) => path.join(root, "out", source, file));
+  const built = JSON.parse(fs.readFileSync(files.find((file) => fs.existsSync(file)), "utf8"));
   const bytecode = built.bytecode.object;
   const deployed = built.deployedBytecode.object;
   if (deployed.length < 4) throw new Error(`${name}: empty bytecode`);

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
+    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
+    VerifierState, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -96,9 +97,8 @@ pub trait SettlementL1: QueuesL1 {
     fn forced_deadline_s(&self) -> L1Future<'_, u64>;
     /// The verifier of a circuit version and a shape; `None` if none is registered, or the version is retired.
     fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>>;
-    /// Unix seconds from which on a verifier that was never used may have its first batch (L1.11); `None` while a forced
-    /// request waits in any community.
-    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>>;
+    /// The upgrade that was announced last: what a verifier's first batch depends on (L1.11).
+    fn announcement(&self) -> L1Future<'_, Announcement>;
 }
 
 /// An auditor's L1: the whole history, read only.

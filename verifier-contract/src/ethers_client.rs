@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use ethers::abi::{AbiDecode, RawLog};
 use ethers::contract::EthEvent;
 use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
 use ethers::signers::{LocalWallet, Signer};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{
-    Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U64,
-    U256,
+    Address as EthAddress, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U256,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
@@ -23,13 +21,20 @@ use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, 
 mod calldata;
 mod deploy;
 mod events;
+mod fees;
+mod logs;
 mod rollup;
+mod sending;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod bindings {
     ethers::contract::abigen!(
         GridveilRollup,
         "artifacts/GridveilRollup.json";
+        GridveilRegistry,
+        "artifacts/GridveilRegistry.json";
+        GridveilCertificates,
+        "artifacts/GridveilCertificates.json";
         ExitsContract,
         "artifacts/Exits.json";
         TestToken,
@@ -39,31 +44,41 @@ mod bindings {
 
 pub use calldata::{decode_settle_calldata, encode_settle_calldata};
 pub use deploy::{RollupConfig, VerifierInit};
+pub use fees::FeePolicy;
 
-use bindings::{BatchSettledFilter, EXITSCONTRACT_ABI, GRIDVEILROLLUP_ABI, GridveilRollup};
+use logs::Kept;
+
+use bindings::{
+    BatchSettledFilter, EXITSCONTRACT_ABI, ExitsContract, GRIDVEILCERTIFICATES_ABI, GRIDVEILREGISTRY_ABI,
+    GRIDVEILROLLUP_ABI, GridveilCertificates, GridveilRegistry, GridveilRollup,
+};
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for a sent transaction to be mined.
-const MINED_TIMEOUT: Duration = Duration::from_secs(180);
-/// Between two looks for a sent transaction.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Blocks asked for in one log query: public nodes limit the range.
-const LOG_RANGE: u64 = 5_000;
+
+/// The contracts that belong to a rollup; its constructor created them, so they are asked for once.
+#[derive(Clone, Copy)]
+struct Parts {
+    registry: EthAddress,
+    certificates: EthAddress,
+    exits: EthAddress,
+}
 
 /// A rollup contract through one node, with at most one key.
 pub struct EthersClient {
     provider: Arc<Provider<Http>>,
     wallet: Option<LocalWallet>,
     contract: Address,
+    parts: OnceCell<Parts>,
     chain_id: u64,
+    fees: FeePolicy,
     /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never
     /// doubles.
     sending: Mutex<()>,
     /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be
     /// reorganised.
     seen: std::sync::Mutex<BTreeMap<u64, u64>>,
+    kept: Kept,
 }
 
 impl std::fmt::Debug for EthersClient {
@@ -81,6 +96,8 @@ fn revert_name(data: &[u8]) -> String {
     GRIDVEILROLLUP_ABI
         .errors
         .values()
+        .chain(GRIDVEILREGISTRY_ABI.errors.values())
+        .chain(GRIDVEILCERTIFICATES_ABI.errors.values())
         .chain(EXITSCONTRACT_ABI.errors.values())
         .flatten()
         .find(|error| error.signature().0[..4] == *selector)
@@ -160,9 +177,12 @@ impl EthersClient {
             provider: Arc::new(provider),
             wallet,
             contract: contract.unwrap_or_default(),
+            parts: OnceCell::new(),
             chain_id,
+            fees: FeePolicy::default(),
             sending: Mutex::new(()),
             seen: std::sync::Mutex::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -172,9 +192,12 @@ impl EthersClient {
             provider: self.provider.clone(),
             wallet: self.wallet.clone(),
             contract,
+            parts: OnceCell::new(),
             chain_id: self.chain_id,
+            fees: self.fees,
             sending: Mutex::new(()),
             seen: std::sync::Mutex::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -188,10 +211,19 @@ impl EthersClient {
             provider: self.provider.clone(),
             wallet: Some(wallet),
             contract: self.contract,
+            parts: self.parts.clone(),
             chain_id: self.chain_id,
+            fees: self.fees,
             sending: Mutex::new(()),
             seen: std::sync::Mutex::default(),
+            kept: Kept::default(),
         })
+    }
+
+    /// The same client, whose transactions cost no more than that.
+    #[must_use]
+    pub fn with_fees(self, fees: FeePolicy) -> Self {
+        Self { fees, ..self }
     }
 
     /// The account that sends transactions.
@@ -241,6 +273,29 @@ impl EthersClient {
         GridveilRollup::new(EthAddress::from(self.contract), self.provider.clone())
     }
 
+    async fn parts(&self) -> Result<Parts, L1Error> {
+        let parts = self.parts.get_or_try_init(|| async {
+            Ok::<Parts, L1Error>(Parts {
+                registry: self.view(self.bound().registry().calldata()).await?,
+                certificates: self.view(self.bound().certificates().calldata()).await?,
+                exits: self.view(self.bound().exits().calldata()).await?,
+            })
+        });
+        parts.await.copied()
+    }
+
+    async fn registry(&self) -> Result<GridveilRegistry<Provider<Http>>, L1Error> {
+        Ok(GridveilRegistry::new(self.parts().await?.registry, self.provider.clone()))
+    }
+
+    async fn certificates(&self) -> Result<GridveilCertificates<Provider<Http>>, L1Error> {
+        Ok(GridveilCertificates::new(self.parts().await?.certificates, self.provider.clone()))
+    }
+
+    async fn exits(&self) -> Result<ExitsContract<Provider<Http>>, L1Error> {
+        Ok(ExitsContract::new(self.parts().await?.exits, self.provider.clone()))
+    }
+
     async fn view<T: AbiDecode>(&self, calldata: Option<Bytes>) -> Result<T, L1Error> {
         self.view_at(EthAddress::from(self.contract), calldata).await
     }
@@ -252,85 +307,6 @@ impl EthersClient {
             return Err(malformed("no contract at the address"));
         }
         T::decode(&answer).map_err(malformed)
-    }
-
-    /// Calls first, to learn the contract's error, then sends and waits.
-    async fn transact(&self, calldata: Option<Bytes>) -> Result<TxReceipt, L1Error> {
-        self.transact_with(EthAddress::from(self.contract), calldata, U256::zero()).await
-    }
-
-    /// The same with another contract, or with wei.
-    async fn transact_with(&self, to: EthAddress, calldata: Option<Bytes>, wei: U256) -> Result<TxReceipt, L1Error> {
-        let receipt = self.send_with(Some(to), required(calldata)?.to_vec(), wei).await?;
-        tx_receipt(&receipt)
-    }
-
-    async fn send(&self, to: Option<EthAddress>, data: Vec<u8>) -> Result<TransactionReceipt, L1Error> {
-        self.send_with(to, data, U256::zero()).await
-    }
-
-    async fn send_with(&self, to: Option<EthAddress>, data: Vec<u8>, wei: U256) -> Result<TransactionReceipt, L1Error> {
-        let wallet = self.wallet.as_ref().ok_or(L1Error::Config("the client has no key"))?;
-        let _one_at_a_time = self.sending.lock().await;
-        let from = wallet.address();
-        let mut tx = Eip1559TransactionRequest::new().from(from).data(data).value(wei).chain_id(self.chain_id);
-        if let Some(to) = to {
-            tx = tx.to(to);
-        }
-        let mut typed: TypedTransaction = tx.clone().into();
-        request(self.provider.call(&typed, None)).await?;
-        let gas = request(self.provider.estimate_gas(&typed, None)).await?;
-        let nonce = request(self.provider.get_transaction_count(from, Some(BlockNumber::Latest.into()))).await?;
-        let (max_fee, max_priority) = request(self.provider.estimate_eip1559_fees(None)).await?;
-        // The verifier is given a fixed amount of gas: 63/64 of what is left must cover it, so the estimate gets a
-        // margin.
-        tx = tx.gas(gas * 5 / 4).nonce(nonce).max_fee_per_gas(max_fee).max_priority_fee_per_gas(max_priority);
-        typed = tx.into();
-        let signature = wallet.sign_transaction(&typed).await.map_err(|_| L1Error::Config("signing failed"))?;
-        let raw = typed.rlp_signed(&signature);
-        let pending = request(self.provider.send_raw_transaction(raw)).await?;
-        let hash = pending.tx_hash();
-        let receipt = self.wait(hash).await?;
-        if receipt.status == Some(U64::one()) {
-            Ok(receipt)
-        } else {
-            Err(L1Error::Reverted { name: "unknown".to_owned() })
-        }
-    }
-
-    async fn wait(&self, hash: H256) -> Result<TransactionReceipt, L1Error> {
-        let start = tokio::time::Instant::now();
-        let pauses = ExponentialBuilder::new().with_factor(2.0).without_max_times();
-        let mut pauses = pauses.with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).build();
-        while start.elapsed() < MINED_TIMEOUT {
-            if let Some(receipt) = request(self.provider.get_transaction_receipt(hash)).await? {
-                return Ok(receipt);
-            }
-            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
-        }
-        Err(L1Error::Pending(format!("transaction {hash:?} was not mined within {} s", MINED_TIMEOUT.as_secs())))
-    }
-
-    /// Logs of one event from `from_block` to the latest block.
-    async fn logs(&self, topic: H256, from_block: u64) -> Result<Vec<Log>, L1Error> {
-        self.logs_of(Some(topic), from_block).await
-    }
-
-    /// Logs of one event, or of all.
-    async fn logs_of(&self, topic: Option<H256>, from_block: u64) -> Result<Vec<Log>, L1Error> {
-        let latest = request(self.provider.get_block_number()).await?.as_u64();
-        let mut out = Vec::new();
-        let mut from = from_block;
-        while from <= latest {
-            let to = latest.min(from + LOG_RANGE - 1);
-            let mut filter = Filter::new().address(EthAddress::from(self.contract)).from_block(from).to_block(to);
-            if let Some(topic) = topic {
-                filter = filter.topic0(topic);
-            }
-            out.extend(request(self.provider.get_logs(&filter)).await?);
-            from = to + 1;
-        }
-        Ok(out)
     }
 
     /// `BatchSettled` of one batch among the blocks `from` to `to`.
@@ -370,7 +346,7 @@ impl EthersClient {
         }
         let mut to = request(self.provider.get_block_number()).await?.as_u64();
         loop {
-            let from = to.saturating_sub(LOG_RANGE - 1);
+            let from = to.saturating_sub(self.kept.range() - 1);
             if let Some(event) = self.batch_event(batch, from, to).await? {
                 return Ok(event.new_root);
             }

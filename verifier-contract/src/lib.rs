@@ -18,7 +18,7 @@ pub mod verifiers;
 pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
-    VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
+    ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
+    TxReceipt, VerifierState, Word,
 };

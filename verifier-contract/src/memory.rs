@@ -138,13 +138,21 @@ impl MemoryL1 {
         self.lock().unreachable = calls;
     }
 
-    /// Registers a verifier of a shape for another circuit version (upgrader). It may be used after its delay, and
-    /// first when nobody waits in a forced queue.
+    /// Registers a verifier of a shape for another circuit version (upgrader). It may be used after its delay, when its
+    /// first use was announced.
     ///
     /// # Errors
     /// The contract's refusals.
     pub fn register_verifier(&self, circuit_version: u32, shape: u32) -> Result<TxReceipt, L1Error> {
         self.lock().register_verifier(circuit_version, shape)
+    }
+
+    /// Announces the first use of a circuit version's verifiers (upgrader).
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn announce_upgrade(&self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
+        self.lock().announce_upgrade(circuit_version)
     }
 
     /// Retires a circuit version for ever (upgrader).

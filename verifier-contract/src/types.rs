@@ -56,6 +56,25 @@ pub struct VerifierState {
     pub used: bool,
 }
 
+/// The upgrade that was announced last on L1, if any was (L1.11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// Circuit version; 0 if none was announced.
+    pub circuit_version: u32,
+    /// Unix seconds.
+    pub at_s: u64,
+    /// Forced requests that were there then and are not served yet, in all communities.
+    pub waiting: u32,
+}
+
+impl Announcement {
+    /// Was the first use of a verifier of this version announced, when its delay was over?
+    #[must_use]
+    pub fn is_of(&self, circuit_version: u32, verifier: &VerifierState) -> bool {
+        self.circuit_version == circuit_version && self.at_s >= verifier.active_from_s
+    }
+}
+
 /// A settled batch's receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettleReceipt {
@@ -286,7 +305,12 @@ pub enum RollupEffect {
         proof_length: u32,
         active_from: u64,
     },
-    /// The batch of this transaction, which follows, is a later verifier's first.
+    /// The first use of a version was announced; so many wait in forced queues.
+    UpgradeAnnounced {
+        circuit_version: u32,
+        waiting: u32,
+    },
+    /// The batch or certificate of this transaction, which follows, is a later verifier's first.
     VerifierFirstUsed {
         circuit_version: u32,
         shape: u32,

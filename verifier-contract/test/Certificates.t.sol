@@ -33,27 +33,27 @@ contract CertificatesTest is RollupTest {
     }
 
     function certify(ICertificates.Certificate memory c) internal {
-        rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
+        certificates.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
     }
 
     function refused(ICertificates.Certificate memory c, bytes memory error) internal {
         vm.expectRevert(error);
-        rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
+        certificates.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH));
     }
 
     function test_transfer() public {
         ICertificates.Certificate memory c = certificate(1, 0);
-        vm.expectEmit(address(rollup));
+        vm.expectEmit(address(certificates));
         emit ICertificates.CertificateSpent(c.nullifier, c.note1, c.note2, RetirementCommitment.wrap(0), 0, 0, 0);
         vm.prank(makeAddr("anyone"));
         certify(c);
-        assertTrue(rollup.nullifierUsed(c.nullifier));
-        assertEq(rollup.pendingNoteCount(), 2);
-        NoteCommitment[] memory notes = rollup.pendingNotes(10);
+        assertTrue(certificates.nullifierUsed(c.nullifier));
+        assertEq(certificates.pendingNoteCount(), 2);
+        NoteCommitment[] memory notes = certificates.pendingNotes(10);
         assertEq(notes.length, 2);
         assertEq(notes[0], c.note1);
         assertEq(notes[1], c.note2);
-        assertEq(rollup.pendingNotes(1).length, 1);
+        assertEq(certificates.pendingNotes(1).length, 1);
         c.note1 = toNote(5);
         refused(c, abi.encodeWithSelector(ICertificates.NullifierUsed.selector, c.nullifier));
     }
@@ -63,7 +63,7 @@ contract CertificatesTest is RollupTest {
         for (uint256 i = 0; i < 4; ++i) {
             ICertificates.Certificate memory c = certificate(i, kinds[i]);
             certify(c);
-            assertEq(rollup.retirementOf(c.retirement), block.number);
+            assertEq(certificates.retirementOf(c.retirement), block.number);
             ICertificates.Certificate memory again = certificate(100 + i, kinds[i]);
             again.retirement = c.retirement;
             refused(again, abi.encodeWithSelector(ICertificates.RetirementUsed.selector, c.retirement));
@@ -118,9 +118,9 @@ contract CertificatesTest is RollupTest {
         refused(c, abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, CERTIFICATE_VERSION + 1, 0));
         c = certificate(1, 0);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofLength.selector, CERTIFICATE_PROOF_LENGTH, 3));
-        rollup.certify(c, new bytes(3));
+        certificates.certify(c, new bytes(3));
         vm.prank(upgrader);
-        rollup.retireVersion(CERTIFICATE_VERSION);
+        registry.retireVersion(CERTIFICATE_VERSION);
         refused(c, abi.encodeWithSelector(IRegistry.VersionRetired.selector, CERTIFICATE_VERSION));
     }
 
@@ -177,11 +177,11 @@ contract CertificatesTest is RollupTest {
         put(20, 0, 0, a.note1);
         put(20, 0, 0, a.note2);
         put(20, 0, 0, b.note1);
-        vm.expectEmit(address(rollup));
+        vm.expectEmit(address(certificates));
         emit ICertificates.NoteAppended(a.note1, COMMUNITY);
         bring();
-        assertEq(rollup.pendingNoteCount(), 1);
-        assertEq(rollup.pendingNotes(5)[0], b.note2);
+        assertEq(certificates.pendingNoteCount(), 1);
+        assertEq(certificates.pendingNotes(5)[0], b.note2);
         put(20, 0, 0, a.note1);
         bringRefused(abi.encodeWithSelector(ICertificates.NotHeadNote.selector, 0, a.note1));
         put(20, 0, 0, b.note2);
@@ -189,7 +189,7 @@ contract CertificatesTest is RollupTest {
         bringRefused(abi.encodeWithSelector(ICertificates.NotHeadNote.selector, 1, 0));
         put(20, 0, 0, b.note2);
         bring();
-        assertEq(rollup.pendingNoteCount(), 0);
+        assertEq(certificates.pendingNoteCount(), 0);
     }
 
     function test_frozen() public {
@@ -197,7 +197,7 @@ contract CertificatesTest is RollupTest {
         refused(certificate(1, 0), abi.encodeWithSelector(IForcedQueue.IsFrozen.selector));
         certify(certificate(1, SEALED));
         certify(certificate(2, PUBLIC | 3 << 8));
-        assertEq(rollup.pendingNoteCount(), 0);
+        assertEq(certificates.pendingNoteCount(), 0);
     }
 
     // --------------------------------------------------------------- versions
@@ -206,23 +206,31 @@ contract CertificatesTest is RollupTest {
         IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
         vm.startPrank(upgrader);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
-        rollup.registerVerifier(CERTIFICATE_VERSION + 1, init);
+        registry.registerVerifier(CERTIFICATE_VERSION + 1, init);
         (init.shape, init.slots, init.m, init.proofLength) = (0, 0, 0, CERTIFICATE_PROOF_LENGTH);
-        rollup.registerVerifier(CERTIFICATE_VERSION + 1, init);
+        registry.registerVerifier(CERTIFICATE_VERSION + 1, init);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, 0));
-        rollup.registerVerifier(VERSION, init);
+        registry.registerVerifier(VERSION, init);
         init.m = M;
         uint32[4] memory counts = [uint32(1), 3, 96, 4 ** 8 * 2];
         for (uint32 i = 0; i < 4; ++i) {
             (init.shape, init.slots) = (50 + i, counts[i]);
             vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, 50 + i));
-            rollup.registerVerifier(VERSION, init);
+            registry.registerVerifier(VERSION, init);
         }
         vm.stopPrank();
         ICertificates.Certificate memory c = certificate(1, 0);
         c.circuitVersion = CERTIFICATE_VERSION + 1;
         refused(c, abi.encodeWithSelector(IRegistry.VerifierNotActive.selector, block.timestamp + 14 days));
-        vm.warp(block.timestamp + 14 days);
+        // As a settlement's, its first use is announced.
+        uint256 activeFrom = block.timestamp + 14 days;
+        vm.warp(activeFrom);
+        refused(
+            c, abi.encodeWithSelector(IForcedQueue.UpgradeNotAnnounced.selector, CERTIFICATE_VERSION + 1, activeFrom)
+        );
+        announceUpgrade(CERTIFICATE_VERSION + 1);
+        vm.expectEmit(address(registry));
+        emit IRegistry.VerifierFirstUsed(CERTIFICATE_VERSION + 1, 0, init.verifier);
         certify(c);
         // Nor does a settlement go through a certificate's verifier.
         ISettle.Settlement memory s = batch();

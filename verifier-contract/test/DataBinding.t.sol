@@ -3,20 +3,16 @@ pragma solidity 0.8.30;
 
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
 import {Parameters} from "../contracts/Parameters.sol";
-import {Registry} from "../contracts/Registry.sol";
 import {Roots} from "../contracts/Roots.sol";
 import {Settle} from "../contracts/Settle.sol";
-import {Vault} from "../contracts/Vault.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {RollupTest} from "./RollupTest.sol";
 
 contract DataBinding is Settle {
-    constructor(IGridveilRollup.Config memory config, VerifierInit[] memory verifiers)
-        Parameters(config)
+    constructor(IGridveilRollup.Config memory config, IRegistry.VerifierInit[] memory verifiers)
+        Parameters(config, verifiers)
         Roots(config)
-        Registry(config, verifiers)
-        Vault(config.poseidon)
     {}
 
     function bind(uint256[10] memory instances, bytes32[] calldata data) external view returns (uint256 z, uint256 y) {

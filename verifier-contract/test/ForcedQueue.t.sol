@@ -27,7 +27,7 @@ contract ForcedQueueTest is RollupTest {
         request(member, 2);
         IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
         assertEq(queue.length, 1);
-        assertEq(abi.encode(queue[0]), abi.encode(member, 2, block.timestamp, BOND));
+        assertEq(abi.encode(queue[0]), abi.encode(member, 2, block.timestamp, 0, BOND));
         put(10, 70, 2, toWord(member));
         vm.expectEmit(address(rollup));
         emit IForcedQueue.ForcedServed(COMMUNITY, 2, member, 70, BOND);
@@ -67,6 +67,7 @@ contract ForcedQueueTest is RollupTest {
         uint32 community = 9;
         registerShape(77, 32);
         vm.warp(block.timestamp + 14 days);
+        announceUpgrade(VERSION);
         registerCommunity(community, 77);
         fillPool(1000);
         bringTo(community, 32);
@@ -219,8 +220,7 @@ contract ForcedQueueTest is RollupTest {
         emit IForcedQueue.BondReturned(COMMUNITY, member, BOND);
         rollup.returnBonds(COMMUNITY);
         assertEq(rollup.ethOwed(member), BOND);
-        (uint32 waiting,) = rollup.forcedWaiting();
-        assertEq(waiting, 0);
+        assertEq(rollup.forcedWaiting().waiting, 0);
         assertEq(rollup.ethOwed(makeAddr("other")), 2 * BOND);
         rollup.returnBonds(COMMUNITY);
         vm.expectEmit(address(rollup));
@@ -258,11 +258,11 @@ contract ForcedQueueTest is RollupTest {
         IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()));
         (init.shape, init.m) = (9, 97);
         vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
+        registry.registerVerifier(VERSION, init);
         vm.prank(authority);
-        rollup.openTariffSet(9, LENGTH, 97);
+        registry.openTariffSet(9, LENGTH, 97);
         vm.prank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PeriodTooLong.selector, 97 hours, DEADLINE));
-        rollup.registerCommunity(2, 9, LENGTH, 97, 9, TERMS);
+        registry.registerCommunity(2, 9, LENGTH, 97, 9, TERMS);
     }
 }

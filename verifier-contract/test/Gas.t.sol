@@ -25,6 +25,9 @@ contract GasTest is Trees {
     function measure(string memory name, address who, address to, uint256 value, bytes memory input) internal {
         vm.deal(who, value);
         vm.cool(address(rollup));
+        vm.cool(address(registry));
+        vm.cool(address(certificates));
+        vm.cool(address(exits));
         vm.cool(address(token));
         vm.prank(who, who);
         uint256 used = gasleft();
@@ -94,12 +97,20 @@ contract GasTest is Trees {
         (c.note1, c.note2) = (NoteCommitment.wrap(w[1]), NoteCommitment.wrap(w[2]));
         bytes memory proof = new bytes(CERTIFICATE_PROOF_LENGTH);
         measure(
-            "certify-transfer-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
+            "certify-transfer-without-verifier",
+            other,
+            address(certificates),
+            0,
+            abi.encodeCall(certificates.certify, (c, proof))
         );
         (c.nullifier, c.retirement) = (Nullifier.wrap(w[3]), RetirementCommitment.wrap(w[4]));
         (c.disclosed, c.beneficiary, c.kind) = (w[5], w[5], 1 | 1 << 8);
         measure(
-            "certify-retirement-without-verifier", other, address(rollup), 0, abi.encodeCall(rollup.certify, (c, proof))
+            "certify-retirement-without-verifier",
+            other,
+            address(certificates),
+            0,
+            abi.encodeCall(certificates.certify, (c, proof))
         );
     }
 
@@ -136,6 +147,7 @@ contract GridveilRollupGasTest is RollupTest {
         registerShape(SHAPE + 1, LARGEST);
         registerCommunity(COMMUNITY + 1, SHAPE + 1);
         vm.warp(block.timestamp + 14 days);
+        announceUpgrade(VERSION);
         settle(batch());
         // Not the community's first batch, which is noted once.
         ISettle.Settlement memory s = batch();

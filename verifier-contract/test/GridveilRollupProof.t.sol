@@ -38,11 +38,11 @@ contract GridveilRollupProofTest is RollupTest {
         vm.warp(uint256(first) * length - 1);
         deployAt(json);
         vm.startPrank(authority);
-        rollup.openTariffSet(SET, length, m);
-        rollup.registerTariff(SET, first, TariffCommitment.wrap(json.readBytes32(".tariff_commitment")));
+        registry.openTariffSet(SET, length, m);
+        registry.registerTariff(SET, first, TariffCommitment.wrap(json.readBytes32(".tariff_commitment")));
         vm.stopPrank();
         vm.prank(mdm);
-        rollup.registerCommunity(community, SHAPE, length, m, SET, GenesisTerms.wrap(0));
+        registry.registerCommunity(community, SHAPE, length, m, SET, GenesisTerms.wrap(0));
         vm.warp(uint256(first + m) * length);
     }
 
@@ -53,8 +53,9 @@ contract GridveilRollupProofTest is RollupTest {
         (verifiers[0].m, verifiers[0].proofLength) = (uint16(json.readUint(".m")), uint32(proof.length));
         IGridveilRollup.Config memory c = config();
         (c.genesisRoot, c.circuitVersion) = (Root.wrap(json.readBytes32(".old_root")), settlement.circuitVersion);
-        rollup = Rollup(json.readAddress(".rollup"));
-        deployCodeTo("GridveilRollup.sol:GridveilRollup", abi.encode(c, verifiers), address(rollup));
+        address at = json.readAddress(".rollup");
+        deployCodeTo("GridveilRollup.sol:GridveilRollup", abi.encode(c, verifiers), at);
+        adopt(Rollup(at));
     }
 
     function settle(bytes memory proof_) internal {

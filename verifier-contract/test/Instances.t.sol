@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {Proofs} from "../contracts/Proofs.sol";
 import {RollupTest} from "./RollupTest.sol";
 import {AcceptOne, Burner, Silent} from "./Verifiers.sol";
 
@@ -110,6 +111,6 @@ contract InstancesTest is RollupTest {
         uint256 before = gasleft();
         vm.expectRevert(IRegistry.ProofRejected.selector);
         settleAs(operator, s, data, proofBytes());
-        assertLt(before - gasleft(), rollup.VERIFIER_GAS() + 300_000);
+        assertLt(before - gasleft(), Proofs.VERIFIER_GAS + 300_000);
     }
 }

@@ -21,13 +21,16 @@ contract Actor is Model {
     mapping(uint256 slot => uint256) internal paidAt;
     Root internal root;
     uint256 internal batches;
-    uint256 internal servedAt;
     bool internal nextIsUsed;
+    bool internal nextIsAnnounced;
+    /// @dev Who waited at the announcement: slot, requester, time.
+    bytes32[] internal earlier;
+    uint256 internal fullAt;
 
     constructor() {
         start(address(verifier));
         vm.prank(upgrader);
-        rollup.registerVerifier(NEXT, verifierInit(address(verifier)));
+        registry.registerVerifier(NEXT, verifierInit(address(verifier)));
         vm.warp(block.timestamp + 14 days);
         meet();
         bring();
@@ -37,9 +40,9 @@ contract Actor is Model {
     function checkHistory() external view {
         assertEq(rollup.stateRoot(), root, "state root");
         assertEq(rollup.batchCount(), batches, "batches");
-        assertEq(rollup.verifierOf(NEXT, SHAPE).used, nextIsUsed, "used");
+        assertEq(registry.verifierOf(NEXT, SHAPE).used, nextIsUsed, "used");
         for (uint256 i = 0; i < nullifiers.length; ++i) {
-            assertTrue(rollup.nullifierUsed(nullifiers[i]), "nullifier");
+            assertTrue(certificates.nullifierUsed(nullifiers[i]), "nullifier");
         }
     }
 
@@ -155,8 +158,8 @@ contract Actor is Model {
         } else if (kind == 5 && served < queue.length) {
             IForcedQueue.ForcedEntry memory head = queue[served++];
             put(10, units < 80 ? 0 : units, head.slot, toWord(head.requester));
-        } else if (kind == 6 && rollup.pendingNoteCount() > 0) {
-            put(20, 0, 0, rollup.pendingNotes(1)[0]);
+        } else if (kind == 6 && certificates.pendingNoteCount() > 0) {
+            put(20, 0, 0, certificates.pendingNotes(1)[0]);
         } else {
             put(16 + seed % 3, units, 0, 0);
         }
@@ -167,8 +170,11 @@ contract Actor is Model {
     function settled(Root newRoot, bool next, IForcedQueue.ForcedEntry[] memory queue) private {
         if (frozen) broken = "a batch after the freeze";
         if (next && !nextIsUsed) {
-            if (queue.length != 0 || (servedAt != 0 && block.timestamp < servedAt + 1 days)) {
-                broken = "a new verifier too early";
+            if (!nextIsAnnounced) broken = "a new verifier that nobody announced";
+            for (uint256 i = 0; i < queue.length * earlier.length; ++i) {
+                if (identity(queue[i / earlier.length]) == earlier[i % earlier.length]) {
+                    broken = "a new verifier before somebody left";
+                }
             }
             nextIsUsed = true;
         }
@@ -177,13 +183,36 @@ contract Actor is Model {
         for (uint256 i = 0; i < pending.length; i += 2) {
             uint256 kind = uint256(pending[i]) & 0xff;
             uint256 units = (uint256(pending[i]) >> 8) & type(uint48).max;
-            if (kind == 10) forced(queue[served++], units);
-            else applied(kind, units, pending[i + 1]);
+            if (kind == 10) {
+                if (served == 0 && queue.length == 8) fullAt = block.timestamp;
+                forced(queue[served++], units);
+            } else {
+                applied(kind, units, pending[i + 1]);
+            }
         }
     }
 
+    function identity(IForcedQueue.ForcedEntry memory entry) private pure returns (bytes32) {
+        return keccak256(abi.encode(entry.slot, entry.requester, entry.time, entry.bond));
+    }
+
+    function announceUpgrade(bool next) external {
+        IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
+        vm.prank(upgrader);
+        try rollup.announceUpgrade(next ? NEXT : VERSION) {
+            if (frozen) broken = "an announcement after the freeze";
+            if (queue.length == 8 || (fullAt != 0 && block.timestamp < fullAt + 1 days)) {
+                broken = "an announcement while somebody found no place";
+            }
+            nextIsAnnounced = next;
+            delete earlier;
+            for (uint256 i = 0; i < queue.length; ++i) {
+                earlier.push(identity(queue[i]));
+            }
+        } catch {}
+    }
+
     function forced(IForcedQueue.ForcedEntry memory head, uint256 units) private {
-        servedAt = block.timestamp;
         if (units == 0) return;
         credit(head.requester, units);
         bonds[head.requester] += head.bond;
@@ -272,7 +301,7 @@ contract Actor is Model {
         if (again && nullifiers.length > 0) c.nullifier = nullifiers[salt % nullifiers.length];
         bool on = (salt >> 8) % 4 != 0;
         verifier.turn(on);
-        try rollup.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH)) {
+        try certificates.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH)) {
             if (!on) broken = "a certificate without an accepted proof";
             if (spent[c.nullifier]) broken = "a nullifier twice";
             spent[c.nullifier] = true;
@@ -287,7 +316,7 @@ contract InvariantsTest is RollupTest {
 
     function setUp() public {
         actor = new Actor();
-        bytes4[] memory selectors = new bytes4[](16);
+        bytes4[] memory selectors = new bytes4[](17);
         selectors[0] = Actor.deposit.selector;
         selectors[1] = Actor.requestRefund.selector;
         selectors[2] = Actor.refund.selector;
@@ -304,12 +333,13 @@ contract InvariantsTest is RollupTest {
         selectors[13] = Actor.certify.selector;
         selectors[14] = Actor.settle.selector;
         selectors[15] = Actor.settle.selector;
+        selectors[16] = Actor.announceUpgrade.selector;
         targetContract(address(actor));
         targetSelector(FuzzSelector({addr: address(actor), selectors: selectors}));
     }
 
     /// @dev Every amount is what the model says; the vault holds what it owes. Nothing twice, nothing after the freeze,
-    /// no state without an accepted proof, no new verifier while somebody waits; the root moves through accepted
+    /// no state without an accepted proof, no new verifier before those have left who asked in time; the root moves through accepted
     /// batches alone.
     /// forge-config: default.invariant.runs = 64
     /// forge-config: default.invariant.depth = 100

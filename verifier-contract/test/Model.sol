@@ -137,9 +137,8 @@ abstract contract Model is Trees {
         assertEq(address(rollup).balance, bondsHeld, "wei");
         assertEq(broken, "");
         assertEq(rollup.isFrozen(), frozen, "frozen");
-        (uint32 waiting,) = rollup.forcedWaiting();
         IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
-        assertEq(waiting, queue.length, "waiting");
+        assertEq(rollup.forcedWaiting().waiting, queue.length, "waiting");
     }
 
     /// @dev Every claim is in the state it must be in.

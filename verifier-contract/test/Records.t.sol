@@ -189,7 +189,7 @@ contract RecordsTest is RollupTest {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         TariffCommitment second = toTariff(0x7b);
         vm.prank(authority);
-        rollup.registerTariff(SET, next, second);
+        registry.registerTariff(SET, next, second);
         vm.warp(uint256(next + 3 * M) * LENGTH);
         // The first tariff is from first - 5 on.
         (first, tariffIndex) = (next + M, 1);
@@ -216,7 +216,7 @@ contract RecordsTest is RollupTest {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.startPrank(authority);
         for (uint256 i = 0; i < count; ++i) {
-            rollup.registerTariff(SET, next + uint32(7 * i), toTariff(0x100 + i));
+            registry.registerTariff(SET, next + uint32(7 * i), toTariff(0x100 + i));
         }
         vm.stopPrank();
         (first, tariffIndex) = (next + 200, uint32(count));
@@ -267,14 +267,14 @@ contract RecordsTest is RollupTest {
         vm.expectEmit(address(rollup));
         emit ISettle.CommunityInitialised(COMMUNITY, TERMS);
         bring();
-        assertTrue(rollup.communityOf(COMMUNITY).started);
+        assertTrue(rollup.settledThrough(COMMUNITY) != 0);
         put(21, 0, 0, TERMS);
         bringRefused(abi.encodeWithSelector(ISettle.AlreadyInitialised.selector, 0));
     }
 
     function test_noInitialisationWithoutTerms() public {
         vm.prank(mdm);
-        rollup.registerCommunity(1, SHAPE, LENGTH, M, SET, GenesisTerms.wrap(0));
+        registry.registerCommunity(1, SHAPE, LENGTH, M, SET, GenesisTerms.wrap(0));
         ISettle.Settlement memory s = nextBatch();
         s.community = 1;
         put(21, 0, 0, 0);

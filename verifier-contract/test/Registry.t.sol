@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
-import {Rollup, RollupTest} from "./RollupTest.sol";
+import {Registry, RollupTest} from "./RollupTest.sol";
 import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev Communities, tariffs, verifiers: what is registered, and every reason to refuse it.
@@ -18,24 +18,24 @@ contract RegistryTest is RollupTest {
     function test_communityRules() public {
         vm.startPrank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityAlreadyRegistered.selector, COMMUNITY));
-        rollup.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, 65536));
-        rollup.registerCommunity(65536, SHAPE, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(65536, SHAPE, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.BadIntervalLength.selector, 901));
-        rollup.registerCommunity(1, SHAPE, 901, M, SET, TERMS);
+        registry.registerCommunity(1, SHAPE, 901, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownShape.selector, 9));
-        rollup.registerCommunity(1, 9, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(1, 9, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
-        rollup.registerCommunity(1, SHAPE, LENGTH, M - 1, SET, TERMS);
+        registry.registerCommunity(1, SHAPE, LENGTH, M - 1, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 6));
-        rollup.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
+        registry.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
-        rollup.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
-        vm.expectEmit(address(rollup));
+        registry.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        vm.expectEmit(address(registry));
         emit IRegistry.CommunityRegistered(65535, SHAPE, LENGTH, M, SET, TERMS);
-        rollup.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
-        assertTrue(rollup.communityOf(65535).registered);
+        assertTrue(registry.communityOf(65535).registered);
     }
 
     // ------------------------------------------------------------- tariffs
@@ -44,33 +44,33 @@ contract RegistryTest is RollupTest {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.startPrank(authority);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffNotLater.selector, first - 5, first - 5));
-        rollup.registerTariff(SET, first - 5, TARIFF);
+        registry.registerTariff(SET, first - 5, TARIFF);
         // The warp left us exactly at the start of interval next - 1.
         vm.expectRevert(
             abi.encodeWithSelector(IRegistry.TariffAlreadyStarted.selector, block.timestamp, block.timestamp)
         );
-        rollup.registerTariff(SET, next - 1, TARIFF);
+        registry.registerTariff(SET, next - 1, TARIFF);
         vm.expectRevert(abi.encodeWithSelector(ISettle.NotCanonical.selector, R));
-        rollup.registerTariff(SET, next, toTariff(R));
+        registry.registerTariff(SET, next, toTariff(R));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 77));
-        rollup.registerTariff(77, next, TARIFF);
-        vm.expectEmit(address(rollup));
+        registry.registerTariff(77, next, TARIFF);
+        vm.expectEmit(address(registry));
         emit IRegistry.TariffRegistered(SET, 1, next, TARIFF);
-        assertEq(rollup.registerTariff(SET, next, TARIFF), 1);
+        assertEq(registry.registerTariff(SET, next, TARIFF), 1);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetAlreadyOpen.selector, SET));
-        rollup.openTariffSet(SET, LENGTH, M);
-        vm.expectEmit(address(rollup));
+        registry.openTariffSet(SET, LENGTH, M);
+        vm.expectEmit(address(registry));
         emit IRegistry.TariffSetOpened(SET + 1, 900, 96);
-        rollup.openTariffSet(SET + 1, 900, 96);
+        registry.openTariffSet(SET + 1, 900, 96);
         vm.stopPrank();
-        assertEq(rollup.tariffCount(SET), 2);
+        assertEq(registry.tariffCount(SET), 2);
     }
 
     /// @dev Who is billed at a tariff can read of it an hour before, but on the local chain.
     function test_tariffNotice() public {
-        assertEq(rollup.tariffNotice(), 0);
+        assertEq(registry.tariffNotice(), 0);
         vm.chainId(1);
-        Rollup live = deployWith(liveConfig(), new IRegistry.VerifierInit[](0));
+        Registry live = registryOf(deployWith(liveConfig(), new IRegistry.VerifierInit[](0)));
         assertEq(live.tariffNotice(), 1 hours);
         vm.startPrank(authority);
         live.openTariffSet(SET, LENGTH, M);
@@ -90,7 +90,7 @@ contract RegistryTest is RollupTest {
     function test_historicTariffsOnTheLocalChainOnly() public {
         IGridveilRollup.Config memory c = config();
         c.enforceFutureTariffs = false;
-        Rollup local = deployWith(c, new IRegistry.VerifierInit[](0));
+        Registry local = registryOf(deployWith(c, new IRegistry.VerifierInit[](0)));
         vm.startPrank(authority);
         local.openTariffSet(SET, LENGTH, M);
         local.registerTariff(SET, 1, TARIFF);
@@ -103,10 +103,10 @@ contract RegistryTest is RollupTest {
     // ----------------------------------------------------------- verifiers
 
     function test_retiredVersion() public {
-        vm.expectEmit(address(rollup));
+        vm.expectEmit(address(registry));
         emit IRegistry.CircuitVersionRetired(VERSION);
         vm.prank(upgrader);
-        rollup.retireVersion(VERSION);
+        registry.retireVersion(VERSION);
         expectSettleRevert(batch(), abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
     }
 
@@ -119,40 +119,41 @@ contract RegistryTest is RollupTest {
     function test_newVersionWaitsForTheDelay() public {
         address next = address(new AcceptAll());
         uint64 activeFrom = uint64(block.timestamp) + 14 days;
-        vm.expectEmit(address(rollup));
+        vm.expectEmit(address(registry));
         emit IRegistry.VerifierRegistered(2, SHAPE, next, next.codehash, PROOF_LENGTH, activeFrom);
         vm.prank(upgrader);
-        rollup.registerVerifier(2, verifierInit(next));
-        assertEq(rollup.verifierOf(2, SHAPE).activeFrom, activeFrom);
-        assertEq(rollup.verifierOf(2, SHAPE).codehash, next.codehash);
+        registry.registerVerifier(2, verifierInit(next));
+        assertEq(registry.verifierOf(2, SHAPE).activeFrom, activeFrom);
+        assertEq(registry.verifierOf(2, SHAPE).codehash, next.codehash);
         ISettle.Settlement memory s = batch();
         s.circuitVersion = 2;
         vm.warp(activeFrom - 1);
         expectSettleRevert(s, abi.encodeWithSelector(IRegistry.VerifierNotActive.selector, activeFrom));
         vm.warp(activeFrom);
+        announceUpgrade(2);
         settle(s);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.VerifierAlreadyRegistered.selector, 2, SHAPE));
         vm.prank(upgrader);
-        rollup.registerVerifier(2, verifierInit(next));
+        registry.registerVerifier(2, verifierInit(next));
     }
 
     function test_verifierRegistrationRules() public {
         IRegistry.VerifierInit memory init = verifierInit(address(0xdead));
         vm.startPrank(upgrader);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NoCode.selector, address(0xdead)));
-        rollup.registerVerifier(2, init);
+        registry.registerVerifier(2, init);
         init.verifier = address(rollup);
         init.m = M + 1;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
-        rollup.registerVerifier(2, init);
-        rollup.retireVersion(3);
+        registry.registerVerifier(2, init);
+        registry.retireVersion(3);
         init.m = M;
         init.proofLength = PROOF_LENGTH + 1;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ProofNotWords.selector, PROOF_LENGTH + 1));
-        rollup.registerVerifier(2, init);
+        registry.registerVerifier(2, init);
         init.proofLength = PROOF_LENGTH;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.VersionRetired.selector, 3));
-        rollup.registerVerifier(3, init);
+        registry.registerVerifier(3, init);
         vm.stopPrank();
     }
 }

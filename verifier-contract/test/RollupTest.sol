@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {Claim, GenesisTerms, NoteCommitment, Owner, Root, TariffCommitment} from "../contracts/Types.sol";
+import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
@@ -14,12 +15,12 @@ import {TestToken} from "../contracts/test/TestToken.sol";
 
 /// @dev The rollup's whole interface. The tests do not import the contract: it is compiled through the IR, they are
 /// not.
-interface Rollup is IGridveilRollup, IAccessControl {
-    function OPERATOR_ROLE() external view returns (bytes32);
-    function VERIFIER_GAS() external view returns (uint256);
+interface Rollup is IGridveilRollup {
     function QUIET_TIME() external view returns (uint256);
-    function tariffNotice() external view returns (uint64);
 }
+
+/// @dev The registry's whole interface.
+interface Registry is IRegistry, IAccessControl {}
 
 abstract contract RollupTest is Test {
     using stdJson for string;
@@ -56,6 +57,8 @@ abstract contract RollupTest is Test {
     TestToken internal token = new TestToken();
     address internal poseidon = deployPoseidon();
     Rollup internal rollup;
+    Registry internal registry;
+    ICertificates internal certificates;
     IExits internal exits;
     uint32 internal first;
     uint32 internal tariffIndex;
@@ -113,12 +116,18 @@ abstract contract RollupTest is Test {
     function registerShape(uint32 shape, uint32 slots) internal {
         IRegistry.VerifierInit memory init = verifierInit(address(new AcceptAll()), shape, slots);
         vm.prank(upgrader);
-        rollup.registerVerifier(VERSION, init);
+        registry.registerVerifier(VERSION, init);
+    }
+
+    /// @dev Announces the first use of a version, whose delay must be over for it to count.
+    function announceUpgrade(uint32 circuitVersion) internal {
+        vm.prank(upgrader);
+        rollup.announceUpgrade(circuitVersion);
     }
 
     function registerCommunity(uint32 community, uint32 shape) internal {
         vm.prank(mdm);
-        rollup.registerCommunity(community, shape, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(community, shape, LENGTH, M, SET, TERMS);
     }
 
     /// @dev Where `start` puts the rollup if its verifier is deployed right before.
@@ -143,19 +152,30 @@ abstract contract RollupTest is Test {
 
     function start(address verifier) internal {
         vm.warp(1_764_000_000);
-        rollup = deploy(verifier);
+        adopt(deploy(verifier));
         openPeriod();
         registerCommunity(COMMUNITY, SHAPE);
         vm.warp(uint256(first + M) * LENGTH);
     }
 
+    /// @dev Makes it the rollup of the test, with the contracts that belong to it.
+    function adopt(Rollup deployed) internal {
+        rollup = deployed;
+        registry = registryOf(deployed);
+        certificates = deployed.certificates();
+        exits = deployed.exits();
+    }
+
+    function registryOf(Rollup deployed) internal view returns (Registry) {
+        return Registry(address(deployed.registry()));
+    }
+
     /// @dev The first period to settle, ten intervals from now, and the tariff that is in force then.
     function openPeriod() internal {
-        exits = IExits(rollup.exits());
         first = uint32(block.timestamp / LENGTH) + 10;
         vm.startPrank(authority);
-        rollup.openTariffSet(SET, LENGTH, M);
-        rollup.registerTariff(SET, first - 5, TARIFF);
+        registry.openTariffSet(SET, LENGTH, M);
+        registry.registerTariff(SET, first - 5, TARIFF);
         vm.stopPrank();
     }
 
@@ -344,7 +364,7 @@ abstract contract RollupTest is Test {
 
     /// @dev A request that nobody serves.
     function freezeRollup() internal {
-        if (!rollup.communityOf(COMMUNITY).started) bring();
+        if (rollup.settledThrough(COMMUNITY) == 0) bring();
         request(makeAddr("ignored"), COMMUNITY, 0);
         vm.warp(block.timestamp + DEADLINE + 1);
         rollup.freeze(COMMUNITY);

@@ -67,7 +67,7 @@ contract SettleTest is RollupTest {
 
     // L1.1
     function test_onlyOperator() public {
-        bytes32 role = rollup.OPERATOR_ROLE();
+        bytes32 role = registry.OPERATOR_ROLE();
         bytes32[] memory data = words(SLOTS + 2, 1);
         bytes4 error = IAccessControl.AccessControlUnauthorizedAccount.selector;
         vm.expectRevert(abi.encodeWithSelector(error, mdm, role));
@@ -77,9 +77,9 @@ contract SettleTest is RollupTest {
     // L1.1
     function test_onlyDirect() public {
         Relay relay = new Relay();
-        bytes32 role = rollup.OPERATOR_ROLE();
+        bytes32 role = registry.OPERATOR_ROLE();
         vm.prank(admin);
-        rollup.grantRole(role, address(relay));
+        registry.grantRole(role, address(relay));
         bytes memory call = abi.encodeCall(ISettle.settle, (batch(), words(SLOTS + 2, 1), proofBytes()));
         vm.prank(operator, operator);
         vm.expectRevert(ISettle.NotDirectCall.selector);
@@ -209,7 +209,7 @@ contract SettleTest is RollupTest {
     function test_tariffInForce() public {
         uint32 next = uint32(block.timestamp / LENGTH) + 1;
         vm.prank(authority);
-        rollup.registerTariff(SET, next, toTariff(0x7b));
+        registry.registerTariff(SET, next, toTariff(0x7b));
         vm.warp(uint256(next + 2 * M) * LENGTH);
         ISettle.Settlement memory s = batch();
         // The last interval before the new tariff: still the old one.

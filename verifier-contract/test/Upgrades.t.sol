@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -20,7 +21,7 @@ contract UpgradesTest is RollupTest {
         address verifier = address(new AcceptAll());
         IRegistry.VerifierInit[] memory verifiers = new IRegistry.VerifierInit[](2);
         (verifiers[0], verifiers[1]) = (verifierInit(verifier), verifierInit(verifier, LARGE_SHAPE, LARGE_SLOTS));
-        rollup = deployWith(config(), verifiers);
+        adopt(deployWith(config(), verifiers));
         openPeriod();
         registerCommunity(COMMUNITY, SHAPE);
         registerCommunity(LARGE, LARGE_SHAPE);
@@ -32,8 +33,8 @@ contract UpgradesTest is RollupTest {
 
     function register(address verifier) internal returns (uint256 activeFrom) {
         vm.startPrank(upgrader);
-        rollup.registerVerifier(NEXT, verifierInit(verifier));
-        rollup.registerVerifier(NEXT, verifierInit(verifier, LARGE_SHAPE, LARGE_SLOTS));
+        registry.registerVerifier(NEXT, verifierInit(verifier));
+        registry.registerVerifier(NEXT, verifierInit(verifier, LARGE_SHAPE, LARGE_SLOTS));
         vm.stopPrank();
         activeFrom = block.timestamp + 14 days;
     }
@@ -74,16 +75,24 @@ contract UpgradesTest is RollupTest {
     }
 
     function checkWaiting(uint32 expected) internal view {
-        (uint32 waiting,) = rollup.forcedWaiting();
-        assertEq(waiting, expected);
+        assertEq(rollup.forcedWaiting().waiting, expected);
     }
 
-    function waits(uint256 waiting, uint256 from) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IForcedQueue.UpgradeWaits.selector, waiting, from);
+    function waits(uint256 waiting) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IForcedQueue.UpgradeWaits.selector, waiting);
+    }
+
+    function notAnnounced(uint32 version, uint256 from) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IForcedQueue.UpgradeNotAnnounced.selector, version, from);
+    }
+
+    function announceRefused(uint256 from) internal {
+        vm.expectRevert(abi.encodeWithSelector(IForcedQueue.QueueWasFull.selector, from));
+        announceUpgrade(NEXT);
     }
 
     /// @dev Eight a queue, and an operator that serves as late as it can, would let sixteen leave within the delay. All
-    /// of them do.
+    /// of them do: while a queue is full, and for a day afterwards, the upgrade cannot be announced.
     // L1.11
     function test_everybodyLeavesBeforeANewVerifierIsUsed() public {
         uint256 activeFrom = register(address(new AcceptAll()));
@@ -93,79 +102,151 @@ contract UpgradesTest is RollupTest {
             }
             checkWaiting(8);
             vm.warp(block.timestamp + DEADLINE - 1);
-            if (block.timestamp >= activeFrom) largeRefused(NEXT, waits(8, rollupServedAt() + 1 days));
+            announceRefused(0);
+            if (block.timestamp >= activeFrom) largeRefused(NEXT, notAnnounced(NEXT, activeFrom));
             serveAll();
             // At once, before others could take the places: not yet.
-            if (block.timestamp >= activeFrom) {
-                largeRefused(NEXT, waits(0, block.timestamp + 1 days));
-                vm.warp(block.timestamp + 1 days - 1);
-                largeRefused(NEXT, waits(0, block.timestamp + 1));
-            }
+            announceRefused(block.timestamp + 1 days);
+            vm.warp(block.timestamp + 1 days - 1);
+            announceRefused(block.timestamp + 1);
         }
         assertEq(served, LARGE_SLOTS);
         checkWaiting(0);
         vm.warp(block.timestamp + 1);
+        announceUpgrade(NEXT);
         large(NEXT);
         assertFalse(rollup.isFrozen());
     }
 
-    function rollupServedAt() internal view returns (uint256 at) {
-        (, at) = rollup.forcedWaiting();
-    }
-
-    /// @dev The state root is one: a request in any community holds off the first batch of every other.
+    /// @dev The state root is one: who waits in any community at the announcement holds off the first batch of every
+    /// other. Who asks later does not.
     // L1.11
-    function test_aRequestInAnotherCommunityHoldsItOff() public {
+    function test_whoWaitsAtTheAnnouncementIsServedByTheOldVersion() public {
         vm.warp(register(address(new AcceptAll())));
         request(COMMUNITY, 1);
-        checkWaiting(1);
-        largeRefused(NEXT, waits(1, 0));
-        ISettle.Settlement memory s = nextBatch();
-        s.circuitVersion = NEXT;
-        expectSettleRevert(s, waits(1, 0));
+        request(LARGE, 5);
+        vm.expectEmit(address(rollup));
+        emit IForcedQueue.UpgradeAnnounced(NEXT, 2);
+        announceUpgrade(NEXT);
+        request(COMMUNITY, 2);
+        checkWaiting(3);
+        largeRefused(NEXT, waits(2));
+        put(10, 1, 5, toWord(who(5)));
+        large(VERSION);
+        largeRefused(NEXT, waits(1));
         // The new version cannot serve it either.
         put(10, 1, 1, toWord(who(1)));
-        s = nextBatch();
+        ISettle.Settlement memory s = nextBatch();
         s.circuitVersion = NEXT;
         bytes32[] memory data = recordData();
-        vm.expectRevert(waits(1, 0));
+        vm.expectRevert(waits(1));
         settleAs(operator, s, data, proofBytes());
         // The old one can, also without effect.
         delete pending;
         put(10, 0, 1, toWord(who(1)));
         bring();
-        checkWaiting(0);
-        vm.warp(block.timestamp + rollup.QUIET_TIME());
+        checkWaiting(1);
         large(NEXT);
     }
 
-    /// @dev Each verifier for itself, also one of a new shape under the old version; once used, requests hold up
-    /// nothing.
+    /// @dev A stranger with a request in every block vetoes nothing, and ends nothing: neither one that comes between
+    /// the closing of a period and its batch, nor one that comes when no old version is left to serve it.
+    // L1.11
+    function test_aStrangerHoldsNothingOff() public {
+        vm.warp(register(address(new AcceptAll())));
+        for (uint32 i = 0; i < 7; ++i) {
+            request(LARGE, i);
+        }
+        announceUpgrade(NEXT);
+        for (uint256 i = 0; i < 7; ++i) {
+            put(10, 0, i, toWord(who(i)));
+        }
+        large(VERSION);
+        for (uint32 i = 10; i < 18; ++i) {
+            request(LARGE, i);
+        }
+        request(COMMUNITY, 1);
+        // The first batch under the new version, with those who came after the announcement.
+        for (uint256 i = 10; i < 18; ++i) {
+            put(10, 0, i, toWord(who(i)));
+        }
+        large(NEXT);
+        put(10, 0, 1, toWord(who(1)));
+        ISettle.Settlement memory s = nextBatch();
+        s.circuitVersion = NEXT;
+        bytes32[] memory data = recordData();
+        settleAs(operator, s, data, proofBytes());
+        checkWaiting(0);
+    }
+
+    /// @dev Each verifier for itself, also one of a new shape under the old version, and one whose delay ended after the
+    /// announcement; once used, requests hold up nothing.
     function test_usedOnce() public {
         address verifier = address(new AcceptAll());
-        vm.warp(register(verifier));
-        assertTrue(rollup.verifierOf(VERSION, SHAPE).used);
-        assertFalse(rollup.verifierOf(NEXT, LARGE_SHAPE).used);
-        vm.expectEmit(address(rollup));
+        uint256 activeFrom = register(verifier);
+        vm.warp(activeFrom - 1);
+        announceUpgrade(NEXT);
+        vm.warp(activeFrom);
+        largeRefused(NEXT, notAnnounced(NEXT, activeFrom));
+        announceUpgrade(NEXT);
+        assertTrue(registry.verifierOf(VERSION, SHAPE).used);
+        assertFalse(registry.verifierOf(NEXT, LARGE_SHAPE).used);
+        vm.expectEmit(address(registry));
         emit IRegistry.VerifierFirstUsed(NEXT, LARGE_SHAPE, verifier);
         large(NEXT);
-        assertTrue(rollup.verifierOf(NEXT, LARGE_SHAPE).used);
-        assertFalse(rollup.verifierOf(NEXT, SHAPE).used);
+        assertTrue(registry.verifierOf(NEXT, LARGE_SHAPE).used);
+        assertFalse(registry.verifierOf(NEXT, SHAPE).used);
         request(COMMUNITY, 1);
+        // A later announcement takes the place of an earlier one.
+        announceUpgrade(VERSION);
         large(NEXT);
         large(VERSION);
         ISettle.Settlement memory s = nextBatch();
         s.circuitVersion = NEXT;
-        expectSettleRevert(s, waits(1, 0));
+        expectSettleRevert(s, notAnnounced(NEXT, activeFrom));
 
         registerShape(99, LARGE_SLOTS);
         registerCommunity(LARGE + 1, 99);
-        vm.warp(block.timestamp + 14 days);
+        uint256 from = block.timestamp + 14 days;
+        vm.warp(from);
         bytes32[] memory data;
         (s, data) = largeBatch(VERSION);
         s.community = LARGE + 1;
-        vm.expectRevert(waits(1, 0));
+        vm.expectRevert(notAnnounced(VERSION, from));
         settleAs(operator, s, data, proofBytes());
+    }
+
+    function test_whoAnnounces() public {
+        register(address(new AcceptAll()));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IAccessControl.AccessControlUnauthorizedAccount.selector, operator, registry.UPGRADER_ROLE()
+            )
+        );
+        vm.prank(operator);
+        rollup.announceUpgrade(NEXT);
+        freezeRollup();
+        vm.expectRevert(IForcedQueue.IsFrozen.selector);
+        announceUpgrade(NEXT);
+    }
+
+    /// @dev The count of full queues follows every way in and out.
+    function test_fullQueues() public {
+        for (uint32 i = 0; i < 8; ++i) {
+            request(LARGE, i);
+            assertEq(rollup.forcedWaiting().fullQueues, i == 7 ? 1 : 0);
+        }
+        for (uint32 i = 0; i < SLOTS; ++i) {
+            request(makeAddr("one"), COMMUNITY, i);
+            request(makeAddr("two"), COMMUNITY, i);
+        }
+        assertEq(rollup.forcedWaiting().fullQueues, 2);
+        put(10, 1, 0, toWord(who(0)));
+        large(VERSION);
+        assertEq(rollup.forcedWaiting().fullQueues, 1);
+        announceRefused(0);
+        request(LARGE, 20);
+        assertEq(rollup.forcedWaiting().fullQueues, 2);
     }
 
     /// @dev In an emergency: the version is retired, nobody serves, anybody freezes, everybody leaves.
@@ -173,10 +254,10 @@ contract UpgradesTest is RollupTest {
         vm.warp(register(address(new AcceptAll())));
         request(LARGE, 3);
         vm.prank(upgrader);
-        rollup.retireVersion(VERSION);
+        registry.retireVersion(VERSION);
         put(10, 1, 3, toWord(who(3)));
         largeRefused(VERSION, abi.encodeWithSelector(IRegistry.VersionRetired.selector, VERSION));
-        largeRefused(NEXT, waits(1, 0));
+        largeRefused(NEXT, notAnnounced(NEXT, block.timestamp));
         vm.warp(block.timestamp + DEADLINE + 1);
         rollup.freeze(LARGE);
     }
@@ -186,6 +267,7 @@ contract UpgradesTest is RollupTest {
         address later = makeAddr("an account with a key");
         vm.etch(later, address(new Silent()).code);
         vm.warp(register(later));
+        announceUpgrade(NEXT);
         largeRefused(NEXT, abi.encodeWithSelector(IRegistry.ProofRejected.selector));
         vm.etch(later, address(new AcceptAll()).code);
         largeRefused(NEXT, abi.encodeWithSelector(IRegistry.VerifierChanged.selector, later));

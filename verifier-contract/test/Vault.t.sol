@@ -176,7 +176,7 @@ contract VaultTest is RollupTest {
     // ------------------------------------------------------- supplier account
 
     function test_supplierFunds() public {
-        bytes32 role = rollup.OPERATOR_ROLE();
+        bytes32 role = registry.OPERATOR_ROLE();
         bytes memory refused =
             abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, stranger, role);
         fund(operator, 10);

@@ -12,7 +12,7 @@ use gridveil_prover::{
     job::ProofJob,
     progress::Silent,
     prover::Prove as _,
-    srs::{LOCAL_CHAIN_IDS, Srs, SrsSource},
+    srs::{LOCAL_CHAIN_ID, Srs, SrsSource},
 };
 
 use crate::common::{CACHE, shape, v2};
@@ -23,7 +23,7 @@ fn a_real_proof_holds_for_its_own_public_inputs_only() {
     let input = fixture::settlement(&Recipe { shape, seed: 3, mechanism: Mechanism::Auction, used: 4 }).unwrap();
     let transition = apply(input.clone()).unwrap();
     let proof = v2().prove_job(&ProofJob::new(1, input), &Silent).unwrap().proof;
-    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
+    let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
     let params = srs.params(shape.k, &Silent).unwrap();
 
     let mut verifier = NativeVerifier::default();

@@ -20,12 +20,12 @@ use gridveil_prover::{
     job::ProofJob,
     progress::Silent,
     prover::{Prove as _, Prover},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource},
+    srs::{LOCAL_CHAIN_ID, Params, Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
     ChainL1 as _, CommunityParams, EthersClient, OperatorL1 as _, RollupConfig, SettleCall, SettlementL1 as _,
     VerifierInit,
-    anvil::{ANVIL_KEYS, Anvil, LOCAL_CHAIN_ID},
+    anvil::{ANVIL_KEYS, Anvil},
     codegen::{GeneratedVerifier, generate_settlement_verifier},
     verifiers::code_hash,
 };
@@ -178,6 +178,7 @@ async fn upgraded(client: &EthersClient, old: &Version<'_>, new: &Version<'_>, g
     let delay = RollupConfig::single_account([0; 20], [0; 32], false).verifier_delay_s;
     let now = rollup.l1.timestamp().await.unwrap();
     rollup.l1.set_local_time(now + delay + 1).await.unwrap();
+    rollup.l1.announce_upgrade(new.on_l1()).await.unwrap();
     for _ in 0..2 {
         rollup.publish().await;
         rollup.settle(new).await;
@@ -201,7 +202,7 @@ fn an_auditor_replays_a_chain_across_an_upgrade() {
         let client = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
         upgraded(&client, &old, &new, genesis).await
     });
-    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
+    let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, CACHE.as_ref()).unwrap();
     let params = srs.params(shape().k, &Silent).unwrap();
     let audited = |verifier: &NativeVerifier| runtime.block_on(audit(&rollup.l1, verifier, &nodes, 0)).unwrap();
     let uses = |report: &AuditReport| {

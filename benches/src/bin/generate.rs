@@ -33,7 +33,7 @@ use gridveil_prover::{
     engine::Engine,
     keys::{KeyStore, verifying_key},
     progress::{Progress as _, Reporter},
-    srs::{LOCAL_CHAIN_IDS, Params, Srs, SrsSource, verifier_params},
+    srs::{LOCAL_CHAIN_ID, Params, Srs, SrsSource, verifier_params},
     statement::Statement as _,
 };
 use gridveil_verifier_contract::{
@@ -102,7 +102,7 @@ fn run(asked: &Asked) -> anyhow::Result<()> {
     // Parameters and the fixture's keys are those of the tests; both are made from nothing where there are none.
     let cache = root.join("target/cache/gridveil");
     let progress = Reporter::stderr();
-    let srs = Srs::for_chain(LOCAL_CHAIN_IDS[0], SrsSource::InsecureDev, &cache)?;
+    let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &cache)?;
     if asked.wants(CERTIFICATE) {
         let params = srs.params(CertificateCircuit::k(&()), &progress)?;
         progress.stage("making the verifying key", CERTIFICATE);
@@ -153,7 +153,7 @@ fn keep(check: bool, contracts: &Path, verifier: &GeneratedVerifier) -> anyhow::
 fn settlement(shape: Shape) -> anyhow::Result<Transition> {
     let recipe = Recipe { shape, seed: 7, mechanism: Mechanism::Auction, used: 17 };
     let mut input: SettlementInput = fixture::settlement(&recipe)?;
-    input.domain = instance::domain(LOCAL_CHAIN_IDS[0], &FIXTURE_ROLLUP, CIRCUIT_VERSION);
+    input.domain = instance::domain(LOCAL_CHAIN_ID, &FIXTURE_ROLLUP, CIRCUIT_VERSION);
     for slot in 0..shape.members {
         if let Some(signed) = input.packets.get_mut(slot) {
             signed.packet.context.domain = input.domain;
@@ -196,7 +196,7 @@ fn settlement_fixture(
     };
     let fixture = json!({
         "rollup": hex(&FIXTURE_ROLLUP),
-        "chain_id": LOCAL_CHAIN_IDS[0],
+        "chain_id": LOCAL_CHAIN_ID,
         "circuit_version": CIRCUIT_VERSION,
         "slots": shape.members,
         "m": shape.intervals,

@@ -135,6 +135,7 @@ codes! {
     TARIFF_CLOSED = "tariff.closed", 409, Operator, false, "The period is already closed";
     TARIFF_LENGTH = "tariff.length", 422, Operator, false, "Tariff has another number of intervals";
     CLOSE_UPGRADE_WAITS = "close.upgrade_waits", 409, Operator, true, "A new verifier's first batch has to wait";
+    UPGRADE_ANNOUNCEMENT = "upgrade.announcement", 409, Operator, true, "Its first use is not announced on L1, or who waited then waits still";
     UPGRADE_VERSION = "upgrade.version", 422, Operator, false, "No other circuit version of this program";
     UPGRADE_VERIFIER = "upgrade.verifier", 409, Operator, true, "L1 has no verifier of this version by then";
     UPGRADE_TIME = "upgrade.time", 409, Operator, false, "The time is past or far ahead, or a period from it is open already";

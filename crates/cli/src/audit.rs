@@ -58,7 +58,7 @@ enum Command {
 struct RetirementArgs {
     /// The statement's file, from its holder.
     file: PathBuf,
-    /// L1 node, http://…: one you trust, best your own.
+    /// L1 node, https://… or http://…: one you trust, best your own.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.

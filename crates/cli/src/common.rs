@@ -1,7 +1,8 @@
-//! What several commands share: text for people, what a command shows before it acts, options, and a blocking L1
-//! client.
+//! What several commands share: text for people, what a command shows before it acts, options, a blocking L1 client, and
+//! when a service ends.
 
 pub mod chain;
 pub mod details;
 pub mod options;
+pub mod stop;
 pub mod text;

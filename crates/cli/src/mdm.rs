@@ -76,7 +76,7 @@ struct KeyCommand {
 struct Place {
     #[command(flatten)]
     keys: KeyArgs,
-    /// L1 node, `http://…`: one you trust, best your own.
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
@@ -121,7 +121,7 @@ struct Doing {
 struct SignArgs {
     /// The consent's file, from the member.
     file: PathBuf,
-    /// Sequencer, `http://…`: it says which circuit version is signed for, and is handed the operation.
+    /// Sequencer, `https://…` or `http://…`: it says which circuit version is signed for, and is handed the operation.
     #[arg(long, value_name = "URL", required_unless_present = "out", env = "GRIDVEIL_URL")]
     url: Option<String>,
     /// Writes the operation with both signatures into this file, and hands nothing in.
@@ -135,7 +135,7 @@ struct SignArgs {
 struct SubstituteArgs {
     #[command(flatten)]
     estimate: FileArgs,
-    /// Sequencer, `http://…`.
+    /// Sequencer, `https://…` or `http://…`.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     url: String,
     /// Community index.
@@ -160,7 +160,7 @@ struct SubstituteArgs {
 
 #[derive(Debug, clap::Args)]
 struct HeaderArgs {
-    /// Sequencer, `http://…`: it says which circuit version the period has.
+    /// Sequencer, `https://…` or `http://…`: it says which circuit version the period has.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     url: Option<String>,
     /// Community index.

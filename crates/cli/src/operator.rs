@@ -146,7 +146,7 @@ struct UpgradeArgs {
 struct FundArgs {
     /// Currency units, whole hundredths.
     amount: Money,
-    /// L1 node, http://…
+    /// L1 node, https://… or http://…
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.

@@ -26,12 +26,13 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
-use gridveil_verifier_contract::{ChainL1, EthersClient};
+use gridveil_verifier_contract::{ChainL1, EthersClient, ethers_client::FeePolicy};
 use tokio::runtime::Runtime;
 
 use crate::{
     audit::source,
     beginning::Beginning,
+    common::stop,
     proofs::{PoolProofs, SpoolProofs},
     provers::Provers,
     queue::QueueProofs,
@@ -63,7 +64,7 @@ pub struct Args {
     /// Master key of the log; made if it is not there. Mode 0600.
     #[arg(long, value_name = "FILE")]
     master_key: PathBuf,
-    /// L1 node, http://…
+    /// L1 node, https://… or http://…
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.
@@ -72,6 +73,9 @@ pub struct Args {
     /// The operator's L1 key, hex.
     #[arg(long, value_name = "FILE")]
     operator_key: PathBuf,
+    /// Most that a unit of gas may cost, gwei, base fee and tip together. Above it the sequencer waits.
+    #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
+    max_gas_gwei: u32,
     /// Token of the admin listener, at least 16 bytes.
     #[arg(long, value_name = "FILE")]
     admin_token: PathBuf,
@@ -147,6 +151,7 @@ impl Args {
             rpc: rpc.to_owned(),
             contract: contract.to_owned(),
             operator_key: dir.join("operator.key"),
+            max_gas_gwei: 200,
             admin_token: dir.join("admin.token"),
             genesis: None,
             begin: Some(dir.join("begin.json")),
@@ -246,14 +251,14 @@ async fn check_contract(l1: &EthersClient, communities: Option<&Vec<Community>>)
     Ok(())
 }
 
-/// Runs until it is interrupted.
+/// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// Configuration, keys, store, or no answer from L1 at the start.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (runtime, handle) = start(args)?;
     runtime.block_on(async {
-        tokio::signal::ctrl_c().await?;
+        stop::asked().await?;
         handle.shutdown().await;
         anyhow::Ok(())
     })
@@ -274,6 +279,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
+    let l1 = l1.with_fees(FeePolicy { cap_wei: u128::from(args.max_gas_gwei) * 1_000_000_000 });
     let chain_id = runtime.block_on(l1.chain_id())?;
     let given = communities.is_some() || begun.is_some();
     let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());

@@ -10,6 +10,7 @@ use gridveil_api::admin::TariffRequest;
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_cli::{
     beginning::Beginning,
+    common::stop,
     member::{Details, hex0},
     sequencer::{self, Local},
 };
@@ -76,7 +77,7 @@ pub(super) fn up(args: &UpArgs) -> anyhow::Result<()> {
     show(&dir, &running.devnet)?;
     let Running { devnet, sequencer, handle, anvil } = running;
     sequencer.block_on(async {
-        interrupted().await?;
+        stop::asked().await?;
         handle.shutdown().await;
         anyhow::Ok(())
     })?;
@@ -86,14 +87,6 @@ pub(super) fn up(args: &UpArgs) -> anyhow::Result<()> {
     ensure!(dir.join(CHAIN).exists(), "the chain was not written: take a new directory");
     write_over(&dir.join(ENDED), &serde_json::to_string_pretty(&devnet)?)?;
     std::fs::remove_file(dir.join(RUNNING)).with_context(|| dir.display().to_string())
-}
-
-async fn interrupted() -> anyhow::Result<()> {
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-        _ = term.recv() => Ok(()),
-    }
 }
 
 /// A new network in a new directory.

@@ -264,6 +264,7 @@ fn a_statement_continues_from_the_one_before() {
 fn l1_views_are_read_word_by_word() {
     let word = |x: u64| format!("{x:064x}");
     let tariffs: Vec<(u64, u64)> = vec![(10, 100), (20, 200), (30, 300)];
+    let registry = format!("0x{:040x}", 0x7e9);
     let (url, bodies) = serve(Box::new(move |_, _, body| {
         let request: serde_json::Value = serde_json::from_str(body).unwrap();
         if request["method"] == "eth_chainId" {
@@ -272,12 +273,15 @@ fn l1_views_are_read_word_by_word() {
         let data = request["params"][0]["data"].as_str().unwrap().to_owned();
         let argument = |i: usize| u64::from_str_radix(&data[10 + 64 * i + 48..10 + 64 * (i + 1)], 16).unwrap();
         let words = match data.len() {
+            // registry(), then tariffInForce(7, first) of it.
+            10 => word(0x7e9),
             138 => {
-                tariffs.get(usize::try_from(argument(1)).unwrap()).map(|(first, c)| word(*first) + &word(*c)).unwrap()
+                assert_eq!((request["params"][0]["to"].as_str(), argument(0)), (Some(registry.as_str()), 7));
+                let found = tariffs.iter().rev().find(|(first, _)| *first <= argument(1));
+                found.map_or(word(0).repeat(2), |(_, commitment)| word(1) + &word(*commitment))
             }
-            _ if argument(0) == 5 => word(1) + &word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
-            _ if argument(0) == 6 => word(0).repeat(6),
-            _ if argument(0) == 7 => word(3),
+            _ if argument(0) == 5 => word(1) + &word(3600) + &word(2) + &word(1) + &word(7),
+            _ if argument(0) == 6 => word(0).repeat(5),
             _ if argument(0) == 1 => word(1),
             _ if argument(0) == 2 => word(0),
             _ if argument(0) == 3 => word(2),
@@ -299,7 +303,9 @@ fn l1_views_are_read_word_by_word() {
     assert_eq!(l1.is_finalised(Fr::from(2u64)), Ok(false));
     assert_eq!(l1.is_finalised(Fr::from(3u64)), Err(L1Error::Answer("isFinalised")));
     assert_eq!(l1.is_finalised(Fr::from(4u64)), Err(L1Error::Answer("isFinalised")));
-    assert!(bodies.lock().unwrap().iter().skip(1).all(|b| b.contains(&"22".repeat(20))));
+    let asked = |body: &String| body.contains(&"22".repeat(20)) || body.contains(&format!("{:040x}", 0x7e9));
+    assert!(bodies.lock().unwrap().iter().skip(1).all(asked));
+    assert_eq!(bodies.lock().unwrap().iter().filter(|body| body.contains("\"data\":\"0x7b103999\"")).count(), 1);
     assert_eq!(
         JsonRpc::new("http://127.0.0.1:1", [0; 20]).unwrap().is_finalised(Fr::from(1u64)),
         Err(L1Error::Unreachable)

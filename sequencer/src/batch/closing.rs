@@ -21,7 +21,7 @@ use crate::{
         plain,
         record::{Closed, ClosedSecrets, Event, Used, kind},
     },
-    upgrade::no_verifier,
+    upgrade::{self, no_verifier},
     writer::{Decision, Snapshot},
 };
 
@@ -95,8 +95,8 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     Ok(())
 }
 
-/// L1.11: a verifier has its first batch while nobody waits to leave. Closed batches settle in order, so that one which
-/// must wait would hold up those that serve who waits.
+/// L1.11: a verifier has its first batch when that was announced and all are served who waited then. Closed batches
+/// settle in order, so that one which must wait would hold up those that serve who waits.
 async fn check_first_use(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {
     let (version, shape) = {
         let snapshot = service.writer.snapshot();
@@ -107,16 +107,11 @@ async fn check_first_use(service: &Service, community: u32, first_interval: Inte
     }
     let number = u32::try_from(version.number()).unwrap_or(u32::MAX);
     let verifier = service.l1.verifier(number, shape.id).await.map_err(|e| l1::unreachable(&e))?;
-    if verifier.ok_or_else(|| no_verifier(number, shape.name))?.used {
-        return Ok(());
+    let verifier = verifier.ok_or_else(|| no_verifier(number, shape.name))?;
+    match upgrade::first_use(service, number, &verifier).await? {
+        None => Ok(()),
+        Some(why) => Err(Problem::new(problem::CLOSE_UPGRADE_WAITS, format!("L1.11: {why}"))),
     }
-    let (from, now) = (service.l1.first_use_from_s().await, service.l1.timestamp().await);
-    let (from, now) = (from.map_err(|e| l1::unreachable(&e))?, now.map_err(|e| l1::unreachable(&e))?);
-    if from.is_some_and(|from| from <= now) {
-        return Ok(());
-    }
-    let detail = format!("L1.11: the first batch of circuit version {version} waits until nobody waits to leave");
-    Err(Problem::new(problem::CLOSE_UPGRADE_WAITS, detail))
 }
 
 async fn close_open(service: &Service, community: u32, first_interval: Interval) -> Result<(), Problem> {

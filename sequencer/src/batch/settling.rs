@@ -64,8 +64,8 @@ async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Resul
                 service.health.degraded("l1", Some(error.to_string()));
                 config::pause(&mut pauses).await;
             }
-            // A new verifier's first batch waits until nobody waits to leave (L1.11): it may come to that after the closing.
-            L1Error::Reverted { name } if name == "UpgradeWaits" => {
+            // A new verifier's first batch waits (L1.11): another announcement may have come after the closing.
+            L1Error::Reverted { name } if name == "UpgradeWaits" || name == "UpgradeNotAnnounced" => {
                 service.health.degraded("l1", Some(format!("l1.reverted: {name}")));
                 config::pause(&mut pauses).await;
             }

@@ -14,7 +14,7 @@ use gridveil_sequencer::{
     Clock, GenesisState,
     store::{log_state::LogState, record::Event},
 };
-use gridveil_verifier_contract::AuditorL1;
+use gridveil_verifier_contract::{AuditorL1, QueuesL1};
 use serde_json::{Value, json};
 
 use crate::common::{Answer, CHAIN, CONTRACT, Node, TOKEN, USED, World, first_interval, owner_key, units};
@@ -29,8 +29,14 @@ fn begins_s(period: u32) -> u64 {
     u64::from(first_interval() + 2 * period) * 3600
 }
 
-/// L1 has had the next version's verifier for long when the first period begins.
+/// L1 has had the next version's verifier for long when the first period begins, and the announcement of its first use.
 async fn world() -> World {
+    let world = unannounced().await;
+    world.l1.announce_upgrade(u32::try_from(NEXT).unwrap()).unwrap();
+    world
+}
+
+async fn unannounced() -> World {
     let world = World::with(|genesis: &mut GenesisState| {
         let accounts = &mut genesis.communities[0].accounts;
         (accounts[0].balance, accounts[0].payout) = (units(1000), [0xab; 20]);
@@ -115,6 +121,12 @@ async fn an_upgrade_is_refused_where_it_could_not_be_kept() {
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(2)).await), (409, "upgrade.verifier"));
     world.l1.register_verifier(u32::try_from(UNREGISTERED).unwrap(), 1).unwrap();
     assert_eq!(refusal(&plan(&node, UNREGISTERED, begins_s(2)).await), (409, "upgrade.verifier"), "not active by then");
+    let far = begins_s(0) + 20 * DAY_S;
+    assert_eq!(
+        refusal(&plan(&node, UNREGISTERED, far).await),
+        (409, "upgrade.announcement"),
+        "another one is announced"
+    );
     assert_eq!(refusal(&plan(&node, NEXT, begins_s(0)).await), (409, "upgrade.time"), "past");
     for far in [begins_s(0) + 90 * DAY_S + 1, u64::MAX] {
         assert_eq!(refusal(&plan(&node, NEXT, far).await), (409, "upgrade.time"), "it could not be taken back");
@@ -323,34 +335,43 @@ async fn no_period_is_closed_under_a_retired_version() {
     node.handle.shutdown().await;
 }
 
+/// Who asked to leave before the announcement is served by the old version, and only then the upgrade is decided. From
+/// then on nobody can hold it up, nor end the rollup with a request that only the new version is left to serve.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_verifier_waits_until_nobody_waits_to_leave() {
-    let world = world().await;
+async fn who_asked_before_the_announcement_is_served_before_the_upgrade_and_who_asks_later_after() {
+    let world = unannounced().await;
     let node = start(&world).await;
-    assert_eq!(plan(&node, NEXT, begins_s(1)).await.0, 201);
-    settle(&world, &node, FIRST, 0).await;
-    node.settled(5, 1).await;
+    let next = u32::try_from(NEXT).unwrap();
+    let unannounced = plan(&node, NEXT, begins_s(1)).await;
+    assert_eq!(refusal(&unannounced), (409, "upgrade.announcement"));
+    assert!(unannounced.1["detail"].as_str().unwrap().contains("not announced"), "{unannounced:?}");
     world.l1.put_forced(7, &[(0, [9; 20])]);
-    for slot in 0..USED {
-        assert_eq!(node.submit(&meters(&world, NEXT, 1, slot)).await.0, 201);
-    }
-    assert_eq!(refusal(&close(&world, &node, 5, 1).await), (409, "close.upgrade_waits"));
-    // The other community's batch is of the old version and serves who waits.
+    world.l1.announce_upgrade(next).unwrap();
+    let waits = plan(&node, NEXT, begins_s(1)).await;
+    assert_eq!(refusal(&waits), (409, "upgrade.announcement"));
+    assert!(waits.1["detail"].as_str().unwrap().contains("1 who asked to leave"), "{waits:?}");
     node.publish(&world, 7).await;
     node.submit_all(&world, 7, 0).await;
-    assert_eq!(node.close(7, 0).await.0, 200);
+    assert_eq!(close(&world, &node, 7, 0).await.0, 200);
     node.settled(7, 1).await;
-    assert_eq!(refusal(&node.close(5, 1).await), (409, "close.upgrade_waits"), "others may want to leave too");
-    world.l1.set_timestamp(begins_s(2) + DAY_S);
-    assert_eq!(node.close(5, 1).await.0, 200);
-    node.settled(5, 2).await;
-    // Once used, it is a verifier like the first.
-    world.l1.put_forced(7, &[(1, [8; 20])]);
+    assert_eq!(plan(&node, NEXT, begins_s(2)).await.0, 201);
+
+    settle(&world, &node, FIRST, 0).await;
+    settle(&world, &node, FIRST, 1).await;
     for slot in 0..USED {
         assert_eq!(node.submit(&meters(&world, NEXT, 2, slot)).await.0, 201);
     }
+    node.publish(&world, 5).await;
+    // Another announcement takes the place of the one that counts: no period is closed that L1 would refuse.
+    world.l1.announce_upgrade(next + 1).unwrap();
+    assert_eq!(refusal(&close(&world, &node, 5, 2).await), (409, "close.upgrade_waits"));
+    world.l1.announce_upgrade(next).unwrap();
+    // These come when the old version serves nobody any more here.
+    world.l1.put_forced(5, &[(1, [8; 20])]);
+    world.l1.put_forced(7, &[(1, [8; 20])]);
     assert_eq!(node.close(5, 2).await.0, 200);
     node.settled(5, 3).await;
+    assert!(world.l1.forced_queue(5).await.unwrap().is_empty(), "served by the first batch of the new version");
     node.handle.shutdown().await;
 }
 

@@ -155,7 +155,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
             .unwrap();
     }
     tell("statements verified");
-    operator.kill();
+    operator.stop();
 
     // L1 has it once, and it is what the rules make of these packets.
     let settled = world.runtime.block_on(world.l1.settled_batches(0)).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {IGridveilRollup} from "../IGridveilRollup.sol";
 import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "../Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
@@ -10,7 +11,7 @@ interface ICertificates {
 
     /// @notice The public inputs of a certificate proof, besides the domain.
     /// @dev All words but `kind` are elements of the scalar field, in one encoding each: `ISettle.NotCanonical`.
-    /// @param circuitVersion version of the certificate circuit, from `CERTIFICATE_VERSION` on
+    /// @param circuitVersion version of the certificate circuit, from `IRegistry.CERTIFICATE_VERSION` on
     /// @param anchor any state root that was ever final, the genesis root included
     /// @param nullifier of the note that is spent: one note has one, and it is used once
     /// @param note1 commitment of the first new note, not zero; an unused note has the amount 0
@@ -58,7 +59,7 @@ interface ICertificates {
     // ----------------------------------------------------------------- errors
 
     /// @notice The version is of the settlement circuit. Prove with the certificate circuit.
-    /// @param circuitVersion as it was given, below `CERTIFICATE_VERSION`
+    /// @param circuitVersion as it was given, below `IRegistry.CERTIFICATE_VERSION`
     error NotCertificateVersion(uint32 circuitVersion);
     /// @notice The anchor was never a state root. Prove against one for which `ISettle.isFinalised` is true.
     /// @param anchor as it was given
@@ -87,8 +88,17 @@ interface ICertificates {
     /// @param proof of the exact length of the version's verifier
     function certify(Certificate calldata certificate, bytes calldata proof) external;
 
+    /// @notice Record 20: takes the head of the queue into the state. The rollup alone may call.
+    /// @param index of the record in the batch
+    /// @param community whose certificates tree has the note from now on
+    /// @param note the record's; the head of the queue, not zero
+    function append(uint256 index, uint32 community, NoteCommitment note) external;
+
     // ------------------------------------------------------------------ views
 
+    /// @notice The rollup that takes the notes in.
+    /// @return rollup the creator of this contract
+    function rollup() external view returns (IGridveilRollup rollup);
     /// @notice True if the note of this nullifier was spent.
     /// @param nullifier of a note
     /// @return used true from the transaction on that spent it

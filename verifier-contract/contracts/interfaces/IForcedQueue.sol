@@ -13,12 +13,32 @@ interface IForcedQueue {
     /// @param requester who asked, and who is paid if it is the slot's payout account
     /// @param slot whose balance was asked for
     /// @param time unix seconds of the request
+    /// @param epoch announcements of upgrades before the request
     /// @param bond wei that came with it
     struct ForcedEntry {
         address requester;
         uint32 slot;
         uint40 time;
+        uint24 epoch;
         uint128 bond;
+    }
+
+    /// @notice What waits in all forced queues, and the upgrade that was announced last.
+    /// @param waiting requests of all communities that wait
+    /// @param before those of them that were there when the upgrade was announced
+    /// @param epoch announcements so far
+    /// @param circuitVersion that was announced; 0 if none was
+    /// @param announcedAt unix seconds; 0 if none was
+    /// @param fullQueues communities whose queue is full
+    /// @param fullAt unix seconds at which a full queue was served last; 0 if none was
+    struct Waiting {
+        uint32 waiting;
+        uint32 before;
+        uint24 epoch;
+        uint32 circuitVersion;
+        uint40 announcedAt;
+        uint32 fullQueues;
+        uint40 fullAt;
     }
 
     // ----------------------------------------------------------------- events
@@ -41,6 +61,10 @@ interface IForcedQueue {
     event ForcedServed(
         uint32 indexed community, uint32 indexed slot, address indexed requester, uint48 units, uint128 bond
     );
+    /// @notice The first use of a circuit version was announced: it comes when all who wait now are served.
+    /// @param circuitVersion version of the circuit
+    /// @param waiting requests of all communities that wait
+    event UpgradeAnnounced(uint32 indexed circuitVersion, uint32 waiting);
     /// @notice The rollup is frozen and a bond is owed to its requester: `IVault.withdrawEth` pays it.
     /// @param community index of the community
     /// @param requester who asked
@@ -80,11 +104,19 @@ interface IForcedQueue {
     /// @param slot of the request
     /// @param from unix seconds from which the next request may come
     error SlotPaidLately(uint32 community, uint32 slot, uint256 from);
-    /// @notice A verifier that was registered later has its first batch only after a day without any waiting request.
-    /// Serve what waits with the old version, then bring the batch from `from` on.
-    /// @param waiting requests of all communities that wait
-    /// @param from unix seconds a day after the last request was served; 0 if none ever was
-    error UpgradeWaits(uint256 waiting, uint256 from);
+    /// @notice A verifier that was registered later is used only after its first use was announced, when its delay was
+    /// over. Announce it: `announceUpgrade`.
+    /// @param circuitVersion of the verifier
+    /// @param from unix seconds from which its first use may be announced
+    error UpgradeNotAnnounced(uint32 circuitVersion, uint256 from);
+    /// @notice Requests that were there at the announcement wait still. Serve them with the old version, then bring the
+    /// batch.
+    /// @param waiting requests of all communities that were there and wait
+    error UpgradeWaits(uint256 waiting);
+    /// @notice Somebody who wanted to leave may have found a queue full. Announce the upgrade when every queue has had
+    /// a place for a day.
+    /// @param from unix seconds; 0 while a queue is full
+    error QueueWasFull(uint256 from);
     /// @notice The head of the queue may still be served in time, or the queue is empty.
     /// @param community index of the community
     /// @param deadline unix seconds after which the freeze is possible; 0 if the queue is empty
@@ -107,6 +139,12 @@ interface IForcedQueue {
     /// @param community whose queue's head waited too long
     function freeze(uint32 community) external;
 
+    /// @notice Announces the first use of a circuit version's verifiers. Who wants to leave before it has asked by now:
+    /// since the registration there was time, and for the last day there was a place in every queue. Replaces an
+    /// earlier announcement. The upgrader alone may call.
+    /// @param circuitVersion of the settlement or of the certificate circuit
+    function announceUpgrade(uint32 circuitVersion) external;
+
     /// @notice When frozen: returns the bonds of a community's open requests. Anyone may call.
     /// @param community index of the community
     function returnBonds(uint32 community) external;
@@ -120,10 +158,13 @@ interface IForcedQueue {
     /// @param community index of the community
     /// @return entries at most eight, head first
     function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory entries);
-    /// @notice What a later verifier's first batch depends on: `UpgradeWaits`.
-    /// @return waiting requests of all communities that wait
-    /// @return servedAt unix seconds of the last request that was served; 0 if there was none
-    function forcedWaiting() external view returns (uint32 waiting, uint40 servedAt);
+    /// @notice What a later verifier's first use depends on.
+    /// @return state of all queues
+    function forcedWaiting() external view returns (Waiting memory state);
+    /// @notice Reverts if a verifier that was never used may not be used now: `UpgradeNotAnnounced`, `UpgradeWaits`.
+    /// @param circuitVersion of the verifier
+    /// @param activeFrom unix seconds at which its delay is over
+    function requireFirstUse(uint32 circuitVersion, uint40 activeFrom) external view;
     /// @notice Bond of the next request: it doubles with every open one.
     /// @param community index of the community
     /// @return bond wei

@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {GenesisTerms, TariffCommitment} from "../Types.sol";
 
-/// @title What is registered: circuit shapes and their verifiers, tariffs, communities
+/// @title What is registered: roles, circuit shapes and their verifiers, tariffs, communities
 /// @dev Rules: docs/spec/l1.md, "Registries".
 interface IRegistry {
     // ------------------------------------------------------------------ types
@@ -32,14 +32,12 @@ interface IRegistry {
 
     /// @notice A community's fixed parameters, one storage slot.
     /// @param registered true from its registration on
-    /// @param started true from its first settlement on
     /// @param intervalLength seconds: 900, 1800 or 3600
     /// @param m intervals of one period
     /// @param shape id of its circuit shape
     /// @param tariffSet id of the set whose tariffs it is billed at
     struct Community {
         bool registered;
-        bool started;
         uint16 intervalLength;
         uint16 m;
         uint32 shape;
@@ -60,6 +58,30 @@ interface IRegistry {
     struct Tariff {
         uint32 firstInterval;
         TariffCommitment commitment;
+    }
+
+    /// @notice What a batch is settled under.
+    /// @param intervalLength seconds: 900, 1800 or 3600
+    /// @param m intervals of one period
+    /// @param shape id of the community's circuit shape
+    /// @param slots member slots N of that shape
+    /// @param tariffSet id of the community's tariff set
+    /// @param verifier of the batch's version and that shape
+    /// @param proofLength exact length of a proof, bytes
+    /// @param used true if the verifier has had its first batch, or is the constructor's
+    /// @param activeFrom unix seconds from which it may be used, and its first use announced
+    /// @param tariffCommitment of the tariff in force at the period's first interval
+    struct BatchTerms {
+        uint16 intervalLength;
+        uint16 m;
+        uint32 shape;
+        uint32 slots;
+        uint32 tariffSet;
+        address verifier;
+        uint32 proofLength;
+        bool used;
+        uint40 activeFrom;
+        TariffCommitment tariffCommitment;
     }
 
     /// @notice A circuit shape and a verifier for it. A certificate verifier has shape, slots and m zero.
@@ -212,6 +234,9 @@ interface IRegistry {
     error ProofRejected();
     /// @notice Tariffs that start in the past are for the local chain.
     error LocalChainOnly();
+    /// @notice The rollup, or a contract that belongs to it, alone may call.
+    /// @param caller who called
+    error NotRollup(address caller);
 
     // ---------------------------------------------------------------- actions
 
@@ -250,8 +275,8 @@ interface IRegistry {
         external
         returns (uint32 index);
 
-    /// @notice Registers a verifier, usable after the delay, and for its first batch only when no forced request waits
-    /// or waited lately: `IForcedQueue.UpgradeWaits`. A new shape is registered with its first verifier. The upgrader
+    /// @notice Registers a verifier, usable after the delay, and for the first time only when that was announced and
+    /// all are served who waited then: `IForcedQueue.announceUpgrade`. A new shape is registered with its first verifier. The upgrader
     /// alone may call.
     /// @param circuitVersion from `CERTIFICATE_VERSION` on: of the certificate circuit
     /// @param init shape and verifier
@@ -261,12 +286,81 @@ interface IRegistry {
     /// @param circuitVersion any version
     function retireVersion(uint32 circuitVersion) external;
 
+    /// @notice Notes a verifier's first use. The rollup and its certificates alone may call.
+    /// @param circuitVersion version of the circuit
+    /// @param shape id of the shape
+    function noteFirstUse(uint32 circuitVersion, uint32 shape) external;
+
     // ------------------------------------------------------------------ views
 
-    /// @notice The domain value of a circuit version: keccak256(chain id, this contract, version) mod r.
-    /// @param circuitVersion any version
-    /// @return value public input 0 of its proofs
-    function domain(uint32 circuitVersion) external view returns (uint256 value);
+    /// @notice The rollup whose batches are settled under these terms.
+    /// @return rollup the creator of this contract
+    function rollup() external view returns (address rollup);
+    /// @notice Brings batches, funds supplier accounts.
+    /// @return role its id
+    function OPERATOR_ROLE() external view returns (bytes32 role);
+    /// @notice The meter data manager: registers communities.
+    /// @return role its id
+    function MDM_ROLE() external view returns (bytes32 role);
+    /// @notice Publishes tariffs.
+    /// @return role its id
+    function TARIFF_ROLE() external view returns (bytes32 role);
+    /// @notice May pause deposits.
+    /// @return role its id
+    function REGULATOR_ROLE() external view returns (bytes32 role);
+    /// @notice Registers, announces and retires circuit versions.
+    /// @return role its id
+    function UPGRADER_ROLE() external view returns (bytes32 role);
+    /// @notice Reverts if the account does not have the role: `AccessControlUnauthorizedAccount`.
+    /// @param role its id
+    /// @param account any
+    function checkRole(bytes32 role, address account) external view;
+    /// @notice The certificate circuit's first version: all versions from here on are of it, all below of the
+    /// settlement circuit.
+    /// @return circuitVersion 1,000,001
+    function CERTIFICATE_VERSION() external view returns (uint32 circuitVersion);
+    /// @notice From a verifier's registration to its first use.
+    /// @return delay seconds
+    function verifierDelay() external view returns (uint64 delay);
+    /// @notice Whether tariffs must be registered before they start.
+    /// @return enforced false only on the local chain
+    function enforceFutureTariffs() external view returns (bool enforced);
+    /// @notice From a tariff's registration to its first interval, if that is enforced.
+    /// @return notice seconds: an hour, on the local chain none
+    function tariffNotice() external view returns (uint64 notice);
+    /// @notice What a batch is settled under. Reverts where `settle` must: the operator has no such role, the community
+    /// is not registered, the tariff is not in force, the version has no verifier that may be used.
+    /// @param operator who brings the batch
+    /// @param circuitVersion version of the circuit of the proof
+    /// @param community index of the community
+    /// @param firstInterval first interval of the period
+    /// @param tariffIndex index, in the community's set, of the tariff in force then
+    /// @return terms as they are now
+    function batchTerms(
+        address operator,
+        uint32 circuitVersion,
+        uint32 community,
+        uint32 firstInterval,
+        uint32 tariffIndex
+    ) external view returns (BatchTerms memory terms);
+    /// @notice The verifier of a certificate version. Reverts if its delay is not over, its code has changed or the
+    /// version was retired.
+    /// @param circuitVersion from `CERTIFICATE_VERSION` on
+    /// @return record the verifier
+    function certificateVerifier(uint32 circuitVersion) external view returns (Verifier memory record);
+    /// @notice The tariff in force at an interval.
+    /// @param tariffSet id of the set
+    /// @param firstInterval unix seconds divided by the set's interval length
+    /// @return found false if none is
+    /// @return commitment of its prices
+    function tariffInForce(uint32 tariffSet, uint256 firstInterval)
+        external
+        view
+        returns (bool found, TariffCommitment commitment);
+    /// @notice Member slots of a community. Reverts if it is not registered.
+    /// @param community its index
+    /// @return slots of its shape
+    function slotsOf(uint32 community) external view returns (uint32 slots);
     /// @notice A community's fixed parameters.
     /// @param community its index
     /// @return parameters all zero if it is not registered

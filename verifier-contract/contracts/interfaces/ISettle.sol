@@ -122,6 +122,10 @@ interface ISettle {
 
     // ------------------------------------------------------------------ views
 
+    /// @notice How far a community is settled.
+    /// @param community its index
+    /// @return time end of its last settled period, unix seconds; 0 before its first batch
+    function settledThrough(uint32 community) external view returns (uint40 time);
     /// @notice The current state root.
     /// @return root the new root of the last batch, or the genesis root
     function stateRoot() external view returns (Root root);

@@ -272,9 +272,6 @@ interface IVault {
     /// @param slot of the member
     /// @return exited true from the exit on
     function hasExited(uint32 community, uint32 slot) external view returns (bool exited);
-    /// @notice The contract through which everybody exits from a frozen rollup.
-    /// @return exits address of an `IExits`
-    function exits() external view returns (address exits);
     /// @notice The money in the vault that is not yet an account's to withdraw.
     /// @return poolNano what backs the balances of the state, nano
     /// @return openUnits open deposits, units

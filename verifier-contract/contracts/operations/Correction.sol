@@ -12,7 +12,8 @@ library Correction {
 
     /// @dev The commitment is of the tariff in force at `firstInterval`, which is before the batch's period.
     function check(
-        IRegistry.Tariff[] storage tariffs,
+        IRegistry registry,
+        uint32 tariffSet,
         uint256 index,
         uint256 firstInterval,
         uint256 batchInterval,
@@ -21,15 +22,8 @@ library Correction {
         if (firstInterval >= batchInterval) {
             revert ISettle.CorrectionTariff(index, firstInterval);
         }
-        // The count of tariffs that start at `firstInterval` or before.
-        uint256 low;
-        uint256 high = tariffs.length;
-        while (low < high) {
-            uint256 middle = (low + high) / 2;
-            if (tariffs[middle].firstInterval <= firstInterval) low = middle + 1;
-            else high = middle;
-        }
-        if (low == 0 || TariffCommitment.unwrap(tariffs[low - 1].commitment) != TariffCommitment.unwrap(commitment)) {
+        (bool found, TariffCommitment inForce) = registry.tariffInForce(tariffSet, firstInterval);
+        if (!found || TariffCommitment.unwrap(inForce) != TariffCommitment.unwrap(commitment)) {
             revert ISettle.CorrectionTariff(index, firstInterval);
         }
     }

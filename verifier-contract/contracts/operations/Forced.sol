@@ -30,8 +30,16 @@ library Forced {
         return base << (list.tail - list.head);
     }
 
-    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base, uint256 wait) internal {
-        if (list.tail - list.head >= MAX_OPEN) revert IForcedQueue.QueueFull(community);
+    function isFull(ForcedList storage list) internal view returns (bool) {
+        return list.tail - list.head == MAX_OPEN;
+    }
+
+    /// @dev Tells if the queue is full from now on.
+    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base, uint256 wait, uint24 epoch)
+        internal
+        returns (bool full)
+    {
+        if (isFull(list)) revert IForcedQueue.QueueFull(community);
         if (list.open[slot][msg.sender]) revert IForcedQueue.AlreadyQueued(community, slot, msg.sender);
         uint256 paidAt = list.paidAt[slot];
         if (paidAt != 0 && block.timestamp < paidAt + wait) {
@@ -42,8 +50,9 @@ library Forced {
         uint32 position = list.tail++;
         list.open[slot][msg.sender] = true;
         list.entries[position] = IForcedQueue.ForcedEntry({
-            requester: msg.sender, slot: slot, time: uint40(block.timestamp), bond: uint128(msg.value)
+            requester: msg.sender, slot: slot, time: uint40(block.timestamp), epoch: epoch, bond: uint128(msg.value)
         });
+        full = isFull(list);
         emit IForcedQueue.ForcedRequested(community, slot, msg.sender, position, uint128(msg.value));
     }
 
@@ -66,9 +75,9 @@ library Forced {
         bytes32 requester,
         uint256 units,
         uint256 tokenPerUnit
-    ) internal {
+    ) internal returns (IForcedQueue.ForcedEntry memory entry) {
         if (list.head == list.tail) revert IForcedQueue.ForcedNotHead(index);
-        IForcedQueue.ForcedEntry memory entry = pop(list);
+        entry = pop(list);
         if (entry.slot != slot || bytes32(uint256(uint160(entry.requester))) != requester) {
             revert IForcedQueue.ForcedNotHead(index);
         }

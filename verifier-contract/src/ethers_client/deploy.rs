@@ -156,7 +156,18 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`].
     pub async fn register_verifier(&self, circuit_version: u32, init: VerifierInit) -> Result<TxReceipt, L1Error> {
-        self.transact(self.bound().register_verifier(circuit_version, abi_init(&init)).calldata()).await
+        let registry = self.registry().await?;
+        self.transact_at(registry.address(), registry.register_verifier(circuit_version, abi_init(&init)).calldata())
+            .await
+    }
+
+    /// Announces the first use of a circuit version's verifiers (upgrader): who waits in a forced queue now is served
+    /// before it.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn announce_upgrade(&self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
+        self.transact(self.bound().announce_upgrade(circuit_version).calldata()).await
     }
 
     /// Makes test tokens for an account: local chains only.
@@ -195,8 +206,7 @@ impl EthersClient {
         if self.chain_id != LOCAL_CHAIN_ID {
             return Err(L1Error::Config("test tokens are for the local chain"));
         }
-        self.transact_with(token, self.token_at(token).mint(account.into(), amount.into()).calldata(), U256::zero())
-            .await
+        self.transact_at(token, self.token_at(token).mint(account.into(), amount.into()).calldata()).await
     }
 
     async fn deploy_test_token(&self) -> Result<Address, L1Error> {

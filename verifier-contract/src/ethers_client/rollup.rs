@@ -1,19 +1,20 @@
 //! The operations of every role on L1, one call or one query each.
 
 use ethers::contract::EthEvent;
-use ethers::providers::{Http, Middleware, Provider};
+use ethers::providers::Middleware;
 use ethers::types::{Address as EthAddress, BlockNumber, U256};
 
 use super::bindings::{
-    BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening, ExitsContract,
-    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken,
+    BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening,
+    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting,
 };
 use super::events::{self, u128_of};
 use super::{EthersClient, block_of, decode_log, malformed, request};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
+    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
+    VerifierState, Word,
 };
 
 impl EthersClient {
@@ -61,19 +62,21 @@ impl ChainL1 for EthersClient {
 
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
         Box::pin(async move {
-            let (registered, _started, interval_length_s, m, shape, tariff_set): (bool, bool, u16, u16, u32, u32) =
-                self.view(self.bound().community_of(community).calldata()).await?;
+            let registry = self.registry().await?;
+            let (registered, interval_length_s, m, shape, tariff_set): (bool, u16, u16, u32, u32) =
+                self.view_at(registry.address(), registry.community_of(community).calldata()).await?;
             if !registered {
                 return Ok(None);
             }
-            let genesis_terms = self.view(self.bound().genesis_terms_of(community).calldata()).await?;
+            let genesis_terms =
+                self.view_at(registry.address(), registry.genesis_terms_of(community).calldata()).await?;
             Ok(Some(CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms }))
         })
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         Box::pin(async move {
-            let logs = self.logs(TariffRegisteredFilter::signature(), from_block).await?;
+            let logs = self.registry_logs(TariffRegisteredFilter::signature(), from_block).await?;
             logs.iter()
                 .map(|log| {
                     let event: TariffRegisteredFilter = decode_log(log)?;
@@ -136,7 +139,10 @@ impl QueuesL1 for EthersClient {
     }
 
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
-        Box::pin(async move { self.view(self.bound().pending_notes(limit.into()).calldata()).await })
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            self.view_at(certificates.address(), certificates.pending_notes(limit.into()).calldata()).await
+        })
     }
 
     fn supplier_funds(&self) -> L1Future<'_, u64> {
@@ -158,24 +164,21 @@ impl SettlementL1 for EthersClient {
 
     fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>> {
         Box::pin(async move {
-            if self.view::<bool>(self.bound().is_retired(circuit_version).calldata()).await? {
+            let registry = self.registry().await?;
+            let at = registry.address();
+            if self.view_at::<bool>(at, registry.is_retired(circuit_version).calldata()).await? {
                 return Ok(None);
             }
             let (verifier, _proof_length, active_from_s, used, _codehash): (EthAddress, u32, u64, bool, Word) =
-                self.view(self.bound().verifier_of(circuit_version, shape).calldata()).await?;
+                self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             Ok((verifier != EthAddress::zero()).then_some(VerifierState { active_from_s, used }))
         })
     }
 
-    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>> {
+    fn announcement(&self) -> L1Future<'_, Announcement> {
         Box::pin(async move {
-            let (waiting, served_at): (u32, u64) = self.view(self.bound().forced_waiting().calldata()).await?;
-            if waiting != 0 {
-                return Ok(None);
-            }
-            let quiet: U256 = self.view(self.bound().quiet_time().calldata()).await?;
-            let quiet_s = u64::try_from(quiet).map_err(malformed)?;
-            Ok(Some(if served_at == 0 { 0 } else { served_at.saturating_add(quiet_s) }))
+            let state: Waiting = self.view(self.bound().forced_waiting().calldata()).await?;
+            Ok(Announcement { circuit_version: state.circuit_version, at_s: state.announced_at, waiting: state.before })
         })
     }
 }
@@ -187,7 +190,7 @@ impl AuditorL1 for EthersClient {
 
     fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
         Box::pin(async move {
-            let logs = self.logs(CommunityRegisteredFilter::signature(), from_block).await?;
+            let logs = self.registry_logs(CommunityRegisteredFilter::signature(), from_block).await?;
             logs.iter()
                 .map(|log| {
                     let event: CommunityRegisteredFilter = decode_log(log)?;
@@ -223,8 +226,11 @@ impl AuditorL1 for EthersClient {
 
     fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
         Box::pin(async move {
-            let logs = self.logs_of(None, from_block).await?;
-            logs.iter().filter_map(|log| events::event_of(log).transpose()).collect()
+            let parts = self.parts().await?;
+            let contracts = vec![EthAddress::from(self.contract), parts.registry, parts.certificates];
+            let logs = self.logs_of(contracts, None, from_block).await?;
+            let rollup = EthAddress::from(self.contract);
+            logs.iter().filter_map(|log| events::event_of(rollup, &parts, log).transpose()).collect()
         })
     }
 }
@@ -288,7 +294,7 @@ impl MemberL1 for EthersClient {
                 certificates_root: call.certificates_root,
                 siblings: call.siblings,
             };
-            self.transact_with(exits.address(), exits.exit(opening).calldata(), U256::zero()).await
+            self.transact_at(exits.address(), exits.exit(opening).calldata()).await
         })
     }
 
@@ -297,7 +303,7 @@ impl MemberL1 for EthersClient {
             let exits = self.exits().await?;
             let calldata =
                 exits.exit_claim(call.recipient, call.amount, call.payout.into(), call.sa, call.sb).calldata();
-            self.transact_with(exits.address(), calldata, U256::zero()).await
+            self.transact_at(exits.address(), calldata).await
         })
     }
 
@@ -314,12 +320,17 @@ impl MemberL1 for EthersClient {
                 beneficiary: call.beneficiary,
                 kind: call.kind.into(),
             };
-            self.transact(self.bound().certify(certificate, call.proof.into()).calldata()).await
+            let certificates = self.certificates().await?;
+            let calldata = certificates.certify(certificate, call.proof.into()).calldata();
+            self.transact_at(certificates.address(), calldata).await
         })
     }
 
     fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool> {
-        Box::pin(async move { self.view(self.bound().nullifier_used(nullifier).calldata()).await })
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            self.view_at(certificates.address(), certificates.nullifier_used(nullifier).calldata()).await
+        })
     }
 }
 
@@ -327,24 +338,25 @@ impl OperatorL1 for EthersClient {
     fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
             let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
-            self.transact(
-                self.bound()
-                    .register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms)
-                    .calldata(),
-            )
-            .await
+            let registry = self.registry().await?;
+            let call = registry.register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms);
+            self.transact_at(registry.address(), call.calldata()).await
         })
     }
 
     fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
-            self.transact(self.bound().open_tariff_set(tariff_set, interval_length_s, m).calldata()).await
+            let registry = self.registry().await?;
+            let call = registry.open_tariff_set(tariff_set, interval_length_s, m);
+            self.transact_at(registry.address(), call.calldata()).await
         })
     }
 
     fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
         Box::pin(async move {
-            self.transact(self.bound().register_tariff(tariff_set, first_interval, commitment).calldata()).await
+            let registry = self.registry().await?;
+            let call = registry.register_tariff(tariff_set, first_interval, commitment);
+            self.transact_at(registry.address(), call.calldata()).await
         })
     }
 
@@ -357,11 +369,6 @@ impl OperatorL1 for EthersClient {
 }
 
 impl EthersClient {
-    async fn exits(&self) -> Result<ExitsContract<Provider<Http>>, L1Error> {
-        let address: EthAddress = self.view(self.bound().exits().calldata()).await?;
-        Ok(ExitsContract::new(address, self.provider.clone()))
-    }
-
     /// Lets the rollup take `units` of the token from the client's account, if it may not yet.
     async fn approve(&self, units: u64) -> Result<(), L1Error> {
         let account = self.account().ok_or(L1Error::Config("the client has no key"))?;
@@ -373,7 +380,7 @@ impl EthersClient {
         let rollup = EthAddress::from(self.contract);
         let allowed: U256 = self.view_at(address, token.allowance(account.into(), rollup).calldata()).await?;
         if allowed < amount {
-            self.transact_with(address, token.approve(rollup, amount).calldata(), U256::zero()).await?;
+            self.transact_at(address, token.approve(rollup, amount).calldata()).await?;
         }
         Ok(())
     }

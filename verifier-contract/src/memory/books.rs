@@ -43,8 +43,10 @@ pub(super) struct Books {
     forced: HashMap<u32, VecDeque<ForcedEntry>>,
     /// Unix seconds of a slot's last forced request that was paid, by community and slot.
     forced_paid_at: HashMap<(u32, u32), u64>,
-    /// Unix seconds of the last request that was served, in any community.
-    served_at: Option<u64>,
+    /// Communities and requests that were there when an upgrade was announced.
+    marked: Vec<(u32, ForcedEntry)>,
+    /// Unix seconds at which a full queue was served last.
+    full_at: Option<u64>,
     exited: HashSet<(u32, u32)>,
     nullifiers: HashSet<Word>,
     retirements: HashSet<Word>,
@@ -78,13 +80,27 @@ impl Books {
         self.forced.get(&community).into_iter().flatten().copied().collect()
     }
 
-    /// Open requests of all communities: the state root is one, and a verifier of one community can change all of it.
-    pub(super) fn waiting(&self) -> usize {
-        self.forced.values().map(VecDeque::len).sum()
+    /// Marks the open requests of all communities: the state root is one, and a verifier of one community can change all
+    /// of it.
+    pub(super) fn mark_waiting(&mut self) -> u32 {
+        let all = self.forced.iter();
+        self.marked = all.flat_map(|(community, queue)| queue.iter().map(|entry| (*community, *entry))).collect();
+        self.marked()
     }
 
-    pub(super) fn served_at(&self) -> Option<u64> {
-        self.served_at
+    /// How many of the marked ones wait still.
+    pub(super) fn marked(&self) -> u32 {
+        let waits =
+            |(community, entry): &&(u32, ForcedEntry)| self.forced.get(community).is_some_and(|q| q.contains(entry));
+        u32::try_from(self.marked.iter().filter(waits).count()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_any_full(&self) -> bool {
+        self.forced.values().any(|queue| queue.len() >= MAX_OPEN)
+    }
+
+    pub(super) fn full_at(&self) -> Option<u64> {
+        self.full_at
     }
 
     pub(super) fn nullifier_used(&self, nullifier: &Word) -> bool {
@@ -243,12 +259,15 @@ impl Books {
         requester: Address,
         units: u64,
     ) -> Effects {
-        let head = self.forced.entry(community).or_default().pop_front();
+        let queue = self.forced.entry(community).or_default();
+        if queue.len() >= MAX_OPEN {
+            self.full_at = Some(context.now);
+        }
+        let head = queue.pop_front();
         let Some(ForcedEntry { bond, .. }) = head.filter(|head| (head.slot, head.requester) == (slot, requester))
         else {
             return reverted("ForcedNotHead");
         };
-        self.served_at = Some(context.now);
         if units > 0 {
             self.credit(context, requester, units)?;
             *self.eth_owed.entry(requester).or_default() += bond;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{MemoryL1, reverted};
 use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
-    Address, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry, RollupEvent,
-    SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -102,8 +102,8 @@ impl SettlementL1 for MemoryL1 {
         self.with(move |state| Ok(state.verifier(circuit_version, shape)))
     }
 
-    fn first_use_from_s(&self) -> L1Future<'_, Option<u64>> {
-        self.with(|state| Ok(state.first_use_from_s()))
+    fn announcement(&self) -> L1Future<'_, Announcement> {
+        self.with(|state| Ok(state.announcement()))
     }
 }
 

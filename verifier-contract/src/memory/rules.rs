@@ -6,11 +6,11 @@ use super::books::{self, Books};
 use super::{MODULUS, MemoryL1Config, records};
 use crate::client::L1Error;
 use crate::types::{
-    Address, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall, SettleReceipt,
-    SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall,
+    SettleReceipt, SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
 };
 
-/// Seconds after a forced withdrawal was served in which no new verifier is used.
+/// Seconds for which every forced queue has had a place when an upgrade is announced.
 const QUIET_S: u64 = 24 * 3600;
 
 /// A verifier of a circuit version and a shape.
@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) batches: Vec<SettledBatch>,
     verifiers: HashMap<(u32, u32), Verifier>,
     retired: HashSet<u32>,
+    announced: Announcement,
     /// Communities that settled.
     pub(super) started: HashSet<u32>,
     pub(super) books: Books,
@@ -83,6 +84,7 @@ impl State {
             batches: Vec::new(),
             verifiers: config.shapes.iter().map(|(shape, ..)| trusted(*shape)).collect(),
             retired: HashSet::new(),
+            announced: Announcement::default(),
             started: HashSet::new(),
             books: Books::default(),
             events: Vec::new(),
@@ -117,8 +119,17 @@ impl State {
         (!self.retired.contains(&circuit_version)).then_some(state)
     }
 
-    pub(super) fn first_use_from_s(&self) -> Option<u64> {
-        (self.books.waiting() == 0).then(|| self.books.served_at().map_or(0, |at| at + QUIET_S))
+    pub(super) fn announce_upgrade(&mut self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
+        require(!self.frozen, "IsFrozen")?;
+        let quiet = self.books.full_at().is_none_or(|at| at + QUIET_S <= self.timestamp);
+        require(quiet && !self.books.is_any_full(), "QueueWasFull")?;
+        let waiting = self.books.mark_waiting();
+        self.announced = Announcement { circuit_version, at_s: self.timestamp, waiting };
+        Ok(self.mine_with(vec![RollupEffect::UpgradeAnnounced { circuit_version, waiting }]))
+    }
+
+    pub(super) fn announcement(&self) -> Announcement {
+        Announcement { waiting: self.books.marked(), ..self.announced }
     }
 
     pub(super) fn retire_version(&mut self, circuit_version: u32) -> TxReceipt {
@@ -126,8 +137,8 @@ impl State {
         self.mine_with(vec![RollupEffect::VersionRetired { circuit_version }])
     }
 
-    /// The verifier of a batch takes the proof. The first batch of a later verifier waits until everybody who wants to
-    /// leave has left, and has an event.
+    /// The verifier of a batch takes the proof. The first batch of a later verifier is announced, waits until everybody
+    /// who asked before has left, and has an event.
     fn verify(&self, version: u32, shape: u32, proof: &[u8]) -> Result<Option<RollupEffect>, L1Error> {
         require(!self.retired.contains(&version), "VersionRetired")?;
         let Some(verifier) = self.verifiers.get(&(version, shape)) else { return reverted("UnknownVerifier") };
@@ -136,7 +147,9 @@ impl State {
         if verifier.used {
             return Ok(None);
         }
-        require(self.first_use_from_s().is_some_and(|from| from <= self.timestamp), "UpgradeWaits")?;
+        let state = VerifierState { active_from_s: verifier.active_from, used: false };
+        require(self.announced.is_of(version, &state), "UpgradeNotAnnounced")?;
+        require(self.books.marked() == 0, "UpgradeWaits")?;
         let verifier = verifier.address;
         Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
     }

@@ -4,13 +4,13 @@ use gridveil_protocol::field::{Fr, from_bytes, to_bytes};
 use gridveil_protocol::params::CIRCUIT_VERSION;
 use gridveil_protocol::poseidon::hash4;
 use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
-use gridveil_verifier_contract::ethers_client::{address_of, decode_settle_calldata, encode_settle_calldata};
+use gridveil_verifier_contract::ethers_client::address_of;
 use gridveil_verifier_contract::memory::{MemoryL1, MemoryL1Config, MemoryTerms};
 use gridveil_verifier_contract::types::tariff_in_force;
 use gridveil_verifier_contract::{
     Address, AuditorL1, CertificateCall, ChainL1, CommunityParams, DepositState, EthersClient, ExitCall, ExitClaimCall,
-    L1Error, MemberL1, OperatorL1, RollupConfig, RollupEffect, SettleCall, SettlementL1, TransferState, VerifierInit,
-    Word,
+    L1Error, MemberL1, OperatorL1, QueuesL1, RollupConfig, RollupEffect, SettleCall, SettlementL1, TransferState,
+    TxReceipt, VerifierInit, Word,
 };
 
 /// Deploys ten bytes that return the word 1: a verifier that accepts everything.
@@ -18,7 +18,7 @@ const ACCEPT_ALL: &str = "69600160005260206000f35f52600a6016f3";
 const START: u64 = 1_800_000_000;
 const SLOTS: u32 = 4;
 const M: u16 = 24;
-const FIRST: u32 = (START / 3600) as u32 + 10;
+pub const FIRST: u32 = (START / 3600) as u32 + 10;
 const PROOF_LENGTH: usize = 96;
 const VERSION: u32 = CIRCUIT_VERSION as u32;
 const CERTIFICATE_VERSION: u32 = 1_000_001;
@@ -34,7 +34,7 @@ fn community() -> CommunityParams {
     CommunityParams { community: 7, shape: 3, interval_length_s: 3600, m: M, tariff_set: 5, genesis_terms: word(0x6e) }
 }
 
-fn call(root: u8, first_interval: u32, tariff_index: u32) -> SettleCall {
+pub fn call(root: u8, first_interval: u32, tariff_index: u32) -> SettleCall {
     SettleCall {
         circuit_version: VERSION,
         community: 7,
@@ -334,24 +334,34 @@ async fn money<W: AsyncFn(u64)>(l1: &impl Roles, me: Address, warp: W) {
     assert_eq!(effects.len(), frozen + 4);
 }
 
-/// A verifier that nobody trusts yet waits until everybody who wants to leave has left. After [`scenario`];
-/// `register` registers one of the next circuit version.
-async fn upgrade<R: AsyncFn(), W: AsyncFn(u64)>(l1: &impl Roles, me: Address, register: R, warp: W) {
+/// A verifier that nobody trusts yet waits until everybody has left who asked before its first use was announced. After
+/// [`scenario`]; `register` registers one of the next circuit version, `announce` announces it.
+async fn upgrade<R: AsyncFn(), A: AsyncFn() -> Result<TxReceipt, L1Error>, W: AsyncFn(u64)>(
+    l1: &impl Roles,
+    me: Address,
+    register: R,
+    announce: A,
+    warp: W,
+) {
     let next = |root| SettleCall { circuit_version: VERSION + 1, ..call(root, FIRST + 24, 1) };
     let later = async |seconds: u64| warp(l1.timestamp().await.unwrap() + seconds).await;
     refused(l1.settle(next(0x50)).await.unwrap_err(), "UnknownVerifier");
     register().await;
     refused(l1.settle(next(0x50)).await.unwrap_err(), "VerifierNotActive");
+    // Announced before everybody had the time to ask: it does not count.
+    announce().await.unwrap();
     later(14 * 24 * 3600 + 10).await;
-    // Who waits holds it off, whatever the batch would do.
+    refused(l1.settle(next(0x50)).await.unwrap_err(), "UpgradeNotAnnounced");
+    // Who waits at the announcement holds it off, whatever the batch would do; who comes later does not.
     l1.force_withdraw(7, 2).await.unwrap();
+    announce().await.unwrap();
+    l1.force_withdraw(7, 1).await.unwrap();
+    let verifier = l1.verifier(VERSION + 1, 3).await.unwrap().unwrap();
+    let announced = l1.announcement().await.unwrap();
+    assert!(announced.is_of(VERSION + 1, &verifier) && !announced.is_of(VERSION, &verifier) && announced.waiting == 1);
     refused(l1.settle(next(0x50)).await.unwrap_err(), "UpgradeWaits");
-    // The old verifier serves; then others have a day to take the place.
     l1.settle(with_records(0x52, &[record(10, 0, 2, address_word(me))])).await.unwrap();
-    refused(l1.settle(next(0x54)).await.unwrap_err(), "UpgradeWaits");
-    later(24 * 3600 - 60).await;
-    refused(l1.settle(next(0x54)).await.unwrap_err(), "UpgradeWaits");
-    later(120).await;
+    assert_eq!(l1.announcement().await.unwrap().waiting, 0);
     let first = l1.settle(next(0x54)).await.unwrap();
     let effects: Vec<RollupEffect> = l1.events(first.block).await.unwrap().into_iter().map(|e| e.effect).collect();
     let [RollupEffect::VerifierFirstUsed { circuit_version, shape: 3, .. }, RollupEffect::BatchSettled { .. }] =
@@ -361,7 +371,7 @@ async fn upgrade<R: AsyncFn(), W: AsyncFn(u64)>(l1: &impl Roles, me: Address, re
     };
     assert_eq!(circuit_version, VERSION + 1);
     // Once used, requests hold up nothing, and the old one still settles.
-    l1.force_withdraw(7, 1).await.unwrap();
+    l1.force_withdraw(7, 3).await.unwrap();
     let second = l1.settle(next(0x56)).await.unwrap();
     assert_eq!(l1.events(second.block).await.unwrap().len(), 1);
     l1.settle(call(0x58, FIRST + 24, 1)).await.unwrap();
@@ -399,7 +409,20 @@ async fn memory_l1_waits_with_an_upgrade() {
     l1.set_caller(me);
     let warp = async |timestamp| l1.set_timestamp(timestamp);
     scenario(&l1, &warp).await;
-    upgrade(&l1, me, async || _ = l1.register_verifier(VERSION + 1, 3).unwrap(), &warp).await;
+    let register = async || _ = l1.register_verifier(VERSION + 1, 3).unwrap();
+    upgrade(&l1, me, register, async || l1.announce_upgrade(VERSION + 1), &warp).await;
+    // While a queue is full, and for a day afterwards, nobody announces: somebody may have found no place.
+    let waiting = l1.forced_queue(7).await.unwrap().len() as u32;
+    l1.put_forced(7, &Vec::from_iter((waiting..8).map(|slot| (slot, [0x43; 20]))));
+    refused(l1.announce_upgrade(VERSION).unwrap_err(), "QueueWasFull");
+    let head = l1.forced_queue(7).await.unwrap()[0];
+    let served = [record(10, 0, head.slot, address_word(head.requester))];
+    l1.settle(with_records(0x60, &served)).await.unwrap();
+    refused(l1.announce_upgrade(VERSION).unwrap_err(), "QueueWasFull");
+    l1.set_timestamp(l1.timestamp().await.unwrap() + 24 * 3600);
+    assert_eq!(l1.announcement().await.unwrap().circuit_version, VERSION + 1, "a refused one changes nothing");
+    l1.announce_upgrade(VERSION).unwrap();
+    assert_eq!(l1.announcement().await.unwrap().waiting, 7);
     refused(l1.register_verifier(VERSION + 1, 3).unwrap_err(), "VerifierAlreadyRegistered");
     l1.retire_version(VERSION);
     refused(l1.settle(call(0x5a, FIRST + 24, 1)).await.unwrap_err(), "VersionRetired");
@@ -430,7 +453,7 @@ async fn the_contract_has_the_same_rules() {
     refused(l1.exit(exit_of(account, 1)).await.unwrap_err(), "NotInState");
 
     let stranger = l1.with_key(ANVIL_KEYS[1]).unwrap();
-    refused(stranger.settle(call(6, FIRST, 0)).await.unwrap_err(), "AccessControlUnauthorizedAccount");
+    refused(stranger.settle(call(6, FIRST, 0)).await.unwrap_err(), "IsFrozen");
     let reader = EthersClient::connect(&anvil.url(), None, Some(l1.contract())).await.unwrap();
     // Roots by batch with nothing seen before, then with the batches' blocks known.
     for _ in 0..2 {
@@ -460,20 +483,11 @@ async fn the_contract_waits_with_an_upgrade() {
     let l1 = deployer.deploy_rollup(&config, &[init]).await.unwrap();
     let warp = async |timestamp| l1.set_local_time(timestamp).await.unwrap();
     scenario(&l1, &warp).await;
-    upgrade(&l1, account, async || _ = l1.register_verifier(VERSION + 1, init).await.unwrap(), &warp).await;
-}
-
-#[test]
-fn calldata_round_trips_and_nothing_else_decodes() {
-    let call = call(2, FIRST, 0);
-    let encoded = encode_settle_calldata(&call);
-    assert_eq!(decode_settle_calldata(&encoded).unwrap(), call);
-    for len in 0..encoded.len() {
-        assert!(decode_settle_calldata(&encoded[..len]).is_err(), "{len}");
-    }
-    let mut longer = encoded.clone();
-    longer.push(0);
-    assert!(decode_settle_calldata(&longer).is_err());
+    let register = async || _ = l1.register_verifier(VERSION + 1, init).await.unwrap();
+    upgrade(&l1, account, register, async || l1.announce_upgrade(VERSION + 1).await, &warp).await;
+    let stranger = l1.with_key(ANVIL_KEYS[1]).unwrap();
+    refused(stranger.settle(call(0x5a, FIRST + 24, 1)).await.unwrap_err(), "AccessControlUnauthorizedAccount");
+    refused(stranger.announce_upgrade(VERSION).await.unwrap_err(), "AccessControlUnauthorizedAccount");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! One binary: a test file is a module.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod calldata;
 #[cfg(feature = "codegen")]
 mod codegen;
 mod l1;
+mod logs;
+mod sending;

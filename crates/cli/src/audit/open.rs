@@ -14,7 +14,7 @@ pub const EXAMPLE: &str = "Example:\n  gridveil audit open-header --admin http:/
 /// Options of `gridveil audit open-header`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Admin listener of the sequencer, http://…
+    /// Admin listener of the sequencer, https://… or http://…
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", env = "GRIDVEIL_ADMIN")]
     admin: String,
     /// Token of the admin listener.

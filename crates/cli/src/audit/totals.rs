@@ -29,7 +29,7 @@ pub struct Args {
     /// A certificate that is still held, from its holder (`gridveil member certificate prove`); may be repeated.
     #[arg(long, value_name = "HOLDING")]
     held: Vec<PathBuf>,
-    /// L1 node, http://…: one you trust, best your own.
+    /// L1 node, https://… or http://…: one you trust, best your own.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     rpc: String,
     /// Rollup contract.

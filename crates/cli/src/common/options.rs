@@ -8,10 +8,10 @@ use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
 /// Where, who and with what.
 #[derive(clap::Args, Debug)]
 pub struct Place {
-    /// Sequencer, `http://…`. Without it, only what the wallet and L1 have.
+    /// Sequencer, `https://…` or `http://…`. Without it, only what the wallet and L1 have.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     pub url: Option<String>,
-    /// L1 node, `http://…`: one you trust, best your own.
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
     pub rpc: String,
     /// Rollup contract.

@@ -1,37 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Constants} from "./Constants.sol";
 import {Field} from "./Field.sol";
+import {IGridveilRollup} from "./IGridveilRollup.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
+import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Note, NoteQueue} from "./operations/Note.sol";
-import {Registry} from "./Registry.sol";
-import {Roots} from "./Roots.sol";
+import {Proofs} from "./Proofs.sol";
 import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "./Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
-abstract contract Certificates is Registry, Roots, ICertificates {
+/// @notice Created by the rollup's constructor. It holds no money. Batches take the notes in.
+contract GridveilCertificates is ICertificates {
     using Note for NoteQueue;
 
-    NoteQueue internal _notes;
+    /// @dev Public inputs of a certificate proof.
+    uint256 private constant INSTANCES = 9;
+
+    /// @inheritdoc ICertificates
+    IGridveilRollup public immutable rollup;
+    IRegistry private immutable _registry;
+
+    NoteQueue private _notes;
     /// @inheritdoc ICertificates
     mapping(Nullifier nullifier => bool) public nullifierUsed;
     /// @inheritdoc ICertificates
     mapping(RetirementCommitment retirement => uint256 blockNumber) public retirementOf;
 
+    /// @dev The caller becomes the rollup.
+    constructor(IRegistry registry) {
+        rollup = IGridveilRollup(msg.sender);
+        _registry = registry;
+    }
+
     /// @inheritdoc ICertificates
     function certify(Certificate calldata c, bytes calldata proof) external {
-        if (c.circuitVersion < CERTIFICATE_VERSION) revert NotCertificateVersion(c.circuitVersion);
+        if (c.circuitVersion < Constants.FIRST_CERTIFICATE_VERSION) revert NotCertificateVersion(c.circuitVersion);
         _checkKind(c);
-        if (_batchOf[c.anchor] == 0) revert NotFinalised(c.anchor);
+        if (!rollup.isFinalised(c.anchor)) revert NotFinalised(c.anchor);
         if (nullifierUsed[c.nullifier]) revert NullifierUsed(c.nullifier);
         if (NoteCommitment.unwrap(c.note1) == 0 || NoteCommitment.unwrap(c.note2) == 0) revert ZeroNote();
-        bool frozen = isFrozen();
+        bool frozen = rollup.isFrozen();
         // No batch will take the notes in: a transfer would be lost. A retirement stands; what is left of its note is
         // lost.
-        if (frozen && c.kind == 0) revert IsFrozen();
+        if (frozen && c.kind == 0) revert IForcedQueue.IsFrozen();
 
-        uint256[CERTIFICATE_INSTANCES] memory instances;
-        instances[0] = domain(c.circuitVersion);
+        uint256[INSTANCES] memory instances;
+        instances[0] = rollup.domain(c.circuitVersion);
         instances[1] = uint256(Root.unwrap(c.anchor));
         instances[2] = uint256(Nullifier.unwrap(c.nullifier));
         instances[3] = uint256(NoteCommitment.unwrap(c.note1));
@@ -47,7 +64,12 @@ abstract contract Certificates is Registry, Roots, ICertificates {
         assembly ("memory-safe") {
             at := instances
         }
-        _verify(c.circuitVersion, 0, at, CERTIFICATE_INSTANCES, proof);
+        IRegistry.Verifier memory record = _registry.certificateVerifier(c.circuitVersion);
+        if (!record.used) {
+            rollup.requireFirstUse(c.circuitVersion, record.activeFrom);
+            _registry.noteFirstUse(c.circuitVersion, 0);
+        }
+        Proofs.requireAccepted(record.verifier, record.proofLength, at, INSTANCES, proof);
 
         nullifierUsed[c.nullifier] = true;
         if (!frozen) _notes.push(c.note1, c.note2);
@@ -56,6 +78,12 @@ abstract contract Certificates is Registry, Roots, ICertificates {
             retirementOf[c.retirement] = block.number;
         }
         emit CertificateSpent(c.nullifier, c.note1, c.note2, c.retirement, c.disclosed, c.beneficiary, c.kind);
+    }
+
+    /// @inheritdoc ICertificates
+    function append(uint256 index, uint32 community, NoteCommitment note) external {
+        if (msg.sender != address(rollup)) revert IRegistry.NotRollup(msg.sender);
+        _notes.append(index, community, note);
     }
 
     /// @dev Nothing retired: no commitment, nothing public. Sealed: a commitment alone. Public: the commitment and what

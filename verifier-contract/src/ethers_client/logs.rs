@@ -1,0 +1,159 @@
+//! Logs: from the deployment on, in ranges that the node takes, and what is final only once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ethers::contract::EthEvent;
+use ethers::providers::{Middleware, RpcError};
+use ethers::types::{Address as EthAddress, BlockNumber, Filter, H256, Log};
+use tokio::sync::OnceCell;
+
+use super::bindings::GenesisFilter;
+use super::{EthersClient, REQUEST_TIMEOUT, block_of, malformed, provider_error, request};
+use crate::client::L1Error;
+
+/// Blocks asked for at first in one query.
+const FIRST_RANGE: u64 = 5_000;
+/// Most blocks asked for in one query.
+const WIDEST: u64 = 100_000;
+/// Where a node does not say which block is final: this many before the latest.
+const DEEP: u64 = 64;
+
+/// Whose logs, and of which event; `None`: of all.
+type Asked = (Vec<EthAddress>, Option<H256>);
+
+/// Logs up to a final block, all from the deployment on.
+#[derive(Clone, Debug, Default)]
+struct Read {
+    /// The first block that is not read.
+    next: u64,
+    logs: Vec<Log>,
+}
+
+/// What was read of a chain, and how.
+#[derive(Debug)]
+pub(super) struct Kept {
+    first_block: OnceCell<u64>,
+    range: AtomicU64,
+    read: Mutex<HashMap<Asked, Read>>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { first_block: OnceCell::new(), range: AtomicU64::new(FIRST_RANGE), read: Mutex::default() }
+    }
+}
+
+impl Kept {
+    /// Blocks that the node took in one query last.
+    pub(super) fn range(&self) -> u64 {
+        self.range.load(Ordering::Relaxed).max(1)
+    }
+
+    fn read(&self) -> MutexGuard<'_, HashMap<Asked, Read>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EthersClient {
+    /// Logs of one of the rollup's events from `from_block` to the latest block.
+    pub(super) async fn logs(&self, topic: H256, from_block: u64) -> Result<Vec<Log>, L1Error> {
+        self.logs_of(vec![EthAddress::from(self.contract)], Some(topic), from_block).await
+    }
+
+    /// Logs of one of the registry's events.
+    pub(super) async fn registry_logs(&self, topic: H256, from_block: u64) -> Result<Vec<Log>, L1Error> {
+        self.logs_of(vec![self.parts().await?.registry], Some(topic), from_block).await
+    }
+
+    /// Logs of these contracts, of one event or of all, in their order.
+    pub(super) async fn logs_of(
+        &self,
+        contracts: Vec<EthAddress>,
+        topic: Option<H256>,
+        from_block: u64,
+    ) -> Result<Vec<Log>, L1Error> {
+        let first = self.first_block().await?;
+        let latest = request(self.provider.get_block_number()).await?.as_u64();
+        let asked = (contracts, topic);
+        if from_block > first {
+            return self.read_logs(&asked, from_block, latest).await;
+        }
+        let mut read = self.kept.read().get(&asked).cloned().unwrap_or_default();
+        let fresh = self.read_logs(&asked, read.next.max(first), latest).await?;
+        let last_final = self.last_final(latest).await;
+        let mut all = read.logs.clone();
+        all.extend(fresh.iter().cloned());
+        for log in fresh {
+            if block_of(&log)? <= last_final {
+                read.logs.push(log);
+            }
+        }
+        read.next = read.next.max(last_final + 1);
+        self.kept.read().insert(asked, read);
+        Ok(all)
+    }
+
+    /// The deployment's block, as the contract says and its first event confirms; 0 where they do not fit, because the
+    /// EVM's block numbers are not the node's.
+    async fn first_block(&self) -> Result<u64, L1Error> {
+        let first = self.kept.first_block.get_or_try_init(|| async {
+            let said: u64 = self.view(self.bound().created_at().calldata()).await?;
+            let genesis = (vec![EthAddress::from(self.contract)], Some(GenesisFilter::signature()));
+            let latest = request(self.provider.get_block_number()).await?.as_u64();
+            let fits = said <= latest && !self.read_logs(&genesis, said, said).await?.is_empty();
+            Ok::<u64, L1Error>(if fits { said } else { 0 })
+        });
+        first.await.copied()
+    }
+
+    /// The last block that no reorganisation reaches, as the node says.
+    async fn last_final(&self, latest: u64) -> u64 {
+        let said = request(self.provider.get_block(BlockNumber::Finalized)).await.ok().flatten();
+        let said = said.and_then(|block| block.number).map(|number| number.as_u64());
+        said.unwrap_or_else(|| latest.saturating_sub(DEEP)).min(latest)
+    }
+
+    /// Blocks `from` to `to`, in ranges as wide as the node takes: half as wide where it refuses, twice as wide where it
+    /// does not.
+    async fn read_logs(&self, (contracts, topic): &Asked, mut from: u64, to: u64) -> Result<Vec<Log>, L1Error> {
+        let mut out = Vec::new();
+        while from <= to {
+            let range = self.kept.range();
+            let last = to.min(from.saturating_add(range - 1));
+            let mut filter = Filter::new().address(contracts.clone()).from_block(from).to_block(last);
+            if let Some(topic) = topic {
+                filter = filter.topic0(*topic);
+            }
+            let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.provider.get_logs(&filter)).await;
+            let width = last - from + 1;
+            match answer {
+                Ok(Ok(logs)) => {
+                    for log in &logs {
+                        let wanted = contracts.contains(&log.address)
+                            && topic.is_none_or(|topic| log.topics.first() == Some(&topic))
+                            && (from..=last).contains(&block_of(log)?);
+                        if !wanted {
+                            return Err(malformed("a log that was not asked for"));
+                        }
+                    }
+                    out.extend(logs);
+                    from = last + 1;
+                    if width == range {
+                        self.kept.range.store((range * 2).min(WIDEST), Ordering::Relaxed);
+                    }
+                }
+                // It answers, but not that much.
+                Ok(Err(error)) if error.as_error_response().is_some() && width > 1 => {
+                    self.kept.range.store(width / 2, Ordering::Relaxed);
+                }
+                Ok(Err(error)) => return Err(provider_error(error)),
+                Err(_) => {
+                    return Err(L1Error::Unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())));
+                }
+            }
+        }
+        Ok(out)
+    }
+}
