@@ -164,6 +164,12 @@ pub struct Config {
     pub auto_close_every: Duration,
     /// Proofs in work at once.
     pub proving: usize,
+    /// How often L1 is asked how far it is, and if a batch that it has is final.
+    pub watch_every: Duration,
+    /// How often it is looked if a period or a tariff holds up anybody.
+    pub obstacles_every: Duration,
+    /// A period that has been over for so long and is not closed is reported.
+    pub late_after: Duration,
     /// Bounds.
     pub limits: Limits,
     /// Waits between tries of L1 and provers.
@@ -188,6 +194,9 @@ impl Config {
             auto_close: false,
             auto_close_every: Duration::from_secs(5),
             proving: 1,
+            watch_every: Duration::from_secs(12),
+            obstacles_every: Duration::from_secs(60),
+            late_after: Duration::from_secs(6 * 3600),
             limits: Limits::default(),
             backoff: Backoff::default(),
             clock: Clock::system(),

@@ -12,14 +12,14 @@ use gridveil_protocol::{
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
-    DepositState, L1Error, SettleCall, TariffEntry, TransferState, types::tariff_in_force,
+    DepositState, L1Error, QueuesL1, SettleCall, TariffEntry, TransferState, Word, types::tariff_in_force,
 };
 
 use crate::{
     batch::selection::Claims,
     problem::{self, Problem},
     service::Service,
-    store::{log_state::LogState, record::Effects},
+    store::{StoreError, log_state::LogState, reader::StoreReader, record::Effects},
 };
 
 /// Changes a view of L1 to what it will be after a batch that L1 does not have yet. `own` says that the batch is of the
@@ -55,29 +55,79 @@ pub fn in_flight(log_state: &LogState, root: &[u8; 32]) -> Option<Vec<(u32, Effe
     Some(log_state.batches.values().skip(after).map(|b| (b.community, b.effects.clone())).collect())
 }
 
-/// L1 as a batch of `community` will find it: its queues and claims, after the batches that are applied here and not
-/// yet settled there. The state root is read before and after, so that all of it is of one state.
+/// Why a sequencer does not go on: L1 has a batch that this log does not have.
+pub const FOREIGN: &str = "L1's state root is of no batch in this log: the log is an old copy, or another sequencer \
+                           settles here; go on with the newest log, and with one sequencer";
+
+/// Number of the batch that leads to this state root, 0 for the state before the first; `None` for a root of no batch in
+/// the log. The last ones are looked at first.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn reached(reader: &StoreReader, log_state: &LogState, root: &Word) -> Result<Option<u64>, StoreError> {
+    let is = |root_of: &Fr| to_bytes(root_of) == *root;
+    if is(&log_state.root) {
+        return Ok(Some(log_state.last_batch));
+    }
+    if let Some((batch, _)) = log_state.batches.iter().find(|(_, entry)| is(&entry.old_root)) {
+        return Ok(Some(batch - 1));
+    }
+    let settled = log_state.batches.first_key_value().map_or(log_state.last_batch, |(batch, _)| batch - 1);
+    for batch in (1..=settled).rev() {
+        if is(&reader.applied(batch)?.old_root) {
+            return Ok(Some(batch - 1));
+        }
+    }
+    Ok(None)
+}
+
+/// L1 as a batch of `community` will find it: its queues and claims as they are in a block that counts as final, after
+/// the batches that are applied here and not yet in that block. The state root is read before and after, so that all of
+/// it is of one state.
 ///
 /// # Errors
 /// [`L1Error`]; `Malformed` where L1's state root is not one of ours.
 pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<L1View, L1Error> {
     loop {
-        let root = service.l1.state_root().await?;
+        let l1 = service.l1.confirmed().await?;
+        let root = l1.state_root().await?;
         let effects = in_flight(&service.writer.snapshot().log_state, &root);
         let effects =
             effects.ok_or_else(|| L1Error::Malformed("the state root is of no batch in the log".to_owned()))?;
         let notes = effects.iter().map(|(_, e)| e.notes.len()).sum::<usize>() + gridveil_protocol::params::QUEUE;
-        let mut view = read(service, community, claims, notes).await?;
-        if service.l1.state_root().await? == root {
+        let mut view = read(&*l1, community, claims, notes).await?;
+        if l1.state_root().await? == root {
             effects.iter().for_each(|(of, effects)| advance(&mut view, effects, *of == community));
             return Ok(view);
         }
     }
 }
 
+/// Of these claims, those that L1 has open and not yet in a block that counts as final: who asks for one waits.
+///
+/// # Errors
+/// [`L1Error`].
+pub async fn not_final(service: &Service, claims: &Claims, view: &L1View) -> Result<BTreeSet<Word>, L1Error> {
+    let unknown = |claims: &[Fr], known: &dyn Fn(&Word) -> bool| -> BTreeSet<Word> {
+        claims.iter().map(to_bytes).filter(|claim| !known(claim)).collect()
+    };
+    let deposits = unknown(&claims.deposits, &|claim| view.deposits.contains_key(claim));
+    let mut early = BTreeSet::new();
+    if !deposits.is_empty() {
+        let open = service.l1.deposits(0).await?.into_iter().filter(|d| d.state == DepositState::Open);
+        early.extend(open.map(|d| d.claim).filter(|claim| deposits.contains(claim)));
+    }
+    for claim in unknown(&claims.transfers, &|claim| view.sent.contains(claim)) {
+        if service.l1.claim_state(claim).await? == TransferState::Open {
+            early.insert(claim);
+        }
+    }
+    Ok(early)
+}
+
 /// Reads what L1 has.
-async fn read(service: &Service, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
-    let (l1, mut view) = (&service.l1, L1View::default());
+async fn read(l1: &dyn QueuesL1, community: u32, claims: &Claims, notes: usize) -> Result<L1View, L1Error> {
+    let mut view = L1View::default();
     if !claims.deposits.is_empty() {
         let asked: BTreeSet<_> = claims.deposits.iter().map(to_bytes).collect();
         let open =
@@ -124,10 +174,9 @@ pub fn unreachable(error: &L1Error) -> Problem {
 ///
 /// # Errors
 /// [`L1Error`]; `Config` for a community that is not registered.
-pub async fn tariffs_of(service: &Service, community: u32) -> Result<Vec<TariffEntry>, L1Error> {
-    let params =
-        service.l1.community(community).await?.ok_or(L1Error::Config("the community is not registered on L1"))?;
-    let mut all = service.l1.tariffs(0).await?;
+pub async fn tariffs_of(l1: &dyn QueuesL1, community: u32) -> Result<Vec<TariffEntry>, L1Error> {
+    let params = l1.community(community).await?.ok_or(L1Error::Config("the community is not registered on L1"))?;
+    let mut all = l1.tariffs(0).await?;
     all.retain(|t| t.tariff_set == params.tariff_set);
     all.sort_by_key(|t| t.index);
     Ok(all)
@@ -138,11 +187,11 @@ pub async fn tariffs_of(service: &Service, community: u32) -> Result<Vec<TariffE
 /// # Errors
 /// [`L1Error`].
 pub async fn in_force(
-    service: &Service,
+    l1: &dyn QueuesL1,
     community: u32,
     first_interval: Interval,
 ) -> Result<Option<TariffEntry>, L1Error> {
-    let all = tariffs_of(service, community).await?;
+    let all = tariffs_of(l1, community).await?;
     let index = tariff_in_force(&all, first_interval.0);
     Ok(all.into_iter().find(|t| Some(t.index) == index))
 }

@@ -3,7 +3,8 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `upgrade` another circuit version from some time on; `tariffs` published tariffs; `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
+//!   `upgrade` another circuit version from some time on; `tariffs` published tariffs; `obstacles` what holds a community up;
+//!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
 //! rules are `gridveil_protocol`'s alone; no reading, key, salt, path or address is ever logged.
@@ -16,6 +17,7 @@ pub mod batch;
 pub mod config;
 pub mod l1;
 pub mod notes;
+pub mod obstacles;
 pub mod openings;
 pub mod operations;
 pub mod problem;
@@ -55,6 +57,9 @@ pub enum Error {
     /// Store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// L1 has a batch that the log does not have.
+    #[error("{}", l1::FOREIGN)]
+    Foreign,
     /// A listener or thread.
     #[error("{what}: {source}")]
     Io {
@@ -98,6 +103,11 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     }
     if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
         return Err(Error::Config("L1 is another chain than the log's"));
+    }
+    if let Ok(root) = l1.state_root().await
+        && l1::reached(&opened.store.reader(), &opened.log_state, &root)?.is_none()
+    {
+        return Err(Error::Foreign);
     }
     let mut later = opened.log_state.versions.all().into_iter().skip(1);
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
@@ -160,6 +170,7 @@ fn start(
     let mut tasks = vec![
         tokio::spawn(batch::prove_all(Arc::clone(&service))),
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
+        tokio::spawn(obstacles::watch(Arc::clone(&service))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {

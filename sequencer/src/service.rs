@@ -39,12 +39,14 @@ impl Health {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Something is being retried (`Some`), or works again (`None`).
+    /// Something is being retried or holds somebody up (`Some`), or is well again (`None`).
     pub fn degraded(&self, what: &'static str, reason: Option<String>) {
         let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
         match reason {
+            // Told once, and not at every try.
+            Some(reason) if degraded.get(what) == Some(&reason) => {}
             Some(reason) => {
-                tracing::warn!(what, reason, "retrying");
+                tracing::warn!(what, reason, "degraded");
                 degraded.insert(what, reason);
             }
             None => {
@@ -53,7 +55,7 @@ impl Health {
         }
     }
 
-    /// What is being retried.
+    /// What is being retried or holds somebody up.
     #[must_use]
     pub fn retrying(&self) -> Vec<String> {
         let degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);

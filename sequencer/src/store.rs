@@ -1,5 +1,6 @@
 //! The durable store: log (truth), data keys, index (where things are).
 
+pub mod abandoned;
 pub mod data_keys;
 pub mod index;
 pub mod log;
@@ -10,7 +11,11 @@ pub mod reader;
 pub mod record;
 pub mod selected;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use gridveil_protocol::{
     community::Community, field::Fr, init, params::STATE_DEPTH, tree::SparseTree, units::Interval,
@@ -182,6 +187,9 @@ fn add(log_state: &mut LogState, record: &Record) -> Result<Vec<Entry>, StoreErr
     Ok(log_state.add(&Event::decode(record.kind, public)?, record.offset)?)
 }
 
+/// With so many entries missing, the index is rebuilt in any case.
+const MOST_MISSING: usize = 4096;
+
 impl Store {
     /// Opens the store in `directory`, writing `genesis` where there is none yet.
     ///
@@ -194,7 +202,9 @@ impl Store {
     ) -> Result<Opened, StoreError> {
         std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
         let path = log::path_in(directory);
-        let (mut log_state, mut good) = (LogState::default(), true);
+        let mut log_state = LogState::default();
+        // Entries that the index does not have. A later record may have replaced them.
+        let mut missing = BTreeSet::new();
         // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
         let mut index = None;
         let log = Log::open::<StoreError>(&path, |_, record| {
@@ -202,11 +212,19 @@ impl Store {
             if index.is_none() {
                 index = Some(Index::open(&directory.join("index"))?);
             }
-            good = good && index.as_ref().is_some_and(|i: &Index| i.holds(&entries));
+            for entry in entries {
+                let held = index.as_ref().is_some_and(|i: &Index| i.holds(&entry));
+                if held {
+                    missing.remove(&entry.0);
+                } else if missing.len() < MOST_MISSING {
+                    missing.insert(entry.0);
+                }
+            }
             Ok(())
         })?;
         let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
-        let rebuilt = log.tip().height > 0 && !(good && index.is_at(&log.tip(), &log_state.root, log_state.entries));
+        let good = missing.is_empty() && index.is_at(&log.tip(), &log_state.root, log_state.entries);
+        let rebuilt = log.tip().height > 0 && !good;
         if rebuilt {
             tracing::warn!(height = log.tip().height, "the index differs from the log; rebuilding it");
             rebuild(&log, &index)?;

@@ -93,6 +93,11 @@ pub trait SettlementL1: QueuesL1 {
     /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is
     /// this one, its receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
+    /// The same rollup as it was in one block that counts as final: no reorganisation is expected to reach it. What a
+    /// batch takes in is chosen from it, and a batch that is in it is settled.
+    fn confirmed(&self) -> L1Future<'_, Box<dyn QueuesL1>>;
+    /// The receipt of the batch that made this state root; `None` if no batch did.
+    fn settlement_of(&self, new_root: Word) -> L1Future<'_, Option<SettleReceipt>>;
     /// Seconds within which the head of a forced queue must be served.
     fn forced_deadline_s(&self) -> L1Future<'_, u64>;
     /// The verifier of a circuit version and a shape; `None` if none is registered, or the version is retired.

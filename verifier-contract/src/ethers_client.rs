@@ -11,7 +11,7 @@ use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
 use ethers::signers::{LocalWallet, Signer};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{
-    Address as EthAddress, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U256,
+    Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U256,
 };
 use tokio::sync::{Mutex, OnceCell};
 
@@ -19,6 +19,7 @@ use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
 
 mod calldata;
+mod confirmed;
 mod deploy;
 mod events;
 mod fees;
@@ -43,6 +44,7 @@ mod bindings {
 }
 
 pub use calldata::{decode_settle_calldata, encode_settle_calldata};
+pub use confirmed::Confirmations;
 pub use deploy::{RollupConfig, VerifierInit};
 pub use fees::FeePolicy;
 
@@ -64,7 +66,8 @@ struct Parts {
     exits: EthAddress,
 }
 
-/// A rollup contract through one node, with at most one key.
+/// A rollup contract through one node, with at most one key. A clone shares what was read.
+#[derive(Clone)]
 pub struct EthersClient {
     provider: Arc<Provider<Http>>,
     wallet: Option<LocalWallet>,
@@ -72,13 +75,16 @@ pub struct EthersClient {
     parts: OnceCell<Parts>,
     chain_id: u64,
     fees: FeePolicy,
-    /// One transaction at a time: the nonce is the count of *mined* transactions, so that a retry replaces, and never
-    /// doubles.
-    sending: Mutex<()>,
+    confirmations: Confirmations,
+    /// The block that every question is about; the latest if `None`.
+    block: Option<u64>,
+    /// One transaction of the key at a time: the nonce is the count of *mined* transactions, so that a retry replaces,
+    /// and never doubles.
+    sending: Arc<Mutex<()>>,
     /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be
     /// reorganised.
-    seen: std::sync::Mutex<BTreeMap<u64, u64>>,
-    kept: Kept,
+    seen: Arc<std::sync::Mutex<BTreeMap<u64, u64>>>,
+    kept: Arc<Kept>,
 }
 
 impl std::fmt::Debug for EthersClient {
@@ -180,25 +186,17 @@ impl EthersClient {
             parts: OnceCell::new(),
             chain_id,
             fees: FeePolicy::default(),
-            sending: Mutex::new(()),
-            seen: std::sync::Mutex::default(),
-            kept: Kept::default(),
+            confirmations: Confirmations::of_chain(chain_id),
+            block: None,
+            sending: Arc::default(),
+            seen: Arc::default(),
+            kept: Arc::default(),
         })
     }
 
     /// The same node and key with another contract.
     fn at(&self, contract: Address) -> Self {
-        Self {
-            provider: self.provider.clone(),
-            wallet: self.wallet.clone(),
-            contract,
-            parts: OnceCell::new(),
-            chain_id: self.chain_id,
-            fees: self.fees,
-            sending: Mutex::new(()),
-            seen: std::sync::Mutex::default(),
-            kept: Kept::default(),
-        }
+        Self { contract, parts: OnceCell::new(), seen: Arc::default(), kept: Arc::default(), ..self.clone() }
     }
 
     /// The same node and contract with another key (the meter data manager's, the tariff authority's).
@@ -207,17 +205,7 @@ impl EthersClient {
     /// [`L1Error::Config`] if the key does not parse.
     pub fn with_key(&self, private_key: &str) -> Result<Self, L1Error> {
         let wallet = wallet_of(private_key)?.with_chain_id(self.chain_id);
-        Ok(Self {
-            provider: self.provider.clone(),
-            wallet: Some(wallet),
-            contract: self.contract,
-            parts: self.parts.clone(),
-            chain_id: self.chain_id,
-            fees: self.fees,
-            sending: Mutex::new(()),
-            seen: std::sync::Mutex::default(),
-            kept: Kept::default(),
-        })
+        Ok(Self { wallet: Some(wallet), sending: Arc::default(), ..self.clone() })
     }
 
     /// The same client, whose transactions cost no more than that.
@@ -302,7 +290,7 @@ impl EthersClient {
 
     async fn view_at<T: AbiDecode>(&self, contract: EthAddress, calldata: Option<Bytes>) -> Result<T, L1Error> {
         let tx: TypedTransaction = Eip1559TransactionRequest::new().to(contract).data(required(calldata)?).into();
-        let answer = request(self.provider.call(&tx, None)).await?;
+        let answer = request(self.provider.call(&tx, self.block.map(|block| BlockNumber::from(block).into()))).await?;
         if answer.is_empty() {
             return Err(malformed("no contract at the address"));
         }
@@ -344,7 +332,7 @@ impl EthersClient {
         {
             return Ok(event.new_root);
         }
-        let mut to = request(self.provider.get_block_number()).await?.as_u64();
+        let mut to = self.latest().await?;
         loop {
             let from = to.saturating_sub(self.kept.range() - 1);
             if let Some(event) = self.batch_event(batch, from, to).await? {
@@ -392,9 +380,8 @@ impl EthersClient {
         if self.state_root().await? != call.new_root {
             return Ok(None);
         }
-        let logs = self.logs(BatchSettledFilter::signature(), 0).await?;
-        let Some(log) = logs.last() else { return Ok(None) };
-        let settled = self.settled(log).await?;
+        let Some(log) = self.settled_log(call.new_root).await? else { return Ok(None) };
+        let settled = self.settled(&log).await?;
         // The proof may differ from one attempt to the next: proofs are randomised.
         let same = settled.call.data == call.data
             && settled.call.community == call.community
@@ -404,6 +391,17 @@ impl EthersClient {
         }
         let receipt = self.wait(H256(settled.tx)).await?;
         Ok(Some(settle_receipt(&receipt)?))
+    }
+
+    /// The event of the batch that made a root, looked for from the last one back.
+    async fn settled_log(&self, new_root: Word) -> Result<Option<Log>, L1Error> {
+        for log in self.logs(BatchSettledFilter::signature(), 0).await?.into_iter().rev() {
+            let event: BatchSettledFilter = decode_log(&log)?;
+            if event.new_root == new_root {
+                return Ok(Some(log));
+            }
+        }
+        Ok(None)
     }
 
     async fn settle_call(&self, call: SettleCall) -> Result<SettleReceipt, L1Error> {

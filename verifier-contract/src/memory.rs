@@ -40,6 +40,8 @@ pub struct MemoryL1Config {
     pub circuit_version: u32,
     /// Exact proof length, bytes; any if `None`.
     pub proof_length: Option<usize>,
+    /// A proof begins with the state root that it is about, and is taken on no other, as a real one.
+    pub proofs_name_their_root: bool,
     /// Tariffs must be registered before they start.
     pub enforce_future_tariffs: bool,
     /// Money and deadlines.
@@ -57,6 +59,7 @@ impl Default for MemoryL1Config {
             shapes: vec![(1, 4, 2)],
             circuit_version: 2,
             proof_length: None,
+            proofs_name_their_root: false,
             enforce_future_tariffs: true,
             terms: MemoryTerms::default(),
         }
@@ -108,10 +111,16 @@ pub struct Faults {
     pub sent: AtomicU32,
 }
 
+/// A chain as it was at some time.
+#[derive(Clone, Debug)]
+pub struct Chain(State);
+
 /// The fake. Every transaction is a block; time moves only by [`MemoryL1::set_timestamp`].
 #[derive(Debug)]
 pub struct MemoryL1 {
     state: Mutex<State>,
+    /// What counts as final; the latest block if `None`.
+    last_final: Mutex<Option<State>>,
     /// How the node fails.
     pub faults: Faults,
 }
@@ -120,7 +129,35 @@ impl MemoryL1 {
     /// A new chain.
     #[must_use]
     pub fn new(config: MemoryL1Config) -> Self {
-        Self { state: Mutex::new(State::new(config)), faults: Faults::default() }
+        Self::of(State::new(config))
+    }
+
+    fn of(state: State) -> Self {
+        Self { state: Mutex::new(state), last_final: Mutex::default(), faults: Faults::default() }
+    }
+
+    /// The present is final, and from now on nothing later is, until this is called again.
+    pub fn finalise(&self) {
+        let present = self.lock().clone();
+        *self.last_final.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(present);
+    }
+
+    /// The chain as it is now, to come back to.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        Chain(self.lock().clone())
+    }
+
+    /// A reorganisation: the chain is what it was, and time goes on.
+    pub fn reorganise(&self, Chain(mut before): Chain) {
+        let mut state = self.lock();
+        before.timestamp = state.timestamp;
+        *state = before;
+    }
+
+    fn final_state(&self) -> State {
+        let last_final = self.last_final.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        last_final.unwrap_or_else(|| self.lock().clone())
     }
 
     /// Moves the clock, unix seconds.

@@ -1,5 +1,7 @@
 //! `gridveil operator`: the operator's side of a running sequencer, through its admin listener (`docs/spec/api.md`).
 
+mod abandon;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -66,6 +68,9 @@ enum Command {
                             --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
     )]
     Fund(FundArgs),
+    /// Gives up batches that L1 will never have, because an input of theirs is gone from L1 for good.
+    #[command(after_help = abandon::EXAMPLE)]
+    Abandon(abandon::Args),
 }
 
 /// The admin listener.
@@ -186,6 +191,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Header(args) => header(args),
         Command::Upgrade(args) => upgrade(args),
         Command::Fund(args) => fund(args),
+        Command::Abandon(args) => abandon::run(args),
     }
 }
 

@@ -26,7 +26,10 @@ use gridveil_prover::{
 };
 use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
-use gridveil_verifier_contract::{ChainL1, EthersClient, ethers_client::FeePolicy};
+use gridveil_verifier_contract::{
+    ChainL1, EthersClient,
+    ethers_client::{Confirmations, FeePolicy},
+};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -76,6 +79,13 @@ pub struct Args {
     /// Most that a unit of gas may cost, gwei, base fee and tip together. Above it the sequencer waits.
     #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
     max_gas_gwei: u32,
+    /// Which blocks of L1 count as final: a number of blocks after them, or `finalized`, as the node says. What a batch takes
+    /// in is chosen from final blocks, and a batch is settled in one [default: finalized; on the local chain 0].
+    #[arg(long, value_name = "BLOCKS", env = "GRIDVEIL_CONFIRMATIONS")]
+    confirmations: Option<Confirmations>,
+    /// Proofs asked for at once of provers in other processes: as many as there are provers, or more.
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    proofs_at_once: u16,
     /// Token of the admin listener, at least 16 bytes.
     #[arg(long, value_name = "FILE")]
     admin_token: PathBuf,
@@ -152,6 +162,8 @@ impl Args {
             contract: contract.to_owned(),
             operator_key: dir.join("operator.key"),
             max_gas_gwei: 200,
+            confirmations: None,
+            proofs_at_once: 8,
             admin_token: dir.join("admin.token"),
             genesis: None,
             begin: Some(dir.join("begin.json")),
@@ -280,6 +292,10 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
     let l1 = l1.with_fees(FeePolicy { cap_wei: u128::from(args.max_gas_gwei) * 1_000_000_000 });
+    let l1 = match args.confirmations {
+        Some(confirmations) => l1.with_confirmations(confirmations),
+        None => l1,
+    };
     let chain_id = runtime.block_on(l1.chain_id())?;
     let given = communities.is_some() || begun.is_some();
     let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());
@@ -289,6 +305,8 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     }
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
+    // The prover in this process proves one after the other.
+    config.proving = if spooled.is_some() || queue.is_some() { args.proofs_at_once.into() } else { 1 };
     config.versions = gridveil_circuits::version::known().to_vec();
     config.genesis = given.then(|| {
         let begins = begun.iter().map(|community| community.index).collect();

@@ -140,12 +140,14 @@ async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>,
     // A refused operation takes no operation slot. So more operations are looked at than there are operation slots.
     let looked_at = 2 * basis.community.shape.operations;
     let read = tokio::task::spawn_blocking(move || candidates(&reader, &pending, &before, looked_at));
-    let candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
+    let mut candidates = read.await.map_err(|_| Problem::internal("operations could not be read"))??;
     if basis.begins {
         check_genesis_terms(service, &basis.community).await?;
     }
     let claims = selection::claims(&candidates.operations);
     let view = l1::view(service, basis.community.index, &claims).await.map_err(|e| l1::unreachable(&e))?;
+    let early = l1::not_final(service, &claims, &view).await.map_err(|e| l1::unreachable(&e))?;
+    selection::postpone(&mut candidates.operations, &early);
     let (reader, domain) = (Arc::clone(&service.reader), domain_of(service, &basis.community));
     let settled = tokio::task::spawn_blocking(move || {
         let base = reader.settling(domain, Arc::unwrap_or_clone(basis.community), basis.path)?;

@@ -24,9 +24,11 @@ pub(super) fn candidates(
 
 /// Late packets, and the place of their substitutes. Only packets for a slot's newest substitute are opened.
 fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<Vec<Late>, StoreError> {
+    // One of a period that is open again, because its batch was abandoned, waits until that is settled.
+    let settled = || pending.late.iter().filter(|l| l.first_interval < before.header.next_interval);
     // By slot: the oldest period that a late packet is of, and then the pending substitutes down to it.
     let mut oldest = BTreeMap::new();
-    for l in &pending.late {
+    for l in settled() {
         let until = oldest.entry(l.slot).or_insert(l.first_interval);
         *until = l.first_interval.min(*until);
     }
@@ -55,9 +57,5 @@ fn late(reader: &StoreReader, pending: &Pending, before: &Community) -> Result<V
             Some(_) => Place::Earlier,
         })
     };
-    pending
-        .late
-        .iter()
-        .map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? }))
-        .collect()
+    settled().map(|l| Ok(Late { id: l.id, slot: l.slot, place: place(l.slot, l.first_interval, l.offset)? })).collect()
 }

@@ -85,7 +85,7 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     }
     let (_, _, commitment) =
         tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
-    let in_force = l1::in_force(service, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
+    let in_force = l1::in_force(&*service.l1, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
     if in_force.map(|t| t.commitment) != Some(to_bytes(&commitment)) {
         return Err(Problem::new(
             problem::TARIFF_NOT_IN_FORCE,

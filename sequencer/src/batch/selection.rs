@@ -1,12 +1,12 @@
 //! Selects the pending operations that a closed period's settlement carries: the oldest first, and only what L1 will
 //! accept. The rules are the batch builder's. What they refuse is recorded with a code and does not stop the batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_protocol::{
     codec::Bytes32,
     correction::Correction,
-    field::Fr,
+    field::{Fr, to_bytes},
     header_operation::{HeaderOperation, Pool},
     operation::SignedOperation,
     operation_slots::{Operations, OperationsError},
@@ -230,6 +230,17 @@ pub fn claims(operations: &[([u8; 32], SignedOperation)]) -> Claims {
         }
     }
     claims
+}
+
+/// Takes out the operations that ask for one of these claims, and those of the same slots after them: they stay pending.
+pub fn postpone(operations: &mut Vec<([u8; 32], SignedOperation)>, early: &BTreeSet<[u8; 32]>) {
+    let mut slots = BTreeSet::new();
+    operations.retain(|(_, signed)| {
+        if signed.claim().is_some_and(|claim| early.contains(&to_bytes(&claim))) {
+            slots.insert(signed.operation.slot);
+        }
+        !slots.contains(&signed.operation.slot)
+    });
 }
 
 /// Claims to be looked up on L1.

@@ -1,9 +1,13 @@
-//! Proven batches are settled on L1, strictly in order.
+//! Proven batches go to L1, strictly in order. One is settled when L1 has it in a block that counts as final; the next is
+//! sent before. A reorganisation that takes a batch back is met by sending it again.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use gridveil_protocol::{codec::Bytes32, field::to_bytes};
-use gridveil_verifier_contract::{L1Error, SettleReceipt};
+use gridveil_verifier_contract::{L1Error, Word};
 
 use super::transition;
 use crate::{
@@ -11,78 +15,86 @@ use crate::{
     problem::Problem,
     service::{Metrics, Service},
     store::{
-        Draft,
+        Draft, StoreError,
         log_state::BatchEntry,
         record::{Event, Settled},
     },
     writer::{Decision, Snapshot},
 };
 
+/// Refusals of a batch because L1 does not have, or not yet, what the batch takes in. A reorganisation may have taken it
+/// back; then it usually comes again. All were checked when the batch was made.
+const INPUT_MISSING: [&str; 13] = [
+    "DepositNotOpen",
+    "DepositUnits",
+    "TransferNotNew",
+    "TransferNotOpen",
+    "ForcedNotHead",
+    "NotHeadNote",
+    "SupplierShort",
+    "TariffNotInForce",
+    "CorrectionTariff",
+    "PeriodNotOver",
+    "UnknownCommunity",
+    // A new verifier's first batch waits (L1.11): another announcement may have come after the closing.
+    "UpgradeWaits",
+    "UpgradeNotAnnounced",
+];
+
+/// What a step came to.
+enum Step {
+    /// There may be another one to make.
+    Again,
+    /// Nothing to do before something is proven, or L1 goes on, or back.
+    Watching,
+}
+
 /// Settles batches on L1, in order.
 pub async fn settle_all(service: Arc<Service>) {
     let mut changes = service.writer.changes();
+    let mut pauses = service.config.backoff.pauses();
     loop {
         changes.borrow_and_update();
-        let next = {
-            let snapshot = service.writer.snapshot();
-            snapshot.log_state.batches.first_key_value().map(|(n, b)| (*n, b.clone()))
-        };
-        if let Some((batch, entry)) = next {
-            match settle(&service, batch, &entry).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(reason) => return service.health.stop(format!("batch {batch}: {reason}")),
-            }
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Settles the next batch; `false` if it has no proof yet.
-async fn settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<bool, String> {
-    let mut pauses = service.config.backoff.pauses();
-    let text = |problem: Problem| problem.to_string();
-    loop {
-        let outcome = try_settle(service, batch, entry).await;
-        let error = match outcome {
-            Ok(None) => return Ok(false),
-            Ok(Some(record)) => {
+        let reason = match step(&service).await {
+            Ok(step) => {
                 service.health.degraded("l1", None);
-                let decide = move |_: &Snapshot| Ok(Decision::write(Draft::public(Event::Settled(record)), ()));
-                service.writer.submit_waiting(decide).await.map_err(text)?;
-                tracing::info!(batch, "batch final on L1");
-                return Ok(true);
+                pauses = service.config.backoff.pauses();
+                let gone = match step {
+                    Step::Again => false,
+                    Step::Watching => tokio::select! {
+                        changed = changes.changed() => changed.is_err(),
+                        () = tokio::time::sleep(service.config.watch_every) => false,
+                    },
+                };
+                if gone {
+                    return;
+                }
+                continue;
             }
-            Err(Failure::Own(problem)) => return Err(text(problem)),
-            Err(Failure::L1(error)) => error,
+            Err(failure) => failure,
         };
-        match error {
-            L1Error::Unreachable(_) | L1Error::Pending(_) => {
+        match reason.waits() {
+            Ok(reason) => {
                 service.metrics.l1_retries.fetch_add(1, Ordering::Relaxed);
-                service.health.degraded("l1", Some(error.to_string()));
+                service.health.degraded("l1", Some(reason));
                 config::pause(&mut pauses).await;
             }
-            // A new verifier's first batch waits (L1.11): another announcement may have come after the closing.
-            L1Error::Reverted { name } if name == "UpgradeWaits" || name == "UpgradeNotAnnounced" => {
-                service.health.degraded("l1", Some(format!("l1.reverted: {name}")));
-                config::pause(&mut pauses).await;
-            }
-            L1Error::Reverted { name } => return Err(format!("l1.reverted: {name}")),
-            L1Error::Malformed(_) | L1Error::Config(_) => return Err(format!("l1: {error}")),
+            Err(reason) => return service.health.stop(reason),
         }
     }
 }
 
 enum Failure {
-    L1(L1Error),
+    /// L1 gave no answer, or refused the batch.
+    L1(Option<u64>, L1Error),
     Own(Problem),
+    /// L1 is where no batch of this log leads.
+    Foreign,
 }
 
 impl From<L1Error> for Failure {
     fn from(error: L1Error) -> Self {
-        Self::L1(error)
+        Self::L1(None, error)
     }
 }
 
@@ -92,29 +104,107 @@ impl From<Problem> for Failure {
     }
 }
 
-/// One try. L1 is asked first whether the root is final: a crash between sending and recording must not send twice.
-async fn try_settle(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<Option<Settled>, Failure> {
-    let root = to_bytes(&entry.new_root);
-    let already = service.l1.is_finalised(root).await?;
-    let proven = entry.prove_ms.is_some();
-    if !already && !proven {
-        return Ok(None);
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Own(error.into())
     }
-    let unknown = Settled { batch, tx: None, block: None, gas_used: None };
-    if already && !(proven && service.l1.state_root().await? == root) {
-        return Ok(Some(unknown));
-    }
-    let (version, transition) = transition(service, batch, entry).await?;
-    let proof = service.reader.proof(batch).map_err(Problem::from)?;
-    let tariff = l1::in_force(service, entry.community, entry.first_interval).await?;
-    let index = tariff.ok_or_else(|| L1Error::Reverted { name: "TariffNotInForce".to_owned() })?.index;
-    match service.l1.settle(l1::settle_call(version, &transition, index, proof)).await {
-        // It is final already, and the contract does not tell by which transaction.
-        Err(L1Error::Reverted { .. }) if already => Ok(Some(unknown)),
-        Err(error) => Err(error.into()),
-        Ok(SettleReceipt { tx, block, gas_used, .. }) => {
-            Metrics::count(&service.metrics.settled);
-            Ok(Some(Settled { batch, tx: Some(Bytes32(tx)), block: Some(block), gas_used: Some(gas_used) }))
+}
+
+impl Failure {
+    /// Why the same is tried again, or else why not.
+    fn waits(self) -> Result<String, String> {
+        let (batch, error) = match self {
+            Self::Own(problem) => return Err(problem.to_string()),
+            Self::Foreign => return Err(l1::FOREIGN.to_owned()),
+            Self::L1(batch, error) => (batch, error),
+        };
+        let of = batch.map_or_else(String::new, |batch| format!("batch {batch}: "));
+        match error {
+            // A node may lag behind another, and what it says does not fit then.
+            L1Error::Unreachable(_) | L1Error::Pending(_) | L1Error::Malformed(_) => Ok(format!("{of}{error}")),
+            L1Error::Reverted { name } if INPUT_MISSING.contains(&name.as_str()) => {
+                Ok(format!("{of}l1.reverted: {name}: L1 does not have what the batch takes in; it is sent again"))
+            }
+            L1Error::Reverted { name } => Err(format!("{of}l1.reverted: {name}")),
+            L1Error::Config(_) => Err(format!("{of}l1: {error}")),
         }
     }
+}
+
+/// Records the first batch that is final, or else sends the first one that L1 does not have.
+async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
+    let batches = service.writer.snapshot().log_state.batches.clone();
+    if let Some((first, entry)) = batches.first_key_value()
+        && service.l1.confirmed().await?.is_finalised(to_bytes(&entry.new_root)).await?
+    {
+        record(service, *first, entry).await?;
+        return Ok(Step::Again);
+    }
+    let head = service.l1.state_root().await?;
+    let next = next(service, &batches, &head)?;
+    let Some((batch, entry)) = next.filter(|(_, entry)| entry.prove_ms.is_some()) else { return Ok(Step::Watching) };
+    match send(service, batch, &entry).await {
+        Ok(()) => Ok(Step::Again),
+        // L1 went on, or back, while the batch was on its way: that is looked at first.
+        Err(Failure::L1(..)) if service.l1.state_root().await.is_ok_and(|now| now != head) => Ok(Step::Again),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The first batch that L1, at `head`, does not have.
+fn next(
+    service: &Service,
+    batches: &BTreeMap<u64, BatchEntry>,
+    head: &Word,
+) -> Result<Option<(u64, BatchEntry)>, Failure> {
+    let snapshot = service.writer.snapshot();
+    let reached = l1::reached(&service.reader, &snapshot.log_state, head)?.ok_or(Failure::Foreign)?;
+    let batch = reached + 1;
+    if let Some(entry) = batches.get(&batch) {
+        return Ok(Some((batch, entry.clone())));
+    }
+    if batch > snapshot.log_state.last_batch {
+        return Ok(None);
+    }
+    // It was final, and a reorganisation has taken it back all the same.
+    tracing::warn!(batch, "a settled batch is gone from L1; it is sent again");
+    let applied = service.reader.applied(batch)?;
+    let entry = BatchEntry {
+        community: applied.community,
+        first_interval: applied.first_interval,
+        old_root: applied.old_root,
+        new_root: applied.new_root,
+        prove_ms: Some(0),
+        effects: Default::default(),
+        before: Arc::default(),
+    };
+    Ok(Some((batch, entry)))
+}
+
+async fn send(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<(), Failure> {
+    let refused = |error| Failure::L1(Some(batch), error);
+    let (version, transition) = transition(service, batch, entry).await?;
+    let proof = service.reader.proof(batch)?;
+    let tariff = l1::in_force(&*service.l1, entry.community, entry.first_interval).await.map_err(refused)?;
+    let not_in_force = || refused(L1Error::Reverted { name: "TariffNotInForce".to_owned() });
+    let index = tariff.ok_or_else(not_in_force)?.index;
+    service.l1.settle(l1::settle_call(version, &transition, index, proof)).await.map_err(refused)?;
+    tracing::info!(batch, "batch on L1");
+    Ok(())
+}
+
+/// L1 has the batch in a block that counts as final.
+async fn record(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<(), Failure> {
+    let receipt = service.l1.settlement_of(to_bytes(&entry.new_root)).await?;
+    let settled = Settled {
+        batch,
+        tx: receipt.map(|receipt| Bytes32(receipt.tx)),
+        block: receipt.map(|receipt| receipt.block),
+        gas_used: receipt.map(|receipt| receipt.gas_used),
+    };
+    let decide = move |_: &Snapshot| Ok(Decision::write(Draft::public(Event::Settled(settled)), ()));
+    service.writer.submit_waiting(decide).await?;
+    Metrics::count(&service.metrics.settled);
+    tracing::info!(batch, "batch final on L1");
+    Ok(())
 }

@@ -52,10 +52,10 @@ impl Index {
         Ok(Self { db })
     }
 
-    /// Is every one of these entries there?
+    /// Is this at its key?
     #[must_use]
-    pub fn holds(&self, entries: &[Entry]) -> bool {
-        entries.iter().all(|(key, value)| self.db.get(key).ok().flatten().is_some_and(|v| v == value.as_slice()))
+    pub fn holds(&self, (key, value): &Entry) -> bool {
+        self.db.get(key).is_ok_and(|held| held.as_deref() == value.as_deref())
     }
 
     /// Does the index stand at this tip, with this many entries?
@@ -80,7 +80,10 @@ impl Index {
     pub fn add(&self, entries: Vec<Entry>, tip: &Tip, root: &Fr) -> Result<(), sled::Error> {
         let mut batch = sled::Batch::default();
         for (key, value) in entries {
-            batch.insert(key, value);
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
         }
         batch.insert(TIP, tip_value(tip, root));
         self.db.apply_batch(batch)
@@ -108,7 +111,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of sled.
-    pub fn last(&self, prefix: &[u8]) -> Result<Option<Entry>, sled::Error> {
+    pub fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, sled::Error> {
         let found = self.db.scan_prefix(prefix).next_back().transpose()?;
         Ok(found.map(|(key, value)| (key.get(prefix.len()..).unwrap_or_default().to_vec(), value.to_vec())))
     }

@@ -1,7 +1,7 @@
 //! The structure of the log: what exists, in which step, and where. It is computed record by record from their public
 //! parts. Opening a log and writing to it use the same code, so a restart sees what the writer saw.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use gridveil_protocol::{
     field::Fr,
@@ -11,7 +11,7 @@ use gridveil_protocol::{
 };
 
 use super::{
-    pending::Pending,
+    pending::{Carried, Pending},
     record::{Applied, Closed, Effects, Event, Genesis, Selected, Settled, kind},
 };
 
@@ -20,8 +20,13 @@ use super::{
 #[error("log: record out of order: {0}")]
 pub struct OrderError(pub &'static str);
 
-/// An index entry.
-pub type Entry = (Vec<u8>, Vec<u8>);
+/// What is at a key of the index from a record on; nothing if `None`.
+pub type Entry = (Vec<u8>, Option<Vec<u8>>);
+
+/// An entry that is there.
+pub(super) fn put(key: Vec<u8>, value: impl AsRef<[u8]>) -> Entry {
+    (key, Some(value.as_ref().to_vec()))
+}
 
 /// Keys of the index (`docs/spec/log.md`, Index).
 pub mod key {
@@ -105,6 +110,26 @@ pub struct BatchEntry {
     pub prove_ms: Option<u64>,
     /// What L1 does once it has the batch.
     pub effects: Effects,
+    /// What its community goes back to if it is abandoned.
+    pub before: Arc<Before>,
+}
+
+/// Packets of a period, by slot and substituted.
+pub type Packets = BTreeMap<(u16, bool), PacketEntry>;
+
+/// A community before a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    pub(super) next_interval: Interval,
+    pub(super) state_at: (u16, u64),
+    pub(super) begun: bool,
+    pub(super) last_batch: Option<u64>,
+    pub(super) last_period: Option<Interval>,
+    pub(super) packets: Packets,
+    /// What waited and is in the batch.
+    pub(super) carried: Carried,
+    /// The batch has a header operation.
+    pub(super) header: bool,
 }
 
 /// One community.
@@ -126,8 +151,10 @@ pub struct CommunityState {
     pub last_period: Option<Interval>,
     /// Offset and commitment of the published tariffs.
     pub tariffs: BTreeMap<Interval, (u64, Fr)>,
-    /// Packets of the open period, by slot and substituted.
-    pub packets: BTreeMap<(u16, bool), PacketEntry>,
+    /// Packets of the open period.
+    pub packets: Packets,
+    /// Packets of later periods, which were open before batches were abandoned.
+    pub ahead: BTreeMap<Interval, Packets>,
     /// Set while the open period is closed and not applied.
     pub closed: Option<Closed>,
     /// Set while a selection for the closed period is recorded and not applied.
@@ -153,7 +180,7 @@ pub struct LogState {
     pub root: Fr,
     /// Circuit versions of the periods, as far as it is decided.
     pub versions: Versions,
-    /// Index entries so far.
+    /// Entries of the index.
     pub entries: u64,
 }
 
@@ -162,6 +189,12 @@ impl CommunityState {
     #[must_use]
     pub fn after_open(&self) -> Interval {
         self.next_interval.saturating_add(u32::try_from(self.shape.intervals).unwrap_or(u32::MAX))
+    }
+
+    /// The last period that is closed, settled or not.
+    #[must_use]
+    pub fn last_closed(&self) -> Option<Interval> {
+        if self.closed.is_some() { Some(self.next_interval) } else { self.last_period }
     }
 
     /// The tariff in force for the period that starts at `first_interval`: the latest one published at or before it.
@@ -190,20 +223,23 @@ impl LogState {
                 }
                 log_state.packets.insert(place, PacketEntry { id: p.packet_id, offset });
                 let value = [&offset.to_be_bytes()[..], &p.packet_id].concat();
-                vec![(key::packet(p.community, p.first_interval, p.slot, p.substituted), value)]
+                vec![put(key::packet(p.community, p.first_interval, p.slot, p.substituted), value)]
             }
             Event::Tariff(t) => {
                 let log_state = self.community(t.community)?;
-                if log_state.tariffs.contains_key(&t.first_interval) {
-                    return Err(OrderError("a second tariff of a period"));
+                // It takes the place of another one only while no period was closed with that.
+                if log_state.last_closed().is_some_and(|last| t.first_interval <= last) {
+                    return Err(OrderError("a tariff of a period that is closed"));
                 }
-                log_state.tariffs.insert(t.first_interval, (offset, t.commitment));
-                vec![(key::period(b't', t.community, t.first_interval), offset.to_be_bytes().to_vec())]
+                if log_state.tariffs.insert(t.first_interval, (offset, t.commitment)).is_some() {
+                    self.entries -= 1;
+                }
+                vec![put(key::period(b't', t.community, t.first_interval), offset.to_be_bytes())]
             }
             Event::Closed(closed) => {
                 let log_state = self.open_period(closed.community, closed.first_interval)?;
                 log_state.closed = Some(closed.clone());
-                vec![(key::period(b'c', closed.community, closed.first_interval), offset.to_be_bytes().to_vec())]
+                vec![put(key::period(b'c', closed.community, closed.first_interval), offset.to_be_bytes())]
             }
             Event::Operation(o) => {
                 let log_state = self.community(o.community)?;
@@ -232,6 +268,7 @@ impl LogState {
                 entries
             }
             Event::Applied(applied) => self.applied(applied, offset)?,
+            Event::Abandoned(abandoned) => self.abandoned(abandoned.batch)?,
             Event::Upgrade(next) => {
                 let out_of_order = |_| OrderError("a circuit version that does not follow the last one");
                 self.versions.add(*next).map_err(out_of_order)?;
@@ -240,7 +277,7 @@ impl LogState {
             Event::Proven(proven) => {
                 let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
                 batch.ok_or(OrderError("a proof of no batch that waits for one"))?.prove_ms = Some(proven.prove_ms);
-                vec![(key::batch(b'v', proven.batch), offset.to_be_bytes().to_vec())]
+                vec![put(key::batch(b'v', proven.batch), offset.to_be_bytes())]
             }
             Event::Settled(settled) => {
                 let first = self.batches.first_key_value().map(|(batch, _)| *batch);
@@ -258,10 +295,16 @@ impl LogState {
                     prove_ms,
                 };
                 self.community(batch.community)?.settled.push(period);
-                vec![(key::batch(b's', settled.batch), offset.to_be_bytes().to_vec())]
+                vec![put(key::batch(b's', settled.batch), offset.to_be_bytes())]
             }
         };
-        self.entries += entries.len() as u64;
+        for (_, value) in &entries {
+            if value.is_some() {
+                self.entries += 1;
+            } else {
+                self.entries -= 1;
+            }
+        }
         Ok(entries)
     }
 
@@ -296,6 +339,7 @@ impl LogState {
                 last_period: None,
                 tariffs: BTreeMap::new(),
                 packets: BTreeMap::new(),
+                ahead: BTreeMap::new(),
                 closed: None,
                 selected: None,
                 pending: Pending::default(),
@@ -306,7 +350,7 @@ impl LogState {
         self.root = genesis.root;
         self.versions = Versions::new(CircuitVersion::new(genesis.circuit_version));
         self.genesis = Some(genesis.clone());
-        Ok(vec![(b"g".to_vec(), offset.to_be_bytes().to_vec())])
+        Ok(vec![put(b"g".to_vec(), offset.to_be_bytes())])
     }
 
     fn applied(&mut self, applied: &Applied, offset: u64) -> Result<Vec<Entry>, OrderError> {
@@ -320,10 +364,20 @@ impl LogState {
         let follows = log_state.last_batch == applied.previous && applied.next_interval >= log_state.after_open();
         let selected = log_state.selected.take_if(|c| follows && c.first_interval == applied.first_interval);
         let selected = selected.ok_or(OrderError("a batch of a period for which nothing is selected"))?;
-        let mut entries = log_state.pending.done(&selected, applied.batch);
+        let (mut entries, carried) = log_state.pending.done(&selected, applied.batch);
         entries.extend(log_state.pending.refuse(&applied.refused));
+        let before = Before {
+            next_interval: log_state.next_interval,
+            state_at: log_state.state_at,
+            begun: log_state.begun,
+            last_batch: log_state.last_batch,
+            last_period: log_state.last_period,
+            packets: std::mem::take(&mut log_state.packets),
+            carried,
+            header: selected.header,
+        };
         log_state.closed = None;
-        log_state.packets.clear();
+        log_state.packets = log_state.ahead.remove(&applied.next_interval).unwrap_or_default();
         log_state.next_interval = applied.next_interval;
         log_state.state_at = (kind::APPLIED, offset);
         log_state.appended.push(applied.appended);
@@ -339,11 +393,11 @@ impl LogState {
             new_root: applied.new_root,
             prove_ms: None,
             effects: selected.effects,
+            before: Arc::new(before),
         };
         self.batches.insert(applied.batch, batch);
-        entries.push((key::batch(b'a', applied.batch), offset.to_be_bytes().to_vec()));
-        entries
-            .push((key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes().to_vec()));
+        entries.push(put(key::batch(b'a', applied.batch), offset.to_be_bytes()));
+        entries.push(put(key::period(b'f', applied.community, applied.first_interval), applied.batch.to_be_bytes()));
         Ok(entries)
     }
 }

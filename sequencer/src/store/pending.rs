@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use gridveil_protocol::units::Interval;
 
 use super::{
-    log_state::{Entry, OrderError, key},
+    log_state::{Entry, OrderError, key, put},
     record::{HeaderAccepted, LateAccepted, OperationAccepted, OperationSource, Refused, Selected, kind},
 };
 
@@ -55,8 +55,19 @@ pub struct Pending {
     pub header_refused: Option<String>,
 }
 
+/// What a batch has taken of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Operations.
+    pub operations: Vec<WaitingOperation>,
+    /// Late packets.
+    pub late: Vec<WaitingLate>,
+    /// Header operation.
+    pub header: Option<WaitingHeader>,
+}
+
 fn accepted(id: &[u8; 32], offset: u64, record_kind: u16) -> Entry {
-    (key::identity(b'o', id, offset), record_kind.to_be_bytes().to_vec())
+    put(key::identity(b'o', id, offset), record_kind.to_be_bytes())
 }
 
 impl Pending {
@@ -111,7 +122,7 @@ impl Pending {
     /// applied; what it refuses is pending no longer.
     pub(super) fn select(&mut self, selected: &Selected, offset: u64) -> Result<Vec<Entry>, OrderError> {
         let mut entries =
-            vec![(key::period(b'h', selected.community, selected.first_interval), offset.to_be_bytes().to_vec())];
+            vec![put(key::period(b'h', selected.community, selected.first_interval), offset.to_be_bytes())];
         let waits = selected.operations().all(|id| self.operations.iter().any(|o| o.id == *id));
         let corrects = selected.correction.is_none_or(|id| self.late.iter().any(|l| l.id == id.0));
         if !waits || !corrects || (selected.header || selected.header_refused.is_some()) && self.header.is_none() {
@@ -122,10 +133,8 @@ impl Pending {
         }
         entries.extend(self.refuse(&selected.refused));
         if let Some(header) = self.header.filter(|_| selected.header) {
-            entries.push((
-                key::period(b'd', selected.community, selected.first_interval),
-                header.offset.to_be_bytes().to_vec(),
-            ));
+            entries
+                .push(put(key::period(b'd', selected.community, selected.first_interval), header.offset.to_be_bytes()));
         }
         if let Some(code) = &selected.header_refused {
             self.header = None;
@@ -136,7 +145,7 @@ impl Pending {
 
     /// What is refused waits no longer.
     pub(super) fn refuse(&mut self, refused: &[Refused]) -> Vec<Entry> {
-        let entry = |r: &Refused| Some((key::identity(b'r', &r.id, self.offset(&r.id)?), r.code.as_bytes().to_vec()));
+        let entry = |r: &Refused| Some(put(key::identity(b'r', &r.id, self.offset(&r.id)?), r.code.as_bytes()));
         let entries = refused.iter().filter_map(entry).collect();
         let ids: BTreeSet<&[u8; 32]> = refused.iter().map(|r| &r.id).collect();
         self.operations.retain(|o| !ids.contains(&o.id));
@@ -145,18 +154,33 @@ impl Pending {
     }
 
     /// What was selected is done, in `batch`.
-    pub(super) fn done(&mut self, selected: &Selected, batch: u64) -> Vec<Entry> {
+    pub(super) fn done(&mut self, selected: &Selected, batch: u64) -> (Vec<Entry>, Carried) {
         let ids: Vec<[u8; 32]> = selected.carried().collect();
-        let done = |id: &[u8; 32]| Some((key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes().to_vec()));
+        let done = |id: &[u8; 32]| Some(put(key::identity(b'b', id, self.offset(id)?), batch.to_be_bytes()));
         let mut entries: Vec<Entry> = ids.iter().filter_map(done).collect();
-        self.operations.retain(|o| !ids.contains(&o.id));
-        self.late.retain(|l| !ids.contains(&l.id));
+        let mut carried = Carried {
+            operations: self.operations.extract_if(.., |o| ids.contains(&o.id)).collect(),
+            late: self.late.extract_if(.., |l| ids.contains(&l.id)).collect(),
+            header: None,
+        };
         if selected.header {
-            (self.header, self.header_refused) = (None, None);
+            (carried.header, self.header_refused) = (self.header.take(), None);
         }
         let notes = (0u8..).zip(&selected.effects.notes);
-        entries.extend(notes.map(|(position, note)| (key::note(&note.0, batch, position), Vec::new())));
-        entries
+        entries.extend(notes.map(|(position, note)| put(key::note(&note.0, batch, position), b"")));
+        (entries, carried)
+    }
+
+    /// What an abandoned batch had taken waits again, before what came later. Of two header operations the older one
+    /// waits: it was accepted for the period that is open again.
+    pub(super) fn restore(&mut self, carried: &Carried) {
+        self.operations.extend(&carried.operations);
+        self.operations.sort_by_key(|operation| operation.offset);
+        self.late.extend(&carried.late);
+        self.late.sort_by_key(|late| late.offset);
+        if carried.header.is_some() {
+            self.header = carried.header;
+        }
     }
 }
 

@@ -50,6 +50,8 @@ pub mod kind {
     pub const SELECTED: u16 = 11;
     /// The operator decided that another circuit version counts from some time on.
     pub const UPGRADE: u16 = 12;
+    /// The operator gave up batches that L1 will never have.
+    pub const ABANDONED: u16 = 13;
 }
 
 /// A community in a genesis.
@@ -353,6 +355,13 @@ pub struct Settled {
     pub gas_used: Option<u64>,
 }
 
+/// Batches that L1 will never have: this one and all after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The first of them.
+    pub batch: u64,
+}
+
 /// The public part of any record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -380,6 +389,8 @@ pub enum Event {
     Selected(Selected),
     /// The operator decided that another circuit version counts from some time on.
     Upgrade(VersionFrom),
+    /// [`Abandoned`].
+    Abandoned(Abandoned),
 }
 
 /// A body that is not one of its kind.
@@ -409,6 +420,7 @@ impl Event {
             Self::Header(_) => kind::HEADER,
             Self::Selected(_) => kind::SELECTED,
             Self::Upgrade(_) => kind::UPGRADE,
+            Self::Abandoned(_) => kind::ABANDONED,
         }
     }
 
@@ -430,6 +442,7 @@ impl Event {
             Self::Header(x) => serde_json::to_vec(x),
             Self::Selected(x) => serde_json::to_vec(x),
             Self::Upgrade(x) => serde_json::to_vec(x),
+            Self::Abandoned(x) => serde_json::to_vec(x),
         };
         json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
     }
@@ -452,6 +465,7 @@ impl Event {
             kind::HEADER => serde_json::from_slice(public).map(Self::Header),
             kind::SELECTED => serde_json::from_slice(public).map(Self::Selected),
             kind::UPGRADE => serde_json::from_slice(public).map(Self::Upgrade),
+            kind::ABANDONED => serde_json::from_slice(public).map(Self::Abandoned),
             _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
         };
         event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })

@@ -231,9 +231,11 @@ async fn the_admin_listener_asks_for_its_token_and_checks_what_it_is_told() {
         node.admin("/admin/v1/communities/5/tariffs", Some(&body), TOKEN).await.1
     };
     assert_eq!(publish(first_interval(), &other).await["code"], "tariff.not_in_force");
-    // Not on L1 yet: taken as pending, but nothing closes under it.
+    // Not on L1 yet: taken as pending before its period begins, but nothing closes under it.
+    world.l1.set_timestamp(u64::from(first_interval().0 - 1) * 3600 - 1);
     assert_eq!(publish(first_interval() - 1, &other).await["l1"], "pending");
     assert_eq!(publish(first_interval() - 1, &world.tariff).await["code"], "tariff.published");
+    world.l1.set_timestamp(4_000_000_000);
     assert_eq!(node.close(5, 0).await.1["code"], "tariff.not_in_force");
     let mut short = world.tariff.clone();
     short.intervals.pop();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod api;
+mod chain;
 mod common;
 mod operations;
 mod recovery;

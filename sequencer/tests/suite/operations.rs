@@ -5,6 +5,7 @@ mod late;
 mod money;
 mod queues;
 mod refusals;
+mod reorganisation;
 
 use std::sync::{Arc, atomic::Ordering};
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ethers::contract::EthEvent;
 use ethers::providers::{Middleware, RpcError};
-use ethers::types::{Address as EthAddress, BlockNumber, Filter, H256, Log};
+use ethers::types::{Address as EthAddress, Filter, H256, Log};
 use tokio::sync::OnceCell;
 
 use super::bindings::GenesisFilter;
@@ -17,8 +17,6 @@ use crate::client::L1Error;
 const FIRST_RANGE: u64 = 5_000;
 /// Most blocks asked for in one query.
 const WIDEST: u64 = 100_000;
-/// Where a node does not say which block is final: this many before the latest.
-const DEEP: u64 = 64;
 
 /// Whose logs, and of which event; `None`: of all.
 type Asked = (Vec<EthAddress>, Option<H256>);
@@ -51,6 +49,17 @@ impl Kept {
         self.range.load(Ordering::Relaxed).max(1)
     }
 
+    /// Adds final logs from block `from` on, after which `next` is the first block that is not read. Where another task
+    /// has read on in the meantime, its reading stays.
+    fn keep(&self, asked: Asked, from: u64, next: u64, logs: Vec<Log>) {
+        let mut kept = self.read();
+        let read = kept.entry(asked).or_default();
+        if read.next == from && next > from {
+            read.next = next;
+            read.logs.extend(logs);
+        }
+    }
+
     fn read(&self) -> MutexGuard<'_, HashMap<Asked, Read>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,29 +84,30 @@ impl EthersClient {
         from_block: u64,
     ) -> Result<Vec<Log>, L1Error> {
         let first = self.first_block().await?;
-        let latest = request(self.provider.get_block_number()).await?.as_u64();
+        let latest = self.latest().await?;
         let asked = (contracts, topic);
         if from_block > first {
             return self.read_logs(&asked, from_block, latest).await;
         }
-        let mut read = self.kept.read().get(&asked).cloned().unwrap_or_default();
-        let fresh = self.read_logs(&asked, read.next.max(first), latest).await?;
+        // Asked before the logs are read: what is read afterwards of a final block stays.
         let last_final = self.last_final(latest).await;
-        let mut all = read.logs.clone();
-        all.extend(fresh.iter().cloned());
+        let Read { next, logs: mut all } = self.kept.read().get(&asked).cloned().unwrap_or_default();
+        let fresh = self.read_logs(&asked, next.max(first), latest).await?;
+        let kept = all.len();
         for log in fresh {
-            if block_of(&log)? <= last_final {
-                read.logs.push(log);
-            }
+            block_of(&log)?;
+            all.push(log);
         }
-        read.next = read.next.max(last_final + 1);
-        self.kept.read().insert(asked, read);
+        let is_final = |log: &&Log| block_of(log).is_ok_and(|block| block <= last_final);
+        let stays = all.iter().skip(kept).take_while(is_final).cloned().collect();
+        self.kept.keep(asked, next, last_final + 1, stays);
+        all.retain(|log| block_of(log).is_ok_and(|block| block <= latest));
         Ok(all)
     }
 
     /// The deployment's block, as the contract says and its first event confirms; 0 where they do not fit, because the
     /// EVM's block numbers are not the node's.
-    async fn first_block(&self) -> Result<u64, L1Error> {
+    pub(super) async fn first_block(&self) -> Result<u64, L1Error> {
         let first = self.kept.first_block.get_or_try_init(|| async {
             let said: u64 = self.view(self.bound().created_at().calldata()).await?;
             let genesis = (vec![EthAddress::from(self.contract)], Some(GenesisFilter::signature()));
@@ -106,13 +116,6 @@ impl EthersClient {
             Ok::<u64, L1Error>(if fits { said } else { 0 })
         });
         first.await.copied()
-    }
-
-    /// The last block that no reorganisation reaches, as the node says.
-    async fn last_final(&self, latest: u64) -> u64 {
-        let said = request(self.provider.get_block(BlockNumber::Finalized)).await.ok().flatten();
-        let said = said.and_then(|block| block.number).map(|number| number.as_u64());
-        said.unwrap_or_else(|| latest.saturating_sub(DEEP)).min(latest)
     }
 
     /// Blocks `from` to `to`, in ranges as wide as the node takes: half as wide where it refuses, twice as wide where it

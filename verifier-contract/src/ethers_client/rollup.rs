@@ -9,7 +9,7 @@ use super::bindings::{
     ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting,
 };
 use super::events::{self, u128_of};
-use super::{EthersClient, block_of, decode_log, malformed, request};
+use super::{EthersClient, block_of, decode_log, malformed, request, settle_receipt};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
@@ -43,7 +43,8 @@ impl ChainL1 for EthersClient {
 
     fn timestamp(&self) -> L1Future<'_, u64> {
         Box::pin(async {
-            let block = request(self.provider.get_block(BlockNumber::Latest)).await?;
+            let asked = self.block.map_or(BlockNumber::Latest, BlockNumber::from);
+            let block = request(self.provider.get_block(asked)).await?;
             Ok(block.ok_or_else(|| malformed("no latest block"))?.timestamp.as_u64())
         })
     }
@@ -156,6 +157,19 @@ impl QueuesL1 for EthersClient {
 impl SettlementL1 for EthersClient {
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
         Box::pin(self.settle_call(call))
+    }
+
+    fn confirmed(&self) -> L1Future<'_, Box<dyn QueuesL1>> {
+        Box::pin(async { Ok(Box::new(self.at_final_block().await?) as Box<dyn QueuesL1>) })
+    }
+
+    fn settlement_of(&self, new_root: Word) -> L1Future<'_, Option<SettleReceipt>> {
+        Box::pin(async move {
+            let Some(log) = self.settled_log(new_root).await? else { return Ok(None) };
+            let hash = log.transaction_hash.ok_or_else(|| malformed("a log without a transaction"))?;
+            let receipt = request(self.provider.get_transaction_receipt(hash)).await?;
+            receipt.as_ref().map(settle_receipt).transpose()
+        })
     }
 
     fn forced_deadline_s(&self) -> L1Future<'_, u64> {

@@ -84,6 +84,28 @@ impl EthersClient {
         Err(L1Error::Pending(format!("{} was not mined within {} s", shown(&sent), MINED_TIMEOUT.as_secs())))
     }
 
+    /// Sends an empty transaction of the key's account to itself, in the place of one that may still wait to be mined, and
+    /// waits until it is in a block that counts as final: nothing that the account has sent before is mined any more.
+    /// `waits` is told how many blocks are missing. May be called again.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn void_waiting(&self, waits: impl Fn(u64)) -> Result<(), L1Error> {
+        let account = self.wallet.as_ref().map(Signer::address);
+        let receipt = self.send(account, Vec::new()).await?;
+        loop {
+            let there = request(self.provider.get_transaction_receipt(receipt.transaction_hash)).await?;
+            let block = there.and_then(|receipt| receipt.block_number);
+            let block = block.ok_or_else(|| L1Error::Pending("a reorganisation took it back".to_owned()))?.as_u64();
+            let last = self.final_block().await?;
+            if last >= block {
+                return Ok(());
+            }
+            waits(block - last);
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
+    }
+
     async fn fees_now(&self) -> Result<Fees, L1Error> {
         let history = self.provider.fee_history(HISTORY_BLOCKS, BlockNumber::Latest, &[TIP_PERCENTILE]);
         Fees::now(&request(history).await?, self.fees)
@@ -103,13 +125,18 @@ impl EthersClient {
             let signature = wallet.sign_transaction(&typed).await.map_err(|_| L1Error::Config("signing failed"))?;
             let hash = typed.hash(&signature);
             match request(self.provider.send_raw_transaction(typed.rlp_signed(&signature))).await {
-                Ok(_) => sent.push(hash),
+                Ok(_) => add_new(sent, hash),
                 Err(L1Error::Pending(message)) if says(&message, "underpriced") => {
-                    fees = fees.above(fees, self.fees)?;
+                    match fees.above(fees, self.fees) {
+                        Ok(more) => fees = more,
+                        // The cap allows no more; what was sent before may still be mined.
+                        Err(_) if !sent.is_empty() => return Ok(fees),
+                        Err(error) => return Err(error),
+                    }
                     continue;
                 }
                 // An earlier try, perhaps of another process, sent the very same.
-                Err(L1Error::Pending(message)) if says(&message, "already") => sent.push(hash),
+                Err(L1Error::Pending(message)) if says(&message, "already") => add_new(sent, hash),
                 // One that was sent before was mined in the meantime.
                 Err(L1Error::Pending(_)) if !sent.is_empty() => {}
                 Err(error) => return Err(error),
@@ -142,6 +169,13 @@ impl EthersClient {
         let late =
             || L1Error::Pending(format!("{} was not mined within {} s", shown(&[hash]), MINED_TIMEOUT.as_secs()));
         self.first_mined(&[hash], MINED_TIMEOUT).await?.ok_or_else(late)
+    }
+}
+
+/// At the cap the same transaction is sent again, with the same hash.
+fn add_new(sent: &mut Vec<H256>, hash: H256) {
+    if !sent.contains(&hash) {
+        sent.push(hash);
     }
 }
 

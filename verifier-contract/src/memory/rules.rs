@@ -14,7 +14,7 @@ use crate::types::{
 const QUIET_S: u64 = 24 * 3600;
 
 /// A verifier of a circuit version and a shape.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Verifier {
     address: Address,
     /// Unix seconds.
@@ -23,7 +23,7 @@ struct Verifier {
     used: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) config: MemoryL1Config,
     pub(super) timestamp: u64,
@@ -305,6 +305,8 @@ impl State {
             "TariffNotInForce",
         )?;
         let Some(tariff) = set.get(call.tariff_index as usize) else { return reverted("TariffNotInForce") };
+        let about = !self.config.proofs_name_their_root || call.proof.starts_with(&self.root());
+        require(about, "ProofRejected")?;
         let first_use = self.verify(call.circuit_version, params.shape, &call.proof)?;
         require(!self.roots.contains(&call.new_root), "RootAlreadyFinalised")?;
         let old_root = self.root();

@@ -23,6 +23,7 @@ use gridveil_protocol::{
     packet::{Context, Packet, PacketSalts, Reading, SignedPacket},
     params::{CERTIFICATES_DEPTH, Shape, UNIT_NANO},
     schnorr::SecretKey,
+    settlement,
     tariff::Tariff,
     tree::SparseTree,
     units::Interval,
@@ -30,7 +31,7 @@ use gridveil_protocol::{
 use gridveil_proving_api::{BoxFuture, ProofError, ProofJob, ProofSource};
 use gridveil_sequencer::{AdminToken, Backoff, Config, GenesisState, Handle, create_master_key, serve};
 use gridveil_verifier_contract::{
-    AuditorL1, CommunityParams, DepositEntry, DepositState, OperatorL1, RollupEffect, Word,
+    AuditorL1, CommunityParams, DepositEntry, DepositState, OperatorL1, RollupEffect, SettlementL1, Word,
     memory::{MemoryL1, MemoryL1Config},
 };
 use serde_json::{Value, json};
@@ -44,7 +45,11 @@ const POOL_NANO: u64 = 1 << 60;
 pub const USED: usize = 3;
 pub const SET: u32 = 9;
 
-/// A prover. Its "proof" is the batch number and the digest of the input, so that a repeated or changed job shows.
+/// Length of [`proof_of`], whole words.
+pub const PROOF_BYTES: usize = 96;
+
+/// A prover. Its "proof" is the state root before, the batch number and the digest of the input, so that a proof on
+/// another root and a repeated or changed job show.
 #[derive(Default)]
 pub struct FakeProver {
     pub stuck: AtomicBool,
@@ -55,7 +60,8 @@ pub struct FakeProver {
 
 pub fn proof_of(job: &ProofJob) -> Vec<u8> {
     let digest = blake3::hash(&serde_json::to_vec(&job.input).unwrap());
-    [&job.batch.to_be_bytes()[..], digest.as_bytes()].concat()
+    let old_root = settlement::apply(job.input.clone()).unwrap().instance.old_root;
+    [&to_bytes(&old_root)[..], digest.as_bytes(), &[0; 24], &job.batch.to_be_bytes()].concat()
 }
 
 impl ProofSource for FakeProver {
@@ -137,6 +143,7 @@ impl World {
             Config::new(data.to_path_buf(), self.dir.path().join("master"), AdminToken::new(TOKEN).unwrap());
         config.genesis = Some(self.genesis.clone());
         config.backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) };
+        config.watch_every = Duration::from_millis(20);
         config
     }
 
@@ -145,7 +152,11 @@ impl World {
     }
 
     pub async fn start_with(&self, config: Config) -> Node {
-        Node::over(serve(config, self.l1.clone(), self.prover.clone()).await.unwrap())
+        self.start_on(config, self.l1.clone()).await
+    }
+
+    pub async fn start_on(&self, config: Config, l1: Arc<dyn SettlementL1>) -> Node {
+        Node::over(serve(config, l1, self.prover.clone()).await.unwrap())
     }
 
     pub fn domain(&self) -> Fr {
@@ -228,7 +239,7 @@ pub fn empty(community: &mut Community) {
 }
 
 /// What the meter data manager registers for the fixture's communities, should they begin.
-fn genesis_terms(index: u32) -> Word {
+pub fn genesis_terms(index: u32) -> Word {
     to_bytes(&gridveil_protocol::init::genesis_terms(&community(index).header))
 }
 
@@ -244,7 +255,8 @@ pub async fn new_l1(genesis: &GenesisState, tariff: &Tariff) -> MemoryL1 {
         genesis_root: to_bytes(&genesis.public().root),
         timestamp: 4_000_000_000,
         circuit_version: 2,
-        proof_length: Some(40),
+        proof_length: Some(PROOF_BYTES),
+        proofs_name_their_root: true,
         enforce_future_tariffs: false,
         ..MemoryL1Config::default()
     });

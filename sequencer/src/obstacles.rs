@@ -1,0 +1,83 @@
+//! What holds a community up is told by `/healthz` before a member asks for it: a period that is over and not closed, and
+//! a tariff with which no period can be closed.
+
+use std::sync::{Arc, PoisonError};
+
+use gridveil_protocol::{field::to_bytes, units::Interval};
+use gridveil_verifier_contract::types::tariff_in_force;
+
+use crate::{batch::open_period, l1, service::Service, store::log_state::CommunityState, writer::Snapshot};
+
+/// Looks again and again, until the task is dropped.
+pub async fn watch(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(service.config.obstacles_every).await;
+        // That L1 does not answer is told by who settles.
+        let Ok(now) = service.l1.timestamp().await else { continue };
+        service.health.degraded("period", late(&service, now));
+        service.health.degraded("tariff", not_in_force(&service, now).await);
+    }
+}
+
+fn day(interval: Interval, length: u16) -> String {
+    let seconds = i64::try_from(interval.start(length)).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Every community with the interval length of its header.
+fn communities(snapshot: &Snapshot) -> impl Iterator<Item = (u32, u16, &CommunityState)> {
+    let length = |community| snapshot.communities.get(community).map_or(0, |c| c.header.interval_length);
+    snapshot.log_state.communities.iter().map(move |(community, state)| (*community, length(community), state))
+}
+
+/// The first community whose open period is over for longer than [`crate::Config::late_after`].
+fn late(service: &Service, now: u64) -> Option<String> {
+    let snapshot = service.writer.snapshot();
+    let grace = service.config.late_after.as_secs();
+    let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    communities(&snapshot).find_map(|(community, length, state)| {
+        let over = now.checked_sub(state.after_open().start(length)).filter(|over| *over > grace)?;
+        // Everybody reads this: how many slots are silent, and which, is for the operator (`missing`).
+        let waits = open_period(&snapshot, community).is_ok_and(|open| !open.missing.is_empty());
+        let why = match blocked.get(&community) {
+            Some(problem) => format!("the rules refuse it, {}", problem.code.name),
+            None if waits => "used slots have no packet; ask the meter data manager for substitutes".to_owned(),
+            None => "close it".to_owned(),
+        };
+        let from = day(state.next_interval, length);
+        Some(format!(
+            "community {community}: its period from {from} is over for {} h and not settled: {why}",
+            over / 3600
+        ))
+    })
+}
+
+/// The first community whose open period has begun, with no tariff here, or with another than L1 has in force.
+async fn not_in_force(service: &Service, now: u64) -> Option<String> {
+    let open: Vec<_> = {
+        let snapshot = service.writer.snapshot();
+        let begun = communities(&snapshot).filter(|(_, length, state)| state.next_interval.start(*length) <= now);
+        begun
+            .map(|(community, length, state)| {
+                (community, length, state.next_interval, state.tariff_for(state.next_interval))
+            })
+            .collect()
+    };
+    for (community, length, first_interval, tariff) in open {
+        let Ok(on_l1) = l1::tariffs_of(&*service.l1, community).await else { continue };
+        let index = tariff_in_force(&on_l1, first_interval.0);
+        let in_force = on_l1.iter().find(|tariff| Some(tariff.index) == index).map(|tariff| tariff.commitment);
+        let why = match (tariff, in_force) {
+            (_, None) => "L1 has no tariff in force for it: the tariff authority publishes one",
+            (None, Some(_)) => "no tariff is published here: publish the one that L1 has in force",
+            (Some((_, _, commitment)), Some(on_l1)) if to_bytes(&commitment) != on_l1 => {
+                "the tariff published here is not the one that L1 has in force: publish that one, it takes its place"
+            }
+            (Some(_), Some(_)) => continue,
+        };
+        let from = day(first_interval, length);
+        return Some(format!("community {community}: its period from {from} cannot be closed: {why}"));
+    }
+    None
+}

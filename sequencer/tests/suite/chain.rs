@@ -1,0 +1,100 @@
+//! The sequencer on a real node, which reorganises its chain.
+use std::sync::Arc;
+
+use gridveil_protocol::field::to_bytes;
+use gridveil_verifier_contract::{
+    AuditorL1, ChainL1, CommunityParams, EthersClient, OperatorL1, RollupConfig, VerifierInit,
+    anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
+    ethers_client::Confirmations,
+};
+use serde_json::{Value, json};
+
+use crate::common::{Node, PROOF_BYTES, SET, World, first_interval, genesis_terms, until};
+
+/// Creates a contract of ten bytes that returns the word 1: a verifier that accepts everything.
+const ACCEPT_ALL: &str = "69600160005260206000f35f52600a6016f3";
+/// Blocks after one that is final.
+const DEEP: u64 = 2;
+
+struct Chain {
+    anvil: Anvil,
+    l1: EthersClient,
+}
+
+impl Chain {
+    /// A rollup with the genesis of `world`, its community 5 and the tariff.
+    async fn new(world: &World) -> Self {
+        let before = u64::from(first_interval().0) * 3600 - 24 * 3600;
+        let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(before), ..AnvilOptions::default() }).unwrap();
+        let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
+        let verifier = deployer.deploy_code(&hex::decode(ACCEPT_ALL).unwrap()).await.unwrap();
+        let proof_length = u32::try_from(PROOF_BYTES).unwrap();
+        let verifier = VerifierInit { shape: 1, slots: 4, m: 2, verifier, proof_length };
+        let root = to_bytes(&world.genesis.public().root);
+        let config = RollupConfig::single_account(deployer.account().unwrap(), root, true);
+        let l1 = deployer.deploy_rollup(&config, &[verifier]).await.unwrap();
+        l1.open_tariff_set(SET, 3600, 2).await.unwrap();
+        let (community, genesis_terms) = (5, genesis_terms(5));
+        let params =
+            CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET, genesis_terms };
+        l1.register_community(params).await.unwrap();
+        l1.register_tariff(SET, first_interval().0, to_bytes(&world.tariff.commitment())).await.unwrap();
+        Self { anvil, l1 }
+    }
+
+    async fn ask(&self, method: &str, params: Value) {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = reqwest::Client::new().post(self.anvil.url()).json(&call).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+
+    /// The end of a period has come.
+    async fn after(&self, period: u32) {
+        self.l1.set_local_time(u64::from((first_interval() + 2 * (period + 1)).0) * 3600).await.unwrap();
+    }
+}
+
+/// One block of reorganisation stopped the sequencer for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_reorganises_is_survived() {
+    let plain = World::new().await;
+    let chain = Chain::new(&plain).await;
+    let world = World::with(|genesis| genesis.contract = chain.l1.contract()).await;
+    let connect = async || {
+        let l1 =
+            EthersClient::connect(&chain.anvil.url(), Some(ANVIL_KEYS[0]), Some(chain.l1.contract())).await.unwrap();
+        let l1 = Arc::new(l1.with_confirmations(Confirmations::Blocks(DEEP)));
+        world.start_on(world.config(&world.data()), l1).await
+    };
+    let settled = async |node: &Node| node.get("/v1/communities/5").await.1["settled"].as_array().unwrap().len();
+    let on_l1 = async || chain.l1.batch_count().await.unwrap();
+
+    let node = connect().await;
+    chain.after(0).await;
+    node.run_period(&world, 5, 0).await;
+    until("on L1", async || on_l1().await == 1).await;
+    let root = chain.l1.state_root().await.unwrap();
+    assert_eq!(settled(&node).await, 0, "it is not final");
+    chain.ask("anvil_reorg", json!([1, []])).await;
+    until("sent again", async || on_l1().await == 1).await;
+    assert_eq!(chain.l1.state_root().await.unwrap(), root, "the same batch");
+    chain.ask("anvil_mine", json!([DEEP])).await;
+    node.settled(5, 1).await;
+
+    // Two batches in blocks that are gone, while the sequencer is down.
+    chain.after(2).await;
+    node.run_period(&world, 5, 1).await;
+    node.run_period(&world, 5, 2).await;
+    until("both on L1", async || on_l1().await == 3).await;
+    node.handle.kill().await;
+    chain.ask("anvil_reorg", json!([2, []])).await;
+    assert_eq!(on_l1().await, 1);
+    let node = connect().await;
+    until("both sent again", async || on_l1().await == 3).await;
+    assert_eq!(settled(&node).await, 1);
+    chain.ask("anvil_mine", json!([DEEP])).await;
+    node.settled(5, 3).await;
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
