@@ -1,6 +1,7 @@
 //! `gridveil prover`.
 
 mod cache;
+mod ceremony;
 mod queue;
 mod serve;
 
@@ -30,12 +31,13 @@ use crate::{
     prover::{Prove, Prover, ProverConfig, ProverError},
     queue::QueueError,
     spool::SpoolError,
-    srs::{Srs, SrsError, SrsSource, ptau, verifier_params},
+    srs::{self, Srs, SrsError, verifier_params},
     statement::Statement,
     store::{StoreError, write_atomic},
 };
 
 pub use cache::CacheArgs;
+pub use ceremony::CeremonyArgs;
 pub use queue::default_key as default_queue_key;
 
 const EXAMPLES: &str = "\
@@ -101,21 +103,33 @@ enum Command {
     /// Checks a proof file against the circuit's own verifying key.
     #[command(after_help = "Example:\n  gridveil prover verify proof.json")]
     Verify(VerifyArgs),
+    /// Writes a ceremony file of one's own, to rehearse a deployment with: whoever makes it could keep its secret.
+    #[command(
+        hide = true,
+        after_help = "Example:\n  gridveil prover rehearsal-ceremony --power 16 --out rehearsal.ptau"
+    )]
+    RehearsalCeremony(RehearsalArgs),
+}
+
+#[derive(Debug, Args)]
+struct RehearsalArgs {
+    /// log2 of the powers: at least the shape's
+    #[arg(long, value_name = "N")]
+    power: u32,
+    /// Ceremony file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Setup {
     #[command(flatten)]
     cache: CacheArgs,
-    /// Chain the proofs are for. Only 31337 and 1337 may use the INSECURE development parameters
+    /// Chain the proofs are for. Only 31337 may use the INSECURE development parameters
     #[arg(long, default_value_t = 31_337)]
     chain_id: u64,
-    /// Powers-of-tau ceremony file (snarkjs format)
-    #[arg(long, value_name = "FILE")]
-    ptau: Option<PathBuf>,
-    /// BLAKE2b-512 the ceremony file must have [default: the published one of the Hermez file of its power]
-    #[arg(long, value_name = "HEX", requires = "ptau")]
-    ptau_blake2b: Option<String>,
+    #[command(flatten)]
+    ceremony: CeremonyArgs,
     /// Circuit version to prove: of a worker and of `setup`; a job or a proof says its own
     #[arg(long, value_name = "N", default_value_t = CircuitVersion::CURRENT.number())]
     circuit_version: u64,
@@ -210,6 +224,11 @@ pub fn run(args: ProverArgs) -> Result<(), CliError> {
         Some(Command::Setup(args)) => setup(&args, &progress),
         Some(Command::Prove(args)) => prove(&args, &progress),
         Some(Command::Verify(args)) => verify(&args, &progress),
+        Some(Command::RehearsalCeremony(args)) => {
+            // The form of b2sum.
+            println!("{}  {}", hex::encode(srs::ceremony::write(&args.out, args.power)?), args.out.display());
+            Ok(())
+        }
     }
 }
 
@@ -219,29 +238,6 @@ fn shape(name: &str) -> Result<Shape, CliError> {
 }
 
 impl Setup {
-    fn source(&self) -> Result<SrsSource, CliError> {
-        let Some(path) = &self.ptau else { return Ok(SrsSource::InsecureDev) };
-        let pinned = match &self.ptau_blake2b {
-            Some(digits) => {
-                let mut hash = [0; 64];
-                hex::decode_to_slice(digits, &mut hash)
-                    .map(|()| hash)
-                    .map_err(|_| CliError::Usage("--ptau-blake2b: expected 128 hex digits".into()))?
-            }
-            None => {
-                let published =
-                    ptau::published_for(path).map_err(|source| SrsError::Ptau { path: path.clone(), source })?;
-                let unknown = || {
-                    CliError::Usage(
-                        "no published hash is known for a ceremony of this power: give --ptau-blake2b".into(),
-                    )
-                };
-                published.ok_or_else(unknown)?
-            }
-        };
-        Ok(SrsSource::Ptau { path: path.clone(), blake2b_512: pinned })
-    }
-
     const fn version(&self) -> CircuitVersion {
         CircuitVersion::new(self.circuit_version)
     }
@@ -250,7 +246,7 @@ impl Setup {
         Ok(ProverConfig {
             version,
             cache_dir: self.cache.directory(),
-            srs: self.source()?,
+            srs: self.ceremony.source()?,
             chain_id: self.chain_id,
             shapes,
             threads: self.threads,
@@ -314,7 +310,7 @@ fn verify(args: &VerifyArgs, progress: &dyn Progress) -> Result<(), CliError> {
     let result = parsed.map_err(|source| CliError::Job { path: args.file.clone(), source: source.into() })?;
     let shape = shape(&result.shape)?;
     let size = SettlementSize::new(CircuitVersion::new(result.circuit_version), shape).map_err(ProverError::from)?;
-    let srs = Srs::for_chain(args.setup.chain_id, args.setup.source()?, &args.setup.cache.directory())?;
+    let srs = Srs::for_chain(args.setup.chain_id, args.setup.ceremony.source()?, &args.setup.cache.directory())?;
     let params = srs.params(SettlementCircuit::k(&size), progress)?;
     progress.stage("making the verifying key", shape.name);
     let vk = verifying_key::<SettlementCircuit>(size, &params)?;

@@ -3,6 +3,7 @@
 //! Two sources. A ceremony's powers of tau ([`ptau`]) for every chain; the development setup ([`dev`]), whose secret is
 //! public, for the chain [`LOCAL_CHAIN_ID`] and no other.
 
+pub mod ceremony;
 pub mod dev;
 pub mod ptau;
 
@@ -72,9 +73,45 @@ pub enum SrsError {
         /// What is wrong with it.
         source: PtauError,
     },
+    /// A hash that is none.
+    #[error("the hash of a ceremony file (BLAKE2b-512, as b2sum prints it) has 128 hex digits")]
+    Pin,
+    /// Nobody says which hash the file should have.
+    #[error(
+        "{path}: no published hash of a ceremony of this power is known: give --ptau-blake2b, the file's BLAKE2b-512 as its makers publish it"
+    )]
+    Unpinned {
+        /// File.
+        path: PathBuf,
+    },
     /// The cache.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SrsSource {
+    /// A ceremony file with its hash in hex, or with the published one of its power; without a file, the development
+    /// setup.
+    ///
+    /// # Errors
+    /// [`SrsError`].
+    pub fn pinned(ptau: Option<&Path>, blake2b: Option<&str>) -> Result<Self, SrsError> {
+        let Some(path) = ptau else { return Ok(Self::InsecureDev) };
+        let path = path.to_path_buf();
+        let blake2b_512 = match blake2b {
+            Some(digits) => {
+                let mut hash = [0; 64];
+                let digits = digits.strip_prefix("0x").unwrap_or(digits);
+                hex::decode_to_slice(digits, &mut hash).map_err(|_| SrsError::Pin)?;
+                hash
+            }
+            None => match ptau::published_for(&path) {
+                Ok(published) => published.ok_or_else(|| SrsError::Unpinned { path: path.clone() })?,
+                Err(source) => return Err(SrsError::Ptau { path, source }),
+            },
+        };
+        Ok(Self::Ptau { path, blake2b_512 })
+    }
 }
 
 /// Identity of a setup, in file names and logs: `INSECURE-dev` or `ptau-` and 16 hex digits of the file's hash.

@@ -3,16 +3,16 @@
 mod open;
 mod totals;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::cli;
 use gridveil_meter_client::submit::address;
 use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
-    cli::CacheArgs,
+    cli::{CacheArgs, CeremonyArgs},
     progress::Reporter,
-    srs::{Srs, SrsSource, ptau},
+    srs::Srs,
 };
 
 use crate::{
@@ -33,9 +33,8 @@ pub struct AuditArgs {
     audit: Option<cli::Args>,
     #[command(flatten)]
     cache: CacheArgs,
-    /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain can be audited.
-    #[arg(long, value_name = "FILE")]
-    ptau: Option<PathBuf>,
+    #[command(flatten)]
+    ceremony: CeremonyArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -116,17 +115,9 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
     }
     let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
     let params = |chain_id: u64, k: u32| {
-        let source = source(args.ptau.as_deref())?;
+        let source = args.ceremony.source().map_err(|e| e.to_string())?;
         let srs = Srs::for_chain(chain_id, source, &args.cache.directory()).map_err(|e| e.to_string())?;
         srs.params(k, &Reporter::stderr()).map_err(|e| e.to_string())
     };
     Ok(cli::run(audit, &params)?)
-}
-
-pub(crate) fn source(ptau: Option<&Path>) -> Result<SrsSource, String> {
-    let Some(path) = ptau else { return Ok(SrsSource::InsecureDev) };
-    let name = path.display();
-    let published = ptau::published_for(path).map_err(|e| format!("{name}: {e}"))?;
-    let blake2b_512 = published.ok_or_else(|| format!("{name}: no published hash of a ceremony of this power"))?;
-    Ok(SrsSource::Ptau { path: path.to_path_buf(), blake2b_512 })
 }

@@ -16,7 +16,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{
     check::Checker,
-    cli::{CacheArgs, default_queue_key},
+    cli::{CacheArgs, CeremonyArgs, default_queue_key},
     pool::{PoolConfig, ProverPool},
     progress::Reporter,
     prover::ProverConfig,
@@ -33,7 +33,6 @@ use gridveil_verifier_contract::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    audit::source,
     beginning::Beginning,
     common::stop,
     proofs::{PoolProofs, SpoolProofs},
@@ -126,9 +125,8 @@ pub struct Args {
     shapes: Vec<String>,
     #[command(flatten)]
     cache: CacheArgs,
-    /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
-    #[arg(long, value_name = "FILE")]
-    ptau: Option<PathBuf>,
+    #[command(flatten)]
+    ceremony: CeremonyArgs,
 }
 
 /// A local deployment with everything in one directory.
@@ -176,7 +174,7 @@ impl Args {
             queue_key: None,
             shapes: vec![shape.to_owned()],
             cache: CacheArgs::new(cache.to_path_buf()),
-            ptau: None,
+            ceremony: CeremonyArgs::default(),
         }
     }
 }
@@ -213,7 +211,7 @@ fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
 }
 
 fn in_this_process(args: &Args, shapes: Vec<Shape>, chain_id: u64) -> anyhow::Result<PoolProofs> {
-    let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let srs = args.ceremony.source()?;
     let config = PoolConfig::for_shapes(&shapes);
     let prover = ProverConfig {
         cache_dir: args.cache.directory(),
@@ -323,7 +321,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let proofs: Arc<dyn ProofSource> = match (spooled, queue) {
         (Some(spooled), _) => Arc::new(spooled),
         (None, Some(queue)) => {
-            let srs = source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+            let srs = args.ceremony.source()?;
             Arc::new(QueueProofs::new(queue, Checker::new(Srs::for_chain(chain_id, srs, &args.cache.directory())?)))
         }
         (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),

@@ -23,7 +23,7 @@ const WINDOW_BITS: usize = 8;
 const WINDOWS: usize = 256 / WINDOW_BITS;
 
 /// Multiples of the generator: entry `d - 1` of window `w` is `d * 2^(8 w) * G`.
-fn table() -> Vec<Vec<G1Affine>> {
+pub(super) fn table() -> Vec<Vec<G1Affine>> {
     let mut base = G1::generator();
     (0..WINDOWS)
         .map(|_| {
@@ -47,7 +47,7 @@ fn normalize(points: &[G1]) -> Vec<G1Affine> {
 }
 
 /// `scalar * G` for each scalar.
-fn multiples(table: &[Vec<G1Affine>], scalars: &[Fr]) -> Vec<G1Affine> {
+pub(super) fn multiples(table: &[Vec<G1Affine>], scalars: &[Fr]) -> Vec<G1Affine> {
     const CHUNK: usize = 1024;
     let multiple = |scalar: &Fr| {
         let digits = scalar.to_repr();

@@ -29,8 +29,8 @@ use rand::{RngCore, rngs::OsRng};
 use super::{Params, assemble};
 use crate::progress::Progress;
 
-const MAGIC: &[u8; 4] = b"ptau";
-const VERSION: u32 = 1;
+pub(super) const MAGIC: &[u8; 4] = b"ptau";
+pub(super) const VERSION: u32 = 1;
 const HEADER: u32 = 1;
 const TAU_G1: u32 = 2;
 const TAU_G2: u32 = 3;
@@ -39,7 +39,7 @@ const G2_BYTES: u64 = 128;
 const MAX_POWER: u32 = 28;
 const MAX_SECTIONS: u32 = 64;
 /// BN254's base field, little-endian.
-const PRIME: [u8; 32] = [
+pub(super) const PRIME: [u8; 32] = [
     0x47, 0xfd, 0x7c, 0xd8, 0x16, 0x8c, 0x20, 0x3c, 0x8d, 0xca, 0x71, 0x68, 0x91, 0x6a, 0x81, 0x97, 0x5d, 0x58, 0x81,
     0x81, 0xb6, 0x45, 0x50, 0xb8, 0x29, 0xa0, 0x31, 0xe1, 0x72, 0x4e, 0x64, 0x30,
 ];
@@ -347,32 +347,9 @@ mod tests {
         out
     }
 
-    /// A ceremony file of the development tau, with the sections a prepared snarkjs file has.
+    /// A ceremony file of a tau.
     fn ceremony(tau: Fr) -> Vec<u8> {
-        let n = 1usize << POWER;
-        let powers: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |power| Some(power * tau)).take(2 * n - 1).collect();
-        let g1: Vec<u8> =
-            powers.iter().flat_map(|power| (G1::generator() * power).to_affine().to_raw_bytes()).collect();
-        let g2: Vec<u8> =
-            powers[..n].iter().flat_map(|power| (G2::generator() * power).to_affine().to_raw_bytes()).collect();
-        let header = [32u32.to_le_bytes().as_slice(), &PRIME, &POWER.to_le_bytes(), &28u32.to_le_bytes()].concat();
-        // alpha and beta sections and contributions: present, not read.
-        let sections: [(u32, Vec<u8>); 7] = [
-            (1, header),
-            (2, g1.clone()),
-            (3, g2),
-            (4, g1[..n * 64].to_vec()),
-            (5, g1[..n * 64].to_vec()),
-            (6, vec![0; 128]),
-            (7, vec![0; 4]),
-        ];
-        let mut file = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &7u32.to_le_bytes()].concat();
-        for (section, contents) in sections {
-            file.extend(section.to_le_bytes());
-            file.extend((contents.len() as u64).to_le_bytes());
-            file.extend(contents);
-        }
-        file
+        crate::srs::ceremony::file(tau, POWER)
     }
 
     const FIRST_SECTION: usize = 12;

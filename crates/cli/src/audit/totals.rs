@@ -9,9 +9,12 @@ use gridveil_meter_client::{
     wallet::{Deployment, ExchangeFile, read_file},
 };
 use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
-use gridveil_prover::{cli::CacheArgs, progress::Reporter, srs::Srs};
+use gridveil_prover::{
+    cli::{CacheArgs, CeremonyArgs},
+    progress::Reporter,
+    srs::Srs,
+};
 
-use super::source;
 use crate::{common::text, member::Chain};
 
 /// Example for the help.
@@ -40,9 +43,8 @@ pub struct Args {
     from_block: u64,
     #[command(flatten)]
     cache: CacheArgs,
-    /// Powers-of-tau ceremony file, one whose hash is published; without it only holdings on a local chain are checked.
-    #[arg(long, value_name = "FILE")]
-    ptau: Option<PathBuf>,
+    #[command(flatten)]
+    ceremony: CeremonyArgs,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -96,8 +98,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn verifier(args: &Args, chain_id: u64) -> anyhow::Result<NativeCertificates> {
-    let srs =
-        Srs::for_chain(chain_id, source(args.ptau.as_deref()).map_err(anyhow::Error::msg)?, &args.cache.directory())?;
+    let srs = Srs::for_chain(chain_id, args.ceremony.source()?, &args.cache.directory())?;
     Ok(NativeCertificates::new(srs.params(NativeCertificates::K, &Reporter::stderr())?)?)
 }
 

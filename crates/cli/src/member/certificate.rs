@@ -17,7 +17,7 @@ use gridveil_protocol::{
 };
 use gridveil_prover::{
     certificate::{CertificateProof, CertificateProver, CertificateProverConfig},
-    cli::CacheArgs,
+    cli::{CacheArgs, CeremonyArgs},
     progress::Reporter,
 };
 use gridveil_verifier_contract::CertificateCall;
@@ -29,14 +29,11 @@ use super::{
     example,
     session::{Session, element, own_chain, read_chain},
 };
-use crate::{
-    audit::source,
-    common::{
-        chain::Chain,
-        details::{Details, agreed, hex0},
-        options::{Energy, Paying, Place},
-        text,
-    },
+use crate::common::{
+    chain::Chain,
+    details::{Details, agreed, hex0},
+    options::{Energy, Paying, Place},
+    text,
 };
 
 /// What can be done with certificates.
@@ -86,9 +83,8 @@ pub struct ReceiveArgs {
 pub struct Proving {
     #[command(flatten)]
     cache: CacheArgs,
-    /// Powers-of-tau ceremony file, one whose hash is published; without it only a local chain is served.
-    #[arg(long, value_name = "FILE")]
-    ptau: Option<PathBuf>,
+    #[command(flatten)]
+    ceremony: CeremonyArgs,
 }
 
 /// Options of `certificate transfer`.
@@ -275,7 +271,7 @@ fn earlier(session: &Session, plan: SpendPlan) -> anyhow::Result<Spent> {
 }
 
 fn open_prover(session: &Session, proving: &Proving) -> anyhow::Result<CertificateProver> {
-    let srs = source(proving.ptau.as_deref()).map_err(anyhow::Error::msg)?;
+    let srs = proving.ceremony.source()?;
     let chain_id = session.deployment.chain_id;
     let config = CertificateProverConfig { cache_dir: proving.cache.directory(), srs, chain_id, threads: None };
     Ok(CertificateProver::open(&config, &Reporter::stderr())?)
