@@ -9,6 +9,7 @@
 
 mod certificates;
 pub mod cli;
+pub mod deployment;
 mod failure;
 pub mod genesis;
 mod ledger;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-/// Chain id of [`Anvil`], and the one on which development shortcuts are allowed.
+/// Chain id of [`Anvil`] unless it is told another, and the one on which development shortcuts are allowed.
 pub const LOCAL_CHAIN_ID: u64 = 31_337;
 
 /// Private keys of anvil's first accounts: public knowledge, funded on the local chain only.
@@ -28,6 +28,8 @@ pub struct AnvilOptions {
     pub hardfork: Option<String>,
     /// Unix seconds of the genesis block, or of the next block of a loaded chain; now if `None`.
     pub timestamp: Option<u64>,
+    /// Chain id; [`LOCAL_CHAIN_ID`] if `None`.
+    pub chain_id: Option<u64>,
     /// Seconds between blocks; a block a transaction if `None`.
     pub block_time_s: Option<u64>,
     /// Directory with `node_modules`; this crate's folder if `None`.
@@ -119,7 +121,8 @@ pub fn saved_time(state: &Path) -> Result<u64, AnvilError> {
 
 fn command(binary: &Path, port: u16, options: &AnvilOptions) -> Command {
     let mut command = Command::new(binary);
-    command.args(["--silent", "--host", "127.0.0.1", "--chain-id"]).arg(LOCAL_CHAIN_ID.to_string());
+    command.args(["--silent", "--host", "127.0.0.1", "--chain-id"]);
+    command.arg(options.chain_id.unwrap_or(LOCAL_CHAIN_ID).to_string());
     command.arg("--port").arg(port.to_string());
     if let Some(hardfork) = &options.hardfork {
         command.arg("--hardfork").arg(hardfork);

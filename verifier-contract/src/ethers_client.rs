@@ -18,11 +18,13 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::client::{AuditorL1, ChainL1, L1Error};
 use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, Word};
 
+mod acts;
 mod calldata;
 mod confirmed;
 mod deploy;
 mod events;
 mod fees;
+mod inspect;
 mod logs;
 mod rollup;
 mod sending;
@@ -43,10 +45,12 @@ mod bindings {
     );
 }
 
+pub use acts::Act;
 pub use calldata::{decode_settle_calldata, encode_settle_calldata};
 pub use confirmed::Confirmations;
-pub use deploy::{RollupConfig, VerifierInit};
+pub use deploy::{RollupConfig, VerifierInit, created_address, creation, rollup_creation, timelock_creation};
 pub use fees::FeePolicy;
+pub use inspect::{Found, OnChain, TimelockOnChain, VerifierOnChain};
 
 use logs::Kept;
 
@@ -195,7 +199,8 @@ impl EthersClient {
     }
 
     /// The same node and key with another contract.
-    fn at(&self, contract: Address) -> Self {
+    #[must_use]
+    pub fn at_contract(&self, contract: Address) -> Self {
         Self { contract, parts: OnceCell::new(), seen: Arc::default(), kept: Arc::default(), ..self.clone() }
     }
 

@@ -6,17 +6,21 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod anvil;
+pub mod artifact;
 pub mod client;
 #[cfg(feature = "codegen")]
 pub mod codegen;
+pub mod deployment;
 pub mod ethers_client;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+pub mod roles;
 pub mod types;
 pub mod verifiers;
 
 pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
+pub use roles::Role;
 pub use types::{
     Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
     ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,

@@ -1,20 +1,20 @@
 //! Deployment of the rollup and what it needs.
 
-use ethers::providers::{Http, Provider};
-use ethers::types::{Address as EthAddress, U256};
+use ethers::abi::{Tokenizable as _, Tokenize as _};
+use ethers::providers::{Http, Middleware, Provider};
+use ethers::types::{Address as EthAddress, BlockNumber, U256};
+use gridveil_protocol::hex::hex0;
 use gridveil_protocol::params::CIRCUIT_VERSION;
-use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use super::EthersClient;
-use super::bindings::{
-    Config as AbiConfig, GRIDVEILROLLUP_BYTECODE, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit,
-};
+use super::bindings::{Config as AbiConfig, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit};
+use super::events::u128_of;
+use super::{EthersClient, malformed, request};
 use crate::anvil::LOCAL_CHAIN_ID;
+use crate::artifact::Contract;
 use crate::client::L1Error;
 use crate::types::{Address, TxReceipt, Word};
 
-/// Creation code of PoseidonT5; the rollup accepts exactly this code.
-const POSEIDON_ARTIFACT: &str = include_str!("../../artifacts/PoseidonT5.json");
 /// What the deployer of a test token gets, smallest parts: 1,000,000 of six decimals.
 const TEST_FUNDS: u64 = 1_000_000_000_000;
 
@@ -100,7 +100,7 @@ impl RollupConfig {
     }
 }
 
-fn abi_init(init: &VerifierInit) -> AbiVerifierInit {
+pub(super) fn abi_init(init: &VerifierInit) -> AbiVerifierInit {
     AbiVerifierInit {
         shape: init.shape,
         slots: init.slots,
@@ -110,7 +110,148 @@ fn abi_init(init: &VerifierInit) -> AbiVerifierInit {
     }
 }
 
+/// Creation code of a contract of this program, without arguments.
+///
+/// # Errors
+/// [`L1Error::Malformed`] if the artifact was damaged before this program was built.
+pub fn creation(contract: Contract) -> Result<Vec<u8>, L1Error> {
+    Ok(contract.artifact().map_err(malformed)?.creation)
+}
+
+/// Creation code of the rollup with its arguments.
+///
+/// # Errors
+/// As [`creation`].
+pub fn rollup_creation(
+    config: &RollupConfig,
+    token: Address,
+    poseidon: Address,
+    verifiers: &[VerifierInit],
+) -> Result<Vec<u8>, L1Error> {
+    let (certificate_verifier, certificate_proof_length) = config.certificate_verifier.unwrap_or_default();
+    let verifiers: Vec<AbiVerifierInit> = verifiers.iter().map(abi_init).collect();
+    let config = AbiConfig {
+        admin: config.admin.into(),
+        operator: config.operator.into(),
+        mdm: config.mdm.into(),
+        tariff_authority: config.tariff_authority.into(),
+        regulator: config.regulator.into(),
+        upgrader: config.upgrader.into(),
+        genesis_root: config.genesis_root,
+        circuit_version: config.circuit_version,
+        verifier_delay: config.verifier_delay_s,
+        enforce_future_tariffs: config.enforce_future_tariffs,
+        certificate_verifier: certificate_verifier.into(),
+        certificate_proof_length,
+        token: token.into(),
+        token_per_unit: config.token_per_unit,
+        forced_deadline: config.forced_deadline_s,
+        refund_delay: config.refund_delay_s,
+        forced_bond: config.forced_bond_wei,
+        treasury: config.treasury.into(),
+        poseidon: poseidon.into(),
+    };
+    let mut code = creation(Contract::Rollup)?;
+    code.extend(ethers::abi::encode(&(config, verifiers).into_tokens()));
+    Ok(code)
+}
+
+/// Creation code of a timelock without an administrator: it changes itself alone.
+///
+/// # Errors
+/// As [`creation`].
+pub fn timelock_creation(delay_s: u64, proposers: &[Address], executors: &[Address]) -> Result<Vec<u8>, L1Error> {
+    let accounts = |list: &[Address]| list.iter().map(|account| EthAddress::from(*account)).collect::<Vec<_>>();
+    let arguments = [
+        U256::from(delay_s).into_token(),
+        accounts(proposers).into_token(),
+        accounts(executors).into_token(),
+        EthAddress::zero().into_token(),
+    ];
+    let mut code = creation(Contract::Timelock)?;
+    code.extend(ethers::abi::encode(&arguments));
+    Ok(code)
+}
+
+/// Address of the contract that an account creates with its transaction of this nonce.
+#[must_use]
+pub fn created_address(account: Address, nonce: u64) -> Address {
+    ethers::utils::get_contract_address(EthAddress::from(account), nonce).0
+}
+
 impl EthersClient {
+    /// The code of an account; empty if it has none.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn code(&self, account: Address) -> Result<Vec<u8>, L1Error> {
+        Ok(request(self.provider.get_code(EthAddress::from(account), None)).await?.to_vec())
+    }
+
+    /// Mined transactions of an account: its next nonce.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn mined_transactions(&self, account: Address) -> Result<u64, L1Error> {
+        let latest = Some(BlockNumber::Latest.into());
+        Ok(request(self.provider.get_transaction_count(EthAddress::from(account), latest)).await?.as_u64())
+    }
+
+    /// Ether of an account, wei.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn balance_wei(&self, account: Address) -> Result<u128, L1Error> {
+        u128_of(request(self.provider.get_balance(EthAddress::from(account), None)).await?)
+    }
+
+    /// Number of the latest block.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn block_number(&self) -> Result<u64, L1Error> {
+        Ok(request(self.provider.get_block_number()).await?.as_u64())
+    }
+
+    /// The most that a unit of gas would be offered now, wei.
+    ///
+    /// # Errors
+    /// [`L1Error`]; `Pending` if gas costs more than the client may pay.
+    pub async fn gas_price_wei(&self) -> Result<u128, L1Error> {
+        Ok(self.fees_now().await?.most)
+    }
+
+    /// Gas of a creation by an account, as if some accounts had other code: to try what builds on contracts that are not
+    /// deployed yet. The contract's refusal has its name.
+    ///
+    /// # Errors
+    /// [`L1Error`], also of a node that does not estimate with other code.
+    pub async fn estimate_creation(
+        &self,
+        account: Address,
+        creation: &[u8],
+        as_if: &[(Address, Vec<u8>)],
+    ) -> Result<u64, L1Error> {
+        let transaction = json!({ "from": hex0(account), "data": hex0(creation) });
+        let code = |(account, code): &(Address, Vec<u8>)| (hex0(account), json!({ "code": hex0(code) }));
+        let others: Map<String, Value> = as_if.iter().map(code).collect();
+        let mut arguments = vec![transaction, json!("latest")];
+        if !others.is_empty() {
+            arguments.push(Value::Object(others));
+        }
+        let gas: U256 = request(self.provider.request("eth_estimateGas", arguments)).await?;
+        u64::try_from(gas).map_err(malformed)
+    }
+
+    /// Decimals of an ERC-20.
+    ///
+    /// # Errors
+    /// [`L1Error`]; `Malformed` if there is no such contract.
+    pub async fn token_decimals(&self, token: Address) -> Result<u8, L1Error> {
+        let token = EthAddress::from(token);
+        self.view_at(token, self.token_at(token).decimals().calldata()).await
+    }
+
     /// Deploys the rollup, with PoseidonT5 and on the local chain a test token, and gives a client on it, with the same
     /// key.
     ///
@@ -121,34 +262,10 @@ impl EthersClient {
             Some(token) => token,
             None => self.deploy_test_token().await?,
         };
-        let poseidon = self.deploy_code(&poseidon_code()?).await?;
-        let (certificate_verifier, certificate_proof_length) = config.certificate_verifier.unwrap_or_default();
-        let verifiers: Vec<AbiVerifierInit> = verifiers.iter().map(abi_init).collect();
-        let config = AbiConfig {
-            admin: config.admin.into(),
-            operator: config.operator.into(),
-            mdm: config.mdm.into(),
-            tariff_authority: config.tariff_authority.into(),
-            regulator: config.regulator.into(),
-            upgrader: config.upgrader.into(),
-            genesis_root: config.genesis_root,
-            circuit_version: config.circuit_version,
-            verifier_delay: config.verifier_delay_s,
-            enforce_future_tariffs: config.enforce_future_tariffs,
-            certificate_verifier: certificate_verifier.into(),
-            certificate_proof_length,
-            token: token.into(),
-            token_per_unit: config.token_per_unit,
-            forced_deadline: config.forced_deadline_s,
-            refund_delay: config.refund_delay_s,
-            forced_bond: config.forced_bond_wei,
-            treasury: config.treasury.into(),
-            poseidon: poseidon.into(),
-        };
-        let mut creation = GRIDVEILROLLUP_BYTECODE.to_vec();
-        creation.extend(ethers::abi::encode(&ethers::abi::Tokenize::into_tokens((config, verifiers))));
+        let poseidon = self.deploy_code(&creation(Contract::Poseidon)?).await?;
+        let creation = rollup_creation(config, token, poseidon, verifiers)?;
         let contract = self.deploy_code(&creation).await?;
-        Ok(self.at(contract))
+        Ok(self.at_contract(contract))
     }
 
     /// Registers a verifier of a later circuit version or shape (upgrader).
@@ -195,7 +312,7 @@ impl EthersClient {
     pub async fn token_balance(&self, account: Address) -> Result<u128, L1Error> {
         let token: EthAddress = self.view(self.bound().token().calldata()).await?;
         let balance: U256 = self.view_at(token, self.token_at(token).balance_of(account.into()).calldata()).await?;
-        super::events::u128_of(balance)
+        u128_of(balance)
     }
 
     fn token_at(&self, token: EthAddress) -> TestToken<Provider<Http>> {
@@ -218,13 +335,4 @@ impl EthersClient {
         self.mint(token.into(), account, TEST_FUNDS).await?;
         Ok(token)
     }
-}
-
-fn poseidon_code() -> Result<Vec<u8>, L1Error> {
-    #[derive(Deserialize)]
-    struct Artifact {
-        bytecode: String,
-    }
-    let artifact: Artifact = serde_json::from_str(POSEIDON_ARTIFACT).map_err(super::malformed)?;
-    hex::decode(artifact.bytecode.trim_start_matches("0x")).map_err(super::malformed)
 }

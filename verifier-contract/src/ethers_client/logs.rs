@@ -19,7 +19,7 @@ const FIRST_RANGE: u64 = 5_000;
 const WIDEST: u64 = 100_000;
 
 /// Whose logs, and of which event; `None`: of all.
-type Asked = (Vec<EthAddress>, Option<H256>);
+pub(super) type Asked = (Vec<EthAddress>, Option<H256>);
 
 /// Logs up to a final block, all from the deployment on.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +120,7 @@ impl EthersClient {
 
     /// Blocks `from` to `to`, in ranges as wide as the node takes: half as wide where it refuses, twice as wide where it
     /// does not.
-    async fn read_logs(&self, (contracts, topic): &Asked, mut from: u64, to: u64) -> Result<Vec<Log>, L1Error> {
+    pub(super) async fn read_logs(&self, (contracts, topic): &Asked, mut from: u64, to: u64) -> Result<Vec<Log>, L1Error> {
         let mut out = Vec::new();
         while from <= to {
             let range = self.kept.range();

@@ -106,7 +106,7 @@ impl EthersClient {
         }
     }
 
-    async fn fees_now(&self) -> Result<Fees, L1Error> {
+    pub(super) async fn fees_now(&self) -> Result<Fees, L1Error> {
         let history = self.provider.fee_history(HISTORY_BLOCKS, BlockNumber::Latest, &[TIP_PERCENTILE]);
         Fees::now(&request(history).await?, self.fees)
     }

@@ -1,0 +1,115 @@
+//! What the roles do on L1: each act can be tried, sent, or given as a call to whoever sends for a multisignature.
+
+use ethers::providers::Middleware;
+use ethers::types::transaction::eip2718::TypedTransaction;
+use ethers::types::{Address as EthAddress, Bytes, Eip1559TransactionRequest};
+
+use super::deploy::abi_init;
+use super::{EthersClient, VerifierInit, malformed, request, required};
+use crate::client::L1Error;
+use crate::roles::Role;
+use crate::types::{Address, CommunityParams, TxReceipt, Word};
+
+/// One act of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Gives an account a role (admin).
+    Grant(Role, Address),
+    /// Takes it away (admin).
+    Revoke(Role, Address),
+    /// Refuses deposits from now on, or takes them again (regulator).
+    PauseDeposits(bool),
+    /// Registers a verifier of a later circuit version or shape (upgrader).
+    RegisterVerifier(u32, VerifierInit),
+    /// Announces the first use of a circuit version's verifiers (upgrader).
+    AnnounceUpgrade(u32),
+    /// Retires a circuit version, at once and for ever (upgrader).
+    RetireVersion(u32),
+    /// Registers a community (meter data manager).
+    RegisterCommunity(CommunityParams),
+    /// Opens a tariff set: number, interval length in seconds, intervals of a period (tariff authority).
+    OpenTariffSet(u32, u16, u16),
+    /// Publishes a tariff: set, first interval, commitment (tariff authority).
+    RegisterTariff(u32, u32, Word),
+}
+
+impl Act {
+    /// Who may do it.
+    #[must_use]
+    pub const fn role(self) -> Role {
+        match self {
+            Self::Grant(..) | Self::Revoke(..) => Role::Admin,
+            Self::PauseDeposits(_) => Role::Regulator,
+            Self::RegisterVerifier(..) | Self::AnnounceUpgrade(_) | Self::RetireVersion(_) => Role::Upgrader,
+            Self::RegisterCommunity(_) => Role::Mdm,
+            Self::OpenTariffSet(..) | Self::RegisterTariff(..) => Role::TariffAuthority,
+        }
+    }
+}
+
+impl EthersClient {
+    /// The contract and the calldata of an act.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn call_of(&self, act: Act) -> Result<(Address, Vec<u8>), L1Error> {
+        let registry = self.registry().await?;
+        let rollup = self.bound();
+        let (at, calldata) = match act {
+            Act::Grant(role, account) => (registry.address(), registry.grant_role(role.id(), account.into()).calldata()),
+            Act::Revoke(role, account) => {
+                (registry.address(), registry.revoke_role(role.id(), account.into()).calldata())
+            }
+            Act::PauseDeposits(paused) => (rollup.address(), rollup.set_deposits_paused(paused).calldata()),
+            Act::RegisterVerifier(version, init) => {
+                (registry.address(), registry.register_verifier(version, abi_init(&init)).calldata())
+            }
+            Act::AnnounceUpgrade(version) => (rollup.address(), rollup.announce_upgrade(version).calldata()),
+            Act::RetireVersion(version) => (registry.address(), registry.retire_version(version).calldata()),
+            Act::RegisterCommunity(CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms }) => {
+                let call =
+                    registry.register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms);
+                (registry.address(), call.calldata())
+            }
+            Act::OpenTariffSet(set, interval_length_s, m) => {
+                (registry.address(), registry.open_tariff_set(set, interval_length_s, m).calldata())
+            }
+            Act::RegisterTariff(set, first_interval, commitment) => {
+                (registry.address(), registry.register_tariff(set, first_interval, commitment).calldata())
+            }
+        };
+        Ok((at.0, required(calldata)?.to_vec()))
+    }
+
+    /// Gas of an act by an account, which sends nothing: the contract's refusal has its name.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn try_act(&self, account: Address, act: Act) -> Result<u64, L1Error> {
+        let (to, data) = self.call_of(act).await?;
+        let transaction = Eip1559TransactionRequest::new().from(EthAddress::from(account));
+        let tx: TypedTransaction = transaction.to(EthAddress::from(to)).data(Bytes::from(data)).into();
+        request(self.provider.call(&tx, None)).await?;
+        let gas = request(self.provider.estimate_gas(&tx, None)).await?;
+        u64::try_from(gas).map_err(malformed)
+    }
+
+    /// Does an act with the client's key.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn act(&self, act: Act) -> Result<TxReceipt, L1Error> {
+        let (to, data) = self.call_of(act).await?;
+        self.transact_at(EthAddress::from(to), Some(Bytes::from(data))).await
+    }
+
+    /// Interval length in seconds and intervals of a period of a tariff set, if it is open.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn tariff_set(&self, tariff_set: u32) -> Result<Option<(u16, u16)>, L1Error> {
+        let registry = self.registry().await?;
+        let set: (u16, u16) = self.view_at(registry.address(), registry.tariff_set_of(tariff_set).calldata()).await?;
+        Ok((set.1 != 0).then_some(set))
+    }
+}
