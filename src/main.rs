@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
+use gridveil_cli::deployment;
 
 #[derive(Parser)]
 #[command(
@@ -13,6 +14,10 @@ use clap::{Parser, Subcommand, error::ErrorKind};
     after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05"
 )]
 struct Cli {
+    /// Deployment file (`gridveil operator deploy`): contract, chain, node, parameters and shapes, where no option says
+    /// otherwise.
+    #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_DEPLOYMENT")]
+    deployment: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,6 +47,8 @@ enum Command {
     /// Replays a deployment from L1 alone and verifies every proof.
     #[command(after_help = gridveil_cli::audit::EXAMPLE)]
     Audit(gridveil_cli::audit::AuditArgs),
+    /// Compares a deployment file with the chain, and its verifiers with circuit and ceremony.
+    VerifyDeployment(gridveil_cli::verify_deployment::Args),
     /// Measures this machine: proofs, growth with the shape, a simulated city, memory over many proofs.
     #[command(after_help = "Example:\n  gridveil bench scale --sample 16")]
     Bench(gridveil_benches::cli::BenchArgs),
@@ -60,7 +67,16 @@ fn log_to_stderr() {
 
 fn main() -> ExitCode {
     log_to_stderr();
-    let cli = match Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let command = match deployment::command(Cli::command(), &words) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("gridveil: {}", gridveil_cli::common::text::one_line(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             error.exit()
@@ -79,6 +95,7 @@ fn main() -> ExitCode {
         Command::Sequencer(args) => gridveil_cli::sequencer::run(&args),
         Command::Prover(args) => gridveil_cli::prover::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil_cli::audit::run(&args),
+        Command::VerifyDeployment(args) => gridveil_cli::verify_deployment::run(&args),
         Command::Bench(args) => gridveil_benches::cli::run(args),
     };
     match result {

@@ -14,4 +14,4 @@ pub mod ledger;
 pub mod market;
 pub mod packets;
 pub mod simulate;
-pub mod time_of_use;
+pub use gridveil_cli::time_of_use;

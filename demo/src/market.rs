@@ -11,7 +11,7 @@ use gridveil_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use gridveil_cli::common::text;
+use gridveil_cli::common::text::{self, json_message};
 
 /// Options of `gridveil market`.
 #[derive(clap::Args, Debug)]
@@ -89,13 +89,6 @@ pub struct BookError {
     line: usize,
     column: usize,
     what: String,
-}
-
-/// Message of a JSON error without its position.
-#[must_use]
-pub fn json_message(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |end| text.get(..end).unwrap_or(&text).to_owned())
 }
 
 /// What the JSON output carries.

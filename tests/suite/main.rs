@@ -5,6 +5,7 @@
 
 mod common;
 mod demo;
+mod deploy;
 mod kill;
 mod live;
 mod market;

@@ -7,12 +7,17 @@
 pub mod audit;
 pub mod beginning;
 pub mod common;
+pub mod deployment;
 pub mod mdm;
 pub mod member;
 pub mod meter;
 pub mod operator;
+pub mod prices;
 pub mod proofs;
 pub mod prover;
 pub mod provers;
 pub mod queue;
 pub mod sequencer;
+pub mod time_of_use;
+pub mod verifiers;
+pub mod verify_deployment;

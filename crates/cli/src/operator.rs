@@ -1,6 +1,10 @@
 //! `gridveil operator`: the operator's side of a running sequencer, through its admin listener (`docs/spec/api.md`).
 
 mod abandon;
+pub mod acts;
+pub mod communities;
+pub mod deploy;
+pub mod tariffs;
 
 use std::{
     path::{Path, PathBuf},
@@ -32,6 +36,10 @@ use crate::{
 
 const EXAMPLE: &str = "Example:\n  gridveil operator status --admin http://127.0.0.1:8081 --admin-token admin.token";
 
+const PAUSE_EXAMPLE: &str = "Examples:
+  gridveil operator pause --key-file regulator.key --rpc https://rpc.example --deployment deployment.json
+  gridveil operator unpause --key-file regulator.key --rpc https://rpc.example --deployment deployment.json";
+
 /// Options of `gridveil operator`.
 #[derive(clap::Args, Debug)]
 #[command(arg_required_else_help = true, after_help = EXAMPLE)]
@@ -42,6 +50,21 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Deploys a rollup on any chain, from a configuration.
+    #[command(after_help = deploy::EXAMPLE)]
+    Deploy(deploy::Args),
+    /// Communities on L1.
+    Community(communities::Args),
+    /// Tariffs: from prices onto L1, then to the sequencer.
+    Tariff(tariffs::Args),
+    /// Who may do what on L1.
+    Role(acts::RoleArgs),
+    /// Refuses deposits from now on, and nothing else (regulator).
+    #[command(after_help = PAUSE_EXAMPLE)]
+    Pause(acts::Sender),
+    /// Takes deposits again (regulator).
+    #[command(after_help = PAUSE_EXAMPLE)]
+    Unpause(acts::Sender),
     /// Open periods, what waits, and how far each batch came.
     #[command(after_help = EXAMPLE)]
     Status(StatusArgs),
@@ -186,6 +209,12 @@ pub fn connect(url: &str, token: &Path) -> anyhow::Result<Admin> {
 /// One line for a person.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
+        Command::Deploy(args) => deploy::run(args),
+        Command::Community(args) => communities::run(args),
+        Command::Tariff(args) => tariffs::run(args),
+        Command::Role(args) => acts::role_command(args),
+        Command::Pause(sender) => acts::pause(sender, true),
+        Command::Unpause(sender) => acts::pause(sender, false),
         Command::Status(args) => status(args),
         Command::Close(args) => close(args),
         Command::Header(args) => header(args),

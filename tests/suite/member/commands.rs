@@ -43,6 +43,13 @@ fn every_command_has_help_with_an_example() {
         "mdm key",
         "operator",
         "operator status",
+        "operator community",
+        "operator community list",
+        "operator role",
+        "operator role list",
+        "operator tariff",
+        "operator tariff check",
+        "operator tariff list",
     ];
     let member = ["deposit", "withdraw", "send", "receive", "rotate", "close", "enrol", "replace", "terms", "collect"];
     let acts: Vec<String> = member
@@ -51,7 +58,10 @@ fn every_command_has_help_with_an_example() {
         .chain(["force", "exit"].map(|name| format!("member {name}")))
         .chain(["transfer", "retire", "abandon"].map(|name| format!("member certificate {name}")))
         .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
-        .chain(["close", "header", "upgrade", "fund"].map(|name| format!("operator {name}")))
+        .chain(["close", "header", "upgrade", "fund", "deploy"].map(|name| format!("operator {name}")))
+        .chain(["pause", "unpause", "community add", "role grant"].map(|name| format!("operator {name}")))
+        .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
+        .chain(["tariff hand-in"].map(|name| format!("operator {name}")))
         .collect();
     let role = |command: &str| ["member", "mdm", "operator"].contains(&command.split(' ').next().unwrap_or_default());
     let found: BTreeSet<&str> = all.iter().map(|(command, _)| command.as_str()).filter(|c| role(c)).collect();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{options::Acting, text};
 
 /// Rows of names and values, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Details {
     title: String,
     rows: Vec<(String, String)>,

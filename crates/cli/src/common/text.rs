@@ -23,6 +23,13 @@ pub fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Message of a JSON error without its position.
+#[must_use]
+pub fn json_message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |end| text.get(..end).unwrap_or(&text).to_owned())
+}
+
 /// `1,234,567`.
 #[must_use]
 pub fn grouped(x: i128) -> String {

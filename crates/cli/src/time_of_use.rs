@@ -9,12 +9,18 @@
 //! - `floor = ceil(feed_in / tick)`: at the floor a local seller gets no less than the supplier pays;
 //! - `reference`, the price of the community-price mechanism, is halfway between (the mid-market rate).
 
+use std::collections::BTreeSet;
+
 use gridveil_protocol::{
     params::NANO_PER_TICK,
     tariff::{ClassPrices, IntervalTariff, Tariff},
     units::{Interval, Ticks},
 };
-use jiff::{Timestamp, Zoned, civil::Weekday, tz::TimeZone};
+use jiff::{
+    Timestamp, Zoned,
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 use serde::Deserialize;
 
 /// Nano-currency per Wh in one currency unit per kWh.
@@ -39,6 +45,12 @@ pub enum TouError {
     /// A time of day other than HH:MM.
     #[error("{0} is not a time of day (HH:MM)")]
     TimeOfDay(String),
+    /// A holiday that is no day.
+    #[error("holidays: {0:?} is not a day such as 2026-12-25")]
+    Date(String),
+    /// Shares of more than the whole.
+    #[error("split: shares are per mille, at most 1000")]
+    Share,
     /// A price with more than six decimals, or too large.
     #[error("{0} per kWh is not a price of at most 6 decimals below 2147")]
     Price(String),
@@ -55,6 +67,16 @@ struct File {
     currency: String,
     timezone: String,
     seasons: Vec<FileSeason>,
+    #[serde(default)]
+    holidays: Vec<String>,
+    split: Option<FileSplit>,
+}
+
+#[derive(Deserialize)]
+struct FileSplit {
+    network_permille: u16,
+    local_permille: u16,
+    feed_in: serde_json::Number,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +104,8 @@ enum Days {
 }
 
 impl Days {
-    fn contain(self, day: Weekday) -> bool {
-        let weekend = matches!(day, Weekday::Saturday | Weekday::Sunday);
+    fn contain(self, day: Weekday, holiday: bool) -> bool {
+        let weekend = holiday || matches!(day, Weekday::Saturday | Weekday::Sunday);
         match self {
             Self::Weekdays => !weekend,
             Self::Weekend => weekend,
@@ -99,6 +121,10 @@ pub struct TimeOfUse {
     pub currency: String,
     /// Zone of the tariff's clock.
     pub zone: TimeZone,
+    /// How a price is split, if the file says.
+    pub split: Option<Split>,
+    /// Days that count as Sundays.
+    holidays: BTreeSet<Date>,
     seasons: Vec<(Vec<i8>, Vec<Period>)>,
 }
 
@@ -119,14 +145,18 @@ impl TimeOfUse {
         let file: File = serde_json::from_str(text).map_err(|e| TouError::Json {
             line: e.line(),
             column: e.column(),
-            what: crate::market::json_message(&e),
+            what: crate::common::text::json_message(&e),
         })?;
         let zone = TimeZone::get(&file.timezone).map_err(|_| TouError::Zone(file.timezone.clone()))?;
         let seasons = file.seasons.into_iter().map(|s| {
             let periods = s.periods.into_iter().map(Period::try_from).collect::<Result<_, _>>()?;
             Ok((s.months, periods))
         });
-        Ok(Self { currency: file.currency, zone, seasons: seasons.collect::<Result<_, TouError>>()? })
+        let seasons = seasons.collect::<Result<_, TouError>>()?;
+        let date = |text: &String| text.parse().map_err(|_| TouError::Date(text.clone()));
+        let holidays = file.holidays.iter().map(date).collect::<Result<_, _>>()?;
+        let split = file.split.map(Split::try_from).transpose()?;
+        Ok(Self { currency: file.currency, zone, split, holidays, seasons })
     }
 
     /// Retail price of the interval that starts at `start`, nano per Wh.
@@ -136,9 +166,11 @@ impl TimeOfUse {
     pub fn retail(&self, start: Timestamp) -> Result<i32, TouError> {
         let local = start.to_zoned(self.zone.clone());
         let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
+        let holiday = self.holidays.contains(&local.date());
         let season = self.seasons.iter().find(|(months, _)| months.contains(&local.month()));
-        let period = season
-            .and_then(|(_, ps)| ps.iter().find(|p| p.days.contain(local.weekday()) && p.minutes.contains(&minute)));
+        let period = season.and_then(|(_, ps)| {
+            ps.iter().find(|p| p.days.contain(local.weekday(), holiday) && p.minutes.contains(&minute))
+        });
         period.map(|p| p.retail).ok_or(TouError::NoPrice(local))
     }
 
@@ -170,7 +202,7 @@ impl TryFrom<FilePeriod> for Period {
         Ok(Self {
             days: p.days,
             minutes: minute(p.from, 0)?..minute(p.to, 24 * 60)?,
-            retail: retail_nano(&p.price.to_string())?,
+            retail: nano_per_wh(&p.price.to_string())?,
         })
     }
 }
@@ -184,7 +216,10 @@ fn minute_of_day(text: &str) -> Result<u16, TouError> {
 }
 
 /// Decimal currency per kWh to nano per Wh, by digits: no floating point.
-fn retail_nano(text: &str) -> Result<i32, TouError> {
+///
+/// # Errors
+/// [`TouError::Price`].
+pub fn nano_per_wh(text: &str) -> Result<i32, TouError> {
     let wrong = || TouError::Price(text.into());
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -215,6 +250,18 @@ impl Default for Split {
     }
 }
 
+impl TryFrom<FileSplit> for Split {
+    type Error = TouError;
+
+    fn try_from(file: FileSplit) -> Result<Self, TouError> {
+        let FileSplit { network_permille, local_permille, feed_in } = file;
+        if network_permille.max(local_permille) > 1000 {
+            return Err(TouError::Share);
+        }
+        Ok(Self { network_permille, local_permille, feed_in: nano_per_wh(&feed_in.to_string())? })
+    }
+}
+
 fn permille(x: i32, share: u16) -> i32 {
     i32::try_from(i64::from(x) * i64::from(share.min(1000)) / 1000).unwrap_or(0)
 }
@@ -242,7 +289,7 @@ mod tests {
     use super::*;
 
     fn time_of_use() -> TimeOfUse {
-        TimeOfUse::parse(crate::data::TARIFF).unwrap()
+        TimeOfUse::parse(include_str!("../../../data/tou-two-season.json")).unwrap()
     }
 
     fn retail(text: &str) -> i32 {
@@ -264,12 +311,22 @@ mod tests {
     }
 
     #[test]
+    fn a_holiday_is_a_sunday() {
+        let text = include_str!("../../../data/tou-two-season.json");
+        let with = text.replacen('{', r#"{"holidays":["2017-06-02"],"#, 1);
+        let friday = "2017-06-02T23:00:00Z".parse().unwrap();
+        assert_eq!(time_of_use().retail(friday).unwrap(), 540_000);
+        assert_eq!(TimeOfUse::parse(&with).unwrap().retail(friday).unwrap(), 400_000);
+        assert!(TimeOfUse::parse(&with.replace("06-02", "06-32")).unwrap_err().to_string().contains("2017-06-32"));
+    }
+
+    #[test]
     fn decimals_are_exact() {
-        assert_eq!(retail_nano("0.21").unwrap(), 210_000);
-        assert_eq!(retail_nano("-0.000001").unwrap(), -1);
-        assert_eq!(retail_nano("2").unwrap(), 2_000_000);
+        assert_eq!(nano_per_wh("0.21").unwrap(), 210_000);
+        assert_eq!(nano_per_wh("-0.000001").unwrap(), -1);
+        assert_eq!(nano_per_wh("2").unwrap(), 2_000_000);
         for text in ["0.0000001", "1e3", "", "2148", ".5", "0.-1"] {
-            assert!(retail_nano(text).is_err(), "{text}");
+            assert!(nano_per_wh(text).is_err(), "{text}");
         }
     }
 

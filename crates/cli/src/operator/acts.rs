@@ -1,0 +1,235 @@
+//! What the roles do on L1, one command an act: tried first, then sent with a key, or given as a call to a multisignature.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use gridveil_protocol::hex::hex0;
+use gridveil_verifier_contract::{
+    Address, EthersClient, L1Error, Role,
+    deployment::account,
+    ethers_client::{Act, FeePolicy},
+};
+
+use crate::{
+    common::{keys, text},
+    member::{Acting, Details, agreed},
+    sequencer::address,
+};
+
+/// Where L1 is.
+#[derive(Debug, clap::Args)]
+pub struct L1 {
+    /// L1 node, https://… or http://…
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
+    rpc: String,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
+    contract: String,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who acts.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "from"]))]
+pub struct Sender {
+    #[command(flatten)]
+    pub l1: L1,
+    /// L1 key of the role's account, hex; mode 0600.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The role's account, if it is a multisignature or a timelock: the call is tried and shown, and nothing is sent.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// Most that a unit of gas may cost, gwei, base fee and tip together.
+    #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
+    max_gas_gwei: u32,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+/// A client, and the runtime that it needs.
+pub struct Connection {
+    /// For its answers.
+    pub runtime: tokio::runtime::Runtime,
+    /// The client.
+    pub client: EthersClient,
+}
+
+impl L1 {
+    /// Connects, with or without a key.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn connect(&self, key: Option<&str>) -> anyhow::Result<Connection> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let contract = address(&self.contract)?;
+        let client = runtime.block_on(EthersClient::connect(&self.rpc, key, Some(contract))).context("--rpc")?;
+        Ok(Connection { runtime, client })
+    }
+}
+
+/// A refusal in the words of the roles.
+fn refusal(error: L1Error, who: Address, act: Act) -> anyhow::Error {
+    if error.is_revert("AccessControlUnauthorizedAccount") {
+        let role = act.role();
+        return anyhow::anyhow!("{} has not the role {role}: gridveil operator role list shows who has", hex0(who));
+    }
+    error.into()
+}
+
+impl Sender {
+    /// Connects with the key, if there is one.
+    ///
+    /// # Errors
+    /// No answer, or no key in the file.
+    pub fn connect(&self) -> anyhow::Result<Connection> {
+        let key = self.key_file.as_deref().map(keys::key_file).transpose()?;
+        let Connection { runtime, client } = self.l1.connect(key.as_deref())?;
+        let client = client.with_fees(FeePolicy { cap_wei: u128::from(self.max_gas_gwei) * 1_000_000_000 });
+        Ok(Connection { runtime, client })
+    }
+
+    /// Tries an act, shows it, asks, and does it.
+    ///
+    /// # Errors
+    /// The contract refuses, or nobody agrees.
+    pub fn perform(&self, Connection { runtime, client }: &Connection, shown: Details, act: Act) -> anyhow::Result<()> {
+        let who = match (&self.from, client.account()) {
+            (Some(from), _) => account(from).context("--from")?.0,
+            (None, Some(who)) => who,
+            (None, None) => bail!("--key-file or --from"),
+        };
+        let gas = runtime.block_on(client.try_act(who, act)).map_err(|error| refusal(error, who, act))?;
+        let shown = shown.row("account", hex0(who), hex0(who)).row("role", act.role().name(), act.role().name()).row(
+            "gas",
+            text::grouped(gas.into()),
+            gas,
+        );
+        if self.from.is_some() {
+            let (to, data) = runtime.block_on(client.call_of(act))?;
+            let note = "nothing was sent: propose this call";
+            return shown
+                .row("to", hex0(to), hex0(to))
+                .row("data", hex0(&data), hex0(&data))
+                .row("note", note, note)
+                .print(self.l1.json);
+        }
+        let again = shown.clone();
+        if !agreed(shown, self.acting, self.l1.json)? {
+            return Ok(());
+        }
+        let receipt = runtime.block_on(client.act(act)).map_err(|error| refusal(error, who, act))?;
+        again
+            .row("transaction", hex0(receipt.tx), hex0(receipt.tx))
+            .row("block", receipt.block.to_string(), receipt.block)
+            .print(self.l1.json)
+    }
+}
+
+const ROLE_EXAMPLE: &str = "Examples:
+  gridveil operator role list --rpc https://rpc.example --deployment deployment.json
+  gridveil operator role grant regulator 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --key-file admin.key --rpc https://rpc.example \\
+    --deployment deployment.json
+  gridveil operator role revoke regulator 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --from 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC \\
+    --rpc https://rpc.example --deployment deployment.json
+
+With --from the call is tried and shown, for a multisignature to propose. Change `roles` in deployment.json afterwards.";
+
+/// Options of `gridveil operator role`.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true, after_help = ROLE_EXAMPLE)]
+pub struct RoleArgs {
+    #[command(subcommand)]
+    command: RoleCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RoleCommand {
+    /// Gives an account a role (admin).
+    #[command(after_help = ROLE_EXAMPLE)]
+    Grant(RoleChange),
+    /// Takes a role from an account (admin).
+    #[command(after_help = ROLE_EXAMPLE)]
+    Revoke(RoleChange),
+    /// Who has which role.
+    #[command(after_help = ROLE_EXAMPLE)]
+    List(L1),
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::by_name(text).ok_or_else(|| format!("no such role; there are {}", Role::ALL.map(Role::name).join(", ")))
+}
+
+#[derive(Debug, clap::Args)]
+struct RoleChange {
+    /// admin, operator, mdm, tariff-authority, regulator or upgrader.
+    #[arg(value_parser = role)]
+    role: Role,
+    /// Account.
+    account: String,
+    #[command(flatten)]
+    sender: Sender,
+}
+
+/// Runs `gridveil operator role`.
+///
+/// # Errors
+/// One line for a person.
+pub fn role_command(args: &RoleArgs) -> anyhow::Result<()> {
+    let (change, grant) = match &args.command {
+        RoleCommand::List(l1) => return list(l1),
+        RoleCommand::Grant(change) => (change, true),
+        RoleCommand::Revoke(change) => (change, false),
+    };
+    let whose = account(&change.account).context("account")?.0;
+    let connection = change.sender.connect()?;
+    let holders = connection.runtime.block_on(connection.client.role_holders())?;
+    let has = holders.get(&change.role).is_some_and(|accounts| accounts.contains(&whose));
+    // L1 takes both without a change: who asks for it means something else.
+    if has == grant {
+        bail!("{} {} the role {} already", hex0(whose), if grant { "has" } else { "has not" }, change.role);
+    }
+    if !grant && change.role == Role::Admin && holders.get(&Role::Admin).is_none_or(|accounts| accounts.len() < 2) {
+        bail!(
+            "{} is the last admin: nobody could change roles any more; grant the role to another account first",
+            hex0(whose)
+        );
+    }
+    if grant && change.role == Role::Operator && !connection.runtime.block_on(connection.client.code(whose))?.is_empty()
+    {
+        bail!(
+            "{} is a contract, or delegates to one: only an account with a key settles (docs/spec/l1.md)",
+            hex0(whose)
+        );
+    }
+    let act = if grant { Act::Grant(change.role, whose) } else { Act::Revoke(change.role, whose) };
+    let title = if grant { "Gives a role" } else { "Takes a role away" };
+    let details = Details::new(title).row("changed role", change.role.name(), change.role.name()).row(
+        "of account",
+        hex0(whose),
+        hex0(whose),
+    );
+    change.sender.perform(&connection, details, act)
+}
+
+fn list(l1: &L1) -> anyhow::Result<()> {
+    let Connection { runtime, client } = l1.connect(None)?;
+    let holders = runtime.block_on(client.role_holders())?;
+    let details = Role::ALL.into_iter().fold(Details::new(""), |details, role| {
+        let accounts: Vec<String> = holders.get(&role).into_iter().flatten().map(hex0).collect();
+        let shown = if accounts.is_empty() { "nobody".to_owned() } else { accounts.join(", ") };
+        details.row(role.name(), shown, accounts)
+    });
+    details.print(l1.json)
+}
+
+/// Runs `gridveil operator pause` and `unpause`.
+///
+/// # Errors
+/// One line for a person.
+pub fn pause(sender: &Sender, paused: bool) -> anyhow::Result<()> {
+    let title = if paused { "Refuses deposits from now on; nothing else is paused" } else { "Takes deposits again" };
+    sender.perform(&sender.connect()?, Details::new(title), Act::PauseDeposits(paused))
+}
