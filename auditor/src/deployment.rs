@@ -138,7 +138,10 @@ fn setup(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnChain) 
     report.push("setup", outcome);
     let names = file.settlement.iter().map(|verifier| &verifier.name).chain([&file.certificate.name]);
     for name in names.filter(|name| file.setup.is_insecure() && !name.contains(INSECURE)) {
-        report.push(name.clone(), Outcome::Failed(format!("made under {}, and its name does not say so", file.setup.name)));
+        report.push(
+            name.clone(),
+            Outcome::Failed(format!("made under {}, and its name does not say so", file.setup.name)),
+        );
     }
 }
 

@@ -257,6 +257,7 @@ impl World {
             shapes: vec![(1, 4, 2)],
             circuit_version: 2,
             proof_length: None,
+            proofs_name_their_root: false,
             enforce_future_tariffs: false,
             terms: MemoryTerms::default(),
         }));

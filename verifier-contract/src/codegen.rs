@@ -24,7 +24,9 @@ pub enum SolcError {
     #[error("no solc: run `npm install solc@{SOLC_VERSION}` in this folder (node 20 is needed), and try again")]
     Missing,
     /// Another version, whose code is another.
-    #[error("{folder}: solc {found}, and verifiers are compiled with {SOLC_VERSION}: run `npm install solc@{SOLC_VERSION}` there")]
+    #[error(
+        "{folder}: solc {found}, and verifiers are compiled with {SOLC_VERSION}: run `npm install solc@{SOLC_VERSION}` there"
+    )]
     Version {
         /// Where it is.
         folder: PathBuf,

@@ -280,9 +280,7 @@ impl DeploymentFile {
         }
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(malformed)?;
         match json.get("form").and_then(serde_json::Value::as_u64) {
-            Some(form) if form != u64::from(FORM) => {
-                Err(DeploymentFileError::Form { path: path.to_path_buf(), form })
-            }
+            Some(form) if form != u64::from(FORM) => Err(DeploymentFileError::Form { path: path.to_path_buf(), form }),
             _ => serde_json::from_value(json).map_err(malformed),
         }
     }

@@ -55,7 +55,8 @@ pub(super) fn check(report: &mut DeploymentReport, file: &DeploymentFile, chain:
     }
     for one in &file.settlement {
         let size = Shape::by_name(&one.shape).filter(|shape| shape.id == one.shape_id);
-        let size = size.and_then(|shape| Some((u32::try_from(shape.members).ok()?, u16::try_from(shape.intervals).ok()?)));
+        let size =
+            size.and_then(|shape| Some((u32::try_from(shape.members).ok()?, u16::try_from(shape.intervals).ok()?)));
         if size.is_some_and(|size| size != (one.slots, one.m)) || size.is_none() {
             let what = format!("the file says {} slots and {} intervals of shape {}", one.slots, one.m, one.shape);
             report.push(format!("shape {}", one.shape), Outcome::Failed(what));
@@ -114,14 +115,17 @@ fn judge(one: &Expected<'_>, found: &VerifierOnChain, all: &[Expected<'_>], gene
     }
     match (wrong.is_empty(), generated, right) {
         (false, ..) => Outcome::Failed(wrong.join("; ")),
-        (true, Generated::Code(_), Some(_)) => Outcome::Ok(format!("{}, made again from circuit and ceremony", one.address)),
+        (true, Generated::Code(_), Some(_)) => {
+            Outcome::Ok(format!("{}, made again from circuit and ceremony", one.address))
+        }
         (true, Generated::Code(_), None) => Outcome::NotChecked(format!(
             "{}: this program has no circuit of version {}; its code has the hash of the file",
             one.address, one.key.0
         )),
-        (true, Generated::Unknown(why), _) => {
-            Outcome::NotChecked(format!("{}: its code has the hash of the file, which was not made again: {why}", one.address))
-        }
+        (true, Generated::Unknown(why), _) => Outcome::NotChecked(format!(
+            "{}: its code has the hash of the file, which was not made again: {why}",
+            one.address
+        )),
     }
 }
 
@@ -144,7 +148,8 @@ fn foreign(one: &Expected<'_>, code: &[u8], all: &[Expected<'_>], generated: &Ge
     if let Generated::Code(by_key) = generated
         && by_key.get(&one.key).is_some_and(|made| same_program(made, code))
     {
-        return "is a verifier of the same circuit with other constants: of another ceremony, or of other keys".to_owned();
+        return "is a verifier of the same circuit with other constants: of another ceremony, or of other keys"
+            .to_owned();
     }
     if is_proxy(code) {
         return "is a proxy: its code can be exchanged".to_owned();

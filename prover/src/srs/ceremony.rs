@@ -39,8 +39,7 @@ pub fn write(path: &Path, power: u32) -> Result<[u8; 64], SrsError> {
 pub(super) fn file(tau: Fr, power: u32) -> Vec<u8> {
     let n = 1usize << power;
     let powers: Vec<Fr> = std::iter::successors(Some(Fr::ONE), |power| Some(power * tau)).take(2 * n - 1).collect();
-    let g1: Vec<u8> =
-        dev::multiples(&dev::table(), &powers).iter().flat_map(SerdeObject::to_raw_bytes).collect();
+    let g1: Vec<u8> = dev::multiples(&dev::table(), &powers).iter().flat_map(SerdeObject::to_raw_bytes).collect();
     let multiples: Vec<G2> = powers.par_iter().take(n).map(|power| G2::generator() * power).collect();
     let mut g2 = vec![G2Affine::identity(); n];
     G2::batch_normalize(&multiples, &mut g2);

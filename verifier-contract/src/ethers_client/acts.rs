@@ -56,7 +56,9 @@ impl EthersClient {
         let registry = self.registry().await?;
         let rollup = self.bound();
         let (at, calldata) = match act {
-            Act::Grant(role, account) => (registry.address(), registry.grant_role(role.id(), account.into()).calldata()),
+            Act::Grant(role, account) => {
+                (registry.address(), registry.grant_role(role.id(), account.into()).calldata())
+            }
             Act::Revoke(role, account) => {
                 (registry.address(), registry.revoke_role(role.id(), account.into()).calldata())
             }
@@ -66,7 +68,14 @@ impl EthersClient {
             }
             Act::AnnounceUpgrade(version) => (rollup.address(), rollup.announce_upgrade(version).calldata()),
             Act::RetireVersion(version) => (registry.address(), registry.retire_version(version).calldata()),
-            Act::RegisterCommunity(CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms }) => {
+            Act::RegisterCommunity(CommunityParams {
+                community,
+                shape,
+                interval_length_s,
+                m,
+                tariff_set,
+                genesis_terms,
+            }) => {
                 let call =
                     registry.register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms);
                 (registry.address(), call.calldata())

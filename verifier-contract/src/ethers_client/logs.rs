@@ -120,7 +120,12 @@ impl EthersClient {
 
     /// Blocks `from` to `to`, in ranges as wide as the node takes: half as wide where it refuses, twice as wide where it
     /// does not.
-    pub(super) async fn read_logs(&self, (contracts, topic): &Asked, mut from: u64, to: u64) -> Result<Vec<Log>, L1Error> {
+    pub(super) async fn read_logs(
+        &self,
+        (contracts, topic): &Asked,
+        mut from: u64,
+        to: u64,
+    ) -> Result<Vec<Log>, L1Error> {
         let mut out = Vec::new();
         while from <= to {
             let range = self.kept.range();
