@@ -154,7 +154,10 @@ fn foreign(one: &Expected<'_>, code: &[u8], all: &[Expected<'_>], generated: &Ge
     if is_proxy(code) {
         return "is a proxy: its code can be exchanged".to_owned();
     }
-    "is not the verifier that follows from circuit and ceremony".to_owned()
+    match generated {
+        Generated::Code(_) => "is not the verifier that follows from circuit and ceremony".to_owned(),
+        Generated::Unknown(_) => "is another contract than the file's".to_owned(),
+    }
 }
 
 /// The operations of some code with the places of its constants, and how far it is read.

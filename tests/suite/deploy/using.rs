@@ -94,32 +94,31 @@ fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
             runtime.block_on(world.ask(&call));
         }
     };
-    assert!(refused(&["pause"], &["--from", STRANGER]).contains("has not the role regulator"));
-    let pause = ask(&["pause"], &["--from", REGULATOR]);
+    assert!(refused(&["pause"], &["--as", STRANGER]).contains("has not the role regulator"));
+    let pause = ask(&["pause"], &["--as", REGULATOR]);
     assert_eq!(pause["note"], "nothing was sent: propose this call");
     let has = |account: &str| {
         let holders = runtime.block_on(client.role_holders()).unwrap();
         holders[&Role::Regulator].iter().any(|holder| hex0(holder) == account)
     };
-    let grant = ask(&["role", "grant", "regulator", STRANGER], &["--from", ADMIN]);
+    let grant = ask(&["role", "grant", "regulator", STRANGER], &["--as", ADMIN]);
     assert!(!has(STRANGER));
     send(ADMIN, &grant);
     assert!(has(STRANGER) && has(REGULATOR));
     assert!(
-        refused(&["role", "grant", "regulator", STRANGER], &["--from", ADMIN])
-            .contains("has the role regulator already")
+        refused(&["role", "grant", "regulator", STRANGER], &["--as", ADMIN]).contains("has the role regulator already")
     );
-    assert!(refused(&["role", "revoke", "admin", ADMIN], &["--from", ADMIN]).contains("the last admin"));
+    assert!(refused(&["role", "revoke", "admin", ADMIN], &["--as", ADMIN]).contains("the last admin"));
     let contract = ask(&["role", "list"], &[]);
     let timelock = contract["upgrader"][0].as_str().unwrap().to_owned();
     assert!(
-        refused(&["role", "grant", "operator", &timelock], &["--from", ADMIN])
+        refused(&["role", "grant", "operator", &timelock], &["--as", ADMIN])
             .contains("only an account with a key settles")
     );
     // Until the file says so, the deployment is not what it says.
     std::fs::rename(world.path("rehearsal.ptau"), world.path("away.ptau")).unwrap();
     assert!(world.refused(&["verify-deployment", "deployment.json"]).contains("does not hold: role regulator"));
-    send(ADMIN, &ask(&["role", "revoke", "regulator", STRANGER], &["--from", ADMIN]));
+    send(ADMIN, &ask(&["role", "revoke", "regulator", STRANGER], &["--as", ADMIN]));
     assert!(!has(STRANGER));
     world.said(&["verify-deployment", "deployment.json"]);
     std::fs::rename(world.path("away.ptau"), world.path("rehearsal.ptau")).unwrap();

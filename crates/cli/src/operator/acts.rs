@@ -32,7 +32,7 @@ pub struct L1 {
 
 /// Who acts.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "from"]))]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "proposer"]))]
 pub struct Sender {
     #[command(flatten)]
     pub l1: L1,
@@ -40,8 +40,8 @@ pub struct Sender {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// The role's account, if it is a multisignature or a timelock: the call is tried and shown, and nothing is sent.
-    #[arg(long, value_name = "ADDRESS")]
-    from: Option<String>,
+    #[arg(long = "as", value_name = "ADDRESS")]
+    proposer: Option<String>,
     /// Most that a unit of gas may cost, gwei, base fee and tip together.
     #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
     max_gas_gwei: u32,
@@ -96,10 +96,10 @@ impl Sender {
     /// # Errors
     /// The contract refuses, or nobody agrees.
     pub fn perform(&self, Connection { runtime, client }: &Connection, shown: Details, act: Act) -> anyhow::Result<()> {
-        let who = match (&self.from, client.account()) {
-            (Some(from), _) => account(from).context("--from")?.0,
+        let who = match (&self.proposer, client.account()) {
+            (Some(proposer), _) => account(proposer).context("--as")?.0,
             (None, Some(who)) => who,
-            (None, None) => bail!("--key-file or --from"),
+            (None, None) => bail!("--key-file or --as"),
         };
         let gas = runtime.block_on(client.try_act(who, act)).map_err(|error| refusal(error, who, act))?;
         let shown = shown.row("account", hex0(who), hex0(who)).row("role", act.role().name(), act.role().name()).row(
@@ -107,7 +107,7 @@ impl Sender {
             text::grouped(gas.into()),
             gas,
         );
-        if self.from.is_some() {
+        if self.proposer.is_some() {
             let (to, data) = runtime.block_on(client.call_of(act))?;
             let note = "nothing was sent: propose this call";
             return shown
@@ -132,10 +132,10 @@ const ROLE_EXAMPLE: &str = "Examples:
   gridveil operator role list --rpc https://rpc.example --deployment deployment.json
   gridveil operator role grant regulator 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --key-file admin.key --rpc https://rpc.example \\
     --deployment deployment.json
-  gridveil operator role revoke regulator 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --from 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC \\
+  gridveil operator role revoke regulator 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --as 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC \\
     --rpc https://rpc.example --deployment deployment.json
 
-With --from the call is tried and shown, for a multisignature to propose. Change `roles` in deployment.json afterwards.";
+With --as the call is tried and shown, for a multisignature to propose. Change `roles` in deployment.json afterwards.";
 
 /// Options of `gridveil operator role`.
 #[derive(Debug, clap::Args)]
