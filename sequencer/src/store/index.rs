@@ -8,6 +8,9 @@ use gridveil_protocol::field::{Fr, to_bytes};
 
 const TIP: &[u8] = b"m";
 
+/// A key, or the rest of one, and what is there.
+pub type Held = (Vec<u8>, Vec<u8>);
+
 const LOCK_TRIES: u32 = 250;
 
 fn is_lock(error: &sled::Error) -> bool {
@@ -111,7 +114,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of sled.
-    pub fn last(&self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, sled::Error> {
+    pub fn last(&self, prefix: &[u8]) -> Result<Option<Held>, sled::Error> {
         let found = self.db.scan_prefix(prefix).next_back().transpose()?;
         Ok(found.map(|(key, value)| (key.get(prefix.len()..).unwrap_or_default().to_vec(), value.to_vec())))
     }
