@@ -56,6 +56,7 @@ fn memory_does_not_grow_over_twenty_proofs_and_a_leak_is_seen() {
     assert!(grown(&honest) < BOUND_BYTES, "grown by {} bytes: {:?}", grown(&honest), honest.rss);
 
     let leaky = Arc::new(Leaky { prover: Arc::clone(&prover), kept: Mutex::default() });
-    let leaked = run(leaky, 21..29);
-    assert!(grown(&leaked) > BOUND_BYTES, "three times {LEAK_BYTES} bytes were kept: {:?}", leaked.rss);
+    // Twice as many as the allocator's free space could take up unseen.
+    let leaked = run(leaky, 21..37);
+    assert!(grown(&leaked) > BOUND_BYTES, "eleven times {LEAK_BYTES} bytes were kept: {:?}", leaked.rss);
 }
