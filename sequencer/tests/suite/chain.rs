@@ -9,12 +9,24 @@ use gridveil_verifier_contract::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{Node, PROOF_BYTES, SET, World, first_interval, genesis_terms, until};
+use crate::common::{Node, PROOF_BYTES, SET, World, first_interval, genesis_terms};
 
 /// Creates a contract of ten bytes that returns the word 1: a verifier that accepts everything.
 const ACCEPT_ALL: &str = "69600160005260206000f35f52600a6016f3";
 /// Blocks after one that is final.
 const DEEP: u64 = 2;
+
+/// Waits for what the chain does. A transaction that the node knows and does not mine any more, because its block is gone,
+/// is replaced after 45 seconds.
+async fn until(node: &Node, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds().await {
+        if start.elapsed() > std::time::Duration::from_secs(120) {
+            panic!("never: {what}: {}", node.get("/healthz").await.1);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
 
 struct Chain {
     anvil: Anvil,
@@ -73,11 +85,11 @@ async fn a_chain_that_reorganises_is_survived() {
     let node = connect().await;
     chain.after(0).await;
     node.run_period(&world, 5, 0).await;
-    until("on L1", async || on_l1().await == 1).await;
+    until(&node, "on L1", async || on_l1().await == 1).await;
     let root = chain.l1.state_root().await.unwrap();
     assert_eq!(settled(&node).await, 0, "it is not final");
     chain.ask("anvil_reorg", json!([1, []])).await;
-    until("sent again", async || on_l1().await == 1).await;
+    until(&node, "sent again", async || on_l1().await == 1).await;
     assert_eq!(chain.l1.state_root().await.unwrap(), root, "the same batch");
     chain.ask("anvil_mine", json!([DEEP])).await;
     node.settled(5, 1).await;
@@ -86,12 +98,12 @@ async fn a_chain_that_reorganises_is_survived() {
     chain.after(2).await;
     node.run_period(&world, 5, 1).await;
     node.run_period(&world, 5, 2).await;
-    until("both on L1", async || on_l1().await == 3).await;
+    until(&node, "both on L1", async || on_l1().await == 3).await;
     node.handle.kill().await;
     chain.ask("anvil_reorg", json!([2, []])).await;
     assert_eq!(on_l1().await, 1);
     let node = connect().await;
-    until("both sent again", async || on_l1().await == 3).await;
+    until(&node, "both sent again", async || on_l1().await == 3).await;
     assert_eq!(settled(&node).await, 1);
     chain.ask("anvil_mine", json!([DEEP])).await;
     node.settled(5, 3).await;
