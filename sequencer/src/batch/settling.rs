@@ -1,10 +1,7 @@
 //! Proven batches go to L1, strictly in order. One is settled when L1 has it in a block that counts as final; the next is
 //! sent before. A reorganisation that takes a batch back is met by sending it again.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use gridveil_protocol::{codec::Bytes32, field::to_bytes};
 use gridveil_verifier_contract::{L1Error, Word};
@@ -141,7 +138,7 @@ async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
         return Ok(Step::Again);
     }
     let head = service.l1.state_root().await?;
-    let next = next(service, &batches, &head)?;
+    let next = next(service, &head)?;
     let Some((batch, entry)) = next.filter(|(_, entry)| entry.prove_ms.is_some()) else { return Ok(Step::Watching) };
     match send(service, batch, &entry).await {
         Ok(()) => Ok(Step::Again),
@@ -152,15 +149,11 @@ async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
 }
 
 /// The first batch that L1, at `head`, does not have.
-fn next(
-    service: &Service,
-    batches: &BTreeMap<u64, BatchEntry>,
-    head: &Word,
-) -> Result<Option<(u64, BatchEntry)>, Failure> {
+fn next(service: &Service, head: &Word) -> Result<Option<(u64, BatchEntry)>, Failure> {
     let snapshot = service.writer.snapshot();
     let reached = l1::reached(&service.reader, &snapshot.log_state, head)?.ok_or(Failure::Foreign)?;
     let batch = reached + 1;
-    if let Some(entry) = batches.get(&batch) {
+    if let Some(entry) = snapshot.log_state.batches.get(&batch) {
         return Ok(Some((batch, entry.clone())));
     }
     if batch > snapshot.log_state.last_batch {

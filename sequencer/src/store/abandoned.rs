@@ -6,7 +6,7 @@ use std::path::Path;
 use gridveil_protocol::field::Fr;
 
 use super::{
-    Draft, Opened, Store, StoreError,
+    Draft, Opened, Store, StoreError, log,
     log_state::{BatchEntry, Before, CommunityState, Entry, LogState, OrderError, key},
     record::{Abandoned, Event},
 };
@@ -68,8 +68,11 @@ impl Abandoning {
     /// Opens it; no sequencer can be started until it is dropped.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`StoreError`], also where there is no log.
     pub fn open(directory: &Path, master_key_file: &Path) -> Result<Self, StoreError> {
+        if !log::path_in(directory).is_file() {
+            return Err(StoreError::Directory(std::io::ErrorKind::NotFound.into()));
+        }
         Ok(Self { opened: Store::open(directory, master_key_file, None)? })
     }
 

@@ -166,6 +166,8 @@ async fn a_batch_that_can_never_settle_is_abandoned_with_those_after_it() {
     gone.state = DepositState::Refunded;
     world.l1.put_deposit(gone);
     let (data, master) = (world.data(), world.dir.path().join("master"));
+    let none = world.dir.path().join("none");
+    assert!(Abandoning::open(&none, &master).is_err() && !none.exists(), "nothing is made where no log is");
     let store = Abandoning::open(&data, &master).unwrap();
     assert_eq!(
         store.from(2).iter().map(|(batch, community)| (*batch, *community)).collect::<Vec<_>>(),
