@@ -191,9 +191,14 @@ pub async fn in_force(
     community: u32,
     first_interval: Interval,
 ) -> Result<Option<TariffEntry>, L1Error> {
-    let all = tariffs_of(l1, community).await?;
-    let index = tariff_in_force(&all, first_interval.0);
-    Ok(all.into_iter().find(|t| Some(t.index) == index))
+    Ok(at(&tariffs_of(l1, community).await?, first_interval).copied())
+}
+
+/// Of the tariffs of one set, the one in force for a period.
+#[must_use]
+pub fn at(tariffs: &[TariffEntry], first_interval: Interval) -> Option<&TariffEntry> {
+    let index = tariff_in_force(tariffs, first_interval.0);
+    tariffs.iter().find(|tariff| Some(tariff.index) == index)
 }
 
 /// The calldata of a batch.

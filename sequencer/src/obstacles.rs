@@ -4,7 +4,6 @@
 use std::sync::{Arc, PoisonError};
 
 use gridveil_protocol::{field::to_bytes, units::Interval};
-use gridveil_verifier_contract::types::tariff_in_force;
 
 use crate::{batch::open_period, l1, service::Service, store::log_state::CommunityState, writer::Snapshot};
 
@@ -66,8 +65,7 @@ async fn not_in_force(service: &Service, now: u64) -> Option<String> {
     };
     for (community, length, first_interval, tariff) in open {
         let Ok(on_l1) = l1::tariffs_of(&*service.l1, community).await else { continue };
-        let index = tariff_in_force(&on_l1, first_interval.0);
-        let in_force = on_l1.iter().find(|tariff| Some(tariff.index) == index).map(|tariff| tariff.commitment);
+        let in_force = l1::at(&on_l1, first_interval).map(|tariff| tariff.commitment);
         let why = match (tariff, in_force) {
             (_, None) => "L1 has no tariff in force for it: the tariff authority publishes one",
             (None, Some(_)) => "no tariff is published here: publish the one that L1 has in force",

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     tariff::Tariff,
     units::Interval,
 };
-use gridveil_verifier_contract::{L1Error, TariffEntry, Word, types::tariff_in_force};
+use gridveil_verifier_contract::{L1Error, TariffEntry, Word};
 
 use crate::{
     batch::state_of,
@@ -113,10 +113,9 @@ async fn on_l1(service: &Service, community: u32, first_interval: Interval) -> R
     match asked.await {
         Ok((tariffs, now)) => {
             let commitment = |tariff: &TariffEntry| tariff.commitment;
-            let index = tariff_in_force(&tariffs, first_interval.0);
             Ok(OnL1 {
                 registered: tariffs.iter().find(|t| t.first_interval == first_interval.0).map(commitment),
-                in_force: tariffs.iter().find(|t| Some(t.index) == index).map(commitment),
+                in_force: l1::at(&tariffs, first_interval).map(commitment),
                 begun: starts_at <= now,
             })
         }

@@ -51,34 +51,36 @@ pub async fn settle_all(service: Arc<Service>) {
     let mut changes = service.writer.changes();
     let mut pauses = service.config.backoff.pauses();
     loop {
-        changes.borrow_and_update();
-        let reason = match step(&service).await {
+        let seen = progress(&service);
+        match step(&service).await {
             Ok(step) => {
                 service.health.degraded("l1", None);
                 pauses = service.config.backoff.pauses();
-                let gone = match step {
-                    Step::Again => false,
-                    Step::Watching => tokio::select! {
-                        changed = changes.changed() => changed.is_err(),
-                        () = tokio::time::sleep(service.config.watch_every) => false,
-                    },
-                };
-                if gone {
-                    return;
+                if matches!(step, Step::Watching) {
+                    // Packets and operations change the log all the time, and L1 is not asked for them.
+                    let later = changes.wait_for(|_| progress(&service) != seen);
+                    if let Ok(Err(_)) = tokio::time::timeout(service.config.watch_every, later).await {
+                        return;
+                    }
                 }
-                continue;
             }
-            Err(failure) => failure,
-        };
-        match reason.waits() {
-            Ok(reason) => {
-                service.metrics.l1_retries.fetch_add(1, Ordering::Relaxed);
-                service.health.degraded("l1", Some(reason));
-                config::pause(&mut pauses).await;
-            }
-            Err(reason) => return service.health.stop(reason),
+            Err(failure) => match failure.waits() {
+                Ok(reason) => {
+                    service.metrics.l1_retries.fetch_add(1, Ordering::Relaxed);
+                    service.health.degraded("l1", Some(reason));
+                    config::pause(&mut pauses).await;
+                }
+                Err(reason) => return service.health.stop(reason),
+            },
         }
     }
+}
+
+/// What a step depends on in the log: the last batch, and how many are proven and not settled.
+fn progress(service: &Service) -> (u64, usize) {
+    let snapshot = service.writer.snapshot();
+    let proven = snapshot.log_state.batches.values().filter(|entry| entry.prove_ms.is_some());
+    (snapshot.log_state.last_batch, proven.count())
 }
 
 enum Failure {
@@ -130,11 +132,14 @@ impl Failure {
 
 /// Records the first batch that is final, or else sends the first one that L1 does not have.
 async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
-    let batches = service.writer.snapshot().log_state.batches.clone();
-    if let Some((first, entry)) = batches.first_key_value()
-        && service.l1.confirmed().await?.is_finalised(to_bytes(&entry.new_root)).await?
+    let first = {
+        let snapshot = service.writer.snapshot();
+        snapshot.log_state.batches.first_key_value().map(|(batch, entry)| (*batch, to_bytes(&entry.new_root)))
+    };
+    if let Some((batch, root)) = first
+        && service.l1.confirmed().await?.is_finalised(root).await?
     {
-        record(service, *first, entry).await?;
+        record(service, batch, root).await?;
         return Ok(Step::Again);
     }
     let head = service.l1.state_root().await?;
@@ -187,8 +192,8 @@ async fn send(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<
 }
 
 /// L1 has the batch in a block that counts as final.
-async fn record(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<(), Failure> {
-    let receipt = service.l1.settlement_of(to_bytes(&entry.new_root)).await?;
+async fn record(service: &Arc<Service>, batch: u64, root: Word) -> Result<(), Failure> {
+    let receipt = service.l1.settlement_of(root).await?;
     let settled = Settled {
         batch,
         tx: receipt.map(|receipt| Bytes32(receipt.tx)),
