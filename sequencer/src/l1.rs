@@ -175,11 +175,25 @@ pub fn unreachable(error: &L1Error) -> Problem {
 /// # Errors
 /// [`L1Error`]; `Config` for a community that is not registered.
 pub async fn tariffs_of(l1: &dyn QueuesL1, community: u32) -> Result<Vec<TariffEntry>, L1Error> {
+    let tariff_set = tariff_set_of(l1, community).await?;
+    Ok(of_set(&l1.tariffs(0).await?, tariff_set))
+}
+
+/// The tariff set of a community, for ever the same.
+///
+/// # Errors
+/// As [`tariffs_of`].
+pub async fn tariff_set_of(l1: &dyn QueuesL1, community: u32) -> Result<u32, L1Error> {
     let params = l1.community(community).await?.ok_or(L1Error::Config("the community is not registered on L1"))?;
-    let mut all = l1.tariffs(0).await?;
-    all.retain(|t| t.tariff_set == params.tariff_set);
-    all.sort_by_key(|t| t.index);
-    Ok(all)
+    Ok(params.tariff_set)
+}
+
+/// The tariffs of one set, in order.
+#[must_use]
+pub fn of_set(all: &[TariffEntry], tariff_set: u32) -> Vec<TariffEntry> {
+    let mut of_set: Vec<_> = all.iter().filter(|tariff| tariff.tariff_set == tariff_set).copied().collect();
+    of_set.sort_by_key(|tariff| tariff.index);
+    of_set
 }
 
 /// The tariff L1 has in force for a period.

@@ -1,7 +1,10 @@
 //! What holds a community up is told by `/healthz` before a member asks for it: a period that is over and not closed, and
 //! a tariff with which no period can be closed.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, PoisonError},
+};
 
 use gridveil_protocol::{field::to_bytes, units::Interval};
 
@@ -9,12 +12,13 @@ use crate::{batch::open_period, l1, service::Service, store::log_state::Communit
 
 /// Looks again and again, until the task is dropped.
 pub async fn watch(service: Arc<Service>) {
+    let mut sets = BTreeMap::new();
     loop {
         tokio::time::sleep(service.config.obstacles_every).await;
         // That L1 does not answer is told by who settles.
         let Ok(now) = service.l1.timestamp().await else { continue };
         service.health.degraded("period", late(&service, now));
-        service.health.degraded("tariff", not_in_force(&service, now).await);
+        service.health.degraded("tariff", not_in_force(&service, &mut sets, now).await);
     }
 }
 
@@ -53,7 +57,8 @@ fn late(service: &Service, now: u64) -> Option<String> {
 }
 
 /// The first community whose open period has begun, with no tariff here, or with another than L1 has in force.
-async fn not_in_force(service: &Service, now: u64) -> Option<String> {
+/// `sets` has the communities' tariff sets, as far as L1 was asked.
+async fn not_in_force(service: &Service, sets: &mut BTreeMap<u32, u32>, now: u64) -> Option<String> {
     let open: Vec<_> = {
         let snapshot = service.writer.snapshot();
         let begun = communities(&snapshot).filter(|(_, length, state)| state.next_interval.start(*length) <= now);
@@ -63,8 +68,16 @@ async fn not_in_force(service: &Service, now: u64) -> Option<String> {
             })
             .collect()
     };
+    let all = service.l1.tariffs(0).await.ok()?;
     for (community, length, first_interval, tariff) in open {
-        let Ok(on_l1) = l1::tariffs_of(&*service.l1, community).await else { continue };
+        let set = match sets.entry(community) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => match l1::tariff_set_of(&*service.l1, community).await {
+                Ok(set) => *place.insert(set),
+                Err(_) => continue,
+            },
+        };
+        let on_l1 = l1::of_set(&all, set);
         let in_force = l1::at(&on_l1, first_interval).map(|tariff| tariff.commitment);
         let why = match (tariff, in_force) {
             (_, None) => "L1 has no tariff in force for it: the tariff authority publishes one",

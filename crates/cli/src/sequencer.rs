@@ -289,7 +289,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
-    let l1 = l1.with_fees(FeePolicy { cap_wei: u128::from(args.max_gas_gwei) * 1_000_000_000 });
+    let l1 = l1.with_fees(FeePolicy::gwei(args.max_gas_gwei));
     let l1 = match args.confirmations {
         Some(confirmations) => l1.with_confirmations(confirmations),
         None => l1,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::bindings::{Config as AbiConfig, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit};
 use super::events::u128_of;
-use super::{EthersClient, malformed, request};
+use super::{Act, EthersClient, malformed, request};
 use crate::anvil::LOCAL_CHAIN_ID;
 use crate::artifact::Contract;
 use crate::client::L1Error;
@@ -273,9 +273,7 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`].
     pub async fn register_verifier(&self, circuit_version: u32, init: VerifierInit) -> Result<TxReceipt, L1Error> {
-        let registry = self.registry().await?;
-        self.transact_at(registry.address(), registry.register_verifier(circuit_version, abi_init(&init)).calldata())
-            .await
+        self.act(Act::RegisterVerifier(circuit_version, init)).await
     }
 
     /// Announces the first use of a circuit version's verifiers (upgrader): who waits in a forced queue now is served
@@ -284,7 +282,7 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`].
     pub async fn announce_upgrade(&self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
-        self.transact(self.bound().announce_upgrade(circuit_version).calldata()).await
+        self.act(Act::AnnounceUpgrade(circuit_version)).await
     }
 
     /// Makes test tokens for an account: local chains only.

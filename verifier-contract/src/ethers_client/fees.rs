@@ -18,10 +18,18 @@ pub struct FeePolicy {
     pub cap_wei: u128,
 }
 
+impl FeePolicy {
+    /// At most so many gwei.
+    #[must_use]
+    pub fn gwei(cap: u32) -> Self {
+        Self { cap_wei: u128::from(cap) * 1_000_000_000 }
+    }
+}
+
 impl Default for FeePolicy {
     /// 200 gwei.
     fn default() -> Self {
-        Self { cap_wei: 200_000_000_000 }
+        Self::gwei(200)
     }
 }
 

@@ -9,7 +9,7 @@ use super::bindings::{
     ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting,
 };
 use super::events::{self, u128_of};
-use super::{EthersClient, block_of, decode_log, malformed, request, settle_receipt};
+use super::{Act, EthersClient, block_of, decode_log, malformed, request, settle_receipt};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
@@ -350,28 +350,15 @@ impl MemberL1 for EthersClient {
 
 impl OperatorL1 for EthersClient {
     fn register_community(&self, params: CommunityParams) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            let CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms } = params;
-            let registry = self.registry().await?;
-            let call = registry.register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms);
-            self.transact_at(registry.address(), call.calldata()).await
-        })
+        Box::pin(self.act(Act::RegisterCommunity(params)))
     }
 
     fn open_tariff_set(&self, tariff_set: u32, interval_length_s: u16, m: u16) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            let registry = self.registry().await?;
-            let call = registry.open_tariff_set(tariff_set, interval_length_s, m);
-            self.transact_at(registry.address(), call.calldata()).await
-        })
+        Box::pin(self.act(Act::OpenTariffSet(tariff_set, interval_length_s, m)))
     }
 
     fn register_tariff(&self, tariff_set: u32, first_interval: u32, commitment: Word) -> L1Future<'_, TxReceipt> {
-        Box::pin(async move {
-            let registry = self.registry().await?;
-            let call = registry.register_tariff(tariff_set, first_interval, commitment);
-            self.transact_at(registry.address(), call.calldata()).await
-        })
+        Box::pin(self.act(Act::RegisterTariff(tariff_set, first_interval, commitment)))
     }
 
     fn fund_supplier_account(&self, units: u64) -> L1Future<'_, TxReceipt> {

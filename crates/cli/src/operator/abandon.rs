@@ -7,10 +7,11 @@ use gridveil_protocol::field::to_bytes;
 use gridveil_sequencer::store::abandoned::Abandoning;
 use gridveil_verifier_contract::{ChainL1, EthersClient, ethers_client::Confirmations};
 
+use super::acts::{Connection, L1};
 use crate::{
     common::options::Acting,
     member::{Details, agreed},
-    sequencer::{address, secret},
+    sequencer::secret,
 };
 
 pub(super) const EXAMPLE: &str = "\
@@ -33,21 +34,14 @@ pub(super) struct Args {
     /// Master key of the log.
     #[arg(long, value_name = "FILE")]
     master_key: PathBuf,
-    /// L1 node, https://… or http://…
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
-    /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
-    contract: String,
+    #[command(flatten)]
+    l1: L1,
     /// The operator's L1 key, hex.
     #[arg(long, value_name = "FILE")]
     operator_key: PathBuf,
     /// Which blocks of L1 count as final, as for the sequencer.
     #[arg(long, value_name = "BLOCKS", env = "GRIDVEIL_CONFIRMATIONS")]
     confirmations: Option<Confirmations>,
-    /// For machines.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     acting: Acting,
 }
@@ -64,7 +58,7 @@ async fn check(l1: &EthersClient, store: &Abandoning, batch: u64) -> anyhow::Res
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
+    let key = secret(&args.operator_key)?;
     let store = Abandoning::open(&args.data, &args.master_key).context("--data")?;
     let batches = store.from(args.batch);
     ensure!(
@@ -80,14 +74,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             .row("first", args.batch.to_string(), args.batch)
             .row("communities", communities.clone(), communities.clone())
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
+    let Connection { runtime, client } = args.l1.connect(Some(&key))?;
     let l1 = match args.confirmations {
-        Some(confirmations) => l1.with_confirmations(confirmations),
-        None => l1,
+        Some(confirmations) => client.with_confirmations(confirmations),
+        None => client,
     };
     runtime.block_on(check(&l1, &store, args.batch))?;
-    if !agreed(details(), args.acting, args.json)? {
+    if !agreed(details(), args.acting, args.l1.json)? {
         return Ok(());
     }
     runtime.block_on(async {
@@ -96,5 +89,5 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         check(&l1, &store, args.batch).await
     })?;
     store.abandon(args.batch)?;
-    details().row("status", "abandoned; start the sequencer again", "abandoned").print(args.json)
+    details().row("status", "abandoned; start the sequencer again", "abandoned").print(args.l1.json)
 }

@@ -87,7 +87,7 @@ impl Sender {
     pub fn connect(&self) -> anyhow::Result<Connection> {
         let key = self.key_file.as_deref().map(keys::key_file).transpose()?;
         let Connection { runtime, client } = self.l1.connect(key.as_deref())?;
-        let client = client.with_fees(FeePolicy { cap_wei: u128::from(self.max_gas_gwei) * 1_000_000_000 });
+        let client = client.with_fees(FeePolicy::gwei(self.max_gas_gwei));
         Ok(Connection { runtime, client })
     }
 

@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let node = args.node.as_deref().or(config.rpc.as_deref());
     let node = node.with_context(|| format!("{name}: no rpc, and no --rpc"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let fees = FeePolicy { cap_wei: u128::from(args.max_gas_gwei) * 1_000_000_000 };
+    let fees = FeePolicy::gwei(args.max_gas_gwei);
     let l1 = runtime.block_on(EthersClient::connect(node, Some(&key), None)).context("rpc")?.with_fees(fees);
     let deployer = l1.account().context("no account")?;
     config.check_deployer(deployer).with_context(|| name.clone())?;
