@@ -216,11 +216,8 @@ fn answer(question: &Question, proving: &Proving, mut run: Run, log: &LogCost, p
         peak_memory: Figure::measured(mib(peak).round(), "MiB"),
         storage: storage_report(&unit, log, &run),
         bottleneck: bottleneck(&unit, &run),
-        limits: limits(&unit, log),
-        projections: sizes
-            .into_iter()
-            .map(|homes| projection(&unit, homes.into(), question, genesis_limit(&unit, log)))
-            .collect(),
+        limits: limits(&unit),
+        projections: sizes.into_iter().map(|homes| projection(&unit, homes.into(), question)).collect(),
         assumptions: assumptions(question),
     }
 }
@@ -297,14 +294,9 @@ fn bottleneck(unit: &Unit, run: &Run) -> Bottleneck {
     }
 }
 
-fn genesis_limit(unit: &Unit, log: &LogCost) -> f64 {
-    unit.genesis_limit(f64::from(gridveil_sequencer::store::log::MAX_BODY_BYTES), log.genesis)
-}
-
-fn limits(unit: &Unit, log: &LogCost) -> Vec<Limit> {
+fn limits(unit: &Unit) -> Vec<Limit> {
     let at = |name: &str, homes: f64| Limit { name: name.into(), homes: Figure::computed(homes, "homes") };
     let mut limits = vec![
-        at("genesis: one record of the log", genesis_limit(unit, log)),
         at("settling: one batch a block, in order", unit.settling_limit()),
         at("sequencer: a day of its time", unit.sequencer_limit()),
         at("state tree: communities", unit.tree_limit(City::capacity() as f64)),
@@ -314,7 +306,7 @@ fn limits(unit: &Unit, log: &LogCost) -> Vec<Limit> {
     limits
 }
 
-fn projection(unit: &Unit, homes: f64, question: &Question, genesis: f64) -> ProjectionReport {
+fn projection(unit: &Unit, homes: f64, question: &Question) -> ProjectionReport {
     let p = unit.project(homes, &question.prices);
     let tree = City::capacity() as f64;
     let priced = |gwei: &f64| {
@@ -328,8 +320,7 @@ fn projection(unit: &Unit, homes: f64, question: &Question, genesis: f64) -> Pro
         proving_hours_per_day: Figure::computed(p.proving_hours, "h"),
         machines: Figure::computed(p.machines, ""),
         sequencer_hours_per_day: Figure::computed(p.sequencer_hours, "h"),
-        deployments: Figure::computed(unit.deployments(homes, tree, Some(genesis)), ""),
-        deployments_if_genesis_were_split: Figure::computed(unit.deployments(homes, tree, None), ""),
+        deployments: Figure::computed(unit.deployments(homes, tree), ""),
         gas_per_day: p.gas_per_day.map(|gas| Figure::computed(gas, "gas")),
         l1_share: p.l1_share.map(|share| Figure::computed(share, "")),
         log_per_year: Figure::computed(p.log_bytes_per_year, "B"),

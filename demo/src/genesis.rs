@@ -1,7 +1,7 @@
 //! First state of a community of homes, with keys anyone can derive: for simulations and the demonstration, never for
 //! real money.
 
-use gridveil_cli::beginning::{PublicStream, Registered};
+use gridveil_api::beginning::{PublicStream, Registered};
 use gridveil_protocol::{
     account::{Account, LeafSalts, Registers, Terms},
     community::Community,

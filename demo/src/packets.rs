@@ -7,7 +7,7 @@ use gridveil_protocol::{
 };
 
 use crate::genesis::{self, Limits, Plan};
-use gridveil_cli::beginning::PublicStream;
+use gridveil_api::beginning::PublicStream;
 
 /// What one home's meter, or the meter data manager in its place, says about a period.
 #[derive(Clone, Debug)]

@@ -27,7 +27,8 @@ use crate::{
     packets::{HomeDay, sign_all},
     time_of_use::{Split, TimeOfUse},
 };
-use gridveil_cli::{beginning::PublicStream, common::text};
+use gridveil_api::beginning::PublicStream;
+use gridveil_cli::common::text;
 
 /// Shape of the simulated settlements.
 pub const SHAPE: &str = "home-32x24";

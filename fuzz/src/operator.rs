@@ -74,7 +74,7 @@ pub fn data_keys(directory: &Path) -> DataKeys {
 pub fn data_key_file(data: &[u8]) {
     let (community, slots) = KEYS_OF;
     let (directory, _path) = file_of(data, &format!("{community}.keys"));
-    let mut keys = data_keys(directory.path());
+    let keys = data_keys(directory.path());
     if keys.load(community, slots).is_err() {
         return;
     }

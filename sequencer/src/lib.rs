@@ -15,6 +15,7 @@ pub mod admission;
 pub mod api;
 pub mod batch;
 pub mod config;
+pub mod joining;
 pub mod l1;
 pub mod notes;
 pub mod obstacles;

@@ -18,7 +18,7 @@ pub async fn period(
     community: u32,
     first_interval: Interval,
 ) -> Result<PeriodOpening, Problem> {
-    let (current, batch) = {
+    let (current, begins, batch) = {
         let snapshot = service.writer.snapshot();
         let known = snapshot.log_state.communities.get(&community).zip(snapshot.communities.get(&community).cloned());
         let (log_state, current) = known.ok_or_else(|| Problem::new(problem::ACCOUNT_UNKNOWN, "no such community"))?;
@@ -30,10 +30,9 @@ pub async fn period(
         } else {
             Problem::new(problem::HEADER_NOT_SETTLED, "the period is not final on L1")
         };
-        (current, settled.ok_or(missing)?)
+        (current, log_state.added.begins, settled.ok_or(missing)?)
     };
     let genesis = &service.genesis;
-    let begins = genesis.communities.iter().any(|c| c.index == community && c.begins);
     let reader = Arc::clone(&service.reader);
     let read = tokio::task::spawn_blocking(move || reader.period_opening(batch, begins, &current));
     let opened = read.await.map_err(|_| Problem::internal("an opening could not be read"))??;

@@ -18,7 +18,12 @@ use std::{
 };
 
 use gridveil_protocol::{
-    community::Community, field::Fr, init, params::STATE_DEPTH, tree::SparseTree, units::Interval,
+    community::Community,
+    field::Fr,
+    init,
+    params::{STATE_DEPTH, Shape},
+    tree::SparseTree,
+    units::Interval,
 };
 use zeroize::Zeroizing;
 
@@ -28,7 +33,7 @@ use self::{
     log::{Log, LogError, Record},
     log_state::{Entry, LogState, OrderError},
     reader::StoreReader,
-    record::{Event, Genesis, GenesisCommunity, OwnState, RecordError, decode_body, encode_body},
+    record::{CommunityAdded, Event, Genesis, OwnState, RecordError, decode_body, encode_body},
 };
 
 /// A store that cannot be opened, read or written. No variant carries content, keys or paths.
@@ -76,7 +81,7 @@ pub struct GenesisState {
 }
 
 impl GenesisState {
-    /// The public record.
+    /// The public record of the deployment; its communities have records of their own.
     #[must_use]
     pub fn public(&self) -> Genesis {
         let mut tree = SparseTree::new(STATE_DEPTH);
@@ -92,18 +97,17 @@ impl GenesisState {
             circuit_version: self.circuit_version,
             domain: gridveil_protocol::instance::domain(self.chain_id, &self.contract, self.circuit_version),
             leaves: self.other_leaves.iter().map(|(i, leaf)| (*i, record::Element(*leaf))).collect(),
-            communities: self
-                .communities
-                .iter()
-                .map(|c| GenesisCommunity {
-                    index: c.index,
-                    shape: c.shape.name.to_owned(),
-                    next_interval: c.header.next_interval,
-                    begins: self.begins.contains(&c.index),
-                })
-                .collect(),
+            communities: u32::try_from(self.communities.len()).unwrap_or(u32::MAX),
             root: tree.root(),
         }
+    }
+
+    /// The record of one of its communities.
+    ///
+    /// # Errors
+    /// [`StoreError::Inconsistent`]: it has not its shape, or begins and is not empty.
+    fn draft_of(&self, community: &Community) -> Result<Draft, StoreError> {
+        added(community, self.begins.contains(&community.index))
     }
 }
 
@@ -187,6 +191,13 @@ fn add(log_state: &mut LogState, record: &Record) -> Result<Vec<Entry>, StoreErr
     Ok(log_state.add(&Event::decode(record.kind, public)?, record.offset)?)
 }
 
+/// A community in the file given, and not in the log.
+const NOT_SERVED: &str =
+    "a community given is not in the log; start without it, and add it: gridveil operator community serve";
+
+/// Of a genesis, written with one sync.
+const GROUP_BYTES: u64 = 64 << 20;
+
 /// With so many entries missing, the index is rebuilt in any case.
 const MOST_MISSING: usize = 4096;
 
@@ -194,7 +205,7 @@ impl Store {
     /// Opens the store in `directory`, writing `genesis` where there is none yet.
     ///
     /// # Errors
-    /// [`StoreError`]. A genesis other than the stored one is refused.
+    /// [`StoreError`]. A genesis other than the stored one is refused; communities that joined later may be missing in it.
     pub fn open(
         directory: &Path,
         master_key_file: &Path,
@@ -231,37 +242,56 @@ impl Store {
         } else if log.tip().height == 0 {
             index.clear()?;
         }
-        let mut data_keys = DataKeys::open(&directory.join("keys"), master_key_file, log.id())?;
+        let data_keys = DataKeys::open(&directory.join("keys"), master_key_file, log.id())?;
         for (community, entry) in &log_state.communities {
             data_keys.load(*community, entry.shape.members)?;
         }
-        let fresh = log_state.genesis.is_none();
-        if fresh {
-            let genesis = genesis.ok_or(StoreError::Inconsistent("the log is empty and no genesis was given"))?;
-            for community in &genesis.communities {
-                if community.accounts.len() != community.shape.members
-                    || usize::from(community.header.intervals) != community.shape.intervals
-                {
-                    return Err(StoreError::Inconsistent("a genesis community does not have its shape"));
-                }
-                if genesis.begins.contains(&community.index) && init::check(community).is_err() {
-                    return Err(StoreError::Inconsistent("a genesis community that begins is not empty"));
-                }
-                data_keys.create(community.index, community.shape.members)?;
-            }
-        }
         let reader = Arc::new(StoreReader::new(log.reader()?, data_keys, index.clone()));
         let mut store = Self { log, index, reader, staged: Vec::new(), staged_entries: Vec::new(), staged_bytes: 0 };
-        if let (true, Some(genesis)) = (fresh, genesis) {
-            store.stage(&mut log_state, genesis_draft(genesis)?)?;
-            store.commit(&log_state)?;
+        match genesis {
+            Some(genesis) => store.begin(&mut log_state, genesis)?,
+            None if log_state.genesis.is_none() => {
+                return Err(StoreError::Inconsistent("the log is empty and no genesis was given"));
+            }
+            None if !log_state.is_whole() => {
+                return Err(StoreError::Inconsistent("the first start was interrupted: give the same genesis again"));
+            }
+            None => {}
         }
         let stored = log_state.genesis.as_ref().ok_or(StoreError::Inconsistent("no genesis"))?;
-        if genesis.is_some_and(|g| g.public() != *stored) {
-            return Err(StoreError::Inconsistent("the genesis given is not the one in the log"));
-        }
         let (communities, tree) = load_state(&store.reader, &log_state, stored)?;
         Ok(Opened { store, log_state, communities, tree, index_rebuilt: rebuilt })
+    }
+
+    /// Writes what of a genesis is not in the log yet: all of it at the first start, the rest of it after one that was
+    /// interrupted.
+    fn begin(&mut self, log_state: &mut LogState, genesis: &GenesisState) -> Result<(), StoreError> {
+        let public = genesis.public();
+        match &log_state.genesis {
+            None => {
+                self.stage(log_state, Draft::public(Event::Genesis(public)))?;
+            }
+            // The file of communities may have grown by those that joined.
+            Some(stored) if Genesis { communities: stored.communities, ..public } != *stored => {
+                return Err(StoreError::Inconsistent("the genesis given is not the one in the log"));
+            }
+            Some(_) => {}
+        }
+        for community in &genesis.communities {
+            let draft = genesis.draft_of(community)?;
+            match log_state.communities.get(&community.index) {
+                Some(there) if draft.event == Event::Community(there.added.clone()) => {}
+                Some(_) => return Err(StoreError::Inconsistent("a community given is not as it is in the log")),
+                None if log_state.is_whole() => return Err(StoreError::Inconsistent(NOT_SERVED)),
+                None => {
+                    self.stage(log_state, draft)?;
+                    if self.staged_bytes >= GROUP_BYTES {
+                        self.commit(log_state)?;
+                    }
+                }
+            }
+        }
+        self.commit(log_state)
     }
 
     /// The readers' side.
@@ -283,6 +313,10 @@ impl Store {
     /// [`StoreError`]; nothing changed then.
     pub fn stage(&mut self, log_state: &mut LogState, draft: Draft) -> Result<u64, StoreError> {
         let public = draft.event.encode()?;
+        if let Event::Community(added) = &draft.event {
+            let shape = Shape::by_name(&added.shape).ok_or(OrderError("a community of an unknown shape"))?;
+            self.reader.data_keys().create(added.index, shape.members)?;
+        }
         let sealed = draft
             .parts
             .iter()
@@ -335,14 +369,28 @@ fn rebuild(log: &Log, index: &Index) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn genesis_draft(genesis: &GenesisState) -> Result<Draft, StoreError> {
-    let mut parts = Vec::new();
-    for community in &genesis.communities {
-        let appended =
-            (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
-        parts.extend(state_parts(record::kind::GENESIS, Interval::ZERO, community, appended)?);
+/// The record of a community that is served from now on.
+///
+/// # Errors
+/// [`StoreError::Inconsistent`]: it has not its shape, or begins and is not empty.
+pub fn added(community: &Community, begins: bool) -> Result<Draft, StoreError> {
+    if community.accounts.len() != community.shape.members
+        || usize::from(community.header.intervals) != community.shape.intervals
+    {
+        return Err(StoreError::Inconsistent("a community does not have its shape"));
     }
-    Ok(Draft { event: Event::Genesis(genesis.public()), parts })
+    if begins && init::check(community).is_err() {
+        return Err(StoreError::Inconsistent("a community that begins is not empty"));
+    }
+    let appended =
+        (0..community.header.certificate_count).map(|i| record::Element(community.certificates.leaf(i))).collect();
+    let event = Event::Community(CommunityAdded {
+        index: community.index,
+        shape: community.shape.name.to_owned(),
+        next_interval: community.header.next_interval,
+        begins,
+    });
+    Ok(Draft { event, parts: state_parts(record::kind::COMMUNITY, Interval::ZERO, community, appended)? })
 }
 
 fn load_state(

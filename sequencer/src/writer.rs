@@ -47,7 +47,7 @@ pub enum Decision<T> {
     Write {
         /// Record.
         draft: Box<Draft>,
-        /// The community after, for an applied batch.
+        /// The community after, for an applied batch or one that joins.
         after: Option<Box<Community>>,
         /// Answer.
         answer: T,
@@ -229,8 +229,11 @@ impl Snapshot {
         Ok(self.log_state.versions.since(begins_s(first_interval, community.header.interval_length)))
     }
 
+    /// Takes a community's new openings. One that joins is in no state root until its first batch.
     fn replace(&mut self, community: &Arc<Community>, node: Fr) {
-        self.tree.set(u64::from(community.index), node);
+        if self.log_state.communities.get(&community.index).is_some_and(|state| state.begun) {
+            self.tree.set(u64::from(community.index), node);
+        }
         self.communities.insert(community.index, Arc::clone(community));
     }
 }

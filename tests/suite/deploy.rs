@@ -2,6 +2,7 @@
 //! deployments that are not what they should be.
 
 mod lies;
+mod living;
 mod using;
 
 use std::{
@@ -14,7 +15,7 @@ use gridveil_verifier_contract::{
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
     deployment::DeploymentFile,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{self, gridveil};
 
@@ -102,7 +103,21 @@ impl World {
         (runtime, client)
     }
 
+    /// A call that was shown, sent by who has the key elsewhere; it is mined.
+    fn send_as(&self, from: &str, shown: &Value) {
+        self.node("anvil_setBalance", json!([from, "0xde0b6b3a7640000"]));
+        self.node("anvil_impersonateAccount", json!([from]));
+        self.node("eth_sendTransaction", json!([{ "from": from, "to": shown["to"], "data": shown["data"] }]));
+        // The answer to the transaction comes before its block.
+        self.node("anvil_mine", json!([]));
+    }
+
     /// Anvil's own calls.
+    fn node(&self, method: &str, params: Value) {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.ask(&call));
+    }
+
     async fn ask(&self, call: &Value) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let body = call.to_string();
@@ -156,6 +171,9 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
 
     verifying(&world);
     using::the_roles_use_it(&world);
+    living::it_settles_and_survives(&world);
+    // The roles have changed.
+    let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     lies::every_lie_is_named(&world, &file);
 }
 

@@ -5,17 +5,19 @@ mod database;
 mod spool;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::common::{ROOT, cache, chain_is_missing, gridveil, postgres, turn};
+use crate::common::{
+    ROOT, cache, chain_is_missing, postgres,
+    process::{Process, SOON},
+    turn,
+};
+use gridveil_api::beginning::PublicStream;
 use gridveil_api::public::Taken;
-use gridveil_cli::beginning::PublicStream;
 use gridveil_demo::{
     data::{MONTH, TARIFF},
     demo::{
@@ -47,81 +49,8 @@ use gridveil_verifier_contract::{
 use serde_json::{Value, json};
 
 const HOMES: usize = 4;
-/// Everything that computes nothing.
-const SOON: Duration = Duration::from_secs(30);
-
 /// A proof, and keys where there are none yet: on a busy machine.
 const PROVEN: Duration = Duration::from_secs(400);
-
-/// What `look` finds; `said` explains a failure.
-fn wait<T>(what: &str, within: Duration, said: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < within, "{what}: not within {} s: {}", within.as_secs(), said());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// A process, killed when it is dropped.
-struct Process {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Process {
-    fn start(args: &[String]) -> Self {
-        let mut child =
-            gridveil().args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let said = Arc::clone(&said);
-            std::thread::spawn(move || {
-                BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line))
-            });
-        }
-        Self { child, said }
-    }
-
-    fn said(&self) -> String {
-        self.said.lock().unwrap().join("\n")
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "it had ended by itself: {}", self.said());
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// What `look` finds, while the process runs.
-    fn wait<T>(&mut self, what: &str, within: Duration, mut look: impl FnMut(&str) -> Option<T>) -> T {
-        let Self { child, said } = self;
-        let said = || said.lock().unwrap().join("\n");
-        wait(what, within, said, || {
-            let found = look(&said());
-            let ended = child.try_wait().unwrap();
-            assert!(
-                found.is_some() || ended.is_none(),
-                "{what}: the process ended with {}: {}",
-                ended.unwrap(),
-                said()
-            );
-            found
-        })
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A running sequencer.
 struct Operator {
@@ -163,13 +92,8 @@ impl Operator {
         self.process.kill();
     }
 
-    /// SIGTERM, as systemd and containers send it: it ends in order.
-    fn stop(mut self) {
-        let Process { child, said } = &mut self.process;
-        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-        let said = || said.lock().unwrap().join("\n");
-        let status = wait("it ends when it is asked to", SOON, said, || child.try_wait().unwrap());
-        assert!(status.success(), "{status}: {}", said());
+    fn stop(self) {
+        self.process.stop();
     }
 }
 
@@ -269,11 +193,7 @@ impl World {
 
     fn sequencer(&self) -> Operator {
         let mut process = Process::start(&self.sequencer);
-        let (public, admin) = process.wait("the sequencer's addresses", SOON, |said| {
-            let (public, admin) =
-                said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
-            Some((public.to_owned(), admin.to_owned()))
-        });
+        let (public, admin) = process.addresses();
         let retry = Retry { attempts: 1, ..Retry::default() };
         Operator { process, public: Sequencer::new(&public, retry).unwrap(), admin, token: self.token.clone() }
     }

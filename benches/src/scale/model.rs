@@ -111,18 +111,11 @@ impl Unit {
         communities * self.homes
     }
 
-    /// Deployments a city of `homes` needs, where a state tree has room for `communities` and a genesis, if that is
-    /// limited, for so many homes.
+    /// Deployments a city of `homes` needs, where a state tree has room for `communities`.
     #[must_use]
-    pub fn deployments(&self, homes: f64, communities: f64, genesis: Option<f64>) -> f64 {
+    pub fn deployments(&self, homes: f64, communities: f64) -> f64 {
         let limits = [self.sequencer_limit(), self.settling_limit(), self.tree_limit(communities)];
-        (homes / limits.into_iter().chain(genesis).fold(f64::INFINITY, f64::min)).ceil()
-    }
-
-    /// Homes of one genesis record of at most `record` bytes, where a community takes `community` bytes.
-    #[must_use]
-    pub fn genesis_limit(&self, record: f64, community: f64) -> f64 {
-        (record / community).floor() * self.homes
+        (homes / limits.into_iter().fold(f64::INFINITY, f64::min)).ceil()
     }
 }
 
@@ -176,16 +169,14 @@ mod tests {
         assert!(close(UNIT.settling_limit(), 720_000.0));
         assert!(close(UNIT.gas_limit().unwrap(), 540_000.0 * 100.0));
         assert!(close(UNIT.tree_limit(65_536.0), 6_553_600.0));
-        assert!(close(UNIT.genesis_limit(16_000_000.0, 150_000.0), 10_600.0));
     }
 
     #[test]
     fn the_smallest_limit_says_how_many_deployments() {
-        // Settling in order: 720,000 homes. A genesis of 10,600.
-        assert!(close(UNIT.deployments(1e6, 65_536.0, None), 2.0));
-        assert!(close(UNIT.deployments(1e6, 65_536.0, Some(10_600.0)), 95.0));
-        assert!(close(UNIT.deployments(1e6, 100.0, None), 100.0));
-        assert!(close(UNIT.deployments(5.0, 100.0, Some(10.0)), 1.0));
+        // Settling in order: 720,000 homes.
+        assert!(close(UNIT.deployments(1e6, 65_536.0), 2.0));
+        assert!(close(UNIT.deployments(1e6, 100.0), 100.0));
+        assert!(close(UNIT.deployments(5.0, 100.0), 1.0));
     }
 
     #[test]

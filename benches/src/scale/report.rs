@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Form of the file; changes with its fields.
-pub const FORM: &str = "gridveil scale 1";
+pub const FORM: &str = "gridveil scale 2";
 
 /// `benches/results/scale.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,8 +154,6 @@ pub struct ProjectionReport {
     pub sequencer_hours_per_day: Figure,
     /// Deployments of this version: none may be larger than the smallest limit.
     pub deployments: Figure,
-    /// The same if a genesis were not one record of the log.
-    pub deployments_if_genesis_were_split: Figure,
     /// Gas a day; none where the shape's gas is not measured.
     pub gas_per_day: Option<Figure>,
     /// Part of all L1 gas.
@@ -306,7 +304,6 @@ impl ScaleReport {
             column("proving machines for a 24 h day", &|p| p.machines.cell()),
             column("sequencer, hours a day", &|p| p.sequencer_hours_per_day.cell()),
             column("deployments of this version", &|p| p.deployments.cell()),
-            column("  if a genesis were not one record", &|p| p.deployments_if_genesis_were_split.cell()),
             column("gas a day, millions", &|p| {
                 optional(&p.gas_per_day, &|gas| format!("{} {}", number(gas.value / 1e6), gas.basis.mark()))
             }),

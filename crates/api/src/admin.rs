@@ -99,6 +99,15 @@ pub struct HeaderOperationTaken {
     pub status: Taken,
 }
 
+/// A community that is served from now on. Status 201 where it is new, 200 where it was served before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedCommunity {
+    /// Community.
+    pub community: u32,
+    /// First interval of its first period.
+    pub first_interval: Interval,
+}
+
 /// Asks `POST /admin/v1/upgrade`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,6 +258,10 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ),
         ("`POST /admin/v1/communities/{c}/header-operation`", Some(same::<HeaderOperationTaken>)),
         ("`GET /admin/v1/communities/{c}/header/{first_interval}`", Some(same::<PeriodOpening>)),
+        (
+            "`POST /admin/v1/communities` `{\"community\":7,\"shape\":\"home-32x24\",\"mechanism\":\"auction\",\"interval_length\":3600,\"first_interval\":420000,\"mdm\":\"0x<64 bytes>\"}`",
+            Some(same::<ServedCommunity>),
+        ),
         ("`POST /admin/v1/upgrade` `{\"circuit_version\":3,\"from_s\":1512086400}`", Some(same::<PlannedUpgrade>)),
         ("`GET /admin/v1/status`", Some(same::<Status>)),
     ]

@@ -126,6 +126,9 @@ codes! {
     STORE_FAILED = "store.failed", 503, Server, true, "The log could not be written";
     INTERNAL = "internal", 500, Server, true, "Internal error";
     ADMIN_TOKEN = "admin.token", 401, Operator, false, "Bearer token is missing or wrong";
+    COMMUNITY_INVALID = "community.invalid", 422, Operator, false, "No such community can begin";
+    COMMUNITY_UNREGISTERED = "community.unregistered", 409, Operator, true, "L1 has no such community in a final block";
+    COMMUNITY_OTHER = "community.other", 409, Operator, false, "The community has other terms";
     CLOSE_PERIOD = "close.period", 409, Operator, false, "Not the open period";
     CLOSE_NOT_OVER = "close.not_over", 409, Operator, true, "The period is not over";
     CLOSE_MISSING = "close.missing", 409, Operator, true, "Used slots without a packet";

@@ -2,6 +2,7 @@
 //! (`docs/spec/api.md`). The server writes these types and clients read them, so there is one definition of the wire.
 //!
 //! - [`public`]: meters and members. [`admin`]: the operator.
+//! - [`beginning`]: communities that begin empty.
 //! - [`code`]: the table of refusals. [`problem`]: the document that carries one.
 //!
 //! Packets, operations and receipts are signed, and are types of `gridveil_protocol`. They are sent unchanged.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod beginning;
 pub mod code;
 #[cfg(test)]
 mod page;

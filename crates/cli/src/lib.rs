@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
-pub mod beginning;
 pub mod common;
 pub mod deployment;
 pub mod mdm;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use gridveil_api::beginning::Beginning;
 use gridveil_protocol::{
     community::Community,
     field::to_bytes,
@@ -33,7 +34,6 @@ use gridveil_verifier_contract::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    beginning::Beginning,
     common::stop,
     proofs::{PoolProofs, SpoolProofs},
     provers::Provers,
@@ -91,7 +91,8 @@ pub struct Args {
     /// Openings of the communities at the start, JSON. Secret: it holds balances and salts.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON:
+    /// Communities that begin with their first batch, empty (STATE.INIT), as they were registered on L1, JSON; who joins
+    /// later is added by `gridveil operator community serve`:
     /// [{"community":0,"shape":"home-32x24","mechanism":"auction","interval_length":3600,"first_interval":413856,"mdm":"0x.."}].
     #[arg(long, value_name = "FILE")]
     begin: Option<PathBuf>,

@@ -2,7 +2,7 @@
 //! deposits from the beginning, and nothing else happens that needs L1.
 
 use anyhow::Context as _;
-use gridveil_cli::beginning::PublicStream;
+use gridveil_api::beginning::PublicStream;
 use gridveil_protocol::{
     field::Fr,
     header_operation::{HeaderOperation, Management, Place},

@@ -17,9 +17,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use gridveil_api::beginning::Registered;
 use gridveil_auditor::native::NativeVerifier;
 use gridveil_circuits::settlement::SettlementCircuit;
-use gridveil_cli::{beginning::Registered, proofs::PoolProofs};
+use gridveil_cli::proofs::PoolProofs;
 use gridveil_meter_client::{
     key_store::Keys,
     l1::JsonRpc,

@@ -1,7 +1,7 @@
 //! Communities, tariff and terms of a local network.
 
 use anyhow::Context as _;
-use gridveil_cli::beginning::Beginning;
+use gridveil_api::beginning::Beginning;
 use gridveil_protocol::{
     account::Terms,
     market::Mechanism,

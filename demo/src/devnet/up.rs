@@ -6,10 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use gridveil_api::admin::TariffRequest;
+use gridveil_api::{admin::TariffRequest, beginning::Beginning};
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_cli::{
-    beginning::Beginning,
     common::stop,
     member::{Details, hex0},
     sequencer::{self, Local},

@@ -2,9 +2,10 @@
 
 use gridveil_api::{
     admin::{
-        CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PlannedUpgrade, PublishedTariff, Status,
-        TariffRequest, UpgradeRequest,
+        CloseRequest, ClosedPeriod, HeaderOperationTaken, MissingPackets, PlannedUpgrade, PublishedTariff,
+        ServedCommunity, Status, TariffRequest, UpgradeRequest,
     },
+    beginning::Beginning,
     public::Taken,
 };
 use gridveil_protocol::{header_operation::HeaderOperation, opening::PeriodOpening, units::Interval};
@@ -73,6 +74,14 @@ impl Admin {
     /// [`ApiError`].
     pub fn publish_tariff(&self, community: u32, request: &TariffRequest) -> Result<PublishedTariff, ApiError> {
         self.post(&format!("/admin/v1/communities/{community}/tariffs"), request, "a published tariff")
+    }
+
+    /// Has the sequencer serve a community that L1 has registered. The same again is no other answer.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn serve(&self, beginning: &Beginning) -> Result<ServedCommunity, ApiError> {
+        self.post("/admin/v1/communities", beginning, "a community served")
     }
 
     /// Sends a header operation for the next settlement. The same one again is a duplicate while it is pending.

@@ -17,9 +17,10 @@ use gridveil_api::{
     Bytes32, CodeName,
     admin::{
         BATCHES_SHOWN, BatchStatus, CloseRequest, ClosedPeriod, CommunityStatus, FirstPeriod, HeaderOperationTaken,
-        MissingPacket, MissingPackets, PlannedUpgrade, PublishedTariff, Registration, Status, Step, TariffRequest,
-        UpgradeRequest,
+        MissingPacket, MissingPackets, PlannedUpgrade, PublishedTariff, Registration, ServedCommunity, Status, Step,
+        TariffRequest, UpgradeRequest,
     },
+    beginning::Beginning,
     public::Taken,
 };
 use gridveil_protocol::{
@@ -28,7 +29,7 @@ use gridveil_protocol::{
 
 use super::{bounded, json_body, number, public::taken, unknown_route, wrong_method};
 use crate::{
-    batch, openings,
+    batch, joining, openings,
     operations::{self, Submitted},
     problem::{self, Problem},
     service::Service,
@@ -46,6 +47,7 @@ const BODY_BYTES: usize = 256 << 10;
 pub fn router(service: &Arc<Service>) -> Router {
     let (for_bounds, for_token) = (Arc::clone(service), Arc::clone(service));
     Router::new()
+        .route("/admin/v1/communities", post(join))
         .route("/admin/v1/communities/{community}/close", post(close))
         .route("/admin/v1/communities/{community}/missing", get(missing))
         .route("/admin/v1/communities/{community}/tariffs", post(publish))
@@ -133,6 +135,13 @@ async fn header_opening(
 ) -> Result<Json<PeriodOpening>, Problem> {
     let (community, first) = (number(&community, "community")?, Interval(number(&first, "first_interval")?));
     openings::period(&service, community, first).await.map(Json)
+}
+
+async fn join(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {
+    let beginning: Beginning = json_body(request, BODY_BYTES).await?;
+    let status = if joining::join(&service, &beginning).await? { StatusCode::CREATED } else { StatusCode::OK };
+    let Beginning { community, first_interval, .. } = beginning;
+    Ok((status, Json(ServedCommunity { community, first_interval })).into_response())
 }
 
 async fn plan_upgrade(State(service): State<Arc<Service>>, request: Request) -> Result<Response, Problem> {

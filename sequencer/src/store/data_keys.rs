@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
 use gridveil_keystore::{NoRandomness, SealError, SealingKey, SecretFileError, durable, sealed, secret_file};
@@ -108,12 +109,13 @@ pub struct DataKeys {
     directory: PathBuf,
     master: SealingKey,
     log_id: [u8; 16],
-    keys: BTreeMap<(u32, u16), DataKey>,
+    // A community may join while others read.
+    keys: RwLock<BTreeMap<(u32, u16), DataKey>>,
 }
 
 impl std::fmt::Debug for DataKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DataKeys({} keys)", self.keys.len())
+        f.write_str("DataKeys")
     }
 }
 
@@ -153,7 +155,7 @@ impl DataKeys {
     pub fn open(directory: &Path, master_key_file: &Path, log_id: [u8; 16]) -> Result<Self, DataKeyError> {
         std::fs::create_dir_all(directory).map_err(io_error("creation of the key directory"))?;
         let master = read_master_key(master_key_file)?;
-        Ok(Self { directory: directory.to_path_buf(), master, log_id, keys: BTreeMap::new() })
+        Ok(Self { directory: directory.to_path_buf(), master, log_id, keys: RwLock::default() })
     }
 
     fn path(&self, community: u32) -> PathBuf {
@@ -164,12 +166,17 @@ impl DataKeys {
         if index == slots { COMMUNITY_PART } else { u16::try_from(index).unwrap_or(COMMUNITY_PART) }
     }
 
-    /// Makes the keys of a new community, durably, before anything is sealed under them. Replaces keys of a genesis
-    /// that never reached the log.
+    /// Makes the keys of a new community, durably, before anything is sealed under them. Keys in use are never replaced;
+    /// a file is, that was made for a record which never reached the log.
     ///
     /// # Errors
     /// [`DataKeyError`].
-    pub fn create(&mut self, community: u32, slots: usize) -> Result<(), DataKeyError> {
+    pub fn create(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.contains_key(&(community, COMMUNITY_PART)) {
+            return Err(DataKeyError::KeyFile { community, why: "is in use" });
+        }
+        let mut made = Vec::with_capacity(slots + 1);
         let count = u32::try_from(slots + 1)
             .map_err(|_| DataKeyError::KeyFile { community, why: "would have too many slots" })?;
         let mut bytes = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
@@ -184,16 +191,18 @@ impl DataKeys {
                     DataKeyError::KeyFile { community, why: "cannot be wrapped" }
                 }
             })?);
-            self.keys.insert((community, part), DataKey { generation: 0, key });
+            made.push(((community, part), DataKey { generation: 0, key }));
         }
-        durable::replace(&self.path(community), &bytes).map_err(io_error("write of a key file"))
+        durable::replace(&self.path(community), &bytes).map_err(io_error("write of a key file"))?;
+        keys.extend(made);
+        Ok(())
     }
 
     /// Loads the keys of a community.
     ///
     /// # Errors
     /// [`DataKeyError::KeyFile`].
-    pub fn load(&mut self, community: u32, slots: usize) -> Result<(), DataKeyError> {
+    pub fn load(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
         let wrong = |why| DataKeyError::KeyFile { community, why };
         let bytes = std::fs::read(self.path(community)).map_err(io_error("read of a key file"))?;
         let count = u32::try_from(slots + 1).map_err(|_| wrong("has too many slots"))?;
@@ -214,7 +223,8 @@ impl DataKeys {
                 .open(&[], &label, wrapped)
                 .map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?;
             let key = key_from(&opened).ok_or_else(|| wrong("is damaged"))?;
-            self.keys.insert((community, part), DataKey { generation, key });
+            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            keys.insert((community, part), DataKey { generation, key });
         }
         Ok(())
     }
@@ -238,7 +248,8 @@ impl DataKeys {
     /// [`DataKeyError::NoKey`], [`DataKeyError::Random`].
     pub fn seal(&self, label: &Label, plain: &[u8]) -> Result<Sealed, DataKeyError> {
         let (community, part) = (label.community, label.part);
-        let data_key = self.keys.get(&(community, part)).ok_or(DataKeyError::NoKey { community, part })?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let data_key = keys.get(&(community, part)).ok_or(DataKeyError::NoKey { community, part })?;
         let context = self.associated(label, data_key.generation);
         let (nonce, ciphertext) = data_key.key.seal_apart(&context, plain).map_err(|error| match error {
             SealError::Randomness(error) => error.into(),
@@ -253,7 +264,8 @@ impl DataKeys {
     /// [`DataKeyError::NoKey`] where the key was erased, [`DataKeyError::Sealed`] where it does not open.
     pub fn open_part(&self, label: &Label, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, DataKeyError> {
         let (community, part) = (label.community, label.part);
-        let data_key = self.keys.get(&(community, part)).filter(|k| k.generation == sealed.generation);
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let data_key = keys.get(&(community, part)).filter(|k| k.generation == sealed.generation);
         let data_key = data_key.ok_or(DataKeyError::NoKey { community, part })?;
         let context = self.associated(label, sealed.generation);
         let opened = data_key.key.open_apart(&context, &sealed.nonce, &sealed.ciphertext);
@@ -272,12 +284,13 @@ mod tests {
         create_master_key(&master).unwrap();
         assert!(create_master_key(&master).is_err());
         let keys = dir.path().join("keys");
-        let mut data_keys = DataKeys::open(&keys, &master, [1; 16]).unwrap();
+        let data_keys = DataKeys::open(&keys, &master, [1; 16]).unwrap();
         data_keys.create(5, 4).unwrap();
+        assert!(matches!(data_keys.create(5, 4), Err(DataKeyError::KeyFile { why: "is in use", .. })));
         let label = Label { kind: 2, community: 5, part: 3, first_interval: Interval(7) };
         let sealed = data_keys.seal(&label, b"a reading").unwrap();
         assert!(!sealed.ciphertext.windows(5).any(|w| w == b"a rea"));
-        let mut again = DataKeys::open(&keys, &master, [1; 16]).unwrap();
+        let again = DataKeys::open(&keys, &master, [1; 16]).unwrap();
         again.load(5, 4).unwrap();
         assert_eq!(again.open_part(&label, &sealed).unwrap().as_slice(), b"a reading");
         for other in [

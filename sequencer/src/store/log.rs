@@ -16,7 +16,7 @@ use gridveil_keystore::{durable, random};
 /// First bytes of a log file.
 pub const MAGIC: [u8; 8] = *b"GRIDVLOG";
 /// Format version. It goes up whenever a record is written differently, names in its JSON included.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Bytes of the file header.
 pub const FILE_HEADER_BYTES: u64 = 64;
 /// Bytes of a record before its body.

@@ -12,7 +12,7 @@ use gridveil_protocol::{
 
 use super::{
     pending::{Carried, Pending},
-    record::{Applied, Closed, Effects, Event, Genesis, Selected, Settled, kind},
+    record::{Applied, Closed, CommunityAdded, Effects, Event, Genesis, Selected, Settled, kind},
 };
 
 /// A record that does not follow from those before it.
@@ -64,6 +64,12 @@ pub mod key {
     #[must_use]
     pub fn identity(letter: u8, id: &[u8; 32], offset: u64) -> Vec<u8> {
         [&[letter][..], id, &offset.to_be_bytes()].concat()
+    }
+
+    /// The record with which a community was added.
+    #[must_use]
+    pub fn community(community: u32) -> Vec<u8> {
+        [&b"g"[..], &community.to_be_bytes()].concat()
     }
 
     /// A queued note and where it was appended.
@@ -135,13 +141,15 @@ pub struct Before {
 /// One community.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommunityState {
+    /// What it was added with.
+    pub added: CommunityAdded,
     /// Shape.
     pub shape: Shape,
     /// First interval of the open period.
     pub next_interval: Interval,
     /// Record that holds the current openings.
     pub state_at: (u16, u64),
-    /// Appended to the certificates tree since genesis.
+    /// Appended to the certificates tree since it was added.
     pub appended: Vec<Fr>,
     /// Is the community in the state tree? If not, its first batch puts it there.
     pub begun: bool,
@@ -214,7 +222,8 @@ impl LogState {
     /// [`OrderError`]; the log state is unchanged then.
     pub fn add(&mut self, event: &Event, offset: u64) -> Result<Vec<Entry>, OrderError> {
         let entries = match event {
-            Event::Genesis(genesis) => self.genesis(genesis, offset)?,
+            Event::Genesis(genesis) => self.genesis(genesis)?,
+            Event::Community(added) => self.added(added, offset)?,
             Event::Packet(p) => {
                 let log_state = self.open_period(p.community, p.first_interval)?;
                 let place = (p.slot, p.substituted);
@@ -320,37 +329,56 @@ impl LogState {
         Ok(log_state)
     }
 
-    fn genesis(&mut self, genesis: &Genesis, offset: u64) -> Result<Vec<Entry>, OrderError> {
+    fn genesis(&mut self, genesis: &Genesis) -> Result<Vec<Entry>, OrderError> {
         if self.genesis.is_some() {
             return Err(OrderError("a second genesis"));
-        }
-        for community in &genesis.communities {
-            let shape = Shape::by_name(&community.shape).ok_or(OrderError("a community of an unknown shape"))?;
-            if u64::from(community.index) >= 4u64.pow(u32::try_from(STATE_DEPTH).unwrap_or(0)) {
-                return Err(OrderError("a community beyond the state tree"));
-            }
-            let log_state = CommunityState {
-                shape,
-                next_interval: community.next_interval,
-                state_at: (kind::GENESIS, offset),
-                appended: Vec::new(),
-                begun: !community.begins,
-                last_batch: None,
-                last_period: None,
-                tariffs: BTreeMap::new(),
-                packets: BTreeMap::new(),
-                ahead: BTreeMap::new(),
-                closed: None,
-                selected: None,
-                pending: Pending::default(),
-                settled: Vec::new(),
-            };
-            self.communities.insert(community.index, log_state);
         }
         self.root = genesis.root;
         self.versions = Versions::new(CircuitVersion::new(genesis.circuit_version));
         self.genesis = Some(genesis.clone());
-        Ok(vec![put(b"g".to_vec(), offset.to_be_bytes())])
+        Ok(Vec::new())
+    }
+
+    /// Every community of the genesis is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let of_genesis = self.genesis.as_ref().map_or(0, |genesis| genesis.communities);
+        self.communities.len() >= usize::try_from(of_genesis).unwrap_or(usize::MAX)
+    }
+
+    fn added(&mut self, added: &CommunityAdded, offset: u64) -> Result<Vec<Entry>, OrderError> {
+        let genesis = self.genesis.as_ref().ok_or(OrderError("a community before the genesis"))?;
+        let shape = Shape::by_name(&added.shape).ok_or(OrderError("a community of an unknown shape"))?;
+        if u64::from(added.index) >= 4u64.pow(u32::try_from(STATE_DEPTH).unwrap_or(0)) {
+            return Err(OrderError("a community beyond the state tree"));
+        }
+        let taken = genesis.leaves.iter().any(|(index, _)| *index == u64::from(added.index));
+        if taken || self.communities.contains_key(&added.index) {
+            return Err(OrderError("a community that is there"));
+        }
+        // What its leaf would be is in no state root.
+        if self.is_whole() && !added.begins {
+            return Err(OrderError("a community that joins and is not empty"));
+        }
+        let state = CommunityState {
+            added: added.clone(),
+            shape,
+            next_interval: added.next_interval,
+            state_at: (kind::COMMUNITY, offset),
+            appended: Vec::new(),
+            begun: !added.begins,
+            last_batch: None,
+            last_period: None,
+            tariffs: BTreeMap::new(),
+            packets: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            closed: None,
+            selected: None,
+            pending: Pending::default(),
+            settled: Vec::new(),
+        };
+        self.communities.insert(added.index, state);
+        Ok(vec![put(key::community(added.index), offset.to_be_bytes())])
     }
 
     fn applied(&mut self, applied: &Applied, offset: u64) -> Result<Vec<Entry>, OrderError> {

@@ -94,7 +94,8 @@ impl StoreReader {
         Ok(community)
     }
 
-    /// The state in a genesis or applied record, with the certificates of the genesis only, and how many those are.
+    /// The state in the record that added the community or in an applied one, with the certificates that it was added
+    /// with only, and how many those are.
     fn state_at(
         &self,
         community: u32,
@@ -108,7 +109,7 @@ impl StoreReader {
         let slots = u16::try_from(shape.members).map_err(|_| StoreError::Inconsistent("a shape is too large"))?;
         let accounts = (0..slots).map(|slot| self.open_json(&label(slot), &sealed)).collect::<Result<Vec<_>, _>>()?;
         let appended =
-            if record_kind == kind::GENESIS { own.certificates } else { self.genesis_certificates(community)? };
+            if record_kind == kind::COMMUNITY { own.certificates } else { self.first_certificates(community)? };
         let mut certificates = SparseTree::new(CERTIFICATES_DEPTH);
         for (position, root) in (0..).zip(&appended) {
             certificates.set(position, root.0);
@@ -116,10 +117,11 @@ impl StoreReader {
         Ok((Community { index: community, shape, header: own.header, accounts, certificates }, appended.len() as u64))
     }
 
-    fn genesis_certificates(&self, community: u32) -> Result<Vec<super::record::Element>, StoreError> {
-        let (_, sealed) = self.read(self.offset(b"g")?, kind::GENESIS)?;
+    /// Certificates that a community had when it was added.
+    fn first_certificates(&self, community: u32) -> Result<Vec<super::record::Element>, StoreError> {
+        let (_, sealed) = self.read(self.offset(&key::community(community))?, kind::COMMUNITY)?;
         let own: OwnState = self.open_json(
-            &Label { kind: kind::GENESIS, community, part: COMMUNITY_PART, first_interval: Interval::ZERO },
+            &Label { kind: kind::COMMUNITY, community, part: COMMUNITY_PART, first_interval: Interval::ZERO },
             &sealed,
         )?;
         Ok(own.certificates)
@@ -283,17 +285,18 @@ impl StoreReader {
         cache.truncate(CACHED);
     }
 
-    fn state_of(&self, previous: Option<u64>) -> Result<(u16, u64), StoreError> {
+    /// Where a community's state before a batch is, by the batch before.
+    fn state_of(&self, community: u32, previous: Option<u64>) -> Result<(u16, u64), StoreError> {
         Ok(match previous {
             Some(batch) => (kind::APPLIED, self.offset(&key::batch(b'a', batch))?),
-            None => (kind::GENESIS, self.offset(b"g")?),
+            None => (kind::COMMUNITY, self.offset(&key::community(community))?),
         })
     }
 
     /// A community before a batch.
     fn before(&self, applied: &Applied, current: &Community) -> Result<Community, StoreError> {
         let (mut community, from) =
-            self.state_at(applied.community, current.shape, self.state_of(applied.previous)?)?;
+            self.state_at(applied.community, current.shape, self.state_of(applied.community, applied.previous)?)?;
         let Header { certificate_count, .. } = community.header;
         for position in from..certificate_count {
             community.certificates.set(position, current.certificates.leaf(position));
@@ -303,7 +306,7 @@ impl StoreReader {
 
     /// The header before a batch.
     pub(super) fn header_before(&self, applied: &Applied) -> Result<Header, StoreError> {
-        let (record_kind, offset) = self.state_of(applied.previous)?;
+        let (record_kind, offset) = self.state_of(applied.community, applied.previous)?;
         let (event, sealed) = self.read(offset, record_kind)?;
         let first_interval = if let Event::Applied(a) = &event { a.first_interval } else { Interval::ZERO };
         let label = Label { kind: record_kind, community: applied.community, part: COMMUNITY_PART, first_interval };
@@ -324,7 +327,10 @@ impl StoreReader {
                 &sealed,
             )
         };
-        Ok([account(self.state_of(applied.previous)?)?, account(self.state_of(Some(batch))?)?])
+        Ok([
+            account(self.state_of(applied.community, applied.previous)?)?,
+            account(self.state_of(applied.community, Some(batch))?)?,
+        ])
     }
 
     /// What opens a period's totals to an auditor: the headers around its batch and, where no batch before has
@@ -335,7 +341,7 @@ impl StoreReader {
     /// [`StoreError`].
     pub fn period_opening(&self, batch: u64, began: bool, current: &Community) -> Result<OpenedHeaders, StoreError> {
         let applied = self.applied(batch)?;
-        let (record_kind, offset) = self.state_of(Some(batch))?;
+        let (record_kind, offset) = self.state_of(applied.community, Some(batch))?;
         let (_, sealed) = self.read(offset, record_kind)?;
         let label = Label {
             kind: record_kind,

@@ -52,19 +52,20 @@ pub mod kind {
     pub const UPGRADE: u16 = 12;
     /// The operator gave up batches that L1 will never have.
     pub const ABANDONED: u16 = 13;
+    /// A community is served from now on.
+    pub const COMMUNITY: u16 = 14;
 }
 
-/// A community in a genesis.
+/// A community that is served from now on: one of the genesis, or one that joins later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GenesisCommunity {
+pub struct CommunityAdded {
     /// Index in the state tree.
     pub index: u32,
     /// Shape name.
     pub shape: String,
     /// First interval of the first period.
     pub next_interval: Interval,
-    /// Its leaf of the state tree is empty until its first batch (STATE.INIT).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Its leaf of the state tree is empty until its first batch (STATE.INIT). Who joins later always begins so.
     pub begins: bool,
 }
 
@@ -83,8 +84,8 @@ pub struct Genesis {
     pub domain: Fr,
     /// Leaves of the state tree that belong to no community served here.
     pub leaves: Vec<(u64, Element)>,
-    /// Communities served.
-    pub communities: Vec<GenesisCommunity>,
+    /// How many of the [`CommunityAdded`] records that follow belong to it.
+    pub communities: u32,
     /// State root.
     #[serde(with = "hex_fr")]
     pub root: Fr,
@@ -391,6 +392,8 @@ pub enum Event {
     Upgrade(VersionFrom),
     /// [`Abandoned`].
     Abandoned(Abandoned),
+    /// [`CommunityAdded`].
+    Community(CommunityAdded),
 }
 
 /// A body that is not one of its kind.
@@ -421,6 +424,7 @@ impl Event {
             Self::Selected(_) => kind::SELECTED,
             Self::Upgrade(_) => kind::UPGRADE,
             Self::Abandoned(_) => kind::ABANDONED,
+            Self::Community(_) => kind::COMMUNITY,
         }
     }
 
@@ -443,6 +447,7 @@ impl Event {
             Self::Selected(x) => serde_json::to_vec(x),
             Self::Upgrade(x) => serde_json::to_vec(x),
             Self::Abandoned(x) => serde_json::to_vec(x),
+            Self::Community(x) => serde_json::to_vec(x),
         };
         json.map_err(|_| RecordError { kind: self.kind(), why: "cannot be written" })
     }
@@ -466,6 +471,7 @@ impl Event {
             kind::SELECTED => serde_json::from_slice(public).map(Self::Selected),
             kind::UPGRADE => serde_json::from_slice(public).map(Self::Upgrade),
             kind::ABANDONED => serde_json::from_slice(public).map(Self::Abandoned),
+            kind::COMMUNITY => serde_json::from_slice(public).map(Self::Community),
             _ => return Err(RecordError { kind: record_kind, why: "is of an unknown kind" }),
         };
         event.map_err(|_| RecordError { kind: record_kind, why: "has a public part of another form" })

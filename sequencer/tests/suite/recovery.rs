@@ -16,7 +16,7 @@ use gridveil_sequencer::{
 use gridveil_verifier_contract::{AuditorL1, ChainL1, RollupEffect, SettledBatch, SettlementL1, memory::MemoryL1};
 use serde_json::json;
 
-fn boundaries(data: &Path) -> Vec<(u16, u64)> {
+pub fn boundaries(data: &Path) -> Vec<(u16, u64)> {
     let mut all = Vec::new();
     Log::open::<LogError>(&log::path_in(data), |_, record| {
         all.push((record.kind, record.offset));

@@ -2,6 +2,7 @@
 
 #[path = "../../../prover/tests/suite/common/postgres.rs"]
 pub mod postgres;
+pub mod process;
 
 use std::{
     path::{Path, PathBuf},

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::World;
 
-const ADMIN: &str = "0x1000000000000000000000000000000000000001";
+pub const ADMIN: &str = "0x1000000000000000000000000000000000000001";
 const REGULATOR: &str = "0x1000000000000000000000000000000000000005";
 const STRANGER: &str = "0x9000000000000000000000000000000000000009";
 
-fn words<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+pub fn words<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [&["operator"], command, more, &["--deployment", "deployment.json", "--json"]].concat()
 }
 
@@ -84,18 +84,6 @@ type Refused<'a> = dyn Fn(&[&str], &[&str]) -> String + 'a;
 /// Accounts without a key here: the call is tried and shown, and whoever has the key sends it.
 fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
     let (runtime, client) = world.client(None);
-    let send = |from: &str, shown: &Value| {
-        for (method, params) in [
-            ("anvil_setBalance", json!([from, "0xde0b6b3a7640000"])),
-            ("anvil_impersonateAccount", json!([from])),
-            ("eth_sendTransaction", json!([{ "from": from, "to": shown["to"], "data": shown["data"] }])),
-            // The answer to the transaction comes before its block.
-            ("anvil_mine", json!([])),
-        ] {
-            let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-            runtime.block_on(world.ask(&call));
-        }
-    };
     assert!(refused(&["pause"], &["--as", STRANGER]).contains("has not the role regulator"));
     let pause = ask(&["pause"], &["--as", REGULATOR]);
     assert_eq!(pause["note"], "nothing was sent: propose this call");
@@ -105,7 +93,7 @@ fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
     };
     let grant = ask(&["role", "grant", "regulator", STRANGER], &["--as", ADMIN]);
     assert!(!has(STRANGER));
-    send(ADMIN, &grant);
+    world.send_as(ADMIN, &grant);
     assert!(has(STRANGER) && has(REGULATOR));
     assert!(
         refused(&["role", "grant", "regulator", STRANGER], &["--as", ADMIN]).contains("has the role regulator already")
@@ -120,7 +108,7 @@ fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
     // Until the file says so, the deployment is not what it says.
     std::fs::rename(world.path("rehearsal.ptau"), world.path("away.ptau")).unwrap();
     assert!(world.refused(&["verify-deployment", "deployment.json"]).contains("does not hold: role regulator"));
-    send(ADMIN, &ask(&["role", "revoke", "regulator", STRANGER], &["--as", ADMIN]));
+    world.send_as(ADMIN, &ask(&["role", "revoke", "regulator", STRANGER], &["--as", ADMIN]));
     assert!(!has(STRANGER));
     world.said(&["verify-deployment", "deployment.json"]);
     std::fs::rename(world.path("away.ptau"), world.path("rehearsal.ptau")).unwrap();

@@ -1,6 +1,9 @@
 //! A sequencer and provers that share a spool, killed at every step of a day.
 
+use std::{process::Command, time::Instant};
+
 use super::*;
+use crate::common::process::wait;
 
 /// The start is refused in one line that names the option, and leaves no log behind.
 fn refused(world: &World, option: &str, value: &str, why: &str) {

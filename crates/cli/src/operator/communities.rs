@@ -3,11 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use gridveil_api::beginning::{Beginning, Registered};
+use gridveil_meter_client::cli::utc;
 use gridveil_protocol::{field::to_bytes, hex::hex0, init, params::Shape};
 use gridveil_verifier_contract::{AuditorL1 as _, ChainL1 as _, CommunityParams, ethers_client::Act};
 
-use super::acts::{Connection, L1, Sender};
-use crate::{beginning::Beginning, common::text, member::Details};
+use super::{
+    Listener,
+    acts::{Connection, L1, Sender},
+    connect,
+};
+use crate::{
+    common::text,
+    member::{Acting, Details, agreed},
+};
 
 /// Largest file of communities, bytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -19,6 +28,9 @@ const EXAMPLE: &str = "Examples:
 
 The file is the one that `gridveil sequencer --begin` takes:
   [{\"community\":0,\"shape\":\"home-32x24\",\"mechanism\":\"auction\",\"interval_length\":3600,\"first_interval\":413856,\"mdm\":\"0x..\"}]";
+
+const SERVE_EXAMPLE: &str = "Example:
+  gridveil operator community serve communities.json --community 0 --admin http://127.0.0.1:8081 --admin-token admin.token";
 
 /// Options of `gridveil operator community`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +45,9 @@ enum Command {
     /// Registers a community of a file, once and for ever (meter data manager).
     #[command(after_help = EXAMPLE)]
     Add(Add),
+    /// Has the running sequencer serve a community that is registered on L1. It begins with its first batch.
+    #[command(after_help = SERVE_EXAMPLE)]
+    Serve(Serve),
     /// Communities on L1, with what they are registered with.
     #[command(after_help = EXAMPLE)]
     List(L1),
@@ -52,6 +67,19 @@ struct Add {
     sender: Sender,
 }
 
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// Communities that are to begin, JSON.
+    file: PathBuf,
+    /// Which of them.
+    #[arg(long)]
+    community: u32,
+    #[command(flatten)]
+    listener: Listener,
+    #[command(flatten)]
+    acting: Acting,
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -59,6 +87,7 @@ struct Add {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Add(args) => add(args),
+        Command::Serve(args) => serve(args),
         Command::List(l1) => list(l1),
     }
 }
@@ -69,13 +98,34 @@ fn read(path: &Path) -> anyhow::Result<Vec<Beginning>> {
     serde_json::from_slice(&json).with_context(|| format!("{name}: not a list of communities that begin"))
 }
 
-fn add(args: &Add) -> anyhow::Result<()> {
-    let name = args.file.display().to_string();
-    let all = read(&args.file)?;
-    let mut those = all.iter().filter(|one| one.community == args.community);
-    let beginning = those.next().with_context(|| format!("{name}: has no community {}", args.community))?;
-    ensure!(those.next().is_none(), "{name}: has community {} twice", args.community);
+/// The one of a file, and what it is registered with.
+fn of_file(path: &Path, community: u32) -> anyhow::Result<(Beginning, Registered)> {
+    let name = path.display().to_string();
+    let mut those = read(path)?.into_iter().filter(|one| one.community == community);
+    let beginning = those.next().with_context(|| format!("{name}: has no community {community}"))?;
+    ensure!(those.next().is_none(), "{name}: has community {community} twice");
     let registered = beginning.registered().with_context(|| name.clone())?;
+    Ok((beginning, registered))
+}
+
+fn serve(args: &Serve) -> anyhow::Result<()> {
+    let (beginning, registered) = of_file(&args.file, args.community)?;
+    let begins = utc(i64::try_from(registered.first_interval.start(registered.interval_length))?);
+    let details = || {
+        Details::new("Serves a community from now on")
+            .row("community", args.community.to_string(), args.community)
+            .row("shape", registered.shape.name, registered.shape.name)
+            .row("begins", begins.clone(), begins.clone())
+    };
+    if !agreed(details(), args.acting, args.listener.json)? {
+        return Ok(());
+    }
+    connect(&args.listener.admin, &args.listener.admin_token)?.serve(&beginning)?;
+    details().row("sequencer", "serves it", "serves it").print(args.listener.json)
+}
+
+fn add(args: &Add) -> anyhow::Result<()> {
+    let (_, registered) = of_file(&args.file, args.community)?;
     let header = registered.empty().header;
     let params = CommunityParams {
         community: args.community,

@@ -1,14 +1,14 @@
 //! Communities that begin empty with their first batch (STATE.INIT), and the salts of their empty slots and header.
 
-use anyhow::Context as _;
 use gridveil_protocol::{
     account::{Account, LeafSalts},
     community::Community,
     field::{Fr, reduce},
     header::{Header, Totals},
+    hex::parse0,
     market::Mechanism,
     packet::PacketSalts,
-    params::{CERTIFICATES_DEPTH, Shape},
+    params::{CERTIFICATES_DEPTH, STATE_DEPTH, Shape},
     schnorr::PublicKey,
     tree::SparseTree,
     units::Interval,
@@ -96,8 +96,9 @@ impl Registered {
     }
 }
 
-/// A community that is to begin, as a file names it (`gridveil sequencer --begin`).
-#[derive(Debug, Serialize, Deserialize)]
+/// A community that is to begin: a line of the file of `gridveil sequencer --begin`, and what
+/// `POST /admin/v1/communities` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Beginning {
     /// Index in the state tree.
@@ -114,19 +115,63 @@ pub struct Beginning {
     pub mdm: String,
 }
 
+/// What cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginningError {
+    /// No such shape.
+    #[error("community {community}: no shape {shape}")]
+    Shape {
+        /// Community.
+        community: u32,
+        /// Name that was given.
+        shape: String,
+    },
+    /// Not a key.
+    #[error("community {community}: mdm must be 0x and 128 hex digits: x and y of a point")]
+    Mdm {
+        /// Community.
+        community: u32,
+    },
+    /// Beyond the state tree.
+    #[error("community {community}: the state tree has room for 0 to {last}")]
+    Index {
+        /// Community.
+        community: u32,
+        /// The last one.
+        last: u64,
+    },
+    /// An interval of no length.
+    #[error("community {community}: an interval of 0 s")]
+    Length {
+        /// Community.
+        community: u32,
+    },
+}
+
 impl Beginning {
     /// What is registered.
     ///
     /// # Errors
-    /// A shape or key that does not exist.
-    pub fn registered(&self) -> anyhow::Result<Registered> {
+    /// [`BeginningError`].
+    pub fn registered(&self) -> Result<Registered, BeginningError> {
+        let community = self.community;
+        let last = (1 << (2 * STATE_DEPTH)) - 1;
+        if u64::from(community) > last {
+            return Err(BeginningError::Index { community, last });
+        }
+        if self.interval_length == 0 {
+            return Err(BeginningError::Length { community });
+        }
+        let shape = Shape::by_name(&self.shape)
+            .ok_or_else(|| BeginningError::Shape { community, shape: self.shape.clone() })?;
+        let mdm = parse0::<64>(&self.mdm).and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
         Ok(Registered {
-            index: self.community,
-            shape: Shape::by_name(&self.shape).with_context(|| format!("no shape {}", self.shape))?,
+            index: community,
+            shape,
             mechanism: self.mechanism,
             interval_length: self.interval_length,
             first_interval: self.first_interval,
-            mdm: crate::mdm::public_key(&self.mdm, "mdm")?,
+            mdm: mdm.ok_or(BeginningError::Mdm { community })?,
         })
     }
 }
