@@ -5,6 +5,7 @@
 //! rules.
 
 mod batch;
+mod ending;
 mod vault;
 
 use gridveil_protocol::units::Nano;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gridveil_protocol::record::Parsed;
 use gridveil_verifier_contract::{
     Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent,
-    SettledBatch, Word,
+    SettledBatch, Stage, Word,
 };
 use serde::Serialize;
 
@@ -106,6 +107,8 @@ pub(crate) struct Ledger<'a> {
     retirements: BTreeSet<Word>,
     notes: VecDeque<Word>,
     started: BTreeSet<u32>,
+    /// Communities on their way to their end.
+    stages: BTreeMap<u32, Stage>,
     retired_versions: BTreeSet<u32>,
     paused: bool,
     root: Word,
@@ -136,6 +139,7 @@ impl<'a> Ledger<'a> {
             retirements: BTreeSet::new(),
             notes: VecDeque::new(),
             started: BTreeSet::new(),
+            stages: BTreeMap::new(),
             retired_versions: BTreeSet::new(),
             paused: false,
             batches: 0,
@@ -219,6 +223,9 @@ impl<'a> Ledger<'a> {
             Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } => {
                 self.spent(&Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind });
             }
+            Effect::CommunityClosing { community, .. } => self.closing(community),
+            Effect::CommunityEnding { community } => self.ending(community),
+            Effect::CommunityClosed { community, last_batch } => self.closed(community, last_batch),
             // They change no account here: registries are read as a whole, and L1 alone pays what it owes.
             Effect::ShapeRegistered { .. }
             | Effect::VerifierRegistered { .. }

@@ -12,6 +12,7 @@ use gridveil_protocol::{
 use zeroize::Zeroizing;
 
 use crate::{
+    ends,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -54,6 +55,7 @@ pub async fn admit(service: &Arc<Service>, signed: SignedPacket) -> Result<Admit
         signed.packet.slot,
         signed.packet.substituted,
     );
+    ends::admits(service, at.0)?;
     let (community, open, open_closed, domains) = {
         let snapshot = service.writer.snapshot();
         let log_state = snapshot.log_state.communities.get(&at.0).ok_or_else(unknown)?;

@@ -3,6 +3,7 @@
 
 use gridveil_api::beginning::{Beginning, Registered};
 use gridveil_protocol::{field::to_bytes, init};
+use gridveil_verifier_contract::{QueuesL1, Stage};
 
 use crate::{
     l1,
@@ -15,7 +16,7 @@ use crate::{
 /// A community is served from now on. Asked again for the same, answers the same: was it new?
 ///
 /// # Errors
-/// `community.invalid`, `community.unregistered`, `community.other`, `l1.unreachable`.
+/// `community.invalid`, `community.unregistered`, `community.other`, `community.closed`, `l1.unreachable`.
 pub async fn join(service: &Service, beginning: &Beginning) -> Result<bool, Problem> {
     let registered = beginning.registered();
     let registered = registered.map_err(|error| Problem::new(problem::COMMUNITY_INVALID, error.to_string()))?;
@@ -52,9 +53,18 @@ async fn check_l1(service: &Service, registered: &Registered) -> Result<(), Prob
         ),
     ];
     match differs.into_iter().find(|(_, differs)| *differs) {
-        None => Ok(()),
+        None => comes_to_no_end(&*l1, registered.index).await,
         Some((what, _)) => Err(other(registered.index, &format!("L1 has it with another {what}"))),
     }
+}
+
+/// Nobody would be settled there for long.
+async fn comes_to_no_end(l1: &dyn QueuesL1, community: u32) -> Result<(), Problem> {
+    let end = l1.end_of(community).await.map_err(|e| l1::unreachable(&e))?;
+    if end.stage == Stage::Open {
+        return Ok(());
+    }
+    Err(Problem::new(problem::COMMUNITY_CLOSED, format!("the end of community {community} is announced on L1")))
 }
 
 fn other(community: u32, why: &str) -> Problem {

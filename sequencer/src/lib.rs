@@ -15,6 +15,7 @@ pub mod admission;
 pub mod api;
 pub mod batch;
 pub mod config;
+pub mod ends;
 pub mod joining;
 pub mod l1;
 pub mod notes;
@@ -136,6 +137,7 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
         closings: std::sync::Mutex::default(),
         killed: watch::channel(false).0,
         blocked: std::sync::Mutex::default(),
+        ends: std::sync::Mutex::default(),
         health: Health::default(),
         metrics: Metrics::default(),
         in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),

@@ -7,8 +7,9 @@ use std::{
 };
 
 use gridveil_protocol::{field::to_bytes, units::Interval};
+use gridveil_verifier_contract::{CommunityEnd, Stage};
 
-use crate::{batch::open_period, l1, service::Service, store::log_state::CommunityState, writer::Snapshot};
+use crate::{batch::open_period, ends, l1, service::Service, store::log_state::CommunityState, writer::Snapshot};
 
 /// Looks again and again, until the task is dropped.
 pub async fn watch(service: Arc<Service>) {
@@ -17,8 +18,9 @@ pub async fn watch(service: Arc<Service>) {
         tokio::time::sleep(service.config.obstacles_every).await;
         // That L1 does not answer is told by who settles.
         let Ok(now) = service.l1.timestamp().await else { continue };
-        service.health.degraded("period", late(&service, now));
-        service.health.degraded("tariff", not_in_force(&service, &mut sets, now).await);
+        let ends = ends::look(&service).await;
+        service.health.degraded("period", late(&service, &ends, now));
+        service.health.degraded("tariff", not_in_force(&service, &ends, &mut sets, now).await);
     }
 }
 
@@ -28,18 +30,26 @@ fn day(interval: Interval, length: u16) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// Every community with the interval length of its header.
-fn communities(snapshot: &Snapshot) -> impl Iterator<Item = (u32, u16, &CommunityState)> {
+/// Every community with the interval length of its header, but those whose open period is not settled any more, because
+/// they come to their end.
+fn communities<'a>(
+    snapshot: &'a Snapshot,
+    ends: &'a BTreeMap<u32, CommunityEnd>,
+) -> impl Iterator<Item = (u32, u16, &'a CommunityState)> {
     let length = |community| snapshot.communities.get(community).map_or(0, |c| c.header.interval_length);
-    snapshot.log_state.communities.iter().map(move |(community, state)| (*community, length(community), state))
+    let all = snapshot.log_state.communities.iter();
+    all.map(move |(community, state)| (*community, length(community), state)).filter(|(community, length, state)| {
+        let period_end_s = state.after_open().start(*length);
+        !ends.get(community).is_some_and(|end| end.stage == Stage::Closed || end.is_after_notice(period_end_s))
+    })
 }
 
 /// The first community whose open period is over for longer than [`crate::Config::late_after`].
-fn late(service: &Service, now: u64) -> Option<String> {
+fn late(service: &Service, ends: &BTreeMap<u32, CommunityEnd>, now: u64) -> Option<String> {
     let snapshot = service.writer.snapshot();
     let grace = service.config.late_after.as_secs();
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    communities(&snapshot).find_map(|(community, length, state)| {
+    communities(&snapshot, ends).find_map(|(community, length, state)| {
         let over = now.checked_sub(state.after_open().start(length)).filter(|over| *over > grace)?;
         // Everybody reads this: how many slots are silent, and which, is for the operator (`missing`).
         let waits = open_period(&snapshot, community).is_ok_and(|open| !open.missing.is_empty());
@@ -58,10 +68,15 @@ fn late(service: &Service, now: u64) -> Option<String> {
 
 /// The first community whose open period has begun, with no tariff here, or with another than L1 has in force.
 /// `sets` has the communities' tariff sets, as far as L1 was asked.
-async fn not_in_force(service: &Service, sets: &mut BTreeMap<u32, u32>, now: u64) -> Option<String> {
+async fn not_in_force(
+    service: &Service,
+    ends: &BTreeMap<u32, CommunityEnd>,
+    sets: &mut BTreeMap<u32, u32>,
+    now: u64,
+) -> Option<String> {
     let open: Vec<_> = {
         let snapshot = service.writer.snapshot();
-        let begun = communities(&snapshot).filter(|(_, length, state)| state.next_interval.start(*length) <= now);
+        let begun = communities(&snapshot, ends).filter(|(_, length, state)| state.next_interval.start(*length) <= now);
         begun
             .map(|(community, length, state)| {
                 (community, length, state.next_interval, state.tariff_for(state.next_interval))

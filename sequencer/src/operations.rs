@@ -21,6 +21,7 @@ use gridveil_protocol::{
 };
 
 use crate::{
+    ends,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -62,6 +63,7 @@ pub async fn submit(service: &Arc<Service>, signed: SignedOperation) -> Result<S
     if signed.operation.kind == Kind::Forced {
         return Err(Problem::new(problem::OPERATION_KIND, "OP.7: a forced withdrawal is asked for on L1 (owner)"));
     }
+    ends::admits(service, signed.operation.community)?;
     for _ in 0..TRIES {
         if is_recorded(service, &id)? {
             return Ok(Submitted::Duplicate(id));

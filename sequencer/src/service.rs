@@ -10,7 +10,7 @@ use std::{
 
 use gridveil_protocol::version::Domains;
 use gridveil_proving_api::ProofSource;
-use gridveil_verifier_contract::SettlementL1;
+use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
 
 use crate::{
     config::Config,
@@ -118,6 +118,8 @@ pub struct Service {
     pub killed: tokio::sync::watch::Sender<bool>,
     /// Closed periods the rules refuse to settle, by community.
     pub blocked: Mutex<BTreeMap<u32, Problem>>,
+    /// How communities end on L1, as far as it was asked.
+    pub ends: Mutex<BTreeMap<u32, CommunityEnd>>,
     /// Health.
     pub health: Health,
     /// Counts.

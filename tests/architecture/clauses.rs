@@ -3,8 +3,10 @@
 use super::*;
 
 /// Families of clauses that a page of docs/spec states.
-const FAMILIES: [&str; 12] =
-    ["SETTLE.", "HEADER.", "STATE.", "FORCED.", "CERT.", "OP.", "ADJUST.", "NOTES.", "LOG.", "L1.", "VAULT.", "EXIT."];
+const FAMILIES: [&str; 13] = [
+    "SETTLE.", "HEADER.", "STATE.", "FORCED.", "CERT.", "OP.", "ADJUST.", "NOTES.", "LOG.", "L1.", "VAULT.", "EXIT.",
+    "CLOSE.",
+];
 
 /// Clause ids such as `SETTLE.1b` in a text.
 fn clauses(text: &str) -> BTreeSet<String> {

@@ -15,7 +15,7 @@ interface IPoseidon {
     function hash(uint256[4] memory input) external pure returns (uint256 digest);
 }
 
-/// @title Exits from a frozen rollup
+/// @title Exits from a frozen rollup and from closed communities
 /// @notice Created by the rollup's constructor. Keeps nothing: it checks what somebody owns in the last state, and the
 /// rollup's books pay it once.
 contract Exits is IExits {
@@ -42,8 +42,10 @@ contract Exits is IExits {
     /// @dev Balance and payout are below the modulus by their types; other words may be given in more than one way,
     /// which opens nothing else: a slot exits once.
     function exit(ExitOpening calldata opening) external {
-        if (!rollup.isFrozen()) revert IForcedQueue.NotFrozen();
         (uint32 community, uint32 slot) = (opening.community, opening.slot);
+        IRegistry.End memory end = _registry.endOf(community);
+        bool closed = end.stage == IRegistry.Stage.Closed;
+        if (!closed && !rollup.isFrozen()) revert IForcedQueue.NotFrozen();
         uint256 slots = _registry.slotsOf(community);
         if (slot >= slots) revert IForcedQueue.SlotOutOfRange(slot);
         uint256 members = 3 * _levels(slots);
@@ -55,7 +57,11 @@ contract Exits is IExits {
         node = _climb(node, slot, opening.siblings[:members]);
         node = _hash(uint256(opening.headerLeaf), node, uint256(opening.certificatesRoot), 0);
         node = _climb(node, community, opening.siblings[members:]);
-        if (bytes32(node) != Root.unwrap(rollup.stateRoot())) revert NotInState(Root.wrap(bytes32(node)));
+        Root root = Root.wrap(bytes32(node));
+        // Every root since it was closed has the community's last state. So nobody's batch comes before an exit.
+        bool last =
+            closed ? rollup.finalisedAt(root) > end.closedAfter : Root.unwrap(root) == Root.unwrap(rollup.stateRoot());
+        if (!last) revert NotInState(root);
         rollup.releaseSlot(community, slot, opening.payout, opening.balance);
     }
 

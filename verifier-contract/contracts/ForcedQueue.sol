@@ -11,8 +11,8 @@ import {Root} from "./Types.sol";
 abstract contract ForcedQueue is Vault {
     using Forced for ForcedList;
 
-    /// @notice Seconds for which every queue must have had a place when an upgrade is announced: who is told of a place
-    /// must have the time to take it.
+    /// @notice Seconds for which every queue must have had a place when an upgrade is announced, or a community's
+    /// requests end: who is told of a place must have the time to take it.
     uint256 public constant QUIET_TIME = 1 days;
 
     mapping(uint32 community => ForcedList) internal _forced;
@@ -22,7 +22,7 @@ abstract contract ForcedQueue is Vault {
     /// @inheritdoc IForcedQueue
     function forceWithdraw(uint32 community, uint32 slot) external payable {
         _requireLive();
-        uint256 slots = registry.slotsOf(community);
+        uint256 slots = registry.forcedSlotsOf(community);
         // Before its first batch a community cannot serve: one could freeze the rollup with a request to it.
         if (settledThrough[community] == 0) revert NotStarted(community);
         if (slot >= slots) revert SlotOutOfRange(slot);
@@ -76,15 +76,21 @@ abstract contract ForcedQueue is Vault {
     function announceUpgrade(uint32 circuitVersion) external {
         registry.checkRole(Constants.UPGRADER, msg.sender);
         _requireLive();
+        requirePlaces();
         Waiting memory state = _state;
-        uint256 from = state.fullQueues != 0 || state.fullAt == 0 ? 0 : state.fullAt + QUIET_TIME;
-        if (state.fullQueues != 0 || block.timestamp < from) revert QueueWasFull(from);
         state.before = state.waiting;
         ++state.epoch;
         state.circuitVersion = circuitVersion;
         state.announcedAt = uint40(block.timestamp);
         _state = state;
         emit UpgradeAnnounced(circuitVersion, state.waiting);
+    }
+
+    /// @inheritdoc IForcedQueue
+    function requirePlaces() public view {
+        Waiting memory state = _state;
+        uint256 from = state.fullQueues != 0 || state.fullAt == 0 ? 0 : state.fullAt + QUIET_TIME;
+        if (state.fullQueues != 0 || block.timestamp < from) revert QueueWasFull(from);
     }
 
     /// @inheritdoc IForcedQueue

@@ -4,12 +4,25 @@ pragma solidity 0.8.30;
 import {Constants} from "./Constants.sol";
 import {Field} from "./Field.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IParts} from "./interfaces/IParts.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Roles} from "./Roles.sol";
 import {Tariffs} from "./Tariffs.sol";
 import {GenesisTerms} from "./Types.sol";
 import {Verifiers} from "./Verifiers.sol";
+
+/// @dev `IRegistry.Community` and `IRegistry.End` in one storage slot: a batch reads it.
+struct Entry {
+    bool registered;
+    uint16 intervalLength;
+    uint16 m;
+    uint32 shape;
+    uint32 tariffSet;
+    IRegistry.Stage stage;
+    uint40 closesAt;
+    uint64 closedAfter;
+}
 
 /// @title What authorities publish: roles, shapes and verifiers, tariffs, communities
 /// @notice Created by the rollup's constructor. It moves no money and no root: the rollup asks it under which terms a
@@ -20,7 +33,7 @@ contract GridveilRegistry is Verifiers, Tariffs {
     /// @dev As in the rollup.
     uint64 private immutable _forcedDeadline;
 
-    mapping(uint32 community => Community) private _communities;
+    mapping(uint32 community => Entry) private _communities;
     /// @inheritdoc IRegistry
     mapping(uint32 community => GenesisTerms) public genesisTermsOf;
 
@@ -57,10 +70,48 @@ contract GridveilRegistry is Verifiers, Tariffs {
         uint256 period = uint256(m) * intervalLength;
         if (2 * period > _forcedDeadline) revert PeriodTooLong(period, _forcedDeadline);
         Field.requireCanonical(GenesisTerms.unwrap(genesisTerms));
-        _communities[community] =
-            Community({registered: true, intervalLength: intervalLength, m: m, shape: shape, tariffSet: tariffSet});
+        Entry storage c = _communities[community];
+        (c.registered, c.intervalLength, c.m, c.shape, c.tariffSet) = (true, intervalLength, m, shape, tariffSet);
         genesisTermsOf[community] = genesisTerms;
         emit CommunityRegistered(community, shape, intervalLength, m, tariffSet, genesisTerms);
+    }
+
+    // --------------------------------------------------- the end of a community
+
+    /// @inheritdoc IRegistry
+    function announceClosing(uint32 community) external onlyRole(MDM_ROLE) {
+        Entry storage c = _registered(community);
+        if (c.stage != Stage.Open) revert AlreadyClosing(community);
+        uint40 closesAt = uint40(block.timestamp + verifierDelay);
+        (c.stage, c.closesAt) = (Stage.Closing, closesAt);
+        emit CommunityClosing(community, closesAt);
+    }
+
+    /// @inheritdoc IRegistry
+    function closeCommunity(uint32 community) external {
+        Entry storage c = _registered(community);
+        Stage stage = c.stage;
+        if (stage == Stage.Closed) revert CommunityIsClosed(community);
+        if (stage == Stage.Open || block.timestamp < c.closesAt) revert NoticeNotOver(community, c.closesAt);
+        IGridveilRollup books = IGridveilRollup(rollup);
+        if (books.isFrozen()) revert IForcedQueue.IsFrozen();
+        uint256 waiting = books.forcedQueueOf(community).length;
+        if (stage == Stage.Closing) {
+            _checkRole(MDM_ROLE);
+            books.requirePlaces();
+            c.stage = Stage.Ending;
+            emit CommunityEnding(community);
+            if (waiting != 0) return;
+        }
+        if (waiting != 0) revert RequestsWait(community, waiting);
+        uint64 lastBatch = books.batchCount();
+        (c.stage, c.closedAfter) = (Stage.Closed, lastBatch);
+        emit CommunityClosed(community, lastBatch);
+    }
+
+    function _registered(uint32 community) private view returns (Entry storage c) {
+        c = _communities[community];
+        if (!c.registered) revert UnknownCommunity(community);
     }
 
     // ----------------------------------------------------------- for a batch
@@ -74,8 +125,9 @@ contract GridveilRegistry is Verifiers, Tariffs {
         uint32 tariffIndex
     ) external view returns (BatchTerms memory terms) {
         _checkRole(OPERATOR_ROLE, operator);
-        Community memory c = _communities[community];
+        Entry memory c = _communities[community];
         if (!c.registered) revert UnknownCommunity(community);
+        if (c.stage == Stage.Closed) revert CommunityIsClosed(community);
         terms.intervalLength = c.intervalLength;
         terms.m = c.m;
         terms.shape = c.shape;
@@ -106,13 +158,30 @@ contract GridveilRegistry is Verifiers, Tariffs {
 
     /// @inheritdoc IRegistry
     function communityOf(uint32 community) external view returns (Community memory) {
-        return _communities[community];
+        Entry memory c = _communities[community];
+        return Community(c.registered, c.intervalLength, c.m, c.shape, c.tariffSet);
+    }
+
+    /// @inheritdoc IRegistry
+    function endOf(uint32 community) external view returns (End memory) {
+        Entry memory c = _communities[community];
+        return End(c.stage, c.closesAt, c.closedAfter);
     }
 
     /// @inheritdoc IRegistry
     function slotsOf(uint32 community) external view returns (uint32 slots) {
-        Community storage c = _communities[community];
-        if (!c.registered) revert UnknownCommunity(community);
+        return _shapes[_registered(community).shape].slots;
+    }
+
+    /// @inheritdoc IRegistry
+    function forcedSlotsOf(uint32 community) external view returns (uint32 slots) {
+        Entry storage c = _registered(community);
+        if (c.stage > Stage.Closing) revert CommunityIsClosed(community);
         return _shapes[c.shape].slots;
+    }
+
+    /// @inheritdoc IRegistry
+    function isClosed(uint32 community) external view returns (bool) {
+        return _communities[community].stage == Stage.Closed;
     }
 }

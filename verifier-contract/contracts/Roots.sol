@@ -40,6 +40,11 @@ abstract contract Roots is ISettle, IForcedQueue {
         return _batchOf[root] != 0;
     }
 
+    /// @inheritdoc ISettle
+    function finalisedAt(Root root) external view returns (uint64) {
+        return uint64(_batchOf[root]);
+    }
+
     /// @inheritdoc IForcedQueue
     function isFrozen() public view returns (bool) {
         return _batchOf[stateRoot] & FROZEN != 0;

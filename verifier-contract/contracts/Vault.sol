@@ -101,6 +101,8 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
 
     /// @inheritdoc IVault
     function releaseSlot(uint32 community, uint32 slot, address payout, uint64 balance) external {
+        // No batch changes a closed community's part of the state any more, so what the slot has there is paid once.
+        if (!isFrozen() && !registry.isClosed(community)) revert NotFrozen();
         if (hasExited[community][slot]) revert AlreadyExited(community, slot);
         hasExited[community][slot] = true;
         emit Exited(community, slot, payout, balance, _release(payout, balance));
@@ -108,6 +110,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
 
     /// @inheritdoc IVault
     function releaseClaim(Claim claim, address payout, uint64 balance) external {
+        _requireFrozen();
         if (_ledger.transfers[claim] != TransferState.Open) revert ClaimNotOpen(claim);
         _ledger.transfers[claim] = TransferState.Exited;
         emit ClaimExited(claim, payout, balance, _release(payout, balance));
@@ -116,7 +119,6 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     /// @dev nano from the pool to an account; less than the token's smallest part stays in the vault.
     function _release(address payout, uint64 balance) private returns (uint256 amount) {
         if (msg.sender != address(exits)) revert NotExits(msg.sender);
-        if (!isFrozen()) revert NotFrozen();
         uint64 pool = _ledger.poolNano;
         if (balance > pool) revert PoolShort(pool, balance);
         _ledger.poolNano = pool - balance;

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
-    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
-    VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
+    ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
+    TxReceipt, VerifierState, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -68,6 +68,8 @@ pub trait ChainL1: Send + Sync {
     fn is_finalised(&self, root: Word) -> L1Future<'_, bool>;
     /// A community's parameters, if it is registered.
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
+    /// How a community ends; open, if it is not registered.
+    fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd>;
     /// Every tariff published from `from_block` on, in order.
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
 }

@@ -22,7 +22,7 @@ pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, Qu
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use roles::Role;
 pub use types::{
-    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
-    ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
-    TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
+    ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
+    TransferState, TxReceipt, VerifierState, Word,
 };

@@ -4,6 +4,7 @@
 //! The fake does not check the paths of exits either, and everybody has enough tokens and ether.
 
 mod books;
+mod ending;
 mod records;
 mod roles;
 mod rules;
@@ -190,6 +191,22 @@ impl MemoryL1 {
     /// The contract's refusals.
     pub fn announce_upgrade(&self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
         self.lock().announce_upgrade(circuit_version)
+    }
+
+    /// Announces a community's end (meter data manager).
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn announce_closing(&self, community: u32) -> Result<TxReceipt, L1Error> {
+        self.lock().announce_closing(community)
+    }
+
+    /// Goes on with a community's end (meter data manager).
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn close_community(&self, community: u32) -> Result<TxReceipt, L1Error> {
+        self.lock().close_community(community)
     }
 
     /// Retires a circuit version for ever (upgrader).

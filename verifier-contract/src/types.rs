@@ -1,5 +1,7 @@
 //! What crosses the boundary to L1.
 
+mod ending;
+
 use std::num::TryFromIntError;
 
 use gridveil_protocol::{
@@ -7,6 +9,8 @@ use gridveil_protocol::{
     field::to_bytes,
 };
 use serde::{Deserialize, Serialize};
+
+pub use ending::{CommunityEnd, Stage};
 
 /// A 32-byte big-endian word: a field element or a hash.
 pub type Word = [u8; 32];
@@ -331,6 +335,18 @@ pub enum RollupEffect {
         commitment: Word,
     },
     CommunityRegistered(CommunityParams),
+    /// Unix seconds at which the notice is over.
+    CommunityClosing {
+        community: u32,
+        closes_at: u64,
+    },
+    CommunityEnding {
+        community: u32,
+    },
+    CommunityClosed {
+        community: u32,
+        last_batch: u64,
+    },
     /// A batch; the effects of its records follow.
     BatchSettled {
         batch: u64,

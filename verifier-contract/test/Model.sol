@@ -41,6 +41,8 @@ abstract contract Model is Trees {
     mapping(Claim claim => IVault.TransferState) internal transfers;
     uint256 internal bondsHeld;
     bool internal frozen;
+    /// The community's stage: only a closed one is left while the rollup lives.
+    bool internal closed;
     /// What was accepted and must not have been.
     string internal broken;
 
@@ -99,7 +101,7 @@ abstract contract Model is Trees {
     }
 
     function release(address who, uint256 nano) internal {
-        if (!frozen) broken = "an exit before the freeze";
+        if (!frozen && !closed) broken = "an exit before the freeze and the end";
         if (nano > pool) broken = "more than the pool";
         pool -= nano;
         credited[who] += nano * TOKEN_PER_UNIT / UNIT;

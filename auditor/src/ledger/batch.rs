@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     record::{Action, Parsed},
 };
-use gridveil_verifier_contract::{Address, RollupEffect as Effect, RollupEvent, Word};
+use gridveil_verifier_contract::{Address, RollupEffect as Effect, RollupEvent, Stage, Word};
 
 use super::{DepositState, Ledger, Transfer, name, short};
 
@@ -36,6 +36,9 @@ impl Ledger<'_> {
             format!("the event of batch {batch} in the place of batch {expected}")
         });
         self.require(!self.books.frozen, "L1.9", || "a batch was settled after the freeze".into());
+        self.require(self.stage(community) != Stage::Closed, "CLOSE.4", || {
+            format!("a batch of community {community}, which is closed")
+        });
         self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || {
             format!("circuit version {circuit_version} was retired")
         });

@@ -5,7 +5,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes},
     params::Shape,
 };
-use gridveil_verifier_contract::{Address, RollupEffect as Effect, Word};
+use gridveil_verifier_contract::{Address, RollupEffect as Effect, Stage, Word};
 
 use super::{Deposit, DepositState, Ledger, Request, Transfer, name, short};
 
@@ -22,10 +22,16 @@ impl Ledger<'_> {
                 | Effect::SupplierFunded { .. }
                 | Effect::ForcedRequested { .. }
                 | Effect::Frozen { .. }
+                | Effect::CommunityEnding { .. }
+                | Effect::CommunityClosed { .. }
         );
         self.require(!(frozen && lives), "L1.FREEZE", || format!("{} after the freeze", name(effect)));
-        let exits = matches!(effect, Effect::Exited { .. } | Effect::ClaimExited { .. });
-        self.require(frozen || !exits, "EXIT.5", || format!("{} before any freeze", name(effect)));
+        let early = match effect {
+            Effect::ClaimExited { .. } => !frozen,
+            Effect::Exited { community, .. } => !frozen && self.stage(*community) != Stage::Closed,
+            _ => false,
+        };
+        self.require(!early, "EXIT.5", || format!("{} before any freeze or end", name(effect)));
     }
 
     pub(super) fn deposited(&mut self, claim: Word, depositor: Address, units: u64) {
@@ -81,6 +87,9 @@ impl Ledger<'_> {
     pub(super) fn requested(&mut self, community: u32, request: Request) {
         self.require(self.started.contains(&community), "FORCED.5", || {
             format!("a request to community {community}, which has not settled")
+        });
+        self.require(self.stage(community) <= Stage::Closing, "CLOSE.4", || {
+            format!("a request to community {community}, which takes none any more")
         });
         let slots = self.slots(community);
         self.require(u64::from(request.slot) < slots, "FORCED.5", || {

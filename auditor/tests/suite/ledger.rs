@@ -133,7 +133,7 @@ fn play() -> MemoryL1 {
     let l1 = chain_from(to_bytes(&state.root()), 1_000_000_000, false);
     wait(l1.open_tariff_set(1, 3600, 2));
     wait(l1.register_tariff(1, 50, word(9)));
-    for community in [3, 7] {
+    for community in [3, 7, 9] {
         wait(l1.register_community(CommunityParams {
             community,
             shape: 1,
@@ -192,7 +192,11 @@ fn play() -> MemoryL1 {
     chain.certify(5_000, 513, info(6, FIRST, 2, 7));
     chain.settle(7, &[record(RecordKind::Receive, 0, word(21)), record(RecordKind::Note, 0, word(2_001))]);
     wait(chain.l1.withdraw(ALICE));
-    chain.l1.set_timestamp(1_001_000_000);
+    // A third community ends, and one of its members leaves before the freeze.
+    chain.l1.announce_closing(9).unwrap();
+    chain.l1.set_timestamp(1_002_000_000);
+    chain.l1.close_community(9).unwrap();
+    wait(chain.l1.exit(exit(9, 1, 7)));
     wait(chain.l1.freeze(3));
     wait(chain.l1.exit(exit(3, 0, 123)));
     wait(chain.l1.exit(exit(7, 0, 50 * UNIT)));
@@ -234,14 +238,14 @@ fn everything_is_followed() {
     let report = run(&told);
     assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 4));
     // 500 + 70 + 400 - 100 - 20 - 10 - 5 units, then exits of 50 and 3 units and 123 nano.
-    assert_eq!(report.money.pool_nano, Nano::from(782 * UNIT - 123));
-    assert_eq!(report.money.exited_nano, Nano::from(53 * UNIT + 123));
+    assert_eq!(report.money.pool_nano, Nano::from(782 * UNIT - 130));
+    assert_eq!(report.money.exited_nano, Nano::from(53 * UNIT + 130));
     let books = report.books;
     assert_eq!(
         (books.deposited_units, books.open_units, books.refunded_units, books.supplier_funds_units),
         (625, 0, 55, 600)
     );
-    assert_eq!((books.forced_open, books.exits, books.claim_exits, books.frozen), (1, 2, 1, true));
+    assert_eq!((books.forced_open, books.exits, books.claim_exits, books.frozen), (1, 3, 1, true));
     assert!(books.standing_compared && books.pool_compared);
     let c = &report.certificates;
     assert_eq!(
@@ -281,7 +285,7 @@ fn everything_is_followed() {
     );
     assert_eq!(
         (json["money"]["pool_nano"].as_u64(), json["books"]["frozen"].as_bool()),
-        (Some(782 * UNIT - 123), Some(true))
+        (Some(782 * UNIT - 130), Some(true))
     );
 }
 
@@ -361,16 +365,27 @@ const LIES: &str = "
 
 # Freeze and exits.
 -  EXIT.5        drop Frozen                                 before any freeze
+-  EXIT.5        drop CommunityClosed                        Exited before any freeze or end
 -  L1.FREEZE     say frozen 0                                otherwise than its events say
 -  L1.FREEZE     set Frozen root 1                           another root
 -  FORCED.2      begin Frozen community=3 root=0             nobody waits
 4  L1.9          freeze before batch 3                       after the freeze
 -  L1.FREEZE     end DepositMade claim=5 depositor=bob units=1  DepositMade after the freeze
--  EXIT.4        again Exited                                slot 0 of community 3 exits again
+-  EXIT.4        again Exited                                slot 1 of community 9 exits again
 -  EXIT.2        end Exited community=3 slot=4 payout=bob balance=1 amount=0  there is none
 -  EXIT.4        again ClaimExited                           was not open
 -  EXIT.4        end ClaimExited claim=21 payout=bob balance=1 amount=0  was not open
 -  EXIT.6        end Exited community=3 slot=3 payout=bob balance=7830000000 amount=0  more than the pool has
+
+# The end of a community.
+-  CLOSE.1       again CommunityClosing                      announced again
+-  CLOSE.1       end CommunityClosing community=8 closes_at=1  or of none
+-  CLOSE.2       drop CommunityClosing                       which was not announced
+-  CLOSE.3       drop CommunityEnding                        before its requests ended
+-  CLOSE.3       set CommunityClosed last_batch 3            after another batch than the last
+-  CLOSE.4       close 3 before ForcedRequested 1            takes none any more
+4  CLOSE.4       close 7 before BatchSettled 3               a batch of community 7, which is closed
+-  L1.FREEZE     end CommunityEnding community=3             CommunityEnding after the freeze
 
 # Certificates.
 -  L1C.4         again CertificateSpent                      used again
@@ -392,7 +407,7 @@ const LIES: &str = "
 fn every_lie_has_its_own_finding() {
     let honest = told();
     let lines: Vec<&str> = LIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), 74);
+    assert_eq!(lines.len(), 83);
     for line in lines {
         let [batch, clause, lie, text] =
             line.split("  ").filter(|x| !x.is_empty()).map(str::trim).collect::<Vec<_>>()[..]

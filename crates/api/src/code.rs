@@ -64,6 +64,7 @@ codes! {
     ROUTE_UNKNOWN = "route.unknown", 404, Client, false, "No such path";
     METHOD_NOT_ALLOWED = "method.not_allowed", 405, Client, false, "Method is not allowed";
     ACCOUNT_UNKNOWN = "account.unknown", 404, Client, false, "No such account";
+    COMMUNITY_CLOSED = "community.closed", 410, Client, false, "The community comes to its end on L1";
     TARIFF_UNKNOWN = "tariff.unknown", 404, Client, true, "No tariff is published";
     PACKET_CONTEXT = "packet.context", 422, Meter, false, "Packet is for another deployment, community or period";
     PACKET_VERSION = "packet.version", 422, Meter, false, "Packet is signed for another circuit version";
@@ -138,6 +139,7 @@ codes! {
     TARIFF_CLOSED = "tariff.closed", 409, Operator, false, "The period is already closed";
     TARIFF_LENGTH = "tariff.length", 422, Operator, false, "Tariff has another number of intervals";
     CLOSE_UPGRADE_WAITS = "close.upgrade_waits", 409, Operator, true, "A new verifier's first batch has to wait";
+    CLOSE_COMMUNITY_ENDS = "close.community_ends", 409, Operator, true, "The community's notice is over";
     UPGRADE_ANNOUNCEMENT = "upgrade.announcement", 409, Operator, true, "Its first use is not announced on L1, or who waited then waits still";
     UPGRADE_VERSION = "upgrade.version", 422, Operator, false, "No other circuit version of this program";
     UPGRADE_VERIFIER = "upgrade.verifier", 409, Operator, true, "L1 has no verifier of this version by then";

@@ -12,7 +12,7 @@ use gridveil_protocol::{
 
 use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
 use crate::{
-    config, l1,
+    config, ends, l1,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -65,7 +65,9 @@ async fn close_locked(
         return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
             .with(|members| members.open = Some(open)));
     }
-    if !closed {
+    if closed {
+        ends::settles(service, community, None).await?;
+    } else {
         close_open(service, community, first_interval).await?;
     }
     applying::apply(service, community).await
@@ -83,6 +85,7 @@ async fn check_l1(service: &Service, community: u32, first_interval: Interval) -
     if now < end {
         return Err(Problem::new(problem::CLOSE_NOT_OVER, format!("the period ends in {} s of L1 time", end - now)));
     }
+    ends::settles(service, community, Some(end)).await?;
     let (_, _, commitment) =
         tariff.ok_or_else(|| Problem::new(problem::CLOSE_NO_TARIFF, "no tariff is published for this period"))?;
     let in_force = l1::in_force(&*service.l1, community, first_interval).await.map_err(|e| l1::unreachable(&e))?;
@@ -192,7 +195,13 @@ fn complete(service: &Service) -> Vec<(u32, Interval)> {
     let blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = service.writer.snapshot();
     let waits = |c: &u32, closed: bool| {
-        if closed { !blocked.contains_key(c) } else { missing(&snapshot, *c).is_ok_and(|m| m.is_empty()) }
+        if ends::is_closed(service, *c) {
+            false
+        } else if closed {
+            !blocked.contains_key(c)
+        } else {
+            missing(&snapshot, *c).is_ok_and(|m| m.is_empty())
+        }
     };
     snapshot
         .log_state

@@ -23,11 +23,10 @@ fn beginning() -> Beginning {
     }
 }
 
-async fn register(world: &World) {
+async fn register(world: &World, community: u32) {
     let header = beginning().registered().unwrap().empty().header;
     let genesis_terms = to_bytes(&init::genesis_terms(&header));
-    let params =
-        CommunityParams { community: NEW, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET, genesis_terms };
+    let params = CommunityParams { community, shape: 1, interval_length_s: 3600, m: 2, tariff_set: SET, genesis_terms };
     world.l1.register_community(params).await.unwrap();
 }
 
@@ -49,7 +48,10 @@ async fn a_community_joins_while_others_are_settled() {
     };
     let code = async |beginning: Beginning| join(&node, &beginning).await.1["code"].clone();
     assert_eq!(code(beginning()).await, "community.unregistered");
-    register(&world).await;
+    register(&world, NEW).await;
+    register(&world, NEW + 1).await;
+    world.l1.announce_closing(NEW + 1).unwrap();
+    assert_eq!(code(Beginning { community: NEW + 1, ..beginning() }).await, "community.closed", "it is to end");
     assert_eq!(code(wrong(|b| b.shape = "vast-1x1".to_owned())).await, "community.invalid");
     assert_eq!(code(wrong(|b| b.mdm = "0x00".to_owned())).await, "community.invalid");
     assert_eq!(code(wrong(|b| b.community = 65_536)).await, "community.invalid");

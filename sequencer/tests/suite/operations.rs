@@ -1,5 +1,6 @@
 //! Operations, late packets, header operations and L1's queues, from the interface to L1.
 mod beginning;
+mod ending;
 mod header;
 mod late;
 mod money;

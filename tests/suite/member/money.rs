@@ -74,7 +74,7 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     wait(world.l1.freeze(5)).unwrap();
     // A deposit that was never taken in comes back with the balance.
     let left = leave(&mut alice, &chain, &exit).unwrap();
-    assert_eq!(left, Left { balance_nano: exit.balance, exited_before: false, claims: 0, refunds: 1 });
+    assert_eq!(left, Left { balance_nano: exit.balance, exited_before: false, claims: 0, refunds: 1, waiting: 0 });
     assert_eq!(alice.wallet.state().open_claims(), 0);
     let again = leave(&mut alice, &chain, &exit).unwrap();
     assert_eq!(again, Left { exited_before: true, ..Left::default() });

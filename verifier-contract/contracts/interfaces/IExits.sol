@@ -4,8 +4,8 @@ pragma solidity 0.8.30;
 import {IGridveilRollup} from "../IGridveilRollup.sol";
 import {Owner, Root} from "../Types.sol";
 
-/// @title Exits from a frozen rollup
-/// @notice Everybody opens what they own in the last final state. Rules: docs/spec/l1.md, "Exits".
+/// @title Exits from a frozen rollup and from closed communities
+/// @notice Everybody opens what they own in the last final state of the rollup, or of the closed community. Rules: docs/spec/l1.md, "Exits".
 interface IExits {
     /// @notice A slot's balance and its path to the state root, docs/spec/state.md.
     /// @param community index of the community
@@ -39,12 +39,13 @@ interface IExits {
     /// @param expected three siblings a level
     /// @param actual how many were given
     error SiblingCount(uint256 expected, uint256 actual);
-    /// @notice The path does not lead to the state root: something of the opening is not what the last state has. Take
+    /// @notice The path does not lead to the state root, nor, from a closed community, to one since it was closed:
+    /// something of the opening is not what the last state has. Take
     /// the opening from the data of the last batches.
     /// @param root where it leads to
     error NotInState(Root root);
 
-    /// @notice When frozen: credits a slot's balance to its payout account, once. Anyone who knows the opening may
+    /// @notice When frozen, or the community is closed: credits a slot's balance to its payout account, once. Anyone who knows the opening may
     /// call. `IVault.withdraw` pays it.
     /// @param opening the slot and its path
     function exit(ExitOpening calldata opening) external;

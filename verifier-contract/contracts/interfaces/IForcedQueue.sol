@@ -79,7 +79,8 @@ interface IForcedQueue {
 
     /// @notice The rollup is frozen: nothing comes in and no batch settles. Leave through `IExits`.
     error IsFrozen();
-    /// @notice The rollup is not frozen: exits and the return of bonds are for a frozen one.
+    /// @notice The rollup is not frozen, nor the community closed: exits are from a frozen rollup or a closed community,
+    /// the return of bonds from a frozen rollup.
     error NotFrozen();
     /// @notice The community has not settled yet, so it could not serve a request. Ask after its first batch.
     /// @param community index of the community
@@ -113,8 +114,8 @@ interface IForcedQueue {
     /// batch.
     /// @param waiting requests of all communities that were there and wait
     error UpgradeWaits(uint256 waiting);
-    /// @notice Somebody who wanted to leave may have found a queue full. Announce the upgrade when every queue has had
-    /// a place for a day.
+    /// @notice Somebody who wanted to leave may have found a queue full. Announce the upgrade, or end the community's
+    /// requests, when every queue has had a place for a day.
     /// @param from unix seconds; 0 while a queue is full
     error QueueWasFull(uint256 from);
     /// @notice The head of the queue may still be served in time, or the queue is empty.
@@ -129,7 +130,7 @@ interface IForcedQueue {
 
     /// @notice Asks for the whole balance of a slot; it is paid if the caller is the slot's payout account. The bond
     /// comes back with it. A slot that was paid waits `forcedDeadline` for its next request. Anyone may call; who is
-    /// not the payout account loses the bond. The value is the bond, at least `forcedBondOf` wei.
+    /// not the payout account loses the bond. Refused by a community that ends. The value is the bond, at least `forcedBondOf` wei.
     /// @param community index of a community that has settled
     /// @param slot of the caller, below the shape's slots
     function forceWithdraw(uint32 community, uint32 slot) external payable;
@@ -165,6 +166,8 @@ interface IForcedQueue {
     /// @param circuitVersion of the verifier
     /// @param activeFrom unix seconds at which its delay is over
     function requireFirstUse(uint32 circuitVersion, uint40 activeFrom) external view;
+    /// @notice Reverts if a queue of any community is full or was so within the last day: `QueueWasFull`.
+    function requirePlaces() external view;
     /// @notice Bond of the next request: it doubles with every open one.
     /// @param community index of the community
     /// @return bond wei

@@ -13,7 +13,7 @@ interface IParts {
     /// @notice Certificates and the queue of their notes. The rollup's constructor creates it.
     /// @return certificates its address
     function certificates() external view returns (ICertificates certificates);
-    /// @notice Through it everybody exits from a frozen rollup. The rollup's constructor creates it.
+    /// @notice Through it members exit from a frozen rollup or a closed community. The rollup's constructor creates it.
     /// @return exits its address
     function exits() external view returns (IExits exits);
     /// @notice The block of the constructor: no event is older. On a chain where the EVM's block number is another

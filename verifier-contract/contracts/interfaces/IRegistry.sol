@@ -30,7 +30,17 @@ interface IRegistry {
         bytes32 codehash;
     }
 
-    /// @notice A community's fixed parameters, one storage slot.
+    /// @notice Where a community is on its way to its end. Open: no end was announced. Closing: an end was announced;
+    /// it still settles, and takes forced requests. Ending: it serves the requests that wait, and takes no more.
+    /// Closed: no batch of it settles any more, for ever; its members exit.
+    enum Stage {
+        Open,
+        Closing,
+        Ending,
+        Closed
+    }
+
+    /// @notice A community's fixed parameters.
     /// @param registered true from its registration on
     /// @param intervalLength seconds: 900, 1800 or 3600
     /// @param m intervals of one period
@@ -42,6 +52,16 @@ interface IRegistry {
         uint16 m;
         uint32 shape;
         uint32 tariffSet;
+    }
+
+    /// @notice How a community ends.
+    /// @param stage on the way to its end
+    /// @param closesAt unix seconds at which the notice is over; 0 if no end was announced
+    /// @param closedAfter the rollup's last batch when it was closed: no later root has another state of it
+    struct End {
+        Stage stage;
+        uint40 closesAt;
+        uint64 closedAfter;
     }
 
     /// @notice What all tariffs of a set have.
@@ -143,6 +163,17 @@ interface IRegistry {
         uint32 indexed tariffSet,
         GenesisTerms genesisTerms
     );
+    /// @notice A community's end was announced. It still settles. Who wants to leave by force asks before that.
+    /// @param community its index
+    /// @param closesAt unix seconds at which the notice is over
+    event CommunityClosing(uint32 indexed community, uint40 closesAt);
+    /// @notice A community takes no forced request any more. Those that wait are served, then it is closed.
+    /// @param community its index
+    event CommunityEnding(uint32 indexed community);
+    /// @notice A community is closed, for ever: its members exit through `IExits`.
+    /// @param community its index
+    /// @param lastBatch the rollup's last one; the root after it, and every later one, has the community's last state
+    event CommunityClosed(uint32 indexed community, uint64 lastBatch);
     /// @notice A tariff set was opened. It has no tariff yet.
     /// @param tariffSet its id
     /// @param intervalLength seconds
@@ -165,6 +196,21 @@ interface IRegistry {
     /// @notice A community of that index is registered, and is not changed. Take another index.
     /// @param community as it was given
     error CommunityAlreadyRegistered(uint32 community);
+    /// @notice The community's end was announced before, and is not announced twice.
+    /// @param community as it was given
+    error AlreadyClosing(uint32 community);
+    /// @notice The community is closed, or takes no forced request any more because it is about to be. Leave it through
+    /// `IExits` when it is closed.
+    /// @param community as it was given
+    error CommunityIsClosed(uint32 community);
+    /// @notice The end of the community was not announced, or the notice is not over. Announce it, and wait.
+    /// @param community as it was given
+    /// @param closesAt unix seconds at which the notice is over; 0 if none was announced
+    error NoticeNotOver(uint32 community, uint256 closesAt);
+    /// @notice Forced requests of the community wait still. Serve them, then close it.
+    /// @param community as it was given
+    /// @param waiting requests
+    error RequestsWait(uint32 community, uint256 waiting);
     /// @notice The state tree has 4^8 communities. Take an index below 65,536.
     /// @param community as it was given
     error CommunityOutOfRange(uint32 community);
@@ -258,6 +304,18 @@ interface IRegistry {
         GenesisTerms genesisTerms
     ) external;
 
+    /// @notice Announces a community's end, once and for good: it can be closed when the notice, `verifierDelay`, is
+    /// over. The meter data manager alone may call.
+    /// @param community index of a registered community
+    function announceClosing(uint32 community) external;
+
+    /// @notice Goes on with the end of a community whose notice is over, and refused when frozen. The first call, by the
+    /// meter data manager alone, ends its forced requests: not while a queue is full nor within a day after, so that
+    /// everybody who asked found a place. The community is closed, by the same call or by anybody's later one, when no
+    /// request of it waits.
+    /// @param community index of a community whose end was announced
+    function closeCommunity(uint32 community) external;
+
     /// @notice Opens a tariff set for communities of that interval length and period, once. The tariff authority alone
     /// may call.
     /// @param tariffSet id that is not taken
@@ -329,7 +387,7 @@ interface IRegistry {
     /// @return notice seconds: an hour, on the local chain none
     function tariffNotice() external view returns (uint64 notice);
     /// @notice What a batch is settled under. Reverts where `settle` must: the operator has no such role, the community
-    /// is not registered, the tariff is not in force, the version has no verifier that may be used.
+    /// is not registered or is closed, the tariff is not in force, the version has no verifier that may be used.
     /// @param operator who brings the batch
     /// @param circuitVersion version of the circuit of the proof
     /// @param community index of the community
@@ -361,10 +419,23 @@ interface IRegistry {
     /// @param community its index
     /// @return slots of its shape
     function slotsOf(uint32 community) external view returns (uint32 slots);
+    /// @notice Member slots of a community that takes forced requests. Reverts if it takes none: it is not registered,
+    /// or ends.
+    /// @param community its index
+    /// @return slots of its shape
+    function forcedSlotsOf(uint32 community) external view returns (uint32 slots);
+    /// @notice True if a community is closed: no batch of it settles any more.
+    /// @param community its index
+    /// @return closed for ever
+    function isClosed(uint32 community) external view returns (bool closed);
     /// @notice A community's fixed parameters.
     /// @param community its index
     /// @return parameters all zero if it is not registered
     function communityOf(uint32 community) external view returns (Community memory parameters);
+    /// @notice How a community ends.
+    /// @param community its index
+    /// @return end all zero if no end was announced
+    function endOf(uint32 community) external view returns (End memory end);
     /// @notice What the community's initialisation must have.
     /// @param community its index
     /// @return genesisTerms 0 if it has none

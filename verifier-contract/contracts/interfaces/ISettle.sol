@@ -140,4 +140,8 @@ interface ISettle {
     /// @param root any word
     /// @return finalised true from its batch on
     function isFinalised(Root root) external view returns (bool finalised);
+    /// @notice After which batch `root` was the state root.
+    /// @param root any word
+    /// @return batchPlusOne number of the batch and one: 1 for the genesis; 0 if it never was
+    function finalisedAt(Root root) external view returns (uint64 batchPlusOne);
 }

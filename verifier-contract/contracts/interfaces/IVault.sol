@@ -75,7 +75,7 @@ interface IVault {
     /// @param paused true if `deposit` is refused from now on
     event DepositsPaused(bool paused);
 
-    /// @notice The frozen rollup credited a slot's balance.
+    /// @notice The frozen rollup, or a closed community, credited a slot's balance.
     /// @param community index of the community
     /// @param slot that exited; it cannot exit again
     /// @param payout account that may withdraw the amount
@@ -229,7 +229,7 @@ interface IVault {
     /// @param account that is paid
     function withdrawEth(address account) external;
 
-    /// @notice Only by the exits contract, when frozen: credits a slot's balance, once.
+    /// @notice Only by the exits contract, when frozen or the community is closed: credits a slot's balance, once.
     /// @param community index of the community
     /// @param slot of the member
     /// @param payout account that may withdraw it
@@ -267,7 +267,7 @@ interface IVault {
     /// @param account that is paid
     /// @return amount wei
     function ethOwed(address account) external view returns (uint256 amount);
-    /// @notice True if a slot's balance was credited after the freeze.
+    /// @notice True if a slot's balance was credited by an exit.
     /// @param community index of the community
     /// @param slot of the member
     /// @return exited true from the exit on

@@ -27,6 +27,10 @@ pub enum Act {
     RetireVersion(u32),
     /// Registers a community (meter data manager).
     RegisterCommunity(CommunityParams),
+    /// Announces a community's end (meter data manager).
+    AnnounceClosing(u32),
+    /// Ends a community's forced requests, and closes it if nobody waits (meter data manager).
+    CloseCommunity(u32),
     /// Opens a tariff set: number, interval length in seconds, intervals of a period (tariff authority).
     OpenTariffSet(u32, u16, u16),
     /// Publishes a tariff: set, first interval, commitment (tariff authority).
@@ -41,7 +45,7 @@ impl Act {
             Self::Grant(..) | Self::Revoke(..) => Role::Admin,
             Self::PauseDeposits(_) => Role::Regulator,
             Self::RegisterVerifier(..) | Self::AnnounceUpgrade(_) | Self::RetireVersion(_) => Role::Upgrader,
-            Self::RegisterCommunity(_) => Role::Mdm,
+            Self::RegisterCommunity(_) | Self::AnnounceClosing(_) | Self::CloseCommunity(_) => Role::Mdm,
             Self::OpenTariffSet(..) | Self::RegisterTariff(..) => Role::TariffAuthority,
         }
     }
@@ -80,6 +84,8 @@ impl EthersClient {
                     registry.register_community(community, shape, interval_length_s, m, tariff_set, genesis_terms);
                 (registry.address(), call.calldata())
             }
+            Act::AnnounceClosing(community) => (registry.address(), registry.announce_closing(community).calldata()),
+            Act::CloseCommunity(community) => (registry.address(), registry.close_community(community).calldata()),
             Act::OpenTariffSet(set, interval_length_s, m) => {
                 (registry.address(), registry.open_tariff_set(set, interval_length_s, m).calldata())
             }
@@ -110,6 +116,23 @@ impl EthersClient {
     pub async fn act(&self, act: Act) -> Result<TxReceipt, L1Error> {
         let (to, data) = self.call_of(act).await?;
         self.transact_at(EthAddress::from(to), Some(Bytes::from(data))).await
+    }
+
+    /// Seconds from the announcement of a community's end to its earliest closing.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn closing_notice_s(&self) -> Result<u64, L1Error> {
+        let registry = self.registry().await?;
+        self.view_at(registry.address(), registry.verifier_delay().calldata()).await
+    }
+
+    /// Unix seconds at which a community's last settled period ended; 0 before its first batch.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn settled_through(&self, community: u32) -> Result<u64, L1Error> {
+        self.view(self.bound().settled_through(community).calldata()).await
     }
 
     /// Interval length in seconds and intervals of a period of a tariff set, if it is open.

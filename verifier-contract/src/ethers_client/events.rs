@@ -137,6 +137,13 @@ fn of_registry(event: OfRegistry) -> Option<Effect> {
             tariff_set: e.tariff_set,
             genesis_terms: e.genesis_terms,
         }),
+        OfRegistry::CommunityClosingFilter(e) => {
+            Effect::CommunityClosing { community: e.community, closes_at: e.closes_at }
+        }
+        OfRegistry::CommunityEndingFilter(e) => Effect::CommunityEnding { community: e.community },
+        OfRegistry::CommunityClosedFilter(e) => {
+            Effect::CommunityClosed { community: e.community, last_batch: e.last_batch }
+        }
         OfRegistry::RoleAdminChangedFilter(_) | OfRegistry::RoleGrantedFilter(_) | OfRegistry::RoleRevokedFilter(_) => {
             return None;
         }

@@ -12,9 +12,9 @@ use super::events::{self, u128_of};
 use super::{Act, EthersClient, block_of, decode_log, malformed, request, settle_receipt};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
-    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
-    VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
+    ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
+    TransferState, TxReceipt, VerifierState, Word,
 };
 
 impl EthersClient {
@@ -72,6 +72,16 @@ impl ChainL1 for EthersClient {
             let genesis_terms =
                 self.view_at(registry.address(), registry.genesis_terms_of(community).calldata()).await?;
             Ok(Some(CommunityParams { community, shape, interval_length_s, m, tariff_set, genesis_terms }))
+        })
+    }
+
+    fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd> {
+        Box::pin(async move {
+            let registry = self.registry().await?;
+            let (stage, closes_at_s, closed_after): (u8, u64, u64) =
+                self.view_at(registry.address(), registry.end_of(community).calldata()).await?;
+            let stage = Stage::by_number(stage).ok_or_else(|| malformed("a community in no known stage"))?;
+            Ok(CommunityEnd { stage, closes_at_s, closed_after })
         })
     }
 

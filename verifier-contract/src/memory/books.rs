@@ -277,7 +277,6 @@ impl Books {
     }
 
     fn release(&mut self, context: &Context, payout: Address, balance: u64) -> Result<u128, L1Error> {
-        require(context.frozen, "NotFrozen")?;
         require(u128::from(balance) <= self.pool_nano, "PoolShort")?;
         self.pool_nano -= u128::from(balance);
         let amount = u128::from(balance) * u128::from(context.terms.token_per_unit) / UNIT;
@@ -293,6 +292,7 @@ impl Books {
     }
 
     pub(super) fn exit_claim(&mut self, context: &Context, call: &ExitClaimCall) -> Effects {
+        require(context.frozen, "NotFrozen")?;
         let mut packed = [0; 32];
         packed[4..24].copy_from_slice(&call.payout);
         packed[24..].copy_from_slice(&call.amount.to_be_bytes());

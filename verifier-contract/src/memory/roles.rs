@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{MemoryL1, reverted};
 use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityParams, DepositEntry, ExitCall, ExitClaimCall, ForcedEntry,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, ExitCall, ExitClaimCall,
+    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
+    VerifierState, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -38,6 +39,10 @@ impl ChainL1 for MemoryL1 {
 
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
         self.with(move |state| Ok(state.communities.get(&community).map(|(params, _)| *params)))
+    }
+
+    fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd> {
+        self.with(move |state| Ok(state.end_of(community)))
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {

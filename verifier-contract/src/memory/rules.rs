@@ -6,8 +6,8 @@ use super::books::{self, Books};
 use super::{MODULUS, MemoryL1Config, records};
 use crate::client::L1Error;
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall,
-    SettleReceipt, SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, ExitCall, RollupEffect, RollupEvent,
+    SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry, TxReceipt, VerifierState, Word,
 };
 
 /// Seconds for which every forced queue has had a place when an upgrade is announced.
@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) block: u64,
     pub(super) roots: Vec<Word>,
     pub(super) communities: HashMap<u32, (CommunityParams, u64)>,
+    /// Those whose end was announced.
+    pub(super) ends: HashMap<u32, CommunityEnd>,
     pub(super) sets: HashMap<u32, (u16, u16)>,
     pub(super) tariffs: Vec<TariffEntry>,
     pub(super) batches: Vec<SettledBatch>,
@@ -79,6 +81,7 @@ impl State {
             block: 0,
             roots: vec![config.genesis_root],
             communities: HashMap::new(),
+            ends: HashMap::new(),
             sets: HashMap::new(),
             tariffs: Vec::new(),
             batches: Vec::new(),
@@ -121,11 +124,16 @@ impl State {
 
     pub(super) fn announce_upgrade(&mut self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
         require(!self.frozen, "IsFrozen")?;
-        let quiet = self.books.full_at().is_none_or(|at| at + QUIET_S <= self.timestamp);
-        require(quiet && !self.books.is_any_full(), "QueueWasFull")?;
+        self.require_places()?;
         let waiting = self.books.mark_waiting();
         self.announced = Announcement { circuit_version, at_s: self.timestamp, waiting };
         Ok(self.mine_with(vec![RollupEffect::UpgradeAnnounced { circuit_version, waiting }]))
+    }
+
+    /// No forced queue is full, nor was within the last day.
+    pub(super) fn require_places(&self) -> Result<(), L1Error> {
+        let quiet = self.books.full_at().is_none_or(|at| at + QUIET_S <= self.timestamp);
+        require(quiet && !self.books.is_any_full(), "QueueWasFull")
     }
 
     pub(super) fn announcement(&self) -> Announcement {
@@ -190,6 +198,7 @@ impl State {
     pub(super) fn force_withdraw(&mut self, community: u32, slot: u32) -> Result<TxReceipt, L1Error> {
         require(!self.frozen, "IsFrozen")?;
         let Some((params, _)) = self.communities.get(&community).copied() else { return reverted("UnknownCommunity") };
+        require(self.end_of(community).stage <= Stage::Closing, "CommunityIsClosed")?;
         require(self.started.contains(&community), "NotStarted")?;
         require(slot < self.slots(params.shape), "SlotOutOfRange")?;
         self.transact(|books, context| books.force_withdraw(context, community, slot))
@@ -205,7 +214,8 @@ impl State {
     }
 
     pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
-        require(self.frozen, "NotFrozen")?;
+        let closed = self.end_of(call.community).stage == Stage::Closed;
+        require(self.frozen || closed, "NotFrozen")?;
         let Some((params, _)) = self.communities.get(&call.community).copied() else {
             return reverted("UnknownCommunity");
         };
@@ -287,6 +297,7 @@ impl State {
         let Some((params, _)) = self.communities.get(&call.community).copied() else {
             return reverted("UnknownCommunity");
         };
+        require(self.end_of(call.community).stage != Stage::Closed, "CommunityIsClosed")?;
         let ends_at = (u64::from(call.first_interval) + u64::from(params.m)) * u64::from(params.interval_length_s);
         require(ends_at <= self.timestamp, "PeriodNotOver")?;
         let leaves = self.slots(params.shape) as usize + 2;

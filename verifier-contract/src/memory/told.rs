@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::MemoryL1;
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, QueuesL1};
 use crate::types::{
-    Address, CommunityParams, DepositEntry, ForcedEntry, RollupEvent, SettledBatch, TariffEntry, TransferState, Word,
+    Address, CommunityEnd, CommunityParams, DepositEntry, ForcedEntry, RollupEvent, SettledBatch, TariffEntry,
+    TransferState, Word,
 };
 
 /// An answer that an auditor reads as a whole.
@@ -46,6 +47,8 @@ pub struct Told {
     pub grows: Arc<AtomicBool>,
     /// Registered communities.
     pub communities: Vec<CommunityParams>,
+    /// Communities that end, by index.
+    pub ends: BTreeMap<u32, CommunityEnd>,
     /// Published tariffs.
     pub tariffs: Vec<TariffEntry>,
     /// Settled batches.
@@ -79,8 +82,9 @@ impl Told {
     /// [`L1Error`] if the chain was told to fail.
     pub async fn by(l1: &MemoryL1) -> Result<Self, L1Error> {
         let communities = l1.communities(0).await?;
-        let mut forced = BTreeMap::new();
+        let (mut forced, mut ends) = (BTreeMap::new(), BTreeMap::new());
         for CommunityParams { community, .. } in &communities {
+            ends.insert(*community, l1.end_of(*community).await?);
             forced.insert(*community, l1.forced_queue(*community).await?);
         }
         let count = l1.batch_count().await?;
@@ -97,6 +101,7 @@ impl Told {
             state_root: l1.state_root().await?,
             count,
             communities,
+            ends,
             tariffs: l1.tariffs(0).await?,
             batches: l1.settled_batches(0).await?,
             events: l1.events(0).await?,
@@ -154,6 +159,10 @@ impl ChainL1 for Told {
 
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>> {
         now(self.communities.iter().find(|params| params.community == community).copied())
+    }
+
+    fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd> {
+        now(self.ends.get(&community).copied().unwrap_or_default())
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {

@@ -13,6 +13,7 @@
 //! say FIGURE VALUE              a figure of the present
 //! terms I VALUE                 the terms that a community was registered with
 //! freeze before batch N         the freeze is told before the nth batch
+//! close C before NAME [n]       a community's whole end is told before an effect
 //! exchange notes                the first certificate's two notes
 //! forget calldata | note        of the last batch; the last in the queue
 //! ```
@@ -75,6 +76,18 @@ pub fn tell(told: &mut Told, lie: &str) {
             let at = place(told, &["BatchSettled", nth]);
             freeze.block = told.events[at].block;
             told.events.insert(at, freeze);
+        }
+        ["close", community, "before", ref effect @ ..] => {
+            let (at, community) = (place(told, effect), community.parse().unwrap());
+            let batch = |event: &&RollupEvent| matches!(event.effect, Effect::BatchSettled { .. });
+            let last_batch = told.events[..at].iter().filter(batch).count() as u64;
+            let RollupEvent { block, tx, .. } = told.events[at];
+            let end = [
+                Effect::CommunityClosing { community, closes_at: 0 },
+                Effect::CommunityEnding { community },
+                Effect::CommunityClosed { community, last_batch },
+            ];
+            told.events.splice(at..at, end.map(|effect| RollupEvent { block, tx, effect }));
         }
         ["exchange", "notes"] => {
             let at = place(told, &["CertificateSpent"]);

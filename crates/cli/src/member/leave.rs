@@ -11,7 +11,7 @@ use gridveil_protocol::{
     params::Shape,
     units::Interval,
 };
-use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, TransferState};
+use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, Stage, TransferState};
 
 use super::session::{Session, own_chain, read_chain};
 use crate::common::{
@@ -46,6 +46,9 @@ pub struct ExitArgs {
     #[command(flatten)]
     with: Paying,
 }
+
+/// Why nobody exits.
+const STAYS: &str = "the rollup is not frozen, nor the community closed: withdraw, or force a withdrawal";
 
 /// The contract's own form of an exit.
 #[must_use]
@@ -102,7 +105,25 @@ pub fn exit_of(state: &State, chain: &Chain, genesis: &[(u32, Fr)]) -> anyhow::R
     Ok(Exit::from_l1(receipt, shape.members, genesis, &batches, root)?)
 }
 
-/// What was taken out of a frozen rollup.
+/// Why a member can leave by an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// All of the rollup is frozen.
+    Frozen,
+    /// The member's community is closed, and the others go on.
+    Closed,
+}
+
+/// The way out, if there is one.
+fn way_out(chain: &Chain, community: u32) -> anyhow::Result<Option<Way>> {
+    if chain.wait(chain.client().is_frozen())? {
+        return Ok(Some(Way::Frozen));
+    }
+    let end = chain.wait(chain.client().end_of(community))?;
+    Ok((end.stage == Stage::Closed).then_some(Way::Closed))
+}
+
+/// What was taken out of a frozen rollup or a closed community.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Balance, nano, if it was taken out now.
@@ -113,14 +134,18 @@ pub struct Left {
     pub claims: usize,
     /// Deposits that came back.
     pub refunds: usize,
+    /// Deposits whose refund was asked for and has to wait, and claims that only a freeze pays.
+    pub waiting: usize,
 }
 
-/// Takes everything out of a frozen rollup: balance, open claims, deposits that were never taken in.
+/// Takes everything out of a frozen rollup: balance, open claims, deposits that were never taken in. Out of a closed
+/// community: the balance; refunds are asked for, and fetched once their delay is over; claims stay open, to be received
+/// by an account of the same owner in another community.
 ///
 /// # Errors
-/// The rollup is not frozen, or L1 refuses.
+/// Neither is the rollup frozen nor the community closed, or L1 refuses.
 pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Result<Left> {
-    ensure!(chain.wait(chain.client().is_frozen())?, "the rollup is not frozen: withdraw, or force a withdrawal");
+    let way = way_out(chain, session.community)?.context(STAYS)?;
     let mut left = Left::default();
     match chain.wait(chain.client().exit(exit_call(exit))) {
         Ok(_) => left.balance_nano = exit.balance,
@@ -133,8 +158,20 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
         let word = to_bytes(&claim.commitment());
         let out = match kept.source {
             Source::Deposit => {
-                let state = chain.wait(chain.client().deposit_state(word))?;
-                let refundable = matches!(state, Some(DepositState::Open | DepositState::RefundRequested(_)));
+                let refundable = match chain.wait(chain.client().deposit_state(word))? {
+                    Some(DepositState::Open) if way == Way::Closed => {
+                        chain.wait(chain.client().request_refund(word))?;
+                        left.waiting += 1;
+                        false
+                    }
+                    Some(DepositState::RefundRequested(at))
+                        if way == Way::Closed && chain.wait(chain.client().timestamp())? < at =>
+                    {
+                        left.waiting += 1;
+                        false
+                    }
+                    state => matches!(state, Some(DepositState::Open | DepositState::RefundRequested(_))),
+                };
                 if refundable {
                     chain.wait(chain.client().refund(word))?;
                     left.refunds += 1;
@@ -143,6 +180,10 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
             }
             Source::Transfer => {
                 let open = chain.wait(chain.client().claim_state(word))? == TransferState::Open;
+                if open && way == Way::Closed {
+                    left.waiting += 1;
+                    continue;
+                }
                 if open {
                     let [sa, sb] = claim.salts;
                     let (recipient, sa, sb) = (to_bytes(&claim.recipient), to_bytes(&sa), to_bytes(&sb));
@@ -288,19 +329,27 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     let genesis =
         args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let exit = exit_of(session.wallet.state(), &chain, &genesis)?;
-    let frozen = chain.wait(chain.client().is_frozen())?;
+    let way = way_out(&chain, session.community)?;
     let open = session.wallet.state().open_claims();
     let details = || {
         let root = hex0(to_bytes(&exit.root));
-        Details::new("Out of the frozen rollup, by L1 alone")
+        let (frozen, closed) = (way == Some(Way::Frozen), way == Some(Way::Closed));
+        let shown = match way {
+            Some(Way::Frozen) => "the rollup is frozen",
+            Some(Way::Closed) => "the community is closed",
+            None => "none: nothing can be taken out yet",
+        };
+        Details::new("Out of the rollup, by L1 alone")
             .row("balance", exact(exit.balance.into()).trim_start().to_owned(), exit.balance)
             .row("paid to", hex0(exit.payout), hex0(exit.payout))
             .row("open claims", open.to_string(), open)
             .row("state root", root.clone(), root)
-            .row("frozen", if frozen { "yes" } else { "no: nothing can be taken out yet" }, frozen)
+            .row("way out", shown, shown)
+            .row("frozen", if frozen { "yes" } else { "no" }, frozen)
+            .row("closed", if closed { "yes" } else { "no" }, closed)
     };
-    if !frozen && !args.with.acting.dry_run {
-        bail!("the rollup is not frozen: withdraw, or force a withdrawal (--dry-run shows what an exit would be)");
+    if way.is_none() && !args.with.acting.dry_run {
+        bail!("{STAYS} (--dry-run shows what an exit would be)");
     }
     if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
@@ -312,6 +361,7 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
         .row("status", status, status)
         .row("claims paid", left.claims.to_string(), left.claims)
         .row("deposits back", left.refunds.to_string(), left.refunds)
+        .row("wait still", left.waiting.to_string(), left.waiting)
         .row("paid", format!("{paid} smallest parts of the token"), paid.to_string())
         .print(args.with.place.json)
 }

@@ -16,7 +16,7 @@ use gridveil_protocol::{
     owner::owner_of,
     params::UNIT_NANO,
 };
-use gridveil_verifier_contract::{DepositState, TransferState};
+use gridveil_verifier_contract::{DepositState, Stage, TransferState};
 
 use super::session::{Session, element, l1_address, own_chain, read_chain};
 use crate::common::{
@@ -224,6 +224,8 @@ pub fn run_deposit(args: &DepositArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let chain = chain.context("a dry run")?;
+    let end = chain.wait(chain.client().end_of(session.community))?;
+    ensure!(end.stage == Stage::Open, "the community is {}: no deposit is taken in for long", end.stage.name());
     let Deposited { signed, status, .. } = deposit(&mut session, &chain, &claim)?;
     done(details(), &signed, &status).print(args.with.place.json)
 }
