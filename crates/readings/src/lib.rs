@@ -12,6 +12,7 @@ pub mod energy;
 mod error;
 pub mod green_button;
 pub mod model;
+pub mod nem12;
 pub mod normalise;
 mod read;
 pub mod register;

@@ -9,7 +9,7 @@ use crate::{
     error::shown,
     green_button,
     model::{Channel, Decoded},
-    normalise, rules, text, validate,
+    nem12, normalise, rules, text, validate,
     zone::Zone,
 };
 
@@ -68,6 +68,8 @@ formats! {
     Csv, "csv";
     /// ESPI Atom XML, see [`green_button`].
     GreenButton, "green-button";
+    /// Interval files of Australia, see [`nem12`].
+    Nem12, "nem12";
 }
 
 impl std::str::FromStr for Format {
@@ -137,6 +139,7 @@ fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
     match format {
         Format::Csv => csv::decode(&text()?, choice),
         Format::GreenButton => green_button::decode(&text()?, choice),
+        Format::Nem12 => nem12::decode(&text()?, choice),
     }
 }
 
@@ -146,6 +149,7 @@ fn guess(bytes: &[u8]) -> Result<Format, SourceError> {
     let first = head.iter().position(|b| !b.is_ascii_whitespace()).and_then(|at| head.get(at..)).unwrap_or(&[]);
     Ok(match first {
         [b'<', ..] => Format::GreenButton,
+        [b'1', b'0', b'0', b',', ..] | [b'2', b'0', b'0', b',', ..] => Format::Nem12,
         _ => Format::Csv,
     })
 }
