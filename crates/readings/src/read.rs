@@ -9,7 +9,7 @@ use crate::{
     error::shown,
     green_button,
     model::{Channel, Decoded},
-    nem12, normalise, rules, text, validate,
+    nem12, normalise, p1, rules, sml, text, validate,
     zone::Zone,
 };
 
@@ -70,6 +70,10 @@ formats! {
     GreenButton, "green-button";
     /// Interval files of Australia, see [`nem12`].
     Nem12, "nem12";
+    /// Telegrams of Dutch and Belgian meters, see [`p1`].
+    P1, "p1";
+    /// Telegrams of German meters, see [`sml`].
+    Sml, "sml";
 }
 
 impl std::str::FromStr for Format {
@@ -140,6 +144,8 @@ fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
         Format::Csv => csv::decode(&text()?, choice),
         Format::GreenButton => green_button::decode(&text()?, choice),
         Format::Nem12 => nem12::decode(&text()?, choice),
+        Format::P1 => p1::decode(bytes, choice),
+        Format::Sml => sml::decode(bytes, choice),
     }
 }
 
@@ -147,7 +153,11 @@ fn guess(bytes: &[u8]) -> Result<Format, SourceError> {
     let head = bytes.get(..bytes.len().min(4096)).unwrap_or(bytes);
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let first = head.iter().position(|b| !b.is_ascii_whitespace()).and_then(|at| head.get(at..)).unwrap_or(&[]);
+    // A capture begins anywhere, also in the middle of a telegram.
+    let holds = |sign: &[u8]| bytes.windows(sign.len()).any(|window| window == sign);
     Ok(match first {
+        _ if holds(&sml::START) => Format::Sml,
+        [b'/', ..] if holds(b"\n!") => Format::P1,
         [b'<', ..] => Format::GreenButton,
         [b'1', b'0', b'0', b',', ..] | [b'2', b'0', b'0', b',', ..] => Format::Nem12,
         _ => Format::Csv,

@@ -2,6 +2,8 @@
 //!
 //! A first reading books nothing. A register that falls is a fault, unless it is known where it rolls over.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use crate::{Finding, Place, Rule, SourceError, energy::Energy, model::Raw};
 
 /// Differences of successive readings. Each is the interval from one reading to the next.
@@ -39,6 +41,16 @@ pub fn differences(
         let quality = a.quality.max(b.quality);
         raws.push(Raw { length, energy, quality, begins_block: false, ..a.clone() });
     }
+    // Readings farther apart than usual span intervals whose energies nothing tells apart.
+    let mut count: BTreeMap<u32, usize> = BTreeMap::new();
+    for raw in &raws {
+        *count.entry(raw.length).or_default() += 1;
+    }
+    let usual = count.iter().max_by_key(|(length, n)| (**n, Reverse(**length))).map_or(0, |(length, _)| *length);
+    for raw in raws.iter().filter(|raw| raw.length > usual) {
+        findings.push(Finding::interval(Rule::Missing, raw.start, raw.length, raw.at));
+    }
+    raws.retain(|raw| raw.length <= usual);
     if raws.is_empty() {
         let found = format!("{} register reading", readings.len());
         return Err(SourceError::NoInterval { found });
