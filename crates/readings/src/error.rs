@@ -216,7 +216,10 @@ pub enum SourceError {
         at: Place,
     },
     /// What should be energies of intervals never falls: a register.
-    #[error("{at}: values that never fall, far above what a connection carries: register readings, not energies")]
+    #[error(
+        "{at}: values that never fall over half a day: readings of a register, not energies. Say so in a mapping file \
+         (register = true)"
+    )]
     LooksLikeRegister {
         /// First of them.
         at: Place,

@@ -105,7 +105,10 @@ impl Work<'_> {
         let (direction, merges) = (channel.direction, channel.merges);
         self.readings += channel.raws.len();
         let mut raws = match channel.behaviour {
-            Behaviour::Interval => channel.raws,
+            Behaviour::Interval => {
+                no_register(&channel.raws)?;
+                channel.raws
+            }
             Behaviour::Register { modulus } => register::differences(channel.raws, modulus, self.findings)?,
         };
         let direction_index = usize::from(direction == Direction::Export);
@@ -324,6 +327,19 @@ fn binned(pieces: &Pieces, length: u32) -> BTreeMap<i64, Bin> {
     }
     bins.retain(|_, bin| bin.seconds == length);
     bins
+}
+
+/// Energies of half a day or more that never fall, and rise again and again, are readings of a register.
+fn no_register(raws: &[Raw]) -> Result<(), SourceError> {
+    let mut sorted: Vec<&Raw> = raws.iter().collect();
+    sorted.sort_by_key(|raw| raw.start);
+    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else { return Ok(()) };
+    let rises = sorted.windows(2).filter(|w| matches!(w, [a, b] if a.energy < b.energy)).count();
+    let falls = sorted.windows(2).any(|w| matches!(w, [a, b] if a.energy > b.energy));
+    if last.start - first.start >= 43_200 && rises >= 6 && !falls {
+        return Err(SourceError::LooksLikeRegister { at: first.at });
+    }
+    Ok(())
 }
 
 /// Is it within a day of a night on which clocks somewhere go back: a Sunday at the end of October, or the first ones of

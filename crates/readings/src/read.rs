@@ -87,7 +87,7 @@ impl std::str::FromStr for Format {
 }
 
 /// Which meter of a file, and how to read it. All of it may be left open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// Format; found from the first bytes if absent.
     pub format: Option<Format>,

@@ -87,23 +87,24 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The column of one of the names: its whole name, or its name without the unit.
+/// The column of the first of the names that is there: its whole name, or its name without the unit.
 ///
 /// # Errors
 /// [`SourceError::Malformed`] if two columns have it.
 pub fn column(header: &[Column], names: &Names, line: u64) -> Result<Option<usize>, SourceError> {
-    let is = |column: &Column| {
-        let whole = column.shown.to_lowercase();
-        names.all().iter().any(|name| matches(name, &column.base) || matches(name, &whole))
-    };
-    let mut found = header.iter().enumerate().filter(|(_, column)| is(column)).map(|(i, _)| i);
-    match (found.next(), found.next()) {
-        (first, None) => Ok(first),
-        (_, Some(second)) => {
-            let at = Place { line, column: second as u64 + 1 };
-            Err(SourceError::Malformed { at, what: "a second column has this name" })
+    for name in names.all() {
+        let is = |column: &Column| matches(name, &column.base) || matches(name, &column.shown.to_lowercase());
+        let mut found = header.iter().enumerate().filter(|(_, column)| is(column)).map(|(i, _)| i);
+        match (found.next(), found.next()) {
+            (None, _) => {}
+            (first, None) => return Ok(first),
+            (_, Some(second)) => {
+                let at = Place { line, column: second as u64 + 1 };
+                return Err(SourceError::Malformed { at, what: "a second column has this name" });
+            }
         }
     }
+    Ok(None)
 }
 
 /// How many of the mapping's columns are there; `None` if one that is needed is not.

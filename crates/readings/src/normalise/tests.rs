@@ -96,3 +96,13 @@ fn overlapping_lengths_are_refused() {
     raws[1].length = 1800;
     assert!(matches!(of(vec![channel(Direction::Import, raws)]), Err(SourceError::Overlapping { first_line: 1, .. })));
 }
+
+#[test]
+fn a_counter_is_not_booked_as_energy() {
+    let counter = (0..24).map(|i| raw(i * 3600, 180 * i, 1)).collect();
+    assert!(matches!(of(vec![channel(Direction::Import, counter)]), Err(SourceError::LooksLikeRegister { .. })));
+    // A morning of sunshine rises too, and a meter that stands still does not.
+    let morning = (0..10).map(|i| raw(i * 3600, 180 * i, 1)).collect();
+    assert!(of(vec![channel(Direction::Export, morning)]).is_ok());
+    assert!(of(vec![channel(Direction::Import, (0..48).map(|i| raw(i * 3600, 0, 1)).collect())]).is_ok());
+}
