@@ -4,13 +4,15 @@ use super::*;
 
 /// `a: b, c` reads "a may depend on b and c"; everything that is not listed is refused. The umbrella and `benches` may
 /// depend on everything, and nothing depends on them, but for the umbrella, which has the measurements as a command.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     // Of use to any halo2 project.
     ("halo2-ifma", &[]),
     ("verifier-codegen", &[]),
     // Durable files, sealed envelopes, secret files, once for all.
     ("gridveil-keystore", &[]),
     ("gridveil-protocol", &[]),
+    // Meter files into intervals: of use to anybody who has one.
+    ("gridveil-readings", &[]),
     ("gridveil-circuits", &["gridveil-protocol"]),
     // What two sides share knows neither of them.
     ("gridveil-api", &["gridveil-protocol"]),
@@ -19,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "gridveil-prover",
         &["gridveil-keystore", "gridveil-circuits", "gridveil-protocol", "gridveil-proving-api", "halo2-ifma"],
     ),
-    ("gridveil-meter-client", &["gridveil-keystore", "gridveil-api", "gridveil-protocol"]),
+    ("gridveil-meter-client", &["gridveil-keystore", "gridveil-api", "gridveil-protocol", "gridveil-readings"]),
     // The generator only behind the feature `codegen`.
     ("gridveil-verifier-contract", &["gridveil-protocol", "verifier-codegen"]),
     // The sequencer links no proving system: proofs come through a trait, which the umbrella fills.
@@ -54,7 +56,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// What the commands of a role stand on.
-const PRODUCT: [&str; 10] = [
+const PRODUCT: [&str; 11] = [
     "gridveil-api",
     "gridveil-keystore",
     "gridveil-protocol",
@@ -62,6 +64,7 @@ const PRODUCT: [&str; 10] = [
     "gridveil-circuits",
     "gridveil-prover",
     "gridveil-meter-client",
+    "gridveil-readings",
     "gridveil-verifier-contract",
     "gridveil-sequencer",
     "gridveil-auditor",

@@ -1,0 +1,31 @@
+//! Meter files, read into intervals of whole watt-hours: right, or refused with what was found, where, and what to do.
+//!
+//! Every source goes one way. A decoder ([`csv`], [`green_button`], …) turns bytes into [`model::Channel`]s: readings with
+//! instant, length, direction, exact energy, quality and the line they came from. [`normalise`] turns registers into
+//! differences, adds the parts of an interval, splits a net register and refuses what contradicts itself. [`validate`] looks
+//! for what no household does. What comes out is an [`Import`]: one meter's [`Series`] and every [`Finding`] about it.
+//! Nothing is guessed: what a file leaves open is asked for.
+#![forbid(unsafe_code)]
+
+pub mod csv;
+pub mod energy;
+mod error;
+pub mod green_button;
+pub mod model;
+pub mod nem12;
+pub mod normalise;
+pub mod p1;
+mod read;
+pub mod register;
+pub mod report;
+pub mod rules;
+pub mod series;
+pub mod sml;
+mod text;
+pub mod validate;
+pub mod zone;
+
+pub use error::{MAX_COLUMNS, MAX_FILE_BYTES, MAX_READINGS, Place, SourceError};
+pub use read::{Choice, Format, Import, read, read_file};
+pub use rules::{Effect, Finding, Rule};
+pub use series::{Entry, Gap, Overlap, Series};
