@@ -9,6 +9,8 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, Word};
 use serde::Serialize;
 
+use crate::certificates::Spent;
+
 /// Why a statement does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetirementError {
@@ -21,6 +23,14 @@ pub enum RetirementError {
     /// L1 has no such retirement.
     #[error("L1 has no retirement with this commitment")]
     Unknown,
+    /// L1 had it, and undid it.
+    #[error(
+        "L1 undid the retirement in block {block}: its circuit version was retired before a batch took its notes in"
+    )]
+    Undone {
+        /// Block.
+        block: u64,
+    },
     /// Another purpose, or sealed where it was public.
     #[error("L1 has the retirement as another kind: purpose, or public where sealed was said")]
     Kind,
@@ -58,15 +68,26 @@ pub async fn retirement(
     }
     let commitment = opened(shown)?;
     let events = l1.events(from_block).await?;
-    let found = events.iter().find_map(|event| {
-        let RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } = event.effect else {
-            return None;
-        };
-        (retirement == commitment).then_some((event, Disclosed { disclosed, beneficiary, kind }))
-    });
-    let (event, disclosed) = found.ok_or(RetirementError::Unknown)?;
-    disclosed.check(shown)?;
-    Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed })
+    let undone_later = |at: usize, nullifier: Word| {
+        events.iter().skip(at).find(|event| {
+            matches!(event.effect, RollupEffect::NotesDropped { nullifier: of, undone: true, .. } if of == nullifier)
+        })
+    };
+    let mut found = Err(RetirementError::Unknown);
+    // Whoever knows the salts may have retired something of theirs under the same commitment: any one that fits will do.
+    for (at, event) in events.iter().enumerate() {
+        let Some(spent) = Spent::of(&event.effect).filter(|spent| spent.retirement == commitment) else { continue };
+        let holds = Disclosed::of(&spent).check(shown).and_then(|()| match undone_later(at, spent.nullifier) {
+            Some(undone) => Err(RetirementError::Undone { block: undone.block }),
+            None => Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed }),
+        });
+        match holds {
+            Ok(retired) => return Ok(retired),
+            Err(error) if found == Err(RetirementError::Unknown) => found = Err(error),
+            Err(_) => {}
+        }
+    }
+    found
 }
 
 /// The commitment that a statement opens.
@@ -76,7 +97,7 @@ pub(crate) fn opened(shown: &ShownRetirement) -> Result<Word, RetirementError> {
 }
 
 /// What L1 has of a retirement beside its commitment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Disclosed {
     pub(crate) disclosed: Word,
     pub(crate) beneficiary: Word,
@@ -84,6 +105,10 @@ pub(crate) struct Disclosed {
 }
 
 impl Disclosed {
+    pub(crate) const fn of(spent: &Spent) -> Self {
+        Self { disclosed: spent.disclosed, beneficiary: spent.beneficiary, kind: spent.kind }
+    }
+
     /// Is it what is shown?
     pub(crate) fn check(&self, shown: &ShownRetirement) -> Result<(), RetirementError> {
         let statement = &shown.statement;

@@ -24,5 +24,5 @@ pub use roles::Role;
 pub use types::{
     Address, Announcement, CertificateCall, CommunityParams, DepositEntry, DepositState, ExitCall, ExitClaimCall,
     ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
-    TxReceipt, VerifierState, Word,
+    TxReceipt, VerifierState, WaitingPair, Word,
 };

@@ -140,4 +140,9 @@ interface ISettle {
     /// @param root any word
     /// @return finalised true from its batch on
     function isFinalised(Root root) external view returns (bool finalised);
+    /// @notice `isFinalised` and `IForcedQueue.isFrozen` in one call.
+    /// @param anchor any word
+    /// @return finalised true if it was the state root at some time
+    /// @return frozen true if there will be no other state root than the present one
+    function anchorState(Root anchor) external view returns (bool finalised, bool frozen);
 }

@@ -44,5 +44,24 @@ fn retirements_are_found_as_they_are_shown() {
             s.commitment = s.statement.commitment();
         };
         assert_eq!(edited(other), RetirementError::Unknown);
+        // Who knows the salts retires under the same commitment, otherwise: it is neither taken for this one nor in its
+        // way.
+        let earlier = check(&shown).unwrap();
+        let mut call = CertificateCall::new(&instance, vec![]).unwrap();
+        call.nullifier = to_bytes(&(instance.nullifier + Fr::from(1u64)));
+        call.beneficiary = if sealed { [0; 32] } else { to_bytes(&Fr::from(5u64)) };
+        runtime.block_on(l1.certify(call)).unwrap();
+        assert_eq!(check(&shown), Ok(earlier));
+        // L1 undoes what no batch had taken in when its circuit version was retired.
+        l1.retire_version(1_000_001);
+        let undone = runtime.block_on(l1.drop_notes(1)).unwrap();
+        let expected = if sealed {
+            assert!(check(&shown).unwrap().block > earlier.block, "the other one holds as well");
+            runtime.block_on(l1.drop_notes(1)).unwrap();
+            undone.block
+        } else {
+            undone.block
+        };
+        assert_eq!(check(&shown), Err(RetirementError::Undone { block: expected }));
     }
 }
