@@ -386,7 +386,7 @@ const LIES: &str = "
 -  L1C.1         set CertificateSpent 1 circuit_version 2    is no certificate's
 -  L1C.1         begin VersionRetired circuit_version=1000001  or was retired
 -  L1C.3         set CertificateSpent 1 anchor 77             was never a state root
--  L1C.7         end CertificateSpent nullifier=1 circuit_version=1000001 anchor=0 note_1=2 note_2=3 retirement=0 disclosed=0 beneficiary=0 kind=0  after the freeze
+-  L1C.7  end CertificateSpent nullifier=1 circuit_version=1000001 anchor=0 note_1=2 note_2=3 retirement=0 disclosed=0 beneficiary=0 kind=0  after
 -  L1C.8         end FrozenForNotes number=0 root=0           frozen for the pair of notes 0
 -  L1.FREEZE     end FrozenForNotes number=1 root=0           FrozenForNotes after the freeze
 -  L1C.10        begin NotesDropped nullifier=1 circuit_version=1000001 undone=true  not the head of the queue
