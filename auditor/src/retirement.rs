@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::to_bytes,
     hex::hex_bytes,
 };
-use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, Word};
+use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, RollupEvent, Word};
 use serde::Serialize;
 
 use crate::certificates::Spent;
@@ -52,6 +52,37 @@ pub struct Retired {
     pub tx: [u8; 32],
     /// Is it shown by its statement alone?
     pub sealed: bool,
+    /// Can nothing undo it any more? While its notes wait in L1's queue, L1 undoes it if its circuit version is retired.
+    pub settled: bool,
+}
+
+/// What became of the new notes of a spending.
+enum Fate {
+    Waiting,
+    /// In the state, or never to be: the spending stands.
+    Settled,
+    /// The spending was undone in this block.
+    Undone(u64),
+}
+
+/// The fate of the new notes of `events[at]`, which is this spending.
+fn fate(events: &[RollupEvent], at: usize, spent: &Spent) -> Fate {
+    let is_freeze =
+        |event: &RollupEvent| matches!(event.effect, RollupEffect::Frozen { .. } | RollupEffect::FrozenForNotes { .. });
+    if events.iter().take(at).any(is_freeze) {
+        return Fate::Settled;
+    }
+    let of = |event: &RollupEvent| {
+        if let RollupEffect::NotesDropped { nullifier, undone, .. } = event.effect
+            && nullifier == spent.nullifier
+        {
+            return Some(if undone { Fate::Undone(event.block) } else { Fate::Settled });
+        }
+        let is_first = |note| spent.notes.first() == Some(&note);
+        let appended = matches!(event.effect, RollupEffect::NoteAppended { note, .. } if is_first(note));
+        appended.then_some(Fate::Settled)
+    };
+    events.iter().skip(at).find_map(of).unwrap_or(Fate::Waiting)
 }
 
 /// Checks amount, period, technology, community and beneficiary of a shown retirement.
@@ -68,18 +99,15 @@ pub async fn retirement(
     }
     let commitment = opened(shown)?;
     let events = l1.events(from_block).await?;
-    let undone_later = |at: usize, nullifier: Word| {
-        events.iter().skip(at).find(|event| {
-            matches!(event.effect, RollupEffect::NotesDropped { nullifier: of, undone: true, .. } if of == nullifier)
-        })
-    };
     let mut found = Err(RetirementError::Unknown);
     // Whoever knows the salts may have retired something of theirs under the same commitment: any one that fits will do.
     for (at, event) in events.iter().enumerate() {
         let Some(spent) = Spent::of(&event.effect).filter(|spent| spent.retirement == commitment) else { continue };
-        let holds = Disclosed::of(&spent).check(shown).and_then(|()| match undone_later(at, spent.nullifier) {
-            Some(undone) => Err(RetirementError::Undone { block: undone.block }),
-            None => Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed }),
+        let retired = |settled| Retired { block: event.block, tx: event.tx, sealed: shown.sealed, settled };
+        let holds = Disclosed::of(&spent).check(shown).and_then(|()| match fate(&events, at, &spent) {
+            Fate::Undone(block) => Err(RetirementError::Undone { block }),
+            Fate::Settled => Ok(retired(true)),
+            Fate::Waiting => Ok(retired(false)),
         });
         match holds {
             Ok(retired) => return Ok(retired),
