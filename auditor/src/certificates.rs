@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes},
     units::{Interval, Wh},
 };
-use gridveil_verifier_contract::{CommunityParams, Word};
+use gridveil_verifier_contract::{CommunityParams, RollupEffect, Word};
 use serde::Serialize;
 
 const PUBLIC: u16 = 1;
@@ -20,6 +20,9 @@ const EXPORT: u16 = 3;
 pub struct Certificates {
     /// Statements that spent a note.
     pub spent: u64,
+    /// Statements that were undone, which no other figure counts: no batch had taken their notes in when their circuit
+    /// version was retired.
+    pub undone: u64,
     /// Of these, retirements whose amount nobody sees.
     pub sealed: u64,
     /// Publicly consumed, Wh.
@@ -52,8 +55,11 @@ pub struct RetiredPeriod {
 }
 
 /// A statement that L1 accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) nullifier: Word,
+    pub(crate) circuit_version: u32,
+    pub(crate) anchor: Word,
     pub(crate) notes: [Word; 2],
     pub(crate) retirement: Word,
     pub(crate) disclosed: Word,
@@ -61,7 +67,35 @@ pub(crate) struct Spent {
     pub(crate) kind: u16,
 }
 
+/// First version of the certificate circuit.
+const FIRST_VERSION: u32 = 1_000_001;
+
 impl Spent {
+    /// The statement of an effect, if it is one.
+    pub(crate) fn of(effect: &RollupEffect) -> Option<Self> {
+        let RollupEffect::CertificateSpent {
+            nullifier,
+            circuit_version,
+            anchor,
+            note_1,
+            note_2,
+            retirement,
+            disclosed,
+            beneficiary,
+            kind,
+        } = *effect
+        else {
+            return None;
+        };
+        let notes = [note_1, note_2];
+        Some(Self { nullifier, circuit_version, anchor, notes, retirement, disclosed, beneficiary, kind })
+    }
+
+    /// L1C.1.
+    pub(crate) const fn of_certificates(&self) -> bool {
+        self.circuit_version >= FIRST_VERSION
+    }
+
     /// L1C.2.
     pub(crate) fn kind_fits(&self) -> bool {
         let zero = Word::default();
@@ -125,8 +159,8 @@ impl Certificates {
         communities: &BTreeMap<u32, CommunityParams>,
         next_interval: &BTreeMap<u32, u64>,
     ) -> Result<(), DisclosedError> {
-        self.spent += 1;
         let (how, purpose) = (spent.kind & 0xff, spent.kind >> 8);
+        self.spent += 1;
         self.sealed += u64::from(how == SEALED);
         if how != PUBLIC {
             return Ok(());
@@ -155,5 +189,30 @@ impl Certificates {
         *sum = sum.saturating_add(amount);
         *total = total.saturating_add(amount);
         Ok(())
+    }
+
+    /// A statement that was counted is undone, and what it retired with it.
+    pub(crate) fn undo(&mut self, spent: &Spent) {
+        let (how, purpose) = (spent.kind & 0xff, spent.kind >> 8);
+        self.undone += 1;
+        self.spent = self.spent.saturating_sub(1);
+        self.sealed = self.sealed.saturating_sub(u64::from(how == SEALED));
+        if how != PUBLIC {
+            return;
+        }
+        let Ok(Info { amount, first_interval, community, .. }) = info(&spent.disclosed) else { return };
+        let place = self.public.binary_search_by_key(&(community, first_interval), |r| (r.community, r.first_interval));
+        let Some((place, retired)) = place.ok().and_then(|at| Some((at, self.public.get_mut(at)?))) else { return };
+        retired.retirements = retired.retirements.saturating_sub(1);
+        let (sum, total) = match purpose {
+            EXPIRY => (&mut retired.expired_wh, &mut self.expired_wh),
+            EXPORT => (&mut retired.exported_wh, &mut self.exported_wh),
+            _ => (&mut retired.consumed_wh, &mut self.consumed_wh),
+        };
+        *sum = sum.saturating_sub(amount);
+        *total = total.saturating_sub(amount);
+        if retired.retirements == 0 {
+            self.public.remove(place);
+        }
     }
 }

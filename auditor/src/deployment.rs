@@ -187,6 +187,7 @@ fn contracts(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnCha
         number(terms.enforce_future_tariffs.into()),
         number(chain.tariff_notice_s.into()),
     ];
+    let of_certificates = [rollup, registry, word(terms.treasury.0), deadline, number(terms.forced_bond_wei / 32)];
     let of_exits = [rollup, registry, word(contracts.poseidon.address.0)];
     let all: [(Contract, &Found, Account, Word, &[Word]); 4] = [
         (Contract::Rollup, &chain.rollup, contracts.rollup.address, contracts.rollup.code_hash.0, &of_rollup),
@@ -196,7 +197,7 @@ fn contracts(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnCha
             &chain.certificates,
             contracts.certificates.address,
             contracts.certificates.code_hash.0,
-            &[rollup, registry],
+            &of_certificates,
         ),
         (Contract::Exits, &chain.exits, contracts.exits.address, contracts.exits.code_hash.0, &of_exits),
     ];

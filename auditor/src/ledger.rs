@@ -5,6 +5,7 @@
 //! rules.
 
 mod batch;
+mod certificates;
 mod ending;
 mod vault;
 
@@ -19,6 +20,7 @@ use gridveil_verifier_contract::{
 use serde::Serialize;
 
 use batch::Group;
+use certificates::Notes;
 
 use crate::{
     certificates::{Certificates, Spent},
@@ -104,8 +106,9 @@ pub(crate) struct Ledger<'a> {
     forced: BTreeMap<u32, VecDeque<Request>>,
     exited: BTreeSet<(u32, u32)>,
     nullifiers: BTreeSet<Word>,
-    retirements: BTreeSet<Word>,
-    notes: VecDeque<Word>,
+    notes: Notes,
+    /// Every root so far.
+    roots: BTreeSet<Word>,
     started: BTreeSet<u32>,
     /// Communities on their way to their end.
     stages: BTreeMap<u32, Stage>,
@@ -127,6 +130,7 @@ impl<'a> Ledger<'a> {
     pub(crate) fn new(settled: Settled<'a>, money: &'a mut Money) -> Self {
         Self {
             root: settled.genesis_root,
+            roots: BTreeSet::from([settled.genesis_root]),
             settled,
             money,
             books: Books::default(),
@@ -136,8 +140,7 @@ impl<'a> Ledger<'a> {
             forced: BTreeMap::new(),
             exited: BTreeSet::new(),
             nullifiers: BTreeSet::new(),
-            retirements: BTreeSet::new(),
-            notes: VecDeque::new(),
+            notes: Notes::default(),
             started: BTreeSet::new(),
             stages: BTreeMap::new(),
             retired_versions: BTreeSet::new(),
@@ -218,11 +221,11 @@ impl<'a> Ledger<'a> {
                 });
             }
             Effect::Frozen { community, root } => self.frozen(community, root),
+            Effect::FrozenForNotes { number, root } => self.frozen_for_notes(number, root),
             Effect::Exited { community, slot, balance, .. } => self.exit(community, slot, balance),
             Effect::ClaimExited { claim, balance, .. } => self.exit_claim(claim, balance),
-            Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } => {
-                self.spent(&Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind });
-            }
+            Effect::CertificateSpent { .. } => Spent::of(&event.effect).iter().for_each(|spent| self.spent(spent)),
+            Effect::NotesDropped { nullifier, undone, .. } => self.dropped(nullifier, undone),
             Effect::CommunityClosing { community, .. } => self.closing(community),
             Effect::CommunityEnding { community } => self.ending(community),
             Effect::CommunityClosed { community, last_batch } => self.closed(community, last_batch),
@@ -235,7 +238,8 @@ impl<'a> Ledger<'a> {
             | Effect::TariffRegistered { .. }
             | Effect::CommunityRegistered(_)
             | Effect::Withdrawn { .. }
-            | Effect::EthWithdrawn { .. } => {}
+            | Effect::EthWithdrawn { .. }
+            | Effect::FeeWithdrawn { .. } => {}
             // Handled above: a batch, and the effects of its records.
             Effect::BatchSettled { .. }
             | Effect::CommunityInitialised { .. }
@@ -250,28 +254,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn spent(&mut self, spent: &Spent) {
-        self.require(spent.kind_fits(), "L1C.2", || format!("kind {} with other fields than it has", spent.kind));
-        let new = self.nullifiers.insert(spent.nullifier);
-        self.require(new, "L1C.4", || format!("nullifier {} is used again", short(&spent.nullifier)));
-        self.require(spent.canonical(), "L1C.5", || {
-            format!("nullifier {}: a word that is not below the modulus, or no note", short(&spent.nullifier))
-        });
-        if spent.retirement != Word::default() {
-            let new = self.retirements.insert(spent.retirement);
-            self.require(new, "L1C.6", || format!("retirement {} is shown again", short(&spent.retirement)));
-        }
-        if self.books.frozen {
-            self.require(spent.kind != 0, "L1C.7", || "a certificate is transferred after the freeze".into());
-        } else {
-            self.notes.extend(spent.notes);
-        }
-        if let Err(why) = self.certificates.book(spent, self.settled.communities, self.settled.next_interval) {
-            self.fail("CERT.5", format!("retirement {}: {why}", short(&spent.retirement)));
-        }
-    }
-
-    pub(crate) fn notes(&self) -> &VecDeque<Word> {
+    pub(crate) const fn notes(&self) -> &Notes {
         &self.notes
     }
 
@@ -294,7 +277,8 @@ impl<'a> Ledger<'a> {
                 standing.supplier_units.unwrap_or_default()
             )
         });
-        let notes = standing.notes.as_ref().map(|notes| self.notes.iter().eq(notes));
+        let notes =
+            standing.notes.as_ref().map(|notes| self.notes.pending(&self.retired_versions).eq(notes.iter().copied()));
         self.require(told(notes), "NOTES.1", || "the contract's queue of notes is not the one of its events".into());
         if let Some(deposits) = &standing.deposits {
             let theirs: BTreeMap<Word, bool> = deposits
@@ -333,7 +317,7 @@ impl<'a> Ledger<'a> {
             format!("{events} events of batches, the contract counts {count}")
         });
         self.books.forced_open = self.forced.values().map(|queue| queue.len() as u64).sum();
-        self.certificates.waiting_notes = self.notes.len() as u64;
+        self.certificates.waiting_notes = self.notes.len();
         (self.books, self.certificates, self.failures)
     }
 }

@@ -76,6 +76,7 @@ impl AuditReport {
         let (money, books, certificates) = (&self.money, &self.books, &self.certificates);
         let pool = if books.pool_compared { "" } else { "  from records; not compared with the contract's" };
         let mut out = String::new();
+        let undone = if certificates.undone == 0 { String::new() } else { format!(", {} undone", certificates.undone) };
         for (name, value) in [
             ("auditor", verdict.to_owned()),
             ("batches", self.batches.to_string()),
@@ -95,7 +96,7 @@ impl AuditReport {
             ("forced waiting", books.forced_open.to_string()),
             ("open transfers", money.open_transfers.to_string()),
             ("notes waiting", certificates.waiting_notes.to_string()),
-            ("certificates", format!("{} spent, {} retired sealed", certificates.spent, certificates.sealed)),
+            ("certificates", format!("{} spent, {} retired sealed{undone}", certificates.spent, certificates.sealed)),
             ("failures", self.failures.len().to_string()),
         ] {
             let _ = writeln!(out, "{name:<16} {value}");

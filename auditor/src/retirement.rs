@@ -6,8 +6,10 @@ use gridveil_protocol::{
     field::to_bytes,
     hex::hex_bytes,
 };
-use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, Word};
+use gridveil_verifier_contract::{AuditorL1, L1Error, RollupEffect, RollupEvent, Word};
 use serde::Serialize;
+
+use crate::certificates::Spent;
 
 /// Why a statement does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +23,14 @@ pub enum RetirementError {
     /// L1 has no such retirement.
     #[error("L1 has no retirement with this commitment")]
     Unknown,
+    /// L1 had it, and undid it.
+    #[error(
+        "L1 undid the retirement in block {block}: its circuit version was retired before a batch took its notes in"
+    )]
+    Undone {
+        /// Block.
+        block: u64,
+    },
     /// Another purpose, or sealed where it was public.
     #[error("L1 has the retirement as another kind: purpose, or public where sealed was said")]
     Kind,
@@ -42,6 +52,37 @@ pub struct Retired {
     pub tx: [u8; 32],
     /// Is it shown by its statement alone?
     pub sealed: bool,
+    /// Can nothing undo it any more? While its notes wait in L1's queue, L1 undoes it if its circuit version is retired.
+    pub settled: bool,
+}
+
+/// What became of the new notes of a spending.
+enum Fate {
+    Waiting,
+    /// In the state, or never to be: the spending stands.
+    Settled,
+    /// The spending was undone in this block.
+    Undone(u64),
+}
+
+/// The fate of the new notes of `events[at]`, which is this spending.
+fn fate(events: &[RollupEvent], at: usize, spent: &Spent) -> Fate {
+    let is_freeze =
+        |event: &RollupEvent| matches!(event.effect, RollupEffect::Frozen { .. } | RollupEffect::FrozenForNotes { .. });
+    if events.iter().take(at).any(is_freeze) {
+        return Fate::Settled;
+    }
+    let of = |event: &RollupEvent| {
+        if let RollupEffect::NotesDropped { nullifier, undone, .. } = event.effect
+            && nullifier == spent.nullifier
+        {
+            return Some(if undone { Fate::Undone(event.block) } else { Fate::Settled });
+        }
+        let is_first = |note| spent.notes.first() == Some(&note);
+        let appended = matches!(event.effect, RollupEffect::NoteAppended { note, .. } if is_first(note));
+        appended.then_some(Fate::Settled)
+    };
+    events.iter().skip(at).find_map(of).unwrap_or(Fate::Waiting)
 }
 
 /// Checks amount, period, technology, community and beneficiary of a shown retirement.
@@ -58,15 +99,23 @@ pub async fn retirement(
     }
     let commitment = opened(shown)?;
     let events = l1.events(from_block).await?;
-    let found = events.iter().find_map(|event| {
-        let RollupEffect::CertificateSpent { retirement, disclosed, beneficiary, kind, .. } = event.effect else {
-            return None;
-        };
-        (retirement == commitment).then_some((event, Disclosed { disclosed, beneficiary, kind }))
-    });
-    let (event, disclosed) = found.ok_or(RetirementError::Unknown)?;
-    disclosed.check(shown)?;
-    Ok(Retired { block: event.block, tx: event.tx, sealed: shown.sealed })
+    let mut found = Err(RetirementError::Unknown);
+    // Whoever knows the salts may have retired something of theirs under the same commitment: any one that fits will do.
+    for (at, event) in events.iter().enumerate() {
+        let Some(spent) = Spent::of(&event.effect).filter(|spent| spent.retirement == commitment) else { continue };
+        let retired = |settled| Retired { block: event.block, tx: event.tx, sealed: shown.sealed, settled };
+        let holds = Disclosed::of(&spent).check(shown).and_then(|()| match fate(&events, at, &spent) {
+            Fate::Undone(block) => Err(RetirementError::Undone { block }),
+            Fate::Settled => Ok(retired(true)),
+            Fate::Waiting => Ok(retired(false)),
+        });
+        match holds {
+            Ok(retired) => return Ok(retired),
+            Err(error) if found == Err(RetirementError::Unknown) => found = Err(error),
+            Err(_) => {}
+        }
+    }
+    found
 }
 
 /// The commitment that a statement opens.
@@ -76,7 +125,7 @@ pub(crate) fn opened(shown: &ShownRetirement) -> Result<Word, RetirementError> {
 }
 
 /// What L1 has of a retirement beside its commitment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Disclosed {
     pub(crate) disclosed: Word,
     pub(crate) beneficiary: Word,
@@ -84,6 +133,10 @@ pub(crate) struct Disclosed {
 }
 
 impl Disclosed {
+    pub(crate) const fn of(spent: &Spent) -> Self {
+        Self { disclosed: spent.disclosed, beneficiary: spent.beneficiary, kind: spent.kind }
+    }
+
     /// Is it what is shown?
     pub(crate) fn check(&self, shown: &ShownRetirement) -> Result<(), RetirementError> {
         let statement = &shown.statement;

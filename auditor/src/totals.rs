@@ -26,7 +26,6 @@ pub use error::{HeldError, SealedError, TotalsError, Which};
 use crate::{
     certificates::{Certificates, RetiredPeriod, Spent},
     replay::VerifierError,
-    retirement::Disclosed,
 };
 
 /// Verifies the proofs of holdings: certificate statements under a domain of their own.
@@ -99,8 +98,8 @@ pub struct Published {
     /// Roots that were final.
     roots: BTreeSet<Word>,
     certificates: Certificates,
-    nullifiers: BTreeSet<Word>,
-    retirements: BTreeMap<Word, Disclosed>,
+    /// By nullifier.
+    spent: BTreeMap<Word, Spent>,
 }
 
 fn refused(clause: &'static str, what: impl Into<String>) -> TotalsError {
@@ -134,8 +133,7 @@ impl Published {
             batches,
             roots,
             certificates: Certificates::default(),
-            nullifiers: BTreeSet::new(),
-            retirements: BTreeMap::new(),
+            spent: BTreeMap::new(),
         };
         published.spent(&events)?;
         Ok(published)
@@ -148,14 +146,16 @@ impl Published {
             next_interval.insert(call.community, u64::from(call.first_interval) + u64::from(m));
         }
         for event in events {
-            let RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } =
-                event.effect
-            else {
-                continue;
-            };
-            let spent = Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind };
             let block = event.block;
+            if let RollupEffect::NotesDropped { nullifier, undone: true, .. } = event.effect {
+                let spent = self.spent.remove(&nullifier);
+                let never = || refused("L1C.10", format!("block {block}: a spending is undone that never was"));
+                self.certificates.undo(&spent.ok_or_else(never)?);
+                continue;
+            }
+            let Some(spent) = Spent::of(&event.effect) else { continue };
             if !spent.kind_fits() {
+                let kind = spent.kind;
                 return Err(refused("L1C.2", format!("block {block}: kind {kind} with other fields than it has")));
             }
             if !spent.canonical() {
@@ -164,13 +164,8 @@ impl Published {
                     format!("block {block}: a word that is not below the modulus, or no note"),
                 ));
             }
-            if !self.nullifiers.insert(nullifier) {
+            if self.spent.insert(spent.nullifier, spent).is_some() {
                 return Err(refused("L1C.4", format!("block {block}: a nullifier is used again")));
-            }
-            if retirement != Word::default()
-                && self.retirements.insert(retirement, Disclosed { disclosed, beneficiary, kind }).is_some()
-            {
-                return Err(refused("L1C.6", format!("block {block}: a retirement is shown again")));
             }
             self.certificates
                 .book(&spent, &self.communities, &next_interval)

@@ -37,8 +37,10 @@ pub const MAX_TOTAL_DEPOSITS_NANO: u64 = 1 << 62;
 pub const UNIT_NANO: u64 = 10_000_000;
 /// Bits of a number of units.
 pub const UNITS_BITS: u32 = 48;
-/// Certificate notes a settlement takes from L1's queue.
+/// Certificate notes a settlement takes from L1's queue. They use no operation slots.
 pub const QUEUE: usize = 16;
+/// Requests that wait at most in a community's forced queue on L1 (FORCED.3).
+pub const FORCED_QUEUE: usize = 8;
 
 const READING_BOUND: u64 = 1 << 16;
 
@@ -80,6 +82,16 @@ pub const SHAPES: [Shape; 4] = [
     Shape { name: "district-128x96", id: 3, members: 128, intervals: 96, operations: 64, k: 18, table_bits: 16 },
     Shape { name: "district-512x96", id: 4, members: 512, intervals: 96, operations: 12, k: 19, table_bits: 16 },
 ];
+
+// A full forced queue is served by one batch, and leaves operation slots to the others.
+const _: () = {
+    let deployed = Shape::deployed();
+    let mut left = deployed.as_slice();
+    while let [shape, rest @ ..] = left {
+        assert!(shape.operations >= FORCED_QUEUE + 4);
+        left = rest;
+    }
+};
 
 impl Default for Shape {
     /// The smallest shape.

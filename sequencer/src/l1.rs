@@ -103,6 +103,18 @@ pub async fn view(service: &Service, community: u32, claims: &Claims) -> Result<
     }
 }
 
+/// Takes notes of a retired circuit version out of L1's queue. Until then a batch takes in none of those behind them. If
+/// it does not succeed, the next closing tries again.
+pub async fn drop_retired_notes(service: &Service) {
+    match service.l1.drop_retired_notes().await {
+        Ok(0) => {}
+        Ok(pairs) => {
+            tracing::warn!(pairs, "notes of a retired circuit version left the queue: they can be spent again")
+        }
+        Err(error) => tracing::warn!(%error, "notes of a retired circuit version are still in the queue"),
+    }
+}
+
 /// Of these claims, those that L1 has open and not yet in a block that counts as final: who asks for one waits.
 ///
 /// # Errors

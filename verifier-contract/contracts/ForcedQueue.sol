@@ -33,14 +33,24 @@ abstract contract ForcedQueue is Vault {
 
     /// @inheritdoc IForcedQueue
     function freeze(uint32 community) external {
-        _requireLive();
         ForcedList storage list = _forced[community];
         if (list.head == list.tail) revert DeadlineNotOver(community, 0);
         uint256 deadline = uint256(list.entries[list.head].time) + forcedDeadline;
         if (block.timestamp <= deadline) revert DeadlineNotOver(community, deadline);
-        Root root = stateRoot;
+        emit Frozen(community, _freeze());
+    }
+
+    /// @inheritdoc IForcedQueue
+    function freezeForNotes(uint64 number) external {
+        certificates.requireOverdue(number);
+        emit FrozenForNotes(number, _freeze());
+    }
+
+    /// @dev Once.
+    function _freeze() private returns (Root root) {
+        _requireLive();
+        root = stateRoot;
         _batchOf[root] |= FROZEN;
-        emit Frozen(community, root);
     }
 
     /// @inheritdoc IForcedQueue

@@ -4,7 +4,6 @@ pragma solidity 0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Constants} from "./Constants.sol";
 import {Exits} from "./Exits.sol";
-import {Field} from "./Field.sol";
 import {GridveilCertificates} from "./GridveilCertificates.sol";
 import {GridveilRegistry} from "./GridveilRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
@@ -13,6 +12,7 @@ import {IExits} from "./interfaces/IExits.sol";
 import {IParts} from "./interfaces/IParts.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
+import {Proofs} from "./Proofs.sol";
 
 /// @title What is fixed at deployment, and the contracts that belong to the rollup
 abstract contract Parameters is IParts {
@@ -60,12 +60,12 @@ abstract contract Parameters is IParts {
         refundDelay = config.refundDelay;
         forcedBond = config.forcedBond;
         treasury = config.treasury;
-        certificates = new GridveilCertificates(registry);
+        certificates = new GridveilCertificates(registry, config.treasury, config.forcedDeadline, config.forcedBond);
         exits = new Exits(registry, config.poseidon);
     }
 
     /// @inheritdoc IParts
     function domain(uint32 circuitVersion) public view returns (uint256) {
-        return uint256(keccak256(abi.encode(block.chainid, address(this), uint256(circuitVersion)))) % Field.R;
+        return Proofs.domain(address(this), circuitVersion);
     }
 }

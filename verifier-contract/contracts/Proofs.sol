@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Field} from "./Field.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 
 /// @title A proof, and the verifier that is asked about it
 library Proofs {
     /// @dev Most gas a verifier is given: a malformed proof must not cost the whole transaction.
     uint256 internal constant VERIFIER_GAS = 1_500_000;
+
+    /// @dev Public input 0 of every proof for a rollup.
+    function domain(address rollup, uint32 circuitVersion) internal view returns (uint256) {
+        return uint256(keccak256(abi.encode(block.chainid, rollup, uint256(circuitVersion)))) % Field.R;
+    }
 
     /// @dev Calls the verifier with `count` instances, which lie in memory at `instances`, and the proof.
     function requireAccepted(

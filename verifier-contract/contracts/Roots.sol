@@ -45,6 +45,11 @@ abstract contract Roots is ISettle, IForcedQueue {
         return uint64(_batchOf[root]);
     }
 
+    /// @inheritdoc ISettle
+    function anchorState(Root anchor) external view returns (bool finalised, bool frozen) {
+        return (_batchOf[anchor] != 0, isFrozen());
+    }
+
     /// @inheritdoc IForcedQueue
     function isFrozen() public view returns (bool) {
         return _batchOf[stateRoot] & FROZEN != 0;

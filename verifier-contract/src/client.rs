@@ -6,7 +6,7 @@ use std::pin::Pin;
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
     ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
-    TxReceipt, VerifierState, Word,
+    TxReceipt, VerifierState, WaitingPair, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -84,7 +84,7 @@ pub trait QueuesL1: ChainL1 {
     fn claim_state(&self, claim: Word) -> L1Future<'_, TransferState>;
     /// Open requests of a community's forced queue, head first.
     fn forced_queue(&self, community: u32) -> L1Future<'_, Vec<ForcedEntry>>;
-    /// The first `limit` notes that wait for a batch.
+    /// The first `limit` notes that a batch may take in: those before the first of a retired circuit version.
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>>;
     /// Units of 10,000,000 nano put aside for supplier accounts and not moved into one.
     fn supplier_funds(&self) -> L1Future<'_, u64>;
@@ -104,6 +104,9 @@ pub trait SettlementL1: QueuesL1 {
     fn forced_deadline_s(&self) -> L1Future<'_, u64>;
     /// The verifier of a circuit version and a shape; `None` if none is registered, or the version is retired.
     fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>>;
+    /// Takes notes of a retired circuit version out of the head of the queue, where there are any: those behind them
+    /// wait for it. How many pairs there were.
+    fn drop_retired_notes(&self) -> L1Future<'_, u64>;
     /// The upgrade that was announced last: what a verifier's first batch depends on (L1.11).
     fn announcement(&self) -> L1Future<'_, Announcement>;
 }
@@ -150,10 +153,23 @@ pub trait MemberL1: AuditorL1 {
     fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt>;
     /// Takes a sent claim out of the frozen rollup.
     fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt>;
-    /// Spends a certificate note.
+    /// Freezes the rollup for ever, if the pair of notes with this number waits for too long.
+    fn freeze_for_notes(&self, number: u64) -> L1Future<'_, TxReceipt>;
+    /// Spends a certificate note, with the fee that is due.
     fn certify(&self, call: CertificateCall) -> L1Future<'_, TxReceipt>;
-    /// True if a note was spent.
+    /// Fee of the next certificate, wei.
+    fn certificate_fee(&self) -> L1Future<'_, u128>;
+    /// True if a note was spent, and the spending was not undone.
     fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool>;
+    /// The first `limit` pairs of notes that wait for a batch, of retired circuit versions too.
+    fn waiting_pairs(&self, limit: u32) -> L1Future<'_, Vec<WaitingPair>>;
+    /// Takes up to `limit` pairs out of the head of the queue that no batch may take in: of a retired circuit version,
+    /// or any when frozen.
+    fn drop_notes(&self, limit: u32) -> L1Future<'_, TxReceipt>;
+    /// Fees of certificates owed to an account, wei.
+    fn fee_owed(&self, account: Address) -> L1Future<'_, u128>;
+    /// Pays them, to the account.
+    fn withdraw_fee(&self, account: Address) -> L1Future<'_, TxReceipt>;
 }
 
 /// The L1 of who runs a rollup: communities, tariffs, funds.

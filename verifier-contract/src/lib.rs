@@ -24,5 +24,5 @@ pub use roles::Role;
 pub use types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
     ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
-    TransferState, TxReceipt, VerifierState, Word,
+    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
 };

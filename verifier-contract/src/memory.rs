@@ -5,6 +5,7 @@
 
 mod books;
 mod ending;
+mod notes;
 mod records;
 mod roles;
 mod rules;
@@ -228,7 +229,9 @@ impl MemoryL1 {
 
     /// Puts notes into the queue, as if they came from certificates.
     pub fn put_notes(&self, notes: impl IntoIterator<Item = Word>) {
-        self.lock().books.put_notes(notes);
+        let mut state = self.lock();
+        let time = state.timestamp;
+        state.books.notes.put(time, notes);
     }
 
     /// Sets what the vault holds, nano. For a genesis state whose balances come from no deposit.

@@ -1,15 +1,13 @@
 //! What crosses the boundary to L1.
 
+mod certificate;
 mod ending;
 
 use std::num::TryFromIntError;
 
-use gridveil_protocol::{
-    certificate::{CERTIFICATE_VERSION, CertificateInstance},
-    field::to_bytes,
-};
 use serde::{Deserialize, Serialize};
 
+pub use certificate::{CertificateCall, WaitingPair};
 pub use ending::{CommunityEnd, Stage};
 
 /// A 32-byte big-endian word: a field element or a hash.
@@ -241,53 +239,6 @@ pub struct ExitClaimCall {
     pub sb: Word,
 }
 
-/// A certificate proof and its public inputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateCall {
-    /// Version of the certificate circuit, from 1,000,001 on.
-    pub circuit_version: u32,
-    /// A state root that was final.
-    pub anchor: Word,
-    /// Of the note that is spent.
-    pub nullifier: Word,
-    /// First new note.
-    pub note_1: Word,
-    /// Second new note.
-    pub note_2: Word,
-    /// Retirement commitment, 0 if nothing is retired.
-    pub retirement: Word,
-    /// What a public retirement discloses.
-    pub disclosed: Word,
-    /// Whom a public retirement is for.
-    pub beneficiary: Word,
-    /// 0, or 1 public, 2 sealed, plus purpose<<8.
-    pub kind: u16,
-    /// Proof, of the verifier's exact length in bytes.
-    pub proof: Vec<u8>,
-}
-
-impl CertificateCall {
-    /// A proof and its public inputs, as L1 takes them. The domain is not among them: the contract has its own.
-    ///
-    /// # Errors
-    /// Of an instance whose kind is none: it has more than 16 bits.
-    pub fn new(instance: &CertificateInstance, proof: Vec<u8>) -> Result<Self, TryFromIntError> {
-        let [note_1, note_2] = instance.notes.map(|note| to_bytes(&note));
-        Ok(Self {
-            circuit_version: u32::try_from(CERTIFICATE_VERSION)?,
-            anchor: to_bytes(&instance.anchor),
-            nullifier: to_bytes(&instance.nullifier),
-            note_1,
-            note_2,
-            retirement: to_bytes(&instance.retirement),
-            disclosed: to_bytes(&instance.disclosed),
-            beneficiary: to_bytes(&instance.beneficiary),
-            kind: u16::try_from(instance.kind)?,
-            proof,
-        })
-    }
-}
-
 /// A change of the contract's state, as its event tells it. Units are 10,000,000 nano each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // fields are those of the events, documented in the contract's interfaces
@@ -455,8 +406,15 @@ pub enum RollupEffect {
         balance: u64,
         amount: u128,
     },
+    /// The pair of notes with this number was not taken in in time.
+    FrozenForNotes {
+        number: u64,
+        root: Word,
+    },
     CertificateSpent {
         nullifier: Word,
+        circuit_version: u32,
+        anchor: Word,
         note_1: Word,
         note_2: Word,
         retirement: Word,
@@ -467,6 +425,17 @@ pub enum RollupEffect {
     NoteAppended {
         note: Word,
         community: u32,
+    },
+    /// The head of the queue of notes leaves it, and no batch takes it in. Is its spending undone?
+    NotesDropped {
+        nullifier: Word,
+        circuit_version: u32,
+        undone: bool,
+    },
+    /// Wei.
+    FeeWithdrawn {
+        account: Address,
+        amount: u128,
     },
 }
 

@@ -100,7 +100,7 @@ contract GasTest is Trees {
             "certify-transfer-without-verifier",
             other,
             address(certificates),
-            0,
+            certificates.fee(),
             abi.encodeCall(certificates.certify, (c, proof))
         );
         (c.nullifier, c.retirement) = (Nullifier.wrap(w[3]), RetirementCommitment.wrap(w[4]));
@@ -109,9 +109,24 @@ contract GasTest is Trees {
             "certify-retirement-without-verifier",
             other,
             address(certificates),
-            0,
+            certificates.fee(),
             abi.encodeCall(certificates.certify, (c, proof))
         );
+        vm.warp(block.timestamp + DEADLINE + 1);
+        uint256 before = vm.snapshotState();
+        measure("freezeForNotes", other, address(rollup), 0, abi.encodeCall(rollup.freezeForNotes, (0)));
+        vm.revertToState(before);
+        for (uint256 i = 0; i < 2; ++i) {
+            ICertificates.WaitingPair memory pair = certificates.waitingPairs(2)[i];
+            put(20, 0, 0, pair.note1);
+            put(20, 0, 0, pair.note2);
+        }
+        settleOf("settle-6-words-4-notes-without-verifier");
+        vm.revertToState(before);
+        delete pending;
+        vm.prank(upgrader);
+        registry.retireVersion(CERTIFICATE_VERSION);
+        measure("dropNotes-2", other, address(certificates), 0, abi.encodeCall(certificates.dropNotes, (2)));
     }
 
     function settleOf(string memory name) internal {

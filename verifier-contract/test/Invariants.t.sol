@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {Claim, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
@@ -15,7 +16,12 @@ contract Actor is Model {
     uint32 internal constant NEXT = 2;
 
     Switch internal verifier = new Switch();
+    uint32 internal constant NEXT_CERTIFICATE = CERTIFICATE_VERSION + 1;
+
     Nullifier[] internal nullifiers;
+    /// @dev Fees of what waits, and what is owed.
+    uint256 internal feesHeld;
+    bool internal certificateRetired;
     mapping(Nullifier nullifier => bool) internal spent;
     mapping(uint256 slot => bool) internal slotExited;
     mapping(uint256 slot => uint256) internal paidAt;
@@ -31,9 +37,14 @@ contract Actor is Model {
         start(address(verifier));
         vm.prank(upgrader);
         registry.registerVerifier(NEXT, verifierInit(address(verifier)));
+        IRegistry.VerifierInit memory init;
+        (init.verifier, init.proofLength) = (address(verifier), CERTIFICATE_PROOF_LENGTH);
+        vm.prank(upgrader);
+        registry.registerVerifier(NEXT_CERTIFICATE, init);
         vm.warp(block.timestamp + 14 days);
         meet();
         bring();
+        useNextCertificate();
         (root, batches) = (rollup.stateRoot(), 1);
     }
 
@@ -42,8 +53,9 @@ contract Actor is Model {
         assertEq(rollup.batchCount(), batches, "batches");
         assertEq(registry.verifierOf(NEXT, SHAPE).used, nextIsUsed, "used");
         for (uint256 i = 0; i < nullifiers.length; ++i) {
-            assertTrue(certificates.nullifierUsed(nullifiers[i]), "nullifier");
+            assertEq(certificates.nullifierUsed(nullifiers[i]), spent[nullifiers[i]], "nullifier");
         }
+        assertEq(address(certificates).balance, feesHeld, "fees");
     }
 
     // ---------------------------------------------------------------- actions
@@ -158,8 +170,8 @@ contract Actor is Model {
         } else if (kind == 5 && served < queue.length) {
             IForcedQueue.ForcedEntry memory head = queue[served++];
             put(10, units < 80 ? 0 : units, head.slot, toWord(head.requester));
-        } else if (kind == 6 && certificates.pendingNoteCount() > 0) {
-            put(20, 0, 0, certificates.pendingNotes(1)[0]);
+        } else if (kind == 6) {
+            putNotes(seed);
         } else {
             put(16 + seed % 3, units, 0, 0);
         }
@@ -291,23 +303,92 @@ contract Actor is Model {
         } catch {}
     }
 
-    function certify(uint256 salt, bool again) external {
+    /// @dev Up to two notes of the queue's head, of retired versions too.
+    function putNotes(uint256 seed) private {
+        ICertificates.WaitingPair[] memory pairs = certificates.waitingPairs(2);
+        for (uint256 i = 0; i < pairs.length; ++i) {
+            if (!pairs[i].half) put(20, 0, 0, pairs[i].note1);
+            if (seed % 3 != 0) put(20, 0, 0, pairs[i].note2);
+            if (seed % 3 != 1) return;
+        }
+    }
+
+    /// @dev A first certificate of the next version, so that what follows waits for no announcement.
+    function useNextCertificate() private {
+        vm.prank(upgrader);
+        rollup.announceUpgrade(NEXT_CERTIFICATE);
+        certify(0, 2, false);
+        vm.prank(upgrader);
+        rollup.announceUpgrade(VERSION);
+    }
+
+    function certify(uint256 salt, uint256 choice, bool again) public {
         ICertificates.Certificate memory c;
         bytes32[] memory w = words(4, salt);
-        c.circuitVersion = CERTIFICATE_VERSION;
+        c.circuitVersion = choice % 2 == 0 ? NEXT_CERTIFICATE : CERTIFICATE_VERSION;
         (c.anchor, c.nullifier) = (root, Nullifier.wrap(w[0]));
         (c.note1, c.note2) = (NoteCommitment.wrap(w[1]), NoteCommitment.wrap(w[2]));
         if (salt % 2 == 0) (c.retirement, c.kind) = (RetirementCommitment.wrap(w[3]), 2 | 1 << 8);
         if (again && nullifiers.length > 0) c.nullifier = nullifiers[salt % nullifiers.length];
-        bool on = (salt >> 8) % 4 != 0;
+        bool on = (salt >> 8) % 4 != 0 || choice == 2;
         verifier.turn(on);
-        try certificates.certify(c, new bytes(CERTIFICATE_PROOF_LENGTH)) {
+        uint256 fee = certificates.fee();
+        uint256 value = fee + salt % 3;
+        vm.deal(address(this), value);
+        try certificates.certify{value: value}(c, new bytes(CERTIFICATE_PROOF_LENGTH)) {
             if (!on) broken = "a certificate without an accepted proof";
             if (spent[c.nullifier]) broken = "a nullifier twice";
+            if (certificateRetired && c.circuitVersion == CERTIFICATE_VERSION) broken = "a retired version";
+            if (frozen && c.kind == 0) broken = "a transfer after the freeze";
             spent[c.nullifier] = true;
             nullifiers.push(c.nullifier);
+            feesHeld += fee;
         } catch {}
         verifier.turn(true);
+    }
+
+    receive() external payable {}
+
+    /// @dev Seldom: it cannot be undone.
+    function retireCertificates(uint256 choice) external {
+        if (choice % 8 != 0) return;
+        vm.prank(upgrader);
+        registry.retireVersion(CERTIFICATE_VERSION);
+        certificateRetired = true;
+    }
+
+    /// @dev What is dropped is of a retired version, or the rollup is frozen; nothing that is half in the state is
+    /// spendable again.
+    function dropNotes(uint256 limit) external {
+        limit = bound(limit, 1, 4);
+        ICertificates.WaitingPair[] memory pairs = certificates.waitingPairs(limit);
+        try certificates.dropNotes(limit) returns (uint256 dropped) {
+            for (uint256 i = 0; i < dropped; ++i) {
+                bool retired = certificateRetired && pairs[i].circuitVersion == CERTIFICATE_VERSION;
+                if (!frozen && (!retired || pairs[i].half)) broken = "notes dropped that a batch may take in";
+                if (retired && !pairs[i].half) spent[pairs[i].nullifier] = false;
+            }
+        } catch {}
+    }
+
+    function withdrawFee(bool ofTreasury) external {
+        address account = ofTreasury ? treasury : address(this);
+        uint256 amount = certificates.feeOwed(account);
+        try certificates.withdrawFee(account) {
+            feesHeld -= amount;
+        } catch {}
+    }
+
+    function freezeForNotes(uint64 number) external {
+        ICertificates.WaitingPair[] memory pairs = certificates.waitingPairs(8);
+        if (pairs.length > 0) number = pairs[number % pairs.length].number;
+        try rollup.freezeForNotes(number) {
+            if (frozen) broken = "frozen twice";
+            ICertificates.WaitingPair memory pair = pairs[number - pairs[0].number];
+            bool retired = certificateRetired && pair.circuitVersion == CERTIFICATE_VERSION;
+            if (block.timestamp <= pair.due || (retired && !pair.half)) broken = "a freeze before notes are due";
+            frozen = true;
+        } catch {}
     }
 }
 
@@ -316,7 +397,7 @@ contract InvariantsTest is RollupTest {
 
     function setUp() public {
         actor = new Actor();
-        bytes4[] memory selectors = new bytes4[](17);
+        bytes4[] memory selectors = new bytes4[](21);
         selectors[0] = Actor.deposit.selector;
         selectors[1] = Actor.requestRefund.selector;
         selectors[2] = Actor.refund.selector;
@@ -334,6 +415,10 @@ contract InvariantsTest is RollupTest {
         selectors[14] = Actor.settle.selector;
         selectors[15] = Actor.settle.selector;
         selectors[16] = Actor.announceUpgrade.selector;
+        selectors[17] = Actor.retireCertificates.selector;
+        selectors[18] = Actor.dropNotes.selector;
+        selectors[19] = Actor.withdrawFee.selector;
+        selectors[20] = Actor.freezeForNotes.selector;
         targetContract(address(actor));
         targetSelector(FuzzSelector({addr: address(actor), selectors: selectors}));
     }

@@ -53,6 +53,7 @@ impl Ledger<'_> {
             && event.tx == settled.tx;
         self.require(agrees, "L1.CALLDATA", || "event and calldata of the batch differ".into());
         self.root = new_root;
+        self.roots.insert(new_root);
         let all = self.settled.records;
         let records = all.get(&batch).map(Vec::as_slice);
         let expected = records.map(|records| {
@@ -124,9 +125,16 @@ impl Ledger<'_> {
                 Effect::SupplierMoved { community, kind: kind.into(), units }
             }
             Action::AppendNote => {
-                let head = self.notes.pop_front();
+                let (head, version) = self.notes.take().unzip();
                 self.require(head == Some(word), "NOTES.1", || {
                     format!("record {index}: note {} is not the head of the queue", short(&word))
+                });
+                let retired = version.flatten().filter(|version| self.retired_versions.contains(version));
+                self.require(retired.is_none(), "L1C.10", || {
+                    format!(
+                        "record {index}: a note of circuit version {}, which was retired",
+                        retired.unwrap_or_default()
+                    )
                 });
                 Effect::NoteAppended { note: word, community }
             }

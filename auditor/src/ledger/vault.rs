@@ -3,14 +3,11 @@
 
 use gridveil_protocol::{
     field::{Fr, from_bytes},
-    params::Shape,
+    params::{FORCED_QUEUE, Shape},
 };
 use gridveil_verifier_contract::{Address, RollupEffect as Effect, Stage, Word};
 
 use super::{Deposit, DepositState, Ledger, Request, Transfer, name, short};
-
-/// Open requests of one community (FORCED.3).
-const MAX_OPEN_REQUESTS: usize = 8;
 
 impl Ledger<'_> {
     /// What a frozen rollup does no more, and what only a frozen one does.
@@ -24,6 +21,7 @@ impl Ledger<'_> {
                 | Effect::Frozen { .. }
                 | Effect::CommunityEnding { .. }
                 | Effect::CommunityClosed { .. }
+                | Effect::FrozenForNotes { .. }
         );
         self.require(!(frozen && lives), "L1.FREEZE", || format!("{} after the freeze", name(effect)));
         let early = match effect {
@@ -96,7 +94,7 @@ impl Ledger<'_> {
             format!("a request for slot {} of {slots}", request.slot)
         });
         let queue = self.forced.entry(community).or_default();
-        let room = queue.len() < MAX_OPEN_REQUESTS
+        let room = queue.len() < FORCED_QUEUE
             && queue.iter().all(|r| (r.slot, r.requester) != (request.slot, request.requester));
         queue.push_back(request);
         self.require(room, "FORCED.3", || format!("a request too many, or twice, to community {community}"));
@@ -105,6 +103,10 @@ impl Ledger<'_> {
     pub(super) fn frozen(&mut self, community: u32, root: Word) {
         let waits = self.forced.get(&community).is_some_and(|queue| !queue.is_empty());
         self.require(waits, "FORCED.2", || format!("frozen for community {community}, where nobody waits"));
+        self.freeze_at(root);
+    }
+
+    pub(super) fn freeze_at(&mut self, root: Word) {
         self.require(root == self.root, "L1.FREEZE", || "frozen at another root than the last batch's".into());
         self.books.frozen = true;
     }

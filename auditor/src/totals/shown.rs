@@ -12,7 +12,7 @@ use gridveil_verifier_contract::{CommunityParams, Word};
 use super::{HeldError, HoldingVerifier, Published, SealedError, TotalsError};
 use crate::{
     certificates::info,
-    retirement::{RetirementError, opened},
+    retirement::{Disclosed, RetirementError, opened},
 };
 
 impl Published {
@@ -46,7 +46,7 @@ impl Published {
             return Err(RetirementError::OtherDeployment.into());
         }
         let commitment = opened(shown)?;
-        self.retirements.get(&commitment).ok_or(RetirementError::Unknown)?.check(shown)?;
+        self.retired(commitment, shown)?;
         if !shown.sealed {
             return Err(SealedError::Public);
         }
@@ -55,6 +55,18 @@ impl Published {
             return Err(SealedError::Origin { community: origin.community, first_interval: origin.first_interval });
         }
         Ok((commitment, shown.statement.amount))
+    }
+
+    /// L1 has the retirement as it is shown, whoever else has one under the same commitment.
+    fn retired(&self, commitment: Word, shown: &ShownRetirement) -> Result<(), RetirementError> {
+        let mut found = Err(RetirementError::Unknown);
+        for spent in self.spent.values().filter(|spent| spent.retirement == commitment) {
+            match Disclosed::of(spent).check(shown) {
+                Ok(()) => return Ok(()),
+                error => found = error,
+            }
+        }
+        found
     }
 
     pub(super) fn held(
@@ -99,7 +111,7 @@ impl Published {
         if !self.roots.contains(&to_bytes(&instance.anchor)) {
             return Err(HeldError::NotFinal);
         }
-        if self.nullifiers.contains(&to_bytes(&instance.nullifier)) {
+        if self.spent.contains_key(&to_bytes(&instance.nullifier)) {
             Err(HeldError::Spent)
         } else {
             Ok(disclosed.amount)

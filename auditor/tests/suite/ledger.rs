@@ -4,7 +4,7 @@ mod lies;
 
 use std::collections::BTreeMap;
 
-use crate::common::{ZERO, chain_from, wait, word};
+use crate::common::{ZERO, ask, chain_from, wait, word};
 use gridveil_auditor::{
     AuditReport, Failure, PoolSource, ProofVerifier, RetiredPeriod, VerifierError, audit_with_pool,
 };
@@ -129,6 +129,18 @@ fn exit(community: u32, slot: u32, balance: u64) -> ExitCall {
 }
 
 fn play() -> MemoryL1 {
+    let chain = play_until_the_freeze();
+    let (claim_call, _) = sent();
+    wait(chain.l1.freeze(3));
+    wait(chain.l1.exit(exit(3, 0, 123)));
+    wait(chain.l1.exit(exit(7, 0, 50 * UNIT)));
+    wait(chain.l1.exit_claim(claim_call));
+    wait(chain.l1.refund(word(14)));
+    chain.certify(6_000, 257, info(2, FIRST, 2, 3));
+    chain.l1
+}
+
+fn play_until_the_freeze() -> Chain {
     let state = SparseTree::new(STATE_DEPTH);
     let l1 = chain_from(to_bytes(&state.root()), 1_000_000_000, false);
     wait(l1.open_tariff_set(1, 3600, 2));
@@ -173,7 +185,7 @@ fn play() -> MemoryL1 {
             record(RecordKind::Note, 0, word(1_002)),
         ],
     );
-    let (claim_call, claim) = sent();
+    let (_, claim) = sent();
     chain.settle(
         3,
         &[
@@ -197,13 +209,7 @@ fn play() -> MemoryL1 {
     chain.l1.set_timestamp(1_002_000_000);
     chain.l1.close_community(9).unwrap();
     wait(chain.l1.exit(exit(9, 1, 7)));
-    wait(chain.l1.freeze(3));
-    wait(chain.l1.exit(exit(3, 0, 123)));
-    wait(chain.l1.exit(exit(7, 0, 50 * UNIT)));
-    wait(chain.l1.exit_claim(claim_call));
-    wait(chain.l1.refund(word(14)));
-    chain.certify(6_000, 257, info(2, FIRST, 2, 3));
-    chain.l1
+    chain
 }
 
 /// The vault's figure, as the node tells it.
@@ -392,8 +398,15 @@ const LIES: &str = "
 -  L1C.2         set CertificateSpent 1 kind 258             kind 258
 -  L1C.5         set CertificateSpent 1 note_2 0             or no note
 -  L1C.5         set CertificateSpent 1 nullifier high       below the modulus
--  L1C.6         set CertificateSpent 1 retirement 3003      shown again
--  L1C.7         end CertificateSpent nullifier=1 note_1=2 note_2=3 retirement=0 disclosed=0 beneficiary=0 kind=0  after the freeze
+-  L1C.1         set CertificateSpent 1 circuit_version 2    is no certificate's
+-  L1C.1         begin VersionRetired circuit_version=1000001  or was retired
+-  L1C.3         set CertificateSpent 1 anchor 77             was never a state root
+-  L1C.7  end CertificateSpent nullifier=1 circuit_version=1000001 anchor=0 note_1=2 note_2=3 retirement=0 disclosed=0 beneficiary=0 kind=0  after
+-  L1C.8         end FrozenForNotes number=0 root=0           frozen for the pair of notes 0
+-  L1.FREEZE     end FrozenForNotes number=1 root=0           FrozenForNotes after the freeze
+-  L1C.10        begin NotesDropped nullifier=1 circuit_version=1000001 undone=true  not the head of the queue
+-  L1C.10        end NotesDropped nullifier=2000 circuit_version=1000001 undone=true  a batch may take them in
+2  L1C.10        begin VersionRetired circuit_version=1000001  which was retired
 2  NOTES.1       exchange notes                              not the head
 4  NOTES.1       record 4 1 NOTE 0 2002                      record 1: note 00000000 is not the head
 -  NOTES.1       forget note                                 not the one of its events
@@ -407,7 +420,7 @@ const LIES: &str = "
 fn every_lie_has_its_own_finding() {
     let honest = told();
     let lines: Vec<&str> = LIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), 83);
+    assert_eq!(lines.len(), 90);
     for line in lines {
         let [batch, clause, lie, text] =
             line.split("  ").filter(|x| !x.is_empty()).map(str::trim).collect::<Vec<_>>()[..]
@@ -438,4 +451,42 @@ fn no_event_is_missing_unseen() {
         };
         assert_eq!(run(&told).is_ok(), unseen, "{effect:?}");
     }
+}
+
+/// A circuit version of certificates is retired while notes of it wait: what was spent under it is undone, and counts
+/// nowhere; but for the pair whose first note is in the state.
+#[test]
+fn a_spending_that_was_undone_counts_nowhere() {
+    let mut chain = play_until_the_freeze();
+    chain.l1.retire_version(1_000_001);
+    assert!(ask(chain.l1.drop_notes(9)).is_err());
+    let told = wait(Told::by(&chain.l1));
+    assert_eq!((told.notes.as_slice(), run(&told).failures), (&[word(2_002)][..], vec![]));
+    chain.settle(3, &[record(RecordKind::Note, 0, word(2_002))]);
+    wait(chain.l1.drop_notes(2));
+    // What is left of the queue is of the retired version too.
+    let told = wait(Told::by(&chain.l1));
+    let report = run(&told);
+    assert_eq!((told.notes.len(), report.failures.as_slice()), (0, &[][..]));
+    let c = &report.certificates;
+    assert_eq!((c.spent, c.undone, c.sealed, c.waiting_notes), (3, 2, 0, 2));
+    assert_eq!((c.consumed_wh, c.expired_wh, c.exported_wh), (Wh(40), Wh(6), Wh(0)));
+    assert!(report.table().contains("3 spent, 0 retired sealed, 2 undone"), "{}", report.table());
+    wait(chain.l1.drop_notes(9));
+    let report = run(&wait(Told::by(&chain.l1)));
+    assert_eq!((report.failures.as_slice(), report.certificates.waiting_notes), (&[][..], 0));
+    assert_eq!(report.certificates.public.iter().map(|r| (r.community, r.retirements)).collect::<Vec<_>>(), [(3, 1)]);
+}
+
+/// A pair of notes that waited for too long froze the rollup, and the fees of what waited came back.
+#[test]
+fn a_freeze_for_notes_is_followed() {
+    let chain = play_until_the_freeze();
+    wait(chain.l1.freeze_for_notes(2));
+    let told = wait(Told::by(&chain.l1));
+    assert_eq!(run(&told).failures, []);
+    wait(chain.l1.drop_notes(3));
+    let report = run(&wait(Told::by(&chain.l1)));
+    assert_eq!((report.failures.as_slice(), report.books.frozen), (&[][..], true));
+    assert_eq!((report.certificates.undone, report.certificates.waiting_notes), (0, 2));
 }

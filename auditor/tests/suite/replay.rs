@@ -98,6 +98,8 @@ fn derived(told: &Told) -> Vec<RollupEvent> {
             2,
             Effect::CertificateSpent {
                 nullifier,
+                circuit_version: 1_000_001,
+                anchor: told.roots[0],
                 note_1: pair[0],
                 note_2: pair[1],
                 retirement: zero,

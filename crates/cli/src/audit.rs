@@ -83,12 +83,13 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
         .with_context(|| file.to_string())?;
     let (statement, origin) = (&shown.statement, &shown.statement.origin);
     if args.json {
-        let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(retired.tx), "sealed": retired.sealed, "statement": statement});
+        let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(retired.tx), "sealed": retired.sealed, "settled": retired.settled, "statement": statement});
         return Ok(text::print(&format!("{value}\n"))?);
     }
     let purpose = format!("{:?}", statement.purpose).to_lowercase();
+    let stands = if retired.settled { "ok" } else { "ok, and its notes wait in L1's queue: it can still be undone" };
     let rows = [
-        ("retirement", "ok".to_owned()),
+        ("retirement", stands.to_owned()),
         ("amount", format!("{} kWh", text::kwh(statement.amount))),
         ("generated in", format!("{} intervals from {}", origin.intervals, origin.first_interval)),
         ("community", origin.community.to_string()),

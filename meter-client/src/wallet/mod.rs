@@ -334,6 +334,18 @@ impl Wallet {
         self.update(|state| Ok(state.landed(nullifier, notes, retirement, tx)))
     }
 
+    /// Records that the new notes of a spending have left L1's queue: for the state, or `undone` with the spending, after
+    /// which the note can be spent again.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn decided(&mut self, nullifier: Fr, undone: bool) -> Result<(), WalletError> {
+        self.update(|state| {
+            state.decided(nullifier, undone);
+            Ok(())
+        })
+    }
+
     /// Records that L1 has a spending, with its transaction `tx` if that is known.
     ///
     /// # Errors

@@ -122,6 +122,9 @@ pub struct KeptSpend {
     /// Was it given up before L1 had it? L1 may still accept it, so its openings stay.
     #[serde(default)]
     pub abandoned: bool,
+    /// Have its new notes left L1's queue? From then on nothing undoes it.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 impl KeptSpend {
@@ -352,7 +355,13 @@ impl State {
         self.keep_outputs(plan);
         match self.spends.iter_mut().find(|kept| kept.nullifier == nullifier && kept.plan == *plan) {
             Some(kept) => kept.abandoned = false,
-            None => self.spends.push(KeptSpend { plan: plan.clone(), nullifier, done: false, abandoned: false }),
+            None => self.spends.push(KeptSpend {
+                plan: plan.clone(),
+                nullifier,
+                done: false,
+                abandoned: false,
+                settled: false,
+            }),
         }
         Ok(nullifier)
     }
@@ -376,6 +385,28 @@ impl State {
         let notes = spend.plan.notes().map(|note| note.commitment());
         self.notes.retain(|kept| kept.path.is_some() || !notes.contains(&kept.note.commitment()));
         Ok(())
+    }
+
+    /// Spendings that L1 has and may still undo, by nullifier.
+    pub fn unsettled(&self) -> impl Iterator<Item = Fr> {
+        self.spends.iter().filter(|kept| kept.done && !kept.settled).map(|kept| kept.nullifier)
+    }
+
+    /// The new notes of a spending have left L1's queue: for the state, or undone with it. Then the note can be spent
+    /// again, its change is no note any more, and what it retired is not retired. The plan stays, given up.
+    pub(super) fn decided(&mut self, nullifier: Fr, undone: bool) {
+        let Some(spend) = self.spends.iter_mut().find(|kept| kept.nullifier == nullifier && kept.done) else { return };
+        spend.settled = !undone;
+        if !undone {
+            return;
+        }
+        (spend.done, spend.abandoned) = (false, true);
+        let spent = spend.plan.note.commitment();
+        let outputs = spend.plan.notes().map(|note| note.commitment());
+        let retired = spend.plan.statement();
+        self.notes.iter_mut().filter(|kept| kept.note.commitment() == spent).for_each(|kept| kept.spent = false);
+        self.notes.retain(|kept| kept.path.is_some() || !outputs.contains(&kept.note.commitment()));
+        self.retirements.retain(|kept| Some(&kept.statement) != retired.as_ref());
     }
 
     /// A spending is on L1: the one that is on its way.

@@ -6,7 +6,7 @@ use crate::{
     header_operation::Transfer,
     market::Mechanism,
     operation::EFFECTS,
-    params::Shape,
+    params::{FORCED_QUEUE, Shape},
     settlement::apply,
 };
 
@@ -242,6 +242,44 @@ fn a_forced_withdrawal_comes_from_the_queue_alone() {
     assert_eq!(builder.offer(again), Err(Refused::L1(L1Refusal::NotForced)));
     let batch = builder.finish().unwrap();
     assert_eq!(apply(batch.transition.input.clone()).unwrap(), batch.transition);
+}
+
+/// What is due on L1 never waits for what is not: of every shape one batch serves a full forced queue and takes in as many
+/// notes as become due in a period, and operations have the other slots.
+#[test]
+fn a_full_forced_queue_and_due_notes_fit_every_deployed_shape() {
+    for shape in Shape::deployed() {
+        let recipe = Recipe { shape, seed: 5, mechanism: Mechanism::Auction, used: 24 };
+        let free = shape.operations.min(16) - FORCED_QUEUE;
+        let mut input = with_operations(&recipe, &vec![Kind::Deposit; free], Extras::default()).unwrap();
+        let offers = std::mem::take(&mut input.operations).slots;
+        let mut stream = Stream::new(7);
+        let mut view = L1View { notes: (0..3 * QUEUE).map(|_| stream.element()).collect(), ..L1View::default() };
+        for signed in &offers {
+            let claim = to_bytes(&signed.operation.claim(signed.owner.commitment()));
+            view.deposits.insert(claim, signed.operation.units());
+        }
+        let acts = |slot: &u16| offers.iter().any(|signed| signed.operation.slot == *slot);
+        let slots = (0..24).filter(|slot| !acts(slot)).take(FORCED_QUEUE);
+        view.forced = slots
+            .map(|slot| ForcedEntry { slot, requester: input.community.accounts[usize::from(slot)].payout })
+            .collect();
+        assert_eq!(view.forced.len(), FORCED_QUEUE, "{}", shape.name);
+        let (forced, notes) = (view.forced.clone(), view.notes.clone());
+        let mut builder = BatchBuilder::open(input, view).unwrap();
+        for signed in offers {
+            builder.offer(signed).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let operations = &batch.transition.input.operations;
+        let kinds: Vec<_> = operations.slots.iter().map(|signed| signed.operation.kind).collect();
+        assert_eq!(kinds[..FORCED_QUEUE], [Kind::Forced; FORCED_QUEUE], "{}", shape.name);
+        assert_eq!(kinds[FORCED_QUEUE..], vec![Kind::Deposit; free], "{}", shape.name);
+        for (signed, entry) in operations.slots.iter().zip(&forced) {
+            assert_eq!((signed.operation.slot, signed.operation.payout), (entry.slot, entry.requester));
+        }
+        assert_eq!(operations.notes.iter().map(|note| note.0).collect::<Vec<_>>(), notes[..QUEUE]);
+    }
 }
 
 #[test]

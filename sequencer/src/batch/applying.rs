@@ -136,6 +136,7 @@ async fn settle_selected(service: &Arc<Service>, basis: Basis) -> Result<Arc<Tra
 
 /// Selects what the settlement carries. The selection is durable before it is applied.
 async fn select(service: &Arc<Service>, basis: Basis) -> Result<Arc<Transition>, Problem> {
+    l1::drop_retired_notes(service).await;
     let (reader, pending, before) = (Arc::clone(&service.reader), basis.pending.clone(), Arc::clone(&basis.community));
     // A refused operation takes no operation slot. So more operations are looked at than there are operation slots.
     let looked_at = 2 * basis.community.shape.operations;

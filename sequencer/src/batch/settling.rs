@@ -38,6 +38,9 @@ const INPUT_MISSING: [&str; 13] = [
     "UpgradeNotAnnounced",
 ];
 
+/// A refusal of a batch whose notes no batch may take in any more (L1C.10).
+const NEVER: &str = "NoteRetired";
+
 /// What a step came to.
 enum Step {
     /// There may be another one to make.
@@ -124,6 +127,9 @@ impl Failure {
             L1Error::Reverted { name } if INPUT_MISSING.contains(&name.as_str()) => {
                 Ok(format!("{of}l1.reverted: {name}: L1 does not have what the batch takes in; it is sent again"))
             }
+            L1Error::Reverted { name } if name == NEVER => Err(format!(
+                "{of}l1.reverted: {name}: it takes in notes of a certificate version that was retired, and never settles: gridveil operator abandon"
+            )),
             L1Error::Reverted { name } => Err(format!("{of}l1.reverted: {name}")),
             L1Error::Config(_) => Err(format!("{of}l1: {error}")),
         }

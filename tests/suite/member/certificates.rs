@@ -77,3 +77,38 @@ fn an_abandoned_spending_that_lands_is_recovered() {
     let spent = state.notes[0].clone();
     assert!(abandon(&mut alice, &chain, &spent).unwrap_err().to_string().contains("L1 has a spending"));
 }
+
+/// L1 undoes a spending whose circuit version is retired before a batch took its notes in: the wallet finds out, and the
+/// certificate can be spent again.
+#[test]
+fn a_spending_that_l1_undoes_is_found() {
+    let (world, _) = with_certificate();
+    let mut alice = world.session(0);
+    alice.sync(false).unwrap();
+    let chain = world.chain();
+    let note = alice.wallet.state().notes[0].clone();
+    let spending = Spending::Retire {
+        amount_wh: Wh(4),
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: true,
+    };
+    let plan = alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &spending).unwrap();
+    alice.wallet.keep_spend(&plan, &alice.keys.owner).unwrap();
+    let instance = plan.sign(&alice.keys.owner).unwrap().check().unwrap();
+    wait(world.l1.certify(CertificateCall::new(&instance, vec![]).unwrap())).unwrap();
+    let stands = |alice: &Session| {
+        let state = alice.wallet.state();
+        (state.notes[0].spent, state.notes.len(), state.retirements.len())
+    };
+    // While it waits in the queue it stands, also after its version was retired.
+    for _ in 0..2 {
+        refresh(&mut alice, &chain).unwrap();
+        assert_eq!(stands(&alice), (true, 2, 1));
+        world.l1.retire_version(1_000_001);
+    }
+    wait(world.l1.drop_notes(9)).unwrap();
+    refresh(&mut alice, &chain).unwrap();
+    assert_eq!(stands(&alice), (false, 1, 0));
+    assert!(alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &spending).is_ok());
+}

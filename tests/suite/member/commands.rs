@@ -56,7 +56,7 @@ fn every_command_has_help_with_an_example() {
         .map(|name| format!("member {name}"))
         .into_iter()
         .chain(["force", "exit"].map(|name| format!("member {name}")))
-        .chain(["transfer", "retire", "abandon"].map(|name| format!("member certificate {name}")))
+        .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
         .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "upgrade", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
         .chain(["pause", "unpause", "community add", "role grant"].map(|name| format!("operator {name}")))

@@ -74,6 +74,10 @@ interface IForcedQueue {
     /// @param community whose request was not served in time
     /// @param root the last state, which everybody exits from
     event Frozen(uint32 indexed community, Root root);
+    /// @notice The rollup is frozen, for ever.
+    /// @param number of the pair of notes that was not taken in in time
+    /// @param root the last state, which everybody exits from
+    event FrozenForNotes(uint64 indexed number, Root root);
 
     // ----------------------------------------------------------------- errors
 
@@ -139,6 +143,11 @@ interface IForcedQueue {
     /// call.
     /// @param community whose queue's head waited too long
     function freeze(uint32 community) external;
+
+    /// @notice Freezes the rollup for ever if a pair of notes waits for longer than it must: `ICertificates.NotOverdue`.
+    /// Anyone may call.
+    /// @param number of the pair, as `ICertificates.waitingPairs` has it
+    function freezeForNotes(uint64 number) external;
 
     /// @notice Announces the first use of a circuit version's verifiers. Who wants to leave before it has asked by now:
     /// since the registration there was time, and for the last day there was a place in every queue. Replaces an

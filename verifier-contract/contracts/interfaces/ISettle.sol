@@ -144,4 +144,9 @@ interface ISettle {
     /// @param root any word
     /// @return batchPlusOne number of the batch and one: 1 for the genesis; 0 if it never was
     function finalisedAt(Root root) external view returns (uint64 batchPlusOne);
+    /// @notice `isFinalised` and `IForcedQueue.isFrozen` in one call.
+    /// @param anchor any word
+    /// @return finalised true if it was the state root at some time
+    /// @return frozen true if there will be no other state root than the present one
+    function anchorState(Root anchor) external view returns (bool finalised, bool frozen);
 }

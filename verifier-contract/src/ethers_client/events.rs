@@ -92,6 +92,7 @@ fn of_rollup(event: OfRollup) -> Result<Effect, L1Error> {
             Effect::BondReturned { community: e.community, requester: e.requester.0, bond: e.bond }
         }
         OfRollup::FrozenFilter(e) => Effect::Frozen { community: e.community, root: e.root },
+        OfRollup::FrozenForNotesFilter(e) => Effect::FrozenForNotes { number: e.number, root: e.root },
         OfRollup::ExitedFilter(e) => Effect::Exited {
             community: e.community,
             slot: e.slot,
@@ -154,6 +155,8 @@ fn of_certificates(event: OfCertificates) -> Result<Effect, L1Error> {
     Ok(match event {
         OfCertificates::CertificateSpentFilter(e) => Effect::CertificateSpent {
             nullifier: e.nullifier,
+            circuit_version: e.circuit_version,
+            anchor: e.anchor,
             note_1: e.note_1,
             note_2: e.note_2,
             retirement: e.retirement,
@@ -162,5 +165,11 @@ fn of_certificates(event: OfCertificates) -> Result<Effect, L1Error> {
             kind: u16::try_from(u128_of(e.kind)?).map_err(malformed)?,
         },
         OfCertificates::NoteAppendedFilter(e) => Effect::NoteAppended { note: e.note, community: e.community },
+        OfCertificates::NotesDroppedFilter(e) => {
+            Effect::NotesDropped { nullifier: e.nullifier, circuit_version: e.circuit_version, undone: e.undone }
+        }
+        OfCertificates::FeeWithdrawnFilter(e) => {
+            Effect::FeeWithdrawn { account: e.account.0, amount: u128_of(e.amount)? }
+        }
     })
 }

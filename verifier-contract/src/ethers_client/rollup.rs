@@ -6,7 +6,7 @@ use ethers::types::{Address as EthAddress, BlockNumber, U256};
 
 use super::bindings::{
     BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening,
-    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting,
+    ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting, WaitingPair as AbiWaitingPair,
 };
 use super::events::{self, u128_of};
 use super::{Act, EthersClient, block_of, decode_log, malformed, request, settle_receipt};
@@ -14,10 +14,30 @@ use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1,
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
     ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
-    TransferState, TxReceipt, VerifierState, Word,
+    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
 };
 
+/// Pairs of notes that one transaction drops: about three million gas.
+const DROPPED_AT_ONCE: u32 = 64;
+
 impl EthersClient {
+    async fn pairs(&self, limit: u32) -> Result<Vec<WaitingPair>, L1Error> {
+        let certificates = self.certificates().await?;
+        let pairs: Vec<AbiWaitingPair> =
+            self.view_at(certificates.address(), certificates.waiting_pairs(limit.into()).calldata()).await?;
+        let pair = |pair: AbiWaitingPair| {
+            Ok(WaitingPair {
+                number: pair.number,
+                half: pair.half,
+                nullifier: pair.nullifier,
+                notes: [pair.note_1, pair.note_2],
+                circuit_version: pair.circuit_version,
+                due_s: u64::try_from(pair.due).map_err(malformed)?,
+            })
+        };
+        pairs.into_iter().map(pair).collect()
+    }
+
     async fn deposit_by_claim(&self, claim: Word) -> Result<Option<DepositState>, L1Error> {
         let (_, _, refundable_at, state): (EthAddress, u64, u64, u8) =
             self.view(self.bound().deposit_of(claim).calldata()).await?;
@@ -199,6 +219,25 @@ impl SettlementL1 for EthersClient {
         })
     }
 
+    fn drop_retired_notes(&self) -> L1Future<'_, u64> {
+        Box::pin(async move {
+            let pairs = self.pairs(DROPPED_AT_ONCE).await?;
+            let registry = self.registry().await?;
+            let mut retired = 0;
+            for pair in pairs.iter().take_while(|pair| !pair.half) {
+                let asked = registry.is_retired(pair.circuit_version).calldata();
+                if !self.view_at::<bool>(registry.address(), asked).await? {
+                    break;
+                }
+                retired += 1;
+            }
+            if retired > 0 {
+                self.drop_notes(DROPPED_AT_ONCE).await?;
+            }
+            Ok(retired)
+        })
+    }
+
     fn announcement(&self) -> L1Future<'_, Announcement> {
         Box::pin(async move {
             let state: Waiting = self.view(self.bound().forced_waiting().calldata()).await?;
@@ -346,7 +385,16 @@ impl MemberL1 for EthersClient {
             };
             let certificates = self.certificates().await?;
             let calldata = certificates.certify(certificate, call.proof.into()).calldata();
-            self.transact_at(certificates.address(), calldata).await
+            let fee: U256 = self.view_at(certificates.address(), certificates.fee().calldata()).await?;
+            // Others may come first, and double it once: what is over comes back at once.
+            self.transact_with(certificates.address(), calldata, fee * 2).await
+        })
+    }
+
+    fn certificate_fee(&self) -> L1Future<'_, u128> {
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            u128_of(self.view_at(certificates.address(), certificates.fee().calldata()).await?)
         })
     }
 
@@ -354,6 +402,35 @@ impl MemberL1 for EthersClient {
         Box::pin(async move {
             let certificates = self.certificates().await?;
             self.view_at(certificates.address(), certificates.nullifier_used(nullifier).calldata()).await
+        })
+    }
+
+    fn waiting_pairs(&self, limit: u32) -> L1Future<'_, Vec<WaitingPair>> {
+        Box::pin(self.pairs(limit))
+    }
+
+    fn freeze_for_notes(&self, number: u64) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().freeze_for_notes(number).calldata()).await })
+    }
+
+    fn drop_notes(&self, limit: u32) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            self.transact_at(certificates.address(), certificates.drop_notes(limit.into()).calldata()).await
+        })
+    }
+
+    fn fee_owed(&self, account: Address) -> L1Future<'_, u128> {
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            u128_of(self.view_at(certificates.address(), certificates.fee_owed(account.into()).calldata()).await?)
+        })
+    }
+
+    fn withdraw_fee(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let certificates = self.certificates().await?;
+            self.transact_at(certificates.address(), certificates.withdraw_fee(account.into()).calldata()).await
         })
     }
 }

@@ -1,27 +1,25 @@
-//! The fake's vault, forced queue and certificates.
+//! The fake's vault and forced queue.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
+    params::FORCED_QUEUE,
     poseidon::hash4,
 };
 
+use super::notes::Notes;
 use super::{MODULUS, MemoryTerms, require, reverted};
 use crate::client::L1Error;
 use crate::types::{
-    Address, CertificateCall, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect,
-    TransferState, Word,
+    Address, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect, TransferState,
+    Word,
 };
 
 /// nano in a unit.
 const UNIT: u128 = 10_000_000;
 /// nano that may be under the contract.
 const CAP_NANO: u128 = 1 << 62;
-/// Open requests of one community.
-const MAX_OPEN: usize = 8;
-/// First version of the certificate circuit.
-const CERTIFICATE_VERSION: u32 = 1_000_001;
 
 /// What a transaction knows besides the books.
 pub(super) struct Context {
@@ -29,6 +27,8 @@ pub(super) struct Context {
     pub(super) now: u64,
     pub(super) caller: Address,
     pub(super) frozen: bool,
+    /// Retired circuit versions.
+    pub(super) retired: HashSet<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,12 +48,10 @@ pub(super) struct Books {
     /// Unix seconds at which a full queue was served last.
     full_at: Option<u64>,
     exited: HashSet<(u32, u32)>,
-    nullifiers: HashSet<Word>,
-    retirements: HashSet<Word>,
-    notes: VecDeque<Word>,
+    pub(super) notes: Notes,
 }
 
-type Effects = Result<Vec<Effect>, L1Error>;
+pub(super) type Effects = Result<Vec<Effect>, L1Error>;
 
 impl Books {
     pub(super) fn deposits(&self) -> impl Iterator<Item = &DepositEntry> {
@@ -96,19 +94,11 @@ impl Books {
     }
 
     pub(super) fn is_any_full(&self) -> bool {
-        self.forced.values().any(|queue| queue.len() >= MAX_OPEN)
+        self.forced.values().any(|queue| queue.len() >= FORCED_QUEUE)
     }
 
     pub(super) fn full_at(&self) -> Option<u64> {
         self.full_at
-    }
-
-    pub(super) fn nullifier_used(&self, nullifier: &Word) -> bool {
-        self.nullifiers.contains(nullifier)
-    }
-
-    pub(super) fn notes(&self) -> impl Iterator<Item = &Word> {
-        self.notes.iter()
     }
 
     pub(super) fn put_deposit(&mut self, deposit: DepositEntry) {
@@ -119,10 +109,6 @@ impl Books {
     pub(super) fn put_forced(&mut self, community: u32, time: u64, requests: &[(u32, Address)]) {
         let entry = |&(slot, requester)| ForcedEntry { slot, requester, time, bond: 1 };
         self.forced.entry(community).or_default().extend(requests.iter().map(entry));
-    }
-
-    pub(super) fn put_notes(&mut self, notes: impl IntoIterator<Item = Word>) {
-        self.notes.extend(notes);
     }
 
     pub(super) fn put_pool(&mut self, nano: u64) {
@@ -240,7 +226,7 @@ impl Books {
 
     pub(super) fn force_withdraw(&mut self, context: &Context, community: u32, slot: u32) -> Effects {
         let queue = self.forced.entry(community).or_default();
-        require(queue.len() < MAX_OPEN, "QueueFull")?;
+        require(queue.len() < FORCED_QUEUE, "QueueFull")?;
         require(queue.iter().all(|entry| (entry.slot, entry.requester) != (slot, context.caller)), "AlreadyQueued")?;
         let paid_at = self.forced_paid_at.get(&(community, slot));
         require(paid_at.is_none_or(|at| context.now >= at + context.terms.forced_deadline_s), "SlotPaidLately")?;
@@ -260,7 +246,7 @@ impl Books {
         units: u64,
     ) -> Effects {
         let queue = self.forced.entry(community).or_default();
-        if queue.len() >= MAX_OPEN {
+        if queue.len() >= FORCED_QUEUE {
             self.full_at = Some(context.now);
         }
         let head = queue.pop_front();
@@ -304,34 +290,5 @@ impl Books {
         let amount = self.release(context, call.payout, call.amount)?;
         self.transfers.insert(claim, TransferState::Exited);
         Ok(vec![Effect::ClaimExited { claim, payout: call.payout, balance: call.amount, amount }])
-    }
-
-    pub(super) fn certify(&mut self, context: &Context, call: &CertificateCall) -> Effects {
-        let zero = [0; 32];
-        require(call.circuit_version >= CERTIFICATE_VERSION, "NotCertificateVersion")?;
-        let named = call.disclosed != zero || call.beneficiary != zero;
-        let good = match (call.kind & 0xff, call.kind >> 8) {
-            (0, 0) => call.retirement == zero && !named,
-            (2, 1) => call.retirement != zero && !named,
-            (1, 1..=3) => call.retirement != zero && call.disclosed != zero,
-            _ => false,
-        };
-        require(good, "BadKind")?;
-        require(!self.nullifiers.contains(&call.nullifier), "NullifierUsed")?;
-        require(call.note_1 != zero && call.note_2 != zero, "ZeroNote")?;
-        require(!context.frozen || call.kind != 0, "IsFrozen")?;
-        self.nullifiers.insert(call.nullifier);
-        if !context.frozen {
-            self.notes.extend([call.note_1, call.note_2]);
-        }
-        require(call.retirement == zero || self.retirements.insert(call.retirement), "RetirementUsed")?;
-        let CertificateCall { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind, .. } = *call;
-        Ok(vec![Effect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind }])
-    }
-
-    /// Record 20.
-    pub(super) fn append_note(&mut self, community: u32, note: Word) -> Effects {
-        require(self.notes.pop_front() == Some(note), "NotHeadNote")?;
-        Ok(vec![Effect::NoteAppended { note, community }])
     }
 }

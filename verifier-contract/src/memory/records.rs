@@ -106,7 +106,7 @@ fn one(
             }
             Ok(vec![Effect::SupplierMoved { community, kind: kind.into(), units }])
         }
-        Action::AppendNote => books.append_note(community, w1),
+        Action::AppendNote => books.notes.append(context, community, w1),
         Action::Begin => {
             require(!batch.started && index == 0, "AlreadyInitialised")?;
             require(w1 != [0; 32] && w1 == batch.params.genesis_terms, "NotGenesisTerms")?;

@@ -7,7 +7,7 @@ use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, ExitCall, ExitClaimCall,
     ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
-    VerifierState, Word,
+    VerifierState, WaitingPair, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -70,7 +70,7 @@ impl QueuesL1 for MemoryL1 {
     }
 
     fn pending_notes(&self, limit: u32) -> L1Future<'_, Vec<Word>> {
-        self.with(move |state| Ok(state.books.notes().take(limit as usize).copied().collect()))
+        self.with(move |state| Ok(state.books.notes.pending(&state.retired).take(limit as usize).collect()))
     }
 
     fn supplier_funds(&self) -> L1Future<'_, u64> {
@@ -120,6 +120,16 @@ impl SettlementL1 for MemoryL1 {
 
     fn verifier(&self, circuit_version: u32, shape: u32) -> L1Future<'_, Option<VerifierState>> {
         self.with(move |state| Ok(state.verifier(circuit_version, shape)))
+    }
+
+    fn drop_retired_notes(&self) -> L1Future<'_, u64> {
+        self.with(|state| {
+            let waiting = state.books.notes.len();
+            match state.transact(|books, context| books.notes.drop_pairs(context, u32::MAX)) {
+                Err(error) if error.is_revert("NothingToDrop") => Ok(0),
+                answer => answer.map(|_| waiting - state.books.notes.len()),
+            }
+        })
     }
 
     fn announcement(&self) -> L1Future<'_, Announcement> {
@@ -198,8 +208,32 @@ impl MemberL1 for MemoryL1 {
         self.with(move |state| state.certify(&call))
     }
 
+    fn freeze_for_notes(&self, number: u64) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.freeze_for_notes(number))
+    }
+
+    fn certificate_fee(&self) -> L1Future<'_, u128> {
+        self.with(|state| Ok(if state.frozen { 0 } else { state.books.notes.fee(&state.config.terms) }))
+    }
+
     fn nullifier_used(&self, nullifier: Word) -> L1Future<'_, bool> {
-        self.with(move |state| Ok(state.books.nullifier_used(&nullifier)))
+        self.with(move |state| Ok(state.books.notes.is_spent(&nullifier)))
+    }
+
+    fn waiting_pairs(&self, limit: u32) -> L1Future<'_, Vec<WaitingPair>> {
+        self.with(move |state| Ok(state.books.notes.pairs(&state.config.terms).take(limit as usize).collect()))
+    }
+
+    fn drop_notes(&self, limit: u32) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, context| books.notes.drop_pairs(context, limit)))
+    }
+
+    fn fee_owed(&self, account: Address) -> L1Future<'_, u128> {
+        self.with(move |state| Ok(state.books.notes.fee_owed(&account)))
+    }
+
+    fn withdraw_fee(&self, account: Address) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.transact(|books, _| books.notes.withdraw_fee(account)))
     }
 }
 

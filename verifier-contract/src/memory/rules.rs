@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::books::{self, Books};
+use super::notes::CERTIFICATE_VERSION;
 use super::{MODULUS, MemoryL1Config, records};
 use crate::client::L1Error;
 use crate::types::{
@@ -36,7 +37,7 @@ pub(super) struct State {
     pub(super) tariffs: Vec<TariffEntry>,
     pub(super) batches: Vec<SettledBatch>,
     verifiers: HashMap<(u32, u32), Verifier>,
-    retired: HashSet<u32>,
+    pub(super) retired: HashSet<u32>,
     announced: Announcement,
     /// Communities that settled.
     pub(super) started: HashSet<u32>,
@@ -73,9 +74,11 @@ fn verifier_address(circuit_version: u32, shape: u32) -> Address {
 impl State {
     pub(super) fn new(config: MemoryL1Config) -> Self {
         let version = config.circuit_version;
-        let trusted = |shape| {
+        let trusted = |version, shape| {
             ((version, shape), Verifier { address: verifier_address(version, shape), active_from: 0, used: true })
         };
+        // It has no shape.
+        let certificates = [trusted(CERTIFICATE_VERSION, 0)];
         Self {
             timestamp: config.timestamp,
             block: 0,
@@ -85,7 +88,7 @@ impl State {
             sets: HashMap::new(),
             tariffs: Vec::new(),
             batches: Vec::new(),
-            verifiers: config.shapes.iter().map(|(shape, ..)| trusted(*shape)).collect(),
+            verifiers: config.shapes.iter().map(|(shape, ..)| trusted(version, *shape)).chain(certificates).collect(),
             retired: HashSet::new(),
             announced: Announcement::default(),
             started: HashSet::new(),
@@ -101,7 +104,8 @@ impl State {
     pub(super) fn register_verifier(&mut self, circuit_version: u32, shape: u32) -> Result<TxReceipt, L1Error> {
         require(!self.retired.contains(&circuit_version), "VersionRetired")?;
         require(!self.verifiers.contains_key(&(circuit_version, shape)), "VerifierAlreadyRegistered")?;
-        require(self.slots(shape) != 0, "ShapeMismatch")?;
+        let has_shape = circuit_version < CERTIFICATE_VERSION;
+        require(if has_shape { self.slots(shape) != 0 } else { shape == 0 }, "ShapeMismatch")?;
         let address = verifier_address(circuit_version, shape);
         let active_from = self.timestamp + self.config.terms.verifier_delay_s;
         self.verifiers.insert((circuit_version, shape), Verifier { address, active_from, used: false });
@@ -182,13 +186,22 @@ impl State {
         receipt
     }
 
+    fn context(&self) -> books::Context {
+        books::Context {
+            terms: self.config.terms,
+            now: self.timestamp,
+            caller: self.caller,
+            frozen: self.frozen,
+            retired: self.retired.clone(),
+        }
+    }
+
     /// A transaction on the books: all of it or, if it is refused, nothing.
     pub(super) fn transact(
         &mut self,
         operation: impl FnOnce(&mut Books, &books::Context) -> Result<Vec<RollupEffect>, L1Error>,
     ) -> Result<TxReceipt, L1Error> {
-        let context =
-            books::Context { terms: self.config.terms, now: self.timestamp, caller: self.caller, frozen: self.frozen };
+        let context = self.context();
         let mut books = self.books.clone();
         let effects = operation(&mut books, &context)?;
         self.books = books;
@@ -205,12 +218,19 @@ impl State {
     }
 
     pub(super) fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
-        require(!self.frozen, "IsFrozen")?;
         let head = self.books.queue(community).first().copied();
         let over = head.is_some_and(|head| head.time + self.config.terms.forced_deadline_s < self.timestamp);
         require(over, "DeadlineNotOver")?;
+        require(!self.frozen, "IsFrozen")?;
         self.frozen = true;
         Ok(self.mine_with(vec![RollupEffect::Frozen { community, root: self.root() }]))
+    }
+
+    pub(super) fn freeze_for_notes(&mut self, number: u64) -> Result<TxReceipt, L1Error> {
+        require(self.books.notes.is_overdue(&self.context(), number), "NotOverdue")?;
+        require(!self.frozen, "IsFrozen")?;
+        self.frozen = true;
+        Ok(self.mine_with(vec![RollupEffect::FrozenForNotes { number, root: self.root() }]))
     }
 
     pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
@@ -224,10 +244,33 @@ impl State {
     }
 
     pub(super) fn certify(&mut self, call: &CertificateCall) -> Result<TxReceipt, L1Error> {
+        let zero = [0; 32];
+        require(call.circuit_version >= CERTIFICATE_VERSION, "NotCertificateVersion")?;
+        let named = call.disclosed != zero || call.beneficiary != zero;
+        let good = match (call.kind & 0xff, call.kind >> 8) {
+            (0, 0) => call.retirement == zero && !named,
+            (2, 1) => call.retirement != zero && !named,
+            (1, 1..=3) => call.retirement != zero && call.disclosed != zero,
+            _ => false,
+        };
+        require(good, "BadKind")?;
         require(self.roots.contains(&call.anchor), "NotFinalised")?;
         let words = [call.nullifier, call.note_1, call.note_2, call.retirement, call.disclosed, call.beneficiary];
-        require(words.iter().all(|word| *word < MODULUS), "NotCanonical")?;
-        self.transact(|books, context| books.certify(context, call))
+        let canonical = words.iter().all(|word| *word < MODULUS);
+        let verified =
+            require(canonical, "NotCanonical").and_then(|()| self.verify(call.circuit_version, 0, &call.proof));
+        let mut first_use = None;
+        let receipt = self.transact(|books, context| {
+            let spent = books.notes.certify(context, call)?;
+            first_use = verified?;
+            Ok(first_use.into_iter().chain(spent).collect())
+        })?;
+        if first_use.is_some()
+            && let Some(verifier) = self.verifiers.get_mut(&(call.circuit_version, 0))
+        {
+            verifier.used = true;
+        }
+        Ok(receipt)
     }
 
     pub(super) fn slots(&self, shape: u32) -> u32 {

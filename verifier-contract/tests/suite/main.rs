@@ -8,4 +8,5 @@ mod calldata;
 mod codegen;
 mod l1;
 mod logs;
+mod notes;
 mod sending;

@@ -127,11 +127,12 @@ fn effect(name: &str, fields: &[&str]) -> Effect {
 /// A field's value, by the field's name: words, accounts, a flag, numbers.
 fn value(field: &str, text: &str) -> Value {
     match field {
-        "claim" | "root" | "nullifier" | "note_1" | "note_2" | "retirement" | "disclosed" | "beneficiary" => {
+        "claim" | "root" | "anchor" | "nullifier" | "note_1" | "note_2" | "retirement" | "disclosed"
+        | "beneficiary" => {
             json!(word_of(text))
         }
         "depositor" | "account" | "requester" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
-        "paused" => json!(text == "true"),
+        "paused" | "undone" => json!(text == "true"),
         _ => json!(text.parse::<u64>().unwrap()),
     }
 }

@@ -50,12 +50,10 @@ fn false_chains_are_refused() {
         ),
         (
             &|c| {
-                let word = c.elsewhere.commitment;
-                if let Effect::CertificateSpent { retirement, .. } = c.spent(3) {
-                    *retirement = to_bytes(&word)
-                }
+                let dropped = Effect::NotesDropped { nullifier: ZERO, circuit_version: 1_000_001, undone: true };
+                c.told.events.push(RollupEvent { block: 98, tx: ZERO, effect: dropped })
             },
-            "L1C.6",
+            "L1C.10: block 98",
         ),
         (
             &|c| {
@@ -95,4 +93,53 @@ fn impossible_headers_are_refused() {
         }),
         sold
     );
+}
+
+/// Whoever knows the salts of a retirement may retire something of theirs under its commitment, for everybody to see or
+/// not: what was shown counts once, as before.
+#[test]
+fn another_retirement_under_the_same_commitment_changes_nothing() {
+    let honest = play();
+    for public in [false, true] {
+        let mut case = honest.clone();
+        let Effect::CertificateSpent { mut nullifier, circuit_version, anchor, note_1, note_2, retirement, .. } =
+            *case.spent(3)
+        else {
+            panic!("not a retirement")
+        };
+        nullifier[31] ^= 1;
+        let of_another_period = to_bytes(&case.elsewhere.statement.info());
+        let (disclosed, kind) = if public { (of_another_period, 257) } else { (ZERO, 258) };
+        let effect = Effect::CertificateSpent {
+            nullifier,
+            circuit_version,
+            anchor,
+            note_1,
+            note_2,
+            retirement,
+            disclosed,
+            beneficiary: ZERO,
+            kind,
+        };
+        // Before it, as who wants to be first.
+        case.told.events.insert(0, RollupEvent { block: 1, tx: ZERO, effect });
+        assert_eq!(case.totals().unwrap(), honest.totals().unwrap());
+    }
+}
+
+/// L1 undid a spending: it is not retired any more.
+#[test]
+fn an_undone_retirement_is_in_no_total() {
+    let undo = |nth| {
+        let mut case = play();
+        let Effect::CertificateSpent { nullifier, circuit_version, .. } = *case.spent(nth) else { panic!("{nth}") };
+        let effect = Effect::NotesDropped { nullifier, circuit_version, undone: true };
+        case.told.events.push(RollupEvent { block: 98, tx: ZERO, effect });
+        case
+    };
+    let (honest, public) = (play().totals().unwrap(), undo(0).totals().unwrap());
+    assert_eq!(public.consumed_wh + Wh(100), honest.consumed_wh);
+    assert_eq!(public.not_shown_wh, honest.not_shown_wh + Wh(100));
+    let sealed = undo(3).totals().unwrap_err().to_string();
+    assert!(sealed.contains("L1 has no retirement with this commitment"), "{sealed}");
 }

@@ -1,6 +1,7 @@
 //! `gridveil member certificate …`: notes of origin, spent by their owner alone.
 
 mod abandon;
+mod drop;
 mod prove;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,10 @@ pub enum Command {
     /// Gives up a transfer or retirement that L1 has not taken: the certificate can be spent otherwise.
     #[command(after_help = example!("certificate abandon 0x1f2e"))]
     Abandon(abandon::Args),
+    /// Takes certificates of a retired circuit version, or of a frozen rollup, out of L1's queue: no settlement takes them
+    /// in. What was spent under the retired version can be spent again.
+    #[command(after_help = example!("certificate drop --l1-key home7.l1"))]
+    Drop(drop::Args),
     /// Proves to an auditor that a certificate is still held (`gridveil audit totals`): amount and period, not whose.
     #[command(after_help = example!("certificate prove 0x1f2e --out held.json"))]
     Prove(prove::Args),
@@ -175,17 +180,19 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::Transfer(args) => transfer(args),
         Command::Retire(args) => retire(args),
         Command::Abandon(args) => abandon::run(args),
+        Command::Drop(args) => drop::run(args),
         Command::Prove(args) => prove::run(args),
         Command::Show(args) => show(args),
     }
 }
 
-/// Marks notes that L1 has spent, and asks for the paths of those that have none. A path is kept only if it leads from
-/// the note to a root that L1 has finalised.
+/// Marks notes that L1 has spent, and those whose spending it undid, and asks for the paths of those that have none. A
+/// path is kept only if it leads from the note to a root that L1 has finalised.
 ///
 /// # Errors
 /// L1, the sequencer, or the wallet.
 pub fn refresh(session: &mut Session, chain: &Chain) -> anyhow::Result<()> {
+    drop::decide(session, chain)?;
     let key = NullifierKey::of(&session.keys.owner);
     let own = owner_of(&session.keys.owner).commitment();
     let notes: Vec<KeptNote> = session.wallet.state().notes.iter().filter(|kept| !kept.spent).cloned().collect();
@@ -351,14 +358,16 @@ fn note_by_prefix(session: &mut Session, chain: &Chain, prefix: &str) -> anyhow:
     Ok(session.wallet.state().note(prefix)?.clone())
 }
 
-fn planned(kept: &KeptNote, energy: Energy) -> Details {
+fn planned(chain: &Chain, kept: &KeptNote, energy: Energy) -> anyhow::Result<Details> {
+    let fee = chain.wait(chain.client().certificate_fee())?;
     let note = number(kept.note.commitment());
     let rest = kept.note.amount.saturating_sub(energy.wh);
-    Details::new("")
+    Ok(Details::new("")
         .row("note", note.clone(), note)
         .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval.0)
         .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh.0)
         .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest.0)
+        .row("fee on L1", format!("{fee} wei, or twice as much if others come first"), fee.to_string()))
 }
 
 fn sent(details: Details, spent: &Spent, out: &Path) -> Details {
@@ -402,7 +411,8 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     let kept = note_by_prefix(&mut session, &chain, &args.note)?;
     let spending = Spending::Transfer(Transfer { to, amount_wh: args.kwh.wh });
     let finished = checked(&session, &kept, &spending)?;
-    let details = || planned(&kept, args.kwh).row("to", number(to), number(to));
+    let planned = planned(&chain, &kept, args.kwh)?;
+    let details = || planned.clone().row("to", number(to), number(to));
     if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }
@@ -426,11 +436,9 @@ fn retire(args: &RetireArgs) -> anyhow::Result<()> {
         Spending::Retire { amount_wh: args.kwh.wh, beneficiary, purpose: args.purpose.into(), sealed: args.sealed };
     let finished = checked(&session, &kept, &spending)?;
     let public = if args.sealed { "the commitment alone" } else { "amount, period, technology and beneficiary" };
-    let details = || {
-        planned(&kept, args.kwh)
-            .row("beneficiary", number(beneficiary), number(beneficiary))
-            .row("public", public, public)
-    };
+    let planned = planned(&chain, &kept, args.kwh)?;
+    let details =
+        || planned.clone().row("beneficiary", number(beneficiary), number(beneficiary)).row("public", public, public);
     if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());
     }

@@ -11,7 +11,9 @@ use gridveil_protocol::{
     params::Shape,
     units::Interval,
 };
-use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, Stage, TransferState};
+use gridveil_verifier_contract::{
+    DepositState, ExitCall, ExitClaimCall, ForcedEntry, SettledBatch, Stage, TransferState,
+};
 
 use super::session::{Session, own_chain, read_chain};
 use crate::common::{
@@ -30,7 +32,8 @@ pub struct CollectArgs {
 /// Options of `gridveil member force`.
 #[derive(clap::Args, Debug)]
 pub struct ForceArgs {
-    /// Freezes the rollup for ever, if the head of the community's queue was not served in time.
+    /// Freezes the rollup for ever, if the head of the community's queue was not served in time, or certificates in L1's
+    /// queue were not taken in in time.
     #[arg(long)]
     freeze: bool,
     #[command(flatten)]
@@ -248,18 +251,54 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
     };
     let owed = owed(&chain, &payouts(session.wallet.state()))?;
     let sum: u128 = owed.iter().map(|(_, parts)| parts).sum();
+    // Fees of certificates that no batch took in are owed to who sent them.
+    let payer = chain.account().ok();
+    let fees = payer.map_or(Ok(0), |payer| chain.wait(chain.client().fee_owed(payer)))?;
     let details = || {
         let details = owed
             .iter()
             .fold(Details::new(""), |details, (account, _)| details.row("paid to", hex0(account), hex0(account)));
-        details.row("owed", format!("{sum} smallest parts of the token"), sum.to_string())
+        let details = details.row("owed", format!("{sum} smallest parts of the token"), sum.to_string());
+        if fees == 0 { details } else { details.row("fees of certificates", format!("{fees} wei"), fees.to_string()) }
     };
-    if owed.is_empty() {
+    if owed.is_empty() && fees == 0 {
         return details().print(args.with.place.json);
     }
     if agreed(details(), args.with.acting, args.with.place.json)? {
         collect(&chain, &owed)?;
+        if let Some(payer) = payer.filter(|_| fees > 0) {
+            chain.wait(chain.client().withdraw_fee(payer))?;
+        }
         details().row("status", "paid", "paid").print(args.with.place.json)?;
+    }
+    Ok(())
+}
+
+/// Pairs of notes that are looked at for one that is overdue.
+const PAIRS: u32 = 1_000;
+
+fn freeze(args: &ForceArgs, chain: &Chain, community: u32, head: Option<&ForcedEntry>) -> anyhow::Result<()> {
+    let now = chain.wait(chain.client().timestamp())?;
+    let pairs = chain.wait(chain.client().waiting_pairs(PAIRS))?;
+    let overdue = pairs.into_iter().find(|pair| pair.due_s < now);
+    let title = "Freezes the whole rollup, for ever";
+    let details = match (&overdue, head) {
+        (Some(pair), _) => Details::new(title).row(
+            "certificates",
+            format!("due at unix second {}, and not taken in", pair.due_s),
+            pair.due_s,
+        ),
+        (None, Some(head)) => {
+            Details::new(title).row("oldest request", format!("of unix second {}", head.time), head.time)
+        }
+        (None, None) => bail!("nobody waits in the community's forced queue, and no certificates are overdue"),
+    };
+    if agreed(details.clone(), args.with.acting, args.with.place.json)? {
+        match overdue {
+            Some(pair) => chain.wait(chain.client().freeze_for_notes(pair.number))?,
+            None => chain.wait(chain.client().freeze(community))?,
+        };
+        details.row("status", "frozen", "frozen").print(args.with.place.json)?;
     }
     Ok(())
 }
@@ -274,19 +313,7 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     let (community, slot) = (session.community, u32::from(session.slot));
     let queue = chain.wait(chain.client().forced_queue(community))?;
     if args.freeze {
-        let head = queue.first().context("nobody waits in the community's forced queue")?;
-        let details = || {
-            Details::new("Freezes the whole rollup, for ever").row(
-                "oldest request",
-                format!("of unix second {}", head.time),
-                head.time,
-            )
-        };
-        if agreed(details(), args.with.acting, args.with.place.json)? {
-            chain.wait(chain.client().freeze(community))?;
-            details().row("status", "frozen", "frozen").print(args.with.place.json)?;
-        }
-        return Ok(());
+        return freeze(args, &chain, community, queue.first());
     }
     let account = payout(session.wallet.state())?;
     if !args.with.acting.dry_run {

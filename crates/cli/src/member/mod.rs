@@ -79,7 +79,7 @@ enum Command {
     /// Fetches what L1 owes the payout address.
     #[command(after_help = example!("collect --l1-key home7.l1"))]
     Collect(leave::CollectArgs),
-    /// Certificates of origin: list, receive, transfer, retire, abandon, prove, show.
+    /// Certificates of origin: list, receive, transfer, retire, abandon, drop, prove, show.
     #[command(subcommand, arg_required_else_help = true, after_help = example!("certificate list"))]
     Certificate(certificate::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.

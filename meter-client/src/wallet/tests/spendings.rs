@@ -157,3 +157,49 @@ fn spendings_without_the_mark_are_open() {
     let old: KeptSpend = serde_json::from_value(json).unwrap();
     assert!(old.is_open() && old == wallet.state().spends[0]);
 }
+
+/// L1 undid it: the circuit version was retired before a batch took the notes in. Nothing is lost.
+#[test]
+fn an_undone_spending_makes_its_note_spendable_again() {
+    let keys = keys();
+    let (t, receipt) = with_note(&keys);
+    let retire = Spending::Retire {
+        amount_wh: Wh(4),
+        beneficiary: Fr::from(0xbeefu64),
+        purpose: Purpose::Consumption,
+        sealed: false,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = opened(dir.path(), &keys, &t);
+    wallet.take_receipt(&receipt).unwrap();
+    let kept = wallet.state().notes[0].clone();
+    let plan = |wallet: &Wallet| wallet.state().plan(&kept, &DEPLOYMENT, &keys.owner, &retire).unwrap();
+    let first = plan(&wallet);
+    let nullifier = wallet.keep_spend(&first, &keys.owner).unwrap();
+    // Not before L1 has it.
+    wallet.decided(nullifier, true).unwrap();
+    assert!(wallet.state().spends[0].is_open() && wallet.state().unsettled().next().is_none());
+    wallet.spent(nullifier, None).unwrap();
+    assert_eq!(wallet.state().unsettled().collect::<Vec<_>>(), [nullifier]);
+    assert_eq!((wallet.state().notes.len(), wallet.state().retirements.len()), (2, 1));
+    wallet.decided(nullifier, true).unwrap();
+    drop(wallet);
+    let mut wallet = opened(dir.path(), &keys, &t);
+    let state = wallet.state();
+    assert_eq!(state.notes, std::slice::from_ref(&kept), "spendable, and no change is to come");
+    assert!(state.retirements.is_empty() && state.unsettled().next().is_none());
+    assert_eq!(state.finished(&kept, &retire), None);
+    // Spent again, with fresh salts, and settled: nothing undoes it any more.
+    let second = plan(&wallet);
+    assert_ne!(second, first);
+    assert_eq!(wallet.keep_spend(&second, &keys.owner).unwrap(), nullifier);
+    wallet.spent(nullifier, None).unwrap();
+    wallet.decided(nullifier, false).unwrap();
+    assert!(wallet.state().unsettled().next().is_none());
+    assert!(wallet.state().notes[0].spent && wallet.state().retirements.len() == 1);
+    // A file of before there was the mark.
+    let mut json = serde_json::to_value(&wallet.state().spends[1]).unwrap();
+    json.as_object_mut().unwrap().remove("settled");
+    let old: KeptSpend = serde_json::from_value(json).unwrap();
+    assert!(old.done && !old.settled);
+}

@@ -44,3 +44,41 @@ async fn l1_queues_are_served_once_while_batches_wait() {
     assert!(node.handle.service().health.stopped().is_none());
     node.handle.shutdown().await;
 }
+
+/// What made them may have been unsound: no batch takes them in, they leave the queue, and who spent for them can spend
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_of_a_retired_version_are_dropped() {
+    let world = world().await;
+    let node = world.start().await;
+    let l1 = &world.l1;
+    l1.put_notes((100..106u64).map(|n| to_bytes(&Fr::from(n))));
+    l1.retire_version(1_000_001);
+    let of_first = to_bytes(&Fr::from(100u64));
+    assert!(l1.nullifier_used(of_first).await.unwrap());
+    node.run_period(&world, 7, 0).await;
+    node.settled(7, 1).await;
+    assert!(l1.waiting_pairs(9).await.unwrap().is_empty());
+    assert!(!l1.nullifier_used(of_first).await.unwrap());
+    assert_eq!(node.get(&format!("/v1/notes/0x{}", hex::encode(of_first))).await.0, 404);
+    assert!(node.handle.service().health.stopped().is_none());
+    node.handle.shutdown().await;
+}
+
+/// The notes that it takes in are of a version that is retired before L1 has the batch: it never settles, and the operator
+/// is told what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_notes_of_a_retired_version_is_to_be_abandoned() {
+    let world = world().await;
+    let node = world.start().await;
+    world.l1.put_notes((100..102u64).map(|n| to_bytes(&Fr::from(n))));
+    world.prover.stuck.store(true, Ordering::SeqCst);
+    node.run_period(&world, 7, 0).await;
+    world.l1.retire_version(1_000_001);
+    world.prover.stuck.store(false, Ordering::SeqCst);
+    let health = &node.handle.service().health;
+    until("it stops", async || health.stopped().is_some()).await;
+    let why = format!("{:?}", health.stopped());
+    assert!(why.contains("NoteRetired") && why.contains("gridveil operator abandon"), "{why}");
+    node.handle.shutdown().await;
+}
