@@ -40,7 +40,7 @@ pub struct MemoryL1Config {
     pub shapes: Vec<(u32, u32, u16)>,
     /// The circuit version whose verifiers every shape begins with.
     pub circuit_version: u32,
-    /// Exact proof length, bytes; any if `None`.
+    /// Exact length of a settlement's proof, bytes; any if `None`.
     pub proof_length: Option<usize>,
     /// A proof begins with the state root that it is about, and is taken on no other, as a real one.
     pub proofs_name_their_root: bool,

@@ -155,7 +155,8 @@ impl State {
         require(!self.retired.contains(&version), "VersionRetired")?;
         let Some(verifier) = self.verifiers.get(&(version, shape)) else { return reverted("UnknownVerifier") };
         require(verifier.active_from <= self.timestamp, "VerifierNotActive")?;
-        require(self.config.proof_length.is_none_or(|length| length == proof.len()), "ProofLength")?;
+        let length = self.config.proof_length.filter(|_| version < CERTIFICATE_VERSION);
+        require(length.is_none_or(|length| length == proof.len()), "ProofLength")?;
         if verifier.used {
             return Ok(None);
         }

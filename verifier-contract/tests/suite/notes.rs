@@ -2,8 +2,8 @@
 
 use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil, AnvilOptions};
 use gridveil_verifier_contract::{
-    Address, CertificateCall, EthersClient, L1Error, MemberL1, QueuesL1, RollupConfig, RollupEffect, SettlementL1,
-    TxReceipt, VerifierInit, WaitingPair, Word,
+    Address, CertificateCall, EthersClient, L1Error, RollupConfig, RollupEffect, TxReceipt, VerifierInit, WaitingPair,
+    Word,
 };
 
 use super::l1::{
