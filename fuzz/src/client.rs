@@ -10,10 +10,11 @@ use gridveil_api::{
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::{
     key_store::Keys,
-    source::{self, Choice, Format, Import},
+    source::{self, Choice, Cut, Format, Import, Purpose, Rule, SourceError},
     wallet::{ClaimFile, ConsentFile, DecisionFile, ExchangeFile, NoteFile, read_file},
 };
 use gridveil_protocol::{field::Fr, units::Interval};
+use gridveil_readings::{csv::Mapping, report, sml};
 use serde::de::DeserializeOwned;
 
 use crate::{file_of, json};
@@ -25,14 +26,62 @@ pub fn meter_csv(data: &[u8]) {
     for entry in import.series.entries() {
         let _ = writeln!(text, "{},{},{}", entry.start, entry.import_wh, entry.export_wh);
     }
-    let choice = Choice { format: Some(Format::Csv), meter: None, length: Some(import.series.length()) };
-    let again = source::read(text.as_bytes(), &choice).expect("a file of what was read can be read");
-    assert!(again.series == import.series, "the series changed");
+    let choice = Choice { format: Some(Format::Csv), length: Some(import.series.length()), ..Choice::default() };
+    let again = match source::read(text.as_bytes(), &choice) {
+        Ok(again) => again,
+        Err(error) => {
+            // Differences of a register may rise all day, and parts of an interval may add up to more than one may have.
+            assert!(
+                matches!(error, SourceError::LooksLikeRegister { .. } | SourceError::Implausible { .. }),
+                "{error}"
+            );
+            return;
+        }
+    };
+    let energies = |import: &Import| -> Vec<_> {
+        import.series.entries().iter().map(|e| (e.start, e.import_wh, e.export_wh)).collect()
+    };
+    assert!(energies(&again) == energies(&import), "the series changed");
 }
 
 /// A Green Button feed.
 pub fn meter_green_button(data: &[u8]) {
     let _ = meter(data, Format::GreenButton);
+}
+
+/// An interval file of Australia.
+pub fn meter_nem12(data: &[u8]) {
+    let _ = meter(data, Format::Nem12);
+}
+
+/// Telegrams of a P1 port.
+pub fn meter_p1(data: &[u8]) {
+    let _ = meter(data, Format::P1);
+}
+
+/// Telegrams of a German meter.
+pub fn meter_sml(data: &[u8]) {
+    let _ = meter(data, Format::Sml);
+    for telegram in sml::telegrams(data).0 {
+        assert!(telegram.meter.len().is_multiple_of(2), "a server number is bytes");
+    }
+}
+
+/// A workbook.
+pub fn meter_xlsx(data: &[u8]) {
+    let _ = meter(data, Format::Xlsx);
+}
+
+/// A message of a network operator.
+pub fn meter_mscons(data: &[u8]) {
+    let _ = meter(data, Format::Mscons);
+}
+
+/// A user's mapping of columns.
+pub fn meter_mapping(data: &[u8]) {
+    let Some(mapping) = std::str::from_utf8(data).ok().and_then(|text| Mapping::parse(text).ok()) else { return };
+    let choice = Choice { mapping: Some(mapping), ..Choice::default() };
+    let _ = source::read(b"Datum;Zeit;Wert\n26.10.2025;00:15;0,25\n26.10.2025;00:30;0,5\n", &choice);
 }
 
 /// Reads a meter file twice and does with it what a member's client does.
@@ -45,8 +94,7 @@ fn meter(data: &[u8], format: Format) -> Option<Import> {
         series.entries().windows(2).all(|pair| matches!(pair, [a, b] if a.start < b.start)),
         "entries out of order"
     );
-    assert!(import.readings >= series.entries().len(), "more intervals than readings");
-    let _ = series.gaps();
+    let _ = (series.gaps(), report::json(&import), report::table(&import));
     if let Ok(hours) = series.resample(3600) {
         assert!(
             hours.total_wh().iter().zip(series.total_wh()).all(|(hours, all)| *hours <= all),
@@ -54,7 +102,11 @@ fn meter(data: &[u8], format: Format) -> Option<Import> {
         );
     }
     let first = series.entries().first().map_or(0, |entry| entry.start / i64::from(series.length()));
-    let _ = series.cut(u32::try_from(first).map_or(Interval::MAX, Interval), 24, series.length(), 1, true);
+    let first_interval = u32::try_from(first).map_or(Interval::MAX, Interval);
+    let cut =
+        Cut { first_interval, intervals: 24, length: series.length(), scale: 1, purpose: Purpose::Metered(Rule::ALL) };
+    let estimated = series.entries().iter().take(24).any(|entry| entry.quality.is_estimate());
+    assert!(cut.of(&import).is_err() || !estimated, "an estimate was signed as metered");
     Some(import)
 }
 

@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz_targets/`.
-pub const TARGETS: [(&str, Check); 32] = [
+pub const TARGETS: [(&str, Check); 38] = [
     ("packet", protocol::packet),
     ("packet_json", protocol::packet_json),
     ("operation", protocol::operation),
@@ -35,6 +35,12 @@ pub const TARGETS: [(&str, Check); 32] = [
     ("proof", l1::proof),
     ("meter_csv", client::meter_csv),
     ("meter_green_button", client::meter_green_button),
+    ("meter_nem12", client::meter_nem12),
+    ("meter_p1", client::meter_p1),
+    ("meter_sml", client::meter_sml),
+    ("meter_xlsx", client::meter_xlsx),
+    ("meter_mscons", client::meter_mscons),
+    ("meter_mapping", client::meter_mapping),
     ("key_file", client::key_file),
     ("genesis", client::genesis),
     ("exchange_file", client::exchange_file),

@@ -1,5 +1,6 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
+mod files;
 mod text;
 
 use std::{io::BufRead, path::PathBuf};
@@ -20,13 +21,14 @@ use crate::{
     l1::{JsonRpc, L1Error},
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
-    source::{self, Choice, CutError, Format, Import, SourceError},
+    source::{Cut, CutError, Purpose, Rule, SourceError},
     statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
     sync::{Member, SyncError},
     wallet::{self, WalletError},
 };
 
+pub use files::{FileArgs, import, rule};
 pub use text::table;
 
 /// Everything that can go wrong, each with one line of text.
@@ -118,7 +120,10 @@ enum Command {
     #[command(
         after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json"
     )]
-    Read(ReadArgs),
+    Read(files::ReadArgs),
+    /// Lists the profiles of meter files that are known by their columns.
+    #[command(after_help = "Example:\n  gridveil meter profiles --json")]
+    Profiles(files::ProfilesArgs),
     /// Signs a period's packet, keeps it, and hands it in. Repeating it hands in the same bytes.
     #[command(
         after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
@@ -157,31 +162,6 @@ pub struct KeyArgs {
 struct KeygenArgs {
     #[command(flatten)]
     keys: KeyArgs,
-    /// For machines.
-    #[arg(long)]
-    json: bool,
-}
-
-/// A meter's file, and how to read it.
-#[derive(Debug, clap::Args)]
-pub struct FileArgs {
-    /// Meter file.
-    pub file: PathBuf,
-    /// Format; found from the file if absent.
-    #[arg(long)]
-    pub format: Option<Format>,
-    /// Which meter: `home` of a CSV, usage point of a Green Button feed.
-    #[arg(long)]
-    pub meter: Option<String>,
-    /// Sums intervals up to this length, seconds.
-    #[arg(long)]
-    pub resample: Option<u32>,
-}
-
-#[derive(Debug, clap::Args)]
-struct ReadArgs {
-    #[command(flatten)]
-    file: FileArgs,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -226,6 +206,9 @@ struct SubmitArgs {
     /// Sign intervals for which the file has two readings, with the later block's.
     #[arg(long)]
     accept_overlaps: bool,
+    /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as spike.
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    accept: Vec<Rule>,
     /// Refuse any deployment but this contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: Option<String>,
@@ -259,7 +242,8 @@ struct StatementArgs {
 pub fn run(args: Args) -> Result<(), MeterError> {
     match args.command {
         Command::Keygen(args) => keygen(&args),
-        Command::Read(args) => read(&args),
+        Command::Read(args) => files::read(&args),
+        Command::Profiles(args) => files::profiles(&args),
         Command::Submit(args) => submit(&args),
         Command::Statement(args) => statement(&args),
     }
@@ -318,20 +302,6 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     Ok(())
 }
 
-/// Reads a meter's file.
-///
-/// # Errors
-/// [`MeterError::Source`].
-pub fn import(args: &FileArgs) -> Result<Import, MeterError> {
-    let failed = |source| MeterError::Source { path: args.file.clone(), source };
-    let choice = Choice { format: args.format, meter: args.meter.clone(), length: None };
-    let mut import = source::read_file(&args.file, &choice).map_err(failed)?;
-    if let Some(to) = args.resample {
-        import.series = import.series.resample(to).map_err(failed)?;
-    }
-    Ok(import)
-}
-
 /// Unix seconds of an RFC 3339 time, such as 2026-12-01T00:00:00+01:00, or of a day's beginning, UTC.
 ///
 /// # Errors
@@ -351,54 +321,6 @@ pub fn utc(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
 }
 
-fn read(args: &ReadArgs) -> Result<(), MeterError> {
-    let import = import(&args.file)?;
-    let series = &import.series;
-    let (first, last) =
-        (series.entries().first().map_or(0, |e| e.start), series.entries().last().map_or(0, |e| e.start));
-    let (length, gaps) = (i64::from(series.length()), series.gaps());
-    let missing: u64 = gaps.iter().map(|g| g.intervals).sum();
-    let [import_wh, export_wh] = series.total_wh();
-    if args.json {
-        return print_json(&serde_json::json!({
-            "meter": import.meter, "interval_length": length, "intervals": series.entries().len(), "from": utc(first),
-            "until": utc(last + length), "first_interval": first / length, "import_wh": import_wh, "export_wh": export_wh,
-            "readings_in_file": import.readings, "identical_duplicates": import.merged, "incomplete": import.incomplete,
-            "gaps": gaps.iter().map(|g| serde_json::json!({"from": utc(g.start), "intervals": g.intervals})).collect::<Vec<_>>(),
-            "overlaps": series.overlaps().iter().map(|o| serde_json::json!({"at": utc(o.start), "kept_line": o.kept_line,
-                "dropped_line": o.dropped_line})).collect::<Vec<_>>(),
-        }));
-    }
-    let name = if import.meter.is_empty() { "-" } else { &import.meter };
-    println!("meter       {name}");
-    println!(
-        "intervals   {} of {length} s, {} to {} (first interval {})",
-        series.entries().len(),
-        utc(first),
-        utc(last + length),
-        first / length
-    );
-    println!("import      {import_wh:>12} Wh");
-    println!("export      {export_wh:>12} Wh");
-    println!(
-        "in file     {} readings, {} identical duplicates merged, {} incomplete",
-        import.readings, import.merged, import.incomplete
-    );
-    println!("missing     {missing} intervals in {} gaps", gaps.len());
-    for gap in gaps.iter().take(10) {
-        println!("            {} from {}", gap.intervals, utc(gap.start));
-    }
-    for o in series.overlaps().iter().take(10) {
-        println!(
-            "overlap     {}: two readings, line {} used, line {} left out",
-            utc(o.start),
-            o.kept_line,
-            o.dropped_line
-        );
-    }
-    Ok(())
-}
-
 fn contract(text: &str) -> Result<[u8; 20], MeterError> {
     address(text).ok_or(MeterError::Contract)
 }
@@ -416,8 +338,12 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let terms = sequencer.community(*community)?;
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
-    let readings = import.series.cut(first_interval, intervals, length, u64::from(args.scale), args.accept_overlaps);
-    let readings = readings.map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
+    let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
+    let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
+    let (scale, purpose) = (u64::from(args.scale), Purpose::Metered(&accepted));
+    let readings = Cut { first_interval, intervals, length, scale, purpose }
+        .of(&import)
+        .map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
     // The circuit version of the period, which may be another one than today's.

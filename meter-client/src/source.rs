@@ -1,295 +1,246 @@
-//! Meter files, read into one form. Nothing is guessed.
+//! From a meter's file to the readings of a packet.
 //!
-//! Every format becomes [`Import`]s of [`Series`]. A fault that could lead to a signed wrong figure is a typed error
-//! with its line. Known peculiarities of a format are accepted, counted and shown ([`Import`]). Errors never carry a
-//! reading.
+//! `gridveil-readings` reads the file. Here a period is cut out of its series, in units of the account, and only what was
+//! measured: an estimate or a substitute is never signed as metered.
 
-pub mod csv;
-pub mod green_button;
-mod series;
+use gridveil_protocol::{packet::Reading, params::MAX_INTERVALS, units::Interval};
+pub use gridveil_readings::{
+    Choice, Effect, Entry, Finding, Format, Gap, Import, Overlap, Place, Rule, Series, SourceError, read, read_file,
+};
 
-use std::{io::Read, path::Path};
-
-use gridveil_protocol::units::Wh;
-
-pub use series::{CutError, Entry, Gap, Overlap, Series};
-
-/// Largest meter file that is read.
-pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Most readings of one file: 28 years of quarter hours.
-pub const MAX_READINGS: usize = 1_000_000;
-
-/// Place in a file, one-based. Column 0: the whole line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Line.
-    pub line: u64,
-    /// Column, bytes of the line in XML, field number in CSV.
-    pub column: u64,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { line: 1, column: 1 }
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.column {
-            0 => write!(f, "line {}", self.line),
-            column => write!(f, "line {}, column {column}", self.line),
-        }
-    }
-}
-
-/// Why a meter file is refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// File system.
-    #[error("cannot read the meter file: {0}")]
-    Io(std::io::ErrorKind),
-    /// Larger than [`MAX_FILE_BYTES`].
-    #[error("the meter file has more than {MAX_FILE_BYTES} bytes")]
-    TooLarge,
-    /// More than [`MAX_READINGS`].
-    #[error("{at}: more than {MAX_READINGS} readings in one file")]
-    TooManyReadings {
-        /// Where the limit was passed.
-        at: Place,
-    },
-    /// Not UTF-8.
-    #[error("the meter file is not UTF-8 text")]
-    NotText,
-    /// Neither of the known formats.
-    #[error("not a known meter file: expected ESPI (Green Button) XML or CSV with a header line")]
-    UnknownFormat,
-    /// A row or element that the format does not allow.
-    #[error("{at}: {what}")]
-    Malformed {
-        /// Where.
-        at: Place,
-        /// What was expected.
-        what: &'static str,
-    },
-    /// A column the format needs is missing.
-    #[error("header: {0}")]
-    Columns(&'static str),
-    /// Two readings of one interval that differ.
-    #[error("{at}: interval starting at {start} was already given, with another reading, in line {first_line}")]
-    Duplicate {
-        /// The second one.
-        at: Place,
-        /// Unix seconds.
-        start: i64,
-        /// Line of the first.
-        first_line: u64,
-    },
-    /// A start that is no multiple of the interval length.
-    #[error("{at}: interval starting at {start} is not aligned to {length} s")]
-    Misaligned {
-        /// Where.
-        at: Place,
-        /// Unix seconds.
-        start: i64,
-        /// Seconds.
-        length: u32,
-    },
-    /// A length that the protocol cannot carry.
-    #[error("{at}: intervals of {length} s; supported lengths divide 3600 s and are at least 60 s")]
+/// Why a period cannot be cut out of a series. Never carries a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutError {
+    /// The series has intervals of another length.
+    #[error(
+        "the file has intervals of {have} s, the community settles {need} s; resample where the one divides the other"
+    )]
     Length {
-        /// Where.
-        at: Place,
         /// Seconds.
-        length: u64,
-    },
-    /// Two lengths in one series.
-    #[error("{at}: interval of {length} s in a series of {expected} s")]
-    MixedLengths {
-        /// Where.
-        at: Place,
+        have: u32,
         /// Seconds.
-        length: u32,
-        /// Seconds.
-        expected: u32,
+        need: u32,
     },
-    /// A negative energy.
-    #[error("{at}: negative energy")]
-    Negative {
-        /// Where.
-        at: Place,
+    /// A period longer than the protocol's.
+    #[error("a period of {0} intervals is longer than {MAX_INTERVALS}, or empty")]
+    Period(usize),
+    /// An interval of the period is missing.
+    #[error("interval {interval} (position {position} of the period, unix second {start}) is missing in the file")]
+    Missing {
+        /// Interval index.
+        interval: Interval,
+        /// Position in the period.
+        position: usize,
+        /// Unix seconds.
+        start: i64,
     },
-    /// Energy that is no whole number of Wh.
-    #[error("{at}: energy is not a whole number of Wh")]
-    NotWhole {
-        /// Where.
-        at: Place,
+    /// The file gives two different readings for an interval of the period.
+    #[error(
+        "interval {interval} has two different readings (lines {kept_line} and {dropped_line}); accept the later block's explicitly"
+    )]
+    Ambiguous {
+        /// Interval index.
+        interval: Interval,
+        /// Line of the reading that would be used.
+        kept_line: u64,
+        /// Line of the other.
+        dropped_line: u64,
     },
-    /// Energy beyond 2^32 Wh in one interval: certainly not a reading.
-    #[error("{at}: energy of one interval is 2^32 Wh or more")]
-    Implausible {
-        /// Where.
-        at: Place,
+    /// An estimate or a substitute of the utility.
+    #[error(
+        "interval {interval} was not measured ({}): it is not signed as metered. Give the file to the meter data manager, \
+         who may put it in as a substitute", rule.name()
+    )]
+    NotMeasured {
+        /// Interval index.
+        interval: Interval,
+        /// Why.
+        rule: Rule,
     },
-    /// The file holds nothing to read.
-    #[error("no energy readings in the meter file")]
-    Empty,
-    /// One reading does not say how long an interval is.
-    #[error("a single reading does not give the interval length: name it")]
-    UnknownLength,
-    /// Several meters and none chosen.
-    #[error("the file holds {count} meters; choose one of: {names}")]
-    SeveralMeters {
-        /// How many.
-        count: usize,
-        /// Their names.
-        names: String,
-    },
-    /// The chosen meter is not in the file.
-    #[error("no meter {0:?} in the file")]
-    NoSuchMeter(String),
-    /// A link or reading type that nothing in the file defines.
-    #[error("{at}: {what} is not defined in the file")]
-    Undefined {
-        /// Where it is used.
-        at: Place,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// One identifier, two meanings.
-    #[error("{at}: {what} is defined a second time with another content")]
-    Redefined {
-        /// The second definition.
-        at: Place,
+    /// Something about an interval has to be looked at first.
+    #[error("interval {interval}: {0}; look at `meter read`, then say --accept {0}", rule.name())]
+    Doubtful {
+        /// Interval index.
+        interval: Interval,
         /// What.
-        what: &'static str,
+        rule: Rule,
     },
-    /// A flow direction that is neither import (1) nor export (19).
-    #[error("{at}: flow direction {direction}; only 1 (delivered) and 19 (received) are registers of one direction")]
-    FlowDirection {
-        /// Where.
-        at: Place,
-        /// ESPI code.
-        direction: i64,
-    },
-    /// Resampling to a length that is no multiple.
-    #[error("cannot resample intervals of {from} s to {to} s")]
-    Resample {
-        /// Seconds.
-        from: u32,
-        /// Seconds.
-        to: u32,
+    /// Scale is not 1, 10 or 100.
+    #[error("scale {0} Wh; an account's scale is 1, 10 or 100")]
+    Scale(u64),
+    /// A reading of 2^16 units or more.
+    #[error("interval {interval}: {register} is 65,536 x {scale} Wh or more")]
+    OutOfRange {
+        /// Interval index.
+        interval: Interval,
+        /// Which register.
+        register: &'static str,
+        /// Wh.
+        scale: u64,
     },
 }
 
-/// One meter's readings and what had to be said about them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    /// Name of the meter in the file: `home` of a CSV, usage point of a Green Button feed; empty if the file names
-    /// none.
-    pub meter: String,
-    /// The readings.
-    pub series: Series,
-    /// Readings in the file, duplicates included.
-    pub readings: usize,
-    /// Sum of the readings in the file, duplicates included, Wh (import and export).
-    pub total_wh: [Wh; 2],
-    /// Identical duplicates that were merged.
-    pub merged: usize,
-    /// Intervals left out because only one of two registers reports them.
-    pub incomplete: usize,
+/// What the readings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// A member's packet: measured, and free of doubts but for those of these rules.
+    Metered(&'a [Rule]),
+    /// A meter data manager's packet in a silent meter's place: estimates are what it is made of.
+    Substitute,
 }
 
-/// Formats that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Columns, see [`csv`].
-    Csv,
-    /// ESPI Atom XML, see [`green_button`].
-    GreenButton,
+/// A period's place and unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'a> {
+    /// First interval.
+    pub first_interval: Interval,
+    /// How many.
+    pub intervals: usize,
+    /// Seconds of an interval.
+    pub length: u32,
+    /// Wh of a reading's unit: the account's scale.
+    pub scale: u64,
+    /// What for.
+    pub purpose: Purpose<'a>,
 }
 
-/// Which meter of a file, and how to read it.
-#[derive(Clone, Debug, Default)]
-pub struct Choice {
-    /// Format; found from the first bytes if absent.
-    pub format: Option<Format>,
-    /// Meter (CSV `home`, or usage point); needed only where a file holds several.
-    pub meter: Option<String>,
-    /// Interval length of a CSV, seconds; otherwise the smallest distance between two starts.
-    pub length: Option<u32>,
-}
-
-/// Reads a file.
-///
-/// # Errors
-/// [`SourceError`].
-pub fn read_file(path: &Path, choice: &Choice) -> Result<Import, SourceError> {
-    let file = std::fs::File::open(path).map_err(|e| SourceError::Io(e.kind()))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| SourceError::Io(e.kind()))?;
-    read(&bytes, choice)
-}
-
-/// Reads a file's bytes.
-///
-/// # Errors
-/// [`SourceError`].
-pub fn read(bytes: &[u8], choice: &Choice) -> Result<Import, SourceError> {
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(SourceError::TooLarge);
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| SourceError::NotText)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match choice.format.map_or_else(|| guess(text), Ok)? {
-        Format::Csv => csv::read(text, choice.meter.as_deref(), choice.length),
-        Format::GreenButton => choose(green_button::read(text)?, choice.meter.as_deref()),
-    }
-}
-
-fn guess(text: &str) -> Result<Format, SourceError> {
-    let start = text.trim_start();
-    if start.starts_with('<') {
-        Ok(Format::GreenButton)
-    } else if start.lines().next().is_some_and(|line| line.contains("interval_start")) {
-        Ok(Format::Csv)
-    } else {
-        Err(SourceError::UnknownFormat)
-    }
-}
-
-fn choose(imports: Vec<Import>, meter: Option<&str>) -> Result<Import, SourceError> {
-    match meter {
-        None if imports.len() > 1 => Err(several(imports.iter().map(|i| i.meter.as_str()))),
-        None => imports.into_iter().next().ok_or(SourceError::Empty),
-        Some(name) => {
-            imports.into_iter().find(|i| i.meter == name).ok_or_else(|| SourceError::NoSuchMeter(name.to_owned()))
+impl Cut<'_> {
+    /// The period's readings in units of the account. What is less than a unit is carried to the next interval, from the
+    /// beginning of the file on: the sum of what is signed is never a unit away from the register.
+    ///
+    /// # Errors
+    /// [`CutError`], for the first interval that cannot be signed.
+    pub fn of(&self, import: &Import) -> Result<Vec<Reading>, CutError> {
+        let Self { first_interval, intervals, length, scale, .. } = *self;
+        let series = &import.series;
+        if length != series.length() {
+            return Err(CutError::Length { have: series.length(), need: length });
         }
+        if intervals == 0 || intervals > MAX_INTERVALS {
+            return Err(CutError::Period(intervals));
+        }
+        if ![1, 10, 100].contains(&scale) {
+            return Err(CutError::Scale(scale));
+        }
+        let first = i64::from(first_interval) * i64::from(length);
+        let mut sums =
+            series.entries().iter().take_while(|e| e.start < first).fold([0u64; 2], |sums, e| added(sums, e));
+        (0..intervals)
+            .map(|position| {
+                let interval = first_interval.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));
+                let start = first + i64::try_from(position).unwrap_or(0) * i64::from(length);
+                let entry = series.at(start).ok_or(CutError::Missing { interval, position, start })?;
+                self.undoubted(import, start, interval)?;
+                let before = sums;
+                sums = added(sums, entry);
+                let unit = |before: u64, after: u64, register| {
+                    let units = after / scale - before / scale;
+                    u16::try_from(units).map_err(|_| CutError::OutOfRange { interval, register, scale })
+                };
+                Ok(Reading { import: unit(before[0], sums[0], "import")?, export: unit(before[1], sums[1], "export")? })
+            })
+            .collect()
+    }
+
+    fn undoubted(&self, import: &Import, start: i64, interval: Interval) -> Result<(), CutError> {
+        let accepted = match self.purpose {
+            Purpose::Metered(accepted) => accepted,
+            Purpose::Substitute => &[],
+        };
+        if let Some(o) = import.series.overlaps().iter().find(|o| o.start == start)
+            && !accepted.contains(&Rule::Overlap)
+        {
+            return Err(CutError::Ambiguous { interval, kept_line: o.kept_line, dropped_line: o.dropped_line });
+        }
+        let metered = self.purpose != Purpose::Substitute;
+        for finding in import.findings.iter().filter(|f| metered && f.touches(start, self.length)) {
+            let rule = finding.rule;
+            match rule.effect() {
+                Effect::Never => return Err(CutError::NotMeasured { interval, rule }),
+                Effect::Ask if !accepted.contains(&rule) => return Err(CutError::Doubtful { interval, rule }),
+                Effect::Ask | Effect::Show => {}
+            }
+        }
+        Ok(())
     }
 }
 
-/// Names the first twenty.
-fn several<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> SourceError {
-    let count = names.len();
-    let mut list = names.take(20).collect::<Vec<_>>().join(", ");
-    if count > 20 {
-        list.push_str(", ...");
-    }
-    SourceError::SeveralMeters { count, names: list }
+fn added([import, export]: [u64; 2], entry: &Entry) -> [u64; 2] {
+    [import.saturating_add(entry.import_wh), export.saturating_add(entry.export_wh)]
 }
 
-/// A length that divides an hour.
-fn checked_length(length: u64, at: Place) -> Result<u32, SourceError> {
-    match u32::try_from(length) {
-        Ok(l) if (60..=3600).contains(&l) && 3600 % l == 0 => Ok(l),
-        _ => Err(SourceError::Length { at, length }),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn checked_start(start: i64, length: u32, at: Place) -> Result<i64, SourceError> {
-    if start < 0 || start % i64::from(length) != 0 {
-        Err(SourceError::Misaligned { at, start, length })
-    } else {
-        Ok(start)
+    const METERED: Purpose<'static> = Purpose::Metered(&[]);
+
+    fn file(rows: &[(i64, u64, u64)]) -> Import {
+        let rows: String = rows.iter().map(|(start, i, e)| format!("{start},{i},{e}\n")).collect();
+        read(format!("interval_start,import_wh,export_wh\n{rows}").as_bytes(), &Choice::default()).unwrap()
+    }
+
+    fn quarters(count: i64) -> Import {
+        file(&(0..count).map(|i| (i * 900, 100, 30)).collect::<Vec<_>>())
+    }
+
+    fn cut(import: &Import, first: u32, intervals: usize, length: u32, scale: u64) -> Result<Vec<Reading>, CutError> {
+        let first_interval = Interval(first);
+        Cut { first_interval, intervals, length, scale, purpose: METERED }.of(import)
+    }
+
+    #[test]
+    fn cuts_exactly_the_period() {
+        let s = quarters(5);
+        assert_eq!(cut(&s, 1, 3, 900, 10).unwrap(), vec![Reading { import: 10, export: 3 }; 3]);
+        assert_eq!(cut(&s, 1, 3, 3600, 1), Err(CutError::Length { have: 900, need: 3600 }));
+        assert_eq!(cut(&s, 3, 3, 900, 1), Err(CutError::Missing { interval: Interval(5), position: 2, start: 4500 }));
+        assert_eq!(cut(&s, 0, 0, 900, 1), Err(CutError::Period(0)));
+        assert_eq!(cut(&s, 0, 97, 900, 1), Err(CutError::Period(97)));
+        assert_eq!(cut(&s, 0, 1, 900, 7), Err(CutError::Scale(7)));
+    }
+
+    #[test]
+    fn the_range_ends_at_65535_units() {
+        assert!(cut(&file(&[(0, 65_535, 0), (900, 0, 0)]), 0, 1, 900, 1).is_ok());
+        let over = file(&[(0, 65_536, 0), (900, 65_536, 0)]);
+        let accepted = Purpose::Metered(&[Rule::Spike]);
+        let of =
+            |scale| Cut { first_interval: Interval(0), intervals: 1, length: 900, scale, purpose: accepted }.of(&over);
+        assert_eq!(of(1), Err(CutError::OutOfRange { interval: Interval(0), register: "import", scale: 1 }));
+        assert_eq!(of(10).unwrap()[0].import, 6_553);
+    }
+
+    #[test]
+    fn what_is_less_than_a_unit_is_carried_on() {
+        let s = file(&[(0, 15, 9), (900, 15, 9), (1800, 15, 9), (2700, 15, 9)]);
+        let units = |first, n| -> Vec<(u16, u16)> {
+            cut(&s, first, n, 900, 10).unwrap().iter().map(|r| (r.import, r.export)).collect()
+        };
+        assert_eq!(units(0, 4), [(1, 0), (2, 1), (1, 1), (2, 1)]);
+        // A later period goes on where the one before ended.
+        assert_eq!([units(0, 2), units(2, 2)].concat(), units(0, 4));
+    }
+
+    #[test]
+    fn nothing_estimated_is_signed_as_metered() {
+        let rows = "interval_start,import_wh,quality\n0,5,A\n900,5,E\n1800,5,A\n";
+        let import = read(rows.as_bytes(), &Choice::default()).unwrap();
+        assert!(cut(&import, 0, 1, 900, 1).is_ok());
+        let (interval, rule) = (Interval(1), Rule::Estimated);
+        assert_eq!(cut(&import, 0, 3, 900, 1), Err(CutError::NotMeasured { interval, rule }));
+        let of =
+            |purpose| Cut { first_interval: Interval(0), intervals: 3, length: 900, scale: 1, purpose }.of(&import);
+        assert!(of(Purpose::Metered(Rule::ALL)).is_err() && of(Purpose::Substitute).is_ok());
+    }
+
+    #[test]
+    fn a_doubt_is_accepted_by_its_name() {
+        let rows: Vec<_> = (0..24).map(|i| (i * 3600, if i == 6 { 41_000 } else { 400 }, 0)).collect();
+        let import = file(&rows);
+        let of =
+            |purpose| Cut { first_interval: Interval(0), intervals: 24, length: 3600, scale: 1, purpose }.of(&import);
+        assert_eq!(of(METERED), Err(CutError::Doubtful { interval: Interval(6), rule: Rule::Spike }));
+        assert!(of(Purpose::Metered(&[Rule::Spike])).is_ok());
     }
 }

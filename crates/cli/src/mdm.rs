@@ -9,6 +9,7 @@ use gridveil_api::public::CommunityInfo;
 use gridveil_meter_client::{
     cli::{FileArgs, KeyArgs, import, open_keys, scale},
     l1::JsonRpc,
+    source::{Cut, Purpose},
     submit::{Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
 };
@@ -346,16 +347,14 @@ fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     let first_interval = args.first_interval.unwrap_or(terms.next_interval);
     let domain = domains.of_period(first_interval, terms.interval_length);
     let name = args.estimate.file.display().to_string();
-    let series = import(&args.estimate)?.series;
-    let readings = series
-        .cut(
-            first_interval,
-            usize::from(terms.intervals),
-            u32::from(terms.interval_length),
-            u64::from(args.scale),
-            false,
-        )
-        .context(name)?;
+    let cut = Cut {
+        first_interval,
+        intervals: usize::from(terms.intervals),
+        length: u32::from(terms.interval_length),
+        scale: u64::from(args.scale),
+        purpose: Purpose::Substitute,
+    };
+    let readings = cut.of(&import(&args.estimate)?).context(name)?;
     let previous_substitute = args
         .previous_substitute
         .as_deref()

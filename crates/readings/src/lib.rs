@@ -7,25 +7,22 @@
 //! Nothing is guessed: what a file leaves open is asked for.
 #![forbid(unsafe_code)]
 
-pub mod csv;
 pub mod energy;
 mod error;
-pub mod green_button;
+pub mod formats;
 pub mod model;
-pub mod nem12;
 pub mod normalise;
-pub mod p1;
 mod read;
 pub mod register;
 pub mod report;
 pub mod rules;
 pub mod series;
-pub mod sml;
 mod text;
 pub mod validate;
 pub mod zone;
 
 pub use error::{MAX_COLUMNS, MAX_FILE_BYTES, MAX_READINGS, Place, SourceError};
-pub use read::{Choice, Format, Import, read, read_file};
+pub use formats::{Format, csv, green_button, mscons, nem12, p1, sml, xlsx};
+pub use read::{Choice, Import, read, read_file};
 pub use rules::{Effect, Finding, Rule};
 pub use series::{Entry, Gap, Overlap, Series};

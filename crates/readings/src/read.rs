@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use crate::{
-    Finding, MAX_FILE_BYTES, Rule, Series, SourceError, csv,
+    Finding, Format, MAX_FILE_BYTES, Rule, Series, SourceError,
     csv::Mapping,
     energy::Energy,
     error::shown,
-    green_button,
+    formats,
     model::{Channel, Decoded},
-    nem12, normalise, p1, rules, sml, text, validate,
+    normalise, rules, validate,
     zone::Zone,
 };
 
@@ -42,48 +42,6 @@ pub struct Import {
     pub unit: String,
     /// Everything that had to be said.
     pub findings: Vec<Finding>,
-}
-
-macro_rules! formats {
-    ($($(#[$doc:meta])* $format:ident, $name:literal;)*) => {
-        /// Formats that can be read.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Format { $($(#[$doc])* $format,)* }
-
-        impl Format {
-            /// Every format.
-            pub const ALL: &'static [Self] = &[$(Self::$format,)*];
-
-            /// Its name on the command line.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$format => $name,)* }
-            }
-        }
-    };
-}
-
-formats! {
-    /// Columns, see [`csv`].
-    Csv, "csv";
-    /// ESPI Atom XML, see [`green_button`].
-    GreenButton, "green-button";
-    /// Interval files of Australia, see [`nem12`].
-    Nem12, "nem12";
-    /// Telegrams of Dutch and Belgian meters, see [`p1`].
-    P1, "p1";
-    /// Telegrams of German meters, see [`sml`].
-    Sml, "sml";
-}
-
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names: Vec<&str> = Self::ALL.iter().map(|f| f.name()).collect();
-        let found = Self::ALL.iter().copied().find(|format| format.name() == text);
-        found.ok_or_else(|| format!("one of {}", names.join(", ")))
-    }
 }
 
 /// Which meter of a file, and how to read it. All of it may be left open.
@@ -133,35 +91,7 @@ pub fn read(bytes: &[u8], choice: &Choice) -> Result<Import, SourceError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(SourceError::Empty("the file is empty".to_owned()));
     }
-    finish(decode(bytes, choice)?, choice)
-}
-
-fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
-    let format = choice.format.map_or_else(|| guess(bytes), Ok)?;
-    let encoding = choice.mapping.as_ref().and_then(|m| m.encoding.as_deref());
-    let text = || text::decode(bytes, encoding);
-    match format {
-        Format::Csv => csv::decode(&text()?, choice),
-        Format::GreenButton => green_button::decode(&text()?, choice),
-        Format::Nem12 => nem12::decode(&text()?, choice),
-        Format::P1 => p1::decode(bytes, choice),
-        Format::Sml => sml::decode(bytes, choice),
-    }
-}
-
-fn guess(bytes: &[u8]) -> Result<Format, SourceError> {
-    let head = bytes.get(..bytes.len().min(4096)).unwrap_or(bytes);
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let first = head.iter().position(|b| !b.is_ascii_whitespace()).and_then(|at| head.get(at..)).unwrap_or(&[]);
-    // A capture begins anywhere, also in the middle of a telegram.
-    let holds = |sign: &[u8]| bytes.windows(sign.len()).any(|window| window == sign);
-    Ok(match first {
-        _ if holds(&sml::START) => Format::Sml,
-        [b'/', ..] if holds(b"\n!") => Format::P1,
-        [b'<', ..] => Format::GreenButton,
-        [b'1', b'0', b'0', b',', ..] | [b'2', b'0', b'0', b',', ..] => Format::Nem12,
-        _ => Format::Csv,
-    })
+    finish(formats::decode(bytes, choice)?, choice)
 }
 
 /// Normalises and validates the meter that is asked for.

@@ -54,6 +54,7 @@ use gridveil_prover::{
     srs::ptau,
     store,
 };
+use gridveil_readings::{csv::PROFILES, sml};
 use gridveil_sequencer::store::{
     data_keys::Sealed,
     log::Log,
@@ -87,6 +88,12 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             b"interval_start,import_wh,export_wh,home\n0,5,0,a\n900,6,1,a\n1800,0,0,a\n".to_vec(),
         ],
         "meter_green_button" => vec![data("two-registers.xml")],
+        "meter_nem12" => vec![data("two-registers.nem12")],
+        "meter_p1" => vec![data("three-telegrams.p1")],
+        "meter_sml" => vec![data("two-telegrams.sml")],
+        "meter_xlsx" => vec![data("quarters.xlsx")],
+        "meter_mscons" => vec![data("load-profile.edi")],
+        "meter_mapping" => PROFILES.iter().map(|profile| profile.text.into()).collect(),
         "key_file" => vec![key_file()],
         "genesis" => vec![json(&genesis())],
         "exchange_file" => exchange_files(),
@@ -136,7 +143,10 @@ pub fn is_read(target: &str, seed: &[u8]) -> bool {
         }),
         "opening" => is::<PeriodOpening>(seed),
         "holding" => is::<ShownHolding>(seed),
-        "meter_csv" | "meter_green_button" => source::read(seed, &Choice::default()).is_ok(),
+        "meter_csv" | "meter_green_button" | "meter_nem12" | "meter_p1" | "meter_xlsx" | "meter_mscons" => {
+            source::read(seed, &Choice::default()).is_ok()
+        }
+        "meter_sml" => sml::telegrams(seed).0.len() == 2,
         "genesis" => is::<Genesis>(seed),
         "retirement" => is::<ShownRetirement>(seed),
         "exchange_file" => {
@@ -171,7 +181,7 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn data(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../meter-client/tests/data").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/readings/tests/data").join(name)).unwrap()
 }
 
 /// A small settlement with operations and a header operation.

@@ -5,5 +5,4 @@
 
 mod cli;
 mod member;
-mod real_files;
 mod server;

@@ -16,6 +16,7 @@ use crate::{Choice, SourceError, model::Decoded};
 
 pub use mapping::{EnergyColumn, Mapping, PROFILES, Profile, profiles};
 pub use quality::quality;
+pub use rows::register_modulus;
 pub use stamp::{Order, stamp};
 
 /// Reads every meter of a file.

@@ -263,7 +263,7 @@ macro_rules! profiles {
     ($($name:literal)*) => {
         /// Every profile.
         pub const PROFILES: &[Profile] =
-            &[$(Profile { name: $name, text: include_str!(concat!("../../profiles/", $name, ".toml")) },)*];
+            &[$(Profile { name: $name, text: include_str!(concat!("../../../profiles/", $name, ".toml")) },)*];
     };
 }
 
