@@ -14,12 +14,12 @@ use gridveil_verifier_contract::{
 };
 
 /// Deploys ten bytes that return the word 1: a verifier that accepts everything.
-const ACCEPT_ALL: &str = "69600160005260206000f35f52600a6016f3";
-const START: u64 = 1_800_000_000;
-const SLOTS: u32 = 4;
-const M: u16 = 24;
+pub const ACCEPT_ALL: &str = "69600160005260206000f35f52600a6016f3";
+pub const START: u64 = 1_800_000_000;
+pub const SLOTS: u32 = 4;
+pub const M: u16 = 24;
 pub const FIRST: u32 = (START / 3600) as u32 + 10;
-const PROOF_LENGTH: usize = 96;
+pub const PROOF_LENGTH: usize = 96;
 const VERSION: u32 = CIRCUIT_VERSION as u32;
 const CERTIFICATE_VERSION: u32 = 1_000_001;
 const TREASURY: Address = [0x77; 20];
@@ -49,17 +49,17 @@ pub fn call(root: u8, first_interval: u32, tariff_index: u32) -> SettleCall {
 }
 
 /// Everything that both clients do.
-trait Roles: SettlementL1 + MemberL1 + OperatorL1 {}
+pub trait Roles: SettlementL1 + MemberL1 + OperatorL1 {}
 
 impl<T: SettlementL1 + MemberL1 + OperatorL1> Roles for T {}
 
-fn refused(error: L1Error, name: &str) {
+pub fn refused(error: L1Error, name: &str) {
     assert!(error.is_revert(name), "expected {name}, got {error:?}");
     assert!(!error.is_retryable());
 }
 
 /// The rules as both sides must have them. `warp` moves the chain's clock.
-async fn scenario<W: AsyncFn(u64)>(l1: &impl Roles, warp: W) {
+pub async fn scenario<W: AsyncFn(u64)>(l1: &impl Roles, warp: W) {
     assert_eq!(l1.chain_id().await.unwrap(), 31_337);
     assert_eq!(l1.state_root().await.unwrap(), word(1));
     assert!(l1.is_finalised(word(1)).await.unwrap());
@@ -125,21 +125,21 @@ async fn scenario<W: AsyncFn(u64)>(l1: &impl Roles, warp: W) {
 }
 
 /// A record's two words.
-fn record(kind: u8, units: u8, x: u32, w1: Word) -> [Word; 2] {
+pub fn record(kind: u8, units: u8, x: u32, w1: Word) -> [Word; 2] {
     let mut w0 = word(kind);
     w0[30] = units;
     w0[21..25].copy_from_slice(&x.to_be_bytes());
     [w0, w1]
 }
 
-fn with_records(root: u8, records: &[[Word; 2]]) -> SettleCall {
+pub fn with_records(root: u8, records: &[[Word; 2]]) -> SettleCall {
     let mut call = call(root, FIRST + 24, 1);
     call.ops_digest = word(0xd1);
     call.data.extend(records.iter().flatten());
     call
 }
 
-fn address_word(address: Address) -> Word {
+pub fn address_word(address: Address) -> Word {
     let mut word = [0; 32];
     word[12..].copy_from_slice(&address);
     word
@@ -377,7 +377,7 @@ async fn upgrade<R: AsyncFn(), A: AsyncFn() -> Result<TxReceipt, L1Error>, W: As
     l1.settle(call(0x58, FIRST + 24, 1)).await.unwrap();
 }
 
-fn memory() -> MemoryL1 {
+pub fn memory() -> MemoryL1 {
     MemoryL1::new(MemoryL1Config {
         chain_id: 31_337,
         contract: [0x11; 20],

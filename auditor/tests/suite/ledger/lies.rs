@@ -130,7 +130,7 @@ fn value(field: &str, text: &str) -> Value {
         "claim" | "root" | "nullifier" | "note_1" | "note_2" | "retirement" | "disclosed" | "beneficiary" => {
             json!(word_of(text))
         }
-        "depositor" | "account" | "requester" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
+        "depositor" | "account" | "requester" | "payer" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
         "paused" => json!(text == "true"),
         _ => json!(text.parse::<u64>().unwrap()),
     }
