@@ -74,6 +74,7 @@ struct Deposit {
 pub(crate) struct Request {
     pub(crate) slot: u32,
     pub(crate) requester: Address,
+    pub(crate) payer: Address,
     pub(crate) bond: u128,
 }
 
@@ -201,6 +202,7 @@ impl<'a> Ledger<'a> {
                 "the genesis event has another root".into()
             }),
             Effect::VersionRetired { circuit_version } => _ = self.retired_versions.insert(circuit_version),
+            Effect::RestSwept { balance, .. } => self.rest(balance),
             Effect::DepositsPaused { paused } => self.paused = paused,
             Effect::DepositMade { claim, depositor, units } => self.deposited(claim, depositor, units),
             Effect::RefundRequested { claim, .. } => self.refund_requested(claim),
@@ -209,13 +211,12 @@ impl<'a> Ledger<'a> {
                 self.books.supplier_funds_units = self.books.supplier_funds_units.saturating_add(units)
             }
             Effect::SupplierUnfunded { units } => self.supplier_out(units),
-            Effect::ForcedRequested { community, slot, requester, bond, .. } => {
-                self.requested(community, Request { slot, requester, bond })
+            Effect::ForcedRequested { community, slot, requester, payer, bond, .. } => {
+                self.requested(community, Request { slot, requester, payer, bond })
             }
-            Effect::BondReturned { community, requester, bond } => {
+            Effect::BondReturned { community, payer, bond } => {
                 let head = self.forced.entry(community).or_default().pop_front();
-                let fits =
-                    self.books.frozen && head.is_some_and(|head| (head.requester, head.bond) == (requester, bond));
+                let fits = self.books.frozen && head.is_some_and(|head| (head.payer, head.bond) == (payer, bond));
                 self.require(fits, "FORCED.1", || {
                     format!("a bond of community {community} is returned that is not due")
                 });

@@ -163,6 +163,7 @@ async fn stand(
                 let requests = queue.iter().map(|entry| Request {
                     slot: entry.slot,
                     requester: entry.requester,
+                    payer: entry.payer,
                     bond: entry.bond,
                 });
                 standing.forced.insert(community, requests.collect());

@@ -150,7 +150,7 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
 
     // A dry run sends nothing, and writes nothing.
     let shown = world.page("look");
-    assert!(shown.contains("11155111") && shown.contains("5 transactions"), "{shown}");
+    assert!(shown.contains("11155111") && shown.contains("6 transactions"), "{shown}");
     let (runtime, client) = world.client(Some(DEPLOYER));
     let deployer = client.account().unwrap();
     assert_eq!(runtime.block_on(client.mined_transactions(deployer)).unwrap(), 0);
@@ -160,8 +160,8 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     let said = world.page("deploy");
     assert_eq!(said.matches("deployment: ok\n").count(), 2, "deployed, and verified: {said}");
     assert!(!said.contains("INSECURE") && !said.contains("not checked"), "{said}");
-    // Timelock, hasher, two verifiers, rollup: the one that had been sent was not sent again.
-    assert_eq!(runtime.block_on(client.mined_transactions(deployer)).unwrap(), 5);
+    // Timelock, parts, hasher, two verifiers, rollup: the one that had been sent was not sent again.
+    assert_eq!(runtime.block_on(client.mined_transactions(deployer)).unwrap(), 6);
     let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     assert!(shown.contains(&file.contracts.rollup.address.to_string()), "where the dry run said: {shown}");
     assert!(file.setup.name.starts_with("ptau-") && file.chain_id == CHAIN_ID);

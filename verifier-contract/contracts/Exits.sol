@@ -16,7 +16,7 @@ interface IPoseidon {
 }
 
 /// @title Exits from a frozen rollup and from closed communities
-/// @notice Created by the rollup's constructor. Keeps nothing: it checks what somebody owns in the last state, and the
+/// @notice Created with the rollup. Keeps nothing: it checks what somebody owns in the last state, and the
 /// rollup's books pay it once.
 contract Exits is IExits {
     /// @dev Levels of the state tree.
@@ -30,10 +30,9 @@ contract Exits is IExits {
     /// @dev Of PoseidonT5's code (artifacts/PoseidonT5.json), as `_codeHash` takes it.
     bytes32 internal constant POSEIDON_CODE_HASH = 0x0207f2a87b91918db5fab811aa11bc1bf42ab38b89490d65f2276a8c94dead7b;
 
-    /// @dev The caller becomes the rollup.
-    constructor(IRegistry registry, address poseidon_) {
+    constructor(IGridveilRollup rollup_, IRegistry registry, address poseidon_) {
         if (_codeHash(poseidon_) != POSEIDON_CODE_HASH) revert NotPoseidon(poseidon_);
-        rollup = IGridveilRollup(msg.sender);
+        rollup = rollup_;
         _registry = registry;
         _poseidon = IPoseidon(poseidon_);
     }

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Constants} from "./Constants.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {Forced, ForcedList} from "./operations/Forced.sol";
+import {SignedRequests} from "./SignedRequests.sol";
 import {Vault} from "./Vault.sol";
 import {Root} from "./Types.sol";
 
@@ -18,15 +19,33 @@ abstract contract ForcedQueue is Vault {
     mapping(uint32 community => ForcedList) internal _forced;
     /// @dev Of all communities: the state root is one, and a verifier of one community can change all of it.
     Waiting private _state;
+    /// @inheritdoc IForcedQueue
+    mapping(address requester => uint256 nonce) public forcedNonceOf;
 
     /// @inheritdoc IForcedQueue
     function forceWithdraw(uint32 community, uint32 slot) external payable {
+        _ask(community, slot, msg.sender);
+    }
+
+    /// @inheritdoc IForcedQueue
+    function forceWithdrawFor(
+        uint32 community,
+        uint32 slot,
+        address requester,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable {
+        SignedRequests.check(community, slot, requester, forcedNonceOf[requester]++, deadline, signature);
+        _ask(community, slot, requester);
+    }
+
+    function _ask(uint32 community, uint32 slot, address requester) private {
         _requireLive();
         uint256 slots = registry.forcedSlotsOf(community);
         // Before its first batch a community cannot serve: one could freeze the rollup with a request to it.
         if (settledThrough[community] == 0) revert NotStarted(community);
         if (slot >= slots) revert SlotOutOfRange(slot);
-        bool full = _forced[community].push(community, slot, forcedBond, forcedDeadline, _state.epoch);
+        bool full = _forced[community].push(community, slot, requester, forcedBond, forcedDeadline, _state.epoch);
         ++_state.waiting;
         if (full) ++_state.fullQueues;
     }
@@ -50,7 +69,7 @@ abstract contract ForcedQueue is Vault {
     function _freeze() private returns (Root root) {
         _requireLive();
         root = stateRoot;
-        _batchOf[root] |= FROZEN;
+        _batchOf[root] |= FROZEN | block.timestamp << FROZEN_AT;
     }
 
     /// @inheritdoc IForcedQueue
@@ -60,8 +79,8 @@ abstract contract ForcedQueue is Vault {
         while (list.head != list.tail) {
             ForcedEntry memory entry = list.pop();
             --_state.waiting;
-            ethOwed[entry.requester] += entry.bond;
-            emit BondReturned(community, entry.requester, entry.bond);
+            ethOwed[entry.payer] += entry.bond;
+            emit BondReturned(community, entry.payer, entry.bond);
         }
     }
 

@@ -14,7 +14,7 @@ import {Proofs} from "./Proofs.sol";
 import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "./Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
-/// @notice Created by the rollup's constructor. It holds no money but the fees of the notes in its queue. Batches take
+/// @notice Created with the rollup. It holds no money but the fees of the notes in its queue. Batches take
 /// the notes in.
 contract GridveilCertificates is ICertificates {
     using Note for NoteQueue;
@@ -40,9 +40,8 @@ contract GridveilCertificates is ICertificates {
     /// @inheritdoc ICertificates
     mapping(address account => uint256 amount) public feeOwed;
 
-    /// @dev The caller becomes the rollup.
-    constructor(IRegistry registry, address treasury, uint64 deadline, uint128 forcedBond) {
-        rollup = IGridveilRollup(msg.sender);
+    constructor(IGridveilRollup rollup_, IRegistry registry, address treasury, uint64 deadline, uint128 forcedBond) {
+        rollup = rollup_;
         _registry = registry;
         _treasury = treasury;
         noteDeadline = deadline;

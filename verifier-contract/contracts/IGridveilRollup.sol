@@ -38,6 +38,7 @@ interface IGridveilRollup is IParts, ISettle, IForcedQueue, IVault {
     /// also less
     /// @param forcedBond wei of the first request in a community's queue; not zero but on chain 31337
     /// @param treasury gets what leaves supplier accounts and fee accounts; not zero
+    /// @param parts GridveilParts, which creates certificates and exits
     /// @param poseidon PoseidonT5 of the npm package poseidon-solidity; exactly its code
     struct Config {
         address admin;
@@ -58,6 +59,7 @@ interface IGridveilRollup is IParts, ISettle, IForcedQueue, IVault {
         uint64 refundDelay;
         uint128 forcedBond;
         address treasury;
+        address parts;
         address poseidon;
     }
 }

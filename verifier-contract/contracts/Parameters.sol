@@ -3,13 +3,12 @@ pragma solidity 0.8.30;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Constants} from "./Constants.sol";
-import {Exits} from "./Exits.sol";
-import {GridveilCertificates} from "./GridveilCertificates.sol";
 import {GridveilRegistry} from "./GridveilRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
 import {IExits} from "./interfaces/IExits.sol";
 import {IParts} from "./interfaces/IParts.sol";
+import {IPartsFactory} from "./interfaces/IPartsFactory.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Proofs} from "./Proofs.sol";
@@ -60,8 +59,8 @@ abstract contract Parameters is IParts {
         refundDelay = config.refundDelay;
         forcedBond = config.forcedBond;
         treasury = config.treasury;
-        certificates = new GridveilCertificates(registry, config.treasury, config.forcedDeadline, config.forcedBond);
-        exits = new Exits(registry, config.poseidon);
+        (certificates, exits) = IPartsFactory(config.parts)
+            .create(registry, config.treasury, config.forcedDeadline, config.forcedBond, config.poseidon);
     }
 
     /// @inheritdoc IParts

@@ -11,6 +11,8 @@ import {Root} from "./Types.sol";
 abstract contract Roots is ISettle, IForcedQueue {
     /// @dev Set in the current root's number: there is no next one.
     uint256 internal constant FROZEN = 1 << 255;
+    /// @dev Place, in the same word, of the freeze's unix seconds.
+    uint256 internal constant FROZEN_AT = 64;
 
     /// @inheritdoc ISettle
     Root public immutable genesisRoot;
@@ -53,6 +55,11 @@ abstract contract Roots is ISettle, IForcedQueue {
     /// @inheritdoc IForcedQueue
     function isFrozen() public view returns (bool) {
         return _batchOf[stateRoot] & FROZEN != 0;
+    }
+
+    /// @inheritdoc IForcedQueue
+    function frozenAt() public view returns (uint40) {
+        return uint40(_batchOf[stateRoot] >> FROZEN_AT);
     }
 
     function _requireLive() internal view {

@@ -18,6 +18,9 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     using Books for Ledger;
     using SafeERC20 for IERC20;
 
+    /// @notice From the freeze until the treasury gets what nobody took.
+    uint256 public constant REST_DELAY = 3650 days;
+
     Ledger internal _ledger;
     /// @inheritdoc IVault
     mapping(address account => uint256 amount) public ethOwed;
@@ -116,9 +119,21 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
         emit ClaimExited(claim, payout, balance, _release(payout, balance));
     }
 
-    /// @dev nano from the pool to an account; less than the token's smallest part stays in the vault.
+    /// @inheritdoc IVault
+    function sweepRest() external {
+        uint256 from = isFrozen() ? frozenAt() + REST_DELAY : 0;
+        if (from == 0 || block.timestamp < from) revert RestNotDue(from);
+        uint64 balance = _ledger.poolNano;
+        emit RestSwept(balance, _credit(treasury, balance));
+    }
+
     function _release(address payout, uint64 balance) private returns (uint256 amount) {
         if (msg.sender != address(exits)) revert NotExits(msg.sender);
+        return _credit(payout, balance);
+    }
+
+    /// @dev nano from the pool to an account; less than the token's smallest part stays in the vault.
+    function _credit(address payout, uint64 balance) private returns (uint256 amount) {
         uint64 pool = _ledger.poolNano;
         if (balance > pool) revert PoolShort(pool, balance);
         _ledger.poolNano = pool - balance;

@@ -15,6 +15,7 @@ const contracts = [
   ["GridveilRegistry.sol", "GridveilRegistry"],
   ["GridveilCertificates.sol", "GridveilCertificates"],
   ["Exits.sol", "Exits"],
+  ["GridveilParts.sol", "GridveilParts"],
   ["TestToken.sol", "TestToken"],
 ];
 let stale = false;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
-    TxReceipt, VerifierState, WaitingPair, Word,
+    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry,
+    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -147,6 +147,10 @@ pub trait MemberL1: AuditorL1 {
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt>;
     /// Asks for the balance of a slot, with the bond that is due.
     fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt>;
+    /// Signed requests of an account that others sent so far: what its next one is signed for.
+    fn forced_nonce(&self, account: Address) -> L1Future<'_, u64>;
+    /// Sends a request that another account signed, with the bond that is due.
+    fn force_withdraw_for(&self, request: ForcedRequest) -> L1Future<'_, TxReceipt>;
     /// Freezes the rollup for ever, if the head of the community's queue is too old.
     fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt>;
     /// Takes a slot's balance out of the frozen rollup.

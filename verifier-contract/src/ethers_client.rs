@@ -48,7 +48,9 @@ mod bindings {
 pub use acts::Act;
 pub use calldata::{decode_settle_calldata, encode_settle_calldata};
 pub use confirmed::Confirmations;
-pub use deploy::{RollupConfig, VerifierInit, created_address, creation, rollup_creation, timelock_creation};
+pub use deploy::{
+    Foundations, RollupConfig, VerifierInit, created_address, creation, rollup_creation, timelock_creation,
+};
 pub use fees::FeePolicy;
 pub use inspect::{Found, OnChain, TimelockOnChain, VerifierOnChain};
 

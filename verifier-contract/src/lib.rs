@@ -23,6 +23,6 @@ pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use roles::Role;
 pub use types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
-    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
+    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
+    Stage, TariffEntry, TransferState, TxReceipt, VerifierState, WaitingPair, Word,
 };

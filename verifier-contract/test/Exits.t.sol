@@ -239,9 +239,9 @@ contract ExitsTest is Trees {
     // EXIT.7
     function test_onlyPoseidonsCode() public {
         vm.expectRevert();
-        deployCode("Exits.sol:Exits", abi.encode(registry, address(token)));
+        deployCode("Exits.sol:Exits", abi.encode(rollup, registry, address(token)));
         vm.expectRevert();
-        deployCode("Exits.sol:Exits", abi.encode(registry, address(0)));
-        deployCode("Exits.sol:Exits", abi.encode(registry, deployPoseidon()));
+        deployCode("Exits.sol:Exits", abi.encode(rollup, registry, address(0)));
+        deployCode("Exits.sol:Exits", abi.encode(rollup, registry, deployPoseidon()));
     }
 }

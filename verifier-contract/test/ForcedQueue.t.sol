@@ -23,11 +23,11 @@ contract ForcedQueueTest is RollupTest {
         uint256 bond = rollup.forcedBondOf(COMMUNITY);
         assertEq(bond, BOND);
         vm.expectEmit(address(rollup));
-        emit IForcedQueue.ForcedRequested(COMMUNITY, 2, member, 0, BOND);
+        emit IForcedQueue.ForcedRequested(COMMUNITY, 2, member, 0, member, BOND);
         request(member, 2);
         IForcedQueue.ForcedEntry[] memory queue = rollup.forcedQueueOf(COMMUNITY);
         assertEq(queue.length, 1);
-        assertEq(abi.encode(queue[0]), abi.encode(member, 2, block.timestamp, 0, BOND));
+        assertEq(abi.encode(queue[0]), abi.encode(member, 2, block.timestamp, 0, member, BOND));
         put(10, 70, 2, toWord(member));
         vm.expectEmit(address(rollup));
         emit IForcedQueue.ForcedServed(COMMUNITY, 2, member, 70, BOND);

@@ -56,6 +56,26 @@ contract GasTest is Trees {
         );
         bytes memory input = abi.encodeCall(rollup.forceWithdraw, (COMMUNITY, 1));
         measure("forceWithdraw", other, address(rollup), 2 * BOND, input);
+        (address signer, uint256 key) = makeAddrAndKey("signer");
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Gridveil"),
+                keccak256("1"),
+                block.chainid,
+                address(rollup)
+            )
+        );
+        bytes32 kind = keccak256(
+            "ForcedWithdrawal(uint32 community,uint32 slot,address requester,uint256 nonce,uint256 deadline)"
+        );
+        uint256 deadline = block.timestamp + 1;
+        bytes32 digest = keccak256(
+            abi.encodePacked("\x19\x01", domain, keccak256(abi.encode(kind, COMMUNITY, 1, signer, 0, deadline)))
+        );
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        input = abi.encodeCall(rollup.forceWithdrawFor, (COMMUNITY, 1, signer, deadline, abi.encodePacked(r, s, v)));
+        measure("forceWithdrawFor", other, address(rollup), 4 * BOND, input);
         vm.warp(block.timestamp + DEADLINE + 1);
         measure("freeze", other, address(rollup), 0, abi.encodeCall(rollup.freeze, (COMMUNITY)));
     }

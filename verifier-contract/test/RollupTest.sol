@@ -56,6 +56,7 @@ abstract contract RollupTest is Test {
 
     TestToken internal token = new TestToken();
     address internal poseidon = deployPoseidon();
+    address internal parts = deployCode("GridveilParts.sol:GridveilParts");
     Rollup internal rollup;
     Registry internal registry;
     ICertificates internal certificates;
@@ -90,6 +91,7 @@ abstract contract RollupTest is Test {
             refundDelay: REFUND_DELAY,
             forcedBond: BOND,
             treasury: treasury,
+            parts: parts,
             poseidon: poseidon
         });
     }

@@ -4,6 +4,7 @@
 use gridveil_protocol::{
     field::{Fr, from_bytes},
     params::{FORCED_QUEUE, Shape},
+    units::Nano,
 };
 use gridveil_verifier_contract::{Address, RollupEffect as Effect, Stage, Word};
 
@@ -25,7 +26,7 @@ impl Ledger<'_> {
         );
         self.require(!(frozen && lives), "L1.FREEZE", || format!("{} after the freeze", name(effect)));
         let early = match effect {
-            Effect::ClaimExited { .. } => !frozen,
+            Effect::ClaimExited { .. } | Effect::RestSwept { .. } => !frozen,
             Effect::Exited { community, .. } => !frozen && self.stage(*community) != Stage::Closed,
             _ => false,
         };
@@ -125,6 +126,15 @@ impl Ledger<'_> {
         let open = self.transfers.insert(claim, Transfer::Exited) == Some(Transfer::Open);
         self.require(open, "EXIT.4", || format!("claim {} exits and was not open", short(&claim)));
         self.books.claim_exits += 1;
+        self.release(balance);
+    }
+
+    /// VAULT.8: the treasury has all that was left. That ten years are over, the contract alone says.
+    pub(super) fn rest(&mut self, balance: u64) {
+        let left = self.money.account().pool_nano;
+        self.require(Nano::from(balance) == left, "VAULT.8", || {
+            format!("{balance} nano are swept, the pool has {}", left.0)
+        });
         self.release(balance);
     }
 

@@ -79,3 +79,33 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     let again = leave(&mut alice, &chain, &exit).unwrap();
     assert_eq!(again, Left { exited_before: true, ..Left::default() });
 }
+
+/// EXIT.8: the others go on. A deposit that was never taken in is asked back, and comes after its delay.
+#[test]
+fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
+    const DAY_S: u64 = 24 * 3600;
+    let (mut world, input) = World::new();
+    world.settle(input);
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    world.l1.put_pool(1 << 60);
+    let actor = alice.wallet.state().actor(&alice.keys.owner).unwrap();
+    let claim = operation::deposit::claim(&actor, 5 * UNIT_NANO).unwrap();
+    deposit(&mut alice, &chain, &claim).unwrap();
+    let exit = exit_of(alice.wallet.state(), &chain, &[]).unwrap();
+    let now = wait(world.l1.timestamp()).unwrap();
+    world.l1.announce_closing(5).unwrap();
+    assert!(leave(&mut alice, &chain, &exit).unwrap_err().to_string().contains("nor the community closed"));
+    world.l1.set_timestamp(now + 14 * DAY_S);
+    world.l1.close_community(5).unwrap();
+    let left = leave(&mut alice, &chain, &exit).unwrap();
+    assert_eq!(left, Left { balance_nano: exit.balance, exited_before: false, claims: 0, refunds: 0, waiting: 1 });
+    assert_eq!(alice.wallet.state().open_claims(), 1);
+    let early = leave(&mut alice, &chain, &exit).unwrap();
+    assert_eq!(early, Left { exited_before: true, waiting: 1, ..Left::default() });
+    world.l1.set_timestamp(now + 15 * DAY_S);
+    let again = leave(&mut alice, &chain, &exit).unwrap();
+    assert_eq!(again, Left { exited_before: true, refunds: 1, ..Left::default() });
+    assert_eq!(alice.wallet.state().open_claims(), 0);
+}

@@ -14,13 +14,15 @@ interface IForcedQueue {
     /// @param slot whose balance was asked for
     /// @param time unix seconds of the request
     /// @param epoch announcements of upgrades before the request
+    /// @param payer who brought the bond, and gets it back
     /// @param bond wei that came with it
     struct ForcedEntry {
         address requester;
         uint32 slot;
         uint40 time;
         uint24 epoch;
-        uint128 bond;
+        address payer;
+        uint96 bond;
     }
 
     /// @notice What waits in all forced queues, and the upgrade that was announced last.
@@ -48,14 +50,20 @@ interface IForcedQueue {
     /// @param slot whose balance is asked for
     /// @param requester who asked
     /// @param position of the request among all that the community ever had
+    /// @param payer who brought the bond: the requester, or who sent its signed request
     /// @param bond wei that came with it
     event ForcedRequested(
-        uint32 indexed community, uint32 indexed slot, address indexed requester, uint32 position, uint128 bond
+        uint32 indexed community,
+        uint32 indexed slot,
+        address indexed requester,
+        uint32 position,
+        address payer,
+        uint128 bond
     );
     /// @notice A batch's record served the head of a community's queue.
     /// @param community index of the community
     /// @param slot whose balance was asked for
-    /// @param requester who asked, and may now withdraw units and bond
+    /// @param requester who asked, and may now withdraw the units; the bond is its payer's
     /// @param units that were paid; 0 if the request is proven to have no effect, and then the bond is lost
     /// @param bond wei that came with the request
     event ForcedServed(
@@ -65,11 +73,11 @@ interface IForcedQueue {
     /// @param circuitVersion version of the circuit
     /// @param waiting requests of all communities that wait
     event UpgradeAnnounced(uint32 indexed circuitVersion, uint32 waiting);
-    /// @notice The rollup is frozen and a bond is owed to its requester: `IVault.withdrawEth` pays it.
+    /// @notice The rollup is frozen and a bond is owed to its payer: `IVault.withdrawEth` pays it.
     /// @param community index of the community
-    /// @param requester who asked
+    /// @param payer who brought it
     /// @param bond wei
-    event BondReturned(uint32 indexed community, address indexed requester, uint128 bond);
+    event BondReturned(uint32 indexed community, address indexed payer, uint128 bond);
     /// @notice The rollup is frozen, for ever.
     /// @param community whose request was not served in time
     /// @param root the last state, which everybody exits from
@@ -99,11 +107,19 @@ interface IForcedQueue {
     /// @notice Eight requests of the community wait. Ask again when one was served.
     /// @param community index of the community
     error QueueFull(uint32 community);
-    /// @notice The caller has an open request for this slot. Wait until it is served, or freeze after the deadline.
+    /// @notice The requester has an open request for this slot. Wait until it is served, or freeze after the deadline.
     /// @param community index of the community
     /// @param slot of the request
-    /// @param requester the caller
+    /// @param requester who asks
     error AlreadyQueued(uint32 community, uint32 slot, address requester);
+    /// @notice The time in which a signed request may be sent is over. Have another one signed.
+    /// @param deadline unix seconds
+    error RequestExpired(uint256 deadline);
+    /// @notice The signature is not the requester's for this request: another chain or rollup, other fields, or a nonce
+    /// that was used. `forcedNonceOf` says which one comes next.
+    /// @param requester as it was given
+    /// @param nonce that it had to be signed for
+    error NotSigned(address requester, uint256 nonce);
     /// @notice A request for the slot was paid lately. Ask again later.
     /// @param community index of the community
     /// @param slot of the request
@@ -139,6 +155,22 @@ interface IForcedQueue {
     /// @param slot of the caller, below the shape's slots
     function forceWithdraw(uint32 community, uint32 slot) external payable;
 
+    /// @notice The same for another account, which has signed for it and needs no ether. The caller pays the bond, and it
+    /// is the caller's that comes back, or is lost. Each signature counts once.
+    /// @param community index of a community that has settled
+    /// @param slot of the requester, below the shape's slots
+    /// @param requester the slot's payout account, an account with a key
+    /// @param deadline unix seconds until which it may be sent
+    /// @param signature EIP-712, 65 bytes: ForcedWithdrawal(uint32 community,uint32 slot,address requester,uint256
+    /// nonce,uint256 deadline) under the domain Gridveil, 1, chain id, this contract
+    function forceWithdrawFor(
+        uint32 community,
+        uint32 slot,
+        address requester,
+        uint256 deadline,
+        bytes calldata signature
+    ) external payable;
+
     /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline. Anyone may
     /// call.
     /// @param community whose queue's head waited too long
@@ -164,10 +196,17 @@ interface IForcedQueue {
     /// @notice True from the freeze on, for ever.
     /// @return frozen true if there will be no other state root
     function isFrozen() external view returns (bool frozen);
+    /// @notice When the rollup froze.
+    /// @return time unix seconds; 0 if it lives
+    function frozenAt() external view returns (uint40 time);
     /// @notice Open requests of a community.
     /// @param community index of the community
     /// @return entries at most eight, head first
     function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory entries);
+    /// @notice The nonce that an account's next signed request has.
+    /// @param requester any
+    /// @return nonce requests of it that others sent
+    function forcedNonceOf(address requester) external view returns (uint256 nonce);
     /// @notice What a later verifier's first use depends on.
     /// @return state of all queues
     function forcedWaiting() external view returns (Waiting memory state);

@@ -10,10 +10,10 @@ interface IParts {
     /// @notice Roles, circuit versions, tariffs, communities. The rollup's constructor creates it.
     /// @return registry its address
     function registry() external view returns (IRegistry registry);
-    /// @notice Certificates and the queue of their notes. The rollup's constructor creates it.
+    /// @notice Certificates and the queue of their notes. The rollup's constructor has it created.
     /// @return certificates its address
     function certificates() external view returns (ICertificates certificates);
-    /// @notice Through it members exit from a frozen rollup or a closed community. The rollup's constructor creates it.
+    /// @notice Through it members exit from a frozen rollup or a closed community. The rollup's constructor has it created.
     /// @return exits its address
     function exits() external view returns (IExits exits);
     /// @notice The block of the constructor: no event is older. On a chain where the EVM's block number is another

@@ -89,6 +89,11 @@ interface IVault {
     /// @param amount smallest parts of the token, credited to `payout`
     event ClaimExited(Claim indexed claim, address indexed payout, uint64 balance, uint256 amount);
 
+    /// @notice What nobody had taken out of the frozen rollup's pool for so long was credited to the treasury.
+    /// @param balance nano that left the pool
+    /// @param amount smallest parts of the token, credited to the treasury
+    event RestSwept(uint64 balance, uint256 amount);
+
     // Effects of a batch's records, in their order, after its BatchSettled.
 
     /// @notice Record 1: a batch took a deposit in.
@@ -162,6 +167,9 @@ interface IVault {
     /// @notice The claim was not sent, or was received or exited. `transferOf` says which.
     /// @param claim that the opening leads to
     error ClaimNotOpen(Claim claim);
+    /// @notice The rest is the treasury's only long after the freeze. Until then it is the members' to exit with.
+    /// @param from unix seconds from which it may be swept; 0 if the rollup is not frozen
+    error RestNotDue(uint256 from);
     /// @notice The pool does not cover an exit: no sound proof leads here.
     /// @param available nano
     /// @param balance nano
@@ -220,6 +228,10 @@ interface IVault {
     /// @notice Credits unused supplier funds to the treasury: the operator, or anyone when frozen.
     /// @param units at most what is unused
     function removeSupplierUnits(uint48 units) external;
+
+    /// @notice Ten years after the freeze: credits what is left in the pool to the treasury, once. Until then members exit;
+    /// what was credited to anybody, and open deposits, it does not touch. Anyone may call.
+    function sweepRest() external;
 
     /// @notice Pays all that `account` may withdraw, to it. Anyone may call.
     /// @param account that is paid

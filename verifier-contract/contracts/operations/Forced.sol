@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IForcedQueue} from "../interfaces/IForcedQueue.sol";
 import {Books, Ledger} from "../Ledger.sol";
 
@@ -35,25 +36,31 @@ library Forced {
     }
 
     /// @dev Tells if the queue is full from now on.
-    function push(ForcedList storage list, uint32 community, uint32 slot, uint256 base, uint256 wait, uint24 epoch)
-        internal
-        returns (bool full)
-    {
+    function push(
+        ForcedList storage list,
+        uint32 community,
+        uint32 slot,
+        address requester,
+        uint256 base,
+        uint256 wait,
+        uint24 epoch
+    ) internal returns (bool full) {
         if (isFull(list)) revert IForcedQueue.QueueFull(community);
-        if (list.open[slot][msg.sender]) revert IForcedQueue.AlreadyQueued(community, slot, msg.sender);
+        if (list.open[slot][requester]) revert IForcedQueue.AlreadyQueued(community, slot, requester);
         uint256 paidAt = list.paidAt[slot];
         if (paidAt != 0 && block.timestamp < paidAt + wait) {
             revert IForcedQueue.SlotPaidLately(community, slot, paidAt + wait);
         }
         uint256 required = nextBond(list, base);
         if (msg.value < required) revert IForcedQueue.BondTooLow(required, msg.value);
+        uint96 bond = SafeCast.toUint96(msg.value);
         uint32 position = list.tail++;
-        list.open[slot][msg.sender] = true;
+        list.open[slot][requester] = true;
         list.entries[position] = IForcedQueue.ForcedEntry({
-            requester: msg.sender, slot: slot, time: uint40(block.timestamp), epoch: epoch, bond: uint128(msg.value)
+            requester: requester, slot: slot, time: uint40(block.timestamp), epoch: epoch, payer: msg.sender, bond: bond
         });
         full = isFull(list);
-        emit IForcedQueue.ForcedRequested(community, slot, msg.sender, position, uint128(msg.value));
+        emit IForcedQueue.ForcedRequested(community, slot, requester, position, msg.sender, bond);
     }
 
     function pop(ForcedList storage list) internal returns (IForcedQueue.ForcedEntry memory entry) {
@@ -63,7 +70,7 @@ library Forced {
         delete list.open[entry.slot][entry.requester];
     }
 
-    /// @dev The bond goes back with a payment. That of a request without effect stays here for ever: if anybody got it,
+    /// @dev The bond goes back with a payment, to who paid it. That of a request without effect stays here for ever: if anybody got it,
     /// that one could fill the queue for nothing.
     function serve(
         ForcedList storage list,
@@ -84,7 +91,7 @@ library Forced {
         if (units != 0) {
             list.paidAt[entry.slot] = block.timestamp;
             ledger.credit(index, entry.requester, units, tokenPerUnit);
-            ethOwed[entry.requester] += entry.bond;
+            ethOwed[entry.payer] += entry.bond;
         }
         emit IForcedQueue.ForcedServed(community, entry.slot, entry.requester, uint48(units), entry.bond);
     }

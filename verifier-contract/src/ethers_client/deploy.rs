@@ -118,16 +118,22 @@ pub fn creation(contract: Contract) -> Result<Vec<u8>, L1Error> {
     Ok(contract.artifact().map_err(malformed)?.creation)
 }
 
+/// What a rollup's constructor builds on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foundations {
+    /// The ERC-20 that is settled in.
+    pub token: Address,
+    /// Creates certificates and exits.
+    pub parts: Address,
+    /// The hasher.
+    pub poseidon: Address,
+}
+
 /// Creation code of the rollup with its arguments.
 ///
 /// # Errors
 /// As [`creation`].
-pub fn rollup_creation(
-    config: &RollupConfig,
-    token: Address,
-    poseidon: Address,
-    verifiers: &[VerifierInit],
-) -> Result<Vec<u8>, L1Error> {
+pub fn rollup_creation(config: &RollupConfig, on: Foundations, verifiers: &[VerifierInit]) -> Result<Vec<u8>, L1Error> {
     let (certificate_verifier, certificate_proof_length) = config.certificate_verifier.unwrap_or_default();
     let verifiers: Vec<AbiVerifierInit> = verifiers.iter().map(abi_init).collect();
     let config = AbiConfig {
@@ -143,13 +149,14 @@ pub fn rollup_creation(
         enforce_future_tariffs: config.enforce_future_tariffs,
         certificate_verifier: certificate_verifier.into(),
         certificate_proof_length,
-        token: token.into(),
+        token: on.token.into(),
         token_per_unit: config.token_per_unit,
         forced_deadline: config.forced_deadline_s,
         refund_delay: config.refund_delay_s,
         forced_bond: config.forced_bond_wei,
         treasury: config.treasury.into(),
-        poseidon: poseidon.into(),
+        parts: on.parts.into(),
+        poseidon: on.poseidon.into(),
     };
     let mut code = creation(Contract::Rollup)?;
     code.extend(ethers::abi::encode(&(config, verifiers).into_tokens()));
@@ -252,7 +259,7 @@ impl EthersClient {
         self.view_at(token, self.token_at(token).decimals().calldata()).await
     }
 
-    /// Deploys the rollup, with PoseidonT5 and on the local chain a test token, and gives a client on it, with the same
+    /// Deploys the rollup, with PoseidonT5, GridveilParts and on the local chain a test token, and gives a client on it, with the same
     /// key.
     ///
     /// # Errors
@@ -262,8 +269,9 @@ impl EthersClient {
             Some(token) => token,
             None => self.deploy_test_token().await?,
         };
+        let parts = self.deploy_code(&creation(Contract::Parts)?).await?;
         let poseidon = self.deploy_code(&creation(Contract::Poseidon)?).await?;
-        let creation = rollup_creation(config, token, poseidon, verifiers)?;
+        let creation = rollup_creation(config, Foundations { token, parts, poseidon }, verifiers)?;
         let contract = self.deploy_code(&creation).await?;
         Ok(self.at_contract(contract))
     }

@@ -76,6 +76,7 @@ fn of_rollup(event: OfRollup) -> Result<Effect, L1Error> {
             slot: e.slot,
             requester: e.requester.0,
             position: e.position,
+            payer: e.payer.0,
             bond: e.bond,
         },
         OfRollup::ForcedServedFilter(e) => Effect::ForcedServed {
@@ -89,7 +90,7 @@ fn of_rollup(event: OfRollup) -> Result<Effect, L1Error> {
             Effect::UpgradeAnnounced { circuit_version: e.circuit_version, waiting: e.waiting }
         }
         OfRollup::BondReturnedFilter(e) => {
-            Effect::BondReturned { community: e.community, requester: e.requester.0, bond: e.bond }
+            Effect::BondReturned { community: e.community, payer: e.payer.0, bond: e.bond }
         }
         OfRollup::FrozenFilter(e) => Effect::Frozen { community: e.community, root: e.root },
         OfRollup::FrozenForNotesFilter(e) => Effect::FrozenForNotes { number: e.number, root: e.root },
@@ -100,6 +101,7 @@ fn of_rollup(event: OfRollup) -> Result<Effect, L1Error> {
             balance: e.balance,
             amount: u128_of(e.amount)?,
         },
+        OfRollup::RestSweptFilter(e) => Effect::RestSwept { balance: e.balance, amount: u128_of(e.amount)? },
         OfRollup::ClaimExitedFilter(e) => {
             Effect::ClaimExited { claim: e.claim, payout: e.payout.0, balance: e.balance, amount: u128_of(e.amount)? }
         }

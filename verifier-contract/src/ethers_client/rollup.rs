@@ -13,8 +13,8 @@ use super::{Act, EthersClient, block_of, decode_log, malformed, request, settle_
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
-    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
+    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage,
+    TariffEntry, TransferState, TxReceipt, VerifierState, WaitingPair, Word,
 };
 
 /// Pairs of notes that one transaction drops: about three million gas.
@@ -163,6 +163,7 @@ impl QueuesL1 for EthersClient {
                     slot: entry.slot,
                     requester: entry.requester.0,
                     time: entry.time,
+                    payer: entry.payer.0,
                     bond: entry.bond,
                 })
                 .collect())
@@ -335,6 +336,23 @@ impl MemberL1 for EthersClient {
             let bond: U256 = self.view(self.bound().forced_bond_of(community).calldata()).await?;
             let calldata = self.bound().force_withdraw(community, slot).calldata();
             self.transact_with(EthAddress::from(self.contract), calldata, bond).await
+        })
+    }
+
+    fn forced_nonce(&self, account: Address) -> L1Future<'_, u64> {
+        Box::pin(async move {
+            let nonce: U256 = self.view(self.bound().forced_nonce_of(account.into()).calldata()).await?;
+            u64::try_from(nonce).map_err(malformed)
+        })
+    }
+
+    fn force_withdraw_for(&self, request: ForcedRequest) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move {
+            let bond: U256 = self.view(self.bound().forced_bond_of(request.community).calldata()).await?;
+            let ForcedRequest { community, slot, requester, deadline_s, signature, .. } = request;
+            let call =
+                self.bound().force_withdraw_for(community, slot, requester.into(), deadline_s.into(), signature.into());
+            self.transact_with(EthAddress::from(self.contract), call.calldata(), bond).await
         })
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Books {
     forced: HashMap<u32, VecDeque<ForcedEntry>>,
     /// Unix seconds of a slot's last forced request that was paid, by community and slot.
     forced_paid_at: HashMap<(u32, u32), u64>,
+    /// Signed requests of accounts that others sent.
+    forced_nonces: HashMap<Address, u64>,
     /// Communities and requests that were there when an upgrade was announced.
     marked: Vec<(u32, ForcedEntry)>,
     /// Unix seconds at which a full queue was served last.
@@ -93,6 +95,14 @@ impl Books {
         u32::try_from(self.marked.iter().filter(waits).count()).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn forced_nonce(&self, account: &Address) -> u64 {
+        self.forced_nonces.get(account).copied().unwrap_or_default()
+    }
+
+    pub(super) fn use_forced_nonce(&mut self, account: Address) {
+        *self.forced_nonces.entry(account).or_default() += 1;
+    }
+
     pub(super) fn is_any_full(&self) -> bool {
         self.forced.values().any(|queue| queue.len() >= FORCED_QUEUE)
     }
@@ -107,7 +117,7 @@ impl Books {
     }
 
     pub(super) fn put_forced(&mut self, community: u32, time: u64, requests: &[(u32, Address)]) {
-        let entry = |&(slot, requester)| ForcedEntry { slot, requester, time, bond: 1 };
+        let entry = |&(slot, requester)| ForcedEntry { slot, requester, time, payer: requester, bond: 1 };
         self.forced.entry(community).or_default().extend(requests.iter().map(entry));
     }
 
@@ -224,16 +234,22 @@ impl Books {
         }
     }
 
-    pub(super) fn force_withdraw(&mut self, context: &Context, community: u32, slot: u32) -> Effects {
+    pub(super) fn force_withdraw(
+        &mut self,
+        context: &Context,
+        community: u32,
+        slot: u32,
+        requester: Address,
+    ) -> Effects {
         let queue = self.forced.entry(community).or_default();
         require(queue.len() < FORCED_QUEUE, "QueueFull")?;
-        require(queue.iter().all(|entry| (entry.slot, entry.requester) != (slot, context.caller)), "AlreadyQueued")?;
+        require(queue.iter().all(|entry| (entry.slot, entry.requester) != (slot, requester)), "AlreadyQueued")?;
         let paid_at = self.forced_paid_at.get(&(community, slot));
         require(paid_at.is_none_or(|at| context.now >= at + context.terms.forced_deadline_s), "SlotPaidLately")?;
         let bond = context.terms.forced_bond_wei << queue.len();
-        queue.push_back(ForcedEntry { slot, requester: context.caller, time: context.now, bond });
+        queue.push_back(ForcedEntry { slot, requester, time: context.now, payer: context.caller, bond });
         let position = u32::try_from(queue.len() - 1).unwrap_or(u32::MAX);
-        Ok(vec![Effect::ForcedRequested { community, slot, requester: context.caller, position, bond }])
+        Ok(vec![Effect::ForcedRequested { community, slot, requester, position, payer: context.caller, bond }])
     }
 
     /// Record 10.
@@ -250,13 +266,14 @@ impl Books {
             self.full_at = Some(context.now);
         }
         let head = queue.pop_front();
-        let Some(ForcedEntry { bond, .. }) = head.filter(|head| (head.slot, head.requester) == (slot, requester))
+        let Some(ForcedEntry { bond, payer, .. }) =
+            head.filter(|head| (head.slot, head.requester) == (slot, requester))
         else {
             return reverted("ForcedNotHead");
         };
         if units > 0 {
             self.credit(context, requester, units)?;
-            *self.eth_owed.entry(requester).or_default() += bond;
+            *self.eth_owed.entry(payer).or_default() += bond;
             self.forced_paid_at.insert((community, slot), context.now);
         }
         Ok(vec![Effect::ForcedServed { community, slot, requester, units, bond }])

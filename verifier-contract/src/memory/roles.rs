@@ -6,8 +6,8 @@ use super::{MemoryL1, reverted};
 use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 use crate::types::{
     Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, ExitCall, ExitClaimCall,
-    ForcedEntry, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState, TxReceipt,
-    VerifierState, WaitingPair, Word,
+    ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
+    TxReceipt, VerifierState, WaitingPair, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -190,6 +190,14 @@ impl MemberL1 for MemoryL1 {
 
     fn force_withdraw(&self, community: u32, slot: u32) -> L1Future<'_, TxReceipt> {
         self.with(move |state| state.force_withdraw(community, slot))
+    }
+
+    fn forced_nonce(&self, account: Address) -> L1Future<'_, u64> {
+        self.with(move |state| Ok(state.books.forced_nonce(&account)))
+    }
+
+    fn force_withdraw_for(&self, request: ForcedRequest) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.force_withdraw_for(&request))
     }
 
     fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt> {

@@ -7,8 +7,8 @@ use super::notes::CERTIFICATE_VERSION;
 use super::{MODULUS, MemoryL1Config, records};
 use crate::client::L1Error;
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, ExitCall, RollupEffect, RollupEvent,
-    SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry, TxReceipt, VerifierState, Word,
+    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, ExitCall, ForcedRequest, RollupEffect,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry, TxReceipt, VerifierState, Word,
 };
 
 /// Seconds for which every forced queue has had a place when an upgrade is announced.
@@ -209,13 +209,28 @@ impl State {
         Ok(self.mine_with(effects))
     }
 
+    /// FORCED.7.
+    pub(super) fn force_withdraw_for(&mut self, request: &ForcedRequest) -> Result<TxReceipt, L1Error> {
+        require(self.timestamp <= request.deadline_s, "RequestExpired")?;
+        let here = (request.chain_id, request.contract) == (self.config.chain_id, self.config.contract);
+        let next = request.nonce == self.books.forced_nonce(&request.requester);
+        require(here && next && request.is_signed(), "NotSigned")?;
+        let receipt = self.ask(request.community, request.slot, request.requester)?;
+        self.books.use_forced_nonce(request.requester);
+        Ok(receipt)
+    }
+
     pub(super) fn force_withdraw(&mut self, community: u32, slot: u32) -> Result<TxReceipt, L1Error> {
+        self.ask(community, slot, self.caller)
+    }
+
+    fn ask(&mut self, community: u32, slot: u32, requester: Address) -> Result<TxReceipt, L1Error> {
         require(!self.frozen, "IsFrozen")?;
         let Some((params, _)) = self.communities.get(&community).copied() else { return reverted("UnknownCommunity") };
         require(self.end_of(community).stage <= Stage::Closing, "CommunityIsClosed")?;
         require(self.started.contains(&community), "NotStarted")?;
         require(slot < self.slots(params.shape), "SlotOutOfRange")?;
-        self.transact(|books, context| books.force_withdraw(context, community, slot))
+        self.transact(|books, context| books.force_withdraw(context, community, slot, requester))
     }
 
     pub(super) fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {

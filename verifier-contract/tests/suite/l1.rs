@@ -139,7 +139,7 @@ pub fn with_records(root: u8, records: &[[Word; 2]]) -> SettleCall {
     call
 }
 
-fn address_word(address: Address) -> Word {
+pub fn address_word(address: Address) -> Word {
     let mut word = [0; 32];
     word[12..].copy_from_slice(&address);
     word

@@ -6,6 +6,7 @@
 mod calldata;
 #[cfg(feature = "codegen")]
 mod codegen;
+mod ending;
 mod l1;
 mod logs;
 mod notes;

@@ -131,7 +131,7 @@ fn value(field: &str, text: &str) -> Value {
         | "beneficiary" => {
             json!(word_of(text))
         }
-        "depositor" | "account" | "requester" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
+        "depositor" | "account" | "requester" | "payer" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
         "paused" | "undone" => json!(text == "true"),
         _ => json!(text.parse::<u64>().unwrap()),
     }

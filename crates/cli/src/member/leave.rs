@@ -1,4 +1,4 @@
-//! What a member does with L1 alone: forced withdrawals, exits, and collecting what L1 owes.
+//! What a member does with L1 alone: exits, and collecting what L1 owes. Forced withdrawals are in `force`.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -25,17 +25,6 @@ use crate::common::{
 /// Options of `gridveil member collect`.
 #[derive(clap::Args, Debug)]
 pub struct CollectArgs {
-    #[command(flatten)]
-    with: Paying,
-}
-
-/// Options of `gridveil member force`.
-#[derive(clap::Args, Debug)]
-pub struct ForceArgs {
-    /// Freezes the rollup for ever, if the head of the community's queue was not served in time, or certificates in L1's
-    /// queue were not taken in in time.
-    #[arg(long)]
-    freeze: bool,
     #[command(flatten)]
     with: Paying,
 }
@@ -209,7 +198,7 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
     Ok(left)
 }
 
-fn payout(state: &State) -> anyhow::Result<[u8; 20]> {
+pub(super) fn payout(state: &State) -> anyhow::Result<[u8; 20]> {
     Ok(state.account()?.payout)
 }
 
@@ -270,77 +259,6 @@ pub fn run_collect(args: &CollectArgs) -> anyhow::Result<()> {
             chain.wait(chain.client().withdraw_fee(payer))?;
         }
         details().row("status", "paid", "paid").print(args.with.place.json)?;
-    }
-    Ok(())
-}
-
-/// Pairs of notes that are looked at for one that is overdue.
-const PAIRS: u32 = 1_000;
-
-fn freeze(args: &ForceArgs, chain: &Chain, community: u32, head: Option<&ForcedEntry>) -> anyhow::Result<()> {
-    let now = chain.wait(chain.client().timestamp())?;
-    let pairs = chain.wait(chain.client().waiting_pairs(PAIRS))?;
-    let overdue = pairs.into_iter().find(|pair| pair.due_s < now);
-    let title = "Freezes the whole rollup, for ever";
-    let details = match (&overdue, head) {
-        (Some(pair), _) => Details::new(title).row(
-            "certificates",
-            format!("due at unix second {}, and not taken in", pair.due_s),
-            pair.due_s,
-        ),
-        (None, Some(head)) => {
-            Details::new(title).row("oldest request", format!("of unix second {}", head.time), head.time)
-        }
-        (None, None) => bail!("nobody waits in the community's forced queue, and no certificates are overdue"),
-    };
-    if agreed(details.clone(), args.with.acting, args.with.place.json)? {
-        match overdue {
-            Some(pair) => chain.wait(chain.client().freeze_for_notes(pair.number))?,
-            None => chain.wait(chain.client().freeze(community))?,
-        };
-        details.row("status", "frozen", "frozen").print(args.with.place.json)?;
-    }
-    Ok(())
-}
-
-pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
-    let session = Session::open_for_l1(&args.with.place)?;
-    let chain = if args.with.acting.dry_run {
-        read_chain(&args.with.place)?
-    } else {
-        own_chain(&args.with.place, &args.with.key)?
-    };
-    let (community, slot) = (session.community, u32::from(session.slot));
-    let queue = chain.wait(chain.client().forced_queue(community))?;
-    if args.freeze {
-        return freeze(args, &chain, community, queue.first());
-    }
-    let account = payout(session.wallet.state())?;
-    if !args.with.acting.dry_run {
-        let sender = chain.account()?;
-        ensure!(
-            sender == account,
-            "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",
-            hex0(account),
-            hex0(sender)
-        );
-    }
-    ensure!(
-        !queue.iter().any(|entry| entry.slot == slot && entry.requester == account),
-        "a request of this account waits in the forced queue already"
-    );
-    let details = || {
-        let public = "the slot and the amount become public; a bond is due, which comes back";
-        Details::new("Asks L1 for the whole balance")
-            .row("community", community.to_string(), community)
-            .row("slot", slot.to_string(), slot)
-            .row("paid to", hex0(account), hex0(account))
-            .row("before it", queue.len().to_string(), queue.len())
-            .row("note", public, public)
-    };
-    if agreed(details(), args.with.acting, args.with.place.json)? {
-        let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
-        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod certificate;
+mod force;
 pub mod leave;
 pub mod manage;
 mod money;
@@ -82,9 +83,10 @@ enum Command {
     /// Certificates of origin: list, receive, transfer, retire, abandon, drop, prove, show.
     #[command(subcommand, arg_required_else_help = true, after_help = example!("certificate list"))]
     Certificate(certificate::Command),
-    /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.
+    /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals. With --relay and --for
+    /// another account sends the request and pays the bond.
     #[command(after_help = example!("force --l1-key home7.l1"))]
-    Force(leave::ForceArgs),
+    Force(force::ForceArgs),
     /// Takes balance, claims and deposits out of a frozen rollup, from the wallet and L1 alone.
     #[command(after_help = example!("exit --l1-key home7.l1"))]
     Exit(leave::ExitArgs),
@@ -110,7 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Terms(args) => manage::run_terms(args),
         Command::Collect(args) => leave::run_collect(args),
         Command::Certificate(command) => certificate::run(command),
-        Command::Force(args) => leave::run_force(args),
+        Command::Force(args) => force::run_force(args),
         Command::Exit(args) => leave::run_exit(args),
     }
 }

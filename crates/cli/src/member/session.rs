@@ -228,12 +228,17 @@ pub fn read_chain(place: &Place) -> anyhow::Result<Chain> {
     Ok(Chain::connect(&place.rpc, contract(place)?, None)?.reading_from(place.from_block))
 }
 
-/// The contract, with the member's own L1 key: from the file, or the environment.
-pub fn own_chain(place: &Place, key: &L1Key) -> anyhow::Result<Chain> {
-    let secret = match &key.l1_key {
+/// The member's own L1 key: from the file, or the environment.
+pub fn own_key(key: &L1Key) -> anyhow::Result<String> {
+    Ok(match &key.l1_key {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
         None => std::env::var(L1_KEY_VARIABLE).ok().context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")?,
-    };
+    })
+}
+
+/// The contract, with the member's own L1 key.
+pub fn own_chain(place: &Place, key: &L1Key) -> anyhow::Result<Chain> {
+    let secret = own_key(key)?;
     Ok(Chain::connect(&place.rpc, contract(place)?, Some(secret.trim()))?.reading_from(place.from_block))
 }
 

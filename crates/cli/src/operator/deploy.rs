@@ -16,6 +16,7 @@ use gridveil_prover::{
 };
 use gridveil_verifier_contract::{
     Address, EthersClient, Role,
+    artifact::Contract,
     deployment::Hex,
     ethers_client::{FeePolicy, created_address},
 };
@@ -230,8 +231,9 @@ async fn price(
         let stand_in = stand_in(step.name());
         match step {
             Step::Verifier(made) => as_if.push((stand_in, made.code.runtime.clone())),
+            Step::Parts => as_if.push((stand_in, Contract::Parts.artifact()?.runtime)),
             Step::Poseidon => {
-                let mut code = gridveil_verifier_contract::artifact::Contract::Poseidon.artifact()?.runtime;
+                let mut code = Contract::Poseidon.artifact()?.runtime;
                 if let Some(own) = code.get_mut(1..21) {
                     own.copy_from_slice(&stand_in);
                 }

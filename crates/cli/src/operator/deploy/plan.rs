@@ -5,7 +5,7 @@ use gridveil_protocol::{field::to_bytes, hex::hex0, params::STATE_DEPTH, tree::S
 use gridveil_verifier_contract::{
     Address, Role, RollupConfig, VerifierInit,
     artifact::Contract,
-    ethers_client::{creation, rollup_creation, timelock_creation},
+    ethers_client::{Foundations, creation, rollup_creation, timelock_creation},
 };
 
 use super::config::Config;
@@ -16,11 +16,13 @@ use crate::verifiers::Made;
 pub enum Step<'a> {
     /// The upgrader's timelock.
     Timelock,
+    /// What creates certificates and exits.
+    Parts,
     /// The hasher.
     Poseidon,
     /// A verifier.
     Verifier(&'a Made),
-    /// The rollup, whose constructor creates registry, certificates and exits.
+    /// The rollup, whose constructor creates the registry, and has certificates and exits created.
     Rollup,
 }
 
@@ -30,6 +32,7 @@ impl Step<'_> {
     pub fn name(&self) -> &str {
         match self {
             Self::Timelock => Contract::Timelock.name(),
+            Self::Parts => Contract::Parts.name(),
             Self::Poseidon => Contract::Poseidon.name(),
             Self::Verifier(made) => &made.name,
             Self::Rollup => Contract::Rollup.name(),
@@ -52,7 +55,7 @@ impl<'a> Plan<'a> {
     pub fn steps(&self) -> Vec<Step<'a>> {
         let timelock = self.config.timelock.as_ref().map(|_| Step::Timelock);
         let verifiers = self.made.iter().map(Step::Verifier);
-        timelock.into_iter().chain([Step::Poseidon]).chain(verifiers).chain([Step::Rollup]).collect()
+        timelock.into_iter().chain([Step::Parts, Step::Poseidon]).chain(verifiers).chain([Step::Rollup]).collect()
     }
 
     /// Hash of everything that is deployed: a crashed deployment goes on with the same alone.
@@ -130,12 +133,20 @@ impl<'a> Plan<'a> {
                 };
                 timelock_creation(timelock.delay_s, &accounts(&timelock.proposers), &accounts(&timelock.executors))?
             }
+            Step::Parts => creation(Contract::Parts)?,
             Step::Poseidon => creation(Contract::Poseidon)?,
             Step::Verifier(made) => made.code.creation.clone(),
             Step::Rollup => {
                 let (config, verifiers) = self.rollup(address)?;
-                let poseidon = address(Contract::Poseidon.name()).context("poseidon is not deployed")?;
-                rollup_creation(&config, self.config.token.0, poseidon, &verifiers)?
+                let of = |contract: Contract| {
+                    address(contract.name()).with_context(|| format!("{} is not deployed", contract.name()))
+                };
+                let on = Foundations {
+                    token: self.config.token.0,
+                    parts: of(Contract::Parts)?,
+                    poseidon: of(Contract::Poseidon)?,
+                };
+                rollup_creation(&config, on, &verifiers)?
             }
         })
     }
@@ -152,6 +163,7 @@ impl<'a> Plan<'a> {
             Step::Poseidon => {
                 Contract::Poseidon.artifact()?.compare_library(code, address).map_err(|e| wrong(e.to_string()))
             }
+            Step::Parts => Contract::Parts.artifact()?.compare(code).map(drop).map_err(|e| wrong(e.to_string())),
             Step::Timelock => Contract::Timelock.artifact()?.compare(code).map(drop).map_err(|e| wrong(e.to_string())),
             Step::Rollup => Contract::Rollup.artifact()?.compare(code).map(drop).map_err(|e| wrong(e.to_string())),
         }

@@ -1,0 +1,239 @@
+//! Forced withdrawals: asked for by the member itself, or signed by it and sent by somebody else, who pays the bond.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file, write_file};
+use gridveil_verifier_contract::{ForcedEntry, ForcedRequest, address_of};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    leave::payout,
+    session::{Session, contract, l1_address, own_chain, own_key, read_chain},
+};
+use crate::common::{
+    chain::Chain,
+    details::{Details, agreed, hex0},
+    options::Paying,
+};
+
+/// Options of `gridveil member force`.
+#[derive(clap::Args, Debug)]
+pub struct ForceArgs {
+    /// Freezes the rollup for ever, if the head of the community's queue was not served in time, or certificates in L1's
+    /// queue were not taken in in time.
+    #[arg(long, conflicts_with_all = ["relay", "for_"])]
+    freeze: bool,
+    /// Signs the request with the payout address's key and writes it, for somebody else to send: this account needs no
+    /// ether.
+    #[arg(long, value_name = "FILE")]
+    relay: Option<PathBuf>,
+    /// Days for which the signed request may be sent.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=60))]
+    valid_days: u64,
+    /// Sends another member's signed request and pays the bond, which comes back when it is paid or all is frozen, and is
+    /// lost if the request has no effect.
+    #[arg(long = "for", id = "for_", value_name = "FILE", conflicts_with = "relay")]
+    for_: Option<PathBuf>,
+    #[command(flatten)]
+    with: Paying,
+}
+
+/// A signed request, as a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestFile {
+    deployment: Deployment,
+    community: u32,
+    slot: u32,
+    requester: String,
+    nonce: u64,
+    deadline_s: u64,
+    signature: String,
+}
+
+impl ExchangeFile for RequestFile {
+    const WHAT: &'static str = "a signed request for a forced withdrawal";
+
+    fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+}
+
+impl RequestFile {
+    fn of(request: &ForcedRequest) -> Self {
+        Self {
+            deployment: Deployment { chain_id: request.chain_id, contract: request.contract },
+            community: request.community,
+            slot: request.slot,
+            requester: hex0(request.requester),
+            nonce: request.nonce,
+            deadline_s: request.deadline_s,
+            signature: hex0(&request.signature),
+        }
+    }
+
+    fn request(&self) -> anyhow::Result<ForcedRequest> {
+        let signature = self.signature.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
+        let request = ForcedRequest {
+            chain_id: self.deployment.chain_id,
+            contract: self.deployment.contract,
+            community: self.community,
+            slot: self.slot,
+            requester: l1_address(&self.requester, "the requester")?,
+            nonce: self.nonce,
+            deadline_s: self.deadline_s,
+            signature: signature.context("the signature must be 0x and hex digits")?,
+        };
+        ensure!(request.is_signed(), "the requester did not sign this request");
+        Ok(request)
+    }
+}
+
+fn shown(request: &ForcedRequest, title: &str) -> Details {
+    Details::new(title)
+        .row("community", request.community.to_string(), request.community)
+        .row("slot", request.slot.to_string(), request.slot)
+        .row("paid to", hex0(request.requester), hex0(request.requester))
+        .row("may be sent until", format!("unix second {}", request.deadline_s), request.deadline_s)
+}
+
+/// Signs a request and writes it.
+fn sign(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
+    let session = Session::open_for_l1(&args.with.place)?;
+    let chain = read_chain(&args.with.place)?;
+    let key = own_key(&args.with.key)?;
+    let account = payout(session.wallet.state())?;
+    let signer = address_of(&key)?;
+    ensure!(
+        signer == account,
+        "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",
+        hex0(account),
+        hex0(signer)
+    );
+    let (chain_id, now) = (chain.wait(chain.client().chain_id())?, chain.wait(chain.client().timestamp())?);
+    let request = ForcedRequest {
+        chain_id,
+        contract: contract(&args.with.place)?,
+        community: session.community,
+        slot: session.slot.into(),
+        requester: account,
+        nonce: chain.wait(chain.client().forced_nonce(account))?,
+        deadline_s: now + args.valid_days * 24 * 3600,
+        signature: Vec::new(),
+    };
+    let details = || {
+        let public = "the slot and the amount become public; who sends it pays the bond, and gets it back";
+        shown(&request, "Signs a request for the whole balance, for somebody else to send").row("note", public, public)
+    };
+    if agreed(details(), args.with.acting, args.with.place.json)? {
+        let signed = request.clone().sign(&key)?;
+        write_file(file, &RequestFile::of(&signed)).with_context(|| file.display().to_string())?;
+        let name = file.display().to_string();
+        details().row("file", name.clone(), name).print(args.with.place.json)?;
+    }
+    Ok(())
+}
+
+/// Sends a request that another account signed.
+fn send(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
+    let name = || file.display().to_string();
+    let here = Deployment { chain_id: chain.wait(chain.client().chain_id())?, contract: contract(&args.with.place)? };
+    let request = read_file::<RequestFile>(file, &here).with_context(name)?.request().with_context(name)?;
+    let next = chain.wait(chain.client().forced_nonce(request.requester))?;
+    ensure!(request.nonce == next, "{}: this request was sent before, or another one is signed to go first", name());
+    let now = chain.wait(chain.client().timestamp())?;
+    ensure!(now <= request.deadline_s, "{}: it could be sent until unix second {}", name(), request.deadline_s);
+    let details = || {
+        let bond =
+            "a bond is due: it comes back, to you, with the payment; if the slot is another account's it is lost";
+        shown(&request, "Asks L1 for another account's whole balance").row("note", bond, bond)
+    };
+    if agreed(details(), args.with.acting, args.with.place.json)? {
+        let receipt = chain.wait(chain.client().force_withdraw_for(request.clone()))?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
+    }
+    Ok(())
+}
+
+/// Pairs of notes that are looked at for one that is overdue.
+const PAIRS: u32 = 1_000;
+
+fn freeze(args: &ForceArgs, chain: &Chain, community: u32, head: Option<&ForcedEntry>) -> anyhow::Result<()> {
+    let now = chain.wait(chain.client().timestamp())?;
+    let pairs = chain.wait(chain.client().waiting_pairs(PAIRS))?;
+    let overdue = pairs.into_iter().find(|pair| pair.due_s < now);
+    let title = "Freezes the whole rollup, for ever";
+    let details = match (&overdue, head) {
+        (Some(pair), _) => Details::new(title).row(
+            "certificates",
+            format!("due at unix second {}, and not taken in", pair.due_s),
+            pair.due_s,
+        ),
+        (None, Some(head)) => {
+            Details::new(title).row("oldest request", format!("of unix second {}", head.time), head.time)
+        }
+        (None, None) => bail!("nobody waits in the community's forced queue, and no certificates are overdue"),
+    };
+    if agreed(details.clone(), args.with.acting, args.with.place.json)? {
+        match overdue {
+            Some(pair) => chain.wait(chain.client().freeze_for_notes(pair.number))?,
+            None => chain.wait(chain.client().freeze(community))?,
+        };
+        details.row("status", "frozen", "frozen").print(args.with.place.json)?;
+    }
+    Ok(())
+}
+
+pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
+    if let Some(file) = &args.for_ {
+        return send(args, file);
+    }
+    if let Some(file) = &args.relay {
+        return sign(args, file);
+    }
+    let session = Session::open_for_l1(&args.with.place)?;
+    let chain = if args.with.acting.dry_run {
+        read_chain(&args.with.place)?
+    } else {
+        own_chain(&args.with.place, &args.with.key)?
+    };
+    let (community, slot) = (session.community, u32::from(session.slot));
+    let queue = chain.wait(chain.client().forced_queue(community))?;
+    if args.freeze {
+        return freeze(args, &chain, community, queue.first());
+    }
+    let account = payout(session.wallet.state())?;
+    if !args.with.acting.dry_run {
+        let sender = chain.account()?;
+        ensure!(
+            sender == account,
+            "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",
+            hex0(account),
+            hex0(sender)
+        );
+    }
+    ensure!(
+        !queue.iter().any(|entry| entry.slot == slot && entry.requester == account),
+        "a request of this account waits in the forced queue already"
+    );
+    let details = || {
+        let public = "the slot and the amount become public; a bond is due, which comes back";
+        Details::new("Asks L1 for the whole balance")
+            .row("community", community.to_string(), community)
+            .row("slot", slot.to_string(), slot)
+            .row("paid to", hex0(account), hex0(account))
+            .row("before it", queue.len().to_string(), queue.len())
+            .row("note", public, public)
+    };
+    if agreed(details(), args.with.acting, args.with.place.json)? {
+        let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
+    }
+    Ok(())
+}
