@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::common::{ROOT, cache, chain_is_missing, gridveil, postgres, turn};
+use crate::common::{ROOT, cache, chain_is_missing, gridveil, postgres, turn, write_secret};
 use gridveil_api::public::Taken;
 use gridveil_cli::beginning::PublicStream;
 use gridveil_demo::{
@@ -220,8 +220,8 @@ impl World {
 
         let token = "a token of the test".to_owned();
         std::fs::write(at("genesis"), serde_json::to_vec(&[plan.community().unwrap()]).unwrap()).unwrap();
-        std::fs::write(at("token"), &token).unwrap();
-        std::fs::write(at("operator"), ANVIL_KEYS[0]).unwrap();
+        write_secret(at("token"), &token);
+        write_secret(at("operator"), ANVIL_KEYS[0]);
         let contract = l1.contract().iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         // Ports are chosen by the system at every start, and reported.

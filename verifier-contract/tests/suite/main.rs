@@ -6,6 +6,9 @@
 mod calldata;
 #[cfg(feature = "codegen")]
 mod codegen;
+mod fake;
 mod l1;
 mod logs;
+mod nodes;
 mod sending;
+mod signers;
