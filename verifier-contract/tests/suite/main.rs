@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod calldata;
+mod clients;
 #[cfg(feature = "codegen")]
 mod codegen;
 mod fake;
