@@ -13,10 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use gridveil_cli::{
-    operator::connect,
-    sequencer::{self, secret},
-};
+use gridveil_cli::{common::keys::secret_text, operator::connect, sequencer};
 use gridveil_meter_client::submit::Admin;
 use gridveil_protocol::units::Interval;
 use gridveil_prover::cli::CacheArgs;
@@ -150,7 +147,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// The chain, with the operator's key.
 async fn local(devnet: &Devnet, dir: &Path) -> anyhow::Result<EthersClient> {
     let contract = sequencer::address(&devnet.contract)?;
-    Ok(EthersClient::connect(&devnet.rpc, Some(&secret(&dir.join("operator.key"))?), Some(contract)).await?)
+    Ok(EthersClient::connect(&devnet.rpc, Some(&secret_text(&dir.join("operator.key"))?), Some(contract)).await?)
 }
 
 fn clock(args: &ClockArgs) -> anyhow::Result<()> {

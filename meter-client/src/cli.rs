@@ -6,6 +6,7 @@ mod text;
 use std::{io::BufRead, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use gridveil_keystore::{SecretFileError, secret_file};
 use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
@@ -76,6 +77,14 @@ pub enum MeterError {
     /// Passphrase.
     #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or write it to standard input")]
     Passphrase,
+    /// The passphrase's file is not read, or others may read it.
+    #[error("{path}: {source}", path = path.display())]
+    PassphraseFile {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: SecretFileError,
+    },
     /// A contract address that is none.
     #[error("contract address must be 0x and 40 hex digits")]
     Contract,
@@ -153,7 +162,7 @@ pub struct KeyArgs {
     /// Key file.
     #[arg(long, env = "GRIDVEIL_KEYS")]
     pub keys: PathBuf,
-    /// File whose first line is the passphrase; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
+    /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,
 }
@@ -257,11 +266,13 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), MeterError> {
 /// The passphrase: from the file, the environment or standard input.
 ///
 /// # Errors
-/// [`MeterError::Passphrase`].
+/// [`MeterError::Passphrase`], [`MeterError::PassphraseFile`].
 pub fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
     let mut line = Zeroizing::new(String::new());
     if let Some(path) = &args.passphrase_file {
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|_| MeterError::Passphrase)?);
+        let failed = |source| MeterError::PassphraseFile { path: path.clone(), source };
+        let bytes = secret_file::read(path).map_err(failed)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| MeterError::Passphrase)?;
         line.push_str(text.lines().next().unwrap_or(""));
     } else if let Ok(value) = std::env::var("GRIDVEIL_PASSPHRASE") {
         line.push_str(&Zeroizing::new(value));

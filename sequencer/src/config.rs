@@ -164,6 +164,8 @@ pub struct Config {
     pub auto_close_every: Duration,
     /// Proofs in work at once.
     pub proving: usize,
+    /// Batches on their way to L1 at once, at least 1: each builds on the one before.
+    pub settling: usize,
     /// How often L1 is asked how far it is, and if a batch that it has is final.
     pub watch_every: Duration,
     /// How often it is looked if a period or a tariff holds up anybody.
@@ -194,6 +196,7 @@ impl Config {
             auto_close: false,
             auto_close_every: Duration::from_secs(5),
             proving: 1,
+            settling: 1,
             watch_every: Duration::from_secs(12),
             obstacles_every: Duration::from_secs(60),
             late_after: Duration::from_secs(6 * 3600),

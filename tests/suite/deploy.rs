@@ -68,9 +68,7 @@ impl World {
     }
 
     fn write_key(&self, name: &str, key: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::write(self.path(name), key).unwrap();
-        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        common::write_secret(self.path(name), key);
     }
 
     fn run(&self, words: &[&str]) -> Output {
@@ -156,6 +154,10 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     assert_eq!(runtime.block_on(client.mined_transactions(deployer)).unwrap(), 0);
     assert!(!world.path("deployment.json").exists() && !world.path("deployment.json.state").exists());
 
+    // A keystore's account is told when it is made, and when it is asked for.
+    let keys = world.page("keys");
+    let accounts: Vec<&str> = keys.lines().filter(|line| line.starts_with("account")).collect();
+    assert!(accounts.len() == 2 && accounts[0] == accounts[1], "{keys}");
     crash_between_sending_and_recording(&world);
     let said = world.page("deploy");
     assert_eq!(said.matches("deployment: ok\n").count(), 2, "deployed, and verified: {said}");
@@ -175,6 +177,7 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     // The roles have changed.
     let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     lies::every_lie_is_named(&world, &file);
+    using::the_upgrader_brings_another_version(&world);
 }
 
 /// Each before a transaction, and in one line.

@@ -14,7 +14,7 @@ use std::{
 use crate::common::{
     ROOT, cache, chain_is_missing, postgres,
     process::{Process, SOON},
-    turn,
+    turn, write_secret,
 };
 use gridveil_api::beginning::PublicStream;
 use gridveil_api::public::Taken;
@@ -144,8 +144,8 @@ impl World {
 
         let token = "a token of the test".to_owned();
         std::fs::write(at("genesis"), serde_json::to_vec(&[plan.community().unwrap()]).unwrap()).unwrap();
-        std::fs::write(at("token"), &token).unwrap();
-        std::fs::write(at("operator"), ANVIL_KEYS[0]).unwrap();
+        write_secret(at("token"), &token);
+        write_secret(at("operator"), ANVIL_KEYS[0]);
         let contract = l1.contract().iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         // Ports are chosen by the system at every start, and reported.

@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use crate::common::gridveil;
+use crate::common::{gridveil, write_secret};
 
 const STATUS: &str = concat!(
     r#"{"state_root":"0x0000000000000000000000000000000000000000000000000000000000000007","log_height":41,"#,
@@ -72,7 +72,7 @@ fn status(url: &str, token: &Path, authorities: &Path) -> Output {
 fn a_sequencer_is_asked_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("admin.token");
-    std::fs::write(&token, "a token of the test, long enough").unwrap();
+    write_secret(&token, "a token of the test, long enough");
     let ((issuer, trusted), (_, other)) = (authority(dir.path(), "ca.pem"), authority(dir.path(), "other.pem"));
     let url = serve(&issuer);
     let answer = status(&url, &token, &trusted);

@@ -110,7 +110,7 @@ impl Net {
     /// From the beginning of an interval of an hour.
     fn upgrade_at(&self, version: u64, interval: u64) -> Output {
         let from = utc(i64::try_from(interval * 3600).unwrap());
-        self.operator(&["upgrade", "--circuit-version", &version.to_string(), "--from", &from, "--yes"])
+        self.operator(&["upgrade", "plan", "--circuit-version", &version.to_string(), "--from", &from, "--yes"])
     }
 }
 

@@ -28,6 +28,24 @@ pub enum L1Error {
     /// The answer is not what the contract can give.
     #[error("malformed L1 answer: {0}")]
     Malformed(String),
+    /// The external signer did not sign. Retry.
+    #[error("external signer: {0}")]
+    Signer(String),
+    /// The external signer gave back another transaction than it was asked to sign, or by another account.
+    #[error("the external signer signed another {0} than it was asked to; nothing was sent")]
+    SignedOther(&'static str),
+    /// Two of the nodes are of different chains; nodes are counted from 1.
+    #[error("node {node} is of chain {chain}, and node {first} of chain {expected}: all must be of one chain")]
+    OtherChain {
+        /// The node.
+        node: usize,
+        /// Its chain.
+        chain: u64,
+        /// The first node that answered.
+        first: usize,
+        /// Its chain.
+        expected: u64,
+    },
     /// The client was made without what the operation needs (a key, a contract), or with values that do not parse.
     #[error("client configuration: {0}")]
     Config(&'static str),
@@ -37,7 +55,7 @@ impl L1Error {
     /// True if the same call may succeed later without any change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Pending(_))
+        matches!(self, Self::Unreachable(_) | Self::Pending(_) | Self::Signer(_))
     }
 
     /// True if the contract refused with the custom error `name`.
@@ -95,6 +113,12 @@ pub trait SettlementL1: QueuesL1 {
     /// Settles a batch (operator). Idempotent: if the current root is already `new_root` and the batch that made it is
     /// this one, its receipt is returned.
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt>;
+    /// Settles the first of batches that each build on the one before, and may send the others after it, so that they are
+    /// on their way when they are the first. As [`Self::settle`] for the first; nothing is said of the others.
+    fn settle_in_order(&self, calls: Vec<SettleCall>) -> L1Future<'_, SettleReceipt> {
+        let first = calls.into_iter().next();
+        Box::pin(async move { self.settle(first.ok_or(L1Error::Config("there is nothing to settle"))?).await })
+    }
     /// The same rollup as it was in one block that counts as final: no reorganisation is expected to reach it. What a
     /// batch takes in is chosen from it, and a batch that is in it is settled.
     fn confirmed(&self) -> L1Future<'_, Box<dyn QueuesL1>>;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use ethers::abi::{AbiDecode, RawLog};
 use ethers::contract::EthEvent;
-use ethers::providers::{Http, Middleware, Provider, ProviderError, RpcError};
-use ethers::signers::{LocalWallet, Signer};
+use ethers::providers::{Middleware, Provider, ProviderError, RpcError};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{
     Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U256,
@@ -26,8 +25,11 @@ mod events;
 mod fees;
 mod inspect;
 mod logs;
+mod nodes;
 mod rollup;
 mod sending;
+mod signing;
+mod upgrades;
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod bindings {
@@ -53,8 +55,13 @@ pub use deploy::{
 };
 pub use fees::FeePolicy;
 pub use inspect::{Found, OnChain, TimelockOnChain, VerifierOnChain};
+pub use sending::MOST_AT_ONCE;
+pub use signing::{Key, KeystoreError};
+pub use upgrades::{RegisteredVerifier, Upgrades};
 
 use logs::Kept;
+use nodes::{Nodes, Rpc};
+use sending::{Call, Sending};
 
 use bindings::{
     BatchSettledFilter, EXITSCONTRACT_ABI, ExitsContract, GRIDVEILCERTIFICATES_ABI, GRIDVEILREGISTRY_ABI,
@@ -72,11 +79,11 @@ struct Parts {
     exits: EthAddress,
 }
 
-/// A rollup contract through one node, with at most one key. A clone shares what was read.
+/// A rollup contract through one node or several, with at most one key. A clone shares what was read.
 #[derive(Clone)]
 pub struct EthersClient {
-    provider: Arc<Provider<Http>>,
-    wallet: Option<LocalWallet>,
+    provider: Arc<Rpc>,
+    key: Option<Key>,
     contract: Address,
     parts: OnceCell<Parts>,
     chain_id: u64,
@@ -84,9 +91,9 @@ pub struct EthersClient {
     confirmations: Confirmations,
     /// The block that every question is about; the latest if `None`.
     block: Option<u64>,
-    /// One transaction of the key at a time: the nonce is the count of *mined* transactions, so that a retry replaces,
-    /// and never doubles.
-    sending: Arc<Mutex<()>>,
+    /// What the key has sent. The first number is the count of *mined* transactions, so that a retry replaces, and never
+    /// doubles.
+    sending: Arc<Mutex<Sending>>,
     /// Block of every batch whose event was seen: where to look first. The node is asked all the same, as blocks may be
     /// reorganised.
     seen: Arc<std::sync::Mutex<BTreeMap<u64, u64>>>,
@@ -95,7 +102,7 @@ pub struct EthersClient {
 
 impl std::fmt::Debug for EthersClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The wallet is left out on purpose.
+        // Key and nodes are left out on purpose.
         f.debug_struct("EthersClient")
             .field("contract", &hex::encode(self.contract))
             .field("chain_id", &self.chain_id)
@@ -157,37 +164,37 @@ fn malformed(what: impl std::fmt::Display) -> L1Error {
     L1Error::Malformed(what.to_string())
 }
 
-fn wallet_of(private_key: &str) -> Result<LocalWallet, L1Error> {
-    // The parse error is dropped: it may quote the key.
-    private_key
-        .trim()
-        .trim_start_matches("0x")
-        .parse::<LocalWallet>()
-        .map_err(|_| L1Error::Config("the private key does not parse"))
-}
-
 /// The account of a private key, 32 bytes hex.
 ///
 /// # Errors
 /// [`L1Error::Config`] if the key does not parse.
 pub fn address_of(private_key: &str) -> Result<Address, L1Error> {
-    Ok(wallet_of(private_key)?.address().0)
+    Ok(Key::of_hex(private_key)?.account())
 }
 
 impl EthersClient {
-    /// Connects to a node without a contract yet: to deploy.
+    /// Connects to one node, with a private key or none, and a contract or, to deploy, none yet.
     ///
     /// # Errors
-    /// [`L1Error::Unreachable`], [`L1Error::Config`].
+    /// As [`Self::through`].
     pub async fn connect(url: &str, private_key: Option<&str>, contract: Option<Address>) -> Result<Self, L1Error> {
-        let provider = Provider::<Http>::try_from(url)
-            .map_err(|_| L1Error::Config("the node's URL does not parse"))?
-            .interval(Duration::from_millis(100));
-        let chain_id = request(provider.get_chainid()).await?.as_u64();
-        let wallet = private_key.map(wallet_of).transpose()?.map(|wallet| wallet.with_chain_id(chain_id));
+        Self::through(&[url], private_key.map(Key::of_hex).transpose()?, contract).await
+    }
+
+    /// Connects to nodes of one chain. Questions go to the first that answers and does not lag, transactions to all.
+    ///
+    /// # Errors
+    /// [`L1Error::Unreachable`] if none answers, [`L1Error::OtherChain`], [`L1Error::Config`].
+    pub async fn through(
+        urls: &[impl AsRef<str>],
+        key: Option<Key>,
+        contract: Option<Address>,
+    ) -> Result<Self, L1Error> {
+        let (nodes, chain_id) = Nodes::connect(urls).await?;
+        let provider = Provider::new(nodes).interval(Duration::from_millis(100));
         Ok(Self {
             provider: Arc::new(provider),
-            wallet,
+            key,
             contract: contract.unwrap_or_default(),
             parts: OnceCell::new(),
             chain_id,
@@ -211,8 +218,7 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error::Config`] if the key does not parse.
     pub fn with_key(&self, private_key: &str) -> Result<Self, L1Error> {
-        let wallet = wallet_of(private_key)?.with_chain_id(self.chain_id);
-        Ok(Self { wallet: Some(wallet), sending: Arc::default(), ..self.clone() })
+        Ok(Self { key: Some(Key::of_hex(private_key)?), sending: Arc::default(), ..self.clone() })
     }
 
     /// The same client, whose transactions cost no more than that.
@@ -224,7 +230,7 @@ impl EthersClient {
     /// The account that sends transactions.
     #[must_use]
     pub fn account(&self) -> Option<Address> {
-        self.wallet.as_ref().map(|wallet| wallet.address().0)
+        self.key.as_ref().map(Key::account)
     }
 
     /// Deploys a contract from its creation bytecode and gives its address.
@@ -264,7 +270,7 @@ impl EthersClient {
         Ok(())
     }
 
-    fn bound(&self) -> GridveilRollup<Provider<Http>> {
+    fn bound(&self) -> GridveilRollup<Rpc> {
         GridveilRollup::new(EthAddress::from(self.contract), self.provider.clone())
     }
 
@@ -279,15 +285,15 @@ impl EthersClient {
         parts.await.copied()
     }
 
-    async fn registry(&self) -> Result<GridveilRegistry<Provider<Http>>, L1Error> {
+    async fn registry(&self) -> Result<GridveilRegistry<Rpc>, L1Error> {
         Ok(GridveilRegistry::new(self.parts().await?.registry, self.provider.clone()))
     }
 
-    async fn certificates(&self) -> Result<GridveilCertificates<Provider<Http>>, L1Error> {
+    async fn certificates(&self) -> Result<GridveilCertificates<Rpc>, L1Error> {
         Ok(GridveilCertificates::new(self.parts().await?.certificates, self.provider.clone()))
     }
 
-    async fn exits(&self) -> Result<ExitsContract<Provider<Http>>, L1Error> {
+    async fn exits(&self) -> Result<ExitsContract<Rpc>, L1Error> {
         Ok(ExitsContract::new(self.parts().await?.exits, self.provider.clone()))
     }
 
@@ -411,13 +417,18 @@ impl EthersClient {
         Ok(None)
     }
 
-    async fn settle_call(&self, call: SettleCall) -> Result<SettleReceipt, L1Error> {
-        if let Some(receipt) = self.already_settled(&call).await? {
+    async fn settle_calls(&self, calls: &[SettleCall]) -> Result<SettleReceipt, L1Error> {
+        if let Some(first) = calls.first()
+            && let Some(receipt) = self.already_settled(first).await?
+        {
             return Ok(receipt);
         }
-        let calldata = encode_settle_calldata(&call);
-        let receipt = self.send(Some(EthAddress::from(self.contract)), calldata).await?;
-        settle_receipt(&receipt)
+        let call = |call| Call {
+            to: Some(EthAddress::from(self.contract)),
+            data: encode_settle_calldata(call).into(),
+            wei: U256::zero(),
+        };
+        settle_receipt(&self.send_in_order(&calls.iter().map(call).collect::<Vec<_>>()).await?)
     }
 }
 

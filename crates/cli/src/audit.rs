@@ -77,7 +77,7 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
     let bytes = std::fs::read(&args.file).with_context(|| file.to_string())?;
     let shown: ShownRetirement =
         serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
-    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain = Chain::connect(&[&args.rpc], contract, None)?;
     let retired = chain
         .wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block))
         .with_context(|| file.to_string())?;

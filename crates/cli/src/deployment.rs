@@ -10,10 +10,12 @@ use std::{
 use clap::{Arg, Command};
 use gridveil_verifier_contract::deployment::DeploymentFile;
 
+use crate::common::options::nodes;
+
 /// Names the file where no option does.
 const VARIABLE: &str = "GRIDVEIL_DEPLOYMENT";
 /// They make deployments of their own, or have none.
-const WITHOUT: [&str; 6] = ["demo", "devnet", "simulate", "market", "bench", "deploy"];
+const WITHOUT: [&str; 6] = ["demo", "devnet", "simulate", "market", "bench", "operator deploy"];
 
 /// The command line with the defaults of the deployment file that these words, or the environment, name.
 ///
@@ -58,7 +60,7 @@ impl Defaults {
             ("shapes", file.settlement.iter().map(|verifier| kept(verifier.shape.clone())).collect()),
         ];
         if let Some(rpc) = &file.rpc {
-            all.push(("rpc", vec![kept(rpc.clone())]));
+            all.push(("rpc", nodes(rpc).into_iter().map(kept).collect()));
         }
         // The ceremony file is looked for beside the deployment file.
         let ceremony = file.setup.file.as_ref().map(|name| path.with_file_name(name)).filter(|path| path.is_file());
@@ -72,6 +74,10 @@ impl Defaults {
     fn apply(&self, arg: Arg) -> Arg {
         let id = arg.get_id().as_str();
         match self.0.iter().find(|(name, values)| *name == id && !values.is_empty()) {
+            // Not every command takes several nodes.
+            Some((_, values)) if !matches!(arg.get_action(), clap::ArgAction::Append) => {
+                arg.required(false).default_values(values.iter().copied().take(1))
+            }
             Some((_, values)) => arg.required(false).default_values(values.clone()),
             None => arg,
         }
@@ -80,10 +86,12 @@ impl Defaults {
 
 fn with_defaults(command: Command, defaults: &Defaults) -> Command {
     let below: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let of = command.get_name().to_owned();
+    let without = |name: &String| WITHOUT.iter().any(|one| one == name || *one == format!("{of} {name}"));
     let command = command.mut_args(|arg| defaults.apply(arg));
     below
         .into_iter()
-        .filter(|name| !WITHOUT.contains(&name.as_str()))
+        .filter(|name| !without(name))
         .fold(command, |command, name| command.mut_subcommand(name, |below| with_defaults(below, defaults)))
 }
 
@@ -108,6 +116,10 @@ mod tests {
             #[arg(long = "shape", default_value = "home-32x24")]
             shapes: Vec<String>,
         },
+        Ask {
+            #[arg(long)]
+            shapes: String,
+        },
         Devnet {
             #[arg(long, default_value_t = 0)]
             from_block: u64,
@@ -128,6 +140,7 @@ mod tests {
         let words = ["gridveil", "do", "--contract", "0xbb", "--from-block", "9", "--shape", "c"];
         let Ok(Below::Do { contract, from_block, shapes }) = parse(&words) else { panic!("not read") };
         assert_eq!((contract.as_str(), from_block, shapes), ("0xbb", 9, vec!["c".to_owned()]), "an option goes first");
+        assert!(matches!(parse(&["gridveil", "ask"]), Ok(Below::Ask { shapes }) if shapes == "a"), "the first of them");
         assert!(matches!(parse(&["gridveil", "devnet"]), Ok(Below::Devnet { from_block: 0 })));
     }
 

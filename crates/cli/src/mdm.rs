@@ -8,7 +8,6 @@ use clap::Subcommand;
 use gridveil_api::public::CommunityInfo;
 use gridveil_meter_client::{
     cli::{FileArgs, KeyArgs, import, open_keys, scale},
-    l1::JsonRpc,
     source::{Cut, Purpose},
     submit::{Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
@@ -27,7 +26,7 @@ use gridveil_protocol::{
     version::Domains,
 };
 
-use crate::member::{Acting, Details, Money, agreed, element, hex0, manage::terms_rows, planned, served};
+use crate::member::{Acting, Details, Money, agreed, deployed, element, hex0, manage::terms_rows, planned, served};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
                        --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
@@ -78,8 +77,8 @@ struct Place {
     #[command(flatten)]
     keys: KeyArgs,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
@@ -95,8 +94,7 @@ impl Place {
     /// Chain and contract are those that are named, never the sequencer's.
     fn deployment(&self) -> anyhow::Result<Deployment> {
         let contract = address(&self.contract).context("contract address must be 0x and 40 hex digits")?;
-        let chain_id = JsonRpc::new(&self.rpc, contract)?.chain_id()?;
-        Ok(Deployment { chain_id, contract })
+        Ok(deployed(&self.rpc, contract)?.1)
     }
 
     /// Where no sequencer says which version a period has.

@@ -4,7 +4,9 @@ mod abandon;
 pub mod acts;
 pub mod communities;
 pub mod deploy;
+mod key;
 pub mod tariffs;
+mod upgrade;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,9 +15,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
-use gridveil_api::admin::{CommunityStatus, FirstPeriod, Step, UpgradeRequest};
+use gridveil_api::admin::{CommunityStatus, Step};
 use gridveil_meter_client::{
-    cli::{unix_s, utc},
     submit::{Admin, Retry, Sequencer},
     wallet::{DecisionFile, Deployment, read_file},
 };
@@ -24,14 +25,16 @@ use gridveil_protocol::{
     header_operation::{HeaderOperation, Pool, Transfer},
     params::UNIT_NANO,
     units::Interval,
-    version::{CircuitVersion, VersionFrom},
+    version::VersionFrom,
 };
-use gridveil_verifier_contract::{EthersClient, OperatorL1};
+use gridveil_verifier_contract::OperatorL1 as _;
 
 use crate::{
-    common::text,
+    common::{
+        keys::{OperatorKey, secret_text},
+        text,
+    },
     member::{Acting, Details, Money, agreed, hex0},
-    sequencer::{address, secret},
 };
 
 const EXAMPLE: &str = "Example:\n  gridveil operator status --admin http://127.0.0.1:8081 --admin-token admin.token";
@@ -57,6 +60,8 @@ enum Command {
     Community(communities::Args),
     /// Tariffs: from prices onto L1, then to the sequencer.
     Tariff(tariffs::Args),
+    /// Encrypted keys for L1.
+    Key(key::Args),
     /// Who may do what on L1.
     Role(acts::RoleArgs),
     /// Refuses deposits from now on, and nothing else (regulator).
@@ -79,12 +84,8 @@ enum Command {
                             gridveil operator header --community 0 --decision header.json --admin http://127.0.0.1:8081 --admin-token admin.token"
     )]
     Header(HeaderArgs),
-    /// Settles under another circuit version from some time on: every period that begins at or after it. Verifiers of
-    /// every shape in use must be active on L1 by then.
-    #[command(
-        after_help = "Example:\n  gridveil operator upgrade --circuit-version 3 --from 2026-12-01T00:00:00+01:00 --admin http://127.0.0.1:8081 --admin-token admin.token"
-    )]
-    Upgrade(UpgradeArgs),
+    /// Another circuit version: on L1, then in the sequencer.
+    Upgrade(upgrade::Args),
     /// Pays into the operator's supplier funds on L1, from which `header --supplier-in` takes.
     #[command(
         after_help = "Example:\n  gridveil operator fund 500 --operator-key operator.key --rpc http://127.0.0.1:8545 \\\n    \
@@ -157,35 +158,13 @@ struct HeaderArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct UpgradeArgs {
-    /// Circuit version.
-    #[arg(long, value_name = "N")]
-    circuit_version: u64,
-    /// RFC 3339 time, or a day (UTC).
-    #[arg(long, value_name = "TIME", value_parser = unix_s)]
-    from: u64,
-    #[command(flatten)]
-    listener: Listener,
-    #[command(flatten)]
-    acting: Acting,
-}
-
-#[derive(Debug, clap::Args)]
 struct FundArgs {
     /// Currency units, whole hundredths.
     amount: Money,
-    /// L1 node, https://… or http://…
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
-    /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
-    contract: String,
-    /// The operator's L1 key, hex.
-    #[arg(long, value_name = "FILE")]
-    operator_key: PathBuf,
-    /// For machines.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    l1: acts::L1,
+    #[command(flatten)]
+    operator: OperatorKey,
     #[command(flatten)]
     acting: Acting,
 }
@@ -200,7 +179,7 @@ fn retry() -> Retry {
 /// # Errors
 /// No such file, or another address than http://.
 pub fn connect(url: &str, token: &Path) -> anyhow::Result<Admin> {
-    Admin::new(url, &secret(token)?, retry()).context("--admin")
+    Admin::new(url, &secret_text(token)?, retry()).context("--admin")
 }
 
 /// Runs a command. Blocking: call it outside any async runtime.
@@ -212,13 +191,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Deploy(args) => deploy::run(args),
         Command::Community(args) => communities::run(args),
         Command::Tariff(args) => tariffs::run(args),
+        Command::Key(args) => key::run(args),
         Command::Role(args) => acts::role_command(args),
         Command::Pause(sender) => acts::pause(sender, true),
         Command::Unpause(sender) => acts::pause(sender, false),
         Command::Status(args) => status(args),
         Command::Close(args) => close(args),
         Command::Header(args) => header(args),
-        Command::Upgrade(args) => upgrade(args),
+        Command::Upgrade(args) => upgrade::run(args),
         Command::Fund(args) => fund(args),
         Command::Abandon(args) => abandon::run(args),
     }
@@ -247,7 +227,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let stopped = status.stopped.iter().map(|why| format!("stopped: {why}\n"));
     let retrying = status.retrying.iter().map(|what| format!("retrying: {what}\n"));
     let version = |one: &VersionFrom| {
-        let from = if one.from_s == 0 { String::new() } else { format!(" from {}", time(one.from_s)) };
+        let from = if one.from_s == 0 { String::new() } else { format!(" from {}", upgrade::time(one.from_s)) };
         format!("{}{from}", one.circuit_version)
     };
     Ok(text::print(&format!(
@@ -357,35 +337,8 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     details().row("sequencer", status, status).print(args.listener.json)
 }
 
-/// Until a time that L1 can have.
-fn time(unix_s: u64) -> String {
-    utc(i64::try_from(unix_s).unwrap_or(i64::MAX))
-}
-
-/// A worker of the old version that takes a job of the new one from a spool sets it aside.
-const UPGRADE_PROVERS: &str = "behind a queue: a worker for each version; behind a spool: not possible";
-
-fn upgrade(args: &UpgradeArgs) -> anyhow::Result<()> {
-    let details = || {
-        Details::new("Members sign for another circuit version from then on; what waits then is to be signed again")
-            .row("circuit version", args.circuit_version.to_string(), args.circuit_version)
-            .row("from", time(args.from), args.from)
-            .row("provers", UPGRADE_PROVERS, UPGRADE_PROVERS)
-    };
-    if !agreed(details(), args.acting, args.listener.json)? {
-        return Ok(());
-    }
-    let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
-    let circuit_version = CircuitVersion::new(args.circuit_version);
-    let planned = admin.upgrade(&UpgradeRequest { circuit_version, from_s: args.from })?;
-    let rows = planned.communities.iter().fold(details(), |details, FirstPeriod { community, first_interval }| {
-        details.row(&format!("community {community}"), format!("from interval {first_interval}"), first_interval.0)
-    });
-    rows.print(args.listener.json)
-}
-
 fn fund(args: &FundArgs) -> anyhow::Result<()> {
-    let (units, contract) = (units(args.amount)?, address(&args.contract)?);
+    let units = units(args.amount)?;
     let details = || {
         Details::new("Into the operator's funds for supplier accounts").row(
             "amount",
@@ -393,14 +346,10 @@ fn fund(args: &FundArgs) -> anyhow::Result<()> {
             args.amount.nano,
         )
     };
-    if !agreed(details(), args.acting, args.json)? {
+    if !agreed(details(), args.acting, args.l1.json)? {
         return Ok(());
     }
-    let key = secret(&args.operator_key)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let gas = runtime.block_on(async {
-        let l1 = EthersClient::connect(&args.rpc, Some(&key), Some(contract)).await.context("--rpc")?;
-        anyhow::Ok(l1.fund_supplier_account(units).await?.gas_used)
-    })?;
-    details().row("gas", text::grouped(gas.into()), gas).print(args.json)
+    let acts::Connection { runtime, client } = args.l1.connect(Some(args.operator.open()?))?;
+    let gas = runtime.block_on(client.fund_supplier_account(units))?.gas_used;
+    details().row("gas", text::grouped(gas.into()), gas).print(args.l1.json)
 }

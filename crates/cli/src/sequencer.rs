@@ -29,12 +29,15 @@ use gridveil_proving_api::ProofSource;
 use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
-    ethers_client::{Confirmations, FeePolicy},
+    ethers_client::{Confirmations, FeePolicy, MOST_AT_ONCE},
 };
 use tokio::runtime::Runtime;
 
 use crate::{
-    common::stop,
+    common::{
+        keys::{OperatorKey, secret_text},
+        stop,
+    },
     proofs::{PoolProofs, SpoolProofs},
     provers::Provers,
     queue::QueueProofs,
@@ -66,15 +69,15 @@ pub struct Args {
     /// Master key of the log; made if it is not there. Mode 0600.
     #[arg(long, value_name = "FILE")]
     master_key: PathBuf,
-    /// L1 node, https://… or http://…
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
+    /// L1 node, https://… or http://…; several of one chain: the next is asked when one does not answer or lags, and all get
+    /// what is sent.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
-    /// The operator's L1 key, hex.
-    #[arg(long, value_name = "FILE")]
-    operator_key: PathBuf,
+    #[command(flatten)]
+    operator: OperatorKey,
     /// Most that a unit of gas may cost, gwei, base fee and tip together. Above it the sequencer waits.
     #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
     max_gas_gwei: u32,
@@ -85,6 +88,9 @@ pub struct Args {
     /// Proofs asked for at once of provers in other processes: as many as there are provers, or more.
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     proofs_at_once: u16,
+    /// Settlements on their way to L1 at once: each builds on the one before.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::try_from(MOST_AT_ONCE).unwrap_or(1)))]
+    settlements_at_once: u8,
     /// Token of the admin listener, at least 16 bytes.
     #[arg(long, value_name = "FILE")]
     admin_token: PathBuf,
@@ -157,12 +163,13 @@ impl Args {
         Self {
             data: dir.join("log"),
             master_key: dir.join("master.key"),
-            rpc: rpc.to_owned(),
+            rpc: vec![rpc.to_owned()],
             contract: contract.to_owned(),
-            operator_key: dir.join("operator.key"),
+            operator: OperatorKey { operator_key: Some(dir.join("operator.key")), ..OperatorKey::default() },
             max_gas_gwei: 200,
             confirmations: None,
             proofs_at_once: 8,
+            settlements_at_once: 3,
             admin_token: dir.join("admin.token"),
             genesis: None,
             begin: Some(dir.join("begin.json")),
@@ -185,14 +192,6 @@ fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
     let json = std::fs::read(path).with_context(name)?;
     let listed: Vec<Beginning> = serde_json::from_slice(&json).with_context(name)?;
     listed.iter().map(|one| Ok(one.registered().with_context(name)?.empty())).collect()
-}
-
-/// Content of a one-line secret file.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn secret(path: &Path) -> anyhow::Result<String> {
-    Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
 }
 
 /// The contract's address.
@@ -283,13 +282,13 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     // What needs no network is refused first.
     let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
     let shapes = args.shapes.iter().map(shape).collect::<Result<_, _>>()?;
-    let (contract, key) = (address(&args.contract)?, secret(&args.operator_key)?);
-    let token = AdminToken::new(&secret(&args.admin_token)?)?;
+    let (contract, key) = (address(&args.contract)?, args.operator.open()?);
+    let token = AdminToken::new(&secret_text(&args.admin_token)?)?;
     let communities = args.genesis.as_deref().map(communities).transpose()?;
     let begun = args.begin.as_deref().map(beginnings).transpose()?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let l1 = runtime.block_on(EthersClient::connect(&args.rpc, Some(&key), Some(contract))).context("--rpc")?;
+    let l1 = runtime.block_on(EthersClient::through(&args.rpc, Some(key), Some(contract))).context("--rpc")?;
     let l1 = l1.with_fees(FeePolicy::gwei(args.max_gas_gwei));
     let l1 = match args.confirmations {
         Some(confirmations) => l1.with_confirmations(confirmations),
@@ -306,6 +305,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     // The prover in this process proves one after the other.
     config.proving = if spooled.is_some() || queue.is_some() { args.proofs_at_once.into() } else { 1 };
+    config.settling = args.settlements_at_once.into();
     config.versions = gridveil_circuits::version::known().to_vec();
     config.genesis = given.then(|| {
         let begins = begun.iter().map(|community| community.index).collect();

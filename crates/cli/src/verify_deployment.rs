@@ -13,7 +13,7 @@ use gridveil_prover::{
 use gridveil_verifier_contract::{EthersClient, L1Error, deployment::DeploymentFile};
 
 use crate::{
-    common::text,
+    common::{options::named, text},
     verifiers::{Made, Workshop, by_key},
 };
 
@@ -30,9 +30,10 @@ it they are compared with the file's hashes alone, and the report says so.";
 pub struct Args {
     /// Deployment file.
     file: PathBuf,
-    /// L1 node, https://… or http://…: one you trust, best your own [default: the file's].
-    #[arg(long = "rpc", visible_alias = "l1", value_name = "URL", env = "GRIDVEIL_RPC")]
-    node: Option<String>,
+    /// L1 node, https://… or http://…: one you trust, best your own; several of one chain, of which the next is asked when
+    /// one does not answer or lags [default: the file's].
+    #[arg(long = "rpc", visible_alias = "l1", value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',')]
+    node: Vec<String>,
     /// The ceremony file [default: the file of that name beside the deployment file].
     #[arg(long = "ptau", value_name = "FILE")]
     ceremony: Option<PathBuf>,
@@ -49,11 +50,11 @@ pub struct Args {
 /// No answer, no deployment file, or something does not hold; the report is printed.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let file = DeploymentFile::read(&args.file)?;
-    let node = args.node.as_deref().or(file.rpc.as_deref());
-    let node = node.with_context(|| format!("{}: names no node: give --rpc", args.file.display()))?;
+    let nodes = named(&args.node, file.rpc.as_deref());
+    ensure!(!nodes.is_empty(), "{}: names no node: give --rpc", args.file.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let contract = file.contracts.rollup.address.0;
-    let l1 = runtime.block_on(EthersClient::connect(node, None, Some(contract))).context("--rpc")?;
+    let l1 = runtime.block_on(EthersClient::through(&nodes, None, Some(contract))).context("--rpc")?;
     let generated = generated(&file, &args.file, args.ceremony.as_deref(), &args.cache)?;
     let report = runtime.block_on(look(&l1, &file, &generated))?;
     if args.json {

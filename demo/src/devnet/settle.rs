@@ -9,9 +9,8 @@ use gridveil_api::{
     public::CommunityInfo,
 };
 use gridveil_cli::{
-    common::text,
+    common::{keys::secret_text, text},
     mdm::{Silent, substituted},
-    sequencer::secret,
 };
 use gridveil_meter_client::{
     key_store::Keys,
@@ -97,7 +96,7 @@ fn substitute(
     terms: &CommunityInfo,
 ) -> anyhow::Result<usize> {
     let silent = admin.missing(community)?.missing;
-    let mdm = Keys::open(&dir.join("mdm.keys"), &secret(&dir.join("mdm.passphrase"))?)?.owner;
+    let mdm = Keys::open(&dir.join("mdm.keys"), &secret_text(&dir.join("mdm.passphrase"))?)?.owner;
     let domain = sequencer.domain_of(&sequencer.domains()?, community, terms.next_interval)?;
     for MissingPacket { slot, previous_substitute, scale } in &silent {
         let readings = vec![Reading::default(); usize::from(terms.intervals)];

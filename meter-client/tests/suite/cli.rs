@@ -82,7 +82,7 @@ fn problem(status: u16, code: &str) -> (u16, String) {
 fn keys_reading_submission_statement() {
     let dir = tempfile::tempdir().unwrap();
     let [keys, secret, file, outbox] = ["m.keys", "secret", "m.csv", "outbox"].map(|name| dir.path().join(name));
-    std::fs::write(&secret, "a long passphrase\n").unwrap();
+    gridveil_keystore::secret_file::create(&secret, b"a long passphrase\n").unwrap();
     let with_keys = ["--keys", path(&keys), "--passphrase-file", path(&secret)];
     meter(&[&["keygen", "--json"], &with_keys[..]].concat()).unwrap();
     assert!(matches!(meter(&[&["keygen"], &with_keys[..]].concat()), Err(MeterError::Keys { .. })));

@@ -1,10 +1,11 @@
-//! Proven batches go to L1, strictly in order. One is settled when L1 has it in a block that counts as final; the next is
-//! sent before. A reorganisation that takes a batch back is met by sending it again.
+//! Proven batches go to L1, strictly in order, some of them at once. One is settled when L1 has it in a block that counts
+//! as final; the next is sent before. A reorganisation that takes a batch back is met by sending it again
+//! (`docs/adr/0030-settlements-on-their-way.md`).
 
 use std::sync::{Arc, atomic::Ordering};
 
 use gridveil_protocol::{codec::Bytes32, field::to_bytes};
-use gridveil_verifier_contract::{L1Error, Word};
+use gridveil_verifier_contract::{L1Error, SettleCall, Word};
 
 use super::transition;
 use crate::{
@@ -123,7 +124,9 @@ impl Failure {
         let of = batch.map_or_else(String::new, |batch| format!("batch {batch}: "));
         match error {
             // A node may lag behind another, and what it says does not fit then.
-            L1Error::Unreachable(_) | L1Error::Pending(_) | L1Error::Malformed(_) => Ok(format!("{of}{error}")),
+            L1Error::Unreachable(_) | L1Error::Pending(_) | L1Error::Malformed(_) | L1Error::Signer(_) => {
+                Ok(format!("{of}{error}"))
+            }
             L1Error::Reverted { name } if INPUT_MISSING.contains(&name.as_str()) => {
                 Ok(format!("{of}l1.reverted: {name}: L1 does not have what the batch takes in; it is sent again"))
             }
@@ -131,7 +134,9 @@ impl Failure {
                 "{of}l1.reverted: {name}: it takes in notes of a certificate version that was retired, and never settles: gridveil operator abandon"
             )),
             L1Error::Reverted { name } => Err(format!("{of}l1.reverted: {name}")),
-            L1Error::Config(_) => Err(format!("{of}l1: {error}")),
+            L1Error::Config(_) | L1Error::SignedOther(_) | L1Error::OtherChain { .. } => {
+                Err(format!("{of}l1: {error}"))
+            }
         }
     }
 }
@@ -151,7 +156,7 @@ async fn step(service: &Arc<Service>) -> Result<Step, Failure> {
     let head = service.l1.state_root().await?;
     let next = next(service, &head)?;
     let Some((batch, entry)) = next.filter(|(_, entry)| entry.prove_ms.is_some()) else { return Ok(Step::Watching) };
-    match send(service, batch, &entry).await {
+    match send(service, batch, &entry, following(service, batch)).await {
         Ok(()) => Ok(Step::Again),
         // L1 went on, or back, while the batch was on its way: that is looked at first.
         Err(Failure::L1(..)) if service.l1.state_root().await.is_ok_and(|now| now != head) => Ok(Step::Again),
@@ -185,16 +190,41 @@ fn next(service: &Service, head: &Word) -> Result<Option<(u64, BatchEntry)>, Fai
     Ok(Some((batch, entry)))
 }
 
-async fn send(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<(), Failure> {
+/// Proven batches right after this one, without a gap: as many as may be on their way beside it.
+fn following(service: &Service, batch: u64) -> Vec<(u64, BatchEntry)> {
+    let snapshot = service.writer.snapshot();
+    let batches = &snapshot.log_state.batches;
+    let proven = |number: u64| batches.get(&number).filter(|entry| entry.prove_ms.is_some());
+    let after = (batch + 1..).map_while(|number| Some((number, proven(number)?.clone())));
+    after.take(service.config.settling.saturating_sub(1)).collect()
+}
+
+/// Sends a batch, and those after it as far as their calls can be made: what is wrong with one of them is told when it is
+/// the first.
+async fn send(
+    service: &Arc<Service>,
+    batch: u64,
+    entry: &BatchEntry,
+    following: Vec<(u64, BatchEntry)>,
+) -> Result<(), Failure> {
+    let mut calls = vec![call(service, batch, entry).await?];
+    for (batch, entry) in following {
+        let Ok(call) = call(service, batch, &entry).await else { break };
+        calls.push(call);
+    }
+    service.l1.settle_in_order(calls).await.map_err(|error| Failure::L1(Some(batch), error))?;
+    tracing::info!(batch, "batch on L1");
+    Ok(())
+}
+
+async fn call(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<SettleCall, Failure> {
     let refused = |error| Failure::L1(Some(batch), error);
     let (version, transition) = transition(service, batch, entry).await?;
     let proof = service.reader.proof(batch)?;
     let tariff = l1::in_force(&*service.l1, entry.community, entry.first_interval).await.map_err(refused)?;
     let not_in_force = || refused(L1Error::Reverted { name: "TariffNotInForce".to_owned() });
     let index = tariff.ok_or_else(not_in_force)?.index;
-    service.l1.settle(l1::settle_call(version, &transition, index, proof)).await.map_err(refused)?;
-    tracing::info!(batch, "batch on L1");
-    Ok(())
+    Ok(l1::settle_call(version, &transition, index, proof))
 }
 
 /// L1 has the batch in a block that counts as final.

@@ -39,3 +39,11 @@ pub fn chain_is_missing() -> bool {
     }
     missing
 }
+
+/// A file that only its owner reads.
+pub fn write_secret(path: impl AsRef<Path>, secret: &str) {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).unwrap().write_all(secret.as_bytes()).unwrap();
+}

@@ -1,5 +1,6 @@
 //! The roles of a deployment use it, with what the deployment file says.
 
+use gridveil_circuits::version::ONE_MORE;
 use gridveil_meter_client::{cli::utc, key_store::Keys};
 use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::{ChainL1 as _, Role, anvil::ANVIL_KEYS};
@@ -47,7 +48,7 @@ pub fn the_roles_use_it(world: &World) {
     let said = refused(&["tariff", "publish"], &[&of[..], &[begun.as_str()], &tariffs].concat());
     assert!(said.contains("TariffAlreadyStarted"), "{said}");
     let good = [&of[..], &[later.as_str()]].concat();
-    std::fs::write(world.path("admin.token"), "a token of the test, long enough").unwrap();
+    world.write_key("admin.token", "a token of the test, long enough");
     let hand_in = [&good[..], &["--community", "0", "--admin-token", "admin.token", "--yes"]].concat();
     assert!(refused(&["tariff", "hand-in"], &hand_in).contains("publish it first"));
     let dry = ask(&["tariff", "publish"], &[&good[..], &["--key-file", "tariffs.key", "--dry-run"]].concat());
@@ -112,4 +113,55 @@ fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
     assert!(!has(STRANGER));
     world.said(&["verify-deployment", "deployment.json"]);
     std::fs::rename(world.path("away.ptau"), world.path("rehearsal.ptau")).unwrap();
+}
+
+/// Another circuit version, by its six steps; what L1 would refuse, or take for nothing, is refused in words.
+pub fn the_upgrader_brings_another_version(world: &World) {
+    let ask = |command: &[&str], more: &[&str]| -> Value {
+        serde_json::from_str(&world.said(&words(command, more))).unwrap()
+    };
+    let refused = |command: &[&str], more: &[&str]| world.refused(&words(command, more));
+    let timelock = ask(&["role", "list"], &[])["upgrader"][0].as_str().unwrap().to_owned();
+    let number = ONE_MORE.number().to_string();
+    let (upgrader, version) = (["--as", timelock.as_str()], ["--circuit-version", number.as_str()]);
+    let shape = ["--shape", "tiny-4x2"];
+    let verifiers = |ask: &Value| ask["verifiers"].as_array().unwrap().len();
+    let first = ask(&["upgrade", "status"], &[]);
+    assert!(verifiers(&first) == 2 && first["verifiers"][0]["next"] == "in use", "{first}");
+
+    assert!(refused(&["upgrade", "announce"], &[&version[..], &upgrader].concat()).contains("register it first"));
+    let old = ["--circuit-version", "2"];
+    assert!(refused(&["upgrade", "announce"], &[&old[..], &upgrader].concat()).contains("nothing to announce"));
+    let there = first["verifiers"][0]["verifier"].as_str().unwrap();
+    let again = [&old[..], &shape, &["--verifier", there], &upgrader].concat();
+    assert!(refused(&["upgrade", "register"], &again).contains("for ever"));
+    let nothing = [&version[..], &shape, &["--verifier", STRANGER], &upgrader].concat();
+    assert!(refused(&["upgrade", "register"], &nothing).contains("has no code"));
+    let other = [&version[..], &shape, &["--verifier", there], &upgrader].concat();
+    assert!(refused(&["upgrade", "register"], &other).contains("is not what circuit"));
+
+    let deploy = [&version[..], &shape].concat();
+    assert!(refused(&["upgrade", "deploy"], &[&deploy[..], &upgrader].concat()).contains("any account does"));
+    let made = ask(&["upgrade", "deploy"], &[&deploy[..], &["--key-file", "deployer.key", "--yes"]].concat());
+    let register = [&deploy[..], &["--verifier", made["at"].as_str().unwrap()]].concat();
+    let stranger = refused(&["upgrade", "register"], &[&register[..], &["--as", STRANGER]].concat());
+    assert!(stranger.contains("has not the role upgrader"), "{stranger}");
+    world.send_as(&timelock, &ask(&["upgrade", "register"], &[&register[..], &upgrader].concat()));
+    let waits = ask(&["upgrade", "status"], &[]);
+    assert!(waits["verifiers"][2]["next"].as_str().unwrap().starts_with("may be announced 2"), "{waits}");
+    let early = refused(&["upgrade", "announce"], &[&version[..], &upgrader].concat());
+    assert!(early.contains("counts for nothing"), "{early}");
+
+    world.node("evm_increaseTime", json!([14 * 24 * 3600]));
+    world.node("anvil_mine", json!([]));
+    world.send_as(&timelock, &ask(&["upgrade", "announce"], &[&version[..], &upgrader].concat()));
+    let done = ask(&["upgrade", "status"], &[]);
+    assert!(done["verifiers"][2]["next"] == "may be used" && done["announced"] == ONE_MORE.number(), "{done}");
+
+    let lost = ask(&["upgrade", "retire"], &[&old[..], &upgrader].concat());
+    assert!(lost["afterwards"].as_str().unwrap().contains("of tiny-4x2"), "{lost}");
+    let shown = ask(&["upgrade", "retire"], &[&version[..], &upgrader].concat());
+    assert!(shown["afterwards"].as_str().unwrap().starts_with("every shape"), "{shown}");
+    world.send_as(&timelock, &shown);
+    assert!(refused(&["upgrade", "retire"], &[&version[..], &upgrader].concat()).contains("retired already"));
 }

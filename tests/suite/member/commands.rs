@@ -45,6 +45,11 @@ fn every_command_has_help_with_an_example() {
         "operator status",
         "operator community",
         "operator community list",
+        "operator key",
+        "operator key new",
+        "operator key show",
+        "operator upgrade",
+        "operator upgrade status",
         "operator role",
         "operator role list",
         "operator tariff",
@@ -58,9 +63,10 @@ fn every_command_has_help_with_an_example() {
         .chain(["force", "exit"].map(|name| format!("member {name}")))
         .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
         .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
-        .chain(["close", "header", "upgrade", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
+        .chain(["close", "header", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
         .chain(["pause", "unpause", "community add", "role grant"].map(|name| format!("operator {name}")))
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
+        .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
         .chain(["tariff hand-in"].map(|name| format!("operator {name}")))
         .collect();
     let role = |command: &str| ["member", "mdm", "operator"].contains(&command.split(' ').next().unwrap_or_default());

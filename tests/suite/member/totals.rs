@@ -95,7 +95,7 @@ fn an_opening_is_written_and_refused_in_one_line() {
         (200, serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string())
     });
     let (token, out) = (world.dir.path().join("admin.token"), world.dir.path().join("totals.json"));
-    std::fs::write(&token, "a token of enough bytes\n").unwrap();
+    common::write_secret(&token, "a token of enough bytes\n");
     let period = first.to_string();
     let open = |period: &str| {
         gridveil(&[

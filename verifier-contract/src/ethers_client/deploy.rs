@@ -1,7 +1,7 @@
 //! Deployment of the rollup and what it needs.
 
 use ethers::abi::{Tokenizable as _, Tokenize as _};
-use ethers::providers::{Http, Middleware, Provider};
+use ethers::providers::Middleware;
 use ethers::types::{Address as EthAddress, BlockNumber, U256};
 use gridveil_protocol::hex::hex0;
 use gridveil_protocol::params::CIRCUIT_VERSION;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::bindings::{Config as AbiConfig, TESTTOKEN_BYTECODE, TestToken, VerifierInit as AbiVerifierInit};
 use super::events::u128_of;
-use super::{Act, EthersClient, malformed, request};
+use super::{Act, EthersClient, Rpc, malformed, request};
 use crate::anvil::LOCAL_CHAIN_ID;
 use crate::artifact::Contract;
 use crate::client::L1Error;
@@ -321,7 +321,7 @@ impl EthersClient {
         u128_of(balance)
     }
 
-    fn token_at(&self, token: EthAddress) -> TestToken<Provider<Http>> {
+    fn token_at(&self, token: EthAddress) -> TestToken<Rpc> {
         TestToken::new(token, self.provider.clone())
     }
 

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ethers::contract::EthEvent;
-use ethers::providers::{Http, Middleware, Provider, RpcError};
+use ethers::providers::{Middleware, RpcError};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{Address as EthAddress, Bytes, Eip1559TransactionRequest, H256, Log, U256};
 use gridveil_protocol::{certificate, instance};
 
 use super::bindings::{RoleGrantedFilter, RoleRevokedFilter, VerifierRegisteredFilter};
 use super::events::u128_of;
-use super::{EthersClient, REQUEST_TIMEOUT, decode_log, provider_error};
+use super::{EthersClient, REQUEST_TIMEOUT, Rpc, decode_log, provider_error};
 use crate::client::L1Error;
 use crate::deployment::{Hex, Terms};
 use crate::roles::Role;
@@ -250,8 +250,7 @@ impl EthersClient {
         if contract.code.is_empty() {
             return Ok(TimelockOnChain { contract, delay_s: 0, roles: BTreeMap::new() });
         }
-        let bound: timelock::TimelockController<Provider<Http>> =
-            timelock::TimelockController::new(at, self.provider.clone());
+        let bound: timelock::TimelockController<Rpc> = timelock::TimelockController::new(at, self.provider.clone());
         let delay: U256 = self.view_at(at, bound.get_min_delay().calldata()).await?;
         let name = |id: &Word| {
             let known = ["PROPOSER_ROLE", "EXECUTOR_ROLE", "CANCELLER_ROLE"];

@@ -26,6 +26,8 @@ pub(super) type Asked = (Vec<EthAddress>, Option<H256>);
 struct Read {
     /// The first block that is not read.
     next: u64,
+    /// Hash of the block before it.
+    hash: H256,
     logs: Vec<Log>,
 }
 
@@ -49,13 +51,13 @@ impl Kept {
         self.range.load(Ordering::Relaxed).max(1)
     }
 
-    /// Adds final logs from block `from` on, after which `next` is the first block that is not read. Where another task
-    /// has read on in the meantime, its reading stays.
-    fn keep(&self, asked: Asked, from: u64, next: u64, logs: Vec<Log>) {
+    /// Adds final logs from block `from` on, after which `next` is the first block that is not read, and `hash` that of
+    /// the block before it. Where another task has read on in the meantime, its reading stays.
+    fn keep(&self, asked: Asked, from: u64, (next, hash): (u64, H256), logs: Vec<Log>) {
         let mut kept = self.read();
         let read = kept.entry(asked).or_default();
         if read.next == from && next > from {
-            read.next = next;
+            (read.next, read.hash) = (next, hash);
             read.logs.extend(logs);
         }
     }
@@ -91,18 +93,36 @@ impl EthersClient {
         }
         // Asked before the logs are read: what is read afterwards of a final block stays.
         let last_final = self.last_final(latest).await;
-        let Read { next, logs: mut all } = self.kept.read().get(&asked).cloned().unwrap_or_default();
+        let hash = self.block_hash(last_final).await?;
+        let mut read = self.kept.read().get(&asked).cloned().unwrap_or_default();
+        // What is kept is of this chain, as the node that answers now has it: another one may have answered before.
+        if read.next > 0 && read.next <= latest + 1 && self.block_hash(read.next - 1).await? != read.hash {
+            self.kept.read().remove(&asked);
+            read = Read::default();
+        }
+        let Read { next, logs: mut all, .. } = read;
         let fresh = self.read_logs(&asked, next.max(first), latest).await?;
         let kept = all.len();
         for log in fresh {
             block_of(&log)?;
             all.push(log);
         }
+        // Two nodes may have answered in turn. They have the same logs where they have the same final block.
+        if next <= last_final && self.block_hash(last_final).await? != hash {
+            return Err(L1Error::Unreachable("a final block has changed while logs were read".to_owned()));
+        }
         let is_final = |log: &&Log| block_of(log).is_ok_and(|block| block <= last_final);
         let stays = all.iter().skip(kept).take_while(is_final).cloned().collect();
-        self.kept.keep(asked, next, last_final + 1, stays);
+        self.kept.keep(asked, next, (last_final + 1, hash), stays);
         all.retain(|log| block_of(log).is_ok_and(|block| block <= latest));
         Ok(all)
+    }
+
+    async fn block_hash(&self, number: u64) -> Result<H256, L1Error> {
+        let block = request(self.provider.get_block(number)).await?;
+        let hash = block.filter(|block| block.number == Some(number.into())).and_then(|block| block.hash);
+        // A node behind the one that told of it.
+        hash.ok_or_else(|| L1Error::Unreachable(format!("the node does not have block {number}")))
     }
 
     /// The deployment's block, as the contract says and its first event confirms; 0 where they do not fit, because the

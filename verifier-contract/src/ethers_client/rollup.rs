@@ -187,7 +187,11 @@ impl QueuesL1 for EthersClient {
 
 impl SettlementL1 for EthersClient {
     fn settle(&self, call: SettleCall) -> L1Future<'_, SettleReceipt> {
-        Box::pin(self.settle_call(call))
+        Box::pin(async move { self.settle_calls(&[call]).await })
+    }
+
+    fn settle_in_order(&self, calls: Vec<SettleCall>) -> L1Future<'_, SettleReceipt> {
+        Box::pin(async move { self.settle_calls(&calls).await })
     }
 
     fn confirmed(&self) -> L1Future<'_, Box<dyn QueuesL1>> {

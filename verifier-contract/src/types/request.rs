@@ -1,15 +1,13 @@
 //! A forced request that one account signs and another sends (docs/spec/l1.md, FORCED.7).
 
-use std::str::FromStr as _;
-
 use ethers::abi::{Token, encode};
-use ethers::signers::LocalWallet;
 use ethers::types::{Address as EthAddress, RecoveryMessage, Signature, U256};
 use ethers::utils::keccak256;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Word};
 use crate::client::L1Error;
+use crate::ethers_client::Key;
 
 const DOMAIN_TYPE: &str = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
 const REQUEST_TYPE: &str =
@@ -61,16 +59,12 @@ impl ForcedRequest {
         keccak256([&[0x19, 0x01][..], &domain, &request].concat())
     }
 
-    /// The same, signed with a private key, 32 bytes hex.
+    /// The same, signed.
     ///
     /// # Errors
-    /// [`L1Error::Config`] if the key does not parse, or is not the requester's.
-    pub fn sign(mut self, private_key: &str) -> Result<Self, L1Error> {
-        let key = private_key.trim().trim_start_matches("0x");
-        // The parse error is dropped: it may quote the key.
-        let wallet = LocalWallet::from_str(key).map_err(|_| L1Error::Config("the private key does not parse"))?;
-        let signed = wallet.sign_hash(self.digest().into()).map_err(|_| L1Error::Config("the key does not sign"))?;
-        self.signature = signed.to_vec();
+    /// [`L1Error::Config`] if the key is not the requester's, or is an external signer's.
+    pub fn sign(mut self, key: &Key) -> Result<Self, L1Error> {
+        self.signature = key.sign_digest(self.digest())?;
         if self.is_signed() { Ok(self) } else { Err(L1Error::Config("the key is not the requester's")) }
     }
 
@@ -105,9 +99,9 @@ mod tests {
     /// FORCED.7: a signature counts for what was signed, and for nothing else.
     #[test]
     fn a_signature_is_of_one_request() {
-        let signed = request().sign(ANVIL_KEYS[1]).unwrap();
+        let signed = request().sign(&Key::of_hex(ANVIL_KEYS[1]).unwrap()).unwrap();
         assert!(signed.is_signed() && signed.signature.len() == 65);
-        assert!(request().sign(ANVIL_KEYS[2]).is_err(), "another's key");
+        assert!(request().sign(&Key::of_hex(ANVIL_KEYS[2]).unwrap()).is_err(), "another's key");
         for change in [
             |r: &mut ForcedRequest| r.chain_id = 1,
             |r: &mut ForcedRequest| r.contract = [8; 20],

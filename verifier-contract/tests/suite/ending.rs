@@ -1,5 +1,6 @@
 //! A request that another account sends, and a community's end, through both L1 clients: they must give the same answers.
 
+use gridveil_verifier_contract::ethers_client::Key;
 use gridveil_verifier_contract::{
     Address, CommunityEnd, EthersClient, ForcedRequest, L1Error, RollupConfig, RollupEffect, Stage, TxReceipt,
     VerifierInit,
@@ -29,9 +30,9 @@ async fn signed_request(l1: &impl Roles, me: Address) {
         deadline_s,
         signature: Vec::new(),
     };
-    let signed = request(0, now + DAY_S).sign(ANVIL_KEYS[3]).unwrap();
+    let signed = request(0, now + DAY_S).sign(&Key::of_hex(ANVIL_KEYS[3]).unwrap()).unwrap();
     refused(l1.force_withdraw_for(ForcedRequest { slot: 1, ..signed.clone() }).await.unwrap_err(), "NotSigned");
-    let late = request(0, now - 1).sign(ANVIL_KEYS[3]).unwrap();
+    let late = request(0, now - 1).sign(&Key::of_hex(ANVIL_KEYS[3]).unwrap()).unwrap();
     refused(l1.force_withdraw_for(late).await.unwrap_err(), "RequestExpired");
     assert_eq!(l1.forced_nonce(member).await.unwrap(), 0);
     let sent = l1.force_withdraw_for(signed.clone()).await.unwrap();

@@ -430,20 +430,25 @@ async fn memory_l1_waits_with_an_upgrade() {
     refused(l1.register_verifier(VERSION, 3).unwrap_err(), "VersionRetired");
 }
 
+/// The rollup that the scenario begins with, and its verifier.
+pub async fn deployed(deployer: &EthersClient) -> (EthersClient, VerifierInit) {
+    let verifier = deployer.deploy_code(&hex::decode(ACCEPT_ALL).unwrap()).await.unwrap();
+    let init = VerifierInit { shape: 3, slots: SLOTS, m: M, verifier, proof_length: PROOF_LENGTH as u32 };
+    let config = RollupConfig {
+        certificate_verifier: Some((verifier, PROOF_LENGTH as u32)),
+        treasury: TREASURY,
+        ..RollupConfig::single_account(deployer.account().unwrap(), word(1), true)
+    };
+    (deployer.deploy_rollup(&config, &[init]).await.unwrap(), init)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_has_the_same_rules() {
     let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(START), ..AnvilOptions::default() }).unwrap();
     let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
     let account = deployer.account().unwrap();
     assert_eq!(account, address_of(ANVIL_KEYS[0]).unwrap());
-    let verifier = deployer.deploy_code(&hex::decode(ACCEPT_ALL).unwrap()).await.unwrap();
-    let init = VerifierInit { shape: 3, slots: SLOTS, m: M, verifier, proof_length: PROOF_LENGTH as u32 };
-    let config = RollupConfig {
-        certificate_verifier: Some((verifier, PROOF_LENGTH as u32)),
-        treasury: TREASURY,
-        ..RollupConfig::single_account(account, word(1), true)
-    };
-    let l1 = deployer.deploy_rollup(&config, &[init]).await.unwrap();
+    let (l1, _) = deployed(&deployer).await;
     scenario(&l1, async |timestamp| l1.set_local_time(timestamp).await.unwrap()).await;
     let before = l1.token_balance(account).await.unwrap();
     money(&l1, account, async |timestamp| l1.set_local_time(timestamp).await.unwrap()).await;
@@ -478,10 +483,7 @@ async fn the_contract_waits_with_an_upgrade() {
     let anvil = Anvil::spawn_with(&AnvilOptions { timestamp: Some(START), ..AnvilOptions::default() }).unwrap();
     let deployer = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
     let account = deployer.account().unwrap();
-    let verifier = deployer.deploy_code(&hex::decode(ACCEPT_ALL).unwrap()).await.unwrap();
-    let init = VerifierInit { shape: 3, slots: SLOTS, m: M, verifier, proof_length: PROOF_LENGTH as u32 };
-    let config = RollupConfig { treasury: TREASURY, ..RollupConfig::single_account(account, word(1), true) };
-    let l1 = deployer.deploy_rollup(&config, &[init]).await.unwrap();
+    let (l1, init) = deployed(&deployer).await;
     let warp = async |timestamp| l1.set_local_time(timestamp).await.unwrap();
     scenario(&l1, &warp).await;
     let register = async || _ = l1.register_verifier(VERSION + 1, init).await.unwrap();

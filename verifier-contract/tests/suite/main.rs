@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod calldata;
+mod clients;
 #[cfg(feature = "codegen")]
 mod codegen;
 mod ending;
+mod fake;
 mod l1;
 mod logs;
+mod nodes;
 mod notes;
 mod sending;
+mod signers;

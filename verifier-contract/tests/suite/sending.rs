@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ethers::providers::{Http, Middleware, Provider};
 use ethers::types::H256;
+use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::anvil::{ANVIL_KEYS, Anvil};
-use gridveil_verifier_contract::ethers_client::FeePolicy;
+use gridveil_verifier_contract::ethers_client::{FeePolicy, MOST_AT_ONCE};
 use gridveil_verifier_contract::{ChainL1, EthersClient, OperatorL1, RollupConfig};
 
 const M: u16 = 24;
@@ -42,4 +43,35 @@ async fn a_stuck_transaction_is_replaced() {
     let thrifty = again.with_fees(FeePolicy { cap_wei: 1 });
     let dear = thrifty.open_tariff_set(3, 3600, M).await.unwrap_err();
     assert!(dear.is_retryable() && dear.to_string().contains("may cost"), "{dear}");
+}
+
+/// Nothing that waits is mined any more after an account's numbers are taken: not only the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_waits_is_replaced_by_nothing() {
+    let anvil = Anvil::spawn().unwrap();
+    let l1 = EthersClient::connect(&anvil.url(), Some(ANVIL_KEYS[0]), None).await.unwrap();
+    let account = l1.account().unwrap();
+    let node = Provider::<Http>::try_from(anvil.url()).unwrap();
+    let asked = async |method: &str, params: serde_json::Value| {
+        let _: serde_json::Value = node.request(method, params).await.unwrap();
+    };
+    let before = l1.mined_transactions(account).await.unwrap();
+    asked("evm_setAutomine", serde_json::json!([false])).await;
+    let mut waiting = Vec::new();
+    for number in before..before + MOST_AT_ONCE as u64 {
+        let (from, to) = (hex0(account), hex0([7; 20]));
+        let tx = serde_json::json!({ "from": from, "to": to, "value": "0x1", "nonce": format!("{number:#x}") });
+        waiting.push(node.request::<_, H256>("eth_sendTransaction", [tx]).await.unwrap());
+    }
+    let mines = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        asked("evm_setIntervalMining", serde_json::json!([1])).await;
+    };
+    let (done, ()) = tokio::join!(l1.void_waiting(|_| {}), mines);
+    done.unwrap();
+    assert_eq!(l1.mined_transactions(account).await.unwrap(), before + MOST_AT_ONCE as u64);
+    assert_eq!(l1.balance_wei([7; 20]).await.unwrap(), 0);
+    for hash in waiting {
+        assert!(node.get_transaction_receipt(hash).await.unwrap().is_none());
+    }
 }

@@ -82,7 +82,7 @@ fn located(error: TotalsError, args: &Args) -> anyhow::Error {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
     anyhow::ensure!(args.file.exists(), "{}: no such file", args.file.display());
-    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain = Chain::connect(&[&args.rpc], contract, None)?;
     let chain_id = chain.wait(chain.client().chain_id())?;
     let deployment = Deployment { chain_id, contract };
     let opening: PeriodOpening = read(&args.file, &deployment)?;

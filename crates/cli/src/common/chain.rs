@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use anyhow::Context as _;
-use gridveil_verifier_contract::{EthersClient, L1Error, MemberL1};
+use gridveil_verifier_contract::{EthersClient, L1Error, MemberL1, ethers_client::Key};
 
 /// The contract, spoken to from where nothing else is async.
 pub struct Chain {
@@ -33,13 +33,13 @@ impl Chain {
         })
     }
 
-    /// Through a node, with or without a key to send with.
+    /// Through nodes of one chain, with or without a key to send with.
     ///
     /// # Errors
-    /// No answer, or a key that does not parse.
-    pub fn connect(rpc: &str, contract: [u8; 20], key: Option<&str>) -> anyhow::Result<Self> {
+    /// No answer.
+    pub fn connect(rpc: &[impl AsRef<str>], contract: [u8; 20], key: Option<Key>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = runtime.block_on(EthersClient::connect(rpc, key, Some(contract))).context("--rpc")?;
+        let client = runtime.block_on(EthersClient::through(rpc, key, Some(contract))).context("--rpc")?;
         let account = client.account();
         Ok(Self { runtime, client: Arc::new(client), account, from_block: 0 })
     }

@@ -5,15 +5,18 @@ use std::{path::PathBuf, str::FromStr};
 use gridveil_meter_client::cli::KeyArgs;
 use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
 
+use super::keys::Signing;
+
 /// Where, who and with what.
 #[derive(clap::Args, Debug)]
 pub struct Place {
     /// Sequencer, `https://…` or `http://…`. Without it, only what the wallet and L1 have.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     pub url: Option<String>,
-    /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    pub rpc: String,
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own. Several of one chain: the next is asked when one
+    /// does not answer or lags.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    pub rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     pub contract: String,
@@ -39,6 +42,18 @@ pub struct Place {
     pub json: bool,
 }
 
+/// Nodes in one text, as in GRIDVEIL_RPC and in the deployment's files: commas between them.
+#[must_use]
+pub fn nodes(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
+}
+
+/// The nodes of the options, or else those of a file.
+#[must_use]
+pub fn named(options: &[String], file: Option<&str>) -> Vec<String> {
+    if options.is_empty() { nodes(file.unwrap_or_default()) } else { options.to_vec() }
+}
+
 /// How much asking.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub struct Acting {
@@ -53,9 +68,12 @@ pub struct Acting {
 /// Who pays on L1.
 #[derive(clap::Args, Debug)]
 pub struct L1Key {
-    /// File with this member's L1 key, hex; otherwise the variable GRIDVEIL_L1_KEY. Never an argument.
+    /// File with this member's L1 key, hex or an encrypted keystore (JSON); mode 0600. Otherwise the variable
+    /// GRIDVEIL_L1_KEY, hex. Never an argument.
     #[arg(long, value_name = "FILE", env = "GRIDVEIL_L1_KEY_FILE")]
     pub l1_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub signing: Signing,
 }
 
 /// What every command has that signs or changes something.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file, write_file};
-use gridveil_verifier_contract::{ForcedEntry, ForcedRequest, address_of};
+use gridveil_verifier_contract::{ForcedEntry, ForcedRequest};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -104,7 +104,7 @@ fn sign(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
     let chain = read_chain(&args.with.place)?;
     let key = own_key(&args.with.key)?;
     let account = payout(session.wallet.state())?;
-    let signer = address_of(&key)?;
+    let signer = key.account();
     ensure!(
         signer == account,
         "a forced withdrawal pays only the account's payout address {}, and this L1 key is {}'s",

@@ -17,8 +17,8 @@ pub use crate::common::{
 pub use certificate::{Spent, abandon, hold, refresh, spend};
 pub use leave::{Left, exit_call, exit_of, leave};
 pub use money::{Deposited, deposit, operate, planned, receive, send};
-pub(crate) use session::served;
 pub use session::{Session, element};
+pub(crate) use session::{deployed, served};
 
 use clap::Subcommand;
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
     cli::open_keys,
     key_store::Keys,
@@ -17,6 +17,8 @@ use gridveil_protocol::{
     field::Fr,
     version::{CircuitVersion, Domains, Versions},
 };
+use gridveil_verifier_contract::ethers_client::Key;
+use zeroize::Zeroizing;
 
 use crate::common::{
     chain::Chain,
@@ -105,7 +107,7 @@ impl Session {
         wallet: &Path,
         (community, slot): (u32, u16),
     ) -> anyhow::Result<Self> {
-        let (roots, named) = deployed(rpc, contract)?;
+        let (roots, named) = deployed(&[rpc], contract)?;
         let served = sequencer.map(|sequencer| Served::ask(sequencer, &named, community)).transpose()?;
         Self::assembled(roots, named, served, CircuitVersion::V2, keys, wallet, (community, slot))
     }
@@ -198,10 +200,16 @@ impl Served {
 }
 
 /// L1, and the deployment that the member names there: never the sequencer's.
-fn deployed(rpc: &str, contract: [u8; 20]) -> anyhow::Result<(JsonRpc, Deployment)> {
-    let roots = JsonRpc::new(rpc, contract)?;
-    let chain_id = roots.chain_id()?;
-    Ok((roots, Deployment { chain_id, contract }))
+pub fn deployed(rpc: &[impl AsRef<str>], contract: [u8; 20]) -> anyhow::Result<(JsonRpc, Deployment)> {
+    let mut silent = None;
+    for url in rpc {
+        let roots = JsonRpc::new(url.as_ref(), contract)?;
+        match roots.chain_id() {
+            Ok(chain_id) => return Ok((roots, Deployment { chain_id, contract })),
+            Err(error) => silent = Some(error),
+        }
+    }
+    Err(silent.map_or_else(|| anyhow::anyhow!("--rpc: no node"), Into::into))
 }
 
 /// The domains of the deployment that is named, with the circuit versions that a sequencer tells.
@@ -228,18 +236,19 @@ pub fn read_chain(place: &Place) -> anyhow::Result<Chain> {
     Ok(Chain::connect(&place.rpc, contract(place)?, None)?.reading_from(place.from_block))
 }
 
-/// The member's own L1 key: from the file, or the environment.
-pub fn own_key(key: &L1Key) -> anyhow::Result<String> {
-    Ok(match &key.l1_key {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => std::env::var(L1_KEY_VARIABLE).ok().context("no L1 key: give --l1-key or set GRIDVEIL_L1_KEY")?,
-    })
+/// Who signs for the member on L1: a key file, an external signer, or the environment.
+pub fn own_key(key: &L1Key) -> anyhow::Result<Key> {
+    let named = key.l1_key.is_some() || key.signing.is_external();
+    match std::env::var(L1_KEY_VARIABLE) {
+        Ok(secret) if !named => Key::of_hex(&Zeroizing::new(secret)).context(L1_KEY_VARIABLE),
+        _ if !named => bail!("no L1 key: give --l1-key, or --signer with --as, or set {L1_KEY_VARIABLE}"),
+        _ => key.signing.key(key.l1_key.as_deref(), "--l1-key"),
+    }
 }
 
 /// The contract, with the member's own L1 key.
 pub fn own_chain(place: &Place, key: &L1Key) -> anyhow::Result<Chain> {
-    let secret = own_key(key)?;
-    Ok(Chain::connect(&place.rpc, contract(place)?, Some(secret.trim()))?.reading_from(place.from_block))
+    Ok(Chain::connect(&place.rpc, contract(place)?, Some(own_key(key)?))?.reading_from(place.from_block))
 }
 
 /// A field element from `0x` and at most 64 hex digits.

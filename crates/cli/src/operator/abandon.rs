@@ -9,9 +9,8 @@ use gridveil_verifier_contract::{ChainL1, EthersClient, ethers_client::Confirmat
 
 use super::acts::{Connection, L1};
 use crate::{
-    common::options::Acting,
+    common::{keys::OperatorKey, options::Acting},
     member::{Details, agreed},
-    sequencer::secret,
 };
 
 pub(super) const EXAMPLE: &str = "\
@@ -20,7 +19,7 @@ Example:
     --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3
 
 The sequencer must not run. The batch and all after it are undone: their periods are open again with every packet, and what they
-carried waits again. First an empty transaction takes the place of what may still wait to be mined, and is waited for until it is final.";
+carried waits again. First empty transactions take the place of what may still wait to be mined, and are waited for until they are final.";
 
 /// Options of `gridveil operator abandon`.
 #[derive(Debug, clap::Args)]
@@ -36,9 +35,8 @@ pub(super) struct Args {
     master_key: PathBuf,
     #[command(flatten)]
     l1: L1,
-    /// The operator's L1 key, hex.
-    #[arg(long, value_name = "FILE")]
-    operator_key: PathBuf,
+    #[command(flatten)]
+    operator: OperatorKey,
     /// Which blocks of L1 count as final, as for the sequencer.
     #[arg(long, value_name = "BLOCKS", env = "GRIDVEIL_CONFIRMATIONS")]
     confirmations: Option<Confirmations>,
@@ -58,7 +56,7 @@ async fn check(l1: &EthersClient, store: &Abandoning, batch: u64) -> anyhow::Res
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let key = secret(&args.operator_key)?;
+    let key = args.operator.open()?;
     let store = Abandoning::open(&args.data, &args.master_key).context("--data")?;
     let batches = store.from(args.batch);
     ensure!(
@@ -74,7 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             .row("first", args.batch.to_string(), args.batch)
             .row("communities", communities.clone(), communities.clone())
     };
-    let Connection { runtime, client } = args.l1.connect(Some(&key))?;
+    let Connection { runtime, client } = args.l1.connect(Some(key))?;
     let l1 = match args.confirmations {
         Some(confirmations) => client.with_confirmations(confirmations),
         None => client,

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::{
     Address, EthersClient, L1Error, Role,
     deployment::account,
-    ethers_client::{Act, FeePolicy},
+    ethers_client::{Act, FeePolicy, Key},
 };
 
 use crate::{
-    common::{keys, text},
+    common::{keys::Signing, text},
     member::{Acting, Details, agreed},
     sequencer::address,
 };
@@ -19,9 +19,9 @@ use crate::{
 /// Where L1 is.
 #[derive(Debug, clap::Args)]
 pub struct L1 {
-    /// L1 node, https://… or http://…
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
+    /// L1 node, https://… or http://…; several of one chain: the next is asked when one does not answer or lags.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
@@ -32,21 +32,21 @@ pub struct L1 {
 
 /// Who acts.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "proposer"]))]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "acting_as"]))]
 pub struct Sender {
     #[command(flatten)]
     pub l1: L1,
-    /// L1 key of the role's account, hex; mode 0600.
+    /// L1 key of the role's account, hex or an encrypted keystore (JSON); mode 0600. With --as alone the call is tried and
+    /// shown, for a multisignature or a timelock to propose, and nothing is sent.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// The role's account, if it is a multisignature or a timelock: the call is tried and shown, and nothing is sent.
-    #[arg(long = "as", value_name = "ADDRESS")]
-    proposer: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
     /// Most that a unit of gas may cost, gwei, base fee and tip together.
     #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
     max_gas_gwei: u32,
     #[command(flatten)]
-    acting: Acting,
+    pub acting: Acting,
 }
 
 /// A client, and the runtime that it needs.
@@ -62,10 +62,10 @@ impl L1 {
     ///
     /// # Errors
     /// No answer.
-    pub fn connect(&self, key: Option<&str>) -> anyhow::Result<Connection> {
+    pub fn connect(&self, key: Option<Key>) -> anyhow::Result<Connection> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let contract = address(&self.contract)?;
-        let client = runtime.block_on(EthersClient::connect(&self.rpc, key, Some(contract))).context("--rpc")?;
+        let client = runtime.block_on(EthersClient::through(&self.rpc, key, Some(contract))).context("--rpc")?;
         Ok(Connection { runtime, client })
     }
 }
@@ -80,13 +80,30 @@ fn refusal(error: L1Error, who: Address, act: Act) -> anyhow::Error {
 }
 
 impl Sender {
+    /// The account that is to propose the call: one whose key is not here.
+    fn proposer(&self) -> Option<&str> {
+        self.signing.acting_as.as_deref().filter(|_| !self.signing.is_external())
+    }
+
+    /// Refuses to show a call to somebody else.
+    ///
+    /// # Errors
+    /// There is no key here, nor a signer.
+    pub fn needs_a_key(&self, why: &str) -> anyhow::Result<()> {
+        ensure!(self.proposer().is_none(), "{why}: give --key-file, or --signer with --as");
+        Ok(())
+    }
+
     /// Connects with the key, if there is one.
     ///
     /// # Errors
     /// No answer, or no key in the file.
     pub fn connect(&self) -> anyhow::Result<Connection> {
-        let key = self.key_file.as_deref().map(keys::key_file).transpose()?;
-        let Connection { runtime, client } = self.l1.connect(key.as_deref())?;
+        let key = match self.proposer() {
+            Some(_) => None,
+            None => Some(self.signing.key(self.key_file.as_deref(), "--key-file")?),
+        };
+        let Connection { runtime, client } = self.l1.connect(key)?;
         let client = client.with_fees(FeePolicy::gwei(self.max_gas_gwei));
         Ok(Connection { runtime, client })
     }
@@ -96,10 +113,10 @@ impl Sender {
     /// # Errors
     /// The contract refuses, or nobody agrees.
     pub fn perform(&self, Connection { runtime, client }: &Connection, shown: Details, act: Act) -> anyhow::Result<()> {
-        let who = match (&self.proposer, client.account()) {
+        let who = match (self.proposer(), client.account()) {
             (Some(proposer), _) => account(proposer).context("--as")?.0,
             (None, Some(who)) => who,
-            (None, None) => bail!("--key-file or --as"),
+            (None, None) => bail!("--key-file, or --as"),
         };
         let gas = runtime.block_on(client.try_act(who, act)).map_err(|error| refusal(error, who, act))?;
         let shown = shown.row("account", hex0(who), hex0(who)).row("role", act.role().name(), act.role().name()).row(
@@ -107,7 +124,7 @@ impl Sender {
             text::grouped(gas.into()),
             gas,
         );
-        if self.proposer.is_some() {
+        if self.proposer().is_some() {
             let (to, data) = runtime.block_on(client.call_of(act))?;
             let note = "nothing was sent: propose this call";
             return shown

@@ -27,7 +27,7 @@ use self::{
     state::{Progress, Sent, StateFile},
 };
 use crate::{
-    common::{keys, text},
+    common::{keys::Signing, options::named, text},
     member::{Acting, Details, agreed},
     verifiers::{Workshop, by_key},
     verify_deployment,
@@ -47,15 +47,17 @@ pub struct Args {
     /// What is deployed, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The deployer's L1 key, hex; mode 0600. It pays, and keeps no role.
-    #[arg(long, value_name = "FILE")]
-    key_file: PathBuf,
+    /// The deployer's L1 key, hex or an encrypted keystore (JSON); mode 0600. It pays, and keeps no role.
+    #[arg(long, value_name = "FILE", required_unless_present = "signer", conflicts_with = "signer")]
+    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    signing: Signing,
     /// Deployment file to write.
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     out: PathBuf,
-    /// L1 node, https://… or http://…, instead of the configuration's.
-    #[arg(long = "rpc", value_name = "URL", env = "GRIDVEIL_RPC")]
-    node: Option<String>,
+    /// L1 node, https://… or http://…, or several of one chain, instead of the configuration's.
+    #[arg(long = "rpc", value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',')]
+    node: Vec<String>,
     /// Most that a unit of gas may cost, gwei, base fee and tip together.
     #[arg(long, value_name = "GWEI", env = "GRIDVEIL_MAX_GAS_GWEI", default_value_t = 200)]
     max_gas_gwei: u32,
@@ -87,12 +89,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "{}: there is such a file: that deployment is done (gridveil verify-deployment checks it), or name another with --out",
         args.out.display()
     );
-    let key = keys::key_file(&args.key_file)?;
-    let node = args.node.as_deref().or(config.rpc.as_deref());
-    let node = node.with_context(|| format!("{name}: no rpc, and no --rpc"))?;
+    let key = args.signing.key(args.key_file.as_deref(), "--key-file")?;
+    let nodes = named(&args.node, config.rpc.as_deref());
+    ensure!(!nodes.is_empty(), "{name}: no rpc, and no --rpc");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let fees = FeePolicy::gwei(args.max_gas_gwei);
-    let l1 = runtime.block_on(EthersClient::connect(node, Some(&key), None)).context("rpc")?.with_fees(fees);
+    let l1 = runtime.block_on(EthersClient::through(&nodes, Some(key), None)).context("rpc")?.with_fees(fees);
     let deployer = l1.account().context("no account")?;
     config.check_deployer(deployer).with_context(|| name.clone())?;
     runtime.block_on(look_around(&l1, &config)).with_context(|| name.clone())?;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gridveil_keystore::durable::read_bounded;
 use gridveil_protocol::{
     params::{CIRCUIT_VERSION, SHAPES, Shape},
     version::CircuitVersion,
@@ -211,12 +212,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        use std::io::Read as _;
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(ConfigError::TooLong);
-        }
+        let bytes = read_bounded(path, MAX_BYTES).map_err(|error| match error.kind() {
+            std::io::ErrorKind::FileTooLarge => ConfigError::TooLong,
+            _ => ConfigError::Io(error),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError::Toml("not text".to_owned()))?;
         Self::parse(text, path.parent().unwrap_or(Path::new("")))
     }
 

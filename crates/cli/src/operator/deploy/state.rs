@@ -110,16 +110,12 @@ impl Progress {
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<Progress>> {
-    use std::io::Read as _;
     let name = || path.display().to_string();
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
+    let bytes = match durable::read_bounded(path, MAX_BYTES) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(name),
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(name)?;
-    ensure!(bytes.len() as u64 <= MAX_BYTES, "{}: longer than the state of a deployment", name());
     let progress: Progress =
         serde_json::from_slice(&bytes).with_context(|| format!("{}: not the state of a deployment", name()))?;
     ensure!(progress.form == FORM, "{}: of form {}, and this program reads form {FORM}", name(), progress.form);
