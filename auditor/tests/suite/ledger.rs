@@ -372,7 +372,7 @@ const LIES: &str = "
 -  FORCED.2      begin Frozen community=3 root=0             nobody waits
 4  L1.9          freeze before batch 3                       after the freeze
 -  L1.FREEZE     end DepositMade claim=5 depositor=bob units=1  DepositMade after the freeze
--  EXIT.4        again Exited                                slot 0 of community 3 exits again
+-  EXIT.4        again Exited 1                              slot 0 of community 3 exits again
 -  EXIT.2        end Exited community=3 slot=4 payout=bob balance=1 amount=0  there is none
 -  EXIT.4        again ClaimExited                           was not open
 -  EXIT.4        end ClaimExited claim=21 payout=bob balance=1 amount=0  was not open
