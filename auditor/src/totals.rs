@@ -5,8 +5,10 @@
 //! statements must open commitments of events, holdings must be proved. That the leaves changed by the rules follows
 //! from the batches' proofs, which the contract and `gridveil audit` check.
 
+mod accounts;
 mod error;
 mod headers;
+mod periods;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +20,16 @@ use gridveil_protocol::{
     opening::PeriodOpening,
     units::{Interval, Wh},
 };
-use gridveil_verifier_contract::{AuditorL1, CommunityParams, RollupEffect, RollupEvent, SettledBatch, Word};
+use gridveil_verifier_contract::{AuditorL1, CommunityParams, RollupEvent, SettledBatch, Word};
 use serde::Serialize;
 
+pub use accounts::{AccountError, OpenedBalance, OpenedBill};
 pub use error::{HeldError, SealedError, TotalsError, Which};
+pub use periods::Period;
 
 use crate::{
     certificates::{Certificates, RetiredPeriod, Spent},
-    replay::VerifierError,
+    proof::VerifierError,
     retirement::Disclosed,
 };
 
@@ -148,12 +152,8 @@ impl Published {
             next_interval.insert(call.community, u64::from(call.first_interval) + u64::from(m));
         }
         for event in events {
-            let RollupEffect::CertificateSpent { nullifier, note_1, note_2, retirement, disclosed, beneficiary, kind } =
-                event.effect
-            else {
-                continue;
-            };
-            let spent = Spent { nullifier, notes: [note_1, note_2], retirement, disclosed, beneficiary, kind };
+            let Some(spent) = Spent::of(&event.effect) else { continue };
+            let Spent { nullifier, retirement, disclosed, beneficiary, kind, .. } = spent;
             let block = event.block;
             if !spent.kind_fits() {
                 return Err(refused("L1C.2", format!("block {block}: kind {kind} with other fields than it has")));
@@ -174,7 +174,7 @@ impl Published {
             }
             self.certificates
                 .book(&spent, &self.communities, &next_interval)
-                .map_err(|why| refused("CERT.5", format!("block {block}: {why}")))?;
+                .map_err(|why| refused(why.clause(), format!("block {block}: {why}")))?;
         }
         Ok(())
     }
@@ -190,7 +190,8 @@ impl Published {
         held: &[ShownHolding],
         verifier: Option<&dyn HoldingVerifier>,
     ) -> Result<Totals, TotalsError> {
-        let (batch, params) = self.batch(opening)?;
+        let deployment = (opening.chain_id, opening.contract);
+        let (batch, params) = self.batch(deployment, opening.community, opening.first_interval)?;
         let [before, after] = self.headers(opening, batch, params)?;
         let grown =
             |what, of: fn(&header::Totals) -> Wh| of(&after).checked_sub(of(&before)).ok_or(TotalsError::Falling(what));
@@ -235,11 +236,16 @@ impl Published {
         })
     }
 
-    fn batch(&self, opening: &PeriodOpening) -> Result<(&SettledBatch, &CommunityParams), TotalsError> {
-        if (opening.chain_id, opening.contract) != (self.chain_id, self.contract) {
+    /// The batch of a period, for an opening of this deployment.
+    fn batch(
+        &self,
+        deployment: (u64, [u8; 20]),
+        community: u32,
+        first_interval: Interval,
+    ) -> Result<(&SettledBatch, &CommunityParams), TotalsError> {
+        if deployment != (self.chain_id, self.contract) {
             return Err(TotalsError::OtherDeployment);
         }
-        let PeriodOpening { community, first_interval, .. } = *opening;
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
         let mut of_period = self
             .batches

@@ -1,5 +1,7 @@
 //! What crosses the boundary to L1.
 
+mod audited;
+
 use std::num::TryFromIntError;
 
 use gridveil_protocol::{
@@ -7,6 +9,8 @@ use gridveil_protocol::{
     field::to_bytes,
 };
 use serde::{Deserialize, Serialize};
+
+pub use audited::{Block, Call, Calls, Vault};
 
 /// A 32-byte big-endian word: a field element or a hash.
 pub type Word = [u8; 32];
@@ -318,6 +322,13 @@ pub enum RollupEffect {
     },
     VersionRetired {
         circuit_version: u32,
+    },
+    /// A role was given to an account or taken from it, by another.
+    RoleChanged {
+        role: Word,
+        account: Address,
+        granted: bool,
+        by: Address,
     },
     TariffSetOpened {
         tariff_set: u32,

@@ -39,6 +39,7 @@ impl Ledger<'_> {
         self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || {
             format!("circuit version {circuit_version} was retired")
         });
+        self.roots.insert(new_root);
         let Some(settled) = self.settled.batches.get(&batch).copied() else {
             self.group = None;
             return self.fail("L1.SEQUENCE", "there is an event of this batch and no calldata");

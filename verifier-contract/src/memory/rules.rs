@@ -1,13 +1,14 @@
 //! The contract's rules: what a transaction changes, or why it is refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::books::{self, Books};
-use super::{MODULUS, MemoryL1Config, records};
+use super::{MODULUS, MemoryL1Config, MemoryTerms, records};
 use crate::client::L1Error;
+use crate::deployment::{Hex, Terms};
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityParams, ExitCall, RollupEffect, RollupEvent, SettleCall,
-    SettleReceipt, SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
+    Address, Announcement, Block, Call, Calls, CertificateCall, CommunityParams, ExitCall, ExitClaimCall, RollupEffect,
+    RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TxReceipt, VerifierState, Word,
 };
 
 /// Seconds for which every forced queue has had a place when an upgrade is announced.
@@ -40,6 +41,10 @@ pub(super) struct State {
     pub(super) started: HashSet<u32>,
     pub(super) books: Books,
     pub(super) events: Vec<RollupEvent>,
+    /// Every block, from the one before the first transaction on.
+    pub(super) blocks: Vec<Block>,
+    /// Calls of transactions, as their calldata has them.
+    pub(super) calls: BTreeMap<Word, Calls>,
     /// Who sends the next transactions.
     pub(super) caller: Address,
     pub(super) frozen: bool,
@@ -88,6 +93,8 @@ impl State {
             started: HashSet::new(),
             books: Books::default(),
             events: Vec::new(),
+            blocks: vec![Block { number: 0, hash: tx_hash(0), time_s: config.timestamp }],
+            calls: BTreeMap::new(),
             caller: [0xca; 20],
             frozen: false,
             unreachable: 0,
@@ -154,12 +161,35 @@ impl State {
         Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
     }
 
+    pub(super) fn terms(&self) -> Terms {
+        let MemoryTerms {
+            token_per_unit,
+            forced_deadline_s,
+            refund_delay_s,
+            forced_bond_wei,
+            verifier_delay_s,
+            treasury,
+        } = self.config.terms;
+        Terms {
+            genesis_root: Hex(self.config.genesis_root),
+            token: Hex([0x70; 20]),
+            token_per_unit,
+            forced_deadline_s,
+            refund_delay_s,
+            verifier_delay_s,
+            forced_bond_wei,
+            enforce_future_tariffs: self.config.enforce_future_tariffs,
+            treasury: Hex(treasury),
+        }
+    }
+
     pub(super) fn root(&self) -> Word {
         self.roots.last().copied().unwrap_or_default()
     }
 
     pub(super) fn mine(&mut self) -> TxReceipt {
         self.block += 1;
+        self.blocks.push(Block { number: self.block, hash: tx_hash(self.block), time_s: self.timestamp });
         TxReceipt { tx: tx_hash(self.block), block: self.block, gas_used: 21_000 }
     }
 
@@ -204,20 +234,34 @@ impl State {
         Ok(self.mine_with(vec![RollupEffect::Frozen { community, root: self.root() }]))
     }
 
+    /// A transaction that is one of these calls.
+    fn called(&mut self, call: Call, done: Result<TxReceipt, L1Error>) -> Result<TxReceipt, L1Error> {
+        let receipt = done?;
+        self.calls.insert(receipt.tx, Calls { direct: true, calls: vec![call] });
+        Ok(receipt)
+    }
+
+    pub(super) fn exit_claim(&mut self, call: &ExitClaimCall) -> Result<TxReceipt, L1Error> {
+        let done = self.transact(|books, context| books.exit_claim(context, call));
+        self.called(Call::ExitClaim(*call), done)
+    }
+
     pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
         require(self.frozen, "NotFrozen")?;
         let Some((params, _)) = self.communities.get(&call.community).copied() else {
             return reverted("UnknownCommunity");
         };
         require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
-        self.transact(|books, context| books.exit(context, call))
+        let done = self.transact(|books, context| books.exit(context, call));
+        self.called(Call::Exit(call.clone()), done)
     }
 
     pub(super) fn certify(&mut self, call: &CertificateCall) -> Result<TxReceipt, L1Error> {
         require(self.roots.contains(&call.anchor), "NotFinalised")?;
         let words = [call.nullifier, call.note_1, call.note_2, call.retirement, call.disclosed, call.beneficiary];
         require(words.iter().all(|word| *word < MODULUS), "NotCanonical")?;
-        self.transact(|books, context| books.certify(context, call))
+        let done = self.transact(|books, context| books.certify(context, call));
+        self.called(Call::Certify(call.clone()), done)
     }
 
     pub(super) fn slots(&self, shape: u32) -> u32 {

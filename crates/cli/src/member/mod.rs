@@ -6,6 +6,7 @@ mod certificate;
 pub mod leave;
 pub mod manage;
 mod money;
+mod open;
 mod session;
 
 pub use crate::common::{
@@ -82,6 +83,9 @@ enum Command {
     /// Certificates of origin: list, receive, transfer, retire, abandon, prove, show.
     #[command(subcommand, arg_required_else_help = true, after_help = example!("certificate list"))]
     Certificate(certificate::Command),
+    /// Opens one fact of the account to an auditor, in a file that L1 alone confirms (`gridveil audit balance|bill`).
+    #[command(subcommand, arg_required_else_help = true, after_help = example!("open balance --out balance.json"))]
+    Open(open::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals.
     #[command(after_help = example!("force --l1-key home7.l1"))]
     Force(leave::ForceArgs),
@@ -110,6 +114,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Terms(args) => manage::run_terms(args),
         Command::Collect(args) => leave::run_collect(args),
         Command::Certificate(command) => certificate::run(command),
+        Command::Open(command) => open::run(command),
         Command::Force(args) => leave::run_force(args),
         Command::Exit(args) => leave::run_exit(args),
     }
