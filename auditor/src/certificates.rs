@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use gridveil_protocol::{
+    certificate::CertificateInstance,
     field::{Fr, from_bytes},
+    params::Shape,
     units::{Interval, Wh},
 };
-use gridveil_verifier_contract::{CommunityParams, RollupEffect, Word};
+use gridveil_verifier_contract::{CertificateCall, CommunityParams, RollupEffect, Word};
 use serde::Serialize;
 
 const PUBLIC: u16 = 1;
@@ -20,6 +22,8 @@ const EXPORT: u16 = 3;
 pub struct Certificates {
     /// Statements that spent a note.
     pub spent: u64,
+    /// Of these, statements whose proof was found in calldata, and holds.
+    pub verified: u64,
     /// Statements that were undone, which no other figure counts: no batch had taken their notes in when their circuit
     /// version was retired.
     pub undone: u64,
@@ -52,6 +56,23 @@ pub struct RetiredPeriod {
     pub exported_wh: Wh,
     /// Retirements.
     pub retirements: u64,
+}
+
+impl RetiredPeriod {
+    /// Everything that was retired for everybody to see.
+    fn sum(&self) -> Wh {
+        self.consumed_wh.saturating_add(self.expired_wh).saturating_add(self.exported_wh)
+    }
+}
+
+/// The most that the meters of one community feed in within one period: every slot and interval at the end of its
+/// meter's counter, at the largest scale. What was issued is on L1 only as a commitment, so this is the bound that
+/// public data gives.
+fn most_fed_in(params: &CommunityParams) -> Option<Wh> {
+    const LARGEST_SCALE: u8 = 100;
+    let slots = u64::try_from(Shape::by_id(params.shape)?.members).ok()?;
+    let of_interval = Wh::of_units(u16::MAX, LARGEST_SCALE);
+    Some(Wh(of_interval.0 * slots * u64::from(params.m)))
 }
 
 /// A statement that L1 accepted.
@@ -91,6 +112,13 @@ impl Spent {
         Some(Self { nullifier, circuit_version, anchor, notes, retirement, disclosed, beneficiary, kind })
     }
 
+    /// Is it what this call states?
+    pub(crate) fn is_of(&self, call: &CertificateCall) -> bool {
+        let words = [self.nullifier, self.notes[0], self.notes[1], self.retirement, self.disclosed, self.beneficiary];
+        words == [call.nullifier, call.note_1, call.note_2, call.retirement, call.disclosed, call.beneficiary]
+            && (self.kind, self.circuit_version, self.anchor) == (call.kind, call.circuit_version, call.anchor)
+    }
+
     /// L1C.1.
     pub(crate) const fn of_certificates(&self) -> bool {
         self.circuit_version >= FIRST_VERSION
@@ -117,6 +145,21 @@ impl Spent {
     }
 }
 
+/// The public inputs of a call; `None` if a word is no field element.
+pub(crate) fn instance(call: &CertificateCall, domain: Fr) -> Option<CertificateInstance> {
+    let element = |word: &Word| from_bytes::<Fr>(word).ok();
+    Some(CertificateInstance {
+        domain,
+        anchor: element(&call.anchor)?,
+        nullifier: element(&call.nullifier)?,
+        notes: [element(&call.note_1)?, element(&call.note_2)?],
+        retirement: element(&call.retirement)?,
+        disclosed: element(&call.disclosed)?,
+        beneficiary: element(&call.beneficiary)?,
+        kind: call.kind.into(),
+    })
+}
+
 /// Why a disclosure is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DisclosedError {
@@ -128,6 +171,17 @@ pub(crate) enum DisclosedError {
     Period(u16),
     #[error("what is disclosed names a period that is not settled")]
     NotSettled,
+    #[error("{} Wh of one period are retired, and its meters cannot have fed in more than {} Wh", .retired.0, .most.0)]
+    TooMuch { retired: Wh, most: Wh },
+}
+
+impl DisclosedError {
+    pub(crate) const fn clause(self) -> &'static str {
+        match self {
+            Self::TooMuch { .. } => "CERT.4",
+            Self::High | Self::Community(_) | Self::Period(_) | Self::NotSettled => "CERT.5",
+        }
+    }
 }
 
 /// `amount | first_interval<<48 | m<<80 | community<<96 | technology<<128`.
@@ -152,7 +206,7 @@ pub(crate) fn info(word: &Word) -> Result<Info, DisclosedError> {
 }
 
 impl Certificates {
-    /// Counts a statement; a disclosure that is none is not summed.
+    /// Counts a statement; a disclosure that is none is not summed. What is more than there can be is.
     pub(crate) fn book(
         &mut self,
         spent: &Spent,
@@ -188,7 +242,10 @@ impl Certificates {
         };
         *sum = sum.saturating_add(amount);
         *total = total.saturating_add(amount);
-        Ok(())
+        match most_fed_in(params) {
+            Some(most) if retired.sum() > most => Err(DisclosedError::TooMuch { retired: retired.sum(), most }),
+            _ => Ok(()),
+        }
     }
 
     /// A statement that was counted is undone, and what it retired with it.

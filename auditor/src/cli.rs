@@ -8,17 +8,23 @@ use std::{
 
 use clap::Parser;
 use gridveil_circuits::version::known;
-use gridveil_protocol::{hex::parse0, params::Shape, version::CircuitVersion};
+use gridveil_protocol::{field::Fr, hex::parse0, params::Shape, version::CircuitVersion};
 use gridveil_verifier_contract::{
-    AuditorL1, EthersClient, L1Error, L1Future, Word,
+    Address, AuditorL1, ChainL1 as _, EthersClient, L1Error, Word,
+    anvil::LOCAL_CHAIN_ID,
+    deployment::DeploymentFile,
+    ethers_client::Confirmations,
     verifiers::{COMMITTED, code_hash},
 };
 
 use crate::{
-    audit_with_pool,
+    checkpoint::{Checkpoint, CheckpointError},
+    deployment::{Generated, check, check_found},
     genesis::{Genesis, GenesisError},
-    native::{NativeVerifier, Params},
-    replay::{PoolSource, VerifierError},
+    native::{NativeCertificates, NativeVerifier, Params},
+    proof::VerifierError,
+    replay::Audit,
+    report::{AuditReport, Verdict},
 };
 
 /// Everything that keeps an audit from being made, and the one that it failed.
@@ -42,6 +48,12 @@ pub enum AuditError {
     /// No threads.
     #[error("cannot start: {0}")]
     Runtime(std::io::ErrorKind),
+    /// A checkpoint.
+    #[error("{0}: {1}")]
+    Checkpoint(PathBuf, CheckpointError),
+    /// The report's files.
+    #[error("{0}")]
+    File(String),
     /// Standard output.
     #[error("cannot write JSON")]
     Json,
@@ -59,6 +71,12 @@ pub enum AuditError {
         /// How many findings there are in all.
         failures: usize,
     },
+    /// The audit was made, and nothing was found, but something cannot be checked. The report is printed.
+    #[error("audit incomplete: {unverified} statements or exits cannot be verified from calldata")]
+    Incomplete {
+        /// How many.
+        unverified: usize,
+    },
     /// The audit was made, and something does not hold. The report is printed.
     #[error("audit failed: {failures} findings")]
     Failed {
@@ -75,17 +93,24 @@ pub enum AuditError {
 )]
 pub struct Args {
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, env = "GRIDVEIL_RPC")]
-    rpc: String,
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
     /// Community nodes published at deployment; without it, all communities began on L1.
     #[arg(long)]
     genesis: Option<PathBuf>,
-    /// Block of the deployment, or an earlier one.
+    /// Block of the deployment, or an earlier one [default: found on chain].
     #[arg(long, default_value_t = 0)]
     from_block: u64,
+    /// The last block that is audited: so many before the latest, or `finalized`, which no reorganisation takes back.
+    #[arg(long, value_name = "finalized|BLOCKS", default_value = "0")]
+    confirmations: Confirmations,
+    /// Reads only what came since this file was written, and writes it anew if nothing is found. Keep it like a key: what
+    /// it says was audited is not looked at again.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// A verifier that its reader has checked, for batches of a circuit version that this program has no keys of; may be
     /// repeated. Without it, those that are committed with this program.
     #[arg(long = "verifier", value_name = "VERSION:SHAPE:FILE")]
@@ -99,44 +124,105 @@ pub struct Args {
 /// public chains.
 pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a;
 
-/// Runs an audit and prints the report. Blocking: call it outside any async runtime.
+/// What an audit needs that this crate does not know: parameters, compilers, files, the terminal.
+pub struct Tools<'a> {
+    /// Parameters of the proofs.
+    pub params: &'a ParamsSource<'a>,
+    /// The name of the setup that they are of, on a chain.
+    pub setup: &'a dyn Fn(u64) -> Result<String, String>,
+    /// The deployment file, if there is one, and the verifiers' code as it follows from circuit and ceremony.
+    pub deployment: Option<(&'a DeploymentFile, &'a dyn Fn() -> Result<Generated, String>)>,
+    /// Files the report.
+    pub file: &'a dyn Fn(&AuditReport) -> Result<(), String>,
+    /// Told how far it is.
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
+/// Seconds by which the audited block may be older than this machine's clock, off the local chain.
+const STALE_S: u64 = 3600;
+
+/// Runs an audit, prints the report and files it. Blocking: call it outside any async runtime.
 ///
 /// # Errors
 /// [`AuditError`]; [`AuditError::Failed`] after a report with findings.
-pub fn run(args: &Args, params: &ParamsSource<'_>) -> Result<(), AuditError> {
+pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
     let nodes =
         args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
     let contract = parse0(&args.contract).ok_or(AuditError::Contract)?;
+    let past = match &args.checkpoint {
+        Some(path) => Checkpoint::read(path).map_err(|error| AuditError::Checkpoint(path.clone(), error))?,
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| AuditError::Runtime(e.kind()))?;
-    let report = runtime.block_on(async {
-        let l1 = EthersClient::connect(&args.rpc, None, Some(contract)).await?;
-        let verifier = native(&l1, args.from_block, params, &args.verifiers).await?;
-        Ok::<_, AuditError>(audit_with_pool(&l1, Some(&l1), &verifier, &nodes, args.from_block).await?)
-    })?;
+    let (report, checkpoint) = runtime.block_on(audited(args, tools, contract, &nodes, past))?;
+    (tools.file)(&report).map_err(AuditError::File)?;
+    if let Some(path) = args.checkpoint.as_ref().filter(|_| report.failures.is_empty()) {
+        let hash = checkpoint.write(path).map_err(|error| AuditError::Checkpoint(path.clone(), error))?;
+        (tools.progress)(&format!("checkpoint of block {}: {}, blake3 {hash}", report.subject.block, path.display()));
+    }
     if args.json {
         println!("{}", serde_json::to_string(&report).map_err(|_| AuditError::Json)?);
     } else {
         print!("{}", report.table());
     }
     let (failures, versions) = (report.failures.len(), Vec::from_iter(report.missing_versions()));
-    match (report.is_ok(), versions.is_empty()) {
-        (true, _) => Ok(()),
-        (false, true) => Err(AuditError::Failed { failures }),
-        (false, false) => Err(AuditError::MissingVersions { versions, failures }),
+    match (report.auditor, versions.is_empty()) {
+        (Verdict::Ok, _) => Ok(()),
+        (Verdict::Incomplete, _) => Err(AuditError::Incomplete { unverified: report.unverified.len() }),
+        (Verdict::Failed, true) => Err(AuditError::Failed { failures }),
+        (Verdict::Failed, false) => Err(AuditError::MissingVersions { versions, failures }),
     }
+}
+
+async fn audited(
+    args: &Args,
+    tools: &Tools<'_>,
+    contract: Address,
+    genesis: &[(u32, Fr)],
+    past: Option<Checkpoint>,
+) -> Result<(AuditReport, Checkpoint), AuditError> {
+    let l1 = EthersClient::through(&args.rpc, None, Some(contract)).await?;
+    let l1 = l1.with_confirmations(args.confirmations).pinned(None).await?;
+    if let (Some(past), Some(path)) = (&past, &args.checkpoint) {
+        past.lies_on(&l1).await.map_err(|error| AuditError::Checkpoint(path.clone(), error))?;
+    }
+    let chain_id = l1.chain_id().await?;
+    let verifier = native(&l1, args.from_block, tools.params, &args.verifiers).await?;
+    let verifier = verifier.of_setup((tools.setup)(chain_id).map_err(AuditError::Params)?);
+    let (from_block, progress) = (args.from_block, tools.progress);
+    let audit = Audit { l1: &l1, verifier: &verifier, genesis, from_block, past, progress };
+    let (report, checkpoint) = audit.run().await?;
+    progress("comparing code and configuration");
+    let mut report = match tools.deployment {
+        Some((file, generated)) => {
+            let generated = generated().map_err(AuditError::Params)?;
+            let timelock = file.contracts.timelock.as_ref().map(|timelock| (timelock.address.0, timelock.from_block));
+            let found = check(file, &l1.inspect(timelock).await?, &generated);
+            report.with_deployment(found, Some(format!("{}: the deployment file's", file.setup.name)))
+        }
+        None => {
+            report.with_deployment(check_found(&l1.inspect(None).await?, "no deployment file names a ceremony"), None)
+        }
+    };
+    if let Some(what) = stale(chain_id, report.subject.time_s) {
+        report = report.with_failure("L1.HEAD", what);
+    }
+    Ok((report, checkpoint))
+}
+
+/// A node that is behind shows a past in which everything may have been right.
+fn stale(chain_id: u64, block_s: u64) -> Option<String> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let behind = now.saturating_sub(block_s);
+    (chain_id != LOCAL_CHAIN_ID && behind > STALE_S)
+        .then(|| format!("the audited block is {behind} s old: the node is behind, or the chain stands still"))
 }
 
 fn listed(versions: &[CircuitVersion]) -> String {
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-impl PoolSource for EthersClient {
-    fn pool_nano(&self) -> L1Future<'_, u64> {
-        Box::pin(Self::pool_nano(self))
-    }
 }
 
 /// Checks proofs of every version this program knows, with keys of its own. A version that it does not know is left to
@@ -156,7 +242,8 @@ pub async fn native(
         Err(L1Error::Malformed(_)) => Vec::new(),
         answer => answer?,
     };
-    let mut by_size = BTreeMap::new();
+    let certificates = NativeCertificates::K;
+    let mut by_size = BTreeMap::from([(certificates, params(chain_id, certificates).map_err(AuditError::Params)?)]);
     for shape in communities.iter().filter_map(|community| Shape::by_id(community.shape)) {
         if let Entry::Vacant(size) = by_size.entry(shape.k) {
             size.insert(params(chain_id, shape.k).map_err(AuditError::Params)?);

@@ -3,6 +3,7 @@
 //! [`check`] compares three things: the file, the chain ([`OnChain`]), and the verifiers' code as it follows from circuit
 //! and ceremony ([`Generated`]). It asks nobody and changes nothing. `docs/spec/audit.md` lists the checks.
 
+mod found;
 mod verifiers;
 
 use std::{collections::BTreeMap, fmt::Display};
@@ -83,6 +84,11 @@ impl DeploymentReport {
         self.checks.push(Check { subject: subject.into(), outcome });
     }
 
+    fn judge(&mut self, insecure: bool) {
+        let verdict = if self.is_ok() { "ok" } else { "failed" };
+        self.verdict = if insecure { format!("{INSECURE}, {verdict}") } else { verdict.to_owned() };
+    }
+
     /// Equal, or failed with both.
     fn same<T: PartialEq + Display>(&mut self, subject: &str, found: T, expected: T) {
         let outcome = if found == expected {
@@ -93,6 +99,8 @@ impl DeploymentReport {
         self.push(subject, outcome);
     }
 }
+
+pub use found::check_found;
 
 /// Compares file, chain and generated code.
 #[must_use]
@@ -111,8 +119,7 @@ pub fn check(file: &DeploymentFile, chain: &OnChain, generated: &Generated) -> D
         (None, _) => {}
     }
     let insecure = file.setup.is_insecure() || report.checks.iter().any(is_insecure);
-    let verdict = if report.is_ok() { "ok" } else { "failed" };
-    report.verdict = if insecure { format!("{INSECURE}, {verdict}") } else { verdict.to_owned() };
+    report.judge(insecure);
     report
 }
 
@@ -220,6 +227,7 @@ fn contracts(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnCha
         Outcome::Failed,
     );
     report.push(Contract::Poseidon.name(), outcome);
+    token(report, &chain.token);
     for (part, found) in ["registry", "certificates", "exits"].into_iter().zip(chain.rollup_of) {
         if found != chain.rollup.address {
             let what = format!("belongs to the rollup {}, not to this one", hex0(found));
@@ -229,6 +237,25 @@ fn contracts(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnCha
     // Off the local chain a tariff is told an hour before.
     let notice = if chain.chain_id == LOCAL_CHAIN_ID { 0 } else { 3600 };
     report.same("tariff notice, seconds", chain.tariff_notice_s, notice);
+}
+
+/// The token is somebody else's contract: what it does with balances is its code's, which no artifact here is of.
+fn token(report: &mut DeploymentReport, token: &Found) {
+    let what = || {
+        format!(
+            "{}: a contract of its own, whose code has the hash {}",
+            hex0(token.address),
+            hex0(code_hash(&token.code))
+        )
+    };
+    let outcome = if token.code.is_empty() {
+        Outcome::Failed(format!("there is no code at {}", hex0(token.address)))
+    } else if verifiers::is_proxy(&token.code) {
+        Outcome::NotChecked(format!("{}; it may run another contract's, which can be exchanged", what()))
+    } else {
+        Outcome::Ok(what())
+    };
+    report.push("token's code", outcome);
 }
 
 /// What is wrong with a contract's place or its code's hash.

@@ -7,25 +7,28 @@
 mod batch;
 mod certificates;
 mod ending;
+mod owed;
+mod statements;
 mod vault;
 
-use gridveil_protocol::units::Nano;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gridveil_protocol::record::Parsed;
 use gridveil_verifier_contract::{
-    Address, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent,
-    SettledBatch, Stage, Word,
+    Address, Calls, CommunityParams, DepositEntry, DepositState as Contracted, RollupEffect as Effect, RollupEvent,
+    SettledBatch, Stage, Vault, Word, deployment::Terms,
 };
 use serde::Serialize;
 
 use batch::Group;
 use certificates::Notes;
+use owed::Owed;
 
 use crate::{
     certificates::{Certificates, Spent},
-    failure::Failure,
+    failure::{Failure, Unverified},
     money::Money,
+    proof::ProofVerifier,
 };
 
 /// What the events come to, besides the records.
@@ -49,10 +52,35 @@ pub struct Books {
     pub claim_exits: u64,
     /// Is the rollup frozen?
     pub frozen: bool,
+    /// Exits and claims whose opening was computed here, and leads to the last root.
+    pub exits_verified: u64,
+    /// Paid to accounts and not fetched by them, smallest parts of the token.
+    #[serde(serialize_with = "decimal")]
+    pub withdrawable: u128,
+    /// Everything that the vault owes, smallest parts of the token: open deposits, funds and pool, and what accounts may
+    /// fetch.
+    #[serde(serialize_with = "decimal")]
+    pub owed: u128,
+    /// What the token says that the vault has.
+    #[serde(serialize_with = "decimal")]
+    pub held: u128,
+    /// Bonds of requests that wait, and bonds to give back, wei.
+    #[serde(serialize_with = "decimal")]
+    pub owed_wei: u128,
+    /// The contract's balance of the chain's coin, wei.
+    #[serde(serialize_with = "decimal")]
+    pub held_wei: u128,
+    /// Was what the vault has compared with what it owes?
+    pub solvency_compared: bool,
     /// Were funds, queues and freeze compared with the contract's own?
     pub standing_compared: bool,
     /// Was the pool compared with the contract's own?
     pub pool_compared: bool,
+}
+
+/// As text: a reader of JSON may have floats alone.
+fn decimal<S: serde::Serializer>(value: &u128, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&value.to_string())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +113,15 @@ enum Transfer {
     Exited,
 }
 
-/// What the replay of the batches found.
+/// What the replay of the batches found, and whom it asks about proofs.
 pub(crate) struct Settled<'a> {
+    pub(crate) chain_id: u64,
+    pub(crate) contract: Address,
+    pub(crate) verifier: &'a dyn ProofVerifier,
+    /// Transactions whose calldata an earlier audit has verified.
+    pub(crate) remembered: BTreeSet<Word>,
+    /// What is fixed, if the client tells.
+    pub(crate) terms: Option<Terms>,
     pub(crate) count: u64,
     pub(crate) genesis_root: Word,
     pub(crate) communities: &'a BTreeMap<u32, CommunityParams>,
@@ -108,14 +143,20 @@ pub(crate) struct Ledger<'a> {
     exited: BTreeSet<(u32, u32)>,
     nullifiers: BTreeSet<Word>,
     notes: Notes,
-    /// Every root so far.
-    roots: BTreeSet<Word>,
+    /// Every root so far, by the batch that made it.
+    roots: BTreeMap<Word, u64>,
     started: BTreeSet<u32>,
     /// Communities on their way to their end.
     stages: BTreeMap<u32, Stage>,
+    /// Of closed ones, the last batch before.
+    closed_after: BTreeMap<u32, u64>,
     retired_versions: BTreeSet<u32>,
     paused: bool,
     root: Word,
+    owed: Owed,
+    /// Calls in the calldata of transactions that are followed now.
+    calls: BTreeMap<Word, Calls>,
+    unverified: Vec<Unverified>,
     batches: u64,
     group: Option<Group>,
     at: Option<u64>,
@@ -131,7 +172,10 @@ impl<'a> Ledger<'a> {
     pub(crate) fn new(settled: Settled<'a>, money: &'a mut Money) -> Self {
         Self {
             root: settled.genesis_root,
-            roots: BTreeSet::from([settled.genesis_root]),
+            roots: BTreeMap::from([(settled.genesis_root, 0)]),
+            owed: Owed::default(),
+            calls: BTreeMap::new(),
+            unverified: Vec::new(),
             settled,
             money,
             books: Books::default(),
@@ -144,6 +188,7 @@ impl<'a> Ledger<'a> {
             notes: Notes::default(),
             started: BTreeSet::new(),
             stages: BTreeMap::new(),
+            closed_after: BTreeMap::new(),
             retired_versions: BTreeSet::new(),
             paused: false,
             batches: 0,
@@ -154,7 +199,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn fail(&mut self, clause: &'static str, what: impl Into<String>) {
+    pub(crate) fn fail(&mut self, clause: &'static str, what: impl Into<String>) {
         self.failures.push(Failure { batch: self.at, clause, what: what.into() });
     }
 
@@ -169,8 +214,10 @@ impl<'a> Ledger<'a> {
         self.last_block.map_or(from_block, |block| block + 1)
     }
 
-    /// Follows events; false if they lead to a batch that this audit leaves to the next.
-    pub(crate) fn walk(&mut self, events: &[RollupEvent]) -> bool {
+    /// Follows events, with the calls of their transactions; false if they lead to a batch that this audit leaves to the
+    /// next.
+    pub(crate) fn walk(&mut self, events: &[RollupEvent], calls: BTreeMap<Word, Calls>) -> bool {
+        self.calls = calls;
         for event in events {
             if matches!(event.effect, Effect::BatchSettled { batch, .. } if batch > self.settled.count) {
                 return false;
@@ -181,8 +228,8 @@ impl<'a> Ledger<'a> {
             self.last_block = Some(event.block);
             self.books.events += 1;
             self.follow(event);
+            self.owe(&event.effect);
         }
-        self.close();
         true
     }
 
@@ -223,9 +270,20 @@ impl<'a> Ledger<'a> {
             }
             Effect::Frozen { community, root } => self.frozen(community, root),
             Effect::FrozenForNotes { number, root } => self.frozen_for_notes(number, root),
-            Effect::Exited { community, slot, balance, .. } => self.exit(community, slot, balance),
-            Effect::ClaimExited { claim, balance, .. } => self.exit_claim(claim, balance),
-            Effect::CertificateSpent { .. } => Spent::of(&event.effect).iter().for_each(|spent| self.spent(spent)),
+            Effect::Exited { community, slot, balance, .. } => {
+                self.exit(community, slot, balance);
+                self.opened(event);
+            }
+            Effect::ClaimExited { claim, balance, .. } => {
+                self.exit_claim(claim, balance);
+                self.opened(event);
+            }
+            Effect::CertificateSpent { .. } => {
+                if let Some(spent) = Spent::of(&event.effect) {
+                    self.spent(&spent);
+                    self.proved(event, &spent);
+                }
+            }
             Effect::NotesDropped { nullifier, undone, .. } => self.dropped(nullifier, undone),
             Effect::CommunityClosing { community, .. } => self.closing(community),
             Effect::CommunityEnding { community } => self.ending(community),
@@ -233,6 +291,7 @@ impl<'a> Ledger<'a> {
             // They change no account here: registries are read as a whole, and L1 alone pays what it owes.
             Effect::ShapeRegistered { .. }
             | Effect::VerifierRegistered { .. }
+            | Effect::RoleChanged { .. }
             | Effect::UpgradeAnnounced { .. }
             | Effect::VerifierFirstUsed { .. }
             | Effect::TariffSetOpened { .. }
@@ -265,7 +324,7 @@ impl<'a> Ledger<'a> {
 
     /// The contract's own figures at the end.
     pub(crate) fn standing(&mut self, standing: &Standing) {
-        self.at = None;
+        self.close();
         let books = self.books;
         let told = |same: Option<bool>| same.unwrap_or(true);
         self.require(told(standing.frozen.map(|frozen| frozen == books.frozen)), "L1.FREEZE", || {
@@ -298,20 +357,14 @@ impl<'a> Ledger<'a> {
                 format!("the forced queue of community {community} is not the one of its events")
             });
         }
-        let pool = self.money.account().pool_nano;
-        self.require(told(standing.pool_nano.map(|nano| Nano::from(nano) == pool)), "L1.POOL", || {
-            format!(
-                "the contract's pool is {} nano, the records come to {}",
-                standing.pool_nano.unwrap_or_default(),
-                pool.0
-            )
-        });
-        self.books.pool_compared = standing.pool_nano.is_some();
+        if let Some(vault) = &standing.vault {
+            self.solvent(vault);
+        }
         self.books.standing_compared =
             standing.frozen.is_some() && standing.supplier_units.is_some() && standing.notes.is_some();
     }
 
-    pub(crate) fn finish(mut self) -> (Books, Certificates, Vec<Failure>) {
+    pub(crate) fn finish(mut self) -> Followed {
         self.close();
         let (events, count) = (self.batches, self.settled.count);
         self.require(events == count, "L1.SEQUENCE", || {
@@ -319,8 +372,21 @@ impl<'a> Ledger<'a> {
         });
         self.books.forced_open = self.forced.values().map(|queue| queue.len() as u64).sum();
         self.certificates.waiting_notes = self.notes.len();
-        (self.books, self.certificates, self.failures)
+        Followed {
+            books: self.books,
+            certificates: self.certificates,
+            failures: self.failures,
+            unverified: self.unverified,
+        }
     }
+}
+
+/// What following the events came to.
+pub(crate) struct Followed {
+    pub(crate) books: Books,
+    pub(crate) certificates: Certificates,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) unverified: Vec<Unverified>,
 }
 
 /// What the contract says of itself; `None` where the client cannot tell.
@@ -331,7 +397,7 @@ pub(crate) struct Standing {
     pub(crate) notes: Option<Vec<Word>>,
     pub(crate) deposits: Option<Vec<DepositEntry>>,
     pub(crate) forced: BTreeMap<u32, Vec<Request>>,
-    pub(crate) pool_nano: Option<u64>,
+    pub(crate) vault: Option<Vault>,
 }
 
 /// Only a batch has these effects.

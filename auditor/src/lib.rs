@@ -8,25 +8,36 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod certificates;
+mod checkpoint;
 pub mod cli;
+mod date;
 pub mod deployment;
 mod failure;
 pub mod genesis;
+mod heard;
 mod ledger;
 mod money;
 pub mod native;
+mod proof;
 mod replay;
 mod report;
 mod retirement;
+mod subject;
+mod timeline;
 mod totals;
 mod versions;
 
 pub use certificates::{Certificates, RetiredPeriod};
-pub use failure::Failure;
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use failure::{Failure, Unverified};
 pub use ledger::Books;
 pub use money::Account;
-pub use replay::{PoolSource, ProofVerifier, VerifierError, audit, audit_with_pool};
+pub use proof::{ProofVerifier, VerifierError};
+pub use replay::{Audit, audit};
 pub use report::{AuditReport, Verdict};
 pub use retirement::{Retired, RetirementError, retirement};
+pub use subject::{CommunitySubject, Subject};
+pub use timeline::Decision;
+pub use totals::{AccountError, OpenedBalance, OpenedBill, Period};
 pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};
 pub use versions::{BatchRanges, VersionUse};

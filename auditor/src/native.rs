@@ -8,13 +8,13 @@ use std::{
 };
 
 use gridveil_circuits::{verify::Verifier, version::circuit_for};
-use gridveil_protocol::{field::Fr, params::Shape, version::CircuitVersion};
+use gridveil_protocol::{certificate::CERTIFICATE_VERSION, field::Fr, params::Shape, version::CircuitVersion};
 use gridveil_verifier_contract::Word;
 
 pub use gridveil_circuits::verify::Params;
 
 use crate::{
-    replay::{ProofVerifier, VerifierError},
+    proof::{ProofVerifier, VerifierError},
     totals::HoldingVerifier,
 };
 
@@ -22,9 +22,11 @@ use crate::{
 #[derive(Default)]
 pub struct NativeVerifier {
     keys: Mutex<BTreeMap<(CircuitVersion, u32), Verifier>>,
+    certificates: Mutex<Option<NativeCertificates>>,
     /// By log2 of their size: what a key is made from when the first batch needs it.
     params: BTreeMap<u32, Arc<Params>>,
     recognised: BTreeMap<(CircuitVersion, u32, Word), String>,
+    setup: Option<String>,
 }
 
 impl std::fmt::Debug for NativeVerifier {
@@ -51,6 +53,18 @@ impl NativeVerifier {
         let key = key(version, shape, params)?;
         self.keys.get_mut().unwrap_or_else(PoisonError::into_inner).insert((version, shape.id), key);
         Ok(())
+    }
+
+    /// The name of the setup that the parameters are of.
+    #[must_use]
+    pub fn of_setup(self, name: String) -> Self {
+        Self { setup: Some(name), ..self }
+    }
+
+    /// Takes the key of certificate statements.
+    #[must_use]
+    pub fn with_certificates(self, key: NativeCertificates) -> Self {
+        Self { certificates: Mutex::new(Some(key)), ..self }
     }
 
     /// From now on the verifier with this code is known, as `name`. The code must be one that its reader has checked:
@@ -86,6 +100,31 @@ impl ProofVerifier for NativeVerifier {
             }
         };
         Ok(key.verify(instance, proof).is_ok())
+    }
+
+    fn verify_certificate(
+        &self,
+        version: CircuitVersion,
+        instance: &[Fr; 9],
+        proof: &[u8],
+    ) -> Result<bool, VerifierError> {
+        let missing = VerifierError::Missing { version, shape: 0 };
+        if version != CircuitVersion::new(CERTIFICATE_VERSION) {
+            return Err(missing);
+        }
+        let mut key = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = match key.as_ref() {
+            Some(made) => made,
+            None => {
+                let params = self.params.get(&NativeCertificates::K).ok_or(missing)?;
+                key.insert(NativeCertificates::new(Arc::clone(params))?)
+            }
+        };
+        HoldingVerifier::verify(key, instance, proof)
+    }
+
+    fn setup(&self) -> Option<String> {
+        self.setup.clone()
     }
 
     fn recognises(&self, version: CircuitVersion, shape_id: u32, code_hash: &Word) -> Option<String> {

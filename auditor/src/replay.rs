@@ -2,7 +2,7 @@
 
 mod batch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use gridveil_protocol::{
     field::{Fr, to_bytes},
@@ -12,63 +12,40 @@ use gridveil_protocol::{
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
-    AuditorL1, CommunityParams, L1Error, L1Future, RollupEffect, RollupEvent, SettledBatch, TariffEntry, Word,
+    AuditorL1, Block, ChainL1, CommunityParams, L1Error, QueuesL1, RollupEffect, RollupEvent, SettledBatch,
+    TariffEntry, Word, deployment::Hex,
 };
 
 use crate::{
-    certificates::Certificates,
+    checkpoint::{Checkpoint, Remembered, Verified},
     failure::Failure,
-    ledger::{Books, Ledger, Request, Settled, Standing},
+    heard::Heard,
+    ledger::{Followed, Ledger, Request, Settled, Standing},
     money::Money,
+    proof::ProofVerifier,
     report::{AuditReport, Verdict},
+    subject::{Subject, setup},
+    timeline::{Decision, timeline},
     versions::Versions,
 };
 
-/// Why a proof could not be checked at all. Not the same as a proof that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifierError {
-    /// No key of that circuit version in that shape.
-    #[error("circuit version {version} is missing: no verifying key for shape {shape}")]
-    Missing {
-        /// Circuit version.
-        version: CircuitVersion,
-        /// Shape's id.
-        shape: u32,
-    },
-    /// A key could not be made.
-    #[error("{0}")]
-    Key(String),
+/// An audit to be made.
+pub struct Audit<'a> {
+    /// L1, read at one block if the client can.
+    pub l1: &'a dyn AuditorL1,
+    /// Who checks proofs.
+    pub verifier: &'a dyn ProofVerifier,
+    /// Community nodes published at deployment.
+    pub genesis: &'a [(u32, Fr)],
+    /// The deployment's block, or an earlier one.
+    pub from_block: u64,
+    /// What an earlier audit read and found right: it is not read again.
+    pub past: Option<Checkpoint>,
+    /// Told how far it is.
+    pub progress: &'a (dyn Fn(&str) + Sync),
 }
 
-/// Verifies settlement proofs: a key set a circuit version.
-pub trait ProofVerifier {
-    /// Does `proof` hold for these public inputs, under the key of that version and shape?
-    ///
-    /// # Errors
-    /// [`VerifierError::Missing`] if there is no such key.
-    fn verify(
-        &self,
-        version: CircuitVersion,
-        shape_id: u32,
-        instance: &[Fr; 10],
-        proof: &[u8],
-    ) -> Result<bool, VerifierError>;
-
-    /// Name of the verifier artifact of that version and shape whose code has this hash, for versions that are known by
-    /// nothing else.
-    fn recognises(&self, version: CircuitVersion, shape_id: u32, code_hash: &Word) -> Option<String> {
-        let _ = (version, shape_id, code_hash);
-        None
-    }
-}
-
-/// The pool as the contract has it, for clients that can tell.
-pub trait PoolSource {
-    /// nano.
-    fn pool_nano(&self) -> L1Future<'_, u64>;
-}
-
-/// [`audit_with_pool`] for a client that cannot tell the contract's pool.
+/// [`Audit`] of a chain from its beginning, told to nobody.
 ///
 /// # Errors
 /// As there.
@@ -78,26 +55,46 @@ pub async fn audit(
     genesis: &[(u32, Fr)],
     from_block: u64,
 ) -> Result<AuditReport, L1Error> {
-    audit_with_pool(l1, None, verifier, genesis, from_block).await
+    let audit = Audit { l1, verifier, genesis, from_block, past: None, progress: &|_| {} };
+    Ok(audit.run().await?.0)
 }
 
-/// Replays everything from `from_block` (at most the deployment's block) on. `genesis` are the community nodes
-/// published at deployment. Batches that are settled while the audit runs are left to the next one.
-///
-/// # Errors
-/// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of the
-/// report.
-pub async fn audit_with_pool(
-    l1: &dyn AuditorL1,
-    pool: Option<&dyn PoolSource>,
+impl Audit<'_> {
+    /// Replays everything. Batches that are settled while the audit runs are left to the next one. The checkpoint is for
+    /// the next audit; it is none to keep where something does not hold.
+    ///
+    /// # Errors
+    /// [`L1Error`] if the node gives no answer: then nothing was audited. What the node answers wrongly is a finding of
+    /// the report.
+    pub async fn run(self) -> Result<(AuditReport, Checkpoint), L1Error> {
+        let Self { l1, verifier, genesis, from_block, past, progress } = self;
+        let heard = Heard::new(l1, past.as_ref().map(|past| &past.read_blake3.0));
+        let l1 = Remembered::new(&heard, past);
+        let (report, block) = replayed(&l1, verifier, genesis, from_block, progress).await?;
+        let read_blake3 = Hex(heard.hash());
+        let report = AuditReport { read_blake3: read_blake3.to_string(), ..report };
+        let checkpoint = l1.into_checkpoint(block, read_blake3, &report);
+        Ok((report, checkpoint))
+    }
+}
+
+/// Batches or events between two words about progress.
+const TOLD: usize = 200;
+
+async fn replayed(
+    l1: &Remembered<'_>,
     verifier: &dyn ProofVerifier,
     genesis: &[(u32, Fr)],
     from_block: u64,
-) -> Result<AuditReport, L1Error> {
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<(AuditReport, Block), L1Error> {
     let mut replay = Replay::new(l1.chain_id().await?, l1.contract(), verifier);
+    replay.remembered = l1.remembered();
+    progress("reading L1");
     let count = l1.batch_count().await?;
     let genesis_root = l1.root_at(0).await?;
     replay.genesis(genesis, &genesis_root);
+    let head = replay.read("the block", l1.block(None).await)?;
     replay.now = l1.timestamp().await?;
     for params in replay.read("communities", l1.communities(from_block).await)? {
         replay.register(params);
@@ -112,7 +109,10 @@ pub async fn audit_with_pool(
         batches.retain(|batch| batch.batch <= count);
         root = l1.root_at(count).await?;
     }
-    for batch in &batches {
+    for (number, batch) in batches.iter().enumerate() {
+        if number % TOLD == 0 {
+            progress(&format!("batch {} of {count}: {} proofs verified", number + 1, replay.proofs));
+        }
         replay.batch(batch);
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
     }
@@ -120,7 +120,16 @@ pub async fn audit_with_pool(
     let events = replay.read("events", l1.events(from_block).await)?;
     replay.registries(&events);
     replay.versions(&events, count);
+    let decisions = timeline(l1, &events).await;
+    replay.timeline = replay.read("blocks of decisions", decisions)?;
+    progress(&format!("following {} events", events.len()));
+    let terms = told(l1.terms().await)?;
     let settled = Settled {
+        chain_id: replay.chain_id,
+        contract: replay.contract,
+        verifier,
+        remembered: replay.remembered.as_ref().map(|past| past.calls.clone()).unwrap_or_default(),
+        terms: terms.clone(),
         count,
         genesis_root,
         communities: &replay.communities,
@@ -130,24 +139,56 @@ pub async fn audit_with_pool(
     };
     let mut money = std::mem::take(&mut replay.money);
     let mut ledger = Ledger::new(settled, &mut money);
-    let stood = if ledger.walk(&events) { stand(l1, pool, from_block, &mut ledger).await } else { Ok(()) };
-    let (books, certificates, failures) = ledger.finish();
+    let stood = match walk(l1, &mut ledger, &events).await {
+        Ok(true) => stand(l1, from_block, &mut ledger).await,
+        answer => answer.map(drop),
+    };
+    let followed = ledger.finish();
     replay.money = money;
     replay.read("figures and later events", stood)?;
-    replay.failures.extend(failures);
-    Ok(replay.report(books, certificates))
+    let setup = setup(verifier.setup(), replay.proofs, &events);
+    let place = (replay.chain_id, replay.contract, head);
+    let subject = Subject::new(place, terms, setup, &replay.communities, &batches);
+    Ok((replay.report(subject, followed), head))
+}
+
+/// Events whose calldata is held in memory at once.
+const STEP: usize = 1_000;
+
+/// Follows events with the calldata of those that are checked by it; false as [`Ledger::walk`].
+async fn walk(l1: &Remembered<'_>, ledger: &mut Ledger<'_>, events: &[RollupEvent]) -> Result<bool, L1Error> {
+    for step in events.chunks(STEP) {
+        let mut calls = BTreeMap::new();
+        for event in step.iter().filter(|event| brought_by_calldata(&event.effect)) {
+            if let Entry::Vacant(new) = calls.entry(event.tx) {
+                match l1.calls(event.tx).await {
+                    Ok(found) => _ = new.insert(found),
+                    // Nothing is read from it: what it should have brought is then unverified.
+                    Err(L1Error::Malformed(how)) => ledger.fail("L1.CALLDATA", format!("block {}: {how}", event.block)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if !ledger.walk(step, calls) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Is a proof or an opening in the calldata of the effect's transaction?
+const fn brought_by_calldata(effect: &RollupEffect) -> bool {
+    matches!(
+        effect,
+        RollupEffect::CertificateSpent { .. } | RollupEffect::Exited { .. } | RollupEffect::ClaimExited { .. }
+    )
 }
 
 /// Times that the contract's figures are asked for again because something happened meanwhile.
 const STANDING_ATTEMPTS: usize = 4;
 
 /// Compares the books with the contract's own figures, read between two looks at its events that find nothing new.
-async fn stand(
-    l1: &dyn AuditorL1,
-    pool: Option<&dyn PoolSource>,
-    from_block: u64,
-    ledger: &mut Ledger<'_>,
-) -> Result<(), L1Error> {
+async fn stand(l1: &Remembered<'_>, from_block: u64, ledger: &mut Ledger<'_>) -> Result<(), L1Error> {
     for _ in 0..STANDING_ATTEMPTS {
         let limit = u32::try_from(ledger.notes().len() + 1).unwrap_or(u32::MAX);
         let mut standing = Standing {
@@ -155,6 +196,7 @@ async fn stand(
             supplier_units: told(l1.supplier_funds().await)?,
             notes: told(l1.pending_notes(limit).await)?,
             deposits: told(l1.deposits(from_block).await)?,
+            vault: told(l1.vault().await)?,
             ..Standing::default()
         };
         let communities: Vec<u32> = ledger.communities().collect();
@@ -169,15 +211,12 @@ async fn stand(
                 standing.forced.insert(community, requests.collect());
             }
         }
-        if let Some(pool) = pool {
-            standing.pool_nano = Some(pool.pool_nano().await?);
-        }
         let meanwhile = l1.events(ledger.next_block(from_block)).await?;
         if meanwhile.is_empty() {
             ledger.standing(&standing);
             return Ok(());
         }
-        if !ledger.walk(&meanwhile) {
+        if !walk(l1, ledger, &meanwhile).await? {
             return Ok(());
         }
     }
@@ -211,6 +250,9 @@ struct Replay<'a> {
     /// What the records come to.
     money: Money,
     versions: Versions,
+    timeline: Vec<Decision>,
+    /// What an earlier audit has verified.
+    remembered: Option<Verified>,
     /// Batch under examination.
     at: Option<u64>,
     failures: Vec<Failure>,
@@ -233,6 +275,8 @@ impl<'a> Replay<'a> {
             records: BTreeMap::new(),
             money: Money::default(),
             versions: Versions::default(),
+            timeline: Vec::new(),
+            remembered: None,
             at: None,
             failures: Vec::new(),
         }
@@ -347,9 +391,14 @@ impl<'a> Replay<'a> {
         });
     }
 
-    fn report(self, books: Books, certificates: Certificates) -> AuditReport {
+    fn report(mut self, subject: Subject, followed: Followed) -> AuditReport {
+        let Followed { books, certificates, failures, unverified } = followed;
+        self.failures.extend(failures);
         AuditReport {
-            auditor: if self.failures.is_empty() { Verdict::Ok } else { Verdict::Failed },
+            auditor: Verdict::of(self.failures.len(), unverified.len()),
+            verdict: String::new(),
+            subject,
+            continued_from: self.remembered.map(|past| past.block),
             batches: self.batches,
             proofs_verified: self.proofs,
             state_root: self.state.root(),
@@ -357,7 +406,12 @@ impl<'a> Replay<'a> {
             books,
             certificates,
             versions: self.versions.finish(),
+            timeline: self.timeline,
+            deployment: None,
             failures: self.failures,
+            unverified,
+            read_blake3: String::new(),
         }
+        .judged()
     }
 }

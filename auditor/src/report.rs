@@ -8,13 +8,17 @@ use gridveil_protocol::{
     units::Nano,
     version::CircuitVersion,
 };
+use gridveil_verifier_contract::deployment::INSECURE;
 use serde::Serialize;
 
 use crate::{
     certificates::Certificates,
-    failure::Failure,
+    deployment::{DeploymentReport, Outcome},
+    failure::{Failure, Unverified},
     ledger::Books,
     money::{Account, UNIT_NANO, currency},
+    subject::Subject,
+    timeline::Decision,
     versions::VersionUse,
 };
 
@@ -24,15 +28,43 @@ use crate::{
 pub enum Verdict {
     /// Every fact holds.
     Ok,
+    /// Nothing was found that does not hold, but something could not be checked.
+    Incomplete,
     /// At least one does not.
     Failed,
+}
+
+impl Verdict {
+    pub(crate) const fn of(failures: usize, unverified: usize) -> Self {
+        match (failures, unverified) {
+            (0, 0) => Self::Ok,
+            (0, _) => Self::Incomplete,
+            _ => Self::Failed,
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Incomplete => "INCOMPLETE",
+            Self::Failed => "FAILED",
+        }
+    }
 }
 
 /// Result of an audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
-    /// The verdict.
+    /// The verdict, for programs.
     pub auditor: Verdict,
+    /// The verdict, for people: with INSECURE before it under the development setup.
+    pub verdict: String,
+    /// What was audited.
+    pub subject: Subject,
+    /// The block of the checkpoint that this audit went on from; what came before was verified by the audit that wrote it.
+    pub continued_from: Option<u64>,
     /// Batches replayed.
     pub batches: u64,
     /// Proofs that were verified and hold.
@@ -48,11 +80,54 @@ pub struct AuditReport {
     pub certificates: Certificates,
     /// Circuit versions in use: which batches were verified here, and which only the verifier contract checked.
     pub versions: Vec<VersionUse>,
+    /// What was decided over the rollup, in order.
+    pub timeline: Vec<Decision>,
+    /// What stands on chain against the deployment file and this program, if it was looked at.
+    pub deployment: Option<DeploymentReport>,
     /// Everything that does not hold: batch by batch from calldata, then event by event.
     pub failures: Vec<Failure>,
+    /// What L1 accepted and nobody can check from what L1 publishes. With one of these the verdict is not ok.
+    pub unverified: Vec<Unverified>,
+    /// blake3 of every question and answer of L1, hex.
+    pub read_blake3: String,
 }
 
 impl AuditReport {
+    /// The same, with the verdict that its findings come to.
+    #[must_use]
+    pub(crate) fn judged(mut self) -> Self {
+        self.auditor = Verdict::of(self.failures.len(), self.unverified.len());
+        let of_deployment = |report: &DeploymentReport| report.verdict.contains(INSECURE);
+        let insecure = self.subject.is_insecure() || self.deployment.as_ref().is_some_and(of_deployment);
+        let word = self.auditor.word();
+        self.verdict = if insecure { format!("{INSECURE}, {word}") } else { word.to_owned() };
+        self
+    }
+
+    /// The same with what was found of the deployment: every failure of it is a finding.
+    #[must_use]
+    pub fn with_deployment(mut self, deployment: DeploymentReport, setup: Option<String>) -> Self {
+        let failed = deployment.failures().filter_map(|check| match &check.outcome {
+            Outcome::Failed(what) => {
+                Some(Failure { batch: None, clause: "L1.CODE", what: format!("{}: {what}", check.subject) })
+            }
+            Outcome::Ok(_) | Outcome::NotChecked(_) => None,
+        });
+        self.failures.extend(failed);
+        self.deployment = Some(deployment);
+        if let Some(setup) = setup {
+            self.subject.setup = setup;
+        }
+        self.judged()
+    }
+
+    /// The same with a finding more.
+    #[must_use]
+    pub fn with_failure(mut self, clause: &'static str, what: String) -> Self {
+        self.failures.push(Failure { batch: None, clause, what });
+        self.judged()
+    }
+
     /// Did everything hold?
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -69,16 +144,23 @@ impl AuditReport {
     #[must_use]
     pub fn table(&self) -> String {
         use std::fmt::Write as _;
-        let verdict = if self.is_ok() { "ok" } else { "FAILED" };
         let root = hex0(to_bytes(&self.state_root));
         let amount = |nano: Nano| format!("{:>16}", currency(nano));
         let units = |units: u64| amount(Nano(i128::from(units) * UNIT_NANO));
         let (money, books, certificates) = (&self.money, &self.books, &self.certificates);
         let pool = if books.pool_compared { "" } else { "  from records; not compared with the contract's" };
+        let compared = if books.solvency_compared { "" } else { "  not compared with what it has" };
         let mut out = String::new();
         let undone = if certificates.undone == 0 { String::new() } else { format!(", {} undone", certificates.undone) };
         for (name, value) in [
-            ("auditor", verdict.to_owned()),
+            ("auditor", self.verdict.clone()),
+            ("chain", self.subject.chain_id.to_string()),
+            ("contract", self.subject.contract.clone()),
+            ("block", format!("{} of {}", self.subject.block, self.subject.date)),
+            ("block hash", self.subject.block_hash.clone()),
+            ("setup", self.subject.setup.clone()),
+            ("communities", self.subject.communities.len().to_string()),
+            ("settled", self.subject.span()),
             ("batches", self.batches.to_string()),
             ("proofs verified", self.proofs_verified.to_string()),
             ("state root", root),
@@ -96,8 +178,19 @@ impl AuditReport {
             ("forced waiting", books.forced_open.to_string()),
             ("open transfers", money.open_transfers.to_string()),
             ("notes waiting", certificates.waiting_notes.to_string()),
-            ("certificates", format!("{} spent, {} retired sealed{undone}", certificates.spent, certificates.sealed)),
+            (
+                "certificates",
+                format!(
+                    "{} spent, {} proofs verified, {} retired sealed{undone}",
+                    certificates.spent, certificates.verified, certificates.sealed
+                ),
+            ),
+            ("exits verified", books.exits_verified.to_string()),
+            ("vault owes", format!("{} parts of the token, {} wei of bonds{compared}", books.owed, books.owed_wei)),
+            ("vault has", format!("{} parts of the token, {} wei", books.held, books.held_wei)),
+            ("read", format!("blake3 {}", self.read_blake3)),
             ("failures", self.failures.len().to_string()),
+            ("not verifiable", self.unverified.len().to_string()),
         ] {
             let _ = writeln!(out, "{name:<16} {value}");
         }
@@ -134,6 +227,12 @@ impl AuditReport {
         for f in &self.failures {
             let batch = f.batch.map_or_else(|| "-".to_owned(), |b| b.to_string());
             let _ = writeln!(out, "{batch:>7}  {:<16} {}", f.clause, f.what);
+        }
+        if !self.unverified.is_empty() {
+            let _ = writeln!(out, "\n{:>10}  not verifiable from calldata", "block");
+        }
+        for u in &self.unverified {
+            let _ = writeln!(out, "{:>10}  {} (transaction 0x{})", u.block, u.what, u.tx);
         }
         out
     }

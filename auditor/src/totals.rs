@@ -5,8 +5,10 @@
 //! statements must open commitments of events, holdings must be proved. That the leaves changed by the rules follows
 //! from the batches' proofs, which the contract and `gridveil audit` check.
 
+mod accounts;
 mod error;
 mod headers;
+mod periods;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,11 +23,13 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{AuditorL1, CommunityParams, RollupEffect, RollupEvent, SettledBatch, Word};
 use serde::Serialize;
 
+pub use accounts::{AccountError, OpenedBalance, OpenedBill};
 pub use error::{HeldError, SealedError, TotalsError, Which};
+pub use periods::Period;
 
 use crate::{
     certificates::{Certificates, RetiredPeriod, Spent},
-    replay::VerifierError,
+    proof::VerifierError,
 };
 
 /// Verifies the proofs of holdings: certificate statements under a domain of their own.
@@ -169,7 +173,7 @@ impl Published {
             }
             self.certificates
                 .book(&spent, &self.communities, &next_interval)
-                .map_err(|why| refused("CERT.5", format!("block {block}: {why}")))?;
+                .map_err(|why| refused(why.clause(), format!("block {block}: {why}")))?;
         }
         Ok(())
     }
@@ -185,7 +189,8 @@ impl Published {
         held: &[ShownHolding],
         verifier: Option<&dyn HoldingVerifier>,
     ) -> Result<Totals, TotalsError> {
-        let (batch, params) = self.batch(opening)?;
+        let deployment = (opening.chain_id, opening.contract);
+        let (batch, params) = self.batch(deployment, opening.community, opening.first_interval)?;
         let [before, after] = self.headers(opening, batch, params)?;
         let grown =
             |what, of: fn(&header::Totals) -> Wh| of(&after).checked_sub(of(&before)).ok_or(TotalsError::Falling(what));
@@ -230,11 +235,16 @@ impl Published {
         })
     }
 
-    fn batch(&self, opening: &PeriodOpening) -> Result<(&SettledBatch, &CommunityParams), TotalsError> {
-        if (opening.chain_id, opening.contract) != (self.chain_id, self.contract) {
+    /// The batch of a period, for an opening of this deployment.
+    fn batch(
+        &self,
+        deployment: (u64, [u8; 20]),
+        community: u32,
+        first_interval: Interval,
+    ) -> Result<(&SettledBatch, &CommunityParams), TotalsError> {
+        if deployment != (self.chain_id, self.contract) {
             return Err(TotalsError::OtherDeployment);
         }
-        let PeriodOpening { community, first_interval, .. } = *opening;
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
         let mut of_period = self
             .batches

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, hex_fr, to_bytes},
     header_operation::HeaderOperation,
     hex,
-    opening::PeriodOpening,
+    opening::{BalanceOpening, BillOpening, PeriodOpening},
     operation::{SignedOperation, slot::OperationSlot},
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
@@ -84,8 +84,17 @@ pub fn receipt(data: &[u8]) {
     }
 }
 
-/// Totals of a period, opened to an auditor.
+/// Totals of a period, a balance or a bill, opened to an auditor.
 pub fn opening(data: &[u8]) {
+    if let Some(balance) = json::<BalanceOpening>(data) {
+        let _ = balance.leaf();
+    }
+    if let Some(bill) = json::<BillOpening>(data) {
+        let _ = (bill.before.leaf(), bill.after.leaf());
+        for signed in &bill.operations {
+            let _ = OperationSlot::compute(&bill.settled, signed);
+        }
+    }
     let Some(opening) = json::<PeriodOpening>(data) else { return };
     let leaf = opening.after.leaf();
     if let Some(place) = &opening.genesis {

@@ -1,6 +1,9 @@
-//! A period's totals, opened to an auditor: the headers before and after its batch (`docs/spec/audit.md`).
+//! What is opened to an auditor (`docs/spec/audit.md`): a period's totals by the operator, the headers before and after
+//! its batch; one account's balance or bill by its owner.
 //!
-//! Whoever has this file knows every element of both headers. It opens no account.
+//! Whoever has a period's opening knows every element of both headers. It opens no account.
+
+mod account;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +16,8 @@ use crate::{
     tree::{Children, path_hex, path_root},
     units::Interval,
 };
+
+pub use account::{BalanceOpening, BillOpening};
 
 /// Both headers of one community and period. Header leaves hide them: nobody can open a leaf in two ways.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

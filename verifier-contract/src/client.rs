@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::deployment::Terms;
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry,
-    TransferState, TxReceipt, VerifierState, WaitingPair, Word,
+    Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
+    ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
+    TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
 /// Why an L1 operation did not succeed. No variant carries a key or calldata.
@@ -145,13 +146,8 @@ pub trait AuditorL1: QueuesL1 {
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>>;
     /// Every effect from `from_block` on, in order.
     fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>>;
-}
-
-/// A member's L1: money in and out, certificates, and the way out without the operator. A member also checks the
-/// history, as an auditor does.
-pub trait MemberL1: AuditorL1 {
-    /// Deposits units of 10,000,000 nano for the owner of `claim`, from the client's account.
-    fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt>;
+    /// The certificate statements and exits in a transaction's calldata.
+    fn calls(&self, tx: Word) -> L1Future<'_, Calls>;
     /// What became of one deposit; `None` if it was never made. Clients that can ask the contract by claim look through
     /// no blocks.
     fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
@@ -159,6 +155,19 @@ pub trait MemberL1: AuditorL1 {
             Ok(self.deposits(0).await?.into_iter().find(|deposit| deposit.claim == claim).map(|deposit| deposit.state))
         })
     }
+    /// What is fixed for ever.
+    fn terms(&self) -> L1Future<'_, Terms>;
+    /// What the vault has, and what it counts.
+    fn vault(&self) -> L1Future<'_, Vault>;
+    /// A block by its number; the one that answers are about if `None`. [`L1Error::Malformed`] if there is none.
+    fn block(&self, number: Option<u64>) -> L1Future<'_, Block>;
+}
+
+/// A member's L1: money in and out, certificates, and the way out without the operator. A member also checks the
+/// history, as an auditor does.
+pub trait MemberL1: AuditorL1 {
+    /// Deposits units of 10,000,000 nano for the owner of `claim`, from the client's account.
+    fn deposit(&self, claim: Word, units: u64) -> L1Future<'_, TxReceipt>;
     /// Asks for a deposit back (its depositor).
     fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt>;
     /// Pays a requested refund after its delay, or any open deposit when frozen.

@@ -10,7 +10,8 @@ use ethers::contract::EthEvent;
 use ethers::providers::{Middleware, Provider, ProviderError, RpcError};
 use ethers::types::transaction::eip2718::TypedTransaction;
 use ethers::types::{
-    Address as EthAddress, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, TransactionReceipt, U256,
+    Address as EthAddress, BlockId, BlockNumber, Bytes, Eip1559TransactionRequest, Filter, H256, Log, Transaction,
+    TransactionReceipt, U64, U256,
 };
 use tokio::sync::{Mutex, OnceCell};
 
@@ -48,7 +49,7 @@ mod bindings {
 }
 
 pub use acts::Act;
-pub use calldata::{decode_settle_calldata, encode_settle_calldata};
+pub use calldata::{calls_in, decode_settle_calldata, encode_settle_calldata};
 pub use confirmed::Confirmations;
 pub use deploy::{
     Foundations, RollupConfig, VerifierInit, created_address, creation, rollup_creation, timelock_creation,
@@ -297,13 +298,18 @@ impl EthersClient {
         Ok(ExitsContract::new(self.parts().await?.exits, self.provider.clone()))
     }
 
+    /// The block that questions are about, as a node takes it; the latest if none.
+    fn at(&self) -> Option<BlockId> {
+        self.block.map(|block| BlockNumber::from(block).into())
+    }
+
     async fn view<T: AbiDecode>(&self, calldata: Option<Bytes>) -> Result<T, L1Error> {
         self.view_at(EthAddress::from(self.contract), calldata).await
     }
 
     async fn view_at<T: AbiDecode>(&self, contract: EthAddress, calldata: Option<Bytes>) -> Result<T, L1Error> {
         let tx: TypedTransaction = Eip1559TransactionRequest::new().to(contract).data(required(calldata)?).into();
-        let answer = request(self.provider.call(&tx, self.block.map(|block| BlockNumber::from(block).into()))).await?;
+        let answer = request(self.provider.call(&tx, self.at())).await?;
         if answer.is_empty() {
             return Err(malformed("no contract at the address"));
         }
@@ -361,9 +367,7 @@ impl EthersClient {
     async fn settled(&self, log: &Log) -> Result<SettledBatch, L1Error> {
         let event: BatchSettledFilter = decode_log(log)?;
         let hash = log.transaction_hash.ok_or_else(|| malformed("a log without a transaction"))?;
-        let tx = request(self.provider.get_transaction(hash))
-            .await?
-            .ok_or_else(|| malformed("a log's transaction is unknown"))?;
+        let tx = self.transaction(hash).await?;
         if tx.to != Some(EthAddress::from(self.contract)) {
             return Err(malformed("a batch that was not settled by a direct call"));
         }
@@ -386,6 +390,19 @@ impl EthersClient {
             tx: hash.0,
             block,
         })
+    }
+
+    /// The transaction with this hash. The hash is that of its contents, so other contents are found out.
+    async fn transaction(&self, hash: H256) -> Result<Transaction, L1Error> {
+        let tx = request(self.provider.get_transaction(hash))
+            .await?
+            .ok_or_else(|| malformed("a log's transaction is unknown"))?;
+        // Chains of their own have types of transactions of their own.
+        let common = tx.transaction_type.is_none_or(|kind| kind <= U64::from(2));
+        if tx.hash != hash || (common && tx.hash() != hash) {
+            return Err(malformed(format_args!("transaction {hash:#x} has other contents than its hash says")));
+        }
+        Ok(tx)
     }
 
     /// The receipt of the batch that made `call`'s root, if it is that batch.

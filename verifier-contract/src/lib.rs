@@ -15,6 +15,7 @@ pub mod ethers_client;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod roles;
+pub mod signing;
 pub mod types;
 pub mod verifiers;
 
@@ -22,7 +23,7 @@ pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, Qu
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use roles::Role;
 pub use types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
-    Stage, TariffEntry, TransferState, TxReceipt, VerifierState, WaitingPair, Word,
+    Address, Announcement, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry,
+    DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEffect, RollupEvent, SettleCall,
+    SettleReceipt, SettledBatch, Stage, TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };

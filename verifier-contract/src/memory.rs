@@ -236,7 +236,9 @@ impl MemoryL1 {
 
     /// Sets what the vault holds, nano. For a genesis state whose balances come from no deposit.
     pub fn put_pool(&self, nano: u64) {
-        self.lock().books.put_pool(nano);
+        let mut state = self.lock();
+        let token_per_unit = state.config.terms.token_per_unit;
+        state.books.put_pool(nano, token_per_unit);
     }
 
     /// What the vault holds for balances, supplier accounts, fee accounts and open claims, nano.

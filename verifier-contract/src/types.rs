@@ -1,14 +1,14 @@
 //! What crosses the boundary to L1.
 
+mod audited;
 mod certificate;
 mod effect;
 mod ending;
 mod request;
 
-use std::num::TryFromIntError;
-
 use serde::{Deserialize, Serialize};
 
+pub use audited::{Block, Call, Calls, Vault};
 pub use certificate::{CertificateCall, WaitingPair};
 pub use effect::{RollupEffect, RollupEvent};
 pub use ending::{CommunityEnd, Stage};

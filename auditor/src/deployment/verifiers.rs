@@ -188,7 +188,7 @@ fn same_program(made: &GeneratedCode, code: &[u8]) -> bool {
 }
 
 /// EIP-1167's clone, EIP-7702's designator, or any code that runs another account's.
-fn is_proxy(code: &[u8]) -> bool {
+pub(super) fn is_proxy(code: &[u8]) -> bool {
     const CLONE: &[u8] = &[0x36, 0x3d, 0x3d, 0x37, 0x3d, 0x3d, 0x3d, 0x36, 0x3d, 0x73];
     const DELEGATED: &[u8] = &[0xef, 0x01, 0x00];
     const CALLCODE: u8 = 0xf2;

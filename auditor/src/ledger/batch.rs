@@ -42,6 +42,7 @@ impl Ledger<'_> {
         self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || {
             format!("circuit version {circuit_version} was retired")
         });
+        self.roots.insert(new_root, batch);
         let Some(settled) = self.settled.batches.get(&batch).copied() else {
             self.group = None;
             return self.fail("L1.SEQUENCE", "there is an event of this batch and no calldata");
@@ -53,7 +54,6 @@ impl Ledger<'_> {
             && event.tx == settled.tx;
         self.require(agrees, "L1.CALLDATA", || "event and calldata of the batch differ".into());
         self.root = new_root;
-        self.roots.insert(new_root);
         let all = self.settled.records;
         let records = all.get(&batch).map(Vec::as_slice);
         let expected = records.map(|records| {
@@ -106,6 +106,9 @@ impl Ledger<'_> {
                 self.require(fits, "FORCED.1", || {
                     format!("record {index}: serves slot {extra}, which is not the head of the queue")
                 });
+                if let Some(head) = head.filter(|_| units != 0) {
+                    self.owed.bond(head.payer, head.bond);
+                }
                 Effect::ForcedServed {
                     community,
                     slot: extra,

@@ -64,7 +64,7 @@ impl Ledger<'_> {
         let may = spent.of_certificates() && !self.retired_versions.contains(&version);
         self.require(may, "L1C.1", || format!("circuit version {version} is no certificate's, or was retired"));
         self.require(spent.kind_fits(), "L1C.2", || format!("kind {} with other fields than it has", spent.kind));
-        let anchored = self.roots.contains(&spent.anchor);
+        let anchored = self.roots.contains_key(&spent.anchor);
         self.require(anchored, "L1C.3", || format!("anchor {} was never a state root", short(&spent.anchor)));
         let new = self.nullifiers.insert(spent.nullifier);
         self.require(new, "L1C.4", || format!("nullifier {} is used again", short(&spent.nullifier)));

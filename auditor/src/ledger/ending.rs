@@ -23,6 +23,7 @@ impl Ledger<'_> {
     }
 
     pub(super) fn closed(&mut self, community: u32, last_batch: u64) {
+        self.closed_after.insert(community, last_batch);
         let ended = self.stages.insert(community, Stage::Closed) == Some(Stage::Ending);
         let waits = self.forced.get(&community).is_some_and(|queue| !queue.is_empty());
         let last = last_batch == self.batches;

@@ -3,7 +3,7 @@
 use gridveil_protocol::units::{Interval, Wh};
 use gridveil_verifier_contract::L1Error;
 
-use crate::{replay::VerifierError, retirement::RetirementError};
+use crate::{proof::VerifierError, retirement::RetirementError};
 
 /// One of the two headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     header::{self, Header},
     opening::PeriodOpening,
     params::Shape,
-    record::{self, RecordKind},
+    record::{self, Record, RecordKind},
     tree::dense_root,
 };
 use gridveil_verifier_contract::{CommunityParams, SettledBatch, Word};
@@ -53,10 +53,10 @@ impl Published {
         batch: &SettledBatch,
         shape: &Shape,
         community: u32,
-    ) -> Result<HeaderLeaf, TotalsError> {
-        let published = HeaderLeaf::of(batch, shape)?;
+    ) -> Result<Leaves, TotalsError> {
+        let published = Leaves::of(batch, shape)?;
         let opened = to_bytes(&header.leaf());
-        if opened == published.leaf {
+        if opened == published.header {
             return Ok(published);
         }
         let word = |b: &SettledBatch| b.call.data.get(shape.members).copied();
@@ -65,16 +65,19 @@ impl Published {
     }
 }
 
-/// What a batch has published of its community's header.
-struct HeaderLeaf {
-    leaf: Word,
+/// What a batch has published of its community.
+pub(super) struct Leaves {
+    /// Of the slots.
+    pub(super) members: Vec<Fr>,
+    header: Word,
+    pub(super) records: Vec<Record>,
     /// Did the community begin with this batch?
     begins: bool,
 }
 
-impl HeaderLeaf {
+impl Leaves {
     /// SETTLE.13, SETTLE.14: words of the shape that lead to the community's node.
-    fn of(batch: &SettledBatch, shape: &Shape) -> Result<Self, TotalsError> {
+    pub(super) fn of(batch: &SettledBatch, shape: &Shape) -> Result<Self, TotalsError> {
         let call = &batch.call;
         let number = batch.batch;
         let data: Result<Vec<Fr>, _> = call.data.iter().map(from_bytes).collect();
@@ -93,8 +96,10 @@ impl HeaderLeaf {
         let records = record::read(records)
             .map_err(|(index, error)| refused("OP.10", format!("batch {number}, record {index}: {error}")))?;
         Ok(Self {
-            leaf: to_bytes(header_leaf),
+            members: leaves.to_vec(),
+            header: to_bytes(header_leaf),
             begins: records.iter().any(|(_, record)| record.kind == RecordKind::Init),
+            records: records.into_iter().map(|(record, _)| record).collect(),
         })
     }
 }

@@ -5,7 +5,10 @@ mod findings;
 mod keys;
 mod retirements;
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use crate::common::{CHAIN, CIRCUIT_VERSION, CONTRACT, settle_call, wait};
 use gridveil_auditor::{AuditReport, Failure, ProofVerifier, RetirementError, VerifierError, audit, retirement};
@@ -27,8 +30,8 @@ use gridveil_protocol::{
     version::CircuitVersion,
 };
 use gridveil_verifier_contract::{
-    AuditorL1, CertificateCall, CommunityParams, L1Error, MemberL1, OperatorL1, RollupEffect as Effect, RollupEvent,
-    SettleCall, SettledBatch, SettlementL1, TariffEntry, Word,
+    AuditorL1, Call, Calls, CertificateCall, CommunityParams, L1Error, MemberL1, OperatorL1, RollupEffect as Effect,
+    RollupEvent, SettleCall, SettledBatch, SettlementL1, TariffEntry, Word,
     memory::{Answer, MemoryL1, MemoryL1Config, Told},
 };
 
@@ -126,6 +129,45 @@ impl ProofVerifier for World {
         }
         Ok(self.proofs.iter().any(|(i, p)| i.rows() == *instance && p == proof))
     }
+
+    fn verify_certificate(&self, _: CircuitVersion, _: &[Fr; 9], _: &[u8]) -> Result<bool, VerifierError> {
+        Ok(true)
+    }
+}
+
+/// What brought the certificates of these events, which are of one transaction.
+fn brought(events: &[RollupEvent]) -> BTreeMap<Word, Calls> {
+    let calls = events.iter().filter_map(|event| {
+        let Effect::CertificateSpent {
+            nullifier,
+            circuit_version,
+            anchor,
+            note_1,
+            note_2,
+            retirement,
+            disclosed,
+            beneficiary,
+            kind,
+        } = event.effect
+        else {
+            return None;
+        };
+        let proof = vec![];
+        let call = CertificateCall {
+            circuit_version,
+            anchor,
+            nullifier,
+            note_1,
+            note_2,
+            retirement,
+            disclosed,
+            beneficiary,
+            kind,
+            proof,
+        };
+        Some(Call::Certify(call))
+    });
+    BTreeMap::from([([0; 32], Calls { direct: true, calls: calls.collect() })])
 }
 
 fn community(index: u32, seed: u64) -> SettlementInput {
@@ -266,7 +308,9 @@ fn chain(
 }
 
 fn run(w: &World) -> AuditReport {
-    let told = Told { events: derived(&w.told), ..w.told.clone() };
+    let events = derived(&w.told);
+    let calls = brought(&events);
+    let told = Told { events, calls, ..w.told.clone() };
     run_on(&told, w)
 }
 

@@ -1,5 +1,6 @@
 //! Issued = retired + outstanding + exported: an honest opening, and every false one with its refusal.
 
+mod accounts;
 mod chains;
 mod openings;
 mod shown;

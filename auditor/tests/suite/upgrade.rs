@@ -1,6 +1,8 @@
 //! A rollup that is upgraded while it lives: real proofs on a local chain under version 2, then under a circuit with one
 //! constraint more, its verifier registered and waited for; and an auditor that replays both in one run.
 
+mod nodes;
+
 use std::sync::Arc;
 
 use gridveil_auditor::{AuditReport, Failure, audit, native::NativeVerifier};

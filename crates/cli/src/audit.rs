@@ -1,23 +1,27 @@
 //! `gridveil audit`: the auditor's command. It takes parameters from the prover's store.
 
+mod account;
 mod open;
+mod report;
 mod totals;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use gridveil_auditor::cli;
+use gridveil_auditor::{AuditReport, cli, deployment::Generated};
 use gridveil_meter_client::submit::address;
 use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
     cli::{CacheArgs, CeremonyArgs},
-    progress::Reporter,
+    progress::{Progress as _, Reporter},
     srs::Srs,
 };
+use gridveil_verifier_contract::deployment::DeploymentFile;
 
 use crate::{
     common::text,
     member::{Chain, hex0},
+    verify_deployment::generated,
 };
 
 /// Example for the help: it belongs to the command, not to the flattened options.
@@ -31,6 +35,15 @@ pub struct AuditArgs {
     command: Option<Command>,
     #[command(flatten)]
     audit: Option<cli::Args>,
+    /// Files the report in this folder: report.json, report.html, and their hashes.
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+    /// Signs the filed report with this L1 key, hex: a file that only its owner reads.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    key: Option<PathBuf>,
+    /// The deployment file, by way of the global option.
+    #[arg(long, hide = true)]
+    deployment_file: Option<PathBuf>,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -51,6 +64,15 @@ enum Command {
     /// Opens a period's headers, for an auditor: the operator's command.
     #[command(after_help = open::EXAMPLE)]
     OpenHeader(open::Args),
+    /// Checks a balance that a member opens, against L1 alone.
+    #[command(after_help = account::EXAMPLE)]
+    Balance(account::Args),
+    /// Checks a bill that a member opens, against L1 alone.
+    #[command(after_help = account::EXAMPLE)]
+    Bill(account::Args),
+    /// Checks that a filed report is the one that was made, and who signed it.
+    #[command(after_help = report::EXAMPLE)]
+    CheckReport(report::CheckArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -58,8 +80,8 @@ struct RetirementArgs {
     /// The statement's file, from its holder.
     file: PathBuf,
     /// L1 node, https://… or http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
@@ -77,7 +99,7 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
     let bytes = std::fs::read(&args.file).with_context(|| file.to_string())?;
     let shown: ShownRetirement =
         serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
-    let chain = Chain::connect(&[&args.rpc], contract, None)?;
+    let chain = Chain::connect(&args.rpc, contract, None)?;
     let retired = chain
         .wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block))
         .with_context(|| file.to_string())?;
@@ -112,13 +134,36 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
         Some(Command::Retirement(args)) => return retirement(args),
         Some(Command::Totals(args)) => return totals::run(args),
         Some(Command::OpenHeader(args)) => return open::run(args),
+        Some(Command::Balance(args)) => return account::balance(args),
+        Some(Command::Bill(args)) => return account::bill(args),
+        Some(Command::CheckReport(args)) => return report::check(args),
         None => {}
     }
     let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
-    let params = |chain_id: u64, k: u32| {
+    let reporter = Reporter::stderr();
+    let srs = |chain_id: u64| {
         let source = args.ceremony.source().map_err(|e| e.to_string())?;
-        let srs = Srs::for_chain(chain_id, source, &args.cache.directory()).map_err(|e| e.to_string())?;
-        srs.params(k, &Reporter::stderr()).map_err(|e| e.to_string())
+        Srs::for_chain(chain_id, source, &args.cache.directory()).map_err(|e| e.to_string())
     };
-    Ok(cli::run(audit, &params)?)
+    let deployment =
+        args.deployment_file.as_ref().map(|path| Ok::<_, anyhow::Error>((path, DeploymentFile::read(path)?)));
+    let deployment = deployment.transpose()?;
+    let generated = || match &deployment {
+        Some((path, file)) => generated(file, path, None, &args.cache).map_err(|e| text::one_line(&e)),
+        None => Err("there is no deployment file".to_owned()),
+    };
+    let filed = |made: &AuditReport| match &args.report {
+        Some(folder) => report::file(folder, args.key.as_deref(), made).map_err(|e| text::one_line(&e)),
+        None => Ok(()),
+    };
+    let tools = cli::Tools {
+        params: &|chain_id, k| srs(chain_id)?.params(k, &reporter).map_err(|e| e.to_string()),
+        setup: &|chain_id| Ok(srs(chain_id)?.id().to_string()),
+        deployment: deployment.as_ref().map(|(_, file)| (file, &generated as &dyn Fn() -> Result<Generated, String>)),
+        file: &filed,
+        progress: &|stage| reporter.stage(stage, ""),
+    };
+    let result = cli::run(audit, &tools);
+    reporter.finish();
+    Ok(result?)
 }

@@ -57,6 +57,7 @@ impl Defaults {
             ("contract", vec![kept(file.contracts.rollup.address.to_string())]),
             ("from_block", vec![kept(file.created_block.to_string())]),
             ("chain_id", vec![kept(file.chain_id.to_string())]),
+            ("deployment_file", vec![kept(path.display().to_string())]),
             ("shapes", file.settlement.iter().map(|verifier| kept(verifier.shape.clone())).collect()),
         ];
         if let Some(rpc) = &file.rpc {

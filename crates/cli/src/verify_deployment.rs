@@ -83,7 +83,10 @@ pub async fn look(
 
 /// The verifiers' code from circuit and ceremony. A missing ceremony file or compiler leaves it unknown; a wrong one is an
 /// error.
-fn generated(
+///
+/// # Errors
+/// The ceremony file, keys or the compiler.
+pub(crate) fn generated(
     file: &DeploymentFile,
     path: &Path,
     ceremony: Option<&Path>,

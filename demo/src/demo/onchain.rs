@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use gridveil_api::beginning::Registered;
-use gridveil_auditor::native::NativeVerifier;
+use gridveil_auditor::native::{NativeCertificates, NativeVerifier};
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_cli::proofs::PoolProofs;
 use gridveil_meter_client::{
@@ -427,13 +427,17 @@ impl Backend for OnChain {
         let srs = Srs::for_chain(LOCAL_CHAIN_ID, SrsSource::InsecureDev, &self.cache)?;
         let mut verifier = NativeVerifier::default();
         verifier.add(CircuitVersion::CURRENT, shape, srs.params(shape.k, self.progress.as_ref())?)?;
+        let params = srs.params(NativeCertificates::K, self.progress.as_ref())?;
+        let verifier = verifier.with_certificates(NativeCertificates::new(params)?);
         self.progress.say("auditing from L1 alone");
         let l1 =
             self.runtime.block_on(EthersClient::connect(&running.anvil.url(), None, Some(running.l1.contract())))?;
-        let report =
-            self.runtime.block_on(gridveil_auditor::audit_with_pool(&l1, Some(&l1), &verifier, &running.nodes, 0))?;
+        let report = self.runtime.block_on(gridveil_auditor::audit(&l1, &verifier, &running.nodes, 0))?;
         if let Some(failure) = report.failures.first() {
             anyhow::bail!("{}: {} ({} findings)", failure.clause, failure.what, report.failures.len());
+        }
+        if let Some(unverified) = report.unverified.first() {
+            anyhow::bail!("block {}: {}", unverified.block, unverified.what);
         }
         anyhow::ensure!(
             report.proofs_verified == report.batches,

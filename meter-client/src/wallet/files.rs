@@ -9,7 +9,7 @@ use gridveil_protocol::{
     header_operation::HeaderOperation,
     hex::hex_bytes,
     note::Note,
-    opening::PeriodOpening,
+    opening::{BalanceOpening, BillOpening, PeriodOpening},
     operation::SignedOperation,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -140,6 +140,20 @@ impl ExchangeFile for ShownRetirement {
 
 impl ExchangeFile for ShownHolding {
     const WHAT: &'static str = "a note shown as held";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+impl ExchangeFile for BalanceOpening {
+    const WHAT: &'static str = "an opening of a balance";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
+impl ExchangeFile for BillOpening {
+    const WHAT: &'static str = "an opening of a bill";
     fn deployment(&self) -> Deployment {
         Deployment { chain_id: self.chain_id, contract: self.contract }
     }

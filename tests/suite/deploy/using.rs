@@ -3,7 +3,7 @@
 use gridveil_circuits::version::ONE_MORE;
 use gridveil_meter_client::{cli::utc, key_store::Keys};
 use gridveil_protocol::hex::hex0;
-use gridveil_verifier_contract::{ChainL1 as _, Role, anvil::ANVIL_KEYS};
+use gridveil_verifier_contract::{ChainL1 as _, Role, address_of, anvil::ANVIL_KEYS};
 use serde_json::{Value, json};
 
 use super::World;
@@ -74,9 +74,50 @@ pub fn the_roles_use_it(world: &World) {
     assert_eq!(ask(&["community", "list"], &[])[0]["shape"], "tiny-4x2");
 
     multisignatures(world, &ask, &refused);
-    let said = world.said(&["audit", "--deployment", "deployment.json", "--rpc", &world.anvil.url(), "--json"]);
-    let audit: Value = serde_json::from_str(&said).unwrap();
+    audits(world);
+}
+
+/// An audit with everything: code against circuit and ceremony, a report that is filed and signed, a checkpoint.
+fn audits(world: &World) {
+    let url = world.anvil.url();
+    let words =
+        ["audit", "--deployment", "deployment.json", "--rpc", &url, "--json", "--checkpoint", "audit.checkpoint"];
+    let filed = [&words[..], &["--report", "audit", "--key", "tariffs.key"]].concat();
+    let audit: Value = serde_json::from_str(&world.said(&filed)).unwrap();
     assert_eq!((audit["auditor"].as_str(), audit["batches"].as_u64()), (Some("ok"), Some(0)), "{audit}");
+    assert_eq!((audit["verdict"].as_str(), audit["subject"]["chain_id"].as_u64()), (Some("ok"), Some(11_155_111)));
+    assert!(audit["subject"]["setup"].as_str().unwrap().starts_with("ptau-"), "{}", audit["subject"]);
+    let checks = audit["deployment"]["checks"].as_array().unwrap();
+    let open: Vec<_> = checks.iter().filter(|check| check["outcome"] != "ok").map(|check| &check["subject"]).collect();
+    assert!(open.is_empty(), "nothing is left to believe: {open:?}");
+    let about: Vec<_> = audit["timeline"].as_array().unwrap().iter().map(|decision| &decision["about"]).collect();
+    for expected in ["rollup", "verifier", "role", "tariff", "community"] {
+        assert!(about.iter().any(|about| *about == expected), "{expected}: {about:?}");
+    }
+
+    let signer = hex0(address_of(ANVIL_KEYS[2]).unwrap());
+    let check = ["audit", "check-report", "audit", "--json"];
+    let told: Value = serde_json::from_str(&world.said(&[&check[..], &["--account", &signer]].concat())).unwrap();
+    assert_eq!((&told["report"], &told["signed_by"]), (&json!("ok"), &json!(signer)));
+    assert!(world.refused(&[&check[..], &["--account", STRANGER]].concat()).contains("signed by"));
+    let page = std::fs::read_to_string(world.path("audit/report.html")).unwrap();
+    assert!(page.contains("<p class=\"verdict ok\">ok</p>") && page.contains("Decisions, in order"), "{page}");
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="));
+    assert!(world.refused(&filed).contains("there is a report already"));
+    let json = world.path("audit/report.json");
+    let edited = std::fs::read_to_string(&json).unwrap().replacen("\"ok\"", "\"OK\"", 1);
+    std::fs::write(&json, edited).unwrap();
+    assert!(world.refused(&check).contains("not the report whose hashes"));
+
+    // Tomorrow's audit goes on from there, and refuses a file that somebody touched.
+    let next: Value = serde_json::from_str(&world.said(&words)).unwrap();
+    assert_eq!((next["auditor"].as_str(), &next["continued_from"]), (Some("ok"), &audit["subject"]["block"]), "{next}");
+    let kept = world.path("audit.checkpoint");
+    let mut bytes = std::fs::read(&kept).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    std::fs::write(&kept, bytes).unwrap();
+    assert!(world.refused(&words).contains("not the contents that its hash is of"));
 }
 
 type Ask<'a> = dyn Fn(&[&str], &[&str]) -> Value + 'a;

@@ -74,6 +74,18 @@ impl EthersClient {
         })
     }
 
+    /// The same client, whose every question is about one block: the last one that counts as final, or a given one.
+    ///
+    /// # Errors
+    /// [`L1Error`].
+    pub async fn pinned(&self, block: Option<u64>) -> Result<Self, L1Error> {
+        let block = match block {
+            Some(block) => block,
+            None => self.final_block().await?,
+        };
+        Ok(Self { block: Some(block), ..self.clone() })
+    }
+
     /// The rollup in the last block that counts as final, or in its own first one.
     pub(super) async fn at_final_block(&self) -> Result<Self, L1Error> {
         let block = self.final_block().await?.max(self.first_block().await?);

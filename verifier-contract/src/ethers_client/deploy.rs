@@ -192,7 +192,7 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`].
     pub async fn code(&self, account: Address) -> Result<Vec<u8>, L1Error> {
-        Ok(request(self.provider.get_code(EthAddress::from(account), None)).await?.to_vec())
+        Ok(request(self.provider.get_code(EthAddress::from(account), self.at())).await?.to_vec())
     }
 
     /// Mined transactions of an account: its next nonce.

@@ -19,7 +19,7 @@ pub(super) fn u128_of(value: U256) -> Result<u128, L1Error> {
 }
 
 /// The effect that a log of the rollup at `rollup`, or of a contract that belongs to it, tells; `None` for a change of
-/// roles.
+/// who administers a role, which no contract of ours makes.
 pub(super) fn event_of(rollup: EthAddress, parts: &Parts, log: &Log) -> Result<Option<RollupEvent>, L1Error> {
     let raw = RawLog { topics: log.topics.clone(), data: log.data.to_vec() };
     let effect = match log.address {
@@ -147,9 +147,13 @@ fn of_registry(event: OfRegistry) -> Option<Effect> {
         OfRegistry::CommunityClosedFilter(e) => {
             Effect::CommunityClosed { community: e.community, last_batch: e.last_batch }
         }
-        OfRegistry::RoleAdminChangedFilter(_) | OfRegistry::RoleGrantedFilter(_) | OfRegistry::RoleRevokedFilter(_) => {
-            return None;
+        OfRegistry::RoleGrantedFilter(e) => {
+            Effect::RoleChanged { role: e.role, account: e.account.0, granted: true, by: e.sender.0 }
         }
+        OfRegistry::RoleRevokedFilter(e) => {
+            Effect::RoleChanged { role: e.role, account: e.account.0, granted: false, by: e.sender.0 }
+        }
+        OfRegistry::RoleAdminChangedFilter(_) => return None,
     })
 }
 

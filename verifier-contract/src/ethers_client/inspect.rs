@@ -83,6 +83,8 @@ pub struct OnChain {
     pub exits: Found,
     /// The hasher that the exits name.
     pub poseidon: Found,
+    /// The token that the rollup settles in.
+    pub token: Found,
     /// Of registry, certificates and exits: the rollup that they name.
     pub rollup_of: [Address; 3],
     /// What is fixed.
@@ -137,6 +139,7 @@ impl EthersClient {
                 None => unknown_roles.extend(accounts),
             }
         }
+        let terms = self.read_terms().await?;
         let timelock = match timelock {
             Some((address, from_block)) => Some(self.timelock(address, from_block).await?),
             None => None,
@@ -149,8 +152,9 @@ impl EthersClient {
             certificates: self.found(parts.certificates.0).await?,
             exits: self.found(parts.exits.0).await?,
             poseidon: self.found(poseidon.0).await?,
+            token: self.found(terms.token.0).await?,
             rollup_of,
-            terms: self.terms().await?,
+            terms,
             tariff_notice_s: self.view_at(parts.registry, registry.tariff_notice().calldata()).await?,
             roles,
             unknown_roles,
@@ -173,7 +177,7 @@ impl EthersClient {
         Ok(Found { address, code: self.code(address).await? })
     }
 
-    async fn terms(&self) -> Result<Terms, L1Error> {
+    pub(super) async fn read_terms(&self) -> Result<Terms, L1Error> {
         let registry = self.registry().await?;
         let at = registry.address();
         let token: EthAddress = self.view(self.bound().token().calldata()).await?;
@@ -233,7 +237,7 @@ impl EthersClient {
         for proof in [zeros, generators] {
             let tx: TypedTransaction = Eip1559TransactionRequest::new().to(verifier).data(Bytes::from(proof)).into();
             let late = |_| L1Error::Unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
-            match tokio::time::timeout(REQUEST_TIMEOUT, self.provider.call(&tx, None)).await.map_err(late)? {
+            match tokio::time::timeout(REQUEST_TIMEOUT, self.provider.call(&tx, self.at())).await.map_err(late)? {
                 Ok(answer) if answer.as_ref() == H256::from_low_u64_be(1).as_bytes() => return Ok(true),
                 Ok(_) => {}
                 // It refuses, in whatever way.
@@ -257,7 +261,7 @@ impl EthersClient {
             let named = known.into_iter().find(|name| ethers::utils::keccak256(name) == *id);
             named.unwrap_or(if *id == Word::default() { "DEFAULT_ADMIN_ROLE" } else { "another role" })
         };
-        let to = self.block_number().await?;
+        let to = self.latest().await?;
         let mut roles: BTreeMap<_, BTreeSet<Address>> = BTreeMap::new();
         for (id, accounts) in holders(&self.read_logs(&(vec![at], None), from_block, to).await?)? {
             roles.entry(name(&id)).or_default().extend(accounts);

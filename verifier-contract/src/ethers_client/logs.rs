@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ethers::contract::EthEvent;
 use ethers::providers::{Middleware, RpcError};
-use ethers::types::{Address as EthAddress, Filter, H256, Log};
+use ethers::types::{Address as EthAddress, BlockNumber, Filter, H256, Log};
 use tokio::sync::OnceCell;
 
 use super::bindings::GenesisFilter;
@@ -125,17 +125,40 @@ impl EthersClient {
         hash.ok_or_else(|| L1Error::Unreachable(format!("the node does not have block {number}")))
     }
 
-    /// The deployment's block, as the contract says and its first event confirms; 0 where they do not fit, because the
-    /// EVM's block numbers are not the node's.
+    /// The deployment's block, as the contract says and its first event confirms. Where they do not fit, because the
+    /// EVM's block numbers are not the node's, the first block with its code, or 0.
     pub(super) async fn first_block(&self) -> Result<u64, L1Error> {
         let first = self.kept.first_block.get_or_try_init(|| async {
             let said: u64 = self.view(self.bound().created_at().calldata()).await?;
             let genesis = (vec![EthAddress::from(self.contract)], Some(GenesisFilter::signature()));
             let latest = request(self.provider.get_block_number()).await?.as_u64();
             let fits = said <= latest && !self.read_logs(&genesis, said, said).await?.is_empty();
-            Ok::<u64, L1Error>(if fits { said } else { 0 })
+            // A node that keeps no old states cannot be asked: then everything is read.
+            Ok::<u64, L1Error>(if fits { said } else { self.first_with_code(latest).await.unwrap_or_default() })
         });
         first.await.copied()
+    }
+
+    /// The first block in which the contract has code, found by halving: a node that keeps old states can tell.
+    ///
+    /// # Errors
+    /// [`L1Error`]; `Malformed` if there is no contract.
+    pub async fn first_with_code(&self, latest: u64) -> Result<u64, L1Error> {
+        let has_code = async |block: u64| {
+            let at = Some(BlockNumber::from(block).into());
+            let code = request(self.provider.get_code(EthAddress::from(self.contract), at)).await?;
+            Ok::<bool, L1Error>(!code.is_empty())
+        };
+        if !has_code(latest).await? {
+            return Err(malformed("no contract at the address"));
+        }
+        // No code before the first of them, code from the last of them on.
+        let (mut from, mut to) = (0, latest);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            if has_code(middle).await? { to = middle } else { from = middle + 1 }
+        }
+        Ok(to)
     }
 
     /// Blocks `from` to `to`, in ranges as wide as the node takes: half as wide where it refuses, twice as wide where it

@@ -2,19 +2,20 @@
 
 use ethers::contract::EthEvent;
 use ethers::providers::Middleware;
-use ethers::types::{Address as EthAddress, BlockNumber, U256};
+use ethers::types::{Address as EthAddress, BlockNumber, H256, U256};
 
 use super::bindings::{
     BatchSettledFilter, Certificate, CommunityRegisteredFilter, DepositMadeFilter, ExitOpening,
     ForcedEntry as AbiForcedEntry, TariffRegisteredFilter, TestToken, Waiting, WaitingPair as AbiWaitingPair,
 };
 use super::events::{self, u128_of};
-use super::{Act, EthersClient, block_of, decode_log, malformed, request, settle_receipt};
+use super::{Act, EthersClient, block_of, calldata::call_at, calls_in, decode_log, malformed, request, settle_receipt};
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
+use crate::deployment::Terms;
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState, ExitCall,
-    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage,
-    TariffEntry, TransferState, TxReceipt, VerifierState, WaitingPair, Word,
+    Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
+    ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage,
+    TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
 /// Pairs of notes that one transaction drops: about three million gas.
@@ -301,6 +302,53 @@ impl AuditorL1 for EthersClient {
             logs.iter().filter_map(|log| events::event_of(rollup, &parts, log).transpose()).collect()
         })
     }
+
+    fn calls(&self, tx: Word) -> L1Future<'_, Calls> {
+        Box::pin(async move {
+            let parts = self.parts().await?;
+            let tx = self.transaction(H256(tx)).await?;
+            let direct = tx.to == Some(parts.certificates) || tx.to == Some(parts.exits);
+            let calls = if direct { call_at(&tx.input).into_iter().collect() } else { calls_in(&tx.input) };
+            Ok(Calls { direct, calls })
+        })
+    }
+
+    fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
+        Box::pin(self.deposit_by_claim(claim))
+    }
+
+    fn terms(&self) -> L1Future<'_, Terms> {
+        Box::pin(self.read_terms())
+    }
+
+    fn vault(&self) -> L1Future<'_, Vault> {
+        Box::pin(async move {
+            let (pool_nano, open_units, supplier_units): (u64, u64, u64) =
+                self.view(self.bound().totals().calldata()).await?;
+            let coin = request(self.provider.get_balance(EthAddress::from(self.contract), self.at())).await?;
+            Ok(Vault {
+                pool_nano,
+                open_units,
+                supplier_units,
+                token_balance: self.token_balance(self.contract).await?,
+                coin_balance: u128_of(coin)?,
+            })
+        })
+    }
+
+    fn block(&self, number: Option<u64>) -> L1Future<'_, Block> {
+        Box::pin(async move {
+            let asked = number.or(self.block).map_or(BlockNumber::Latest, BlockNumber::from);
+            let block = request(self.provider.get_block(asked)).await?.ok_or_else(|| malformed("no such block"))?;
+            let (Some(told), Some(hash)) = (block.number, block.hash) else {
+                return Err(malformed("a block without number and hash"));
+            };
+            if number.or(self.block).is_some_and(|number| number != told.as_u64()) {
+                return Err(malformed("the node gave another block than was asked for"));
+            }
+            Ok(Block { number: told.as_u64(), hash: hash.0, time_s: block.timestamp.as_u64() })
+        })
+    }
 }
 
 impl MemberL1 for EthersClient {
@@ -309,10 +357,6 @@ impl MemberL1 for EthersClient {
             self.approve(units).await?;
             self.transact(self.bound().deposit(claim, units).calldata()).await
         })
-    }
-
-    fn deposit_state(&self, claim: Word) -> L1Future<'_, Option<DepositState>> {
-        Box::pin(self.deposit_by_claim(claim))
     }
 
     fn request_refund(&self, claim: Word) -> L1Future<'_, TxReceipt> {

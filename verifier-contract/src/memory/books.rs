@@ -13,7 +13,7 @@ use super::{MODULUS, MemoryTerms, require, reverted};
 use crate::client::L1Error;
 use crate::types::{
     Address, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, RollupEffect as Effect, TransferState,
-    Word,
+    Vault, Word,
 };
 
 /// nano in a unit.
@@ -29,6 +29,13 @@ pub(super) struct Context {
     pub(super) frozen: bool,
     /// Retired circuit versions.
     pub(super) retired: HashSet<u32>,
+}
+
+impl Context {
+    /// Smallest parts of the token in some units.
+    fn tokens(&self, units: u64) -> u128 {
+        u128::from(units) * u128::from(self.terms.token_per_unit)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,6 +58,9 @@ pub(super) struct Books {
     full_at: Option<u64>,
     exited: HashSet<(u32, u32)>,
     pub(super) notes: Notes,
+    /// What the vault has: smallest parts of the token, and wei.
+    tokens: u128,
+    coin: u128,
 }
 
 pub(super) type Effects = Result<Vec<Effect>, L1Error>;
@@ -70,6 +80,17 @@ impl Books {
 
     pub(super) fn pool_nano(&self) -> u128 {
         self.pool_nano
+    }
+
+    pub(super) fn vault(&self) -> Vault {
+        let waits = |deposit: &&DepositEntry| !matches!(deposit.state, DepositState::Consumed | DepositState::Refunded);
+        Vault {
+            pool_nano: u64::try_from(self.pool_nano).unwrap_or(u64::MAX),
+            open_units: self.deposits.iter().filter(waits).map(|deposit| deposit.units).sum(),
+            supplier_units: self.supplier_units,
+            token_balance: self.tokens,
+            coin_balance: self.coin,
+        }
     }
 
     pub(super) fn supplier_units(&self) -> u64 {
@@ -121,7 +142,8 @@ impl Books {
         self.forced.entry(community).or_default().extend(requests.iter().map(entry));
     }
 
-    pub(super) fn put_pool(&mut self, nano: u64) {
+    pub(super) fn put_pool(&mut self, nano: u64, token_per_unit: u64) {
+        self.tokens += u128::from(nano) * u128::from(token_per_unit) / UNIT;
         self.pool_nano = u128::from(nano);
     }
 
@@ -151,6 +173,7 @@ impl Books {
         require(claim < MODULUS, "NotCanonical")?;
         require(claim != [0; 32] && self.deposits.iter().all(|deposit| deposit.claim != claim), "ClaimUsed")?;
         self.require_room(units)?;
+        self.tokens += context.tokens(units);
         self.deposits.push(DepositEntry { claim, depositor: context.caller, units, block, state: DepositState::Open });
         Ok(vec![Effect::DepositMade { claim, depositor: context.caller, units }])
     }
@@ -169,7 +192,9 @@ impl Books {
         let due = matches!(deposit.state, DepositState::RefundRequested(at) if at <= context.now);
         require(due || context.frozen, "NotRefundable")?;
         deposit.state = DepositState::Refunded;
-        Ok(vec![Effect::Refunded { claim, depositor: deposit.depositor, units: deposit.units }])
+        let (depositor, units) = (deposit.depositor, deposit.units);
+        self.tokens = self.tokens.saturating_sub(context.tokens(units));
+        Ok(vec![Effect::Refunded { claim, depositor, units }])
     }
 
     /// Record 1.
@@ -209,6 +234,7 @@ impl Books {
         require(units != 0, "ZeroUnits")?;
         self.require_room(units)?;
         self.supplier_units += units;
+        self.tokens += context.tokens(units);
         Ok(vec![Effect::SupplierFunded { units }])
     }
 
@@ -222,14 +248,20 @@ impl Books {
 
     pub(super) fn withdraw(&mut self, account: Address) -> Effects {
         match self.withdrawable.remove(&account) {
-            Some(amount) if amount > 0 => Ok(vec![Effect::Withdrawn { account, amount }]),
+            Some(amount) if amount > 0 => {
+                self.tokens = self.tokens.saturating_sub(amount);
+                Ok(vec![Effect::Withdrawn { account, amount }])
+            }
             _ => reverted("NothingToWithdraw"),
         }
     }
 
     pub(super) fn withdraw_eth(&mut self, account: Address) -> Effects {
         match self.eth_owed.remove(&account) {
-            Some(amount) if amount > 0 => Ok(vec![Effect::EthWithdrawn { account, amount }]),
+            Some(amount) if amount > 0 => {
+                self.coin = self.coin.saturating_sub(amount);
+                Ok(vec![Effect::EthWithdrawn { account, amount }])
+            }
             _ => reverted("NothingToWithdraw"),
         }
     }
@@ -248,6 +280,7 @@ impl Books {
         require(paid_at.is_none_or(|at| context.now >= at + context.terms.forced_deadline_s), "SlotPaidLately")?;
         let bond = context.terms.forced_bond_wei << queue.len();
         queue.push_back(ForcedEntry { slot, requester, time: context.now, payer: context.caller, bond });
+        self.coin += bond;
         let position = u32::try_from(queue.len() - 1).unwrap_or(u32::MAX);
         Ok(vec![Effect::ForcedRequested { community, slot, requester, position, payer: context.caller, bond }])
     }

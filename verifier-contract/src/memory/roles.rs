@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{MemoryL1, reverted};
-use crate::client::{AuditorL1, ChainL1, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
+use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
+use crate::deployment::Terms;
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, ExitCall, ExitClaimCall,
-    ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry, TransferState,
-    TxReceipt, VerifierState, WaitingPair, Word,
+    Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, ExitCall,
+    ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch, TariffEntry,
+    TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };
 
 impl ChainL1 for MemoryL1 {
@@ -158,6 +159,26 @@ impl AuditorL1 for MemoryL1 {
     fn events(&self, from_block: u64) -> L1Future<'_, Vec<RollupEvent>> {
         self.with(move |state| Ok(state.events.iter().filter(|event| event.block >= from_block).copied().collect()))
     }
+
+    fn calls(&self, tx: Word) -> L1Future<'_, Calls> {
+        self.with(move |state| Ok(state.calls.get(&tx).cloned().unwrap_or_default()))
+    }
+
+    fn vault(&self) -> L1Future<'_, Vault> {
+        self.with(|state| Ok(state.books.vault()))
+    }
+
+    fn terms(&self) -> L1Future<'_, Terms> {
+        self.with(|state| Ok(state.terms()))
+    }
+
+    fn block(&self, number: Option<u64>) -> L1Future<'_, Block> {
+        self.with(move |state| {
+            let number = number.unwrap_or(state.block);
+            let block = usize::try_from(number).ok().and_then(|at| state.blocks.get(at)).copied();
+            block.ok_or_else(|| L1Error::Malformed("no such block".to_owned()))
+        })
+    }
 }
 
 impl MemberL1 for MemoryL1 {
@@ -209,7 +230,7 @@ impl MemberL1 for MemoryL1 {
     }
 
     fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt> {
-        self.with(move |state| state.transact(|books, context| books.exit_claim(context, &call)))
+        self.with(move |state| state.exit_claim(&call))
     }
 
     fn certify(&self, call: CertificateCall) -> L1Future<'_, TxReceipt> {

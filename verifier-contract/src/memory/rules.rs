@@ -1,14 +1,16 @@
 //! The contract's rules: what a transaction changes, or why it is refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::books::{self, Books};
 use super::notes::CERTIFICATE_VERSION;
-use super::{MODULUS, MemoryL1Config, records};
+use super::{MODULUS, MemoryL1Config, MemoryTerms, records};
 use crate::client::L1Error;
+use crate::deployment::{Hex, Terms};
 use crate::types::{
-    Address, Announcement, CertificateCall, CommunityEnd, CommunityParams, ExitCall, ForcedRequest, RollupEffect,
-    RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry, TxReceipt, VerifierState, Word,
+    Address, Announcement, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams, ExitCall, ExitClaimCall,
+    ForcedRequest, RollupEffect, RollupEvent, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry, TxReceipt,
+    VerifierState, Word,
 };
 
 /// Seconds for which every forced queue has had a place when an upgrade is announced.
@@ -43,6 +45,10 @@ pub(super) struct State {
     pub(super) started: HashSet<u32>,
     pub(super) books: Books,
     pub(super) events: Vec<RollupEvent>,
+    /// Every block, from the one before the first transaction on.
+    pub(super) blocks: Vec<Block>,
+    /// Calls of transactions, as their calldata has them.
+    pub(super) calls: BTreeMap<Word, Calls>,
     /// Who sends the next transactions.
     pub(super) caller: Address,
     pub(super) frozen: bool,
@@ -94,6 +100,8 @@ impl State {
             started: HashSet::new(),
             books: Books::default(),
             events: Vec::new(),
+            blocks: vec![Block { number: 0, hash: tx_hash(0), time_s: config.timestamp }],
+            calls: BTreeMap::new(),
             caller: [0xca; 20],
             frozen: false,
             unreachable: 0,
@@ -167,12 +175,35 @@ impl State {
         Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
     }
 
+    pub(super) fn terms(&self) -> Terms {
+        let MemoryTerms {
+            token_per_unit,
+            forced_deadline_s,
+            refund_delay_s,
+            forced_bond_wei,
+            verifier_delay_s,
+            treasury,
+        } = self.config.terms;
+        Terms {
+            genesis_root: Hex(self.config.genesis_root),
+            token: Hex([0x70; 20]),
+            token_per_unit,
+            forced_deadline_s,
+            refund_delay_s,
+            verifier_delay_s,
+            forced_bond_wei,
+            enforce_future_tariffs: self.config.enforce_future_tariffs,
+            treasury: Hex(treasury),
+        }
+    }
+
     pub(super) fn root(&self) -> Word {
         self.roots.last().copied().unwrap_or_default()
     }
 
     pub(super) fn mine(&mut self) -> TxReceipt {
         self.block += 1;
+        self.blocks.push(Block { number: self.block, hash: tx_hash(self.block), time_s: self.timestamp });
         TxReceipt { tx: tx_hash(self.block), block: self.block, gas_used: 21_000 }
     }
 
@@ -249,6 +280,18 @@ impl State {
         Ok(self.mine_with(vec![RollupEffect::FrozenForNotes { number, root: self.root() }]))
     }
 
+    /// A transaction that is one of these calls.
+    fn called(&mut self, call: Call, done: Result<TxReceipt, L1Error>) -> Result<TxReceipt, L1Error> {
+        let receipt = done?;
+        self.calls.insert(receipt.tx, Calls { direct: true, calls: vec![call] });
+        Ok(receipt)
+    }
+
+    pub(super) fn exit_claim(&mut self, call: &ExitClaimCall) -> Result<TxReceipt, L1Error> {
+        let done = self.transact(|books, context| books.exit_claim(context, call));
+        self.called(Call::ExitClaim(*call), done)
+    }
+
     pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
         let closed = self.end_of(call.community).stage == Stage::Closed;
         require(self.frozen || closed, "NotFrozen")?;
@@ -256,7 +299,8 @@ impl State {
             return reverted("UnknownCommunity");
         };
         require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
-        self.transact(|books, context| books.exit(context, call))
+        let done = self.transact(|books, context| books.exit(context, call));
+        self.called(Call::Exit(call.clone()), done)
     }
 
     pub(super) fn certify(&mut self, call: &CertificateCall) -> Result<TxReceipt, L1Error> {
@@ -286,7 +330,7 @@ impl State {
         {
             verifier.used = true;
         }
-        Ok(receipt)
+        self.called(Call::Certify(call.clone()), Ok(receipt))
     }
 
     pub(super) fn slots(&self, shape: u32) -> u32 {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::MemoryL1;
 use crate::client::{AuditorL1, ChainL1, L1Error, L1Future, QueuesL1};
+use crate::deployment::Terms;
 use crate::types::{
-    Address, CommunityEnd, CommunityParams, DepositEntry, ForcedEntry, RollupEvent, SettledBatch, TariffEntry,
-    TransferState, Word,
+    Address, Block, Calls, CommunityEnd, CommunityParams, DepositEntry, ForcedEntry, RollupEffect, RollupEvent,
+    SettledBatch, TariffEntry, TransferState, Vault, Word,
 };
 
 /// An answer that an auditor reads as a whole.
@@ -71,8 +72,14 @@ pub struct Told {
     pub deposits: Vec<DepositEntry>,
     /// Forced queues by community.
     pub forced: BTreeMap<u32, Vec<ForcedEntry>>,
-    /// nano that the vault holds for balances, supplier accounts, fee accounts and open claims.
-    pub pool_nano: u64,
+    /// What is fixed.
+    pub terms: Option<Terms>,
+    /// What the vault has, and what it counts.
+    pub vault: Vault,
+    /// Calls of transactions, as their calldata has them.
+    pub calls: BTreeMap<Word, Calls>,
+    /// Blocks, the first one with number 0.
+    pub blocks: Vec<Block>,
 }
 
 impl Told {
@@ -92,6 +99,10 @@ impl Told {
         for batch in 0..=count {
             roots.push(l1.root_at(batch).await?);
         }
+        let (calls, blocks) = {
+            let state = l1.lock();
+            (state.calls.clone(), state.blocks.clone())
+        };
         Ok(Self {
             chain_id: l1.chain_id().await?,
             contract: l1.contract(),
@@ -110,7 +121,10 @@ impl Told {
             notes: l1.pending_notes(u32::MAX).await?,
             deposits: l1.deposits(0).await?,
             forced,
-            pool_nano: l1.pool_nano(),
+            terms: Some(l1.terms().await?),
+            vault: l1.vault().await?,
+            calls,
+            blocks,
             ..Self::default()
         })
     }
@@ -202,8 +216,12 @@ impl AuditorL1 for Told {
         now(self.count - u64::from(self.grows.swap(false, Ordering::SeqCst)))
     }
 
-    fn communities(&self, _from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
-        self.whole(Answer::Communities, self.communities.clone())
+    fn communities(&self, from_block: u64) -> L1Future<'_, Vec<CommunityParams>> {
+        let since = |params: &&CommunityParams| {
+            let registered = RollupEffect::CommunityRegistered(**params);
+            from_block == 0 || self.events.iter().any(|event| event.block >= from_block && event.effect == registered)
+        };
+        self.whole(Answer::Communities, self.communities.iter().filter(since).copied().collect())
     }
 
     fn settled_batches(&self, from_block: u64) -> L1Future<'_, Vec<SettledBatch>> {
@@ -215,5 +233,27 @@ impl AuditorL1 for Told {
         let told = if from_block == 0 { self.events.len() - self.late } else { self.events.len() };
         let events = self.events.iter().take(told).filter(|event| event.block >= from_block).copied().collect();
         self.whole(if from_block == 0 { Answer::Events } else { Answer::LaterEvents }, events)
+    }
+
+    fn calls(&self, tx: Word) -> L1Future<'_, Calls> {
+        now(self.calls.get(&tx).cloned().unwrap_or_default())
+    }
+
+    fn terms(&self) -> L1Future<'_, Terms> {
+        let terms = self.terms.clone();
+        Box::pin(async { terms.ok_or(L1Error::Config("this node does not tell terms")) })
+    }
+
+    fn vault(&self) -> L1Future<'_, Vault> {
+        self.present(|told| told.vault)
+    }
+
+    fn block(&self, number: Option<u64>) -> L1Future<'_, Block> {
+        // Where a test says nothing of blocks, all are the present.
+        let present = Block { number: number.unwrap_or_default(), time_s: self.timestamp, ..Block::default() };
+        let at = number.map_or(self.blocks.len().checked_sub(1), |number| usize::try_from(number).ok());
+        let block = at.and_then(|at| self.blocks.get(at)).copied();
+        let block = if self.blocks.is_empty() { Some(present) } else { block };
+        Box::pin(async move { block.ok_or_else(|| L1Error::Malformed("no such block".to_owned())) })
     }
 }

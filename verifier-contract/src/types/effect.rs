@@ -39,6 +39,13 @@ pub enum RollupEffect {
     VersionRetired {
         circuit_version: u32,
     },
+    /// A role was given to an account or taken from it, by another.
+    RoleChanged {
+        role: Word,
+        account: Address,
+        granted: bool,
+        by: Address,
+    },
     TariffSetOpened {
         tariff_set: u32,
         interval_length_s: u16,

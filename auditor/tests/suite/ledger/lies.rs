@@ -10,6 +10,7 @@
 //! record BATCH I KIND UNITS W1  record I of the batch's calldata is another
 //! add BATCH KIND W1             a record more
 //! cut BATCH RECORDS             no more than so many records
+//! call NAME [n] [inside] forget | FIELD VALUE    the calldata of its transaction: not there, or another; inside another call
 //! say FIGURE VALUE              a figure of the present
 //! terms I VALUE                 the terms that a community was registered with
 //! freeze before batch N         the freeze is told before the nth batch
@@ -66,8 +67,15 @@ pub fn tell(told: &mut Told, lie: &str) {
         ["cut", batch, records] => {
             told.batches[number(batch) - 1].call.data.truncate(OWN_WORDS + 2 * number(records));
         }
+        ["call", ref effect @ .., "forget"] => _ = told.calls.remove(&told.events[place(told, effect)].tx),
+        ["call", ref effect @ .., "inside"] => call(told, effect, true, None),
+        ["call", ref effect @ .., "inside", field, value] => call(told, effect, true, Some((field, value))),
+        ["call", ref effect @ .., field, value] => call(told, effect, false, Some((field, value))),
+        ["say", "token_balance", value] => told.vault.token_balance = value.parse().unwrap(),
+        ["say", "coin_balance", value] => told.vault.coin_balance = value.parse().unwrap(),
+        ["say", "open_units", value] => told.vault.open_units = value.parse().unwrap(),
         ["say", "supplier_units", value] => told.supplier_units = value.parse().unwrap(),
-        ["say", "pool_nano", value] => told.pool_nano = value.parse().unwrap(),
+        ["say", "pool_nano", value] => told.vault.pool_nano = value.parse().unwrap(),
         ["say", "frozen", value] => told.frozen = value != "0",
         ["say", "forced_slot", value] => told.forced.get_mut(&3).unwrap()[0].slot = value.parse().unwrap(),
         ["terms", index, value] => told.communities[number(index)].genesis_terms = word_of(value),
@@ -98,6 +106,24 @@ pub fn tell(told: &mut Told, lie: &str) {
         ["forget", "note"] => _ = told.notes.pop(),
         _ => panic!("no such lie: {lie}"),
     }
+}
+
+/// Another call in the calldata of an effect's transaction.
+fn call(told: &mut Told, effect: &[&str], inside: bool, edit: Option<(&str, &str)>) {
+    let roots = told.roots.clone();
+    let calls = told.calls.get_mut(&told.events[place(told, effect)].tx).unwrap();
+    calls.direct &= !inside;
+    let mut json = serde_json::to_value(&calls.calls[0]).unwrap();
+    if let Some((field, value)) = edit {
+        json.as_object_mut().unwrap().values_mut().next().unwrap()[field] = match field {
+            "proof" => json!([value.parse::<u8>().unwrap()]),
+            "siblings" => json!([]),
+            "anchor" if value.starts_with("root:") => json!(roots[number(&value[5..])]),
+            "anchor" | "header_leaf" | "s1" | "sa" => json!(word_of(value)),
+            _ => self::value(field, value),
+        };
+    }
+    calls.calls[0] = serde_json::from_value(json).unwrap();
 }
 
 fn number(text: &str) -> usize {

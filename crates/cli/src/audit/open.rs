@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use gridveil_meter_client::wallet::write_file;
+use gridveil_auditor::Published;
+use gridveil_meter_client::{
+    submit::{Admin, address},
+    wallet::write_file,
+};
 use gridveil_protocol::units::Interval;
+use jiff::civil::Date;
 
-use crate::common::text;
+use super::totals::Days;
+use crate::common::{chain::Chain, text};
 
 /// Example for the help.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json";
@@ -21,12 +27,30 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "GRIDVEIL_ADMIN_TOKEN")]
     admin_token: PathBuf,
     /// Community index.
-    #[arg(long)]
-    community: u32,
+    #[arg(long, required_unless_present = "all", requires = "period")]
+    community: Option<u32>,
     /// First interval of the period, which must be final on L1.
-    #[arg(long, value_name = "FIRST")]
-    period: Interval,
-    /// The opening's file. Who has it knows the community's totals, supplier account and fee account before and after the period.
+    #[arg(long, value_name = "FIRST", requires = "community")]
+    period: Option<Interval>,
+    /// Every settled period of every community, a file each in the folder --out: those that are not there yet.
+    #[arg(long, conflicts_with = "community")]
+    all: bool,
+    /// With --all: periods that begin on this day or later, UTC.
+    #[arg(long, value_name = "DATE", requires = "all")]
+    from: Option<Date>,
+    /// With --all: periods that begin before this day, UTC.
+    #[arg(long, value_name = "DATE", requires = "all")]
+    to: Option<Date>,
+    /// With --all: L1 node, which says what was settled.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',')]
+    rpc: Vec<String>,
+    /// With --all: rollup contract.
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
+    contract: Option<String>,
+    /// With --all: block of the deployment, or an earlier one.
+    #[arg(long, default_value_t = 0)]
+    from_block: u64,
+    /// The opening's file, or the folder. Who has one knows the community's totals, supplier account and fee account before and after the period.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// For machines.
@@ -40,13 +64,45 @@ pub struct Args {
 /// No token, no answer, a refusal, or the file.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let admin = crate::operator::connect(&args.admin, &args.admin_token)?;
-    let opening = admin.period_opening(args.community, args.period)?;
+    let (Some(community), Some(period)) = (args.community, args.period) else { return all(args, &admin) };
+    let opening = admin.period_opening(community, period)?;
     let out = args.out.display().to_string();
     write_file(&args.out, &opening).with_context(|| out.clone())?;
     let shown = if args.json {
-        format!("{}\n", serde_json::json!({"community": args.community, "first_interval": args.period, "file": out}))
+        format!("{}\n", serde_json::json!({"community": community, "first_interval": period, "file": out}))
     } else {
-        format!("community  {}\nperiod     from interval {}\nfile       {out}\n", args.community, args.period)
+        format!("community  {community}\nperiod     from interval {period}\nfile       {out}\n")
     };
     Ok(text::print(&shown)?)
+}
+
+/// A file for every period that has none yet.
+fn all(args: &Args, admin: &Admin) -> anyhow::Result<()> {
+    anyhow::ensure!(!args.rpc.is_empty(), "--all needs --rpc");
+    let contract = args.contract.as_deref().context("--all needs --contract")?;
+    let contract = address(contract).context("contract address must be 0x and 40 hex digits")?;
+    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
+    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let days = Days { from: args.from, to: args.to };
+    let (mut written, mut there) = (0u64, 0u64);
+    for period in published.periods() {
+        if !days.have(&period)? {
+            continue;
+        }
+        let path = args.out.join(format!("{}-{}.json", period.community, period.first_interval));
+        if path.exists() {
+            there += 1;
+            continue;
+        }
+        let opening = admin.period_opening(period.community, period.first_interval)?;
+        write_file(&path, &opening).with_context(|| path.display().to_string())?;
+        written += 1;
+    }
+    let folder = args.out.display().to_string();
+    Ok(text::print(&if args.json {
+        format!("{}\n", serde_json::json!({"written": written, "there": there, "folder": folder}))
+    } else {
+        format!("folder   {folder}\nwritten  {written}\nthere    {there}\n")
+    })?)
 }

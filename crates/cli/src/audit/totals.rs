@@ -1,5 +1,7 @@
 //! `gridveil audit totals`: an opened period against L1 alone.
 
+mod all;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -14,18 +16,30 @@ use gridveil_prover::{
     progress::Reporter,
     srs::Srs,
 };
+use jiff::civil::Date;
+
+pub use all::Days;
 
 use crate::{common::text, member::Chain};
 
 /// Example for the help.
-pub const EXAMPLE: &str = "Example:\n  gridveil audit totals totals-415224.json --sealed statement.json --held held.json \\\n    \
+pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --from 2026-01-01 --to 2027-01-01 > totals.csv\n  gridveil audit totals totals-415224.json --sealed statement.json --held held.json \\\n    \
                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil audit totals`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The opening, from the operator (`gridveil audit open-header`).
+    /// The opening, from the operator (`gridveil audit open-header`); or, with --csv, a folder of them.
     file: PathBuf,
+    /// Every settled period of every community, a line each: those that the folder opens, and of the others what is public.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// With --csv: periods that begin on this day or later, UTC.
+    #[arg(long, value_name = "DATE", requires = "csv")]
+    from: Option<Date>,
+    /// With --csv: periods that begin before this day, UTC.
+    #[arg(long, value_name = "DATE", requires = "csv")]
+    to: Option<Date>,
     /// Statement of a sealed retirement, from its holder; may be repeated.
     #[arg(long, value_name = "STATEMENT")]
     sealed: Vec<PathBuf>,
@@ -33,8 +47,8 @@ pub struct Args {
     #[arg(long, value_name = "HOLDING")]
     held: Vec<PathBuf>,
     /// L1 node, https://… or http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC")]
-    rpc: String,
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
     /// Rollup contract.
     #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
     contract: String,
@@ -82,16 +96,26 @@ fn located(error: TotalsError, args: &Args) -> anyhow::Error {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
     anyhow::ensure!(args.file.exists(), "{}: no such file", args.file.display());
-    let chain = Chain::connect(&[&args.rpc], contract, None)?;
+    let chain = Chain::connect(&args.rpc, contract, None)?;
     let chain_id = chain.wait(chain.client().chain_id())?;
     let deployment = Deployment { chain_id, contract };
-    let opening: PeriodOpening = read(&args.file, &deployment)?;
+    anyhow::ensure!(
+        args.csv == args.file.is_dir(),
+        "{}: --csv takes a folder of openings, and one opening is shown without it",
+        args.file.display()
+    );
+    let opening = if args.csv { None } else { Some(read::<PeriodOpening>(&args.file, &deployment)?) };
     let sealed = args.sealed.iter().map(|path| read(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
     let held =
         args.held.iter().map(|path| read::<ShownHolding>(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
     let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
     let verifier = if held.is_empty() { None } else { Some(verifier(args, chain_id)?) };
     let verifier = verifier.as_ref().map(|verifier| verifier as &dyn HoldingVerifier);
+    let Some(opening) = opening else {
+        let shown = all::Shown { sealed: &sealed, held: &held, verifier };
+        let days = all::Days { from: args.from, to: args.to };
+        return Ok(text::print(&all::listed(&published, &args.file, &deployment, days, &shown)?)?);
+    };
     let totals = published.totals(&opening, &sealed, &held, verifier).map_err(|error| located(error, args))?;
     text::print(&if args.json { json(&totals)? } else { table(&totals) })?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
 use gridveil_protocol::{
@@ -11,9 +11,7 @@ use gridveil_protocol::{
     params::Shape,
     units::Interval,
 };
-use gridveil_verifier_contract::{
-    DepositState, ExitCall, ExitClaimCall, ForcedEntry, SettledBatch, Stage, TransferState,
-};
+use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, Stage, TransferState};
 
 use super::session::{Session, own_chain, read_chain};
 use crate::common::{

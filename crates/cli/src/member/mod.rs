@@ -7,6 +7,7 @@ mod force;
 pub mod leave;
 pub mod manage;
 mod money;
+mod open;
 mod session;
 
 pub use crate::common::{
@@ -83,6 +84,9 @@ enum Command {
     /// Certificates of origin: list, receive, transfer, retire, abandon, drop, prove, show.
     #[command(subcommand, arg_required_else_help = true, after_help = example!("certificate list"))]
     Certificate(certificate::Command),
+    /// Opens one fact of the account to an auditor, in a file that L1 alone confirms (`gridveil audit balance|bill`).
+    #[command(subcommand, arg_required_else_help = true, after_help = example!("open balance --out balance.json"))]
+    Open(open::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals. With --relay and --for
     /// another account sends the request and pays the bond.
     #[command(after_help = example!("force --l1-key home7.l1"))]
@@ -112,6 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Terms(args) => manage::run_terms(args),
         Command::Collect(args) => leave::run_collect(args),
         Command::Certificate(command) => certificate::run(command),
+        Command::Open(command) => open::run(command),
         Command::Force(args) => force::run_force(args),
         Command::Exit(args) => leave::run_exit(args),
     }

@@ -68,8 +68,8 @@ impl ProofSource for FakeProver {
     fn prove(&self, job: ProofJob) -> BoxFuture<'_, Result<Vec<u8>, ProofError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            if self.stuck.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
+            while self.stuck.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             if self.fails.load(Ordering::SeqCst) {
                 return Err(ProofError::Failed("told to fail".to_owned()));

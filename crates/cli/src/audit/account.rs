@@ -1,0 +1,105 @@
+//! `gridveil audit balance` and `gridveil audit bill`: what a member opens, against L1 alone.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gridveil_auditor::{AccountError, Published};
+use gridveil_meter_client::{
+    submit::address,
+    wallet::{Deployment, ExchangeFile, read_file},
+};
+use gridveil_protocol::opening::{BalanceOpening, BillOpening};
+use serde::Serialize;
+
+use crate::common::{chain::Chain, text};
+
+/// Example for the help.
+pub const EXAMPLE: &str = "Example:\n  gridveil audit bill bill.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
+
+/// Options of both.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The opening, from the member (`gridveil member open`).
+    file: PathBuf,
+    /// L1 node, https://… or http://…: one you trust, best your own.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    rpc: Vec<String>,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
+    contract: String,
+    /// Block of the deployment, or an earlier one.
+    #[arg(long, default_value_t = 0)]
+    from_block: u64,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `audit balance`.
+///
+/// # Errors
+/// The file, L1, or what does not hold.
+pub fn balance(args: &Args) -> anyhow::Result<()> {
+    checked::<BalanceOpening, _>(args, "balance", Published::balance, |opened| {
+        vec![
+            ("community", opened.community.to_string()),
+            ("slot", opened.slot.to_string()),
+            ("period", format!("from interval {}", opened.first_interval)),
+            ("batch", opened.batch.to_string()),
+            ("balance", text::money(opened.balance_nano.into())),
+            ("payout", opened.payout.clone()),
+        ]
+    })
+}
+
+/// Runs `audit bill`.
+///
+/// # Errors
+/// The file, L1, or what does not hold.
+pub fn bill(args: &Args) -> anyhow::Result<()> {
+    checked::<BillOpening, _>(args, "bill", Published::bill, |opened| {
+        let kwh = |wh| format!("{} kWh", text::kwh(wh));
+        vec![
+            ("community", opened.community.to_string()),
+            ("slot", opened.slot.to_string()),
+            ("period", format!("from interval {}", opened.first_interval)),
+            ("batch", opened.batch.to_string()),
+            ("imported", kwh(opened.import_wh)),
+            ("of it bought locally", kwh(opened.bought_wh)),
+            ("exported", kwh(opened.export_wh)),
+            ("of it sold locally", kwh(opened.sold_wh)),
+            ("bill", text::money(opened.bill_nano)),
+            ("account before", text::money(opened.before_nano)),
+            ("account after", text::money(opened.after_nano)),
+            ("operations", opened.operations.to_string()),
+            ("settled with", if opened.substituted { "a substitute" } else { "the meter's packet" }.to_owned()),
+        ]
+    })
+}
+
+type Rows = Vec<(&'static str, String)>;
+
+fn checked<T: ExchangeFile, O: Serialize>(
+    args: &Args,
+    name: &str,
+    opened: impl Fn(&Published, &T) -> Result<O, AccountError>,
+    rows: impl Fn(&O) -> Rows,
+) -> anyhow::Result<()> {
+    let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
+    let file = args.file.display().to_string();
+    anyhow::ensure!(args.file.exists(), "{file}: no such file");
+    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain_id = chain.wait(chain.client().chain_id())?;
+    let opening: T = read_file(&args.file, &Deployment { chain_id, contract }).with_context(|| file.clone())?;
+    let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
+    let value = opened(&published, &opening).with_context(|| file)?;
+    if args.json {
+        let mut value = serde_json::to_value(&value)?;
+        if let Some(members) = value.as_object_mut() {
+            members.insert(name.to_owned(), "ok".into());
+        }
+        return Ok(text::print(&format!("{value}\n"))?);
+    }
+    let rows = [("opening", "ok: it is what L1 has".to_owned())].into_iter().chain(rows(&value));
+    Ok(text::print(&rows.map(|(name, value)| format!("{name:<20}  {value}\n")).collect::<String>())?)
+}

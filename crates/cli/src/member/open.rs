@@ -1,0 +1,84 @@
+//! `gridveil member open`: one fact of the account, for an auditor.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use gridveil_meter_client::{
+    outbox::Period,
+    wallet::{ExchangeFile, write_file},
+};
+use gridveil_protocol::{
+    opening::{BalanceOpening, BillOpening},
+    receipt::Receipt,
+    units::Interval,
+};
+
+use super::{example, session::Session};
+use crate::common::{details::Details, options::Place};
+
+/// What is opened.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// The balance after a period: it shows the payout address too, and nothing else.
+    #[command(after_help = example!("open balance --period 415224 --out balance.json"))]
+    Balance(Args),
+    /// The bill of a period, energy and money: it shows the account before and after, with its keys, terms, registers and
+    /// operations, and no reading of an interval.
+    #[command(after_help = example!("open bill --period 415224 --out bill.json"))]
+    Bill(Args),
+}
+
+/// Options of `gridveil member open`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// First interval of the period [default: the last one that was verified].
+    #[arg(long, value_name = "FIRST")]
+    period: Option<Interval>,
+    /// The opening's file, for the auditor alone.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs it.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Balance(args) => open(args, BalanceOpening::of),
+        Command::Bill(args) => open(args, BillOpening::of),
+    }
+}
+
+fn open<T: ExchangeFile>(args: &Args, of: impl Fn(u64, [u8; 20], &Receipt) -> T) -> anyhow::Result<()> {
+    let mut session = Session::open_for_l1(&args.place)?;
+    session.sync_if_served();
+    let receipt = receipt(&session, args.period)?;
+    let deployment = session.deployment;
+    let out = args.out.display().to_string();
+    write_file(&args.out, &of(deployment.chain_id, deployment.contract, &receipt)).with_context(|| out.clone())?;
+    Details::new(format!("Community {}, slot {}", receipt.community, receipt.slot))
+        .row("period", format!("from interval {}", receipt.first_interval), receipt.first_interval.0)
+        .row("file", out.clone(), out)
+        .print(args.place.json)
+}
+
+/// The verified receipt of a period, or the last one.
+fn receipt(session: &Session, period: Option<Interval>) -> anyhow::Result<Receipt> {
+    let last = session.wallet.state().receipt.as_ref();
+    let Some(first_interval) = period else {
+        return last.cloned().context("no period was verified yet: there is nothing to open");
+    };
+    if let Some(last) = last.filter(|last| last.first_interval == first_interval) {
+        return Ok(last.clone());
+    }
+    // Kept under the circuit version that the period was settled in.
+    let versions = gridveil_circuits::version::known();
+    let domains = versions.iter().map(|version| session.domains.of_version(*version));
+    for domain in domains.chain([session.domain]) {
+        let period = Period { domain, community: session.community, slot: session.slot, first_interval };
+        if let Some(receipt) = session.outbox.receipt(&period)? {
+            return Ok(receipt);
+        }
+    }
+    anyhow::bail!("the wallet has no verified receipt of the period from interval {first_interval}")
+}
