@@ -289,3 +289,18 @@ fn artifact(text: &str) -> Option<(CircuitVersion, u32, Word, String)> {
     let version = CircuitVersion::new(version.parse().ok()?);
     Some((version, Shape::by_name(shape)?.id, code_hash(&runtime), file.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_behind_is_named_off_the_local_chain() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        assert!(stale(1, now - STALE_S - 60).unwrap().contains("the node is behind"));
+        assert_eq!(stale(1, now - STALE_S + 60), None);
+        // A chain may be ahead of this machine's clock, and the local one may be anywhere.
+        assert_eq!(stale(1, now + 1_000), None);
+        assert_eq!(stale(LOCAL_CHAIN_ID, 0), None);
+    }
+}

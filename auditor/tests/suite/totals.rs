@@ -7,7 +7,8 @@ mod shown;
 
 use crate::common::{CHAIN, CONTRACT, ZERO, ask, chain_from, settle_call, wait};
 use gridveil_auditor::{
-    HeldError, HoldingVerifier, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError, Which,
+    HeldError, HoldingVerifier, Period, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError,
+    Which,
 };
 use gridveil_protocol::{
     certificate::{
@@ -251,6 +252,15 @@ fn an_honest_opening_adds_up() {
 fn every_period_of_the_chain_opens() {
     let case = play();
     let published = ask(Published::read(&case.told, 0)).unwrap();
+    // They are listed with their times and with what everybody knows, opened or not.
+    let periods = published.periods();
+    let place = |period: &Period| (period.batch, period.community, period.retired.retirements);
+    assert_eq!(periods.iter().map(place).collect::<Vec<_>>(), [(1, OLD, 0), (2, NEW, 0), (3, OLD, 3), (4, OLD, 1)]);
+    let [first, _, second, _] = &periods[..] else { panic!("{periods:?}") };
+    assert_eq!((second.first_interval, second.retired.consumed_wh), (case.opening.first_interval, Wh(100)));
+    assert_eq!((first.ends_s - first.begins_s, second.begins_s), (7_200, first.ends_s));
+    assert!(second.has_disclosed(&to_bytes(&case.public.statement.info())));
+    assert!(!first.has_disclosed(&to_bytes(&case.public.statement.info())));
     for opening in &case.others {
         let totals = published.totals(opening, &[], &[], None).unwrap();
         assert_eq!(totals.retired_wh() + totals.outstanding_wh() + totals.exported_wh, totals.issued_wh);

@@ -156,3 +156,41 @@ fn add(sum: &mut Totals, one: &Totals) {
         *sum = sum.saturating_add(wh);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gridveil_protocol::units::Interval;
+
+    fn period(begins_s: u64) -> Period {
+        let first_interval = Interval(0);
+        Period {
+            community: 3,
+            first_interval,
+            batch: 1,
+            begins_s,
+            ends_s: begins_s + 7_200,
+            retired: Default::default(),
+        }
+    }
+
+    #[test]
+    fn days_begin_at_midnight_and_the_last_is_left_out() {
+        // 2026-01-01 and 2027-01-01, UTC.
+        let (first, last) = (1_767_225_600, 1_798_761_600);
+        let days = Days { from: "2026-01-01".parse().ok(), to: "2027-01-01".parse().ok() };
+        let have = |begins| days.have(&period(begins)).unwrap();
+        assert_eq!([first - 1, first, last - 1, last].map(have), [false, true, true, false]);
+        assert!(Days::default().have(&period(0)).unwrap());
+    }
+
+    #[test]
+    fn a_line_has_a_value_for_every_column_and_only_what_is_known() {
+        let totals =
+            Totals { issued_wh: Wh(9), traded_wh: Wh(2), consumed_wh: Wh(3), not_shown_wh: Wh(4), ..Totals::default() };
+        let opened = amounts(&totals, true);
+        assert_eq!(opened, ["9", "2", "3", "0", "0", "0", "0", "4", "5"]);
+        assert_eq!(6 + opened.len(), HEADER.len());
+        assert_eq!(amounts(&totals, false), ["", "", "3", "0", "0", "", "", "", ""]);
+    }
+}
