@@ -81,7 +81,8 @@ impl Feed {
             if entry.is_reading {
                 match entry.related.into_iter().find(|link| link.contains("ReadingType/")) {
                     Some(kind) => {
-                        if feed.readings.insert(own.clone(), kind.clone()).is_some_and(|before| before != kind) {
+                        let before = feed.readings.insert(own.clone(), kind.clone());
+                        if before.is_some_and(|before| before != kind) {
                             return Err(SourceError::Redefined { at: entry.at, what: "a meter reading" });
                         }
                     }

@@ -31,7 +31,8 @@ fn r(start: i64, length: u64, value: &str) -> String {
 
 fn with(start: i64, length: u64, value: &str, more: &str) -> String {
     format!(
-        "\n<IntervalReading>{more}<timePeriod><duration>{length}</duration><start> {start} </start></timePeriod><value>{value}</value></IntervalReading>"
+        "\n<IntervalReading>{more}<timePeriod><duration>{length}</duration><start> {start} </start></timePeriod>\
+         <value>{value}</value></IntervalReading>"
     )
 }
 
