@@ -123,8 +123,7 @@ impl Cut<'_> {
             return Err(CutError::Scale(scale));
         }
         let first = i64::from(first_interval) * i64::from(length);
-        let mut sums =
-            series.entries().iter().take_while(|e| e.start < first).fold([0u64; 2], |sums, e| added(sums, e));
+        let mut sums = series.entries().iter().take_while(|e| e.start < first).fold([0u64; 2], added);
         (0..intervals)
             .map(|position| {
                 let interval = first_interval.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));

@@ -79,7 +79,7 @@ pub enum Behaviour {
 pub struct Channel {
     /// Metering point, as the file names it; empty if it does not.
     pub meter: String,
-    /// Number of the device, if the file has it: a swap is seen by it.
+    /// What it counts.
     pub direction: Direction,
     /// What the values are.
     pub behaviour: Behaviour,

@@ -240,7 +240,7 @@ impl Work<'_> {
                 let detail = format!("{} s", paces.join(", "));
                 self.findings.push(Finding::file(Rule::PaceChange, detail));
                 let to = choice.resample.unwrap_or(3600);
-                if to < *b || to % b != 0 || to % a != 0 || 3600 % to != 0 {
+                if to < *b || !to.is_multiple_of(*b) || !to.is_multiple_of(*a) || 3600 % to != 0 {
                     return Err(SourceError::Resample { from: *b, to });
                 }
                 to

@@ -129,7 +129,8 @@ fn reading(text: &str, at: Place) -> Result<Energy, SourceError> {
 
 /// Telegrams of a file: each from a line that begins with `/` to the end of the line that begins with `!`.
 fn cut(bytes: &[u8]) -> Vec<(u64, &[u8])> {
-    let (mut found, mut begins): (Vec<(u64, &[u8])>, Option<(u64, usize)>) = (Vec::new(), None);
+    let mut found: Vec<(u64, &[u8])> = Vec::new();
+    let mut begins: Option<(u64, usize)> = None;
     let mut offset = 0;
     for (line, row) in (1..).zip(bytes.split_inclusive(|b| *b == b'\n')) {
         match row.first() {

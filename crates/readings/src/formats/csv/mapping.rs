@@ -198,6 +198,9 @@ pub struct Mapping {
     /// Column of the metering point.
     #[serde(default)]
     pub meter: Option<Names>,
+    /// Column of the device's number: registers of two devices are joined where one was swapped for the other.
+    #[serde(default)]
+    pub device: Option<Names>,
     /// Column of the quality.
     #[serde(default)]
     pub quality: Option<Names>,

@@ -12,6 +12,7 @@ use crate::{
     energy::{Decimal, Energy, Unit},
     error::shown,
     model::{Behaviour, Channel, Decoded, Direction, Quality, Raw},
+    register,
     zone::{Season, Stamp, Zone},
 };
 
@@ -30,6 +31,7 @@ pub(super) struct Row {
     pub(super) own_length: Option<u32>,
     pub(super) season: Option<Season>,
     quality: Quality,
+    device: String,
     unit: Option<Unit>,
     pub(super) values: Vec<Option<(Decimal, u64)>>,
     pub(super) line: u64,
@@ -181,6 +183,7 @@ impl<'a> Reader<'a> {
         };
         let (meter, quality_column, unit_column) =
             (find(&mapping.meter)?, find(&mapping.quality)?, find(&mapping.unit_column)?);
+        let device = find(&mapping.device)?;
         let direction_column = find(&mapping.direction.as_ref().map(|d| d.column.clone()))?;
         let season_column = find(&mapping.season.as_ref().map(|s| s.column.clone()))?;
         let above = self.direction_above()?;
@@ -243,7 +246,8 @@ impl<'a> Reader<'a> {
             let values = self.row_values(record, line, quality.is_none())?;
             let quality = quality.unwrap_or_default();
             let name = if meter.is_some() { text(meter) } else { meter_above.clone().unwrap_or_default() };
-            let row = Row { stamp, own_length, season, quality, unit, values, line, column: 0 };
+            let device = text(device);
+            let row = Row { stamp, own_length, season, quality, device, unit, values, line, column: 0 };
             groups.entry((name, told)).or_default().push(row);
         }
         for (what, count) in passed_over {
@@ -314,12 +318,13 @@ impl<'a> Reader<'a> {
                 let local = midnight.checked_add(jiff::SignedDuration::from_mins(*minutes));
                 let local = local.map_err(|_| SourceError::Malformed { at, what: "a date beyond all dates" })?;
                 let (stamp, values) = (Stamp::Local(local), vec![value]);
-                let (own_length, season, unit, quality) = (None, None, None, Quality::Unstated);
+                let (own_length, season, unit, quality, device) = (None, None, None, Quality::Unstated, String::new());
                 count += 1;
                 if count > crate::MAX_READINGS {
                     return Err(SourceError::TooManyReadings { at });
                 }
-                let row = Row { stamp, own_length, season, quality, unit, values, line: *line, column: at.column };
+                let (line, column) = (*line, at.column);
+                let row = Row { stamp, own_length, season, quality, device, unit, values, line, column };
                 groups.entry((name.clone(), None)).or_default().push(row);
             }
         }
@@ -362,9 +367,7 @@ impl<'a> Reader<'a> {
                 }
             };
             let mut channel = Channel::intervals(meter, direction);
-            if value.register {
-                channel.behaviour = Behaviour::Register { modulus: value.modulus };
-            }
+            let mut devices: Vec<(String, Vec<Raw>)> = Vec::new();
             for ((row, start), length) in rows.iter().zip(&starts).zip(&lengths) {
                 let Some(start) = *start else { continue };
                 let cell = row.values.get(k).copied().flatten();
@@ -378,7 +381,18 @@ impl<'a> Reader<'a> {
                 let energy = Energy::of(number, unit, *length).ok_or(SourceError::Implausible { at })?;
                 let energy = if sign < 0 { Energy::ZERO - energy } else { energy };
                 let (length, part) = (if value.register { 0 } else { *length }, told.map_or(0, |(_, part)| part));
-                channel.raws.push(Raw { start, length, energy, quality: row.quality, at, part, begins_block: false });
+                let raw = Raw { start, length, energy, quality: row.quality, at, part, begins_block: false };
+                if !value.register {
+                    channel.raws.push(raw);
+                } else if let Some((_, raws)) = devices.iter_mut().find(|(name, _)| *name == row.device) {
+                    raws.push(raw);
+                } else {
+                    devices.push((row.device.clone(), vec![raw]));
+                }
+            }
+            if value.register {
+                channel.behaviour = Behaviour::Register { modulus: value.modulus };
+                channel.raws = register::joined(&devices, &mut self.findings)?;
             }
             if matches!(value.counts, Counts::Load | Counts::Pv) {
                 net = Some(match net {

@@ -51,11 +51,7 @@ pub fn stamp(text: &str, order: Option<Order>) -> Option<Stamp> {
         rest = after;
     }
     let fine = |s: &&str| matches!(s.trim(), "" | "-" | "/" | "." | ":" | "T" | ",");
-    if numbers.len() < 3
-        || numbers.len() > 7
-        || numbers.iter().any(|n| n.is_empty())
-        || !separators.iter().all(|s| fine(&s))
-    {
+    if numbers.len() < 3 || numbers.len() > 7 || numbers.iter().any(|n| n.is_empty()) || !separators.iter().all(fine) {
         return None;
     }
     let date = date(numbers.get(..3)?, order)?;

@@ -129,7 +129,8 @@ fn a_users_mapping_says_everything() {
 
 #[test]
 fn a_row_may_say_its_direction() {
-    let head = "Van (datum);Van (tijdstip);Tot (datum);Tot (tijdstip);EAN-code;Meter;Metertype;Register;Volume;Eenheid;Validatiestatus;Omschrijving\n";
+    let head = "Van (datum);Van (tijdstip);Tot (datum);Tot (tijdstip);EAN-code;Meter;Metertype;Register;\
+                Volume;Eenheid;Validatiestatus;Omschrijving\n";
     let row = |time: &str, register: &str, volume: &str, unit: &str, status: &str| {
         let end = if time == "00:00:00" { "00:15:00" } else { "00:30:00" };
         let meter = "=\"541448820000000000\";1SAG;Digitale meter";
@@ -159,6 +160,21 @@ fn spains_hours_are_counted_or_clocked() {
     let clocked: String = (1..=24).map(|h| format!("ES1;2025/06/18;{h:02}:00;0,1;Real\n")).collect();
     let import = ok(&format!("CUPS;Fecha;Hora;Consumo_kWh;Metodo_obtencion\n{clocked}"));
     assert_eq!((import.series.entries().len(), import.series.entries()[0].start), (24, 1_750_197_600));
+}
+
+#[test]
+fn a_new_device_goes_on_where_the_old_one_ended() {
+    let head = "interval_start,import_register_wh,device\n";
+    let swapped = "0,9000,A\n3600,9100,A\n3600,7,B\n7200,57,B\n";
+    let import = ok(&format!("{head}{swapped}"));
+    assert_eq!((import.series.total_wh(), import.series.entries().len()), ([150, 0], 2));
+    assert!(import.findings.iter().any(|f| f.rule == Rule::Swapped));
+    // Without the opening reading at the closing one's time nobody knows what was between.
+    let torn = err(&format!("{head}{}", swapped.replace("3600,7,B\n", "")));
+    assert!(matches!(torn, SourceError::Swap { old, new, .. } if old == "A" && new == "B"));
+    // Without its number the new device is a register that falls.
+    let unnamed = err("interval_start,import_register_wh\n0,9000\n3600,9100\n7200,57\n");
+    assert!(matches!(unnamed, SourceError::RegisterFalls { .. }));
 }
 
 #[test]

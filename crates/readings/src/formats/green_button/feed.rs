@@ -10,6 +10,8 @@ use crate::{
 };
 
 const WATT_HOURS: i64 = 72;
+/// No start is later, unix seconds: the year 10,000.
+const LATEST: i64 = 253_402_300_800;
 
 /// ESPI's QualityOfReading.
 #[must_use]
@@ -81,7 +83,8 @@ impl Feed {
             if entry.is_reading {
                 match entry.related.into_iter().find(|link| link.contains("ReadingType/")) {
                     Some(kind) => {
-                        if feed.readings.insert(own.clone(), kind.clone()).is_some_and(|before| before != kind) {
+                        let before = feed.readings.insert(own.clone(), kind.clone());
+                        if before.is_some_and(|before| before != kind) {
                             return Err(SourceError::Redefined { at: entry.at, what: "a meter reading" });
                         }
                     }
@@ -263,6 +266,9 @@ fn read(register: &Register, direction: Direction) -> Result<Channel, SourceErro
             let at = reading.at;
             let missing = |what| SourceError::Malformed { at, what };
             let start = reading.start.ok_or(missing("reading without a start"))?;
+            if !(0..LATEST).contains(&start) {
+                return Err(missing("a start before 1970, or beyond all calendars"));
+            }
             let length = reading.length.ok_or(missing("reading without a duration"))?;
             let length = u32::try_from(length).map_err(|_| missing("negative or endless duration"))?;
             let energy = energy(reading, kind.power_of_ten)?;

@@ -31,7 +31,8 @@ fn r(start: i64, length: u64, value: &str) -> String {
 
 fn with(start: i64, length: u64, value: &str, more: &str) -> String {
     format!(
-        "\n<IntervalReading>{more}<timePeriod><duration>{length}</duration><start> {start} </start></timePeriod><value>{value}</value></IntervalReading>"
+        "\n<IntervalReading>{more}<timePeriod><duration>{length}</duration><start> {start} </start></timePeriod>\
+         <value>{value}</value></IntervalReading>"
     )
 }
 
@@ -171,6 +172,9 @@ fn faults_have_lines() {
     assert!(matches!(one("<feed><entry>"), Err(SourceError::Malformed { .. })));
     assert!(matches!(one("<!DOCTYPE a><feed/>"), Err(SourceError::Malformed { .. })));
     assert!(matches!(one(&"<a>".repeat(100)), Err(SourceError::Malformed { .. })));
+    for start in [i64::MIN, -3600, i64::MAX - 3600, i64::MAX] {
+        assert!(matches!(err(&[&(r(start, 3600, "1") + &r(0, 3600, "1"))]), SourceError::Malformed { .. }), "{start}");
+    }
     let untyped =
         feed("1", "0", &[&r(0, 900, "1")]).replace("/ReadingType/1'/><content><e", "/ReadingType/2'/><content><e");
     assert!(matches!(one(&untyped), Err(SourceError::Undefined { .. })));

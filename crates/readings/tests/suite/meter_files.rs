@@ -1,9 +1,5 @@
 //! docs/reference/meter-files.md says what becomes of the files in `shared/data`, beside the repository. Without them the
 //! test says so and stops.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "../examples/files.rs"]
-mod files;
 
 use std::path::Path;
 
@@ -17,7 +13,7 @@ fn the_page_says_what_becomes_of_every_file() {
     }
     let page = std::fs::read_to_string(root.join("docs/reference/meter-files.md")).unwrap();
     assert!(
-        page == files::page(&data).unwrap(),
+        page == crate::files::page(&data).unwrap(),
         "docs/reference/meter-files.md is not what the files give: make it anew"
     );
 }

@@ -1,6 +1,5 @@
 //! Situations that people met with real meters' files, each with the value that is right, and a changed copy of each
 //! (another order of columns, unit, zone or sign) with the changed value. All values are made up.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -1,6 +1,5 @@
 //! The readers over real and official files. `shared/data` beside the repository is not part of it: without it those
 //! tests say so and stop.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 
