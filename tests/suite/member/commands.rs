@@ -59,7 +59,10 @@ fn every_command_has_help_with_an_example() {
         .chain(["transfer", "retire", "abandon"].map(|name| format!("member certificate {name}")))
         .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "upgrade", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
-        .chain(["pause", "unpause", "community add", "role grant"].map(|name| format!("operator {name}")))
+        .chain(
+            ["pause", "unpause", "community add", "community close", "role grant"]
+                .map(|name| format!("operator {name}")),
+        )
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["tariff hand-in"].map(|name| format!("operator {name}")))
         .collect();

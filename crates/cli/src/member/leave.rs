@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
 use gridveil_protocol::{
