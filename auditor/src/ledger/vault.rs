@@ -25,12 +25,9 @@ impl Ledger<'_> {
                 | Effect::FrozenForNotes { .. }
         );
         self.require(!(frozen && lives), "L1.FREEZE", || format!("{} after the freeze", name(effect)));
-        let early = match effect {
-            Effect::ClaimExited { .. } | Effect::RestSwept { .. } => !frozen,
-            Effect::Exited { community, .. } => !frozen && self.stage(*community) != Stage::Closed,
-            _ => false,
-        };
-        self.require(!early, "EXIT.5", || format!("{} before any freeze or end", name(effect)));
+        let exits = matches!(effect, Effect::Exited { .. } | Effect::ClaimExited { .. } | Effect::RestSwept { .. });
+        let closed = matches!(effect, Effect::Exited { community, .. } if self.stage(*community) == Stage::Closed);
+        self.require(frozen || closed || !exits, "EXIT.5", || format!("{} before any freeze or end", name(effect)));
     }
 
     pub(super) fn deposited(&mut self, claim: Word, depositor: Address, units: u64) {

@@ -74,6 +74,7 @@ pub fn the_roles_use_it(world: &World) {
     assert_eq!(ask(&["community", "list"], &[])[0]["shape"], "tiny-4x2");
 
     multisignatures(world, &ask, &refused);
+    ending(world, &ask, &refused);
     audits(world);
 }
 
@@ -122,6 +123,30 @@ fn audits(world: &World) {
 
 type Ask<'a> = dyn Fn(&[&str], &[&str]) -> Value + 'a;
 type Refused<'a> = dyn Fn(&[&str], &[&str]) -> String + 'a;
+
+/// A community is announced to end, and closed weeks later, by the same command.
+fn ending(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
+    let (runtime, client) = world.client(None);
+    let close = |community: &str| ask(&["community", "close", community], &["--key-file", "mdm.key", "--yes"]);
+    let refused = |community: &str| refused(&["community", "close", community], &["--key-file", "mdm.key", "--yes"]);
+    assert!(refused("7").contains("community 7 is not registered"));
+    let announced = close("0");
+    let from_s = announced["can_be_closed_from"].as_u64().unwrap();
+    let listed = ask(&["community", "list"], &[]);
+    assert_eq!(listed[0]["stage"], "closing");
+    let closes_at_s = listed[0]["closes_at_s"].as_u64().unwrap();
+    assert!((from_s..from_s + 600).contains(&closes_at_s), "{from_s} {closes_at_s}");
+    assert!(refused("0").contains("the end of community 0 is announced: it can be closed from 20"));
+    for (method, params) in [("evm_setNextBlockTimestamp", json!([closes_at_s])), ("anvil_mine", json!([]))] {
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        runtime.block_on(world.ask(&call));
+    }
+    assert_eq!(runtime.block_on(client.timestamp()).unwrap(), closes_at_s);
+    close("0");
+    let listed = ask(&["community", "list"], &[]);
+    assert_eq!((&listed[0]["stage"], &listed[0]["closed_after"]), (&json!("closed"), &json!(0)));
+    assert!(refused("0").contains("community 0 is closed since batch 0"));
+}
 
 /// Accounts without a key here: the call is tried and shown, and whoever has the key sends it.
 fn multisignatures(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {

@@ -64,7 +64,10 @@ fn every_command_has_help_with_an_example() {
         .chain(["transfer", "retire", "abandon", "drop"].map(|name| format!("member certificate {name}")))
         .chain(["sign", "substitute", "header"].map(|name| format!("mdm {name}")))
         .chain(["close", "header", "fund", "deploy", "abandon"].map(|name| format!("operator {name}")))
-        .chain(["pause", "unpause", "community add", "role grant"].map(|name| format!("operator {name}")))
+        .chain(
+            ["pause", "unpause", "community add", "community close", "community serve", "role grant"]
+                .map(|name| format!("operator {name}")),
+        )
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
         .chain(["tariff hand-in"].map(|name| format!("operator {name}")))
