@@ -174,6 +174,7 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     verifying(&world);
     using::the_roles_use_it(&world);
     living::it_settles_and_survives(&world);
+    using::a_community_ends(&world);
     // The roles have changed.
     let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     lies::every_lie_is_named(&world, &file);

@@ -74,7 +74,6 @@ pub fn the_roles_use_it(world: &World) {
     assert_eq!(ask(&["community", "list"], &[])[0]["shape"], "tiny-4x2");
 
     multisignatures(world, &ask, &refused);
-    ending(world, &ask, &refused);
     audits(world);
 }
 
@@ -125,27 +124,29 @@ type Ask<'a> = dyn Fn(&[&str], &[&str]) -> Value + 'a;
 type Refused<'a> = dyn Fn(&[&str], &[&str]) -> String + 'a;
 
 /// A community is announced to end, and closed weeks later, by the same command.
-fn ending(world: &World, ask: &Ask<'_>, refused: &Refused<'_>) {
+pub fn a_community_ends(world: &World) {
     let (runtime, client) = world.client(None);
-    let close = |community: &str| ask(&["community", "close", community], &["--key-file", "mdm.key", "--yes"]);
-    let refused = |community: &str| refused(&["community", "close", community], &["--key-file", "mdm.key", "--yes"]);
+    let ask = |command: &[&str], more: &[&str]| -> Value {
+        serde_json::from_str(&world.said(&words(command, more))).unwrap()
+    };
+    let key = ["--key-file", "mdm.key", "--yes"];
+    let close = |community: &str| ask(&["community", "close", community], &key);
+    let refused = |community: &str| world.refused(&words(&["community", "close", community], &key));
     assert!(refused("7").contains("community 7 is not registered"));
-    let announced = close("0");
+    let announced = close("1");
     let from_s = announced["can_be_closed_from"].as_u64().unwrap();
     let listed = ask(&["community", "list"], &[]);
-    assert_eq!(listed[0]["stage"], "closing");
-    let closes_at_s = listed[0]["closes_at_s"].as_u64().unwrap();
+    assert_eq!(listed[1]["stage"], "closing");
+    let closes_at_s = listed[1]["closes_at_s"].as_u64().unwrap();
     assert!((from_s..from_s + 600).contains(&closes_at_s), "{from_s} {closes_at_s}");
-    assert!(refused("0").contains("the end of community 0 is announced: it can be closed from 20"));
-    for (method, params) in [("evm_setNextBlockTimestamp", json!([closes_at_s])), ("anvil_mine", json!([]))] {
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        runtime.block_on(world.ask(&call));
-    }
+    assert!(refused("1").contains("the end of community 1 is announced: it can be closed from 20"));
+    world.node("evm_setNextBlockTimestamp", json!([closes_at_s]));
+    world.node("anvil_mine", json!([]));
     assert_eq!(runtime.block_on(client.timestamp()).unwrap(), closes_at_s);
-    close("0");
+    close("1");
     let listed = ask(&["community", "list"], &[]);
-    assert_eq!((&listed[0]["stage"], &listed[0]["closed_after"]), (&json!("closed"), &json!(0)));
-    assert!(refused("0").contains("community 0 is closed since batch 0"));
+    assert_eq!((&listed[1]["stage"], &listed[1]["closed_after"]), (&json!("closed"), &json!(1)));
+    assert!(refused("1").contains("community 1 is closed since batch 1"));
 }
 
 /// Accounts without a key here: the call is tried and shown, and whoever has the key sends it.
