@@ -26,6 +26,7 @@ mod events;
 mod fees;
 mod inspect;
 mod logs;
+mod member;
 mod nodes;
 mod rollup;
 mod sending;
