@@ -237,3 +237,38 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gridveil_verifier_contract::anvil::ANVIL_KEYS;
+
+    /// FORCED.7: what is sent is what was signed; a changed file is refused before anything is paid.
+    #[test]
+    fn a_file_has_what_was_signed_and_nothing_else() {
+        let request = ForcedRequest {
+            chain_id: 31_337,
+            contract: [7; 20],
+            community: 3,
+            slot: 2,
+            requester: address_of(ANVIL_KEYS[1]).unwrap(),
+            nonce: 4,
+            deadline_s: 1_000,
+            signature: Vec::new(),
+        };
+        let signed = request.sign(ANVIL_KEYS[1]).unwrap();
+        let written = serde_json::to_value(RequestFile::of(&signed)).unwrap();
+        let read = |value: &serde_json::Value| serde_json::from_value::<RequestFile>(value.clone()).unwrap().request();
+        assert_eq!(read(&written).unwrap(), signed);
+        for (field, value) in [("community", 4), ("slot", 3), ("nonce", 5), ("deadline_s", 1_001)] {
+            let mut changed = written.clone();
+            changed[field] = value.into();
+            assert!(read(&changed).unwrap_err().to_string().contains("did not sign"), "{field}");
+        }
+        let mut another = written.clone();
+        another["requester"] = "0x1111111111111111111111111111111111111111".into();
+        assert!(read(&another).is_err());
+        another["more"] = 1.into();
+        assert!(serde_json::from_value::<RequestFile>(another).is_err());
+    }
+}

@@ -182,6 +182,10 @@ fn day(unix_s: u64) -> String {
     time.map_or_else(|| "never".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
+fn settled(through_s: u64) -> String {
+    if through_s == 0 { "nothing yet".to_owned() } else { day(through_s) }
+}
+
 /// What is to be known before a community's end goes on.
 struct Ends {
     params: CommunityParams,
@@ -245,7 +249,7 @@ fn close(args: &Close) -> anyhow::Result<()> {
     let details = shown(&ends.params, title)
         .row("stage", ends.end.stage.name(), ends.end.stage.name())
         .row("can be closed from", day(from_s), from_s)
-        .row("settled through", day(ends.settled_through_s), ends.settled_through_s)
+        .row("settled through", settled(ends.settled_through_s), ends.settled_through_s)
         .row("forced requests", ends.waiting.to_string(), ends.waiting);
     let details = if act == Act::CloseCommunity(community) && ends.waiting != 0 {
         let note = "takes no more requests; run this again when those that wait are served";
