@@ -124,6 +124,9 @@ pub struct Args {
 /// public chains.
 pub type ParamsSource<'a> = dyn Fn(u64, u32) -> Result<Arc<Params>, String> + 'a;
 
+/// Makes the verifiers' code from circuit and ceremony, or says why not.
+pub type Making<'a> = &'a dyn Fn() -> Result<Generated, String>;
+
 /// What an audit needs that this crate does not know: parameters, compilers, files, the terminal.
 pub struct Tools<'a> {
     /// Parameters of the proofs.
@@ -131,7 +134,7 @@ pub struct Tools<'a> {
     /// The name of the setup that they are of, on a chain.
     pub setup: &'a dyn Fn(u64) -> Result<String, String>,
     /// The deployment file, if there is one, and the verifiers' code as it follows from circuit and ceremony.
-    pub deployment: Option<(&'a DeploymentFile, &'a dyn Fn() -> Result<Generated, String>)>,
+    pub deployment: Option<(&'a DeploymentFile, Making<'a>)>,
     /// Files the report.
     pub file: &'a dyn Fn(&AuditReport) -> Result<(), String>,
     /// Told how far it is.

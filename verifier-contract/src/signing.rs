@@ -1,6 +1,6 @@
 //! Signatures over texts, as L1 wallets make and check them (EIP-191, `personal_sign`).
 
-use ethers::types::{H256, Signature};
+use ethers::types::Signature;
 use ethers::utils::hash_message;
 
 use crate::client::L1Error;
@@ -24,7 +24,7 @@ pub fn sign_text(key: &Key, text: &str) -> Result<(TextSignature, Address), L1Er
 #[must_use]
 pub fn signer_of(text: &str, signature: &TextSignature) -> Option<Address> {
     let signature = Signature::try_from(signature.as_slice()).ok()?;
-    signature.recover(H256::from(hash_message(text))).ok().map(|account| account.0)
+    signature.recover(hash_message(text)).ok().map(|account| account.0)
 }
 
 #[cfg(test)]

@@ -321,10 +321,10 @@ impl JsonRpcClient for Nodes {
         T: std::fmt::Debug + Serialize + Send + Sync,
         R: DeserializeOwned + Send,
     {
-        let params = match serde_json::to_value(params)? {
-            Value::Null => json!([]),
-            params => params,
-        };
+        let mut params = serde_json::to_value(params)?;
+        if params.is_null() {
+            params = json!([]);
+        }
         let answer = match method {
             "eth_sendRawTransaction" if self.all.len() > 1 => self.transaction(&params).await?,
             _ => self.question(method, &params).await?,

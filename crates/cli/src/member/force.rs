@@ -241,22 +241,23 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gridveil_verifier_contract::anvil::ANVIL_KEYS;
+    use gridveil_verifier_contract::{anvil::ANVIL_KEYS, ethers_client::Key};
 
     /// FORCED.7: what is sent is what was signed; a changed file is refused before anything is paid.
     #[test]
     fn a_file_has_what_was_signed_and_nothing_else() {
+        let key = Key::of_hex(ANVIL_KEYS[1]).unwrap();
         let request = ForcedRequest {
             chain_id: 31_337,
             contract: [7; 20],
             community: 3,
             slot: 2,
-            requester: address_of(ANVIL_KEYS[1]).unwrap(),
+            requester: key.account(),
             nonce: 4,
             deadline_s: 1_000,
             signature: Vec::new(),
         };
-        let signed = request.sign(ANVIL_KEYS[1]).unwrap();
+        let signed = request.sign(&key).unwrap();
         let written = serde_json::to_value(RequestFile::of(&signed)).unwrap();
         let read = |value: &serde_json::Value| serde_json::from_value::<RequestFile>(value.clone()).unwrap().request();
         assert_eq!(read(&written).unwrap(), signed);
