@@ -30,6 +30,9 @@ use crate::{
 /// Everything that keeps an audit from being made, and the one that it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
+    /// No node, or no contract.
+    #[error("which rollup? --rpc and --contract are needed, or --deployment (see --help)")]
+    Place,
     /// Genesis file.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
@@ -93,11 +96,11 @@ pub enum AuditError {
 )]
 pub struct Args {
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',')]
     rpc: Vec<String>,
     /// Rollup contract.
-    #[arg(long, env = "GRIDVEIL_CONTRACT")]
-    contract: String,
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
+    contract: Option<String>,
     /// Community nodes published at deployment; without it, all communities began on L1.
     #[arg(long)]
     genesis: Option<PathBuf>,
@@ -151,7 +154,9 @@ const STALE_S: u64 = 3600;
 pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
     let nodes =
         args.genesis.as_deref().map(Genesis::read).transpose()?.map(|genesis| genesis.nodes()).unwrap_or_default();
-    let contract = parse0(&args.contract).ok_or(AuditError::Contract)?;
+    // Not told to the parser: a deployment file or the environment may name them, and subcommands need neither.
+    let contract = args.contract.as_deref().filter(|_| !args.rpc.is_empty()).ok_or(AuditError::Place)?;
+    let contract = parse0(contract).ok_or(AuditError::Contract)?;
     let past = match &args.checkpoint {
         Some(path) => Checkpoint::read(path).map_err(|error| AuditError::Checkpoint(path.clone(), error))?,
         None => None,

@@ -77,7 +77,7 @@ impl Ledger<'_> {
             self.notes.waiting.push_back(*spent);
         }
         if let Err(why) = self.certificates.book(spent, self.settled.communities, self.settled.next_interval) {
-            self.fail("CERT.5", format!("retirement {}: {why}", short(&spent.retirement)));
+            self.fail(why.clause(), format!("retirement {}: {why}", short(&spent.retirement)));
         }
     }
 

@@ -4,6 +4,7 @@ mod calldata;
 mod checkpoints;
 mod decisions;
 mod lies;
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -277,7 +278,7 @@ fn run(told: &Told) -> AuditReport {
 fn everything_is_followed() {
     let told = told();
     let report = run(&told);
-    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 4));
+    assert_eq!((report.failures.as_slice(), report.proofs_verified), (&[][..], 5));
     // 500 + 70 + 400 - 100 - 20 - 10 - 5 units, then exits of 50 and 3 units and 123 nano.
     assert_eq!(report.money.pool_nano, Nano::from(782 * UNIT - 130));
     assert_eq!(report.money.exited_nano, Nano::from(53 * UNIT + 130));
@@ -351,12 +352,11 @@ fn what_happens_meanwhile_is_followed_before_anything_is_compared() {
 /// One lie a line: the batch and clause of the finding it must lead to, the lie, part of the finding's text. Columns are
 /// two blanks apart; [`lies::tell`] reads the lie. Words are numbers; `alice` and `bob` are accounts, `high` is above the
 /// modulus, `info:AMOUNT,FIRST,M,COMMUNITY` is what a retirement discloses.
-const LIES: &str = include_str!("ledger/lies.txt");
 
 #[test]
 fn every_lie_has_its_own_finding() {
     let honest = told();
-    let lines: Vec<&str> = LIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let lines: Vec<&str> = table::LIES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert_eq!(lines.len(), 113);
     for line in lines {
         let [batch, clause, lie, text] =
@@ -408,7 +408,7 @@ fn a_spending_that_was_undone_counts_nowhere() {
     let c = &report.certificates;
     assert_eq!((c.spent, c.undone, c.sealed, c.waiting_notes), (3, 2, 0, 2));
     assert_eq!((c.consumed_wh, c.expired_wh, c.exported_wh), (Wh(40), Wh(6), Wh(0)));
-    assert!(report.table().contains("3 spent, 0 retired sealed, 2 undone"), "{}", report.table());
+    assert!(report.table().contains("0 retired sealed, 2 undone"), "{}", report.table());
     wait(chain.l1.drop_notes(9));
     let report = run(&wait(Told::by(&chain.l1)));
     assert_eq!((report.failures.as_slice(), report.certificates.waiting_notes), (&[][..], 0));

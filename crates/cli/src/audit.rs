@@ -29,12 +29,12 @@ pub const EXAMPLE: &str = "Example:\n  gridveil audit --rpc http://127.0.0.1:854
 
 /// Options of `gridveil audit`.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct AuditArgs {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    audit: Option<cli::Args>,
+    audit: cli::Args,
     /// Files the report in this folder: report.json, report.html, and their hashes.
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
@@ -139,7 +139,6 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
         Some(Command::CheckReport(args)) => return report::check(args),
         None => {}
     }
-    let audit = args.audit.as_ref().context("--rpc, --contract and --genesis are needed (see --help)")?;
     let reporter = Reporter::stderr();
     let srs = |chain_id: u64| {
         let source = args.ceremony.source().map_err(|e| e.to_string())?;
@@ -163,7 +162,7 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
         file: &filed,
         progress: &|stage| reporter.stage(stage, ""),
     };
-    let result = cli::run(audit, &tools);
+    let result = cli::run(&args.audit, &tools);
     reporter.finish();
     Ok(result?)
 }

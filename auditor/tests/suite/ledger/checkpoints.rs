@@ -48,9 +48,9 @@ fn the_next_audit_reads_only_what_came_since() {
     young.deposits.iter_mut().filter(|deposit| deposit.block <= block).for_each(|deposit| deposit.units = 1);
     let (next, second, proofs) = audited(&young, Some(checkpoint.clone()));
     assert_eq!(next.failures, []);
-    assert_eq!((proofs, next.continued_from), (1 + 1, Some(block)));
+    assert_eq!((proofs, next.continued_from), (2 + 1, Some(block)));
     let (whole, at_once, _) = audited(&told, None);
-    assert_eq!((next.batches, next.proofs_verified, next.state_root), (4, 4, whole.state_root));
+    assert_eq!((next.batches, next.proofs_verified, next.state_root), (5, 5, whole.state_root));
     assert_eq!((next.money, next.books, &next.certificates), (whole.money, whole.books, &whole.certificates));
     assert_eq!((&next.timeline, &next.subject), (&whole.timeline, &whole.subject));
     // Both lead to the same place, and tell that they did not read the same.

@@ -52,12 +52,12 @@ fn the_report_names_what_was_audited() {
     let told = told();
     let subject = run(&told).subject;
     assert_eq!((subject.chain_id, subject.contract.as_str()), (31_337, "0x1111111111111111111111111111111111111111"));
-    assert_eq!((subject.block, subject.date.as_str()), (told.blocks.len() as u64 - 1, "2001-09-20T15:33:20Z"));
+    assert_eq!((subject.block, subject.date.as_str()), (told.blocks.len() as u64 - 1, "2001-10-02T05:20:00Z"));
     assert_eq!(
         subject.terms.as_ref().map(|terms| (terms.token_per_unit, terms.refund_delay_s)),
         Some((10_000, 21_600))
     );
-    let [three, seven] = &subject.communities[..] else { panic!("{subject:?}") };
+    let [three, seven, _] = &subject.communities[..] else { panic!("{subject:?}") };
     assert_eq!((three.community, three.shape.as_str(), three.periods), (3, "tiny-4x2", 2));
     // Intervals 100 to 103, of an hour each.
     assert_eq!(
@@ -78,8 +78,9 @@ fn decisions_are_told_in_order_with_their_dates() {
     let report = run(&told);
     assert_eq!(report.failures, []);
     let about: Vec<&str> = report.timeline.iter().map(|decision| decision.about).collect();
-    let expected =
-        ["tariff", "tariff", "pause", "role", "role", "community", "community", "community", "community", "freeze"];
+    // Three communities are added, begin, and one ends in three steps.
+    let communities = ["community"; 9];
+    let expected = [&["tariff", "tariff", "pause", "role", "role"][..], &communities, &["freeze"]].concat();
     assert_eq!(about, expected);
     let what = |number: usize| report.timeline[number].what.as_str();
     assert!(what(0).starts_with("set 1 opened: periods of 2 intervals of 3600 s"), "{}", what(0));
@@ -87,5 +88,10 @@ fn decisions_are_told_in_order_with_their_dates() {
     assert!(what(3).starts_with("operator granted to 0xb0b0") && what(3).ends_with("a1a1"), "{}", what(3));
     assert!(what(4).starts_with("unknown 0x00") && what(4).contains("revoked from"), "{}", what(4));
     assert_eq!(report.timeline[1].date, "2001-09-09T01:46:40Z");
-    assert_eq!(report.timeline[9].time_s, 1_001_000_000);
+    assert!(
+        what(11).starts_with("end of 9 announced") && what(13).starts_with("9 closed after batch 5"),
+        "{}",
+        what(13)
+    );
+    assert_eq!(report.timeline[14].time_s, 1_002_000_000);
 }

@@ -1,4 +1,6 @@
+//! What each lie must be found as: batch, clause, the lie, a part of the finding.
 
+pub const LIES: &str = "
 # Records and effects.
 1  L1.10         drop DepositConsumed                        record 1 has no effect on L1: DepositConsumed
 3  L1.10         drop SupplierMoved 2                        record 6 has no effect
@@ -14,9 +16,9 @@
 1  OP.10         record 1 2 SUPPLIER_IN 400 1                second word
 
 # Batches and registries.
--  L1.SEQUENCE   drop BatchSettled 3                         3 events of batches, the contract counts 4
+-  L1.SEQUENCE   drop BatchSettled 4                         4 events of batches, the contract counts 5
 2  L1.SEQUENCE   again BatchSettled 1                        in the place of batch 3
-4  L1.SEQUENCE   forget calldata                             no calldata
+5  L1.SEQUENCE   forget calldata                             no calldata
 2  L1.CALLDATA   set BatchSettled 1 first_interval 101       differ
 -  L1.SEQUENCE   swap 4 9                                    comes late
 1  L1.6          begin VersionRetired circuit_version=2      was retired
@@ -109,9 +111,9 @@
 
 # What calldata shows.
 -  PROOF         call CertificateSpent 1 proof 8             its proof does not hold
--  L1C.3         call CertificateSpent 1 anchor 5            never final
--  L1C.3         call CertificateSpent 0 anchor root:4       never final
--  L1C.1         call CertificateSpent 1 circuit_version 2   no certificate circuit's
+-  L1.CALLDATA   call CertificateSpent 1 anchor 5            event and calldata differ
+-  L1.CALLDATA   call CertificateSpent 0 anchor root:4       event and calldata differ
+-  L1.CALLDATA   call CertificateSpent 1 circuit_version 2   event and calldata differ
 -  L1.6          begin VersionRetired circuit_version=1000001  1000001 was retired
 -  L1.CALLDATA   call CertificateSpent 1 nullifier 5         event and calldata differ
 -  L1.CALLDATA   set CertificateSpent 1 disclosed info:41,100,2,3  event and calldata differ
@@ -130,3 +132,4 @@
 -  VAULT.11      say token_balance 14499998                  1 are missing
 -  VAULT.11      say coin_balance 29999999999999999          owes bonds of 30000000000000000
 -  VAULT.5       say open_units 1                            has 1 units of open deposits
+";
