@@ -53,7 +53,7 @@ fn every_figure_is_labelled_and_the_file_keeps_its_form() {
     ];
     assert_eq!((report.form.as_str(), fields), (FORM, BTreeSet::from(expected)));
     assert_eq!(json["stages"][0].as_object().unwrap().len(), 9);
-    assert_eq!(json["projections"][0].as_object().unwrap().len(), 12);
+    assert_eq!(json["projections"][0].as_object().unwrap().len(), 11);
 }
 
 #[test]
