@@ -151,6 +151,10 @@ pub(crate) struct Ledger<'a> {
     /// Of closed ones, the last batch before.
     closed_after: BTreeMap<u32, u64>,
     retired_versions: BTreeSet<u32>,
+    /// Verifiers that were proven unsound: version and shape.
+    unsound: BTreeSet<(u32, u32)>,
+    /// Was a verifier hastened, so that members of all communities could leave?
+    hastened: bool,
     paused: bool,
     root: Word,
     owed: Owed,
@@ -190,6 +194,8 @@ impl<'a> Ledger<'a> {
             stages: BTreeMap::new(),
             closed_after: BTreeMap::new(),
             retired_versions: BTreeSet::new(),
+            unsound: BTreeSet::new(),
+            hastened: false,
             paused: false,
             batches: 0,
             group: None,
@@ -249,6 +255,8 @@ impl<'a> Ledger<'a> {
                 "the genesis event has another root".into()
             }),
             Effect::VersionRetired { circuit_version } => _ = self.retired_versions.insert(circuit_version),
+            Effect::VerifierUnsound { circuit_version, shape, .. } => _ = self.unsound.insert((circuit_version, shape)),
+            Effect::VerifierHastened { shape, .. } => self.hasten(shape),
             Effect::RestSwept { balance, .. } => self.rest(balance),
             Effect::DepositsPaused { paused } => self.paused = paused,
             Effect::DepositMade { claim, depositor, units } => self.deposited(claim, depositor, units),
@@ -262,8 +270,9 @@ impl<'a> Ledger<'a> {
                 self.requested(community, Request { slot, requester, payer, bond })
             }
             Effect::BondReturned { community, payer, bond } => {
+                let over = self.books.frozen || self.stage(community) == Stage::Closed;
                 let head = self.forced.entry(community).or_default().pop_front();
-                let fits = self.books.frozen && head.is_some_and(|head| (head.payer, head.bond) == (payer, bond));
+                let fits = over && head.is_some_and(|head| (head.payer, head.bond) == (payer, bond));
                 self.require(fits, "FORCED.1", || {
                     format!("a bond of community {community} is returned that is not due")
                 });
@@ -294,6 +303,7 @@ impl<'a> Ledger<'a> {
             | Effect::RoleChanged { .. }
             | Effect::UpgradeAnnounced { .. }
             | Effect::VerifierFirstUsed { .. }
+            | Effect::CouncilAppointed { .. }
             | Effect::TariffSetOpened { .. }
             | Effect::TariffRegistered { .. }
             | Effect::CommunityRegistered(_)

@@ -87,6 +87,19 @@ impl Known {
             Effect::VersionRetired { circuit_version } => {
                 ("verifier", format!("circuit version {circuit_version} retired, for ever"))
             }
+            Effect::CouncilAppointed { council, from } => {
+                let who =
+                    if council == [0; 20] { "no council".to_owned() } else { format!("council {}", hex0(council)) };
+                ("council", format!("{who} from {}", utc(from)))
+            }
+            Effect::VerifierUnsound { circuit_version, shape, verifier: at } => (
+                "council",
+                format!("{}: {} proven unsound, refused for ever", verifier(circuit_version, shape), hex0(at)),
+            ),
+            Effect::VerifierHastened { circuit_version, shape, active_from } => (
+                "council",
+                format!("{}: hastened, may be used from {}", verifier(circuit_version, shape), utc(active_from)),
+            ),
             Effect::RoleChanged { role, account, granted, by } => {
                 let name =
                     Role::by_id(&role).map_or_else(|| format!("unknown {}", hex0(role)), |role| role.to_string());

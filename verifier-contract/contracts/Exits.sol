@@ -5,6 +5,7 @@ import {IExits} from "./interfaces/IExits.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {Books} from "./Ledger.sol";
 import {Claim, Owner, Root} from "./Types.sol";
 
 /// @title PoseidonT5's one function, called as a contract of its own
@@ -41,27 +42,36 @@ contract Exits is IExits {
     /// @dev Balance and payout are below the modulus by their types; other words may be given in more than one way,
     /// which opens nothing else: a slot exits once.
     function exit(ExitOpening calldata opening) external {
-        (uint32 community, uint32 slot) = (opening.community, opening.slot);
+        uint32 community = opening.community;
         IRegistry.End memory end = _registry.endOf(community);
         bool closed = end.stage == IRegistry.Stage.Closed;
-        if (!closed && !rollup.isFrozen()) revert IForcedQueue.NotFrozen();
-        uint256 slots = _registry.slotsOf(community);
-        if (slot >= slots) revert IForcedQueue.SlotOutOfRange(slot);
+        bool emergency = !closed && !rollup.isFrozen();
+        if (emergency && (opening.balance < Books.UNIT || !_registry.inEmergency(community))) {
+            revert IForcedQueue.NotFrozen();
+        }
+        Root root = _rootOf(opening);
+        // Every root since it was closed has the community's last state. So nobody's batch comes before an exit.
+        bool last =
+            closed ? rollup.finalisedAt(root) > end.closedAfter : Root.unwrap(root) == Root.unwrap(rollup.stateRoot());
+        if (!last) revert NotInState(root);
+        // The slot keeps its balance in the state: no batch may ever move it.
+        if (emergency) _registry.closeByExit(community);
+        rollup.releaseSlot(community, opening.slot, opening.payout, opening.balance);
+    }
+
+    /// @dev The state root that an opening leads to.
+    function _rootOf(ExitOpening calldata opening) private view returns (Root) {
+        uint256 slots = _registry.slotsOf(opening.community);
+        if (opening.slot >= slots) revert IForcedQueue.SlotOutOfRange(opening.slot);
         uint256 members = 3 * _levels(slots);
         uint256 count = members + 3 * STATE_LEVELS;
         if (opening.siblings.length != count) revert SiblingCount(count, opening.siblings.length);
         uint256 node =
             _hash(opening.balance, uint256(uint160(opening.payout)), uint256(opening.s1), uint256(opening.s2));
         node = _hash(node, uint256(opening.privateCommitment), 0, 0);
-        node = _climb(node, slot, opening.siblings[:members]);
+        node = _climb(node, opening.slot, opening.siblings[:members]);
         node = _hash(uint256(opening.headerLeaf), node, uint256(opening.certificatesRoot), 0);
-        node = _climb(node, community, opening.siblings[members:]);
-        Root root = Root.wrap(bytes32(node));
-        // Every root since it was closed has the community's last state. So nobody's batch comes before an exit.
-        bool last =
-            closed ? rollup.finalisedAt(root) > end.closedAfter : Root.unwrap(root) == Root.unwrap(rollup.stateRoot());
-        if (!last) revert NotInState(root);
-        rollup.releaseSlot(community, slot, opening.payout, opening.balance);
+        return Root.wrap(bytes32(_climb(node, opening.community, opening.siblings[members:])));
     }
 
     /// @inheritdoc IExits

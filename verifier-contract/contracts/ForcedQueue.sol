@@ -53,8 +53,10 @@ abstract contract ForcedQueue is Vault {
     /// @inheritdoc IForcedQueue
     function freeze(uint32 community) external {
         ForcedList storage list = _forced[community];
+        uint256 held = registry.heldUntil(community);
         if (list.head == list.tail) revert DeadlineNotOver(community, 0);
         uint256 deadline = uint256(list.entries[list.head].time) + forcedDeadline;
+        if (deadline < held) deadline = held;
         if (block.timestamp <= deadline) revert DeadlineNotOver(community, deadline);
         emit Frozen(community, _freeze());
     }
@@ -74,11 +76,12 @@ abstract contract ForcedQueue is Vault {
 
     /// @inheritdoc IForcedQueue
     function returnBonds(uint32 community) external {
-        _requireFrozen();
+        if (!isFrozen() && !registry.isClosed(community)) revert NotFrozen();
         ForcedList storage list = _forced[community];
         while (list.head != list.tail) {
+            bool full = list.isFull();
             ForcedEntry memory entry = list.pop();
-            --_state.waiting;
+            _left(entry.epoch, full);
             ethOwed[entry.payer] += entry.bond;
             emit BondReturned(community, entry.payer, entry.bond);
         }
@@ -89,9 +92,14 @@ abstract contract ForcedQueue is Vault {
         ForcedList storage list = _forced[community];
         bool full = list.isFull();
         ForcedEntry memory entry = list.serve(_ledger, ethOwed, index, community, slot, requester, units, tokenPerUnit);
+        _left(entry.epoch, full);
+    }
+
+    /// @dev A request left its queue, which was full or not.
+    function _left(uint24 epoch, bool full) private {
         Waiting memory state = _state;
         --state.waiting;
-        if (entry.epoch < state.epoch) --state.before;
+        if (epoch < state.epoch) --state.before;
         if (full) {
             --state.fullQueues;
             state.fullAt = uint40(block.timestamp);

@@ -2,11 +2,14 @@
 pragma solidity 0.8.30;
 
 import {Constants} from "./Constants.sol";
+import {Council} from "./Council.sol";
 import {Field} from "./Field.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {ICouncil} from "./interfaces/ICouncil.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IParts} from "./interfaces/IParts.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
+import {IVault} from "./interfaces/IVault.sol";
 import {Roles} from "./Roles.sol";
 import {Tariffs} from "./Tariffs.sol";
 import {GenesisTerms} from "./Types.sol";
@@ -27,11 +30,9 @@ struct Entry {
 /// @title What authorities publish: roles, shapes and verifiers, tariffs, communities
 /// @notice Created by the rollup's constructor. It moves no money and no root: the rollup asks it under which terms a
 /// batch is settled.
-contract GridveilRegistry is Verifiers, Tariffs {
+contract GridveilRegistry is Council, Tariffs {
     /// @inheritdoc IRegistry
     address public immutable rollup;
-    /// @dev As in the rollup.
-    uint64 private immutable _forcedDeadline;
 
     mapping(uint32 community => Entry) private _communities;
     /// @inheritdoc IRegistry
@@ -41,10 +42,14 @@ contract GridveilRegistry is Verifiers, Tariffs {
     constructor(IGridveilRollup.Config memory config, VerifierInit[] memory verifiers)
         Roles(config)
         Verifiers(config, verifiers)
+        Council(config)
         Tariffs(config)
     {
         rollup = msg.sender;
-        _forcedDeadline = config.forcedDeadline;
+    }
+
+    function _books() internal view override returns (IGridveilRollup) {
+        return IGridveilRollup(rollup);
     }
 
     /// @inheritdoc IRegistry
@@ -93,7 +98,7 @@ contract GridveilRegistry is Verifiers, Tariffs {
         Stage stage = c.stage;
         if (stage == Stage.Closed) revert CommunityIsClosed(community);
         if (stage == Stage.Open || block.timestamp < c.closesAt) revert NoticeNotOver(community, c.closesAt);
-        IGridveilRollup books = IGridveilRollup(rollup);
+        IGridveilRollup books = _books();
         if (books.isFrozen()) revert IForcedQueue.IsFrozen();
         uint256 waiting = books.forcedQueueOf(community).length;
         if (stage == Stage.Closing) {
@@ -104,7 +109,17 @@ contract GridveilRegistry is Verifiers, Tariffs {
             if (waiting != 0) return;
         }
         if (waiting != 0) revert RequestsWait(community, waiting);
-        uint64 lastBatch = books.batchCount();
+        _close(c, community);
+    }
+
+    /// @inheritdoc ICouncil
+    function closeByExit(uint32 community) external {
+        if (msg.sender != address(_books().exits())) revert IVault.NotExits(msg.sender);
+        _close(_registered(community), community);
+    }
+
+    function _close(Entry storage c, uint32 community) private {
+        uint64 lastBatch = _books().batchCount();
         (c.stage, c.closedAfter) = (Stage.Closed, lastBatch);
         emit CommunityClosed(community, lastBatch);
     }
@@ -138,6 +153,7 @@ contract GridveilRegistry is Verifiers, Tariffs {
         Verifier memory record = _usable(circuitVersion, c.shape);
         (terms.verifier, terms.proofLength) = (record.verifier, record.proofLength);
         (terms.used, terms.activeFrom) = (record.used, record.activeFrom);
+        terms.hastened = record.hastened && _inEmergency(c.shape);
     }
 
     /// @inheritdoc IRegistry
@@ -146,6 +162,8 @@ contract GridveilRegistry is Verifiers, Tariffs {
         if (!belongs) revert NotRollup(msg.sender);
         Verifier storage record = _verifiers[circuitVersion][shape];
         record.used = true;
+        // A certificate's verifier is of no shape, and mends none.
+        if (circuitVersion < Constants.FIRST_CERTIFICATE_VERSION) _resume(shape);
         emit VerifierFirstUsed(circuitVersion, shape, record.verifier);
     }
 
@@ -178,6 +196,18 @@ contract GridveilRegistry is Verifiers, Tariffs {
         Entry storage c = _registered(community);
         if (c.stage > Stage.Closing) revert CommunityIsClosed(community);
         return _shapes[c.shape].slots;
+    }
+
+    /// @inheritdoc ICouncil
+    function inEmergency(uint32 community) external view returns (bool) {
+        return _mayLeave(_registered(community).shape);
+    }
+
+    /// @inheritdoc ICouncil
+    function heldUntil(uint32 community) external view returns (uint256) {
+        Entry storage c = _communities[community];
+        if (c.stage == Stage.Closed) revert CommunityIsClosed(community);
+        return haltOf(c.shape).heldUntil;
     }
 
     /// @inheritdoc IRegistry

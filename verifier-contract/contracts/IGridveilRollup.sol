@@ -23,6 +23,7 @@ interface IGridveilRollup is IParts, ISettle, IForcedQueue, IVault {
     /// @param tariffAuthority publishes tariffs
     /// @param regulator pauses deposits
     /// @param upgrader registers and retires circuit versions; meant to be a timelock
+    /// @param council may shorten a delay when a verifier in use is proven unsound (`ICouncil`); zero for none
     /// @param genesisRoot state root before the first batch
     /// @param circuitVersion of the settlement verifiers that the constructor is given
     /// @param verifierDelay seconds between a verifier's registration and its first use; forcedDeadline + 7 days to
@@ -47,6 +48,7 @@ interface IGridveilRollup is IParts, ISettle, IForcedQueue, IVault {
         address tariffAuthority;
         address regulator;
         address upgrader;
+        address council;
         Root genesisRoot;
         uint32 circuitVersion;
         uint64 verifierDelay;

@@ -102,7 +102,7 @@ abstract contract Settle is ForcedQueue {
         }
         Proofs.requireAccepted(terms.verifier, terms.proofLength, at, INSTANCES, proof);
         if (!terms.used) {
-            requireFirstUse(batch.circuitVersion, terms.activeFrom);
+            if (!terms.hastened) requireFirstUse(batch.circuitVersion, terms.activeFrom);
             registry.noteFirstUse(batch.circuitVersion, terms.shape);
         }
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {Constants} from "./Constants.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
+import {ICouncil} from "./interfaces/ICouncil.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Roles} from "./Roles.sol";
@@ -69,6 +70,8 @@ abstract contract Verifiers is Roles {
             proofLength: init.proofLength,
             activeFrom: activeFrom,
             used: used,
+            hastened: false,
+            unsound: false,
             codehash: codehash
         });
         emit VerifierRegistered(circuitVersion, init.shape, init.verifier, codehash, init.proofLength, activeFrom);
@@ -93,6 +96,7 @@ abstract contract Verifiers is Roles {
         if (isRetired[circuitVersion]) revert VersionRetired(circuitVersion);
         record = _verifiers[circuitVersion][shape];
         if (record.verifier == address(0)) revert UnknownVerifier(circuitVersion, shape);
+        if (record.unsound) revert ICouncil.VerifierIsUnsound(circuitVersion, shape);
         if (record.activeFrom > block.timestamp) revert VerifierNotActive(record.activeFrom);
         // An account's code may change: since EIP-7702 by its key.
         if (record.verifier.codehash != record.codehash) revert VerifierChanged(record.verifier);

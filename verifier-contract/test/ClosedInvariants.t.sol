@@ -3,9 +3,11 @@ pragma solidity 0.8.30;
 
 import {Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
+import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {Model} from "./Model.sol";
 import {RollupTest} from "./RollupTest.sol";
+import {Safe} from "./Safe.sol";
 import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev One community comes to its end while another settles, and perhaps all freezes. The states are true ones of a
@@ -21,6 +23,12 @@ contract Closer is Model {
 
     State[] internal history;
     bool[4] internal out;
+    uint32 internal constant NEXT = 2;
+    Safe internal safe = new Safe(6, 8);
+    /// The first verifier is proven unsound.
+    bool internal unsound;
+    /// The community was closed by an exit: requests may be left in its queue.
+    bool internal byExit;
 
     constructor() {
         start(address(new AcceptAll()));
@@ -33,6 +41,12 @@ contract Closer is Model {
         consumed(toClaim(1));
         step(COMMUNITY, 1, 1);
         step(OTHER, 1, 2);
+        IRegistry.VerifierInit memory next = verifierInit(address(new AcceptAll()));
+        vm.prank(upgrader);
+        registry.registerVerifier(NEXT, next);
+        vm.prank(admin);
+        registry.appointCouncil(address(safe));
+        vm.warp(block.timestamp + 14 days);
     }
 
     // ------------------------------------------------------------- true states
@@ -73,6 +87,7 @@ contract Closer is Model {
         (, Root root) = opened(version, other, 0);
         (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(community, SLOTS);
         s.newRoot = root;
+        if (unsound) s.circuitVersion = NEXT;
         vm.prank(operator, operator);
         try rollup.settle(s, data, proofBytes()) {
             taken = true;
@@ -112,17 +127,46 @@ contract Closer is Model {
         State memory at = history[which % history.length];
         (IExits.ExitOpening memory o,) = opened(at.version, at.other, uint32(slot % 4));
         bool changed = more % 8 == 1;
-        if (changed) o.balance += more;
+        if (changed) o.balance += (more >> 8) + 1;
         bool present = at.version == last().version;
         bool known = closed ? at.number >= registry.endOf(COMMUNITY).closedAfter : at.number == history.length;
-        bool due = present && known && (frozen || closed) && !changed && !out[o.slot];
+        bool emergency = !closed && !frozen && registry.inEmergency(COMMUNITY);
+        bool due = present && known && (frozen || closed || emergency) && !changed && !out[o.slot];
         try exits.exit(o) {
             if (!due) broken = "an exit that is not due";
+            if (emergency) (closed, byExit) = (true, true);
             out[o.slot] = true;
             release(o.payout, o.balance);
         } catch {
             if (due) broken = "locked in";
         }
+    }
+
+    /// @dev Somebody has two proofs that contradict each other.
+    function prove(uint256 seed) external {
+        if (seed % 4 != 0) return;
+        uint256[10] memory a;
+        (a[0], a[1], a[2], a[3], a[6]) = (rollup.domain(VERSION), 5, 6, COMMUNITY, 8);
+        uint256[10] memory b;
+        (b[0], b[1], b[2], b[3], b[6]) = (a[0], 5, 7, COMMUNITY, 8);
+        try registry.proveUnsound(VERSION, SHAPE, a, proofBytes(), b, proofBytes()) {
+            if (unsound) broken = "proven twice";
+            unsound = true;
+        } catch {}
+    }
+
+    function hasten() external {
+        bool open = registry.inEmergency(OTHER);
+        vm.prank(address(safe));
+        try registry.hasten(NEXT, SHAPE) {
+            if (!open || !unsound) broken = "hastened without an emergency";
+        } catch {}
+    }
+
+    function returnBonds() external {
+        try rollup.returnBonds(COMMUNITY) {
+            if (!closed && !frozen) broken = "bonds of a living community";
+        } catch {}
     }
 
     function announce() external {
@@ -193,7 +237,9 @@ contract Closer is Model {
         assertGe(token.balanceOf(address(rollup)), pool * TOKEN_PER_UNIT / UNIT + paid, "solvency");
         assertEq(registry.isClosed(COMMUNITY), closed, "closed");
         assertEq(rollup.isFrozen(), frozen, "frozen");
-        if (closed) assertEq(rollup.forcedQueueOf(COMMUNITY).length, 0, "nobody waits in a closed community");
+        if (closed && !byExit) {
+            assertEq(rollup.forcedQueueOf(COMMUNITY).length, 0, "nobody waits in a closed community");
+        }
         assertEq(broken, "");
     }
 }
@@ -203,7 +249,7 @@ contract ClosedInvariantsTest is RollupTest {
 
     function setUp() public {
         closer = new Closer();
-        bytes4[] memory selectors = new bytes4[](13);
+        bytes4[] memory selectors = new bytes4[](16);
         selectors[0] = Closer.exit.selector;
         selectors[1] = Closer.exit.selector;
         selectors[2] = Closer.settleOther.selector;
@@ -217,12 +263,15 @@ contract ClosedInvariantsTest is RollupTest {
         selectors[10] = Closer.freeze.selector;
         selectors[11] = Closer.withdraw.selector;
         selectors[12] = Closer.close.selector;
+        selectors[13] = Closer.prove.selector;
+        selectors[14] = Closer.hasten.selector;
+        selectors[15] = Closer.returnBonds.selector;
         targetContract(address(closer));
         targetSelector(FuzzSelector({addr: address(closer), selectors: selectors}));
     }
 
-    /// @dev Members of a closed community are paid once, from its last state alone, also when all freezes later; nobody
-    /// is locked in, and what is theirs is nobody else's.
+    /// @dev Members of a closed community, also of one that they closed by leaving in an emergency, are paid once, from its
+    /// last state alone, also when all freezes later; nobody is locked in, and what is theirs is nobody else's.
     /// forge-config: default.invariant.runs = 32
     /// forge-config: default.invariant.depth = 60
     /// forge-config: default.invariant.fail-on-revert = true

@@ -159,7 +159,7 @@ contract ClosingTest is Trees {
         vm.prank(member);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityIsClosed.selector, COMMUNITY));
         rollup.forceWithdraw{value: 1 ether}(COMMUNITY, 1);
-        vm.expectRevert(abi.encodeWithSelector(IForcedQueue.DeadlineNotOver.selector, COMMUNITY, 0));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityIsClosed.selector, COMMUNITY));
         rollup.freeze(COMMUNITY);
         vm.startPrank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityIsClosed.selector, COMMUNITY));
@@ -185,7 +185,7 @@ contract ClosingTest is Trees {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityIsClosed.selector, COMMUNITY));
         rollup.forceWithdraw{value: BOND}(COMMUNITY, 0);
         vm.warp(block.timestamp + 365 days);
-        vm.expectRevert(abi.encodeWithSelector(IForcedQueue.DeadlineNotOver.selector, COMMUNITY, 0));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityIsClosed.selector, COMMUNITY));
         rollup.freeze(COMMUNITY);
         bringTo(OTHER, SLOTS);
     }

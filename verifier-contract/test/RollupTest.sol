@@ -79,6 +79,7 @@ abstract contract RollupTest is Test {
             tariffAuthority: authority,
             regulator: regulator,
             upgrader: upgrader,
+            council: address(0),
             genesisRoot: GENESIS,
             circuitVersion: VERSION,
             verifierDelay: 14 days,

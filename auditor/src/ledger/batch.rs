@@ -42,6 +42,10 @@ impl Ledger<'_> {
         self.require(!self.retired_versions.contains(&circuit_version), "L1.6", || {
             format!("circuit version {circuit_version} was retired")
         });
+        let shape = self.settled.communities.get(&community).map_or(0, |params| params.shape);
+        self.require(!self.unsound.contains(&(circuit_version, shape)), "COUNCIL.2", || {
+            format!("the verifier of circuit version {circuit_version} and shape {shape} was proven unsound")
+        });
         self.roots.insert(new_root, batch);
         let Some(settled) = self.settled.batches.get(&batch).copied() else {
             self.group = None;

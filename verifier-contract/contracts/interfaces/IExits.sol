@@ -45,7 +45,8 @@ interface IExits {
     /// @param root where it leads to
     error NotInState(Root root);
 
-    /// @notice When frozen, or the community is closed: credits a slot's balance to its payout account, once. Anyone who knows the opening may
+    /// @notice When frozen, or the community is closed: credits a slot's balance to its payout account, once. Also in an
+    /// emergency (`ICouncil.inEmergency`), of a unit or more, which closes the community. Anyone who knows the opening may
     /// call. `IVault.withdraw` pays it.
     /// @param opening the slot and its path
     function exit(ExitOpening calldata opening) external;

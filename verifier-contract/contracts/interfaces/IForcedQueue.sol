@@ -91,8 +91,8 @@ interface IForcedQueue {
 
     /// @notice The rollup is frozen: nothing comes in and no batch settles. Leave through `IExits`.
     error IsFrozen();
-    /// @notice The rollup is not frozen, nor the community closed: exits are from a frozen rollup or a closed community,
-    /// the return of bonds from a frozen rollup.
+    /// @notice The rollup is not frozen, nor the community closed: exits are from a frozen rollup, a closed community, or
+    /// one in an emergency (`ICouncil.inEmergency`) with a unit or more; bonds return in the first two.
     error NotFrozen();
     /// @notice The community has not settled yet, so it could not serve a request. Ask after its first batch.
     /// @param community index of the community
@@ -171,8 +171,8 @@ interface IForcedQueue {
         bytes calldata signature
     ) external payable;
 
-    /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline. Anyone may
-    /// call.
+    /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline, and the
+    /// community is not held (`ICouncil.heldUntil`). Anyone may call.
     /// @param community whose queue's head waited too long
     function freeze(uint32 community) external;
 
@@ -187,7 +187,7 @@ interface IForcedQueue {
     /// @param circuitVersion of the settlement or of the certificate circuit
     function announceUpgrade(uint32 circuitVersion) external;
 
-    /// @notice When frozen: returns the bonds of a community's open requests. Anyone may call.
+    /// @notice When frozen, or the community is closed: returns the bonds of a community's open requests. Anyone may call.
     /// @param community index of the community
     function returnBonds(uint32 community) external;
 

@@ -2,10 +2,11 @@
 pragma solidity 0.8.30;
 
 import {GenesisTerms, TariffCommitment} from "../Types.sol";
+import {ICouncil} from "./ICouncil.sol";
 
 /// @title What is registered: roles, circuit shapes and their verifiers, tariffs, communities
 /// @dev Rules: docs/spec/l1.md, "Registries".
-interface IRegistry {
+interface IRegistry is ICouncil {
     // ------------------------------------------------------------------ types
 
     /// @notice What a circuit shape fixes.
@@ -21,12 +22,16 @@ interface IRegistry {
     /// @param proofLength exact length of a proof, bytes
     /// @param activeFrom unix seconds from which it may be used
     /// @param used true from its first batch on; for the constructor's verifiers from the beginning
+    /// @param hastened true if the council shortened its delay: while the emergency lasts its first use is not announced
+    /// @param unsound true if it accepted two proofs that contradict each other: it is refused for ever
     /// @param codehash its code when it was registered, and whenever it is used
     struct Verifier {
         address verifier;
         uint32 proofLength;
         uint40 activeFrom;
         bool used;
+        bool hastened;
+        bool unsound;
         bytes32 codehash;
     }
 
@@ -89,6 +94,7 @@ interface IRegistry {
     /// @param verifier of the batch's version and that shape
     /// @param proofLength exact length of a proof, bytes
     /// @param used true if the verifier has had its first batch, or is the constructor's
+    /// @param hastened true if its first use needs no announcement now
     /// @param activeFrom unix seconds from which it may be used, and its first use announced
     /// @param tariffCommitment of the tariff in force at the period's first interval
     struct BatchTerms {
@@ -100,6 +106,7 @@ interface IRegistry {
         address verifier;
         uint32 proofLength;
         bool used;
+        bool hastened;
         uint40 activeFrom;
         TariffCommitment tariffCommitment;
     }

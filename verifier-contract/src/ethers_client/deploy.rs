@@ -48,6 +48,8 @@ pub struct RollupConfig {
     pub regulator: Address,
     /// Registers circuit versions.
     pub upgrader: Address,
+    /// May shorten a delay when a verifier in use is proven unsound; zero for none.
+    pub council: Address,
     /// State root before the first batch.
     pub genesis_root: Word,
     /// Circuit version of the first verifiers.
@@ -85,6 +87,7 @@ impl RollupConfig {
             tariff_authority: account,
             regulator: account,
             upgrader: account,
+            council: Address::default(),
             genesis_root,
             circuit_version: u32::try_from(CIRCUIT_VERSION).unwrap_or(u32::MAX),
             verifier_delay_s: 14 * 24 * 3600,
@@ -143,6 +146,7 @@ pub fn rollup_creation(config: &RollupConfig, on: Foundations, verifiers: &[Veri
         tariff_authority: config.tariff_authority.into(),
         regulator: config.regulator.into(),
         upgrader: config.upgrader.into(),
+        council: config.council.into(),
         genesis_root: config.genesis_root,
         circuit_version: config.circuit_version,
         verifier_delay: config.verifier_delay_s,

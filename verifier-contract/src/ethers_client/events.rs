@@ -122,6 +122,13 @@ fn of_registry(event: OfRegistry) -> Option<Effect> {
         OfRegistry::VerifierFirstUsedFilter(e) => {
             Effect::VerifierFirstUsed { circuit_version: e.circuit_version, shape: e.shape, verifier: e.verifier.0 }
         }
+        OfRegistry::CouncilAppointedFilter(e) => Effect::CouncilAppointed { council: e.council.0, from: e.from },
+        OfRegistry::VerifierUnsoundFilter(e) => {
+            Effect::VerifierUnsound { circuit_version: e.circuit_version, shape: e.shape, verifier: e.verifier.0 }
+        }
+        OfRegistry::VerifierHastenedFilter(e) => {
+            Effect::VerifierHastened { circuit_version: e.circuit_version, shape: e.shape, active_from: e.active_from }
+        }
         OfRegistry::CircuitVersionRetiredFilter(e) => Effect::VersionRetired { circuit_version: e.circuit_version },
         OfRegistry::TariffSetOpenedFilter(e) => {
             Effect::TariffSetOpened { tariff_set: e.tariff_set, interval_length_s: e.interval_length, m: e.m }

@@ -202,7 +202,7 @@ impl EthersClient {
         for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
             let (circuit_version, shape) = (event.circuit_version, event.shape);
-            let (verifier, proof_length, _active_from_s, _used, registered_hash): (EthAddress, u32, u64, bool, Word) =
+            let (verifier, proof_length, _, _, _, _, registered_hash): (EthAddress, u32, u64, bool, bool, bool, Word) =
                 self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             let size: (u32, u16) = self.view_at(at, registry.shape_of(shape).calldata()).await?;
             let instances =

@@ -219,7 +219,7 @@ impl SettlementL1 for EthersClient {
             if self.view_at::<bool>(at, registry.is_retired(circuit_version).calldata()).await? {
                 return Ok(None);
             }
-            let (verifier, _proof_length, active_from_s, used, _codehash): (EthAddress, u32, u64, bool, Word) =
+            let (verifier, _, active_from_s, used, ..): (EthAddress, u32, u64, bool, bool, bool, Word) =
                 self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             Ok((verifier != EthAddress::zero()).then_some(VerifierState { active_from_s, used }))
         })

@@ -54,7 +54,7 @@ impl EthersClient {
         for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
             let (circuit_version, shape) = (event.circuit_version, event.shape);
-            let (verifier, _proof_length, active_from_s, used, code_hash): (EthAddress, u32, u64, bool, Word) =
+            let (verifier, _, active_from_s, used, _, _, code_hash): (EthAddress, u32, u64, bool, bool, bool, Word) =
                 self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             verifiers.push(RegisteredVerifier {
                 circuit_version,

@@ -39,6 +39,23 @@ pub enum RollupEffect {
     VersionRetired {
         circuit_version: u32,
     },
+    /// It is the council from unix seconds `from` on; the zero address: none.
+    CouncilAppointed {
+        council: Address,
+        from: u64,
+    },
+    /// A verifier accepted two proofs that contradict each other; it is refused for ever.
+    VerifierUnsound {
+        circuit_version: u32,
+        shape: u32,
+        verifier: Address,
+    },
+    /// The council set a registered verifier's delay; it may be used from unix seconds `active_from` on.
+    VerifierHastened {
+        circuit_version: u32,
+        shape: u32,
+        active_from: u64,
+    },
     /// A role was given to an account or taken from it, by another.
     RoleChanged {
         role: Word,

@@ -47,6 +47,27 @@ fn the_development_setup_is_in_the_verdict() {
     assert!(report.timeline[0].what.contains("circuit version 9, shape 1"), "{:?}", report.timeline[0]);
 }
 
+/// A member's exit closes a community without notice, if a verifier of its shape was proven unsound, or one hastened.
+#[test]
+fn in_an_emergency_a_community_is_closed_at_once() {
+    let mut told = told();
+    let notice =
+        |event: &RollupEvent| matches!(event.effect, Effect::CommunityClosing { .. } | Effect::CommunityEnding { .. });
+    told.events.retain(|event| !notice(event));
+    assert!(!run(&told).is_ok());
+    let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 1, verifier: ALICE };
+    told.events.insert(0, RollupEvent { block: 1, tx: ZERO, effect });
+    let report = run(&told);
+    assert!(report.is_ok(), "{:?}", report.failures);
+    assert!(report.timeline[0].what.contains("proven unsound"), "{:?}", report.timeline[0]);
+    let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 8, verifier: ALICE };
+    told.events[0].effect = effect;
+    assert!(!run(&told).is_ok(), "of another shape");
+    let effect = Effect::VerifierHastened { circuit_version: 10, shape: 8, active_from: 1 };
+    told.events.insert(1, RollupEvent { block: 1, tx: ZERO, effect });
+    assert!(run(&told).is_ok(), "hastened for another shape: all may leave");
+}
+
 #[test]
 fn the_report_names_what_was_audited() {
     let told = told();

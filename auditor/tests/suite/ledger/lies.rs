@@ -157,7 +157,9 @@ fn value(field: &str, text: &str) -> Value {
         | "beneficiary" => {
             json!(word_of(text))
         }
-        "depositor" | "account" | "requester" | "payer" | "payout" => json!(if text == "alice" { ALICE } else { BOB }),
+        "depositor" | "account" | "requester" | "payer" | "payout" | "verifier" => {
+            json!(if text == "alice" { ALICE } else { BOB })
+        }
         "paused" | "undone" => json!(text == "true"),
         _ => json!(text.parse::<u64>().unwrap()),
     }

@@ -22,6 +22,8 @@ pub const LIES: &str = "
 2  L1.CALLDATA   set BatchSettled 1 first_interval 101       differ
 -  L1.SEQUENCE   swap 4 9                                    comes late
 1  L1.6          begin VersionRetired circuit_version=2      was retired
+1  COUNCIL.2     begin VerifierUnsound circuit_version=2 shape=1 verifier=bob  was proven unsound
+-  COUNCIL.4     end VerifierHastened circuit_version=3 shape=1 active_from=1  none of the shape was proven unsound
 -  STATE.INIT    begin Genesis root=1 circuit_version=2      genesis event
 -  L1.COMMUNITY  drop CommunityRegistered                    no event registers community 3
 -  L1.TARIFF     drop TariffRegistered                       no event publishes tariff 0 of set 1

@@ -13,7 +13,7 @@ use gridveil_protocol::{
 use gridveil_prover::srs::{LOCAL_CHAIN_ID, SrsError, SrsSource};
 use gridveil_verifier_contract::{
     Address, Role,
-    deployment::{Account, AccountError, account},
+    deployment::{Account, AccountError, Hex, account},
 };
 use serde::Deserialize;
 
@@ -182,6 +182,8 @@ pub struct Config {
     pub treasury: Account,
     /// Who has which role; the upgrader is missing if it is the timelock.
     pub roles: BTreeMap<Role, Account>,
+    /// The council that may shorten a delay when a verifier in use is proven unsound; zero for none.
+    pub council: Account,
     /// The upgrader's timelock.
     pub timelock: Option<TimelockConfig>,
     /// The file itself: what a crashed deployment is finished with.
@@ -221,7 +223,7 @@ impl Config {
     }
 
     fn parse(text: String, folder: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(&text).map_err(|e| ConfigError::Toml(e.to_string()))?;
+        let mut file: File = toml::from_str(&text).map_err(|e| ConfigError::Toml(e.to_string()))?;
         let local = file.chain_id == LOCAL_CHAIN_ID;
         let source = match &file.setup {
             Some(setup) => SrsSource::pinned(Some(&folder.join(&setup.ptau)), Some(&setup.blake2b))?,
@@ -238,6 +240,9 @@ impl Config {
         let bond =
             bond.ok_or(ConfigError::Bound { key: "terms.forced_bond_wei", bound: "wei in quotes, above zero" })?;
         let timelock = file.timelock.map(timelock).transpose()?;
+        // No role: it may do nothing until a verifier is proven unsound, and a deployment may have none.
+        let council = file.roles.remove("council");
+        let council = council.map_or(Ok(Hex(Address::default())), |text| someone("roles.council", &text))?;
         Ok(Self {
             chain_id: file.chain_id,
             rpc: file.rpc,
@@ -254,6 +259,7 @@ impl Config {
             forced_bond_wei: bond,
             treasury: someone("terms.treasury", &file.terms.treasury)?,
             roles: roles(&file.roles, timelock.is_some(), local)?,
+            council,
             timelock,
             text,
         })
@@ -343,6 +349,9 @@ mod tests {
         let config = parse(GOOD).unwrap();
         assert_eq!((config.chain_id, config.token_per_unit, config.shapes.len()), (11_155_111, 10_000, 1));
         assert_eq!((config.roles.len(), config.timelock.is_some()), (5, true));
+        assert_eq!(config.council.0, [0; 20], "no council is no council");
+        let with = GOOD.replacen("[roles]", "[roles]\ncouncil = \"0x1000000000000000000000000000000000000008\"", 1);
+        assert_eq!(parse(&with).unwrap().council.0[19], 8);
         assert!(matches!(config.source, SrsSource::Ptau { path, .. } if path.starts_with("folder")));
     }
 
@@ -360,6 +369,7 @@ mod tests {
             ("upgrader = \"timelock\"", "", "[timelock]"),
             ("mdm = \"0x", "mdm = \"", "roles.mdm"),
             ("regulator =", "regulators =", "no role \"regulators\""),
+            ("[roles]", "[roles]\ncouncil = \"none\"", "roles.council"),
             ("forced_bond_wei = \"", "forced_bond_wei = \"-", "wei in quotes, above zero"),
             ("blake2b = \"", "blake2b = \"z", "128 hex digits"),
         ] {

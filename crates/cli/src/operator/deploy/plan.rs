@@ -105,6 +105,7 @@ impl<'a> Plan<'a> {
             tariff_authority: role(Role::TariffAuthority)?,
             regulator: role(Role::Regulator)?,
             upgrader: role(Role::Upgrader)?,
+            council: config.council.0,
             genesis_root: to_bytes(&SparseTree::new(STATE_DEPTH).root()),
             circuit_version: u32::try_from(config.version.number())?,
             verifier_delay_s: config.verifier_delay_s,
