@@ -346,7 +346,6 @@ contract CouncilTest is Trees {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownVerifier.selector, CERTIFICATE_VERSION, SHAPE));
         registry.hasten(CERTIFICATE_VERSION, SHAPE);
         vm.stopPrank();
-        // Its owners are fewer by now.
         safe.set(5);
         vm.prank(address(safe));
         vm.expectRevert(abi.encodeWithSelector(ICouncil.NotCouncil.selector, address(safe), 5, 8));
