@@ -265,6 +265,7 @@ impl State {
     }
 
     pub(super) fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
+        require(self.end_of(community).stage != Stage::Closed, "CommunityIsClosed")?;
         let head = self.books.queue(community).first().copied();
         let over = head.is_some_and(|head| head.time + self.config.terms.forced_deadline_s < self.timestamp);
         require(over, "DeadlineNotOver")?;

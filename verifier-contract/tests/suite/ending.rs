@@ -80,10 +80,10 @@ where
         close().await.unwrap_err(),
         l1.force_withdraw(7, 1).await.unwrap_err(),
         l1.settle(call(0x54, FIRST + 24, 1)).await.unwrap_err(),
+        l1.freeze(7).await.unwrap_err(),
     ] {
         refused(refusal, "CommunityIsClosed");
     }
-    refused(l1.freeze(7).await.unwrap_err(), "DeadlineNotOver");
     let told: Vec<RollupEffect> = l1.events(announced.block).await.unwrap().into_iter().map(|e| e.effect).collect();
     let ends = |effect: &&RollupEffect| {
         matches!(
