@@ -3,13 +3,13 @@
 mod account;
 mod open;
 mod report;
+mod rollup;
 mod totals;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::{AuditReport, cli, deployment::Generated};
-use gridveil_meter_client::submit::address;
 use gridveil_protocol::{certificate::ShownRetirement, field::to_bytes};
 use gridveil_prover::{
     cli::{CacheArgs, CeremonyArgs},
@@ -18,11 +18,9 @@ use gridveil_prover::{
 };
 use gridveil_verifier_contract::deployment::DeploymentFile;
 
-use crate::{
-    common::text,
-    member::{Chain, hex0},
-    verify_deployment::generated,
-};
+use rollup::Rollup;
+
+use crate::{common::text, member::hex0, verify_deployment::generated};
 
 /// Example for the help: it belongs to the command, not to the flattened options.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --json";
@@ -79,29 +77,22 @@ enum Command {
 struct RetirementArgs {
     /// The statement's file, from its holder.
     file: PathBuf,
-    /// L1 node, https://… or http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
-    rpc: Vec<String>,
-    /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
-    contract: String,
-    /// Block of the deployment, or an earlier one.
-    #[arg(long, default_value_t = 0)]
-    from_block: u64,
+    #[command(flatten)]
+    rollup: Rollup,
     /// For machines.
     #[arg(long)]
     json: bool,
 }
 
 fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
-    let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
+    args.rollup.contract()?;
     let file = args.file.display();
     let bytes = std::fs::read(&args.file).with_context(|| file.to_string())?;
     let shown: ShownRetirement =
         serde_json::from_slice(&bytes).with_context(|| format!("{file}: not a statement of retirement"))?;
-    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain = args.rollup.connect()?;
     let retired = chain
-        .wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.from_block))
+        .wait_for(gridveil_auditor::retirement(chain.client(), &shown, args.rollup.from_block))
         .with_context(|| file.to_string())?;
     let (statement, origin) = (&shown.statement, &shown.statement.origin);
     if args.json {

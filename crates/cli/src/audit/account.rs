@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::{AccountError, Published};
-use gridveil_meter_client::{
-    submit::address,
-    wallet::{Deployment, ExchangeFile, read_file},
-};
+use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
 use gridveil_protocol::opening::{BalanceOpening, BillOpening};
 use serde::Serialize;
 
-use crate::common::{chain::Chain, text};
+use super::rollup::Rollup;
+use crate::common::text;
 
 /// Example for the help.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit bill bill.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
@@ -21,15 +19,8 @@ pub const EXAMPLE: &str = "Example:\n  gridveil audit bill bill.json --rpc http:
 pub struct Args {
     /// The opening, from the member (`gridveil member open`).
     file: PathBuf,
-    /// L1 node, https://… or http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
-    rpc: Vec<String>,
-    /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
-    contract: String,
-    /// Block of the deployment, or an earlier one.
-    #[arg(long, default_value_t = 0)]
-    from_block: u64,
+    #[command(flatten)]
+    rollup: Rollup,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -85,13 +76,13 @@ fn checked<T: ExchangeFile, O: Serialize>(
     opened: impl Fn(&Published, &T) -> Result<O, AccountError>,
     rows: impl Fn(&O) -> Rows,
 ) -> anyhow::Result<()> {
-    let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
+    let contract = args.rollup.contract()?;
     let file = args.file.display().to_string();
     anyhow::ensure!(args.file.exists(), "{file}: no such file");
-    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain = args.rollup.connect()?;
     let chain_id = chain.wait(chain.client().chain_id())?;
     let opening: T = read_file(&args.file, &Deployment { chain_id, contract }).with_context(|| file.clone())?;
-    let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
+    let published = chain.wait_for(Published::read(chain.client(), args.rollup.from_block))?;
     let value = opened(&published, &opening).with_context(|| file)?;
     if args.json {
         let mut value = serde_json::to_value(&value)?;

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use gridveil_auditor::{HoldingVerifier, Published, Totals, TotalsError, native::NativeCertificates};
-use gridveil_meter_client::{
-    submit::address,
-    wallet::{Deployment, ExchangeFile, read_file},
-};
+use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
 use gridveil_protocol::{certificate::ShownHolding, opening::PeriodOpening};
 use gridveil_prover::{
     cli::{CacheArgs, CeremonyArgs},
@@ -20,7 +17,8 @@ use jiff::civil::Date;
 
 pub use all::Days;
 
-use crate::{common::text, member::Chain};
+use super::rollup::Rollup;
+use crate::common::text;
 
 /// Example for the help.
 pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --from 2026-01-01 --to 2027-01-01 > totals.csv\n  gridveil audit totals totals-415224.json --sealed statement.json --held held.json \\\n    \
@@ -46,15 +44,8 @@ pub struct Args {
     /// A certificate that is still held, from its holder (`gridveil member certificate prove`); may be repeated.
     #[arg(long, value_name = "HOLDING")]
     held: Vec<PathBuf>,
-    /// L1 node, https://… or http://…: one you trust, best your own.
-    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
-    rpc: Vec<String>,
-    /// Rollup contract.
-    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
-    contract: String,
-    /// Block of the deployment, or an earlier one.
-    #[arg(long, default_value_t = 0)]
-    from_block: u64,
+    #[command(flatten)]
+    rollup: Rollup,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -94,9 +85,9 @@ fn located(error: TotalsError, args: &Args) -> anyhow::Error {
 /// # Errors
 /// Files, L1, or what does not hold.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let contract = address(&args.contract).context("contract address must be 0x and 40 hex digits")?;
+    let contract = args.rollup.contract()?;
     anyhow::ensure!(args.file.exists(), "{}: no such file", args.file.display());
-    let chain = Chain::connect(&args.rpc, contract, None)?;
+    let chain = args.rollup.connect()?;
     let chain_id = chain.wait(chain.client().chain_id())?;
     let deployment = Deployment { chain_id, contract };
     anyhow::ensure!(
@@ -108,7 +99,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let sealed = args.sealed.iter().map(|path| read(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
     let held =
         args.held.iter().map(|path| read::<ShownHolding>(path, &deployment)).collect::<anyhow::Result<Vec<_>>>()?;
-    let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
+    let published = chain.wait_for(Published::read(chain.client(), args.rollup.from_block))?;
     let verifier = if held.is_empty() { None } else { Some(verifier(args, chain_id)?) };
     let verifier = verifier.as_ref().map(|verifier| verifier as &dyn HoldingVerifier);
     let Some(opening) = opening else {
