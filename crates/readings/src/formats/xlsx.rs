@@ -1,7 +1,11 @@
 //! XLSX: sheets of the portals that give no CSV file. A sheet becomes the rows that it would be as CSV, and is read by the
 //! same profiles. A number is what the sheet's shortest decimal says; a date is written year first.
 
-use std::io::Cursor;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use calamine::{Data, Reader as _, Xlsx};
 
@@ -14,6 +18,9 @@ const MAX_CONTENTS: u64 = 512 << 20;
 /// Most sheets that are looked at.
 const MAX_SHEETS: usize = 16;
 
+/// The cells of a sheet that have something in them, by row and column, both from zero.
+type Cells = BTreeMap<u32, BTreeMap<u32, String>>;
+
 /// Reads the first sheet whose columns are known.
 ///
 /// # Errors
@@ -22,21 +29,51 @@ pub fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
     if bytes.len() > MAX_BYTES || declared(bytes) > MAX_CONTENTS {
         return Err(SourceError::TooLarge);
     }
-    let refused = |_| SourceError::NotRead("no XLSX workbook, or one with a password: save it as CSV".to_owned());
-    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(refused)?;
+    // The library panics on a position that no sheet has, such as row 99999999999: such a file is damaged.
+    let sheets = catch_unwind(AssertUnwindSafe(|| sheets(bytes))).unwrap_or_else(|_| Err(not_read()))?;
     let mut first_error = None;
-    for name in book.sheet_names().into_iter().take(MAX_SHEETS) {
-        let range = book.worksheet_range(&name).map_err(refused)?;
-        if range.is_empty() {
-            continue;
-        }
-        let read = text(&range).and_then(|text| csv::decode(&text, choice));
-        match read {
+    for cells in sheets.iter().filter(|cells| !cells.is_empty()) {
+        match csv::decode(&text(cells), choice) {
             Ok(decoded) => return Ok(decoded),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     Err(first_error.unwrap_or_else(|| SourceError::Empty("no sheet has cells".to_owned())))
+}
+
+fn not_read() -> SourceError {
+    SourceError::NotRead("no XLSX workbook, or a damaged one, or one with a password: save it as CSV".to_owned())
+}
+
+fn sheets(bytes: &[u8]) -> Result<Vec<Cells>, SourceError> {
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|_| not_read())?;
+    book.sheet_names().iter().take(MAX_SHEETS).map(|name| cells(&mut book, name)).collect()
+}
+
+/// Cell by cell: the library's own table reserves all that lies between the first and the last cell, which a file of a
+/// kilobyte can make seventeen thousand million.
+fn cells(book: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Result<Cells, SourceError> {
+    let mut reader = book.worksheet_cells_reader(name).map_err(|_| not_read())?;
+    let mut cells = Cells::new();
+    while let Some(found) = reader.next_cell().map_err(|_| not_read())? {
+        let (row, column) = found.get_position();
+        let at = Place::line(u64::from(row) + 1);
+        let value = cell(&Data::from(found.get_value().clone()));
+        if value.is_empty() {
+            continue;
+        }
+        if row as usize >= MAX_READINGS {
+            return Err(SourceError::TooManyReadings { at });
+        }
+        if column as usize >= MAX_COLUMNS {
+            return Err(SourceError::Malformed { at, what: "a cell beyond the columns that a meter's sheet may have" });
+        }
+        match cells.entry(row).or_default().entry(column) {
+            Entry::Vacant(free) => drop(free.insert(value)),
+            Entry::Occupied(_) => return Err(SourceError::Malformed { at, what: "a cell that the sheet has twice" }),
+        }
+    }
+    Ok(cells)
 }
 
 /// Sum of the sizes that the archive's directory declares.
@@ -49,28 +86,26 @@ fn declared(bytes: &[u8]) -> u64 {
     sizes.sum()
 }
 
-fn text(range: &calamine::Range<Data>) -> Result<String, SourceError> {
-    let (rows, columns) = range.get_size();
-    if columns > MAX_COLUMNS || rows > MAX_READINGS {
-        return Err(SourceError::TooManyReadings { at: Place::line(rows as u64) });
-    }
-    // Line numbers are those of the sheet.
-    let above = range.start().map_or(0, |(row, _)| row as usize);
-    let mut out = "\n".repeat(above);
-    if columns == 1 {
-        // The lines of a CSV file, pasted into one column.
-        for row in range.rows() {
-            out.push_str(&row.iter().map(cell).collect::<String>());
-            out.push('\n');
+/// The sheet as a file of columns; its line numbers are those of the sheet.
+fn text(cells: &Cells) -> String {
+    let columns = || cells.values().flat_map(BTreeMap::keys).copied();
+    let (first, last) = (columns().min().unwrap_or(0), columns().max().unwrap_or(0));
+    let mut out = String::new();
+    let mut line = 0;
+    for (row, values) in cells {
+        out.push_str(&"\n".repeat((row - line) as usize));
+        if first == last {
+            // The lines of a CSV file, pasted into one column.
+            out.extend(values.values().map(String::as_str));
+        } else {
+            let quoted =
+                |column| format!("\"{}\"", values.get(&column).map_or("", String::as_str).replace('"', "\"\""));
+            out.push_str(&(first..=last).map(quoted).collect::<Vec<_>>().join(";"));
         }
-        return Ok(out);
-    }
-    for row in range.rows() {
-        let cells: Vec<String> = row.iter().map(|data| format!("\"{}\"", cell(data).replace('"', "\"\""))).collect();
-        out.push_str(&cells.join(";"));
         out.push('\n');
+        line = row + 1;
     }
-    Ok(out)
+    out
 }
 
 fn cell(data: &Data) -> String {
@@ -96,6 +131,10 @@ fn cell(data: &Data) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
+
     use super::*;
     use crate::{Import, read};
 
@@ -125,5 +164,45 @@ mod tests {
             }
         }
         assert_eq!(of(&bomb), Err(SourceError::TooLarge));
+    }
+
+    /// The workbook with another text in the place of one of its sheet.
+    fn with(old: &str, new: &str) -> Vec<u8> {
+        let mut from = ZipArchive::new(Cursor::new(include_bytes!("../../tests/data/quarters.xlsx"))).unwrap();
+        let mut to = ZipWriter::new(Cursor::new(Vec::new()));
+        for index in 0..from.len() {
+            let mut entry = from.by_index(index).unwrap();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let name = entry.name().unwrap().into_owned();
+            to.start_file(&name, SimpleFileOptions::default()).unwrap();
+            let sheet = name.ends_with("sheet1.xml");
+            assert!(!sheet || content.contains(old), "{old}");
+            let content = if sheet { content.replace(old, new) } else { content };
+            to.write_all(content.as_bytes()).unwrap();
+        }
+        to.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn positions_that_no_sheet_has_are_refused() {
+        assert!(of(&with("r=\"A4\"", "r=\"A4\"")).is_ok());
+        let damaged = |bytes: &[u8]| assert!(matches!(of(bytes), Err(SourceError::NotRead(_))));
+        // More than 32 bits: as a row, as a column, as the sheet's size, as a size that ends before it begins.
+        damaged(&with("r=\"A4\"", "r=\"A99999999999\""));
+        damaged(&with("r=\"A4\"", "r=\"ZZZZZZZ4\""));
+        damaged(&with("<sheetData>", "<dimension ref=\"A1:C99999999999\"/><sheetData>"));
+        damaged(&with("<sheetData>", "<dimension ref=\"C9:A1\"/><sheetData>"));
+        // A table of everything between its corners would take more memory than there is.
+        let far = of(&with("r=\"E5\"", "r=\"XFD1048576\""));
+        assert_eq!(far, Err(SourceError::TooManyReadings { at: Place::line(1_048_576) }));
+        let wide = of(&with("r=\"E5\"", "r=\"XFD5\""));
+        assert!(matches!(wide, Err(SourceError::Malformed { at, .. }) if at == Place::line(5)), "{wide:?}");
+    }
+
+    #[test]
+    fn a_cell_that_stands_there_twice_is_refused() {
+        let twice = of(&with("r=\"D4\"", "r=\"C4\""));
+        assert!(matches!(twice, Err(SourceError::Malformed { at, .. }) if at == Place::line(4)), "{twice:?}");
     }
 }
