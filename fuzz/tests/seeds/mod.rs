@@ -93,6 +93,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "meter_sml" => vec![data("two-telegrams.sml")],
         "meter_xlsx" => vec![data("quarters.xlsx")],
         "meter_mscons" => vec![data("load-profile.edi")],
+        "meter_ocmf" => vec![data("two-sessions.ocmf")],
         "meter_mapping" => PROFILES.iter().map(|profile| profile.text.into()).collect(),
         "key_file" => vec![key_file()],
         "genesis" => vec![json(&genesis())],
@@ -148,9 +149,8 @@ pub fn is_read(target: &str, seed: &[u8]) -> bool {
                 || is::<BillOpening>(seed)
         }
         "holding" => is::<ShownHolding>(seed),
-        "meter_csv" | "meter_green_button" | "meter_nem12" | "meter_p1" | "meter_xlsx" | "meter_mscons" => {
-            source::read(seed, &Choice::default()).is_ok()
-        }
+        "meter_csv" | "meter_green_button" | "meter_nem12" | "meter_p1" | "meter_xlsx" | "meter_mscons"
+        | "meter_ocmf" => source::read(seed, &Choice::default()).is_ok(),
         "meter_sml" => sml::telegrams(seed).0.len() == 2,
         "genesis" => is::<Genesis>(seed),
         "retirement" => is::<ShownRetirement>(seed),
