@@ -69,7 +69,8 @@ enum Command {
     #[command(after_help = EXAMPLE)]
     Status(L1),
     /// Lets the sequencer settle under another circuit version from some time on: every period that begins at or after it.
-    /// Verifiers of every shape in use must be active on L1 by then.
+    /// Verifiers of every shape in use must be active on L1 by then. Where L1 has proven the verifier of open periods unsound,
+    /// a time that is past: when the first of them began.
     #[command(after_help = EXAMPLE)]
     Plan(Plan),
 }
