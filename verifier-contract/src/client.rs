@@ -179,6 +179,10 @@ pub trait MemberL1: AuditorL1 {
     fn withdrawable(&self, account: Address) -> L1Future<'_, u128>;
     /// Pays it, to the account.
     fn withdraw(&self, account: Address) -> L1Future<'_, TxReceipt>;
+    /// Bonds owed to an account, wei: of requests that were paid, or given back.
+    fn bonds_owed(&self, account: Address) -> L1Future<'_, u128>;
+    /// Gives back the bonds of all who wait in a community's queue, when all is frozen or the community is closed.
+    fn return_bonds(&self, community: u32) -> L1Future<'_, TxReceipt>;
     /// Pays bonds owed to an account, to it.
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt>;
     /// Asks for the balance of a slot, with the bond that is due.

@@ -186,6 +186,19 @@ pub fn somebody_else_pays_the_bond(world: &World) {
         [(signed.requester, deployer)]
     );
     assert!(world.refused(&pays).contains("was sent before"));
+    let bonds = [
+        "member",
+        "force",
+        "--bonds",
+        "--community",
+        "0",
+        "--l1-key",
+        "deployer.key",
+        "--deployment",
+        "deployment.json",
+    ];
+    let owed: Value = serde_json::from_str(&world.said(&[&bonds[..], &["--json", "--yes"]].concat())).unwrap();
+    assert_eq!((&owed["owed"], &owed["paid_to"]), (&json!("0"), &json!(hex0(deployer))), "it waits, and all goes on");
     // For one's own account the rest is needed as before.
     let own = world.refused(&["member", "force", "--deployment", "deployment.json", "--l1-key", "deployer.key"]);
     assert!(own.contains("--community") && own.contains("--wallet"), "{own}");

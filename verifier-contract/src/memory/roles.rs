@@ -209,6 +209,14 @@ impl MemberL1 for MemoryL1 {
         self.with(move |state| state.transact(|books, _| books.withdraw(account)))
     }
 
+    fn bonds_owed(&self, account: Address) -> L1Future<'_, u128> {
+        self.with(move |state| Ok(state.books.bonds_owed(&account)))
+    }
+
+    fn return_bonds(&self, community: u32) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.return_bonds(community))
+    }
+
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt> {
         self.with(move |state| state.transact(|books, _| books.withdraw_eth(account)))
     }

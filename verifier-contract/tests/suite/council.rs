@@ -2,8 +2,8 @@
 
 use gridveil_protocol::{field::to_bytes, instance::domain};
 use gridveil_verifier_contract::{
-    Address, Appointed, Contradiction, EthersClient, ExitCall, L1Error, ProvenStatement, RollupEffect, SettleCall,
-    TxReceipt, VerifierInit, VerifierState,
+    Address, Appointed, Contradiction, EthersClient, ExitCall, ForcedEntry, L1Error, ProvenStatement, RollupEffect,
+    SettleCall, TxReceipt, VerifierInit, VerifierState,
     anvil::{ANVIL_KEYS, Anvil, AnvilOptions},
     ethers_client::{Act, address_of},
     memory::MemoryL1,
@@ -132,7 +132,16 @@ async fn emergency<W: AsyncFn(u64)>(l1: &impl Roles, acts: &impl Acts, stranger:
     refused(l1.exit(exit(UNIT_NANO)).await.unwrap_err(), "NotFrozen");
     refused(l1.freeze(7).await.unwrap_err(), "DeadlineNotOver");
     later(DEADLINE_S).await;
+    refused(l1.return_bonds(7).await.unwrap_err(), "NotFrozen");
     l1.freeze(7).await.unwrap();
+    let [ForcedEntry { payer, bond, .. }] = l1.forced_queue(7).await.unwrap()[..] else { panic!("one waits") };
+    assert_eq!(l1.bonds_owed(payer).await.unwrap(), 0);
+    let returned = l1.return_bonds(7).await.unwrap();
+    let told: Vec<RollupEffect> = l1.events(returned.block).await.unwrap().into_iter().map(|e| e.effect).collect();
+    assert_eq!(told, [RollupEffect::BondReturned { community: 7, payer, bond }]);
+    assert_eq!(l1.bonds_owed(payer).await.unwrap(), bond);
+    l1.withdraw_eth(payer).await.unwrap();
+    assert_eq!(l1.bonds_owed(payer).await.unwrap(), 0);
 }
 
 /// What proves nothing.

@@ -42,7 +42,8 @@ pub struct Place {
     pub json: bool,
 }
 
-/// As [`Place`], of `member force`: with --for it is somebody else's request, and L1 is all that is needed.
+/// As [`Place`], of `member force`: with --for it is somebody else's request, and with --bonds no request at all: L1 is all
+/// that is needed.
 #[derive(clap::Args, Debug)]
 pub struct PlaceUnlessFor {
     /// Sequencer, `https://…` or `http://…`. Without it, only what the wallet and L1 have.
@@ -61,25 +62,25 @@ pub struct PlaceUnlessFor {
     /// Block of the deployment, or an earlier one: where L1's events are read from, when they are.
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     from_block: u64,
-    /// Community index. Not with --for.
-    #[arg(long, env = "GRIDVEIL_COMMUNITY", required_unless_present = "for_")]
-    community: Option<u32>,
-    /// Slot in the community. Not with --for.
-    #[arg(long, env = "GRIDVEIL_SLOT", required_unless_present = "for_")]
+    /// Community index. Not with --for; with --bonds the one whose queue is looked at.
+    #[arg(long, env = "GRIDVEIL_COMMUNITY", required_unless_present_any = ["for_", "bonds"])]
+    pub community: Option<u32>,
+    /// Slot in the community. Not with --for and --bonds.
+    #[arg(long, env = "GRIDVEIL_SLOT", required_unless_present_any = ["for_", "bonds"])]
     slot: Option<u16>,
-    /// Key file. Not with --for.
-    #[arg(long, env = "GRIDVEIL_KEYS", required_unless_present = "for_")]
+    /// Key file. Not with --for and --bonds.
+    #[arg(long, env = "GRIDVEIL_KEYS", required_unless_present_any = ["for_", "bonds"])]
     keys: Option<PathBuf>,
     /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
     #[arg(long)]
     passphrase_file: Option<PathBuf>,
-    /// Directory of the wallet: the same as the meter's `--outbox`. Not with --for.
+    /// Directory of the wallet: the same as the meter's `--outbox`. Not with --for and --bonds.
     #[arg(
         long,
         visible_alias = "outbox",
         value_name = "DIRECTORY",
         env = "GRIDVEIL_WALLET",
-        required_unless_present = "for_"
+        required_unless_present_any = ["for_", "bonds"]
     )]
     wallet: Option<PathBuf>,
     /// For machines.
@@ -88,7 +89,7 @@ pub struct PlaceUnlessFor {
 }
 
 impl PlaceUnlessFor {
-    /// The place of the member's own account; `None` with --for.
+    /// The place of the member's own account; `None` if it is not told.
     #[must_use]
     pub fn own(&self) -> Option<Place> {
         Some(Place {

@@ -7,7 +7,7 @@ use gridveil_meter_client::{
     cli::utc,
     wallet::{Deployment, ExchangeFile, read_file, write_file},
 };
-use gridveil_verifier_contract::{ForcedEntry, ForcedRequest};
+use gridveil_verifier_contract::{ForcedEntry, ForcedRequest, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,6 +22,8 @@ use crate::common::{
 
 /// Another example for the help: who sends for somebody else needs no account.
 pub const FOR_EXAMPLE: &str = "\n  gridveil member force --for request.json --l1-key other.l1 --rpc http://127.0.0.1:8545 \\\n    \
+                               --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3\n  \
+                               gridveil member force --bonds --community 0 --l1-key other.l1 --rpc http://127.0.0.1:8545 \\\n    \
                                --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil member force`.
@@ -42,6 +44,10 @@ pub struct ForceArgs {
     /// lost if the request has no effect. Needs L1 and a key that pays, and no account here.
     #[arg(long = "for", id = "for_", value_name = "FILE", conflicts_with = "relay")]
     for_: Option<PathBuf>,
+    /// Fetches the bonds that L1 owes the account of the L1 key. With --community, those that wait in its queue are given
+    /// back first, when all is frozen or the community is closed. Needs L1 and a key, and no account here.
+    #[arg(long, conflicts_with_all = ["relay", "for_", "freeze"])]
+    bonds: bool,
     #[command(flatten)]
     place: PlaceUnlessFor,
     #[command(flatten)]
@@ -174,6 +180,45 @@ fn send(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fetches what L1 owes to who paid bonds.
+fn fetch_bonds(args: &ForceArgs) -> anyhow::Result<()> {
+    let contract = l1_address(&args.place.contract, "contract address")?;
+    let chain = Chain::connect(&args.place.rpc, contract, Some(own_key(&args.key)?))?;
+    let payer = chain.account()?;
+    let given_back = match args.place.community {
+        Some(community) => bonds_to_give_back(&chain, community, payer)?.map(|wei| (community, wei)),
+        None => None,
+    };
+    let waits = given_back.map_or(0, |(_, wei)| wei);
+    let owed = chain.wait(chain.client().bonds_owed(payer))? + waits;
+    let details = || {
+        let details = Details::new("Fetches bonds").row("paid to", hex0(payer), hex0(payer));
+        details.row("owed", format!("{owed} wei"), owed.to_string())
+    };
+    if owed == 0 {
+        return details().print(args.place.json);
+    }
+    if agreed(details(), args.acting, args.place.json)? {
+        if let Some((community, _)) = given_back {
+            chain.wait(chain.client().return_bonds(community))?;
+        }
+        let receipt = chain.wait(chain.client().withdraw_eth(payer))?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.place.json)?;
+    }
+    Ok(())
+}
+
+/// Wei of an account's requests that nobody serves any more and that are still in the queue; `None` if there are none.
+fn bonds_to_give_back(chain: &Chain, community: u32, payer: [u8; 20]) -> anyhow::Result<Option<u128>> {
+    let closed = chain.wait(chain.client().end_of(community))?.stage == Stage::Closed;
+    if !closed && !chain.wait(chain.client().is_frozen())? {
+        return Ok(None);
+    }
+    let queue = chain.wait(chain.client().forced_queue(community))?;
+    let wei: u128 = queue.iter().filter(|entry| entry.payer == payer).map(|entry| entry.bond).sum();
+    Ok((wei != 0).then_some(wei))
+}
+
 /// Pairs of notes that are looked at for one that is overdue.
 const PAIRS: u32 = 1_000;
 
@@ -202,6 +247,9 @@ fn freeze(args: &ForceArgs, chain: &Chain, community: u32, head: Option<&ForcedE
 pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.for_ {
         return send(args, file);
+    }
+    if args.bonds {
+        return fetch_bonds(args);
     }
     let place = args.place.own().context("--community, --slot, --keys and --wallet: whose request is it?")?;
     if let Some(file) = &args.relay {
