@@ -38,6 +38,6 @@ pub use report::{AuditReport, Verdict};
 pub use retirement::{Retired, RetirementError, retirement};
 pub use subject::{CommunitySubject, Subject};
 pub use timeline::Decision;
-pub use totals::{AccountError, OpenedBalance, OpenedBill, Period};
+pub use totals::{AccountError, OpenedBalance, OpenedBill, OpenedReading, Period};
 pub use totals::{HeldError, HoldingVerifier, Published, SealedError, Totals, TotalsError, Which};
 pub use versions::{BatchRanges, VersionUse};

@@ -23,7 +23,7 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{AuditorL1, CommunityParams, RollupEffect, RollupEvent, SettledBatch, Word};
 use serde::Serialize;
 
-pub use accounts::{AccountError, OpenedBalance, OpenedBill};
+pub use accounts::{AccountError, OpenedBalance, OpenedBill, OpenedReading};
 pub use error::{HeldError, SealedError, TotalsError, Which};
 pub use periods::Period;
 

@@ -77,6 +77,11 @@ pub fn meter_mscons(data: &[u8]) {
     let _ = meter(data, Format::Mscons);
 }
 
+/// Records of a charging station.
+pub fn meter_ocmf(data: &[u8]) {
+    let _ = meter(data, Format::Ocmf);
+}
+
 /// A user's mapping of columns.
 pub fn meter_mapping(data: &[u8]) {
     let Some(mapping) = std::str::from_utf8(data).ok().and_then(|text| Mapping::parse(text).ok()) else { return };

@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub type Check = fn(&[u8]);
 
 /// Every target by the name of its file in `fuzz_targets/`.
-pub const TARGETS: [(&str, Check); 38] = [
+pub const TARGETS: [(&str, Check); 39] = [
     ("packet", protocol::packet),
     ("packet_json", protocol::packet_json),
     ("operation", protocol::operation),
@@ -40,6 +40,7 @@ pub const TARGETS: [(&str, Check); 38] = [
     ("meter_sml", client::meter_sml),
     ("meter_xlsx", client::meter_xlsx),
     ("meter_mscons", client::meter_mscons),
+    ("meter_ocmf", client::meter_ocmf),
     ("meter_mapping", client::meter_mapping),
     ("key_file", client::key_file),
     ("genesis", client::genesis),

@@ -6,7 +6,7 @@ use gridveil_protocol::{
     field::{Fr, from_bytes, hex_fr, to_bytes},
     header_operation::HeaderOperation,
     hex,
-    opening::{BalanceOpening, BillOpening, PeriodOpening},
+    opening::{BalanceOpening, BillOpening, PeriodOpening, ReadingOpening},
     operation::{SignedOperation, slot::OperationSlot},
     packet::SignedPacket,
     receipt::{Receipt, ReceiptRequest},
@@ -84,10 +84,13 @@ pub fn receipt(data: &[u8]) {
     }
 }
 
-/// Totals of a period, a balance or a bill, opened to an auditor.
+/// Totals of a period, a balance, a reading or a bill, opened to an auditor.
 pub fn opening(data: &[u8]) {
     if let Some(balance) = json::<BalanceOpening>(data) {
         let _ = balance.leaf();
+    }
+    if let Some(reading) = json::<ReadingOpening>(data) {
+        let _ = (reading.before.leaf(), reading.after.leaf());
     }
     if let Some(bill) = json::<BillOpening>(data) {
         let _ = (bill.before.leaf(), bill.after.leaf());

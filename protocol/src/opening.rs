@@ -1,5 +1,5 @@
 //! What is opened to an auditor (`docs/spec/audit.md`): a period's totals by the operator, the headers before and after
-//! its batch; one account's balance or bill by its owner.
+//! its batch; one account's balance, reading or bill by its owner.
 //!
 //! Whoever has a period's opening knows every element of both headers. It opens no account.
 
@@ -17,7 +17,7 @@ use crate::{
     units::Interval,
 };
 
-pub use account::{BalanceOpening, BillOpening};
+pub use account::{BalanceOpening, BillOpening, PrivateHalf, ReadingOpening};
 
 /// Both headers of one community and period. Header leaves hide them: nobody can open a leaf in two ways.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

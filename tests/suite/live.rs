@@ -2,6 +2,7 @@
 //! operator and auditor as another, against a real chain and a real sequencer with real proofs. From enrolment to the
 //! day the operator goes silent and everybody leaves.
 
+mod opened;
 mod people;
 
 use std::path::Path;
@@ -34,6 +35,8 @@ fn people_live_with_a_rollup_until_it_ends() {
     town.certificates();
     town.keys_and_meters_change_hands();
     town.a_forced_withdrawal();
+    town.anna_opens_one_fact_after_the_other();
+    town.the_operator_opens_every_period();
     town.the_operator_goes_silent();
     town.an_auditor_follows_all_of_it();
 }

@@ -10,8 +10,8 @@ library Constants {
     /// @dev The chain on which development shortcuts are allowed.
     uint256 internal constant LOCAL_CHAIN_ID = 31337;
 
-    /// @dev Communities in the state tree.
-    uint32 internal constant MAX_COMMUNITIES = 4 ** 8;
+    /// @dev Leaves of the state tree.
+    uint32 internal constant DISTRICTS = 4 ** 8;
 
     /// @dev Brings batches, funds supplier accounts.
     bytes32 internal constant OPERATOR = keccak256("OPERATOR_ROLE");

@@ -119,7 +119,7 @@ abstract contract Council is Verifiers {
 
     /// @dev Only what L1 could have composed: the same element must not come in two words, nor a community twice.
     function _requireStatement(uint256[INSTANCES] calldata rows, uint256 domain) private pure {
-        bool canonical = rows[0] == domain && rows[3] < Constants.MAX_COMMUNITIES;
+        bool canonical = rows[0] == domain && rows[3] < Constants.DISTRICTS;
         for (uint256 i = 0; i < INSTANCES; ++i) {
             canonical = canonical && rows[i] < Field.R;
         }

@@ -6,7 +6,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
 import {Books} from "./Ledger.sol";
-import {Claim, Owner, Root} from "./Types.sol";
+import {Claim, CommunityId, Owner, Root} from "./Types.sol";
 
 /// @title PoseidonT5's one function, called as a contract of its own
 interface IPoseidon {
@@ -42,7 +42,7 @@ contract Exits is IExits {
     /// @dev Balance and payout are below the modulus by their types; other words may be given in more than one way,
     /// which opens nothing else: a slot exits once.
     function exit(ExitOpening calldata opening) external {
-        uint32 community = opening.community;
+        CommunityId community = opening.community;
         IRegistry.End memory end = _registry.endOf(community);
         bool closed = end.stage == IRegistry.Stage.Closed;
         bool emergency = !closed && !rollup.isFrozen();
@@ -71,7 +71,7 @@ contract Exits is IExits {
         node = _hash(node, uint256(opening.privateCommitment), 0, 0);
         node = _climb(node, opening.slot, opening.siblings[:members]);
         node = _hash(uint256(opening.headerLeaf), node, uint256(opening.certificatesRoot), 0);
-        return Root.wrap(bytes32(_climb(node, opening.community, opening.siblings[members:])));
+        return Root.wrap(bytes32(_climb(node, opening.community.districtOf(), opening.siblings[members:])));
     }
 
     /// @inheritdoc IExits

@@ -6,7 +6,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {Forced, ForcedList} from "./operations/Forced.sol";
 import {SignedRequests} from "./SignedRequests.sol";
 import {Vault} from "./Vault.sol";
-import {Root} from "./Types.sol";
+import {CommunityId, Root} from "./Types.sol";
 
 /// @title Forced withdrawals and the freeze
 abstract contract ForcedQueue is Vault {
@@ -16,20 +16,20 @@ abstract contract ForcedQueue is Vault {
     /// requests end: who is told of a place must have the time to take it.
     uint256 public constant QUIET_TIME = 1 days;
 
-    mapping(uint32 community => ForcedList) internal _forced;
+    mapping(CommunityId community => ForcedList) internal _forced;
     /// @dev Of all communities: the state root is one, and a verifier of one community can change all of it.
     Waiting private _state;
     /// @inheritdoc IForcedQueue
     mapping(address requester => uint256 nonce) public forcedNonceOf;
 
     /// @inheritdoc IForcedQueue
-    function forceWithdraw(uint32 community, uint32 slot) external payable {
+    function forceWithdraw(CommunityId community, uint32 slot) external payable {
         _ask(community, slot, msg.sender);
     }
 
     /// @inheritdoc IForcedQueue
     function forceWithdrawFor(
-        uint32 community,
+        CommunityId community,
         uint32 slot,
         address requester,
         uint256 deadline,
@@ -39,7 +39,7 @@ abstract contract ForcedQueue is Vault {
         _ask(community, slot, requester);
     }
 
-    function _ask(uint32 community, uint32 slot, address requester) private {
+    function _ask(CommunityId community, uint32 slot, address requester) private {
         _requireLive();
         uint256 slots = registry.forcedSlotsOf(community);
         // Before its first batch a community cannot serve: one could freeze the rollup with a request to it.
@@ -51,7 +51,7 @@ abstract contract ForcedQueue is Vault {
     }
 
     /// @inheritdoc IForcedQueue
-    function freeze(uint32 community) external {
+    function freeze(CommunityId community) external {
         ForcedList storage list = _forced[community];
         uint256 held = registry.heldUntil(community);
         if (list.head == list.tail) revert DeadlineNotOver(community, 0);
@@ -75,7 +75,7 @@ abstract contract ForcedQueue is Vault {
     }
 
     /// @inheritdoc IForcedQueue
-    function returnBonds(uint32 community) external {
+    function returnBonds(CommunityId community) external {
         if (!isFrozen() && !registry.isClosed(community)) revert NotFrozen();
         ForcedList storage list = _forced[community];
         while (list.head != list.tail) {
@@ -88,7 +88,7 @@ abstract contract ForcedQueue is Vault {
     }
 
     /// @dev Record 10.
-    function _serve(uint256 index, uint32 community, uint256 slot, bytes32 requester, uint256 units) internal {
+    function _serve(uint256 index, CommunityId community, uint256 slot, bytes32 requester, uint256 units) internal {
         ForcedList storage list = _forced[community];
         bool full = list.isFull();
         ForcedEntry memory entry = list.serve(_ledger, ethOwed, index, community, slot, requester, units, tokenPerUnit);
@@ -145,7 +145,7 @@ abstract contract ForcedQueue is Vault {
     }
 
     /// @inheritdoc IForcedQueue
-    function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory entries) {
+    function forcedQueueOf(CommunityId community) external view returns (ForcedEntry[] memory entries) {
         ForcedList storage list = _forced[community];
         entries = new ForcedEntry[](list.tail - list.head);
         for (uint256 i = 0; i < entries.length; ++i) {
@@ -154,7 +154,7 @@ abstract contract ForcedQueue is Vault {
     }
 
     /// @inheritdoc IForcedQueue
-    function forcedBondOf(uint32 community) external view returns (uint256) {
+    function forcedBondOf(CommunityId community) external view returns (uint256) {
         return _forced[community].nextBond(forcedBond);
     }
 }

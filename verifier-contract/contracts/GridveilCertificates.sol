@@ -11,7 +11,7 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Note, NotePair, NoteQueue} from "./operations/Note.sol";
 import {Proofs} from "./Proofs.sol";
-import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "./Types.sol";
+import {CommunityId, NoteCommitment, Nullifier, RetirementCommitment, Root} from "./Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
 /// @notice Created with the rollup. It holds no money but the fees of the notes in its queue. Batches take
@@ -110,7 +110,7 @@ contract GridveilCertificates is ICertificates {
     }
 
     /// @inheritdoc ICertificates
-    function append(uint256 index, uint32 community, NoteCommitment note) external {
+    function append(uint256 index, CommunityId community, NoteCommitment note) external {
         if (msg.sender != address(rollup)) revert IRegistry.NotRollup(msg.sender);
         Spending storage spending = _spendings[_notes.pairs[_notes.head].nullifier];
         bool second = _notes.append(index, community, note);

@@ -12,7 +12,7 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Roles} from "./Roles.sol";
 import {Tariffs} from "./Tariffs.sol";
-import {GenesisTerms} from "./Types.sol";
+import {CommunityId, GenesisTerms} from "./Types.sol";
 import {Verifiers} from "./Verifiers.sol";
 
 /// @dev `IRegistry.Community` and `IRegistry.End` in one storage slot: a batch reads it.
@@ -34,9 +34,9 @@ contract GridveilRegistry is Council, Tariffs {
     /// @inheritdoc IRegistry
     address public immutable rollup;
 
-    mapping(uint32 community => Entry) private _communities;
+    mapping(CommunityId community => Entry) private _communities;
     /// @inheritdoc IRegistry
-    mapping(uint32 community => GenesisTerms) public genesisTermsOf;
+    mapping(CommunityId community => GenesisTerms) public genesisTermsOf;
 
     /// @dev The caller becomes the rollup.
     constructor(IGridveilRollup.Config memory config, VerifierInit[] memory verifiers)
@@ -54,14 +54,14 @@ contract GridveilRegistry is Council, Tariffs {
 
     /// @inheritdoc IRegistry
     function registerCommunity(
-        uint32 community,
+        CommunityId community,
         uint32 shape,
         uint16 intervalLength,
         uint16 m,
         uint32 tariffSet,
         GenesisTerms genesisTerms
     ) external onlyRole(MDM_ROLE) {
-        if (community >= Constants.MAX_COMMUNITIES) revert CommunityOutOfRange(community);
+        if (community.indexOf() != 0) revert CommunityOutOfRange(community);
         if (_communities[community].registered) revert CommunityAlreadyRegistered(community);
         _requireIntervalLength(intervalLength);
         Shape memory s = _shapes[shape];
@@ -84,7 +84,7 @@ contract GridveilRegistry is Council, Tariffs {
     // --------------------------------------------------- the end of a community
 
     /// @inheritdoc IRegistry
-    function announceClosing(uint32 community) external onlyRole(MDM_ROLE) {
+    function announceClosing(CommunityId community) external onlyRole(MDM_ROLE) {
         Entry storage c = _registered(community);
         if (c.stage != Stage.Open) revert AlreadyClosing(community);
         uint40 closesAt = uint40(block.timestamp + verifierDelay);
@@ -93,7 +93,7 @@ contract GridveilRegistry is Council, Tariffs {
     }
 
     /// @inheritdoc IRegistry
-    function closeCommunity(uint32 community) external {
+    function closeCommunity(CommunityId community) external {
         Entry storage c = _registered(community);
         Stage stage = c.stage;
         if (stage == Stage.Closed) revert CommunityIsClosed(community);
@@ -113,18 +113,18 @@ contract GridveilRegistry is Council, Tariffs {
     }
 
     /// @inheritdoc ICouncil
-    function closeByExit(uint32 community) external {
+    function closeByExit(CommunityId community) external {
         if (msg.sender != address(_books().exits())) revert IVault.NotExits(msg.sender);
         _close(_registered(community), community);
     }
 
-    function _close(Entry storage c, uint32 community) private {
+    function _close(Entry storage c, CommunityId community) private {
         uint64 lastBatch = _books().batchCount();
         (c.stage, c.closedAfter) = (Stage.Closed, lastBatch);
         emit CommunityClosed(community, lastBatch);
     }
 
-    function _registered(uint32 community) private view returns (Entry storage c) {
+    function _registered(CommunityId community) private view returns (Entry storage c) {
         c = _communities[community];
         if (!c.registered) revert UnknownCommunity(community);
     }
@@ -135,7 +135,7 @@ contract GridveilRegistry is Council, Tariffs {
     function batchTerms(
         address operator,
         uint32 circuitVersion,
-        uint32 community,
+        CommunityId community,
         uint32 firstInterval,
         uint32 tariffIndex
     ) external view returns (BatchTerms memory terms) {
@@ -175,43 +175,43 @@ contract GridveilRegistry is Council, Tariffs {
     // ------------------------------------------------------------------ views
 
     /// @inheritdoc IRegistry
-    function communityOf(uint32 community) external view returns (Community memory) {
+    function communityOf(CommunityId community) external view returns (Community memory) {
         Entry memory c = _communities[community];
         return Community(c.registered, c.intervalLength, c.m, c.shape, c.tariffSet);
     }
 
     /// @inheritdoc IRegistry
-    function endOf(uint32 community) external view returns (End memory) {
+    function endOf(CommunityId community) external view returns (End memory) {
         Entry memory c = _communities[community];
         return End(c.stage, c.closesAt, c.closedAfter);
     }
 
     /// @inheritdoc IRegistry
-    function slotsOf(uint32 community) external view returns (uint32 slots) {
+    function slotsOf(CommunityId community) external view returns (uint32 slots) {
         return _shapes[_registered(community).shape].slots;
     }
 
     /// @inheritdoc IRegistry
-    function forcedSlotsOf(uint32 community) external view returns (uint32 slots) {
+    function forcedSlotsOf(CommunityId community) external view returns (uint32 slots) {
         Entry storage c = _registered(community);
         if (c.stage > Stage.Closing) revert CommunityIsClosed(community);
         return _shapes[c.shape].slots;
     }
 
     /// @inheritdoc ICouncil
-    function inEmergency(uint32 community) external view returns (bool) {
+    function inEmergency(CommunityId community) external view returns (bool) {
         return _mayLeave(_registered(community).shape);
     }
 
     /// @inheritdoc ICouncil
-    function heldUntil(uint32 community) external view returns (uint256) {
+    function heldUntil(CommunityId community) external view returns (uint256) {
         Entry storage c = _communities[community];
         if (c.stage == Stage.Closed) revert CommunityIsClosed(community);
         return haltOf(c.shape).heldUntil;
     }
 
     /// @inheritdoc IRegistry
-    function isClosed(uint32 community) external view returns (bool) {
+    function isClosed(CommunityId community) external view returns (bool) {
         return _communities[community].stage == Stage.Closed;
     }
 }

@@ -5,7 +5,7 @@ import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
 import {ISettle} from "./interfaces/ISettle.sol";
 import {Field} from "./Field.sol";
 import {IGridveilRollup} from "./IGridveilRollup.sol";
-import {Root} from "./Types.sol";
+import {CommunityId, Root} from "./Types.sol";
 
 /// @title The state roots, and whether there will be another
 abstract contract Roots is ISettle, IForcedQueue {
@@ -22,7 +22,7 @@ abstract contract Roots is ISettle, IForcedQueue {
     /// batches, and says if the rollup is frozen: a settlement reads it anyway.
     mapping(Root root => uint256 batchPlusOne) internal _batchOf;
     /// @inheritdoc ISettle
-    mapping(uint32 community => uint40 time) public settledThrough;
+    mapping(CommunityId community => uint40 time) public settledThrough;
 
     constructor(IGridveilRollup.Config memory config) {
         Field.requireCanonical(Root.unwrap(config.genesisRoot));

@@ -16,7 +16,7 @@ import {Receive} from "./operations/Receive.sol";
 import {Send} from "./operations/Send.sol";
 import {Withdraw} from "./operations/Withdraw.sol";
 import {Proofs} from "./Proofs.sol";
-import {Claim, GenesisTerms, NoteCommitment, Root, TariffCommitment} from "./Types.sol";
+import {Claim, CommunityId, GenesisTerms, NoteCommitment, Root, TariffCommitment} from "./Types.sol";
 
 /// @title Settlement: the proof, then the effects of its records
 abstract contract Settle is ForcedQueue {
@@ -90,7 +90,7 @@ abstract contract Settle is ForcedQueue {
         instances[0] = domain(batch.circuitVersion);
         instances[1] = uint256(Root.unwrap(oldRoot));
         instances[2] = uint256(Root.unwrap(batch.newRoot));
-        instances[3] = batch.community;
+        instances[3] = batch.community.districtOf();
         instances[4] = uint256(batch.firstInterval) | uint256(terms.intervalLength) << 32 | uint256(terms.m) << 48;
         instances[5] = uint256(TariffCommitment.unwrap(terms.tariffCommitment));
         instances[6] = uint256(batch.communityNew);
@@ -152,7 +152,7 @@ abstract contract Settle is ForcedQueue {
         uint256 kind = w0 & 0xff;
         uint256 units = (w0 >> 8) & type(uint48).max;
         uint256 x = w0 >> 56;
-        uint32 community = batch.community;
+        CommunityId community = batch.community;
         if (kind == Forced.KIND) {
             if (x > type(uint32).max) revert BadRecord(index);
             return _serve(index, community, x, w1, units);

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IForcedQueue} from "./interfaces/IForcedQueue.sol";
+import {CommunityId} from "./Types.sol";
 
 /// @title Forced requests that one account signs and another sends
 /// @dev EIP-712. The domain names chain and rollup: a request for one deployment is none for another.
@@ -18,7 +19,7 @@ library SignedRequests {
     /// @dev Refuses a request that `requester` did not sign for this nonce, or whose time is over. A contract has no
     /// signature here: it calls itself.
     function check(
-        uint32 community,
+        CommunityId community,
         uint32 slot,
         address requester,
         uint256 nonce,

@@ -28,3 +28,20 @@ type Nullifier is bytes32;
 
 /// @notice Commitment to a retirement of certificates.
 type RetirementCommitment is bytes32;
+
+/// @notice Which community: its district in the low sixteen bits, its index in the district in the high sixteen. A
+/// district is a leaf of the state tree, docs/spec/state.md, and has one community for now, of index 0, so that its
+/// number is the district's.
+type CommunityId is uint32;
+
+using {districtOf, indexOf} for CommunityId global;
+
+/// @dev The leaf of the state tree, below 65,536.
+function districtOf(CommunityId community) pure returns (uint32 district) {
+    return CommunityId.unwrap(community) & 0xffff;
+}
+
+/// @dev The place in the district, below 65,536.
+function indexOf(CommunityId community) pure returns (uint32 index) {
+    return CommunityId.unwrap(community) >> 16;
+}

@@ -10,7 +10,7 @@ import {IVault} from "./interfaces/IVault.sol";
 import {Books, Ledger} from "./Ledger.sol";
 import {Parameters} from "./Parameters.sol";
 import {Roots} from "./Roots.sol";
-import {Claim} from "./Types.sol";
+import {Claim, CommunityId} from "./Types.sol";
 
 /// @title Money in and out
 /// @dev Whoever the token calls back finds the books already written, and every door where money moves locked.
@@ -25,7 +25,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     /// @inheritdoc IVault
     mapping(address account => uint256 amount) public ethOwed;
     /// @inheritdoc IVault
-    mapping(uint32 community => mapping(uint32 slot => bool)) public hasExited;
+    mapping(CommunityId community => mapping(uint32 slot => bool)) public hasExited;
 
     // --------------------------------------------------------------- deposits
 
@@ -103,7 +103,7 @@ abstract contract Vault is Parameters, Roots, IVault, ReentrancyGuardTransient {
     // ------------------------------------------------------------------ exits
 
     /// @inheritdoc IVault
-    function releaseSlot(uint32 community, uint32 slot, address payout, uint64 balance) external {
+    function releaseSlot(CommunityId community, uint32 slot, address payout, uint64 balance) external {
         // No batch changes a closed community's part of the state any more, so what the slot has there is paid once.
         if (!isFrozen() && !registry.isClosed(community)) revert NotFrozen();
         if (hasExited[community][slot]) revert AlreadyExited(community, slot);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Root} from "../contracts/Types.sol";
+import {CommunityId, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -13,7 +13,7 @@ import {AcceptAll} from "./Verifiers.sol";
 /// @dev One community comes to its end while another settles, and perhaps all freezes. The states are true ones of a
 /// sound operator: openings of every state that was final are tried at every time.
 contract Closer is Model {
-    uint32 internal constant OTHER = 4000;
+    CommunityId internal constant OTHER = CommunityId.wrap(4000);
 
     struct State {
         uint256 version;
@@ -73,7 +73,7 @@ contract Closer is Model {
         }
         uint256[][] memory levels = dense(leaves);
         uint256 node = hash(version, levels[levels.length - 1][0], 12, 0);
-        (uint256 root_, bytes32[] memory above) = state(COMMUNITY, node, OTHER, other);
+        (uint256 root_, bytes32[] memory above) = state(COMMUNITY.districtOf(), node, OTHER.districtOf(), other);
         bytes32[] memory below = siblingsOf(levels, slot);
         o.siblings = new bytes32[](below.length + above.length);
         for (uint256 j = 0; j < o.siblings.length; ++j) {
@@ -83,7 +83,7 @@ contract Closer is Model {
     }
 
     /// @dev The next state, by a batch of the community that changes.
-    function step(uint32 community, uint256 version, uint256 other) private returns (bool taken) {
+    function step(CommunityId community, uint256 version, uint256 other) private returns (bool taken) {
         (, Root root) = opened(version, other, 0);
         (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(community, SLOTS);
         s.newRoot = root;
@@ -91,7 +91,9 @@ contract Closer is Model {
         vm.prank(operator, operator);
         try rollup.settle(s, data, proofBytes()) {
             taken = true;
-            if (frozen || (closed && community == COMMUNITY)) broken = "a batch of a closed community";
+            if (frozen || (closed && community.districtOf() == COMMUNITY.districtOf())) {
+                broken = "a batch of a closed community";
+            }
             history.push(State(version, other, history.length + 1));
         } catch {}
     }
@@ -146,9 +148,9 @@ contract Closer is Model {
     function prove(uint256 seed) external {
         if (seed % 4 != 0) return;
         uint256[10] memory a;
-        (a[0], a[1], a[2], a[3], a[6]) = (rollup.domain(VERSION), 5, 6, COMMUNITY, 8);
+        (a[0], a[1], a[2], a[3], a[6]) = (rollup.domain(VERSION), 5, 6, COMMUNITY.districtOf(), 8);
         uint256[10] memory b;
-        (b[0], b[1], b[2], b[3], b[6]) = (a[0], 5, 7, COMMUNITY, 8);
+        (b[0], b[1], b[2], b[3], b[6]) = (a[0], 5, 7, COMMUNITY.districtOf(), 8);
         try registry.proveUnsound(VERSION, SHAPE, a, proofBytes(), b, proofBytes()) {
             if (unsound) broken = "proven twice";
             unsound = true;
@@ -186,7 +188,7 @@ contract Closer is Model {
     }
 
     function force(uint256 who, bool other) external {
-        uint32 community = other ? OTHER : COMMUNITY;
+        CommunityId community = other ? OTHER : COMMUNITY;
         uint256 bond = rollup.forcedBondOf(community);
         vm.prank(person(who));
         try rollup.forceWithdraw{value: bond}(community, 0) {
@@ -196,7 +198,7 @@ contract Closer is Model {
     }
 
     function serve(bool other) external {
-        uint32 community = other ? OTHER : COMMUNITY;
+        CommunityId community = other ? OTHER : COMMUNITY;
         if (rollup.forcedQueueOf(community).length == 0) return;
         put(10, 0, 0, toWord(rollup.forcedQueueOf(community)[0].requester));
         step(community, other ? last().version : last().version + 1, other ? last().other + 1 : last().other);

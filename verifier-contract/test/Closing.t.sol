@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {Claim, Root} from "../contracts/Types.sol";
+import {Claim, CommunityId, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
@@ -13,7 +13,7 @@ import {AcceptAll} from "./Verifiers.sol";
 
 /// @dev A community ends: announced, then no more requests, then closed; its members leave, the others go on.
 contract ClosingTest is Trees {
-    uint32 internal constant OTHER = 4000;
+    CommunityId internal constant OTHER = CommunityId.wrap(4000);
     uint64 internal constant NOTICE = 14 days;
 
     function setUp() public {
@@ -21,12 +21,12 @@ contract ClosingTest is Trees {
         registerCommunity(OTHER, SHAPE);
     }
 
-    function announce(uint32 community) internal {
+    function announce(CommunityId community) internal {
         vm.prank(mdm);
         registry.announceClosing(community);
     }
 
-    function close(uint32 community) internal {
+    function close(CommunityId community) internal {
         vm.prank(mdm);
         registry.closeCommunity(community);
     }
@@ -40,7 +40,7 @@ contract ClosingTest is Trees {
         close(COMMUNITY);
     }
 
-    function stageOf(uint32 community) internal view returns (IRegistry.Stage) {
+    function stageOf(CommunityId community) internal view returns (IRegistry.Stage) {
         return registry.endOf(community).stage;
     }
 
@@ -50,7 +50,7 @@ contract ClosingTest is Trees {
         registry.announceClosing(COMMUNITY);
         vm.startPrank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 99));
-        registry.announceClosing(99);
+        registry.announceClosing(id(99));
         vm.expectEmit(address(registry));
         emit IRegistry.CommunityClosing(COMMUNITY, uint40(block.timestamp + NOTICE));
         registry.announceClosing(COMMUNITY);

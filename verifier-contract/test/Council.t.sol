@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {Root} from "../contracts/Types.sol";
+import {CommunityId, Root} from "../contracts/Types.sol";
 import {ICouncil} from "../contracts/interfaces/ICouncil.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
@@ -16,7 +16,7 @@ import {AcceptAll, AcceptOne} from "./Verifiers.sol";
 
 /// @dev A verifier in use is proven unsound; what follows, and what does not. COUNCIL.1 to COUNCIL.6
 contract CouncilTest is Trees {
-    uint32 internal constant OTHER = 4000;
+    CommunityId internal constant OTHER = CommunityId.wrap(4000);
     uint32 internal constant NEXT = 2;
     uint64 internal constant DELAY = 14 days;
 
@@ -45,7 +45,7 @@ contract CouncilTest is Trees {
             rollup.domain(VERSION),
             uint256(Root.unwrap(rollup.stateRoot())),
             0x77,
-            uint256(COMMUNITY),
+            uint256(COMMUNITY.districtOf()),
             uint256(first) | uint256(LENGTH) << 32 | uint256(M) << 48,
             0x7a,
             0x66,
@@ -92,7 +92,7 @@ contract CouncilTest is Trees {
         b[6] = 0x67;
         contradicts(a, b);
         b = statement();
-        (b[3], b[6]) = (OTHER, 0x99);
+        (b[3], b[6]) = (OTHER.districtOf(), 0x99);
         contradicts(a, b);
         // Of any old root, and of any period.
         (a[1], b[1]) = (0x55, 0x55);
@@ -108,7 +108,7 @@ contract CouncilTest is Trees {
         uint256[10] memory b = statement();
         (b[2], b[6]) = (0x78, 0x67);
         noContradiction(a, b);
-        b[3] = OTHER;
+        b[3] = OTHER.districtOf();
         noContradiction(a, b);
         b[4] += M;
         noContradiction(a, b);
@@ -129,7 +129,7 @@ contract CouncilTest is Trees {
         (b[5], b[7], b[8], b[9]) = (1, 2, 3, 4);
         noContradiction(a, b);
         // The root does not change: no batch at all, of whatever community.
-        (a[2], b[2], b[3]) = (a[1], a[1], OTHER);
+        (a[2], b[2], b[3]) = (a[1], a[1], OTHER.districtOf());
         noContradiction(a, b);
     }
 
@@ -144,7 +144,7 @@ contract CouncilTest is Trees {
         }
         uint256[10] memory good = statement();
         uint256[10] memory c = statement();
-        (c[3], c[2]) = (uint256(COMMUNITY) + 65_536, 0x77);
+        (c[3], c[2]) = (uint256(COMMUNITY.districtOf()) + 65_536, 0x77);
         vm.expectRevert(ICouncil.NotAStatement.selector);
         prove(good, c);
         c = statement();
@@ -230,16 +230,16 @@ contract CouncilTest is Trees {
     /// @dev Its batches are refused, those of another shape are not.
     function test_theVerifierIsRefusedForEver() public {
         uint32 shape = 1000 + 2;
-        register(20, 2);
+        register(id(20), 2);
         vm.warp(block.timestamp + DELAY);
         announceUpgrade(VERSION);
-        bringTo(20, 2);
+        bringTo(id(20), 2);
         vm.expectEmit(address(registry));
         emit ICouncil.VerifierUnsound(VERSION, SHAPE, registry.verifierOf(VERSION, SHAPE).verifier);
         proven();
         expectSettleRevert(nextBatch(), abi.encodeWithSelector(ICouncil.VerifierIsUnsound.selector, VERSION, SHAPE));
         assertFalse(registry.isUnsound(VERSION, shape));
-        bringTo(20, 2);
+        bringTo(id(20), 2);
     }
 
     // ------------------------------------------------------------ COUNCIL.3
@@ -392,21 +392,21 @@ contract CouncilTest is Trees {
     function test_allMayLeaveBeforeAHastenedVerifierIsUsed() public {
         uint32 shape = 1000 + 2;
         registerShape(shape, 2);
-        registerCommunity(20, shape);
+        registerCommunity(id(20), shape);
         appoint();
         proven();
         registerNext();
         assertTrue(registry.inEmergency(OTHER));
-        assertFalse(registry.inEmergency(20));
+        assertFalse(registry.inEmergency(id(20)));
         hasten();
-        assertTrue(registry.inEmergency(20));
+        assertTrue(registry.inEmergency(id(20)));
         vm.prank(address(rollup));
         registry.noteFirstUse(CERTIFICATE_VERSION, SHAPE);
         assertTrue(registry.haltOf(SHAPE).provenAt != 0);
         vm.warp(block.timestamp + DEADLINE - 1);
-        assertTrue(registry.inEmergency(20));
+        assertTrue(registry.inEmergency(id(20)));
         vm.warp(block.timestamp + 1);
-        assertFalse(registry.inEmergency(20));
+        assertFalse(registry.inEmergency(id(20)));
         assertTrue(registry.inEmergency(OTHER));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Claim, Owner, Root} from "../contracts/Types.sol";
+import {Claim, CommunityId, Owner, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
@@ -48,7 +48,7 @@ contract ExitsTest is Trees {
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.SlotOutOfRange.selector, SLOTS));
         exits.exit(o);
         o.slot = 2;
-        o.community = 99;
+        o.community = id(99);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 99));
         exits.exit(o);
         o.community = COMMUNITY;
@@ -107,10 +107,10 @@ contract ExitsTest is Trees {
 
     /// @dev Every shape, every slot, any balance; and nothing but the true opening.
     /// forge-config: default.fuzz.runs = 40
-    function testFuzz_exit(uint256 shape, uint32 slot, uint32 community, uint64 balance, uint256 seed) public {
+    function testFuzz_exit(uint256 shape, uint32 slot, CommunityId community, uint64 balance, uint256 seed) public {
         uint32 slots = [uint32(2), 4, 8, 32, 128][shape % 5];
         slot = slot % slots;
-        community = uint32(bound(community, 8, 65535));
+        community = id(uint32(bound(CommunityId.unwrap(community), 8, 65535)));
         balance = uint64(bound(balance, 0, 1000 * UNIT));
         (IExits.ExitOpening memory o, Root root) = opening(community, slots, slot, balance, seed);
         register(community, slots);
@@ -149,8 +149,8 @@ contract ExitsTest is Trees {
         uint32[4] memory slots = [uint32(0), 255, 256, 511];
         for (uint256 i = 0; i < 4; ++i) {
             uint256 before = vm.snapshotState();
-            (IExits.ExitOpening memory o, Root root) = opening(20, 512, slots[i], 123 * UNIT64, 5 + i);
-            register(20, 512);
+            (IExits.ExitOpening memory o, Root root) = opening(id(20), 512, slots[i], 123 * UNIT64, 5 + i);
+            register(id(20), 512);
             freezeAt(root, 123);
             o.slot = slots[i] ^ 256;
             refused(o);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Root} from "../contracts/Types.sol";
+import {CommunityId, Root} from "../contracts/Types.sol";
 import {IForcedQueue} from "../contracts/interfaces/IForcedQueue.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
@@ -64,7 +64,7 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev Somebody with eight accounts, served and back in the same block, would stand in the queue for ever.
     function test_eightAccountsDoNotHoldAQueue() public {
-        uint32 community = 9;
+        CommunityId community = id(9);
         registerShape(77, 32);
         vm.warp(block.timestamp + 14 days);
         announceUpgrade(VERSION);
@@ -138,7 +138,7 @@ contract ForcedQueueTest is RollupTest {
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.SlotOutOfRange.selector, SLOTS));
         rollup.forceWithdraw{value: BOND}(COMMUNITY, SLOTS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 9));
-        rollup.forceWithdraw{value: BOND}(9, 0);
+        rollup.forceWithdraw{value: BOND}(id(9), 0);
         rollup.forceWithdraw{value: BOND}(COMMUNITY, 0);
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.AlreadyQueued.selector, COMMUNITY, 0, member));
         rollup.forceWithdraw{value: 2 * BOND}(COMMUNITY, 0);
@@ -149,11 +149,11 @@ contract ForcedQueueTest is RollupTest {
 
     /// @dev A community that cannot settle yet must not be able to freeze the others.
     function test_noRequestBeforeTheFirstBatch() public {
-        registerCommunity(1, SHAPE);
+        registerCommunity(id(1), SHAPE);
         vm.deal(member, BOND);
         vm.prank(member);
         vm.expectRevert(abi.encodeWithSelector(IForcedQueue.NotStarted.selector, 1));
-        rollup.forceWithdraw{value: BOND}(1, 0);
+        rollup.forceWithdraw{value: BOND}(id(1), 0);
     }
 
     /// @dev Each open request doubles the price of the next; eight are the most.
@@ -263,6 +263,6 @@ contract ForcedQueueTest is RollupTest {
         registry.openTariffSet(9, LENGTH, 97);
         vm.prank(mdm);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PeriodTooLong.selector, 97 hours, DEADLINE));
-        registry.registerCommunity(2, 9, LENGTH, 97, 9, TERMS);
+        registry.registerCommunity(id(2), 9, LENGTH, 97, 9, TERMS);
     }
 }

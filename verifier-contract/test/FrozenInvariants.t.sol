@@ -81,7 +81,7 @@ contract Leaver is Model {
         }
         uint256[][] memory levels = dense(leaves);
         (uint256 root_, bytes32[] memory above) =
-            state(COMMUNITY, hash(11, levels[levels.length - 1][0], 12, 0), 4000, 5);
+            state(COMMUNITY.districtOf(), hash(11, levels[levels.length - 1][0], 12, 0), 4000, 5);
         for (uint32 i = 0; i < 4; ++i) {
             bytes32[] memory below = siblingsOf(levels, i);
             bytes32[] memory siblings = new bytes32[](below.length + above.length);

@@ -81,8 +81,8 @@ contract GasTest is Trees {
     }
 
     function exitOf(uint32 slots, string memory name) internal {
-        (IExits.ExitOpening memory o, Root root) = opening(20, slots, slots - 1, 123, 5);
-        register(20, slots);
+        (IExits.ExitOpening memory o, Root root) = opening(id(20), slots, slots - 1, 123, 5);
+        register(id(20), slots);
         freezeAt(root, 0);
         measure(name, other, address(exits), 0, abi.encodeCall(exits.exit, (o)));
     }
@@ -180,19 +180,19 @@ contract GridveilRollupGasTest is RollupTest {
     function setUp() public {
         start(address(new AcceptAll()));
         registerShape(SHAPE + 1, LARGEST);
-        registerCommunity(COMMUNITY + 1, SHAPE + 1);
+        registerCommunity(id(8), SHAPE + 1);
         vm.warp(block.timestamp + 14 days);
         announceUpgrade(VERSION);
         settle(batch());
         // Not the community's first batch, which is noted once.
         ISettle.Settlement memory s = batch();
-        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4443));
+        (s.community, s.newRoot) = (id(8), toRoot(0x4443));
         settleAs(operator, s, words(LARGEST + 2, 2), proofBytes());
     }
 
     function test_gasOfLargestShape() public {
         ISettle.Settlement memory s = batch();
-        (s.community, s.newRoot) = (COMMUNITY + 1, toRoot(0x4444));
+        (s.community, s.newRoot) = (id(8), toRoot(0x4444));
         bytes memory input = abi.encodeCall(ISettle.settle, (s, words(LARGEST + 2, 1), proofBytes()));
         address to = address(rollup);
         bool ok;

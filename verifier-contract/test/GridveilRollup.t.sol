@@ -49,7 +49,7 @@ contract GridveilRollupTest is RollupTest {
         );
         bytes4 refused = IAccessControl.AccessControlUnauthorizedAccount.selector;
         bytes[6] memory calls = [
-            abi.encodeCall(registry.registerCommunity, (1, SHAPE, LENGTH, M, SET, TERMS)),
+            abi.encodeCall(registry.registerCommunity, (id(1), SHAPE, LENGTH, M, SET, TERMS)),
             abi.encodeCall(registry.openTariffSet, (6, LENGTH, M)),
             abi.encodeCall(registry.registerTariff, (SET, type(uint32).max, TARIFF)),
             abi.encodeCall(registry.registerVerifier, (2, verifierInit(address(rollup)))),
@@ -105,7 +105,7 @@ contract GridveilRollupTest is RollupTest {
         assertEq(rollup.settledThrough(COMMUNITY), 0);
         settle(batch());
         assertEq(rollup.settledThrough(COMMUNITY), uint256(first + M) * LENGTH);
-        assertEq(rollup.settledThrough(COMMUNITY + 1), 0);
+        assertEq(rollup.settledThrough(id(8)), 0);
     }
 
     function test_pauseDoesNotTouchSettlement() public {

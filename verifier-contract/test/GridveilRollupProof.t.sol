@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {stdJson} from "forge-std/StdJson.sol";
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
-import {GenesisTerms, Root, TariffCommitment} from "../contracts/Types.sol";
+import {CommunityId, GenesisTerms, Root, TariffCommitment} from "../contracts/Types.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {Rollup, RollupTest} from "./RollupTest.sol";
@@ -22,7 +22,7 @@ contract GridveilRollupProofTest is RollupTest {
         vm.etch(verifier, json.readBytes(".verifier_runtime"));
         uint16 m = uint16(json.readUint(".m"));
         uint16 length = uint16(json.readUint(".interval_length"));
-        uint32 community = uint32(json.readUint(".community"));
+        CommunityId community = id(uint32(json.readUint(".community")));
         first = uint32(json.readUint(".first_interval"));
         proof = json.readBytes(".proof");
         data = json.readBytes32Array(".data");

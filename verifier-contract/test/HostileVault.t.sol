@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {Claim} from "../contracts/Types.sol";
+import {Claim, CommunityId} from "../contracts/Types.sol";
 import {IVault} from "../contracts/interfaces/IVault.sol";
 import {TestToken} from "../contracts/test/TestToken.sol";
 import {AcceptAll} from "./Verifiers.sol";
@@ -57,7 +57,7 @@ contract GreedyRequester {
         _rollup = rollup;
     }
 
-    function request(uint32 community, uint32 slot) external payable {
+    function request(CommunityId community, uint32 slot) external payable {
         _rollup.forceWithdraw{value: msg.value}(community, slot);
     }
 

@@ -35,7 +35,7 @@ contract InstancesTest is RollupTest {
         uint256 z = challenge(domain, s, data);
         uint256 period = uint256(s.firstInterval) + uint256(LENGTH) * 2 ** 32 + uint256(M) * 2 ** 48;
         return bytes.concat(
-            abi.encode(domain, GENESIS, s.newRoot, uint256(s.community), period, TARIFF),
+            abi.encode(domain, GENESIS, s.newRoot, uint256(s.community.districtOf()), period, TARIFF),
             abi.encode(s.communityNew, s.opsDigest, z, polynomial(data, z)),
             proof
         );

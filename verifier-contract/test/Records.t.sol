@@ -274,9 +274,9 @@ contract RecordsTest is RollupTest {
 
     function test_noInitialisationWithoutTerms() public {
         vm.prank(mdm);
-        registry.registerCommunity(1, SHAPE, LENGTH, M, SET, GenesisTerms.wrap(0));
+        registry.registerCommunity(id(1), SHAPE, LENGTH, M, SET, GenesisTerms.wrap(0));
         ISettle.Settlement memory s = nextBatch();
-        s.community = 1;
+        s.community = id(1);
         put(21, 0, 0, 0);
         bytes32[] memory data = recordData();
         vm.expectRevert(abi.encodeWithSelector(ISettle.NotGenesisTerms.selector, 0, 0));

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {IGridveilRollup} from "../contracts/IGridveilRollup.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
+import {CommunityId} from "../contracts/Types.sol";
 import {Registry, RollupTest} from "./RollupTest.sol";
 import {AcceptAll} from "./Verifiers.sol";
 
@@ -20,22 +21,33 @@ contract RegistryTest is RollupTest {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityAlreadyRegistered.selector, COMMUNITY));
         registry.registerCommunity(COMMUNITY, SHAPE, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, 65536));
-        registry.registerCommunity(65536, SHAPE, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(id(65536), SHAPE, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.BadIntervalLength.selector, 901));
-        registry.registerCommunity(1, SHAPE, 901, M, SET, TERMS);
+        registry.registerCommunity(id(1), SHAPE, 901, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownShape.selector, 9));
-        registry.registerCommunity(1, 9, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(id(1), 9, LENGTH, M, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.ShapeMismatch.selector, SHAPE));
-        registry.registerCommunity(1, SHAPE, LENGTH, M - 1, SET, TERMS);
+        registry.registerCommunity(id(1), SHAPE, LENGTH, M - 1, SET, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownTariffSet.selector, 6));
-        registry.registerCommunity(1, SHAPE, LENGTH, M, 6, TERMS);
+        registry.registerCommunity(id(1), SHAPE, LENGTH, M, 6, TERMS);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.TariffSetMismatch.selector, SET));
-        registry.registerCommunity(1, SHAPE, 900, M, SET, TERMS);
+        registry.registerCommunity(id(1), SHAPE, 900, M, SET, TERMS);
         vm.expectEmit(address(registry));
-        emit IRegistry.CommunityRegistered(65535, SHAPE, LENGTH, M, SET, TERMS);
-        registry.registerCommunity(65535, SHAPE, LENGTH, M, SET, TERMS);
+        emit IRegistry.CommunityRegistered(id(65535), SHAPE, LENGTH, M, SET, TERMS);
+        registry.registerCommunity(id(65535), SHAPE, LENGTH, M, SET, TERMS);
         vm.stopPrank();
-        assertTrue(registry.communityOf(65535).registered);
+        assertTrue(registry.communityOf(id(65535)).registered);
+    }
+
+    /// @dev A number is district and index, and nothing else; a second community of a district is refused.
+    function testFuzz_districtAndIndex(uint16 district, uint16 index) public {
+        CommunityId community = id(uint32(index) << 16 | district);
+        assertEq(community.districtOf(), district);
+        assertEq(community.indexOf(), index);
+        vm.assume(index != 0);
+        vm.prank(mdm);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.CommunityOutOfRange.selector, community));
+        registry.registerCommunity(community, SHAPE, LENGTH, M, SET, TERMS);
     }
 
     // ------------------------------------------------------------- tariffs

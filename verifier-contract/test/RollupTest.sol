@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {Test} from "forge-std/Test.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {Claim, GenesisTerms, NoteCommitment, Owner, Root, TariffCommitment} from "../contracts/Types.sol";
+import {Claim, CommunityId, GenesisTerms, NoteCommitment, Owner, Root, TariffCommitment} from "../contracts/Types.sol";
 import {ICertificates} from "../contracts/interfaces/ICertificates.sol";
 import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
@@ -28,7 +28,7 @@ abstract contract RollupTest is Test {
     uint256 internal constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
     uint32 internal constant SHAPE = 3;
     uint32 internal constant SET = 5;
-    uint32 internal constant COMMUNITY = 7;
+    CommunityId internal constant COMMUNITY = CommunityId.wrap(7);
     uint32 internal constant VERSION = 1;
     uint32 internal constant SLOTS = 4;
     uint16 internal constant M = 24;
@@ -128,7 +128,12 @@ abstract contract RollupTest is Test {
         rollup.announceUpgrade(circuitVersion);
     }
 
-    function registerCommunity(uint32 community, uint32 shape) internal {
+    /// @dev The community of a number.
+    function id(uint32 number) internal pure returns (CommunityId) {
+        return CommunityId.wrap(number);
+    }
+
+    function registerCommunity(CommunityId community, uint32 shape) internal {
         vm.prank(mdm);
         registry.registerCommunity(community, shape, LENGTH, M, SET, TERMS);
     }
@@ -270,7 +275,7 @@ abstract contract RollupTest is Test {
     }
 
     /// @dev The next batch of any community, with the records that were put.
-    function nextBatchOf(uint32 community, uint32 slots)
+    function nextBatchOf(CommunityId community, uint32 slots)
         internal
         returns (ISettle.Settlement memory s, bytes32[] memory data)
     {
@@ -285,7 +290,7 @@ abstract contract RollupTest is Test {
         bringTo(COMMUNITY, SLOTS);
     }
 
-    function bringTo(uint32 community, uint32 slots) internal {
+    function bringTo(CommunityId community, uint32 slots) internal {
         (ISettle.Settlement memory s, bytes32[] memory data) = nextBatchOf(community, slots);
         settleAs(operator, s, data, proofBytes());
     }
@@ -358,7 +363,7 @@ abstract contract RollupTest is Test {
     }
 
     /// @dev A forced withdrawal with the bond that is due.
-    function request(address who, uint32 community, uint32 slot) internal {
+    function request(address who, CommunityId community, uint32 slot) internal {
         uint256 bond = rollup.forcedBondOf(community);
         vm.deal(who, bond);
         vm.prank(who);

@@ -152,7 +152,7 @@ contract SettleTest is RollupTest {
     // L1.2
     function test_unknownCommunity() public {
         ISettle.Settlement memory s = batch();
-        s.community = 8;
+        s.community = id(8);
         expectSettleRevert(s, abi.encodeWithSelector(IRegistry.UnknownCommunity.selector, 8));
     }
 

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IPoseidon} from "../contracts/Exits.sol";
-import {Root} from "../contracts/Types.sol";
+import {CommunityId, Root} from "../contracts/Types.sol";
 import {IExits} from "../contracts/interfaces/IExits.sol";
 import {RollupTest} from "./RollupTest.sol";
 
@@ -81,7 +81,7 @@ abstract contract Trees is RollupTest {
     }
 
     /// @dev An opening of one slot among `slots`, and the root it leads to.
-    function opening(uint32 community, uint32 slots, uint32 slot, uint64 balance, uint256 seed)
+    function opening(CommunityId community, uint32 slots, uint32 slot, uint64 balance, uint256 seed)
         internal
         view
         returns (IExits.ExitOpening memory o, Root root)
@@ -100,7 +100,7 @@ abstract contract Trees is RollupTest {
         uint256[][] memory levels = dense(leaves);
         uint256 node = hash(uint256(o.headerLeaf), levels[levels.length - 1][0], uint256(o.certificatesRoot), 0);
         bytes32[] memory members = siblingsOf(levels, slot);
-        (uint256 stateRoot, bytes32[] memory above) = state(community, node, seed % 65536, seed % R);
+        (uint256 stateRoot, bytes32[] memory above) = state(community.districtOf(), node, seed % 65536, seed % R);
         o.siblings = new bytes32[](members.length + 24);
         for (uint256 i = 0; i < o.siblings.length; ++i) {
             o.siblings[i] = i < members.length ? members[i] : above[i - members.length];
@@ -109,7 +109,7 @@ abstract contract Trees is RollupTest {
     }
 
     /// @dev Registers a community of a shape of its own.
-    function register(uint32 community, uint32 slots) internal {
+    function register(CommunityId community, uint32 slots) internal {
         registerShape(1000 + slots, slots);
         registerCommunity(community, 1000 + slots);
     }

@@ -7,10 +7,11 @@ import {IRegistry} from "../contracts/interfaces/IRegistry.sol";
 import {ISettle} from "../contracts/interfaces/ISettle.sol";
 import {RollupTest} from "./RollupTest.sol";
 import {AcceptAll, Silent} from "./Verifiers.sol";
+import {CommunityId} from "../contracts/Types.sol";
 
 /// @dev A verifier that nobody trusts waits until everybody who wants to leave has left.
 contract UpgradesTest is RollupTest {
-    uint32 internal constant LARGE = 20;
+    CommunityId internal constant LARGE = CommunityId.wrap(20);
     uint32 internal constant LARGE_SHAPE = 77;
     uint32 internal constant LARGE_SLOTS = 32;
     uint32 internal constant NEXT = 2;
@@ -43,7 +44,7 @@ contract UpgradesTest is RollupTest {
         return address(uint160(0x9000 + slot));
     }
 
-    function request(uint32 community, uint32 slot) internal {
+    function request(CommunityId community, uint32 slot) internal {
         request(who(slot), community, slot);
     }
 
@@ -206,12 +207,12 @@ contract UpgradesTest is RollupTest {
         expectSettleRevert(s, notAnnounced(NEXT, activeFrom));
 
         registerShape(99, LARGE_SLOTS);
-        registerCommunity(LARGE + 1, 99);
+        registerCommunity(id(9), 99);
         uint256 from = block.timestamp + 14 days;
         vm.warp(from);
         bytes32[] memory data;
         (s, data) = largeBatch(VERSION);
-        s.community = LARGE + 1;
+        s.community = id(9);
         vm.expectRevert(notAnnounced(VERSION, from));
         settleAs(operator, s, data, proofBytes());
     }

@@ -1,4 +1,4 @@
-//! One account's balance or bill, opened by its owner, against the leaves on L1.
+//! One account's balance, reading or bill, opened by its owner, against the leaves on L1.
 //!
 //! A leaf hides everything of an account, and nobody can open it in two ways. An opening that hashes to the leaf of a
 //! batch is what the account was after that batch. What a period came to is the difference of two leaves, less what the
@@ -6,10 +6,10 @@
 //! or made up.
 
 use gridveil_protocol::{
-    account::Account,
+    account::{Account, Registers},
     field::Fr,
     hex::hex0,
-    opening::{BalanceOpening, BillOpening},
+    opening::{BalanceOpening, BillOpening, ReadingOpening},
     operation::slot::OperationSlot,
     params::{Shape, UNIT_NANO},
     record::{Record, RecordKind},
@@ -38,9 +38,7 @@ pub enum AccountError {
     #[error("the account {0} the batch does not open to the slot's leaf on L1")]
     Leaf(Which),
     /// Nothing to compare with.
-    #[error(
-        "the account before the community's first batch is in no batch: open its balance, or the bill of a later period"
-    )]
+    #[error("the account before the community's first batch is in no batch: open its balance, or a later period")]
     First,
     /// Values that no settlement makes of one another.
     #[error("the opened accounts are not one account: owner, meter, payout, nonce or registers do not follow")]
@@ -56,7 +54,7 @@ pub enum AccountError {
     Forced,
     /// Two sums that cannot be told apart.
     #[error(
-        "a substitute of this account may have been corrected in this batch, and the bill and the correction are one sum: open the balance"
+        "a substitute of this account may have been corrected in this batch, and the period and the correction are one sum: open the balance"
     )]
     Corrected,
 }
@@ -76,6 +74,29 @@ pub struct OpenedBalance {
     pub balance_nano: u64,
     /// Account that is paid on exit, hex.
     pub payout: String,
+}
+
+/// A reading that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenedReading {
+    /// Community.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// First interval of the period.
+    pub first_interval: Interval,
+    /// Its batch.
+    pub batch: u64,
+    /// Taken from the network in the period, Wh.
+    pub import_wh: Wh,
+    /// Fed in, Wh.
+    pub export_wh: Wh,
+    /// All that was ever taken from the network, after the period, Wh.
+    pub import_register_wh: Wh,
+    /// All that was ever fed in, Wh.
+    pub export_register_wh: Wh,
+    /// Was the period settled with a substitute?
+    pub substituted: bool,
 }
 
 /// A bill that holds.
@@ -130,6 +151,41 @@ impl Published {
         })
     }
 
+    /// Checks an opened reading: what the registers counted between two leaves.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn reading(&self, opening: &ReadingOpening) -> Result<OpenedReading, AccountError> {
+        let ReadingOpening { community, first_interval, slot, before, after, .. } = opening;
+        let (batch, leaves) = self.leaves((opening.chain_id, opening.contract), *community, *first_interval)?;
+        if leaf_of(&leaves, *slot)? != after.leaf() {
+            return Err(AccountError::Leaf(Which::After));
+        }
+        if leaf_of(&self.leaves_before(batch)?, *slot)? != before.leaf() {
+            return Err(AccountError::Leaf(Which::Before));
+        }
+        let grown = |of: fn(&Registers) -> Wh| {
+            of(&after.registers).checked_sub(of(&before.registers)).ok_or(AccountError::Follows)
+        };
+        let (import_wh, export_wh) = (grown(|registers| registers.import)?, grown(|registers| registers.export)?);
+        // An account that ends or begins in the batch has no register that counted through the period.
+        if before.owner != after.owner || before.meter.is_none() || after.meter.is_none() {
+            return Err(AccountError::Follows);
+        }
+        corrected(before.pending_substitute, after.pending_substitute)?;
+        Ok(OpenedReading {
+            community: *community,
+            slot: *slot,
+            first_interval: *first_interval,
+            batch: batch.batch,
+            import_wh,
+            export_wh,
+            import_register_wh: after.registers.import,
+            export_register_wh: after.registers.export,
+            substituted: after.pending_substitute != before.pending_substitute,
+        })
+    }
+
     /// Checks an opened bill.
     ///
     /// # Errors
@@ -140,10 +196,7 @@ impl Published {
         if leaf_of(&leaves, *slot)? != after.leaf() {
             return Err(AccountError::Leaf(Which::After));
         }
-        let earlier = self.batches.iter().take_while(|earlier| earlier.batch < batch.batch);
-        let earlier = earlier.filter(|earlier| earlier.call.community == *community).last();
-        let earlier = Leaves::of(earlier.ok_or(AccountError::First)?, &self.shape(*community)?)?;
-        if leaf_of(&earlier, *slot)? != before.leaf() {
+        if leaf_of(&self.leaves_before(batch)?, *slot)? != before.leaf() {
             return Err(AccountError::Leaf(Which::Before));
         }
         let kept =
@@ -158,10 +211,7 @@ impl Published {
         if kept(before) != kept(settled) || bought_wh > import_wh || sold_wh > export_wh {
             return Err(AccountError::Follows);
         }
-        // A correction takes the substitute away that waits for one; a new substitute is put before it.
-        if before.pending_substitute != Fr::from(0u64) && after.pending_substitute != before.pending_substitute {
-            return Err(AccountError::Corrected);
-        }
+        corrected(before.pending_substitute, after.pending_substitute)?;
         self.moved(opening, leaves.records)?;
         Ok(OpenedBill {
             community: *community,
@@ -215,6 +265,13 @@ impl Published {
         Ok(())
     }
 
+    /// What the community's batch before this one has published.
+    fn leaves_before(&self, batch: &SettledBatch) -> Result<Leaves, AccountError> {
+        let earlier = self.batches.iter().take_while(|earlier| earlier.batch < batch.batch);
+        let earlier = earlier.filter(|earlier| earlier.call.community == batch.call.community).last();
+        Ok(Leaves::of(earlier.ok_or(AccountError::First)?, &self.shape(batch.call.community)?)?)
+    }
+
     fn shape(&self, community: u32) -> Result<Shape, TotalsError> {
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
         Shape::by_id(params.shape).ok_or(TotalsError::Community(community))
@@ -230,6 +287,11 @@ impl Published {
         let (batch, _) = self.batch(deployment, community, first_interval)?;
         Ok((batch, Leaves::of(batch, &self.shape(community)?)?))
     }
+}
+
+/// A correction takes the substitute away that waits for one; a new substitute is put before it. Either may have happened.
+fn corrected(before: Fr, after: Fr) -> Result<(), AccountError> {
+    if before != Fr::from(0u64) && after != before { Err(AccountError::Corrected) } else { Ok(()) }
 }
 
 /// The leaf of a slot.

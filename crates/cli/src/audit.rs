@@ -1,6 +1,7 @@
 //! `gridveil audit`: the auditor's command. It takes parameters from the prover's store.
 
 mod account;
+mod archive;
 mod open;
 mod report;
 mod rollup;
@@ -65,6 +66,9 @@ enum Command {
     /// Checks a balance that a member opens, against L1 alone.
     #[command(after_help = account::EXAMPLE)]
     Balance(account::Args),
+    /// Checks what a meter counted in a period, as a member opens it, against L1 alone.
+    #[command(after_help = account::EXAMPLE)]
+    Reading(account::Args),
     /// Checks a bill that a member opens, against L1 alone.
     #[command(after_help = account::EXAMPLE)]
     Bill(account::Args),
@@ -126,6 +130,7 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<()> {
         Some(Command::Totals(args)) => return totals::run(args),
         Some(Command::OpenHeader(args)) => return open::run(args),
         Some(Command::Balance(args)) => return account::balance(args),
+        Some(Command::Reading(args)) => return account::reading(args),
         Some(Command::Bill(args)) => return account::bill(args),
         Some(Command::CheckReport(args)) => return report::check(args),
         None => {}

@@ -190,6 +190,17 @@ impl Energy {
         Self(self.0.abs())
     }
 
+    /// `numerator` of `denominator` parts, rounded down; all of it if there are no parts. Of what is not negative.
+    #[must_use]
+    pub fn part(self, numerator: i64, denominator: i64) -> Self {
+        let (numerator, denominator) = (i128::from(numerator), i128::from(denominator));
+        if denominator <= 0 || numerator >= denominator {
+            return self;
+        }
+        let (whole, rest) = (self.0 / denominator, self.0 % denominator);
+        Self(whole.saturating_mul(numerator).saturating_add(rest.saturating_mul(numerator) / denominator))
+    }
+
     /// Whole Wh, rounded down.
     #[must_use]
     pub fn floor_wh(self) -> i64 {

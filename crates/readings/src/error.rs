@@ -324,6 +324,16 @@ pub enum SourceError {
     /// A format or part of one that is known and not read, with the reason.
     #[error("{0}")]
     NotRead(String),
+    /// A signed record that its station did not sign, or not so.
+    #[error(
+        "{at}: the signature does not hold: {why}. Ask for the record as the station wrote it, or for the station's key"
+    )]
+    Signature {
+        /// Where.
+        at: Place,
+        /// What the check says.
+        why: String,
+    },
     /// Resampling to a length that is no multiple.
     #[error("cannot resample intervals of {from} s to {to} s")]
     Resample {

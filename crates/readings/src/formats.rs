@@ -4,6 +4,7 @@ pub mod csv;
 pub mod green_button;
 pub mod mscons;
 pub mod nem12;
+pub mod ocmf;
 pub mod p1;
 pub mod sml;
 pub mod xlsx;
@@ -44,6 +45,8 @@ formats! {
     Xlsx, "xlsx";
     /// EDIFACT messages of network operators, see [`mscons`].
     Mscons, "mscons";
+    /// Signed records of charging stations, see [`ocmf`].
+    Ocmf, "ocmf";
 }
 
 impl std::str::FromStr for Format {
@@ -71,6 +74,7 @@ pub fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
         Format::P1 => p1::decode(bytes, choice),
         Format::Sml => sml::decode(bytes, choice),
         Format::Mscons => mscons::decode(&text()?, choice),
+        Format::Ocmf => ocmf::decode(&text()?, choice),
         Format::Xlsx => xlsx::decode(bytes, choice),
     }
 }
@@ -84,6 +88,7 @@ fn guess(bytes: &[u8]) -> Format {
     match first {
         [b'P', b'K', 3, 4, ..] => Format::Xlsx,
         _ if holds(&sml::START) => Format::Sml,
+        _ if first.starts_with(ocmf::START) => Format::Ocmf,
         [b'/', ..] if holds(b"\n!") => Format::P1,
         [b'<', ..] => Format::GreenButton,
         [b'U', b'N', b'A' | b'B', ..] => Format::Mscons,

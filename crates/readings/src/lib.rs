@@ -22,7 +22,7 @@ pub mod validate;
 pub mod zone;
 
 pub use error::{MAX_COLUMNS, MAX_FILE_BYTES, MAX_READINGS, Place, SourceError};
-pub use formats::{Format, csv, green_button, mscons, nem12, p1, sml, xlsx};
+pub use formats::{Format, csv, green_button, mscons, nem12, ocmf, p1, sml, xlsx};
 pub use read::{Choice, Import, read, read_file};
 pub use rules::{Effect, Finding, Rule};
 pub use series::{Entry, Gap, Overlap, Series};

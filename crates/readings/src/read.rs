@@ -65,6 +65,8 @@ pub struct Choice {
     pub total_is_import: bool,
     /// Highest reading of a register before it rolls over, with one unit of its last digit added.
     pub register_modulus: Option<Energy>,
+    /// Key of the station that signed an OCMF file: hex or Base64 of its SubjectPublicKeyInfo or its point.
+    pub public_key: Option<String>,
     /// What the connection carries, W.
     pub limit_w: Option<u64>,
 }

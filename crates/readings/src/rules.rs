@@ -99,8 +99,12 @@ rules! {
     TotalAsImport, "total-as-import", Show, "the member says that the meter has no generation";
     /// A direction the file leaves open was read as import.
     DirectionUnstated, "direction-unstated", Ask, "ESPI flow direction 0: a meter of one direction";
-    /// Telegrams that were left out.
-    BadTelegram, "bad-telegram", Show, "a telegram with a wrong checksum is not read";
+    /// Telegrams or records that were left out.
+    BadTelegram, "bad-telegram", Show, "a telegram with a wrong checksum, or a record of a meter that was not well, is not read";
+    /// Signed records whose signature was not checked.
+    Unverified, "unverified", Ask, "OCMF: a record is evidence by its signature (German calibration law, MessEG 33)";
+    /// Times of a clock that is not synchronised.
+    UnsureClock, "unsure-clock", Ask, "OCMF table 19: only a synchronised clock gives an instant; a wrong one moves energy between intervals";
 }
 
 /// What was found, and where.

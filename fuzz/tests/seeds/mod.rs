@@ -35,7 +35,7 @@ use gridveil_protocol::{
     hex::hex0,
     instance,
     market::Mechanism,
-    opening::{BalanceOpening, BillOpening, PeriodOpening},
+    opening::{BalanceOpening, BillOpening, PeriodOpening, ReadingOpening},
     operation::{Kind, SignedOperation},
     owner::{NullifierKey, owner_of},
     packet::SignedPacket,
@@ -81,7 +81,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "header_operation" => vec![json(&t.input.operations.header), json(&HeaderOperation::default())],
         "receipt_request" => vec![json(&receipt_request())],
         "receipt" => (0..3).filter_map(|slot| Receipt::of(t, slot)).map(|r| json(&served(r))).collect(),
-        "opening" => vec![json(&opening()), json(&balance()), json(&bill())],
+        "opening" => vec![json(&opening()), json(&balance()), json(&reading()), json(&bill())],
         "holding" => vec![json(&holding())],
         "meter_csv" => vec![
             data("home.csv"),
@@ -93,6 +93,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "meter_sml" => vec![data("two-telegrams.sml")],
         "meter_xlsx" => vec![data("quarters.xlsx")],
         "meter_mscons" => vec![data("load-profile.edi")],
+        "meter_ocmf" => vec![data("two-sessions.ocmf")],
         "meter_mapping" => PROFILES.iter().map(|profile| profile.text.into()).collect(),
         "key_file" => vec![key_file()],
         "genesis" => vec![json(&genesis())],
@@ -141,11 +142,15 @@ pub fn is_read(target: &str, seed: &[u8]) -> bool {
         "receipt" => serde_json::from_slice::<Served>(seed).is_ok_and(|Served { receipt, tariff }| {
             receipt.verify(Some(&receipt.readings), &tariff, receipt.root).is_ok()
         }),
-        "opening" => is::<PeriodOpening>(seed) || is::<BalanceOpening>(seed) || is::<BillOpening>(seed),
-        "holding" => is::<ShownHolding>(seed),
-        "meter_csv" | "meter_green_button" | "meter_nem12" | "meter_p1" | "meter_xlsx" | "meter_mscons" => {
-            source::read(seed, &Choice::default()).is_ok()
+        "opening" => {
+            is::<PeriodOpening>(seed)
+                || is::<BalanceOpening>(seed)
+                || is::<ReadingOpening>(seed)
+                || is::<BillOpening>(seed)
         }
+        "holding" => is::<ShownHolding>(seed),
+        "meter_csv" | "meter_green_button" | "meter_nem12" | "meter_p1" | "meter_xlsx" | "meter_mscons"
+        | "meter_ocmf" => source::read(seed, &Choice::default()).is_ok(),
         "meter_sml" => sml::telegrams(seed).0.len() == 2,
         "genesis" => is::<Genesis>(seed),
         "retirement" => is::<ShownRetirement>(seed),
@@ -228,6 +233,10 @@ fn opening() -> PeriodOpening {
 
 fn balance() -> BalanceOpening {
     BalanceOpening::of(31_337, [0x11; 20], &Receipt::of(transition(), 1).unwrap())
+}
+
+fn reading() -> ReadingOpening {
+    ReadingOpening::of(31_337, [0x11; 20], &Receipt::of(transition(), 1).unwrap())
 }
 
 fn bill() -> BillOpening {

@@ -44,6 +44,9 @@ pub struct FileArgs {
     /// Highest reading of a register before it rolls over, kWh with all its decimals, such as 999999.9.
     #[arg(long, value_name = "KWH", value_parser = modulus)]
     pub register_max: Option<Energy>,
+    /// Key of the charging station that signed an OCMF file, hex or Base64: every record must be signed with it.
+    #[arg(long, value_name = "KEY")]
+    pub public_key: Option<String>,
     /// What the connection carries, kW: more is doubted.
     #[arg(long, value_name = "KW", value_parser = watts)]
     pub connection: Option<u64>,
@@ -112,6 +115,7 @@ impl FileArgs {
             resample: self.resample,
             total_is_import: self.total_is_import,
             register_modulus: self.register_max,
+            public_key: self.public_key.clone(),
             limit_w: self.connection,
         })
     }

@@ -9,14 +9,15 @@ use gridveil_protocol::{
     header_operation::HeaderOperation,
     hex::hex_bytes,
     note::Note,
-    opening::{BalanceOpening, BillOpening, PeriodOpening},
+    opening::{BalanceOpening, BillOpening, PeriodOpening, ReadingOpening},
     operation::SignedOperation,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::operation::Claim;
 
-const MAX_FILE: u64 = 1 << 20;
+/// Largest exchange file, bytes.
+pub const MAX_EXCHANGE_FILE: u64 = 1 << 20;
 
 /// Which rollup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +153,13 @@ impl ExchangeFile for BalanceOpening {
     }
 }
 
+impl ExchangeFile for ReadingOpening {
+    const WHAT: &'static str = "an opening of a reading";
+    fn deployment(&self) -> Deployment {
+        Deployment { chain_id: self.chain_id, contract: self.contract }
+    }
+}
+
 impl ExchangeFile for BillOpening {
     const WHAT: &'static str = "an opening of a bill";
     fn deployment(&self) -> Deployment {
@@ -171,8 +179,16 @@ impl ExchangeFile for PeriodOpening {
 /// # Errors
 /// [`FileError`].
 pub fn read_file<T: ExchangeFile>(path: &Path, deployment: &Deployment) -> Result<T, FileError> {
-    let bytes = durable::read_bounded(path, MAX_FILE).map_err(|e| FileError::Io(e.kind()))?;
-    let file: T = serde_json::from_slice(&bytes).map_err(|e| FileError::Format {
+    let bytes = durable::read_bounded(path, MAX_EXCHANGE_FILE).map_err(|e| FileError::Io(e.kind()))?;
+    parse_file(&bytes, deployment)
+}
+
+/// As [`read_file`], of a file's content.
+///
+/// # Errors
+/// [`FileError`].
+pub fn parse_file<T: ExchangeFile>(bytes: &[u8], deployment: &Deployment) -> Result<T, FileError> {
+    let file: T = serde_json::from_slice(bytes).map_err(|e| FileError::Format {
         what: T::WHAT,
         line: e.line(),
         column: e.column(),
@@ -193,7 +209,7 @@ pub fn write_file<T: ExchangeFile>(path: &Path, content: &T) -> Result<(), FileE
     bytes.push(b'\n');
     match durable::create_new(path, &bytes) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let same = durable::read_bounded(path, MAX_FILE).is_ok_and(|there| there == bytes);
+            let same = durable::read_bounded(path, MAX_EXCHANGE_FILE).is_ok_and(|there| there == bytes);
             if same { Ok(()) } else { Err(FileError::Exists) }
         }
         other => other.map_err(|e| FileError::Io(e.kind())),

@@ -29,7 +29,8 @@ use zeroize::Zeroizing;
 pub use certificates::{CertificateError, Spending, Transfer, note_path, path_of_receipt};
 pub use exit::{Exit, ExitError, PublishedBatch};
 pub use files::{
-    ClaimFile, ConsentFile, DecisionFile, Deployment, ExchangeFile, FileError, NoteFile, read_file, write_file,
+    ClaimFile, ConsentFile, DecisionFile, Deployment, ExchangeFile, FileError, MAX_EXCHANGE_FILE, NoteFile, parse_file,
+    read_file, write_file,
 };
 pub use state::{Incoming, KeptNote, KeptOperation, KeptRetirement, KeptSpend, Progress, Source, State};
 

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IGridveilRollup} from "../IGridveilRollup.sol";
-import {NoteCommitment, Nullifier, RetirementCommitment, Root} from "../Types.sol";
+import {CommunityId, NoteCommitment, Nullifier, RetirementCommitment, Root} from "../Types.sol";
 
 /// @title Certificates: transfers and retirements by their owners
 /// @notice Rules: docs/spec/l1.md, "Certificates"; the statement that is proven: docs/spec/certificates.md.
@@ -102,7 +102,7 @@ interface ICertificates {
     /// @notice A batch's record took the head of the queue of notes into the state.
     /// @param note commitment of the note
     /// @param community whose certificates tree has it now
-    event NoteAppended(NoteCommitment indexed note, uint32 indexed community);
+    event NoteAppended(NoteCommitment indexed note, CommunityId indexed community);
 
     // ----------------------------------------------------------------- errors
 
@@ -163,7 +163,7 @@ interface ICertificates {
     /// @param index of the record in the batch
     /// @param community whose certificates tree has the note from now on
     /// @param note the record's; the head of the queue, not zero
-    function append(uint256 index, uint32 community, NoteCommitment note) external;
+    function append(uint256 index, CommunityId community, NoteCommitment note) external;
 
     // ------------------------------------------------------------------ views
 

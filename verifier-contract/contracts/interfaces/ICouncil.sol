@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {CommunityId} from "../Types.sol";
+
 /// @title A verifier that is proven unsound, and the council that may then shorten a delay
 /// @dev Rules: docs/spec/l1.md, "Unsound verifiers". Instances are those of docs/spec/state.md.
 interface ICouncil {
@@ -94,8 +96,8 @@ interface ICouncil {
     function hasten(uint32 circuitVersion, uint32 shape) external;
 
     /// @notice Closes a community because one of its members exits in an emergency. The exits contract alone may call.
-    /// @param community index of the community
-    function closeByExit(uint32 community) external;
+    /// @param community which
+    function closeByExit(CommunityId community) external;
 
     // ------------------------------------------------------------------ views
 
@@ -114,11 +116,11 @@ interface ICouncil {
     /// @notice True while members of a living community may exit: because the verifier of its shape is proven unsound,
     /// until a later one of the shape has its first batch, at most two forced deadlines; or because the council hastened
     /// any verifier, until that one is active.
-    /// @param community its index
+    /// @param community which
     /// @return open true if they may
-    function inEmergency(uint32 community) external view returns (bool open);
+    function inEmergency(CommunityId community) external view returns (bool open);
     /// @notice Until when a community does not freeze the rollup, whoever waits. Reverts if it is closed.
-    /// @param community its index
+    /// @param community which
     /// @return time unix seconds; 0 if it may at any time
-    function heldUntil(uint32 community) external view returns (uint256 time);
+    function heldUntil(CommunityId community) external view returns (uint256 time);
 }

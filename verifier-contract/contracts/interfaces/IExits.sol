@@ -2,13 +2,13 @@
 pragma solidity 0.8.30;
 
 import {IGridveilRollup} from "../IGridveilRollup.sol";
-import {Owner, Root} from "../Types.sol";
+import {CommunityId, Owner, Root} from "../Types.sol";
 
 /// @title Exits from a frozen rollup and from closed communities
 /// @notice Everybody opens what they own in the last final state of the rollup, or of the closed community. Rules: docs/spec/l1.md, "Exits".
 interface IExits {
     /// @notice A slot's balance and its path to the state root, docs/spec/state.md.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot of the member, below the shape's slots
     /// @param balance nano, exactly what the slot has
     /// @param payout account that is credited: the one in the slot's leaf
@@ -20,7 +20,7 @@ interface IExits {
     /// @param siblings three a level, left to right, from the leaf up: the members tree's levels, then the state tree's
     /// eight
     struct ExitOpening {
-        uint32 community;
+        CommunityId community;
         uint32 slot;
         uint64 balance;
         address payout;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Root} from "../Types.sol";
+import {CommunityId, Root} from "../Types.sol";
 
 /// @title Forced withdrawals and the freeze
 /// @notice An account that the operator ignores asks L1. If its request is not served within the deadline, anyone
@@ -46,14 +46,14 @@ interface IForcedQueue {
     // ----------------------------------------------------------------- events
 
     /// @notice A request was put at the end of a community's queue.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot whose balance is asked for
     /// @param requester who asked
     /// @param position of the request among all that the community ever had
     /// @param payer who brought the bond: the requester, or who sent its signed request
     /// @param bond wei that came with it
     event ForcedRequested(
-        uint32 indexed community,
+        CommunityId indexed community,
         uint32 indexed slot,
         address indexed requester,
         uint32 position,
@@ -61,27 +61,27 @@ interface IForcedQueue {
         uint128 bond
     );
     /// @notice A batch's record served the head of a community's queue.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot whose balance was asked for
     /// @param requester who asked, and may now withdraw the units; the bond is its payer's
     /// @param units that were paid; 0 if the request is proven to have no effect, and then the bond is lost
     /// @param bond wei that came with the request
     event ForcedServed(
-        uint32 indexed community, uint32 indexed slot, address indexed requester, uint48 units, uint128 bond
+        CommunityId indexed community, uint32 indexed slot, address indexed requester, uint48 units, uint128 bond
     );
     /// @notice The first use of a circuit version was announced: it comes when all who wait now are served.
     /// @param circuitVersion version of the circuit
     /// @param waiting requests of all communities that wait
     event UpgradeAnnounced(uint32 indexed circuitVersion, uint32 waiting);
     /// @notice The rollup is frozen and a bond is owed to its payer: `IVault.withdrawEth` pays it.
-    /// @param community index of the community
+    /// @param community which
     /// @param payer who brought it
     /// @param bond wei
-    event BondReturned(uint32 indexed community, address indexed payer, uint128 bond);
+    event BondReturned(CommunityId indexed community, address indexed payer, uint128 bond);
     /// @notice The rollup is frozen, for ever.
     /// @param community whose request was not served in time
     /// @param root the last state, which everybody exits from
-    event Frozen(uint32 indexed community, Root root);
+    event Frozen(CommunityId indexed community, Root root);
     /// @notice The rollup is frozen, for ever.
     /// @param number of the pair of notes that was not taken in in time
     /// @param root the last state, which everybody exits from
@@ -95,8 +95,8 @@ interface IForcedQueue {
     /// one in an emergency (`ICouncil.inEmergency`) with a unit or more; bonds return in the first two.
     error NotFrozen();
     /// @notice The community has not settled yet, so it could not serve a request. Ask after its first batch.
-    /// @param community index of the community
-    error NotStarted(uint32 community);
+    /// @param community which
+    error NotStarted(CommunityId community);
     /// @notice The community's shape has no such slot.
     /// @param slot as it was given
     error SlotOutOfRange(uint32 slot);
@@ -105,13 +105,13 @@ interface IForcedQueue {
     /// @param paid wei
     error BondTooLow(uint256 required, uint256 paid);
     /// @notice Eight requests of the community wait. Ask again when one was served.
-    /// @param community index of the community
-    error QueueFull(uint32 community);
+    /// @param community which
+    error QueueFull(CommunityId community);
     /// @notice The requester has an open request for this slot. Wait until it is served, or freeze after the deadline.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot of the request
     /// @param requester who asks
-    error AlreadyQueued(uint32 community, uint32 slot, address requester);
+    error AlreadyQueued(CommunityId community, uint32 slot, address requester);
     /// @notice The time in which a signed request may be sent is over. Have another one signed.
     /// @param deadline unix seconds
     error RequestExpired(uint256 deadline);
@@ -121,10 +121,10 @@ interface IForcedQueue {
     /// @param nonce that it had to be signed for
     error NotSigned(address requester, uint256 nonce);
     /// @notice A request for the slot was paid lately. Ask again later.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot of the request
     /// @param from unix seconds from which the next request may come
-    error SlotPaidLately(uint32 community, uint32 slot, uint256 from);
+    error SlotPaidLately(CommunityId community, uint32 slot, uint256 from);
     /// @notice A verifier that was registered later is used only after its first use was announced, when its delay was
     /// over. Announce it: `announceUpgrade`.
     /// @param circuitVersion of the verifier
@@ -139,9 +139,9 @@ interface IForcedQueue {
     /// @param from unix seconds; 0 while a queue is full
     error QueueWasFull(uint256 from);
     /// @notice The head of the queue may still be served in time, or the queue is empty.
-    /// @param community index of the community
+    /// @param community which
     /// @param deadline unix seconds after which the freeze is possible; 0 if the queue is empty
-    error DeadlineNotOver(uint32 community, uint256 deadline);
+    error DeadlineNotOver(CommunityId community, uint256 deadline);
     /// @notice The record's slot and requester are not those of the queue's head. Serve as `forcedQueueOf` lists.
     /// @param index of the record in the batch
     error ForcedNotHead(uint256 index);
@@ -151,20 +151,20 @@ interface IForcedQueue {
     /// @notice Asks for the whole balance of a slot; it is paid if the caller is the slot's payout account. The bond
     /// comes back with it. A slot that was paid waits `forcedDeadline` for its next request. Anyone may call; who is
     /// not the payout account loses the bond. Refused by a community that ends. The value is the bond, at least `forcedBondOf` wei.
-    /// @param community index of a community that has settled
+    /// @param community a community that has settled
     /// @param slot of the caller, below the shape's slots
-    function forceWithdraw(uint32 community, uint32 slot) external payable;
+    function forceWithdraw(CommunityId community, uint32 slot) external payable;
 
     /// @notice The same for another account, which has signed for it and needs no ether. The caller pays the bond, and it
     /// is the caller's that comes back, or is lost. Each signature counts once.
-    /// @param community index of a community that has settled
+    /// @param community a community that has settled
     /// @param slot of the requester, below the shape's slots
     /// @param requester the slot's payout account, an account with a key
     /// @param deadline unix seconds until which it may be sent
     /// @param signature EIP-712, 65 bytes: ForcedWithdrawal(uint32 community,uint32 slot,address requester,uint256
     /// nonce,uint256 deadline) under the domain Gridveil, 1, chain id, this contract
     function forceWithdrawFor(
-        uint32 community,
+        CommunityId community,
         uint32 slot,
         address requester,
         uint256 deadline,
@@ -174,7 +174,7 @@ interface IForcedQueue {
     /// @notice Freezes the rollup for ever if the head of the community's queue is older than the deadline, and the
     /// community is not held (`ICouncil.heldUntil`). Anyone may call.
     /// @param community whose queue's head waited too long
-    function freeze(uint32 community) external;
+    function freeze(CommunityId community) external;
 
     /// @notice Freezes the rollup for ever if a pair of notes waits for longer than it must: `ICertificates.NotOverdue`.
     /// Anyone may call.
@@ -188,8 +188,8 @@ interface IForcedQueue {
     function announceUpgrade(uint32 circuitVersion) external;
 
     /// @notice When frozen, or the community is closed: returns the bonds of a community's open requests. Anyone may call.
-    /// @param community index of the community
-    function returnBonds(uint32 community) external;
+    /// @param community which
+    function returnBonds(CommunityId community) external;
 
     // ------------------------------------------------------------------ views
 
@@ -200,9 +200,9 @@ interface IForcedQueue {
     /// @return time unix seconds; 0 if it lives
     function frozenAt() external view returns (uint40 time);
     /// @notice Open requests of a community.
-    /// @param community index of the community
+    /// @param community which
     /// @return entries at most eight, head first
-    function forcedQueueOf(uint32 community) external view returns (ForcedEntry[] memory entries);
+    function forcedQueueOf(CommunityId community) external view returns (ForcedEntry[] memory entries);
     /// @notice The nonce that an account's next signed request has.
     /// @param requester any
     /// @return nonce requests of it that others sent
@@ -217,7 +217,7 @@ interface IForcedQueue {
     /// @notice Reverts if a queue of any community is full or was so within the last day: `QueueWasFull`.
     function requirePlaces() external view;
     /// @notice Bond of the next request: it doubles with every open one.
-    /// @param community index of the community
+    /// @param community which
     /// @return bond wei
-    function forcedBondOf(uint32 community) external view returns (uint256 bond);
+    function forcedBondOf(CommunityId community) external view returns (uint256 bond);
 }

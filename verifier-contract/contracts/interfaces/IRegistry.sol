@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {GenesisTerms, TariffCommitment} from "../Types.sol";
+import {CommunityId, GenesisTerms, TariffCommitment} from "../Types.sol";
 import {ICouncil} from "./ICouncil.sol";
 
 /// @title What is registered: roles, circuit shapes and their verifiers, tariffs, communities
@@ -156,14 +156,14 @@ interface IRegistry is ICouncil {
     /// @param circuitVersion version of the circuit
     event CircuitVersionRetired(uint32 indexed circuitVersion);
     /// @notice A community was registered. Its parameters do not change.
-    /// @param community its index
+    /// @param community which
     /// @param shape id of its circuit shape
     /// @param intervalLength seconds
     /// @param m intervals of one period
     /// @param tariffSet id of the set whose tariffs it is billed at
     /// @param genesisTerms what its initialisation must have; 0 if it has none
     event CommunityRegistered(
-        uint32 indexed community,
+        CommunityId indexed community,
         uint32 indexed shape,
         uint16 intervalLength,
         uint16 m,
@@ -171,16 +171,16 @@ interface IRegistry is ICouncil {
         GenesisTerms genesisTerms
     );
     /// @notice A community's end was announced. It still settles. Who wants to leave by force asks before that.
-    /// @param community its index
+    /// @param community which
     /// @param closesAt unix seconds at which the notice is over
-    event CommunityClosing(uint32 indexed community, uint40 closesAt);
+    event CommunityClosing(CommunityId indexed community, uint40 closesAt);
     /// @notice A community takes no forced request any more. Those that wait are served, then it is closed.
-    /// @param community its index
-    event CommunityEnding(uint32 indexed community);
+    /// @param community which
+    event CommunityEnding(CommunityId indexed community);
     /// @notice A community is closed, for ever: its members exit through `IExits`.
-    /// @param community its index
+    /// @param community which
     /// @param lastBatch the rollup's last one; the root after it, and every later one, has the community's last state
-    event CommunityClosed(uint32 indexed community, uint64 lastBatch);
+    event CommunityClosed(CommunityId indexed community, uint64 lastBatch);
     /// @notice A tariff set was opened. It has no tariff yet.
     /// @param tariffSet its id
     /// @param intervalLength seconds
@@ -199,28 +199,28 @@ interface IRegistry is ICouncil {
 
     /// @notice No community of that index is registered.
     /// @param community as it was given
-    error UnknownCommunity(uint32 community);
+    error UnknownCommunity(CommunityId community);
     /// @notice A community of that index is registered, and is not changed. Take another index.
     /// @param community as it was given
-    error CommunityAlreadyRegistered(uint32 community);
+    error CommunityAlreadyRegistered(CommunityId community);
     /// @notice The community's end was announced before, and is not announced twice.
     /// @param community as it was given
-    error AlreadyClosing(uint32 community);
+    error AlreadyClosing(CommunityId community);
     /// @notice The community is closed, or takes no forced request any more because it is about to be. Leave it through
     /// `IExits` when it is closed.
     /// @param community as it was given
-    error CommunityIsClosed(uint32 community);
+    error CommunityIsClosed(CommunityId community);
     /// @notice The end of the community was not announced, or the notice is not over. Announce it, and wait.
     /// @param community as it was given
     /// @param closesAt unix seconds at which the notice is over; 0 if none was announced
-    error NoticeNotOver(uint32 community, uint256 closesAt);
+    error NoticeNotOver(CommunityId community, uint256 closesAt);
     /// @notice Forced requests of the community wait still. Serve them, then close it.
     /// @param community as it was given
     /// @param waiting requests
-    error RequestsWait(uint32 community, uint256 waiting);
-    /// @notice The state tree has 4^8 communities. Take an index below 65,536.
+    error RequestsWait(CommunityId community, uint256 waiting);
+    /// @notice A district has one community for now, of index 0. Take a number below 65,536.
     /// @param community as it was given
-    error CommunityOutOfRange(uint32 community);
+    error CommunityOutOfRange(CommunityId community);
     /// @notice An interval has 900, 1800 or 3600 seconds.
     /// @param intervalLength as it was given
     error BadIntervalLength(uint16 intervalLength);
@@ -295,7 +295,7 @@ interface IRegistry is ICouncil {
 
     /// @notice Registers a community's fixed parameters, once. They must be those of its shape and tariff set. The
     /// meter data manager alone may call.
-    /// @param community index, below 65,536
+    /// @param community its number, below 65,536
     /// @param shape id of a registered shape
     /// @param intervalLength seconds: 900, 1800 or 3600
     /// @param m intervals of one period, as in the shape and the tariff set
@@ -303,7 +303,7 @@ interface IRegistry is ICouncil {
     /// @param genesisTerms P(mdm_x, mdm_y, mechanism, first_interval), which its initialisation must have; 0 if it has
     /// none
     function registerCommunity(
-        uint32 community,
+        CommunityId community,
         uint32 shape,
         uint16 intervalLength,
         uint16 m,
@@ -313,15 +313,15 @@ interface IRegistry is ICouncil {
 
     /// @notice Announces a community's end, once and for good: it can be closed when the notice, `verifierDelay`, is
     /// over. The meter data manager alone may call.
-    /// @param community index of a registered community
-    function announceClosing(uint32 community) external;
+    /// @param community a registered community
+    function announceClosing(CommunityId community) external;
 
     /// @notice Goes on with the end of a community whose notice is over, and refused when frozen. The first call, by the
     /// meter data manager alone, ends its forced requests: not while a queue is full nor within a day after, so that
     /// everybody who asked found a place. The community is closed, by the same call or by anybody's later one, when no
     /// request of it waits.
-    /// @param community index of a community whose end was announced
-    function closeCommunity(uint32 community) external;
+    /// @param community a community whose end was announced
+    function closeCommunity(CommunityId community) external;
 
     /// @notice Opens a tariff set for communities of that interval length and period, once. The tariff authority alone
     /// may call.
@@ -397,14 +397,14 @@ interface IRegistry is ICouncil {
     /// is not registered or is closed, the tariff is not in force, the version has no verifier that may be used.
     /// @param operator who brings the batch
     /// @param circuitVersion version of the circuit of the proof
-    /// @param community index of the community
+    /// @param community which
     /// @param firstInterval first interval of the period
     /// @param tariffIndex index, in the community's set, of the tariff in force then
     /// @return terms as they are now
     function batchTerms(
         address operator,
         uint32 circuitVersion,
-        uint32 community,
+        CommunityId community,
         uint32 firstInterval,
         uint32 tariffIndex
     ) external view returns (BatchTerms memory terms);
@@ -423,30 +423,30 @@ interface IRegistry is ICouncil {
         view
         returns (bool found, TariffCommitment commitment);
     /// @notice Member slots of a community. Reverts if it is not registered.
-    /// @param community its index
+    /// @param community which
     /// @return slots of its shape
-    function slotsOf(uint32 community) external view returns (uint32 slots);
+    function slotsOf(CommunityId community) external view returns (uint32 slots);
     /// @notice Member slots of a community that takes forced requests. Reverts if it takes none: it is not registered,
     /// or ends.
-    /// @param community its index
+    /// @param community which
     /// @return slots of its shape
-    function forcedSlotsOf(uint32 community) external view returns (uint32 slots);
+    function forcedSlotsOf(CommunityId community) external view returns (uint32 slots);
     /// @notice True if a community is closed: no batch of it settles any more.
-    /// @param community its index
+    /// @param community which
     /// @return closed for ever
-    function isClosed(uint32 community) external view returns (bool closed);
+    function isClosed(CommunityId community) external view returns (bool closed);
     /// @notice A community's fixed parameters.
-    /// @param community its index
+    /// @param community which
     /// @return parameters all zero if it is not registered
-    function communityOf(uint32 community) external view returns (Community memory parameters);
+    function communityOf(CommunityId community) external view returns (Community memory parameters);
     /// @notice How a community ends.
-    /// @param community its index
+    /// @param community which
     /// @return end all zero if no end was announced
-    function endOf(uint32 community) external view returns (End memory end);
+    function endOf(CommunityId community) external view returns (End memory end);
     /// @notice What the community's initialisation must have.
-    /// @param community its index
+    /// @param community which
     /// @return genesisTerms 0 if it has none
-    function genesisTermsOf(uint32 community) external view returns (GenesisTerms genesisTerms);
+    function genesisTermsOf(CommunityId community) external view returns (GenesisTerms genesisTerms);
     /// @notice What a shape fixes.
     /// @param shape its id
     /// @return parameters all zero if it is not registered

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {GenesisTerms, Root, TariffCommitment} from "../Types.sol";
+import {CommunityId, GenesisTerms, Root, TariffCommitment} from "../Types.sol";
 
 /// @title Settlement of batches
 /// @dev Rules: docs/spec/l1.md, "What `settle` checks" and "Records".
@@ -10,7 +10,7 @@ interface ISettle {
 
     /// @notice What a batch settles, besides data and proof.
     /// @param circuitVersion version of the circuit the proof is for
-    /// @param community index of the community
+    /// @param community which
     /// @param firstInterval first interval of the period
     /// @param tariffIndex index, in the community's tariff set, of the tariff in force at the period's start
     /// @param newRoot state root after
@@ -18,7 +18,7 @@ interface ISettle {
     /// @param opsDigest digest of the records, 0 if there are none
     struct Settlement {
         uint32 circuitVersion;
-        uint32 community;
+        CommunityId community;
         uint32 firstInterval;
         uint32 tariffIndex;
         Root newRoot;
@@ -40,7 +40,7 @@ interface ISettle {
     /// @param circuitVersion version of the circuit of the proof
     event BatchSettled(
         uint64 indexed batch,
-        uint32 indexed community,
+        CommunityId indexed community,
         uint32 indexed firstInterval,
         Root oldRoot,
         Root newRoot,
@@ -54,14 +54,14 @@ interface ISettle {
     /// @param enforceFutureTariffs true if tariffs must be registered before they start
     event Genesis(Root root, uint32 circuitVersion, bool enforceFutureTariffs);
     /// @notice Record 21: the community's first batch put it into the state.
-    /// @param community index of the community
+    /// @param community which
     /// @param genesisTerms it has, as registered
-    event CommunityInitialised(uint32 indexed community, GenesisTerms genesisTerms);
+    event CommunityInitialised(CommunityId indexed community, GenesisTerms genesisTerms);
     /// @notice Record 11: the batch booked the difference of an earlier period.
-    /// @param community index of the community
+    /// @param community which
     /// @param firstInterval first interval of the earlier period
     /// @param tariffCommitment of the tariff in force then
-    event Corrected(uint32 indexed community, uint32 indexed firstInterval, TariffCommitment tariffCommitment);
+    event Corrected(CommunityId indexed community, uint32 indexed firstInterval, TariffCommitment tariffCommitment);
 
     // ----------------------------------------------------------------- errors
 
@@ -123,9 +123,9 @@ interface ISettle {
     // ------------------------------------------------------------------ views
 
     /// @notice How far a community is settled.
-    /// @param community its index
+    /// @param community which
     /// @return time end of its last settled period, unix seconds; 0 before its first batch
-    function settledThrough(uint32 community) external view returns (uint40 time);
+    function settledThrough(CommunityId community) external view returns (uint40 time);
     /// @notice The current state root.
     /// @return root the new root of the last batch, or the genesis root
     function stateRoot() external view returns (Root root);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Claim} from "../Types.sol";
+import {Claim, CommunityId} from "../Types.sol";
 
 /// @title The ERC-20 vault
 /// @notice Deposits come in under a hiding claim, money goes out by pull payments. What is in the vault is, at every
@@ -76,12 +76,14 @@ interface IVault {
     event DepositsPaused(bool paused);
 
     /// @notice The frozen rollup, or a closed community, credited a slot's balance.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot that exited; it cannot exit again
     /// @param payout account that may withdraw the amount
     /// @param balance nano that left the pool
     /// @param amount smallest parts of the token, credited to `payout`
-    event Exited(uint32 indexed community, uint32 indexed slot, address indexed payout, uint64 balance, uint256 amount);
+    event Exited(
+        CommunityId indexed community, uint32 indexed slot, address indexed payout, uint64 balance, uint256 amount
+    );
     /// @notice The frozen rollup credited a claim that was sent and not received.
     /// @param claim that exited; it cannot exit again
     /// @param payout account that may withdraw the amount
@@ -111,11 +113,11 @@ interface IVault {
     /// @param claim of the transfer
     event TransferReceived(Claim indexed claim);
     /// @notice Records 16 to 18: money of a community's header moved.
-    /// @param community index of the community
+    /// @param community which
     /// @param kind 16 into the supplier account; 17 out of the supplier account, 18 out of the fee account, both to the
     /// treasury
     /// @param units of the token
-    event HeaderMoneyMoved(uint32 indexed community, uint8 indexed kind, uint48 units);
+    event HeaderMoneyMoved(CommunityId indexed community, uint8 indexed kind, uint48 units);
 
     // ----------------------------------------------------------------- errors
 
@@ -161,9 +163,9 @@ interface IVault {
     /// @param caller who called instead
     error NotExits(address caller);
     /// @notice The slot's balance was credited before.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot as it was given
-    error AlreadyExited(uint32 community, uint32 slot);
+    error AlreadyExited(CommunityId community, uint32 slot);
     /// @notice The claim was not sent, or was received or exited. `transferOf` says which.
     /// @param claim that the opening leads to
     error ClaimNotOpen(Claim claim);
@@ -242,11 +244,11 @@ interface IVault {
     function withdrawEth(address account) external;
 
     /// @notice Only by the exits contract, when frozen or the community is closed: credits a slot's balance, once.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot of the member
     /// @param payout account that may withdraw it
     /// @param balance nano
-    function releaseSlot(uint32 community, uint32 slot, address payout, uint64 balance) external;
+    function releaseSlot(CommunityId community, uint32 slot, address payout, uint64 balance) external;
 
     /// @notice Only by the exits contract, when frozen: credits a sent claim, once.
     /// @param claim that was sent and not received
@@ -280,10 +282,10 @@ interface IVault {
     /// @return amount wei
     function ethOwed(address account) external view returns (uint256 amount);
     /// @notice True if a slot's balance was credited by an exit.
-    /// @param community index of the community
+    /// @param community which
     /// @param slot of the member
     /// @return exited true from the exit on
-    function hasExited(uint32 community, uint32 slot) external view returns (bool exited);
+    function hasExited(CommunityId community, uint32 slot) external view returns (bool exited);
     /// @notice The money in the vault that is not yet an account's to withdraw.
     /// @return poolNano what backs the balances of the state, nano
     /// @return openUnits open deposits, units

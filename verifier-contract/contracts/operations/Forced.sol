@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IForcedQueue} from "../interfaces/IForcedQueue.sol";
 import {Books, Ledger} from "../Ledger.sol";
+import {CommunityId} from "../Types.sol";
 
 /// @dev A community's requests, first in, first out.
 struct ForcedList {
@@ -38,7 +39,7 @@ library Forced {
     /// @dev Tells if the queue is full from now on.
     function push(
         ForcedList storage list,
-        uint32 community,
+        CommunityId community,
         uint32 slot,
         address requester,
         uint256 base,
@@ -77,7 +78,7 @@ library Forced {
         Ledger storage ledger,
         mapping(address => uint256) storage ethOwed,
         uint256 index,
-        uint32 community,
+        CommunityId community,
         uint256 slot,
         bytes32 requester,
         uint256 units,

@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {IVault} from "../interfaces/IVault.sol";
 import {Books, Ledger} from "../Ledger.sol";
+import {CommunityId} from "../Types.sol";
 
 /// @title Records 16 to 18: money into a community's supplier account, out of it, and out of its fee account
 library Header {
@@ -15,7 +16,7 @@ library Header {
     /// @dev Kind of the record: out of the fee account, to the treasury.
     uint256 internal constant FEE_OUT = 18;
 
-    function supplierIn(Ledger storage ledger, uint256 index, uint32 community, uint256 units) internal {
+    function supplierIn(Ledger storage ledger, uint256 index, CommunityId community, uint256 units) internal {
         uint256 available = ledger.supplierUnits;
         if (units > available) revert IVault.SupplierShort(index, available, units);
         ledger.supplierUnits = uint64(available - units);
@@ -27,7 +28,7 @@ library Header {
     function out(
         Ledger storage ledger,
         uint256 index,
-        uint32 community,
+        CommunityId community,
         uint256 kind,
         uint256 units,
         address treasury,

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {ISettle} from "../interfaces/ISettle.sol";
-import {GenesisTerms} from "../Types.sol";
+import {CommunityId, GenesisTerms} from "../Types.sol";
 
 /// @title Record 21: a community's first batch puts it into the state
 library Init {
@@ -10,7 +10,7 @@ library Init {
     uint256 internal constant KIND = 21;
 
     /// @dev The first record of the first batch, with the terms that the meter data manager registered.
-    function initialise(uint256 index, uint32 community, bool started, GenesisTerms registered, GenesisTerms terms)
+    function initialise(uint256 index, CommunityId community, bool started, GenesisTerms registered, GenesisTerms terms)
         internal
     {
         if (started || index != 0) revert ISettle.AlreadyInitialised(index);

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
-import {NoteCommitment, Nullifier} from "../Types.sol";
+import {CommunityId, NoteCommitment, Nullifier} from "../Types.sol";
 
 /// @dev The two notes of one certificate proof, and the nullifier of the note they were made of.
 struct NotePair {
@@ -53,7 +53,7 @@ library Note {
     }
 
     /// @dev Tells if it was the second note of its pair. Notes are not zero, so an empty queue's head never fits.
-    function append(NoteQueue storage queue, uint256 index, uint32 community, NoteCommitment note)
+    function append(NoteQueue storage queue, uint256 index, CommunityId community, NoteCommitment note)
         internal
         returns (bool second)
     {

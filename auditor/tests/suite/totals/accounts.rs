@@ -1,9 +1,10 @@
-//! One account's balance and bill: an honest opening, and every false one with its refusal.
+//! One account's balance, reading and bill: an honest opening, and every false one with its refusal.
 
 use gridveil_auditor::AccountError;
 use gridveil_protocol::{
+    account::Account,
     fixture::Stream,
-    opening::{BalanceOpening, BillOpening},
+    opening::{BalanceOpening, BillOpening, ReadingOpening},
     operation::Kind as Operation,
     receipt::Receipt,
     units::Nano,
@@ -69,6 +70,45 @@ fn a_balance_is_opened_and_nothing_else() {
         assert_eq!(refused(&|o| o.chain_id = 1), AccountError::Totals(TotalsError::OtherDeployment));
         assert!(matches!(refused(&|o| o.first_interval.0 += 1), AccountError::Totals(TotalsError::NotSettled { .. })));
         assert_eq!(refused(&|o| o.community = 77), AccountError::Totals(TotalsError::Community(77)));
+    }
+}
+
+#[test]
+fn a_reading_is_opened_without_the_money() {
+    let (told, t) = played();
+    let published = ask(Published::read(&told, 0)).unwrap();
+    for receipt in receipts(&t) {
+        let bill = receipt.verify(None, &t.input.tariff, t.instance.new_root).unwrap();
+        let opening = ReadingOpening::of(CHAIN, CONTRACT, &receipt);
+        let opened = published.reading(&opening).unwrap();
+        assert_eq!((opened.import_wh, opened.export_wh), (bill.energy.import, bill.energy.export));
+        assert_eq!(opened.import_register_wh, receipt.after.registers.import);
+        let json = serde_json::to_string(&opening).unwrap();
+        assert_eq!(serde_json::from_str::<ReadingOpening>(&json).unwrap(), opening);
+        // Balance, payout address and the salts that open them are not in the file.
+        let account = serde_json::to_value(&receipt.after).unwrap();
+        assert!(!json.contains("\"balance\""), "{json}");
+        for hidden in [&account["payout"], &account["salts"]["exit"][0], &account["salts"]["exit"][1]] {
+            assert!(!json.contains(hidden.to_string().trim_matches('"')), "{hidden}");
+        }
+        let refused = |edit: &dyn Fn(&mut ReadingOpening)| {
+            let mut opening = opening.clone();
+            edit(&mut opening);
+            published.reading(&opening).unwrap_err()
+        };
+        let (before, after) = (AccountError::Leaf(Which::Before), AccountError::Leaf(Which::After));
+        assert_eq!(refused(&|o| o.after.registers.import.0 += 1), after);
+        assert_eq!(refused(&|o| o.before.registers.import.0 ^= 1), before);
+        assert_eq!(refused(&|o| o.before.registers.bought.0 ^= 1), before);
+        assert_eq!(refused(&|o| o.before.salts[1] += Fr::from(1u64)), before);
+        assert_eq!(refused(&|o| o.after.exit_commitment += Fr::from(1u64)), after);
+        assert_eq!(refused(&|o| o.after.pending_substitute += Fr::from(1u64)), after);
+        assert_eq!(refused(&|o| o.after.terms.cap_import ^= 1), after);
+        assert_eq!(refused(&|o| o.after.debt += 1), after);
+        assert_eq!(refused(&|o| o.slot = (o.slot + 1) % 4), after);
+        assert_eq!(refused(&|o| o.chain_id = 1), AccountError::Totals(TotalsError::OtherDeployment));
+        // Two periods' readings as one: each leaf is of its own batch.
+        assert_eq!(refused(&|o| o.before = o.after.clone()), before);
     }
 }
 
@@ -158,25 +198,41 @@ fn every_false_bill_is_refused() {
     first.roots.remove(0);
     let published = ask(Published::read(&first, 0)).unwrap();
     assert_eq!(published.bill(&BillOpening::of(CHAIN, CONTRACT, withdraws)), Err(AccountError::First));
+    assert_eq!(published.reading(&ReadingOpening::of(CHAIN, CONTRACT, withdraws)), Err(AccountError::First));
+}
+
+/// What was told, with another account before the second batch, whose leaf is in the first one's.
+fn with_before(edit: impl FnOnce(&mut Account)) -> (Published, Receipt) {
+    let (mut told, t) = played();
+    let mut receipt = receipts(&t).remove(0);
+    edit(&mut receipt.before);
+    told.batches[0].call.data[usize::from(receipt.slot)] = to_bytes(&receipt.before.leaf());
+    let elements: Vec<Fr> = told.batches[0].call.data[..6].iter().map(|word| from_bytes(word).unwrap()).collect();
+    told.batches[0].call.community_new =
+        to_bytes(&community::node(elements[4], dense_root(&elements[..4]), elements[5]));
+    (ask(Published::read(&told, 0)).unwrap(), receipt)
 }
 
 /// The correction of an old substitute and the bill of the period are one sum in the leaf.
 #[test]
 fn a_bill_with_a_correction_is_refused_and_the_balance_is_not() {
-    let (told, t) = played();
-    let mut receipt = receipts(&t).remove(0);
-    let mut told = told.clone();
-    let mut before = receipt.before.clone();
-    before.pending_substitute = Fr::from(77u64);
-    // The leaf before is another: only what the check says of the opened accounts is looked at here.
-    let place = usize::from(receipt.slot);
-    told.batches[0].call.data[place] = to_bytes(&before.leaf());
-    let own = &told.batches[0].call.data;
-    let elements: Vec<Fr> = own[..6].iter().map(|word| from_bytes(word).unwrap()).collect();
-    told.batches[0].call.community_new =
-        to_bytes(&community::node(elements[4], dense_root(&elements[..4]), elements[5]));
-    receipt.before = before;
-    let published = ask(Published::read(&told, 0)).unwrap();
+    let (published, receipt) = with_before(|account| account.pending_substitute = Fr::from(77u64));
     assert_eq!(published.bill(&BillOpening::of(CHAIN, CONTRACT, &receipt)), Err(AccountError::Corrected));
+    assert_eq!(published.reading(&ReadingOpening::of(CHAIN, CONTRACT, &receipt)), Err(AccountError::Corrected));
     assert!(published.balance(&BalanceOpening::of(CHAIN, CONTRACT, &receipt)).is_ok());
+}
+
+/// A slot that somebody else had before, or nobody, or whose registers were higher, has no reading of the period.
+#[test]
+fn a_reading_of_two_accounts_is_refused() {
+    let edits: [fn(&mut Account); 4] = [
+        |account| account.owner += Fr::from(1u64),
+        |account| account.meter = None,
+        |account| account.registers.import.0 += 1 << 40,
+        |account| account.registers.export.0 += 1 << 40,
+    ];
+    for edit in edits {
+        let (published, receipt) = with_before(edit);
+        assert_eq!(published.reading(&ReadingOpening::of(CHAIN, CONTRACT, &receipt)), Err(AccountError::Follows));
+    }
 }

@@ -1,11 +1,14 @@
-//! `gridveil audit balance` and `gridveil audit bill`: what a member opens, against L1 alone.
+//! `gridveil audit balance`, `gridveil audit reading` and `gridveil audit bill`: what a member opens, against L1 alone.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_auditor::{AccountError, Published};
 use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
-use gridveil_protocol::opening::{BalanceOpening, BillOpening};
+use gridveil_protocol::{
+    opening::{BalanceOpening, BillOpening, ReadingOpening},
+    units::Wh,
+};
 use serde::Serialize;
 
 use super::rollup::Rollup;
@@ -14,7 +17,7 @@ use crate::common::text;
 /// Example for the help.
 pub const EXAMPLE: &str = "Example:\n  gridveil audit bill bill.json --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
-/// Options of both.
+/// Options of each.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The opening, from the member (`gridveil member open`).
@@ -43,13 +46,32 @@ pub fn balance(args: &Args) -> anyhow::Result<()> {
     })
 }
 
+/// Runs `audit reading`.
+///
+/// # Errors
+/// The file, L1, or what does not hold.
+pub fn reading(args: &Args) -> anyhow::Result<()> {
+    checked::<ReadingOpening, _>(args, "reading", Published::reading, |opened| {
+        vec![
+            ("community", opened.community.to_string()),
+            ("slot", opened.slot.to_string()),
+            ("period", format!("from interval {}", opened.first_interval)),
+            ("batch", opened.batch.to_string()),
+            ("imported", kwh(opened.import_wh)),
+            ("exported", kwh(opened.export_wh)),
+            ("import register", kwh(opened.import_register_wh)),
+            ("export register", kwh(opened.export_register_wh)),
+            ("settled with", settled_with(opened.substituted)),
+        ]
+    })
+}
+
 /// Runs `audit bill`.
 ///
 /// # Errors
 /// The file, L1, or what does not hold.
 pub fn bill(args: &Args) -> anyhow::Result<()> {
     checked::<BillOpening, _>(args, "bill", Published::bill, |opened| {
-        let kwh = |wh| format!("{} kWh", text::kwh(wh));
         vec![
             ("community", opened.community.to_string()),
             ("slot", opened.slot.to_string()),
@@ -63,9 +85,17 @@ pub fn bill(args: &Args) -> anyhow::Result<()> {
             ("account before", text::money(opened.before_nano)),
             ("account after", text::money(opened.after_nano)),
             ("operations", opened.operations.to_string()),
-            ("settled with", if opened.substituted { "a substitute" } else { "the meter's packet" }.to_owned()),
+            ("settled with", settled_with(opened.substituted)),
         ]
     })
+}
+
+fn kwh(wh: Wh) -> String {
+    format!("{} kWh", text::kwh(wh))
+}
+
+fn settled_with(substitute: bool) -> String {
+    if substitute { "a substitute" } else { "the meter's packet" }.to_owned()
 }
 
 type Rows = Vec<(&'static str, String)>;

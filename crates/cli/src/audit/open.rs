@@ -11,11 +11,12 @@ use gridveil_meter_client::{
 use gridveil_protocol::units::Interval;
 use jiff::civil::Date;
 
-use super::totals::Days;
+use super::{archive, totals::Days};
 use crate::common::{chain::Chain, text};
 
 /// Example for the help.
-pub const EXAMPLE: &str = "Example:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json";
+pub const EXAMPLE: &str = "Examples:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json\n  gridveil audit open-header --admin-token admin.token --all --from 2026-01-01 --to 2027-01-01 --out openings --zip 2026.zip \\\n    \
+                           --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil audit open-header`.
 #[derive(clap::Args, Debug)]
@@ -35,6 +36,9 @@ pub struct Args {
     /// Every settled period of every community, a file each in the folder --out: those that are not there yet.
     #[arg(long, conflicts_with = "community")]
     all: bool,
+    /// With --all: all of them in one ZIP archive too, to hand over; made anew from the folder.
+    #[arg(long, value_name = "FILE", requires = "all")]
+    zip: Option<PathBuf>,
     /// With --all: periods that begin on this day or later, UTC.
     #[arg(long, value_name = "DATE", requires = "all")]
     from: Option<Date>,
@@ -85,7 +89,11 @@ fn all(args: &Args, admin: &Admin) -> anyhow::Result<()> {
     let published = chain.wait_for(Published::read(chain.client(), args.from_block))?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let days = Days { from: args.from, to: args.to };
+    if let Some(zip) = &args.zip {
+        anyhow::ensure!(archive::is_archive(zip), "{}: an archive's name ends with .zip", zip.display());
+    }
     let (mut written, mut there) = (0u64, 0u64);
+    let mut files = Vec::new();
     for period in published.periods() {
         if !days.have(&period)? {
             continue;
@@ -93,16 +101,21 @@ fn all(args: &Args, admin: &Admin) -> anyhow::Result<()> {
         let path = args.out.join(format!("{}-{}.json", period.community, period.first_interval));
         if path.exists() {
             there += 1;
-            continue;
+        } else {
+            let opening = admin.period_opening(period.community, period.first_interval)?;
+            write_file(&path, &opening).with_context(|| path.display().to_string())?;
+            written += 1;
         }
-        let opening = admin.period_opening(period.community, period.first_interval)?;
-        write_file(&path, &opening).with_context(|| path.display().to_string())?;
-        written += 1;
+        files.push(path);
+    }
+    if let Some(zip) = &args.zip {
+        archive::write(zip, &files)?;
     }
     let folder = args.out.display().to_string();
     Ok(text::print(&if args.json {
-        format!("{}\n", serde_json::json!({"written": written, "there": there, "folder": folder}))
+        format!("{}\n", serde_json::json!({"written": written, "there": there, "folder": folder, "archive": args.zip}))
     } else {
-        format!("folder   {folder}\nwritten  {written}\nthere    {there}\n")
+        let archive = args.zip.as_ref().map_or_else(String::new, |zip| format!("archive  {}\n", zip.display()));
+        format!("folder   {folder}\nwritten  {written}\nthere    {there}\n{archive}")
     })?)
 }

@@ -17,7 +17,7 @@ use jiff::civil::Date;
 
 pub use all::Days;
 
-use super::rollup::Rollup;
+use super::{archive, rollup::Rollup};
 use crate::common::text;
 
 /// Example for the help.
@@ -27,9 +27,9 @@ pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --f
 /// Options of `gridveil audit totals`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The opening, from the operator (`gridveil audit open-header`); or, with --csv, a folder of them.
+    /// The opening, from the operator (`gridveil audit open-header`); or, with --csv, a folder or a .zip archive of them.
     file: PathBuf,
-    /// Every settled period of every community, a line each: those that the folder opens, and of the others what is public.
+    /// Every settled period of every community, a line each: those that it opens, and of the others what is public.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// With --csv: periods that begin on this day or later, UTC.
@@ -91,8 +91,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let chain_id = chain.wait(chain.client().chain_id())?;
     let deployment = Deployment { chain_id, contract };
     anyhow::ensure!(
-        args.csv == args.file.is_dir(),
-        "{}: --csv takes a folder of openings, and one opening is shown without it",
+        args.csv == (args.file.is_dir() || archive::is_archive(&args.file)),
+        "{}: --csv takes a folder or a .zip archive of openings, and one opening is shown without it",
         args.file.display()
     );
     let opening = if args.csv { None } else { Some(read::<PeriodOpening>(&args.file, &deployment)?) };

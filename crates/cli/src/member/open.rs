@@ -8,7 +8,7 @@ use gridveil_meter_client::{
     wallet::{ExchangeFile, write_file},
 };
 use gridveil_protocol::{
-    opening::{BalanceOpening, BillOpening},
+    opening::{BalanceOpening, BillOpening, ReadingOpening},
     receipt::Receipt,
     units::Interval,
 };
@@ -22,6 +22,10 @@ pub enum Command {
     /// The balance after a period: it shows the payout address too, and nothing else.
     #[command(after_help = example!("open balance --period 415224 --out balance.json"))]
     Balance(Args),
+    /// What the meter counted in a period: it shows the registers before and after, with keys, terms and debt, and neither
+    /// balance nor payout address nor operations.
+    #[command(after_help = example!("open reading --period 415224 --out reading.json"))]
+    Reading(Args),
     /// The bill of a period, energy and money: it shows the account before and after, with its keys, terms, registers and
     /// operations, and no reading of an interval.
     #[command(after_help = example!("open bill --period 415224 --out bill.json"))]
@@ -45,6 +49,7 @@ pub struct Args {
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Balance(args) => open(args, BalanceOpening::of),
+        Command::Reading(args) => open(args, ReadingOpening::of),
         Command::Bill(args) => open(args, BillOpening::of),
     }
 }

@@ -1,4 +1,4 @@
-//! `gridveil audit totals FOLDER --csv`: every period of every community, as far as the operator has opened it.
+//! `gridveil audit totals FOLDER|ARCHIVE --csv`: every period of every community, as far as the operator has opened it.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use gridveil_auditor::{HoldingVerifier, Period, Published, Totals};
 use gridveil_meter_client::{
     cli::utc,
-    wallet::{Deployment, read_file},
+    wallet::{Deployment, parse_file, read_file},
 };
 use gridveil_protocol::{
     certificate::{ShownHolding, ShownRetirement},
@@ -15,6 +15,8 @@ use gridveil_protocol::{
     units::Wh,
 };
 use jiff::{civil::Date, tz::TimeZone};
+
+use crate::audit::archive;
 
 /// Files of a folder that are read as openings.
 const EXTENSION: &str = "json";
@@ -56,10 +58,18 @@ impl Days {
     }
 }
 
-/// The openings of a folder, by community and first interval.
-fn openings(folder: &Path, deployment: &Deployment) -> anyhow::Result<BTreeMap<(u32, u32), PeriodOpening>> {
+/// The openings of a folder or an archive, by community and first interval.
+fn openings(source: &Path, deployment: &Deployment) -> anyhow::Result<BTreeMap<(u32, u32), PeriodOpening>> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+    if archive::is_archive(source) {
+        archive::read(source, |_, bytes| {
+            let opening: PeriodOpening = parse_file(bytes, deployment)?;
+            found.insert((opening.community, opening.first_interval.0), opening);
+            Ok(())
+        })?;
+        return Ok(found);
+    }
+    for entry in std::fs::read_dir(source).with_context(|| source.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != EXTENSION) {
             continue;
@@ -87,12 +97,12 @@ pub struct Shown<'a> {
 /// A file, or an opening or statement that does not hold: the period is named.
 pub fn listed(
     published: &Published,
-    folder: &Path,
+    source: &Path,
     deployment: &Deployment,
     days: Days,
     shown: &Shown<'_>,
 ) -> anyhow::Result<String> {
-    let openings = openings(folder, deployment)?;
+    let openings = openings(source, deployment)?;
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(HEADER)?;
     let (mut sum, mut opened) = (Totals::default(), 0u64);

@@ -1,0 +1,66 @@
+//! What members and the operator open, and an auditor checks with L1 alone: the commands, one after the other.
+
+use serde_json::Value;
+
+use super::{
+    Town,
+    people::{good, gridveil, refused},
+    words,
+};
+
+impl Town<'_> {
+    /// Anna opens the last day, fact by fact. A changed file is refused, and one fact does not pass for another.
+    pub(super) fn anna_opens_one_fact_after_the_other(&self) {
+        let Self { net, anna, .. } = self;
+        let audit = |what: &str, file: &str| -> Vec<String> {
+            ["audit", what, file, "--json"].map(str::to_owned).into_iter().chain(net.l1()).collect()
+        };
+        let opened = ["balance", "reading", "bill"].map(|what| {
+            let file = self.file(&format!("{what}.json"));
+            anna.look(&["open", what, "--out", &file]);
+            let shown = good(&words(&audit(what, &file)));
+            assert_eq!((&shown[what], &shown["community"], &shown["slot"]), (&"ok".into(), &0.into(), &0.into()));
+            let mut content: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            content["first_interval"] = (content["first_interval"].as_u64().unwrap() - 24).into();
+            let changed = self.file(&format!("changed-{what}.json"));
+            std::fs::write(&changed, content.to_string()).unwrap();
+            let error = refused(&words(&audit(what, &changed)));
+            assert!(error.contains("does not open to the slot's leaf"), "{what}: {error}");
+            shown
+        });
+        let [balance, reading, bill] = &opened;
+        assert_eq!(balance["balance_nano"], anna.balance());
+        assert!(reading["export_wh"].as_u64().unwrap() > 0, "{reading}");
+        for same in ["import_wh", "export_wh", "batch", "substituted"] {
+            assert_eq!(reading[same], bill[same], "{same}");
+        }
+        let error = refused(&words(&audit("bill", &self.file("reading.json"))));
+        assert!(error.contains("not an opening of a bill"), "{error}");
+    }
+
+    /// Every period of both communities, into a folder and an archive; both give the auditor the same table.
+    pub(super) fn the_operator_opens_every_period(&self) {
+        let net = self.net;
+        let [folder, archive] = ["openings", "openings.zip"].map(|name| self.file(name));
+        let mut open: Vec<String> = ["audit", "open-header", "--all", "--out", &folder, "--zip", &archive, "--json"]
+            .map(str::to_owned)
+            .to_vec();
+        open.extend(["--admin", &net.info("admin"), "--admin-token", &net.file("admin.token")].map(str::to_owned));
+        open.extend(net.l1());
+        let (first, again) = (good(&words(&open)), good(&words(&open)));
+        let periods = first["written"].as_u64().unwrap();
+        assert!(periods >= 4 && first["there"] == 0, "{first}");
+        assert_eq!((again["written"].as_u64(), again["there"].as_u64()), (Some(0), Some(periods)));
+        let table = |source: &str| {
+            let all: Vec<String> =
+                ["audit", "totals", source, "--csv"].map(str::to_owned).into_iter().chain(net.l1()).collect();
+            let output = gridveil(&words(&all));
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let shown = table(&archive);
+        assert_eq!(shown, table(&folder));
+        let opened = |line: &&str| line.split(',').nth(5) == Some("yes");
+        assert_eq!(shown.lines().filter(opened).count() as u64, periods, "{shown}");
+    }
+}
