@@ -10,14 +10,16 @@ use std::{collections::BTreeMap, fmt::Display};
 
 use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::{
-    Address, Role, Word,
+    Address, Appointed, Role, Word,
     anvil::LOCAL_CHAIN_ID,
     artifact::Contract,
     deployment::{Account, DeploymentFile, INSECURE},
-    ethers_client::{Found, OnChain, TimelockOnChain},
+    ethers_client::{CouncilOnChain, Found, OnChain, TimelockOnChain},
     verifiers::code_hash,
 };
 use serde::Serialize;
+
+use crate::date::utc;
 
 /// A verifier's code as it follows from circuit and ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +115,7 @@ pub fn check(file: &DeploymentFile, chain: &OnChain, generated: &Generated) -> D
     terms(&mut report, file, chain);
     verifiers::check(&mut report, file, chain, generated);
     roles(&mut report, file, chain);
+    council(&mut report, file, chain);
     match (&file.contracts.timelock, &chain.timelock) {
         (Some(_), Some(found)) => timelock(&mut report, file, found),
         (Some(_), None) => report.push("timelock", Outcome::NotChecked("it was not asked for".to_owned())),
@@ -325,6 +328,34 @@ fn roles(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnChain) 
                 report.push("separation of roles", Outcome::Failed(what));
             }
         }
+    }
+}
+
+/// Who may shorten a delay. One that is appointed and is not yet is told, and becomes a difference on its day.
+fn council(report: &mut DeploymentReport, file: &DeploymentFile, chain: &OnChain) {
+    let CouncilOnChain { appointed: Appointed { council, next }, safe } = &chain.council;
+    let name = |account: &Option<Address>| account.as_ref().map_or_else(|| "nobody".to_owned(), hex0);
+    let expected = file.council.map(|account| account.0);
+    let outcome = match (council, safe) {
+        _ if *council != expected => {
+            Outcome::Failed(format!("is {} on chain, and {} in the file", name(council), name(&expected)))
+        }
+        (None, _) => Outcome::Ok(name(council)),
+        (Some(_), Some(safe)) if safe.may_be_council() => Outcome::Ok(format!(
+            "{}: {} of its {} owners sign, as it says; its code is to be read",
+            name(council),
+            safe.threshold,
+            safe.owners.len()
+        )),
+        (Some(_), _) => Outcome::Failed(format!(
+            "{} is no Safe of at least eight owners, three quarters of whom sign: it cannot act",
+            name(council)
+        )),
+    };
+    report.push("council", outcome);
+    if let Some((next, from_s)) = next {
+        let what = format!("{} becomes the council {}: change the file then", name(next), utc(*from_s));
+        report.push("council appointed", Outcome::NotChecked(what));
     }
 }
 

@@ -81,6 +81,10 @@ impl ChainL1 for Heard<'_> {
         self.listen("end_of", community, self.l1.end_of(community))
     }
 
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
+        self.listen("in_emergency", community, self.l1.in_emergency(community))
+    }
+
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         self.listen("tariffs", from_block, self.l1.tariffs(from_block))
     }

@@ -3,7 +3,7 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
-//!   `upgrade` another circuit version from some time on; `tariffs` published tariffs; `obstacles` what holds a community up;
+//!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
 //!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
 //! Architecture invariants: nothing is acknowledged before it is durable; everything known follows from the log; the
@@ -15,6 +15,7 @@ pub mod admission;
 pub mod api;
 pub mod batch;
 pub mod config;
+pub mod emergency;
 pub mod ends;
 pub mod joining;
 pub mod l1;

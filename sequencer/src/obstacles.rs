@@ -1,5 +1,5 @@
-//! What holds a community up is told by `/healthz` before a member asks for it: a period that is over and not closed, and
-//! a tariff with which no period can be closed.
+//! What holds a community up is told by `/healthz` before a member asks for it: a period that is over and not closed, a
+//! tariff with which no period can be closed, and a verifier that L1 has stopped.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -9,7 +9,9 @@ use std::{
 use gridveil_protocol::{field::to_bytes, units::Interval};
 use gridveil_verifier_contract::{CommunityEnd, Stage};
 
-use crate::{batch::open_period, ends, l1, service::Service, store::log_state::CommunityState, writer::Snapshot};
+use crate::{
+    batch::open_period, emergency, ends, l1, service::Service, store::log_state::CommunityState, writer::Snapshot,
+};
 
 /// Looks again and again, until the task is dropped.
 pub async fn watch(service: Arc<Service>) {
@@ -19,6 +21,7 @@ pub async fn watch(service: Arc<Service>) {
         // That L1 does not answer is told by who settles.
         let Ok(now) = service.l1.timestamp().await else { continue };
         let ends = ends::look(&service).await;
+        service.health.degraded("emergency", emergency::look(&service).await);
         service.health.degraded("period", late(&service, &ends, now));
         service.health.degraded("tariff", not_in_force(&service, &ends, &mut sets, now).await);
     }

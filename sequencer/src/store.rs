@@ -1,6 +1,7 @@
 //! The durable store: log (truth), data keys, index (where things are).
 
 pub mod abandoned;
+mod anew;
 pub mod data_keys;
 pub mod index;
 pub mod log;

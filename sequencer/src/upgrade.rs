@@ -4,6 +4,8 @@
 //! It is taken before any period begins that it is about, so that nothing that was acknowledged is signed for another
 //! version than its period's.
 
+use std::{collections::BTreeMap, sync::PoisonError};
+
 use gridveil_protocol::{
     params::Shape,
     units::Interval,
@@ -13,10 +15,14 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::VerifierState;
 
 use crate::{
-    l1,
+    batch::state_of,
+    emergency, l1,
     problem::{self, Problem},
     service::Service,
-    store::{Draft, record::Event},
+    store::{
+        Draft,
+        record::{Event, Upgrade},
+    },
     writer::{Decision, Snapshot},
 };
 
@@ -35,6 +41,10 @@ pub struct Planned {
 
 /// Decides that `next` counts. Asked again for what was decided last, answers the same.
 ///
+/// Where L1 has stopped the verifier of an open period, the version may count from a time that is past: from that period
+/// on, which could not be settled otherwise. What was taken for it is signed for the version that is stopped, and is given
+/// up: its signers sign again.
+///
 /// # Errors
 /// `upgrade.version`, `upgrade.time`, `upgrade.verifier`, `upgrade.announcement`, `upgrade.pending`, `l1.unreachable`.
 pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Problem> {
@@ -46,37 +56,56 @@ pub async fn plan(service: &Service, next: VersionFrom) -> Result<Planned, Probl
         Problem::new(problem::UPGRADE_VERSION, detail)
     })?;
     let decided = service.writer.snapshot().log_state.versions.last() == next;
-    let new = if decided {
-        false
-    } else {
-        let now_s = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
-        if next.from_s <= now_s {
-            let detail = format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s);
-            return Err(Problem::new(problem::UPGRADE_TIME, detail));
-        }
-        if next.from_s - now_s > FURTHEST_S {
-            let days = FURTHEST_S / (24 * 3600);
-            let detail = format!("it is {now_s} on L1, and {} is more than {days} days later", next.from_s);
-            return Err(Problem::new(problem::UPGRADE_TIME, detail));
-        }
-        fits(&service.writer.snapshot(), next, now_s)?;
-        check_verifiers(service, version, next.from_s).await?;
-        service.writer.submit(move |snapshot| decide(snapshot, next, now_s)).await?
-    };
+    let new = if decided { false } else { decide_new(service, version, next).await? };
     Ok(Planned { new, first_periods: first_periods(&service.writer.snapshot(), next.from_s) })
 }
 
-/// The writer's decision: was it new?
-fn decide(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<Decision<bool>, Problem> {
-    if snapshot.log_state.versions.last() == next {
-        return Ok(Decision::Answer(false));
+/// Decides it, if it was not decided before: was it new?
+async fn decide_new(service: &Service, version: u32, next: VersionFrom) -> Result<bool, Problem> {
+    let now_s = service.l1.timestamp().await.map_err(|e| l1::unreachable(&e))?;
+    let stopped = emergency::stopped(service).await?;
+    if next.from_s <= now_s && stopped.is_empty() {
+        let detail = format!("it is {now_s} on L1, and the upgrade would count from {} on", next.from_s);
+        return Err(Problem::new(problem::UPGRADE_TIME, detail));
     }
-    fits(snapshot, next, now_s)?;
-    Ok(Decision::write(Draft::public(Event::Upgrade(next)), true))
+    if next.from_s > now_s.saturating_add(FURTHEST_S) {
+        let days = FURTHEST_S / (24 * 3600);
+        let detail = format!("it is {now_s} on L1, and {} is more than {days} days later", next.from_s);
+        return Err(Problem::new(problem::UPGRADE_TIME, detail));
+    }
+    fits(&service.writer.snapshot(), next, now_s, &stopped)?;
+    check_verifiers(service, version, next.from_s.max(now_s)).await?;
+    let anew = service.writer.submit(move |snapshot| decide(snapshot, next, now_s, &stopped)).await?;
+    let Some(anew) = anew else { return Ok(false) };
+    let mut blocked = service.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+    blocked.retain(|community, _| !anew.contains(community));
+    Ok(true)
 }
 
-/// No other upgrade is to come, no period is open that it is about, and it follows the last one.
-fn fits(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<(), Problem> {
+/// The writer's decision: the communities whose open period begins anew, or `None` if it was decided before.
+fn decide(
+    snapshot: &Snapshot,
+    next: VersionFrom,
+    now_s: u64,
+    stopped: &BTreeMap<u32, Shape>,
+) -> Result<Decision<Option<Vec<u32>>>, Problem> {
+    if snapshot.log_state.versions.last() == next {
+        return Ok(Decision::Answer(None));
+    }
+    fits(snapshot, next, now_s, stopped)?;
+    let begins = |community: &u32| {
+        let header = snapshot.communities.get(community).map(|community| &community.header)?;
+        Some(begins_s(header.next_interval, header.interval_length))
+    };
+    let about = |community: &&u32| begins(community).is_some_and(|begins_s| begins_s >= next.from_s);
+    let anew: Vec<u32> = snapshot.communities.keys().filter(about).copied().collect();
+    let upgrade = Upgrade { next, anew: anew.clone() };
+    Ok(Decision::write(Draft::public(Event::Upgrade(upgrade)), Some(anew)))
+}
+
+/// No other upgrade is to come, no period is open that it is about, and it follows the last one. Where verifiers are
+/// stopped, the periods that are open are the ones that it is about.
+fn fits(snapshot: &Snapshot, next: VersionFrom, now_s: u64, stopped: &BTreeMap<u32, Shape>) -> Result<(), Problem> {
     let versions = &snapshot.log_state.versions;
     let last = versions.last();
     if now_s < last.from_s {
@@ -85,10 +114,30 @@ fn fits(snapshot: &Snapshot, next: VersionFrom, now_s: u64) -> Result<(), Proble
     }
     let time = |detail: String| Problem::new(problem::UPGRADE_TIME, detail);
     for (index, community) in &snapshot.communities {
-        // Packets of an open period are taken already, signed for its version.
         let header = &community.header;
-        if begins_s(header.next_interval, header.interval_length) >= next.from_s {
-            let detail = format!("community {index} has a period open that begins at that time or later");
+        let open_s = begins_s(header.next_interval, header.interval_length);
+        if stopped.is_empty() {
+            // Packets of an open period are taken already, signed for its version.
+            if open_s >= next.from_s {
+                let detail = format!("community {index} has a period open that begins at that time or later");
+                return Err(time(detail));
+            }
+            continue;
+        }
+        let last_period = state_of(snapshot, *index)?.last_period;
+        let settled_s = last_period.map(|first_interval| begins_s(first_interval, header.interval_length));
+        if let Some(settled_s) = settled_s.filter(|settled_s| *settled_s >= next.from_s) {
+            let detail = format!(
+                "community {index} has a batch of the period from {settled_s}, which stays of its version: the upgrade counts \
+                 from later on, or the batch is abandoned first"
+            );
+            return Err(time(detail));
+        }
+        if stopped.contains_key(index) && open_s < next.from_s {
+            let detail = format!(
+                "community {index} has the period from {open_s} open, whose verifier L1 has stopped: the upgrade must count \
+                 from then on, or before"
+            );
             return Err(time(detail));
         }
     }
@@ -111,7 +160,7 @@ async fn check_verifiers(service: &Service, version: u32, from_s: u64) -> Result
     shapes.dedup_by_key(|shape| shape.id);
     for Shape { id, name, .. } in shapes {
         let verifier = service.l1.verifier(version, id).await.map_err(|e| l1::unreachable(&e))?;
-        let verifier = verifier.ok_or_else(|| no_verifier(version, name))?;
+        let verifier = verifier.filter(|verifier| !verifier.unsound).ok_or_else(|| no_verifier(version, name))?;
         let active_s = verifier.active_from_s;
         if active_s > from_s {
             let detail = format!("L1's verifier of circuit version {version} for {name} is active from {active_s} on");
@@ -130,7 +179,8 @@ pub(crate) async fn first_use(
     version: u32,
     verifier: &VerifierState,
 ) -> Result<Option<String>, Problem> {
-    if verifier.used {
+    // The council hastened it, and the emergency lasts: members could leave without being served (COUNCIL.4).
+    if verifier.used || verifier.hastened {
         return Ok(None);
     }
     let announcement = service.l1.announcement().await.map_err(|e| l1::unreachable(&e))?;
@@ -146,7 +196,8 @@ pub(crate) async fn first_use(
 
 /// L1.6: what L1 does not have, and what it has retired, it answers alike.
 pub(crate) fn no_verifier(version: u32, shape: &str) -> Problem {
-    let detail = format!("L1 has no verifier of circuit version {version} for {shape}, or the version is retired");
+    let detail =
+        format!("L1 has no verifier of circuit version {version} for {shape}, or it is retired or proven unsound");
     Problem::new(problem::UPGRADE_VERIFIER, detail)
 }
 

@@ -1,6 +1,7 @@
 //! A rollup on a chain that is not the local one, as the page says, with a ceremony of its own; and what is said of
 //! deployments that are not what they should be.
 
+mod council;
 mod lies;
 mod living;
 mod using;
@@ -39,6 +40,7 @@ impl World {
         let packages = Path::new(common::ROOT).join("verifier-contract/node_modules");
         std::os::unix::fs::symlink(packages, world.path("node_modules")).unwrap();
         world.page("prepare");
+        council::appointed_in_the_configuration(&world);
         world
     }
 
@@ -167,6 +169,7 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     assert!(shown.contains(&file.contracts.rollup.address.to_string()), "where the dry run said: {shown}");
     assert!(file.setup.name.starts_with("ptau-") && file.chain_id == CHAIN_ID);
+    assert_eq!(file.council.unwrap().to_string(), council::COUNCIL);
     let again =
         world.refused(&["operator", "deploy", "--config", "deployment.toml", "--key-file", "deployer.key", "--yes"]);
     assert!(again.contains("that deployment is done"), "{again}");
@@ -175,10 +178,13 @@ fn a_rollup_is_deployed_verified_and_used_on_a_chain_that_is_not_local() {
     using::the_roles_use_it(&world);
     living::it_settles_and_survives(&world);
     using::a_community_ends(&world);
+    council::a_sound_verifier_is_not_proven_unsound(&world);
     // The roles have changed.
     let file = DeploymentFile::read(&world.path("deployment.json")).unwrap();
     lies::every_lie_is_named(&world, &file);
     using::the_upgrader_brings_another_version(&world);
+    council::the_worst_day(&world);
+    using::somebody_else_pays_the_bond(&world);
 }
 
 /// Each before a transaction, and in one line.
@@ -196,6 +202,8 @@ fn refusals_before_anything_is_sent(world: &World) {
     let deployer = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
     let admin = "0x1000000000000000000000000000000000000001";
     assert!(with(admin, deployer).contains("the deployer's own account"));
+    assert!(with(council::COUNCIL, "0x100000000000000000000000000000000000000a").contains("is no Safe"));
+    assert!(with(council::COUNCIL, council::FEW).contains("5 of its 8 owners sign; a council has at least eight"));
     let pin = config.split("blake2b = \"").nth(1).unwrap()[..128].to_owned();
     assert!(with(&pin, &"ab".repeat(64)).contains("pinned is abab"));
     assert!(

@@ -27,7 +27,7 @@ use gridveil_meter_client::{
     outbox::Outbox,
     packet::Draft,
     submit::{Retry, Sequencer},
-    wallet::{ExitError, Progress, Spending},
+    wallet::{Exit, ExitError, Progress, Spending},
 };
 use gridveil_protocol::{
     certificate::{Purpose, ShownHolding, ShownRetirement},
@@ -51,7 +51,7 @@ use gridveil_prover::{
     srs::{Srs, SrsSource},
 };
 use gridveil_verifier_contract::{
-    CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, QueuesL1, SettleCall, SettlementL1,
+    CertificateCall, ChainL1, CommunityParams, MemberL1, OperatorL1, QueuesL1, SettleCall, SettlementL1, Stage,
     memory::{MemoryL1, MemoryL1Config, MemoryTerms},
 };
 

@@ -89,6 +89,9 @@ pub trait ChainL1: Send + Sync {
     fn community(&self, community: u32) -> L1Future<'_, Option<CommunityParams>>;
     /// How a community ends; open, if it is not registered.
     fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd>;
+    /// May members of a living community exit, because a verifier of its shape is proven unsound, or because the council
+    /// hastened any (COUNCIL.5)? [`L1Error::Reverted`] with `UnknownCommunity` if it is not registered.
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool>;
     /// Every tariff published from `from_block` on, in order.
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>>;
 }
@@ -176,6 +179,10 @@ pub trait MemberL1: AuditorL1 {
     fn withdrawable(&self, account: Address) -> L1Future<'_, u128>;
     /// Pays it, to the account.
     fn withdraw(&self, account: Address) -> L1Future<'_, TxReceipt>;
+    /// Bonds owed to an account, wei: of requests that were paid, or given back.
+    fn bonds_owed(&self, account: Address) -> L1Future<'_, u128>;
+    /// Gives back the bonds of all who wait in a community's queue, when all is frozen or the community is closed.
+    fn return_bonds(&self, community: u32) -> L1Future<'_, TxReceipt>;
     /// Pays bonds owed to an account, to it.
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt>;
     /// Asks for the balance of a slot, with the bond that is due.
@@ -186,7 +193,8 @@ pub trait MemberL1: AuditorL1 {
     fn force_withdraw_for(&self, request: ForcedRequest) -> L1Future<'_, TxReceipt>;
     /// Freezes the rollup for ever, if the head of the community's queue is too old.
     fn freeze(&self, community: u32) -> L1Future<'_, TxReceipt>;
-    /// Takes a slot's balance out of the frozen rollup.
+    /// Takes a slot's balance out of the frozen rollup or a closed community; in an emergency one of a unit or more, which
+    /// closes the community.
     fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt>;
     /// Takes a sent claim out of the frozen rollup.
     fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt>;

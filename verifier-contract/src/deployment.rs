@@ -83,6 +83,9 @@ pub struct DeploymentFile {
     pub terms: Terms,
     /// Who has each role.
     pub roles: Vec<Holders>,
+    /// Who may shorten a delay after a proof that a verifier is unsound; nobody if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub council: Option<Account>,
 }
 
 /// A contract and its code's hash.

@@ -21,6 +21,7 @@ use crate::types::{Address, SettleCall, SettleReceipt, SettledBatch, TxReceipt, 
 mod acts;
 mod calldata;
 mod confirmed;
+mod council;
 mod deploy;
 mod events;
 mod fees;
@@ -49,14 +50,15 @@ mod bindings {
     );
 }
 
-pub use acts::Act;
+pub use acts::{Act, Actor};
 pub use calldata::{calls_in, decode_settle_calldata, encode_settle_calldata};
 pub use confirmed::Confirmations;
+pub use council::SettledStatement;
 pub use deploy::{
     Foundations, RollupConfig, VerifierInit, created_address, creation, rollup_creation, timelock_creation,
 };
 pub use fees::FeePolicy;
-pub use inspect::{Found, OnChain, TimelockOnChain, VerifierOnChain};
+pub use inspect::{CouncilOnChain, Found, OnChain, TimelockOnChain, VerifierOnChain};
 pub use sending::MOST_AT_ONCE;
 pub use signing::{Key, KeystoreError};
 pub use upgrades::{RegisteredVerifier, Upgrades};

@@ -23,7 +23,8 @@ pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, Qu
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
 pub use roles::Role;
 pub use types::{
-    Address, Announcement, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry,
-    DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEffect, RollupEvent, SettleCall,
-    SettleReceipt, SettledBatch, Stage, TariffEntry, TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
+    Address, Announcement, Appointed, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams,
+    Contradiction, DepositEntry, DepositState, ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, Halt,
+    ProvenStatement, RollupEffect, RollupEvent, Safe, SettleCall, SettleReceipt, SettledBatch, Stage, TariffEntry,
+    TransferState, TxReceipt, Vault, VerifierState, WaitingPair, Word,
 };

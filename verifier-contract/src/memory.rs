@@ -4,6 +4,7 @@
 //! The fake does not check the paths of exits either, and everybody has enough tokens and ether.
 
 mod books;
+mod council;
 mod ending;
 mod notes;
 mod records;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::client::{L1Error, L1Future};
-use crate::types::{Address, DepositEntry, TxReceipt, Word};
+use crate::types::{Address, Appointed, Contradiction, DepositEntry, Safe, TxReceipt, Word};
 use rules::{State, require, reverted};
 pub use told::{Answer, Told};
 
@@ -213,6 +214,48 @@ impl MemoryL1 {
     /// Retires a circuit version for ever (upgrader).
     pub fn retire_version(&self, circuit_version: u32) -> TxReceipt {
         self.lock().retire_version(circuit_version)
+    }
+
+    /// Makes an account a Safe, of owners that have no names.
+    pub fn put_safe(&self, account: Address, threshold: u64, owners: usize) {
+        let safe = Safe { threshold, owners: vec![Address::default(); owners] };
+        self.lock().council.safes.insert(account, safe);
+    }
+
+    /// Appoints a council, which is one when the verifier delay is over (admin).
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn appoint_council(&self, council: Option<Address>) -> Result<TxReceipt, L1Error> {
+        self.lock().appoint_council(council)
+    }
+
+    /// Who is the council, and who was appointed and is not yet.
+    #[must_use]
+    pub fn appointed_council(&self) -> Appointed {
+        self.lock().appointed()
+    }
+
+    /// Two statements about the present root that contradict each other, with proofs that the fake's verifiers take.
+    #[must_use]
+    pub fn contradiction(&self, circuit_version: u32, shape: u32) -> Contradiction {
+        self.lock().contradiction(circuit_version, shape)
+    }
+
+    /// Proves that a verifier in use is unsound (anybody). The fake's verifiers take any proof of the right length.
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn prove_unsound(&self, contradiction: &Contradiction) -> Result<TxReceipt, L1Error> {
+        self.lock().prove_unsound(contradiction)
+    }
+
+    /// Shortens the delay of a registered verifier (council).
+    ///
+    /// # Errors
+    /// The contract's refusals.
+    pub fn hasten(&self, circuit_version: u32, shape: u32) -> Result<TxReceipt, L1Error> {
+        self.lock().hasten(circuit_version, shape)
     }
 
     /// Puts a deposit there, or in the place of the one with its claim: for tests of a deposit's states.

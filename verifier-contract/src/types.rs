@@ -2,6 +2,7 @@
 
 mod audited;
 mod certificate;
+mod council;
 mod effect;
 mod ending;
 mod request;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audited::{Block, Call, Calls, Vault};
 pub use certificate::{CertificateCall, WaitingPair};
+pub use council::{Appointed, COUNCIL_OWNERS, Contradiction, Halt, ProvenStatement, Safe};
 pub use effect::{RollupEffect, RollupEvent};
 pub use ending::{CommunityEnd, Stage};
 pub use request::ForcedRequest;
@@ -54,12 +56,16 @@ pub struct TxReceipt {
 }
 
 /// A registered verifier of settlements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerifierState {
     /// Unix seconds from which on L1 takes batches with its proofs.
     pub active_from_s: u64,
     /// Had it a batch, or is it the constructor's? If not, its first one may have to wait longer (L1.11).
     pub used: bool,
+    /// The council hastened it, and the emergency of its shape lasts: its first use needs no announcement (COUNCIL.4).
+    pub hastened: bool,
+    /// It accepted two proofs that contradict each other: L1 takes no batch with its proofs, for ever (COUNCIL.2).
+    pub unsound: bool,
 }
 
 /// The upgrade that was announced last on L1, if any was (L1.11).

@@ -139,6 +139,10 @@ impl ChainL1 for Remembered<'_> {
         self.l1.end_of(community)
     }
 
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
+        self.l1.in_emergency(community)
+    }
+
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         self.whole(|past| &past.tariffs, self.l1.tariffs(self.from(from_block)), |now| &mut now.tariffs)
     }

@@ -14,7 +14,7 @@ use gridveil_verifier_contract::{
 use super::{DeploymentReport, Generated, Outcome, check};
 
 /// Subjects that are compared with the file alone.
-const OF_FILE: [&str; 12] = [
+const OF_FILE: [&str; 13] = [
     "chain",
     "creation block",
     "setup",
@@ -27,6 +27,7 @@ const OF_FILE: [&str; 12] = [
     "forced bond, wei",
     "future tariffs alone",
     "treasury",
+    "council",
 ];
 
 /// Compares chain and artifacts, without a file. What only a file says is told as not checked.
@@ -125,5 +126,6 @@ fn as_found(chain: &OnChain) -> DeploymentFile {
                 accounts: chain.roles.get(&role).into_iter().flatten().map(|account| Hex(*account)).collect(),
             })
             .collect(),
+        council: chain.council.appointed.council.map(Hex),
     }
 }

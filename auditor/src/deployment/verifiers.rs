@@ -93,6 +93,9 @@ fn judge(one: &Expected<'_>, found: &VerifierOnChain, all: &[Expected<'_>], gene
     if found.retired {
         wrong.push("its version is retired".to_owned());
     }
+    if found.unsound {
+        wrong.push("it is proven unsound: L1 takes nothing with its proofs, for ever".to_owned());
+    }
     if found.accepts_anything {
         wrong.push("accepts a proof that proves nothing".to_owned());
     }

@@ -3,9 +3,11 @@
 mod abandon;
 pub mod acts;
 pub mod communities;
+pub mod council;
 pub mod deploy;
 mod key;
 pub mod tariffs;
+mod treasury;
 mod upgrade;
 
 use std::{
@@ -64,6 +66,8 @@ enum Command {
     Key(key::Args),
     /// Who may do what on L1.
     Role(acts::RoleArgs),
+    /// The council, and what L1 can prove against a verifier.
+    Council(council::Args),
     /// Refuses deposits from now on, and nothing else (regulator).
     #[command(after_help = PAUSE_EXAMPLE)]
     Pause(acts::Sender),
@@ -92,6 +96,9 @@ enum Command {
                             --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
     )]
     Fund(FundArgs),
+    /// Pays the treasury what L1 owes it.
+    #[command(after_help = treasury::EXAMPLE)]
+    PayTreasury(treasury::Args),
     /// Gives up batches that L1 will never have, because an input of theirs is gone from L1 for good.
     #[command(after_help = abandon::EXAMPLE)]
     Abandon(abandon::Args),
@@ -193,6 +200,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Tariff(args) => tariffs::run(args),
         Command::Key(args) => key::run(args),
         Command::Role(args) => acts::role_command(args),
+        Command::Council(args) => council::run(args),
         Command::Pause(sender) => acts::pause(sender, true),
         Command::Unpause(sender) => acts::pause(sender, false),
         Command::Status(args) => status(args),
@@ -200,6 +208,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Header(args) => header(args),
         Command::Upgrade(args) => upgrade::run(args),
         Command::Fund(args) => fund(args),
+        Command::PayTreasury(args) => treasury::run(args),
         Command::Abandon(args) => abandon::run(args),
     }
 }

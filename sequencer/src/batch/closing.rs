@@ -12,7 +12,7 @@ use gridveil_protocol::{
 
 use super::{AppliedPeriod, applying, open_period::missing, state_of, unknown_community};
 use crate::{
-    config, ends, l1,
+    config, emergency, ends, l1,
     problem::{self, Problem},
     service::Service,
     store::{
@@ -65,6 +65,7 @@ async fn close_locked(
         return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
             .with(|members| members.open = Some(open)));
     }
+    emergency::check(service, community, first_interval).await?;
     if closed {
         ends::settles(service, community, None).await?;
     } else {

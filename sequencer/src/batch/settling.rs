@@ -9,7 +9,7 @@ use gridveil_verifier_contract::{L1Error, SettleCall, Word};
 
 use super::transition;
 use crate::{
-    config, l1,
+    config, emergency, l1,
     problem::Problem,
     service::{Metrics, Service},
     store::{
@@ -90,6 +90,8 @@ fn progress(service: &Service) -> (u64, usize) {
 enum Failure {
     /// L1 gave no answer, or refused the batch.
     L1(Option<u64>, L1Error),
+    /// L1 has stopped the batch's verifier: it is not sent, until another batch is in its place.
+    Stopped(u64, String),
     Own(Problem),
     /// L1 is where no batch of this log leads.
     Foreign,
@@ -119,6 +121,11 @@ impl Failure {
         let (batch, error) = match self {
             Self::Own(problem) => return Err(problem.to_string()),
             Self::Foreign => return Err(l1::FOREIGN.to_owned()),
+            Self::Stopped(batch, why) => {
+                return Ok(format!(
+                    "batch {batch}: {why}: it is not sent, and never settles: gridveil operator abandon"
+                ));
+            }
             Self::L1(batch, error) => (batch, error),
         };
         let of = batch.map_or_else(String::new, |batch| format!("batch {batch}: "));
@@ -207,14 +214,29 @@ async fn send(
     entry: &BatchEntry,
     following: Vec<(u64, BatchEntry)>,
 ) -> Result<(), Failure> {
+    // Also before it is computed again: a version that is stopped may be unknown to a later program.
+    if let Some(why) = stopped(service, entry).await? {
+        return Err(Failure::Stopped(batch, why));
+    }
     let mut calls = vec![call(service, batch, entry).await?];
     for (batch, entry) in following {
+        if stopped(service, &entry).await?.is_some() {
+            break;
+        }
         let Ok(call) = call(service, batch, &entry).await else { break };
         calls.push(call);
     }
     service.l1.settle_in_order(calls).await.map_err(|error| Failure::L1(Some(batch), error))?;
     tracing::info!(batch, "batch on L1");
     Ok(())
+}
+
+/// Why L1 takes no batch of this verifier any more, if it is proven unsound.
+async fn stopped(service: &Service, entry: &BatchEntry) -> Result<Option<String>, L1Error> {
+    match emergency::stops(service, entry.community, entry.first_interval).await {
+        Ok(why) => Ok(why),
+        Err(problem) => Err(L1Error::Unreachable(problem.detail)),
+    }
 }
 
 async fn call(service: &Arc<Service>, batch: u64, entry: &BatchEntry) -> Result<SettleCall, Failure> {

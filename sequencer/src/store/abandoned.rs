@@ -33,7 +33,7 @@ impl LogState {
 }
 
 /// Opens a closed period again.
-fn reopen(community: u32, state: &mut CommunityState) -> Vec<Vec<u8>> {
+pub(super) fn reopen(community: u32, state: &mut CommunityState) -> Vec<Vec<u8>> {
     let Some(closed) = state.closed.take() else { return Vec::new() };
     let of = |letter| key::period(letter, community, closed.first_interval);
     let mut keys = vec![of(b'c')];

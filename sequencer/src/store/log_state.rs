@@ -278,11 +278,7 @@ impl LogState {
             }
             Event::Applied(applied) => self.applied(applied, offset)?,
             Event::Abandoned(abandoned) => self.abandoned(abandoned.batch)?,
-            Event::Upgrade(next) => {
-                let out_of_order = |_| OrderError("a circuit version that does not follow the last one");
-                self.versions.add(*next).map_err(out_of_order)?;
-                Vec::new()
-            }
+            Event::Upgrade(upgrade) => self.upgraded(upgrade)?,
             Event::Proven(proven) => {
                 let batch = self.batches.get_mut(&proven.batch).filter(|b| b.prove_ms.is_none());
                 batch.ok_or(OrderError("a proof of no batch that waits for one"))?.prove_ms = Some(proven.prove_ms);

@@ -10,15 +10,16 @@ use gridveil_protocol::{
     tariff::Tariff,
     tree::Children,
     units::Interval,
-    version::VersionFrom,
 };
 use serde::{Deserialize, Serialize};
 
 use super::data_keys::Sealed;
 
 mod body;
+mod decisions;
 
 pub use body::{decode_body, encode_body};
+pub use decisions::{Abandoned, Upgrade};
 
 /// A field element in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -356,13 +357,6 @@ pub struct Settled {
     pub gas_used: Option<u64>,
 }
 
-/// Batches that L1 will never have: this one and all after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Abandoned {
-    /// The first of them.
-    pub batch: u64,
-}
-
 /// The public part of any record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -388,8 +382,8 @@ pub enum Event {
     Header(HeaderAccepted),
     /// [`Selected`].
     Selected(Selected),
-    /// The operator decided that another circuit version counts from some time on.
-    Upgrade(VersionFrom),
+    /// [`Upgrade`].
+    Upgrade(Upgrade),
     /// [`Abandoned`].
     Abandoned(Abandoned),
     /// [`CommunityAdded`].

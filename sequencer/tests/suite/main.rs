@@ -6,6 +6,7 @@
 mod api;
 mod chain;
 mod common;
+mod emergency;
 mod joining;
 mod operations;
 mod recovery;

@@ -390,7 +390,7 @@ fn the_log_takes_versions_in_their_order() {
     let next = |number, from_s| {
         let next = VersionFrom { circuit_version: CircuitVersion::new(number), from_s };
         // As it is on disk.
-        let event = Event::Upgrade(next);
+        let event = Event::Upgrade(next.into());
         let public = event.encode().unwrap();
         let json: Value = serde_json::from_slice(&public).unwrap();
         assert_eq!(json, json!({"circuit_version": number, "from_s": from_s}));

@@ -106,7 +106,7 @@ pub fn every_lie_is_named(world: &World, file: &DeploymentFile) {
 fn everything_else(file: &DeploymentFile, chain: &OnChain, known: &Generated) {
     type Case = (&'static str, fn(&mut DeploymentFile, &mut OnChain), &'static str);
     const STRANGER: Address = [9; 20];
-    let cases: [Case; 14] = [
+    let cases: [Case; 18] = [
         ("another chain", |_, chain| chain.chain_id = 1, "chain: is 1 on chain"),
         ("a byte of the rollup", |_, chain| chain.rollup.code[9] ^= 1, "rollup: its code has the hash"),
         (
@@ -147,6 +147,10 @@ fn everything_else(file: &DeploymentFile, chain: &OnChain, known: &Generated) {
             },
             "other verifiers",
         ),
+        ("another council", |_, chain| chain.council.appointed.council = Some(STRANGER), "council: is 0x0909"),
+        ("no council on chain", |_, chain| chain.council.appointed.council = None, "council: is nobody on chain"),
+        ("a council that is no Safe", |_, chain| chain.council.safe = None, "is no Safe of at least eight owners"),
+        ("a verifier that is proven unsound", |_, chain| chain.verifiers[0].unsound = true, "is proven unsound"),
         ("a timelock without delay", |_, chain| chain.timelock.as_mut().unwrap().delay_s = 0, "timelock's delay"),
         (
             "an administrator of the timelock",
@@ -164,6 +168,13 @@ fn everything_else(file: &DeploymentFile, chain: &OnChain, known: &Generated) {
         let said = failures(&file, &chain, known);
         assert!(said.contains(says), "{name}: {said}");
     }
+    // One that is to come is told, and is no lie yet.
+    let mut later = chain.clone();
+    later.council.appointed.next = Some((Some(STRANGER), 4_000_000_000));
+    let told = check(file, &later, known);
+    assert!(told.is_ok());
+    let said = told.checks.iter().find(|check| check.subject == "council appointed").unwrap();
+    assert!(matches!(&said.outcome, Outcome::NotChecked(what) if what.contains("becomes the council 2096-10-02")));
     let insecure = DeploymentFile {
         setup: gridveil_verifier_contract::deployment::Setup { name: "INSECURE-dev".to_owned(), ..file.setup.clone() },
         ..file.clone()

@@ -3,10 +3,12 @@
 use gridveil_circuits::version::ONE_MORE;
 use gridveil_meter_client::{cli::utc, key_store::Keys};
 use gridveil_protocol::hex::hex0;
-use gridveil_verifier_contract::{ChainL1 as _, Role, address_of, anvil::ANVIL_KEYS};
+use gridveil_verifier_contract::{
+    ChainL1 as _, ForcedRequest, QueuesL1 as _, Role, address_of, anvil::ANVIL_KEYS, ethers_client::Key,
+};
 use serde_json::{Value, json};
 
-use super::World;
+use super::{CHAIN_ID, DEPLOYER, World};
 
 pub const ADMIN: &str = "0x1000000000000000000000000000000000000001";
 const REGULATOR: &str = "0x1000000000000000000000000000000000000005";
@@ -147,6 +149,59 @@ pub fn a_community_ends(world: &World) {
     let listed = ask(&["community", "list"], &[]);
     assert_eq!((&listed[1]["stage"], &listed[1]["closed_after"]), (&json!("closed"), &json!(1)));
     assert!(refused("1").contains("community 1 is closed since batch 1"));
+}
+
+/// FORCED.7: who sends another's request needs L1 and a key that pays, and neither keys nor a wallet.
+pub fn somebody_else_pays_the_bond(world: &World) {
+    let (runtime, client) = world.client(None);
+    let key = Key::of_hex(ANVIL_KEYS[2]).unwrap();
+    let now = runtime.block_on(client.timestamp()).unwrap();
+    let request = ForcedRequest {
+        chain_id: CHAIN_ID,
+        contract: client.contract(),
+        community: 0,
+        slot: 1,
+        requester: key.account(),
+        nonce: 0,
+        deadline_s: now + 24 * 3600,
+        signature: Vec::new(),
+    };
+    let signed = request.sign(&key).unwrap();
+    let file = json!({
+        "deployment": { "chain_id": CHAIN_ID, "contract": hex0(signed.contract) }, "community": 0, "slot": 1,
+        "requester": hex0(signed.requester), "nonce": 0, "deadline_s": signed.deadline_s,
+        "signature": hex0(&signed.signature),
+    });
+    std::fs::write(world.path("request.json"), file.to_string()).unwrap();
+    let sends = ["member", "force", "--for", "request.json", "--deployment", "deployment.json", "--json"];
+    assert!(world.refused(&[&sends[..], &["--yes"]].concat()).contains("no L1 key"));
+    let dry: Value = serde_json::from_str(&world.said(&[&sends[..], &["--dry-run"]].concat())).unwrap();
+    assert_eq!((&dry["paid_to"], &dry["dry_run"]), (&json!(hex0(signed.requester)), &json!(true)));
+    let pays = [&sends[..], &["--l1-key", "deployer.key", "--yes"]].concat();
+    world.said(&pays);
+    let queue = runtime.block_on(client.forced_queue(0)).unwrap();
+    let deployer = address_of(DEPLOYER).unwrap();
+    assert_eq!(
+        queue.iter().map(|entry| (entry.requester, entry.payer)).collect::<Vec<_>>(),
+        [(signed.requester, deployer)]
+    );
+    assert!(world.refused(&pays).contains("was sent before"));
+    let bonds = [
+        "member",
+        "force",
+        "--bonds",
+        "--community",
+        "0",
+        "--l1-key",
+        "deployer.key",
+        "--deployment",
+        "deployment.json",
+    ];
+    let owed: Value = serde_json::from_str(&world.said(&[&bonds[..], &["--json", "--yes"]].concat())).unwrap();
+    assert_eq!((&owed["owed"], &owed["paid_to"]), (&json!("0"), &json!(hex0(deployer))), "it waits, and all goes on");
+    // For one's own account the rest is needed as before.
+    let own = world.refused(&["member", "force", "--deployment", "deployment.json", "--l1-key", "deployer.key"]);
+    assert!(own.contains("--community") && own.contains("--wallet"), "{own}");
 }
 
 /// Accounts without a key here: the call is tried and shown, and whoever has the key sends it.

@@ -55,6 +55,9 @@ fn every_command_has_help_with_an_example() {
         "operator upgrade status",
         "operator role",
         "operator role list",
+        "operator council",
+        "operator council show",
+        "operator council statement",
         "operator tariff",
         "operator tariff check",
         "operator tariff list",
@@ -73,7 +76,8 @@ fn every_command_has_help_with_an_example() {
         )
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
-        .chain(["tariff hand-in"].map(|name| format!("operator {name}")))
+        .chain(["tariff hand-in", "pay-treasury"].map(|name| format!("operator {name}")))
+        .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
         .collect();
     let role = |command: &str| ["member", "mdm", "operator"].contains(&command.split(' ').next().unwrap_or_default());
     let found: BTreeSet<&str> = all.iter().map(|(command, _)| command.as_str()).filter(|c| role(c)).collect();

@@ -109,3 +109,28 @@ fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
     assert_eq!(again, Left { exited_before: true, refunds: 1, ..Left::default() });
     assert_eq!(alice.wallet.state().open_claims(), 0);
 }
+
+/// COUNCIL.5: the first exit closes the community. Before, `exit` asked for a frozen rollup or a closed community.
+#[test]
+fn a_member_leaves_when_the_verifier_is_proven_unsound() {
+    let (mut world, input) = World::new();
+    world.settle(input);
+    let mut alice = world.session(0);
+    let chain = world.chain();
+    alice.sync(false).unwrap();
+    world.l1.put_pool(1 << 60);
+    let actor = alice.wallet.state().actor(&alice.keys.owner).unwrap();
+    let claim = operation::deposit::claim(&actor, 5 * UNIT_NANO).unwrap();
+    deposit(&mut alice, &chain, &claim).unwrap();
+    let exit = exit_of(alice.wallet.state(), &chain, &[]).unwrap();
+    assert!(leave(&mut alice, &chain, &exit).unwrap_err().to_string().contains("nor its verifier proven unsound"));
+    world.l1.prove_unsound(&world.l1.contradiction(2, 1)).unwrap();
+    let poor = Exit { balance: UNIT_NANO - 1, ..exit.clone() };
+    assert!(leave(&mut alice, &chain, &poor).unwrap_err().to_string().contains("a balance of a hundredth or more"));
+    assert_eq!(wait(world.l1.end_of(5)).unwrap().stage, Stage::Open);
+    let left = leave(&mut alice, &chain, &exit).unwrap();
+    assert_eq!(left, Left { balance_nano: exit.balance, waiting: 1, ..Left::default() });
+    assert_eq!(wait(world.l1.end_of(5)).unwrap().stage, Stage::Closed);
+    let again = leave(&mut alice, &chain, &exit).unwrap();
+    assert_eq!(again, Left { exited_before: true, waiting: 1, ..Left::default() });
+}

@@ -2,16 +2,40 @@
 
 use ethers::providers::Middleware;
 use ethers::types::transaction::eip2718::TypedTransaction;
-use ethers::types::{Address as EthAddress, Bytes, Eip1559TransactionRequest};
+use ethers::types::{Address as EthAddress, Bytes, Eip1559TransactionRequest, U256};
 
+use super::bindings::GridveilRegistry;
 use super::deploy::abi_init;
-use super::{EthersClient, VerifierInit, malformed, request, required};
+use super::{EthersClient, Rpc, VerifierInit, malformed, request, required};
 use crate::client::L1Error;
 use crate::roles::Role;
-use crate::types::{Address, CommunityParams, TxReceipt, Word};
+use crate::types::{Address, CommunityParams, Contradiction, TxReceipt, Word};
+
+/// Who may do an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Who has the role.
+    Role(Role),
+    /// The council.
+    Council,
+    /// Any account.
+    Anybody,
+}
+
+impl Actor {
+    /// Name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Role(role) => role.name(),
+            Self::Council => "council",
+            Self::Anybody => "anybody",
+        }
+    }
+}
 
 /// One act of a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Gives an account a role (admin).
     Grant(Role, Address),
@@ -35,20 +59,35 @@ pub enum Act {
     OpenTariffSet(u32, u16, u16),
     /// Publishes a tariff: set, first interval, commitment (tariff authority).
     RegisterTariff(u32, u32, Word),
+    /// Appoints a council, the zero address for none (admin).
+    AppointCouncil(Address),
+    /// Proves that a verifier in use is unsound (anybody).
+    ProveUnsound(Box<Contradiction>),
+    /// Shortens the delay of a registered verifier: circuit version, shape (council).
+    Hasten(u32, u32),
 }
 
 impl Act {
     /// Who may do it.
     #[must_use]
-    pub const fn role(self) -> Role {
-        match self {
-            Self::Grant(..) | Self::Revoke(..) => Role::Admin,
+    pub const fn actor(&self) -> Actor {
+        Actor::Role(match self {
+            Self::Grant(..) | Self::Revoke(..) | Self::AppointCouncil(_) => Role::Admin,
             Self::PauseDeposits(_) => Role::Regulator,
             Self::RegisterVerifier(..) | Self::AnnounceUpgrade(_) | Self::RetireVersion(_) => Role::Upgrader,
             Self::RegisterCommunity(_) | Self::AnnounceClosing(_) | Self::CloseCommunity(_) => Role::Mdm,
             Self::OpenTariffSet(..) | Self::RegisterTariff(..) => Role::TariffAuthority,
-        }
+            Self::Hasten(..) => return Actor::Council,
+            Self::ProveUnsound(_) => return Actor::Anybody,
+        })
     }
+}
+
+fn proving(registry: &GridveilRegistry<Rpc>, contradiction: Contradiction) -> Option<Bytes> {
+    let Contradiction { circuit_version, shape, first, second } = contradiction;
+    let rows = |rows: [Word; 10]| rows.map(|row| U256::from_big_endian(&row));
+    let (a, b) = (rows(first.rows), rows(second.rows));
+    registry.prove_unsound(circuit_version, shape, a, first.proof.into(), b, second.proof.into()).calldata()
 }
 
 impl EthersClient {
@@ -92,6 +131,9 @@ impl EthersClient {
             Act::RegisterTariff(set, first_interval, commitment) => {
                 (registry.address(), registry.register_tariff(set, first_interval, commitment).calldata())
             }
+            Act::AppointCouncil(council) => (registry.address(), registry.appoint_council(council.into()).calldata()),
+            Act::ProveUnsound(contradiction) => (registry.address(), proving(&registry, *contradiction)),
+            Act::Hasten(version, shape) => (registry.address(), registry.hasten(version, shape).calldata()),
         };
         Ok((at.0, required(calldata)?.to_vec()))
     }

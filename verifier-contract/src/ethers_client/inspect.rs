@@ -15,7 +15,7 @@ use super::{EthersClient, REQUEST_TIMEOUT, Rpc, decode_log, provider_error};
 use crate::client::L1Error;
 use crate::deployment::{Hex, Terms};
 use crate::roles::Role;
-use crate::types::{Address, Word};
+use crate::types::{Address, Appointed, Safe, Word};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod timelock {
@@ -51,6 +51,8 @@ pub struct VerifierOnChain {
     pub proof_length: u32,
     /// Its version is retired.
     pub retired: bool,
+    /// It is proven unsound: L1 takes nothing with its proofs, for ever.
+    pub unsound: bool,
     /// It says yes to proofs that prove nothing.
     pub accepts_anything: bool,
 }
@@ -64,6 +66,15 @@ pub struct TimelockOnChain {
     pub delay_s: u64,
     /// Who have each of its roles, by the role's name.
     pub roles: BTreeMap<&'static str, BTreeSet<Address>>,
+}
+
+/// The council, if there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CouncilOnChain {
+    /// Who it is, and who was appointed and is not yet.
+    pub appointed: Appointed,
+    /// What the council says of itself as a Safe; `None` if there is none, or it is no Safe.
+    pub safe: Option<Safe>,
 }
 
 /// A deployment as the chain has it.
@@ -95,6 +106,8 @@ pub struct OnChain {
     pub roles: BTreeMap<Role, BTreeSet<Address>>,
     /// Holders of roles that no program knows.
     pub unknown_roles: BTreeSet<Address>,
+    /// The council.
+    pub council: CouncilOnChain,
     /// Every registered verifier.
     pub verifiers: Vec<VerifierOnChain>,
     /// The timelock that was asked for.
@@ -158,6 +171,7 @@ impl EthersClient {
             tariff_notice_s: self.view_at(parts.registry, registry.tariff_notice().calldata()).await?,
             roles,
             unknown_roles,
+            council: self.council_found().await?,
             verifiers: self.verifiers().await?,
             timelock,
         })
@@ -171,6 +185,15 @@ impl EthersClient {
         let registry = self.parts().await?.registry;
         let all = holders(&self.logs_of(vec![registry], None, 0).await?)?;
         Ok(all.into_iter().filter_map(|(id, accounts)| Some((Role::by_id(&id)?, accounts))).collect())
+    }
+
+    async fn council_found(&self) -> Result<CouncilOnChain, L1Error> {
+        let appointed = self.appointed().await?;
+        let safe = match appointed.council {
+            Some(council) => self.safe(council).await?,
+            None => None,
+        };
+        Ok(CouncilOnChain { appointed, safe })
     }
 
     async fn found(&self, address: Address) -> Result<Found, L1Error> {
@@ -202,8 +225,15 @@ impl EthersClient {
         for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
             let (circuit_version, shape) = (event.circuit_version, event.shape);
-            let (verifier, proof_length, _, _, _, _, registered_hash): (EthAddress, u32, u64, bool, bool, bool, Word) =
-                self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
+            let (verifier, proof_length, _, _, _, unsound, registered_hash): (
+                EthAddress,
+                u32,
+                u64,
+                bool,
+                bool,
+                bool,
+                Word,
+            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             let size: (u32, u16) = self.view_at(at, registry.shape_of(shape).calldata()).await?;
             let instances =
                 if circuit_version < FIRST_CERTIFICATE { instance::ROWS.len() } else { certificate::ROWS.len() };
@@ -215,6 +245,7 @@ impl EthersClient {
                 registered_hash,
                 proof_length,
                 retired: self.view_at(at, registry.is_retired(circuit_version).calldata()).await?,
+                unsound,
                 accepts_anything: self.accepts_anything(verifier, instances, proof_length).await?,
             });
         }

@@ -32,6 +32,14 @@ impl MemberL1 for EthersClient {
         Box::pin(async move { self.transact(self.bound().withdraw(account.into()).calldata()).await })
     }
 
+    fn bonds_owed(&self, account: Address) -> L1Future<'_, u128> {
+        Box::pin(async move { u128_of(self.view(self.bound().eth_owed(account.into()).calldata()).await?) })
+    }
+
+    fn return_bonds(&self, community: u32) -> L1Future<'_, TxReceipt> {
+        Box::pin(async move { self.transact(self.bound().return_bonds(community).calldata()).await })
+    }
+
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt> {
         Box::pin(async move { self.transact(self.bound().withdraw_eth(account.into()).calldata()).await })
     }

@@ -106,6 +106,13 @@ impl ChainL1 for EthersClient {
         })
     }
 
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
+        Box::pin(async move {
+            let registry = self.registry().await?;
+            self.view_at(registry.address(), registry.in_emergency(community).calldata()).await
+        })
+    }
+
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         Box::pin(async move {
             let logs = self.registry_logs(TariffRegisteredFilter::signature(), from_block).await?;
@@ -219,9 +226,18 @@ impl SettlementL1 for EthersClient {
             if self.view_at::<bool>(at, registry.is_retired(circuit_version).calldata()).await? {
                 return Ok(None);
             }
-            let (verifier, _, active_from_s, used, ..): (EthAddress, u32, u64, bool, bool, bool, Word) =
-                self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
-            Ok((verifier != EthAddress::zero()).then_some(VerifierState { active_from_s, used }))
+            let (verifier, _, active_from_s, used, hastened, unsound, _): (
+                EthAddress,
+                u32,
+                u64,
+                bool,
+                bool,
+                bool,
+                Word,
+            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
+            let hastened = hastened && self.emergency_lasts(shape).await?;
+            let state = VerifierState { active_from_s, used, hastened, unsound };
+            Ok((verifier != EthAddress::zero()).then_some(state))
         })
     }
 

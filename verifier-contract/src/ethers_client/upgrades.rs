@@ -54,14 +54,22 @@ impl EthersClient {
         for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
             let (circuit_version, shape) = (event.circuit_version, event.shape);
-            let (verifier, _, active_from_s, used, _, _, code_hash): (EthAddress, u32, u64, bool, bool, bool, Word) =
-                self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
+            let (verifier, _, active_from_s, used, hastened, unsound, code_hash): (
+                EthAddress,
+                u32,
+                u64,
+                bool,
+                bool,
+                bool,
+                Word,
+            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
+            let hastened = hastened && self.emergency_lasts(shape).await?;
             verifiers.push(RegisteredVerifier {
                 circuit_version,
                 shape,
                 verifier: verifier.0,
                 code_hash,
-                state: VerifierState { active_from_s, used },
+                state: VerifierState { active_from_s, used, hastened, unsound },
                 retired: self.view_at(at, registry.is_retired(circuit_version).calldata()).await?,
             });
         }

@@ -266,6 +266,24 @@ impl Books {
         }
     }
 
+    pub(super) fn bonds_owed(&self, account: &Address) -> u128 {
+        self.eth_owed.get(account).copied().unwrap_or_default()
+    }
+
+    /// Everybody leaves the queue, without having been served.
+    pub(super) fn return_bonds(&mut self, context: &Context, community: u32) -> Vec<Effect> {
+        let queue = self.forced.remove(&community).unwrap_or_default();
+        if queue.len() >= FORCED_QUEUE {
+            self.full_at = Some(context.now);
+        }
+        let mut effects = Vec::new();
+        for ForcedEntry { payer, bond, .. } in queue {
+            *self.eth_owed.entry(payer).or_default() += bond;
+            effects.push(Effect::BondReturned { community, payer, bond });
+        }
+        effects
+    }
+
     pub(super) fn force_withdraw(
         &mut self,
         context: &Context,

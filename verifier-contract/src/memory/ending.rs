@@ -9,6 +9,11 @@ impl State {
         self.ends.get(&community).copied().unwrap_or_default()
     }
 
+    pub(super) fn return_bonds(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
+        require(self.frozen || self.end_of(community).stage == Stage::Closed, "NotFrozen")?;
+        self.transact(|books, context| Ok(books.return_bonds(context, community)))
+    }
+
     pub(super) fn announce_closing(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
         require(self.communities.contains_key(&community), "UnknownCommunity")?;
         require(self.end_of(community).stage == Stage::Open, "AlreadyClosing")?;

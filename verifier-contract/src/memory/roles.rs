@@ -46,6 +46,10 @@ impl ChainL1 for MemoryL1 {
         self.with(move |state| Ok(state.end_of(community)))
     }
 
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
+        self.with(move |state| state.in_emergency(community))
+    }
+
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {
         self.with(move |state| Ok(state.tariffs.iter().filter(|tariff| tariff.block >= from_block).copied().collect()))
     }
@@ -205,6 +209,14 @@ impl MemberL1 for MemoryL1 {
         self.with(move |state| state.transact(|books, _| books.withdraw(account)))
     }
 
+    fn bonds_owed(&self, account: Address) -> L1Future<'_, u128> {
+        self.with(move |state| Ok(state.books.bonds_owed(&account)))
+    }
+
+    fn return_bonds(&self, community: u32) -> L1Future<'_, TxReceipt> {
+        self.with(move |state| state.return_bonds(community))
+    }
+
     fn withdraw_eth(&self, account: Address) -> L1Future<'_, TxReceipt> {
         self.with(move |state| state.transact(|books, _| books.withdraw_eth(account)))
     }
@@ -226,7 +238,7 @@ impl MemberL1 for MemoryL1 {
     }
 
     fn exit(&self, call: ExitCall) -> L1Future<'_, TxReceipt> {
-        self.with(move |state| state.exit(&call))
+        self.with(move |state| state.called_exit(&call))
     }
 
     fn exit_claim(&self, call: ExitClaimCall) -> L1Future<'_, TxReceipt> {

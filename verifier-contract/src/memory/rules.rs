@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::books::{self, Books};
+use super::council::Council;
 use super::notes::CERTIFICATE_VERSION;
 use super::{MODULUS, MemoryL1Config, MemoryTerms, records};
 use crate::client::L1Error;
@@ -18,12 +19,20 @@ const QUIET_S: u64 = 24 * 3600;
 
 /// A verifier of a circuit version and a shape.
 #[derive(Clone, Debug)]
-struct Verifier {
-    address: Address,
+pub(super) struct Verifier {
+    pub(super) address: Address,
     /// Unix seconds.
-    active_from: u64,
+    pub(super) active_from: u64,
     /// The first ones are trusted from the start.
-    used: bool,
+    pub(super) used: bool,
+    pub(super) hastened: bool,
+    pub(super) unsound: bool,
+}
+
+impl Verifier {
+    const fn new(address: Address, active_from: u64, used: bool) -> Self {
+        Self { address, active_from, used, hastened: false, unsound: false }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,9 +47,10 @@ pub(super) struct State {
     pub(super) sets: HashMap<u32, (u16, u16)>,
     pub(super) tariffs: Vec<TariffEntry>,
     pub(super) batches: Vec<SettledBatch>,
-    verifiers: HashMap<(u32, u32), Verifier>,
+    pub(super) verifiers: HashMap<(u32, u32), Verifier>,
     pub(super) retired: HashSet<u32>,
     announced: Announcement,
+    pub(super) council: Council,
     /// Communities that settled.
     pub(super) started: HashSet<u32>,
     pub(super) books: Books,
@@ -80,9 +90,7 @@ fn verifier_address(circuit_version: u32, shape: u32) -> Address {
 impl State {
     pub(super) fn new(config: MemoryL1Config) -> Self {
         let version = config.circuit_version;
-        let trusted = |version, shape| {
-            ((version, shape), Verifier { address: verifier_address(version, shape), active_from: 0, used: true })
-        };
+        let trusted = |version, shape| ((version, shape), Verifier::new(verifier_address(version, shape), 0, true));
         // It has no shape.
         let certificates = [trusted(CERTIFICATE_VERSION, 0)];
         Self {
@@ -97,6 +105,7 @@ impl State {
             verifiers: config.shapes.iter().map(|(shape, ..)| trusted(version, *shape)).chain(certificates).collect(),
             retired: HashSet::new(),
             announced: Announcement::default(),
+            council: Council::default(),
             started: HashSet::new(),
             books: Books::default(),
             events: Vec::new(),
@@ -116,7 +125,7 @@ impl State {
         require(if has_shape { self.slots(shape) != 0 } else { shape == 0 }, "ShapeMismatch")?;
         let address = verifier_address(circuit_version, shape);
         let active_from = self.timestamp + self.config.terms.verifier_delay_s;
-        self.verifiers.insert((circuit_version, shape), Verifier { address, active_from, used: false });
+        self.verifiers.insert((circuit_version, shape), Verifier::new(address, active_from, false));
         let proof_length = self.config.proof_length.and_then(|length| u32::try_from(length).ok()).unwrap_or_default();
         Ok(self.mine_with(vec![RollupEffect::VerifierRegistered {
             circuit_version,
@@ -129,9 +138,15 @@ impl State {
     }
 
     pub(super) fn verifier(&self, circuit_version: u32, shape: u32) -> Option<VerifierState> {
-        let Verifier { active_from, used, .. } = self.verifiers.get(&(circuit_version, shape))?;
-        let state = VerifierState { active_from_s: *active_from, used: *used };
+        let verifier = self.verifiers.get(&(circuit_version, shape))?;
+        let state = self.state_of(verifier, shape);
         (!self.retired.contains(&circuit_version)).then_some(state)
+    }
+
+    fn state_of(&self, verifier: &Verifier, shape: u32) -> VerifierState {
+        let Verifier { active_from, used, hastened, unsound, .. } = *verifier;
+        let hastened = hastened && self.emergency_lasts(shape);
+        VerifierState { active_from_s: active_from, used, hastened, unsound }
     }
 
     pub(super) fn announce_upgrade(&mut self, circuit_version: u32) -> Result<TxReceipt, L1Error> {
@@ -162,15 +177,18 @@ impl State {
     fn verify(&self, version: u32, shape: u32, proof: &[u8]) -> Result<Option<RollupEffect>, L1Error> {
         require(!self.retired.contains(&version), "VersionRetired")?;
         let Some(verifier) = self.verifiers.get(&(version, shape)) else { return reverted("UnknownVerifier") };
+        require(!verifier.unsound, "VerifierIsUnsound")?;
         require(verifier.active_from <= self.timestamp, "VerifierNotActive")?;
         let length = self.config.proof_length.filter(|_| version < CERTIFICATE_VERSION);
         require(length.is_none_or(|length| length == proof.len()), "ProofLength")?;
         if verifier.used {
             return Ok(None);
         }
-        let state = VerifierState { active_from_s: verifier.active_from, used: false };
-        require(self.announced.is_of(version, &state), "UpgradeNotAnnounced")?;
-        require(self.books.marked() == 0, "UpgradeWaits")?;
+        let state = self.state_of(verifier, shape);
+        if !state.hastened {
+            require(self.announced.is_of(version, &state), "UpgradeNotAnnounced")?;
+            require(self.books.marked() == 0, "UpgradeWaits")?;
+        }
         let verifier = verifier.address;
         Ok(Some(RollupEffect::VerifierFirstUsed { circuit_version: version, shape, verifier }))
     }
@@ -267,7 +285,9 @@ impl State {
     pub(super) fn freeze(&mut self, community: u32) -> Result<TxReceipt, L1Error> {
         require(self.end_of(community).stage != Stage::Closed, "CommunityIsClosed")?;
         let head = self.books.queue(community).first().copied();
-        let over = head.is_some_and(|head| head.time + self.config.terms.forced_deadline_s < self.timestamp);
+        let held_until = self.held_until(community);
+        let due = |time: u64| (time + self.config.terms.forced_deadline_s).max(held_until);
+        let over = head.is_some_and(|head| due(head.time) < self.timestamp);
         require(over, "DeadlineNotOver")?;
         require(!self.frozen, "IsFrozen")?;
         self.frozen = true;
@@ -293,14 +313,8 @@ impl State {
         self.called(Call::ExitClaim(*call), done)
     }
 
-    pub(super) fn exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
-        let closed = self.end_of(call.community).stage == Stage::Closed;
-        require(self.frozen || closed, "NotFrozen")?;
-        let Some((params, _)) = self.communities.get(&call.community).copied() else {
-            return reverted("UnknownCommunity");
-        };
-        require(call.slot < self.slots(params.shape), "SlotOutOfRange")?;
-        let done = self.transact(|books, context| books.exit(context, call));
+    pub(super) fn called_exit(&mut self, call: &ExitCall) -> Result<TxReceipt, L1Error> {
+        let done = self.exit(call);
         self.called(Call::Exit(call.clone()), done)
     }
 
@@ -430,6 +444,7 @@ impl State {
         let batch_of =
             records::Batch { params, first_interval, started: self.started.contains(&community), tariffs: &set };
         let pairs = call.data.get(leaves..).unwrap_or_default();
+        let is_first = first_use.is_some();
         let TxReceipt { tx, block, gas_used } = self.transact(|books, context| {
             let settled =
                 RollupEffect::BatchSettled { batch, community, first_interval, old_root, new_root, circuit_version };
@@ -439,6 +454,9 @@ impl State {
         })?;
         if let Some(verifier) = self.verifiers.get_mut(&(circuit_version, params.shape)) {
             verifier.used = true;
+        }
+        if is_first {
+            self.resume(params.shape);
         }
         self.started.insert(community);
         self.roots.push(call.new_root);

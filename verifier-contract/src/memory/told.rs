@@ -50,6 +50,8 @@ pub struct Told {
     pub communities: Vec<CommunityParams>,
     /// Communities that end, by index.
     pub ends: BTreeMap<u32, CommunityEnd>,
+    /// Communities whose members may exit because of a verifier that is proven unsound.
+    pub emergencies: BTreeSet<u32>,
     /// Published tariffs.
     pub tariffs: Vec<TariffEntry>,
     /// Settled batches.
@@ -89,10 +91,13 @@ impl Told {
     /// [`L1Error`] if the chain was told to fail.
     pub async fn by(l1: &MemoryL1) -> Result<Self, L1Error> {
         let communities = l1.communities(0).await?;
-        let (mut forced, mut ends) = (BTreeMap::new(), BTreeMap::new());
+        let (mut forced, mut ends, mut emergencies) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for CommunityParams { community, .. } in &communities {
             ends.insert(*community, l1.end_of(*community).await?);
             forced.insert(*community, l1.forced_queue(*community).await?);
+            if l1.in_emergency(*community).await? {
+                emergencies.insert(*community);
+            }
         }
         let count = l1.batch_count().await?;
         let mut roots = Vec::new();
@@ -113,6 +118,7 @@ impl Told {
             count,
             communities,
             ends,
+            emergencies,
             tariffs: l1.tariffs(0).await?,
             batches: l1.settled_batches(0).await?,
             events: l1.events(0).await?,
@@ -177,6 +183,10 @@ impl ChainL1 for Told {
 
     fn end_of(&self, community: u32) -> L1Future<'_, CommunityEnd> {
         now(self.ends.get(&community).copied().unwrap_or_default())
+    }
+
+    fn in_emergency(&self, community: u32) -> L1Future<'_, bool> {
+        now(self.emergencies.contains(&community))
     }
 
     fn tariffs(&self, from_block: u64) -> L1Future<'_, Vec<TariffEntry>> {

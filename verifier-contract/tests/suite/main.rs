@@ -7,6 +7,7 @@ mod calldata;
 mod clients;
 #[cfg(feature = "codegen")]
 mod codegen;
+mod council;
 mod ending;
 mod fake;
 mod l1;

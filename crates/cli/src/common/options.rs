@@ -42,6 +42,71 @@ pub struct Place {
     pub json: bool,
 }
 
+/// As [`Place`], of `member force`: with --for it is somebody else's request, and with --bonds no request at all: L1 is all
+/// that is needed.
+#[derive(clap::Args, Debug)]
+pub struct PlaceUnlessFor {
+    /// Sequencer, `https://…` or `http://…`. Without it, only what the wallet and L1 have.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
+    url: Option<String>,
+    /// L1 node, `https://…` or `http://…`: one you trust, best your own. Several of one chain: the next is asked when one
+    /// does not answer or lags.
+    #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
+    pub rpc: Vec<String>,
+    /// Rollup contract.
+    #[arg(long, value_name = "ADDRESS", env = "GRIDVEIL_CONTRACT")]
+    pub contract: String,
+    /// Circuit version to sign for, where no sequencer is asked: that of the period, after an upgrade.
+    #[arg(long, value_name = "N", default_value_t = CIRCUIT_VERSION)]
+    circuit_version: u64,
+    /// Block of the deployment, or an earlier one: where L1's events are read from, when they are.
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    from_block: u64,
+    /// Community index. Not with --for; with --bonds the one whose queue is looked at.
+    #[arg(long, env = "GRIDVEIL_COMMUNITY", required_unless_present_any = ["for_", "bonds"])]
+    pub community: Option<u32>,
+    /// Slot in the community. Not with --for and --bonds.
+    #[arg(long, env = "GRIDVEIL_SLOT", required_unless_present_any = ["for_", "bonds"])]
+    slot: Option<u16>,
+    /// Key file. Not with --for and --bonds.
+    #[arg(long, env = "GRIDVEIL_KEYS", required_unless_present_any = ["for_", "bonds"])]
+    keys: Option<PathBuf>,
+    /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+    /// Directory of the wallet: the same as the meter's `--outbox`. Not with --for and --bonds.
+    #[arg(
+        long,
+        visible_alias = "outbox",
+        value_name = "DIRECTORY",
+        env = "GRIDVEIL_WALLET",
+        required_unless_present_any = ["for_", "bonds"]
+    )]
+    wallet: Option<PathBuf>,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl PlaceUnlessFor {
+    /// The place of the member's own account; `None` if it is not told.
+    #[must_use]
+    pub fn own(&self) -> Option<Place> {
+        Some(Place {
+            url: self.url.clone(),
+            rpc: self.rpc.clone(),
+            contract: self.contract.clone(),
+            circuit_version: self.circuit_version,
+            from_block: self.from_block,
+            community: self.community?,
+            slot: self.slot?,
+            keys: KeyArgs { keys: self.keys.clone()?, passphrase_file: self.passphrase_file.clone() },
+            wallet: self.wallet.clone()?,
+            json: self.json,
+        })
+    }
+}
+
 /// Nodes in one text, as in GRIDVEIL_RPC and in the deployment's files: commas between them.
 #[must_use]
 pub fn nodes(text: &str) -> Vec<String> {

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file, write_file};
-use gridveil_verifier_contract::{ForcedEntry, ForcedRequest};
+use gridveil_meter_client::{
+    cli::utc,
+    wallet::{Deployment, ExchangeFile, read_file, write_file},
+};
+use gridveil_verifier_contract::{ForcedEntry, ForcedRequest, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,8 +17,14 @@ use super::{
 use crate::common::{
     chain::Chain,
     details::{Details, agreed, hex0},
-    options::Paying,
+    options::{Acting, L1Key, Place, PlaceUnlessFor},
 };
+
+/// Another example for the help: who sends for somebody else needs no account.
+pub const FOR_EXAMPLE: &str = "\n  gridveil member force --for request.json --l1-key other.l1 --rpc http://127.0.0.1:8545 \\\n    \
+                               --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3\n  \
+                               gridveil member force --bonds --community 0 --l1-key other.l1 --rpc http://127.0.0.1:8545 \\\n    \
+                               --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil member force`.
 #[derive(clap::Args, Debug)]
@@ -32,11 +41,19 @@ pub struct ForceArgs {
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=60))]
     valid_days: u64,
     /// Sends another member's signed request and pays the bond, which comes back when it is paid or all is frozen, and is
-    /// lost if the request has no effect.
+    /// lost if the request has no effect. Needs L1 and a key that pays, and no account here.
     #[arg(long = "for", id = "for_", value_name = "FILE", conflicts_with = "relay")]
     for_: Option<PathBuf>,
+    /// Fetches the bonds that L1 owes the account of the L1 key. With --community, those that wait in its queue are given
+    /// back first, when all is frozen or the community is closed. Needs L1 and a key, and no account here.
+    #[arg(long, conflicts_with_all = ["relay", "for_", "freeze"])]
+    bonds: bool,
     #[command(flatten)]
-    with: Paying,
+    place: PlaceUnlessFor,
+    #[command(flatten)]
+    key: L1Key,
+    #[command(flatten)]
+    acting: Acting,
 }
 
 /// A signed request, as a file.
@@ -90,19 +107,23 @@ impl RequestFile {
     }
 }
 
+fn date(unix_s: u64) -> String {
+    utc(i64::try_from(unix_s).unwrap_or(i64::MAX))
+}
+
 fn shown(request: &ForcedRequest, title: &str) -> Details {
     Details::new(title)
         .row("community", request.community.to_string(), request.community)
         .row("slot", request.slot.to_string(), request.slot)
         .row("paid to", hex0(request.requester), hex0(request.requester))
-        .row("may be sent until", format!("unix second {}", request.deadline_s), request.deadline_s)
+        .row("may be sent until", date(request.deadline_s), request.deadline_s)
 }
 
 /// Signs a request and writes it.
-fn sign(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
-    let session = Session::open_for_l1(&args.with.place)?;
-    let chain = read_chain(&args.with.place)?;
-    let key = own_key(&args.with.key)?;
+fn sign(args: &ForceArgs, place: &Place, file: &Path) -> anyhow::Result<()> {
+    let session = Session::open_for_l1(place)?;
+    let chain = read_chain(place)?;
+    let key = own_key(&args.key)?;
     let account = payout(session.wallet.state())?;
     let signer = key.account();
     ensure!(
@@ -114,7 +135,7 @@ fn sign(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
     let (chain_id, now) = (chain.wait(chain.client().chain_id())?, chain.wait(chain.client().timestamp())?);
     let request = ForcedRequest {
         chain_id,
-        contract: contract(&args.with.place)?,
+        contract: contract(place)?,
         community: session.community,
         slot: session.slot.into(),
         requester: account,
@@ -126,39 +147,76 @@ fn sign(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
         let public = "the slot and the amount become public; who sends it pays the bond, and gets it back";
         shown(&request, "Signs a request for the whole balance, for somebody else to send").row("note", public, public)
     };
-    if agreed(details(), args.with.acting, args.with.place.json)? {
+    if agreed(details(), args.acting, place.json)? {
         let signed = request.clone().sign(&key)?;
         write_file(file, &RequestFile::of(&signed)).with_context(|| file.display().to_string())?;
         let name = file.display().to_string();
-        details().row("file", name.clone(), name).print(args.with.place.json)?;
+        details().row("file", name.clone(), name).print(place.json)?;
     }
     Ok(())
 }
 
 /// Sends a request that another account signed.
 fn send(args: &ForceArgs, file: &Path) -> anyhow::Result<()> {
-    let chain = if args.with.acting.dry_run {
-        read_chain(&args.with.place)?
-    } else {
-        own_chain(&args.with.place, &args.with.key)?
-    };
+    let (rpc, contract) = (&args.place.rpc, l1_address(&args.place.contract, "contract address")?);
+    let key = if args.acting.dry_run { None } else { Some(own_key(&args.key)?) };
+    let chain = Chain::connect(rpc, contract, key)?;
     let name = || file.display().to_string();
-    let here = Deployment { chain_id: chain.wait(chain.client().chain_id())?, contract: contract(&args.with.place)? };
+    let here = Deployment { chain_id: chain.wait(chain.client().chain_id())?, contract };
     let request = read_file::<RequestFile>(file, &here).with_context(name)?.request().with_context(name)?;
     let next = chain.wait(chain.client().forced_nonce(request.requester))?;
     ensure!(request.nonce == next, "{}: this request was sent before, or another one is signed to go first", name());
     let now = chain.wait(chain.client().timestamp())?;
-    ensure!(now <= request.deadline_s, "{}: it could be sent until unix second {}", name(), request.deadline_s);
+    ensure!(now <= request.deadline_s, "{}: it could be sent until {}", name(), date(request.deadline_s));
     let details = || {
         let bond =
             "a bond is due: it comes back, to you, with the payment; if the slot is another account's it is lost";
         shown(&request, "Asks L1 for another account's whole balance").row("note", bond, bond)
     };
-    if agreed(details(), args.with.acting, args.with.place.json)? {
+    if agreed(details(), args.acting, args.place.json)? {
         let receipt = chain.wait(chain.client().force_withdraw_for(request.clone()))?;
-        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.place.json)?;
     }
     Ok(())
+}
+
+/// Fetches what L1 owes to who paid bonds.
+fn fetch_bonds(args: &ForceArgs) -> anyhow::Result<()> {
+    let contract = l1_address(&args.place.contract, "contract address")?;
+    let chain = Chain::connect(&args.place.rpc, contract, Some(own_key(&args.key)?))?;
+    let payer = chain.account()?;
+    let given_back = match args.place.community {
+        Some(community) => bonds_to_give_back(&chain, community, payer)?.map(|wei| (community, wei)),
+        None => None,
+    };
+    let waits = given_back.map_or(0, |(_, wei)| wei);
+    let owed = chain.wait(chain.client().bonds_owed(payer))? + waits;
+    let details = || {
+        let details = Details::new("Fetches bonds").row("paid to", hex0(payer), hex0(payer));
+        details.row("owed", format!("{owed} wei"), owed.to_string())
+    };
+    if owed == 0 {
+        return details().print(args.place.json);
+    }
+    if agreed(details(), args.acting, args.place.json)? {
+        if let Some((community, _)) = given_back {
+            chain.wait(chain.client().return_bonds(community))?;
+        }
+        let receipt = chain.wait(chain.client().withdraw_eth(payer))?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.place.json)?;
+    }
+    Ok(())
+}
+
+/// Wei of an account's requests that nobody serves any more and that are still in the queue; `None` if there are none.
+fn bonds_to_give_back(chain: &Chain, community: u32, payer: [u8; 20]) -> anyhow::Result<Option<u128>> {
+    let closed = chain.wait(chain.client().end_of(community))?.stage == Stage::Closed;
+    if !closed && !chain.wait(chain.client().is_frozen())? {
+        return Ok(None);
+    }
+    let queue = chain.wait(chain.client().forced_queue(community))?;
+    let wei: u128 = queue.iter().filter(|entry| entry.payer == payer).map(|entry| entry.bond).sum();
+    Ok((wei != 0).then_some(wei))
 }
 
 /// Pairs of notes that are looked at for one that is overdue.
@@ -170,22 +228,18 @@ fn freeze(args: &ForceArgs, chain: &Chain, community: u32, head: Option<&ForcedE
     let overdue = pairs.into_iter().find(|pair| pair.due_s < now);
     let title = "Freezes the whole rollup, for ever";
     let details = match (&overdue, head) {
-        (Some(pair), _) => Details::new(title).row(
-            "certificates",
-            format!("due at unix second {}, and not taken in", pair.due_s),
-            pair.due_s,
-        ),
-        (None, Some(head)) => {
-            Details::new(title).row("oldest request", format!("of unix second {}", head.time), head.time)
+        (Some(pair), _) => {
+            Details::new(title).row("certificates", format!("due {}, and not taken in", date(pair.due_s)), pair.due_s)
         }
+        (None, Some(head)) => Details::new(title).row("oldest request", format!("of {}", date(head.time)), head.time),
         (None, None) => bail!("nobody waits in the community's forced queue, and no certificates are overdue"),
     };
-    if agreed(details.clone(), args.with.acting, args.with.place.json)? {
+    if agreed(details.clone(), args.acting, args.place.json)? {
         match overdue {
             Some(pair) => chain.wait(chain.client().freeze_for_notes(pair.number))?,
             None => chain.wait(chain.client().freeze(community))?,
         };
-        details.row("status", "frozen", "frozen").print(args.with.place.json)?;
+        details.row("status", "frozen", "frozen").print(args.place.json)?;
     }
     Ok(())
 }
@@ -194,22 +248,22 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.for_ {
         return send(args, file);
     }
-    if let Some(file) = &args.relay {
-        return sign(args, file);
+    if args.bonds {
+        return fetch_bonds(args);
     }
-    let session = Session::open_for_l1(&args.with.place)?;
-    let chain = if args.with.acting.dry_run {
-        read_chain(&args.with.place)?
-    } else {
-        own_chain(&args.with.place, &args.with.key)?
-    };
+    let place = args.place.own().context("--community, --slot, --keys and --wallet: whose request is it?")?;
+    if let Some(file) = &args.relay {
+        return sign(args, &place, file);
+    }
+    let session = Session::open_for_l1(&place)?;
+    let chain = if args.acting.dry_run { read_chain(&place)? } else { own_chain(&place, &args.key)? };
     let (community, slot) = (session.community, u32::from(session.slot));
     let queue = chain.wait(chain.client().forced_queue(community))?;
     if args.freeze {
         return freeze(args, &chain, community, queue.first());
     }
     let account = payout(session.wallet.state())?;
-    if !args.with.acting.dry_run {
+    if !args.acting.dry_run {
         let sender = chain.account()?;
         ensure!(
             sender == account,
@@ -231,9 +285,9 @@ pub fn run_force(args: &ForceArgs) -> anyhow::Result<()> {
             .row("before it", queue.len().to_string(), queue.len())
             .row("note", public, public)
     };
-    if agreed(details(), args.with.acting, args.with.place.json)? {
+    if agreed(details(), args.acting, place.json)? {
         let receipt = chain.wait(chain.client().force_withdraw(community, slot))?;
-        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(args.with.place.json)?;
+        details().row("transaction", hex0(receipt.tx), hex0(receipt.tx)).print(place.json)?;
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::wallet::{Exit, PublishedBatch, Source, State};
 use gridveil_protocol::{
     field::{Fr, from_bytes, to_bytes},
     operation::Change,
-    params::Shape,
+    params::{Shape, UNIT_NANO},
     units::Interval,
 };
 use gridveil_verifier_contract::{DepositState, ExitCall, ExitClaimCall, SettledBatch, Stage, TransferState};
@@ -38,7 +38,11 @@ pub struct ExitArgs {
 }
 
 /// Why nobody exits.
-const STAYS: &str = "the rollup is not frozen, nor the community closed: withdraw, or force a withdrawal";
+const STAYS: &str = "the rollup is not frozen, nor the community closed, nor its verifier proven unsound: withdraw, or force a \
+                     withdrawal";
+/// Why somebody with less than a unit does not exit in an emergency (COUNCIL.5).
+const TOO_LITTLE: &str = "the verifier is proven unsound, and only a balance of a hundredth or more exits then; when another \
+                          member has, the community is closed, and any balance does";
 
 /// The contract's own form of an exit.
 #[must_use]
@@ -102,6 +106,19 @@ enum Way {
     Frozen,
     /// The member's community is closed, and the others go on.
     Closed,
+    /// A verifier is proven unsound, and the member's exit closes its community (COUNCIL.5).
+    Emergency,
+}
+
+impl Way {
+    /// For people.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Frozen => "the rollup is frozen",
+            Self::Closed => "the community is closed",
+            Self::Emergency => "a verifier is proven unsound: the exit closes the community, for ever",
+        }
+    }
 }
 
 /// The way out, if there is one.
@@ -110,7 +127,20 @@ fn way_out(chain: &Chain, community: u32) -> anyhow::Result<Option<Way>> {
         return Ok(Some(Way::Frozen));
     }
     let end = chain.wait(chain.client().end_of(community))?;
-    Ok((end.stage == Stage::Closed).then_some(Way::Closed))
+    if end.stage == Stage::Closed {
+        return Ok(Some(Way::Closed));
+    }
+    Ok(chain.wait(chain.client().in_emergency(community))?.then_some(Way::Emergency))
+}
+
+/// The way out for this exit.
+///
+/// # Errors
+/// There is none.
+fn way_of(chain: &Chain, exit: &Exit) -> anyhow::Result<Way> {
+    let way = way_out(chain, exit.community)?.context(STAYS)?;
+    ensure!(way != Way::Emergency || exit.balance >= UNIT_NANO, TOO_LITTLE);
+    Ok(way)
 }
 
 /// What was taken out of a frozen rollup or a closed community.
@@ -129,13 +159,13 @@ pub struct Left {
 }
 
 /// Takes everything out of a frozen rollup: balance, open claims, deposits that were never taken in. Out of a closed
-/// community: the balance; refunds are asked for, and fetched once their delay is over; claims stay open, to be received
+/// community, or one whose verifier is proven unsound: the balance; refunds are asked for, and fetched once their delay is over; claims stay open, to be received
 /// by an account of the same owner in another community.
 ///
 /// # Errors
-/// Neither is the rollup frozen nor the community closed, or L1 refuses.
+/// Neither is the rollup frozen nor the community closed, nor is there an emergency, or L1 refuses.
 pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Result<Left> {
-    let way = way_out(chain, session.community)?.context(STAYS)?;
+    let way = way_of(chain, exit)?;
     let mut left = Left::default();
     match chain.wait(chain.client().exit(exit_call(exit))) {
         Ok(_) => left.balance_nano = exit.balance,
@@ -149,13 +179,13 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
         let out = match kept.source {
             Source::Deposit => {
                 let refundable = match chain.wait(chain.client().deposit_state(word))? {
-                    Some(DepositState::Open) if way == Way::Closed => {
+                    Some(DepositState::Open) if way != Way::Frozen => {
                         chain.wait(chain.client().request_refund(word))?;
                         left.waiting += 1;
                         false
                     }
                     Some(DepositState::RefundRequested(at))
-                        if way == Way::Closed && chain.wait(chain.client().timestamp())? < at =>
+                        if way != Way::Frozen && chain.wait(chain.client().timestamp())? < at =>
                     {
                         left.waiting += 1;
                         false
@@ -170,7 +200,7 @@ pub fn leave(session: &mut Session, chain: &Chain, exit: &Exit) -> anyhow::Resul
             }
             Source::Transfer => {
                 let open = chain.wait(chain.client().claim_state(word))? == TransferState::Open;
-                if open && way == Way::Closed {
+                if open && way != Way::Frozen {
                     left.waiting += 1;
                     continue;
                 }
@@ -276,12 +306,9 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
     let open = session.wallet.state().open_claims();
     let details = || {
         let root = hex0(to_bytes(&exit.root));
-        let (frozen, closed) = (way == Some(Way::Frozen), way == Some(Way::Closed));
-        let shown = match way {
-            Some(Way::Frozen) => "the rollup is frozen",
-            Some(Way::Closed) => "the community is closed",
-            None => "none: nothing can be taken out yet",
-        };
+        let is = |other: Way| way == Some(other);
+        let (frozen, closed, emergency) = (is(Way::Frozen), is(Way::Closed), is(Way::Emergency));
+        let shown = way.map_or("none: nothing can be taken out yet", Way::text);
         Details::new("Out of the rollup, by L1 alone")
             .row("balance", exact(exit.balance.into()).trim_start().to_owned(), exit.balance)
             .row("paid to", hex0(exit.payout), hex0(exit.payout))
@@ -290,9 +317,10 @@ pub fn run_exit(args: &ExitArgs) -> anyhow::Result<()> {
             .row("way out", shown, shown)
             .row("frozen", if frozen { "yes" } else { "no" }, frozen)
             .row("closed", if closed { "yes" } else { "no" }, closed)
+            .row("emergency", if emergency { "yes" } else { "no" }, emergency)
     };
-    if way.is_none() && !args.with.acting.dry_run {
-        bail!("{STAYS} (--dry-run shows what an exit would be)");
+    if !args.with.acting.dry_run {
+        way_of(&chain, &exit).map_err(|why| anyhow::anyhow!("{why} (--dry-run shows what an exit would be)"))?;
     }
     if !agreed(details(), args.with.acting, args.with.place.json)? {
         return Ok(());

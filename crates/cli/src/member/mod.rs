@@ -89,9 +89,10 @@ enum Command {
     Open(open::Command),
     /// Asks L1's forced queue for the whole balance: for a sequencer that does not take withdrawals. With --relay and --for
     /// another account sends the request and pays the bond.
-    #[command(after_help = example!("force --l1-key home7.l1"))]
+    #[command(after_help = format!("{}{}", example!("force --l1-key home7.l1"), force::FOR_EXAMPLE))]
     Force(force::ForceArgs),
-    /// Takes balance, claims and deposits out of a frozen rollup, from the wallet and L1 alone.
+    /// Takes balance, claims and deposits out of a frozen rollup, from the wallet and L1 alone. Also out of a closed
+    /// community, or one whose verifier is proven unsound.
     #[command(after_help = example!("exit --l1-key home7.l1"))]
     Exit(leave::ExitArgs),
 }

@@ -7,7 +7,7 @@ use gridveil_protocol::hex::hex0;
 use gridveil_verifier_contract::{
     Address, EthersClient, L1Error, Role,
     deployment::account,
-    ethers_client::{Act, FeePolicy, Key},
+    ethers_client::{Act, Actor, FeePolicy, Key},
 };
 
 use crate::{
@@ -30,9 +30,9 @@ pub struct L1 {
     pub json: bool,
 }
 
-/// Who acts.
+/// Who acts. Not required here: the council's own command finds out who the council is.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("who").required(true).args(["key_file", "acting_as"]))]
+#[command(group = clap::ArgGroup::new("who").args(["key_file", "acting_as"]))]
 pub struct Sender {
     #[command(flatten)]
     pub l1: L1,
@@ -71,18 +71,31 @@ impl L1 {
 }
 
 /// A refusal in the words of the roles.
-fn refusal(error: L1Error, who: Address, act: Act) -> anyhow::Error {
-    if error.is_revert("AccessControlUnauthorizedAccount") {
-        let role = act.role();
-        return anyhow::anyhow!("{} has not the role {role}: gridveil operator role list shows who has", hex0(who));
+fn refusal(error: L1Error, who: Address, actor: Actor) -> anyhow::Error {
+    match actor {
+        Actor::Role(role) if error.is_revert("AccessControlUnauthorizedAccount") => {
+            anyhow::anyhow!("{} has not the role {role}: gridveil operator role list shows who has", hex0(who))
+        }
+        Actor::Anybody if error.is_revert("ProofRejected") => {
+            anyhow::anyhow!("the verifier does not accept both proofs: nothing is proven")
+        }
+        Actor::Anybody if error.is_revert("NotAStatement") => {
+            anyhow::anyhow!("a statement is of another deployment or version, or has a word that L1 would not compose")
+        }
+        Actor::Role(_) | Actor::Council | Actor::Anybody => error.into(),
     }
-    error.into()
 }
 
 impl Sender {
     /// The account that is to propose the call: one whose key is not here.
     fn proposer(&self) -> Option<&str> {
         self.signing.acting_as.as_deref().filter(|_| !self.signing.is_external())
+    }
+
+    /// Is anybody named?
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.key_file.is_some() || self.signing.acting_as.is_some()
     }
 
     /// Refuses to show a call to somebody else.
@@ -97,8 +110,12 @@ impl Sender {
     /// Connects with the key, if there is one.
     ///
     /// # Errors
-    /// No answer, or no key in the file.
+    /// No answer, nobody who acts, or no key in the file.
     pub fn connect(&self) -> anyhow::Result<Connection> {
+        ensure!(
+            self.is_named(),
+            "who acts? --key-file FILE, or --signer URL with --as ADDRESS, or --as ADDRESS alone, which shows the call"
+        );
         let key = match self.proposer() {
             Some(_) => None,
             None => Some(self.signing.key(self.key_file.as_deref(), "--key-file")?),
@@ -112,37 +129,68 @@ impl Sender {
     ///
     /// # Errors
     /// The contract refuses, or nobody agrees.
-    pub fn perform(&self, Connection { runtime, client }: &Connection, shown: Details, act: Act) -> anyhow::Result<()> {
-        let who = match (self.proposer(), client.account()) {
-            (Some(proposer), _) => account(proposer).context("--as")?.0,
-            (None, Some(who)) => who,
+    pub fn perform(&self, connection: &Connection, shown: Details, act: Act) -> anyhow::Result<()> {
+        match (self.proposer(), connection.client.account()) {
+            (Some(proposer), _) => self.propose(connection, shown, act, account(proposer).context("--as")?.0),
+            (None, Some(who)) => self.send(connection, shown, act, who),
             (None, None) => bail!("--key-file, or --as"),
-        };
-        let gas = runtime.block_on(client.try_act(who, act)).map_err(|error| refusal(error, who, act))?;
-        let shown = shown.row("account", hex0(who), hex0(who)).row("role", act.role().name(), act.role().name()).row(
-            "gas",
-            text::grouped(gas.into()),
-            gas,
-        );
-        if self.proposer().is_some() {
-            let (to, data) = runtime.block_on(client.call_of(act))?;
-            let note = "nothing was sent: propose this call";
-            return shown
-                .row("to", hex0(to), hex0(to))
-                .row("data", hex0(&data), hex0(&data))
-                .row("note", note, note)
-                .print(self.l1.json);
         }
+    }
+
+    /// Tries an act by an account whose key is not here, and shows the call that it is to send.
+    ///
+    /// # Errors
+    /// The contract refuses.
+    pub fn propose(
+        &self,
+        Connection { runtime, client }: &Connection,
+        shown: Details,
+        act: Act,
+        who: Address,
+    ) -> anyhow::Result<()> {
+        let shown = tried(runtime, client, shown, (who, &act))?;
+        let (to, data) = runtime.block_on(client.call_of(act))?;
+        let note = "nothing was sent: propose this call";
+        shown
+            .row("to", hex0(to), hex0(to))
+            .row("value", "0", 0)
+            .row("data", hex0(&data), hex0(&data))
+            .row("note", note, note)
+            .print(self.l1.json)
+    }
+
+    fn send(
+        &self,
+        Connection { runtime, client }: &Connection,
+        shown: Details,
+        act: Act,
+        who: Address,
+    ) -> anyhow::Result<()> {
+        let actor = act.actor();
+        let shown = tried(runtime, client, shown, (who, &act))?;
         let again = shown.clone();
         if !agreed(shown, self.acting, self.l1.json)? {
             return Ok(());
         }
-        let receipt = runtime.block_on(client.act(act)).map_err(|error| refusal(error, who, act))?;
+        let receipt = runtime.block_on(client.act(act)).map_err(|error| refusal(error, who, actor))?;
         again
             .row("transaction", hex0(receipt.tx), hex0(receipt.tx))
             .row("block", receipt.block.to_string(), receipt.block)
             .print(self.l1.json)
     }
+}
+
+/// What is shown of an act that the node would take.
+fn tried(
+    runtime: &tokio::runtime::Runtime,
+    client: &EthersClient,
+    shown: Details,
+    (who, act): (Address, &Act),
+) -> anyhow::Result<Details> {
+    let actor = act.actor();
+    let gas = runtime.block_on(client.try_act(who, act.clone())).map_err(|error| refusal(error, who, actor))?;
+    let shown = shown.row("account", hex0(who), hex0(who)).row("role", actor.name(), actor.name());
+    Ok(shown.row("gas", text::grouped(gas.into()), gas))
 }
 
 const ROLE_EXAMPLE: &str = "Examples:
@@ -234,12 +282,14 @@ pub fn role_command(args: &RoleArgs) -> anyhow::Result<()> {
 fn list(l1: &L1) -> anyhow::Result<()> {
     let Connection { runtime, client } = l1.connect(None)?;
     let holders = runtime.block_on(client.role_holders())?;
+    let council = runtime.block_on(client.appointed())?.council;
     let details = Role::ALL.into_iter().fold(Details::new(""), |details, role| {
         let accounts: Vec<String> = holders.get(&role).into_iter().flatten().map(hex0).collect();
         let shown = if accounts.is_empty() { "nobody".to_owned() } else { accounts.join(", ") };
         details.row(role.name(), shown, accounts)
     });
-    details.print(l1.json)
+    let shown = council.map_or_else(|| "none".to_owned(), hex0);
+    details.row("council", shown, council.map(hex0)).print(l1.json)
 }
 
 /// Runs `gridveil operator pause` and `unpause`.

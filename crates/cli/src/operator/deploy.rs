@@ -21,6 +21,8 @@ use gridveil_verifier_contract::{
     ethers_client::{FeePolicy, created_address},
 };
 
+use super::council::safe_of;
+
 use self::{
     config::Config,
     plan::{Plan, Step},
@@ -163,6 +165,9 @@ async fn look_around(l1: &EthersClient, config: &Config) -> anyhow::Result<()> {
             "roles.operator {operator} is a contract, or delegates to one: only an account with a key settles (docs/spec/l1.md)"
         );
     }
+    if let Some(council) = config.council() {
+        safe_of(l1, council).await.context("roles.council")?;
+    }
     Ok(())
 }
 
@@ -284,7 +289,8 @@ fn details(
     let details = Details::new("Transactions of the deployment, with the most they may cost now")
         .row("chain", format!("{}{chain}", config.chain_id), config.chain_id)
         .row("setup", srs.id().to_string(), srs.id().to_string())
-        .row("deployer", format!("{}, {} ether", hex0(deployer), ether(balance)), hex0(deployer));
+        .row("deployer", format!("{}, {} ether", hex0(deployer), ether(balance)), hex0(deployer))
+        .row("council", config.council().map_or_else(|| "none".to_owned(), hex0), config.council().map(hex0));
     let details = priced.iter().fold(details, |details, step| {
         let shown = format!(
             "{:>11} gas, {} ether, at {}",

@@ -1,5 +1,7 @@
 //! `gridveil operator upgrade`: another circuit version, on L1 and then in the sequencer.
 
+mod status;
+
 use anyhow::{Context as _, bail, ensure};
 use gridveil_api::admin::{FirstPeriod, UpgradeRequest};
 use gridveil_meter_client::cli::{unix_s, utc};
@@ -10,11 +12,12 @@ use gridveil_prover::{
     srs::Srs,
 };
 use gridveil_verifier_contract::{
-    Address, ChainL1 as _, VerifierInit,
+    ChainL1 as _, VerifierInit,
     deployment::account,
     ethers_client::{Act, RegisteredVerifier, Upgrades},
 };
 
+pub(super) use self::status::{next, shape_name};
 use super::{
     Listener,
     acts::{Connection, L1, Sender},
@@ -66,7 +69,8 @@ enum Command {
     #[command(after_help = EXAMPLE)]
     Status(L1),
     /// Lets the sequencer settle under another circuit version from some time on: every period that begins at or after it.
-    /// Verifiers of every shape in use must be active on L1 by then.
+    /// Verifiers of every shape in use must be active on L1 by then. Where L1 has proven the verifier of open periods unsound,
+    /// a time that is past: when the first of them began.
     #[command(after_help = EXAMPLE)]
     Plan(Plan),
 }
@@ -138,7 +142,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Register(args) => register(args),
         Command::Announce(args) => announce(args),
         Command::Retire(args) => retire(args),
-        Command::Status(l1) => status(l1),
+        Command::Status(l1) => status::run(l1),
         Command::Plan(args) => plan(args),
     }
 }
@@ -266,6 +270,10 @@ fn announced(upgrades: &Upgrades, version: u32, now: u64) -> anyhow::Result<usiz
     let of_version: Vec<_> = upgrades.verifiers.iter().filter(|one| one.circuit_version == version).collect();
     ensure!(!of_version.is_empty(), "L1 has no verifier of circuit version {version}: register it first");
     ensure!(!is_retired(upgrades, version), "circuit version {version} is retired, for ever");
+    ensure!(
+        !of_version.iter().all(|one| one.state.unsound),
+        "circuit version {version} is proven unsound, for ever: L1 takes nothing with its proofs"
+    );
     let new: Vec<_> = of_version.into_iter().filter(|one| !one.state.used).collect();
     ensure!(!new.is_empty(), "circuit version {version} is in use: there is nothing to announce");
     let counted = new.iter().filter(|one| one.state.active_from_s <= now).count();
@@ -313,7 +321,7 @@ fn retire(args: &OfVersion) -> anyhow::Result<()> {
 
 /// Shapes that only this version has a verifier in use for.
 fn shapes_without(upgrades: &Upgrades, version: u32) -> Vec<String> {
-    let used = |one: &&RegisteredVerifier| one.state.used && !one.retired;
+    let used = |one: &&RegisteredVerifier| one.state.used && !one.retired && !one.state.unsound;
     let others: Vec<u32> = upgrades
         .verifiers
         .iter()
@@ -323,71 +331,6 @@ fn shapes_without(upgrades: &Upgrades, version: u32) -> Vec<String> {
         .collect();
     let lost = upgrades.verifiers.iter().filter(used).filter(|one| one.circuit_version == version);
     lost.filter(|one| !others.contains(&one.shape)).map(|one| shape_name(one.shape)).collect()
-}
-
-fn shape_name(shape: u32) -> String {
-    match shape {
-        0 => "certificates".to_owned(),
-        _ => Shape::by_id(shape).map_or_else(|| format!("shape {shape}"), |shape| shape.name.to_owned()),
-    }
-}
-
-/// What comes next for a verifier.
-fn next(one: &RegisteredVerifier, upgrades: &Upgrades, now: u64) -> String {
-    let announced = upgrades.announcement.is_of(one.circuit_version, &one.state);
-    match (one.retired, one.state.used) {
-        (true, _) => "retired".to_owned(),
-        (false, true) => "in use".to_owned(),
-        (false, false) if one.state.active_from_s > now => {
-            format!("may be announced {}", time(one.state.active_from_s))
-        }
-        (false, false) if announced && upgrades.announcement.waiting == 0 => "may be used".to_owned(),
-        (false, false) if announced => format!("may be used when {} are served", upgrades.announcement.waiting),
-        (false, false) if upgrades.full_queues > 0 => "may be announced a day after no forced queue is full".to_owned(),
-        (false, false) => format!("may be announced {}", time(upgrades.announce_from_s.max(one.state.active_from_s))),
-    }
-}
-
-fn status(l1: &L1) -> anyhow::Result<()> {
-    let Connection { runtime, client } = l1.connect(None)?;
-    let (upgrades, now) =
-        runtime.block_on(async { Ok::<_, anyhow::Error>((client.upgrades().await?, client.timestamp().await?)) })?;
-    let announcement = upgrades.announcement;
-    if l1.json {
-        let one = |one: &RegisteredVerifier| {
-            serde_json::json!({
-                "circuit_version": one.circuit_version, "shape": shape_name(one.shape), "verifier": hex0(one.verifier),
-                "code_hash": hex0(one.code_hash), "active_from": one.state.active_from_s, "used": one.state.used,
-                "retired": one.retired, "next": next(one, &upgrades, now),
-            })
-        };
-        let all = serde_json::json!({
-            "verifiers": upgrades.verifiers.iter().map(one).collect::<Vec<_>>(),
-            "verifier_delay_s": upgrades.verifier_delay_s, "announced": announcement.circuit_version,
-            "announced_at": announcement.at_s, "announced_waiting": announcement.waiting, "waiting": upgrades.waiting,
-            "full_queues": upgrades.full_queues, "time": now,
-        });
-        return Ok(text::print(&format!("{all}\n"))?);
-    }
-    let mut table = text::table(&["version", "shape", "verifier", "active from", "now"]);
-    for one in &upgrades.verifiers {
-        table.add_row([
-            one.circuit_version.to_string(),
-            shape_name(one.shape),
-            short(one.verifier),
-            time(one.state.active_from_s),
-            next(one, &upgrades, now),
-        ]);
-    }
-    let said = match announcement.circuit_version {
-        0 => "none".to_owned(),
-        version => format!("version {version}, {}", time(announcement.at_s)),
-    };
-    Ok(text::print(&format!("announced: {said}\n{table}\n"))?)
-}
-
-fn short(address: Address) -> String {
-    hex0(address).chars().take(12).chain(['…']).collect()
 }
 
 /// A worker of the old version that takes a job of the new one from a spool sets it aside.
@@ -413,14 +356,14 @@ fn plan(args: &Plan) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use gridveil_verifier_contract::{Announcement, VerifierState};
 
-    const SHAPE: u32 = 1;
+    pub(super) const SHAPE: u32 = 1;
 
-    fn verifier(circuit_version: u32, active_from_s: u64, used: bool) -> RegisteredVerifier {
-        let state = VerifierState { active_from_s, used };
+    pub(super) fn verifier(circuit_version: u32, active_from_s: u64, used: bool) -> RegisteredVerifier {
+        let state = VerifierState { active_from_s, used, ..VerifierState::default() };
         RegisteredVerifier {
             circuit_version,
             shape: SHAPE,
@@ -431,7 +374,7 @@ mod tests {
         }
     }
 
-    fn upgrades() -> Upgrades {
+    pub(super) fn upgrades() -> Upgrades {
         Upgrades {
             verifiers: vec![verifier(2, 0, true), verifier(3, 1_000, false)],
             verifier_delay_s: 500,
@@ -467,24 +410,6 @@ mod tests {
         retired.verifiers[0].retired = true;
         let other = Shape { id: 99, ..shape };
         assert!(fits(&retired, 2, other).unwrap_err().to_string().contains("retired"));
-    }
-
-    #[test]
-    fn the_status_says_what_comes_next_and_when() {
-        let mut state = upgrades();
-        assert_eq!(next(&state.verifiers[0], &state, 0), "in use");
-        assert_eq!(next(&state.verifiers[1], &state, 999), "may be announced 1970-01-01T00:16:40Z");
-        state.announce_from_s = 2_000;
-        assert_eq!(next(&state.verifiers[1], &state, 1_500), "may be announced 1970-01-01T00:33:20Z");
-        state.full_queues = 1;
-        assert!(next(&state.verifiers[1], &state, 1_500).contains("a day after no forced queue is full"));
-        state.announcement = Announcement { circuit_version: 3, at_s: 1_500, waiting: 2 };
-        assert_eq!(next(&state.verifiers[1], &state, 1_500), "may be used when 2 are served");
-        state.announcement.waiting = 0;
-        assert_eq!(next(&state.verifiers[1], &state, 1_500), "may be used");
-        // An announcement before the delay was over is none.
-        state.announcement.at_s = 900;
-        assert!(next(&state.verifiers[1], &state, 1_500).starts_with("may be announced"));
     }
 
     #[test]

@@ -265,6 +265,12 @@ impl Config {
         })
     }
 
+    /// The council, if there is one.
+    #[must_use]
+    pub fn council(&self) -> Option<Address> {
+        Some(self.council.0).filter(|council| *council != Address::default())
+    }
+
     /// The deployer keeps no role off the local chain.
     ///
     /// # Errors

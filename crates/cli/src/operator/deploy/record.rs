@@ -65,6 +65,7 @@ pub async fn of(l1: &EthersClient, plan: &Plan<'_>, progress: &Progress, srs: &S
         certificate,
         terms: terms(plan, &address)?,
         roles: Role::ALL.into_iter().map(holder).collect::<anyhow::Result<_>>()?,
+        council: plan.config.council().map(Hex),
     })
 }
 
