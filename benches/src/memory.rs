@@ -1,14 +1,15 @@
 //! Memory of this process.
 
-/// Resident memory now, bytes; 0 where the system does not say (not Linux).
+/// Memory of its own that the process has now, resident or swapped out, bytes; 0 where the system does not say (not
+/// Linux). Pages of files come and go as the system needs them, and are not counted.
 #[must_use]
-pub fn rss_bytes() -> u64 {
+pub fn own_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.trim().strip_suffix("kB"))
-        .and_then(|number| number.trim().parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
+    let kilobytes = |name: &str| {
+        let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+        rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    (kilobytes("RssAnon:").unwrap_or(0) + kilobytes("VmSwap:").unwrap_or(0)) * 1024
 }
 
 /// Bytes in MiB, for figures.

@@ -1,6 +1,6 @@
 //! `soak`: many batches of different communities through the prover's own queue, in one process. Memory must not grow.
 //!
-//! Two phases. First one job at a time, as a prover is run: resident memory is read when a proof is done and the next
+//! Two phases. First one job at a time, as a prover is run: memory of its own is read when a proof is done and the next
 //! has not begun, so the samples are comparable. Then two at a time, so that the table of one batch is built while the
 //! one before is proved: throughput and the memory that costs. In both the next batch is made (packets, signatures,
 //! state) while a proof is under way.
@@ -32,29 +32,40 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bar::Bar,
     figure::{Figure, LEGEND, number},
-    memory::{mib, rss_bytes},
+    memory::{mib, own_bytes},
     report::machine,
     table::{aligned, row},
 };
 
 /// Form of the file; changes with its fields.
-pub const FORM: &str = "gridveil soak 1";
-/// Growth is counted from this batch on: buffers and the allocator have their size by then.
-pub const SETTLED_AFTER: usize = 5;
+pub const FORM: &str = "gridveil soak 2";
+/// Batches at the beginning that are not compared, while buffers and the allocator come to their size; then so many at
+/// the beginning and at the end that are, by the least memory among them. What a leak keeps is there after every batch,
+/// while the next one, which is being made, is there after some.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    /// Not compared.
+    pub skipped: usize,
+    /// Compared, at either end.
+    pub window: usize,
+}
+
+/// Of the command.
+pub const WINDOWS: Windows = Windows { skipped: 40, window: 20 };
 /// How long one proof may take before the soak gives up.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Options of `bench soak`.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = "Example:\n  gridveil bench soak --batches 50 --shape home-32x24")]
+#[command(after_help = "Example:\n  gridveil bench soak --batches 200 --shape home-32x24")]
 pub struct Args {
     /// Batches, one at a time; half as many follow two at a time.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(6..))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(80..))]
     batches: u32,
     /// Shape.
     #[arg(long, default_value = "home-32x24")]
     shape: String,
-    /// Largest growth of resident memory from the fifth batch to the last, percent.
+    /// Largest growth of memory from the twenty batches from the 41st on to the last twenty, percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
     max_growth_percent: f64,
     #[command(flatten)]
@@ -76,11 +87,11 @@ pub struct SoakReport {
     pub machine: String,
     /// Shape.
     pub shape: String,
-    /// Resident memory before the first batch, keys loaded.
+    /// Memory of its own before the first batch, keys loaded.
     pub before: Figure,
-    /// Resident memory after each batch, one at a time.
+    /// The same after each batch, one at a time.
     pub after_batch: Vec<Figure>,
-    /// Growth from batch [`SETTLED_AFTER`] to the last.
+    /// [`Windows::growth_percent`].
     pub growth: Figure,
     /// Largest growth allowed.
     pub bound: Figure,
@@ -108,8 +119,8 @@ pub struct Throughput {
 /// What a phase came to.
 #[derive(Clone, Debug, Default)]
 pub struct Phase {
-    /// Resident memory when each proof was done, bytes, in the order they were.
-    pub rss: Vec<u64>,
+    /// Memory of its own when each proof was done, bytes, in the order they were.
+    pub memory: Vec<u64>,
     /// First job to last proof, s.
     pub wall_s: f64,
     /// Sum over proofs of job to checked proof, s.
@@ -118,13 +129,21 @@ pub struct Phase {
     pub peak: u64,
 }
 
-/// Growth of resident memory from the sample of batch `from` (counted from 1) to the last, in percent; `None` without
-/// both.
-#[must_use]
-pub fn growth_percent(rss: &[u64], from: usize) -> Option<f64> {
-    let start = *rss.get(from.checked_sub(1)?)? as f64;
-    let end = *rss.last()? as f64;
-    (rss.len() > from && start > 0.0).then(|| (end / start - 1.0) * 100.0)
+impl Windows {
+    /// The least memory of either window, bytes; `None` if they overlap.
+    #[must_use]
+    pub fn ends(self, memory: &[u64]) -> Option<[u64; 2]> {
+        let settled = memory.get(self.skipped..).filter(|settled| settled.len() >= 2 * self.window)?;
+        let (first, last) = (settled.get(..self.window)?, settled.get(settled.len() - self.window..)?);
+        Some([*first.iter().min()?, *last.iter().min()?])
+    }
+
+    /// Growth between the two, in percent; `None` without them.
+    #[must_use]
+    pub fn growth_percent(self, memory: &[u64]) -> Option<f64> {
+        let [start, end] = self.ends(memory)?.map(|bytes| bytes as f64);
+        (start > 0.0).then(|| (end / start - 1.0) * 100.0)
+    }
 }
 
 /// Proves the batches of `seeds` through a queue of `workers`, verifies each with `verify`, and forgets it, as the
@@ -146,7 +165,7 @@ pub fn phase(
     // read.
     let notify = move |_: JobId, state: &JobState| {
         if state.is_final() {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).push(rss_bytes());
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(own_bytes());
         }
     };
     let pool = ProverPool::start_with(prover, PoolConfig { queue: 1, workers, attempts: 1 }, notify)?;
@@ -185,7 +204,7 @@ pub fn phase(
     phase.wall_s = start.elapsed().as_secs_f64();
     pool.shutdown();
     phase.peak = peak_rss_bytes();
-    phase.rss = std::mem::take(&mut *samples.lock().unwrap_or_else(PoisonError::into_inner));
+    phase.memory = std::mem::take(&mut *samples.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(phase)
 }
 
@@ -209,7 +228,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = ProverConfig::local(&args.cache.directory(), vec![shape]);
     let prover = Arc::new(Prover::<SettlementCircuit>::open(&config, &progress)?);
     progress.finish();
-    let before = rss_bytes();
+    let before = own_bytes();
     let (first, second) = (u64::from(args.batches), u64::from(args.batches / 2));
     let bar = Bar::stderr("proofs", first + second);
     let phase = |workers, seeds| {
@@ -227,7 +246,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     eprintln!("written to {}", file.display());
     ensure!(
         report.holds(),
-        "resident memory grew by {} % from batch {SETTLED_AFTER} to the last, more than {}",
+        "memory grew by {} % from the batches from the 41st on to the last ones, more than {}",
         number(report.growth.value),
         report.bound
     );
@@ -239,12 +258,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// # Errors
 /// Too few batches to speak of growth.
 pub fn report(shape: &str, before: u64, bound_percent: f64, one: &Phase, two: &Phase) -> anyhow::Result<SoakReport> {
-    let growth = growth_percent(&one.rss, SETTLED_AFTER).with_context(|| {
-        format!("growth needs more than {SETTLED_AFTER} batches, and a system that tells resident memory")
+    let growth = WINDOWS.growth_percent(&one.memory).with_context(|| {
+        format!("growth needs {} batches, and a system that tells memory", WINDOWS.skipped + 2 * WINDOWS.window)
     })?;
     let memory = |bytes: u64| Figure::measured((mib(bytes) * 10.0).round() / 10.0, "MiB");
     let throughput = |phase: &Phase| {
-        let proofs = phase.rss.len() as f64;
+        let proofs = phase.memory.len() as f64;
         Throughput {
             proofs: Figure::measured(proofs, ""),
             wall: Figure::measured(phase.wall_s, "s"),
@@ -258,7 +277,7 @@ pub fn report(shape: &str, before: u64, bound_percent: f64, one: &Phase, two: &P
         machine: machine(),
         shape: shape.into(),
         before: memory(before),
-        after_batch: one.rss.iter().copied().map(memory).collect(),
+        after_batch: one.memory.iter().copied().map(memory).collect(),
         growth: Figure::measured(growth, "%"),
         bound: Figure::assumed(bound_percent, "%"),
         one_at_a_time: throughput(one),
@@ -277,14 +296,14 @@ impl SoakReport {
     #[must_use]
     pub fn render(&self) -> String {
         let mut memory =
-            vec![row(["resident memory, MiB", ""]), vec!["before the first batch".into(), self.before.cell()]];
+            vec![row(["memory of its own, MiB", ""]), vec!["before the first batch".into(), self.before.cell()]];
         memory.extend(
             self.after_batch
                 .iter()
                 .enumerate()
-                .map(|(index, rss)| vec![format!("after batch {}", index + 1), rss.cell()]),
+                .map(|(index, memory)| vec![format!("after batch {}", index + 1), memory.cell()]),
         );
-        memory.push(vec![format!("growth from batch {SETTLED_AFTER} to the last"), self.growth.to_string()]);
+        memory.push(vec!["growth, least of 41 to 60 to least of the last 20".into(), self.growth.to_string()]);
         memory.push(vec!["allowed".into(), self.bound.to_string()]);
         let phases = [&self.one_at_a_time, &self.two_at_a_time];
         let line = |name: &str, of: fn(&Throughput) -> &Figure| -> Vec<String> {
@@ -314,17 +333,21 @@ mod tests {
     use crate::figure::unlabelled;
 
     #[test]
-    fn growth_is_from_the_fifth_batch_to_the_last() {
-        assert_eq!(growth_percent(&[900, 950, 990, 995, 1000, 1100, 1050], 5), Some(5.000_000_000_000_004));
-        assert_eq!(growth_percent(&[9, 9, 9, 9, 1000, 900], 5).map(f64::round), Some(-10.0));
-        assert_eq!(growth_percent(&[1, 2, 3, 4, 5], 5), None, "nothing after the fifth");
-        assert_eq!(growth_percent(&[0; 9], 5), None, "a system that does not tell");
+    fn growth_is_of_the_least_memory_of_several_batches() {
+        let of = Windows { skipped: 4, window: 5 };
+        // What is there after some batches is no growth; what is there after all is.
+        let some = [900, 950, 990, 995, 1000, 1030, 1000, 1030, 1000, 1030, 1030, 1000, 1030, 1030];
+        assert_eq!((of.ends(&some), of.growth_percent(&some)), (Some([1000, 1000]), Some(0.0)));
+        let all = [900, 950, 990, 995, 1000, 1000, 1000, 1000, 1000, 1100, 1100, 1050, 1100, 1100];
+        assert_eq!(of.growth_percent(&all).map(f64::round), Some(5.0));
+        assert_eq!(of.growth_percent(&all[..13]), None, "the two ends overlap");
+        assert_eq!(of.growth_percent(&[0; 20]), None, "a system that does not tell");
     }
 
     #[test]
     fn every_figure_is_labelled_and_a_leak_does_not_hold() {
         let phase = |step: u64| Phase {
-            rss: (0..20).map(|i| (100 << 20) + i * step).collect(),
+            memory: (0..100).map(|i| (100 << 20) + i * step).collect(),
             wall_s: 40.0,
             job_s: 38.0,
             peak: 200 << 20,
@@ -333,7 +356,7 @@ mod tests {
         let json = serde_json::to_value(&good).unwrap();
         assert_eq!(unlabelled(&json), Vec::<String>::new());
         assert_eq!(serde_json::from_value::<SoakReport>(json).unwrap(), good);
-        assert!(good.holds() && good.render().contains("1,800 m"));
+        assert!(good.holds() && good.render().contains("9,000 m"));
         assert!(!report("tiny-4x2", 90 << 20, 5.0, &phase(1 << 20), &phase(0)).unwrap().holds());
     }
 }
