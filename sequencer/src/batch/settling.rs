@@ -131,9 +131,12 @@ impl Failure {
         let of = batch.map_or_else(String::new, |batch| format!("batch {batch}: "));
         match error {
             // A node may lag behind another, and what it says does not fit then.
-            L1Error::Unreachable(_) | L1Error::Pending(_) | L1Error::Malformed(_) | L1Error::Signer(_) => {
-                Ok(format!("{of}{error}"))
-            }
+            L1Error::Unreachable(_)
+            | L1Error::Pending(_)
+            | L1Error::Malformed(_)
+            | L1Error::Lie(_)
+            | L1Error::Unproven(_)
+            | L1Error::Signer(_) => Ok(format!("{of}{error}")),
             L1Error::Reverted { name } if INPUT_MISSING.contains(&name.as_str()) => {
                 Ok(format!("{of}l1.reverted: {name}: L1 does not have what the batch takes in; it is sent again"))
             }
