@@ -1,12 +1,13 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
 mod files;
+mod passphrase;
 mod text;
 
-use std::{io::BufRead, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use gridveil_keystore::{SecretFileError, secret_file};
+use gridveil_keystore::SecretFileError;
 use gridveil_protocol::{
     field::to_bytes,
     hex::hex0,
@@ -15,7 +16,6 @@ use gridveil_protocol::{
     units::{Interval, Ticks},
     version::Domains,
 };
-use zeroize::Zeroizing;
 
 use crate::{
     key_store::{Cost, KeyStoreError, Keys},
@@ -30,6 +30,7 @@ use crate::{
 };
 
 pub use files::{FileArgs, import, rule};
+pub use passphrase::{new_passphrase, passphrase};
 pub use text::table;
 
 /// Everything that can go wrong, each with one line of text.
@@ -75,8 +76,11 @@ pub enum MeterError {
     #[error(transparent)]
     Wallet(#[from] WalletError),
     /// Passphrase.
-    #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or write it to standard input")]
+    #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or type it")]
     Passphrase,
+    /// Typed twice, and not the same.
+    #[error("these are two passphrases: nothing was made")]
+    NotRepeated,
     /// The passphrase's file is not read, or others may read it.
     #[error("{path}: {source}", path = path.display())]
     PassphraseFile {
@@ -162,7 +166,8 @@ pub struct KeyArgs {
     /// Key file.
     #[arg(long, env = "GRIDVEIL_KEYS")]
     pub keys: PathBuf,
-    /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
+    /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise it is asked for on the
+    /// terminal, or read from standard input.
     #[arg(long)]
     pub passphrase_file: Option<PathBuf>,
 }
@@ -263,38 +268,18 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), MeterError> {
     Ok(())
 }
 
-/// The passphrase: from the file, the environment or standard input.
-///
-/// # Errors
-/// [`MeterError::Passphrase`], [`MeterError::PassphraseFile`].
-pub fn passphrase(args: &KeyArgs) -> Result<Zeroizing<String>, MeterError> {
-    let mut line = Zeroizing::new(String::new());
-    if let Some(path) = &args.passphrase_file {
-        let failed = |source| MeterError::PassphraseFile { path: path.clone(), source };
-        let bytes = secret_file::read(path).map_err(failed)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| MeterError::Passphrase)?;
-        line.push_str(text.lines().next().unwrap_or(""));
-    } else if let Ok(value) = std::env::var("GRIDVEIL_PASSPHRASE") {
-        line.push_str(&Zeroizing::new(value));
-    } else {
-        std::io::stdin().lock().read_line(&mut line).map_err(|_| MeterError::Passphrase)?;
-    }
-    let trimmed = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
-    if trimmed.is_empty() { Err(MeterError::Passphrase) } else { Ok(trimmed) }
-}
-
 /// Opens the key file.
 ///
 /// # Errors
 /// [`MeterError::Passphrase`], [`MeterError::Keys`].
 pub fn open_keys(args: &KeyArgs) -> Result<Keys, MeterError> {
-    let passphrase = passphrase(args)?;
+    let passphrase = passphrase(args, &args.keys)?;
     Keys::open(&args.keys, &passphrase).map_err(|source| MeterError::Keys { path: args.keys.clone(), source })
 }
 
 fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     let failed = |source| MeterError::Keys { path: args.keys.keys.clone(), source };
-    let passphrase = passphrase(&args.keys)?;
+    let passphrase = new_passphrase(&args.keys, &args.keys.keys)?;
     let keys = Keys::generate().map_err(failed)?;
     keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
     let (owner, meter) = (owner_of(&keys.owner), keys.meter.public());

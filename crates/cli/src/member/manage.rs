@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::passphrase,
+    cli::{new_passphrase, passphrase},
     key_store::{Cost, Keys},
     operation::{self, Actor},
     wallet::{ConsentFile, write_file},
@@ -179,18 +179,19 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.with.place)?;
     let name = args.new_keys.display().to_string();
     if args.finish {
-        let new = Keys::open(&args.new_keys, &passphrase(&args.with.place.keys)?).with_context(|| name.clone())?;
+        let new = Keys::open(&args.new_keys, &passphrase(&args.with.place.keys, &args.new_keys)?)
+            .with_context(|| name.clone())?;
         return finish(&mut session, &new, args);
     }
     let out = args.out.as_deref().context("no --out")?;
     session.sync(false)?;
     let new = if args.new_keys.exists() {
-        Keys::open(&args.new_keys, &passphrase(&args.with.place.keys)?).with_context(|| name.clone())?
+        Keys::open(&args.new_keys, &passphrase(&args.with.place.keys, &args.new_keys)?).with_context(|| name.clone())?
     } else {
         ensure!(!args.with.acting.dry_run, "{name}: a dry run makes no key file");
         let keys = session.keys.with_new_meter()?;
         // On disk before anything is signed for it.
-        keys.create(&args.new_keys, &passphrase(&args.with.place.keys)?, Cost::default())
+        keys.create(&args.new_keys, &new_passphrase(&args.with.place.keys, &args.new_keys)?, Cost::default())
             .with_context(|| name.clone())?;
         keys
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::passphrase,
+    cli::{new_passphrase, passphrase},
     key_store::{Cost, Keys},
     operation::{self, Claim},
     wallet::{ClaimFile, Incoming, Source, read_file, write_file},
@@ -386,8 +386,8 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
     let next = match &args.new_keys {
         None => owner_of(&session.keys.owner),
         Some(path) if path.exists() => {
-            let keys =
-                Keys::open(path, &passphrase(&args.with.place.keys)?).with_context(|| path.display().to_string())?;
+            let keys = Keys::open(path, &passphrase(&args.with.place.keys, path)?)
+                .with_context(|| path.display().to_string())?;
             ensure!(
                 keys.meter.public() == session.keys.meter.public(),
                 "{}: the new key file must have the same meter key",
@@ -399,7 +399,7 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
         Some(path) => {
             let keys = session.keys.with_new_owner()?;
             // On disk before anything is signed for it.
-            keys.create(path, &passphrase(&args.with.place.keys)?, Cost::default())
+            keys.create(path, &new_passphrase(&args.with.place.keys, path)?, Cost::default())
                 .with_context(|| path.display().to_string())?;
             owner_of(&keys.owner)
         }
