@@ -41,6 +41,7 @@ fn every_command_has_help_with_an_example() {
         "member certificate show",
         "member open",
         "member open balance",
+        "member open reading",
         "member open bill",
         "mdm",
         "mdm key",
