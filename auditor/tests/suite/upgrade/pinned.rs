@@ -10,7 +10,7 @@ use gridveil_auditor::{
     genesis::{Genesis, Node},
 };
 use gridveil_protocol::hex::{hex0, parse0};
-use gridveil_verifier_contract::{AuditorL1 as _, L1Error, Lie, Word};
+use gridveil_verifier_contract::{L1Error, Lie, Word};
 use serde_json::{Value, json};
 
 use super::{
@@ -263,7 +263,11 @@ fn command(world: &World, url: &str, more: &[&str]) -> Result<AuditReport, Audit
 fn a_consistent_liar_about_an_emptied_vault_is_found_by_the_blocks_hash_alone() {
     let world = World::new();
     let port = world.anvil.port();
-    let (before, _) = last(&world);
+    let (before, hash) = last(&world);
+    let report = command(&world, &world.anvil.url(), &["--block-hash", &hex0(hash)]).unwrap();
+    assert!(report.is_ok() && report.books.held == 5_000_000 && report.subject.proven);
+    assert!(report.table().contains("not believed: everything follows from the block hash"));
+    // anvil's state of the block before is now one with this and other cheats: good enough to lie with.
     world.empty();
     let (_, hash) = last(&world);
     let before = format!("{before:#x}");
@@ -295,11 +299,6 @@ fn a_consistent_liar_about_an_emptied_vault_is_found_by_the_blocks_hash_alone() 
             other => panic!("{other:?}"),
         }
     }
-    // The block before is proven, and right.
-    let block = call(port, "eth_getBlockByNumber", json!([before, false]));
-    let report = command(&world, &world.anvil.url(), &["--block-hash", block["hash"].as_str().unwrap()]).unwrap();
-    assert!(report.is_ok() && report.books.held == 5_000_000 && report.subject.proven);
-    assert!(report.table().contains("not believed: everything follows from the block hash"));
     for bad in ["0x12", "latest", &hash[2..]] {
         assert!(matches!(command(&world, "http://127.0.0.1:1", &["--block-hash", bad]), Err(AuditError::BlockHash)));
     }
