@@ -133,6 +133,17 @@ impl Checkpoint {
         }
     }
 
+    /// Communities that were registered.
+    pub(crate) fn communities(&self) -> &[CommunityParams] {
+        &self.communities
+    }
+
+    /// Every event, in order.
+    #[must_use]
+    pub fn events(&self) -> &[RollupEvent] {
+        &self.events
+    }
+
     /// Reads a file; `None` if there is none yet.
     ///
     /// # Errors

@@ -48,6 +48,9 @@ pub enum AuditError {
     /// Contract address.
     #[error("contract address must be 0x and 40 hex digits")]
     Contract,
+    /// Block hash.
+    #[error("--block-hash must be 0x and 64 hex digits")]
+    BlockHash,
     /// No threads.
     #[error("cannot start: {0}")]
     Runtime(std::io::ErrorKind),
@@ -88,12 +91,17 @@ pub enum AuditError {
     },
 }
 
+/// Examples for the help of `gridveil audit`.
+pub const EXAMPLE: &str = r#"Examples:
+  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --json
+
+  Of one block, and nothing is believed that does not follow from its hash. Here the hash is the node's own word, to try it.
+  In earnest it comes from somebody else:
+  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --block-hash $(curl -s http://127.0.0.1:8545 -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["latest",false]}' | grep -o '"hash":"[^"]*' | cut -d'"' -f4)"#;
+
 /// Replays a deployment from L1 alone and verifies every proof.
 #[derive(Debug, Parser)]
-#[command(
-    name = "audit",
-    after_help = "Example:\n  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --json"
-)]
+#[command(name = "audit", after_help = EXAMPLE)]
 pub struct Args {
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',')]
@@ -110,6 +118,11 @@ pub struct Args {
     /// The last block that is audited: so many before the latest, or `finalized`, which no reorganisation takes back.
     #[arg(long, value_name = "finalized|BLOCKS", default_value = "0")]
     confirmations: Confirmations,
+    /// Audits the block with this hash, and believes nothing that does not follow from it: headers, receipts, transactions,
+    /// code and state are computed or proven. Take the hash from a source that you trust, and not from the node. The node
+    /// must have the state of the block and `eth_getProof`.
+    #[arg(long, value_name = "HASH", conflicts_with = "confirmations")]
+    block_hash: Option<String>,
     /// Reads only what came since this file was written, and writes it anew if nothing is found. Keep it like a key: what
     /// it says was audited is not looked at again.
     #[arg(long, value_name = "FILE")]
@@ -157,6 +170,7 @@ pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
     // Not told to the parser: a deployment file or the environment may name them, and subcommands need neither.
     let contract = args.contract.as_deref().filter(|_| !args.rpc.is_empty()).ok_or(AuditError::Place)?;
     let contract = parse0(contract).ok_or(AuditError::Contract)?;
+    let pinned = args.block_hash.as_deref().map(|hash| parse0(hash).ok_or(AuditError::BlockHash)).transpose()?;
     let past = match &args.checkpoint {
         Some(path) => Checkpoint::read(path).map_err(|error| AuditError::Checkpoint(path.clone(), error))?,
         None => None,
@@ -165,7 +179,7 @@ pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
         .enable_all()
         .build()
         .map_err(|e| AuditError::Runtime(e.kind()))?;
-    let (report, checkpoint) = runtime.block_on(audited(args, tools, contract, &nodes, past))?;
+    let (report, checkpoint) = runtime.block_on(audited(args, tools, (contract, pinned), &nodes, past))?;
     (tools.file)(&report).map_err(AuditError::File)?;
     if let Some(path) = args.checkpoint.as_ref().filter(|_| report.failures.is_empty()) {
         let hash = checkpoint.write(path).map_err(|error| AuditError::Checkpoint(path.clone(), error))?;
@@ -188,33 +202,48 @@ pub fn run(args: &Args, tools: &Tools<'_>) -> Result<(), AuditError> {
 async fn audited(
     args: &Args,
     tools: &Tools<'_>,
-    contract: Address,
+    (contract, pinned): (Address, Option<Word>),
     genesis: &[(u32, Fr)],
     past: Option<Checkpoint>,
 ) -> Result<(AuditReport, Checkpoint), AuditError> {
     let l1 = EthersClient::through(&args.rpc, None, Some(contract)).await?;
-    let l1 = l1.with_confirmations(args.confirmations).pinned(None).await?;
+    let timelock = tools.deployment.and_then(|(file, _)| file.contracts.timelock.as_ref());
+    let mut timelock = timelock.map(|timelock| (timelock.address.0, timelock.from_block));
+    let l1 = match pinned {
+        Some(hash) => {
+            // What came before a checkpoint is not read again, and the checkpoint has no events of the timelock.
+            timelock = timelock.filter(|_| past.is_none());
+            let l1 = l1.pinned_to(hash).await?;
+            l1.read_chain(past.as_ref().map(|past| past.block.number), timelock, tools.progress).await?;
+            l1
+        }
+        None => l1.with_confirmations(args.confirmations).pinned(None).await?,
+    };
     if let (Some(past), Some(path)) = (&past, &args.checkpoint) {
         past.lies_on(&l1).await.map_err(|error| AuditError::Checkpoint(path.clone(), error))?;
     }
     let chain_id = l1.chain_id().await?;
-    let verifier = native(&l1, args.from_block, tools.params, &args.verifiers).await?;
+    let verifier = native(&l1, args.from_block, past.as_ref(), tools.params, &args.verifiers).await?;
     let verifier = verifier.of_setup((tools.setup)(chain_id).map_err(AuditError::Params)?);
     let (from_block, progress) = (args.from_block, tools.progress);
     let audit = Audit { l1: &l1, verifier: &verifier, genesis, from_block, past, progress };
     let (report, checkpoint) = audit.run().await?;
     progress("comparing code and configuration");
+    let (events, later) = (checkpoint.events(), checkpoint.block.number.saturating_add(1));
     let mut report = match tools.deployment {
         Some((file, generated)) => {
             let generated = generated().map_err(AuditError::Params)?;
-            let timelock = file.contracts.timelock.as_ref().map(|timelock| (timelock.address.0, timelock.from_block));
-            let found = check(file, &l1.inspect(timelock).await?, &generated);
+            let found = check(file, &l1.inspect_after(timelock, events, later).await?, &generated);
             report.with_deployment(found, Some(format!("{}: the deployment file's", file.setup.name)))
         }
         None => {
-            report.with_deployment(check_found(&l1.inspect(None).await?, "no deployment file names a ceremony"), None)
+            let found = l1.inspect_after(None, events, later).await?;
+            report.with_deployment(check_found(&found, "no deployment file names a ceremony"), None)
         }
     };
+    if pinned.is_some() {
+        return Ok((report.with_proof(), checkpoint));
+    }
     if let Some(what) = stale(chain_id, report.subject.time_s) {
         report = report.with_failure("L1.HEAD", what);
     }
@@ -234,22 +263,26 @@ fn listed(versions: &[CircuitVersion]) -> String {
 }
 
 /// Checks proofs of every version this program knows, with keys of its own. A version that it does not know is left to
-/// the code hashes of verifiers: those committed with this program, and those `given` as `VERSION:SHAPE:FILE`.
+/// the code hashes of verifiers: those committed with this program, and those `given` as `VERSION:SHAPE:FILE`. What a
+/// checkpoint has is not asked again.
 ///
 /// # Errors
 /// L1 gives no answer, there are no parameters for a community's shape, or what is given is no verifier.
 pub async fn native(
     l1: &dyn AuditorL1,
     from_block: u64,
+    past: Option<&Checkpoint>,
     params: &ParamsSource<'_>,
     given: &[String],
 ) -> Result<NativeVerifier, AuditError> {
     let chain_id = l1.chain_id().await?;
-    let communities = match l1.communities(from_block).await {
+    let from_block = past.map_or(from_block, |past| past.block.number.saturating_add(1).max(from_block));
+    let mut communities = past.map_or_else(Vec::new, |past| past.communities().to_vec());
+    communities.extend(match l1.communities(from_block).await {
         // The audit reads them again, and what is wrong with them is a finding of its report.
         Err(L1Error::Malformed(_)) => Vec::new(),
         answer => answer?,
-    };
+    });
     let certificates = NativeCertificates::K;
     let mut by_size = BTreeMap::from([(certificates, params(chain_id, certificates).map_err(AuditError::Params)?)]);
     for shape in communities.iter().filter_map(|community| Shape::by_id(community.shape)) {

@@ -121,6 +121,13 @@ impl AuditReport {
         self.judged()
     }
 
+    /// The same of an audit in which everything follows from the block's hash.
+    #[must_use]
+    pub fn with_proof(mut self) -> Self {
+        self.subject.proven = true;
+        self
+    }
+
     /// The same with a finding more.
     #[must_use]
     pub fn with_failure(mut self, clause: &'static str, what: String) -> Self {
@@ -158,6 +165,7 @@ impl AuditReport {
             ("contract", self.subject.contract.clone()),
             ("block", format!("{} of {}", self.subject.block, self.subject.date)),
             ("block hash", self.subject.block_hash.clone()),
+            ("node", self.subject.believed().to_owned()),
             ("setup", self.subject.setup.clone()),
             ("communities", self.subject.communities.len().to_string()),
             ("settled", self.subject.span()),

@@ -23,6 +23,8 @@ pub struct Subject {
     pub block: u64,
     /// Its hash, hex.
     pub block_hash: String,
+    /// Does everything that was read follow from that hash? If not, the node was believed as to what the chain is.
+    pub proven: bool,
     /// Its time, unix seconds.
     pub time_s: u64,
     /// The same, UTC.
@@ -96,6 +98,7 @@ impl Subject {
             contract: hex0(contract),
             block: block.number,
             block_hash: hex0(block.hash),
+            proven: false,
             time_s: block.time_s,
             date: utc(block.time_s),
             terms,
@@ -112,6 +115,16 @@ impl Subject {
         match (&self.first_settled, &self.last_settled) {
             (Some(first), Some(last)) => format!("{first} to {last}"),
             _ => "nothing".to_owned(),
+        }
+    }
+
+    /// How far the node was believed.
+    #[must_use]
+    pub const fn believed(&self) -> &'static str {
+        if self.proven {
+            "not believed: everything follows from the block hash"
+        } else {
+            "believed as to what the chain is"
         }
     }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::deployment::Terms;
+use crate::lie::Lie;
 use crate::types::{
     Address, Announcement, Block, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry, DepositState,
     ExitCall, ExitClaimCall, ForcedEntry, ForcedRequest, RollupEvent, SettleCall, SettleReceipt, SettledBatch,
@@ -29,6 +30,12 @@ pub enum L1Error {
     /// The answer is not what the contract can give.
     #[error("malformed L1 answer: {0}")]
     Malformed(String),
+    /// The client is pinned to a block's hash, and the node said what does not follow from it.
+    #[error("the node lies: {0}")]
+    Lie(#[from] Lie),
+    /// The client is pinned to a block's hash, and this cannot be computed from it, or not by this program.
+    #[error("cannot be proven from the block's hash: {0}")]
+    Unproven(String),
     /// The external signer did not sign. Retry.
     #[error("external signer: {0}")]
     Signer(String),

@@ -28,6 +28,7 @@ mod inspect;
 mod logs;
 mod member;
 mod nodes;
+mod proven;
 mod rollup;
 mod sending;
 mod signing;
@@ -62,7 +63,8 @@ pub use signing::{Key, KeystoreError};
 pub use upgrades::{RegisteredVerifier, Upgrades};
 
 use logs::Kept;
-use nodes::{Nodes, Rpc};
+use nodes::Nodes;
+use proven::{Proven, Rpc, Transport};
 use sending::{Call, Sending};
 
 use bindings::{
@@ -72,6 +74,8 @@ use bindings::{
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two looks at what is not there yet.
+const POLL: Duration = Duration::from_millis(100);
 
 /// The contracts that belong to a rollup; its constructor created them, so they are asked for once.
 #[derive(Clone, Copy)]
@@ -84,6 +88,9 @@ struct Parts {
 /// A rollup contract through one node or several, with at most one key. A clone shares what was read.
 #[derive(Clone)]
 pub struct EthersClient {
+    nodes: Arc<Nodes>,
+    /// What follows from the hash of the block that the client is pinned to, if it is to one.
+    proven: Option<Arc<Proven>>,
     provider: Arc<Rpc>,
     key: Option<Key>,
     contract: Address,
@@ -135,6 +142,9 @@ fn revert_data(error: &ProviderError) -> Option<Vec<u8>> {
 }
 
 fn provider_error(error: ProviderError) -> L1Error {
+    if let Some(found) = proven::found(&error) {
+        return found;
+    }
     if let Some(data) = revert_data(&error) {
         return L1Error::Reverted { name: revert_name(&data) };
     }
@@ -193,8 +203,11 @@ impl EthersClient {
         contract: Option<Address>,
     ) -> Result<Self, L1Error> {
         let (nodes, chain_id) = Nodes::connect(urls).await?;
-        let provider = Provider::new(nodes).interval(Duration::from_millis(100));
+        let nodes = Arc::new(nodes);
+        let provider = Provider::new(Transport::believed(Arc::clone(&nodes))).interval(POLL);
         Ok(Self {
+            nodes,
+            proven: None,
             provider: Arc::new(provider),
             key,
             contract: contract.unwrap_or_default(),

@@ -12,6 +12,7 @@ pub mod client;
 pub mod codegen;
 pub mod deployment;
 pub mod ethers_client;
+pub mod lie;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod roles;
@@ -21,6 +22,7 @@ pub mod verifiers;
 
 pub use client::{AuditorL1, ChainL1, L1Error, L1Future, MemberL1, OperatorL1, QueuesL1, SettlementL1};
 pub use ethers_client::{EthersClient, RollupConfig, VerifierInit, address_of};
+pub use lie::Lie;
 pub use roles::Role;
 pub use types::{
     Address, Announcement, Block, Call, Calls, CertificateCall, CommunityEnd, CommunityParams, DepositEntry,

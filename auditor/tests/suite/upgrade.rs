@@ -2,6 +2,7 @@
 //! constraint more, its verifier registered and waited for; and an auditor that replays both in one run.
 
 mod nodes;
+mod pinned;
 
 use std::sync::Arc;
 

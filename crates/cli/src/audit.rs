@@ -22,8 +22,8 @@ use rollup::Rollup;
 
 use crate::{common::text, member::hex0, verify_deployment::generated};
 
-/// Example for the help: it belongs to the command, not to the flattened options.
-pub const EXAMPLE: &str = "Example:\n  gridveil audit --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --genesis genesis.json --json";
+/// Examples for the help: they belong to the command, not to the flattened options.
+pub const EXAMPLE: &str = cli::EXAMPLE;
 
 /// Options of `gridveil audit`.
 #[derive(clap::Args, Debug)]

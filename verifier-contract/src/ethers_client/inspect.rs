@@ -15,7 +15,7 @@ use super::{EthersClient, REQUEST_TIMEOUT, Rpc, decode_log, provider_error};
 use crate::client::L1Error;
 use crate::deployment::{Hex, Terms};
 use crate::roles::Role;
-use crate::types::{Address, Word};
+use crate::types::{Address, RollupEffect, RollupEvent, Word};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod timelock {
@@ -101,21 +101,38 @@ pub struct OnChain {
     pub timelock: Option<TimelockOnChain>,
 }
 
-/// Who have which roles after these events, in order.
-fn holders(logs: &[Log]) -> Result<BTreeMap<Word, BTreeSet<Address>>, L1Error> {
-    let mut roles: BTreeMap<Word, BTreeSet<Address>> = BTreeMap::new();
+/// A change of who has a role: the role, the account, and whether it was granted.
+type Change = (Word, Address, bool);
+
+/// The changes among these logs, in order.
+fn changes(logs: &[Log]) -> Result<Vec<Change>, L1Error> {
+    let mut changes = Vec::new();
     for log in logs {
         let topic = log.topics.first().copied();
         if topic == Some(RoleGrantedFilter::signature()) {
             let RoleGrantedFilter { role, account, .. } = decode_log(log)?;
-            roles.entry(role).or_default().insert(account.0);
+            changes.push((role, account.0, true));
         } else if topic == Some(RoleRevokedFilter::signature()) {
             let RoleRevokedFilter { role, account, .. } = decode_log(log)?;
-            roles.entry(role).or_default().remove(&account.0);
+            changes.push((role, account.0, false));
         }
     }
+    Ok(changes)
+}
+
+/// Who have which roles after these changes.
+fn holders(changes: impl IntoIterator<Item = Change>) -> BTreeMap<Word, BTreeSet<Address>> {
+    let mut roles: BTreeMap<Word, BTreeSet<Address>> = BTreeMap::new();
+    for (role, account, granted) in changes {
+        let accounts = roles.entry(role).or_default();
+        if granted {
+            accounts.insert(account)
+        } else {
+            accounts.remove(&account)
+        };
+    }
     roles.retain(|_, accounts| !accounts.is_empty());
-    Ok(roles)
+    roles
 }
 
 impl EthersClient {
@@ -124,6 +141,19 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`]; `Malformed` if there is no rollup.
     pub async fn inspect(&self, timelock: Option<(Address, u64)>) -> Result<OnChain, L1Error> {
+        self.inspect_after(timelock, &[], 0).await
+    }
+
+    /// The same, where the events before a block are known.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn inspect_after(
+        &self,
+        timelock: Option<(Address, u64)>,
+        known: &[RollupEvent],
+        from_block: u64,
+    ) -> Result<OnChain, L1Error> {
         let parts = self.parts().await?;
         let (registry, certificates, exits) = (self.registry().await?, self.certificates().await?, self.exits().await?);
         let poseidon: EthAddress = self.view_at(parts.exits, exits.poseidon().calldata()).await?;
@@ -133,7 +163,12 @@ impl EthersClient {
             self.view_at::<EthAddress>(parts.exits, exits.rollup().calldata()).await?.0,
         ];
         let (mut roles, mut unknown_roles) = (BTreeMap::new(), BTreeSet::new());
-        for (id, accounts) in holders(&self.logs_of(vec![parts.registry], None, 0).await?)? {
+        let later = changes(&self.logs_of(vec![parts.registry], None, from_block).await?)?;
+        let before = known.iter().filter_map(|event| {
+            let RollupEffect::RoleChanged { role, account, granted, .. } = event.effect else { return None };
+            Some((role, account, granted))
+        });
+        for (id, accounts) in holders(before.chain(later)) {
             match Role::by_id(&id) {
                 Some(role) => _ = roles.insert(role, accounts),
                 None => unknown_roles.extend(accounts),
@@ -158,7 +193,7 @@ impl EthersClient {
             tariff_notice_s: self.view_at(parts.registry, registry.tariff_notice().calldata()).await?,
             roles,
             unknown_roles,
-            verifiers: self.verifiers().await?,
+            verifiers: self.verifiers(known, from_block).await?,
             timelock,
         })
     }
@@ -169,7 +204,7 @@ impl EthersClient {
     /// [`L1Error`].
     pub async fn role_holders(&self) -> Result<BTreeMap<Role, BTreeSet<Address>>, L1Error> {
         let registry = self.parts().await?.registry;
-        let all = holders(&self.logs_of(vec![registry], None, 0).await?)?;
+        let all = holders(changes(&self.logs_of(vec![registry], None, 0).await?)?);
         Ok(all.into_iter().filter_map(|(id, accounts)| Some((Role::by_id(&id)?, accounts))).collect())
     }
 
@@ -195,13 +230,20 @@ impl EthersClient {
         })
     }
 
-    async fn verifiers(&self) -> Result<Vec<VerifierOnChain>, L1Error> {
+    async fn verifiers(&self, known: &[RollupEvent], from_block: u64) -> Result<Vec<VerifierOnChain>, L1Error> {
         let registry = self.registry().await?;
         let at = registry.address();
-        let mut verifiers = Vec::new();
-        for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
+        let before = known.iter().filter_map(|event| {
+            let RollupEffect::VerifierRegistered { circuit_version, shape, .. } = event.effect else { return None };
+            Some((circuit_version, shape))
+        });
+        let mut registered = Vec::from_iter(before);
+        for log in self.registry_logs(VerifierRegisteredFilter::signature(), from_block).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
-            let (circuit_version, shape) = (event.circuit_version, event.shape);
+            registered.push((event.circuit_version, event.shape));
+        }
+        let mut verifiers = Vec::new();
+        for (circuit_version, shape) in registered {
             let (verifier, proof_length, _, _, _, _, registered_hash): (EthAddress, u32, u64, bool, bool, bool, Word) =
                 self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
             let size: (u32, u16) = self.view_at(at, registry.shape_of(shape).calldata()).await?;
@@ -263,7 +305,7 @@ impl EthersClient {
         };
         let to = self.latest().await?;
         let mut roles: BTreeMap<_, BTreeSet<Address>> = BTreeMap::new();
-        for (id, accounts) in holders(&self.read_logs(&(vec![at], None), from_block, to).await?)? {
+        for (id, accounts) in holders(changes(&self.read_logs(&(vec![at], None), from_block, to).await?)?) {
             roles.entry(name(&id)).or_default().extend(accounts);
         }
         Ok(TimelockOnChain { contract, delay_s: u64::try_from(delay).unwrap_or(u64::MAX), roles })

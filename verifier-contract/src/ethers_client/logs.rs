@@ -126,10 +126,14 @@ impl EthersClient {
     }
 
     /// The deployment's block, as the contract says and its first event confirms. Where they do not fit, because the
-    /// EVM's block numbers are not the node's, the first block with its code, or 0.
+    /// EVM's block numbers are not the node's, the first block with its code, or 0. A client that is pinned to a block's
+    /// hash has computed what the contract says.
     pub(super) async fn first_block(&self) -> Result<u64, L1Error> {
         let first = self.kept.first_block.get_or_try_init(|| async {
             let said: u64 = self.view(self.bound().created_at().calldata()).await?;
+            if self.proven.is_some() {
+                return Ok(said);
+            }
             let genesis = (vec![EthAddress::from(self.contract)], Some(GenesisFilter::signature()));
             let latest = request(self.provider.get_block_number()).await?.as_u64();
             let fits = said <= latest && !self.read_logs(&genesis, said, said).await?.is_empty();

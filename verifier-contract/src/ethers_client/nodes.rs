@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ethers::providers::{Http, HttpClientError, JsonRpcClient, JsonRpcError, Provider, ProviderError, RpcError};
+use ethers::providers::{Http, HttpClientError, JsonRpcClient, JsonRpcError, ProviderError, RpcError};
 use ethers::types::U64;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -16,9 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::sending::says;
 use crate::client::L1Error;
-
-/// The client of everything that asks L1.
-pub(super) type Rpc = Provider<Nodes>;
+use crate::lie::Lie;
 
 /// Most nodes of one client.
 const MOST_NODES: usize = 16;
@@ -81,13 +79,23 @@ pub(super) enum NodesError {
     /// An answer of another form.
     #[error(transparent)]
     Form(#[from] serde_json::Error),
+    /// The client is pinned to a block's hash, and a node said what does not follow from it.
+    #[error(transparent)]
+    Lie(#[from] Lie),
+    /// The client is pinned to a block's hash, and this does not follow from it.
+    #[error("{0}")]
+    Unproven(String),
+    /// A call that was computed here and did not succeed.
+    #[error("{0}")]
+    Computed(JsonRpcError),
 }
 
 impl RpcError for NodesError {
     fn as_error_response(&self) -> Option<&JsonRpcError> {
         match self {
             Self::Node(error) => error.as_error_response(),
-            Self::None(_) | Self::Form(_) => None,
+            Self::Computed(response) => Some(response),
+            Self::None(_) | Self::Form(_) | Self::Lie(_) | Self::Unproven(_) => None,
         }
     }
 
@@ -95,7 +103,7 @@ impl RpcError for NodesError {
         match self {
             Self::Node(error) => error.as_serde_error(),
             Self::Form(error) => Some(error),
-            Self::None(_) => None,
+            Self::None(_) | Self::Lie(_) | Self::Unproven(_) | Self::Computed(_) => None,
         }
     }
 }
@@ -104,7 +112,11 @@ impl From<NodesError> for ProviderError {
     fn from(error: NodesError) -> Self {
         match error {
             NodesError::Node(error) => error.into(),
-            error @ (NodesError::None(_) | NodesError::Form(_)) => Self::JsonRpcClientError(Box::new(error)),
+            error @ (NodesError::None(_)
+            | NodesError::Form(_)
+            | NodesError::Lie(_)
+            | NodesError::Unproven(_)
+            | NodesError::Computed(_)) => Self::JsonRpcClientError(Box::new(error)),
         }
     }
 }
@@ -221,7 +233,7 @@ impl Nodes {
     }
 
     /// Asks the current node; the next one takes its place if it does not answer.
-    async fn question(&self, method: &str, params: &Value) -> Result<Value, NodesError> {
+    pub(super) async fn question(&self, method: &str, params: &Value) -> Result<Value, NodesError> {
         if let [node] = self.all.as_slice() {
             return Ok(node.request(method, params).await?);
         }

@@ -55,7 +55,7 @@ fn unproved() -> (Told, Vec<(u32, Fr)>) {
 }
 
 fn verifier(first_told: &Told) -> NativeVerifier {
-    wait(native(first_told, 0, &parameters, &[]))
+    wait(native(first_told, 0, None, &parameters, &[]))
 }
 
 fn clauses(told: &Told, verifier: &NativeVerifier, genesis: &[(u32, Fr)]) -> Vec<&'static str> {
@@ -81,7 +81,7 @@ fn no_verifier_is_given_for_a_version_that_is_checked_here() {
     let (told, _) = unproved();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contract/artifacts/SettlementHome32x24.json");
     let given = |version: u32| [format!("{version}:{HOME}:{file}")];
-    let made = |given: &[String]| crate::common::ask(native(&told, 0, &parameters, given));
+    let made = |given: &[String]| crate::common::ask(native(&told, 0, None, &parameters, given));
     assert!(matches!(made(&given(2)), Err(AuditError::Checked(_))));
     assert!(made(&given(1)).is_ok());
 }

@@ -33,7 +33,7 @@ fn body(stream: &TcpStream) -> Vec<u8> {
 }
 
 /// What the node on this port answers.
-fn asked(port: u16, request: &Value) -> Value {
+pub(super) fn asked(port: u16, request: &Value) -> Value {
     let body = request.to_string();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
@@ -44,7 +44,7 @@ fn asked(port: u16, request: &Value) -> Value {
     serde_json::from_str(&json[json.find('{').unwrap()..=json.rfind('}').unwrap()]).unwrap()
 }
 
-fn call(port: u16, method: &str, params: Value) -> Value {
+pub(super) fn call(port: u16, method: &str, params: Value) -> Value {
     let answer = asked(port, &json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}));
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].clone()
@@ -55,15 +55,22 @@ type Lie = fn(&Value, &mut Value);
 
 /// A node in front of a node, which tells one lie.
 fn lying(port: u16, lie: Lie) -> String {
+    serving(move |request| {
+        let mut answer = asked(port, request);
+        lie(request, &mut answer);
+        answer
+    })
+}
+
+/// A node that answers so.
+pub(super) fn serving(answer: impl Fn(&Value) -> Value + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let request: Value = serde_json::from_slice(&body(&stream)).unwrap();
-            let mut answer = asked(port, &request);
-            lie(&request, &mut answer);
-            let text = answer.to_string();
+            let text = answer(&request).to_string();
             let head = format!("content-type: application/json\r\ncontent-length: {}", text.len());
             write!(stream, "HTTP/1.1 200 x\r\n{head}\r\nconnection: close\r\n\r\n{text}").unwrap();
         }
@@ -71,7 +78,7 @@ fn lying(port: u16, lie: Lie) -> String {
     url
 }
 
-fn of(request: &Value, method: &str) -> bool {
+pub(super) fn of(request: &Value, method: &str) -> bool {
     request["method"] == method
 }
 
@@ -81,16 +88,16 @@ fn logs<'a>(request: &Value, answer: &'a mut Value) -> Option<&'a mut Vec<Value>
 }
 
 /// A rollup of one batch and one deposit on a node of its own.
-struct World {
-    runtime: tokio::runtime::Runtime,
-    anvil: Anvil,
-    rollup: Rollup,
-    nodes: Vec<(u32, Fr)>,
-    verifier: NativeVerifier,
+pub(super) struct World {
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) anvil: Anvil,
+    pub(super) rollup: Rollup,
+    pub(super) nodes: Vec<(u32, Fr)>,
+    pub(super) verifier: NativeVerifier,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let genesis = genesis();
         let nodes = vec![(COMMUNITY, genesis.community.node())];
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -109,7 +116,7 @@ impl World {
         Self { runtime, anvil, rollup, nodes, verifier }
     }
 
-    fn client(&self, url: &str) -> EthersClient {
+    pub(super) fn client(&self, url: &str) -> EthersClient {
         self.runtime.block_on(async {
             let client = EthersClient::connect(url, None, Some(self.rollup.l1.contract())).await.unwrap();
             client.with_confirmations(Confirmations::Blocks(0)).pinned(None).await.unwrap()
@@ -284,17 +291,24 @@ fn a_real_nodes_chain_is_audited_at_one_block_and_a_lie_of_the_node_is_named() {
     assert!(matches!(lies_on(&url), Err(CheckpointError::OffChain { .. })));
 }
 
+impl World {
+    /// Takes all tokens out of the vault, as a stolen key of the token's issuer would.
+    pub(super) fn empty(&self) {
+        let port = self.anvil.port();
+        let (contract, thief) = (hex0(self.rollup.l1.contract()), "0x9000000000000000000000000000000000000009");
+        let token = self.runtime.block_on(self.rollup.l1.terms()).unwrap().token.to_string();
+        let transfer = format!("0xa9059cbb{:0>64}{:064x}", &thief[2..], 5_000_000);
+        call(port, "anvil_setBalance", json!([contract, "0xde0b6b3a7640000"]));
+        call(port, "anvil_impersonateAccount", json!([contract]));
+        call(port, "eth_sendTransaction", json!([{ "from": contract, "to": token, "data": transfer }]));
+    }
+}
+
 /// The books look right, and the money is gone: what a stolen token balance looks like.
 #[test]
 fn an_emptied_vault_is_a_finding() {
     let world = World::new();
-    let port = world.anvil.port();
-    let (contract, thief) = (hex0(world.rollup.l1.contract()), "0x9000000000000000000000000000000000000009");
-    let token = world.runtime.block_on(world.rollup.l1.terms()).unwrap().token.to_string();
-    let transfer = format!("0xa9059cbb{:0>64}{:064x}", &thief[2..], 5_000_000);
-    call(port, "anvil_setBalance", json!([contract, "0xde0b6b3a7640000"]));
-    call(port, "anvil_impersonateAccount", json!([contract]));
-    call(port, "eth_sendTransaction", json!([{ "from": contract, "to": token, "data": transfer }]));
+    world.empty();
     let (report, _) = world.audited(&world.anvil.url(), None).unwrap();
     let [Failure { clause, what, .. }] = &report.failures[..] else { panic!("{:?}", report.failures) };
     assert_eq!((*clause, report.books.pool_compared), ("VAULT.11", true));

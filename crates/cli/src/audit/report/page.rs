@@ -74,6 +74,7 @@ pub(super) fn page(report: &AuditReport) -> String {
     let rows = [
         ("block", format!("{} of {}", subject.block, subject.date)),
         ("block hash", subject.block_hash.clone()),
+        ("node", subject.believed().to_owned()),
         ("setup of the proofs", subject.setup.clone()),
         ("settled", subject.span()),
         ("batches", format!("{}, {} proofs verified", report.batches, report.proofs_verified)),
