@@ -112,7 +112,7 @@ impl Place {
         if nobody && verify_proof(self.state_root, key, None, &told.account_proof).is_ok() {
             return Ok(TrieAccount::default());
         }
-        let expected = Some(alloy_rlp::encode(&says));
+        let expected = Some(alloy_rlp::encode(says));
         match verify_proof(self.state_root, key, expected, &told.account_proof) {
             Ok(()) => Ok(says),
             Err(ProofVerificationError::ValueMismatch { path, got: Some(got), .. }) if path == key => {
