@@ -7,7 +7,7 @@ use ethers::types::{Address as EthAddress, H256, U256};
 use super::bindings::{BatchSettledFilter, CouncilAppointedFilter};
 use super::{EthersClient, Rpc, decode_log, malformed, request};
 use crate::client::{ChainL1, L1Error, SettlementL1};
-use crate::types::{Address, Appointed, Halt, ProvenStatement, Safe, SettledBatch, Word};
+use crate::types::{Address, Appointed, Halt, ProvenStatement, RollupEffect, RollupEvent, Safe, SettledBatch, Word};
 
 #[allow(clippy::all, clippy::unwrap_used, clippy::panic, missing_docs)]
 mod safe {
@@ -42,13 +42,23 @@ impl EthersClient {
     /// # Errors
     /// [`L1Error`].
     pub async fn appointed(&self) -> Result<Appointed, L1Error> {
+        self.appointed_after(&[], 0).await
+    }
+
+    /// The same, of events up to a block that are known, and logs from the next one on.
+    pub(super) async fn appointed_after(&self, known: &[RollupEvent], from_block: u64) -> Result<Appointed, L1Error> {
         let registry = self.registry().await?;
         let council: EthAddress = self.view_at(registry.address(), registry.council().calldata()).await?;
         let now = self.timestamp().await?;
         let someone = |account: EthAddress| (account != EthAddress::zero()).then_some(account.0);
-        let last = self.registry_logs(CouncilAppointedFilter::signature(), 0).await?;
-        let last: Option<CouncilAppointedFilter> = last.last().map(decode_log).transpose()?;
-        let next = last.filter(|last| last.from > now).map(|last| (someone(last.council), last.from));
+        let told = |event: &RollupEvent| match event.effect {
+            RollupEffect::CouncilAppointed { council, from } => Some((EthAddress::from(council), from)),
+            _ => None,
+        };
+        let logs = self.registry_logs(CouncilAppointedFilter::signature(), from_block).await?;
+        let last: Option<CouncilAppointedFilter> = logs.last().map(decode_log).transpose()?;
+        let last = last.map(|last| (last.council, last.from)).or_else(|| known.iter().rev().find_map(told));
+        let next = last.filter(|(_, from)| *from > now).map(|(council, from)| (someone(council), from));
         Ok(Appointed { council: someone(council), next })
     }
 

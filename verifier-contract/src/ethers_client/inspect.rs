@@ -206,7 +206,7 @@ impl EthersClient {
             tariff_notice_s: self.view_at(parts.registry, registry.tariff_notice().calldata()).await?,
             roles,
             unknown_roles,
-            council: self.council_found().await?,
+            council: self.council_found(known, from_block).await?,
             verifiers: self.verifiers(known, from_block).await?,
             timelock,
         })
@@ -222,8 +222,8 @@ impl EthersClient {
         Ok(all.into_iter().filter_map(|(id, accounts)| Some((Role::by_id(&id)?, accounts))).collect())
     }
 
-    async fn council_found(&self) -> Result<CouncilOnChain, L1Error> {
-        let appointed = self.appointed().await?;
+    async fn council_found(&self, known: &[RollupEvent], from_block: u64) -> Result<CouncilOnChain, L1Error> {
+        let appointed = self.appointed_after(known, from_block).await?;
         let safe = match appointed.council {
             Some(council) => self.safe(council).await?,
             None => None,
