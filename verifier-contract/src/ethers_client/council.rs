@@ -51,9 +51,9 @@ impl EthersClient {
         let council: EthAddress = self.view_at(registry.address(), registry.council().calldata()).await?;
         let now = self.timestamp().await?;
         let someone = |account: EthAddress| (account != EthAddress::zero()).then_some(account.0);
-        let told = |event: &RollupEvent| match event.effect {
-            RollupEffect::CouncilAppointed { council, from } => Some((EthAddress::from(council), from)),
-            _ => None,
+        let told = |event: &RollupEvent| {
+            let RollupEffect::CouncilAppointed { council, from } = event.effect else { return None };
+            Some((EthAddress::from(council), from))
         };
         let logs = self.registry_logs(CouncilAppointedFilter::signature(), from_block).await?;
         let last: Option<CouncilAppointedFilter> = logs.last().map(decode_log).transpose()?;
