@@ -1,7 +1,7 @@
 //! OCMF: what a charging station signs for each session, one record a line (S.A.F.E., Open Charge Metering Format 1.4).
 //!
 //! A record has readings of the station's register: at the begin, at the end, perhaps between. The difference of two
-//! readings is booked between their instants (see [`sessions`]). The signature is ECDSA over the payload as it was written;
+//! readings is booked between their instants (see `sessions`). The signature is ECDSA over the payload as it was written;
 //! it is checked with the station's key (`--public-key`), and a record that is not checked is not signed on without the
 //! member's word. A reading of a meter that was not well, or that is no energy, leaves its record out.
 
