@@ -80,10 +80,8 @@ fn money_comes_in_moves_and_leaves_a_frozen_rollup() {
     assert_eq!(again, Left { exited_before: true, ..Left::default() });
 }
 
-/// EXIT.8: the others go on. A deposit that was never taken in is asked back, and comes after its delay.
-#[test]
-fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
-    const DAY_S: u64 = 24 * 3600;
+/// A member of a settled community with a deposit that was never taken in, and its exit.
+fn about_to_leave() -> (World, Session, Exit) {
     let (mut world, input) = World::new();
     world.settle(input);
     let mut alice = world.session(0);
@@ -94,6 +92,15 @@ fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
     let claim = operation::deposit::claim(&actor, 5 * UNIT_NANO).unwrap();
     deposit(&mut alice, &chain, &claim).unwrap();
     let exit = exit_of(alice.wallet.state(), &chain, &[]).unwrap();
+    (world, alice, exit)
+}
+
+/// EXIT.8: the others go on. A deposit that was never taken in is asked back, and comes after its delay.
+#[test]
+fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
+    const DAY_S: u64 = 24 * 3600;
+    let (world, mut alice, exit) = about_to_leave();
+    let chain = world.chain();
     let now = wait(world.l1.timestamp()).unwrap();
     world.l1.announce_closing(5).unwrap();
     assert!(leave(&mut alice, &chain, &exit).unwrap_err().to_string().contains("nor the community closed"));
@@ -113,16 +120,8 @@ fn a_member_leaves_a_closed_community_while_the_rollup_lives() {
 /// COUNCIL.5: the first exit closes the community. Before, `exit` asked for a frozen rollup or a closed community.
 #[test]
 fn a_member_leaves_when_the_verifier_is_proven_unsound() {
-    let (mut world, input) = World::new();
-    world.settle(input);
-    let mut alice = world.session(0);
+    let (world, mut alice, exit) = about_to_leave();
     let chain = world.chain();
-    alice.sync(false).unwrap();
-    world.l1.put_pool(1 << 60);
-    let actor = alice.wallet.state().actor(&alice.keys.owner).unwrap();
-    let claim = operation::deposit::claim(&actor, 5 * UNIT_NANO).unwrap();
-    deposit(&mut alice, &chain, &claim).unwrap();
-    let exit = exit_of(alice.wallet.state(), &chain, &[]).unwrap();
     assert!(leave(&mut alice, &chain, &exit).unwrap_err().to_string().contains("nor its verifier proven unsound"));
     world.l1.prove_unsound(&world.l1.contradiction(2, 1)).unwrap();
     let poor = Exit { balance: UNIT_NANO - 1, ..exit.clone() };

@@ -11,6 +11,7 @@ use gridveil_protocol::{certificate, instance};
 
 use super::bindings::{RoleGrantedFilter, RoleRevokedFilter, VerifierRegisteredFilter};
 use super::events::u128_of;
+use super::upgrades::VerifierRecord;
 use super::{EthersClient, REQUEST_TIMEOUT, Rpc, decode_log, provider_error};
 use crate::client::L1Error;
 use crate::deployment::{Hex, Terms};
@@ -267,15 +268,8 @@ impl EthersClient {
         }
         let mut verifiers = Vec::new();
         for (circuit_version, shape) in registered {
-            let (verifier, proof_length, _, _, _, unsound, registered_hash): (
-                EthAddress,
-                u32,
-                u64,
-                bool,
-                bool,
-                bool,
-                Word,
-            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
+            let VerifierRecord { verifier, proof_length, unsound, code_hash: registered_hash, .. } =
+                self.verifier_record(circuit_version, shape).await?;
             let size: (u32, u16) = self.view_at(at, registry.shape_of(shape).calldata()).await?;
             let instances =
                 if circuit_version < FIRST_CERTIFICATE { instance::ROWS.len() } else { certificate::ROWS.len() };

@@ -226,18 +226,9 @@ impl SettlementL1 for EthersClient {
             if self.view_at::<bool>(at, registry.is_retired(circuit_version).calldata()).await? {
                 return Ok(None);
             }
-            let (verifier, _, active_from_s, used, hastened, unsound, _): (
-                EthAddress,
-                u32,
-                u64,
-                bool,
-                bool,
-                bool,
-                Word,
-            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
-            let hastened = hastened && self.emergency_lasts(shape).await?;
-            let state = VerifierState { active_from_s, used, hastened, unsound };
-            Ok((verifier != EthAddress::zero()).then_some(state))
+            let record = self.verifier_record(circuit_version, shape).await?;
+            let state = self.verifier_state(&record, shape).await?;
+            Ok((record.verifier != EthAddress::zero()).then_some(state))
         })
     }
 

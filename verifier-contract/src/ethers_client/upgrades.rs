@@ -42,7 +42,37 @@ pub struct Upgrades {
     pub announce_from_s: u64,
 }
 
+/// What the registry has of a verifier, all zero if it has none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VerifierRecord {
+    pub(super) verifier: EthAddress,
+    /// Bytes.
+    pub(super) proof_length: u32,
+    active_from_s: u64,
+    used: bool,
+    hastened: bool,
+    pub(super) unsound: bool,
+    /// keccak256 of its code when it was registered.
+    pub(super) code_hash: Word,
+}
+
 impl EthersClient {
+    /// The record of `verifierOf`.
+    pub(super) async fn verifier_record(&self, circuit_version: u32, shape: u32) -> Result<VerifierRecord, L1Error> {
+        let registry = self.registry().await?;
+        let asked = registry.verifier_of(circuit_version, shape).calldata();
+        let (verifier, proof_length, active_from_s, used, hastened, unsound, code_hash) =
+            self.view_at(registry.address(), asked).await?;
+        Ok(VerifierRecord { verifier, proof_length, active_from_s, used, hastened, unsound, code_hash })
+    }
+
+    /// How a verifier of this shape stands. That it was hastened counts while the emergency lasts.
+    pub(super) async fn verifier_state(&self, record: &VerifierRecord, shape: u32) -> Result<VerifierState, L1Error> {
+        let VerifierRecord { active_from_s, used, unsound, .. } = *record;
+        let hastened = record.hastened && self.emergency_lasts(shape).await?;
+        Ok(VerifierState { active_from_s, used, hastened, unsound })
+    }
+
     /// Where upgrades are.
     ///
     /// # Errors
@@ -54,22 +84,13 @@ impl EthersClient {
         for log in self.registry_logs(VerifierRegisteredFilter::signature(), 0).await? {
             let event: VerifierRegisteredFilter = decode_log(&log)?;
             let (circuit_version, shape) = (event.circuit_version, event.shape);
-            let (verifier, _, active_from_s, used, hastened, unsound, code_hash): (
-                EthAddress,
-                u32,
-                u64,
-                bool,
-                bool,
-                bool,
-                Word,
-            ) = self.view_at(at, registry.verifier_of(circuit_version, shape).calldata()).await?;
-            let hastened = hastened && self.emergency_lasts(shape).await?;
+            let record = self.verifier_record(circuit_version, shape).await?;
             verifiers.push(RegisteredVerifier {
                 circuit_version,
                 shape,
-                verifier: verifier.0,
-                code_hash,
-                state: VerifierState { active_from_s, used, hastened, unsound },
+                verifier: record.verifier.0,
+                code_hash: record.code_hash,
+                state: self.verifier_state(&record, shape).await?,
                 retired: self.view_at(at, registry.is_retired(circuit_version).calldata()).await?,
             });
         }

@@ -7,7 +7,7 @@ use gridveil_auditor::{AccountError, Published};
 use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
 use gridveil_protocol::{
     opening::{BalanceOpening, BillOpening, ReadingOpening},
-    units::Wh,
+    units::{Interval, Wh},
 };
 use serde::Serialize;
 
@@ -35,14 +35,8 @@ pub struct Args {
 /// The file, L1, or what does not hold.
 pub fn balance(args: &Args) -> anyhow::Result<()> {
     checked::<BalanceOpening, _>(args, "balance", Published::balance, |opened| {
-        vec![
-            ("community", opened.community.to_string()),
-            ("slot", opened.slot.to_string()),
-            ("period", format!("from interval {}", opened.first_interval)),
-            ("batch", opened.batch.to_string()),
-            ("balance", text::money(opened.balance_nano.into())),
-            ("payout", opened.payout.clone()),
-        ]
+        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
+        of_period(place, vec![("balance", text::money(opened.balance_nano.into())), ("payout", opened.payout.clone())])
     })
 }
 
@@ -52,17 +46,17 @@ pub fn balance(args: &Args) -> anyhow::Result<()> {
 /// The file, L1, or what does not hold.
 pub fn reading(args: &Args) -> anyhow::Result<()> {
     checked::<ReadingOpening, _>(args, "reading", Published::reading, |opened| {
-        vec![
-            ("community", opened.community.to_string()),
-            ("slot", opened.slot.to_string()),
-            ("period", format!("from interval {}", opened.first_interval)),
-            ("batch", opened.batch.to_string()),
-            ("imported", kwh(opened.import_wh)),
-            ("exported", kwh(opened.export_wh)),
-            ("import register", kwh(opened.import_register_wh)),
-            ("export register", kwh(opened.export_register_wh)),
-            ("settled with", settled_with(opened.substituted)),
-        ]
+        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
+        of_period(
+            place,
+            vec![
+                ("imported", kwh(opened.import_wh)),
+                ("exported", kwh(opened.export_wh)),
+                ("import register", kwh(opened.import_register_wh)),
+                ("export register", kwh(opened.export_register_wh)),
+                ("settled with", settled_with(opened.substituted)),
+            ],
+        )
     })
 }
 
@@ -72,22 +66,33 @@ pub fn reading(args: &Args) -> anyhow::Result<()> {
 /// The file, L1, or what does not hold.
 pub fn bill(args: &Args) -> anyhow::Result<()> {
     checked::<BillOpening, _>(args, "bill", Published::bill, |opened| {
-        vec![
-            ("community", opened.community.to_string()),
-            ("slot", opened.slot.to_string()),
-            ("period", format!("from interval {}", opened.first_interval)),
-            ("batch", opened.batch.to_string()),
-            ("imported", kwh(opened.import_wh)),
-            ("of it bought locally", kwh(opened.bought_wh)),
-            ("exported", kwh(opened.export_wh)),
-            ("of it sold locally", kwh(opened.sold_wh)),
-            ("bill", text::money(opened.bill_nano)),
-            ("account before", text::money(opened.before_nano)),
-            ("account after", text::money(opened.after_nano)),
-            ("operations", opened.operations.to_string()),
-            ("settled with", settled_with(opened.substituted)),
-        ]
+        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
+        of_period(
+            place,
+            vec![
+                ("imported", kwh(opened.import_wh)),
+                ("of it bought locally", kwh(opened.bought_wh)),
+                ("exported", kwh(opened.export_wh)),
+                ("of it sold locally", kwh(opened.sold_wh)),
+                ("bill", text::money(opened.bill_nano)),
+                ("account before", text::money(opened.before_nano)),
+                ("account after", text::money(opened.after_nano)),
+                ("operations", opened.operations.to_string()),
+                ("settled with", settled_with(opened.substituted)),
+            ],
+        )
     })
+}
+
+/// What is opened of one account and period: where it is, then `facts`.
+fn of_period((community, slot, first_interval, batch): (u32, u16, Interval, u64), facts: Rows) -> Rows {
+    let place = [
+        ("community", community.to_string()),
+        ("slot", slot.to_string()),
+        ("period", format!("from interval {first_interval}")),
+        ("batch", batch.to_string()),
+    ];
+    place.into_iter().chain(facts).collect()
 }
 
 fn kwh(wh: Wh) -> String {
