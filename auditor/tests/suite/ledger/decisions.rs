@@ -55,17 +55,23 @@ fn in_an_emergency_a_community_is_closed_at_once() {
         |event: &RollupEvent| matches!(event.effect, Effect::CommunityClosing { .. } | Effect::CommunityEnding { .. });
     told.events.retain(|event| !notice(event));
     assert!(!run(&told).is_ok());
+    let closed = told.events.iter().find(|event| matches!(event.effect, Effect::CommunityClosed { .. }));
+    let block = closed.unwrap().block;
     let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 1, verifier: ALICE };
-    told.events.insert(0, RollupEvent { block: 1, tx: ZERO, effect });
+    told.events.insert(0, RollupEvent { block, tx: ZERO, effect });
     let report = run(&told);
     assert!(report.is_ok(), "{:?}", report.failures);
     assert!(report.timeline[0].what.contains("proven unsound"), "{:?}", report.timeline[0]);
+    told.events[0].block = 1;
+    assert!(!run(&told).is_ok(), "the emergency was over");
     let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 8, verifier: ALICE };
-    told.events[0].effect = effect;
+    told.events[0] = RollupEvent { block, tx: ZERO, effect };
     assert!(!run(&told).is_ok(), "of another shape");
-    let effect = Effect::VerifierHastened { circuit_version: 10, shape: 8, active_from: 1 };
-    told.events.insert(1, RollupEvent { block: 1, tx: ZERO, effect });
-    assert!(run(&told).is_ok(), "hastened for another shape: all may leave");
+    let closes = |told: &Told| run(told).failures.iter().any(|failure| failure.clause == "CLOSE.3");
+    assert!(closes(&told));
+    let effect = Effect::VerifierHastened { circuit_version: 10, shape: 8, active_from: u64::MAX };
+    told.events.insert(1, RollupEvent { block, tx: ZERO, effect });
+    assert!(!closes(&told), "hastened for another shape: all may leave");
 }
 
 #[test]
