@@ -299,6 +299,7 @@ impl State {
             return Ok(());
         }
         for signed in &receipt.operations {
+            self.take_over(signed, &Progress::Applied(receipt.first_interval));
             self.applied(signed, receipt.first_interval);
         }
         let next = receipt.after.nonce;
