@@ -190,7 +190,9 @@ impl Outbox {
         }
         let kind = if self.packet_of(period, "packet")?.is_none() { "packet" } else { "taken" };
         match self.write(&period.file(kind), &encode_packet(signed)) {
-            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, path }) => Err(OutboxError::AlreadySigned { path }),
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, path }) => {
+                Err(OutboxError::AlreadySigned { path })
+            }
             written => written,
         }
     }

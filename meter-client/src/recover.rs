@@ -117,8 +117,9 @@ pub fn check_operations(
     domains: &Domains,
 ) -> Result<(), RecordError> {
     let hands_on = |signed: &SignedOperation| signed.operation.kind.effect().owner == Change::Set;
-    let to_us =
-        |signed: &SignedOperation| hands_on(signed) && signed.owner != *own && signed.operation.party == own.commitment();
+    let to_us = |signed: &SignedOperation| {
+        hands_on(signed) && signed.owner != *own && signed.operation.party == own.commitment()
+    };
     let from = operations.iter().rposition(to_us);
     let earlier = from.and_then(|at| operations.get(at)).map(|signed| signed.owner);
     let mut passed_on = false;

@@ -30,7 +30,9 @@ pub enum StatementError {
     #[error("receipt opens an account with another {0} key")]
     NotMine(&'static str),
     /// Settled as the member's own packet, but the outbox has none.
-    #[error("receipt says this meter's own packet was settled; there is none in this folder, and the operator shows none")]
+    #[error(
+        "receipt says this meter's own packet was settled; there is none in this folder, and the operator shows none"
+    )]
     NoPacket,
     /// The new leaf does not use the packet's salts.
     #[error(
@@ -208,7 +210,7 @@ pub fn verify(
     tariff: &Tariff,
     l1: &dyn Roots,
 ) -> Result<Statement, StatementError> {
-    check_subject(asked, receipt, own)?;
+    check_subject(asked, receipt, own.owner, own.meter)?;
     let readings = check_packet(receipt, own)?;
     let taken_over = check_operations(receipt, own)?;
     if let Some(previous) = own.previous
@@ -249,7 +251,13 @@ pub fn verify(
     })
 }
 
-fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
+/// Is the receipt about what was asked for, and of an account with these keys?
+pub(crate) fn check_subject(
+    asked: &Asked,
+    receipt: &Receipt,
+    owner: &OwnerKey,
+    meter: &PublicKey,
+) -> Result<(), StatementError> {
     if receipt.community != asked.community {
         return Err(StatementError::Other("community"));
     }
@@ -262,11 +270,11 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     // The account is the member's before or after the period: it may enrol, rotate its key, change its meter or close
     // in it.
     let (before, after) = (&receipt.before, &receipt.after);
-    let owner = own.owner.commitment();
+    let owner = owner.commitment();
     if before.owner != owner && after.owner != owner {
         return Err(StatementError::NotMine("owner"));
     }
-    if before.meter.as_ref() != Some(own.meter) && after.meter.as_ref() != Some(own.meter) {
+    if before.meter.as_ref() != Some(meter) && after.meter.as_ref() != Some(meter) {
         return Err(StatementError::NotMine("meter"));
     }
     Ok(())

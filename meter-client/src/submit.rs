@@ -10,7 +10,9 @@ use std::{io::Read, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 pub use gridveil_api::Problem;
-use gridveil_api::public::{CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Records, Taken};
+use gridveil_api::public::{
+    CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Records, Taken,
+};
 use gridveil_protocol::{
     codec::{operation_id, packet_id},
     field::{Fr, to_bytes},

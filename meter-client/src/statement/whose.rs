@@ -21,8 +21,12 @@ impl fmt::Display for Whose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answer => "the operator's answer is wrong, and nothing of it was kept",
-            Self::NotShown => "no fault is proven: ask the operator for it, and look for another folder that signs with this key",
-            Self::Own => "that is no fault of the operator: look for the key file and folder that belong to this account",
+            Self::NotShown => {
+                "no fault is proven: ask the operator for it, and look for another folder that signs with this key"
+            }
+            Self::Own => {
+                "that is no fault of the operator: look for the key file and folder that belong to this account"
+            }
             Self::L1 => "no fault is proven: the L1 node may be behind, so ask again or ask another one (--rpc)",
         })
     }

@@ -114,7 +114,10 @@ fn spent_elsewhere(session: &mut Session, chain: &Chain, on_l1: &OnL1) -> anyhow
             format!("certificate of {} kWh, period from {}", text::kwh(note.amount), on_l1.date(note.first_interval))
         };
         if kept.note.owner != own {
-            gone.push(format!("{}: of an earlier owner key; run this with that key file to see if it is spent", name()));
+            gone.push(format!(
+                "{}: of an earlier owner key; run this with that key file to see if it is spent",
+                name()
+            ));
             continue;
         }
         let nullifier = to_bytes(&key.nullifier(kept.note.commitment()));
@@ -180,6 +183,7 @@ fn show(
         let lines: String = lines.iter().map(|line| format!("- {line}\n")).collect();
         if lines.is_empty() { String::new() } else { format!("\n{title}\n{lines}") }
     };
-    let lists = list("The operator did not give back:", missing) + &list("Lost with the folder, by what L1 shows:", gone);
+    let lists =
+        list("The operator did not give back:", missing) + &list("Lost with the folder, by what L1 shows:", gone);
     Ok(text::print(&lists)?)
 }

@@ -1,0 +1,432 @@
+//! Only the key file is precious: empty folders, old copies, and an operator that gives back what is not the member's.
+
+use super::*;
+use gridveil_api::public::Taken;
+use gridveil_meter_client::{
+    outbox::{OutboxError, Period},
+    recover::{Lost, Recovered, take_back_packet},
+    sync::SyncError,
+    wallet::State,
+};
+
+/// A session that does not insist, in any folder.
+fn session(world: &World, folder: &str) -> Session {
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let sequencer = Sequencer::new(&world.sequencer, retry).unwrap();
+    let dir = world.dir.path().join(folder);
+    Session::with(&world.rpc, CONTRACT, Some(sequencer), world.members[0].clone(), &dir, (5, 0)).unwrap()
+}
+
+fn recover(session: &mut Session) -> anyhow::Result<Recovered> {
+    session.recover(&mut |_, _| {})
+}
+
+fn outbox(world: &World, folder: &str) -> Outbox {
+    Outbox::open(&world.dir.path().join(folder), &world.members[0]).unwrap()
+}
+
+fn period(t: &Transition) -> Period {
+    let first_interval = t.input.community.header.next_interval;
+    Period { domain: t.input.domain, community: 5, slot: 0, first_interval }
+}
+
+fn copy(world: &World, from: &str, to: &str) {
+    let (from, to) = (world.dir.path().join(from), world.dir.path().join(to));
+    std::fs::create_dir(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// Everything of a wallet that matters, in an order of its own.
+fn contents(state: &State) -> impl PartialEq + std::fmt::Debug + use<> {
+    let mut operations: Vec<_> =
+        state.operations.iter().map(|kept| (kept.signed.operation.nonce, kept.id(), kept.progress.clone())).collect();
+    operations.sort_by_key(|(nonce, ..)| *nonce);
+    let incoming: Vec<_> =
+        state.incoming.iter().map(|kept| (kept.claim.commitment(), kept.source, kept.on_l1, kept.taken)).collect();
+    let outgoing: Vec<_> = state.outgoing.iter().map(|claim| claim.commitment()).collect();
+    let notes: Vec<_> =
+        state.notes.iter().map(|kept| (kept.note.commitment(), kept.path.is_some(), kept.spent)).collect();
+    let receipt = state.receipt.as_ref().map(|receipt| (receipt.first_interval, receipt.root));
+    (receipt, operations, incoming, outgoing, notes)
+}
+
+fn withdraw(session: &mut Session, units: u64) -> SignedOperation {
+    let signed = operation::withdraw::build(&session.actor().unwrap(), units * UNIT_NANO).unwrap();
+    operate(session, &signed).unwrap();
+    signed
+}
+
+/// The next period, with money in the pool for what is paid out.
+fn next_day(world: &mut World, before: &Transition) -> Transition {
+    wait(world.l1.fund_supplier_account(1_000)).unwrap();
+    let mut input = fixture::following(before, 7, |_| false).unwrap();
+    input.operations.header.transfer = Some(Transfer { pool: Pool::SupplierIn, units: 1_000 });
+    world.settle(input)
+}
+
+/// A member that has lived: a deposit, a transfer, three settled days, and a withdrawal that waits.
+fn lived() -> (World, Transition) {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    let mut alice = session(&world, "0");
+    alice.sync(false).unwrap();
+    let claim = operation::deposit::claim(&alice.actor().unwrap(), 700 * UNIT_NANO).unwrap();
+    deposit(&mut alice, &world.chain(), &claim).unwrap();
+    send(&mut alice, owner_of(&world.members[1].owner).commitment(), [0x41; 20], 12_345).unwrap();
+    let second = next_day(&mut world, &first);
+    alice.sync(false).unwrap();
+    let third = next_day(&mut world, &second);
+    alice.sync(false).unwrap();
+    withdraw(&mut alice, 5);
+    (world, third)
+}
+
+#[test]
+fn a_key_file_and_an_empty_folder_become_a_working_account() {
+    let (mut world, third) = lived();
+    let lost = contents(session(&world, "0").wallet.state());
+    std::fs::rename(world.dir.path().join("0"), world.dir.path().join("lost")).unwrap();
+    // The operator goes silent in the middle: what came back is kept, and the second run goes on.
+    world.book.lock().unwrap().receipts_left = Some(2);
+    let error = recover(&mut session(&world, "0")).unwrap_err().to_string();
+    assert!(error.contains("not available"), "{error}");
+    world.book.lock().unwrap().receipts_left = Some(1);
+    let mut alice = session(&world, "0");
+    let came = recover(&mut alice).unwrap();
+    assert_eq!((came.receipts, came.kept, came.operations, came.missing.len()), (1, 2, 1, 0), "{came:?}");
+    assert!(contents(alice.wallet.state()) == lost);
+    for t in &world.book.lock().unwrap().settled {
+        let [old, new] = ["lost", "0"].map(|folder| outbox(&world, folder));
+        assert!(old.packet(&period(t)).unwrap().is_some());
+        assert_eq!(new.packet(&period(t)).unwrap(), old.packet(&period(t)).unwrap());
+        assert_eq!(new.receipt(&period(t)).unwrap(), old.receipt(&period(t)).unwrap());
+    }
+    // A third run asks for no receipt any more.
+    let again = recover(&mut alice).unwrap();
+    assert_eq!((again.receipts, again.kept, again.packets, again.operations), (0, 3, 0, 0));
+    world.book.lock().unwrap().receipts_left = None;
+    // It works: the next operation has the next nonce, and another day is settled.
+    let next = withdraw(&mut alice, 7);
+    let nonces: Vec<u32> = world.book.lock().unwrap().operations.values().map(|s| s.operation.nonce).collect();
+    assert_eq!(nonces.len(), 2);
+    assert!(nonces.iter().all(|nonce| *nonce <= next.operation.nonce) && nonces[0] != nonces[1]);
+    let fourth = next_day(&mut world, &third);
+    assert_eq!(alice.sync(false).unwrap(), 1);
+    assert_eq!(alice.wallet.state().account().unwrap().balance, fourth.settled[0].balance - 12 * UNIT_NANO);
+    assert!(alice.wallet.state().waiting().next().is_none());
+}
+
+type Act = fn(&mut World, &mut Session, &Transition);
+
+/// What a newer copy of the folder does after the old one was put away.
+const KINDS: [(&str, Act); 6] = [
+    ("an operation that waits", |_, alice, _| drop(withdraw(alice, 5))),
+    ("two that wait", |_, alice, _| {
+        withdraw(alice, 5);
+        withdraw(alice, 6);
+    }),
+    ("a deposit and its claim", |world, alice, _| {
+        let claim = operation::deposit::claim(&alice.actor().unwrap(), 700 * UNIT_NANO).unwrap();
+        deposit(alice, &world.chain(), &claim).unwrap();
+    }),
+    ("a transfer and its claim, settled", |world, alice, before| {
+        send(alice, owner_of(&world.members[1].owner).commitment(), [0x41; 20], 12_345).unwrap();
+        next_day(world, before);
+        alice.sync(false).unwrap();
+    }),
+    ("packets, receipts and certificates", |world, alice, before| {
+        let second = next_day(world, before);
+        next_day(world, &second);
+        alice.sync(false).unwrap();
+    }),
+    ("another payout address, settled, and one operation after it", |world, alice, before| {
+        let actor = alice.actor().unwrap();
+        let signed = operation::rotate::build(&actor, &owner_of(&alice.keys.owner), [0x77; 20], 0).unwrap();
+        operate(alice, &signed).unwrap();
+        next_day(world, before);
+        alice.sync(false).unwrap();
+        withdraw(alice, 5);
+    }),
+];
+
+#[test]
+fn an_old_copy_is_healed_whatever_it_lacks() {
+    for (name, act) in KINDS {
+        let (mut world, input) = World::new();
+        let first = world.settle(input);
+        session(&world, "0").sync(false).unwrap();
+        copy(&world, "0", "old");
+        let mut newer = session(&world, "0");
+        act(&mut world, &mut newer, &first);
+        let (state, nonce) = (contents(newer.wallet.state()), newer.actor().unwrap().account.nonce);
+        drop(newer);
+        let mut old = session(&world, "old");
+        old.sync(false).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(contents(old.wallet.state()) == state, "{name}");
+        assert_eq!(old.actor().unwrap().account.nonce, nonce, "{name}: the next nonce is that of the newer copy");
+        for t in &world.book.lock().unwrap().settled {
+            let [new, healed] = ["0", "old"].map(|folder| outbox(&world, folder).packet(&period(t)).unwrap());
+            assert!(new.is_some() && new == healed, "{name}");
+        }
+        // What it signs next has a number of its own.
+        let taken: Vec<u32> = world.book.lock().unwrap().operations.values().map(|s| s.operation.nonce).collect();
+        let next = withdraw(&mut old, 1).operation.nonce;
+        assert!(!taken.contains(&next), "{name}");
+    }
+}
+
+/// Both copies have signed the same number, and the operator has the newer one's.
+#[test]
+fn an_operation_of_an_old_copy_that_lost_its_place_is_named_so() {
+    let (mut world, input) = World::new();
+    world.settle(input);
+    session(&world, "0").sync(false).unwrap();
+    copy(&world, "0", "old");
+    let first = withdraw(&mut session(&world, "0"), 5);
+    let mut old = session(&world, "old");
+    let other = operation::withdraw::build(&old.actor().unwrap(), 6 * UNIT_NANO).unwrap();
+    assert_eq!(other.operation.nonce, first.operation.nonce);
+    old.wallet.keep_operation(&other).unwrap();
+    old.sync(true).unwrap();
+    let progress: Vec<_> = old.wallet.state().operations.iter().map(|kept| kept.progress.clone()).collect();
+    assert_eq!(progress, [Progress::Superseded, Progress::Sent]);
+    assert_eq!(old.actor().unwrap().account.nonce, first.operation.nonce + 1);
+    assert_eq!(world.book.lock().unwrap().operations.len(), 1, "the other one was not handed in");
+}
+
+fn draft(t: &Transition, import: u16) -> Draft {
+    let mut context = t.input.context();
+    context.first_interval += 2;
+    let mut readings = t.input.packets[0].packet.readings.clone();
+    readings[0].import = import;
+    Draft { context, slot: 0, readings, buy_limit: Ticks(10), sell_limit: Ticks(20), scale: 1 }
+}
+
+#[test]
+fn a_period_that_a_newer_copy_has_handed_in_is_not_signed_again() {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    let keys = world.members[0].clone();
+    let next = Period { first_interval: period(&first).first_interval + 2, ..period(&first) };
+    let signed = draft(&first, 5).sign(&keys.meter).unwrap();
+    world.book.lock().unwrap().packets.insert((0, next.first_interval), signed.clone());
+    let old = outbox(&world, "old");
+    let sequencer = Sequencer::new(&world.sequencer, Retry::default()).unwrap();
+    assert!(take_back_packet(&sequencer, &keys, &old, &next).unwrap());
+    assert!(old.is_delivered(&next).unwrap());
+    assert_eq!(old.sign_once(draft(&first, 5), &keys.meter).unwrap(), signed, "the same bytes");
+    let other = old.sign_once(draft(&first, 6), &keys.meter);
+    assert!(matches!(other, Err(OutboxError::AlreadySigned { .. })));
+    // Another member's packet is not taken for one's own, and then nothing is signed.
+    let neighbours = Draft { slot: 1, ..draft(&first, 5) }.sign(&world.members[1].meter).unwrap();
+    world.book.lock().unwrap().packets.insert((0, next.first_interval), neighbours);
+    let error = take_back_packet(&sequencer, &keys, &outbox(&world, "empty"), &next).unwrap_err();
+    assert!(matches!(error, SyncError::Record { .. }) && error.to_string().contains("another slot"), "{error}");
+}
+
+/// Two folders have signed the same day. The one that was settled counts, and nobody is accused.
+#[test]
+fn two_folders_that_signed_one_day_are_told_apart_from_a_wrong_settlement() {
+    let (mut world, input) = World::new();
+    let keys = world.members[0].clone();
+    let mut readings = input.packets[0].packet.readings.clone();
+    readings[0].import += 1;
+    let draft = Draft {
+        context: input.context(),
+        slot: 0,
+        readings,
+        buy_limit: Ticks(10),
+        sell_limit: Ticks(20),
+        scale: input.packets[0].packet.scale,
+    };
+    let second = outbox(&world, "second").sign_once(draft, &keys.meter).unwrap();
+    let t = world.settle(input);
+    let mut alice = session(&world, "second");
+    assert_eq!(alice.sync(false).unwrap(), 1);
+    let kept = outbox(&world, "second").packet(&period(&t)).unwrap().unwrap();
+    assert!(kept == t.input.packets[0] && kept != second);
+    // Where the operator shows no such packet, that is said, and no fault of anybody's is proven.
+    world.book.lock().unwrap().lies.records = Some(Box::new(|_, records| records.packet = None));
+    for folder in ["third", "fourth"] {
+        let mut other = session(&world, folder);
+        if folder == "fourth" {
+            outbox(&world, folder).take_back(&period(&t), &second).unwrap();
+        }
+        let error = other.sync(false).unwrap_err().to_string();
+        assert!(error.contains("no fault is proven") && error.contains("shows no"), "{error}");
+    }
+}
+
+/// What an operator changes, and the words that name it.
+type Told = (&'static str, Lies, Lost);
+
+fn lies() -> Vec<Told> {
+    fn records(change: impl Fn(&[Transition], &mut Records) + Send + 'static) -> Lies {
+        Lies { records: Some(Box::new(change)), receipt: None }
+    }
+    fn receipt(change: impl Fn(&[Transition], &mut Receipt) + Send + 'static) -> Lies {
+        Lies { receipt: Some(Box::new(change)), records: None }
+    }
+    fn packet(records: &mut Records, change: impl Fn(&mut SignedPacket)) {
+        records.packet.iter_mut().for_each(change);
+    }
+    vec![
+        (
+            "another slot",
+            records(|settled, records| packet(records, |packet| *packet = settled[1].input.packets[1].clone())),
+            Lost::Receipt,
+        ),
+        (
+            "another period",
+            records(|settled, records| packet(records, |packet| *packet = settled[0].input.packets[0].clone())),
+            Lost::Receipt,
+        ),
+        (
+            "altered",
+            records(|_, records| packet(records, |packet| packet.packet.readings[0].import += 1)),
+            Lost::Receipt,
+        ),
+        ("substitute", records(|_, records| packet(records, |packet| packet.packet.substituted = true)), Lost::Receipt),
+        (
+            "operation of another slot",
+            records(|_, records| records.operations.iter_mut().for_each(|signed| signed.operation.slot = 1)),
+            Lost::Operations,
+        ),
+        (
+            "owner has not signed",
+            records(|_, records| records.operations.iter_mut().for_each(|signed| signed.operation.amount += 1)),
+            Lost::Operations,
+        ),
+        ("another slot", receipt(|settled, receipt| *receipt = Receipt::of(&settled[1], 1).unwrap()), Lost::Receipt),
+        ("another period", receipt(|settled, receipt| *receipt = Receipt::of(&settled[0], 0).unwrap()), Lost::Receipt),
+        ("balance differs", receipt(|_, receipt| receipt.settled.balance += 1), Lost::Receipt),
+        (
+            "was not signed by this account's owner",
+            receipt(|_, receipt| receipt.operations.iter_mut().for_each(|signed| signed.operation.amount += 1)),
+            Lost::Receipt,
+        ),
+    ]
+}
+
+#[test]
+fn an_operator_that_gives_back_something_else_is_refused_by_name() {
+    let (world, _) = lived();
+    for (at, (words, lies, lost)) in lies().into_iter().enumerate() {
+        let second = period(&world.book.lock().unwrap().settled[1]);
+        world.book.lock().unwrap().lies = lies;
+        let folder = format!("lied-to-{at}");
+        let mut alice = session(&world, &folder);
+        let came = recover(&mut alice).unwrap();
+        let named = came.missing.iter().find(|missing| missing.what == lost && missing.why.contains(words));
+        assert!(named.is_some(), "{words}: {came:?}");
+        if lost == Lost::Operations {
+            assert!(came.missing.len() == 1 && alice.wallet.state().waiting().next().is_none(), "{words}");
+            assert!(alice.sync(false).unwrap_err().to_string().contains(words));
+        } else {
+            let outbox = outbox(&world, &folder);
+            assert_eq!(outbox.receipt(&second).unwrap(), None, "{words}");
+            assert_eq!(outbox.packet(&second).unwrap(), None, "{words}: nothing of it is kept");
+        }
+        // It tells the truth again, and all of it is there.
+        world.book.lock().unwrap().lies = Lies::default();
+        let came = recover(&mut alice).unwrap();
+        assert!(came.missing.is_empty() && alice.wallet.state().waiting().count() == 1, "{words}: {came:?}");
+    }
+}
+
+/// The binary, for alice, in a folder.
+fn member(world: &World, folder: &str, words: &[&str], contract: &str, rpc: &str, served: bool) -> Output {
+    let keys = world.dir.path().join("alice.keys");
+    if !keys.exists() {
+        let cost = gridveil_meter_client::key_store::Cost { memory_kib: 64, passes: 1, lanes: 1 };
+        world.members[0].create(&keys, "a passphrase", cost).unwrap();
+    }
+    let wallet = world.dir.path().join(folder);
+    let mut all = [&["member"], words, &["--rpc", rpc, "--contract", contract, "--community", "5"]].concat();
+    if !words.contains(&"--slot") {
+        all.extend(["--slot", "0"]);
+    }
+    if served {
+        all.extend(["--url", &world.sequencer]);
+    }
+    all.extend(["--keys", keys.to_str().unwrap(), "--wallet", wallet.to_str().unwrap()]);
+    gridveil(&all)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// An old answer is a receipt too: L1 says that there are newer ones.
+#[test]
+fn recover_says_what_it_could_not_get_and_goes_on_later() {
+    let (world, _) = lived();
+    let contract = hex0(CONTRACT);
+    let run = |folder: &str, words: &[&str]| member(&world, folder, words, &contract, &world.rpc, true);
+    let json = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    world.book.lock().unwrap().hidden = 1;
+    let partly = run("new", &["recover", "--json"]);
+    assert!(!partly.status.success() && said(&partly).contains("running this again goes on"), "{}", said(&partly));
+    let told = json(&partly);
+    assert_eq!((&told["receipts"], &told["behind"]), (&2.into(), &1.into()), "{told}");
+    assert!(told["missing"][0].as_str().unwrap().contains("does not list them"), "{told}");
+    let behind = run("new", &["account"]);
+    let table = String::from_utf8(behind.stdout).unwrap();
+    assert!(table.contains("one period more than here"), "{table}");
+    world.book.lock().unwrap().hidden = 0;
+    let wholly = run("new", &["recover"]);
+    let table = String::from_utf8(wholly.stdout.clone()).unwrap();
+    assert!(wholly.status.success(), "{} {table}", said(&wholly));
+    assert!(table.contains("1 came back, 2 were here") && table.contains("this wallet is up to date"), "{table}");
+    assert!(!table.contains("did not give back"), "{table}");
+    let wrong = run("other", &["recover", "--slot", "1"]);
+    assert!(said(&wrong).contains("slot 0 is: --slot 0"), "{}", said(&wrong));
+    let nobody = said(&member(&world, "none", &["recover"], &contract, &world.rpc, false));
+    assert!(nobody.contains("give --url"), "{nobody}");
+}
+
+#[test]
+fn nothing_of_another_chain_is_shown() {
+    let (world, third) = lived();
+    let contract = hex0(CONTRACT);
+    let balance = third.after.accounts[0].balance.to_string();
+    let own = member(&world, "0", &["account", "--json"], &contract, &world.rpc, false);
+    assert!(String::from_utf8_lossy(&own.stdout).contains(&balance), "{}", said(&own));
+    // Another contract: the folder is not begun anew, as if the account were empty.
+    let other = member(&world, "0", &["account", "--json"], &hex0([0x22; 20]), &world.rpc, false);
+    assert!(said(&other).contains("another chain or another contract"), "{}", said(&other));
+    // The same numbers, and another chain behind them.
+    let elsewhere = Arc::new(Mutex::new(Book::default()));
+    let node = rpc(elsewhere);
+    let other = member(&world, "0", &["account", "--json"], &contract, &node, false);
+    assert!(said(&other).contains("never had the state root"), "{}", said(&other));
+    assert!(other.stdout.is_empty() && !said(&other).contains(&balance));
+}
+
+/// A substitute was settled. That the meter's packet was late is no fault of the operator; that it was taken in time is
+/// one.
+#[test]
+fn a_late_packet_is_named_as_late() {
+    for (how, late) in [(Taken::Late, true), (Taken::Accepted, false)] {
+        let (mut world, input) = World::new();
+        let first = world.settle(input);
+        let mut alice = session(&world, "0");
+        alice.sync(false).unwrap();
+        let second = fixture::following(&first, 2, |slot| slot == 0).unwrap();
+        let of = Period { first_interval: period(&first).first_interval + 2, ..period(&first) };
+        alice.outbox.sign_once(draft(&first, 5), &alice.keys.meter).unwrap();
+        alice.outbox.mark_delivered(&of, how).unwrap();
+        world.settle_with(second, &[1]);
+        let sequencer = alice.sequencer.as_ref().unwrap();
+        let Session { roots, keys, outbox, domains, wallet, .. } = &alice;
+        let member =
+            gridveil_meter_client::sync::Member { sequencer, l1: roots, keys, outbox, domains, community: 5, slot: 0 };
+        let before = wallet.state().receipt.clone();
+        let (statement, _) = member.statement(of.first_interval, before.as_ref(), &[]).unwrap();
+        let notices = statement.notices.join(" ");
+        assert_eq!(notices.contains("was late"), late, "{notices}");
+        assert_eq!(notices.contains("did not use it"), !late, "{notices}");
+    }
+}
