@@ -59,7 +59,7 @@ pub enum RecordError {
 /// The period was signed in another folder, and the operator has it.
 pub(crate) const TAKEN_BACK: &str = "This period's packet was not in this folder: the operator gave it back, and this meter's signature on it verifies.";
 /// Two folders sign.
-pub(crate) const TWO_PACKETS: &str = "Another packet than the one in this folder was settled, and this meter has signed it too: two folders sign with this key. Use one.";
+pub const TWO_PACKETS: &str = "Another packet than the one in this folder was settled, and this meter has signed it too: two folders sign with this key. Use one.";
 
 /// Asks for what was signed for a period. A sequencer of an earlier release has nothing to give back.
 ///

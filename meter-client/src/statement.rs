@@ -71,6 +71,9 @@ pub enum StatementError {
     Signature(#[from] SchnorrError),
 }
 
+/// Another copy of the wallet has signed an operation.
+pub const TAKEN_OVER: &str = "An operation was signed with this account's key and was not in this wallet: a newer copy of it, or another machine with the key, has signed it. It is taken over. Where there is none, somebody else has the key: give the account a new one (gridveil member rotate).";
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -394,7 +397,7 @@ fn notices(receipt: &Receipt, own: &Own<'_>, taken_over: usize) -> Vec<&'static 
         out.push("The account has another owner key from this period on, by an operation that this member signed.");
     }
     if taken_over > 0 {
-        out.push("An operation was signed with this account's key and was not in this wallet: a newer copy of it, or another machine with the key, has signed it. It is taken over. Where there is none, somebody else has the key: give the account a new one (gridveil member rotate).");
+        out.push(TAKEN_OVER);
     }
     if own.previous.is_none() {
         out.push("First statement kept here: the account's state before the period is the operator's word.");

@@ -108,7 +108,7 @@ impl std::fmt::Debug for Member<'_> {
 const REORGANISED: &str = "The receipt before this one is of a root that L1 has no more: L1 was reorganised, and the account's state before the period is the operator's word.";
 
 /// Why a period that must follow the last receipt does not.
-fn explained(
+pub(crate) fn explained(
     error: SyncError,
     before: Option<&Receipt>,
     first_interval: Interval,
@@ -116,9 +116,10 @@ fn explained(
     community: &CommunityInfo,
 ) -> SyncError {
     let Some(before) = before else { return error };
-    if is_not_owner(&error) {
-        let later = before.after.owner != owner_of(&member.keys.owner).commitment();
-        return SyncError::OtherKey { first_interval, later };
+    let own = owner_of(&member.keys.owner).commitment();
+    if is_not_owner(&error) && before.after.owner != own {
+        // It was handed on in the last receipt, or the last receipt is from before it was handed to this key.
+        return SyncError::OtherKey { first_interval, later: before.before.owner == own };
     }
     let listed = community.settled.iter().any(|period| period.first_interval == before.first_interval);
     match error {
@@ -228,13 +229,12 @@ impl Member<'_> {
     }
 
     /// Takes over what a newer copy of the wallet has handed in, and asks for the state of operations that are not applied
-    /// yet. If `resend`, it sends those again that the sequencer
-    /// does not know.
+    /// yet. If `resend`, it sends those again that the sequencer does not know. Gives how many were taken over.
     ///
     /// # Errors
     /// [`SyncError`].
-    pub fn ask_after(&self, wallet: &mut Wallet, resend: bool) -> Result<(), SyncError> {
-        self.take_over(wallet)?;
+    pub fn ask_after(&self, wallet: &mut Wallet, resend: bool) -> Result<usize, SyncError> {
+        let taken_over = self.take_over(wallet)?;
         let waiting: Vec<_> = wallet.state().waiting().cloned().collect();
         for kept in waiting {
             let progress = match self.sequencer.operation_state(&kept.signed) {
@@ -251,7 +251,7 @@ impl Member<'_> {
             };
             wallet.note_progress(&kept.id(), &progress)?;
         }
-        Ok(())
+        Ok(taken_over)
     }
 
     /// Sends an operation that the wallet has kept, and notes a final refusal.

@@ -31,7 +31,6 @@ use gridveil_meter_client::{
     wallet::{Exit, ExitError, Progress, Spending},
 };
 use gridveil_protocol::{
-    account::Account,
     certificate::{Purpose, ShownHolding, ShownRetirement},
     codec::operation_id,
     field::{Fr, to_bytes},
@@ -117,6 +116,8 @@ struct Book {
     packets: BTreeMap<(u16, Interval), SignedPacket>,
     /// Settled periods that the sequencer hides, from the last one back.
     hidden: usize,
+    /// Settled periods that the sequencer does not list any more, from the first one on.
+    unlisted: usize,
     /// Receipts until it goes silent.
     receipts_left: Option<usize>,
     lies: Lies,
@@ -136,11 +137,12 @@ impl Book {
         &self.settled[..self.settled.len() - self.hidden]
     }
 
-    /// Of a slot in a period, or now.
-    fn account(&self, slot: u16, first_interval: Interval) -> Option<Account> {
+    /// Who may ask about a slot in a period: the owner before it, after it, or now.
+    fn owners(&self, slot: u16, first_interval: Interval) -> Vec<Fr> {
         let then = self.told().iter().find(|t| t.input.community.header.next_interval == first_interval);
-        let accounts = then.map_or(&self.settled.last()?.after, |t| &t.input.community);
-        accounts.accounts.get(usize::from(slot)).cloned()
+        let now = self.settled.last().filter(|_| then.is_none()).map(|t| &t.after);
+        let communities = then.into_iter().flat_map(|t| [&t.input.community, &t.after]).chain(now);
+        communities.filter_map(|c| c.accounts.get(usize::from(slot))).map(|account| account.owner).collect()
     }
 
     fn records(&self, request: &ReceiptRequest) -> Records {
@@ -199,13 +201,13 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                     hex(to_bytes(&domain))
                 ),
             ),
-            "/v1/communities/5" => (200, serde_json::to_string(&served(book.told())).unwrap()),
+            "/v1/communities/5" => (200, serde_json::to_string(&served(&book.told()[book.unlisted..])).unwrap()),
             "/v1/records" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
-                let account = book.account(request.slot, request.first_interval);
-                match account.filter(|account| request.verify(domain, account.owner).is_ok()) {
-                    Some(_) => (200, serde_json::to_string(&book.records(&request)).unwrap()),
-                    None => problem(401, "request.signature"),
+                let owners = book.owners(request.slot, request.first_interval);
+                match owners.iter().any(|owner| request.verify(domain, *owner).is_ok()) {
+                    true => (200, serde_json::to_string(&book.records(&request)).unwrap()),
+                    false => problem(401, "request.signature"),
                 }
             }
             "/v1/receipts" => {
@@ -220,8 +222,8 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                 else {
                     return problem(404, "receipt.not_settled");
                 };
-                let owner = t.input.community.accounts[usize::from(request.slot)].owner;
-                if request.verify(domain, owner).is_err() {
+                let owners = book.owners(request.slot, request.first_interval);
+                if !owners.iter().any(|owner| request.verify(domain, *owner).is_ok()) {
                     return problem(401, "request.signature");
                 }
                 let mut receipt = Receipt::of(t, usize::from(request.slot)).unwrap();

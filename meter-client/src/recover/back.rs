@@ -1,14 +1,14 @@
 //! The whole way back: every settled period in order, then what is not settled yet.
 
 use gridveil_api::public::CommunityInfo;
-use gridveil_protocol::{receipt::Receipt, units::Interval};
+use gridveil_protocol::{owner::owner_of, receipt::Receipt, units::Interval};
 
 use super::{check_packet, is_not_owner, take_back_packet};
 use crate::{
-    outbox::Period,
+    outbox::{OutboxError, Period},
     statement::StatementError,
     submit::ApiError,
-    sync::{Member, SyncError},
+    sync::{Member, SyncError, explained},
     wallet::Wallet,
 };
 
@@ -56,6 +56,8 @@ fn of_one_period(error: SyncError) -> Result<String, SyncError> {
         SyncError::Statement { source, .. } => !matches!(source, StatementError::L1(_)),
         SyncError::Record { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. } => true,
         SyncError::Api(ApiError::Refused(_) | ApiError::Answer(_) | ApiError::OtherPeriod) => true,
+        // A file of another key file: before the meter was replaced.
+        SyncError::Outbox(OutboxError::Damaged { .. } | OutboxError::AlreadySigned { .. }) => true,
         SyncError::Api(_) | SyncError::Outbox(_) | SyncError::Wallet(_) | SyncError::Clock => false,
     };
     if one { Ok(error.to_string()) } else { Err(error) }
@@ -82,11 +84,17 @@ impl Member<'_> {
                     out.kept += 1;
                     Some(receipt)
                 }
-                None => self.fetched(&period, before.as_ref(), wallet, &mut out)?,
+                None => self.fetched(&period, before.as_ref(), wallet, &community, &mut out)?,
             };
             if let Some(receipt) = &receipt {
+                if out.receipts + out.kept == 1 {
+                    self.under_earlier_key(receipt, &mut out);
+                }
                 wallet.take_receipt(receipt)?;
-                self.packet_of(&period, receipt, &mut out)?;
+                if let Err(error) = self.packet_of(&period, receipt, &mut out) {
+                    let (what, first_interval) = (Lost::Packet, *first_interval);
+                    out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
+                }
             }
             // A closed account has no later receipts of its own.
             before = receipt.filter(|receipt| receipt.after.meter.is_some());
@@ -100,9 +108,24 @@ impl Member<'_> {
         Ok(out)
     }
 
+    /// The account was another owner key's before: what came before its first receipt comes back with that key file.
+    fn under_earlier_key(&self, first: &Receipt, out: &mut Recovered) {
+        let own = owner_of(&self.keys.owner).commitment();
+        if first.before.meter.is_some() && first.before.owner != own && first.after.owner == own {
+            let why = "this one and those before it began with an earlier owner key: what came before it comes back with \
+                       that key file";
+            let (what, first_interval) = (Lost::Receipt, first.first_interval);
+            out.missing.push(Missing { what, first_interval, why: why.to_owned() });
+        }
+    }
+
     /// The receipt in the folder, if L1 has its root. It was verified before it was kept.
     fn held(&self, period: &Period) -> Result<Option<Receipt>, SyncError> {
-        let Some(receipt) = self.outbox.receipt(period)? else { return Ok(None) };
+        let receipt = match self.outbox.receipt(period) {
+            Err(OutboxError::Damaged { .. }) => None,
+            answer => answer?,
+        };
+        let Some(receipt) = receipt else { return Ok(None) };
         let failed = |source: crate::l1::L1Error| SyncError::Statement {
             first_interval: period.first_interval,
             source: source.into(),
@@ -115,18 +138,24 @@ impl Member<'_> {
         period: &Period,
         before: Option<&Receipt>,
         wallet: &Wallet,
+        community: &CommunityInfo,
         out: &mut Recovered,
     ) -> Result<Option<Receipt>, SyncError> {
-        let had = self.outbox.packet(period)?;
-        match self.statement(period.first_interval, before, &wallet.state().signed()) {
-            Ok((_, receipt)) => {
+        let came = || {
+            let had = self.outbox.packet(period)?;
+            let (_, receipt) = self.statement(period.first_interval, before, &wallet.state().signed())?;
+            Ok((receipt, self.outbox.packet(period)? != had))
+        };
+        match came() {
+            Ok((receipt, packet)) => {
                 out.receipts += 1;
-                out.packets += usize::from(self.outbox.packet(period)? != had);
+                out.packets += usize::from(packet);
                 Ok(Some(receipt))
             }
             // Before this member's time, or after it.
             Err(error) if is_not_owner(&error) && before.is_none() => Ok(None),
             Err(error) => {
+                let error = explained(error, before, period.first_interval, self, community);
                 let (what, first_interval) = (Lost::Receipt, period.first_interval);
                 out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
                 Ok(None)
@@ -177,10 +206,11 @@ impl Member<'_> {
         let periods = (0..).step_by(usize::try_from(intervals).unwrap_or(1)).map(|step| first.saturating_add(step));
         for first_interval in periods.take_while(|first| *first <= community.next_interval).take(UNDERWAY) {
             let period = self.period(first_interval)?;
-            if self.outbox.packet(&period)?.is_some() {
-                continue;
-            }
-            match self.waiting(&period) {
+            let taken = self.outbox.packet(&period).map_err(Into::into).and_then(|kept| match kept {
+                Some(_) => Ok(false),
+                None => self.waiting(&period),
+            });
+            match taken {
                 Ok(taken) => out.packets += usize::from(taken),
                 Err(error) => {
                     let why = of_one_period(error)?;

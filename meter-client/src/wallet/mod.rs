@@ -310,7 +310,8 @@ impl Wallet {
         })
     }
 
-    /// Takes a receipt that [`crate::statement::verify`] has accepted. An older one than the last changes nothing.
+    /// Takes a receipt that [`crate::statement::verify`] has accepted. Of an older one than the last, only what was applied in
+    /// it and its note are taken: it came back later.
     ///
     /// # Errors
     /// [`WalletError`].

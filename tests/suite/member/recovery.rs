@@ -46,8 +46,9 @@ fn contents(state: &State) -> impl PartialEq + std::fmt::Debug + use<> {
     let incoming: Vec<_> =
         state.incoming.iter().map(|kept| (kept.claim.commitment(), kept.source, kept.on_l1, kept.taken)).collect();
     let outgoing: Vec<_> = state.outgoing.iter().map(|claim| claim.commitment()).collect();
-    let notes: Vec<_> =
+    let mut notes: Vec<_> =
         state.notes.iter().map(|kept| (kept.note.commitment(), kept.path.is_some(), kept.spent)).collect();
+    notes.sort_by_key(|(commitment, ..)| to_bytes(commitment));
     let receipt = state.receipt.as_ref().map(|receipt| (receipt.first_interval, receipt.root));
     (receipt, operations, incoming, outgoing, notes)
 }
@@ -313,6 +314,7 @@ fn lies() -> Vec<Told> {
 #[test]
 fn an_operator_that_gives_back_something_else_is_refused_by_name() {
     let (world, _) = lived();
+    let state = contents(session(&world, "0").wallet.state());
     for (at, (words, lies, lost)) in lies().into_iter().enumerate() {
         let second = period(&world.book.lock().unwrap().settled[1]);
         world.book.lock().unwrap().lies = lies;
@@ -332,8 +334,81 @@ fn an_operator_that_gives_back_something_else_is_refused_by_name() {
         // It tells the truth again, and all of it is there.
         world.book.lock().unwrap().lies = Lies::default();
         let came = recover(&mut alice).unwrap();
-        assert!(came.missing.is_empty() && alice.wallet.state().waiting().count() == 1, "{words}: {came:?}");
+        assert!(came.missing.is_empty() && contents(alice.wallet.state()) == state, "{words}: {came:?}");
     }
+}
+
+/// The operator lists the last 400 periods. An old copy from before them, and an empty folder, get the others too.
+#[test]
+fn periods_that_are_not_listed_any_more_come_back() {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    session(&world, "0").sync(false).unwrap();
+    copy(&world, "0", "old");
+    send(&mut session(&world, "0"), owner_of(&world.members[1].owner).commitment(), [0x41; 20], 12_345).unwrap();
+    let mut last = first;
+    for _ in 0..3 {
+        last = next_day(&mut world, &last);
+    }
+    let mut newer = session(&world, "0");
+    newer.sync(false).unwrap();
+    world.book.lock().unwrap().unlisted = 3;
+    let mut old = session(&world, "old");
+    let error = old.sync(false).unwrap_err().to_string();
+    assert!(error.contains("gridveil member recover") && !error.contains("answer is wrong"), "{error}");
+    for (folder, mut session, kept) in [("old", old, 1), ("empty", session(&world, "empty"), 0)] {
+        let came = recover(&mut session).unwrap();
+        assert_eq!((came.kept, came.receipts, came.missing.len()), (kept, 4 - kept, 0), "{folder}: {came:?}");
+        assert!(contents(session.wallet.state()) == contents(newer.wallet.state()), "{folder}");
+    }
+}
+
+/// The account was given to another owner key. Each key file brings its own part back, and says whose the other one is.
+#[test]
+fn each_key_file_brings_its_part_back() {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    session(&world, "0").sync(false).unwrap();
+    copy(&world, "0", "old");
+    let first = next_day(&mut world, &first);
+    let mut alice = session(&world, "0");
+    alice.sync(false).unwrap();
+    let later = alice.keys.with_new_owner().unwrap();
+    let signed = operation::rotate::build(&alice.actor().unwrap(), &owner_of(&later.owner), [0x77; 20], 0).unwrap();
+    operate(&mut alice, &signed).unwrap();
+    let second = next_day(&mut world, &first);
+    next_day(&mut world, &second);
+    drop(alice);
+    let earlier = world.members[0].clone();
+    // With the earlier key: until the rotation, and then whose it is.
+    let mut with_earlier = session(&world, "empty");
+    let came = recover(&mut with_earlier).unwrap();
+    let [missing] = came.missing.as_slice() else { panic!("{came:?}") };
+    assert!(came.receipts == 3 && missing.why.contains("was given to after this one"), "{came:?}");
+    let error = with_earlier.sync(false).unwrap_err().to_string();
+    assert!(error.contains("was given to after this one") && error.contains("no fault of the operator"), "{error}");
+    drop(with_earlier);
+    // With the present one, on top of that: all of it.
+    world.members[0] = later.clone();
+    let mut with_later = session(&world, "empty");
+    let came = recover(&mut with_later).unwrap();
+    assert!((came.kept, came.receipts, came.missing.len()) == (3, 1, 0), "{came:?}");
+    assert_eq!(with_later.wallet.state().account().unwrap().payout, [0x77; 20]);
+    withdraw(&mut with_later, 5);
+    drop(with_later);
+    // With the present one alone: from the rotation on, and that there was something before.
+    let came = recover(&mut session(&world, "alone")).unwrap();
+    let [missing] = came.missing.as_slice() else { panic!("{came:?}") };
+    assert!(came.receipts == 2 && missing.why.contains("earlier owner key"), "{came:?}");
+    // An old copy from before the rotation needs the earlier key file first, and says so.
+    let error = session(&world, "old").sync(false).unwrap_err().to_string();
+    assert!(error.contains("that the account had then"), "{error}");
+    world.members[0] = earlier;
+    assert!(session(&world, "old").sync(false).unwrap_err().to_string().contains("was given to after this one"));
+    world.members[0] = later;
+    let mut healed = session(&world, "old");
+    assert_eq!(healed.sync(false).unwrap(), 1);
+    assert_eq!(healed.wallet.state().waiting().count(), 1);
 }
 
 /// The binary, for alice, in a folder.

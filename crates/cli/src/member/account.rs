@@ -30,7 +30,7 @@ fn progress(progress: &Progress, on_l1: &OnL1) -> String {
         Progress::Signed => "signed, not handed in".into(),
         Progress::Consented => "signed for the meter data manager".into(),
         Progress::Sent => "waits for the next settlement".into(),
-        Progress::Applied(first) => format!("settled with the period from {}", on_l1.date(*first)),
+        Progress::Applied(first) => format!("settled: {}", on_l1.date(*first)),
         Progress::Refused(code) => format!("refused: {code}"),
         Progress::Superseded => "another operation had its place".into(),
     }

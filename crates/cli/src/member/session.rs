@@ -9,7 +9,8 @@ use gridveil_meter_client::{
     l1::JsonRpc,
     operation::Actor,
     outbox::Outbox,
-    recover::Recovered,
+    recover::{Recovered, TWO_PACKETS},
+    statement::TAKEN_OVER,
     submit::{ApiError, Retry, Sequencer, address},
     sync::Member,
     wallet::{Deployment, Wallet, WalletError, file_name, of_other_deployments},
@@ -147,7 +148,14 @@ impl Session {
         let Some(sequencer) = sequencer else { return Ok(0) };
         let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
         let statements = member.sync(wallet)?;
-        member.ask_after(wallet, resend)?;
+        let waiting = member.ask_after(wallet, resend)?;
+        let settled: usize = statements.iter().map(|statement| statement.taken_over).sum();
+        if settled + waiting > 0 {
+            eprintln!("gridveil: {} of another copy: {TAKEN_OVER}", settled + waiting);
+        }
+        if statements.iter().any(|statement| statement.notices.contains(&TWO_PACKETS)) {
+            eprintln!("gridveil: {TWO_PACKETS}");
+        }
         Ok(statements.len())
     }
 
