@@ -383,7 +383,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     for forge in [
         (|signed: &mut SignedOperation, _: &Keys| signed.operation.amount += 1) as fn(&mut SignedOperation, &Keys),
         |signed, stranger| {
-            let operation = signed.operation.clone();
+            let operation = signed.operation;
             *signed = operation.sign(context().domain, &stranger.owner, owner_of(&stranger.owner)).unwrap();
         },
     ] {

@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{Town, people::PASSPHRASE};
-use crate::common;
 
 const PAGE: &str = include_str!("../../../docs/how-to/recover.md");
 

@@ -123,7 +123,9 @@ type Act = fn(&mut World, &mut Session, &Transition);
 
 /// What a newer copy of the folder does after the old one was put away.
 const KINDS: [(&str, Act); 6] = [
-    ("an operation that waits", |_, alice, _| drop(withdraw(alice, 5))),
+    ("an operation that waits", |_, alice, _| {
+        withdraw(alice, 5);
+    }),
     ("two that wait", |_, alice, _| {
         withdraw(alice, 5);
         withdraw(alice, 6);
@@ -336,6 +338,28 @@ fn an_operator_that_gives_back_something_else_is_refused_by_name() {
         let came = recover(&mut alice).unwrap();
         assert!(came.missing.is_empty() && contents(alice.wallet.state()) == state, "{words}: {came:?}");
     }
+}
+
+/// L1 was reorganised under a wallet: its last receipt is of a root that is no more. That is no lie of the operator; an
+/// account that does not continue is one, while L1 has both roots.
+#[test]
+fn a_reorganisation_of_l1_is_told_apart_from_a_wrong_account() {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    let second = next_day(&mut world, &first);
+    let alice = session(&world, "0");
+    let sequencer = alice.sequencer.as_ref().unwrap();
+    let Session { roots, keys, outbox, domains, .. } = &alice;
+    let member =
+        gridveil_meter_client::sync::Member { sequencer, l1: roots, keys, outbox, domains, community: 5, slot: 0 };
+    let first_interval = period(&second).first_interval;
+    let mut before = Receipt::of(&first, 0).unwrap();
+    before.after.balance += 1;
+    let error = member.statement(first_interval, Some(&before), &[]).unwrap_err().to_string();
+    assert!(error.contains("the operator's answer is wrong"), "{error}");
+    before.root = Fr::from(1u64);
+    let (statement, _) = member.statement(first_interval, Some(&before), &[]).unwrap();
+    assert!(statement.notices.iter().any(|notice| notice.contains("L1 was reorganised")));
 }
 
 /// The operator lists the last 400 periods. An old copy from before them, and an empty folder, get the others too.
