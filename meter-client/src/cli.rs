@@ -7,6 +7,7 @@ mod text;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use gridveil_api::public::Taken;
 use gridveil_keystore::SecretFileError;
 use gridveil_protocol::{
     field::to_bytes,
@@ -22,6 +23,7 @@ use crate::{
     l1::{JsonRpc, L1Error},
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
+    recover,
     source::{Cut, CutError, Purpose, Rule, SourceError},
     statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
@@ -70,8 +72,11 @@ pub enum MeterError {
     #[error(transparent)]
     L1(#[from] L1Error),
     /// Statement.
-    #[error("statement does not hold: {0}")]
+    #[error("statement does not hold: {0} ({whose})", whose = .0.whose())]
     Statement(#[from] StatementError),
+    /// What the operator gave back.
+    #[error(transparent)]
+    Records(Box<SyncError>),
     /// Wallet.
     #[error(transparent)]
     Wallet(#[from] WalletError),
@@ -112,6 +117,9 @@ impl From<SyncError> for MeterError {
             SyncError::Statement { source, .. } => Self::Statement(source),
             SyncError::Wallet(error) => Self::Wallet(error),
             SyncError::Clock => Self::Clock,
+            error @ (SyncError::Record { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. }) => {
+                Self::Records(Box::new(error))
+            }
         }
     }
 }
@@ -359,9 +367,15 @@ fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         sell_limit: args.sell_limit,
         scale: args.scale,
     };
+    let period = Period { domain, community: *community, slot: *slot, first_interval };
+    if outbox.packet(&period)?.is_none() {
+        // An old copy of this folder, or a new one: the period may be signed and handed in already.
+        recover::take_back_packet(&sequencer, &keys, &outbox, &period)?;
+    }
     let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
     let status = sequencer.submit(&signed)?;
-    outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
+    let open = terms.next_interval == first_interval && !terms.open.closed;
+    outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
     let from = utc(i64::from(first_interval) * i64::from(length));
     println!(
         "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"

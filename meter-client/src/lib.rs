@@ -12,6 +12,7 @@ pub mod l1;
 pub mod operation;
 pub mod outbox;
 pub mod packet;
+pub mod recover;
 pub mod source;
 pub mod statement;
 pub mod submit;

@@ -4,6 +4,7 @@
 
 mod opened;
 mod people;
+mod recovered;
 
 use std::path::Path;
 
@@ -32,8 +33,10 @@ fn people_live_with_a_rollup_until_it_ends() {
     let mut town = Town { net: &net, dir: dir.path(), anna, bert, cleo };
     town.enrolment();
     town.the_first_day();
+    town.bert_copies_his_folder();
     town.the_second_day();
     town.certificates();
+    town.annas_folder_is_lost_and_berts_is_old();
     town.keys_and_meters_change_hands();
     town.a_forced_withdrawal();
     town.anna_opens_one_fact_after_the_other();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Keys are made where there are none yet: on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(600);
 
-const PASSPHRASE: &str = "a passphrase of the test";
+pub const PASSPHRASE: &str = "a passphrase of the test";
 
 /// A devnet's process, interrupted when it is dropped: it takes its chain with it.
 pub struct Net {
