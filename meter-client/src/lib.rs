@@ -5,6 +5,7 @@
 //! published tariff leads to a root that the contract on L1 has finalised.
 #![forbid(unsafe_code)]
 
+pub mod bill;
 pub mod cli;
 mod http;
 pub mod key_store;

@@ -21,6 +21,7 @@ use gridveil_protocol::{
     packet::{Context, SignedPacket},
     receipt::Receipt,
     schnorr::SecretKey,
+    tariff::Tariff,
     units::Interval,
     version::Domains,
 };
@@ -243,6 +244,54 @@ impl Outbox {
         let receipt =
             serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
         Ok(Some(receipt))
+    }
+
+    /// Keeps the tariff that a verified receipt was billed by.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn keep_tariff(&self, period: &Period, tariff: &Tariff) -> Result<(), OutboxError> {
+        let name = period.file("tariff");
+        let bytes =
+            serde_json::to_vec(tariff).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
+        match self.write(&name, &bytes) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A kept tariff.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn tariff(&self, period: &Period) -> Result<Option<Tariff>, OutboxError> {
+        let name = period.file("tariff");
+        let Some(bytes) = self.read(&name)? else { return Ok(None) };
+        let tariff =
+            serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
+        Ok(Some(tariff))
+    }
+
+    /// The periods of a slot whose receipts are kept, under any of these domains, in order.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn settled(&self, domains: &Domains, community: u32, slot: u16) -> Result<Vec<Period>, OutboxError> {
+        let failed = |e: io::Error| OutboxError::Io { path: self.directory.clone(), kind: e.kind() };
+        let of: Vec<Fr> = domains.versions().all().iter().map(|one| domains.of_version(one.circuit_version)).collect();
+        let mut periods = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let first = name.to_str().and_then(|name| name.strip_suffix(".receipt")?.rsplit('-').next()?.parse().ok());
+            let Some(first_interval) = first.map(Interval) else { continue };
+            let named = |domain: &Fr| {
+                let period = Period { domain: *domain, community, slot, first_interval };
+                (name.to_str() == Some(period.file("receipt").as_str())).then_some(period)
+            };
+            periods.extend(of.iter().find_map(named));
+        }
+        periods.sort_unstable_by_key(|period| period.first_interval);
+        Ok(periods)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutboxError> {

@@ -336,7 +336,7 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<usize, Statement
 }
 
 /// What each operation, and the correction after them, changed.
-fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
+pub(crate) fn changes(receipt: &Receipt) -> (Vec<OperationLine>, Option<CorrectionLine>) {
     let mut account = receipt.settled.clone();
     let mut out = Vec::new();
     for signed in &receipt.operations {

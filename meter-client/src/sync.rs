@@ -172,8 +172,29 @@ impl Member<'_> {
             self.outbox.mark_delivered(&this, Taken::Accepted)?;
             statement.notices.push(notice);
         }
+        // Before the receipt: where there is one, there is its tariff.
+        self.outbox.keep_tariff(&this, &tariff)?;
         self.outbox.keep_receipt(&this, &receipt)?;
         Ok((statement, receipt))
+    }
+
+    /// The tariff of a settled period: the kept one, or the operator's, if it is the one that L1 has.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn tariff_of(&self, period: &Period) -> Result<Tariff, SyncError> {
+        if let Some(kept) = self.outbox.tariff(period)? {
+            return Ok(kept);
+        }
+        let first_interval = period.first_interval;
+        let failed = |source| SyncError::Statement { first_interval, source };
+        let tariff = self.sequencer.tariff(self.community, first_interval)?;
+        let registered = self.l1.tariff_commitment(self.community, first_interval).map_err(|e| failed(e.into()))?;
+        if tariff.commitment() != registered {
+            return Err(failed(StatementError::Tariff));
+        }
+        self.outbox.keep_tariff(period, &tariff)?;
+        Ok(tariff)
     }
 
     /// As [`verify`]. If the receipt before is of a root that L1 has no more, it is from before a reorganisation, and there

@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod details;
+pub mod html;
 pub mod keys;
 pub mod options;
 pub mod stop;

@@ -43,6 +43,48 @@ impl Town<'_> {
         assert!(error.contains("not an opening of a bill"), "{error}");
     }
 
+    /// What Anna paid, from her wallet and L1 alone: the items come to the total, and the account to what it is.
+    pub(super) fn anna_reads_her_bill(&self) {
+        let anna = &self.anna;
+        let [html, pdf, csv, intensity] =
+            ["bill.html", "bill.pdf", "bill.csv", "intensity.csv"].map(|name| self.file(name));
+        let balance = anna.balance();
+        let shown = anna.with_l1(&["bill", "--zone", "America/Los_Angeles", "--currency", "USD"]);
+        let bill = &shown["bill"];
+        let nano = |value: &Value| value.as_i64().unwrap();
+        let items: i64 = bill["items"].as_array().unwrap().iter().map(|item| nano(&item["amount_nano"])).sum();
+        let moved: i64 = bill["movements"].as_array().unwrap().iter().map(|one| nano(&one["change_nano"])).sum();
+        assert_eq!((items, items), (nano(&bill["total_nano"]), nano(&bill["billed_nano"])), "{bill}");
+        assert_eq!(nano(&bill["closing_nano"]), nano(&bill["opening_nano"]) - items + moved, "{bill}");
+        assert_eq!(nano(&bill["closing_nano"]), i64::try_from(balance).unwrap());
+        // A month has more days than were settled.
+        assert_eq!((&shown["final"], &shown["currency"]), (&false.into(), &"USD".into()));
+        let begins = bill["account_s"]["start"].as_u64().unwrap();
+        std::fs::write(&intensity, format!("interval_start,g_co2_per_kwh\n{begins},250\n")).unwrap();
+        let files = ["--html", &html, "--pdf", &pdf, "--csv", &csv, "--intensity", &intensity];
+        let said = anna.reads(&[&["bill", "--zone", "America/Los_Angeles", "--currency", "USD"], &files[..]].concat());
+        assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        for part in ["provisional: ", "USD a kWh", "of it to neighbours", "CO2", "nothing is known"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let total = said.lines().find(|line| line.starts_with("to pay") || line.starts_with("earned")).unwrap();
+        let (page, paper) = (std::fs::read_to_string(html).unwrap(), std::fs::read(pdf).unwrap());
+        let amount = total.split_whitespace().next_back().unwrap();
+        assert!(page.contains(&format!("<td>{amount}</td>")) && page.contains("America/Los_Angeles"), "{page}");
+        assert!(paper.starts_with(b"%PDF-1.7") && paper.windows(amount.len()).any(|part| part == amount.as_bytes()));
+        let rows = std::fs::read_to_string(csv).unwrap();
+        let last: Vec<&str> = rows.lines().last().unwrap().split(',').collect();
+        let exact = format!(
+            "{}{}.{:09}",
+            if items < 0 { "-" } else { "" },
+            items.abs() / 1_000_000_000,
+            items.abs() % 1_000_000_000
+        );
+        assert_eq!(last[2..], ["total", "", "", &exact, "USD", "no"], "{rows}");
+        let never = anna.fails(&["bill", "--month", "2001-01"], &[]);
+        assert!(never.contains("nothing that is kept here was settled in these days"), "{never}");
+    }
+
     /// Every period of both communities, into a folder and an archive; both give the auditor the same table.
     pub(super) fn the_operator_opens_every_period(&self) {
         let net = self.net;

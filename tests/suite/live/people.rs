@@ -161,6 +161,19 @@ impl<'a> Member<'a> {
         refused(&self.words(words, more).iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// What needs neither the sequencer nor a key of L1.
+    pub fn with_l1(&self, words: &[&str]) -> Value {
+        self.run(words, &[])
+    }
+
+    /// The same, as a person reads it.
+    pub fn reads(&self, words: &[&str]) -> String {
+        let words: Vec<String> = self.words(words, &[]).into_iter().filter(|word| word != "--json").collect();
+        let output = gridveil(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What needs no answer, through the sequencer.
     pub fn look(&self, words: &[&str]) -> Value {
         self.run(words, &["--url", &self.net.info("url")])

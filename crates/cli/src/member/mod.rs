@@ -2,6 +2,7 @@
 //! operations are in the meter client (`docs/spec/wallet.md`).
 
 mod account;
+mod bill;
 mod certificate;
 mod force;
 pub mod leave;
@@ -58,6 +59,10 @@ enum Command {
     /// each checked against its signature and L1. Says what did not come back. Running it again goes on.
     #[command(after_help = example!("recover"))]
     Recover(recover::Args),
+    /// What was paid over a month or some days: items by rate, neighbours' share, CO2, provisional or final. As a page, on
+    /// paper, or for an accountant.
+    #[command(after_help = example!("bill --month 2026-11 --zone Europe/Vienna --currency EUR --pdf november.pdf"))]
+    Bill(bill::Args),
     /// Pays in on L1 and takes it in.
     #[command(after_help = example!("deposit 12.50 --l1-key home7.l1"))]
     Deposit(money::DepositArgs),
@@ -114,6 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Account(args) => account::run(args),
         Command::Recover(args) => recover::run(args),
+        Command::Bill(args) => bill::run(args),
         Command::Deposit(args) => money::run_deposit(args),
         Command::Withdraw(args) => money::run_withdraw(args),
         Command::Send(args) => money::run_send(args),

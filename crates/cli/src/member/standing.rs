@@ -58,6 +58,12 @@ impl OnL1 {
         self.standing.settled_through_s.saturating_sub(from).div_ceil(period_s.max(1))
     }
 
+    /// Seconds of an interval of the community.
+    #[must_use]
+    pub const fn interval_length(&self) -> u16 {
+        self.standing.interval_length
+    }
+
     /// When an interval begins, for a person.
     #[must_use]
     pub fn date(&self, interval: Interval) -> String {
