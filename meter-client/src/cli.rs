@@ -76,7 +76,7 @@ pub enum MeterError {
     Statement(#[from] StatementError),
     /// What the operator gave back.
     #[error(transparent)]
-    Records(Box<SyncError>),
+    GivenBack(Box<SyncError>),
     /// Wallet.
     #[error(transparent)]
     Wallet(#[from] WalletError),
@@ -117,8 +117,8 @@ impl From<SyncError> for MeterError {
             SyncError::Statement { source, .. } => Self::Statement(source),
             SyncError::Wallet(error) => Self::Wallet(error),
             SyncError::Clock => Self::Clock,
-            error @ (SyncError::Record { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. }) => {
-                Self::Records(Box::new(error))
+            error @ (SyncError::GivenBack { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. }) => {
+                Self::GivenBack(Box::new(error))
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gridveil_api::{
     code,
-    public::{CommunityInfo, Records, Taken},
+    public::{CommunityInfo, GivenBack, Taken},
 };
 use gridveil_protocol::{
     field::to_bytes,
@@ -38,7 +38,7 @@ pub use back::{Lost, Missing, Recovered};
 
 /// Why something that the operator gave back is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
+pub enum GivenBackError {
     /// It is about something else: another member, or an old one.
     #[error("it gives a packet of another {0} than asked for")]
     OtherPacket(&'static str),
@@ -65,14 +65,14 @@ pub const TWO_PACKETS: &str = "Another packet than the one in this folder was se
 ///
 /// # Errors
 /// [`SyncError`].
-pub(crate) fn ask(sequencer: &Sequencer, keys: &Keys, period: &Period) -> Result<Records, SyncError> {
+pub(crate) fn ask(sequencer: &Sequencer, keys: &Keys, period: &Period) -> Result<GivenBack, SyncError> {
     let &Period { domain, community, slot, first_interval } = period;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SyncError::Clock)?.as_secs();
     let asked = Asked { community, slot, first_interval };
     let failed = |source: schnorr::SchnorrError| SyncError::Statement { first_interval, source: source.into() };
     let request = asked.request(domain, now, &keys.owner).map_err(failed)?;
-    match sequencer.records(&request) {
-        Err(ApiError::Refused(problem)) if problem.is(code::ROUTE_UNKNOWN) => Ok(Records::default()),
+    match sequencer.given_back(&request) {
+        Err(ApiError::Refused(problem)) if problem.is(code::ROUTE_UNKNOWN) => Ok(GivenBack::default()),
         answer => Ok(answer?),
     }
 }
@@ -86,8 +86,8 @@ pub(crate) fn is_not_owner(error: &SyncError) -> bool {
 /// Is this the packet of the period, signed by this meter?
 ///
 /// # Errors
-/// [`RecordError`].
-pub fn check_packet(signed: &SignedPacket, period: &Period, meter: &PublicKey) -> Result<(), RecordError> {
+/// [`GivenBackError`].
+pub fn check_packet(signed: &SignedPacket, period: &Period, meter: &PublicKey) -> Result<(), GivenBackError> {
     let packet = &signed.packet;
     let context = &packet.context;
     let same = [
@@ -97,25 +97,25 @@ pub fn check_packet(signed: &SignedPacket, period: &Period, meter: &PublicKey) -
         ("period", context.first_interval == period.first_interval),
     ];
     if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
-        return Err(RecordError::OtherPacket(what));
+        return Err(GivenBackError::OtherPacket(what));
     }
     if packet.substituted {
-        return Err(RecordError::Substitute);
+        return Err(GivenBackError::Substitute);
     }
-    signed.verify(meter).map_err(|_| RecordError::Packet)
+    signed.verify(meter).map_err(|_| GivenBackError::Packet)
 }
 
 /// Are these operations of the slot, each signed by its owner? What an earlier owner signed counts if the same list
 /// hands the account on to this one.
 ///
 /// # Errors
-/// [`RecordError`].
+/// [`GivenBackError`].
 pub fn check_operations(
     operations: &[SignedOperation],
     (community, slot): (u32, u16),
     own: &OwnerKey,
     domains: &Domains,
-) -> Result<(), RecordError> {
+) -> Result<(), GivenBackError> {
     let hands_on = |signed: &SignedOperation| signed.operation.kind.effect().owner == Change::Set;
     let to_us = |signed: &SignedOperation| {
         hands_on(signed) && signed.owner != *own && signed.operation.party == own.commitment()
@@ -126,7 +126,7 @@ pub fn check_operations(
     for (index, signed) in operations.iter().enumerate() {
         let operation = &signed.operation;
         if (operation.community, operation.slot) != (community, slot) {
-            return Err(RecordError::OtherOperation);
+            return Err(GivenBackError::OtherOperation);
         }
         // Nobody signs what L1's queue asks for. What comes after the account was handed on is the next owner's.
         if operation.kind == Kind::Forced || passed_on {
@@ -139,7 +139,7 @@ pub fn check_operations(
         };
         let mut versions = domains.versions().all().into_iter().map(|one| domains.of_version(one.circuit_version));
         if Some(signed.owner) != expected || !versions.any(verifies) {
-            return Err(RecordError::Operation);
+            return Err(GivenBackError::Operation);
         }
         passed_on = hands_on(signed) && signed.owner == *own && operation.party != own.commitment();
     }
@@ -150,21 +150,21 @@ pub fn check_operations(
 /// `true` if the operator had one.
 ///
 /// # Errors
-/// [`SyncError`]; [`SyncError::Record`] for a packet that is not this meter's.
+/// [`SyncError`]; [`SyncError::GivenBack`] for a packet that is not this meter's.
 pub fn take_back_packet(
     sequencer: &Sequencer,
     keys: &Keys,
     outbox: &Outbox,
     period: &Period,
 ) -> Result<bool, SyncError> {
-    let records = match ask(sequencer, keys, period) {
+    let given = match ask(sequencer, keys, period) {
         // Not enrolled yet, or a key file without the account's owner key: there is nothing to take back.
         Err(error) if is_not_owner(&error) => return Ok(false),
         answer => answer?,
     };
-    let taken = records.packet.map(|packet| (packet, Taken::Accepted));
-    let Some((packet, how)) = taken.or(records.late.map(|late| (late, Taken::Late))) else { return Ok(false) };
-    let failed = |source| SyncError::Record { first_interval: period.first_interval, source };
+    let taken = given.packet.map(|packet| (packet, Taken::Accepted));
+    let Some((packet, how)) = taken.or(given.late.map(|late| (late, Taken::Late))) else { return Ok(false) };
+    let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
     check_packet(&packet, period, &keys.meter.public()).map_err(failed)?;
     outbox.take_back(period, &packet)?;
     outbox.mark_delivered(period, how)?;
@@ -189,7 +189,7 @@ impl Member<'_> {
             return Ok((kept, None));
         }
         let Some(given) = ask(self.sequencer, self.keys, period)?.packet else { return Ok((kept, None)) };
-        let failed = |source| SyncError::Record { first_interval: period.first_interval, source };
+        let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
         check_packet(&given, period, &meter).map_err(failed)?;
         if !settled(&given) {
             return Ok((kept, None));
@@ -202,19 +202,19 @@ impl Member<'_> {
     /// Gives how many were new.
     ///
     /// # Errors
-    /// [`SyncError`]; [`SyncError::Record`] for one that the owner has not signed.
+    /// [`SyncError`]; [`SyncError::GivenBack`] for one that the owner has not signed.
     pub fn take_over(&self, wallet: &mut Wallet) -> Result<usize, SyncError> {
         let open = self.sequencer.community(self.community)?.next_interval;
         let period = self.period(open)?;
-        let records = match ask(self.sequencer, self.keys, &period) {
+        let given = match ask(self.sequencer, self.keys, &period) {
             Err(error) if is_not_owner(&error) => return Ok(0),
             answer => answer?,
         };
         let own = owner_of(&self.keys.owner);
-        let failed = |source| SyncError::Record { first_interval: open, source };
-        check_operations(&records.operations, (self.community, self.slot), &own, self.domains).map_err(failed)?;
+        let failed = |source| SyncError::GivenBack { first_interval: open, source };
+        check_operations(&given.operations, (self.community, self.slot), &own, self.domains).map_err(failed)?;
         let mut new = 0;
-        for signed in &records.operations {
+        for signed in &given.operations {
             new += usize::from(wallet.take_over(signed)?);
         }
         Ok(new)
@@ -253,7 +253,7 @@ impl Member<'_> {
         {
             match ask(self.sequencer, self.keys, &self.period(first)?) {
                 Err(error) if is_not_owner(&error) => break,
-                answer if answer.as_ref().is_ok_and(|records| records.settled) => {
+                answer if answer.as_ref().is_ok_and(|given| given.settled) => {
                     earlier.push(first);
                     silent = 0;
                 }

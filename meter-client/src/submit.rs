@@ -11,7 +11,7 @@ use std::{io::Read, time::Duration};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 pub use gridveil_api::Problem;
 use gridveil_api::public::{
-    CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Records, Taken,
+    CommunityInfo, GivenBack, Info, NotePath, OperationState, OperationTaken, PacketTaken, Taken,
 };
 use gridveil_protocol::{
     codec::{operation_id, packet_id},
@@ -232,8 +232,8 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub fn records(&self, request: &ReceiptRequest) -> Result<Records, ApiError> {
-        self.post("/v1/records", request, "a member's records")
+    pub fn given_back(&self, request: &ReceiptRequest) -> Result<GivenBack, ApiError> {
+        self.post("/v1/given-back", request, "what a member signed")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, ApiError> {

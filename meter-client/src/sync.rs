@@ -15,7 +15,7 @@ use crate::{
     key_store::Keys,
     l1::Roots,
     outbox::{Outbox, OutboxError, Period},
-    recover::{RecordError, is_not_owner},
+    recover::{GivenBackError, is_not_owner},
     statement::{Asked, Own, Statement, StatementError, check_subject, verify},
     submit::{ApiError, Sequencer},
     wallet::{Progress, Wallet, WalletError},
@@ -40,13 +40,13 @@ pub enum SyncError {
     },
     /// What the operator gave back is not the member's.
     #[error(
-        "the operator's records of the period from interval {first_interval} are refused: {source} (nothing of them was kept)"
+        "what the operator gives back of the period from interval {first_interval} is refused: {source} (nothing of it was kept)"
     )]
-    Record {
+    GivenBack {
         /// Period.
         first_interval: Interval,
         /// Why.
-        source: RecordError,
+        source: GivenBackError,
     },
     /// The account is another owner key's.
     #[error(

@@ -17,7 +17,7 @@ use std::{
 };
 
 use crate::common;
-use gridveil_api::public::{CommunityInfo, OpenPeriod, Records, SettledPeriod};
+use gridveil_api::public::{CommunityInfo, GivenBack, OpenPeriod, SettledPeriod};
 use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertificates};
 use gridveil_cli::member::{
     Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
@@ -129,7 +129,7 @@ type Lie<T> = Option<Box<dyn Fn(&[Transition], &mut T) + Send>>;
 #[derive(Default)]
 struct Lies {
     receipt: Lie<Receipt>,
-    records: Lie<Records>,
+    given_back: Lie<GivenBack>,
 }
 
 impl Book {
@@ -145,18 +145,18 @@ impl Book {
         communities.filter_map(|c| c.accounts.get(usize::from(slot))).map(|account| account.owner).collect()
     }
 
-    fn records(&self, request: &ReceiptRequest) -> Records {
+    fn given_back(&self, request: &ReceiptRequest) -> GivenBack {
         let (slot, first) = (request.slot, request.first_interval);
         let then = self.told().iter().find(|t| t.input.community.header.next_interval == first);
         let settled = then.map(|t| t.input.packets[usize::from(slot)].clone());
         let mut operations: Vec<_> = self.operations.values().filter(|s| s.operation.slot == slot).cloned().collect();
         operations.sort_by_key(|signed| signed.operation.nonce);
         let packet = settled.or_else(|| self.packets.get(&(slot, first)).cloned());
-        let mut records = Records { settled: then.is_some(), packet, late: None, operations };
-        if let Some(lie) = &self.lies.records {
-            lie(&self.settled, &mut records);
+        let mut given_back = GivenBack { settled: then.is_some(), packet, late: None, operations };
+        if let Some(lie) = &self.lies.given_back {
+            lie(&self.settled, &mut given_back);
         }
-        records
+        given_back
     }
 }
 
@@ -202,11 +202,11 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                 ),
             ),
             "/v1/communities/5" => (200, serde_json::to_string(&served(&book.told()[book.unlisted..])).unwrap()),
-            "/v1/records" => {
+            "/v1/given-back" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
                 let owners = book.owners(request.slot, request.first_interval);
                 match owners.iter().any(|owner| request.verify(domain, *owner).is_ok()) {
-                    true => (200, serde_json::to_string(&book.records(&request)).unwrap()),
+                    true => (200, serde_json::to_string(&book.given_back(&request)).unwrap()),
                     false => problem(401, "request.signature"),
                 }
             }

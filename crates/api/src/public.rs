@@ -236,10 +236,10 @@ impl NotePath {
     }
 }
 
-/// `POST /v1/records`: what a member that lost its folder signed for a period, and what it signed that no receipt has yet.
+/// `POST /v1/given-back`: what a member that lost its folder signed for a period, and what it signed that no receipt has yet.
 /// Every signature in it is the member's own.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Records {
+pub struct GivenBack {
     /// Is the period final on L1? Then it has a receipt.
     pub settled: bool,
     /// The meter's own packet that was taken while the period was open.
@@ -252,9 +252,9 @@ pub struct Records {
     pub operations: Vec<SignedOperation>,
 }
 
-impl fmt::Debug for Records {
+impl fmt::Debug for GivenBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("settled", &self.settled).finish_non_exhaustive()
+        f.debug_struct("GivenBack").field("settled", &self.settled).finish_non_exhaustive()
     }
 }
 
@@ -303,7 +303,7 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ("`GET /v1/operations/{id}`", Some(same::<OperationState>)),
         ("`GET /v1/notes/{commitment}`", Some(same::<NotePath>)),
         ("`POST /v1/receipts`", None),
-        ("`POST /v1/records`", Some(same::<Records>)),
+        ("`POST /v1/given-back`", Some(same::<GivenBack>)),
         ("`GET /healthz`", Some(same::<Health>)),
         ("`GET /metrics`", None),
     ]

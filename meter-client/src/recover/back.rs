@@ -54,7 +54,7 @@ pub struct Recovered {
 fn of_one_period(error: SyncError) -> Result<String, SyncError> {
     let one = match &error {
         SyncError::Statement { source, .. } => !matches!(source, StatementError::L1(_)),
-        SyncError::Record { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. } => true,
+        SyncError::GivenBack { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. } => true,
         SyncError::Api(ApiError::Refused(_) | ApiError::Answer(_) | ApiError::OtherPeriod) => true,
         // A file of another key file: before the meter was replaced.
         SyncError::Outbox(OutboxError::Damaged { .. } | OutboxError::AlreadySigned { .. }) => true,
@@ -171,7 +171,7 @@ impl Member<'_> {
         } else {
             self.settled_packet(period, receipt).and_then(|(packet, _)| {
                 let Some(packet) = packet else { return Ok(false) };
-                let failed = |source| SyncError::Record { first_interval: period.first_interval, source };
+                let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
                 check_packet(&packet, period, &meter).map_err(failed)?;
                 self.outbox.take_back(period, &packet)?;
                 self.outbox.mark_delivered(period, gridveil_api::public::Taken::Accepted)?;

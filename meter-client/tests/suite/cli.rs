@@ -7,7 +7,7 @@ use std::{
 
 use crate::server::serve;
 use clap::Parser;
-use gridveil_api::public::{CommunityInfo, OpenPeriod, Records};
+use gridveil_api::public::{CommunityInfo, GivenBack, OpenPeriod};
 use gridveil_meter_client::{
     cli::{Args, MeterError, run},
     key_store::Keys,
@@ -123,10 +123,10 @@ fn keys_reading_submission_statement() {
                 book.packet = Some(packet);
                 (201, format!(r#"{{"packet_id":"{id}","status":"accepted"}}"#))
             }
-            "/v1/records" => {
+            "/v1/given-back" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
                 let packet = book.packet.clone().filter(|p| p.packet.context.first_interval == request.first_interval);
-                (200, serde_json::to_string(&Records { packet, ..Records::default() }).unwrap())
+                (200, serde_json::to_string(&GivenBack { packet, ..GivenBack::default() }).unwrap())
             }
             "/v1/receipts" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();

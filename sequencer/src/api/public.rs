@@ -16,8 +16,8 @@ use axum::{
 use gridveil_api::{
     Bytes32, CodeName,
     public::{
-        CommunityInfo, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
-        Records, SETTLED_SHOWN, SettledPeriod, Taken,
+        CommunityInfo, GivenBack, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken,
+        PacketTaken, SETTLED_SHOWN, SettledPeriod, Taken,
     },
 };
 use gridveil_protocol::{
@@ -28,9 +28,9 @@ use serde::Serialize;
 
 use super::{body, bounded, json_body, media_type, number, parse_json, unknown_route, wrong_method};
 use crate::{
-    admission, notes, operations,
+    admission, given_back, notes, operations,
     problem::{self, Problem},
-    receipts, records,
+    receipts,
     service::{Metrics, Service},
     store::{log_state::CommunityState, selected},
 };
@@ -47,7 +47,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/v1/operations/{id}", get(operation_state))
         .route("/v1/notes/{commitment}", get(note))
         .route("/v1/receipts", post(receipt))
-        .route("/v1/records", post(record))
+        .route("/v1/given-back", post(given))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .fallback(unknown_route)
@@ -220,9 +220,9 @@ async fn receipt(State(service): State<Arc<Service>>, request: Request) -> Resul
     receipts::receipt(&service, request).await.map(Json)
 }
 
-async fn record(State(service): State<Arc<Service>>, request: Request) -> Result<Json<Records>, Problem> {
+async fn given(State(service): State<Arc<Service>>, request: Request) -> Result<Json<GivenBack>, Problem> {
     let request = json_body(request, service.config.limits.body_bytes).await?;
-    records::records(&service, request).await.map(Json)
+    given_back::given_back(&service, request).await.map(Json)
 }
 
 async fn health(State(service): State<Arc<Service>>) -> Response {
@@ -255,7 +255,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
         ("gridveil_operations_accepted_total", "counter", m.operations.load(Ordering::Relaxed)),
         ("gridveil_operations_pending", "gauge", pending),
         ("gridveil_receipts_total", "counter", m.receipts.load(Ordering::Relaxed)),
-        ("gridveil_records_total", "counter", m.records.load(Ordering::Relaxed)),
+        ("gridveil_given_back_total", "counter", m.given_back.load(Ordering::Relaxed)),
         ("gridveil_batches_settled_total", "counter", m.settled.load(Ordering::Relaxed)),
         ("gridveil_l1_retries_total", "counter", m.l1_retries.load(Ordering::Relaxed)),
         ("gridveil_batches_unsettled", "gauge", unsettled),

@@ -1,11 +1,11 @@
 //! Operations, late packets, header operations and L1's queues, from the interface to L1.
 mod beginning;
 mod ending;
+mod given_back;
 mod header;
 mod late;
 mod money;
 mod queues;
-mod records;
 mod refusals;
 mod reorganisation;
 

@@ -132,40 +132,50 @@ fn draft(t: &Transition, import: u16) -> Draft {
 type Told = (&'static str, Lies, Lost);
 
 fn lies() -> Vec<Told> {
-    fn records(change: impl Fn(&[Transition], &mut Records) + Send + 'static) -> Lies {
-        Lies { records: Some(Box::new(change)), receipt: None }
+    fn given_back(change: impl Fn(&[Transition], &mut GivenBack) + Send + 'static) -> Lies {
+        Lies { given_back: Some(Box::new(change)), receipt: None }
     }
     fn receipt(change: impl Fn(&[Transition], &mut Receipt) + Send + 'static) -> Lies {
-        Lies { receipt: Some(Box::new(change)), records: None }
+        Lies { receipt: Some(Box::new(change)), given_back: None }
     }
-    fn packet(records: &mut Records, change: impl Fn(&mut SignedPacket)) {
-        records.packet.iter_mut().for_each(change);
+    fn packet(given_back: &mut GivenBack, change: impl Fn(&mut SignedPacket)) {
+        given_back.packet.iter_mut().for_each(change);
     }
     vec![
         (
             "another slot",
-            records(|settled, records| packet(records, |packet| *packet = settled[1].input.packets[1].clone())),
+            given_back(|settled, given_back| {
+                packet(given_back, |packet| *packet = settled[1].input.packets[1].clone())
+            }),
             Lost::Receipt,
         ),
         (
             "another period",
-            records(|settled, records| packet(records, |packet| *packet = settled[0].input.packets[0].clone())),
+            given_back(|settled, given_back| {
+                packet(given_back, |packet| *packet = settled[0].input.packets[0].clone())
+            }),
             Lost::Receipt,
         ),
         (
             "altered",
-            records(|_, records| packet(records, |packet| packet.packet.readings[0].import += 1)),
+            given_back(|_, given_back| packet(given_back, |packet| packet.packet.readings[0].import += 1)),
             Lost::Receipt,
         ),
-        ("substitute", records(|_, records| packet(records, |packet| packet.packet.substituted = true)), Lost::Receipt),
+        (
+            "substitute",
+            given_back(|_, given_back| packet(given_back, |packet| packet.packet.substituted = true)),
+            Lost::Receipt,
+        ),
         (
             "operation of another slot",
-            records(|_, records| records.operations.iter_mut().for_each(|signed| signed.operation.slot = 1)),
+            given_back(|_, given_back| given_back.operations.iter_mut().for_each(|signed| signed.operation.slot = 1)),
             Lost::Operations,
         ),
         (
             "owner has not signed",
-            records(|_, records| records.operations.iter_mut().for_each(|signed| signed.operation.amount += 1)),
+            given_back(|_, given_back| {
+                given_back.operations.iter_mut().for_each(|signed| signed.operation.amount += 1)
+            }),
             Lost::Operations,
         ),
         ("another slot", receipt(|settled, receipt| *receipt = Receipt::of(&settled[1], 1).unwrap()), Lost::Receipt),

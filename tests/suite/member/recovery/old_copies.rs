@@ -102,7 +102,7 @@ fn a_period_that_a_newer_copy_has_handed_in_is_not_signed_again() {
     let neighbours = Draft { slot: 1, ..draft(&first, 5) }.sign(&world.members[1].meter).unwrap();
     world.book.lock().unwrap().packets.insert((0, next.first_interval), neighbours);
     let error = take_back_packet(&sequencer, &keys, &outbox(&world, "empty"), &next).unwrap_err();
-    assert!(matches!(error, SyncError::Record { .. }) && error.to_string().contains("another slot"), "{error}");
+    assert!(matches!(error, SyncError::GivenBack { .. }) && error.to_string().contains("another slot"), "{error}");
 }
 
 /// Two folders have signed the same day. The one that was settled counts, and nobody is accused.
@@ -127,7 +127,7 @@ fn two_folders_that_signed_one_day_are_told_apart_from_a_wrong_settlement() {
     let kept = outbox(&world, "second").packet(&period(&t)).unwrap().unwrap();
     assert!(kept == t.input.packets[0] && kept != second);
     // Where the operator shows no such packet, that is said, and no fault of anybody's is proven.
-    world.book.lock().unwrap().lies.records = Some(Box::new(|_, records| records.packet = None));
+    world.book.lock().unwrap().lies.given_back = Some(Box::new(|_, given_back| given_back.packet = None));
     for folder in ["third", "fourth"] {
         let mut other = session(&world, folder);
         if folder == "fourth" {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gridveil_api::public::Records;
+use gridveil_api::public::GivenBack;
 use gridveil_protocol::{account::Account, field::Fr, operation::SignedOperation, receipt::ReceiptRequest};
 
 use crate::{
@@ -41,14 +41,14 @@ impl Underway {
 ///
 /// # Errors
 /// [`Problem`]. Only its owner learns whether a slot is used.
-pub async fn records(service: &Arc<Service>, request: ReceiptRequest) -> Result<Records, Problem> {
+pub async fn given_back(service: &Arc<Service>, request: ReceiptRequest) -> Result<GivenBack, Problem> {
     let place = Place::of(service, &request)?;
     let underway = Underway::of(&service.writer.snapshot(), &request);
     let reader = Arc::clone(&service.reader);
     let read = tokio::task::spawn_blocking(move || read(&reader, &place, &underway, &request));
-    let records = read.await.map_err(|_| Problem::internal("records could not be read"))??;
-    Metrics::count(&service.metrics.records);
-    Ok(records)
+    let given_back = read.await.map_err(|_| Problem::internal("what is given back could not be read"))??;
+    Metrics::count(&service.metrics.given_back);
+    Ok(given_back)
 }
 
 fn owns(account: &Account, owner: Fr) -> bool {
@@ -60,7 +60,7 @@ fn read(
     place: &Place,
     underway: &Underway,
     request: &ReceiptRequest,
-) -> Result<Records, Problem> {
+) -> Result<GivenBack, Problem> {
     let &ReceiptRequest { community, slot, first_interval, .. } = request;
     let at = usize::from(slot);
     // Final or not: who owned the slot then is decided.
@@ -79,7 +79,7 @@ fn read(
     let packet = kept.then(|| reader.packet(community, first_interval, slot, false)).transpose()?;
     let late = underway.late.filter(|_| now).map(|offset| reader.late(offset)).transpose()?;
     let operations = operations(reader, underway, slot, owner, now)?;
-    Ok(Records { settled: place.settled.is_some(), packet, late, operations })
+    Ok(GivenBack { settled: place.settled.is_some(), packet, late, operations })
 }
 
 /// The slot's operations that no final batch has, if the account was this owner's before them or is now.
