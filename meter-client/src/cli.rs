@@ -311,6 +311,11 @@ pub fn unix_s(text: &str) -> Result<u64, &'static str> {
     time.ok_or("a time such as 2026-12-01T00:00:00Z, or a day")
 }
 
+/// As [`unix_s`], with a sign.
+fn instant(text: &str) -> Result<i64, &'static str> {
+    unix_s(text)?.try_into().map_err(|_| "a time such as 2026-12-01T00:00:00Z, or a day")
+}
+
 /// RFC 3339, UTC.
 #[must_use]
 pub fn utc(seconds: i64) -> String {

@@ -10,6 +10,7 @@
 pub mod energy;
 mod error;
 pub mod formats;
+pub mod live;
 pub mod model;
 pub mod normalise;
 mod read;

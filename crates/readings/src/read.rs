@@ -67,6 +67,8 @@ pub struct Choice {
     pub register_modulus: Option<Energy>,
     /// Key of the station that signed an OCMF file: hex or Base64 of its SubjectPublicKeyInfo or its point.
     pub public_key: Option<String>,
+    /// When the first telegram of an SML capture was sent, unix seconds.
+    pub starts: Option<i64>,
     /// What the connection carries, W.
     pub limit_w: Option<u64>,
 }
