@@ -3,6 +3,7 @@
 mod files;
 mod passphrase;
 mod text;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use gridveil_protocol::{
 use crate::{
     key_store::{Cost, KeyStoreError, Keys},
     l1::{JsonRpc, L1Error},
+    live::WatchError,
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
     source::{Cut, CutError, Purpose, Rule, SourceError},
@@ -95,9 +97,15 @@ pub enum MeterError {
     /// The sequencer is of another deployment than the one named.
     #[error("the sequencer serves another deployment than contract and chain given")]
     OtherDeployment,
+    /// Live meter.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The machine's clock.
     #[error("the clock is before 1970")]
     Clock,
+    /// The system does not let it wait for a signal.
+    #[error("the system does not say when it is to end")]
+    Signal,
     /// Standard output.
     #[error("cannot write JSON")]
     Json,
@@ -134,6 +142,12 @@ enum Command {
         after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json"
     )]
     Read(files::ReadArgs),
+    /// Reads a live meter into a folder, day and night: P1 or SML, over TCP or a serial line.
+    #[command(
+        after_help = "Examples:\n  gridveil meter watch /dev/ttyUSB0 --format sml --into home7.meter\n  gridveil meter watch \
+                            tcp://192.168.1.20:8088 --format p1 --into home7.meter"
+    )]
+    Watch(watch::WatchArgs),
     /// Lists the profiles of meter files that are known by their columns.
     #[command(after_help = "Example:\n  gridveil meter profiles --json")]
     Profiles(files::ProfilesArgs),
@@ -257,6 +271,7 @@ pub fn run(args: Args) -> Result<(), MeterError> {
     match args.command {
         Command::Keygen(args) => keygen(&args),
         Command::Read(args) => files::read(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Profiles(args) => files::profiles(&args),
         Command::Submit(args) => submit(&args),
         Command::Statement(args) => statement(&args),

@@ -9,6 +9,7 @@ pub mod cli;
 mod http;
 pub mod key_store;
 pub mod l1;
+pub mod live;
 pub mod operation;
 pub mod outbox;
 pub mod packet;

@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "gridveil-circuits",
             "gridveil-prover",
             "gridveil-meter-client",
+            "gridveil-readings",
             "gridveil-verifier-contract",
             "gridveil-sequencer",
             "gridveil-auditor",

@@ -9,6 +9,7 @@
 
 pub mod energy;
 mod error;
+pub mod folder;
 pub mod formats;
 pub mod live;
 pub mod model;

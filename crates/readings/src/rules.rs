@@ -99,6 +99,8 @@ rules! {
     TotalAsImport, "total-as-import", Show, "the member says that the meter has no generation";
     /// A direction the file leaves open was read as import.
     DirectionUnstated, "direction-unstated", Ask, "ESPI flow direction 0: a meter of one direction";
+    /// A file of a folder that was not read.
+    FileRefused, "file-refused", Show, "one bad file of a folder does not stop the others";
     /// Telegrams or records that were left out.
     BadTelegram, "bad-telegram", Show, "a telegram with a wrong checksum, or a record of a meter that was not well, is not read";
     /// Signed records whose signature was not checked.

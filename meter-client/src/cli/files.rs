@@ -78,7 +78,7 @@ fn zone(text: &str) -> Result<Zone, SourceError> {
     Zone::parse(text)
 }
 
-fn modulus(text: &str) -> Result<Energy, &'static str> {
+pub(super) fn modulus(text: &str) -> Result<Energy, &'static str> {
     register_modulus(text, Unit::KWh).ok_or("a number of kWh, such as 999999.9")
 }
 

@@ -310,8 +310,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_bad_checksum_leaves_its_telegram_out() {
-        let good =
-            [written("260118120000W", [0, 0], 0), written("260118121500W", [50, 0], 0), written("260118123000W", [90, 0], 0)];
+        let good = [
+            written("260118120000W", [0, 0], 0),
+            written("260118121500W", [50, 0], 0),
+            written("260118123000W", [90, 0], 0),
+        ];
         let cut = written("260118121000W", [40, 0], 0).replace("0-0:96.1.1", "0-0:96.1.9");
         let import = of(&[&good[0], &cut, &good[1], "/ISK5\\cut in the mid", &good[2]].map(String::from).concat());
         // The cut one swallows what follows on its line, so the third is lost with it.
@@ -343,8 +346,9 @@ pub(crate) mod tests {
     fn a_register_that_falls_is_a_fault() {
         let text = written("260118120000W", [5000, 0], 0) + &written("260118121500W", [4000, 0], 0);
         assert!(matches!(of(&text), Err(SourceError::RegisterFalls { .. })));
-        let gap =
-            written("260118120000W", [0, 0], 0) + &written("260118121500W", [40, 0], 0) + &written("260118130000W", [90, 0], 0);
+        let gap = written("260118120000W", [0, 0], 0)
+            + &written("260118121500W", [40, 0], 0)
+            + &written("260118130000W", [90, 0], 0);
         let import = of(&gap).unwrap();
         assert_eq!((import.series.entries().len(), import.series.total_wh()), (1, [40, 0]));
         assert!(import.findings.iter().any(|f| f.rule == Rule::Missing));

@@ -197,20 +197,22 @@ impl Book {
             self.waits = Some(heard);
             return events;
         };
-        let before = self.before.take().filter(|before| near(before, &heard));
-        self.before = match before {
-            Some(before) if !enclosed(&before, &waits, &heard) => {
-                events.push(Event::Trouble(Trouble::Unconfirmed, String::new()));
-                // The next ones are measured by what came before it.
-                Some(before)
-            }
-            Some(_) => {
-                self.confirmed(&waits.reading, waits.now.clone(), &mut events);
-                Some(waits)
-            }
-            None => Some(waits),
+        let Some(before) = self.before.take().filter(|before| near(before, &heard)) else {
+            (self.before, self.waits) = (Some(waits), Some(heard));
+            return events;
         };
-        self.waits = Some(heard);
+        // Of two that contradict each other the one goes that does not follow from what was before.
+        let (goes_on, waits) = match (follows(&before, &waits), follows(&before, &heard)) {
+            (true, true) if follows(&waits, &heard) => {
+                self.confirmed(&waits.reading, waits.now.clone(), &mut events);
+                (waits, heard)
+            }
+            (first, second) => {
+                events.push(Event::Trouble(Trouble::Unconfirmed, String::new()));
+                (before, if first && !second { waits } else { heard })
+            }
+        };
+        (self.before, self.waits) = (Some(goes_on), Some(waits));
         events
     }
 
@@ -263,19 +265,17 @@ fn near(before: &Heard, after: &Heard) -> bool {
     before.now.boot == after.now.boot && (0..=NEIGHBOURS).contains(&(after.now.up - before.now.up))
 }
 
-/// Do the telegrams before and after confirm the one between them? A register lies between theirs, and no more was used
-/// than a connection carries.
-fn enclosed(before: &Heard, it: &Heard, after: &Heard) -> bool {
+/// Can the later telegram follow the earlier one? No register is lower, and no more was used than a connection carries.
+fn follows(before: &Heard, after: &Heard) -> bool {
     let seconds = after.now.up - before.now.up;
-    let same = before.reading.meter == it.reading.meter && it.reading.meter == after.reading.meter;
     let most = Energy::wh(MOST_W * (seconds + 1) / 3600 + 1);
     let held = |side: usize| {
         let of = |heard: &Heard| heard.reading.registers.get(side).copied().flatten();
-        match (of(before), of(it), of(after)) {
-            (Some(a), Some(b), Some(c)) => a <= b && b <= c && c - a <= most,
-            (None, None, None) => true,
+        match (of(before), of(after)) {
+            (Some(a), Some(b)) => a <= b && b - a <= most,
+            (None, None) => true,
             _ => false,
         }
     };
-    same && held(0) && held(1)
+    before.reading.meter == after.reading.meter && held(0) && held(1)
 }

@@ -3,8 +3,12 @@
 use super::{Reading, Speech, Trouble};
 use crate::{
     SourceError,
+    energy::Energy,
     formats::{p1, sml},
 };
+
+/// More than any register shows: 2^40 Wh.
+const MOST: Energy = Energy::wh(1 << 40);
 
 /// What bytes hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +70,19 @@ impl Stream {
     }
 }
 
+/// A register counts up from zero, and has an end.
+fn sound(reading: Reading) -> Found {
+    let wrong = |energy: &Energy| energy.is_negative() || *energy >= MOST;
+    if reading.registers == [None, None] || reading.registers.iter().flatten().any(wrong) {
+        return Found::Trouble(Trouble::NotRead);
+    }
+    Found::Reading(reading)
+}
+
 fn of_sml(found: sml::Found) -> Found {
     match found {
-        sml::Found::Telegram(sml::Telegram { registers: [None, None], .. }) => Found::Trouble(Trouble::NotRead),
         sml::Found::Telegram(sml::Telegram { meter, seconds, registers }) => {
-            Found::Reading(Reading { meter, time: None, seconds, registers, checked: true })
+            sound(Reading { meter, time: None, seconds, registers, checked: true })
         }
         sml::Found::Bad => Found::Trouble(Trouble::Checksum),
         sml::Found::Half => Found::Trouble(Trouble::Half),
@@ -136,7 +148,7 @@ impl Lines {
 fn read(telegram: &[u8]) -> Found {
     match p1::sent(telegram, 1) {
         Ok(p1::Sent { meter, time, registers, checked }) => {
-            Found::Reading(Reading { meter, time, seconds: None, registers, checked })
+            sound(Reading { meter, time, seconds: None, registers, checked })
         }
         Err(SourceError::Checksum { .. }) => Found::Trouble(Trouble::Checksum),
         Err(_) => Found::Trouble(Trouble::NotRead),

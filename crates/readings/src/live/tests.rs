@@ -15,7 +15,8 @@ fn now(unix: i64) -> Now {
 /// DSMR 5 by its own clock, in winter.
 fn dsmr5(unix: i64, wh: u32) -> String {
     let second = unix + 3600 - (NOON - 43_200);
-    let clock = format!("2601{:02}{:02}{:02}{:02}W", 18 + second / 86_400, second / 3600 % 24, second / 60 % 60, second % 60);
+    let clock =
+        format!("2601{:02}{:02}{:02}{:02}W", 18 + second / 86_400, second / 3600 % 24, second / 60 % 60, second % 60);
     p1::tests::written(&clock, [wh, 0], 0)
 }
 
@@ -126,8 +127,7 @@ fn clocks_that_disagree_are_doubted() {
         line.say(now(NOON + at + off), dsmr5(NOON + at, wh).as_bytes());
     }
     assert_eq!(line.troubles, [Trouble::Drift]);
-    let qualities: Vec<_> =
-        line.borders.windows(2).map(|p| between(&p[0], &p[1], QUARTERS).unwrap().quality).collect();
+    let qualities: Vec<_> = line.borders.windows(2).map(|p| between(&p[0], &p[1], QUARTERS).unwrap().quality).collect();
     assert_eq!(qualities, [Quality::Measured, Quality::Drifted, Quality::Drifted]);
     // Set back by an hour: what is kept is not read twice.
     line.say(now(NOON - 900), dsmr5(NOON - 900, 96).as_bytes());
