@@ -2,6 +2,8 @@
 
 mod files;
 mod passphrase;
+mod submit;
+mod sync;
 mod text;
 mod watch;
 
@@ -9,26 +11,19 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use gridveil_keystore::SecretFileError;
-use gridveil_protocol::{
-    field::to_bytes,
-    hex::hex0,
-    owner::owner_of,
-    packet::Context,
-    units::{Interval, Ticks},
-    version::Domains,
-};
+use gridveil_protocol::{field::to_bytes, hex::hex0, owner::owner_of, units::Interval, version::Domains};
 
 use crate::{
     key_store::{Cost, KeyStoreError, Keys},
     l1::{JsonRpc, L1Error},
     live::WatchError,
     outbox::{Outbox, OutboxError, Period},
-    packet::Draft,
-    source::{Cut, CutError, Purpose, Rule, SourceError},
+    service::{BackupError, ServiceError},
+    source::{CutError, Rule, SourceError},
     statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
     sync::{Member, SyncError},
-    wallet::{self, WalletError},
+    wallet::{self, FileError, WalletError},
 };
 
 pub use files::{FileArgs, import, rule};
@@ -100,6 +95,31 @@ pub enum MeterError {
     /// Live meter.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// Some of the period was not measured.
+    #[error(
+        "{}: {dates} was not measured, so the period is not signed. --propose FILE writes it for the meter data manager, who \
+         may put it in as a substitute", path.display()
+    )]
+    NotMeasured {
+        /// File.
+        path: PathBuf,
+        /// What was not measured.
+        dates: String,
+    },
+    /// A file for somebody else.
+    #[error("{}: {source}", path.display())]
+    Exchange {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
+    /// Service.
+    #[error(transparent)]
+    Proposal(ServiceError),
+    /// Backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The machine's clock.
     #[error("the clock is before 1970")]
     Clock,
@@ -120,6 +140,15 @@ impl From<SyncError> for MeterError {
             SyncError::Statement { source, .. } => Self::Statement(source),
             SyncError::Wallet(error) => Self::Wallet(error),
             SyncError::Clock => Self::Clock,
+        }
+    }
+}
+
+impl From<ServiceError> for MeterError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Sync(error) => error.into(),
+            error @ ServiceError::Proposal { .. } => Self::Proposal(error),
         }
     }
 }
@@ -156,7 +185,14 @@ enum Command {
         after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
                             --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900"
     )]
-    Submit(SubmitArgs),
+    Submit(submit::SubmitArgs),
+    /// Hands in every period that is missing, checks statements, backs up and warns: once, or day and night as a service.
+    #[command(
+        after_help = "Example:\n  gridveil meter sync home7.meter --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 \\\n    \
+                            --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900 --backup /mnt/stick/home7"
+    )]
+    Sync(sync::SyncArgs),
     /// Fetches a period's receipt and checks every figure against own readings and L1.
     #[command(
         after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
@@ -214,38 +250,6 @@ struct PlaceArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct SubmitArgs {
-    #[command(flatten)]
-    file: FileArgs,
-    #[command(flatten)]
-    place: PlaceArgs,
-    /// First interval of the period; the community's open period if absent.
-    #[arg(long)]
-    first_interval: Option<Interval>,
-    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    buy_limit: Ticks,
-    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    sell_limit: Ticks,
-    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
-    #[arg(long, default_value_t = 1, value_parser = scale)]
-    scale: u8,
-    /// Sign intervals for which the file has two readings, with the later block's.
-    #[arg(long)]
-    accept_overlaps: bool,
-    /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as spike.
-    #[arg(long, value_name = "RULE", value_parser = rule)]
-    accept: Vec<Rule>,
-    /// Refuse any deployment but this contract.
-    #[arg(long, env = "GRIDVEIL_CONTRACT")]
-    contract: Option<String>,
-    /// Refuse any other chain.
-    #[arg(long)]
-    chain_id: Option<u64>,
-}
-
-#[derive(Debug, clap::Args)]
 struct StatementArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -273,7 +277,8 @@ pub fn run(args: Args) -> Result<(), MeterError> {
         Command::Read(args) => files::read(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Profiles(args) => files::profiles(&args),
-        Command::Submit(args) => submit(&args),
+        Command::Submit(args) => submit::submit(&args),
+        Command::Sync(args) => sync::run(&args),
         Command::Statement(args) => statement(&args),
     }
 }
@@ -339,54 +344,6 @@ pub fn utc(seconds: i64) -> String {
 
 fn contract(text: &str) -> Result<[u8; 20], MeterError> {
     address(text).ok_or(MeterError::Contract)
-}
-
-fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
-    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
-    let import = import(&args.file)?;
-    let sequencer = Sequencer::new(url, Retry::default())?;
-    let info = sequencer.info()?;
-    let domains = info.checked_domains().ok_or(ApiError::Domain)?;
-    let named = args.contract.as_deref().map(contract).transpose()?;
-    if named.is_some_and(|c| info.contract != c) || args.chain_id.is_some_and(|id| id != info.chain_id) {
-        return Err(MeterError::OtherDeployment);
-    }
-    let terms = sequencer.community(*community)?;
-    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
-    let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
-    let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
-    let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
-    let (scale, purpose) = (u64::from(args.scale), Purpose::Metered(&accepted));
-    let readings = Cut { first_interval, intervals, length, scale, purpose }
-        .of(&import)
-        .map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
-    let keys = open_keys(keys)?;
-    let outbox = Outbox::open(outbox, &keys)?;
-    // The circuit version of the period, which may be another one than today's.
-    let domain = domains.of_period(first_interval, terms.interval_length);
-    let context = Context {
-        domain,
-        community: *community,
-        first_interval,
-        interval_length: terms.interval_length,
-        intervals: terms.intervals,
-    };
-    let draft = Draft {
-        context,
-        slot: *slot,
-        readings,
-        buy_limit: args.buy_limit,
-        sell_limit: args.sell_limit,
-        scale: args.scale,
-    };
-    let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
-    let status = sequencer.submit(&signed)?;
-    outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
-    let from = utc(i64::from(first_interval) * i64::from(length));
-    println!(
-        "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"
-    );
-    Ok(())
 }
 
 fn statement(args: &StatementArgs) -> Result<(), MeterError> {

@@ -13,6 +13,8 @@ pub mod live;
 pub mod operation;
 pub mod outbox;
 pub mod packet;
+pub mod proposal;
+pub mod service;
 pub mod source;
 pub mod statement;
 pub mod submit;

@@ -4,6 +4,7 @@
 mod certificates;
 mod commands;
 mod money;
+mod service;
 mod totals;
 
 use std::{
@@ -31,7 +32,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     certificate::{Purpose, ShownHolding, ShownRetirement},
-    codec::operation_id,
+    codec::{operation_id, packet_id},
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
     header_operation::{Pool, Transfer},
@@ -39,6 +40,7 @@ use gridveil_protocol::{
     opening::{GenesisPlace, PeriodOpening},
     operation::SignedOperation,
     owner::owner_of,
+    packet::SignedPacket,
     params::{STATE_DEPTH, Shape, UNIT_NANO},
     receipt::{Receipt, ReceiptRequest},
     settlement::{SettlementInput, Transition, apply},
@@ -109,6 +111,7 @@ const CONTRACT: [u8; 20] = [0x11; 20];
 struct Book {
     settled: Vec<Transition>,
     operations: BTreeMap<String, SignedOperation>,
+    packets: Vec<SignedPacket>,
     refuse: Option<&'static str>,
 }
 
@@ -166,6 +169,15 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                     return problem(401, "request.signature");
                 }
                 (200, serde_json::to_string(&Receipt::of(t, usize::from(request.slot)).unwrap()).unwrap())
+            }
+            "/v1/packets" => {
+                let packet: SignedPacket = serde_json::from_str(body).unwrap();
+                let next = served(&book.settled).next_interval;
+                let (status, word) =
+                    if packet.packet.context.first_interval < next { (202, "late") } else { (201, "accepted") };
+                let id = hex(packet_id(&packet));
+                book.packets.push(packet);
+                (status, format!(r#"{{"packet_id":"{id}","status":"{word}"}}"#))
             }
             "/v1/operations" => {
                 if let Some(code) = book.refuse {
@@ -290,12 +302,15 @@ impl World {
         Chain::new(client, Some([0xca; 20])).unwrap()
     }
 
-    /// Both members sign their packets, and the period settles, with everything that was handed in.
+    /// Both members sign their packets, if they are not substituted, and the period settles, with everything that was handed in.
     fn settle(&mut self, mut input: SettlementInput) -> Transition {
         let context = input.context();
         for slot in 0..2u16 {
             let keys = &self.members[usize::from(slot)];
             let packet = &input.packets[usize::from(slot)].packet;
+            if packet.substituted {
+                continue;
+            }
             let draft = Draft {
                 context,
                 slot,
