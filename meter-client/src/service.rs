@@ -147,16 +147,18 @@ impl From<crate::outbox::OutboxError> for ServiceError {
 }
 
 impl Service<'_> {
-    /// One round over the readings that there are. `said` hears of each thing when it is done.
+    /// One round over the readings, if there are any. `said` hears of each thing when it is done.
     ///
     /// # Errors
     /// [`ServiceError`]; what was said before is done.
-    pub fn round(&self, import: &Import, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
+    pub fn round(&self, import: Option<&Import>, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
         let outbox = Outbox::open(self.wallet, self.keys)?;
         let terms = self.sequencer.community(self.community)?;
         // Statements that do not hold do not keep the meter from speaking.
         let statements = self.statements(&outbox, &terms, said);
-        self.packets(&outbox, &terms, import, said)?;
+        if let Some(import) = import {
+            self.packets(&outbox, &terms, import, said)?;
+        }
         statements
     }
 

@@ -22,6 +22,8 @@ use crate::{
     wallet::Deployment,
 };
 
+/// Seconds of the longest interval there is.
+const LONGEST_INTERVAL: u32 = 3600;
 /// So many lines are remembered, so that none is said every round.
 const MOST_SAID: usize = 10_000;
 
@@ -100,10 +102,12 @@ fn wait(time: Duration, stop: &AtomicBool) {
 /// `said`: what was said before and is not said again.
 fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<(), MeterError> {
     let PlaceArgs { url, community, slot, outbox, .. } = &args.place;
-    let readings = import(&args.file)?;
+    // Statements are checked also while there is nothing to hand in.
+    let readings = import(&args.file);
     if args.file.file.is_dir() {
         let now = jiff::Timestamp::now().as_second();
-        if let Some(trouble) = meter_trouble(&args.file.file, now, readings.series.length()) {
+        let length = readings.as_ref().map_or(LONGEST_INTERVAL, |readings| readings.series.length());
+        if let Some(trouble) = meter_trouble(&args.file.file, now, length) {
             say(args, &trouble, 0, said);
         }
     }
@@ -132,16 +136,17 @@ fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<()
         buy_limit: args.buy_limit,
         sell_limit: args.sell_limit,
     };
-    let done = service.round(&readings, &mut |done| say(args, &done, length, said));
+    let done = service.round(readings.as_ref().ok(), &mut |done| say(args, &done, length, said));
     // Also after a round that failed: what it kept is new.
     if let Some(into) = &args.backup {
-        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
         if let Some(copy) = back_up(outbox, &args.place.keys.keys, into, &now, args.keep)? {
             let name = copy.display().to_string();
             tell(args.json, "backup", &json!({"folder": name}), &format!("backup in {name}"), false);
         }
     }
-    Ok(done?)
+    done?;
+    readings.map(|_| ())
 }
 
 fn tell(machine: bool, event: &str, more: &Value, text: &str, warns: bool) {

@@ -18,6 +18,8 @@ use crate::{
 const MOST_W: i64 = 250_000;
 /// Telegrams that confirm each other are sent within so many seconds.
 const NEIGHBOURS: i64 = 60;
+/// Clocks that differ by more than so many seconds: nothing is kept by either.
+const FAR_OFF: i64 = 86_400;
 /// Largest energy of one interval, as of a file's.
 const MOST: Energy = Energy::wh(1 << 32);
 
@@ -225,6 +227,10 @@ impl Book {
             let ahead = if off > 0 { "ahead of" } else { "behind" };
             let detail = format!("the meter's clock is {} s {ahead} the computer's", off.abs());
             events.push(Event::Trouble(Trouble::Drift, detail));
+        }
+        // One of the two is no clock at all. A border in the far future would keep every later one out.
+        if off.abs() > FAR_OFF {
+            return;
         }
         let start = terms.border_of(time);
         if let Some(last) = &self.last {

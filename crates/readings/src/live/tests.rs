@@ -129,6 +129,9 @@ fn clocks_that_disagree_are_doubted() {
     assert_eq!(line.troubles, [Trouble::Drift]);
     let qualities: Vec<_> = line.borders.windows(2).map(|p| between(&p[0], &p[1], QUARTERS).unwrap().quality).collect();
     assert_eq!(qualities, [Quality::Measured, Quality::Drifted, Quality::Drifted]);
+    // A clock that was never set keeps nothing out.
+    line.say(now(NOON + 2_700), dsmr5(NOON + 90_000 + 2_700, 95).as_bytes());
+    assert_eq!((line.troubles.pop(), line.borders.len()), (Some(Trouble::Drift), 4));
     // Set back by an hour: what is kept is not read twice.
     line.say(now(NOON - 900), dsmr5(NOON - 900, 96).as_bytes());
     assert_eq!((line.troubles.last(), line.borders.len()), (Some(&Trouble::Backwards), 4));
