@@ -111,7 +111,8 @@ fn days_are_handed_in_proposed_and_corrected() {
     let words = home.words(&["submit", &file]);
     let output = gridveil(&words.iter().map(String::as_str).collect::<Vec<_>>());
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.lines().count() == 1 && error.contains(&hour), "{error}");
+    assert!(!output.status.success() && error.lines().count() == 1, "{error}");
+    assert!(error.matches(&hour).count() == 1, "with its dates, and once: {error}");
     let own = home.world.dir.path().join("own.json").to_str().unwrap().to_owned();
     let words = home.words(&["submit", &file, "--propose", &own]);
     let output = gridveil(&words.iter().map(String::as_str).collect::<Vec<_>>());
