@@ -10,7 +10,9 @@
 mod certificates;
 mod checkpoint;
 pub mod cli;
+mod clock;
 mod date;
+mod deadlines;
 pub mod deployment;
 mod failure;
 pub mod genesis;

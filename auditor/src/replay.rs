@@ -18,6 +18,8 @@ use gridveil_verifier_contract::{
 
 use crate::{
     checkpoint::{Checkpoint, Remembered, Verified},
+    clock::Clock,
+    deadlines,
     failure::Failure,
     heard::Heard,
     ledger::{Followed, Ledger, Request, Settled, Standing},
@@ -117,11 +119,9 @@ async fn replayed(
         replay.finalised(batch, &l1.root_at(batch.batch).await?, l1.is_finalised(batch.call.new_root).await?);
     }
     replay.end(count, &root);
-    let events = replay.read("events", l1.events(from_block).await)?;
+    let mut events = replay.read("events", l1.events(from_block).await)?;
     replay.registries(&events);
     replay.versions(&events, count);
-    let decisions = timeline(l1, &events).await;
-    replay.timeline = replay.read("blocks of decisions", decisions)?;
     progress(&format!("following {} events", events.len()));
     let terms = told(l1.terms().await)?;
     let settled = Settled {
@@ -141,11 +141,17 @@ async fn replayed(
     let mut ledger = Ledger::new(settled, &mut money);
     let stood = match walk(l1, &mut ledger, &events).await {
         Ok(true) => stand(l1, from_block, &mut ledger).await,
-        answer => answer.map(drop),
+        answer => answer.map(|_| Vec::new()),
     };
     let followed = ledger.finish();
     replay.money = money;
-    replay.read("figures and later events", stood)?;
+    events.extend(replay.read("figures and later events", stood)?);
+    let mut clock = Clock::new(l1);
+    let decisions = timeline(&mut clock, &events).await;
+    replay.timeline = replay.read("blocks of decisions", decisions)?;
+    let early = deadlines::check(replay.chain_id, &mut clock, &events, terms.as_ref()).await;
+    let early = replay.read("blocks of deadlines", early)?;
+    replay.failures.extend(early);
     let setup = setup(verifier.setup(), replay.proofs, &events);
     let place = (replay.chain_id, replay.contract, head);
     let subject = Subject::new(place, terms, setup, &replay.communities, &batches);
@@ -187,8 +193,10 @@ const fn brought_by_calldata(effect: &RollupEffect) -> bool {
 /// Times that the contract's figures are asked for again because something happened meanwhile.
 const STANDING_ATTEMPTS: usize = 4;
 
-/// Compares the books with the contract's own figures, read between two looks at its events that find nothing new.
-async fn stand(l1: &Remembered<'_>, from_block: u64, ledger: &mut Ledger<'_>) -> Result<(), L1Error> {
+/// Compares the books with the contract's own figures, read between two looks at its events that find nothing new. What
+/// was found meanwhile.
+async fn stand(l1: &Remembered<'_>, from_block: u64, ledger: &mut Ledger<'_>) -> Result<Vec<RollupEvent>, L1Error> {
+    let mut later = Vec::new();
     for _ in 0..STANDING_ATTEMPTS {
         let limit = u32::try_from(ledger.notes().len() + 1).unwrap_or(u32::MAX);
         let mut standing = Standing {
@@ -214,13 +222,15 @@ async fn stand(l1: &Remembered<'_>, from_block: u64, ledger: &mut Ledger<'_>) ->
         let meanwhile = l1.events(ledger.next_block(from_block)).await?;
         if meanwhile.is_empty() {
             ledger.standing(&standing);
-            return Ok(());
+            break;
         }
-        if !walk(l1, ledger, &meanwhile).await? {
-            return Ok(());
+        let followed = walk(l1, ledger, &meanwhile).await?;
+        later.extend(meanwhile);
+        if !followed {
+            break;
         }
     }
-    Ok(())
+    Ok(later)
 }
 
 /// `None` if the client does not have the operation.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use gridveil_protocol::hex::hex0;
-use gridveil_verifier_contract::{AuditorL1, CommunityParams, L1Error, Role, RollupEffect as Effect, RollupEvent};
+use gridveil_verifier_contract::{CommunityParams, L1Error, Role, RollupEffect as Effect, RollupEvent};
 use serde::Serialize;
 
-use crate::date::utc;
+use crate::{clock::Clock, date::utc};
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,18 +33,11 @@ struct Known {
 }
 
 /// The decisions among these events, with the times of their blocks.
-pub(crate) async fn timeline(l1: &dyn AuditorL1, events: &[RollupEvent]) -> Result<Vec<Decision>, L1Error> {
-    let (mut known, mut times, mut out) = (Known::default(), BTreeMap::new(), Vec::new());
+pub(crate) async fn timeline(clock: &mut Clock<'_>, events: &[RollupEvent]) -> Result<Vec<Decision>, L1Error> {
+    let (mut known, mut out) = (Known::default(), Vec::new());
     for event in events {
         let Some((about, what)) = known.decision(&event.effect) else { continue };
-        let time_s = match times.get(&event.block) {
-            Some(time_s) => *time_s,
-            None => {
-                let time_s = l1.block(Some(event.block)).await?.time_s;
-                times.insert(event.block, time_s);
-                time_s
-            }
-        };
+        let time_s = clock.at(event.block).await?;
         out.push(Decision { block: event.block, time_s, date: utc(time_s), tx: hex0(event.tx), about, what });
     }
     Ok(out)

@@ -1,19 +1,27 @@
-//! Hourly net readings of homes from a CSV file with the columns
-//! `home,interval_start_local,interval_start_utc,load_wh,pv_wh,import_wh,export_wh` (`data/README.md`).
+//! Readings of several homes over the same consecutive intervals: from one file of all of them, or from a meter file each.
 
-use std::{collections::BTreeMap, path::Path};
+mod meters;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use gridveil_protocol::{
     packet::Reading,
     units::{Interval, Wh},
 };
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::Deserialize;
+use gridveil_readings::{Entry, Series, SourceError};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-/// Seconds of one interval in these files.
+pub use meters::{Source, read};
+
+/// Seconds of one interval of the built-in readings.
 pub const INTERVAL_LENGTH: u16 = 3600;
+/// Interval lengths that a community may have, seconds.
+const LENGTHS: [u16; 3] = [900, 1800, 3600];
+/// Wh of a reading's unit that an account may have.
+const SCALES: [u8; 3] = [1, 10, 100];
 
-/// Why a file of readings is refused. Lines count from 1, the header included; readings themselves are never printed.
+/// Why readings are refused. Lines count from 1, the header included; readings themselves are never printed.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The file cannot be read.
@@ -27,6 +35,17 @@ pub enum DataError {
         /// What is wrong, without the value.
         what: String,
     },
+    /// A meter file.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Intervals of one home have other lengths.
+    #[error("home {home}: intervals of {seconds} s; known are 900, 1800 and 3600 s")]
+    Length {
+        /// Home.
+        home: String,
+        /// Distance of two starts.
+        seconds: i64,
+    },
     /// No row falls into the days asked for.
     #[error("no rows from {from} up to, not including, {until}")]
     Empty {
@@ -35,135 +54,239 @@ pub enum DataError {
         /// First local day after.
         until: Date,
     },
-    /// An hour is missing.
-    #[error("home {home}: no row for the hour starting {hour}")]
+    /// No day of which every home has every interval.
+    #[error(
+        "there is no local day of which all {homes} homes have every interval: say which days with --from and --to, \
+             and the first that is missing is named"
+    )]
+    NoDay {
+        /// Homes.
+        homes: usize,
+    },
+    /// An interval is missing.
+    #[error("home {home}: no reading for the interval starting {start}")]
     Gap {
         /// Home.
-        home: u16,
+        home: String,
         /// UTC.
-        hour: Timestamp,
+        start: Timestamp,
     },
-    /// Homes do not start or end together.
-    #[error("home {home} covers other hours than home {first}")]
-    Ragged {
+    /// Two files have other readings for one interval of a home.
+    #[error("home {home}: two files have different readings for the interval starting {start}")]
+    Twice {
         /// Home.
-        home: u16,
-        /// First home of the file.
-        first: u16,
+        home: String,
+        /// UTC.
+        start: Timestamp,
+    },
+    /// More than an account can count.
+    #[error("home {home}: the interval starting {start} has more than 6,553 kWh")]
+    TooMuch {
+        /// Home.
+        home: String,
+        /// UTC.
+        start: Timestamp,
     },
 }
 
-#[derive(Deserialize)]
-struct Row {
-    home: u16,
-    interval_start_local: String,
-    interval_start_utc: String,
-    load_wh: u32,
-    pv_wh: u32,
-    import_wh: u16,
-    export_wh: u16,
+/// A home and what its meter said.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Number: of its keys and limits.
+    pub number: u16,
+    /// As the file names it.
+    pub name: String,
+    /// Wh of a reading's unit: the smallest that fits.
+    pub scale: u8,
+    /// One reading an interval.
+    pub readings: Vec<Reading>,
+    /// Readings that were not measured, by the file's own word.
+    pub estimated: usize,
 }
 
-/// Readings of several homes over the same consecutive hours.
+/// Readings of several homes over the same consecutive intervals.
 #[derive(Debug)]
 pub struct Homes {
-    /// First hour, as a protocol interval of [`INTERVAL_LENGTH`].
+    /// Seconds of an interval.
+    pub interval_length: u16,
+    /// First interval.
     pub first_interval: Interval,
-    /// Homes in ascending order, each with one reading an hour.
-    pub series: Vec<(u16, Vec<Reading>)>,
+    /// Homes by name; by number where all names are numbers.
+    pub homes: Vec<Home>,
     /// Rows left out because their local hour does not exist (spring change of clocks).
     pub skipped_rows: usize,
+    /// Local days of which some home has a reading, and which are not among these.
+    pub left_out_days: usize,
+}
+
+/// Which local days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Days {
+    /// All there are in `from..until`; every home must have them whole.
+    Within(Date, Date),
+    /// The longest run of days that every home has whole.
+    LongestRun,
+}
+
+/// A home before its readings are compared with those of the others.
+struct Measured {
+    name: String,
+    series: Series,
 }
 
 impl Homes {
-    /// Reads the hours whose local day is in `from..until`.
-    ///
-    /// # Errors
-    /// [`DataError`]: the first line, home or hour that is wrong.
-    pub fn read(path: &Path, zone: &TimeZone, from: Date, until: Date) -> Result<Self, DataError> {
-        Self::parse(&std::fs::read(path)?, zone, from, until)
-    }
-
-    /// [`Homes::read`] from bytes.
-    ///
-    /// # Errors
-    /// [`DataError`].
-    pub fn parse(bytes: &[u8], zone: &TimeZone, from: Date, until: Date) -> Result<Self, DataError> {
-        let mut hours: BTreeMap<u16, BTreeMap<i64, Reading>> = BTreeMap::new();
-        let mut skipped_rows = 0;
-        let mut reader = csv::Reader::from_reader(bytes);
-        let headers = reader.headers().map_err(|e| csv_error(&e))?.clone();
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|e| csv_error(&e))? {
-            let line = record.position().map_or(0, csv::Position::line);
-            let wrong = |what: String| DataError::Line { line, what };
-            let row: Row = record.deserialize(Some(&headers)).map_err(|e| csv_error(&e))?;
-            let local: jiff::civil::DateTime = row
-                .interval_start_local
-                .parse()
-                .map_err(|_| wrong("interval_start_local is not a local time".into()))?;
-            if local.date() < from || local.date() >= until {
-                continue;
-            }
-            if row.interval_start_utc.is_empty() {
-                skipped_rows += 1;
-                continue;
-            }
-            let start: Timestamp =
-                row.interval_start_utc.parse().map_err(|_| wrong("interval_start_utc is not a UTC time".into()))?;
-            if start.to_zoned(zone.clone()).datetime() != local {
-                return Err(wrong(format!("interval_start_local is not interval_start_utc in {}", zone_name(zone))));
-            }
-            if start.as_second() < 0 || start.as_second() % i64::from(INTERVAL_LENGTH) != 0 {
-                return Err(wrong("the interval does not start on a full hour".into()));
-            }
-            let net = i64::from(row.load_wh) - i64::from(row.pv_wh);
-            if i64::from(row.import_wh) - i64::from(row.export_wh) != net || (row.import_wh > 0 && row.export_wh > 0) {
-                return Err(wrong("import_wh and export_wh are not the net of load_wh and pv_wh".into()));
-            }
-            let reading = Reading { import: row.import_wh, export: row.export_wh };
-            if hours.entry(row.home).or_default().insert(start.as_second(), reading).is_some() {
-                return Err(wrong("a second row for the same home and hour".into()));
+    /// Homes with their readings of these days, by a clock in `zone`.
+    fn of(
+        measured: Vec<Measured>,
+        days: Days,
+        zone: &TimeZone,
+        length: Option<u16>,
+        skipped_rows: usize,
+    ) -> Result<Self, DataError> {
+        let longest = measured.iter().map(|home| home.series.length()).max().unwrap_or(INTERVAL_LENGTH.into());
+        let length = length.unwrap_or_else(|| LENGTHS.into_iter().find(|l| u32::from(*l) >= longest).unwrap_or(3600));
+        let mut homes = Vec::with_capacity(measured.len());
+        for home in measured {
+            homes.push(Measured { series: home.series.resample(length.into())?, ..home });
+        }
+        let local = |start: i64| Timestamp::from_second(start).ok().map(|t| t.to_zoned(zone.clone()).date());
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for entry in homes.iter().flat_map(|home| home.series.entries()) {
+            *counts.entry(entry.start).or_default() += 1;
+        }
+        let mut by_day: BTreeMap<Date, Vec<(i64, usize)>> = BTreeMap::new();
+        for (start, count) in counts {
+            if let Some(day) = local(start) {
+                by_day.entry(day).or_default().push((start, count));
             }
         }
-        Self::aligned(hours, skipped_rows).ok_or(DataError::Empty { from, until })?
-    }
-
-    /// Checks that every home covers the same hours without a gap; `None` if there is nothing.
-    fn aligned(hours: BTreeMap<u16, BTreeMap<i64, Reading>>, skipped_rows: usize) -> Option<Result<Self, DataError>> {
-        let (first, reference) =
-            hours.first_key_value().map(|(home, rows)| (*home, rows.keys().copied().collect::<Vec<_>>()))?;
-        let start = *reference.first()?;
-        let check = |home: u16, rows: &BTreeMap<i64, Reading>| {
-            let expected = (start..).step_by(usize::from(INTERVAL_LENGTH));
-            if let Some((_, hour)) = rows.keys().zip(expected).find(|(got, expected)| **got > *expected) {
-                let hour = Timestamp::from_second(hour).unwrap_or(Timestamp::UNIX_EPOCH);
-                return Err(DataError::Gap { home, hour });
+        let step = i64::from(length);
+        let chosen: Vec<Date> = match days {
+            Days::Within(from, until) => {
+                let chosen: Vec<Date> = by_day.range(from..until).map(|(day, _)| *day).collect();
+                if chosen.is_empty() {
+                    return Err(DataError::Empty { from, until });
+                }
+                chosen
             }
-            if rows.len() != reference.len() { Err(DataError::Ragged { home, first }) } else { Ok(()) }
+            Days::LongestRun => {
+                let whole = |day: Date, starts: &[(i64, usize)]| {
+                    let seconds = day_length_s(day, zone)?;
+                    let all = starts.iter().all(|(_, count)| *count == homes.len());
+                    (all && i64::try_from(starts.len()).ok()? * step == seconds).then_some(day)
+                };
+                longest_run(by_day.iter().filter_map(|(day, starts)| whole(*day, starts)))
+            }
         };
-        if let Some(error) = hours.iter().find_map(|(home, rows)| check(*home, rows).err()) {
-            return Some(Err(error));
-        }
-        let first_interval = Interval::of_time(start, INTERVAL_LENGTH)?;
-        let series = hours.into_iter().map(|(home, rows)| (home, rows.into_values().collect())).collect();
-        Some(Ok(Self { first_interval, series, skipped_rows }))
+        let (Some(first_day), Some(last_day)) = (chosen.first(), chosen.last()) else {
+            return Err(DataError::NoDay { homes: homes.len() });
+        };
+        let in_span: Vec<i64> = by_day
+            .range(*first_day..=*last_day)
+            .flat_map(|(_, starts)| starts.iter().map(|(start, _)| *start))
+            .collect();
+        let (Some(first), Some(last)) = (in_span.first().copied(), in_span.last().copied()) else {
+            return Err(DataError::NoDay { homes: homes.len() });
+        };
+        let starts: Vec<i64> = (first..=last).step_by(usize::from(length)).collect();
+        let first_interval = Interval::of_time(first, length).ok_or(DataError::NoDay { homes: homes.len() })?;
+        let numbers: Option<Vec<u16>> = homes.iter().map(|home| home.name.parse().ok()).collect();
+        let mut named: Vec<(u16, Measured)> = match numbers {
+            Some(numbers) if all_differ(&numbers) => numbers.into_iter().zip(homes).collect(),
+            _ => (1..).zip(homes).collect(),
+        };
+        named.sort_by_key(|(number, _)| *number);
+        let homes = named.into_iter().map(|(number, home)| home.cut(number, &starts)).collect::<Result<Vec<_>, _>>()?;
+        let left_out_days = by_day.len() - by_day.range(*first_day..=*last_day).count();
+        Ok(Self { interval_length: length, first_interval, homes, skipped_rows, left_out_days })
     }
 
-    /// Hours of each home.
+    /// Intervals of each home.
     #[must_use]
-    pub fn hours(&self) -> usize {
-        self.series.first().map_or(0, |(_, readings)| readings.len())
+    pub fn intervals(&self) -> usize {
+        self.homes.first().map_or(0, |home| home.readings.len())
     }
 
-    /// Import and export of one hour over all homes, Wh.
+    /// Import and export of one interval over all homes, Wh.
     #[must_use]
-    pub fn totals(&self, hour: usize) -> (Wh, Wh) {
-        let readings = self.series.iter().filter_map(|(_, readings)| readings.get(hour));
-        readings.fold((Wh::ZERO, Wh::ZERO), |(import, export), r| {
-            (import + Wh::of_units(r.import, 1), export + Wh::of_units(r.export, 1))
+    pub fn totals(&self, interval: usize) -> (Wh, Wh) {
+        let readings = self.homes.iter().filter_map(|home| Some((home.readings.get(interval)?, home.scale)));
+        readings.fold((Wh::ZERO, Wh::ZERO), |(import, export), (reading, scale)| {
+            (import + Wh::of_units(reading.import, scale), export + Wh::of_units(reading.export, scale))
         })
     }
+}
+
+impl Measured {
+    /// One reading for each start, in the smallest unit that fits. What is less than a unit is carried to the next one.
+    fn cut(self, number: u16, starts: &[i64]) -> Result<Home, DataError> {
+        let Self { name, series } = self;
+        let mut entries: Vec<&Entry> = Vec::with_capacity(starts.len());
+        for start in starts {
+            match series.at(*start) {
+                Some(entry) => entries.push(entry),
+                None => return Err(DataError::Gap { home: name, start: instant(*start) }),
+            }
+        }
+        let mut too_much = None;
+        for scale in SCALES {
+            match in_units(&entries, scale) {
+                Ok(readings) => {
+                    let estimated = entries.iter().filter(|entry| entry.quality.is_estimate()).count();
+                    return Ok(Home { number, name, scale, readings, estimated });
+                }
+                Err(start) => too_much = Some(start),
+            }
+        }
+        Err(DataError::TooMuch { home: name, start: instant(too_much.unwrap_or_default()) })
+    }
+}
+
+/// Readings in units of `scale` Wh, or the start of one that does not fit.
+fn in_units(entries: &[&Entry], scale: u8) -> Result<Vec<Reading>, i64> {
+    let (mut sums, scale) = ([0u64; 2], u64::from(scale));
+    let unit = |sum: &mut u64, wh: u64| {
+        let before = *sum / scale;
+        *sum = sum.saturating_add(wh);
+        u16::try_from(*sum / scale - before)
+    };
+    let of = |entry: &&Entry| {
+        let [import_sum, export_sum] = &mut sums;
+        let import = unit(import_sum, entry.import_wh).map_err(|_| entry.start)?;
+        let export = unit(export_sum, entry.export_wh).map_err(|_| entry.start)?;
+        Ok(Reading { import, export })
+    };
+    entries.iter().map(of).collect()
+}
+
+fn instant(start: i64) -> Timestamp {
+    Timestamp::from_second(start).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn day_length_s(day: Date, zone: &TimeZone) -> Option<i64> {
+    let midnight = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_second());
+    Some(midnight(day.tomorrow().ok()?)? - midnight(day)?)
+}
+
+/// The longest run of consecutive days; of two as long, the later one.
+fn longest_run(days: impl Iterator<Item = Date>) -> Vec<Date> {
+    let (mut best, mut run): (Vec<Date>, Vec<Date>) = (Vec::new(), Vec::new());
+    for day in days {
+        let follows = run.last().and_then(|last| last.checked_add(1.day()).ok()) == Some(day);
+        if !follows {
+            run.clear();
+        }
+        run.push(day);
+        if run.len() >= best.len() {
+            best.clone_from(&run);
+        }
+    }
+    best
+}
+
+fn all_differ(numbers: &[u16]) -> bool {
+    let mut seen = BTreeSet::new();
+    numbers.iter().all(|number| seen.insert(number))
 }
 
 /// Name of a zone for messages.
@@ -172,73 +295,5 @@ pub fn zone_name(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("the tariff's time zone")
 }
 
-fn csv_error(error: &csv::Error) -> DataError {
-    let line = error.position().map_or(1, csv::Position::line);
-    let what = match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => match err.field() {
-            Some(field) => format!("column {}: {}", field + 1, err.kind()),
-            None => err.kind().to_string(),
-        },
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} columns instead of {expected_len}"),
-        csv::ErrorKind::Utf8 { .. } => "not UTF-8".into(),
-        _ => "not CSV".into(),
-    };
-    DataError::Line { line, what }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::civil::date;
-
-    const HEADER: &str = "home,interval_start_local,interval_start_utc,load_wh,pv_wh,import_wh,export_wh\n";
-
-    fn parse(rows: &str) -> Result<Homes, DataError> {
-        let zone = TimeZone::get("America/Los_Angeles").unwrap();
-        Homes::parse(format!("{HEADER}{rows}").as_bytes(), &zone, date(2017, 5, 1), date(2017, 6, 1))
-    }
-
-    #[test]
-    fn two_homes_two_hours() {
-        let homes = parse(concat!(
-            "1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,5,0\n1,2017-05-01T01:00,2017-05-01T08:00:00Z,0,2,0,2\n",
-            "2,2017-05-01T00:00,2017-05-01T07:00:00Z,7,0,7,0\n2,2017-05-01T01:00,2017-05-01T08:00:00Z,9,0,9,0\n",
-            "2,2017-06-01T00:00,2017-06-01T07:00:00Z,9,0,9,0\n",
-        ))
-        .unwrap();
-        assert_eq!(
-            (homes.series.len(), homes.hours(), homes.totals(0), homes.totals(1)),
-            (2, 2, (Wh(12), Wh(0)), (Wh(9), Wh(2)))
-        );
-        assert_eq!(homes.first_interval.start(3600), 1_493_622_000);
-    }
-
-    #[test]
-    fn every_fault_is_named() {
-        let first = "1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,5,0\n";
-        for (rows, message) in [
-            ("1,2017-05-01T00:00,2017-05-01T07:00:00Z,x,0,5,0\n", "line 2: column 4: invalid digit found in string"),
-            ("1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,5\n", "line 2: 6 columns instead of 7"),
-            (
-                "1,2017-05-01T00:00,2017-05-01T06:00:00Z,5,0,5,0\n",
-                "line 2: interval_start_local is not interval_start_utc in America/Los_Angeles",
-            ),
-            (
-                "1,2017-05-01T00:00,2017-05-01T07:00:00Z,5,0,4,0\n",
-                "line 2: import_wh and export_wh are not the net of load_wh and pv_wh",
-            ),
-            ("1,2017-05-01T00:30,2017-05-01T07:30:00Z,5,0,5,0\n", "line 2: the interval does not start on a full hour"),
-            ("", "no rows from 2017-05-01 up to, not including, 2017-06-01"),
-        ] {
-            assert_eq!(parse(rows).unwrap_err().to_string(), message);
-        }
-        assert_eq!(
-            parse(&format!("{first}{first}")).unwrap_err().to_string(),
-            "line 3: a second row for the same home and hour"
-        );
-        let gap = format!("{first}1,2017-05-01T02:00,2017-05-01T09:00:00Z,5,0,5,0\n");
-        assert_eq!(parse(&gap).unwrap_err().to_string(), "home 1: no row for the hour starting 2017-05-01T08:00:00Z");
-        let ragged = format!("{first}1,2017-05-01T01:00,2017-05-01T08:00:00Z,5,0,5,0\n{}", first.replacen('1', "2", 1));
-        assert_eq!(parse(&ragged).unwrap_err().to_string(), "home 2 covers other hours than home 1");
-    }
-}
+mod tests;

@@ -16,20 +16,22 @@ pub struct HomeDay {
     pub readings: Vec<Reading>,
     /// Signed by the meter data manager instead of the meter: a substitute.
     pub substituted: bool,
+    /// Wh of a reading's unit.
+    pub scale: u8,
 }
 
 impl HomeDay {
     /// The meter's own day.
     #[must_use]
     pub const fn metered(readings: Vec<Reading>) -> Self {
-        Self { readings, substituted: false }
+        Self { readings, substituted: false, scale: 1 }
     }
 
     /// A substitute from another day's readings, within the account's caps.
     #[must_use]
     pub fn substitute(like: &[Reading], caps_wh: [u16; 2]) -> Self {
         let capped = |r: &Reading| Reading { import: r.import.min(caps_wh[0]), export: r.export.min(caps_wh[1]) };
-        Self { readings: like.iter().map(capped).collect(), substituted: true }
+        Self { readings: like.iter().map(capped).collect(), substituted: true, scale: 1 }
     }
 }
 
@@ -44,7 +46,7 @@ pub fn packet(context: Context, slot: u16, limits: Limits, day: HomeDay, salts: 
         sell_limit: limits.sell,
         substituted: day.substituted,
         salts,
-        scale: 1,
+        scale: day.scale,
         previous_substitute: Fr::from(0u64),
     }
 }

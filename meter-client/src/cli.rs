@@ -67,8 +67,11 @@ pub enum MeterError {
     #[error(transparent)]
     L1(#[from] L1Error),
     /// Statement.
-    #[error("statement does not hold: {0}")]
+    #[error("statement does not hold: {0} ({whose})", whose = .0.whose())]
     Statement(#[from] StatementError),
+    /// What the operator gave back.
+    #[error(transparent)]
+    Records(Box<SyncError>),
     /// Wallet.
     #[error(transparent)]
     Wallet(#[from] WalletError),
@@ -140,6 +143,9 @@ impl From<SyncError> for MeterError {
             SyncError::Statement { source, .. } => Self::Statement(source),
             SyncError::Wallet(error) => Self::Wallet(error),
             SyncError::Clock => Self::Clock,
+            error @ (SyncError::Record { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. }) => {
+                Self::Records(Box::new(error))
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The two facts a member takes from L1 itself: is this root final, and which tariff was registered.
+//! The facts a member takes from L1 itself: is this root final, which tariff was registered, and how L1 stands with the
+//! account ([`Standing`]).
 //!
-//! Plain JSON-RPC `eth_call`s to views of the rollup, `isFinalised(bytes32)` and `registry()`, and of its registry,
-//! `communityOf(uint32)` and `tariffInForce(uint32,uint256)`. Every argument and result is a static word, so the
-//! encoding is words in order.
+//! Plain JSON-RPC `eth_call`s to views of the rollup and of its registry. Every argument and result is a static word, so
+//! the encoding is words in order.
 
 use std::{io::Read, sync::OnceLock, time::Duration};
 
@@ -63,6 +63,40 @@ pub trait Roots {
     fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error>;
 }
 
+/// How a community ends (`docs/spec/l1.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// No end was announced.
+    Open,
+    /// An end was announced; it still settles.
+    Closing,
+    /// It serves who waits, and takes no more.
+    Ending,
+    /// No batch of it settles any more. Its members exit.
+    Closed,
+}
+
+/// How L1 stands with a member's slot now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The contract's state root.
+    pub root: Fr,
+    /// Nothing is settled any more, for ever.
+    pub frozen: bool,
+    /// Of the community.
+    pub ending: Ending,
+    /// A verifier is proven unsound: members may exit.
+    pub emergency: bool,
+    /// The slot's balance was taken out by an exit.
+    pub exited: bool,
+    /// Unix second up to which the community is settled; 0 before its first batch.
+    pub settled_through_s: u64,
+    /// Seconds of an interval of the community.
+    pub interval_length: u16,
+    /// Intervals of a period.
+    pub intervals: u16,
+}
+
 type Word = [u8; 32];
 
 fn number(x: u64) -> Word {
@@ -98,6 +132,12 @@ const IS_FINALISED: View = View("isFinalised(bytes32)", "isFinalised", 1);
 const REGISTRY: View = View("registry()", "registry", 1);
 const COMMUNITY_OF: View = View("communityOf(uint32)", "communityOf", 5);
 const TARIFF_IN_FORCE: View = View("tariffInForce(uint32,uint256)", "tariffInForce", 2);
+const STATE_ROOT: View = View("stateRoot()", "stateRoot", 1);
+const IS_FROZEN: View = View("isFrozen()", "isFrozen", 1);
+const SETTLED_THROUGH: View = View("settledThrough(uint32)", "settledThrough", 1);
+const HAS_EXITED: View = View("hasExited(uint32,uint32)", "hasExited", 1);
+const END_OF: View = View("endOf(uint32)", "endOf", 3);
+const IN_EMERGENCY: View = View("inEmergency(uint32)", "inEmergency", 1);
 
 /// The contract, seen through one node.
 #[derive(Debug)]
@@ -152,6 +192,59 @@ impl JsonRpc {
         if words.len() == expected && rest.is_empty() { Ok(words.to_vec()) } else { Err(L1Error::Answer(name)) }
     }
 
+    fn flag(&self, to: [u8; 20], view: View, words: &[Word]) -> Result<bool, L1Error> {
+        match self.call(to, view, words)?.first().and_then(as_u64) {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            _ => Err(L1Error::Answer(view.1)),
+        }
+    }
+
+    /// Interval length in seconds, intervals of a period, and tariff set of a registered community.
+    fn community(&self, community: u32) -> Result<(u16, u16, u64), L1Error> {
+        let words = self.call(self.registry()?, COMMUNITY_OF, &[number(u64::from(community))])?;
+        let numbers: Option<Vec<u64>> = words.iter().map(as_u64).collect();
+        match numbers.as_deref() {
+            Some([1, length, intervals, _, set]) => {
+                let short = |number: &u64| u16::try_from(*number).map_err(|_| L1Error::Answer(COMMUNITY_OF.1));
+                Ok((short(length)?, short(intervals)?, *set))
+            }
+            Some([0, ..]) => Err(L1Error::UnknownCommunity(community)),
+            _ => Err(L1Error::Answer(COMMUNITY_OF.1)),
+        }
+    }
+
+    /// How L1 stands with a slot now.
+    ///
+    /// # Errors
+    /// [`L1Error`]; [`L1Error::UnknownCommunity`] if the community is not registered.
+    pub fn standing(&self, community: u32, slot: u16) -> Result<Standing, L1Error> {
+        let (place, rollup) = ([number(u64::from(community)), number(u64::from(slot))], self.contract);
+        let (interval_length, intervals, _) = self.community(community)?;
+        let registry = self.registry()?;
+        let root = self.call(rollup, STATE_ROOT, &[])?;
+        let root = root.first().and_then(|word| from_bytes(word).ok()).ok_or(L1Error::Answer(STATE_ROOT.1))?;
+        let ending = match self.call(registry, END_OF, &place[..1])?.first().and_then(as_u64) {
+            Some(0) => Ending::Open,
+            Some(1) => Ending::Closing,
+            Some(2) => Ending::Ending,
+            Some(3) => Ending::Closed,
+            _ => return Err(L1Error::Answer(END_OF.1)),
+        };
+        let through = self.call(rollup, SETTLED_THROUGH, &place[..1])?;
+        let settled_through_s = through.first().and_then(as_u64).ok_or(L1Error::Answer(SETTLED_THROUGH.1))?;
+        Ok(Standing {
+            root,
+            frozen: self.flag(rollup, IS_FROZEN, &[])?,
+            ending,
+            emergency: self.flag(registry, IN_EMERGENCY, &place[..1])?,
+            exited: self.flag(rollup, HAS_EXITED, &place)?,
+            settled_through_s,
+            interval_length,
+            intervals,
+        })
+    }
+
     fn registry(&self) -> Result<[u8; 20], L1Error> {
         if let Some(registry) = self.registry.get() {
             return Ok(*registry);
@@ -164,22 +257,12 @@ impl JsonRpc {
 
 impl Roots for JsonRpc {
     fn is_finalised(&self, root: Fr) -> Result<bool, L1Error> {
-        match self.call(self.contract, IS_FINALISED, &[to_bytes(&root)])?.first().and_then(as_u64) {
-            Some(0) => Ok(false),
-            Some(1) => Ok(true),
-            _ => Err(L1Error::Answer(IS_FINALISED.1)),
-        }
+        self.flag(self.contract, IS_FINALISED, &[to_bytes(&root)])
     }
 
     fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error> {
+        let (_, _, set) = self.community(community)?;
         let registry = self.registry()?;
-        let words = self.call(registry, COMMUNITY_OF, &[number(u64::from(community))])?;
-        let numbers: Option<Vec<u64>> = words.iter().map(as_u64).collect();
-        let set = match numbers.as_deref() {
-            Some([1, _, _, _, set]) => *set,
-            Some([0, ..]) => return Err(L1Error::UnknownCommunity(community)),
-            _ => return Err(L1Error::Answer(COMMUNITY_OF.1)),
-        };
         match self.call(registry, TARIFF_IN_FORCE, &[number(set), number(u64::from(first_interval))])?.as_slice() {
             [found, commitment] if as_u64(found) == Some(1) => {
                 from_bytes(commitment).map_err(|_| L1Error::Answer(TARIFF_IN_FORCE.1))
@@ -211,6 +294,12 @@ mod tests {
             ("GridveilRollup", REGISTRY),
             ("GridveilRegistry", COMMUNITY_OF),
             ("GridveilRegistry", TARIFF_IN_FORCE),
+            ("GridveilRollup", STATE_ROOT),
+            ("GridveilRollup", IS_FROZEN),
+            ("GridveilRollup", SETTLED_THROUGH),
+            ("GridveilRollup", HAS_EXITED),
+            ("GridveilRegistry", END_OF),
+            ("GridveilRegistry", IN_EMERGENCY),
         ] {
             let path = format!("{}/../verifier-contract/artifacts/{contract}.json", env!("CARGO_MANIFEST_DIR"));
             let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

@@ -14,6 +14,7 @@ pub mod operation;
 pub mod outbox;
 pub mod packet;
 pub mod proposal;
+pub mod recover;
 pub mod service;
 pub mod source;
 pub mod statement;

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gridveil_api::public::Taken;
 use gridveil_keystore::{
     SealError, SealingKey, durable,
     sealed::{NONCE_BYTES, TAG_BYTES},
@@ -160,34 +161,69 @@ impl Outbox {
         }
     }
 
-    /// The packet of a period, if one was signed.
+    /// The packet of a period, if one was signed. Of two, the one that the operator took.
     ///
     /// # Errors
     /// [`OutboxError`].
     pub fn packet(&self, period: &Period) -> Result<Option<SignedPacket>, OutboxError> {
-        let name = period.file("packet");
+        match self.packet_of(period, "taken")? {
+            Some(taken) => Ok(Some(taken)),
+            None => self.packet_of(period, "packet"),
+        }
+    }
+
+    fn packet_of(&self, period: &Period, kind: &str) -> Result<Option<SignedPacket>, OutboxError> {
+        let name = period.file(kind);
         let Some(bytes) = self.read(&name)? else { return Ok(None) };
         let signed = decode_packet(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
         Ok(Some(signed))
     }
 
-    /// Notes that the sequencer has durably taken the packet.
+    /// Keeps a packet that the operator gave back, once this meter's signature on it is verified. If another one was
+    /// signed here for the period, that stays too, and this one counts. Keeping it again changes nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; [`OutboxError::AlreadySigned`] if the operator gave back yet another one before.
+    pub fn take_back(&self, period: &Period, signed: &SignedPacket) -> Result<(), OutboxError> {
+        if self.packet(period)?.as_ref() == Some(signed) {
+            return Ok(());
+        }
+        let kind = if self.packet_of(period, "packet")?.is_none() { "packet" } else { "taken" };
+        match self.write(&period.file(kind), &encode_packet(signed)) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, path }) => {
+                Err(OutboxError::AlreadySigned { path })
+            }
+            written => written,
+        }
+    }
+
+    /// Notes how the sequencer has durably taken the packet. What was noted first stays.
     ///
     /// # Errors
     /// [`OutboxError::Io`].
-    pub fn mark_delivered(&self, period: &Period) -> Result<(), OutboxError> {
-        match self.write(&period.file("delivered"), &[]) {
+    pub fn mark_delivered(&self, period: &Period, taken: Taken) -> Result<(), OutboxError> {
+        match self.write(&period.file("delivered"), taken.as_str().as_bytes()) {
             Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// Was the packet taken?
+    /// Was the packet taken while its period was open? Of a late one, or one of which an earlier release did not note how
+    /// it was taken, nobody can say that the settlement should have used it.
     ///
     /// # Errors
     /// [`OutboxError`].
     pub fn is_delivered(&self, period: &Period) -> Result<bool, OutboxError> {
-        self.read(&period.file("delivered")).map(|found| found.is_some())
+        let noted = self.read(&period.file("delivered"))?;
+        Ok(noted.is_some_and(|word| word.as_slice() == Taken::Accepted.as_str().as_bytes()))
+    }
+
+    /// Was the packet taken at all, in time or late?
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn is_handed_in(&self, period: &Period) -> Result<bool, OutboxError> {
+        Ok(self.read(&period.file("delivered"))?.is_some())
     }
 
     /// Keeps a verified receipt: the opening of the member's leaf, and what the next period's statement continues from.
@@ -281,9 +317,33 @@ mod tests {
         assert!(second.packet.salts != first.packet.salts);
         let period = Period::of(&draft());
         assert!(!outbox.is_delivered(&period).unwrap());
-        outbox.mark_delivered(&period).unwrap();
-        outbox.mark_delivered(&period).unwrap();
-        assert!(outbox.is_delivered(&period).unwrap());
+        outbox.mark_delivered(&period, Taken::Accepted).unwrap();
+        outbox.mark_delivered(&period, Taken::Late).unwrap();
+        assert!(outbox.is_delivered(&period).unwrap(), "what was noted first stays");
+        let later = Period { first_interval: Interval(96), ..period };
+        outbox.mark_delivered(&later, Taken::Late).unwrap();
+        assert!(!outbox.is_delivered(&later).unwrap(), "a late packet is not one that the settlement had to use");
+    }
+
+    #[test]
+    fn a_packet_that_was_taken_counts_and_the_other_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::generate().unwrap();
+        let outbox = Outbox::open(dir.path(), &keys).unwrap();
+        let (period, taken) = (Period::of(&draft()), draft().sign(&keys.meter).unwrap());
+        // Into an empty folder: it is the period's packet, and a retry sends it.
+        outbox.take_back(&period, &taken).unwrap();
+        assert_eq!(outbox.sign_once(draft(), &keys.meter).unwrap(), taken);
+        // Beside one that was signed here.
+        let beside = Outbox::open(&dir.path().join("beside"), &keys).unwrap();
+        let own = beside.sign_once(draft(), &keys.meter).unwrap();
+        beside.take_back(&period, &taken).unwrap();
+        beside.take_back(&period, &taken).unwrap();
+        assert_eq!(beside.packet(&period).unwrap(), Some(taken.clone()));
+        assert_eq!(beside.packet_of(&period, "packet").unwrap(), Some(own));
+        assert_eq!(beside.sign_once(draft(), &keys.meter).unwrap(), taken);
+        let third = draft().sign(&keys.meter).unwrap();
+        assert!(matches!(beside.take_back(&period, &third), Err(OutboxError::AlreadySigned { .. })));
     }
 
     #[test]

@@ -8,7 +8,10 @@ mod backup;
 
 use std::path::{Path, PathBuf};
 
-use gridveil_api::{code, public::CommunityInfo};
+use gridveil_api::{
+    code,
+    public::{CommunityInfo, Taken},
+};
 use gridveil_protocol::{
     packet::Context,
     receipt::Receipt,
@@ -26,6 +29,7 @@ use crate::{
     outbox::{Outbox, Period},
     packet::Draft,
     proposal::{ProposalFile, dates},
+    recover,
     source::{Cut, CutError, Purpose},
     submit::{ApiError, Sequencer},
     sync::{Member, SyncError},
@@ -217,7 +221,7 @@ impl Service<'_> {
             }
             let first_interval = Interval(first_interval);
             let period = self.period(terms, first_interval);
-            if outbox.is_delivered(&period)? {
+            if outbox.is_handed_in(&period)? {
                 continue;
             }
             if first_interval.0 < next && !wants_late(outbox.receipt(&period)?.as_ref()) {
@@ -259,6 +263,10 @@ impl Service<'_> {
                 return Ok(());
             }
         };
+        // An old copy of the wallet, or a new one: the period may be signed and handed in already.
+        if outbox.packet(period)?.is_none() {
+            recover::take_back_packet(self.sequencer, self.keys, outbox, period)?;
+        }
         let context = Context {
             domain: period.domain,
             community: self.community,
@@ -279,8 +287,11 @@ impl Service<'_> {
         };
         match self.sequencer.submit(&signed) {
             Ok(taken) => {
-                outbox.mark_delivered(period)?;
-                said(Done::Sent { first_interval, late: taken == gridveil_api::public::Taken::Late });
+                // The very same again, of a period that is open still, is in time.
+                let open = terms.next_interval == first_interval && !terms.open.closed;
+                outbox
+                    .mark_delivered(period, if open && taken == Taken::Duplicate { Taken::Accepted } else { taken })?;
+                said(Done::Sent { first_interval, late: taken == Taken::Late });
             }
             Err(ApiError::Refused(problem)) => {
                 // The very period was closed meanwhile: what it was settled with says the next statement.

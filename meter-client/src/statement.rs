@@ -16,6 +16,10 @@ use serde::Serialize;
 
 use crate::l1::{L1Error, Roots};
 
+mod whose;
+
+pub use whose::Whose;
+
 /// Why a statement does not hold. Then nothing of it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
@@ -26,13 +30,18 @@ pub enum StatementError {
     #[error("receipt opens an account with another {0} key")]
     NotMine(&'static str),
     /// Settled as the member's own packet, but the outbox has none.
-    #[error("receipt says this meter's own packet was settled, but the outbox has none for the period")]
+    #[error(
+        "receipt says this meter's own packet was settled; there is none in this folder, and the operator shows none"
+    )]
     NoPacket,
     /// The new leaf does not use the packet's salts.
-    #[error("SETTLE.12: the settled leaf does not use the salts of this meter's packet")]
+    #[error(
+        "SETTLE.12: the settled leaf does not use the salts of the packet in this folder, and the operator shows no other \
+         of this meter"
+    )]
     Salts,
     /// An operation that nobody entitled to it has asked for.
-    #[error("operation {index} of the receipt ({kind:?}) was not signed by this member")]
+    #[error("operation {index} of the receipt ({kind:?}) was not signed by this account's owner")]
     Foreign {
         /// Position among the slot's operations of the period.
         index: usize,
@@ -61,6 +70,9 @@ pub enum StatementError {
     #[error(transparent)]
     Signature(#[from] SchnorrError),
 }
+
+/// Another copy of the wallet has signed an operation.
+pub const TAKEN_OVER: &str = "An operation was signed with this account's key and was not in this wallet: a newer copy of it, or another machine with the key, has signed it. It is taken over. Where there is none, somebody else has the key: give the account a new one (gridveil member rotate).";
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +111,7 @@ pub struct Own<'a> {
     pub operations: &'a [SignedOperation],
     /// The period's packet, if one was signed.
     pub packet: Option<&'a SignedPacket>,
-    /// Was it taken by the sequencer?
+    /// Was it taken by the sequencer while the period was open?
     pub delivered: bool,
     /// The previous period's verified receipt, if kept.
     pub previous: Option<&'a Receipt>,
@@ -135,6 +147,8 @@ pub struct Statement {
     pub root: Fr,
     /// Was the account's state before compared with the previous statement? False for the first one.
     pub continues: bool,
+    /// How many of the operations this wallet did not have.
+    pub taken_over: usize,
     /// What the member should know although every figure is right.
     pub notices: Vec<&'static str>,
 }
@@ -199,9 +213,9 @@ pub fn verify(
     tariff: &Tariff,
     l1: &dyn Roots,
 ) -> Result<Statement, StatementError> {
-    check_subject(asked, receipt, own)?;
+    check_subject(asked, receipt, own.owner, own.meter)?;
     let readings = check_packet(receipt, own)?;
-    check_operations(receipt, own)?;
+    let taken_over = check_operations(receipt, own)?;
     if let Some(previous) = own.previous
         && previous.after != receipt.before
     {
@@ -235,11 +249,18 @@ pub fn verify(
         certificates_wh: receipt.note_amount_wh,
         root: receipt.root,
         continues: own.previous.is_some(),
-        notices: notices(receipt, own),
+        taken_over,
+        notices: notices(receipt, own, taken_over),
     })
 }
 
-fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
+/// Is the receipt about what was asked for, and of an account with these keys?
+pub(crate) fn check_subject(
+    asked: &Asked,
+    receipt: &Receipt,
+    owner: &OwnerKey,
+    meter: &PublicKey,
+) -> Result<(), StatementError> {
     if receipt.community != asked.community {
         return Err(StatementError::Other("community"));
     }
@@ -252,11 +273,11 @@ fn check_subject(asked: &Asked, receipt: &Receipt, own: &Own<'_>) -> Result<(), 
     // The account is the member's before or after the period: it may enrol, rotate its key, change its meter or close
     // in it.
     let (before, after) = (&receipt.before, &receipt.after);
-    let owner = own.owner.commitment();
+    let owner = owner.commitment();
     if before.owner != owner && after.owner != owner {
         return Err(StatementError::NotMine("owner"));
     }
-    if before.meter.as_ref() != Some(own.meter) && after.meter.as_ref() != Some(own.meter) {
+    if before.meter.as_ref() != Some(meter) && after.meter.as_ref() != Some(meter) {
         return Err(StatementError::NotMine("meter"));
     }
     Ok(())
@@ -279,27 +300,30 @@ fn check_packet<'a>(
     Ok(Some(&packet.readings))
 }
 
-/// Checks that this member has signed every operation. A forced withdrawal needs no signature: L1's queue asks for it.
-/// The operations that the wallet has kept are the member's. An enrolment, another meter or other terms also count if
-/// the owner's signature verifies, because the consent may have been given on another machine. The late packet of a
-/// correction must be this meter's.
-fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementError> {
+/// Checks that this member has signed every operation, and counts those that the wallet did not have. A forced
+/// withdrawal needs no signature: L1's queue asks for it. An operation that the wallet has not kept is the member's if
+/// the signature of the account's owner verifies: an old copy of the wallet does not know what a newer one has signed,
+/// and a consent may be given on another machine. The late packet of a correction must be this meter's.
+fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<usize, StatementError> {
     let place = (receipt.community, receipt.slot);
+    let mut account = receipt.settled.clone();
+    let mut taken_over = 0;
     for (index, signed) in receipt.operations.iter().enumerate() {
         let operation: &Operation = &signed.operation;
-        let effect = operation.kind.effect();
-        let kept = || own.operations.iter().any(|kept| kept.operation == *operation && kept.owner == signed.owner);
-        let consent = || {
+        let kept = own.operations.iter().any(|kept| kept.operation == *operation && kept.owner == signed.owner);
+        let by_owner = || {
             let message = [operation.message(own.domain)];
-            effect.mdm
-                && signed.owner == *own.owner
-                && schnorr::verify(DomainTag::Operation, &own.owner.key, &message, &signed.signature).is_ok()
+            (signed.owner == *own.owner || signed.owner.commitment() == account.owner)
+                && schnorr::verify(DomainTag::Operation, &signed.owner.key, &message, &signed.signature).is_ok()
         };
-        if (operation.community, operation.slot) != place || !(operation.kind == Kind::Forced || kept() || consent()) {
+        let forced = operation.kind == Kind::Forced;
+        if (operation.community, operation.slot) != place || !(forced || kept || by_owner()) {
             return Err(StatementError::Foreign { index, kind: operation.kind });
         }
+        taken_over += usize::from(!forced && !kept);
+        account = OperationSlot::compute(&account, signed).after;
     }
-    let Some(correction) = &receipt.correction else { return Ok(()) };
+    let Some(correction) = &receipt.correction else { return Ok(taken_over) };
     let (late, substitute) = (&correction.late.packet, &correction.substitute.packet);
     let same = late.context == substitute.context
         && (late.context.domain, late.context.community) == (own.domain, receipt.community);
@@ -308,7 +332,7 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<(), StatementErr
     let past = late.context.first_interval < receipt.first_interval;
     let meters = [receipt.before.meter, Some(*own.meter)];
     let signed = meters.iter().flatten().any(|meter| correction.late.verify(meter).is_ok());
-    if same && mine && past && signed { Ok(()) } else { Err(StatementError::Correction) }
+    if same && mine && past && signed { Ok(taken_over) } else { Err(StatementError::Correction) }
 }
 
 /// What each operation, and the correction after them, changed.
@@ -356,12 +380,14 @@ fn lines(receipt: &Receipt) -> Vec<Line> {
     receipt.first_interval.onwards().zip(&receipt.readings).zip(&receipt.lines).map(line).collect()
 }
 
-fn notices(receipt: &Receipt, own: &Own<'_>) -> Vec<&'static str> {
+fn notices(receipt: &Receipt, own: &Own<'_>, taken_over: usize) -> Vec<&'static str> {
     let mut out = Vec::new();
     if receipt.substituted {
         out.push("The meter data manager substituted this period's readings: no local trade, no certificates.");
         if own.packet.is_some() && own.delivered {
-            out.push("The sequencer had taken this meter's own packet for the period and did not use it: ask the meter data manager why.");
+            out.push("The sequencer had taken this meter's own packet while the period was open and did not use it: ask the meter data manager why.");
+        } else if own.packet.is_some() {
+            out.push("This meter's own packet was late, as far as is noted here: a later settlement books the difference, if it is handed in in time.");
         }
     }
     if receipt.operations.iter().any(|signed| signed.operation.kind == Kind::Forced) {
@@ -369,6 +395,9 @@ fn notices(receipt: &Receipt, own: &Own<'_>) -> Vec<&'static str> {
     }
     if receipt.after.owner != own.owner.commitment() {
         out.push("The account has another owner key from this period on, by an operation that this member signed.");
+    }
+    if taken_over > 0 {
+        out.push(TAKEN_OVER);
     }
     if own.previous.is_none() {
         out.push("First statement kept here: the account's state before the period is the operator's word.");

@@ -10,7 +10,9 @@ use std::{io::Read, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 pub use gridveil_api::Problem;
-use gridveil_api::public::{CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Taken};
+use gridveil_api::public::{
+    CommunityInfo, Info, NotePath, OperationState, OperationTaken, PacketTaken, Records, Taken,
+};
 use gridveil_protocol::{
     codec::{operation_id, packet_id},
     field::{Fr, to_bytes},
@@ -224,6 +226,14 @@ impl Sequencer {
     /// [`ApiError`].
     pub fn receipt(&self, request: &ReceiptRequest) -> Result<Receipt, ApiError> {
         self.post("/v1/receipts", request, "a receipt")
+    }
+
+    /// Fetches what was signed for a period, as the sequencer has it. [`crate::recover`] checks it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn records(&self, request: &ReceiptRequest) -> Result<Records, ApiError> {
+        self.post("/v1/records", request, "a member's records")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, ApiError> {

@@ -5,15 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gridveil_api::{
     code,
-    public::{OperationState, Taken},
+    public::{CommunityInfo, OperationState, Taken},
 };
-use gridveil_protocol::{hex::hex0, owner::owner_of, receipt::Receipt, units::Interval, version::Domains};
+use gridveil_protocol::{
+    hex::hex0, owner::owner_of, receipt::Receipt, tariff::Tariff, units::Interval, version::Domains,
+};
 
 use crate::{
     key_store::Keys,
     l1::Roots,
     outbox::{Outbox, OutboxError, Period},
-    statement::{Asked, Own, Statement, StatementError, verify},
+    recover::{RecordError, is_not_owner},
+    statement::{Asked, Own, Statement, StatementError, check_subject, verify},
     submit::{ApiError, Sequencer},
     wallet::{Progress, Wallet, WalletError},
 };
@@ -28,12 +31,45 @@ pub enum SyncError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// It does not hold.
-    #[error("statement of the period from interval {first_interval} does not hold: {source}")]
+    #[error("statement of the period from interval {first_interval} does not hold: {source} ({})", source.whose())]
     Statement {
         /// Period.
         first_interval: Interval,
         /// Why.
         source: StatementError,
+    },
+    /// What the operator gave back is not the member's.
+    #[error(
+        "the operator's records of the period from interval {first_interval} are refused: {source} (nothing of them was kept)"
+    )]
+    Record {
+        /// Period.
+        first_interval: Interval,
+        /// Why.
+        source: RecordError,
+    },
+    /// The account is another owner key's.
+    #[error(
+        "the receipt of the period from interval {first_interval} belongs to another owner key: use the key file {} \
+         (no fault of the operator)",
+        if *later { "that the account was given to after this one (member rotate)" } else { "that the account had then, and this one after it" }
+    )]
+    OtherKey {
+        /// Period.
+        first_interval: Interval,
+        /// Of a later owner than the key file's; otherwise of an earlier one.
+        later: bool,
+    },
+    /// Periods are missing between what is known and what is listed.
+    #[error(
+        "between the last receipt here (period from interval {last}) and the operator's list (from {first_interval} on) there \
+         are others: this folder is an old copy, and gridveil member recover brings it up to date"
+    )]
+    Gap {
+        /// Of the last receipt.
+        last: Interval,
+        /// Of the first period listed after it.
+        first_interval: Interval,
     },
     /// Wallet.
     #[error(transparent)]
@@ -68,8 +104,34 @@ impl std::fmt::Debug for Member<'_> {
     }
 }
 
+/// L1 was reorganised.
+const REORGANISED: &str = "The receipt before this one is of a root that L1 has no more: L1 was reorganised, and the account's state before the period is the operator's word.";
+
+/// Why a period that must follow the last receipt does not.
+pub(crate) fn explained(
+    error: SyncError,
+    before: Option<&Receipt>,
+    first_interval: Interval,
+    member: &Member<'_>,
+    community: &CommunityInfo,
+) -> SyncError {
+    let Some(before) = before else { return error };
+    let own = owner_of(&member.keys.owner).commitment();
+    if is_not_owner(&error) && before.after.owner != own {
+        // It was handed on in the last receipt, or the last receipt is from before it was handed to this key.
+        return SyncError::OtherKey { first_interval, later: before.before.owner == own };
+    }
+    let listed = community.settled.iter().any(|period| period.first_interval == before.first_interval);
+    match error {
+        SyncError::Statement { source: StatementError::Continuity, .. } if !listed => {
+            SyncError::Gap { last: before.first_interval, first_interval }
+        }
+        error => error,
+    }
+}
+
 impl Member<'_> {
-    fn period(&self, first_interval: Interval) -> Result<Period, ApiError> {
+    pub(crate) fn period(&self, first_interval: Interval) -> Result<Period, ApiError> {
         let domain = self.sequencer.domain_of(self.domains, self.community, first_interval)?;
         Ok(Period { domain, community: self.community, slot: self.slot, first_interval })
     }
@@ -91,20 +153,46 @@ impl Member<'_> {
         let this = self.period(first_interval)?;
         let request = asked.request(this.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
         let receipt = self.sequencer.receipt(&request)?;
+        let (owner, meter) = (owner_of(&self.keys.owner), self.keys.meter.public());
+        check_subject(&asked, &receipt, &owner, &meter).map_err(failed)?;
         let tariff = self.sequencer.tariff(self.community, first_interval)?;
-        let packet = self.outbox.packet(&this)?;
+        let (packet, given) = self.settled_packet(&this, &receipt)?;
         let own = Own {
             domain: this.domain,
-            owner: &owner_of(&self.keys.owner),
-            meter: &self.keys.meter.public(),
+            owner: &owner,
+            meter: &meter,
             operations,
             packet: packet.as_ref(),
             delivered: self.outbox.is_delivered(&this)?,
             previous: before,
         };
-        let statement = verify(&asked, &receipt, &own, &tariff, self.l1).map_err(failed)?;
+        let mut statement = self.verified(&asked, &receipt, &own, &tariff).map_err(failed)?;
+        if let (Some(notice), Some(packet)) = (given, &packet) {
+            self.outbox.take_back(&this, packet)?;
+            self.outbox.mark_delivered(&this, Taken::Accepted)?;
+            statement.notices.push(notice);
+        }
         self.outbox.keep_receipt(&this, &receipt)?;
         Ok((statement, receipt))
+    }
+
+    /// As [`verify`]. If the receipt before is of a root that L1 has no more, it is from before a reorganisation, and there
+    /// is nothing to continue from.
+    fn verified(
+        &self,
+        asked: &Asked,
+        receipt: &Receipt,
+        own: &Own<'_>,
+        tariff: &Tariff,
+    ) -> Result<Statement, StatementError> {
+        match (verify(asked, receipt, own, tariff, self.l1), own.previous) {
+            (Err(StatementError::Continuity), Some(previous)) if !self.l1.is_finalised(previous.root)? => {
+                let mut statement = verify(asked, receipt, &Own { previous: None, ..*own }, tariff, self.l1)?;
+                statement.notices.push(REORGANISED);
+                Ok(statement)
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     /// Takes every period that became final since the last receipt of the wallet. A wallet without any begins with the
@@ -129,6 +217,7 @@ impl Member<'_> {
                 Err(SyncError::Api(ApiError::Refused(problem)))
                     if before.is_none()
                         && [code::REQUEST_SIGNATURE, code::ACCOUNT_UNKNOWN].iter().any(|code| problem.is(*code)) => {}
+                Err(error) => return Err(explained(error, before.as_ref(), first_interval, self, &community)),
                 outcome => {
                     let (statement, receipt) = outcome?;
                     wallet.take_receipt(&receipt)?;
@@ -139,12 +228,13 @@ impl Member<'_> {
         Ok(statements)
     }
 
-    /// Asks for the state of operations that are not applied yet. If `resend`, it sends those again that the sequencer
-    /// does not know.
+    /// Takes over what a newer copy of the wallet has handed in, and asks for the state of operations that are not applied
+    /// yet. If `resend`, it sends those again that the sequencer does not know. Gives how many were taken over.
     ///
     /// # Errors
     /// [`SyncError`].
-    pub fn ask_after(&self, wallet: &mut Wallet, resend: bool) -> Result<(), SyncError> {
+    pub fn ask_after(&self, wallet: &mut Wallet, resend: bool) -> Result<usize, SyncError> {
+        let taken_over = self.take_over(wallet)?;
         let waiting: Vec<_> = wallet.state().waiting().cloned().collect();
         for kept in waiting {
             let progress = match self.sequencer.operation_state(&kept.signed) {
@@ -161,7 +251,7 @@ impl Member<'_> {
             };
             wallet.note_progress(&kept.id(), &progress)?;
         }
-        Ok(())
+        Ok(taken_over)
     }
 
     /// Sends an operation that the wallet has kept, and notes a final refusal.

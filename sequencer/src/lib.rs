@@ -25,6 +25,7 @@ pub mod openings;
 pub mod operations;
 pub mod problem;
 pub mod receipts;
+pub mod records;
 pub mod service;
 pub mod store;
 pub mod tariffs;

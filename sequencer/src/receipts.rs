@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use gridveil_protocol::{
+    account::Account,
+    community::Community,
     field::Fr,
-    operation::Kind,
+    operation::{Kind, SignedOperation},
     receipt::{Receipt, ReceiptRequest},
     settlement::Transition,
 };
@@ -12,6 +14,7 @@ use gridveil_protocol::{
 use crate::{
     problem::{self, Problem},
     service::{Metrics, Service},
+    store::reader::StoreReader,
 };
 
 /// Largest difference between a request's timestamp and the clock, seconds.
@@ -21,48 +24,75 @@ fn signature() -> Problem {
     Problem::new(problem::REQUEST_SIGNATURE, "not signed by the owner of that slot")
 }
 
+/// What a member's request is about.
+pub(crate) struct Place {
+    /// As of its last applied batch.
+    pub community: Arc<Community>,
+    /// The batch that settled the period, once it is final on L1.
+    pub settled: Option<u64>,
+    /// Of the period.
+    pub domain: Fr,
+}
+
+impl Place {
+    /// Where a request leads. Who asks is not checked yet.
+    ///
+    /// # Errors
+    /// [`Problem`]: signed at another time, or there is no such slot.
+    pub fn of(service: &Service, request: &ReceiptRequest) -> Result<Self, Problem> {
+        if service.config.clock.now().abs_diff(request.timestamp) > WINDOW_S {
+            return Err(Problem::new(
+                problem::REQUEST_TIMESTAMP,
+                format!("signed more than {WINDOW_S} s ago or in the future"),
+            ));
+        }
+        let snapshot = service.writer.snapshot();
+        let log_state = snapshot.log_state.communities.get(&request.community).ok_or_else(signature)?;
+        let settled = log_state.settled.binary_search_by_key(&request.first_interval, |s| s.first_interval).ok();
+        let settled = settled.and_then(|at| log_state.settled.get(at)).map(|s| s.record.batch);
+        let community = snapshot.communities.get(&request.community).cloned().ok_or_else(signature)?;
+        // Everything about a period is under its own circuit version.
+        let domain = service.domains(&snapshot).of_period(request.first_interval, community.header.interval_length);
+        if usize::from(request.slot) >= community.accounts.len() {
+            return Err(signature());
+        }
+        Ok(Self { community, settled, domain })
+    }
+
+    /// A cheap check before anything is computed: does who signed own the slot now, or did it around that batch?
+    /// Gives its commitment. Blocking.
+    ///
+    /// # Errors
+    /// [`Problem`]: nothing is told to a stranger.
+    pub fn known(&self, reader: &StoreReader, request: &ReceiptRequest, batch: Option<u64>) -> Result<Fr, Problem> {
+        let owner = request.owner.commitment();
+        request.verify(self.domain, owner).map_err(|_| signature())?;
+        let around = batch.map(|batch| reader.account_around(batch, request.slot)).transpose()?;
+        let now = self.community.accounts.get(usize::from(request.slot)).into_iter();
+        let known = now.chain(around.iter().flatten()).any(|a| a.meter.is_some() && a.owner == owner);
+        if known { Ok(owner) } else { Err(signature()) }
+    }
+}
+
 /// The receipt a signed request asks for.
 ///
 /// # Errors
 /// [`Problem`]. Only its owner learns whether a slot is used.
 pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<Receipt, Problem> {
-    if service.config.clock.now().abs_diff(request.timestamp) > WINDOW_S {
-        return Err(Problem::new(
-            problem::REQUEST_TIMESTAMP,
-            format!("signed more than {WINDOW_S} s ago or in the future"),
-        ));
-    }
-    let (community, settled, domain) = {
-        let snapshot = service.writer.snapshot();
-        let log_state = snapshot.log_state.communities.get(&request.community).ok_or_else(signature)?;
-        let settled = log_state.settled.binary_search_by_key(&request.first_interval, |s| s.first_interval).ok();
-        let batch = settled.and_then(|at| log_state.settled.get(at)).map(|s| s.record.batch);
-        let community = snapshot.communities.get(&request.community).cloned().ok_or_else(signature)?;
-        // Everything about a period is under its own circuit version.
-        let domain = service.domains(&snapshot).of_period(request.first_interval, community.header.interval_length);
-        (community, batch, domain)
-    };
-    let (slot, owner) = (request.slot, request.owner.commitment());
-    if usize::from(slot) >= community.accounts.len() {
-        return Err(signature());
-    }
+    let place = Place::of(service, &request)?;
+    let (slot, settled) = (request.slot, place.settled);
     let reader = Arc::clone(&service.reader);
     let verified = tokio::task::spawn_blocking(move || {
-        request.verify(domain, owner).map_err(|_| signature())?;
-        // First a cheap check: does this key own the slot now, or did it around that period? Nothing is computed for a
-        // stranger.
-        let around = settled.map(|batch| reader.account_around(batch, slot)).transpose()?;
-        let now = community.accounts.get(usize::from(slot)).into_iter();
-        let known = now.chain(around.iter().flatten()).any(|a| a.meter.is_some() && a.owner == owner);
-        if known { Ok((community, reader)) } else { Err(signature()) }
+        let owner = place.known(&reader, &request, place.settled)?;
+        Ok::<_, Problem>((place, owner, reader))
     });
-    let (community, reader) = verified.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
+    let (place, owner, reader) = verified.await.map_err(|_| Problem::internal("a receipt could not be read"))??;
     let batch = settled.ok_or_else(|| Problem::new(problem::RECEIPT_NOT_SETTLED, "the period is not final on L1"))?;
     let permit = service.receipts.acquire().await.map_err(|_| Problem::internal("receipts are closed"))?;
     let read = tokio::task::spawn_blocking(move || {
-        let transition = reader.transition(domain, batch, &community)?;
+        let transition = reader.transition(place.domain, batch, &place.community)?;
         let slot = usize::from(slot);
-        if !is_for(&transition, slot, owner) {
+        if !is_for_of(&transition, slot, owner) {
             return Err(signature());
         }
         Receipt::of(&transition, slot).ok_or_else(signature)
@@ -73,18 +103,27 @@ pub async fn receipt(service: &Arc<Service>, request: ReceiptRequest) -> Result<
     Ok(receipt)
 }
 
-/// May `owner` read the receipt of this slot and period?
+fn is_for_of(transition: &Transition, slot: usize, owner: Fr) -> bool {
+    let around = [transition.input.community.accounts.get(slot), transition.after.accounts.get(slot)];
+    is_for(around, &transition.input.operations.slots, slot, owner)
+}
+
+/// May `owner` read what belongs to this slot and period? `around`: the account before the settlement and after it;
+/// `operations`: all of the settlement.
 ///
 /// The owner before the settlement may. The owner after it may too, after a key rotation or an enrolment into an empty
 /// slot. An owner who was enrolled into a slot that another left in the same settlement may not: the period was the
 /// other's.
-fn is_for(transition: &Transition, slot: usize, owner: Fr) -> bool {
-    let (before, after) = (transition.input.community.accounts.get(slot), transition.after.accounts.get(slot));
+pub(crate) fn is_for(
+    [before, after]: [Option<&Account>; 2],
+    operations: &[SignedOperation],
+    slot: usize,
+    owner: Fr,
+) -> bool {
     let used_before = before.is_some_and(|a| a.meter.is_some());
     if used_before && before.is_some_and(|a| a.owner == owner) {
         return true;
     }
-    let operation_slots = &transition.input.operations.slots;
-    let left = operation_slots.iter().any(|o| usize::from(o.operation.slot) == slot && o.operation.kind == Kind::Close);
+    let left = operations.iter().any(|o| usize::from(o.operation.slot) == slot && o.operation.kind == Kind::Close);
     after.is_some_and(|a| a.meter.is_some() && a.owner == owner) && !(used_before && left)
 }

@@ -76,6 +76,8 @@ pub struct Metrics {
     pub operations: AtomicU64,
     /// Receipts given.
     pub receipts: AtomicU64,
+    /// Records given back.
+    pub records: AtomicU64,
     /// Batches settled since the start.
     pub settled: AtomicU64,
     /// Tries of L1 that failed and are retried.

@@ -114,22 +114,7 @@ impl World {
 
     /// Anvil's own calls.
     fn node(&self, method: &str, params: Value) {
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(self.ask(&call));
-    }
-
-    async fn ask(&self, call: &Value) {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let body = call.to_string();
-        let head = format!(
-            "POST / HTTP/1.1\r\nhost: anvil\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.anvil.port())).await.unwrap();
-        stream.write_all((head + &body).as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.contains("\"result\""), "{answer}");
+        common::node(&self.anvil.url(), method, params);
     }
 }
 

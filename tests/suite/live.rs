@@ -4,10 +4,12 @@
 
 mod opened;
 mod people;
+mod recovered;
 
 use std::path::Path;
 
-use people::{Member, NANO_PER_TOKEN, Net, good, gridveil, refused, tokens};
+use gridveil_protocol::params::UNIT_NANO as UNIT;
+use people::{Member, NANO_PER_TOKEN, Net, good, gridveil, hasten, latest, refused, tokens};
 use serde_json::{Value, json};
 
 use crate::common;
@@ -31,12 +33,15 @@ fn people_live_with_a_rollup_until_it_ends() {
     let mut town = Town { net: &net, dir: dir.path(), anna, bert, cleo };
     town.enrolment();
     town.the_first_day();
+    town.bert_copies_his_folder();
     town.the_second_day();
     town.certificates();
+    town.annas_folder_is_lost_and_berts_is_old();
     town.keys_and_meters_change_hands();
     town.a_forced_withdrawal();
     town.anna_opens_one_fact_after_the_other();
     town.the_operator_opens_every_period();
+    town.a_verifier_is_hastened();
     town.the_operator_goes_silent();
     town.an_auditor_follows_all_of_it();
 }
@@ -215,8 +220,11 @@ impl<'a> Town<'a> {
         let last = last["note"].as_str().unwrap();
         anna.pay(&words(&retire(last, amount - 1_500, &file("sealed.json"), &["--sealed"])));
         for (name, wh) in [("public.json", 500), ("sealed.json", amount - 1_500)] {
-            let audit: Vec<String> =
-                ["audit", "retirement", &file(name), "--json"].map(str::to_owned).into_iter().chain(net.l1()).collect();
+            let audit: Vec<String> = ["audit", "retirement", &file(name), "--json", "--block-hash", &latest(net)]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(net.l1())
+                .collect();
             let shown = good(&words(&audit));
             assert_eq!(shown["statement"]["amount"], wh, "{shown}");
         }
@@ -284,6 +292,32 @@ impl<'a> Town<'a> {
         net.settle(0);
         anna.pay(&["collect"]);
         assert!(tokens(net, &anna.payout()) > before && anna.balance() < 10_000_000);
+    }
+
+    /// While members may leave, Bert does, which closes his community; then all of it has not happened.
+    fn a_verifier_is_hastened(&self) {
+        let Self { net, anna, bert, .. } = self;
+        let rpc = net.info("rpc");
+        let nobody = |member: &Member<'_>| member.fails(&["exit"], &["--yes", "--l1-key", &member.l1_key]);
+        let (owed, had, little) = (bert.balance(), tokens(net, &bert.payout()), anna.balance());
+        assert!(owed > UNIT && little < UNIT && little > 0, "{owed} {little}");
+        let stays = nobody(bert);
+        assert!(stays.contains("nor the community closed, nor its verifier proven unsound"), "{stays}");
+        let before = common::node(&rpc, "evm_snapshot", json!([]));
+        hasten(net, u32::MAX.into());
+        let stays = nobody(anna);
+        assert!(stays.contains("only a balance of a hundredth or more exits then"), "{stays}");
+        let left = bert.alone(&["exit"]);
+        assert!(left["way_out"].as_str().unwrap().contains("proven unsound"), "{left}");
+        bert.alone(&["collect"]);
+        assert_eq!(tokens(net, &bert.payout()) - had, u128::from(owed) / NANO_PER_TOKEN);
+        // Its community is closed now, and any balance leaves.
+        let had = tokens(net, &anna.payout());
+        let left = anna.alone(&["exit"]);
+        assert_eq!(left["way_out"], "the community is closed", "{left}");
+        anna.alone(&["collect"]);
+        assert!(tokens(net, &anna.payout()) > had);
+        assert_eq!(common::node(&rpc, "evm_revert", json!([before])), true);
     }
 
     /// Nobody serves Bert, and he has a deposit on its way.

@@ -8,6 +8,8 @@ use gridveil_protocol::{
     hex::hex_bytes,
     instance,
     market::Mechanism,
+    operation::SignedOperation,
+    packet::SignedPacket,
     schnorr::PublicKey,
     tree::{Children, path_hex, path_root},
     units::Interval,
@@ -234,6 +236,28 @@ impl NotePath {
     }
 }
 
+/// `POST /v1/records`: what a member that lost its folder signed for a period, and what it signed that no receipt has yet.
+/// Every signature in it is the member's own.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Is the period final on L1? Then it has a receipt.
+    pub settled: bool,
+    /// The meter's own packet that was taken while the period was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet: Option<SignedPacket>,
+    /// The meter's late packet, while it waits to be booked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<SignedPacket>,
+    /// Operations of the slot that no final batch has, oldest first: of batches on their way, then those that wait.
+    pub operations: Vec<SignedOperation>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("settled", &self.settled).finish_non_exhaustive()
+    }
+}
+
 /// `GET /healthz`: is the sequencer well?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -279,6 +303,7 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ("`GET /v1/operations/{id}`", Some(same::<OperationState>)),
         ("`GET /v1/notes/{commitment}`", Some(same::<NotePath>)),
         ("`POST /v1/receipts`", None),
+        ("`POST /v1/records`", Some(same::<Records>)),
         ("`GET /healthz`", Some(same::<Health>)),
         ("`GET /metrics`", None),
     ]

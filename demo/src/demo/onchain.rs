@@ -349,10 +349,10 @@ impl Backend for OnChain {
         let signed = meter
             .outbox
             .sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, &meter.keys.meter)?;
-        running.sequencer.submit(&signed)?;
+        let taken = running.sequencer.submit(&signed)?;
         let period =
             Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval: day.first_interval };
-        Ok(meter.outbox.mark_delivered(&period)?)
+        Ok(meter.outbox.mark_delivered(&period, taken)?)
     }
 
     fn settle(&mut self, scenario: &Scenario, day: &Day) -> anyhow::Result<Settled> {

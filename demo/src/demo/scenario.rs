@@ -14,7 +14,7 @@ use jiff::{ToSpan, civil::Date};
 
 use crate::{
     genesis::{self, Limits, Plan},
-    homes::{Homes, INTERVAL_LENGTH},
+    homes::{Days, Home, Homes, INTERVAL_LENGTH},
     packets::HomeDay,
     simulate::{CAPS_WH, SHAPE},
     time_of_use::{Split, TimeOfUse},
@@ -127,7 +127,8 @@ impl Scenario {
     pub fn parse(readings: &[u8], time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         anyhow::ensure!((FEWEST_DAYS..=DAYS).contains(&days), "{days} days; the story takes {FEWEST_DAYS} to {DAYS}");
         let until = FIRST_DAY.checked_add(i64::try_from(days)?.days())?;
-        Self::of(&Homes::parse(readings, &time_of_use.zone, FIRST_DAY, until)?, time_of_use, days)
+        let homes = Homes::parse(readings, &time_of_use.zone, Days::Within(FIRST_DAY, until), None)?;
+        Self::of(&homes, time_of_use, days)
     }
 
     /// The demonstration, from readings.
@@ -137,8 +138,8 @@ impl Scenario {
     pub fn of(homes: &Homes, time_of_use: &TimeOfUse, days: usize) -> anyhow::Result<Self> {
         let shape = Shape::by_name(SHAPE).context("the shape of homes is missing")?;
         let m = shape.intervals;
-        anyhow::ensure!(homes.hours() == days * m, "{} hours instead of {}", homes.hours(), days * m);
-        let names: Vec<u16> = homes.series.iter().map(|(home, _)| *home).collect();
+        anyhow::ensure!(homes.intervals() == days * m, "{} hours instead of {}", homes.intervals(), days * m);
+        let names: Vec<u16> = homes.homes.iter().map(|home| home.number).collect();
         let day_start = |day: usize| homes.first_interval + u32::try_from(day * m).unwrap_or(u32::MAX);
         let plan = Plan {
             index: COMMUNITY,
@@ -158,7 +159,7 @@ impl Scenario {
             let hours = |readings: &Vec<Reading>, day: usize| {
                 readings.iter().skip(day * m).take(m).copied().collect::<Vec<_>>()
             };
-            let settled = |(home, readings): &(u16, Vec<Reading>)| {
+            let settled = |Home { number: home, readings, .. }: &Home| {
                 let (silent, [first, _]) = events::SILENT;
                 if *home == silent && events::SILENT.1.contains(&number) {
                     // The usual estimate: the last day that the same home's meter spoke of.
@@ -172,8 +173,8 @@ impl Scenario {
                 date: FIRST_DAY.checked_add(i64::try_from(number)?.days())?,
                 first_interval: day_start(number),
                 tariff: time_of_use.tariff(&Split::default(), day_start(number), INTERVAL_LENGTH, m)?,
-                measured: homes.series.iter().map(|(_, readings)| hours(readings, number)).collect(),
-                homes: homes.series.iter().map(settled).collect(),
+                measured: homes.homes.iter().map(|home| hours(&home.readings, number)).collect(),
+                homes: homes.homes.iter().map(settled).collect(),
             })
         };
         let beginning_tariff = time_of_use.tariff(&Split::default(), beginning, INTERVAL_LENGTH, m)?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gridveil_api::public::Taken;
 use gridveil_protocol::{
     packet::Context,
     units::{Interval, Ticks},
@@ -12,6 +13,7 @@ use crate::{
     outbox::{Outbox, Period},
     packet::Draft,
     proposal::ProposalFile,
+    recover,
     source::{Cut, Purpose, Rule},
     submit::{ApiError, Retry, Sequencer},
     wallet::{Deployment, write_file},
@@ -108,9 +110,15 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         sell_limit: args.sell_limit,
         scale: args.scale,
     };
+    let period = Period { domain, community: *community, slot: *slot, first_interval };
+    if outbox.packet(&period)?.is_none() {
+        // An old copy of this folder, or a new one: the period may be signed and handed in already.
+        recover::take_back_packet(&sequencer, &keys, &outbox, &period)?;
+    }
     let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
     let status = sequencer.submit(&signed)?;
-    outbox.mark_delivered(&Period { domain, community: *community, slot: *slot, first_interval })?;
+    let open = terms.next_interval == first_interval && !terms.open.closed;
+    outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
     let from = utc(i64::from(first_interval) * i64::from(length));
     println!(
         "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"

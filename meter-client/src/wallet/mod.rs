@@ -8,6 +8,7 @@ mod certificates;
 mod exit;
 mod files;
 mod state;
+mod taken_over;
 
 use std::{
     fs::File,
@@ -121,6 +122,37 @@ impl std::fmt::Debug for Wallet {
 pub fn file_name(domain: Fr, community: u32, slot: u16) -> String {
     let domain = hex::encode(to_bytes(&domain));
     format!("{}-{community}-{slot}.wallet", domain.get(..16).unwrap_or_default())
+}
+
+/// Wallets of the same slot in `directory` that this key opens and that belong to other deployments: another chain, or
+/// another contract.
+///
+/// # Errors
+/// [`WalletError::Io`].
+pub fn of_other_deployments(
+    directory: &Path,
+    keys: &Keys,
+    domain: Fr,
+    community: u32,
+    slot: u16,
+) -> Result<Vec<PathBuf>, WalletError> {
+    let failed = |error: io::Error| WalletError::Io { path: directory.to_owned(), kind: error.kind() };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let (own, end) = (file_name(domain, community, slot), format!("-{community}-{slot}.wallet"));
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(&end) && name != own && matches!(read(&path, &keys.wallet_key()), Ok(Some(_))) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Every operation the slot's wallet has ever signed; none if there is no wallet. For reading only: it needs no lock,
@@ -247,6 +279,26 @@ impl Wallet {
         })
     }
 
+    /// Takes an operation over that the operator has and this wallet may not: a newer copy has signed it. Its signature was
+    /// verified. `false` if the wallet had it.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn take_over(&mut self, signed: &SignedOperation) -> Result<bool, WalletError> {
+        self.update(|state| Ok(state.take_over(signed, &Progress::Sent)))
+    }
+
+    /// Marks a note as spent: L1 says so, and this wallet does not know into what.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn note_spent(&mut self, spent: &KeptNote) -> Result<(), WalletError> {
+        self.update(|state| {
+            state.note_spent(spent);
+            Ok(())
+        })
+    }
+
     /// Notes what the sequencer says of an operation.
     ///
     /// # Errors
@@ -258,7 +310,8 @@ impl Wallet {
         })
     }
 
-    /// Takes a receipt that [`crate::statement::verify`] has accepted. An older one than the last changes nothing.
+    /// Takes a receipt that [`crate::statement::verify`] has accepted. Of an older one than the last, only what was applied in
+    /// it and its note are taken: it came back later.
     ///
     /// # Errors
     /// [`WalletError`].

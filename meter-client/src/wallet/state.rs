@@ -290,15 +290,15 @@ impl State {
         }
     }
 
-    /// Takes a receipt that was verified: the new opening, what was applied, the period's note.
+    /// Takes a receipt that was verified: the new opening, what was applied, the period's note. Of one that is older than
+    /// the last, because it came back later, what was applied and the note.
     pub(super) fn take_receipt(&mut self, receipt: &Receipt) -> Result<(), WalletError> {
         if (receipt.community, receipt.slot) != (self.community, self.slot) {
             return Err(WalletError::OtherSlot);
         }
-        if self.receipt.as_ref().is_some_and(|last| last.first_interval >= receipt.first_interval) {
-            return Ok(());
-        }
+        let newest = self.receipt.as_ref().is_none_or(|last| last.first_interval < receipt.first_interval);
         for signed in &receipt.operations {
+            self.take_over(signed, &Progress::Applied(receipt.first_interval));
             self.applied(signed, receipt.first_interval);
         }
         let next = receipt.after.nonce;
@@ -307,11 +307,14 @@ impl State {
             kept.progress = Progress::Superseded;
         }
         let note = receipt.note();
-        if note.amount > Wh::ZERO && receipt.before.meter.is_some() {
+        let known = self.notes.iter().any(|kept| kept.note == note && kept.path.is_some());
+        if note.amount > Wh::ZERO && receipt.before.meter.is_some() && (newest || !known) {
             let path = super::certificates::path_of_receipt(receipt);
             self.keep_note(note, path);
         }
-        self.receipt = Some(receipt.clone());
+        if newest {
+            self.receipt = Some(receipt.clone());
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::server::serve;
 use clap::Parser;
-use gridveil_api::public::{CommunityInfo, OpenPeriod};
+use gridveil_api::public::{CommunityInfo, OpenPeriod, Records};
 use gridveil_meter_client::{
     cli::{Args, MeterError, run},
     key_store::Keys,
@@ -123,6 +123,11 @@ fn keys_reading_submission_statement() {
                 book.packet = Some(packet);
                 (201, format!(r#"{{"packet_id":"{id}","status":"accepted"}}"#))
             }
+            "/v1/records" => {
+                let request: ReceiptRequest = serde_json::from_str(body).unwrap();
+                let packet = book.packet.clone().filter(|p| p.packet.context.first_interval == request.first_interval);
+                (200, serde_json::to_string(&Records { packet, ..Records::default() }).unwrap())
+            }
             "/v1/receipts" => {
                 let request: ReceiptRequest = serde_json::from_str(body).unwrap();
                 let Some(t) = &book.settled else { return problem(404, "NOT_SETTLED") };
@@ -150,10 +155,20 @@ fn keys_reading_submission_statement() {
     assert!(matches!(submit(&["--scale", "10", "--chain-id", "1"]), Err(MeterError::OtherDeployment)));
     submit(&["--scale", "10", "--chain-id", "31337", "--contract", &contract]).unwrap();
     submit(&["--scale", "10"]).unwrap();
+    // From an old copy of the folder, which does not know that it was handed in, the same bytes go again.
+    let copy = dir.path().join("copy");
+    let place_of_copy = ["--url", &sequencer, "--community", &number, "--slot", "0", "--outbox", path(&copy)];
+    let submit_copy = || {
+        meter(&[&["submit", path(&file)], &place_of_copy[..], &with_keys[..], &limits[..], &["--scale", "10"]].concat())
+    };
+    submit_copy().unwrap();
+    assert_eq!(std::fs::read_dir(&copy).unwrap().count(), 2, "packet, delivered");
     // Other readings for the same period are not signed.
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace(",1230", ",1240")).unwrap();
     assert!(matches!(submit(&["--scale", "10"]), Err(MeterError::Outbox(OutboxError::AlreadySigned { .. }))));
+    std::fs::remove_dir_all(&copy).unwrap();
+    assert!(matches!(submit_copy(), Err(MeterError::Outbox(OutboxError::AlreadySigned { .. }))));
 
     let root = Arc::new(Mutex::new(Fr::from(0u64)));
     let (finalised, commitment) = (root.clone(), input.tariff.commitment());

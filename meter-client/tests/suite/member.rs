@@ -9,7 +9,7 @@ use gridveil_meter_client::{
     l1::{JsonRpc, L1Error, Roots},
     outbox::{Outbox, Period},
     packet::Draft,
-    statement::{Asked, Own, StatementError, verify},
+    statement::{Asked, Own, StatementError, Whose, verify},
     submit::{ApiError, Problem, Retry, Sequencer},
 };
 use gridveil_protocol::{
@@ -215,6 +215,11 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert!(matches!(edited(|r| r.readings[0].import += 1), StatementError::Receipt(ReceiptError::Reading { .. })));
     assert!(matches!(edited(|r| r.header_leaf += Fr::from(1u64)), StatementError::Receipt(ReceiptError::Path)));
     assert_eq!(check(&asked, &receipt, &Own { packet: None, ..own }, tariff, &l1), StatementError::NoPacket);
+    // The operator is accused where nothing on the member's side can make it so, and not otherwise.
+    assert_eq!(edited(|r| r.settled.balance += 1).whose(), Whose::Answer);
+    assert_eq!(StatementError::NoPacket.whose(), Whose::NotShown);
+    assert_eq!(StatementError::NotMine("meter").whose(), Whose::Own);
+    assert_eq!(StatementError::NotFinal.whose(), Whose::L1);
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { root: Fr::from(1u64), ..l1 }), StatementError::NotFinal);
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { tariff: Fr::from(1u64), ..l1 }), StatementError::Tariff);
     let mut other = tariff.clone();
@@ -367,10 +372,27 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<Nano>(), statement.after_nano);
     let table = gridveil_meter_client::cli::table(&statement, 3600);
     assert!(table.contains("withdrawal") && table.contains("sent") && table.contains("-0.030000000"));
-    // An operation that the wallet has not kept, whoever signed it.
+    // An operation that the wallet has not kept, of an old copy, is taken over because the owner has signed it: no fault
+    // of the operator.
+    assert_eq!(statement.taken_over, 0);
     let forgotten = Own { operations: &kept[..1], ..own };
-    let foreign = StatementError::Foreign { index: 1, kind: Kind::Send };
-    assert_eq!(verify(&asked, &receipt, &forgotten, &t.input.tariff, &l1), Err(foreign));
+    let healed = verify(&asked, &receipt, &forgotten, &t.input.tariff, &l1).unwrap();
+    assert!(healed.taken_over == 1 && healed.notices.iter().any(|notice| notice.contains("taken over")));
+    // The same one altered, or signed by somebody else, is foreign, and the answer wrong.
+    let stranger = Keys::generate().unwrap();
+    for forge in [
+        (|signed: &mut SignedOperation, _: &Keys| signed.operation.amount += 1) as fn(&mut SignedOperation, &Keys),
+        |signed, stranger| {
+            let operation = signed.operation;
+            *signed = operation.sign(context().domain, &stranger.owner, owner_of(&stranger.owner)).unwrap();
+        },
+    ] {
+        let mut forged = receipt.clone();
+        forge(&mut forged.operations[1], &stranger);
+        let error = verify(&asked, &forged, &forgotten, &t.input.tariff, &l1).unwrap_err();
+        assert_eq!(error, StatementError::Foreign { index: 1, kind: Kind::Send });
+        assert_eq!(error.whose(), Whose::Answer);
+    }
     // Terms count with this owner's signature, although not kept; not without.
     let mut managed = receipt.clone();
     let operation = Operation { terms: Some(receipt.settled.terms), ..Operation::new(Kind::Terms, 5, 0, 9) };

@@ -17,7 +17,7 @@ use gridveil_api::{
     Bytes32, CodeName,
     public::{
         CommunityInfo, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
-        SETTLED_SHOWN, SettledPeriod, Taken,
+        Records, SETTLED_SHOWN, SettledPeriod, Taken,
     },
 };
 use gridveil_protocol::{
@@ -30,7 +30,7 @@ use super::{body, bounded, json_body, media_type, number, parse_json, unknown_ro
 use crate::{
     admission, notes, operations,
     problem::{self, Problem},
-    receipts,
+    receipts, records,
     service::{Metrics, Service},
     store::{log_state::CommunityState, selected},
 };
@@ -47,6 +47,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/v1/operations/{id}", get(operation_state))
         .route("/v1/notes/{commitment}", get(note))
         .route("/v1/receipts", post(receipt))
+        .route("/v1/records", post(record))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .fallback(unknown_route)
@@ -219,6 +220,11 @@ async fn receipt(State(service): State<Arc<Service>>, request: Request) -> Resul
     receipts::receipt(&service, request).await.map(Json)
 }
 
+async fn record(State(service): State<Arc<Service>>, request: Request) -> Result<Json<Records>, Problem> {
+    let request = json_body(request, service.config.limits.body_bytes).await?;
+    records::records(&service, request).await.map(Json)
+}
+
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let mut fatal: Vec<String> = service.health.stopped().into_iter().collect();
     if service.writer.snapshot().failed {
@@ -249,6 +255,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
         ("gridveil_operations_accepted_total", "counter", m.operations.load(Ordering::Relaxed)),
         ("gridveil_operations_pending", "gauge", pending),
         ("gridveil_receipts_total", "counter", m.receipts.load(Ordering::Relaxed)),
+        ("gridveil_records_total", "counter", m.records.load(Ordering::Relaxed)),
         ("gridveil_batches_settled_total", "counter", m.settled.load(Ordering::Relaxed)),
         ("gridveil_l1_retries_total", "counter", m.l1_retries.load(Ordering::Relaxed)),
         ("gridveil_batches_unsettled", "gauge", unsettled),

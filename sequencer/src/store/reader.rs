@@ -141,7 +141,11 @@ impl StoreReader {
         Ok(self.index.packet_id(&key::packet(community, first_interval, slot, substituted))?)
     }
 
-    pub(super) fn packet(
+    /// An accepted packet, of any period.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if there is none.
+    pub fn packet(
         &self,
         community: u32,
         first_interval: Interval,

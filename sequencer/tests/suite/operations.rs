@@ -5,6 +5,7 @@ mod header;
 mod late;
 mod money;
 mod queues;
+mod records;
 mod refusals;
 mod reorganisation;
 
@@ -73,11 +74,15 @@ fn claim_of(signed: &SignedOperation, recipient: Fr) -> [u8; 32] {
 }
 
 async fn receipt(node: &Node, world: &World, signer: &SecretKey, slot: u16, period: u32) -> (u16, Value) {
+    node.post("/v1/receipts", &signed_request(world, signer, slot, period)).await
+}
+
+fn signed_request(world: &World, signer: &SecretKey, slot: u16, period: u32) -> Value {
     let (first_interval, timestamp) = (first_interval() + 2 * period, Clock::system().now());
     let message = ReceiptRequest::message(world.domain(), 5, slot, first_interval, timestamp);
     let signature = signer.sign(DomainTag::Request, &message).unwrap();
     let request = ReceiptRequest { community: 5, slot, first_interval, timestamp, owner: owner_of(signer), signature };
-    node.post("/v1/receipts", &serde_json::to_value(request).unwrap()).await
+    serde_json::to_value(request).unwrap()
 }
 
 async fn verified(node: &Node, world: &World, signer: &SecretKey, slot: u16, period: u32) -> Receipt {

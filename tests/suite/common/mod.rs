@@ -47,3 +47,18 @@ pub fn write_secret(path: impl AsRef<Path>, secret: &str) {
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(path).unwrap().write_all(secret.as_bytes()).unwrap();
 }
+
+/// What a node answers to any call.
+pub fn node(url: &str, method: &str, params: serde_json::Value) -> serde_json::Value {
+    use std::io::{Read as _, Write as _};
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let head = "POST / HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json";
+    let request = format!("{head}\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+}

@@ -59,8 +59,7 @@ pub fn every_lie_is_named(world: &World, file: &DeploymentFile) {
     // On chain: a verifier that says yes to everything, and one that another contract answers for.
     let at = file.settlement[0].address;
     let set_code = |code: &str| {
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "anvil_setCode", "params": [at, format!("0x{code}")] });
-        runtime.block_on(world.ask(&call));
+        world.node("anvil_setCode", json!([at, format!("0x{code}")]));
         inspect()
     };
     let yes = set_code(ACCEPT_ALL);

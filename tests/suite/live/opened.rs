@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Town,
-    people::{good, gridveil, refused},
+    people::{good, gridveil, latest, refused},
     words,
 };
 
@@ -19,6 +19,8 @@ impl Town<'_> {
             let file = self.file(&format!("{what}.json"));
             anna.look(&["open", what, "--out", &file]);
             let shown = good(&words(&audit(what, &file)));
+            let pinned = [audit(what, &file), vec!["--block-hash".to_owned(), latest(net)]].concat();
+            assert_eq!(good(&words(&pinned)), shown, "nothing of the node is believed");
             assert_eq!((&shown[what], &shown["community"], &shown["slot"]), (&"ok".into(), &0.into(), &0.into()));
             let mut content: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
             content["first_interval"] = (content["first_interval"].as_u64().unwrap() - 24).into();
@@ -35,6 +37,9 @@ impl Town<'_> {
             assert_eq!(reading[same], bill[same], "{same}");
         }
         let error = refused(&words(&audit("bill", &self.file("reading.json"))));
+        let unknown = vec!["--block-hash".to_owned(), format!("0x{}", "1".repeat(64))];
+        let nowhere = refused(&words(&[audit("bill", &self.file("bill.json")), unknown].concat()));
+        assert!(nowhere.contains("does not have the block with the hash"), "{nowhere}");
         assert!(error.contains("not an opening of a bill"), "{error}");
     }
 
@@ -51,15 +56,16 @@ impl Town<'_> {
         let periods = first["written"].as_u64().unwrap();
         assert!(periods >= 4 && first["there"] == 0, "{first}");
         assert_eq!((again["written"].as_u64(), again["there"].as_u64()), (Some(0), Some(periods)));
-        let table = |source: &str| {
-            let all: Vec<String> =
-                ["audit", "totals", source, "--csv"].map(str::to_owned).into_iter().chain(net.l1()).collect();
+        let table = |source: &str, more: &[&str]| {
+            let command =
+                ["audit", "totals", source, "--csv"].into_iter().chain(more.iter().copied()).map(str::to_owned);
+            let all: Vec<String> = command.chain(net.l1()).collect();
             let output = gridveil(&words(&all));
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap()
         };
-        let shown = table(&archive);
-        assert_eq!(shown, table(&folder));
+        let shown = table(&archive, &[]);
+        assert_eq!(shown, table(&folder, &["--block-hash", &latest(net)]));
         let opened = |line: &&str| line.split(',').nth(5) == Some("yes");
         assert_eq!(shown.lines().filter(opened).count() as u64, periods, "{shown}");
     }

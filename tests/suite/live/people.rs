@@ -8,13 +8,13 @@ use std::{
 
 use crate::common;
 use gridveil_cli::member::hex0;
-use gridveil_verifier_contract::address_of;
-use serde_json::Value;
+use gridveil_verifier_contract::{AuditorL1, EthersClient, address_of};
+use serde_json::{Value, json};
 
 /// Keys are made where there are none yet: on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(600);
 
-const PASSPHRASE: &str = "a passphrase of the test";
+pub const PASSPHRASE: &str = "a passphrase of the test";
 
 /// A devnet's process, interrupted when it is dropped: it takes its chain with it.
 pub struct Net {
@@ -239,19 +239,32 @@ impl<'a> Member<'a> {
     }
 }
 
-pub fn tokens(net: &Net, account: &str) -> u128 {
+/// The contract, asked by a client of our own.
+fn ask<T>(net: &Net, question: impl AsyncFnOnce(EthersClient) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let address = |text: &str| gridveil_meter_client::submit::address(text).unwrap();
-    runtime.block_on(async {
-        let l1 = gridveil_verifier_contract::EthersClient::connect(
-            &net.info("rpc"),
-            None,
-            Some(address(&net.info("contract"))),
-        )
-        .await
-        .unwrap();
-        l1.token_balance(address(account)).await.unwrap()
-    })
+    let contract = gridveil_meter_client::submit::address(&net.info("contract"));
+    runtime.block_on(async { question(EthersClient::connect(&net.info("rpc"), None, contract).await.unwrap()).await })
+}
+
+pub fn tokens(net: &Net, account: &str) -> u128 {
+    let account = gridveil_meter_client::submit::address(account).unwrap();
+    ask(net, async |l1| l1.token_balance(account).await.unwrap())
+}
+
+/// The hash of the latest block, hex.
+pub fn latest(net: &Net) -> String {
+    ask(net, async |l1| hex0(l1.block(None).await.unwrap().hash))
+}
+
+/// Hastens a verifier, which on a chain with a sound one cannot be done: all members may leave until then.
+pub fn hasten(net: &Net, until_s: u64) {
+    // `_leaveUntil`: bytes 25 to 29 of this word, from the lowest (`forge inspect GridveilRegistry storage-layout`).
+    const LEAVE_UNTIL: (&str, usize) = ("0x5", 25);
+    let registry = ask(net, async |l1| l1.inspect(None).await.unwrap().registry.address);
+    let mut word = [0; 32];
+    let end = word.len() - LEAVE_UNTIL.1;
+    word[end - 5..end].copy_from_slice(&until_s.to_be_bytes()[3..]);
+    common::node(&net.info("rpc"), "anvil_setStorageAt", json!([hex0(registry), LEAVE_UNTIL.0, hex0(word)]));
 }
 
 /// Units of the contract's token in nano.

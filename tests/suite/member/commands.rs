@@ -34,6 +34,7 @@ fn every_command_has_help_with_an_example() {
     let shows = [
         "member",
         "member account",
+        "member recover",
         "member certificate",
         "member certificate list",
         "member certificate receive",

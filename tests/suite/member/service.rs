@@ -62,7 +62,7 @@ impl Home {
     }
 
     fn packets(&self) -> Vec<SignedPacket> {
-        self.world.book.lock().unwrap().packets.clone()
+        self.world.book.lock().unwrap().handed_in.clone()
     }
 
     fn copies(&self) -> usize {
@@ -136,7 +136,7 @@ fn days_are_handed_in_proposed_and_corrected() {
     assert!(packets.len() == 2 && packets[1].packet.substituted && packets[1].packet.readings == units([40, 30]));
 
     // It is settled with a substitute. Then the meter's own reading comes, and is handed in late.
-    let third = home.world.settle(fixture::following(&second, 3, |slot| slot == 0).unwrap());
+    let third = home.world.settle_with(fixture::following(&second, 3, |slot| slot == 0).unwrap(), &[1]);
     assert_eq!(third.after.header.next_interval, three);
     assert_eq!(home.round(), [event("statement", two)], "an estimate corrects no substitute");
     home.meter("2.csv", two, [(400, "A"), (310, "A")]);

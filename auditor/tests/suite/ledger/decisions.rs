@@ -55,17 +55,25 @@ fn in_an_emergency_a_community_is_closed_at_once() {
         |event: &RollupEvent| matches!(event.effect, Effect::CommunityClosing { .. } | Effect::CommunityEnding { .. });
     told.events.retain(|event| !notice(event));
     assert!(!run(&told).is_ok());
-    let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 1, verifier: ALICE };
-    told.events.insert(0, RollupEvent { block: 1, tx: ZERO, effect });
-    let report = run(&told);
+    let place = told.events.iter().position(|event| matches!(event.effect, Effect::CommunityClosed { .. })).unwrap();
+    let block = told.events[place].block;
+    let with = |place: usize, block: u64, effect: Effect| {
+        let mut told = told.clone();
+        told.events.insert(place, RollupEvent { block, tx: ZERO, effect });
+        told
+    };
+    let unsound = |shape| Effect::VerifierUnsound { circuit_version: 9, shape, verifier: ALICE };
+    let report = run(&with(place, block, unsound(1)));
     assert!(report.is_ok(), "{:?}", report.failures);
-    assert!(report.timeline[0].what.contains("proven unsound"), "{:?}", report.timeline[0]);
-    let effect = Effect::VerifierUnsound { circuit_version: 9, shape: 8, verifier: ALICE };
-    told.events[0].effect = effect;
-    assert!(!run(&told).is_ok(), "of another shape");
-    let effect = Effect::VerifierHastened { circuit_version: 10, shape: 8, active_from: 1 };
-    told.events.insert(1, RollupEvent { block: 1, tx: ZERO, effect });
-    assert!(run(&told).is_ok(), "hastened for another shape: all may leave");
+    let decided = |words: &str| report.timeline.iter().any(|decision| decision.what.contains(words));
+    assert!(decided("proven unsound"), "{:?}", report.timeline);
+    let closes = |told: &Told| run(told).failures.iter().any(|failure| failure.clause == "CLOSE.3");
+    assert!(closes(&with(0, 1, unsound(1))), "the emergency was over");
+    assert!(closes(&with(place, block, unsound(8))), "of another shape");
+    let mut hastened = with(place, block, unsound(8));
+    let effect = Effect::VerifierHastened { circuit_version: 10, shape: 8, active_from: u64::MAX };
+    hastened.events.insert(place + 1, RollupEvent { block, tx: ZERO, effect });
+    assert!(!closes(&hastened), "for another shape: all may leave");
 }
 
 #[test]

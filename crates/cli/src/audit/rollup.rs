@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 use gridveil_meter_client::submit::address;
+use gridveil_protocol::hex::parse0;
+use gridveil_prover::progress::{Progress as _, Reporter};
 
 use crate::common::chain::Chain;
 
@@ -17,6 +19,10 @@ pub struct Rollup {
     /// Block of the deployment, or an earlier one.
     #[arg(long, default_value_t = 0)]
     pub from_block: u64,
+    /// The hash of a block, 0x…, from a source that you trust: the question is about this block, and nothing of the node
+    /// is believed that does not follow from the hash. The node must have the state of the block and `eth_getProof`.
+    #[arg(long, value_name = "HASH")]
+    block_hash: Option<String>,
 }
 
 impl Rollup {
@@ -31,8 +37,14 @@ impl Rollup {
     /// The contract on L1, to read.
     ///
     /// # Errors
-    /// It is no address, or no node answers.
+    /// An address or hash that is none, no node answers, or one lies.
     pub fn connect(&self) -> anyhow::Result<Chain> {
-        Chain::connect(&self.rpc, self.contract()?, None)
+        let contract = self.contract()?;
+        let Some(hash) = &self.block_hash else { return Chain::connect(&self.rpc, contract, None) };
+        let hash = parse0(hash).context("--block-hash must be 0x and 64 hex digits")?;
+        let reporter = Reporter::stderr();
+        let chain = Chain::pinned(&self.rpc, contract, hash, &|stage| reporter.stage(stage, ""));
+        reporter.finish();
+        chain
     }
 }

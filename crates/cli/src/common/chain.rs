@@ -44,6 +44,26 @@ impl Chain {
         Ok(Self { runtime, client: Arc::new(client), account, from_block: 0 })
     }
 
+    /// Through nodes of one chain, of which nothing is believed: every answer follows from the hash of a block.
+    ///
+    /// # Errors
+    /// No answer, or one that does not follow from it.
+    pub fn pinned(
+        rpc: &[impl AsRef<str>],
+        contract: [u8; 20],
+        hash: [u8; 32],
+        told: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(async {
+            let client = EthersClient::through(rpc, None, Some(contract)).await.context("--rpc")?;
+            let client = client.pinned_to(hash).await?;
+            client.read_chain(None, None, told).await?;
+            anyhow::Ok(client)
+        })?;
+        Ok(Self { runtime, client: Arc::new(client), account: None, from_block: 0 })
+    }
+
     /// Reads events from this block on: at most the deployment's.
     #[must_use]
     pub const fn reading_from(mut self, block: u64) -> Self {

@@ -106,5 +106,7 @@ mod tests {
     fn errors_take_one_line() {
         let error = anyhow::anyhow!("second\nline").context("first");
         assert_eq!(one_line(&error), "first: second line");
+        let told = anyhow::anyhow!("no such file").context("home.csv: no such file").context("cannot read");
+        assert_eq!(one_line(&told), "cannot read: home.csv: no such file");
     }
 }

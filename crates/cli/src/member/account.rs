@@ -1,10 +1,13 @@
 //! `gridveil member account`.
 
 use gridveil_meter_client::wallet::{Progress, Source};
-use gridveil_protocol::{field::to_bytes, owner::owner_of, units::Wh};
+use gridveil_protocol::{field::to_bytes, owner::owner_of};
 use serde_json::json;
 
-use super::session::{Session, read_chain};
+use super::{
+    session::{Session, read_chain},
+    standing::OnL1,
+};
 use crate::common::{
     details::{Details, exact, hex0},
     options::Place,
@@ -22,12 +25,12 @@ pub struct Args {
 }
 
 /// How far an operation came, for a person.
-fn progress(progress: &Progress) -> String {
+fn progress(progress: &Progress, on_l1: &OnL1) -> String {
     match progress {
         Progress::Signed => "signed, not handed in".into(),
         Progress::Consented => "signed for the meter data manager".into(),
         Progress::Sent => "waits for the next settlement".into(),
-        Progress::Applied(first) => format!("settled with the period from interval {first}"),
+        Progress::Applied(first) => format!("settled: {}", on_l1.date(*first)),
         Progress::Refused(code) => format!("refused: {code}"),
         Progress::Superseded => "another operation had its place".into(),
     }
@@ -37,6 +40,8 @@ fn progress(progress: &Progress) -> String {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let new = session.sync(args.resend)?;
+    // Nothing is shown before L1 has said that it is of this chain.
+    let on_l1 = OnL1::ask(&session)?;
     let state = session.wallet.state();
     let owner = owner_of(&session.keys.owner).commitment();
     let title = format!("Community {}, slot {}", session.community, session.slot);
@@ -48,11 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .row("balance", exact(account.balance.into()), account.balance)
             .row("debt", exact(account.debt.into()), account.debt)
             .row("nonce", account.nonce.to_string(), account.nonce)
-            .row(
-                "verified until",
-                format!("period from interval {} ({new} new)", receipt.first_interval),
-                receipt.first_interval.0,
-            )
+            .value("verified_until", receipt.first_interval.0)
             .row("state root", hex0(to_bytes(&receipt.root)), hex0(to_bytes(&receipt.root)));
         if let Ok(chain) = read_chain(&args.place)
             && let Ok(owed) = chain.wait(chain.client().withdrawable(account.payout))
@@ -66,13 +67,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         details = details.row("account", "no period verified yet", serde_json::Value::Null);
     }
+    details = on_l1.rows(details, new);
     let operations: Vec<_> = state.operations.iter().map(|kept| json!({"id": kept.id(), "kind": kept.signed.operation.kind, "nonce": kept.signed.operation.nonce, "amount_nano": kept.signed.operation.amount, "progress": kept.progress})).collect();
     let claims: Vec<_> = state
         .incoming
         .iter()
         .map(|kept| json!({"claim": hex0(to_bytes(&kept.claim.commitment())), "amount_nano": kept.claim.amount, "source": kept.source, "on_l1": kept.on_l1, "taken": kept.taken, "dropped": kept.dropped}))
         .collect();
-    let open: Wh = state.notes.iter().filter(|note| !note.spent).map(|note| note.note.amount).sum();
+    let open = state.unspent();
     details = details
         .row("certificates", format!("{:>20} kWh", text::kwh(open)), open.0)
         .value("balance_nano", state.receipt.as_ref().map(|r| r.after.balance))
@@ -91,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 operation.kind.effect().title.to_owned(),
                 operation.nonce.to_string(),
                 exact(operation.amount.into()),
-                progress(&kept.progress),
+                progress(&kept.progress, &on_l1),
                 id,
             ]);
         }

@@ -8,7 +8,9 @@ pub mod leave;
 pub mod manage;
 mod money;
 mod open;
+mod recover;
 mod session;
+mod standing;
 
 pub use crate::common::{
     chain::Chain,
@@ -48,9 +50,14 @@ macro_rules! example {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Verifies every period since the last time, and shows balance, operations, claims and certificates.
+    /// Verifies every period since the last time, and shows balance, operations, claims and certificates, and how L1 stands:
+    /// how far it is, and whether the rollup is frozen. Shows nothing that this L1 does not have.
     #[command(after_help = example!("account --resend"))]
     Account(account::Args),
+    /// Fills an empty folder, or an old copy of one, from the key file: packets, operations and receipts from the operator,
+    /// each checked against its signature and L1. Says what did not come back. Running it again goes on.
+    #[command(after_help = example!("recover"))]
+    Recover(recover::Args),
     /// Pays in on L1 and takes it in.
     #[command(after_help = example!("deposit 12.50 --l1-key home7.l1"))]
     Deposit(money::DepositArgs),
@@ -106,6 +113,7 @@ pub(crate) use example;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Account(args) => account::run(args),
+        Command::Recover(args) => recover::run(args),
         Command::Deposit(args) => money::run_deposit(args),
         Command::Withdraw(args) => money::run_withdraw(args),
         Command::Send(args) => money::run_send(args),

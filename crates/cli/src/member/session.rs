@@ -9,9 +9,11 @@ use gridveil_meter_client::{
     l1::JsonRpc,
     operation::Actor,
     outbox::Outbox,
+    recover::{Recovered, TWO_PACKETS},
+    statement::TAKEN_OVER,
     submit::{ApiError, Retry, Sequencer, address},
     sync::Member,
-    wallet::{Deployment, Wallet, WalletError},
+    wallet::{Deployment, Wallet, WalletError, file_name, of_other_deployments},
 };
 use gridveil_protocol::{
     field::Fr,
@@ -130,6 +132,7 @@ impl Session {
                 (None, domains, domain)
             }
         };
+        refuse_other_deployments(wallet, &keys, &domains, (community, slot))?;
         let outbox = Outbox::open(wallet, &keys)?;
         let wallet = Wallet::open(wallet, &keys, domains.name(), community, slot)?;
         Ok(Self { deployment: named, domains, domain, community, slot, keys, outbox, wallet, sequencer, roots })
@@ -145,8 +148,37 @@ impl Session {
         let Some(sequencer) = sequencer else { return Ok(0) };
         let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
         let statements = member.sync(wallet)?;
-        member.ask_after(wallet, resend)?;
+        let waiting = member.ask_after(wallet, resend)?;
+        let settled: usize = statements.iter().map(|statement| statement.taken_over).sum();
+        if settled + waiting > 0 {
+            eprintln!("gridveil: {} of another copy: {TAKEN_OVER}", settled + waiting);
+        }
+        if statements.iter().any(|statement| statement.notices.contains(&TWO_PACKETS)) {
+            eprintln!("gridveil: {TWO_PACKETS}");
+        }
         Ok(statements.len())
+    }
+
+    /// Takes everything back that the operator has ([`Member::recover`]).
+    ///
+    /// # Errors
+    /// No sequencer, or as [`Member::recover`].
+    pub fn recover(&mut self, said: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Recovered> {
+        let Self { sequencer, roots, keys, outbox, wallet, domains, community, slot, .. } = self;
+        let sequencer = sequencer.as_ref().context("no sequencer: give --url")?;
+        let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
+        Ok(member.recover(wallet, said)?)
+    }
+
+    /// The slots of the community that the operator knows as this owner's.
+    ///
+    /// # Errors
+    /// The sequencer.
+    pub fn slots_of_owner(&self) -> anyhow::Result<Vec<u16>> {
+        let Self { roots, keys, outbox, domains, community, slot, .. } = self;
+        let sequencer = self.sequencer()?;
+        let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
+        Ok(member.slots_of_owner()?)
     }
 
     /// As [`Self::sync`], for a command of L1: where the sequencer does not help, a line says so.
@@ -182,6 +214,25 @@ impl Session {
     pub fn sequencer(&self) -> anyhow::Result<&Sequencer> {
         self.sequencer.as_ref().context("no sequencer: give --url")
     }
+}
+
+/// A folder that belongs to another chain or contract is not begun anew: that would look like an empty account.
+fn refuse_other_deployments(
+    wallet: &Path,
+    keys: &Keys,
+    domains: &Domains,
+    (community, slot): (u32, u16),
+) -> anyhow::Result<()> {
+    if wallet.join(file_name(domains.name(), community, slot)).exists() {
+        return Ok(());
+    }
+    let others = of_other_deployments(wallet, keys, domains.name(), community, slot)?;
+    let Some(other) = others.first() else { return Ok(()) };
+    bail!(
+        "{}: this wallet is of another chain or another contract than --rpc and --contract name; for a second deployment \
+         take another folder",
+        other.display()
+    )
 }
 
 /// A sequencer that answers for the named deployment, and what it said of circuit versions.

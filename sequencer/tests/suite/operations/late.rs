@@ -1,6 +1,6 @@
 //! Packets that come late, and the substitutes they correct.
 
-use super::*;
+use super::{records::records, *};
 
 fn late(world: &World, period: u32, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
     late_of(world, period, 2, edit)
@@ -66,6 +66,8 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     let path = format!("/v1/operations/{}", body["packet_id"].as_str().unwrap());
     assert_eq!(node.get(&path).await.1["state"], "pending");
     assert_eq!(node.status().await["communities"][0]["late"], 1);
+    let kept = records(&node, &world, &owner_key(2), 2, 0).await;
+    assert!(kept.late.as_ref() == Some(&packet) && kept.packet.is_none());
     node.run_period(&world, 5, 1).await;
     node.settled(5, 2).await;
     assert_eq!(node.get(&path).await.1["batch"], 2);

@@ -1,6 +1,6 @@
 //! Money in, across and out; and an account that is handed over.
 
-use super::*;
+use super::{records::records, *};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_in_across_and_out() {
@@ -78,6 +78,9 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
     node.settled(5, 1).await;
     assert_eq!(verified(&node, &world, &owner_key(1), 1, 0).await.operations.len(), 2);
     assert_eq!(verified(&node, &world, &heir, 1, 0).await.after.payout, [3; 20]);
+    for key in [&owner_key(1), &heir] {
+        assert_eq!(records(&node, &world, key, 1, 0).await.packet, Some(world.packet(5, 0, 1, false)));
+    }
 
     // In one settlement: slot 2 is left and taken by somebody else.
     let stranger_terms = Some(Terms { active_until: Interval::MAX, cap_import: 5, scale: 1, ..Terms::default() });
@@ -104,6 +107,9 @@ async fn an_account_is_handed_over_left_and_taken_by_another() {
         "request.signature",
         "and who came does not see it"
     );
+    assert_eq!(records(&node, &world, &owner_key(2), 2, 1).await.packet, Some(idle(1, &fixture::meter_key(2))));
+    let of_another = records(&node, &world, &newcomer, 2, 1).await;
+    assert!(of_another.settled && of_another.packet.is_none(), "nor the packet");
     assert_eq!(paid_units(&world.l1).await.0, 2000);
     let own = world.packet(5, 2, 2, false).packet.sign(&fixture::meter_key(7)).unwrap();
     assert_eq!(node.submit(&own).await.0, 201);

@@ -1,0 +1,108 @@
+//! What a member signed and the log still has: for one that lost its folder, or came back with an old copy of it. Only
+//! the owner of the slot in that period gets it, as with receipts.
+
+use std::sync::Arc;
+
+use gridveil_api::public::Records;
+use gridveil_protocol::{account::Account, field::Fr, operation::SignedOperation, receipt::ReceiptRequest};
+
+use crate::{
+    problem::Problem,
+    receipts::{Place, is_for},
+    service::{Metrics, Service},
+    store::{StoreError, reader::StoreReader},
+    writer::Snapshot,
+};
+
+/// What is on its way at the time of a request.
+struct Underway {
+    /// Batches of the community that are not final, oldest first.
+    batches: Vec<u64>,
+    /// Offsets of the slot's operations that wait.
+    operations: Vec<u64>,
+    /// Offset of the slot's late packet of the period.
+    late: Option<u64>,
+}
+
+impl Underway {
+    fn of(snapshot: &Snapshot, request: &ReceiptRequest) -> Self {
+        let (community, slot) = (request.community, request.slot);
+        let pending = snapshot.log_state.communities.get(&community).map(|state| &state.pending);
+        let batches = snapshot.log_state.batches.iter().filter(|(_, batch)| batch.community == community);
+        Self {
+            batches: batches.map(|(number, _)| *number).collect(),
+            operations: pending.iter().flat_map(|p| p.of_slot(slot)).map(|operation| operation.offset).collect(),
+            late: pending.and_then(|p| p.late_of(slot, request.first_interval)).map(|late| late.offset),
+        }
+    }
+}
+
+/// What a signed request asks for. It is a request for a receipt: who may have that, may have what it signed itself.
+///
+/// # Errors
+/// [`Problem`]. Only its owner learns whether a slot is used.
+pub async fn records(service: &Arc<Service>, request: ReceiptRequest) -> Result<Records, Problem> {
+    let place = Place::of(service, &request)?;
+    let underway = Underway::of(&service.writer.snapshot(), &request);
+    let reader = Arc::clone(&service.reader);
+    let read = tokio::task::spawn_blocking(move || read(&reader, &place, &underway, &request));
+    let records = read.await.map_err(|_| Problem::internal("records could not be read"))??;
+    Metrics::count(&service.metrics.records);
+    Ok(records)
+}
+
+fn owns(account: &Account, owner: Fr) -> bool {
+    account.meter.is_some() && account.owner == owner
+}
+
+fn read(
+    reader: &StoreReader,
+    place: &Place,
+    underway: &Underway,
+    request: &ReceiptRequest,
+) -> Result<Records, Problem> {
+    let &ReceiptRequest { community, slot, first_interval, .. } = request;
+    let at = usize::from(slot);
+    // Final or not: who owned the slot then is decided.
+    let batch = reader.batch_of(community, first_interval)?;
+    let owner = place.known(reader, request, batch)?;
+    let now = place.community.accounts.get(at).is_some_and(|account| owns(account, owner));
+    let then = match batch {
+        Some(batch) => {
+            let [before, after] = reader.account_around(batch, slot)?;
+            let operations = reader.selected_operations(community, first_interval)?.slots;
+            is_for([Some(&before), Some(&after)], &operations, at, owner)
+        }
+        None => now,
+    };
+    let kept = then && reader.packet_id(community, first_interval, slot, false)?.is_some();
+    let packet = kept.then(|| reader.packet(community, first_interval, slot, false)).transpose()?;
+    let late = underway.late.filter(|_| now).map(|offset| reader.late(offset)).transpose()?;
+    let operations = operations(reader, underway, slot, owner, now)?;
+    Ok(Records { settled: place.settled.is_some(), packet, late, operations })
+}
+
+/// The slot's operations that no final batch has, if the account was this owner's before them or is now.
+fn operations(
+    reader: &StoreReader,
+    underway: &Underway,
+    slot: u16,
+    owner: Fr,
+    now: bool,
+) -> Result<Vec<SignedOperation>, StoreError> {
+    let mut found = Vec::new();
+    for batch in &underway.batches {
+        let applied = reader.applied(*batch)?;
+        let around = reader.account_around(*batch, slot)?;
+        let operations = reader.selected_operations(applied.community, applied.first_interval)?.slots;
+        if is_for(around.each_ref().map(Some), &operations, usize::from(slot), owner) {
+            found.extend(operations.into_iter().filter(|signed| signed.operation.slot == slot));
+        }
+    }
+    if now {
+        for offset in &underway.operations {
+            found.push(reader.operation(*offset)?);
+        }
+    }
+    Ok(found)
+}
