@@ -5,6 +5,7 @@
 //! directory, and time passes as `devnet settle` and `devnet clock` say. The proving
 //! parameters are the insecure development ones.
 
+mod meter;
 mod setting;
 mod settle;
 mod up;
@@ -46,6 +47,9 @@ enum Command {
     /// Moves the chain's clock on.
     #[command(after_help = "Example:\n  gridveil devnet clock --dir devnet --hours 200")]
     Clock(ClockArgs),
+    /// A meter that is none: sends the telegrams of a P1 port to whoever connects, for `gridveil meter watch`.
+    #[command(after_help = "Example:\n  gridveil devnet meter --listen 127.0.0.1:8088 --watts 480")]
+    Meter(meter::MeterArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -141,6 +145,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Up(args) => up::up(args),
         Command::Settle(args) => settle::settle(args),
         Command::Clock(args) => clock(args),
+        Command::Meter(args) => meter::meter(args),
     }
 }
 

@@ -10,11 +10,16 @@ use gridveil_api::{
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::{
     key_store::Keys,
+    proposal::ProposalFile,
     source::{self, Choice, Cut, Format, Import, Purpose, Rule, SourceError},
     wallet::{ClaimFile, ConsentFile, DecisionFile, ExchangeFile, NoteFile, read_file},
 };
 use gridveil_protocol::{field::Fr, units::Interval};
-use gridveil_readings::{csv::Mapping, report, sml};
+use gridveil_readings::{
+    csv::Mapping,
+    live::{Book, Border, Event, Found, Now, Speech, Stream, Terms},
+    report, sml,
+};
 use serde::de::DeserializeOwned;
 
 use crate::{file_of, json};
@@ -57,11 +62,32 @@ pub fn meter_nem12(data: &[u8]) {
 /// Telegrams of a P1 port.
 pub fn meter_p1(data: &[u8]) {
     let _ = meter(data, Format::P1);
+    live(data, Speech::P1);
+}
+
+/// The same bytes as a line brings them, in pieces: it keeps to itself what is no telegram, and books none of it.
+fn live(data: &[u8], speech: Speech) {
+    let terms = Terms { length: 900, modulus: None };
+    let (mut stream, mut book, mut last) = (Stream::new(speech), Book::new(terms, None), None::<Border>);
+    for (at, part) in (0i64..).zip(data.chunks(97)) {
+        for found in stream.push(part) {
+            let Found::Reading(reading) = found else { continue };
+            assert!(reading.registers.iter().flatten().all(|energy| !energy.is_negative()), "a register below zero");
+            let now = Now { unix: 1_800_000_000 + at, up: at, boot: String::new() };
+            for event in book.take(reading, now) {
+                let Event::Border(border) = event else { continue };
+                assert!(last.as_ref().is_none_or(|last| last.start < border.start), "a border came twice");
+                last = Some(border);
+            }
+        }
+    }
+    stream.end();
 }
 
 /// Telegrams of a German meter.
 pub fn meter_sml(data: &[u8]) {
     let _ = meter(data, Format::Sml);
+    live(data, Speech::Sml);
     for telegram in sml::telegrams(data).0 {
         assert!(telegram.meter.len().is_multiple_of(2), "a server number is bytes");
     }
@@ -154,6 +180,7 @@ pub fn exchange_file(data: &[u8]) {
     exchanged::<NoteFile>(data);
     exchanged::<ConsentFile>(data);
     exchanged::<DecisionFile>(data);
+    exchanged::<ProposalFile>(data);
 }
 
 fn exchanged<T: ExchangeFile + PartialEq>(data: &[u8]) {

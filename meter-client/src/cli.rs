@@ -2,37 +2,32 @@
 
 mod files;
 mod passphrase;
+mod submit;
+mod sync;
 mod text;
+mod watch;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use gridveil_api::public::Taken;
 use gridveil_keystore::SecretFileError;
-use gridveil_protocol::{
-    field::to_bytes,
-    hex::hex0,
-    owner::owner_of,
-    packet::Context,
-    units::{Interval, Ticks},
-    version::Domains,
-};
+use gridveil_protocol::{field::to_bytes, hex::hex0, owner::owner_of, units::Interval, version::Domains};
 
 use crate::{
     key_store::{Cost, KeyStoreError, Keys},
     l1::{JsonRpc, L1Error},
+    live::WatchError,
     outbox::{Outbox, OutboxError, Period},
-    packet::Draft,
-    recover,
-    source::{Cut, CutError, Purpose, Rule, SourceError},
+    service::{BackupError, ServiceError},
+    source::{CutError, Rule, SourceError},
     statement::StatementError,
     submit::{ApiError, Retry, Sequencer, address},
     sync::{Member, SyncError},
-    wallet::{self, WalletError},
+    wallet::{self, FileError, WalletError},
 };
 
 pub use files::{FileArgs, import, rule};
-pub use passphrase::{new_passphrase, passphrase};
+pub use passphrase::{hidden, new_passphrase, passphrase};
 pub use text::table;
 
 /// Everything that can go wrong, each with one line of text.
@@ -100,9 +95,40 @@ pub enum MeterError {
     /// The sequencer is of another deployment than the one named.
     #[error("the sequencer serves another deployment than contract and chain given")]
     OtherDeployment,
+    /// Live meter.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// Some of the period was not measured.
+    #[error(
+        "{}: {dates} was not measured, so the period is not signed. --propose FILE writes it for the meter data manager, who \
+         may put it in as a substitute", path.display()
+    )]
+    NotMeasured {
+        /// File.
+        path: PathBuf,
+        /// What was not measured.
+        dates: String,
+    },
+    /// A file for somebody else.
+    #[error("{}: {source}", path.display())]
+    Exchange {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
+    /// Service.
+    #[error(transparent)]
+    Proposal(ServiceError),
+    /// Backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The machine's clock.
     #[error("the clock is before 1970")]
     Clock,
+    /// The system does not let it wait for a signal.
+    #[error("the system does not say when it is to end")]
+    Signal,
     /// Standard output.
     #[error("cannot write JSON")]
     Json,
@@ -120,6 +146,15 @@ impl From<SyncError> for MeterError {
             error @ (SyncError::GivenBack { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. }) => {
                 Self::GivenBack(Box::new(error))
             }
+        }
+    }
+}
+
+impl From<ServiceError> for MeterError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Sync(error) => error.into(),
+            error @ ServiceError::Proposal { .. } => Self::Proposal(error),
         }
     }
 }
@@ -142,6 +177,12 @@ enum Command {
         after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json"
     )]
     Read(files::ReadArgs),
+    /// Reads a live meter into a folder, day and night: P1 or SML, over TCP or a serial line.
+    #[command(
+        after_help = "Examples:\n  gridveil meter watch /dev/ttyUSB0 --format sml --into home7.meter\n  gridveil meter watch \
+                            tcp://192.168.1.20:8088 --format p1 --into home7.meter"
+    )]
+    Watch(watch::WatchArgs),
     /// Lists the profiles of meter files that are known by their columns.
     #[command(after_help = "Example:\n  gridveil meter profiles --json")]
     Profiles(files::ProfilesArgs),
@@ -150,7 +191,14 @@ enum Command {
         after_help = "Example:\n  gridveil meter submit history.xml --url http://127.0.0.1:8080 --community 0 --slot 7 \\\n    \
                             --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900"
     )]
-    Submit(SubmitArgs),
+    Submit(submit::SubmitArgs),
+    /// Hands in every period that is missing, checks statements, backs up and warns: once, or day and night as a service.
+    #[command(
+        after_help = "Example:\n  gridveil meter sync home7.meter --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 \\\n    \
+                            --keys home7.keys --outbox home7.outbox --buy-limit 2500 --sell-limit 900 --backup /mnt/stick/home7"
+    )]
+    Sync(sync::SyncArgs),
     /// Fetches a period's receipt and checks every figure against own readings and L1.
     #[command(
         after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
@@ -208,38 +256,6 @@ struct PlaceArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct SubmitArgs {
-    #[command(flatten)]
-    file: FileArgs,
-    #[command(flatten)]
-    place: PlaceArgs,
-    /// First interval of the period; the community's open period if absent.
-    #[arg(long)]
-    first_interval: Option<Interval>,
-    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    buy_limit: Ticks,
-    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    sell_limit: Ticks,
-    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
-    #[arg(long, default_value_t = 1, value_parser = scale)]
-    scale: u8,
-    /// Sign intervals for which the file has two readings, with the later block's.
-    #[arg(long)]
-    accept_overlaps: bool,
-    /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as spike.
-    #[arg(long, value_name = "RULE", value_parser = rule)]
-    accept: Vec<Rule>,
-    /// Refuse any deployment but this contract.
-    #[arg(long, env = "GRIDVEIL_CONTRACT")]
-    contract: Option<String>,
-    /// Refuse any other chain.
-    #[arg(long)]
-    chain_id: Option<u64>,
-}
-
-#[derive(Debug, clap::Args)]
 struct StatementArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -265,8 +281,10 @@ pub fn run(args: Args) -> Result<(), MeterError> {
     match args.command {
         Command::Keygen(args) => keygen(&args),
         Command::Read(args) => files::read(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Profiles(args) => files::profiles(&args),
-        Command::Submit(args) => submit(&args),
+        Command::Submit(args) => submit::submit(&args),
+        Command::Sync(args) => sync::run(&args),
         Command::Statement(args) => statement(&args),
     }
 }
@@ -319,6 +337,11 @@ pub fn unix_s(text: &str) -> Result<u64, &'static str> {
     time.ok_or("a time such as 2026-12-01T00:00:00Z, or a day")
 }
 
+/// As [`unix_s`], with a sign.
+fn instant(text: &str) -> Result<i64, &'static str> {
+    unix_s(text)?.try_into().map_err(|_| "a time such as 2026-12-01T00:00:00Z, or a day")
+}
+
 /// RFC 3339, UTC.
 #[must_use]
 pub fn utc(seconds: i64) -> String {
@@ -327,60 +350,6 @@ pub fn utc(seconds: i64) -> String {
 
 fn contract(text: &str) -> Result<[u8; 20], MeterError> {
     address(text).ok_or(MeterError::Contract)
-}
-
-fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
-    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
-    let import = import(&args.file)?;
-    let sequencer = Sequencer::new(url, Retry::default())?;
-    let info = sequencer.info()?;
-    let domains = info.checked_domains().ok_or(ApiError::Domain)?;
-    let named = args.contract.as_deref().map(contract).transpose()?;
-    if named.is_some_and(|c| info.contract != c) || args.chain_id.is_some_and(|id| id != info.chain_id) {
-        return Err(MeterError::OtherDeployment);
-    }
-    let terms = sequencer.community(*community)?;
-    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
-    let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
-    let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
-    let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
-    let (scale, purpose) = (u64::from(args.scale), Purpose::Metered(&accepted));
-    let readings = Cut { first_interval, intervals, length, scale, purpose }
-        .of(&import)
-        .map_err(|source| MeterError::Cut { path: args.file.file.clone(), source })?;
-    let keys = open_keys(keys)?;
-    let outbox = Outbox::open(outbox, &keys)?;
-    // The circuit version of the period, which may be another one than today's.
-    let domain = domains.of_period(first_interval, terms.interval_length);
-    let context = Context {
-        domain,
-        community: *community,
-        first_interval,
-        interval_length: terms.interval_length,
-        intervals: terms.intervals,
-    };
-    let draft = Draft {
-        context,
-        slot: *slot,
-        readings,
-        buy_limit: args.buy_limit,
-        sell_limit: args.sell_limit,
-        scale: args.scale,
-    };
-    let period = Period { domain, community: *community, slot: *slot, first_interval };
-    if outbox.packet(&period)?.is_none() {
-        // An old copy of this folder, or a new one: the period may be signed and handed in already.
-        recover::take_back_packet(&sequencer, &keys, &outbox, &period)?;
-    }
-    let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
-    let status = sequencer.submit(&signed)?;
-    let open = terms.next_interval == first_interval && !terms.open.closed;
-    outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
-    let from = utc(i64::from(first_interval) * i64::from(length));
-    println!(
-        "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"
-    );
-    Ok(())
 }
 
 fn statement(args: &StatementArgs) -> Result<(), MeterError> {

@@ -219,6 +219,14 @@ impl Outbox {
         Ok(noted.is_some_and(|word| word.as_slice() == Taken::Accepted.as_str().as_bytes()))
     }
 
+    /// Was the packet taken at all, in time or late?
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn is_handed_in(&self, period: &Period) -> Result<bool, OutboxError> {
+        Ok(self.read(&period.file("delivered"))?.is_some())
+    }
+
     /// Keeps a verified receipt: the opening of the member's leaf, and what the next period's statement continues from.
     ///
     /// # Errors

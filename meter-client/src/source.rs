@@ -25,7 +25,7 @@ pub enum CutError {
     #[error("a period of {0} intervals is longer than {MAX_INTERVALS}, or empty")]
     Period(usize),
     /// An interval of the period is missing.
-    #[error("interval {interval} (position {position} of the period, unix second {start}) is missing in the file")]
+    #[error("interval {interval}, {}, is missing in the file", gridveil_readings::zone::utc(*.start))]
     Missing {
         /// Interval index.
         interval: Interval,
@@ -48,8 +48,8 @@ pub enum CutError {
     },
     /// An estimate or a substitute of the utility.
     #[error(
-        "interval {interval} was not measured ({}): it is not signed as metered. Give the file to the meter data manager, \
-         who may put it in as a substitute", rule.name()
+        "interval {interval} was not measured ({}): it is not signed as metered. --propose FILE writes the period for the \
+         meter data manager, who may put it in as a substitute", rule.name()
     )]
     NotMeasured {
         /// Interval index.
@@ -139,6 +139,22 @@ impl Cut<'_> {
                 Ok(Reading { import: unit(before[0], sums[0], "import")?, export: unit(before[1], sums[1], "export")? })
             })
             .collect()
+    }
+
+    /// The intervals of the period that were not measured: estimates and substitutes. If there is one, the period is not
+    /// signed; it may be proposed ([`crate::proposal`]).
+    #[must_use]
+    pub fn not_measured(&self, import: &Import) -> Vec<Interval> {
+        let never = |start: i64| {
+            let touching = import.findings.iter().filter(|finding| finding.touches(start, self.length));
+            touching.map(|finding| finding.rule.effect()).any(|effect| effect == Effect::Never)
+        };
+        let all = (0..self.intervals).filter_map(|position| {
+            let interval = self.first_interval.checked_add(u32::try_from(position).ok()?)?;
+            let start = i64::from(interval) * i64::from(self.length);
+            (import.series.at(start).is_some() && never(start)).then_some(interval)
+        });
+        all.collect()
     }
 
     fn undoubted(&self, import: &Import, start: i64, interval: Interval) -> Result<(), CutError> {
@@ -231,6 +247,8 @@ mod tests {
         let of =
             |purpose| Cut { first_interval: Interval(0), intervals: 3, length: 900, scale: 1, purpose }.of(&import);
         assert!(of(Purpose::Metered(Rule::ALL)).is_err() && of(Purpose::Substitute).is_ok());
+        let cut = |n| Cut { first_interval: Interval(0), intervals: n, length: 900, scale: 1, purpose: METERED };
+        assert_eq!((cut(3).not_measured(&import), cut(1).not_measured(&import)), (vec![Interval(1)], vec![]));
     }
 
     #[test]

@@ -15,3 +15,4 @@ mod terminal;
 mod tls;
 mod tutorial;
 mod upgrade;
+mod watch;

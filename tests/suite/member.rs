@@ -5,6 +5,7 @@ mod certificates;
 mod commands;
 mod money;
 mod recovery;
+mod service;
 mod totals;
 
 use std::{
@@ -32,7 +33,7 @@ use gridveil_meter_client::{
 };
 use gridveil_protocol::{
     certificate::{Purpose, ShownHolding, ShownRetirement},
-    codec::operation_id,
+    codec::{operation_id, packet_id},
     field::{Fr, to_bytes},
     fixture::{self, Recipe},
     header_operation::{Pool, Transfer},
@@ -111,6 +112,8 @@ const CONTRACT: [u8; 20] = [0x11; 20];
 struct Book {
     settled: Vec<Transition>,
     operations: BTreeMap<String, SignedOperation>,
+    /// Packets in the order in which they were handed in.
+    handed_in: Vec<SignedPacket>,
     refuse: Option<&'static str>,
     /// Packets of periods that are not settled, by slot and first interval.
     packets: BTreeMap<(u16, Interval), SignedPacket>,
@@ -148,7 +151,8 @@ impl Book {
     fn given_back(&self, request: &ReceiptRequest) -> GivenBack {
         let (slot, first) = (request.slot, request.first_interval);
         let then = self.told().iter().find(|t| t.input.community.header.next_interval == first);
-        let settled = then.map(|t| t.input.packets[usize::from(slot)].clone());
+        let settled =
+            then.map(|t| t.input.packets[usize::from(slot)].clone()).filter(|signed| !signed.packet.substituted);
         let mut operations: Vec<_> = self.operations.values().filter(|s| s.operation.slot == slot).cloned().collect();
         operations.sort_by_key(|signed| signed.operation.nonce);
         let packet = settled.or_else(|| self.packets.get(&(slot, first)).cloned());
@@ -231,6 +235,18 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                     lie(&book.settled, &mut receipt);
                 }
                 (200, serde_json::to_string(&receipt).unwrap())
+            }
+            "/v1/packets" => {
+                let packet: SignedPacket = serde_json::from_str(body).unwrap();
+                let next = served(book.told()).next_interval;
+                let (status, word) =
+                    if packet.packet.context.first_interval < next { (202, "late") } else { (201, "accepted") };
+                let id = hex(packet_id(&packet));
+                if !packet.packet.substituted {
+                    book.packets.insert((packet.packet.slot, packet.packet.context.first_interval), packet.clone());
+                }
+                book.handed_in.push(packet);
+                (status, format!(r#"{{"packet_id":"{id}","status":"{word}"}}"#))
             }
             "/v1/operations" => {
                 if let Some(code) = book.refuse {

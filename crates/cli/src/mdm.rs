@@ -1,14 +1,15 @@
 //! `gridveil mdm`: the meter data manager's side. Its key is the owner key of a key file (`gridveil meter keygen`);
 //! it is never the operator's.
 
+mod substitute;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use gridveil_api::public::CommunityInfo;
 use gridveil_meter_client::{
-    cli::{FileArgs, KeyArgs, import, open_keys, scale},
-    source::{Cut, Purpose},
+    cli::{FileArgs, KeyArgs, open_keys, scale},
     submit::{Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
 };
@@ -26,7 +27,7 @@ use gridveil_protocol::{
     version::Domains,
 };
 
-use crate::member::{Acting, Details, Money, agreed, deployed, element, hex0, manage::terms_rows, planned, served};
+use crate::member::{Acting, Details, Money, agreed, deployed, hex0, manage::terms_rows, planned, served};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
                        --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080";
@@ -47,7 +48,7 @@ enum Command {
     /// Signs what a member consented to (enrol, replace, terms), and hands it in or writes it.
     #[command(after_help = EXAMPLE)]
     Sign(SignArgs),
-    /// Signs a packet in place of a silent meter's, from an estimate, and hands it in.
+    /// Signs a packet in place of a silent meter's, from an estimate or from what a member proposes, and hands it in.
     #[command(
         after_help = "Example:\n  gridveil mdm substitute estimate.csv --slot 7 --community 0 --keys mdm.keys \\\n    \
                             --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --url http://127.0.0.1:8080"
@@ -137,18 +138,18 @@ struct SubstituteArgs {
     /// Sequencer, `https://…` or `http://…`.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_URL")]
     url: String,
-    /// Community index.
+    /// Community index. A proposal says it itself, as it does slot, period and scale.
     #[arg(long)]
-    community: u32,
+    community: Option<u32>,
     /// Slot whose meter is silent.
     #[arg(long)]
-    slot: u16,
+    slot: Option<u16>,
     /// First interval of the period; the community's open period if absent.
     #[arg(long)]
     first_interval: Option<Interval>,
-    /// The account's scale, Wh per unit.
-    #[arg(long, default_value_t = 1, value_parser = scale)]
-    scale: u8,
+    /// The account's scale, Wh per unit: 1 if absent.
+    #[arg(long, value_parser = scale)]
+    scale: Option<u8>,
     /// The slot's newest pending substitute, as the operator says (`previous_substitute` of its missing slots): 0x…;
     /// none if absent.
     #[arg(long, value_name = "DIGEST")]
@@ -221,7 +222,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Details::new("").row("meter data manager key", key.clone(), key).print(args.json)
         }
         Command::Sign(args) => sign(args),
-        Command::Substitute(args) => substitute(args),
+        Command::Substitute(args) => substitute::substitute(args),
         Command::Header(args) => header(args),
     }
 }
@@ -337,45 +338,6 @@ pub fn substituted(
         previous_substitute,
     };
     Ok(packet.sign(mdm)?)
-}
-
-fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
-    let (sequencer, domains) = sequencer(&args.url, &args.with.place.deployment()?)?;
-    let terms = sequencer.community(args.community)?;
-    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
-    let domain = domains.of_period(first_interval, terms.interval_length);
-    let name = args.estimate.file.display().to_string();
-    let cut = Cut {
-        first_interval,
-        intervals: usize::from(terms.intervals),
-        length: u32::from(terms.interval_length),
-        scale: u64::from(args.scale),
-        purpose: Purpose::Substitute,
-    };
-    let readings = cut.of(&import(&args.estimate)?).context(name)?;
-    let previous_substitute = args
-        .previous_substitute
-        .as_deref()
-        .map_or(Ok(Fr::from(0u64)), |text| element(text, "--previous-substitute"))?;
-    let at = Silent {
-        domain,
-        community: args.community,
-        slot: args.slot,
-        first_interval,
-        scale: args.scale,
-        previous_substitute,
-    };
-    let packet = substituted(at, &terms, readings, &args.with.place.key()?)?;
-    let details = || {
-        Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
-            .row("slot", format!("{} of community {}", args.slot, args.community), args.slot)
-            .row("period", format!("from interval {first_interval}"), first_interval.0)
-    };
-    if !agreed(details(), args.with.acting, args.with.place.json)? {
-        return Ok(());
-    }
-    let status = sequencer.submit(&packet)?.as_str();
-    details().row("sequencer", status, status).print(args.with.place.json)
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {

@@ -201,6 +201,25 @@ impl Energy {
         Self(whole.saturating_mul(numerator).saturating_add(rest.saturating_mul(numerator) / denominator))
     }
 
+    /// In Wh, exact, with a point; `None` if it has no end in decimals.
+    #[must_use]
+    pub fn exact_wh(self) -> Option<String> {
+        let (whole, mut rest) = (self.0.abs() / PER_WH, self.0.abs() % PER_WH);
+        let mut text = format!("{}{whole}", if self.is_negative() { "-" } else { "" });
+        for decimals in 0..MOST_DECIMALS {
+            if rest == 0 {
+                return Some(text);
+            }
+            if decimals == 0 {
+                text.push('.');
+            }
+            rest *= 10;
+            text.push(char::from(b'0' + u8::try_from(rest / PER_WH).ok()?));
+            rest %= PER_WH;
+        }
+        None
+    }
+
     /// Whole Wh, rounded down.
     #[must_use]
     pub fn floor_wh(self) -> i64 {
@@ -309,6 +328,15 @@ mod tests {
         assert!(Decimal::whole(192_200).shifted(-3).and_then(|d| Energy::of(d, Unit::Wh, 0)) == Some(kwh("0.1922")));
         assert!(Decimal::whole(2).shifted(3).and_then(|d| Energy::of(d, Unit::Wh, 0)) == Some(Energy::wh(2000)));
         assert!(Decimal::whole(1).shifted(i64::MAX).is_none() && Decimal::whole(1).shifted(-99).is_none());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["0", "12", "12.5", "-0.0001", "1581123.000000000001", "1099511627775.1"] {
+            let energy = Energy::of(Decimal::parse(text, '.').unwrap(), Unit::Wh, 0).unwrap();
+            assert_eq!(energy.exact_wh().as_deref(), Some(text));
+        }
+        assert_eq!(Energy::of(Decimal::whole(1), Unit::W, 1).unwrap().exact_wh(), None, "a 3600th of a Wh has no end");
     }
 
     #[test]

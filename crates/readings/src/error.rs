@@ -313,6 +313,15 @@ pub enum SourceError {
         /// What was found.
         found: String,
     },
+    /// Registers with a running time and no time of day.
+    #[error(
+        "{found}, without the time of day: say when the first telegram was sent (--starts 2026-11-30T09:00:00Z), or read the \
+         meter live"
+    )]
+    NoStart {
+        /// What was found.
+        found: String,
+    },
     /// A frame or telegram whose checksum is wrong.
     #[error("{at}: checksum is wrong ({what}); the telegram was cut or changed")]
     Checksum {

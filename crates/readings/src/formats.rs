@@ -1,6 +1,7 @@
 //! The formats: one decoder each, and by what a file is recognised.
 
 pub mod csv;
+mod dlms;
 pub mod green_button;
 pub mod mscons;
 pub mod nem12;
@@ -64,6 +65,9 @@ impl std::str::FromStr for Format {
 /// # Errors
 /// [`SourceError`].
 pub fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
+    if let (None, Some(refusal)) = (choice.format, dlms::refusal(bytes)) {
+        return Err(refusal);
+    }
     let format = choice.format.unwrap_or_else(|| guess(bytes));
     let encoding = choice.mapping.as_ref().and_then(|m| m.encoding.as_deref());
     let text = || text::decode(bytes, encoding);

@@ -9,8 +9,10 @@
 
 pub mod energy;
 mod error;
+pub mod folder;
 pub mod formats;
 pub mod intensity;
+pub mod live;
 pub mod model;
 pub mod normalise;
 mod read;

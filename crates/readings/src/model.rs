@@ -27,6 +27,8 @@ pub enum Quality {
     Unstated,
     /// The file says something that no table knows.
     Unknown,
+    /// Measured, and the clocks did not agree when it was.
+    Drifted,
     /// Measured, and doubted by who measured it.
     Questionable,
     /// Put in by the utility in place of a reading.

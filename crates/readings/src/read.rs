@@ -67,15 +67,22 @@ pub struct Choice {
     pub register_modulus: Option<Energy>,
     /// Key of the station that signed an OCMF file: hex or Base64 of its SubjectPublicKeyInfo or its point.
     pub public_key: Option<String>,
+    /// When the first telegram of an SML capture was sent, unix seconds.
+    pub starts: Option<i64>,
     /// What the connection carries, W.
     pub limit_w: Option<u64>,
 }
 
-/// Reads a file.
+/// Reads a file, or every file of a folder ([`crate::folder`]).
 ///
 /// # Errors
 /// [`SourceError`].
 pub fn read_file(path: &Path, choice: &Choice) -> Result<Import, SourceError> {
+    if path.is_dir() { crate::folder::read_folder(path, choice) } else { read_one(path, choice) }
+}
+
+/// Reads one file.
+pub(crate) fn read_one(path: &Path, choice: &Choice) -> Result<Import, SourceError> {
     let file = std::fs::File::open(path).map_err(|e| SourceError::Io(e.kind()))?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| SourceError::Io(e.kind()))?;

@@ -80,6 +80,7 @@ pub fn json(import: &Import) -> Value {
         "qualities": {
             "measured": quality(Quality::Measured), "unstated": quality(Quality::Unstated),
             "unknown": quality(Quality::Unknown), "questionable": quality(Quality::Questionable),
+            "drifted": quality(Quality::Drifted),
             "substituted": quality(Quality::Substituted), "estimated": quality(Quality::Estimated),
         },
         "spike_interval": spike.map(|start| start.div_euclid(length.max(1))),

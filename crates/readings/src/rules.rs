@@ -99,10 +99,16 @@ rules! {
     TotalAsImport, "total-as-import", Show, "the member says that the meter has no generation";
     /// A direction the file leaves open was read as import.
     DirectionUnstated, "direction-unstated", Ask, "ESPI flow direction 0: a meter of one direction";
+    /// A file of a folder that was not read.
+    FileRefused, "file-refused", Show, "one bad file of a folder does not stop the others";
     /// Telegrams or records that were left out.
     BadTelegram, "bad-telegram", Show, "a telegram with a wrong checksum, or a record of a meter that was not well, is not read";
     /// Signed records whose signature was not checked.
     Unverified, "unverified", Ask, "OCMF: a record is evidence by its signature (German calibration law, MessEG 33)";
+    /// The meter's clock and the computer's did not agree when a live meter was read.
+    ClockDrift, "clock-drift", Ask, "BSI TR-03109-1: a clock is off by 3 % of the interval at most; energy beyond it is another interval's";
+    /// The member said when a capture begins.
+    StartTold, "start-told", Ask, "a capture without the time of day is as right as the time that its reader tells";
     /// Times of a clock that is not synchronised.
     UnsureClock, "unsure-clock", Ask, "OCMF table 19: only a synchronised clock gives an instant; a wrong one moves energy between intervals";
 }

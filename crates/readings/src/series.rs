@@ -137,6 +137,7 @@ impl Series {
             Quality::Estimated => Some(Rule::Estimated),
             Quality::Substituted => Some(Rule::Substituted),
             Quality::Questionable => Some(Rule::Questionable),
+            Quality::Drifted => Some(Rule::ClockDrift),
             Quality::Unknown => Some(Rule::UnknownQuality),
             Quality::Measured | Quality::Unstated => None,
         };

@@ -47,6 +47,9 @@ pub struct FileArgs {
     /// Key of the charging station that signed an OCMF file, hex or Base64: every record must be signed with it.
     #[arg(long, value_name = "KEY")]
     pub public_key: Option<String>,
+    /// When the first telegram of an SML capture was sent, such as 2026-11-30T09:00:00Z: it has running times alone.
+    #[arg(long, value_name = "TIME", value_parser = super::instant)]
+    pub starts: Option<i64>,
     /// What the connection carries, kW: more is doubted.
     #[arg(long, value_name = "KW", value_parser = watts)]
     pub connection: Option<u64>,
@@ -75,7 +78,7 @@ fn zone(text: &str) -> Result<Zone, SourceError> {
     Zone::parse(text)
 }
 
-fn modulus(text: &str) -> Result<Energy, &'static str> {
+pub(super) fn modulus(text: &str) -> Result<Energy, &'static str> {
     register_modulus(text, Unit::KWh).ok_or("a number of kWh, such as 999999.9")
 }
 
@@ -117,6 +120,7 @@ impl FileArgs {
             register_modulus: self.register_max,
             public_key: self.public_key.clone(),
             limit_w: self.connection,
+            starts: self.starts,
         })
     }
 }

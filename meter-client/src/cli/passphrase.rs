@@ -1,11 +1,13 @@
 //! Where a key file's passphrase comes from.
 
 use std::{
-    io::{BufRead as _, IsTerminal as _},
+    fs::File,
+    io::{self, BufRead as _, IsTerminal as _},
     path::Path,
 };
 
 use gridveil_keystore::secret_file;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::{KeyArgs, MeterError};
@@ -53,7 +55,43 @@ fn told(args: &KeyArgs) -> Result<Option<Zeroizing<String>>, MeterError> {
 }
 
 fn asked(prompt: &str) -> Result<Zeroizing<String>, MeterError> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|_| MeterError::Passphrase)
+    hidden(prompt).map_err(|_| MeterError::Passphrase)
+}
+
+/// Asks on the terminal for a secret. Nothing that is typed is shown from before the question on: a person, or a program
+/// that types, may be faster than the switch.
+///
+/// # Errors
+/// There is no terminal, or it ends.
+pub fn hidden(prompt: &str) -> io::Result<Zeroizing<String>> {
+    let quiet = Quiet::begin()?;
+    let answer = rpassword::prompt_password(prompt).map(Zeroizing::new);
+    drop(quiet);
+    answer
+}
+
+/// A terminal that does not echo, until it is dropped.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn begin() -> io::Result<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
 }
 
 fn checked(line: Zeroizing<String>) -> Result<Zeroizing<String>, MeterError> {

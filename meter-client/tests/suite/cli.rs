@@ -214,7 +214,7 @@ fn keys_reading_submission_statement() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["keygen", "read", "profiles", "submit", "statement"] {
+    for command in ["keygen", "read", "watch", "profiles", "submit", "sync", "statement"] {
         let help = Args::try_parse_from(["meter", command, "--help"]).unwrap_err().to_string();
         assert!(help.contains("gridveil meter"), "{command}");
     }

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_keystore::secret_file::{self, SecretFileError};
+use gridveil_meter_client::cli::hidden;
 use gridveil_verifier_contract::{deployment::account, ethers_client::Key};
 use zeroize::Zeroizing;
 
@@ -124,9 +125,7 @@ impl Signing {
 /// Asks on the terminal, which does not show what is typed.
 fn asked(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     std::io::stderr().flush()?;
-    let line = rpassword::prompt_password(prompt)
-        .context("no password: there is no terminal to ask on (give --key-password-file)")?;
-    Ok(Zeroizing::new(line))
+    hidden(prompt).context("no password: there is no terminal to ask on (give --key-password-file)")
 }
 
 /// The text of a secret file that only its owner reads, without blanks around it.

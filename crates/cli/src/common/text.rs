@@ -5,10 +5,17 @@ use std::io::Write;
 use comfy_table::{CellAlignment, Table, presets};
 use gridveil_protocol::units::{Nano, Wh};
 
-/// An error and its causes on one line.
+/// An error and its causes on one line. A cause that the error says itself is not said twice.
 #[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.lines().collect::<Vec<_>>().join(" ")
 }
 
 /// Writes to standard output; a reader that has gone away is not an error.
@@ -99,5 +106,7 @@ mod tests {
     fn errors_take_one_line() {
         let error = anyhow::anyhow!("second\nline").context("first");
         assert_eq!(one_line(&error), "first: second line");
+        let told = anyhow::anyhow!("no such file").context("home.csv: no such file").context("cannot read");
+        assert_eq!(one_line(&told), "cannot read: home.csv: no such file");
     }
 }

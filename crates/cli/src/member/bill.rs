@@ -129,9 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let carbon = intensity.map(|intensity| carbon(&bill, &intensity));
     let mut shown = args.shown(&session, &bill, carbon.as_ref(), (days, length));
     if closed > 0 {
-        shown
-            .status
-            .push(format!("{closed} receipts do not open with this key file: of an earlier one, or damaged"));
+        shown.status.push(format!("{closed} receipts do not open with this key file: of an earlier one, or damaged"));
     }
     for (path, content) in [(&args.html, page::page as fn(&Shown) -> Vec<u8>), (&args.pdf, paper::pdf)] {
         if let Some(path) = path {

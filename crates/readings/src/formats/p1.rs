@@ -22,9 +22,9 @@ pub const MAX_TELEGRAM: usize = 16 << 10;
 /// Most telegrams of one file: a week of one a second.
 const MAX_TELEGRAMS: usize = 700_000;
 /// Interval of settlement where none is named, seconds.
-const INTERVAL: u32 = 900;
+pub const INTERVAL: u32 = 900;
 /// A telegram counts for a border that it follows by at most this many seconds.
-const LATE: i64 = 10;
+pub const LATE: i64 = 10;
 
 /// What a telegram says of electricity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +45,25 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Reads one telegram, from its `/` to the end of the line of its `!`. `line` is that of the `/`.
+/// A telegram as it was sent: of DSMR 2 and 3 it has neither checksum nor time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Equipment identifier, as it is sent; empty if it is not.
+    pub meter: String,
+    /// Unix seconds, by the meter's clock.
+    pub time: Option<i64>,
+    /// Import and export registers, where the meter has them.
+    pub registers: [Option<Energy>; 2],
+    /// Does a checksum hold? Otherwise there is none.
+    pub checked: bool,
+}
+
+/// Reads one telegram, from its `/` to the end of the line of its `!`. `line` is that of the `/`. A checksum may be missing
+/// only where none is due: a telegram with a time or a version (DSMR 4, 5, eMUCS) has one.
 ///
 /// # Errors
-/// [`SourceError::Checksum`], [`SourceError::Malformed`], [`SourceError::NotRead`] for one without time or electricity.
-pub fn telegram(bytes: &[u8], line: u64) -> Result<Telegram, SourceError> {
+/// [`SourceError::Checksum`], [`SourceError::Malformed`], [`SourceError::NotRead`] for one without electricity.
+pub fn sent(bytes: &[u8], line: u64) -> Result<Sent, SourceError> {
     let at = Place::line(line);
     let malformed = |what| SourceError::Malformed { at, what };
     if bytes.len() > MAX_TELEGRAM {
@@ -59,17 +73,14 @@ pub fn telegram(bytes: &[u8], line: u64) -> Result<Telegram, SourceError> {
     let (body, tail) = bytes.split_at_checked(end + 1).ok_or(malformed("telegram without its end (!)"))?;
     let tail = std::str::from_utf8(tail).map_err(|_| malformed("checksum is no text"))?.trim();
     let text = String::from_utf8_lossy(body);
-    if tail.is_empty() {
-        let what =
-            "a telegram without checksum and time (DSMR 2 or 3) says how much, but not when: read the meter live";
-        return Err(SourceError::NotRead(format!("{at}: {what}")));
-    }
+    let checked = !tail.is_empty();
+    let wrong = SourceError::Checksum { at, what: "telegram of a P1 port" };
     // Some meters leave a leading zero out.
-    let sent = u16::from_str_radix(tail, 16).ok().filter(|_| tail.len() <= 4);
-    if sent != Some(checksum(body)) {
-        return Err(SourceError::Checksum { at, what: "telegram of a P1 port" });
+    let told = u16::from_str_radix(tail, 16).ok().filter(|_| tail.len() <= 4);
+    if checked && told != Some(checksum(body)) {
+        return Err(wrong);
     }
-    let (mut meter, mut time) = (String::new(), None);
+    let (mut meter, mut time, mut due) = (String::new(), None, false);
     let mut registers: [BTreeMap<String, Energy>; 2] = [BTreeMap::new(), BTreeMap::new()];
     for (row, number) in text.lines().zip(line..) {
         let Some((code, rest)) = row.trim().split_once('(') else { continue };
@@ -77,19 +88,26 @@ pub fn telegram(bytes: &[u8], line: u64) -> Result<Telegram, SourceError> {
         let at = Place::line(number);
         match code {
             "0-0:96.1.1" => value.clone_into(&mut meter),
-            "0-0:1.0.0" => time = Some(instant(value, at)?),
+            "0-0:1.0.0" => (time, due) = (Some(instant(value, at)?), true),
+            "1-3:0.2.8" | "0-0:96.1.4" => due = true,
             _ => {
                 let index = match code.strip_prefix("1-0:").and_then(|c| c.split_once(".8.")) {
                     Some(("1", _)) => 0,
                     Some(("2", _)) => 1,
                     _ => continue,
                 };
+                if !rest.contains(')') {
+                    return Err(SourceError::Cell { at, found: shown(value), expected: "a register in kWh" });
+                }
                 let energy = reading(value, at)?;
                 if let Some(registers) = registers.get_mut(index) {
                     registers.insert(code.to_owned(), energy);
                 }
             }
         }
+    }
+    if due && !checked {
+        return Err(wrong);
     }
     let sum = |of: &BTreeMap<String, Energy>| {
         let total = of.iter().find(|(code, _)| code.ends_with(".8.0")).map(|(_, energy)| *energy);
@@ -98,6 +116,21 @@ pub fn telegram(bytes: &[u8], line: u64) -> Result<Telegram, SourceError> {
     let registers = [sum(&registers[0]), sum(&registers[1])];
     if registers == [None, None] {
         let what = "a telegram without a register of electricity (1.8 or 2.8): a meter of heat, gas or water";
+        return Err(SourceError::NotRead(format!("{at}: {what}")));
+    }
+    Ok(Sent { meter, time, registers, checked })
+}
+
+/// As [`sent`], of a file, where only the telegram itself says when it was sent.
+///
+/// # Errors
+/// As [`sent`]; [`SourceError::NotRead`] for one without a time.
+pub fn telegram(bytes: &[u8], line: u64) -> Result<Telegram, SourceError> {
+    let at = Place::line(line);
+    let Sent { meter, time, registers, checked } = sent(bytes, line)?;
+    if !checked {
+        let what =
+            "a telegram without checksum and time (DSMR 2 or 3) says how much, but not when: read the meter live";
         return Err(SourceError::NotRead(format!("{at}: {what}")));
     }
     let time = time.ok_or_else(|| SourceError::NotRead(format!("{at}: a telegram without a time (0-0:1.0.0)")))?;
@@ -239,12 +272,12 @@ pub fn channels(meter: &str, samples: &[Sample], length: u32, what: &str) -> Res
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{Import, read};
 
     /// A telegram of DSMR 5 at a time, with registers in Wh.
-    pub fn sent(time: &str, import: [u32; 2], export: u32) -> String {
+    pub(crate) fn written(time: &str, import: [u32; 2], export: u32) -> String {
         let kwh = |wh: u32| format!("{:06}.{:03}*kWh", wh / 1000, wh % 1000);
         let body = format!(
             "/ISK5\\2M550T-1012\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0({time})\r\n0-0:96.1.1(4530)\r\n1-0:1.8.1({})\r\n1-0:1.8.2({})\r\n\
@@ -263,11 +296,11 @@ mod tests {
     #[test]
     fn borders_give_the_energy_between_them() {
         let text = [
-            sent("251026024500S", [1000, 500], 10),
-            sent("251026024510S", [1001, 500], 10),
+            written("251026024500S", [1000, 500], 10),
+            written("251026024510S", [1001, 500], 10),
             // The clock goes back: a quarter of an hour later it is 02:00 again.
-            sent("251026020003W", [1100, 520], 10),
-            sent("251026021501W", [1100, 600], 40),
+            written("251026020003W", [1100, 520], 10),
+            written("251026021501W", [1100, 600], 40),
         ];
         let import = of(&text.concat()).unwrap();
         let wh: Vec<_> = import.series.entries().iter().map(|e| (e.start, e.import_wh, e.export_wh)).collect();
@@ -277,9 +310,12 @@ mod tests {
 
     #[test]
     fn a_bad_checksum_leaves_its_telegram_out() {
-        let good =
-            [sent("260118120000W", [0, 0], 0), sent("260118121500W", [50, 0], 0), sent("260118123000W", [90, 0], 0)];
-        let cut = sent("260118121000W", [40, 0], 0).replace("0-0:96.1.1", "0-0:96.1.9");
+        let good = [
+            written("260118120000W", [0, 0], 0),
+            written("260118121500W", [50, 0], 0),
+            written("260118123000W", [90, 0], 0),
+        ];
+        let cut = written("260118121000W", [40, 0], 0).replace("0-0:96.1.1", "0-0:96.1.9");
         let import = of(&[&good[0], &cut, &good[1], "/ISK5\\cut in the mid", &good[2]].map(String::from).concat());
         // The cut one swallows what follows on its line, so the third is lost with it.
         let import = import.unwrap();
@@ -290,10 +326,12 @@ mod tests {
 
     #[test]
     fn what_a_telegram_lacks_is_said() {
-        let one = sent("260118120000W", [5000, 0], 0);
+        let one = written("260118120000W", [5000, 0], 0);
         let alone = of(&one).unwrap_err();
         assert!(matches!(&alone, SourceError::NoInterval { .. }) && !alone.to_string().contains("5000"), "{alone}");
-        let old = one.split_once('!').map(|(body, _)| format!("{body}!\r\n")).unwrap();
+        let cut = one.split_once('!').map(|(body, _)| format!("{body}!\r\n")).unwrap();
+        assert!(matches!(of(&cut), Err(SourceError::Checksum { .. })), "it has a version, and so it had a checksum");
+        let old = cut.replace("1-3:0.2.8(50)\r\n0-0:1.0.0(260118120000W)\r\n", "");
         assert!(matches!(of(&old), Err(SourceError::NotRead(why)) if why.contains("DSMR 2 or 3")));
         let again = |body: String| {
             let body = body.split_once('!').map(|(body, _)| format!("{body}!")).unwrap();
@@ -306,10 +344,11 @@ mod tests {
 
     #[test]
     fn a_register_that_falls_is_a_fault() {
-        let text = sent("260118120000W", [5000, 0], 0) + &sent("260118121500W", [4000, 0], 0);
+        let text = written("260118120000W", [5000, 0], 0) + &written("260118121500W", [4000, 0], 0);
         assert!(matches!(of(&text), Err(SourceError::RegisterFalls { .. })));
-        let gap =
-            sent("260118120000W", [0, 0], 0) + &sent("260118121500W", [40, 0], 0) + &sent("260118130000W", [90, 0], 0);
+        let gap = written("260118120000W", [0, 0], 0)
+            + &written("260118121500W", [40, 0], 0)
+            + &written("260118130000W", [90, 0], 0);
         let import = of(&gap).unwrap();
         assert_eq!((import.series.entries().len(), import.series.total_wh()), (1, [40, 0]));
         assert!(import.findings.iter().any(|f| f.rule == Rule::Missing));

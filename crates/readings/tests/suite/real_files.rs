@@ -146,7 +146,7 @@ fn captures_of_real_meters_are_understood() {
             let import = telegrams.iter().any(|t| t.registers != [None, None]);
             understood += usize::from(import);
             let error = read_file(&path, &Choice::default()).unwrap_err();
-            assert!(matches!(error, SourceError::NoInterval { .. } | SourceError::NotRead(_)), "{path:?}: {error}");
+            assert!(matches!(error, SourceError::NoStart { .. } | SourceError::NotRead(_)), "{path:?}: {error}");
         }
     }
     assert!(understood >= 30, "{understood} of 37 captures have a register");

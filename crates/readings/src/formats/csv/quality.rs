@@ -70,6 +70,8 @@ const WORDS: &[(&str, Quality)] = &[
     ("f", Quality::Substituted),
     ("korrigeret", Quality::Measured),
     ("vorläufig", Quality::Questionable),
+    // As a live meter's files have it.
+    ("clock-drift", Quality::Drifted),
 ];
 
 /// What a cell of a quality column says; `None` if it says that there is no value.

@@ -1,0 +1,140 @@
+//! `gridveil meter submit`: one period, signed and handed in, or proposed.
+
+use std::path::PathBuf;
+
+use gridveil_api::public::Taken;
+use gridveil_protocol::{
+    packet::Context,
+    units::{Interval, Ticks},
+};
+
+use super::{FileArgs, MeterError, PlaceArgs, contract, import, open_keys, rule, scale, utc};
+use crate::{
+    outbox::{Outbox, Period},
+    packet::Draft,
+    proposal::ProposalFile,
+    recover,
+    source::{Cut, Purpose, Rule},
+    submit::{ApiError, Retry, Sequencer},
+    wallet::{Deployment, write_file},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SubmitArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// First interval of the period; the community's open period if absent.
+    #[arg(long)]
+    first_interval: Option<Interval>,
+    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    buy_limit: Ticks,
+    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    sell_limit: Ticks,
+    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
+    #[arg(long, default_value_t = 1, value_parser = scale)]
+    scale: u8,
+    /// Sign intervals for which the file has two readings, with the later block's.
+    #[arg(long)]
+    accept_overlaps: bool,
+    /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as spike.
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    accept: Vec<Rule>,
+    /// If some of the period was not measured: writes it into this file for the meter data manager. Nothing is signed.
+    #[arg(long, value_name = "FILE")]
+    propose: Option<PathBuf>,
+    /// Refuse any deployment but this contract.
+    #[arg(long, env = "GRIDVEIL_CONTRACT")]
+    contract: Option<String>,
+    /// Refuse any other chain.
+    #[arg(long)]
+    chain_id: Option<u64>,
+}
+
+pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
+    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
+    let import = import(&args.file)?;
+    let sequencer = Sequencer::new(url, Retry::default())?;
+    let info = sequencer.info()?;
+    let domains = info.checked_domains().ok_or(ApiError::Domain)?;
+    let named = args.contract.as_deref().map(contract).transpose()?;
+    if named.is_some_and(|c| info.contract != c) || args.chain_id.is_some_and(|id| id != info.chain_id) {
+        return Err(MeterError::OtherDeployment);
+    }
+    let terms = sequencer.community(*community)?;
+    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
+    let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
+    let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
+    let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
+    let (scale, purpose) = (u64::from(args.scale), Purpose::Metered(&accepted));
+    let cut = Cut { first_interval, intervals, length, scale, purpose };
+    let failed = |source| MeterError::Cut { path: args.file.file.clone(), source };
+    let not_measured = cut.not_measured(&import);
+    if !not_measured.is_empty() {
+        let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
+        let readings = Cut { purpose: Purpose::Substitute, ..cut }.of(&import).map_err(failed)?;
+        let (community, slot, interval_length) = (*community, *slot, terms.interval_length);
+        let scale = args.scale;
+        let proposal = ProposalFile {
+            deployment,
+            community,
+            slot,
+            first_interval,
+            interval_length,
+            scale,
+            readings,
+            not_measured,
+        };
+        return propose(args, &proposal);
+    }
+    let readings = cut.of(&import).map_err(failed)?;
+    let keys = open_keys(keys)?;
+    let outbox = Outbox::open(outbox, &keys)?;
+    // The circuit version of the period, which may be another one than today's.
+    let domain = domains.of_period(first_interval, terms.interval_length);
+    let context = Context {
+        domain,
+        community: *community,
+        first_interval,
+        interval_length: terms.interval_length,
+        intervals: terms.intervals,
+    };
+    let draft = Draft {
+        context,
+        slot: *slot,
+        readings,
+        buy_limit: args.buy_limit,
+        sell_limit: args.sell_limit,
+        scale: args.scale,
+    };
+    let period = Period { domain, community: *community, slot: *slot, first_interval };
+    if outbox.packet(&period)?.is_none() {
+        // An old copy of this folder, or a new one: the period may be signed and handed in already.
+        recover::take_back_packet(&sequencer, &keys, &outbox, &period)?;
+    }
+    let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
+    let status = sequencer.submit(&signed)?;
+    let open = terms.next_interval == first_interval && !terms.open.closed;
+    outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
+    let from = utc(i64::from(first_interval) * i64::from(length));
+    println!(
+        "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"
+    );
+    Ok(())
+}
+
+/// Nothing of a period is signed that was not measured as a whole.
+fn propose(args: &SubmitArgs, proposal: &ProposalFile) -> Result<(), MeterError> {
+    let dates = proposal.dates();
+    let Some(file) = &args.propose else {
+        return Err(MeterError::NotMeasured { path: args.file.file.clone(), dates });
+    };
+    write_file(file, proposal).map_err(|source| MeterError::Exchange { path: file.clone(), source })?;
+    let from = utc(i64::from(proposal.first_interval.0) * i64::from(proposal.interval_length));
+    println!("period from {from}: not signed, as this was not measured: {dates}");
+    println!("For the meter data manager: gridveil mdm substitute {}", file.display());
+    Ok(())
+}

@@ -1,0 +1,370 @@
+//! What a member's machine does day after day: hand in every period that is missing, check every statement, keep a copy of
+//! the wallet, and say what is wrong.
+//!
+//! A round begins with the statements, because they tell which periods were settled with a substitute and wait for the meter's own
+//! packet. Nothing is kept of a round but what outbox and wallet keep: a round that was cut short is done again.
+
+mod backup;
+
+use std::path::{Path, PathBuf};
+
+use gridveil_api::{
+    code,
+    public::{CommunityInfo, Taken},
+};
+use gridveil_protocol::{
+    packet::Context,
+    receipt::Receipt,
+    units::{Interval, Ticks},
+    version::Domains,
+};
+use gridveil_readings::{Import, Rule};
+
+pub use backup::{BackupError, back_up};
+
+use crate::{
+    key_store::Keys,
+    l1::Roots,
+    live,
+    outbox::{Outbox, Period},
+    packet::Draft,
+    proposal::{ProposalFile, dates},
+    recover,
+    source::{Cut, CutError, Purpose},
+    submit::{ApiError, Sequencer},
+    sync::{Member, SyncError},
+    wallet::{Deployment, FileError, Wallet, WalletError, write_file},
+};
+
+/// Most periods of one round: a year of days, and some.
+const MAX_PERIODS: u32 = 400;
+
+/// What a member's machine needs.
+pub struct Service<'a> {
+    /// Sequencer.
+    pub sequencer: &'a Sequencer,
+    /// L1.
+    pub l1: &'a dyn Roots,
+    /// Keys.
+    pub keys: &'a Keys,
+    /// The rollup that the member names.
+    pub deployment: Deployment,
+    /// Of it and the circuit versions.
+    pub domains: &'a Domains,
+    /// Community index.
+    pub community: u32,
+    /// Slot.
+    pub slot: u16,
+    /// Directory of wallet and outbox.
+    pub wallet: &'a Path,
+    /// Wh of a reading's unit: the account's scale.
+    pub scale: u8,
+    /// Doubts that the member accepts.
+    pub accepted: &'a [Rule],
+    /// Highest price to buy at in the next period.
+    pub buy_limit: Ticks,
+    /// Lowest price to sell at in the next period.
+    pub sell_limit: Ticks,
+}
+
+impl std::fmt::Debug for Service<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// What a round did, or found. None of it is a reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A packet was handed in.
+    Sent {
+        /// Period.
+        first_interval: Interval,
+        /// It was settled with a substitute, and a later settlement books the difference.
+        late: bool,
+    },
+    /// The sequencer does not take it, and says why.
+    Refused {
+        /// Period.
+        first_interval: Interval,
+        /// Its answer.
+        why: String,
+    },
+    /// The period is complete, and not signed as it is.
+    NotSigned {
+        /// Period.
+        first_interval: Interval,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Some intervals were not measured: the period is proposed to the meter data manager, and not signed.
+    Proposed {
+        /// Period.
+        first_interval: Interval,
+        /// The file for the meter data manager.
+        file: PathBuf,
+        /// What was not measured.
+        dates: String,
+    },
+    /// A period became final, and every figure of it holds.
+    Statement {
+        /// Period.
+        first_interval: Interval,
+        /// Was it settled with a substitute?
+        substituted: bool,
+        /// The earlier period that its correction is about.
+        corrected: Option<Interval>,
+    },
+    /// Something is wrong with the live meter.
+    Meter {
+        /// What.
+        why: String,
+    },
+}
+
+/// Why a round was not finished. What it did before stands.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Statements, sequencer, L1 or wallet.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// A proposal cannot be written.
+    #[error("{}: {source}", path.display())]
+    Proposal {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
+}
+
+impl From<ApiError> for ServiceError {
+    fn from(error: ApiError) -> Self {
+        Self::Sync(error.into())
+    }
+}
+
+impl From<crate::outbox::OutboxError> for ServiceError {
+    fn from(error: crate::outbox::OutboxError) -> Self {
+        Self::Sync(error.into())
+    }
+}
+
+impl Service<'_> {
+    /// One round over the readings, if there are any. `said` hears of each thing when it is done.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; what was said before is done.
+    pub fn round(&self, import: Option<&Import>, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
+        let outbox = Outbox::open(self.wallet, self.keys)?;
+        let terms = self.sequencer.community(self.community)?;
+        // Statements that do not hold do not keep the meter from speaking.
+        let statements = self.statements(&outbox, &terms, said);
+        if let Some(import) = import {
+            self.packets(&outbox, &terms, import, said)?;
+        }
+        statements
+    }
+
+    fn statements(
+        &self,
+        outbox: &Outbox,
+        terms: &CommunityInfo,
+        said: &mut dyn FnMut(Done),
+    ) -> Result<(), ServiceError> {
+        let Self { sequencer, l1, keys, domains, community, slot, .. } = *self;
+        let failed = |error: WalletError| ServiceError::Sync(error.into());
+        // Open for no longer than this takes: the member's own commands need it too.
+        let mut wallet = Wallet::open(self.wallet, keys, domains.name(), community, slot).map_err(failed)?;
+        let member = Member { sequencer, l1, keys, outbox, domains, community, slot };
+        let new = member.sync(&mut wallet)?;
+        member.ask_after(&mut wallet, true)?;
+        for statement in new {
+            let receipt = outbox.receipt(&self.period(terms, statement.first_interval))?;
+            said(Done::Statement {
+                first_interval: statement.first_interval,
+                substituted: receipt.is_some_and(|receipt| receipt.substituted),
+                corrected: statement.correction.map(|correction| correction.first_interval),
+            });
+        }
+        Ok(())
+    }
+
+    fn period(&self, terms: &CommunityInfo, first_interval: Interval) -> Period {
+        let domain = self.domains.of_period(first_interval, terms.interval_length);
+        Period { domain, community: self.community, slot: self.slot, first_interval }
+    }
+
+    /// The periods that are whole in the readings, oldest first, and those that began and are over.
+    fn packets(
+        &self,
+        outbox: &Outbox,
+        terms: &CommunityInfo,
+        import: &Import,
+        said: &mut dyn FnMut(Done),
+    ) -> Result<(), ServiceError> {
+        let (intervals, length) = (u32::from(terms.intervals.max(1)), i64::from(terms.interval_length.max(1)));
+        let entries = import.series.entries();
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
+        let index = |start: i64| u32::try_from(start.div_euclid(length)).unwrap_or(0);
+        let next = terms.next_interval.0;
+        // Periods follow each other from the open one, backwards and forwards.
+        let begin = index(first.start) + (next % intervals + intervals - index(first.start) % intervals) % intervals;
+        let end = index(last.start).saturating_add(1);
+        let begin = begin.max(next.saturating_sub(intervals.saturating_mul(MAX_PERIODS)));
+        for first_interval in
+            (begin..).step_by(intervals as usize).take_while(|first| first.saturating_add(intervals) <= end)
+        {
+            // A later one waits for its turn.
+            if first_interval > next {
+                break;
+            }
+            let first_interval = Interval(first_interval);
+            let period = self.period(terms, first_interval);
+            if outbox.is_handed_in(&period)? {
+                continue;
+            }
+            if first_interval.0 < next && !wants_late(outbox.receipt(&period)?.as_ref()) {
+                continue;
+            }
+            self.packet(outbox, terms, import, &period, said)?;
+        }
+        Ok(())
+    }
+
+    fn packet(
+        &self,
+        outbox: &Outbox,
+        terms: &CommunityInfo,
+        import: &Import,
+        period: &Period,
+        said: &mut dyn FnMut(Done),
+    ) -> Result<(), ServiceError> {
+        let first_interval = period.first_interval;
+        let cut = Cut {
+            first_interval,
+            intervals: usize::from(terms.intervals),
+            length: u32::from(terms.interval_length),
+            scale: u64::from(self.scale),
+            purpose: Purpose::Metered(self.accepted),
+        };
+        let readings = match cut.of(import) {
+            Ok(readings) => readings,
+            Err(CutError::NotMeasured { .. }) => {
+                // Of a period that was settled with a substitute there is nothing to propose.
+                return if first_interval == terms.next_interval {
+                    self.propose(&cut, terms, import, said)
+                } else {
+                    Ok(())
+                };
+            }
+            Err(error) => {
+                said(Done::NotSigned { first_interval, why: error.to_string() });
+                return Ok(());
+            }
+        };
+        // An old copy of the wallet, or a new one: the period may be signed and handed in already.
+        if outbox.packet(period)?.is_none() {
+            recover::take_back_packet(self.sequencer, self.keys, outbox, period)?;
+        }
+        let context = Context {
+            domain: period.domain,
+            community: self.community,
+            first_interval,
+            interval_length: terms.interval_length,
+            intervals: terms.intervals,
+        };
+        let (buy_limit, sell_limit) = (self.buy_limit, self.sell_limit);
+        let draft = Draft { context, slot: self.slot, readings, buy_limit, sell_limit, scale: self.scale };
+        let signed = match outbox.sign_under(draft, self.domains, &self.keys.meter) {
+            Ok(signed) => signed,
+            // Signed before, perhaps with other limits, and never delivered: the first one stands.
+            Err(crate::outbox::OutboxError::AlreadySigned { path }) => match outbox.packet(period)? {
+                Some(signed) => signed,
+                None => return Err(crate::outbox::OutboxError::AlreadySigned { path }.into()),
+            },
+            Err(error) => return Err(error.into()),
+        };
+        match self.sequencer.submit(&signed) {
+            Ok(taken) => {
+                // The very same again, of a period that is open still, is in time.
+                let open = terms.next_interval == first_interval && !terms.open.closed;
+                outbox
+                    .mark_delivered(period, if open && taken == Taken::Duplicate { Taken::Accepted } else { taken })?;
+                said(Done::Sent { first_interval, late: taken == Taken::Late });
+            }
+            Err(ApiError::Refused(problem)) => {
+                // The very period was closed meanwhile: what it was settled with says the next statement.
+                if !problem.is(code::PACKET_EARLY) {
+                    said(Done::Refused { first_interval, why: problem.to_string() });
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Writes the period for the meter data manager, once.
+    fn propose(
+        &self,
+        cut: &Cut<'_>,
+        terms: &CommunityInfo,
+        import: &Import,
+        said: &mut dyn FnMut(Done),
+    ) -> Result<(), ServiceError> {
+        let first_interval = cut.first_interval;
+        let proposal = match self.proposal(cut, terms, import) {
+            Ok(proposal) => proposal,
+            Err(error) => {
+                said(Done::NotSigned { first_interval, why: error.to_string() });
+                return Ok(());
+            }
+        };
+        let folder = self.wallet.join("proposals");
+        let file = folder.join(format!("{}-{}-{first_interval}.json", self.community, self.slot));
+        let failed = |source| ServiceError::Proposal { path: file.clone(), source };
+        gridveil_keystore::durable::private_directory(&folder).map_err(|e| failed(FileError::Io(e.kind())))?;
+        match write_file(&file, &proposal) {
+            // Made before, of other readings: the meter data manager may have that one.
+            Ok(()) | Err(FileError::Exists) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let dates = dates(&proposal.not_measured, proposal.interval_length);
+        said(Done::Proposed { first_interval, file, dates });
+        Ok(())
+    }
+
+    fn proposal(&self, cut: &Cut<'_>, terms: &CommunityInfo, import: &Import) -> Result<ProposalFile, CutError> {
+        Ok(ProposalFile {
+            deployment: self.deployment,
+            community: self.community,
+            slot: self.slot,
+            first_interval: cut.first_interval,
+            interval_length: terms.interval_length,
+            scale: self.scale,
+            readings: Cut { purpose: Purpose::Substitute, ..*cut }.of(import)?,
+            not_measured: cut.not_measured(import),
+        })
+    }
+}
+
+/// Was the period settled with a substitute? Without a receipt it was before the account's time, or is not final yet.
+fn wants_late(receipt: Option<&Receipt>) -> bool {
+    receipt.is_some_and(|receipt| receipt.substituted)
+}
+
+/// What is wrong with a live meter that is read into `folder`; nothing if none is.
+#[must_use]
+pub fn meter_trouble(folder: &Path, now: i64, length: u32) -> Option<Done> {
+    let state = live::State::of(folder)?;
+    let last = state.last_border.as_deref().unwrap_or("never");
+    if !state.running {
+        return Some(Done::Meter { why: format!("the meter is not read (meter watch); last interval up to {last}") });
+    }
+    if !state.open {
+        return Some(Done::Meter { why: format!("the line to the meter is cut; last interval up to {last}") });
+    }
+    let ended = state.last_border.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok())?;
+    let behind = now - ended.as_second();
+    (behind > 3 * i64::from(length)).then(|| Done::Meter { why: format!("no interval since {last}") })
+}
