@@ -290,11 +290,10 @@ impl Args {
         ];
         if let Some(carbon) = carbon {
             let grams = (carbon.mg + 500) / 1_000;
-            let mut said = format!("{}.{:03} kg, of energy from the supplier", grams / 1_000, grams % 1_000);
+            facts.push(("CO2 of the supplier's", format!("{}.{:03} kg", grams / 1_000, grams % 1_000)));
             if carbon.without_wh > Wh::ZERO {
-                said += &format!("; of {} kWh nothing is known", text::kwh(carbon.without_wh));
+                facts.push(("without a figure of CO2", format!("{} kWh", text::kwh(carbon.without_wh))));
             }
-            facts.push(("CO2", said));
         }
         let mut account =
             vec![[self.local(bill.account_s.start), "account".to_owned(), text::money(bill.opening_nano)]];
