@@ -35,6 +35,8 @@ fn typed(words: &[&str], answers: &[&str]) -> (String, bool) {
     let shown = || seen.lock().unwrap().clone();
     for (number, answer) in (1..).zip(answers) {
         wait("a question", SOON, shown, || (shown().matches(": ").count() >= number).then_some(()));
+        // The question is written before the terminal stops showing what is typed. No person is as fast.
+        thread::sleep(std::time::Duration::from_millis(300));
         writeln!(keyboard, "{answer}").unwrap();
     }
     let ended = wait("an end", SOON, shown, || child.try_wait().unwrap());

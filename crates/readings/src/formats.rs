@@ -1,7 +1,6 @@
 //! The formats: one decoder each, and by what a file is recognised.
 
 pub mod csv;
-mod dlms;
 pub mod green_button;
 pub mod mscons;
 pub mod nem12;
@@ -9,6 +8,8 @@ pub mod ocmf;
 pub mod p1;
 pub mod sml;
 pub mod xlsx;
+
+mod dlms;
 
 use crate::{Choice, SourceError, model::Decoded, text};
 
