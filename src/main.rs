@@ -4,20 +4,24 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
-use gridveil_cli::deployment;
+use gridveil_cli::{deployment, household};
 
 #[derive(Parser)]
 #[command(
     name = "gridveil",
     version,
     about = "Private settlement of energy communities on a zero-knowledge rollup",
-    after_help = "Example:\n  gridveil simulate --data data/zne17-2017-05-05.csv --month 2017-05"
+    after_help = "Example:\n  gridveil simulate data/zne17-2017-05-05.csv --month 2017-05"
 )]
 struct Cli {
     /// Deployment file (`gridveil operator deploy`): contract, chain, node, parameters and shapes, where no option says
     /// otherwise.
     #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_DEPLOYMENT")]
     deployment: Option<std::path::PathBuf>,
+    /// A household's file (`gridveil member init`), for `member` and `meter`: where, who and with what, where no option says
+    /// otherwise. If absent, household.toml in this folder.
+    #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_HOUSEHOLD")]
+    household: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,13 +72,14 @@ fn log_to_stderr() {
 fn main() -> ExitCode {
     log_to_stderr();
     let words: Vec<_> = std::env::args_os().collect();
-    let command = match deployment::command(Cli::command(), &words) {
-        Ok(command) => command,
-        Err(error) => {
-            eprintln!("gridveil: {}", gridveil_cli::common::text::one_line(&error));
-            return ExitCode::FAILURE;
-        }
-    };
+    let command =
+        match deployment::command(Cli::command(), &words).and_then(|command| household::command(command, &words)) {
+            Ok(command) => command,
+            Err(error) => {
+                eprintln!("gridveil: {}", gridveil_cli::common::text::one_line(&error));
+                return ExitCode::FAILURE;
+            }
+        };
     let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,

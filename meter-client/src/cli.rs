@@ -217,7 +217,7 @@ pub fn scale(text: &str) -> Result<u8, &'static str> {
 }
 
 /// Where the keys are, and how they open.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct KeyArgs {
     /// Key file.
     #[arg(long, env = "GRIDVEIL_KEYS")]

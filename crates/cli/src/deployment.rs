@@ -31,12 +31,17 @@ pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> 
 }
 
 fn named(words: &[OsString]) -> Option<PathBuf> {
+    named_by("--deployment", words)
+}
+
+/// The file that an option names.
+pub(crate) fn named_by(option: &str, words: &[OsString]) -> Option<PathBuf> {
     let mut words = words.iter().skip(1).take_while(|word| *word != "--");
     while let Some(word) = words.next() {
-        if word == "--deployment" {
+        if word == option {
             return words.next().map(PathBuf::from);
         }
-        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--deployment=")) {
+        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix(option)?.strip_prefix('=')) {
             return Some(path.into());
         }
     }
@@ -44,14 +49,23 @@ fn named(words: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Defaults by the options' identifiers.
-struct Defaults(Vec<(&'static str, Vec<&'static str>)>);
+pub(crate) struct Defaults(Vec<(&'static str, Vec<&'static str>)>);
 
 /// The command line keeps its defaults for as long as the process runs.
-fn kept(text: String) -> &'static str {
+pub(crate) fn kept(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
 impl Defaults {
+    pub(crate) const fn new(all: Vec<(&'static str, Vec<&'static str>)>) -> Self {
+        Self(all)
+    }
+
+    /// A command, and those below it, with these defaults.
+    pub(crate) fn below(&self, command: Command) -> Command {
+        with_defaults(command, self)
+    }
+
     fn of(file: &DeploymentFile, path: &Path) -> Self {
         let mut all = vec![
             ("contract", vec![kept(file.contracts.rollup.address.to_string())]),

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod common;
 pub mod deployment;
+pub mod household;
 pub mod mdm;
 pub mod member;
 pub mod meter;

@@ -1,12 +1,15 @@
 //! What members and the operator open, and an auditor checks with L1 alone: the commands, one after the other.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use super::{
     Town,
-    people::{good, gridveil, latest, refused},
+    people::{PASSPHRASE, good, gridveil, latest, refused},
     words,
 };
+use crate::common;
 
 impl Town<'_> {
     /// Anna opens the last day, fact by fact. A changed file is refused, and one fact does not pass for another.
@@ -41,6 +44,60 @@ impl Town<'_> {
         let nowhere = refused(&words(&[audit("bill", &self.file("bill.json")), unknown].concat()));
         assert!(nowhere.contains("does not have the block with the hash"), "{nowhere}");
         assert!(error.contains("not an opening of a bill"), "{error}");
+    }
+
+    /// Bert writes down who he is, and where. Afterwards his commands need their own words alone.
+    pub(super) fn a_household_needs_its_own_words_alone(&self) {
+        let Self { net, bert, dir, .. } = self;
+        let home = dir.join("home");
+        std::fs::create_dir(&home).unwrap();
+        let at_home = |words: &[&str]| {
+            let output = common::gridveil()
+                .current_dir(&home)
+                .args(words)
+                .env("GRIDVEIL_PASSPHRASE", PASSPHRASE)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap(), error)
+        };
+        let (url, community) = (net.info("url"), bert.community.to_string());
+        let mut init = vec!["member", "init", "--url", &url, "--community", &community, "--keys", &bert.keys];
+        init.extend(["--wallet", &bert.wallet, "--zone", "America/Los_Angeles", "--currency", "USD"]);
+        let l1 = net.l1();
+        init.extend(words(&l1));
+        // Nothing is written for somebody who is not there.
+        let elsewhere: Vec<&str> = init.iter().map(|word| if *word == community { "1" } else { word }).collect();
+        let (done, _, error) = at_home(&elsewhere);
+        assert!(!done && error.contains("no slot of community 1 is this key file's yet"), "{error}");
+        let file = home.join("household.toml");
+        assert!(!file.exists());
+        let (done, said, error) = at_home(&init);
+        assert!(done && said.contains("slot       1"), "{said}{error}");
+        let (again, _, error) = at_home(&init);
+        assert!(!again && error.contains("is there already"), "{error}");
+        // Wherever the household's file is: here, or named.
+        let account = |words: &[&str]| -> Value { serde_json::from_str(&at_home(words).1).unwrap() };
+        let own = account(&["member", "account", "--json"]);
+        assert_eq!(own["balance_nano"], bert.balance());
+        let moved = dir.join("bert.toml");
+        std::fs::rename(&file, &moved).unwrap();
+        assert!(!at_home(&["member", "account", "--json"]).0);
+        let named = ["member", "account", "--json", "--household", moved.to_str().unwrap()];
+        assert_eq!(account(&named)["balance_nano"], own["balance_nano"]);
+        // An option goes first.
+        assert_eq!(account(&[&named[..], &["--slot", "2"]].concat())["balance_nano"], Value::Null);
+        std::fs::rename(&moved, &file).unwrap();
+        let bill = account(&["member", "bill", "--json"]);
+        assert_eq!((&bill["zone"], &bill["currency"]), (&"America/Los_Angeles".into(), &"USD".into()));
+        // What asks for no account is not touched, and a meter's file keeps its own zone.
+        let (done, said, error) = at_home(&["meter", "profiles"]);
+        assert!(done && !said.is_empty(), "{error}");
+        let (done, _, error) = at_home(&["member", "force", "--dry-run"]);
+        assert!(done, "{error}");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(PASSPHRASE) && text.contains("slot = 1\n"), "{text}");
     }
 
     /// What Anna paid, from her wallet and L1 alone: the items come to the total, and the account to what it is.

@@ -35,6 +35,8 @@ fn every_command_has_help_with_an_example() {
         "member",
         "member account",
         "member recover",
+        "member init",
+        "member bill",
         "member certificate",
         "member certificate list",
         "member certificate receive",

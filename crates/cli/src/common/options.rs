@@ -63,25 +63,19 @@ pub struct PlaceUnlessFor {
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     from_block: u64,
     /// Community index. Not with --for; with --bonds the one whose queue is looked at.
-    #[arg(long, env = "GRIDVEIL_COMMUNITY", required_unless_present_any = ["for_", "bonds"])]
+    #[arg(long, env = "GRIDVEIL_COMMUNITY")]
     pub community: Option<u32>,
     /// Slot in the community. Not with --for and --bonds.
-    #[arg(long, env = "GRIDVEIL_SLOT", required_unless_present_any = ["for_", "bonds"])]
+    #[arg(long, env = "GRIDVEIL_SLOT")]
     slot: Option<u16>,
     /// Key file. Not with --for and --bonds.
-    #[arg(long, env = "GRIDVEIL_KEYS", required_unless_present_any = ["for_", "bonds"])]
+    #[arg(long, env = "GRIDVEIL_KEYS")]
     keys: Option<PathBuf>,
     /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise standard input.
     #[arg(long)]
     passphrase_file: Option<PathBuf>,
     /// Directory of the wallet: the same as the meter's `--outbox`. Not with --for and --bonds.
-    #[arg(
-        long,
-        visible_alias = "outbox",
-        value_name = "DIRECTORY",
-        env = "GRIDVEIL_WALLET",
-        required_unless_present_any = ["for_", "bonds"]
-    )]
+    #[arg(long, visible_alias = "outbox", value_name = "DIRECTORY", env = "GRIDVEIL_WALLET")]
     wallet: Option<PathBuf>,
     /// For machines.
     #[arg(long)]

@@ -62,11 +62,11 @@ fn month(text: &str) -> Result<Date, String> {
     first.ok_or_else(|| "not a month of the form YYYY-MM".to_owned())
 }
 
-fn zone(text: &str) -> Result<TimeZone, String> {
+pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|_| "not a zone of the form Europe/Vienna".to_owned())
 }
 
-fn currency(text: &str) -> Result<String, String> {
+pub(super) fn currency(text: &str) -> Result<String, String> {
     let fits = (1..=8).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric());
     if fits { Ok(text.to_owned()) } else { Err("not one to eight letters, such as EUR".to_owned()) }
 }

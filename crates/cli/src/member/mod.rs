@@ -5,6 +5,7 @@ mod account;
 mod bill;
 mod certificate;
 mod force;
+mod init;
 pub mod leave;
 pub mod manage;
 mod money;
@@ -51,6 +52,9 @@ macro_rules! example {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Writes a household's file: afterwards no command needs more than its own words.
+    #[command(after_help = example!("init --zone Europe/Vienna --currency EUR"))]
+    Init(init::Args),
     /// Verifies every period since the last time, and shows balance, operations, claims and certificates, and how L1 stands:
     /// how far it is, and whether the rollup is frozen. Shows nothing that this L1 does not have.
     #[command(after_help = example!("account --resend"))]
@@ -117,6 +121,7 @@ pub(crate) use example;
 /// One line for a person.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
+        Command::Init(args) => init::run(args),
         Command::Account(args) => account::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Bill(args) => bill::run(args),

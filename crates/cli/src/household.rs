@@ -1,0 +1,218 @@
+//! A household's file instead of single options: `--household FILE`, GRIDVEIL_HOUSEHOLD, or `household.toml` in the folder
+//! that the command runs in. For the commands `member` and `meter`.
+//!
+//! The file's values become the options' defaults, so an option or its own variable goes first. Paths in it are seen from the
+//! file's folder. No secret is in it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Command;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::options::nodes,
+    deployment::{Defaults, kept, named_by},
+};
+
+/// Names the file where no option does.
+pub const VARIABLE: &str = "GRIDVEIL_HOUSEHOLD";
+/// Looked for in the folder that a command runs in.
+pub const NAME: &str = "household.toml";
+/// Commands that a household has.
+const COMMANDS: [&str; 2] = ["member", "meter"];
+/// Largest file, bytes.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// What no command has to be told again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Household {
+    /// Sequencer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// L1 nodes, commas between them.
+    pub rpc: String,
+    /// Rollup contract, 0x….
+    pub contract: String,
+    /// Block of the deployment.
+    #[serde(default)]
+    pub from_block: u64,
+    /// Community.
+    pub community: u32,
+    /// Slot in it.
+    pub slot: u16,
+    /// Key file.
+    pub keys: PathBuf,
+    /// Folder of the wallet.
+    pub wallet: PathBuf,
+    /// File with the key of L1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1_key: Option<PathBuf>,
+    /// Zone of days on a bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Name of the currency on a bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+impl Household {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// There is none, it is too long, or it is no household's.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let name = || path.display().to_string();
+        let length = std::fs::metadata(path).with_context(name)?.len();
+        ensure!(length <= MAX_BYTES, "{}: more than {MAX_BYTES} bytes", name());
+        let text = std::fs::read_to_string(path).with_context(name)?;
+        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", name(), told(&text, &error)))
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// A path that is no text.
+    pub fn text(&self) -> anyhow::Result<String> {
+        let mut out = "# A household of Gridveil. `gridveil member` and `gridveil meter` read it; an option goes first. Paths are seen from\n# here. There is no secret in it.\n".to_owned();
+        let path = |path: &Path| path.to_str().map(quoted).with_context(|| format!("{}: no text", path.display()));
+        let mut row = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                out += &format!("{name} = {value}\n");
+            }
+        };
+        row("url", self.url.as_deref().map(quoted));
+        row("rpc", Some(quoted(&self.rpc)));
+        row("contract", Some(quoted(&self.contract)));
+        row("from_block", Some(self.from_block.to_string()));
+        row("community", Some(self.community.to_string()));
+        row("slot", Some(self.slot.to_string()));
+        row("keys", Some(path(&self.keys)?));
+        row("wallet", Some(path(&self.wallet)?));
+        row("l1_key", self.l1_key.as_deref().map(path).transpose()?);
+        row("zone", self.zone.as_deref().map(quoted));
+        row("currency", self.currency.as_deref().map(quoted));
+        Ok(out)
+    }
+
+    fn defaults(&self, folder: &Path) -> Defaults {
+        let path = |path: &Path| kept(folder.join(path).display().to_string());
+        let text = |text: &str| kept(text.to_owned());
+        let mut all = vec![
+            ("rpc", nodes(&self.rpc).into_iter().map(kept).collect()),
+            ("contract", vec![text(&self.contract)]),
+            ("from_block", vec![kept(self.from_block.to_string())]),
+            ("community", vec![kept(self.community.to_string())]),
+            ("slot", vec![kept(self.slot.to_string())]),
+            ("keys", vec![path(&self.keys)]),
+            ("wallet", vec![path(&self.wallet)]),
+            ("outbox", vec![path(&self.wallet)]),
+        ];
+        all.extend(self.url.as_deref().map(|url| ("url", vec![text(url)])));
+        all.extend(self.l1_key.as_deref().map(|key| ("l1_key", vec![path(key)])));
+        Defaults::new(all)
+    }
+
+    /// Of a bill: elsewhere a zone is that of a file.
+    fn of_bills(&self) -> Defaults {
+        let of = |name, value: &Option<String>| value.as_ref().map(|value| (name, vec![kept(value.clone())]));
+        Defaults::new([of("zone", &self.zone), of("currency", &self.currency)].into_iter().flatten().collect())
+    }
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            letter if letter.is_control() => out += &format!("\\u{:04X}", u32::from(letter)),
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Line and reason, on one line.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.lines().count().max(1));
+    format!("line {line}: {}", error.message().lines().next().unwrap_or_default())
+}
+
+/// The command line with the defaults of the household's file, if these words are of a household's command and there is
+/// one.
+///
+/// # Errors
+/// A file that is named and not there, or one that is no household's.
+pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> {
+    let of_household = words.iter().skip(1).find(|word| COMMANDS.iter().any(|name| *word == name));
+    // `init` makes the file.
+    let makes = words.iter().any(|word| word == "init");
+    let Some(name) = of_household.and_then(|word| word.to_str()).filter(|_| !makes) else { return Ok(command) };
+    let named = named_by("--household", words)
+        .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
+    let path = match named {
+        Some(path) => path,
+        None if Path::new(NAME).is_file() => PathBuf::from(NAME),
+        None => return Ok(command),
+    };
+    let household = Household::read(&path)?;
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let (defaults, of_bills) = (household.defaults(&folder), household.of_bills());
+    let with_bills = |command: Command| match command.find_subcommand("bill") {
+        Some(_) => command.mut_subcommand("bill", |bill| of_bills.below(bill)),
+        None => command,
+    };
+    Ok(command.mut_subcommand(name, |command| with_bills(defaults.below(command))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn household() -> Household {
+        Household {
+            url: Some("https://operator.example".to_owned()),
+            rpc: "https://one.example,https://two.example".to_owned(),
+            contract: "0x5fbdb2315678afecb367f032d93f642f64180aa3".to_owned(),
+            from_block: 12,
+            community: 3,
+            slot: 7,
+            keys: PathBuf::from("my \"home\".keys"),
+            wallet: PathBuf::from("home7"),
+            l1_key: None,
+            zone: Some("Europe/Vienna".to_owned()),
+            currency: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        std::fs::write(&path, household().text().unwrap()).unwrap();
+        assert_eq!(Household::read(&path).unwrap(), household());
+    }
+
+    #[test]
+    fn a_file_that_is_no_households_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let text = household().text().unwrap();
+        for (changed, said) in [
+            (text.replace("slot = 7", "slot = 70000"), "line 9: invalid value"),
+            (text.replace("slot = 7\n", ""), "missing field `slot`"),
+            (format!("{text}passphrase = \"no\"\n"), "unknown field `passphrase`"),
+            ("x".repeat(70_000), "more than 65536 bytes"),
+        ] {
+            std::fs::write(&path, changed).unwrap();
+            let error = format!("{:#}", Household::read(&path).unwrap_err());
+            assert!(error.contains(said) && error.lines().count() == 1, "{error}");
+        }
+    }
+}
