@@ -42,6 +42,7 @@ fn people_live_with_a_rollup_until_it_ends() {
     town.anna_opens_one_fact_after_the_other();
     town.anna_reads_her_bill();
     town.a_household_needs_its_own_words_alone();
+    town.a_deposit_that_cannot_be_paid_leaves_nothing_behind();
     town.the_operator_opens_every_period();
     town.a_verifier_is_hastened();
     town.the_operator_goes_silent();

@@ -30,6 +30,7 @@ mod logs;
 mod member;
 mod nodes;
 mod proven;
+mod reverted;
 mod rollup;
 mod sending;
 mod signing;
@@ -67,12 +68,10 @@ pub use upgrades::{RegisteredVerifier, Upgrades};
 use logs::Kept;
 use nodes::Nodes;
 use proven::{Proven, Rpc, Transport};
+use reverted::revert_name;
 use sending::{Call, Sending};
 
-use bindings::{
-    BatchSettledFilter, EXITSCONTRACT_ABI, ExitsContract, GRIDVEILCERTIFICATES_ABI, GRIDVEILREGISTRY_ABI,
-    GRIDVEILROLLUP_ABI, GridveilCertificates, GridveilRegistry, GridveilRollup,
-};
+use bindings::{BatchSettledFilter, ExitsContract, GridveilCertificates, GridveilRegistry, GridveilRollup};
 
 /// Longest wait for one JSON-RPC answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,19 +118,6 @@ impl std::fmt::Debug for EthersClient {
             .field("chain_id", &self.chain_id)
             .finish_non_exhaustive()
     }
-}
-
-fn revert_name(data: &[u8]) -> String {
-    let Some(selector) = data.get(..4) else { return "unknown".to_owned() };
-    GRIDVEILROLLUP_ABI
-        .errors
-        .values()
-        .chain(GRIDVEILREGISTRY_ABI.errors.values())
-        .chain(GRIDVEILCERTIFICATES_ABI.errors.values())
-        .chain(EXITSCONTRACT_ABI.errors.values())
-        .flatten()
-        .find(|error| error.signature().0[..4] == *selector)
-        .map_or_else(|| "unknown".to_owned(), |error| error.name.clone())
 }
 
 /// The revert data that a node puts in an error response, if any.

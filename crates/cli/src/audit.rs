@@ -103,12 +103,15 @@ fn retirement(args: &RetirementArgs) -> anyhow::Result<()> {
         let value = serde_json::json!({"retirement": "ok", "block": retired.block, "tx": hex0(retired.tx), "sealed": retired.sealed, "settled": retired.settled, "statement": statement});
         return Ok(text::print(&format!("{value}\n"))?);
     }
+    let params = chain.wait(chain.client().community(origin.community))?;
+    // L1 has settled a period of it.
+    let length = params.map_or(0, |params| params.interval_length_s);
     let purpose = format!("{:?}", statement.purpose).to_lowercase();
     let stands = if retired.settled { "ok" } else { "ok, and its notes wait in L1's queue: it can still be undone" };
     let rows = [
         ("retirement", stands.to_owned()),
         ("amount", format!("{} kWh", text::kwh(statement.amount))),
-        ("generated in", format!("{} intervals from {}", origin.intervals, origin.first_interval)),
+        ("generated in", text::span(origin.first_interval, origin.intervals, length)),
         ("community", origin.community.to_string()),
         ("technology", origin.technology.to_string()),
         ("beneficiary", hex0(to_bytes(&statement.beneficiary))),

@@ -100,6 +100,25 @@ impl Town<'_> {
         assert!(!text.contains(PASSPHRASE) && text.contains("slot = 1\n"), "{text}");
     }
 
+    /// Bert deposits more than he has: nothing is paid, allowed or kept.
+    pub(super) fn a_deposit_that_cannot_be_paid_leaves_nothing_behind(&self) {
+        let bert = &self.bert;
+        let open = || -> Vec<Value> {
+            let claims = bert.look(&["account"])["claims"].as_array().unwrap().clone();
+            claims.into_iter().filter(|claim| claim["dropped"] == false && claim["taken"] == false).collect()
+        };
+        let before = open();
+        let error =
+            bert.fails(&["deposit", "90000000"], &["--url", &self.net.info("url"), "--yes", "--l1-key", &bert.l1_key]);
+        assert!(
+            error.contains(
+                "nothing was paid, and nothing of it is kept: contract refused with ERC20InsufficientBalance"
+            ),
+            "{error}"
+        );
+        assert_eq!(open(), before);
+    }
+
     /// What Anna paid, from her wallet and L1 alone: the items come to the total, and the account to what it is.
     pub(super) fn anna_reads_her_bill(&self) {
         let anna = &self.anna;

@@ -176,6 +176,11 @@ impl EthersClient {
         // Any ERC-20 has these.
         let token = TestToken::new(address, self.provider.clone());
         let rollup = EthAddress::from(self.contract);
+        // Before the allowance is given: an account that cannot pay is left as it was.
+        let has: U256 = self.view_at(address, token.balance_of(account.into()).calldata()).await?;
+        if has < amount {
+            return Err(L1Error::Reverted { name: "ERC20InsufficientBalance".to_owned() });
+        }
         let allowed: U256 = self.view_at(address, token.allowance(account.into(), rollup).calldata()).await?;
         if allowed < amount {
             self.transact_at(address, token.approve(rollup, amount).calldata()).await?;

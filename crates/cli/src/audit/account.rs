@@ -7,7 +7,7 @@ use gridveil_auditor::{AccountError, Published};
 use gridveil_meter_client::wallet::{Deployment, ExchangeFile, read_file};
 use gridveil_protocol::{
     opening::{BalanceOpening, BillOpening, ReadingOpening},
-    units::{Interval, Wh},
+    units::Wh,
 };
 use serde::Serialize;
 
@@ -35,8 +35,8 @@ pub struct Args {
 /// The file, L1, or what does not hold.
 pub fn balance(args: &Args) -> anyhow::Result<()> {
     checked::<BalanceOpening, _>(args, "balance", Published::balance, |opened| {
-        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
-        of_period(place, vec![("balance", text::money(opened.balance_nano.into())), ("payout", opened.payout.clone())])
+        let place = (opened.community, opened.slot, opened.batch);
+        (place, vec![("balance", text::money(opened.balance_nano.into())), ("payout", opened.payout.clone())])
     })
 }
 
@@ -46,8 +46,8 @@ pub fn balance(args: &Args) -> anyhow::Result<()> {
 /// The file, L1, or what does not hold.
 pub fn reading(args: &Args) -> anyhow::Result<()> {
     checked::<ReadingOpening, _>(args, "reading", Published::reading, |opened| {
-        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
-        of_period(
+        let place = (opened.community, opened.slot, opened.batch);
+        (
             place,
             vec![
                 ("imported", kwh(opened.import_wh)),
@@ -66,8 +66,8 @@ pub fn reading(args: &Args) -> anyhow::Result<()> {
 /// The file, L1, or what does not hold.
 pub fn bill(args: &Args) -> anyhow::Result<()> {
     checked::<BillOpening, _>(args, "bill", Published::bill, |opened| {
-        let place = (opened.community, opened.slot, opened.first_interval, opened.batch);
-        of_period(
+        let place = (opened.community, opened.slot, opened.batch);
+        (
             place,
             vec![
                 ("imported", kwh(opened.import_wh)),
@@ -84,12 +84,20 @@ pub fn bill(args: &Args) -> anyhow::Result<()> {
     })
 }
 
+/// Community, slot and batch.
+type Place = (u32, u16, u64);
+
 /// What is opened of one account and period: where it is, then `facts`.
-fn of_period((community, slot, first_interval, batch): (u32, u16, Interval, u64), facts: Rows) -> Rows {
+fn of_period(published: &Published, (community, slot, batch): Place, facts: Rows) -> Rows {
+    let periods = published.periods();
+    let period = periods.iter().find(|period| period.batch == batch);
+    let begins = period.map_or_else(String::new, |period| text::time(period.begins_s));
+    let ends = period.map_or_else(String::new, |period| text::time(period.ends_s));
     let place = [
         ("community", community.to_string()),
         ("slot", slot.to_string()),
-        ("period", format!("from interval {first_interval}")),
+        ("period begins", begins),
+        ("period ends", ends),
         ("batch", batch.to_string()),
     ];
     place.into_iter().chain(facts).collect()
@@ -109,7 +117,7 @@ fn checked<T: ExchangeFile, O: Serialize>(
     args: &Args,
     name: &str,
     opened: impl Fn(&Published, &T) -> Result<O, AccountError>,
-    rows: impl Fn(&O) -> Rows,
+    rows: impl Fn(&O) -> (Place, Rows),
 ) -> anyhow::Result<()> {
     let contract = args.rollup.contract()?;
     let file = args.file.display().to_string();
@@ -126,6 +134,8 @@ fn checked<T: ExchangeFile, O: Serialize>(
         }
         return Ok(text::print(&format!("{value}\n"))?);
     }
-    let rows = [("opening", "ok: it is what L1 has".to_owned())].into_iter().chain(rows(&value));
+    let (place, facts) = rows(&value);
+    let facts = of_period(&published, place, facts);
+    let rows = [("opening", "ok: it is what L1 has".to_owned())].into_iter().chain(facts);
     Ok(text::print(&rows.map(|(name, value)| format!("{name:<20}  {value}\n")).collect::<String>())?)
 }

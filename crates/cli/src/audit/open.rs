@@ -75,7 +75,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let shown = if args.json {
         format!("{}\n", serde_json::json!({"community": community, "first_interval": period, "file": out}))
     } else {
-        format!("community  {community}\nperiod     from interval {period}\nfile       {out}\n")
+        let header = &opening.after;
+        let period = text::span(period, header.intervals, header.interval_length);
+        format!("community  {community}\nperiod     {period}\nfile       {out}\n")
     };
     Ok(text::print(&shown)?)
 }

@@ -142,8 +142,12 @@ fn table(t: &Totals) -> String {
     let kwh = rows.each_ref().map(|(_, _, wh, _)| text::kwh(*wh));
     let width = kwh.iter().map(String::len).max().unwrap_or(0);
     let mut out = format!(
-        "community  {}\nperiod     {} intervals of {} s from {}\nbatch      {}\n\n",
-        t.community, t.intervals, t.interval_length_s, t.first_interval, t.batch
+        "community  {}\nperiod     {}, {} intervals of {} s\nbatch      {}\n\n",
+        t.community,
+        text::span(t.first_interval, t.intervals, t.interval_length_s),
+        t.intervals,
+        t.interval_length_s,
+        t.batch
     );
     for ((sign, name, _, from), kwh) in rows.iter().zip(&kwh) {
         out += &format!("{sign:<1} {name:<24} {kwh:>width$} kWh  {from}\n");

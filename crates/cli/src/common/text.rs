@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
-use gridveil_protocol::units::{Nano, Wh};
+use gridveil_protocol::units::{Interval, Nano, Wh};
 
 /// An error and its causes on one line. A cause that the error says itself is not said twice.
 #[must_use]
@@ -64,6 +64,21 @@ pub fn money(nano: Nano) -> String {
     let sign = if nano < Nano::ZERO && cents > 0 { "-" } else { "" };
     let whole = i128::try_from(cents / 100).unwrap_or(i128::MAX);
     format!("{sign}{}.{:02}", grouped(whole), cents % 100)
+}
+
+/// A time, to the minute, UTC.
+#[must_use]
+pub fn time(unix_s: u64) -> String {
+    let time = i64::try_from(unix_s).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+    time.map_or_else(|| unix_s.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// `intervals` of `length_s` seconds from `first` on, UTC.
+#[must_use]
+pub fn span(first: Interval, intervals: u16, length_s: u16) -> String {
+    let begins = first.start(length_s);
+    let ends = begins + u64::from(intervals) * u64::from(length_s);
+    format!("{} to {}", time(begins).trim_end_matches(" UTC"), time(ends))
 }
 
 /// `part` of `whole` in percent with one decimal, `-` if the whole is zero.

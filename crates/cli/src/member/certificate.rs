@@ -27,6 +27,7 @@ pub use abandon::abandon;
 pub use prove::hold;
 
 use super::{
+    calendar::Calendar,
     example,
     session::{Session, element, own_chain, read_chain},
 };
@@ -306,7 +307,8 @@ fn state(session: &Session, kept: &KeptNote) -> &'static str {
 fn list(args: &ListArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    refresh(&mut session, &read_chain(&args.place)?)?;
+    let chain = read_chain(&args.place)?;
+    refresh(&mut session, &chain)?;
     let notes = &session.wallet.state().notes;
     if args.place.json {
         let rows: Vec<_> = notes
@@ -319,13 +321,14 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
             .collect();
         return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
     }
-    let mut table = text::table(&["note", "period from", "technology", "kWh", "state"]);
+    let mut calendar = Calendar::new(&chain);
+    let mut table = text::table(&["note", "generated from", "technology", "kWh", "state"]);
     for kept in notes {
         let note = &kept.note;
         let short: String = number(note.commitment()).chars().take(14).collect();
         table.add_row([
             short,
-            note.first_interval.to_string(),
+            calendar.begins(note.community, note.first_interval)?,
             note.technology.to_string(),
             text::kwh(note.amount),
             state(&session, kept).to_owned(),
@@ -362,9 +365,11 @@ fn planned(chain: &Chain, kept: &KeptNote, energy: Energy) -> anyhow::Result<Det
     let fee = chain.wait(chain.client().certificate_fee())?;
     let note = number(kept.note.commitment());
     let rest = kept.note.amount.saturating_sub(energy.wh);
+    let generated = Calendar::new(chain).span(kept.note.community, kept.note.first_interval, kept.note.intervals)?;
     Ok(Details::new("")
         .row("note", note.clone(), note)
-        .row("period from", kept.note.first_interval.to_string(), kept.note.first_interval.0)
+        .row("generated", generated, kept.note.first_interval.0)
+        .value("period_from", kept.note.first_interval.0)
         .row("amount", format!("{} kWh", text::kwh(energy.wh)), energy.wh.0)
         .row("rest", format!("{} kWh, a new note of this owner", text::kwh(rest)), rest.0)
         .row("fee on L1", format!("{fee} wei, or twice as much if others come first"), fee.to_string()))
@@ -471,18 +476,20 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
             .collect();
         return Ok(text::print(&format!("{}\n", serde_json::Value::Array(rows)))?);
     }
-    let mut table = text::table(&["retirement", "period from", "kWh", "purpose", "public", "beneficiary"]);
+    let chain = read_chain(&args.place)?;
+    let mut calendar = Calendar::new(&chain);
+    let mut table = text::table(&["retirement", "generated from", "kWh", "purpose", "public", "beneficiary"]);
     for (at, kept) in retirements.iter().enumerate() {
         let statement = &kept.statement;
         let purpose = format!("{:?}", statement.purpose).to_lowercase();
         let public = if kept.sealed { "sealed" } else { "public" };
         table.add_row([
             (at + 1).to_string(),
-            statement.origin.first_interval.to_string(),
+            calendar.begins(statement.origin.community, statement.origin.first_interval)?,
             text::kwh(statement.amount),
             purpose,
             public.to_owned(),
-            number(statement.beneficiary),
+            number(statement.beneficiary).chars().take(14).collect(),
         ]);
     }
     Ok(text::print(&format!("{table}\n"))?)

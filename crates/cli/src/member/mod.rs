@@ -3,6 +3,7 @@
 
 mod account;
 mod bill;
+mod calendar;
 mod certificate;
 mod force;
 mod init;

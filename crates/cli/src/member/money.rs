@@ -16,7 +16,7 @@ use gridveil_protocol::{
     owner::owner_of,
     params::UNIT_NANO,
 };
-use gridveil_verifier_contract::{DepositState, Stage, TransferState};
+use gridveil_verifier_contract::{DepositState, L1Error, Stage, TransferState};
 
 use super::session::{Session, element, l1_address, own_chain, read_chain};
 use crate::common::{
@@ -159,7 +159,13 @@ pub fn deposit(session: &mut Session, chain: &Chain, claim: &Claim) -> anyhow::R
     match state_of(chain, &word)? {
         None => {
             chain.account()?;
-            chain.wait(chain.client().deposit(word, claim.amount / UNIT_NANO))?;
+            let paid = chain.wait(chain.client().deposit(word, claim.amount / UNIT_NANO));
+            if let Err(error @ L1Error::Reverted { .. }) = paid {
+                // L1 has no claim that could still be taken in or refunded.
+                session.wallet.drop_incoming(claim.commitment())?;
+                return Err(error).context("nothing was paid, and nothing of it is kept");
+            }
+            paid?;
         }
         Some(DepositState::Consumed) => bail!("the deposit is taken in already"),
         Some(DepositState::Refunded) => {

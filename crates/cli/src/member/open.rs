@@ -14,7 +14,7 @@ use gridveil_protocol::{
 };
 
 use super::{example, session::Session};
-use crate::common::{details::Details, options::Place};
+use crate::common::{details::Details, options::Place, text};
 
 /// What is opened.
 #[derive(Debug, clap::Subcommand)]
@@ -61,8 +61,10 @@ fn open<T: ExchangeFile>(args: &Args, of: impl Fn(u64, [u8; 20], &Receipt) -> T)
     let deployment = session.deployment;
     let out = args.out.display().to_string();
     write_file(&args.out, &of(deployment.chain_id, deployment.contract, &receipt)).with_context(|| out.clone())?;
+    let length = session.roots.standing(session.community, session.slot).context("--rpc")?.interval_length;
+    let period = text::span(receipt.first_interval, u16::try_from(receipt.lines.len())?, length);
     Details::new(format!("Community {}, slot {}", receipt.community, receipt.slot))
-        .row("period", format!("from interval {}", receipt.first_interval), receipt.first_interval.0)
+        .row("period", period, receipt.first_interval.0)
         .row("file", out.clone(), out)
         .print(args.place.json)
 }

@@ -178,8 +178,11 @@ fn shown(params: &CommunityParams, title: &str) -> Details {
 
 /// A time on L1, UTC.
 fn day(unix_s: u64) -> String {
-    let time = i64::try_from(unix_s).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
-    time.map_or_else(|| "never".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    if i64::try_from(unix_s).is_ok_and(|s| jiff::Timestamp::from_second(s).is_ok()) {
+        text::time(unix_s)
+    } else {
+        "never".to_owned()
+    }
 }
 
 fn settled(through_s: u64) -> String {
