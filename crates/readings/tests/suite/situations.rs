@@ -2,6 +2,7 @@
 //! [`table`] has changed copies of each (another order of columns, unit, zone or sign) with what becomes of the value.
 
 mod changes;
+mod page;
 mod table;
 
 use std::{collections::BTreeMap, path::PathBuf};

@@ -84,6 +84,19 @@ pub fn readings_backwards(text: &str) -> String {
     backwards(text, "<IntervalReading>", "</IntervalReading>")
 }
 
+/// Green Button: of two parts of an hour, one is of a critical peak.
+pub fn critical_peak(text: &str) -> String {
+    let tier = if text.contains("<tou>") { "tou" } else { "consumptionTier" };
+    let (open, close) = (format!("<{tier}>"), format!("</{tier}>"));
+    text.replace(&format!("{open}1{close}"), "").replace(&format!("{open}2{close}"), "<cpp>1</cpp>")
+}
+
+/// Green Button: every block of readings a second time, in an entry of its own.
+pub fn blocks_twice(text: &str) -> String {
+    let entries = text.split_inclusive("</entry>");
+    entries.map(|entry| if entry.contains("<IntervalBlock ") { entry.repeat(2) } else { entry.to_owned() }).collect()
+}
+
 /// Green Button: ESPI's elements with a prefix, each on a line of its own.
 pub fn prefixed(text: &str) -> String {
     let mut out = String::new();
@@ -185,6 +198,24 @@ pub fn own_later(text: &str, seconds: i64) -> String {
         }
         row
     })
+}
+
+/// Our own columns: unix seconds as a clock in Vienna shows them.
+pub fn own_local(text: &str) -> String {
+    let vienna = jiff::tz::TimeZone::get("Europe/Vienna").unwrap();
+    columns("own", text, b',', |line, mut row| {
+        if line > 0 {
+            let instant = jiff::Timestamp::from_second(whole(&row[0])).unwrap();
+            row[0] = vienna.to_datetime(instant).strftime("%Y-%m-%d %H:%M").to_string();
+        }
+        row
+    })
+}
+
+/// Every row a second time.
+pub fn own_twice(text: &str) -> String {
+    let twice = |(i, line): (usize, &str)| format!("{line}\n").repeat(if i == 0 { 1 } else { 2 });
+    text.lines().filter(|line| !line.is_empty()).enumerate().map(twice).collect()
 }
 
 /// Rows from the last to the first, as portals that show the newest on top write them.

@@ -108,7 +108,10 @@ fn green_button() -> Vec<Row> {
                 f.insert("interval_length".to_owned(), 1800);
             }),
         ),
-        row("10 11", "parts by time of use", |_, t| c::instead(t, &[("consumptionTier", "tou")]), Same),
+        row("10", "parts by time of use", |_, t| c::instead(t, &[("consumptionTier", "tou")]), Same),
+        row("11", "parts by tier", |_, t| c::instead(t, &[("tou", "consumptionTier")]), Same),
+        row("10 11", "parts by critical peak", |_, t| c::critical_peak(t), Same),
+        row(FEEDS, "every block twice", |_, t| c::blocks_twice(t), Same),
         row("12", "measured on the secondary side", |_, t| c::instead(t, &[("<commodity>2<", "<commodity>1<")]), Same),
         row(
             "41",
@@ -187,6 +190,29 @@ fn utilities() -> Vec<Row> {
                 f.insert("import_wh".to_owned(), rest);
             }),
         ),
+        row("14", "mean kW of an hour", |_, t| c::instead(t, &[("(kWh)", "(kW)")]), Same),
+        row("22", "mean kW of half an hour", |_, t| c::instead(t, &[("(kWh)", "(kW)")]), Part(2)),
+        row("19 20 35", "mean kW of a quarter", |_, t| c::instead(t, &[("(kWh)", "(kW)")]), Part(4)),
+        row("15", "Wh in place of W", |_, t| c::instead(t, &[(";W;", ";Wh;")]), Times(2)),
+        row("23", "kWh in place of mean kW", |_, t| c::instead(t, &[("(kW)", "(kWh)")]), Times(4)),
+        row(
+            "19",
+            "every estimate is measured",
+            |_, t| c::instead(t, &[(";E;", ";G;")]),
+            Now("nothing estimated", measured),
+        ),
+        row(
+            "27",
+            "every estimate is measured",
+            |_, t| c::instead(t, &[("Estimeret", "Målt")]),
+            Now("nothing estimated", measured),
+        ),
+        row(
+            "24",
+            "every substitute is measured",
+            |_, t| c::instead(t, &[("F14,76", "A,")]),
+            Now("nothing estimated", measured),
+        ),
         asked("13 14", "in Chicago", Asked::Zone("America/Chicago"), Later(3600)),
         asked("26 35", "in Lisbon", Asked::Zone("Europe/Lisbon"), Later(3600)),
         asked("23", "in Madrid", Asked::Zone("Europe/Madrid"), Later(-3600)),
@@ -196,8 +222,16 @@ fn utilities() -> Vec<Row> {
     ]
 }
 
+fn local(cases: &'static str, words: &'static str, copy: fn(&str, &str) -> String) -> Row {
+    Row { asked: Asked::Zone("Europe/Vienna"), ..row(cases, words, copy, Becomes::Same) }
+}
+
+fn measured(figures: &mut Figures) {
+    figures.insert("estimated_intervals".to_owned(), 0);
+}
+
 fn our_own() -> Vec<Row> {
-    use Becomes::{Later, Now, Same, Swapped};
+    use Becomes::{Later, Now, Refused, Same, Swapped};
     const SECONDS: &str = "17 30 31 36 40";
     vec![
         row("17 30 31 32 33 36 40", "kWh in place of Wh, and the values with them", |_, t| c::own_in_kwh(t), Same),
@@ -205,6 +239,16 @@ fn our_own() -> Vec<Row> {
         row("17 30 32 33 34 36 40", "import and export swapped", |_, t| c::swapped(t, "import_", "export_"), Swapped),
         row("31", "fed in", |_, t| c::instead(t, &[("import_", "export_")]), Swapped),
         row(SECONDS, "two zones farther west", |_, t| c::own_later(t, 7200), Later(7200)),
+        row("30 31 33 36 40", "mean W of an hour", |_, t| c::instead(t, &[("_wh", "_w")]), Same),
+        row("34", "mean kW of an hour", |_, t| c::instead(t, &[("_kwh", "_kw")]), Same),
+        local(SECONDS, "times of a clock in Vienna", |_, t| c::own_local(t)),
+        local(SECONDS, "times of a clock in Vienna, the newest first", |n, t| c::newest_first(n, &c::own_local(t))),
+        row(
+            "17 30 31 40",
+            "every row twice",
+            |_, t| c::own_twice(t),
+            Refused("a repeated instant", |e| matches!(e, SourceError::Duplicate { .. })),
+        ),
         row("33", "with an offset", |_, t| c::instead(t, &[("Z,", "+02:00,")]), Later(-7200)),
         row("33", "on the second", |_, t| c::instead(t, &[(":00:01Z", ":00:00Z")]), Same),
         row("34", "with an offset", |_, t| c::instead(t, &[("Z;", "-03:00;")]), Later(3 * 3600)),
