@@ -80,7 +80,7 @@ fn of_several_prices_the_lowest_is_taken() {
 fn a_price_below_zero_is_refused_by_its_name() {
     let orders = file("S08", "orders.json");
     let error = parse("orders.json", &orders).unwrap_err().to_string();
-    assert_eq!(error, "orders.json:1:58: a limit of -100 ticks: prices below zero cannot be settled, the lowest is 0");
+    assert_eq!(error, "orders.json:1:54: a limit of -100 ticks: prices below zero cannot be settled, the lowest is 0");
     // With the other sign nobody agrees, and two tenths of a cent higher they do.
     let clear = |text: String| cleared(parse("orders.json", &text).unwrap().orders);
     assert_eq!(clear(orders.replace('-', "")).volume_wh, Wh(0));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use super::{Becomes, Figures, expected, table};
+use super::{Becomes, Figures, expected, table::groups};
 
 /// What each file case is about.
 const ABOUT: [(&str, &str); 36] = [
@@ -120,11 +120,8 @@ The files, with the source of each and how its value is computed, are in `crates
 
 const CHANGES: &str = "
 ## Changed copies
-A test makes each copy from the committed file and computes the value that is right for it from the case's. But where the last column says otherwise, every
-interval is compared, not only the sums.
-
-| change | cases | what becomes of the value |
-|---|---|---|
+A test makes each copy from the committed file and computes the value that is right for it from the case's. Every interval is compared, not only
+the sums, unless the last column says otherwise.
 ";
 
 const MARKETS: &str = "
@@ -200,8 +197,11 @@ fn page() -> String {
         let _ = writeln!(page, "| {number} | {about} | {} | `{}` |", answer(number, &expected(number)), test(number));
     }
     page += CHANGES;
-    for row in table() {
-        let _ = writeln!(page, "| {} | {} | {} |", row.words, row.cases.replace(' ', ", "), becomes(&row.becomes));
+    for (of, rows) in groups() {
+        let _ = write!(page, "\n### {of}\n| change | cases | what becomes of the value |\n|---|---|---|\n");
+        for row in rows {
+            let _ = writeln!(page, "| {} | {} | {} |", row.words, row.cases.replace(' ', ", "), becomes(&row.becomes));
+        }
     }
     page += MARKETS;
     for (number, about, answer, tests) in OTHERS {

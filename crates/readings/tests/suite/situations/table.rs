@@ -63,9 +63,19 @@ const FEEDS: &str = "02 03 04 05 06 07 08 10 11 12 37 38 39 41";
 /// Columns that have names; ours among them.
 const COLUMNS: &str = "13 14 15 17 19 20 22 23 26 27 28 29 30 31 32 33 34 35 36 40";
 
+/// Changed copies by what they are of.
+pub fn groups() -> [(&'static str, Vec<Row>); 4] {
+    [
+        ("Green Button", green_button()),
+        ("Columns of all, written in another way", written_otherwise()),
+        ("Columns of utilities, and NEM12", utilities()),
+        ("Our own columns", our_own()),
+    ]
+}
+
 /// Every changed copy.
 pub fn table() -> Vec<Row> {
-    [green_button(), written_otherwise(), utilities(), our_own()].into_iter().flatten().collect()
+    groups().into_iter().flat_map(|(_, rows)| rows).collect()
 }
 
 fn green_button() -> Vec<Row> {
@@ -111,6 +121,7 @@ fn green_button() -> Vec<Row> {
         row("10", "parts by time of use", |_, t| c::instead(t, &[("consumptionTier", "tou")]), Same),
         row("11", "parts by tier", |_, t| c::instead(t, &[("tou", "consumptionTier")]), Same),
         row("10 11", "parts by critical peak", |_, t| c::critical_peak(t), Same),
+        bytes(FEEDS, "UTF-16", |t| c::utf_16(&t.replace("UTF-8", "UTF-16"))),
         row(FEEDS, "every block twice", |_, t| c::blocks_twice(t), Same),
         row("12", "measured on the secondary side", |_, t| c::instead(t, &[("<commodity>2<", "<commodity>1<")]), Same),
         row(
@@ -142,17 +153,16 @@ fn direction(text: &str, from: &str, to: &str) -> String {
 fn written_otherwise() -> Vec<Row> {
     use Becomes::Same;
     const DECIMALS: &str = "13 14 19 20 22 23 26 27 28 29 34 35";
-    const NEWEST: &str = "13 15 17 20 22 23 26 28 29 30 31 32 33 34 35 36 40";
     const ACCENTS: &str = "19 20 23 27 34 35";
     vec![
         row(COLUMNS, "columns from the right to the left", c::turned, Same),
         row(COLUMNS, "tabs between the columns", |n, t| c::separated(n, t, b'\t'), Same),
         row(COLUMNS, "two columns more", c::two_columns_more, Same),
         row(DECIMALS, "the other decimal sign and separator", c::other_decimal_sign, Same),
-        row(NEWEST, "the newest row first", c::newest_first, Same),
-        row("14 19 27", "the newest row first", c::newest_first, Same),
+        row(COLUMNS, "the newest row first", c::newest_first, Same),
         row("13 15 17 24 26 28 30 36 40", "lines end as on Windows", |_, t| c::windows_lines(t), Same),
         bytes(COLUMNS, "UTF-16", c::utf_16),
+        bytes("24", "UTF-16", c::utf_16),
         bytes(ACCENTS, "Windows-1252", c::windows_1252),
     ]
 }
