@@ -9,7 +9,10 @@ use gridveil_protocol::{
     market::{self as rules, Clearing, Mechanism, Order, Rationed, Rules},
     units::{Ticks, Wh},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, Unexpected},
+};
 
 use gridveil_cli::common::text::{self, json_message};
 
@@ -70,7 +73,18 @@ pub struct BookOrder {
     /// Energy, Wh.
     pub wh: u32,
     /// Highest price paid, or lowest price asked.
+    #[serde(deserialize_with = "limit")]
     pub limit_ticks: Ticks,
+}
+
+/// A price. One below zero is refused as that, not as a number of another type.
+fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Ticks, D::Error> {
+    let ticks = i64::deserialize(from)?;
+    if ticks < 0 {
+        let what = format_args!("a limit of {ticks} ticks: prices below zero cannot be settled, the lowest is 0");
+        return Err(D::Error::custom(what));
+    }
+    u16::try_from(ticks).map(Ticks).map_err(|_| D::Error::invalid_value(Unexpected::Signed(ticks), &"u16"))
 }
 
 /// The input file.

@@ -11,6 +11,7 @@ mod live;
 mod market;
 mod member;
 mod simulate;
+mod situations;
 mod terminal;
 mod tls;
 mod tutorial;

@@ -191,7 +191,7 @@ fn bad_input_is_one_line_with_its_place_and_a_failing_exit() {
         ),
         (
             "{\"orders\":[{\"side\":\"buy\",\"wh\":1,\"limit_ticks\":65536}]}",
-            "gridveil: standard input:1:51: invalid value: integer `65536`, expected u16",
+            "gridveil: standard input:1:52: invalid value: integer `65536`, expected u16",
         ),
         ("", "gridveil: standard input:1:0: EOF while parsing a value"),
     ] {

@@ -86,6 +86,12 @@ pub fn decode(bytes: &[u8], choice: &Choice) -> Result<Decoded, SourceError> {
 
 fn guess(bytes: &[u8]) -> Format {
     let head = bytes.get(..bytes.len().min(4096)).unwrap_or(bytes);
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = head {
+        // UTF-16: by its first characters. What is read from bytes is never written so.
+        let found = encoding_rs::Encoding::for_bom(head).map(|(utf_16, _)| guess(utf_16.decode(head).0.as_bytes()));
+        let text = |format: &Format| !matches!(format, Format::Xlsx | Format::Sml | Format::P1);
+        return found.filter(text).unwrap_or(Format::Csv);
+    }
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let first = head.iter().position(|b| !b.is_ascii_whitespace()).and_then(|at| head.get(at..)).unwrap_or(&[]);
     // A capture begins anywhere, also in the middle of a telegram.

@@ -137,15 +137,20 @@ pub fn starts(
     end: bool,
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<Option<i64>>, SourceError> {
-    // Newest first: read from the other end.
-    let up = labels.windows(2).filter(|w| matches!(w, [a, b] if b.stamp.clock() > a.stamp.clock())).count();
-    if labels.len() > 2 && 2 * up + 1 < labels.len() {
+    let clock: Vec<i64> = labels.iter().map(|label| label.stamp.clock()).collect();
+    if newest_first(&clock) {
         let reversed: Vec<Label> = labels.iter().rev().copied().collect();
         let mut found = starts_in_order(&reversed, zone, end, findings)?;
         found.reverse();
         return Ok(found);
     }
     starts_in_order(labels, zone, end, findings)
+}
+
+/// Do the times fall, but for a change of clocks? Then rows are read from the other end.
+fn newest_first(clock: &[i64]) -> bool {
+    let up = clock.windows(2).filter(|w| matches!(w, [a, b] if b > a)).count();
+    clock.len() > 2 && 2 * up + 1 < clock.len()
 }
 
 fn starts_in_order(
@@ -254,6 +259,16 @@ fn note_single_hour(labels: &[Label], i: usize, zone: &Zone, start: i64, end: bo
 /// # Errors
 /// [`SourceError::UnknownLength`], [`SourceError::Length`].
 pub fn lengths(clock: &[i64], end: bool, first: Place) -> Result<(Vec<u32>, bool), SourceError> {
+    if newest_first(clock) {
+        let reversed: Vec<i64> = clock.iter().rev().copied().collect();
+        let (mut found, assumed) = lengths_in_order(&reversed, end, first)?;
+        found.reverse();
+        return Ok((found, assumed));
+    }
+    lengths_in_order(clock, end, first)
+}
+
+fn lengths_in_order(clock: &[i64], end: bool, first: Place) -> Result<(Vec<u32>, bool), SourceError> {
     let distances: Vec<i64> = clock.windows(2).map(|w| if let [a, b] = w { (b - a).abs() } else { 0 }).collect();
     let smallest = distances.iter().copied().filter(|d| *d > 0).min().ok_or(SourceError::UnknownLength)?;
     let length_error = || SourceError::Length { at: first, length: smallest.unsigned_abs() };

@@ -1,4 +1,4 @@
-//! One file of several homes, with the columns
+//! One file of several homes, with the columns, in any order,
 //! `home,interval_start_local,interval_start_utc,load_wh,pv_wh,import_wh,export_wh` (`data/README.md`).
 
 use std::{collections::BTreeMap, path::Path};
@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{DataError, Days, Homes, LENGTHS, Measured, zone_name};
 
-/// The columns that tell such a file from a meter's.
-const COLUMNS: &str = "home,interval_start_local,interval_start_utc,";
+/// The columns that tell such a file from a meter's, in any order.
+const COLUMNS: [&str; 3] = ["home", "interval_start_local", "interval_start_utc"];
 
 #[derive(Deserialize)]
 struct Row {
@@ -25,7 +25,8 @@ struct Row {
 
 /// Is it a file of several homes?
 pub(super) fn is_table(bytes: &[u8]) -> bool {
-    bytes.starts_with(COLUMNS.as_bytes())
+    let mut reader = csv::Reader::from_reader(bytes);
+    reader.headers().is_ok_and(|header| COLUMNS.iter().all(|column| header.iter().any(|name| name == *column)))
 }
 
 impl Homes {

@@ -156,11 +156,16 @@ impl Reader<'_> {
         let mut found: Vec<(Zone, Vec<Option<i64>>)> = Vec::new();
         for zone in zones {
             let Ok(starts) = zone::starts(&labels, Some(&zone), self.end, &mut Vec::new()) else { continue };
-            let follows = |(pair, length): (&[Option<i64>], &u32)| match pair {
-                [Some(a), Some(b)] => b - a == i64::from(*length),
+            let mut placed: Vec<(Option<i64>, u32)> = starts.iter().copied().zip(lengths.iter().copied()).collect();
+            // Newest first.
+            if placed.first() > placed.last() {
+                placed.reverse();
+            }
+            let follows = |pair: &[(Option<i64>, u32)]| match pair {
+                [(Some(a), length), (Some(b), _)] => b - a == i64::from(*length),
                 _ => false,
             };
-            if starts.windows(2).zip(&lengths).all(follows) && !found.iter().any(|(_, other)| *other == starts) {
+            if placed.windows(2).all(follows) && !found.iter().any(|(_, other)| *other == starts) {
                 found.push((zone, starts));
             }
         }
