@@ -44,8 +44,13 @@ const ABOUT: [(&str, &str); 36] = [
     ("41", "Green Button: a negative value in a register of one direction"),
 ];
 
-/// Markets, settlements and certificates: what it is about, the answer, and the tests with their file.
-const OTHERS: [(&str, &str, &str, &[(&str, &str)]); 12] = [
+/// Tests, each with its file.
+type Tests = &'static [(&'static str, &'static str)];
+/// Number, what it is about, the answer, tests.
+type Other = (&'static str, &'static str, &'static str, Tests);
+
+/// Markets, settlements and certificates.
+const OTHERS: [Other; 12] = [
     ("S01", "Two sellers ask one price", "500 ticks, 1,000 Wh; the sellers share equally", MARKET),
     ("S02", "Two equal buyers want twice what is offered", "1,000 ticks; 500 Wh each", MARKET),
     (
@@ -105,7 +110,7 @@ const OTHERS: [(&str, &str, &str, &[(&str, &str)]); 12] = [
 ];
 
 const SUITE: &str = "tests/suite/situations.rs";
-const MARKET: &[(&str, &str)] = &[("prices_and_shares_of_other_markets_cases", SUITE)];
+const MARKET: Tests = &[("prices_and_shares_of_other_markets_cases", SUITE)];
 
 const HEAD: &str = "# Situations that people met
 
@@ -137,7 +142,7 @@ fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

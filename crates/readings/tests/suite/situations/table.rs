@@ -27,14 +27,17 @@ pub enum Becomes {
     Refused(&'static str, fn(&SourceError) -> bool),
 }
 
+/// Number and text of a case to the bytes of its copy.
+pub type Copied = Box<dyn Fn(&str, &str) -> Vec<u8>>;
+
 pub struct Row {
     /// Numbers of the cases.
     pub cases: &'static str,
     /// What is changed.
     pub words: &'static str,
     pub asked: Asked,
-    /// The copy, from the number and the text of the case.
-    pub copy: Box<dyn Fn(&str, &str) -> Vec<u8>>,
+    /// The copy.
+    pub copy: Copied,
     pub becomes: Becomes,
 }
 
