@@ -95,7 +95,8 @@ impl Deadlines<'_> {
         }
     }
 
-    /// The time of a block is asked for where a rule needs it.
+    /// The time of a block is asked for where a rule needs it, now or later: an audit that goes on from a checkpoint knows
+    /// what was asked before, and its node may have nothing older.
     async fn follow(&mut self, clock: &mut Clock<'_>, event: &RollupEvent) -> Result<(), L1Error> {
         let block = event.block;
         let constructed = self.genesis == Some(event.tx);
@@ -105,7 +106,7 @@ impl Deadlines<'_> {
             }
             Effect::UpgradeAnnounced { circuit_version, waiting } => {
                 let time_s = clock.at(block).await?;
-                self.quiet(clock, time_s, "L1.11", "an upgrade is announced").await?;
+                self.quiet(time_s, "L1.11", "an upgrade is announced");
                 self.announced = Some(Announced { circuit_version, time_s });
                 let counted = self.queues.announce();
                 self.require(u64::from(waiting) == counted, "L1.11", || {
@@ -151,28 +152,30 @@ impl Deadlines<'_> {
                         utc(time_s)
                     )
                 });
-                self.quiet(clock, time_s, "CLOSE.2", &format!("the requests of community {community} end")).await?;
+                self.quiet(time_s, "CLOSE.2", &format!("the requests of community {community} end"));
             }
             Effect::CommunityClosed { community, .. } => self.closed(community, clock.at(block).await?),
-            Effect::ForcedRequested { community, .. } => self.queues.ask(community, block),
+            Effect::ForcedRequested { community, .. } => self.queues.ask(community, clock.at(block).await?),
             Effect::ForcedServed { community, .. } | Effect::BondReturned { community, .. } => {
-                self.queues.answer(community, block);
+                if self.queues.answer(community) {
+                    self.queues.has_place(clock.at(block).await?);
+                }
             }
             Effect::Frozen { community, .. } => {
                 let time_s = clock.at(block).await?;
                 self.frozen_at = Some(time_s);
-                if let Some(asked) = self.queues.head(community) {
-                    self.frozen_for(community, time_s, clock.at(asked).await?);
+                if let Some(asked_s) = self.queues.head(community) {
+                    self.frozen_for(community, time_s, asked_s);
                 }
             }
-            Effect::CertificateSpent { .. } if self.frozen_at.is_none() => self.queues.spend(block),
+            Effect::CertificateSpent { .. } if self.frozen_at.is_none() => self.queues.spend(clock.at(block).await?),
             Effect::NoteAppended { .. } => self.queues.append(),
             Effect::NotesDropped { .. } => self.queues.drop_pair(),
             Effect::FrozenForNotes { number, .. } => {
                 let time_s = clock.at(block).await?;
                 self.frozen_at = Some(time_s);
                 if let Some(pair) = self.queues.pair(number) {
-                    let due = pair.due(clock.at(pair.block).await?, self.terms.forced_deadline_s);
+                    let due = pair.due(self.terms.forced_deadline_s);
                     self.require(time_s > due, "L1C.8", || {
                         format!("frozen at {} for a pair of notes that may wait until {}", utc(time_s), utc(due))
                     });
@@ -243,20 +246,10 @@ impl Deadlines<'_> {
     }
 
     /// L1.11, CLOSE.2: no queue is full, nor was in the last day.
-    async fn quiet(
-        &mut self,
-        clock: &mut Clock<'_>,
-        time_s: u64,
-        clause: &'static str,
-        what: &str,
-    ) -> Result<(), L1Error> {
-        let full_at = match self.queues.full_at() {
-            Some(block) => Some(clock.at(block).await?),
-            None => None,
-        };
-        let quiet = !self.queues.any_full() && full_at.is_none_or(|at| time_s >= at.saturating_add(QUIET_S));
+    fn quiet(&mut self, time_s: u64, clause: &'static str, what: &str) {
+        let place_s = self.queues.place_s();
+        let quiet = !self.queues.any_full() && place_s.is_none_or(|at| time_s >= at.saturating_add(QUIET_S));
         self.require(quiet, clause, || format!("{what} at {}, and within a day before a queue was full", utc(time_s)));
-        Ok(())
     }
 
     /// L1.6, L1.11, COUNCIL.4: after its delay, announced since then, and nobody waits who asked before; or hastened, and
@@ -326,8 +319,8 @@ impl Deadlines<'_> {
     }
 
     /// FORCED.2, COUNCIL.6: the head has waited for longer than the deadline, and nothing holds the freeze up.
-    fn frozen_for(&mut self, community: u32, time_s: u64, asked: u64) {
-        let due = asked.saturating_add(self.terms.forced_deadline_s);
+    fn frozen_for(&mut self, community: u32, time_s: u64, asked_s: u64) {
+        let due = asked_s.saturating_add(self.terms.forced_deadline_s);
         self.require(time_s > due, "FORCED.2", || {
             format!("frozen at {} for a request that may wait until {}", utc(time_s), utc(due))
         });

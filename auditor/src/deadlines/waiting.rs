@@ -1,4 +1,4 @@
-//! Who waits, and since which block.
+//! Who waits, and since when.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,8 @@ const PAIRS_PER_BATCH: u64 = 8;
 
 /// A request to be paid out.
 struct Asked {
-    block: u64,
+    /// Unix seconds.
+    time_s: u64,
     /// It waited when the last upgrade was announced.
     before: bool,
 }
@@ -17,15 +18,16 @@ struct Asked {
 /// The notes of a statement.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
-    pub(super) block: u64,
+    /// Unix seconds.
+    spent_s: u64,
     /// Batches that the pairs before it fill.
     ahead: u64,
 }
 
 impl Pair {
     /// L1C.8: a deadline for its own batch, and one for each before it.
-    pub(super) const fn due(&self, spent_s: u64, deadline_s: u64) -> u64 {
-        spent_s.saturating_add(deadline_s.saturating_mul(self.ahead.saturating_add(1)))
+    pub(super) const fn due(&self, deadline_s: u64) -> u64 {
+        self.spent_s.saturating_add(deadline_s.saturating_mul(self.ahead.saturating_add(1)))
     }
 }
 
@@ -33,8 +35,8 @@ impl Pair {
 #[derive(Default)]
 pub(super) struct Queues {
     forced: BTreeMap<u32, VecDeque<Asked>>,
-    /// The block in which a full queue last had a place again.
-    full_at: Option<u64>,
+    /// When a full queue last had a place again, unix seconds.
+    place_s: Option<u64>,
     pairs: VecDeque<Pair>,
     /// Number of the first pair.
     first: u64,
@@ -43,22 +45,26 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    pub(super) fn ask(&mut self, community: u32, block: u64) {
-        self.forced.entry(community).or_default().push_back(Asked { block, before: false });
+    pub(super) fn ask(&mut self, community: u32, time_s: u64) {
+        self.forced.entry(community).or_default().push_back(Asked { time_s, before: false });
     }
 
-    /// Served, or its bond given back.
-    pub(super) fn answer(&mut self, community: u32, block: u64) {
+    /// Served, or its bond given back. Was the queue full?
+    pub(super) fn answer(&mut self, community: u32) -> bool {
         let queue = self.forced.entry(community).or_default();
-        if queue.len() == FORCED_QUEUE {
-            self.full_at = Some(block);
-        }
+        let full = queue.len() == FORCED_QUEUE;
         queue.pop_front();
+        full
     }
 
-    /// The block of the request that is served next.
+    /// A full queue has a place again.
+    pub(super) const fn has_place(&mut self, time_s: u64) {
+        self.place_s = Some(time_s);
+    }
+
+    /// When the request was made that is served next, unix seconds.
     pub(super) fn head(&self, community: u32) -> Option<u64> {
-        self.forced.get(&community)?.front().map(|asked| asked.block)
+        self.forced.get(&community)?.front().map(|asked| asked.time_s)
     }
 
     /// All who wait now are served before the first use; so many do.
@@ -80,13 +86,13 @@ impl Queues {
         self.forced.values().any(|queue| queue.len() == FORCED_QUEUE)
     }
 
-    pub(super) const fn full_at(&self) -> Option<u64> {
-        self.full_at
+    pub(super) const fn place_s(&self) -> Option<u64> {
+        self.place_s
     }
 
-    pub(super) fn spend(&mut self, block: u64) {
+    pub(super) fn spend(&mut self, spent_s: u64) {
         let ahead = (self.pairs.len() as u64 / PAIRS_PER_BATCH).min(u64::from(u16::MAX));
-        self.pairs.push_back(Pair { block, ahead });
+        self.pairs.push_back(Pair { spent_s, ahead });
     }
 
     /// A batch has taken in the next note.

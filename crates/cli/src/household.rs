@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -67,8 +68,10 @@ impl Household {
     /// There is none, it is too long, or it is no household's.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        let length = std::fs::metadata(path).with_context(name)?.len();
-        ensure!(length <= MAX_BYTES, "{}: more than {MAX_BYTES} bytes", name());
+        let metadata = std::fs::metadata(path).with_context(name)?;
+        ensure!(metadata.len() <= MAX_BYTES, "{}: more than {MAX_BYTES} bytes", name());
+        // Who changes it says whose operator, node and contract this household believes.
+        ensure!(metadata.mode() & 0o022 == 0, "{}: others may change it (chmod go-w)", name());
         let text = std::fs::read_to_string(path).with_context(name)?;
         toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", name(), told(&text, &error)))
     }
@@ -173,6 +176,8 @@ pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> 
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn household() -> Household {
@@ -214,5 +219,8 @@ mod tests {
             let error = format!("{:#}", Household::read(&path).unwrap_err());
             assert!(error.contains(said) && error.lines().count() == 1, "{error}");
         }
+        std::fs::write(&path, &text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(Household::read(&path).unwrap_err().to_string().contains("others may change it"));
     }
 }

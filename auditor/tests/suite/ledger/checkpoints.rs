@@ -45,6 +45,7 @@ fn the_next_audit_reads_only_what_came_since() {
     young.events.retain(|event| event.block > block);
     young.batches.retain(|batch| batch.block > block);
     young.tariffs.clear();
+    young.blocks.iter_mut().filter(|one| one.number < block).for_each(|one| one.time_s = u64::MAX);
     young.deposits.iter_mut().filter(|deposit| deposit.block <= block).for_each(|deposit| deposit.units = 1);
     let (next, second, proofs) = audited(&young, Some(checkpoint.clone()));
     assert_eq!(next.failures, []);
