@@ -210,7 +210,7 @@ mod tests {
         let path = folder.path().join(NAME);
         let text = household().text().unwrap();
         for (changed, said) in [
-            (text.replace("slot = 7", "slot = 70000"), "line 9: invalid value"),
+            (text.replace("slot = 7", "slot = 70000"), "line 8: invalid value"),
             (text.replace("slot = 7\n", ""), "missing field `slot`"),
             (format!("{text}passphrase = \"no\"\n"), "unknown field `passphrase`"),
             ("x".repeat(70_000), "more than 65536 bytes"),
