@@ -205,7 +205,7 @@ fn keys_reading_submission_statement() {
     *root.lock().unwrap() = new_root;
     statement(&[]).unwrap();
     statement(&["--json"]).unwrap();
-    assert_eq!(std::fs::read_dir(&outbox).unwrap().count(), 3, "packet, delivered, receipt");
+    assert_eq!(std::fs::read_dir(&outbox).unwrap().count(), 4, "packet, delivered, tariff, receipt");
 
     std::fs::write(&secret, "another\n").unwrap();
     let wrong = statement(&[]).unwrap_err();
