@@ -53,6 +53,15 @@ pub struct Household {
     /// File with the key of L1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l1_key: Option<PathBuf>,
+    /// Highest price to buy at, ticks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buy_limit: Option<u16>,
+    /// Lowest price to sell at, ticks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sell_limit: Option<u16>,
+    /// The account's scale, Wh of a reading's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u8>,
     /// Zone of days on a bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -97,6 +106,9 @@ impl Household {
         row("keys", Some(path(&self.keys)?));
         row("wallet", Some(path(&self.wallet)?));
         row("l1_key", self.l1_key.as_deref().map(path).transpose()?);
+        row("buy_limit", self.buy_limit.map(|ticks| ticks.to_string()));
+        row("sell_limit", self.sell_limit.map(|ticks| ticks.to_string()));
+        row("scale", self.scale.map(|wh| wh.to_string()));
         row("zone", self.zone.as_deref().map(quoted));
         row("currency", self.currency.as_deref().map(quoted));
         Ok(out)
@@ -118,6 +130,17 @@ impl Household {
         all.extend(self.url.as_deref().map(|url| ("url", vec![text(url)])));
         all.extend(self.l1_key.as_deref().map(|key| ("l1_key", vec![path(key)])));
         Defaults::new(all)
+    }
+
+    /// Of the meter's packets.
+    fn of_packets(&self) -> Defaults {
+        let of = |name, value: Option<String>| value.map(|value| (name, vec![kept(value)]));
+        let all = [
+            of("buy_limit", self.buy_limit.map(|ticks| ticks.to_string())),
+            of("sell_limit", self.sell_limit.map(|ticks| ticks.to_string())),
+            of("scale", self.scale.map(|wh| wh.to_string())),
+        ];
+        Defaults::new(all.into_iter().flatten().collect())
     }
 
     /// Of a bill: elsewhere a zone is that of a file.
@@ -166,12 +189,15 @@ pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> 
     };
     let household = Household::read(&path)?;
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let (defaults, of_bills) = (household.defaults(&folder), household.of_bills());
-    let with_bills = |command: Command| match command.find_subcommand("bill") {
-        Some(_) => command.mut_subcommand("bill", |bill| of_bills.below(bill)),
-        None => command,
-    };
-    Ok(command.mut_subcommand(name, |command| with_bills(defaults.below(command))))
+    let defaults = household.defaults(&folder);
+    Ok(command.mut_subcommand(name, |command| {
+        let command = defaults.below(command);
+        if command.find_subcommand("bill").is_some() {
+            command.mut_subcommand("bill", |bill| household.of_bills().below(bill))
+        } else {
+            household.of_packets().below(command)
+        }
+    }))
 }
 
 #[cfg(test)]
@@ -191,6 +217,9 @@ mod tests {
             keys: PathBuf::from("my \"home\".keys"),
             wallet: PathBuf::from("home7"),
             l1_key: None,
+            buy_limit: Some(2_500),
+            sell_limit: None,
+            scale: Some(10),
             zone: Some("Europe/Vienna".to_owned()),
             currency: None,
         }

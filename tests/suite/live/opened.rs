@@ -64,7 +64,18 @@ impl Town<'_> {
         };
         let (url, community) = (net.info("url"), bert.community.to_string());
         let mut init = vec!["member", "init", "--url", &url, "--community", &community, "--keys", &bert.keys];
-        init.extend(["--wallet", &bert.wallet, "--zone", "America/Los_Angeles", "--currency", "USD"]);
+        init.extend([
+            "--wallet",
+            &bert.wallet,
+            "--buy-limit",
+            "65535",
+            "--sell-limit",
+            "0",
+            "--zone",
+            "America/Los_Angeles",
+            "--currency",
+            "USD",
+        ]);
         let l1 = net.l1();
         init.extend(words(&l1));
         // Nothing is written for somebody who is not there.
@@ -96,6 +107,10 @@ impl Town<'_> {
         assert!(done && !said.is_empty(), "{error}");
         let (done, _, error) = at_home(&["member", "force", "--dry-run"]);
         assert!(done, "{error}");
+        // A packet needs its file alone; this one has nothing of the open period.
+        std::fs::write(home.join("old.csv"), "interval_start,import_wh,export_wh\n0,1,0\n3600,1,0\n").unwrap();
+        let (done, _, error) = at_home(&["meter", "submit", "old.csv"]);
+        assert!(!done && error.contains("is missing in the file"), "{error}");
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(!text.contains(PASSPHRASE) && text.contains("slot = 1\n"), "{text}");
     }

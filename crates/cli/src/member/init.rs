@@ -43,6 +43,15 @@ pub struct Args {
     /// File with this household's key of L1, if it has one.
     #[arg(long, value_name = "FILE", env = "GRIDVEIL_L1_KEY_FILE")]
     l1_key: Option<PathBuf>,
+    /// Highest price to buy at, ticks of 0.0001 per kWh: of every packet, where the command says no other.
+    #[arg(long, value_name = "TICKS")]
+    buy_limit: Option<u16>,
+    /// Lowest price to sell at, ticks of 0.0001 per kWh.
+    #[arg(long, value_name = "TICKS")]
+    sell_limit: Option<u16>,
+    /// The account's scale, Wh of a reading's unit, if not 1.
+    #[arg(long, value_name = "WH")]
+    scale: Option<u8>,
     /// Zone of days on a bill: Europe/Vienna.
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<String>,
@@ -95,6 +104,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         keys: from(&args.keys.keys)?,
         wallet: from(&args.wallet)?,
         l1_key: args.l1_key.as_deref().map(from).transpose()?,
+        buy_limit: args.buy_limit,
+        sell_limit: args.sell_limit,
+        scale: args.scale,
         zone: args.zone.clone(),
         currency: args.currency.clone(),
     };

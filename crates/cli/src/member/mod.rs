@@ -54,7 +54,7 @@ macro_rules! example {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Writes a household's file: afterwards no command needs more than its own words.
-    #[command(after_help = example!("init --zone Europe/Vienna --currency EUR"))]
+    #[command(after_help = example!("init --buy-limit 2500 --sell-limit 900 --zone Europe/Vienna --currency EUR"))]
     Init(init::Args),
     /// Verifies every period since the last time, and shows balance, operations, claims and certificates, and how L1 stands:
     /// how far it is, and whether the rollup is frozen. Shows nothing that this L1 does not have.
