@@ -32,7 +32,7 @@ use crate::{
     time_of_use::TimeOfUse,
 };
 use gridveil_api::beginning::PublicStream;
-use gridveil_cli::common::text;
+use gridveil_cli::common::{options, text};
 
 /// Shape of the demonstration's settlements.
 pub const SHAPE: &str = "home-32x24";
@@ -73,7 +73,7 @@ pub struct Args {
     tariff: Option<PathBuf>,
     /// Zone of days and prices, and of local times in the files: Europe/Vienna. If absent, the tariff's (where --tariff is
     /// given), or the files'.
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    #[arg(long, value_name = "ZONE", value_parser = options::zone)]
     zone: Option<TimeZone>,
     /// Seconds of an interval: 900, 1800 or 3600. If absent, the longest of the files'.
     #[arg(long, value_name = "SECONDS", value_parser = interval)]
@@ -92,10 +92,6 @@ pub struct Args {
     json: bool,
 }
 
-fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| "not a zone of the form Europe/Vienna".to_owned())
-}
-
 fn interval(text: &str) -> Result<u16, String> {
     let seconds = text.parse().ok().filter(|seconds| [900, 1800, 3600].contains(seconds));
     seconds.ok_or_else(|| "not 900, 1800 or 3600 seconds".to_owned())
@@ -110,8 +106,7 @@ pub struct Month(Date);
 /// # Errors
 /// A message for the command line.
 pub fn month(text: &str) -> Result<Month, String> {
-    let date = (text.len() == 7).then(|| format!("{text}-01").parse::<Date>().ok()).flatten();
-    date.map(Month).ok_or_else(|| "not a month of the form YYYY-MM".into())
+    options::month(text).map(Month)
 }
 
 impl Month {

@@ -107,6 +107,19 @@ pub struct Settled<'a> {
     pub tariff: &'a Tariff,
 }
 
+/// From when to when a receipt's period is, unix seconds.
+fn reaches(receipt: &Receipt, interval_length_s: u16) -> Range<u64> {
+    let begins = receipt.first_interval.start(interval_length_s);
+    begins..begins + receipt.lines.len() as u64 * u64::from(interval_length_s)
+}
+
+/// Has the receipt's period a part of these days?
+#[must_use]
+pub fn touches(receipt: &Receipt, span_s: &Range<u64>, interval_length_s: u16) -> bool {
+    let own = reaches(receipt, interval_length_s);
+    own.start < span_s.end && own.end > span_s.start
+}
+
 /// The bill of some days.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Bill {
@@ -163,15 +176,8 @@ impl Bill {
         interval_length_s: u16,
         corrected: &[Interval],
     ) -> Result<Self, BillError> {
-        let reaches = |receipt: &Receipt| {
-            let begins = receipt.first_interval.start(interval_length_s);
-            let ends = begins + receipt.lines.len() as u64 * u64::from(interval_length_s);
-            begins..ends
-        };
-        let overlaps = |settled: &&Settled<'_>| {
-            let own = reaches(settled.receipt);
-            own.start < span_s.end && own.end > span_s.start
-        };
+        let reaches = |receipt: &Receipt| reaches(receipt, interval_length_s);
+        let overlaps = |settled: &&Settled<'_>| touches(settled.receipt, &span_s, interval_length_s);
         let periods: Vec<Settled<'_>> = periods.iter().filter(overlaps).copied().collect();
         let (Some(first), Some(last)) = (periods.first(), periods.last()) else { return Err(BillError::Empty) };
         let all = (span_s.end - span_s.start) / u64::from(interval_length_s.max(1));

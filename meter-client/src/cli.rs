@@ -11,7 +11,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use gridveil_keystore::SecretFileError;
-use gridveil_protocol::{field::to_bytes, hex::hex0, owner::owner_of, units::Interval, version::Domains};
+use gridveil_protocol::{
+    field::to_bytes,
+    hex::hex0,
+    owner::owner_of,
+    units::{Interval, Ticks},
+    version::Domains,
+};
 
 use crate::{
     key_store::{Cost, KeyStoreError, Keys},
@@ -253,6 +259,20 @@ struct PlaceArgs {
     /// Directory of what was signed and verified.
     #[arg(long, env = "GRIDVEIL_WALLET")]
     outbox: PathBuf,
+}
+
+/// What a packet says beside its readings.
+#[derive(Debug, clap::Args)]
+struct PacketArgs {
+    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    buy_limit: Ticks,
+    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
+    #[arg(long)]
+    sell_limit: Ticks,
+    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
+    #[arg(long, default_value_t = 1, value_parser = scale)]
+    scale: u8,
 }
 
 #[derive(Debug, clap::Args)]

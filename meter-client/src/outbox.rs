@@ -25,6 +25,7 @@ use gridveil_protocol::{
     units::Interval,
     version::Domains,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -232,14 +233,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub fn keep_receipt(&self, period: &Period, receipt: &Receipt) -> Result<(), OutboxError> {
-        let name = period.file("receipt");
-        let bytes = Zeroizing::new(
-            serde_json::to_vec(receipt).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?,
-        );
-        match self.write(&name, &bytes) {
-            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
-            other => other,
-        }
+        self.keep(&period.file("receipt"), receipt)
     }
 
     /// A kept receipt.
@@ -247,11 +241,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub fn receipt(&self, period: &Period) -> Result<Option<Receipt>, OutboxError> {
-        let name = period.file("receipt");
-        let Some(bytes) = self.read(&name)? else { return Ok(None) };
-        let receipt =
-            serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
-        Ok(Some(receipt))
+        self.kept(&period.file("receipt"))
     }
 
     /// Keeps the tariff that a verified receipt was billed by.
@@ -259,13 +249,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub fn keep_tariff(&self, period: &Period, tariff: &Tariff) -> Result<(), OutboxError> {
-        let name = period.file("tariff");
-        let bytes =
-            serde_json::to_vec(tariff).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
-        match self.write(&name, &bytes) {
-            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
-            other => other,
-        }
+        self.keep(&period.file("tariff"), tariff)
     }
 
     /// A kept tariff.
@@ -273,11 +257,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub fn tariff(&self, period: &Period) -> Result<Option<Tariff>, OutboxError> {
-        let name = period.file("tariff");
-        let Some(bytes) = self.read(&name)? else { return Ok(None) };
-        let tariff =
-            serde_json::from_slice(&bytes).map_err(|_| OutboxError::Damaged { path: self.directory.join(&name) })?;
-        Ok(Some(tariff))
+        self.kept(&period.file("tariff"))
     }
 
     /// The periods of a slot whose receipts are kept, under any of these domains, in order.
@@ -300,6 +280,22 @@ impl Outbox {
         }
         periods.sort_unstable_by_key(|period| period.first_interval);
         Ok(periods)
+    }
+
+    /// What was kept first stays.
+    fn keep(&self, name: &str, value: &impl Serialize) -> Result<(), OutboxError> {
+        let bytes = serde_json::to_vec(value).map(Zeroizing::new);
+        let bytes = bytes.map_err(|_| OutboxError::Damaged { path: self.directory.join(name) })?;
+        match self.write(name, &bytes) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn kept<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, OutboxError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).map_err(|_| OutboxError::Damaged { path: self.directory.join(name) })
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutboxError> {

@@ -1,5 +1,6 @@
 //! Sums of a simulation, and what was checked.
 
+use gridveil_cli::common::text;
 use gridveil_protocol::{
     field::Fr,
     header::Totals,
@@ -7,7 +8,6 @@ use gridveil_protocol::{
     settlement::Transition,
     units::{Nano, Wh},
 };
-use jiff::Timestamp;
 
 use super::{CHECKS, Certificates, Check, Energy, HomeReport, Money, Report};
 use crate::{
@@ -32,12 +32,9 @@ impl<'a> Tally<'a> {
         let m = plan.shape.intervals;
         let periods = homes.intervals() / m;
         let intervals = periods * m;
-        let length = i64::from(homes.interval_length);
-        let from_s = i64::from(homes.first_interval) * length;
-        let local = |seconds: i64| {
-            let time = Timestamp::from_second(seconds).map(|time| time.to_zoned(time_of_use.zone.clone()));
-            time.map_or_else(|_| seconds.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
-        };
+        let length = u64::from(homes.interval_length);
+        let from_s = homes.first_interval.start(homes.interval_length);
+        let local = |seconds: u64| text::local(seconds, &time_of_use.zone);
         let named = |home: &Home| HomeReport {
             home: home.name.clone(),
             estimated_intervals: home.estimated,
@@ -51,7 +48,7 @@ impl<'a> Tally<'a> {
             homes_count: plan.homes.len(),
             interval_length: homes.interval_length,
             from: local(from_s),
-            until: local(from_s + i64::try_from(intervals).unwrap_or(i64::MAX).saturating_mul(length)),
+            until: local(from_s + intervals as u64 * length),
             left_out_days: homes.left_out_days,
             periods,
             intervals,

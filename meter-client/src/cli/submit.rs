@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use gridveil_api::public::Taken;
-use gridveil_protocol::{
-    packet::Context,
-    units::{Interval, Ticks},
-};
+use gridveil_protocol::{packet::Context, units::Interval};
 
-use super::{FileArgs, MeterError, PlaceArgs, contract, import, open_keys, rule, scale, utc};
+use super::{FileArgs, MeterError, PacketArgs, PlaceArgs, contract, import, open_keys, rule, utc};
 use crate::{
     outbox::{Outbox, Period},
     packet::Draft,
@@ -28,15 +25,8 @@ pub(super) struct SubmitArgs {
     /// First interval of the period; the community's open period if absent.
     #[arg(long)]
     first_interval: Option<Interval>,
-    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    buy_limit: Ticks,
-    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    sell_limit: Ticks,
-    /// The account's scale, Wh per unit. It is signed: readings in another one are refused.
-    #[arg(long, default_value_t = 1, value_parser = scale)]
-    scale: u8,
+    #[command(flatten)]
+    packet: PacketArgs,
     /// Sign intervals for which the file has two readings, with the later block's.
     #[arg(long)]
     accept_overlaps: bool,
@@ -69,7 +59,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
     let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
     let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
-    let (scale, purpose) = (u64::from(args.scale), Purpose::Metered(&accepted));
+    let (scale, purpose) = (u64::from(args.packet.scale), Purpose::Metered(&accepted));
     let cut = Cut { first_interval, intervals, length, scale, purpose };
     let failed = |source| MeterError::Cut { path: args.file.file.clone(), source };
     let not_measured = cut.not_measured(&import);
@@ -77,7 +67,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
         let readings = Cut { purpose: Purpose::Substitute, ..cut }.of(&import).map_err(failed)?;
         let (community, slot, interval_length) = (*community, *slot, terms.interval_length);
-        let scale = args.scale;
+        let scale = args.packet.scale;
         let proposal = ProposalFile {
             deployment,
             community,
@@ -106,9 +96,9 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         context,
         slot: *slot,
         readings,
-        buy_limit: args.buy_limit,
-        sell_limit: args.sell_limit,
-        scale: args.scale,
+        buy_limit: args.packet.buy_limit,
+        sell_limit: args.packet.sell_limit,
+        scale: args.packet.scale,
     };
     let period = Period { domain, community: *community, slot: *slot, first_interval };
     if outbox.packet(&period)?.is_none() {

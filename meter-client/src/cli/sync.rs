@@ -7,13 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridveil_protocol::{
-    units::{Interval, Ticks},
-    version::Domains,
-};
+use gridveil_protocol::{units::Interval, version::Domains};
 use serde_json::{Value, json};
 
-use super::{FileArgs, MeterError, PlaceArgs, Rule, contract, import, open_keys, rule, scale, utc, watch::stop_flag};
+use super::{
+    FileArgs, MeterError, PacketArgs, PlaceArgs, Rule, contract, import, open_keys, rule, utc, watch::stop_flag,
+};
 use crate::{
     key_store::Keys,
     l1::JsonRpc,
@@ -39,15 +38,8 @@ pub(super) struct SyncArgs {
     /// Rollup contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
-    /// Highest price to buy at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    buy_limit: Ticks,
-    /// Lowest price to sell at in the next period, ticks of 0.0001 per kWh.
-    #[arg(long)]
-    sell_limit: Ticks,
-    /// The account's scale, Wh per unit.
-    #[arg(long, default_value_t = 1, value_parser = scale)]
-    scale: u8,
+    #[command(flatten)]
+    packet: PacketArgs,
     /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as clock-drift.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     accept: Vec<Rule>,
@@ -131,10 +123,10 @@ fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<()
         community: *community,
         slot: *slot,
         wallet: outbox,
-        scale: args.scale,
+        scale: args.packet.scale,
         accepted: &args.accept,
-        buy_limit: args.buy_limit,
-        sell_limit: args.sell_limit,
+        buy_limit: args.packet.buy_limit,
+        sell_limit: args.packet.sell_limit,
     };
     let done = service.round(readings.as_ref().ok(), &mut |done| say(args, &done, length, said));
     // Also after a round that failed: what it kept is new.

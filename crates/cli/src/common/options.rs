@@ -4,6 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use gridveil_meter_client::cli::KeyArgs;
 use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
+use jiff::{civil::Date, tz::TimeZone};
 
 use super::keys::Signing;
 
@@ -111,6 +112,23 @@ pub fn nodes(text: &str) -> Vec<String> {
 #[must_use]
 pub fn named(options: &[String], file: Option<&str>) -> Vec<String> {
     if options.is_empty() { nodes(file.unwrap_or_default()) } else { options.to_vec() }
+}
+
+/// The first day of `2026-11`.
+///
+/// # Errors
+/// A message for the command line.
+pub fn month(text: &str) -> Result<Date, String> {
+    let first = (text.len() == 7).then(|| format!("{text}-01").parse().ok()).flatten();
+    first.ok_or_else(|| "not a month of the form YYYY-MM".to_owned())
+}
+
+/// A zone by name.
+///
+/// # Errors
+/// A message for the command line.
+pub fn zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| "not a zone of the form Europe/Vienna".to_owned())
 }
 
 /// How much asking.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 use gridveil_protocol::units::{Interval, Nano, Wh};
+use jiff::{Timestamp, tz::TimeZone};
 
 /// An error and its causes on one line. A cause that the error says itself is not said twice.
 #[must_use]
@@ -66,11 +67,18 @@ pub fn money(nano: Nano) -> String {
     format!("{sign}{}.{:02}", grouped(whole), cents % 100)
 }
 
+/// A time by a clock in `zone`, to the minute; the number where it is no date.
+#[must_use]
+pub fn local(unix_s: u64, zone: &TimeZone) -> String {
+    let time = i64::try_from(unix_s).ok().and_then(|s| Timestamp::from_second(s).ok());
+    let local = time.map(|time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string());
+    local.unwrap_or_else(|| unix_s.to_string())
+}
+
 /// A time, to the minute, UTC.
 #[must_use]
 pub fn time(unix_s: u64) -> String {
-    let time = i64::try_from(unix_s).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
-    time.map_or_else(|| unix_s.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    format!("{} UTC", local(unix_s, &TimeZone::UTC))
 }
 
 /// `intervals` of `length_s` seconds from `first` on, UTC.
@@ -78,7 +86,7 @@ pub fn time(unix_s: u64) -> String {
 pub fn span(first: Interval, intervals: u16, length_s: u16) -> String {
     let begins = first.start(length_s);
     let ends = begins + u64::from(intervals) * u64::from(length_s);
-    format!("{} to {}", time(begins).trim_end_matches(" UTC"), time(ends))
+    format!("{} to {}", local(begins, &TimeZone::UTC), time(ends))
 }
 
 /// `part` of `whole` in percent with one decimal, `-` if the whole is zero.

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
-    bill::{Bill, Settled, What},
+    bill::{Bill, Settled, What, touches},
     outbox::{OutboxError, Period},
-    sync::Member,
 };
 use gridveil_protocol::{
     receipt::Receipt,
@@ -21,7 +20,10 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
 
 use super::{session::Session, standing::OnL1};
-use crate::common::{options::Place, text};
+use crate::common::{
+    options::{Place, month, zone},
+    text,
+};
 
 /// Options of `gridveil member bill`.
 #[derive(clap::Args, Debug)]
@@ -55,15 +57,6 @@ pub struct Args {
     /// Writes every item, a row a rate.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-}
-
-fn month(text: &str) -> Result<Date, String> {
-    let first = (text.len() == 7).then(|| format!("{text}-01").parse().ok()).flatten();
-    first.ok_or_else(|| "not a month of the form YYYY-MM".to_owned())
-}
-
-pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| "not a zone of the form Europe/Vienna".to_owned())
 }
 
 pub(super) fn currency(text: &str) -> Result<String, String> {
@@ -112,13 +105,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .filter_map(|(_, receipt)| receipt.correction.as_ref())
         .map(|correction| correction.late.packet.context.first_interval)
         .collect();
-    let touches = |receipt: &Receipt| {
-        let begins = receipt.first_interval.start(length);
-        begins < span_s.end && begins + receipt.lines.len() as u64 * u64::from(length) > span_s.start
-    };
     let mut periods: Vec<(Receipt, Tariff)> = Vec::new();
     for (period, receipt) in receipts {
-        if touches(&receipt) {
+        if touches(&receipt, &span_s, length) {
             let tariff = tariff(&session, &period)?;
             periods.push((receipt, tariff));
         }
@@ -184,11 +173,9 @@ fn tariff(session: &Session, period: &Period) -> anyhow::Result<Tariff> {
         return Ok(kept);
     }
     // A wallet of an earlier release.
-    let sequencer = session.sequencer.as_ref().with_context(|| {
-        format!("the tariff of the period from interval {} is not kept here: give --url", period.first_interval)
+    let member = session.member().with_context(|| {
+        format!("the tariff of the period from interval {} is not kept here", period.first_interval)
     })?;
-    let Session { roots, keys, outbox, domains, community, slot, .. } = session;
-    let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
     Ok(member.tariff_of(period)?)
 }
 
@@ -237,9 +224,7 @@ impl Args {
     }
 
     fn local(&self, seconds: u64) -> String {
-        let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-        let local = time.map(|time| time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string());
-        local.unwrap_or_else(|| seconds.to_string())
+        text::local(seconds, &self.zone)
     }
 
     fn shown(

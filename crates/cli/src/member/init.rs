@@ -67,7 +67,7 @@ pub struct Args {
 }
 
 fn zone(text: &str) -> Result<String, String> {
-    super::bill::zone(text).map(|_| text.to_owned())
+    crate::common::options::zone(text).map(|_| text.to_owned())
 }
 
 /// Runs it. Nothing is written before L1, and the sequencer where one is named, have answered for this contract.

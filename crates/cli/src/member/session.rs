@@ -175,10 +175,17 @@ impl Session {
     /// # Errors
     /// The sequencer.
     pub fn slots_of_owner(&self) -> anyhow::Result<Vec<u16>> {
+        Ok(self.member()?.slots_of_owner()?)
+    }
+
+    /// The means of this member, where the wallet itself is not changed.
+    ///
+    /// # Errors
+    /// No sequencer is named.
+    pub fn member(&self) -> anyhow::Result<Member<'_>> {
         let Self { roots, keys, outbox, domains, community, slot, .. } = self;
         let sequencer = self.sequencer()?;
-        let member = Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot };
-        Ok(member.slots_of_owner()?)
+        Ok(Member { sequencer, l1: roots, keys, outbox, domains, community: *community, slot: *slot })
     }
 
     /// As [`Self::sync`], for a command of L1: where the sequencer does not help, a line says so.
