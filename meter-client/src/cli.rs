@@ -1,6 +1,7 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
 mod files;
+mod keys;
 mod passphrase;
 mod submit;
 mod sync;
@@ -10,17 +11,14 @@ mod watch;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use gridveil_keystore::SecretFileError;
+use gridveil_keystore::{SecretFileError, token::TokenError};
 use gridveil_protocol::{
-    field::to_bytes,
-    hex::hex0,
-    owner::owner_of,
     units::{Interval, Ticks},
     version::Domains,
 };
 
 use crate::{
-    key_store::{Cost, KeyStoreError, Keys},
+    key_store::KeyStoreError,
     l1::{JsonRpc, L1Error},
     live::WatchError,
     outbox::{Outbox, OutboxError, Period},
@@ -33,6 +31,7 @@ use crate::{
 };
 
 pub use files::{FileArgs, import, rule};
+pub use keys::{DeviceArgs, KeyArgs, LockArgs, open_keys};
 pub use passphrase::{hidden, new_passphrase, passphrase};
 pub use text::table;
 
@@ -81,6 +80,23 @@ pub enum MeterError {
     /// Wallet.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// PKCS#11 token.
+    #[error("{}: {source}", path.display())]
+    Token {
+        /// Module.
+        path: PathBuf,
+        /// Why.
+        source: TokenError,
+    },
+    /// No device's file.
+    #[error("{}: there is no key file of the meter's device there: name it with --device", path.display())]
+    NoDevice {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Neither file is named.
+    #[error("no keys: give --keys, or --device alone on a meter's gateway")]
+    NoKeys,
     /// Passphrase.
     #[error("no passphrase: set GRIDVEIL_PASSPHRASE, give --passphrase-file, or type it")]
     Passphrase,
@@ -175,9 +191,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes the owner's and the meter's key and stores them under a passphrase.
-    #[command(after_help = "Example:\n  GRIDVEIL_PASSPHRASE=... gridveil meter keygen --keys home7.keys")]
-    Keygen(KeygenArgs),
+    /// Makes the household's keys, and the key of the meter's device in a file of its own.
+    #[command(
+        after_help = "Examples:\n  GRIDVEIL_PASSPHRASE=... gridveil meter keygen --keys home7.keys\n  gridveil meter keygen \
+                            --only device --device meter.device --token-module /usr/lib/softhsm/libsofthsm2.so \\\n    \
+                            --token gateway --token-pin-file pin"
+    )]
+    Keygen(keys::KeygenArgs),
+    /// Shows the public key of a device's file, for `member enrol` and `member replace`.
+    #[command(after_help = "Example:\n  GRIDVEIL_PASSPHRASE=... gridveil meter device --device home7.device")]
+    Device(keys::ShowArgs),
     /// Shows what a meter file holds.
     #[command(
         after_help = "Examples:\n  gridveil meter read history.xml\n  gridveil meter read zne17_hourly_2017-05.csv --meter 3 --json"
@@ -222,25 +245,23 @@ pub fn scale(text: &str) -> Result<u8, &'static str> {
     text.parse().ok().filter(|scale| [1, 10, 100].contains(scale)).ok_or("1, 10 or 100")
 }
 
-/// Where the keys are, and how they open.
-#[derive(Clone, Debug, clap::Args)]
-pub struct KeyArgs {
-    /// Key file.
-    #[arg(long, env = "GRIDVEIL_KEYS")]
-    pub keys: PathBuf,
-    /// File whose first line is the passphrase, mode 0600; otherwise GRIDVEIL_PASSPHRASE, otherwise it is asked for on the
-    /// terminal, or read from standard input.
-    #[arg(long)]
-    pub passphrase_file: Option<PathBuf>,
-}
-
+/// Where, who and with what, of who hands in.
 #[derive(Debug, clap::Args)]
-struct KeygenArgs {
+struct SignerArgs {
+    /// Sequencer, `https://…` or `http://…`.
+    #[arg(long, env = "GRIDVEIL_URL")]
+    url: String,
+    /// Community index.
+    #[arg(long, env = "GRIDVEIL_COMMUNITY")]
+    community: u32,
+    /// Slot in the community.
+    #[arg(long, env = "GRIDVEIL_SLOT")]
+    slot: u16,
     #[command(flatten)]
-    keys: KeyArgs,
-    /// For machines.
-    #[arg(long)]
-    json: bool,
+    keys: keys::SigningArgs,
+    /// Directory of what was signed and verified.
+    #[arg(long, env = "GRIDVEIL_WALLET")]
+    outbox: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -299,7 +320,8 @@ struct StatementArgs {
 /// [`MeterError`].
 pub fn run(args: Args) -> Result<(), MeterError> {
     match args.command {
-        Command::Keygen(args) => keygen(&args),
+        Command::Keygen(args) => keys::keygen(&args),
+        Command::Device(args) => keys::show(&args),
         Command::Read(args) => files::read(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Profiles(args) => files::profiles(&args),
@@ -311,36 +333,6 @@ pub fn run(args: Args) -> Result<(), MeterError> {
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), MeterError> {
     println!("{}", serde_json::to_string(value).map_err(|_| MeterError::Json)?);
-    Ok(())
-}
-
-/// Opens the key file.
-///
-/// # Errors
-/// [`MeterError::Passphrase`], [`MeterError::Keys`].
-pub fn open_keys(args: &KeyArgs) -> Result<Keys, MeterError> {
-    let passphrase = passphrase(args, &args.keys)?;
-    Keys::open(&args.keys, &passphrase).map_err(|source| MeterError::Keys { path: args.keys.clone(), source })
-}
-
-fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
-    let failed = |source| MeterError::Keys { path: args.keys.keys.clone(), source };
-    let passphrase = new_passphrase(&args.keys, &args.keys.keys)?;
-    let keys = Keys::generate().map_err(failed)?;
-    keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
-    let (owner, meter) = (owner_of(&keys.owner), keys.meter.public());
-    let commitment = hex0(to_bytes(&owner.commitment()));
-    if args.json {
-        return print_json(&serde_json::json!({"owner": owner, "owner_commitment": commitment, "meter": meter}));
-    }
-    println!("owner key         {}", hex0(owner.key.to_bytes()));
-    println!("nullifier key     {}", hex0(to_bytes(&owner.nullifier)));
-    println!("owner commitment  {commitment}");
-    println!("meter key         {}", hex0(meter.to_bytes()));
-    println!(
-        "Give these to the meter data manager for enrolment. The secret keys are in {}.",
-        args.keys.keys.display()
-    );
     Ok(())
 }
 

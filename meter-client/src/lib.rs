@@ -7,6 +7,7 @@
 
 pub mod bill;
 pub mod cli;
+pub mod device;
 mod http;
 pub mod key_store;
 pub mod l1;

@@ -3,7 +3,8 @@
 //! A packet's exact bytes are on disk, synced, before they are first sent. So a retry is byte-identical, and a period
 //! is never signed twice with different content. The salts in it open the member's leaf. Without them the member cannot
 //! prove its balance, so nothing is ever deleted here. Files are `nonce 24 | XChaCha20-Poly1305(bytes)` under a key
-//! derived from the meter key, with the file name authenticated.
+//! derived from the household's folder secret, with the file name authenticated. A device that has no key of its household
+//! fills an outbox of its own, under a key derived from the meter's.
 
 use std::{
     io,
@@ -29,6 +30,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
+    device::Device,
     key_store::Keys,
     packet::{Draft, PacketError},
 };
@@ -113,19 +115,36 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError::Io`].
     pub fn open(directory: &Path, keys: &Keys) -> Result<Self, OutboxError> {
-        durable::private_directory(directory)
-            .map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;
-        Ok(Self { directory: directory.to_owned(), key: keys.outbox_key() })
+        Self::under(directory, keys.outbox_key())
     }
 
-    /// The packet of the draft's period: the one already kept if it says the same, else a new one, signed and kept.
+    /// As [`Outbox::open`], of a device without its household's keys.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn of_device(directory: &Path, device: &Device) -> Result<Self, OutboxError> {
+        Self::under(directory, device.outbox_key())
+    }
+
+    fn under(directory: &Path, key: SealingKey) -> Result<Self, OutboxError> {
+        durable::private_directory(directory)
+            .map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;
+        Ok(Self { directory: directory.to_owned(), key })
+    }
+
+    /// The packet of the draft's period: the one already kept if it says the same, else a new one, signed and kept. One that
+    /// another device signed before it was replaced, and that nobody took, is signed again and says the same.
     ///
     /// # Errors
     /// [`OutboxError::AlreadySigned`] if the kept one says something else.
     pub fn sign_once(&self, draft: Draft, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
         let period = Period::of(&draft);
         if let Some(kept) = self.packet(&period)? {
-            return self.same(&draft, kept);
+            let kept = self.same(&draft, kept)?;
+            if kept.verify(&meter.public()).is_ok() || self.is_handed_in(&period)? {
+                return Ok(kept);
+            }
+            return self.sign_again(draft, &kept, meter);
         }
         let signed = draft.clone().sign(meter)?;
         match self.write(&period.file("packet"), &encode_packet(&signed)) {
@@ -153,6 +172,21 @@ impl Outbox {
             }
         }
         self.sign_once(draft, meter)
+    }
+
+    /// The first device's packet stays beside. Nobody took it, so no leaf has its salts.
+    fn sign_again(&self, draft: Draft, kept: &SignedPacket, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
+        let period = Period::of(&draft);
+        match self.write(&period.file("replaced"), &encode_packet(kept)) {
+            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
+        let signed = draft.sign(meter)?;
+        let name = period.file("packet");
+        let path = self.directory.join(&name);
+        let sealed = self.sealed(&name, &encode_packet(&signed))?;
+        durable::replace(&path, &sealed).map_err(|e| OutboxError::Io { path, kind: e.kind() })?;
+        Ok(signed)
     }
 
     fn same(&self, draft: &Draft, kept: SignedPacket) -> Result<SignedPacket, OutboxError> {
@@ -299,12 +333,15 @@ impl Outbox {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), OutboxError> {
-        let path = self.directory.join(name);
-        let sealed = self.key.seal(&[], name.as_bytes(), bytes).map_err(|error| match error {
-            SealError::Randomness(_) => PacketError::Randomness.into(),
-            SealError::TooLong | SealError::NotOpened => OutboxError::Damaged { path: path.clone() },
-        })?;
+        let (path, sealed) = (self.directory.join(name), self.sealed(name, bytes)?);
         durable::create_new(&path, &sealed).map_err(|e| OutboxError::Io { path, kind: e.kind() })
+    }
+
+    fn sealed(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, OutboxError> {
+        self.key.seal(&[], name.as_bytes(), bytes).map_err(|error| match error {
+            SealError::Randomness(_) => PacketError::Randomness.into(),
+            SealError::TooLong | SealError::NotOpened => OutboxError::Damaged { path: self.directory.join(name) },
+        })
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, OutboxError> {
@@ -319,131 +356,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use gridveil_protocol::{
-        packet::Reading,
-        units::Ticks,
-        version::{CircuitVersion, VersionFrom, Versions},
-    };
-
-    use super::*;
-
-    fn draft() -> Draft {
-        let context = Context {
-            domain: Fr::from(9u64),
-            community: 1,
-            first_interval: Interval(48),
-            interval_length: 3600,
-            intervals: 2,
-        };
-        let readings = vec![Reading { import: 11_111, export: 0 }, Reading { import: 3, export: 4 }];
-        Draft { context, slot: 2, readings, buy_limit: Ticks(10), sell_limit: Ticks(20), scale: 1 }
-    }
-
-    #[test]
-    fn a_period_is_signed_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = Keys::generate().unwrap();
-        let outbox = Outbox::open(&dir.path().join("box"), &keys).unwrap();
-        let first = outbox.sign_once(draft(), &keys.meter).unwrap();
-        first.verify(&keys.meter.public()).unwrap();
-        // A retry, also after a restart, is the same bytes.
-        let reopened = Outbox::open(&dir.path().join("box"), &keys).unwrap();
-        assert_eq!(encode_packet(&reopened.sign_once(draft(), &keys.meter).unwrap()), encode_packet(&first));
-        for edit in [|d: &mut Draft| d.readings[0].import += 1, |d: &mut Draft| d.buy_limit.0 += 1] {
-            let mut other = draft();
-            edit(&mut other);
-            assert!(matches!(outbox.sign_once(other, &keys.meter), Err(OutboxError::AlreadySigned { .. })));
-        }
-        // Another period, slot or deployment is another packet, with other salts.
-        let mut next = draft();
-        next.context.first_interval += 2;
-        let second = outbox.sign_once(next, &keys.meter).unwrap();
-        assert!(second.packet.salts != first.packet.salts);
-        let period = Period::of(&draft());
-        assert!(!outbox.is_delivered(&period).unwrap());
-        outbox.mark_delivered(&period, Taken::Accepted).unwrap();
-        outbox.mark_delivered(&period, Taken::Late).unwrap();
-        assert!(outbox.is_delivered(&period).unwrap(), "what was noted first stays");
-        let later = Period { first_interval: Interval(96), ..period };
-        outbox.mark_delivered(&later, Taken::Late).unwrap();
-        assert!(!outbox.is_delivered(&later).unwrap(), "a late packet is not one that the settlement had to use");
-    }
-
-    #[test]
-    fn a_packet_that_was_taken_counts_and_the_other_one_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = Keys::generate().unwrap();
-        let outbox = Outbox::open(dir.path(), &keys).unwrap();
-        let (period, taken) = (Period::of(&draft()), draft().sign(&keys.meter).unwrap());
-        // Into an empty folder: it is the period's packet, and a retry sends it.
-        outbox.take_back(&period, &taken).unwrap();
-        assert_eq!(outbox.sign_once(draft(), &keys.meter).unwrap(), taken);
-        // Beside one that was signed here.
-        let beside = Outbox::open(&dir.path().join("beside"), &keys).unwrap();
-        let own = beside.sign_once(draft(), &keys.meter).unwrap();
-        beside.take_back(&period, &taken).unwrap();
-        beside.take_back(&period, &taken).unwrap();
-        assert_eq!(beside.packet(&period).unwrap(), Some(taken.clone()));
-        assert_eq!(beside.packet_of(&period, "packet").unwrap(), Some(own));
-        assert_eq!(beside.sign_once(draft(), &keys.meter).unwrap(), taken);
-        let third = draft().sign(&keys.meter).unwrap();
-        assert!(matches!(beside.take_back(&period, &third), Err(OutboxError::AlreadySigned { .. })));
-    }
-
-    #[test]
-    fn what_was_signed_for_the_version_before_is_signed_again_with_the_same_content() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = Keys::generate().unwrap();
-        let outbox = Outbox::open(dir.path(), &keys).unwrap();
-        let mut versions = Versions::default();
-        let before = Domains::new(1, [7; 20], versions.clone());
-        let at = |domains: &Domains| {
-            let context = Context { domain: domains.of_period(Interval(48), 3600), ..draft().context };
-            Draft { context, ..draft() }
-        };
-        let early = outbox.sign_under(at(&before), &before, &keys.meter).unwrap();
-        versions.add(VersionFrom { circuit_version: CircuitVersion::new(3), from_s: 48 * 3600 }).unwrap();
-        let after = Domains::new(1, [7; 20], versions);
-        let mut other = at(&after);
-        other.readings[0].import += 1;
-        let refused = outbox.sign_under(other, &after, &keys.meter);
-        assert!(matches!(refused, Err(OutboxError::AlreadySigned { .. })));
-        let again = outbox.sign_under(at(&after), &after, &keys.meter).unwrap();
-        assert_eq!(again.packet.readings, early.packet.readings);
-        assert_ne!(again.packet.context.domain, early.packet.context.domain);
-        assert_ne!(again.packet.salts, early.packet.salts);
-        assert_eq!(outbox.sign_under(at(&after), &after, &keys.meter).unwrap(), again);
-        // What opens the leaf is never lost.
-        assert_eq!(outbox.packet(&Period::of(&at(&before))).unwrap(), Some(early));
-    }
-
-    #[test]
-    fn files_are_sealed_and_bound_to_their_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let keys = Keys::generate().unwrap();
-        let outbox = Outbox::open(dir.path(), &keys).unwrap();
-        let signed = outbox.sign_once(draft(), &keys.meter).unwrap();
-        let period = Period::of(&draft());
-        let path = dir.path().join(period.file("packet"));
-        let bytes = std::fs::read(&path).unwrap();
-        let plain = encode_packet(&signed);
-        assert!(!bytes.windows(16).any(|w| plain.windows(16).any(|p| p == w)));
-        let other = Period { slot: 3, ..period };
-        std::fs::copy(&path, dir.path().join(other.file("packet"))).unwrap();
-        assert!(matches!(outbox.packet(&other), Err(OutboxError::Damaged { .. })));
-        let stranger = Outbox::open(dir.path(), &Keys::generate().unwrap()).unwrap();
-        assert!(matches!(stranger.packet(&period), Err(OutboxError::Damaged { .. })));
-        std::fs::write(&path, &bytes[..20]).unwrap();
-        // A damaged packet is never silently signed anew.
-        assert!(matches!(outbox.sign_once(draft(), &keys.meter), Err(OutboxError::Damaged { .. })));
-    }
-
-    #[test]
-    fn a_draft_must_fill_its_period() {
-        let mut short = draft();
-        short.readings.pop();
-        let keys = Keys::generate().unwrap();
-        assert_eq!(short.sign(&keys.meter).unwrap_err(), PacketError::Length { expected: 2, got: 1 });
-    }
-}
+mod tests;

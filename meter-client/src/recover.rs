@@ -146,14 +146,15 @@ pub fn check_operations(
     Ok(())
 }
 
-/// Takes the packet of a period back that a newer copy of this folder has handed in, before another one is signed.
-/// `true` if the operator had one.
+/// Takes the packet of a period back that a newer copy of this folder has handed in, before another one is signed. `meter`:
+/// the key that it must be signed with. `true` if the operator had one.
 ///
 /// # Errors
 /// [`SyncError`]; [`SyncError::GivenBack`] for a packet that is not this meter's.
 pub fn take_back_packet(
     sequencer: &Sequencer,
     keys: &Keys,
+    meter: &PublicKey,
     outbox: &Outbox,
     period: &Period,
 ) -> Result<bool, SyncError> {
@@ -165,7 +166,7 @@ pub fn take_back_packet(
     let taken = given.packet.map(|packet| (packet, Taken::Accepted));
     let Some((packet, how)) = taken.or(given.late.map(|late| (late, Taken::Late))) else { return Ok(false) };
     let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
-    check_packet(&packet, period, &keys.meter.public()).map_err(failed)?;
+    check_packet(&packet, period, meter).map_err(failed)?;
     outbox.take_back(period, &packet)?;
     outbox.mark_delivered(period, how)?;
     Ok(true)

@@ -14,7 +14,6 @@ use gridveil_api::{
 };
 use gridveil_protocol::{
     packet::Context,
-    receipt::Receipt,
     units::{Interval, Ticks},
     version::Domains,
 };
@@ -23,10 +22,11 @@ use gridveil_readings::{Import, Rule};
 pub use backup::{BackupError, back_up};
 
 use crate::{
+    device::Device,
     key_store::Keys,
     l1::Roots,
     live,
-    outbox::{Outbox, Period},
+    outbox::{Outbox, OutboxError, Period},
     packet::Draft,
     proposal::{ProposalFile, dates},
     recover,
@@ -38,6 +38,8 @@ use crate::{
 
 /// Most periods of one round: a year of days, and some.
 const MAX_PERIODS: u32 = 400;
+/// Periods that are over, and that a device without receipts tries to hand in.
+const LATE_PERIODS: u32 = 7;
 
 /// What a member's machine needs.
 pub struct Service<'a> {
@@ -45,8 +47,10 @@ pub struct Service<'a> {
     pub sequencer: &'a Sequencer,
     /// L1.
     pub l1: &'a dyn Roots,
-    /// Keys.
-    pub keys: &'a Keys,
+    /// The household's keys. Without them packets are handed in, and no statement is checked.
+    pub keys: Option<&'a Keys>,
+    /// The meter's.
+    pub device: &'a Device,
     /// The rollup that the member names.
     pub deployment: Deployment,
     /// Of it and the circuit versions.
@@ -144,8 +148,8 @@ impl From<ApiError> for ServiceError {
     }
 }
 
-impl From<crate::outbox::OutboxError> for ServiceError {
-    fn from(error: crate::outbox::OutboxError) -> Self {
+impl From<OutboxError> for ServiceError {
+    fn from(error: OutboxError) -> Self {
         Self::Sync(error.into())
     }
 }
@@ -156,10 +160,13 @@ impl Service<'_> {
     /// # Errors
     /// [`ServiceError`]; what was said before is done.
     pub fn round(&self, import: Option<&Import>, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
-        let outbox = Outbox::open(self.wallet, self.keys)?;
+        let outbox = match self.keys {
+            Some(keys) => Outbox::open(self.wallet, keys)?,
+            None => Outbox::of_device(self.wallet, self.device)?,
+        };
         let terms = self.sequencer.community(self.community)?;
         // Statements that do not hold do not keep the meter from speaking.
-        let statements = self.statements(&outbox, &terms, said);
+        let statements = self.keys.map_or(Ok(()), |keys| self.statements(keys, &outbox, &terms, said));
         if let Some(import) = import {
             self.packets(&outbox, &terms, import, said)?;
         }
@@ -168,11 +175,12 @@ impl Service<'_> {
 
     fn statements(
         &self,
+        keys: &Keys,
         outbox: &Outbox,
         terms: &CommunityInfo,
         said: &mut dyn FnMut(Done),
     ) -> Result<(), ServiceError> {
-        let Self { sequencer, l1, keys, domains, community, slot, .. } = *self;
+        let Self { sequencer, l1, domains, community, slot, .. } = *self;
         let failed = |error: WalletError| ServiceError::Sync(error.into());
         // Open for no longer than this takes: the member's own commands need it too.
         let mut wallet = Wallet::open(self.wallet, keys, domains.name(), community, slot).map_err(failed)?;
@@ -224,7 +232,7 @@ impl Service<'_> {
             if outbox.is_handed_in(&period)? {
                 continue;
             }
-            if first_interval.0 < next && !wants_late(outbox.receipt(&period)?.as_ref()) {
+            if first_interval.0 < next && !self.wants_late(outbox, &period, next, intervals)? {
                 continue;
             }
             self.packet(outbox, terms, import, &period, said)?;
@@ -264,8 +272,10 @@ impl Service<'_> {
             }
         };
         // An old copy of the wallet, or a new one: the period may be signed and handed in already.
-        if outbox.packet(period)?.is_none() {
-            recover::take_back_packet(self.sequencer, self.keys, outbox, period)?;
+        if let Some(keys) = self.keys
+            && outbox.packet(period)?.is_none()
+        {
+            recover::take_back_packet(self.sequencer, keys, &self.device.public(), outbox, period)?;
         }
         let context = Context {
             domain: period.domain,
@@ -276,12 +286,12 @@ impl Service<'_> {
         };
         let (buy_limit, sell_limit) = (self.buy_limit, self.sell_limit);
         let draft = Draft { context, slot: self.slot, readings, buy_limit, sell_limit, scale: self.scale };
-        let signed = match outbox.sign_under(draft, self.domains, &self.keys.meter) {
+        let signed = match outbox.sign_under(draft, self.domains, self.device.secret()) {
             Ok(signed) => signed,
             // Signed before, perhaps with other limits, and never delivered: the first one stands.
-            Err(crate::outbox::OutboxError::AlreadySigned { path }) => match outbox.packet(period)? {
+            Err(OutboxError::AlreadySigned { path }) => match outbox.packet(period)? {
                 Some(signed) => signed,
-                None => return Err(crate::outbox::OutboxError::AlreadySigned { path }.into()),
+                None => return Err(OutboxError::AlreadySigned { path }.into()),
             },
             Err(error) => return Err(error.into()),
         };
@@ -302,6 +312,15 @@ impl Service<'_> {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Is there something to book of a period that is over? With a receipt: if it was settled with a substitute. Without one
+    /// it was before the account's time, or is not final yet. A device alone has no receipts: it asks for the last periods.
+    fn wants_late(&self, outbox: &Outbox, period: &Period, now: u32, intervals: u32) -> Result<bool, OutboxError> {
+        if self.keys.is_none() {
+            return Ok(now.saturating_sub(period.first_interval.0) <= intervals.saturating_mul(LATE_PERIODS));
+        }
+        Ok(outbox.receipt(period)?.is_some_and(|receipt| receipt.substituted))
     }
 
     /// Writes the period for the meter data manager, once.
@@ -346,11 +365,6 @@ impl Service<'_> {
             not_measured: cut.not_measured(import),
         })
     }
-}
-
-/// Was the period settled with a substitute? Without a receipt it was before the account's time, or is not final yet.
-fn wants_late(receipt: Option<&Receipt>) -> bool {
-    receipt.is_some_and(|receipt| receipt.substituted)
 }
 
 /// What is wrong with a live meter that is read into `folder`; nothing if none is.

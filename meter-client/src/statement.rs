@@ -8,7 +8,7 @@ use gridveil_protocol::{
     packet::SignedPacket,
     poseidon::DomainTag,
     receipt::{Bill, Receipt, ReceiptError, ReceiptRequest, StatementLine},
-    schnorr::{self, PublicKey, SchnorrError, SecretKey},
+    schnorr::{self, SchnorrError, SecretKey},
     tariff::Tariff,
     units::{Interval, Nano, Ticks, Wh},
 };
@@ -26,9 +26,12 @@ pub enum StatementError {
     /// The receipt is about something else.
     #[error("receipt is for another {0} than asked for")]
     Other(&'static str),
-    /// The account's keys are not the member's.
-    #[error("receipt opens an account with another {0} key")]
-    NotMine(&'static str),
+    /// The account's owner is not the member.
+    #[error("receipt opens an account with another owner key")]
+    NotMine,
+    /// Nothing is in the slot, before and after.
+    #[error("receipt opens an account without a meter")]
+    Empty,
     /// Settled as the member's own packet, but the outbox has none.
     #[error(
         "receipt says this meter's own packet was settled; there is none in this folder, and the operator shows none"
@@ -105,8 +108,6 @@ pub struct Own<'a> {
     pub domain: Fr,
     /// Owner's key.
     pub owner: &'a OwnerKey,
-    /// Meter's key.
-    pub meter: &'a PublicKey,
     /// Every operation this member has signed for the slot.
     pub operations: &'a [SignedOperation],
     /// The period's packet, if one was signed.
@@ -213,7 +214,7 @@ pub fn verify(
     tariff: &Tariff,
     l1: &dyn Roots,
 ) -> Result<Statement, StatementError> {
-    check_subject(asked, receipt, own.owner, own.meter)?;
+    check_subject(asked, receipt, own.owner)?;
     let readings = check_packet(receipt, own)?;
     let taken_over = check_operations(receipt, own)?;
     if let Some(previous) = own.previous
@@ -254,13 +255,9 @@ pub fn verify(
     })
 }
 
-/// Is the receipt about what was asked for, and of an account with these keys?
-pub(crate) fn check_subject(
-    asked: &Asked,
-    receipt: &Receipt,
-    owner: &OwnerKey,
-    meter: &PublicKey,
-) -> Result<(), StatementError> {
+/// Is the receipt about what was asked for, and of an account of this owner? Its meter is the one that the owner has signed
+/// for, at enrolment or later: L1 takes no other.
+pub(crate) fn check_subject(asked: &Asked, receipt: &Receipt, owner: &OwnerKey) -> Result<(), StatementError> {
     if receipt.community != asked.community {
         return Err(StatementError::Other("community"));
     }
@@ -275,10 +272,10 @@ pub(crate) fn check_subject(
     let (before, after) = (&receipt.before, &receipt.after);
     let owner = owner.commitment();
     if before.owner != owner && after.owner != owner {
-        return Err(StatementError::NotMine("owner"));
+        return Err(StatementError::NotMine);
     }
-    if before.meter.as_ref() != Some(meter) && after.meter.as_ref() != Some(meter) {
-        return Err(StatementError::NotMine("meter"));
+    if before.meter.is_none() && after.meter.is_none() {
+        return Err(StatementError::Empty);
     }
     Ok(())
 }
@@ -330,8 +327,8 @@ fn check_operations(receipt: &Receipt, own: &Own<'_>) -> Result<usize, Statement
     let mine =
         late.slot == receipt.slot && substitute.slot == receipt.slot && !late.substituted && substitute.substituted;
     let past = late.context.first_interval < receipt.first_interval;
-    let meters = [receipt.before.meter, Some(*own.meter)];
-    let signed = meters.iter().flatten().any(|meter| correction.late.verify(meter).is_ok());
+    // A period with another meter has no correction (OP.9): the packet is of the one before.
+    let signed = receipt.before.meter.is_some_and(|meter| correction.late.verify(&meter).is_ok());
     if same && mine && past && signed { Ok(taken_over) } else { Err(StatementError::Correction) }
 }
 

@@ -153,14 +153,13 @@ impl Member<'_> {
         let this = self.period(first_interval)?;
         let request = asked.request(this.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
         let receipt = self.sequencer.receipt(&request)?;
-        let (owner, meter) = (owner_of(&self.keys.owner), self.keys.meter.public());
-        check_subject(&asked, &receipt, &owner, &meter).map_err(failed)?;
+        let owner = owner_of(&self.keys.owner);
+        check_subject(&asked, &receipt, &owner).map_err(failed)?;
         let tariff = self.sequencer.tariff(self.community, first_interval)?;
         let (packet, given) = self.settled_packet(&this, &receipt)?;
         let own = Own {
             domain: this.domain,
             owner: &owner,
-            meter: &meter,
             operations,
             packet: packet.as_ref(),
             delivered: self.outbox.is_delivered(&this)?,

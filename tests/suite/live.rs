@@ -244,10 +244,10 @@ impl<'a> Town<'a> {
     /// Cleo moves out.
     fn keys_and_meters_change_hands(&mut self) {
         let (net, dir) = (self.net, self.dir);
-        let [new_keys, new_meter, moved] = ["bert-2.keys", "anna-2.keys", "leaves.json"].map(|name| self.file(name));
+        let [new_keys, new_device, moved] = ["bert-2.keys", "anna-2.device", "leaves.json"].map(|name| self.file(name));
         let Self { anna, bert, cleo, .. } = &mut *self;
         bert.act(&["rotate", "--new-keys", &new_keys]);
-        anna.managed(dir, &["replace", "--new-keys", &new_meter]);
+        anna.managed(dir, &["replace", "--new-device", &new_device]);
         let mut leaves: Value = serde_json::from_slice(&std::fs::read(net.file("terms.json")).unwrap()).unwrap();
         let moves_out = good(&[
             "operator",
@@ -264,15 +264,15 @@ impl<'a> Town<'a> {
         leaves["active_until"] = json!(moves_out);
         std::fs::write(&moved, leaves.to_string()).unwrap();
         cleo.managed(dir, &["terms", "--terms", &moved]);
-        assert!(anna.cannot(&["replace", "--new-keys", &new_meter, "--finish"]).contains("another meter still"));
         anna.meters(2);
         bert.meters(1);
         cleo.meters(3);
         assert!((net.settle(0), net.settle(1)) == (0, 0));
         bert.look(&["account"]);
         bert.keys = new_keys;
-        anna.act(&["replace", "--new-keys", &new_meter, "--finish"]);
-        anna.keys = new_meter;
+        // The household's file stays, and opens what was before. The device that was replaced signs nothing any more.
+        assert!(String::from_utf8_lossy(&anna.submit(2, None).stderr).contains("signature"));
+        anna.device = new_device;
         assert!(anna.balance() > 0 && bert.balance() > 0);
         cleo.act(&["close"]);
         anna.meters(2);

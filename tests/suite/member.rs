@@ -3,6 +3,7 @@
 
 mod certificates;
 mod commands;
+mod device;
 mod money;
 mod recovery;
 mod service;
@@ -23,7 +24,9 @@ use gridveil_auditor::{HeldError, Published, TotalsError, native::NativeCertific
 use gridveil_cli::member::{
     Chain, Left, Session, abandon, deposit, exit_of, hex0, hold, leave, operate, receive, refresh, send, spend,
 };
+use gridveil_keystore::SealingKey;
 use gridveil_meter_client::{
+    device::{Device, Lock},
     key_store::Keys,
     operation::{self, BuildError},
     outbox::Outbox,
@@ -366,7 +369,8 @@ impl World {
         wait(l1.register_community(params)).unwrap();
         l1.set_timestamp(3_000_000_000);
         let book = Arc::new(Mutex::new(Book::default()));
-        let members = [0, 1].map(|slot| Keys { owner: fixture::owner_key(slot), meter: fixture::meter_key(slot) });
+        let members =
+            [0u8, 1].map(|slot| Keys::of(fixture::owner_key(usize::from(slot)), SealingKey::new([slot + 1; 32])));
         let (sequencer, rpc) = (sequencer(book.clone(), input.domain), rpc(book.clone()));
         (Self { book, l1, state, sequencer, rpc, members, dir: tempfile::tempdir().unwrap() }, input)
     }
@@ -403,7 +407,7 @@ impl World {
                 scale: packet.scale,
             };
             let outbox = Outbox::open(&self.dir.path().join(slot.to_string()), keys).unwrap();
-            input.packets[usize::from(slot)] = outbox.sign_once(draft, &keys.meter).unwrap();
+            input.packets[usize::from(slot)] = outbox.sign_once(draft, &fixture::meter_key(usize::from(slot))).unwrap();
         }
         let mut book = self.book.lock().unwrap();
         input.operations.slots = std::mem::take(&mut book.operations).into_values().collect();

@@ -46,8 +46,12 @@ pub struct Household {
     pub community: u32,
     /// Slot in it.
     pub slot: u16,
-    /// Key file.
-    pub keys: PathBuf,
+    /// Key file of the household; absent on a gateway that has the device's alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PathBuf>,
+    /// Key file of the meter's device; the one beside the household's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<PathBuf>,
     /// Folder of the wallet.
     pub wallet: PathBuf,
     /// File with the key of L1.
@@ -103,7 +107,8 @@ impl Household {
         row("from_block", Some(self.from_block.to_string()));
         row("community", Some(self.community.to_string()));
         row("slot", Some(self.slot.to_string()));
-        row("keys", Some(path(&self.keys)?));
+        row("keys", self.keys.as_deref().map(path).transpose()?);
+        row("device", self.device.as_deref().map(path).transpose()?);
         row("wallet", Some(path(&self.wallet)?));
         row("l1_key", self.l1_key.as_deref().map(path).transpose()?);
         row("buy_limit", self.buy_limit.map(|ticks| ticks.to_string()));
@@ -123,12 +128,13 @@ impl Household {
             ("from_block", vec![kept(self.from_block.to_string())]),
             ("community", vec![kept(self.community.to_string())]),
             ("slot", vec![kept(self.slot.to_string())]),
-            ("keys", vec![path(&self.keys)]),
             ("wallet", vec![path(&self.wallet)]),
             ("outbox", vec![path(&self.wallet)]),
         ];
         all.extend(self.url.as_deref().map(|url| ("url", vec![text(url)])));
-        all.extend(self.l1_key.as_deref().map(|key| ("l1_key", vec![path(key)])));
+        for (name, file) in [("l1_key", &self.l1_key), ("keys", &self.keys), ("device", &self.device)] {
+            all.extend(file.as_deref().map(|file| (name, vec![path(file)])));
+        }
         Defaults::new(all)
     }
 
@@ -214,7 +220,8 @@ mod tests {
             from_block: 12,
             community: 3,
             slot: 7,
-            keys: PathBuf::from("my \"home\".keys"),
+            keys: Some(PathBuf::from("my \"home\".keys")),
+            device: None,
             wallet: PathBuf::from("home7"),
             l1_key: None,
             buy_limit: Some(2_500),

@@ -9,6 +9,7 @@ pub mod durable;
 pub mod passphrase;
 pub mod sealed;
 pub mod secret_file;
+pub mod token;
 
 pub use sealed::{SealError, SealingKey};
 pub use secret_file::SecretFileError;

@@ -21,7 +21,9 @@ use gridveil_api::beginning::Registered;
 use gridveil_auditor::native::{NativeCertificates, NativeVerifier};
 use gridveil_circuits::settlement::SettlementCircuit;
 use gridveil_cli::proofs::PoolProofs;
+use gridveil_keystore::SealingKey;
 use gridveil_meter_client::{
+    device::Device,
     key_store::Keys,
     l1::JsonRpc,
     outbox::{Outbox, Period},
@@ -123,6 +125,7 @@ struct Running {
 /// One home's own side.
 struct Meter {
     keys: Keys,
+    device: Device,
     outbox: Outbox,
 }
 
@@ -209,9 +212,10 @@ impl OnChain {
 
     fn meters(&self, scenario: &Scenario) -> anyhow::Result<Vec<Meter>> {
         let one = |home: &u16| {
-            let keys = Keys { owner: genesis::owner_key(*home), meter: genesis::meter_key(*home) };
+            let keys = Keys::of(genesis::owner_key(*home), SealingKey::generate()?);
+            let device = Device::of(genesis::meter_key(*home));
             let outbox = Outbox::open(&self.state.path().join(format!("meter-{home}")), &keys)?;
-            anyhow::Ok(Meter { keys, outbox })
+            anyhow::Ok(Meter { keys, device, outbox })
         };
         scenario.plan.homes.iter().map(one).collect()
     }
@@ -348,7 +352,7 @@ impl Backend for OnChain {
         let meter = running.meters.get(slot).context("no such meter")?;
         let signed = meter
             .outbox
-            .sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, &meter.keys.meter)?;
+            .sign_once(draft(running.domain, day, plan, slot, settled.readings.clone())?, meter.device.secret())?;
         let taken = running.sequencer.submit(&signed)?;
         let period =
             Period { domain: running.domain, community: COMMUNITY, slot: number, first_interval: day.first_interval };
@@ -398,7 +402,6 @@ impl Backend for OnChain {
         let own = Own {
             domain: running.domain,
             owner: &owner_of(&meter.keys.owner),
-            meter: &meter.keys.meter.public(),
             operations: self.signed.get(&home).map_or(&[], Vec::as_slice),
             packet: packet.as_ref(),
             delivered: meter.outbox.is_delivered(&this)?,

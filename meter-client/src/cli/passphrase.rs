@@ -12,16 +12,27 @@ use zeroize::Zeroizing;
 
 use super::{KeyArgs, MeterError};
 
+/// A secret that opens something, and where it may be told.
+pub(super) struct Secret {
+    /// What it is called: "Passphrase".
+    name: &'static str,
+    variable: &'static str,
+}
+
+/// Of a household's key file.
+pub(super) const HOUSEHOLD: Secret = Secret { name: "Passphrase", variable: "GRIDVEIL_PASSPHRASE" };
+/// Of a device's, if it has its own.
+pub(super) const DEVICE: Secret = Secret { name: "Passphrase", variable: "GRIDVEIL_DEVICE_PASSPHRASE" };
+/// Of a token.
+pub(super) const PIN: Secret = Secret { name: "PIN", variable: "GRIDVEIL_TOKEN_PIN" };
+
 /// The passphrase of a key file that is there: from the passphrase's file, the environment, the terminal, which does not
 /// show it, or else from standard input.
 ///
 /// # Errors
 /// [`MeterError::Passphrase`], [`MeterError::PassphraseFile`].
 pub fn passphrase(args: &KeyArgs, of: &Path) -> Result<Zeroizing<String>, MeterError> {
-    match told(args)? {
-        Some(passphrase) => Ok(passphrase),
-        None => checked(asked(&format!("Passphrase of {}: ", of.display()))?),
-    }
+    HOUSEHOLD.existing(args.passphrase_file.as_deref(), of)
 }
 
 /// The passphrase of a key file that is to be made. On a terminal it is asked for twice.
@@ -29,29 +40,54 @@ pub fn passphrase(args: &KeyArgs, of: &Path) -> Result<Zeroizing<String>, MeterE
 /// # Errors
 /// As [`passphrase`]; [`MeterError::NotRepeated`].
 pub fn new_passphrase(args: &KeyArgs, of: &Path) -> Result<Zeroizing<String>, MeterError> {
-    if let Some(passphrase) = told(args)? {
-        return Ok(passphrase);
-    }
-    let first = checked(asked(&format!("New passphrase, of {}: ", of.display()))?)?;
-    if *asked("Again: ")? == *first { Ok(first) } else { Err(MeterError::NotRepeated) }
+    HOUSEHOLD.new_one(args.passphrase_file.as_deref(), of)
 }
 
-/// From somewhere else than a terminal.
-fn told(args: &KeyArgs) -> Result<Option<Zeroizing<String>>, MeterError> {
-    let mut line = Zeroizing::new(String::new());
-    if let Some(path) = &args.passphrase_file {
-        let failed = |source| MeterError::PassphraseFile { path: path.clone(), source };
-        let bytes = secret_file::read(path).map_err(failed)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| MeterError::Passphrase)?;
-        line.push_str(text.lines().next().unwrap_or(""));
-    } else if let Ok(value) = std::env::var("GRIDVEIL_PASSPHRASE") {
-        line.push_str(&Zeroizing::new(value));
-    } else if std::io::stdin().is_terminal() {
-        return Ok(None);
-    } else {
-        std::io::stdin().lock().read_line(&mut line).map_err(|_| MeterError::Passphrase)?;
+impl Secret {
+    /// That of something that is there.
+    pub(super) fn existing(&self, file: Option<&Path>, of: &Path) -> Result<Zeroizing<String>, MeterError> {
+        match self.told(file)? {
+            Some(secret) => Ok(secret),
+            None => checked(asked(&format!("{} of {}: ", self.name, of.display()))?),
+        }
     }
-    checked(line).map(Some)
+
+    /// That of something that is to be made.
+    pub(super) fn new_one(&self, file: Option<&Path>, of: &Path) -> Result<Zeroizing<String>, MeterError> {
+        if let Some(secret) = self.told(file)? {
+            return Ok(secret);
+        }
+        let first = checked(asked(&format!("New {}, of {}: ", self.name.to_lowercase(), of.display()))?)?;
+        if *asked("Again: ")? == *first { Ok(first) } else { Err(MeterError::NotRepeated) }
+    }
+
+    /// Is it told by a file or the environment?
+    pub(super) fn is_told(&self, file: Option<&Path>) -> bool {
+        file.is_some() || std::env::var_os(self.variable).is_some()
+    }
+
+    /// Is there a person to ask?
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal()
+    }
+
+    /// From somewhere else than a terminal.
+    fn told(&self, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, MeterError> {
+        let mut line = Zeroizing::new(String::new());
+        if let Some(path) = file {
+            let failed = |source| MeterError::PassphraseFile { path: path.to_owned(), source };
+            let bytes = secret_file::read(path).map_err(failed)?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| MeterError::Passphrase)?;
+            line.push_str(text.lines().next().unwrap_or(""));
+        } else if let Ok(value) = std::env::var(self.variable) {
+            line.push_str(&Zeroizing::new(value));
+        } else if self.can_ask() {
+            return Ok(None);
+        } else {
+            std::io::stdin().lock().read_line(&mut line).map_err(|_| MeterError::Passphrase)?;
+        }
+        checked(line).map(Some)
+    }
 }
 
 fn asked(prompt: &str) -> Result<Zeroizing<String>, MeterError> {

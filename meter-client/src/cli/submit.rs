@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gridveil_api::public::Taken;
 use gridveil_protocol::{packet::Context, units::Interval};
 
-use super::{FileArgs, MeterError, PacketArgs, PlaceArgs, contract, import, open_keys, rule, utc};
+use super::{FileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule, utc};
 use crate::{
     outbox::{Outbox, Period},
     packet::Draft,
@@ -21,7 +21,7 @@ pub(super) struct SubmitArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: SignerArgs,
     /// First interval of the period; the community's open period if absent.
     #[arg(long)]
     first_interval: Option<Interval>,
@@ -45,7 +45,7 @@ pub(super) struct SubmitArgs {
 }
 
 pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
-    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
+    let SignerArgs { url, community, slot, keys, outbox } = &args.place;
     let import = import(&args.file)?;
     let sequencer = Sequencer::new(url, Retry::default())?;
     let info = sequencer.info()?;
@@ -81,8 +81,11 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         return propose(args, &proposal);
     }
     let readings = cut.of(&import).map_err(failed)?;
-    let keys = open_keys(keys)?;
-    let outbox = Outbox::open(outbox, &keys)?;
+    let Signing { household, device, .. } = keys.open()?;
+    let outbox = match &household {
+        Some(keys) => Outbox::open(outbox, keys)?,
+        None => Outbox::of_device(outbox, &device)?,
+    };
     // The circuit version of the period, which may be another one than today's.
     let domain = domains.of_period(first_interval, terms.interval_length);
     let context = Context {
@@ -101,11 +104,13 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         scale: args.packet.scale,
     };
     let period = Period { domain, community: *community, slot: *slot, first_interval };
-    if outbox.packet(&period)?.is_none() {
+    if let Some(keys) = &household
+        && outbox.packet(&period)?.is_none()
+    {
         // An old copy of this folder, or a new one: the period may be signed and handed in already.
-        recover::take_back_packet(&sequencer, &keys, &outbox, &period)?;
+        recover::take_back_packet(&sequencer, keys, &device.public(), &outbox, &period)?;
     }
-    let signed = outbox.sign_under(draft, &domains, &keys.meter)?;
+    let signed = outbox.sign_under(draft, &domains, device.secret())?;
     let status = sequencer.submit(&signed)?;
     let open = terms.next_interval == first_interval && !terms.open.closed;
     outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;

@@ -11,10 +11,9 @@ use gridveil_protocol::{units::Interval, version::Domains};
 use serde_json::{Value, json};
 
 use super::{
-    FileArgs, MeterError, PacketArgs, PlaceArgs, Rule, contract, import, open_keys, rule, utc, watch::stop_flag,
+    FileArgs, MeterError, PacketArgs, Rule, SignerArgs, contract, import, keys::Signing, rule, utc, watch::stop_flag,
 };
 use crate::{
-    key_store::Keys,
     l1::JsonRpc,
     service::{Done, Service, back_up, meter_trouble},
     submit::{ApiError, Retry, Sequencer},
@@ -31,7 +30,7 @@ pub(super) struct SyncArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: SignerArgs,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
@@ -62,7 +61,7 @@ pub(super) struct SyncArgs {
 
 pub(super) fn run(args: &SyncArgs) -> Result<(), MeterError> {
     // The passphrase is asked for once, before anything else.
-    let keys = open_keys(&args.place.keys)?;
+    let keys = args.place.keys.open()?;
     let stop = stop_flag()?;
     let mut said = BTreeSet::new();
     if args.once {
@@ -92,8 +91,8 @@ fn wait(time: Duration, stop: &AtomicBool) {
 }
 
 /// `said`: what was said before and is not said again.
-fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<(), MeterError> {
-    let PlaceArgs { url, community, slot, outbox, .. } = &args.place;
+fn round(args: &SyncArgs, keys: &Signing, said: &mut BTreeSet<String>) -> Result<(), MeterError> {
+    let SignerArgs { url, community, slot, outbox, .. } = &args.place;
     // Statements are checked also while there is nothing to hand in.
     let readings = import(&args.file);
     if args.file.file.is_dir() {
@@ -117,7 +116,8 @@ fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<()
     let service = Service {
         sequencer: &sequencer,
         l1: &l1,
-        keys,
+        keys: keys.household.as_ref(),
+        device: &keys.device,
         deployment: Deployment { chain_id, contract },
         domains: &domains,
         community: *community,
@@ -132,7 +132,7 @@ fn round(args: &SyncArgs, keys: &Keys, said: &mut BTreeSet<String>) -> Result<()
     // Also after a round that failed: what it kept is new.
     if let Some(into) = &args.backup {
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-        if let Some(copy) = back_up(outbox, &args.place.keys.keys, into, &now, args.keep)? {
+        if let Some(copy) = back_up(outbox, &keys.files, into, &now, args.keep)? {
             let name = copy.display().to_string();
             tell(args.json, "backup", &json!({"folder": name}), &format!("backup in {name}"), false);
         }

@@ -1,7 +1,7 @@
 //! The whole way back: every settled period in order, then what is not settled yet.
 
 use gridveil_api::public::CommunityInfo;
-use gridveil_protocol::{owner::owner_of, receipt::Receipt, units::Interval};
+use gridveil_protocol::{owner::owner_of, receipt::Receipt, schnorr::PublicKey, units::Interval};
 
 use super::{check_packet, is_not_owner, take_back_packet};
 use crate::{
@@ -99,7 +99,10 @@ impl Member<'_> {
             // A closed account has no later receipts of its own.
             before = receipt.filter(|receipt| receipt.after.meter.is_some());
         }
-        self.unsettled(&community, &mut out)?;
+        // An account that L1 has not yet has no packets.
+        if let Some(meter) = wallet.state().account().ok().and_then(|account| account.meter) {
+            self.unsettled(&community, &meter, &mut out)?;
+        }
         if let Err(error) = self.take_over(wallet) {
             let (what, first_interval) = (Lost::Operations, community.next_interval);
             out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
@@ -167,7 +170,7 @@ impl Member<'_> {
     fn packet_of(&self, period: &Period, receipt: &Receipt, out: &mut Recovered) -> Result<(), SyncError> {
         let (Some(meter), None) = (receipt.before.meter, self.outbox.packet(period)?) else { return Ok(()) };
         let taken = if receipt.substituted {
-            self.waiting(period)
+            self.waiting(period, &meter)
         } else {
             self.settled_packet(period, receipt).and_then(|(packet, _)| {
                 let Some(packet) = packet else { return Ok(false) };
@@ -192,12 +195,12 @@ impl Member<'_> {
         Ok(())
     }
 
-    fn waiting(&self, period: &Period) -> Result<bool, SyncError> {
-        take_back_packet(self.sequencer, self.keys, self.outbox, period)
+    fn waiting(&self, period: &Period, meter: &PublicKey) -> Result<bool, SyncError> {
+        take_back_packet(self.sequencer, self.keys, meter, self.outbox, period)
     }
 
     /// Packets of the periods that are not final: on their way to L1, and the open one.
-    fn unsettled(&self, community: &CommunityInfo, out: &mut Recovered) -> Result<(), SyncError> {
+    fn unsettled(&self, community: &CommunityInfo, meter: &PublicKey, out: &mut Recovered) -> Result<(), SyncError> {
         /// Far more than are ever on their way.
         const UNDERWAY: usize = 64;
         let intervals = u32::from(community.intervals).max(1);
@@ -208,7 +211,7 @@ impl Member<'_> {
             let period = self.period(first_interval)?;
             let taken = self.outbox.packet(&period).map_err(Into::into).and_then(|kept| match kept {
                 Some(_) => Ok(false),
-                None => self.waiting(&period),
+                None => self.waiting(&period, meter),
             });
             match taken {
                 Ok(taken) => out.packets += usize::from(taken),

@@ -1,5 +1,5 @@
-//! Copies of the wallet's folder, as it is: every file in it is sealed under the member's keys, and the key file under the
-//! passphrase. A copy is made whole under another name and then takes its own; the oldest ones go.
+//! Copies of the wallet's folder, as it is: every file in it is sealed under the member's keys, and the key files under their
+//! passphrases or a token. A copy is made whole under another name and then takes its own; the oldest ones go.
 
 use std::{
     fs::{self, File},
@@ -26,14 +26,14 @@ pub struct BackupError {
     pub kind: io::ErrorKind,
 }
 
-/// Copies the wallet's files and the key file into a new folder of `into`, unless the newest one there has the same, and
+/// Copies the wallet's files and the key files into a new folder of `into`, unless the newest one there has the same, and
 /// keeps the newest `keep`. Returns the new one.
 ///
 /// # Errors
 /// [`BackupError`]; no earlier copy is lost then.
 pub fn back_up(
     wallet: &Path,
-    keys: &Path,
+    keys: &[PathBuf],
     into: &Path,
     now: &str,
     keep: usize,
@@ -53,10 +53,11 @@ pub fn back_up(
             files.push((name.clone().into_owned(), entry.path()));
         }
     }
-    if let Some(name) = keys.file_name() {
+    for path in keys {
+        let Some(name) = path.file_name() else { continue };
         let name = name.to_string_lossy().into_owned();
         files.retain(|(other, _)| *other != name);
-        files.push((name, keys.to_owned()));
+        files.push((name, path.clone()));
     }
     files.sort();
     let copies = copies(into).map_err(at(into))?;
@@ -113,14 +114,16 @@ mod tests {
     #[test]
     fn copies_are_whole_new_and_few() {
         let dir = tempfile::tempdir().unwrap();
-        let [wallet, into, keys] = ["wallet", "copies", "home.keys"].map(|name| dir.path().join(name));
+        let [wallet, into, keys, device] =
+            ["wallet", "copies", "home.keys", "home.device"].map(|name| dir.path().join(name));
         fs::create_dir(&wallet).unwrap();
         fs::write(&keys, "keys").unwrap();
+        fs::write(&device, "the meter's").unwrap();
         fs::write(wallet.join("a.wallet"), "1").unwrap();
         fs::write(wallet.join("a.lock"), "").unwrap();
-        let copy = |now: &str| back_up(&wallet, &keys, &into, now, 2).unwrap();
+        let copy = |now: &str| back_up(&wallet, &[keys.clone(), device.clone()], &into, now, 2).unwrap();
         let first = copy("20261130T090000Z").unwrap();
-        assert_eq!(fs::read_dir(&first).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(&first).unwrap().count(), 3);
         assert_eq!(copy("20261130T100000Z"), None, "nothing is new");
         for (now, content) in [("20261201T090000Z", "2"), ("20261202T090000Z", "3")] {
             fs::write(wallet.join("a.wallet"), content).unwrap();
@@ -131,7 +134,7 @@ mod tests {
         }
         let names: Vec<_> = copies(&into).unwrap();
         assert!(names.len() == 2 && !first.exists() && fs::read(names[1].join("a.wallet")).unwrap() == b"3");
-        let error = back_up(&dir.path().join("none"), &keys, &into, "x", 2).unwrap_err();
+        let error = back_up(&dir.path().join("none"), &[keys], &into, "x", 2).unwrap_err();
         assert!(error.to_string().contains("none") && copies(&into).unwrap().len() == 2);
     }
 }

@@ -42,9 +42,10 @@ impl StatementError {
             | Self::Correction
             | Self::Continuity
             | Self::Receipt(_)
-            | Self::Tariff => Whose::Answer,
+            | Self::Tariff
+            | Self::Empty => Whose::Answer,
             Self::NoPacket | Self::Salts => Whose::NotShown,
-            Self::NotMine(_) | Self::Signature(_) => Whose::Own,
+            Self::NotMine | Self::Signature(_) => Whose::Own,
             Self::NotFinal | Self::L1(_) => Whose::L1,
         }
     }

@@ -1,6 +1,7 @@
 //! A member's wallet: one sealed file for each slot, beside its packets and receipts (`docs/spec/wallet.md`).
 //!
-//! `nonce 24 | XChaCha20-Poly1305(JSON)` under a key derived from the meter's key, with the file's name authenticated.
+//! `nonce 24 | XChaCha20-Poly1305(JSON)` under a key derived from the household's folder secret, with the file's name
+//! authenticated.
 //! It is replaced as a whole: a new file is written and synced, takes the old one's name, and the directory is synced.
 //! Whatever is sent is in it before.
 
@@ -226,26 +227,6 @@ impl Wallet {
             SealError::TooLong | SealError::NotOpened => WalletError::Damaged { path: self.path.clone() },
         })?;
         durable::replace(&self.path, &sealed).map_err(|e| WalletError::Io { path: self.path.clone(), kind: e.kind() })
-    }
-
-    /// Seals the wallet for other keys from now on: after the meter was replaced.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    pub fn reseal(&mut self, keys: &Keys) -> Result<(), WalletError> {
-        let before = std::mem::replace(&mut self.key, keys.wallet_key());
-        let mut next = self.state.clone();
-        next.revision += 1;
-        match self.write(&next) {
-            Ok(()) => {
-                self.state = next;
-                Ok(())
-            }
-            Err(error) => {
-                self.key = before;
-                Err(error)
-            }
-        }
     }
 
     /// Keeps a signed operation, before it is sent. Keeping it again changes nothing.

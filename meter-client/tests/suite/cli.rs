@@ -10,6 +10,7 @@ use clap::Parser;
 use gridveil_api::public::{CommunityInfo, GivenBack, OpenPeriod};
 use gridveil_meter_client::{
     cli::{Args, MeterError, run},
+    device::{Device, Unlock},
     key_store::Keys,
     outbox::OutboxError,
     source::CutError,
@@ -39,11 +40,11 @@ fn path(p: &Path) -> &str {
 }
 
 /// Slot 0 is the member's; it meters in units of 10 Wh.
-fn community(keys: &Keys) -> SettlementInput {
+fn community(keys: &Keys, device: &Device) -> SettlementInput {
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 3, mechanism: Mechanism::Auction, used: 2 };
     let mut input = fixture::settlement(&recipe).unwrap();
     input.community.accounts[0].owner = owner_of(&keys.owner).commitment();
-    input.community.accounts[0].meter = Some(keys.meter.public());
+    input.community.accounts[0].meter = Some(device.public());
     let mut state = SparseTree::new(8);
     state.set(u64::from(input.community.index), input.community.node());
     input.state_path = state.path(u64::from(input.community.index));
@@ -88,7 +89,9 @@ fn keys_reading_submission_statement() {
     assert!(matches!(meter(&[&["keygen"], &with_keys[..]].concat()), Err(MeterError::Keys { .. })));
     let opened = Keys::open(&keys, "a long passphrase").unwrap();
 
-    let input = community(&opened);
+    let device = Device::open(&keys.with_extension("device"), Unlock::Passphrase("a long passphrase")).unwrap();
+
+    let input = community(&opened, &device);
     let (first, domain, community) = (input.community.header.next_interval, input.domain, input.community.index);
     let start = i64::from(first) * 3600;
     std::fs::write(

@@ -24,7 +24,6 @@ use gridveil_protocol::{
     packet::{Context, Reading},
     params::{Shape, UNIT_NANO},
     receipt::{Receipt, ReceiptError},
-    schnorr::PublicKey,
     settlement::{SettlementInput, Transition, apply},
     tariff::Tariff,
     tree::SparseTree,
@@ -49,7 +48,7 @@ fn context() -> Context {
 fn signed(keys: &Keys, directory: &Path) -> gridveil_protocol::packet::SignedPacket {
     let readings = vec![Reading { import: 1, export: 2 }; 2];
     let draft = Draft { context: context(), slot: 1, readings, buy_limit: Ticks(3), sell_limit: Ticks(4), scale: 1 };
-    Outbox::open(directory, keys).unwrap().sign_once(draft, &keys.meter).unwrap()
+    Outbox::open(directory, keys).unwrap().sign_once(draft, &fixture::meter_key(1)).unwrap()
 }
 
 #[test]
@@ -167,7 +166,7 @@ fn following(t: &Transition) -> Transition {
 #[test]
 fn statements_hold_and_every_false_fact_is_found() {
     let keys = Keys::generate().unwrap();
-    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(2));
+    let owner = owner_of(&keys.owner);
     let t = settled(&owner, 3);
     let receipt = Receipt::of(&t, 2).unwrap();
     let l1 = Facts { root: t.instance.new_root, tariff: t.input.tariff.commitment() };
@@ -176,7 +175,6 @@ fn statements_hold_and_every_false_fact_is_found() {
     let own = Own {
         domain: t.input.domain,
         owner: &owner,
-        meter: &meter,
         operations: &[],
         packet: Some(&packet),
         delivered: true,
@@ -204,11 +202,11 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert_eq!(edited(|r| r.first_interval += 2), StatementError::Other("period"));
     assert_eq!(
         edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.owner += Fr::from(1u64))),
-        StatementError::NotMine("owner")
+        StatementError::NotMine
     );
     assert_eq!(
         edited(|r| [&mut r.before, &mut r.after].into_iter().for_each(|a| a.meter = None)),
-        StatementError::NotMine("meter")
+        StatementError::Empty
     );
     assert_eq!(edited(|r| r.settled.salts.private[1] += Fr::from(1u64)), StatementError::Salts);
     assert!(matches!(edited(|r| r.settled.balance += 1), StatementError::Receipt(ReceiptError::Money { .. })));
@@ -218,7 +216,7 @@ fn statements_hold_and_every_false_fact_is_found() {
     // The operator is accused where nothing on the member's side can make it so, and not otherwise.
     assert_eq!(edited(|r| r.settled.balance += 1).whose(), Whose::Answer);
     assert_eq!(StatementError::NoPacket.whose(), Whose::NotShown);
-    assert_eq!(StatementError::NotMine("meter").whose(), Whose::Own);
+    assert_eq!(StatementError::NotMine.whose(), Whose::Own);
     assert_eq!(StatementError::NotFinal.whose(), Whose::L1);
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { root: Fr::from(1u64), ..l1 }), StatementError::NotFinal);
     assert_eq!(check(&asked, &receipt, &own, tariff, &Facts { tariff: Fr::from(1u64), ..l1 }), StatementError::Tariff);
@@ -238,13 +236,11 @@ fn a_statement_continues_from_the_one_before() {
     let first = placed(input);
     let second = following(&first);
     let (before, now) = (Receipt::of(&first, 0).unwrap(), Receipt::of(&second, 0).unwrap());
-    let meter = fixture::meter_public(0);
     let asked = Asked { community: 5, slot: 0, first_interval: now.first_interval };
     let l1 = Facts { root: second.instance.new_root, tariff: second.input.tariff.commitment() };
     let own = Own {
         domain: second.input.domain,
         owner: &owner,
-        meter: &meter,
         operations: &[],
         packet: Some(&second.input.packets[0]),
         delivered: true,
@@ -318,13 +314,12 @@ fn l1_views_are_read_word_by_word() {
 }
 
 /// Slot 0 of a community in whose period this member withdraws and pays a neighbour, and somebody forces a withdrawal.
-fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
+fn with_operations(keys: &Keys) -> Transition {
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
     let mut input = fixture::settlement(&recipe).unwrap();
     let owner = owner_of(&keys.owner);
     let account = &mut input.community.accounts[0];
     (account.owner, account.balance, account.debt) = (owner.commitment(), 1_000 * UNIT_NANO, 0);
-    assert_eq!(account.meter.as_ref(), Some(meter));
     input.community.header.totals.debt = 0;
     let nonce = account.nonce;
     let operation = |kind, nonce| Operation::new(kind, 5, 0, nonce);
@@ -343,8 +338,8 @@ fn with_operations(keys: &Keys, meter: &PublicKey) -> Transition {
 #[test]
 fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     let keys = Keys::generate().unwrap();
-    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(0));
-    let t = with_operations(&keys, &meter);
+    let owner = owner_of(&keys.owner);
+    let t = with_operations(&keys);
     let receipt = Receipt::of(&t, 0).unwrap();
     assert_eq!(receipt.operations.len(), 3);
     let asked = Asked { community: 5, slot: 0, first_interval: receipt.first_interval };
@@ -353,7 +348,6 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
     let own = Own {
         domain: t.input.domain,
         owner: &owner,
-        meter: &meter,
         operations: kept,
         packet: Some(&t.input.packets[0]),
         delivered: true,
@@ -420,7 +414,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
 #[test]
 fn an_correction_rests_on_this_meters_packet() {
     let keys = Keys::generate().unwrap();
-    let (owner, meter) = (owner_of(&keys.owner), fixture::meter_public(0));
+    let owner = owner_of(&keys.owner);
     let recipe = Recipe { shape: Shape::by_name("tiny-4x2").unwrap(), seed: 5, mechanism: Mechanism::Auction, used: 1 };
     let extras = fixture::Extras { correction: true, ..fixture::Extras::default() };
     let mut input = fixture::with_operations(&recipe, &[], extras).unwrap();
@@ -436,7 +430,6 @@ fn an_correction_rests_on_this_meters_packet() {
     let own = Own {
         domain: t.input.domain,
         owner: &owner,
-        meter: &meter,
         operations: &[],
         packet: Some(&t.input.packets[0]),
         delivered: true,

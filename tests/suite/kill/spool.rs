@@ -141,19 +141,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     let roots = JsonRpc::new(&world.anvil.url(), world.l1.contract()).unwrap();
     for (slot, packet) in packets.iter().enumerate() {
         let (home, now) = (world.plan.homes[slot], SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
-        let (owner, meter) = (genesis::owner_key(home), genesis::meter_key(home).public());
+        let owner = genesis::owner_key(home);
         let asked = Asked { community, slot: u16::try_from(slot).unwrap(), first_interval };
         let receipt = operator.public.receipt(&asked.request(domain, now, &owner).unwrap()).unwrap();
         let owner = owner_of(&owner);
-        let own = Own {
-            domain,
-            owner: &owner,
-            meter: &meter,
-            operations: &[],
-            packet: Some(packet),
-            delivered: true,
-            previous: None,
-        };
+        let own = Own { domain, owner: &owner, operations: &[], packet: Some(packet), delivered: true, previous: None };
         statement::verify(&asked, &receipt, &own, &operator.public.tariff(community, first_interval).unwrap(), &roots)
             .unwrap();
     }

@@ -117,6 +117,7 @@ pub struct Member<'a> {
     pub community: u32,
     pub slot: u16,
     pub keys: String,
+    pub device: String,
     pub wallet: String,
     pub l1_key: String,
 }
@@ -130,6 +131,7 @@ impl<'a> Member<'a> {
             community,
             slot,
             keys: path("keys"),
+            device: path("keys") + ".device",
             wallet: path("wallet"),
             l1_key: net.file(&format!("l1-{number}.key")),
         };
@@ -226,7 +228,18 @@ impl<'a> Member<'a> {
             "--slot",
             &slot,
         ];
-        words.extend(["--keys", &self.keys, "--outbox", &self.wallet, "--buy-limit", "1900", "--sell-limit", "600"]);
+        words.extend([
+            "--keys",
+            &self.keys,
+            "--device",
+            &self.device,
+            "--outbox",
+            &self.wallet,
+            "--buy-limit",
+            "1900",
+            "--sell-limit",
+            "600",
+        ]);
         if let Some(first) = &first {
             words.extend(["--first-interval", first]);
         }

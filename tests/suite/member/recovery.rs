@@ -391,7 +391,7 @@ fn a_late_packet_is_named_as_late() {
         alice.sync(false).unwrap();
         let second = fixture::following(&first, 2, |slot| slot == 0).unwrap();
         let of = Period { first_interval: period(&first).first_interval + 2, ..period(&first) };
-        alice.outbox.sign_once(draft(&first, 5), &alice.keys.meter).unwrap();
+        alice.outbox.sign_once(draft(&first, 5), &fixture::meter_key(0)).unwrap();
         alice.outbox.mark_delivered(&of, how).unwrap();
         world.settle_with(second, &[1]);
         let sequencer = alice.sequencer.as_ref().unwrap();

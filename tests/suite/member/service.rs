@@ -18,7 +18,10 @@ impl Home {
         let path = |name: &str| world.dir.path().join(name).to_str().unwrap().to_owned();
         let files = ["keys", "meter", "0", "copies", "mdm.keys"].map(path);
         world.members[0].create(Path::new(&files[0]), "a passphrase", cost).unwrap();
-        let mdm = Keys { owner: fixture::mdm_key(), meter: fixture::meter_key(9) };
+        Device::of(fixture::meter_key(0))
+            .create(&Path::new(&files[0]).with_extension("device"), Lock::Passphrase("a passphrase", cost))
+            .unwrap();
+        let mdm = Keys::of(fixture::mdm_key(), SealingKey::new([9; 32]));
         mdm.create(Path::new(&files[4]), "a passphrase", cost).unwrap();
         std::fs::create_dir(&files[1]).unwrap();
         Self { world, files }

@@ -37,6 +37,9 @@ pub struct Args {
     slot: Option<u16>,
     #[command(flatten)]
     keys: gridveil_meter_client::cli::KeyArgs,
+    /// Key file of the meter's device, if it is not the one beside the household's.
+    #[arg(long, value_name = "FILE", env = "GRIDVEIL_DEVICE")]
+    device: Option<PathBuf>,
     /// Folder of the wallet; made if there is none.
     #[arg(long, value_name = "DIRECTORY", env = "GRIDVEIL_WALLET")]
     wallet: PathBuf,
@@ -101,7 +104,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         from_block: args.from_block,
         community: args.community,
         slot,
-        keys: from(&args.keys.keys)?,
+        keys: Some(from(&args.keys.keys)?),
+        device: args.device.as_deref().map(from).transpose()?,
         wallet: from(&args.wallet)?,
         l1_key: args.l1_key.as_deref().map(from).transpose()?,
         buy_limit: args.buy_limit,

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::{new_passphrase, passphrase},
-    key_store::{Cost, Keys},
+    cli::{DeviceArgs, LockArgs},
     operation::{self, Actor},
     wallet::{ConsentFile, write_file},
 };
 use gridveil_protocol::{
     account::{Account, Terms},
     operation::SignedOperation,
+    schnorr::PublicKey,
 };
 
 use super::{
@@ -44,6 +44,11 @@ pub struct EnrolArgs {
     /// The consent's file, for the meter data manager.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Public key of a device that is elsewhere, as `gridveil meter device` shows it; otherwise that of --device.
+    #[arg(long, value_name = "KEY", value_parser = meter_key)]
+    meter_key: Option<PublicKey>,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     with: Doing,
 }
@@ -51,15 +56,17 @@ pub struct EnrolArgs {
 /// Options of `gridveil member replace`.
 #[derive(clap::Args, Debug)]
 pub struct ReplaceArgs {
-    /// Key file of the new meter beside the same owner key, under the same passphrase; made if it is not there.
-    #[arg(long, value_name = "FILE")]
-    new_keys: PathBuf,
+    /// Key file of the new device; made if it is not there.
+    #[arg(long, value_name = "FILE", required_unless_present = "meter_key", conflicts_with = "meter_key")]
+    new_device: Option<PathBuf>,
+    /// Public key of a new device that is elsewhere, as `gridveil meter device` shows it.
+    #[arg(long, value_name = "KEY", value_parser = meter_key)]
+    meter_key: Option<PublicKey>,
+    #[command(flatten)]
+    lock: LockArgs,
     /// The consent's file, for the meter data manager.
-    #[arg(long, value_name = "FILE", required_unless_present = "finish")]
-    out: Option<PathBuf>,
-    /// The new meter is settled: the wallet goes over to the new key file.
-    #[arg(long, conflicts_with = "out")]
-    finish: bool,
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
     #[command(flatten)]
     with: Doing,
 }
@@ -145,6 +152,10 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     let empty = Account { nonce: args.nonce, ..Account::empty(Default::default()) };
     let account =
         session.wallet.state().account().ok().filter(|account| account.meter.is_some()).cloned().unwrap_or(empty);
+    let meter = match args.meter_key {
+        Some(key) => key,
+        None => args.device.open_beside(&args.with.place.keys, &session.keys)?.public(),
+    };
     let Session { domain, community, slot, keys, .. } = &session;
     let actor = Actor {
         domain: *domain,
@@ -155,8 +166,12 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
         waiting: 0,
         open_interval: terms.active_from,
     };
-    let signed = operation::enrol::build(&actor, keys.meter.public(), payout, terms)?;
-    let details = || terms_rows(planned(&signed).row("payout", hex0(payout), hex0(payout)), &terms);
+    let signed = operation::enrol::build(&actor, meter, payout, terms)?;
+    let key = hex0(meter.to_bytes());
+    let details = || {
+        let details = planned(&signed).row("payout", hex0(payout), hex0(payout)).row("meter", key.clone(), key.clone());
+        terms_rows(details, &terms)
+    };
     consent(&mut session, &signed, details, &args.out, args.with.acting, args.with.place.json)
 }
 
@@ -177,52 +192,31 @@ pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
 
 pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.with.place)?;
-    let name = args.new_keys.display().to_string();
-    if args.finish {
-        let new = Keys::open(&args.new_keys, &passphrase(&args.with.place.keys, &args.new_keys)?)
-            .with_context(|| name.clone())?;
-        return finish(&mut session, &new, args);
-    }
-    let out = args.out.as_deref().context("no --out")?;
     session.sync(false)?;
-    let new = if args.new_keys.exists() {
-        Keys::open(&args.new_keys, &passphrase(&args.with.place.keys, &args.new_keys)?).with_context(|| name.clone())?
-    } else {
-        ensure!(!args.with.acting.dry_run, "{name}: a dry run makes no key file");
-        let keys = session.keys.with_new_meter()?;
-        // On disk before anything is signed for it.
-        keys.create(&args.new_keys, &new_passphrase(&args.with.place.keys, &args.new_keys)?, Cost::default())
-            .with_context(|| name.clone())?;
-        keys
+    let new = match (args.meter_key, &args.new_device) {
+        (Some(key), _) => key,
+        (None, Some(path)) => {
+            let name = path.display();
+            ensure!(path.exists() || !args.with.acting.dry_run, "{name}: a dry run makes no key file");
+            // On disk before anything is signed for it.
+            args.lock.open_or_make(path, &args.with.place.keys)?.public()
+        }
+        (None, None) => bail!("give --new-device or --meter-key"),
     };
-    ensure!(new.owner.public() == session.keys.owner.public(), "{name}: the new key file must have the same owner key");
-    let signed = operation::replace::build(&session.actor()?, new.meter.public())?;
-    let meter = hex0(new.meter.public().to_bytes());
+    ensure!(session.actor()?.account.meter != Some(new), "the account has this meter already");
+    let signed = operation::replace::build(&session.actor()?, new)?;
+    let meter = hex0(new.to_bytes());
     let details = || {
-        let note = "once it is settled, run this again with --finish, and keep both key files: the old one opens earlier packets";
+        let note = "packets are the present device's until this is settled, and the new one's from the next period on";
         planned(&signed).row("new meter", meter.clone(), meter.clone()).row("note", note, note)
     };
-    consent(&mut session, &signed, details, out, args.with.acting, args.with.place.json)
+    consent(&mut session, &signed, details, &args.out, args.with.acting, args.with.place.json)
 }
 
-/// Packets and receipts from now on are under the new meter's key; so is the wallet.
-fn finish(session: &mut Session, new: &Keys, args: &ReplaceArgs) -> anyhow::Result<()> {
-    // Periods after the replacement verify under the new key only: until there, the old one takes them in.
-    let synced = session.sync(false);
-    if session.wallet.state().account()?.meter != Some(new.meter.public()) {
-        synced?;
-        bail!("the account has another meter still: wait until the replacement is settled");
-    }
-    let details = || {
-        Details::new("The wallet goes over to the new key file").row(
-            "key file",
-            args.new_keys.display().to_string(),
-            args.new_keys.display().to_string(),
-        )
-    };
-    if !agreed(details(), args.with.acting, args.with.place.json)? {
-        return Ok(());
-    }
-    session.wallet.reseal(new)?;
-    details().print(args.with.place.json)
+/// A meter's public key, from 0x and 128 hex digits.
+fn meter_key(text: &str) -> Result<PublicKey, String> {
+    let wrong = || "0x and the 128 hex digits that `gridveil meter device` shows".to_owned();
+    let bytes: [u8; 64] =
+        text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok()?.try_into().ok()).ok_or_else(wrong)?;
+    PublicKey::from_bytes(&bytes).map_err(|error| format!("not a meter's key: {error}"))
 }

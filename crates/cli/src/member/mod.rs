@@ -90,7 +90,7 @@ enum Command {
     #[command(after_help = example!("enrol --terms terms.json --payout 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 --out consent.json"))]
     Enrol(manage::EnrolArgs),
     /// Consents to another meter, for the meter data manager to sign too.
-    #[command(after_help = example!("replace --new-keys home7-2.keys --out consent.json"))]
+    #[command(after_help = example!("replace --new-device home7-2.device --out consent.json"))]
     Replace(manage::ReplaceArgs),
     /// Consents to other terms, for the meter data manager to sign too: window, caps, technology, scale, class.
     #[command(after_help = example!("terms --terms terms.json --out consent.json"))]

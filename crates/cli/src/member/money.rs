@@ -397,8 +397,8 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
             let keys = Keys::open(path, &passphrase(&args.with.place.keys, path)?)
                 .with_context(|| path.display().to_string())?;
             ensure!(
-                keys.meter.public() == session.keys.meter.public(),
-                "{}: the new key file must have the same meter key",
+                keys.same_folder(&session.keys),
+                "{}: the new key file must be one that was made here, for this folder",
                 path.display()
             );
             owner_of(&keys.owner)

@@ -214,7 +214,7 @@ impl OnChain {
             let readings: Vec<Reading> = then.measured.get(slot).context("no such home")?.clone();
             let meter = running.meters.get(slot).context("no such meter")?;
             let draft = super::draft(running.domain, then, &scenario.plan, slot, readings)?;
-            running.sequencer.submit(&meter.outbox.sign_once(draft, &meter.keys.meter)?)?;
+            running.sequencer.submit(&meter.outbox.sign_once(draft, meter.device.secret())?)?;
             dates.push(then.date.to_string());
         }
         self.tell(day.date, format!("the packets of home {home} for {} come late", dates.join(" and ")), None);

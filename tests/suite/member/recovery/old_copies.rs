@@ -89,19 +89,20 @@ fn a_period_that_a_newer_copy_has_handed_in_is_not_signed_again() {
     let first = world.settle(input);
     let keys = world.members[0].clone();
     let next = Period { first_interval: period(&first).first_interval + 2, ..period(&first) };
-    let signed = draft(&first, 5).sign(&keys.meter).unwrap();
+    let signed = draft(&first, 5).sign(&fixture::meter_key(0)).unwrap();
     world.book.lock().unwrap().packets.insert((0, next.first_interval), signed.clone());
     let old = outbox(&world, "old");
     let sequencer = Sequencer::new(&world.sequencer, Retry::default()).unwrap();
-    assert!(take_back_packet(&sequencer, &keys, &old, &next).unwrap());
+    assert!(take_back_packet(&sequencer, &keys, &fixture::meter_public(0), &old, &next).unwrap());
     assert!(old.is_delivered(&next).unwrap());
-    assert_eq!(old.sign_once(draft(&first, 5), &keys.meter).unwrap(), signed, "the same bytes");
-    let other = old.sign_once(draft(&first, 6), &keys.meter);
+    assert_eq!(old.sign_once(draft(&first, 5), &fixture::meter_key(0)).unwrap(), signed, "the same bytes");
+    let other = old.sign_once(draft(&first, 6), &fixture::meter_key(0));
     assert!(matches!(other, Err(OutboxError::AlreadySigned { .. })));
     // Another member's packet is not taken for one's own, and then nothing is signed.
-    let neighbours = Draft { slot: 1, ..draft(&first, 5) }.sign(&world.members[1].meter).unwrap();
+    let neighbours = Draft { slot: 1, ..draft(&first, 5) }.sign(&fixture::meter_key(1)).unwrap();
     world.book.lock().unwrap().packets.insert((0, next.first_interval), neighbours);
-    let error = take_back_packet(&sequencer, &keys, &outbox(&world, "empty"), &next).unwrap_err();
+    let error =
+        take_back_packet(&sequencer, &keys, &fixture::meter_public(0), &outbox(&world, "empty"), &next).unwrap_err();
     assert!(matches!(error, SyncError::GivenBack { .. }) && error.to_string().contains("another slot"), "{error}");
 }
 
@@ -109,7 +110,6 @@ fn a_period_that_a_newer_copy_has_handed_in_is_not_signed_again() {
 #[test]
 fn two_folders_that_signed_one_day_are_told_apart_from_a_wrong_settlement() {
     let (mut world, input) = World::new();
-    let keys = world.members[0].clone();
     let mut readings = input.packets[0].packet.readings.clone();
     readings[0].import += 1;
     let draft = Draft {
@@ -120,7 +120,7 @@ fn two_folders_that_signed_one_day_are_told_apart_from_a_wrong_settlement() {
         sell_limit: Ticks(20),
         scale: input.packets[0].packet.scale,
     };
-    let second = outbox(&world, "second").sign_once(draft, &keys.meter).unwrap();
+    let second = outbox(&world, "second").sign_once(draft, &fixture::meter_key(0)).unwrap();
     let t = world.settle(input);
     let mut alice = session(&world, "second");
     assert_eq!(alice.sync(false).unwrap(), 1);
