@@ -20,7 +20,7 @@ fn commands(words: &[&str]) -> Vec<(String, String)> {
 fn every_command_has_help_with_an_example() {
     let all = commands(&[]);
     // Their examples begin with a comment, a variable, or what is piped into the command.
-    let otherwise = ["market", "meter keygen", "sequencer", "prover", "prover run"];
+    let otherwise = ["market", "meter keygen", "meter device", "sequencer", "prover", "prover run"];
     for (command, text) in &all {
         let begins = ["Example:\n  gridveil ", "Examples:\n  gridveil ", "Example, in two terminals:\n  gridveil "]
             .iter()

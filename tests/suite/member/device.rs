@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridveil_meter_client::{cli::utc, key_store::Cost};
+use gridveil_meter_client::key_store::Cost;
 
 use super::*;
 
@@ -87,10 +87,7 @@ fn a_gateway_has_the_devices_key_alone() {
     assert_eq!(gateway.world.book.lock().unwrap().handed_in.last(), handed_in.last());
 
     // The household's folder has no packet of that day. Its statement holds all the same.
-    let first = gateway.world.session(0).wallet.state().receipt.clone();
-    assert!(first.is_none());
     let period_is = gateway.next;
-    gateway.world.book.lock().unwrap().packets.insert((0, period_is), handed_in[0].clone());
     let before = gateway.world.book.lock().unwrap().settled.last().cloned().unwrap();
     let mut input = fixture::following(&before, 2, |_| false).unwrap();
     input.packets[0] = handed_in[0].clone();
@@ -210,5 +207,5 @@ fn a_devices_key_under_a_token_signs_with_the_token_alone() {
     good(&with_token(&words.iter().map(String::as_str).collect::<Vec<_>>()));
     let packet = gateway.world.book.lock().unwrap().handed_in[0].clone();
     let key: gridveil_protocol::schnorr::PublicKey = serde_json::from_value(made["meter"].clone()).unwrap();
-    assert!(packet.verify(&key).is_ok(), "{}", utc(0));
+    assert!(packet.verify(&key).is_ok());
 }
