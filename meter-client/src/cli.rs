@@ -1,6 +1,8 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
+pub mod defaults;
 mod files;
+pub mod household;
 mod passphrase;
 mod submit;
 mod sync;
@@ -20,7 +22,7 @@ use gridveil_protocol::{
 };
 
 use crate::{
-    key_store::{Cost, KeyStoreError, Keys},
+    key_store::{KeyStoreError, Keys},
     l1::{JsonRpc, L1Error},
     live::WatchError,
     outbox::{Outbox, OutboxError, Period},
@@ -33,8 +35,8 @@ use crate::{
 };
 
 pub use files::{FileArgs, import, rule};
-pub use passphrase::{hidden, new_passphrase, passphrase};
-pub use text::table;
+pub use passphrase::{CostArgs, hidden, new_passphrase, passphrase};
+pub use text::{one_line, table};
 
 /// Everything that can go wrong, each with one line of text.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +240,8 @@ pub struct KeyArgs {
 struct KeygenArgs {
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    cost: CostArgs,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -327,7 +331,7 @@ fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     let failed = |source| MeterError::Keys { path: args.keys.keys.clone(), source };
     let passphrase = new_passphrase(&args.keys, &args.keys.keys)?;
     let keys = Keys::generate().map_err(failed)?;
-    keys.create(&args.keys.keys, &passphrase, Cost::default()).map_err(failed)?;
+    keys.create(&args.keys.keys, &passphrase, args.cost.cost()).map_err(failed)?;
     let (owner, meter) = (owner_of(&keys.owner), keys.meter.public());
     let commitment = hex0(to_bytes(&owner.commitment()));
     if args.json {

@@ -6,6 +6,7 @@ mod commands;
 mod money;
 mod recovery;
 mod service;
+mod small;
 mod totals;
 
 use std::{
