@@ -5,6 +5,7 @@ mod files;
 pub mod household;
 mod passphrase;
 mod submit;
+mod swap;
 mod sync;
 mod text;
 mod watch;
@@ -191,6 +192,9 @@ enum Command {
                             tcp://192.168.1.20:8088 --format p1 --into home7.meter"
     )]
     Watch(watch::WatchArgs),
+    /// Says what the old meter showed last and the new one first, so that the interval of a swap is booked.
+    #[command(after_help = "Example:\n  gridveil meter swap home7.meter --closing 12345.678 --opening 0")]
+    Swap(swap::SwapArgs),
     /// Lists the profiles of meter files that are known by their columns.
     #[command(after_help = "Example:\n  gridveil meter profiles --json")]
     Profiles(files::ProfilesArgs),
@@ -306,6 +310,7 @@ pub fn run(args: Args) -> Result<(), MeterError> {
         Command::Keygen(args) => keygen(&args),
         Command::Read(args) => files::read(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Swap(args) => swap::run(&args),
         Command::Profiles(args) => files::profiles(&args),
         Command::Submit(args) => submit::submit(&args),
         Command::Sync(args) => sync::run(&args),

@@ -96,11 +96,11 @@ fn both_protocols_show_the_same_registers() {
 fn a_meter_over_tcp_that_is_cut_and_changed_is_read_in_both_protocols() {
     for speech in [Speech::P1, Speech::Sml] {
         let dir = tempfile::tempdir().unwrap();
-        let (meter, args) = (meter(), args(speech, Some(5), Some(200)));
+        let (meter, args) = (meter(), args(speech, Some(5), Some(100)));
         let listener = TcpListener::bind(&args.listen).unwrap();
         let address: Address = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
         std::thread::spawn(move || listen(&listener, meter, &args));
-        let state = read(meter, address, speech, dir.path(), 4);
+        let state = read(meter, address, speech, dir.path(), 8);
         for name in ["bad-checksum", "half-telegram", "cut-line"] {
             assert!(state.troubles.get(name).is_some_and(|count| *count > 0), "{speech:?}: {name}: {state:?}");
         }
