@@ -14,7 +14,7 @@ DAYS ?= 31
 SAMPLE ?= 24
 
 .DEFAULT_GOAL := help
-.PHONY: help check-rust check-node check-postgres check-softhsm setup demo test install bench bench-report bench-growth bench-operations bench-scale bench-soak nightly generate lint touch
+.PHONY: help check-rust check-node check-postgres check-softhsm setup demo test install small bench-small bench bench-report bench-growth bench-operations bench-scale bench-soak nightly generate lint touch
 
 help:
 	@echo "make demo      a month of 17 real homes through the whole system, summary in $(OUT)/summary.json"
@@ -22,6 +22,8 @@ help:
 	@echo "make test      every test but the long ones: Rust, contracts, generated code"
 	@echo "make setup     only what the others need: the contracts' tools"
 	@echo "make install   the binary gridveil, optimised, into cargo's folder; demo and devnet need this checkout"
+	@echo "make small     the client of a small device beside a meter (gridveil meter alone) in target/small; TARGET=aarch64-unknown-linux-gnu"
+	@echo "                 builds it for another processor. make bench-small measures its memory, about 3 minutes"
 	@echo "make bench     all measurements, about 10 minutes, in benches/results/; the city of bench-scale as a sample. One alone:"
 	@echo "                 SAMPLE=24 is how many communities of the city are proved"
 	@echo "                 bench-report  keys, proofs, memory and gas of the deployable shapes"
@@ -29,7 +31,7 @@ help:
 	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
-	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, more random cases, the soak"
+	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases, the soak"
 	@echo "make generate  verifiers, artifacts and golden files again"
 	@echo "make touch     what adding an operation, an endpoint or a meter format touches, against the table of ARCHITECTURE.md"
 	@echo "make lint      format, clippy and documentation, without warnings in our own code"
@@ -87,6 +89,16 @@ demo: setup
 install: check-rust
 	$(CARGO) install --locked --path .
 
+# TARGET: a target of rustup, with its linker.
+small: check-rust
+	@echo "make: building the client of a small device; the first time, 2 to 4 minutes on two cores"
+	@$(CARGO) build --locked -p gridveil --no-default-features --profile small $(if $(TARGET),--target $(TARGET))
+	@file=$${CARGO_TARGET_DIR:-target}/$(if $(TARGET),$(TARGET)/)small/gridveil; echo "make: $$file, $$(wc -c < $$file) bytes"
+
+# With figures of this machine in benches/results/small-client.json.
+bench-small: setup small
+	GRIDVEIL_BLESS=1 $(CARGO) test -q --workspace --test suite -- --ignored --nocapture a_small_device_has_room
+
 STEP := .ci/step
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 
@@ -96,6 +108,7 @@ test: setup check-postgres check-softhsm
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "contracts: format, documentation" sh -c 'cd $(NPM_DIR) && npm run -s check:format'
 	@$(STEP) "clippy" $(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(STEP) "clippy: the client of a small device" $(CARGO) clippy -p gridveil --no-default-features -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "documentation" $(CARGO) doc --workspace --no-deps --document-private-items
 	@CARGO="$(CARGO)" $(STEP) "what adding touches" .ci/touch
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
@@ -121,7 +134,8 @@ bench-report bench-growth bench-operations bench-scale bench-soak: setup
 # What is too long for every change. A fresh seed each night; a failure prints it with the input.
 nightly: setup check-postgres
 	@$(STEP) "build" $(CARGO) test --workspace --no-run
-	@$(STEP) "equations, copies, the demonstration with proofs" $(CARGO) test --workspace --test suite -- --ignored
+	@$(STEP) "the client of a small device" $(MAKE) small
+	@$(STEP) "equations, copies, the demonstration with proofs, a small device's memory" $(CARGO) test --workspace --test suite -- --ignored
 	@GRIDVEIL_FUZZ_SECONDS=120 GRIDVEIL_FUZZ_SEED="$$(date +%s)" $(STEP) "fuzzing" $(CARGO) test --workspace --test smoke -- --nocapture
 	@PROPTEST_CASES=2000 $(STEP) "random statements, packets and files" $(CARGO) test -p gridveil-protocol -p gridveil-meter-client --lib
 	@$(STEP) "soak" $(CARGO) run -q -p gridveil -- bench soak

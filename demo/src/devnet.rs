@@ -8,6 +8,7 @@
 mod meter;
 mod setting;
 mod settle;
+mod sml;
 mod up;
 
 use std::path::{Path, PathBuf};
@@ -47,8 +48,11 @@ enum Command {
     /// Moves the chain's clock on.
     #[command(after_help = "Example:\n  gridveil devnet clock --dir devnet --hours 200")]
     Clock(ClockArgs),
-    /// A meter that is none: sends the telegrams of a P1 port to whoever connects, for `gridveil meter watch`.
-    #[command(after_help = "Example:\n  gridveil devnet meter --listen 127.0.0.1:8088 --watts 480")]
+    /// A meter that is none: sends telegrams of a P1 port, or SML, to whoever connects, for `gridveil meter watch`.
+    #[command(
+        after_help = "Examples:\n  gridveil devnet meter --listen 127.0.0.1:8088 --watts 480\n  gridveil devnet meter \
+                            --protocol sml"
+    )]
     Meter(meter::MeterArgs),
 }
 

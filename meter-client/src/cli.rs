@@ -1,9 +1,12 @@
 //! `gridveil meter …`: keys, files, packets and statements of one member.
 
+pub mod defaults;
 mod files;
+pub mod household;
 mod keys;
 mod passphrase;
 mod submit;
+mod swap;
 mod sync;
 mod text;
 mod watch;
@@ -32,8 +35,8 @@ use crate::{
 
 pub use files::{FileArgs, import, rule};
 pub use keys::{DeviceArgs, KeyArgs, LockArgs, open_keys};
-pub use passphrase::{hidden, new_passphrase, passphrase};
-pub use text::table;
+pub use passphrase::{CostArgs, hidden, new_passphrase, passphrase};
+pub use text::{one_line, table};
 
 /// Everything that can go wrong, each with one line of text.
 #[derive(Debug, thiserror::Error)]
@@ -212,6 +215,9 @@ enum Command {
                             tcp://192.168.1.20:8088 --format p1 --into home7.meter"
     )]
     Watch(watch::WatchArgs),
+    /// Says what the old meter showed last and the new one first, so that the interval of a swap is booked.
+    #[command(after_help = "Example:\n  gridveil meter swap home7.meter --closing 12345.678 --opening 0")]
+    Swap(swap::SwapArgs),
     /// Lists the profiles of meter files that are known by their columns.
     #[command(after_help = "Example:\n  gridveil meter profiles --json")]
     Profiles(files::ProfilesArgs),
@@ -324,6 +330,7 @@ pub fn run(args: Args) -> Result<(), MeterError> {
         Command::Device(args) => keys::show(&args),
         Command::Read(args) => files::read(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Swap(args) => swap::run(&args),
         Command::Profiles(args) => files::profiles(&args),
         Command::Submit(args) => submit::submit(&args),
         Command::Sync(args) => sync::run(&args),

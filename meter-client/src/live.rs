@@ -6,8 +6,9 @@
 
 mod folder;
 mod line;
+mod swaps;
 mod watch;
 
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, Told};
 pub use line::{Address, AddressError, SerialFormat};
 pub use watch::{Clock, ComputerClock, Options, Said, State, WatchError, watch};

@@ -150,6 +150,28 @@ fn no_dependency_is_built_twice() {
     }
 }
 
+/// What a small device beside a meter runs (`--no-default-features`) has neither proofs nor an L1 client nor a service.
+#[test]
+fn the_build_for_a_small_device_has_the_meter_client_alone() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "gridveil", "--no-default-features", "--prefix", "none"])
+        .args(["--format", "{p}", "--edges", "normal"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    let ours: Vec<&str> = names.iter().copied().filter(|name| name.starts_with("gridveil")).collect();
+    let client = ["api", "keystore", "meter-client", "protocol", "readings"].map(|name| format!("gridveil-{name}"));
+    assert_eq!(ours, [&["gridveil".to_owned()][..], &client].concat());
+    for word in ["halo2", "snark", "ethers", "alloy", "evm", "sled", "postgres", "axum", "rayon", "plotters", "pdf"] {
+        let found: Vec<_> = names.iter().filter(|name| name.starts_with(word)).collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
+    assert!(names.contains("ring") && names.contains("jiff"), "{names:?}");
+}
+
 /// The minimum Rust version is written once, in Cargo.toml: `make` and the readers' pages follow it.
 #[test]
 fn one_minimum_rust_version() {

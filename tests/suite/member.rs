@@ -7,6 +7,7 @@ mod device;
 mod money;
 mod recovery;
 mod service;
+mod small;
 mod totals;
 
 use std::{

@@ -7,7 +7,6 @@
 pub mod audit;
 pub mod common;
 pub mod deployment;
-pub mod household;
 pub mod mdm;
 pub mod member;
 pub mod meter;
@@ -21,3 +20,5 @@ pub mod sequencer;
 pub mod time_of_use;
 pub mod verifiers;
 pub mod verify_deployment;
+
+pub use gridveil_meter_client::cli::household;

@@ -62,6 +62,10 @@ impl Default for Cost {
 }
 
 impl Cost {
+    /// 19 MiB, two passes, one lane: what OWASP recommends where memory is scarce. For a device that opens the envelope beside
+    /// a meter.
+    pub const SMALL: Self = Self { memory_kib: 19 << 10, passes: 2, lanes: 1 };
+
     fn to_bytes(self) -> [u8; COST_BYTES] {
         let mut bytes = [0; COST_BYTES];
         for (at, value) in bytes.chunks_exact_mut(4).zip([self.memory_kib, self.passes, self.lanes]) {

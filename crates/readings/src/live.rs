@@ -7,11 +7,13 @@
 
 mod book;
 mod stream;
+mod swap;
 
 use crate::energy::Energy;
 
 pub use book::{Book, Border, Event, Now, Terms, between};
 pub use stream::{Found, Stream};
+pub use swap::{Swap, SwapError};
 
 /// What a live meter speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ troubles! {
     /// A register that is lower than before.
     Falls, "register-falls", "a register is lower than before; nothing is booked for that interval";
     /// Another meter answers.
-    OtherMeter, "other-meter", "another meter speaks; nothing is booked between the two, a swap needs a reading of both";
+    OtherMeter, "other-meter", "another meter speaks; nothing is booked between the two unless gridveil meter swap says what both showed";
     /// A register came or went.
     Registers, "other-registers", "the meter shows other registers than before; nothing is booked for that interval";
     /// More energy than an interval can have.

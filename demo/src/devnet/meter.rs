@@ -1,13 +1,19 @@
-//! A meter that is none: sends the telegrams of a P1 port (DSMR 5) to everybody who connects.
+//! A meter that is none: sends the telegrams of a P1 port (DSMR 5), or those of a German meter (SML), to everybody who
+//! connects.
 
 use std::{
-    io::Write as _,
-    net::{TcpListener, TcpStream},
+    io::Write,
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use gridveil_readings::p1::checksum;
+use gridveil_readings::{live::Speech, p1::checksum};
+
+use super::sml;
+
+/// What its register of import shows at first.
+const FIRST_WH: u64 = 1_000_000;
 
 /// Options of `gridveil devnet meter`.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,6 +21,9 @@ pub struct MeterArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
     listen: String,
+    /// What it speaks: p1 (DSMR 5, with the time), or sml (no time; the seconds that it has run).
+    #[arg(long, default_value = "p1")]
+    protocol: Speech,
     /// Power that the home takes, W.
     #[arg(long, default_value_t = 480, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     watts: u64,
@@ -32,7 +41,7 @@ pub struct MeterArgs {
     cut_after: Option<u64>,
 }
 
-/// A meter's clock and register.
+/// A meter's clock and registers.
 #[derive(Clone, Copy)]
 struct Meter {
     began: Instant,
@@ -41,14 +50,32 @@ struct Meter {
     speed: u64,
 }
 
+/// What a meter shows at some moment. Of a whole second: a telegram of it says no more.
+struct Shown {
+    /// Since it began.
+    seconds: u64,
+    import_wh: u64,
+}
+
 impl Meter {
-    fn telegram(&self) -> anyhow::Result<String> {
+    fn shown(&self) -> anyhow::Result<Shown> {
         let passed = self.began.elapsed().as_millis() * u128::from(self.speed);
-        // What a whole second has used: a telegram of that second says no more.
         let seconds = u64::try_from(passed / 1000)?;
-        let wh = 1_000_000 + self.watts.saturating_mul(seconds) / 3600;
+        Ok(Shown { seconds, import_wh: FIRST_WH + self.watts.saturating_mul(seconds) / 3600 })
+    }
+
+    fn telegram(&self, speech: Speech) -> anyhow::Result<Vec<u8>> {
+        let shown = self.shown()?;
+        match speech {
+            Speech::P1 => self.p1(&shown),
+            Speech::Sml => sml::frame(u32::try_from(shown.seconds)?, [shown.import_wh, 0]),
+        }
+    }
+
+    fn p1(&self, shown: &Shown) -> anyhow::Result<Vec<u8>> {
+        let (wh, unix) = (shown.import_wh, self.unix + i64::try_from(shown.seconds)?);
         let winter = jiff::tz::Offset::constant(1);
-        let local = winter.to_datetime(jiff::Timestamp::from_second(self.unix + i64::try_from(seconds)?)?);
+        let local = winter.to_datetime(jiff::Timestamp::from_second(unix)?);
         let body = format!(
             "/GRV5\\2SIMULATED\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0({}W)\r\n0-0:96.1.1(53494D)\r\n1-0:1.8.1({:06}.{:03}*kWh)\r\n\
              1-0:2.8.1(000000.000*kWh)\r\n1-0:1.7.0({:02}.{:03}*kW)\r\n!",
@@ -58,16 +85,21 @@ impl Meter {
             self.watts / 1000,
             self.watts % 1000,
         );
-        Ok(format!("{body}{:04X}\r\n", checksum(body.as_bytes())))
+        Ok(format!("{body}{:04X}\r\n", checksum(body.as_bytes())).into_bytes())
     }
 }
 
 /// Runs until it is interrupted.
 pub(super) fn meter(args: &MeterArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(&args.listen).with_context(|| format!("cannot listen at {}", args.listen))?;
-    println!("a meter at tcp://{}, {} W", listener.local_addr()?, args.watts);
+    println!("a meter at tcp://{}, {} W, {}", listener.local_addr()?, args.watts, args.protocol.name());
     let unix = jiff::Timestamp::now().as_second();
     let meter = Meter { began: Instant::now(), unix, watts: args.watts, speed: args.speed };
+    listen(&listener, meter, args)
+}
+
+/// Speaks to everybody who connects.
+fn listen(listener: &TcpListener, meter: Meter, args: &MeterArgs) -> anyhow::Result<()> {
     for stream in listener.incoming() {
         let (stream, args) = (stream?, args.clone());
         std::thread::spawn(move || {
@@ -78,19 +110,25 @@ pub(super) fn meter(args: &MeterArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn speak(mut stream: TcpStream, meter: Meter, args: &MeterArgs) -> anyhow::Result<()> {
+/// Until the other side has gone, or the line is to be cut.
+fn speak(mut line: impl Write, meter: Meter, args: &MeterArgs) -> anyhow::Result<()> {
     for number in 1.. {
-        let mut telegram = meter.telegram()?;
+        let mut telegram = meter.telegram(args.protocol)?;
         if args.bad_every.is_some_and(|every| number % every == 0) {
-            telegram = telegram.replace("1-0:1.8.1(0010", "1-0:1.8.1(0090");
+            // In the middle of it, where no frame begins or ends.
+            let middle = telegram.len() / 2;
+            telegram.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
         }
         if args.cut_after.is_some_and(|after| number > after) {
             telegram.truncate(telegram.len() / 2);
-            stream.write_all(telegram.as_bytes())?;
+            line.write_all(&telegram)?;
             return Ok(());
         }
-        stream.write_all(telegram.as_bytes())?;
+        line.write_all(&telegram)?;
         std::thread::sleep(Duration::from_millis(args.every_ms));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

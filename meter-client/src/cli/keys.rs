@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use super::{
     MeterError,
-    passphrase::{DEVICE, HOUSEHOLD, PIN, passphrase},
+    passphrase::{CostArgs, DEVICE, HOUSEHOLD, PIN, passphrase},
     print_json,
 };
 use crate::{
     device::{Device, Lock, Unlock},
-    key_store::{Cost, KeyStoreError, Keys},
+    key_store::{KeyStoreError, Keys},
 };
 
 /// Ends the name of a device's file beside its household's.
@@ -152,9 +152,9 @@ impl LockArgs {
     ///
     /// # Errors
     /// Keys, passphrase or token.
-    pub fn open_or_make(&self, path: &Path, keys: &KeyArgs) -> Result<Device, MeterError> {
+    pub fn open_or_make(&self, path: &Path, keys: &KeyArgs, cost: CostArgs) -> Result<Device, MeterError> {
         let told = keys.passphrase_file.as_deref();
-        if path.exists() { self.open(path, None, told) } else { self.make(path, None, told) }
+        if path.exists() { self.open(path, None, told) } else { self.make(path, None, told, cost) }
     }
 
     /// `known`: the household's passphrase, where it was asked for already. `household`: the file with it.
@@ -192,6 +192,7 @@ impl LockArgs {
         path: &Path,
         known: Option<&Zeroizing<String>>,
         household: Option<&Path>,
+        cost: CostArgs,
     ) -> Result<Device, MeterError> {
         let failed = |source| MeterError::Keys { path: path.to_owned(), source };
         let device = Device::generate().map_err(failed)?;
@@ -204,7 +205,7 @@ impl LockArgs {
             (false, Some(known)) => known.clone(),
             (false, None) => HOUSEHOLD.new_one(household, path)?,
         };
-        device.create(path, Lock::Passphrase(&passphrase, Cost::default())).map_err(failed)?;
+        device.create(path, Lock::Passphrase(&passphrase, cost.cost())).map_err(failed)?;
         Ok(device)
     }
 
@@ -257,6 +258,8 @@ pub(super) struct KeygenArgs {
     /// Make one file alone, in place of both.
     #[arg(long, value_name = "WHICH")]
     only: Option<Only>,
+    #[command(flatten)]
+    cost: CostArgs,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -300,12 +303,12 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
             let failed = |source| MeterError::Keys { path: path.clone(), source };
             let passphrase = HOUSEHOLD.new_one(told, path)?;
             let keys = Keys::generate().map_err(failed)?;
-            keys.create(path, &passphrase, Cost::default()).map_err(failed)?;
+            keys.create(path, &passphrase, args.cost.cost()).map_err(failed)?;
             known = Some(passphrase);
             Some((keys, path))
         }
     };
-    let made = device.as_ref().map(|path| args.device.lock.make(path, known.as_ref(), told)).transpose()?;
+    let made = device.as_ref().map(|path| args.device.lock.make(path, known.as_ref(), told, args.cost)).transpose()?;
     let owner = household.as_ref().map(|(keys, _)| owner_of(&keys.owner));
     let commitment = owner.as_ref().map(|owner| hex0(to_bytes(&owner.commitment())));
     let meter = made.as_ref().map(Device::public);

@@ -11,6 +11,37 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use zeroize::Zeroizing;
 
 use super::{KeyArgs, MeterError};
+use crate::key_store::Cost;
+
+/// What opening a new key file costs whoever guesses its passphrase, and the device that opens it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct CostArgs {
+    /// MiB of memory that opening the key file takes, each time: 64 (RFC 9106), or 19 for a small device (OWASP).
+    #[arg(long, value_name = "MIB", default_value = "64")]
+    key_memory: Memory,
+}
+
+/// Both are recommended; no other one is offered.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Memory {
+    /// Small device.
+    #[value(name = "19")]
+    Small,
+    /// Anything else.
+    #[value(name = "64")]
+    Usual,
+}
+
+impl CostArgs {
+    /// Of Argon2id.
+    #[must_use]
+    pub fn cost(self) -> Cost {
+        match self.key_memory {
+            Memory::Small => Cost::SMALL,
+            Memory::Usual => Cost::default(),
+        }
+    }
+}
 
 /// A secret that opens something, and where it may be told.
 pub(super) struct Secret {

@@ -64,3 +64,19 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
     }
     out
 }
+
+/// An error and its causes on one line. A cause that the error says itself is not said twice.
+#[must_use]
+pub fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text.lines().collect::<Vec<_>>().join(" ")
+}

@@ -43,7 +43,7 @@ pub(super) struct WatchArgs {
     json: bool,
 }
 
-fn length(text: &str) -> Result<u32, &'static str> {
+pub(super) fn length(text: &str) -> Result<u32, &'static str> {
     let fits = |length: &u32| *length >= 60 && 3600 % *length == 0;
     text.parse().ok().filter(fits).ok_or("seconds that divide an hour, at least 60")
 }

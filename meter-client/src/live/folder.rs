@@ -2,7 +2,7 @@
 //!
 //! `registers-2026-11.jsonl` has a line for every border, synced before anything else is done with it. It is the truth.
 //! `2026-11-30.csv` has the intervals that begin on a day (UTC), made of it anew and replaced as a whole. So a crash
-//! between the two loses nothing: the day's file is made again.
+//! between the two loses nothing: the day's file is made again. `swaps.jsonl` has what a person said of a meter's swap.
 
 use std::{
     collections::BTreeSet,
@@ -16,11 +16,14 @@ use gridveil_keystore::durable;
 use gridveil_readings::{
     Entry,
     energy::{Decimal, Energy, Unit},
-    live::{Border, Terms, between},
+    live::{Border, Swap, SwapError, Terms, between},
     model::Quality,
     zone::utc,
 };
 use serde::{Deserialize, Serialize};
+
+use super::swaps;
+pub use super::swaps::Told;
 
 /// Longest month that is read: of a border each minute, ten times over.
 const MAX_MONTH: u64 = 128 << 20;
@@ -51,6 +54,21 @@ pub enum FolderError {
         /// Line.
         line: usize,
     },
+    /// No other meter has spoken.
+    #[error("{}: its registers are of one meter: say it when the new one has been read at a border", path.display())]
+    NoSwap {
+        /// Folder.
+        path: PathBuf,
+    },
+    /// It was said before.
+    #[error("the swap after {from} is booked already")]
+    Swapped {
+        /// RFC 3339.
+        from: String,
+    },
+    /// It does not fit.
+    #[error(transparent)]
+    Swap(SwapError),
     /// Intervals of another length.
     #[error("{}: the folder has intervals of {have} s, not {want} s: use another folder", path.display())]
     Length {
@@ -79,9 +97,21 @@ struct Row {
     drifted: bool,
 }
 
+/// A register in a row; `None` if it cannot be written.
+pub(super) fn text(energy: Option<Energy>) -> Option<Option<String>> {
+    energy.map_or(Some(None), |energy| energy.exact_wh().map(Some))
+}
+
+/// A register of a row; `None` if it is none.
+pub(super) fn energy(text: Option<String>) -> Option<Option<Energy>> {
+    match text {
+        None => Some(None),
+        Some(text) => Decimal::parse(&text, '.').and_then(|d| Energy::of(d, Unit::Wh, 0)).map(Some),
+    }
+}
+
 impl Row {
     fn of(border: &Border, length: u32) -> Option<Self> {
-        let text = |energy: Option<Energy>| energy.map_or(Some(None), |energy| energy.exact_wh().map(Some));
         let [import, export] = border.registers;
         let (boot, up) = border.computer.clone().unzip();
         Some(Self {
@@ -99,10 +129,6 @@ impl Row {
     }
 
     fn border(self) -> Option<Border> {
-        let energy = |text: Option<String>| match text {
-            None => Some(None),
-            Some(text) => Decimal::parse(&text, '.').and_then(|d| Energy::of(d, Unit::Wh, 0)).map(Some),
-        };
         Some(Border {
             start: self.border,
             read: self.read,
@@ -122,6 +148,7 @@ pub struct Folder {
     terms: Terms,
     /// Of the last days, in order.
     borders: Vec<Border>,
+    swaps: Vec<Swap>,
     torn: bool,
     _lock: File,
 }
@@ -136,9 +163,23 @@ impl Folder {
         durable::private_directory(path).map_err(failed)?;
         let lock = durable::lock(&path.join("watch.lock")).map_err(failed)?;
         let lock = lock.ok_or_else(|| FolderError::Busy { path: path.to_owned() })?;
-        let mut folder = Self { path: path.to_owned(), terms, borders: vec![], torn: false, _lock: lock };
+        let swaps = swaps::read(path)?;
+        let mut folder = Self { path: path.to_owned(), terms, borders: vec![], swaps, torn: false, _lock: lock };
+        folder.load_last()?;
+        folder.forget();
+        let days: BTreeSet<i64> = folder.borders.iter().map(|border| border.start.div_euclid(DAY)).collect();
+        for day in days {
+            folder.write_day(day)?;
+        }
+        Ok(folder)
+    }
+
+    /// The borders of the last two months.
+    fn load_last(&mut self) -> Result<(), FolderError> {
+        let path = self.path.clone();
+        let failed = |error: io::Error| FolderError::Io { path: path.clone(), kind: error.kind() };
         let mut months: Vec<PathBuf> = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(failed)? {
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -148,15 +189,51 @@ impl Folder {
         }
         months.sort();
         let last = months.len().saturating_sub(2);
-        for month in months.iter().skip(last) {
-            folder.load(month)?;
+        self.borders.clear();
+        months.iter().skip(last).try_for_each(|month| self.load(month))
+    }
+
+    /// Books the interval of the last swap of meters, and keeps what was said of it. When this returns, it is on disk.
+    ///
+    /// # Errors
+    /// [`FolderError::NoSwap`], [`FolderError::Swapped`], [`FolderError::Swap`], [`FolderError::Io`].
+    pub fn swap(&mut self, told: &Told) -> Result<Entry, FolderError> {
+        self.load_last()?;
+        let booked = self.book(told);
+        self.forget();
+        booked
+    }
+
+    fn book(&mut self, told: &Told) -> Result<Entry, FolderError> {
+        let seen = self.borders.windows(2).rev().find_map(|pair| match pair {
+            [a, b] if a.meter != b.meter => Some((a.clone(), b.clone())),
+            _ => None,
+        });
+        let (a, b) = seen.ok_or_else(|| FolderError::NoSwap { path: self.path.clone() })?;
+        let day = a.start.div_euclid(DAY);
+        if self.swaps.iter().any(|swap| swap.after == a.start) {
+            // Its file may be what a crash kept from being made.
+            self.write_day(day)?;
+            return Err(FolderError::Swapped { from: utc(a.start) });
         }
-        folder.forget();
-        let days: BTreeSet<i64> = folder.borders.iter().map(|border| border.start.div_euclid(DAY)).collect();
-        for day in days {
-            folder.write_day(day)?;
-        }
-        Ok(folder)
+        let swap = Swap {
+            after: a.start,
+            old: a.meter.clone(),
+            new: told.meter.clone().unwrap_or_else(|| b.meter.clone()),
+            closing: told.closing,
+            opening: told.opening,
+        };
+        let entry = swap.between(&a, &b, self.terms).map_err(FolderError::Swap)?;
+        swaps::append(&self.path, &swap)?;
+        self.swaps.push(swap);
+        self.write_day(day)?;
+        Ok(entry)
+    }
+
+    /// The interval between two borders that follow each other, if there is one.
+    fn entry(&self, a: &Border, b: &Border) -> Option<Entry> {
+        let swapped = || self.swaps.iter().find_map(|swap| swap.between(a, b, self.terms).ok());
+        between(a, b, self.terms).ok().or_else(swapped)
     }
 
     /// The last border that was kept.
@@ -232,7 +309,7 @@ impl Folder {
     /// The file of the intervals that begin on a day.
     fn write_day(&self, day: i64) -> Result<(), FolderError> {
         let pairs = self.borders.windows(2).filter_map(|pair| match pair {
-            [a, b] if a.start.div_euclid(DAY) == day => between(a, b, self.terms).ok().map(|e| (e, a.registers)),
+            [a, b] if a.start.div_euclid(DAY) == day => self.entry(a, b).map(|entry| (entry, a.registers)),
             _ => None,
         });
         let rows: Vec<(Entry, [Option<Energy>; 2])> = pairs.collect();
@@ -262,7 +339,7 @@ impl Folder {
 }
 
 /// Appends and syncs. What fails in the middle is taken back.
-fn append(path: &Path, line: &str) -> io::Result<()> {
+pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
     let new = !path.exists();
     let mut options = OpenOptions::new();
     options.append(true).create(true);

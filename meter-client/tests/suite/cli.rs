@@ -75,6 +75,26 @@ struct Book {
     settled: Option<Transition>,
 }
 
+/// A key file says itself what opening it takes.
+#[test]
+fn a_key_file_of_a_small_device_takes_less_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let passphrase = dir.path().join("passphrase");
+    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    std::fs::set_permissions(&passphrase, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for (memory, mib) in [(None, 64u32), (Some("19"), 19), (Some("64"), 64)] {
+        let keys = dir.path().join(format!("{memory:?}.keys"));
+        let words = ["keygen", "--keys", path(&keys), "--passphrase-file", path(&passphrase), "--json"];
+        let more: Vec<&str> = memory.iter().flat_map(|memory| ["--key-memory", memory]).collect();
+        meter(&[&words, &more[..]].concat()).unwrap();
+        let file = std::fs::read(&keys).unwrap();
+        assert_eq!(file[4..8], (mib << 10).to_be_bytes(), "{memory:?}");
+        Keys::open(&keys, "correct horse").unwrap();
+    }
+    // Only what somebody recommends.
+    assert!(Args::try_parse_from(["meter", "keygen", "--keys", "x", "--key-memory", "1"]).is_err());
+}
+
 fn problem(status: u16, code: &str) -> (u16, String) {
     (status, format!(r#"{{"type":"about:blank","title":"refused","status":{status},"detail":"","code":"{code}"}}"#))
 }

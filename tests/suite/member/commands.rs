@@ -91,6 +91,18 @@ fn every_command_has_help_with_an_example() {
     }
 }
 
+/// The build for a small device says which commands it does not have: all but `meter`.
+#[test]
+fn the_build_for_a_small_device_says_what_it_lacks() {
+    let source = include_str!("../../../src/small.rs");
+    let listed = source.split("Not in this build: ").nth(1).and_then(|rest| rest.split('.').next()).unwrap();
+    let absent: BTreeSet<&str> = listed.split(',').map(str::trim).collect();
+    let output = String::from_utf8(gridveil(&["--help"]).stdout).unwrap();
+    let full = output.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let full = full.lines().filter_map(|line| line.split_whitespace().next());
+    assert_eq!(absent, full.filter(|name| !["meter", "help"].contains(name)).collect());
+}
+
 /// Every operation's page names the command that makes it, and the command has what the page says.
 #[test]
 fn every_operation_has_a_command() {

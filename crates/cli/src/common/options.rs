@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use gridveil_meter_client::cli::KeyArgs;
+use gridveil_meter_client::cli::{KeyArgs, defaults::nodes};
 use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
 use jiff::{civil::Date, tz::TimeZone};
 
@@ -100,12 +100,6 @@ impl PlaceUnlessFor {
             json: self.json,
         })
     }
-}
-
-/// Nodes in one text, as in GRIDVEIL_RPC and in the deployment's files: commas between them.
-#[must_use]
-pub fn nodes(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
 /// The nodes of the options, or else those of a file.

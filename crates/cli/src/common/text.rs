@@ -9,14 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 /// An error and its causes on one line. A cause that the error says itself is not said twice.
 #[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-    }
-    text.lines().collect::<Vec<_>>().join(" ")
+    gridveil_meter_client::cli::one_line(error.as_ref())
 }
 
 /// Writes to standard output; a reader that has gone away is not an error.

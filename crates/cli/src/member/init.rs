@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_keystore::durable;
+use gridveil_meter_client::cli::defaults::nodes;
 
 use super::session::Session;
 use crate::{
-    common::{
-        details::Details,
-        options::{Place, nodes},
-    },
+    common::{details::Details, options::Place},
     household::{Household, NAME},
 };
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::{DeviceArgs, LockArgs},
+    cli::{CostArgs, DeviceArgs, LockArgs},
     operation::{self, Actor},
     wallet::{ConsentFile, write_file},
 };
@@ -64,6 +64,8 @@ pub struct ReplaceArgs {
     meter_key: Option<PublicKey>,
     #[command(flatten)]
     lock: LockArgs,
+    #[command(flatten)]
+    cost: CostArgs,
     /// The consent's file, for the meter data manager.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -199,7 +201,7 @@ pub fn run_replace(args: &ReplaceArgs) -> anyhow::Result<()> {
             let name = path.display();
             ensure!(path.exists() || !args.with.acting.dry_run, "{name}: a dry run makes no key file");
             // On disk before anything is signed for it.
-            args.lock.open_or_make(path, &args.with.place.keys)?.public()
+            args.lock.open_or_make(path, &args.with.place.keys, args.cost)?.public()
         }
         (None, None) => bail!("give --new-device or --meter-key"),
     };

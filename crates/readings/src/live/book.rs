@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// More than any connection of a home carries, W: a telegram without checksum that says so is not confirmed by it.
-const MOST_W: i64 = 250_000;
+pub(super) const MOST_W: i64 = 250_000;
 /// Telegrams that confirm each other are sent within so many seconds.
 const NEIGHBOURS: i64 = 60;
 /// Clocks that differ by more than so many seconds: nothing is kept by either.
@@ -125,7 +125,7 @@ pub fn between(a: &Border, b: &Border, terms: Terms) -> Result<Entry, Trouble> {
 }
 
 /// Is there something that shows how much time passed?
-fn lasted(a: &Border, b: &Border, terms: Terms) -> bool {
+pub(super) fn lasted(a: &Border, b: &Border, terms: Terms) -> bool {
     let passed = b.read - a.read;
     let agrees = |other: i64| (other - passed).abs() <= terms.tolerance();
     let (Some((boot_a, up_a)), Some((boot_b, up_b))) = (&a.computer, &b.computer) else {

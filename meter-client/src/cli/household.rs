@@ -10,14 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
 use clap::Command;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    common::options::nodes,
-    deployment::{Defaults, kept, named_by},
-};
+use super::defaults::{Defaults, kept, named_by, nodes};
 
 /// Names the file where no option does.
 pub const VARIABLE: &str = "GRIDVEIL_HOUSEHOLD";
@@ -27,6 +23,38 @@ pub const NAME: &str = "household.toml";
 const COMMANDS: [&str; 2] = ["member", "meter"];
 /// Largest file, bytes.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// Why a household's file is not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum HouseholdError {
+    /// File system.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More than a household says.
+    #[error("{}: more than {MAX_BYTES} bytes", .0.display())]
+    TooLong(PathBuf),
+    /// Who changes it says whose operator, node and contract this household believes.
+    #[error("{}: others may change it (chmod go-w)", .0.display())]
+    OthersMayChange(PathBuf),
+    /// Not a household's file.
+    #[error("{}: line {line}: {message}", path.display())]
+    Format {
+        /// File.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What was found.
+        message: String,
+    },
+    /// A path that no text file can name.
+    #[error("{}: no text", .0.display())]
+    NoText(PathBuf),
+}
 
 /// What no command has to be told again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,24 +106,31 @@ impl Household {
     /// Reads a file.
     ///
     /// # Errors
-    /// There is none, it is too long, or it is no household's.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let name = || path.display().to_string();
-        let metadata = std::fs::metadata(path).with_context(name)?;
-        ensure!(metadata.len() <= MAX_BYTES, "{}: more than {MAX_BYTES} bytes", name());
-        // Who changes it says whose operator, node and contract this household believes.
-        ensure!(metadata.mode() & 0o022 == 0, "{}: others may change it (chmod go-w)", name());
-        let text = std::fs::read_to_string(path).with_context(name)?;
-        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", name(), told(&text, &error)))
+    /// There is none, it is too long, others may change it, or it is no household's.
+    pub fn read(path: &Path) -> Result<Self, HouseholdError> {
+        let io = |source| HouseholdError::Io { path: path.to_owned(), source };
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if metadata.len() > MAX_BYTES {
+            return Err(HouseholdError::TooLong(path.to_owned()));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(HouseholdError::OthersMayChange(path.to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        toml::from_str(&text).map_err(|error: toml::de::Error| HouseholdError::Format {
+            path: path.to_owned(),
+            line: line(&text, &error),
+            message: error.message().lines().next().unwrap_or_default().to_owned(),
+        })
     }
 
     /// The file's text.
     ///
     /// # Errors
     /// A path that is no text.
-    pub fn text(&self) -> anyhow::Result<String> {
+    pub fn text(&self) -> Result<String, HouseholdError> {
         let mut out = "# A household of Gridveil. `gridveil member` and `gridveil meter` read it; an option goes first. Paths are seen from\n# here. There is no secret in it.\n".to_owned();
-        let path = |path: &Path| path.to_str().map(quoted).with_context(|| format!("{}: no text", path.display()));
+        let path = |path: &Path| path.to_str().map(quoted).ok_or_else(|| HouseholdError::NoText(path.to_owned()));
         let mut row = |name: &str, value: Option<String>| {
             if let Some(value) = value {
                 out += &format!("{name} = {value}\n");
@@ -170,10 +205,9 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// Line and reason, on one line.
-fn told(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.lines().count().max(1));
-    format!("line {line}: {}", error.message().lines().next().unwrap_or_default())
+/// Where, from 1.
+fn line(text: &str, error: &toml::de::Error) -> usize {
+    error.span().and_then(|span| text.get(..span.start)).map_or(0, |before| before.lines().count().max(1))
 }
 
 /// The command line with the defaults of the household's file, if these words are of a household's command and there is
@@ -181,11 +215,13 @@ fn told(text: &str, error: &toml::de::Error) -> String {
 ///
 /// # Errors
 /// A file that is named and not there, or one that is no household's.
-pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> {
+pub fn command(command: Command, words: &[OsString]) -> Result<Command, HouseholdError> {
     let of_household = words.iter().skip(1).find(|word| COMMANDS.iter().any(|name| *word == name));
     // `init` makes the file.
     let makes = words.iter().any(|word| word == "init");
-    let Some(name) = of_household.and_then(|word| word.to_str()).filter(|_| !makes) else { return Ok(command) };
+    // A build for a small device has only some of them.
+    let there = |name: &&str| !makes && command.find_subcommand(name).is_some();
+    let Some(name) = of_household.and_then(|word| word.to_str()).filter(there) else { return Ok(command) };
     let named = named_by("--household", words)
         .or_else(|| std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
     let path = match named {
@@ -197,11 +233,11 @@ pub fn command(command: Command, words: &[OsString]) -> anyhow::Result<Command> 
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     let defaults = household.defaults(&folder);
     Ok(command.mut_subcommand(name, |command| {
-        let command = defaults.below(command);
+        let command = defaults.below(command, &[]);
         if command.find_subcommand("bill").is_some() {
-            command.mut_subcommand("bill", |bill| household.of_bills().below(bill))
+            command.mut_subcommand("bill", |bill| household.of_bills().below(bill, &[]))
         } else {
-            household.of_packets().below(command)
+            household.of_packets().below(command, &[])
         }
     }))
 }
@@ -252,7 +288,7 @@ mod tests {
             ("x".repeat(70_000), "more than 65536 bytes"),
         ] {
             std::fs::write(&path, changed).unwrap();
-            let error = format!("{:#}", Household::read(&path).unwrap_err());
+            let error = Household::read(&path).unwrap_err().to_string();
             assert!(error.contains(said) && error.lines().count() == 1, "{error}");
         }
         std::fs::write(&path, &text).unwrap();

@@ -1,0 +1,101 @@
+//! Every command, and the function behind each.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use gridveil_cli::{common::text::one_line, deployment, household};
+
+#[derive(Parser)]
+#[command(
+    name = "gridveil",
+    version,
+    about = "Private settlement of energy communities on a zero-knowledge rollup",
+    after_help = "Example:\n  gridveil simulate data/zne17-2017-05-05.csv --month 2017-05"
+)]
+pub(crate) struct Cli {
+    /// Deployment file (`gridveil operator deploy`): contract, chain, node, parameters and shapes, where no option says
+    /// otherwise.
+    #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_DEPLOYMENT")]
+    deployment: Option<PathBuf>,
+    /// A household's file (`gridveil member init`), for `member` and `meter`: where, who and with what, where no option says
+    /// otherwise. If absent, household.toml in this folder.
+    #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_HOUSEHOLD")]
+    household: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Clears one interval of a local market and draws its merit order.
+    Market(gridveil_demo::market::Args),
+    /// Settles measured days natively, without proofs, and checks that nothing is lost.
+    Simulate(gridveil_demo::simulate::Args),
+    /// Runs everything together on this machine: chain, sequencer, prover, meters, auditor.
+    Demo(gridveil_demo::demo::Args),
+    /// A member's side: keys, meter files, packets, statements.
+    Meter(gridveil_cli::meter::Args),
+    /// An account in its owner's hands: money, certificates, leaving.
+    Member(gridveil_cli::member::Args),
+    /// The meter data manager's side: enrolments, substitutes, decisions over a community.
+    Mdm(gridveil_cli::mdm::Args),
+    /// Admits packets, clears the market, batches, settles on L1, gives receipts.
+    Sequencer(gridveil_cli::sequencer::Args),
+    /// The operator's side of a running sequencer: status, closing, supplier accounts.
+    Operator(gridveil_cli::operator::Args),
+    /// A local chain with contract and sequencer, to try all of this on.
+    Devnet(gridveil_demo::devnet::Args),
+    /// Proofs: parameters, keys, a worker process.
+    Prover(gridveil_cli::prover::Args),
+    /// Replays a deployment from L1 alone and verifies every proof.
+    #[command(after_help = gridveil_cli::audit::EXAMPLE)]
+    Audit(gridveil_cli::audit::AuditArgs),
+    /// Compares a deployment file with the chain, and its verifiers with circuit and ceremony.
+    VerifyDeployment(gridveil_cli::verify_deployment::Args),
+    /// Measures this machine: proofs, growth with the shape, a simulated city, memory over many proofs.
+    #[command(after_help = "Example:\n  gridveil bench scale --sample 16")]
+    Bench(gridveil_benches::cli::BenchArgs),
+}
+
+/// Warnings go to stderr (`RUST_LOG` chooses others). What is logged never holds a reading, key, salt, path or address.
+pub(crate) fn begin() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rustls_platform_verifier=off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+/// The command line, with what files say where no option does.
+///
+/// # Errors
+/// One line for a person.
+pub(crate) fn command(words: &[OsString]) -> Result<clap::Command, String> {
+    let command = deployment::command(Cli::command(), words).map_err(|error| one_line(&error))?;
+    household::command(command, words).map_err(|error| one_line(&error.into()))
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// One line for a person.
+pub(crate) fn run(cli: Cli) -> Result<(), String> {
+    let result = match cli.command {
+        Command::Market(args) => gridveil_demo::market::run(&args),
+        Command::Simulate(args) => gridveil_demo::simulate::run(&args),
+        Command::Demo(args) => gridveil_demo::demo::run(&args),
+        Command::Meter(args) => gridveil_cli::meter::run(args).map_err(Into::into),
+        Command::Member(args) => gridveil_cli::member::run(&args),
+        Command::Mdm(args) => gridveil_cli::mdm::run(&args),
+        Command::Operator(args) => gridveil_cli::operator::run(&args),
+        Command::Devnet(args) => gridveil_demo::devnet::run(&args),
+        Command::Sequencer(args) => gridveil_cli::sequencer::run(&args),
+        Command::Prover(args) => gridveil_cli::prover::run(args).map_err(Into::into),
+        Command::Audit(args) => gridveil_cli::audit::run(&args),
+        Command::VerifyDeployment(args) => gridveil_cli::verify_deployment::run(&args),
+        Command::Bench(args) => gridveil_benches::cli::run(args),
+    };
+    result.map_err(|error| one_line(&error))
+}
