@@ -97,6 +97,80 @@ pub struct Standing {
     pub intervals: u16,
 }
 
+/// Whether an account goes on, by what L1 says: the first of these that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// It was taken out by an exit.
+    Exited,
+    /// The rollup is frozen.
+    Frozen,
+    /// The community is closed.
+    Closed,
+    /// A verifier is proven unsound.
+    Unsound,
+    /// The end of the community is announced.
+    Closing,
+    /// The community serves who waits on L1, and no more.
+    Ending,
+    /// As ever.
+    Open,
+}
+
+impl Going {
+    /// For machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Frozen => "frozen",
+            Self::Closed => "closed",
+            Self::Unsound => "unsound",
+            Self::Closing => "closing",
+            Self::Ending => "ending",
+            Self::Open => "open",
+        }
+    }
+
+    /// For a person: what holds, and what to do.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Exited => "taken out by an exit: nothing of it is settled any more",
+            Self::Frozen => "frozen: nothing is settled any more; leave with member exit",
+            Self::Closed => "the community is closed; leave with member exit",
+            Self::Unsound => "a verifier is proven unsound: member exit leaves, and closes the community",
+            Self::Closing => "open; the end of the community is announced",
+            Self::Ending => "the community ends: it serves who waits on L1, and no more",
+            Self::Open => "open",
+        }
+    }
+
+    /// Is nothing settled for now or for ever, and something to be fetched with `member exit`?
+    #[must_use]
+    pub const fn is_stopped(self) -> bool {
+        match self {
+            Self::Frozen | Self::Closed | Self::Unsound => true,
+            Self::Exited | Self::Closing | Self::Ending | Self::Open => false,
+        }
+    }
+}
+
+impl Standing {
+    /// Does the account go on?
+    #[must_use]
+    pub const fn going(&self) -> Going {
+        match (self.frozen, self.ending, self.emergency) {
+            (_, _, _) if self.exited => Going::Exited,
+            (true, ..) => Going::Frozen,
+            (_, Ending::Closed, _) => Going::Closed,
+            (_, _, true) => Going::Unsound,
+            (_, Ending::Closing, _) => Going::Closing,
+            (_, Ending::Ending, _) => Going::Ending,
+            (_, Ending::Open, _) => Going::Open,
+        }
+    }
+}
+
 type Word = [u8; 32];
 
 fn number(x: u64) -> Word {

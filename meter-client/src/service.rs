@@ -24,7 +24,7 @@ pub use backup::{BackupError, back_up};
 
 use crate::{
     key_store::Keys,
-    l1::Roots,
+    l1::{Going, Roots},
     live,
     outbox::{Outbox, Period},
     packet::Draft,
@@ -114,6 +114,11 @@ pub enum Done {
         substituted: bool,
         /// The earlier period that its correction is about.
         corrected: Option<Interval>,
+    },
+    /// L1 says of the account what it did not before.
+    Rollup {
+        /// Does it go on?
+        going: Going,
     },
     /// Something is wrong with the live meter.
     Meter {

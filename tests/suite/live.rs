@@ -9,7 +9,7 @@ mod recovered;
 use std::path::Path;
 
 use gridveil_protocol::params::UNIT_NANO as UNIT;
-use people::{Member, NANO_PER_TOKEN, Net, good, gridveil, hasten, latest, refused, tokens};
+use people::{Member, NANO_PER_TOKEN, Net, ZONE, good, gridveil, hasten, latest, local_day, refused, tokens};
 use serde_json::{Value, json};
 
 use crate::common;
@@ -125,7 +125,7 @@ impl<'a> Town<'a> {
             anna.fails(&["deposit", "--claim", claim], &["--url", &net.info("url"), "--yes", "--l1-key", &anna.l1_key])
                 .contains("taken in already")
         );
-        let first = self.day(0).to_string();
+        let first = local_day(self.day(0));
         let mut asks: Vec<String> = [
             "meter",
             "statement",
@@ -143,7 +143,7 @@ impl<'a> Town<'a> {
         .map(str::to_owned)
         .to_vec();
         asks.extend(net.l1());
-        asks.extend(["--first-interval", &first, "--json"].map(str::to_owned));
+        asks.extend(["--period", &first, "--zone", ZONE, "--json"].map(str::to_owned));
         let statement = good(&words(&asks));
         assert_eq!(statement["after_nano"].to_string(), a.to_string(), "the statement and the wallet say the same");
     }

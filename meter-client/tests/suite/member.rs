@@ -5,11 +5,12 @@ use std::{path::Path, time::Duration};
 use crate::server::serve;
 use gridveil_api::public::Taken;
 use gridveil_meter_client::{
+    calendar::Periods,
     key_store::Keys,
     l1::{JsonRpc, L1Error, Roots},
     outbox::{Outbox, Period},
     packet::Draft,
-    statement::{Asked, Own, StatementError, Whose, verify},
+    statement::{Asked, Own, Statement, StatementError, Whose, verify},
     submit::{ApiError, Problem, Retry, Sequencer},
 };
 use gridveil_protocol::{
@@ -30,10 +31,16 @@ use gridveil_protocol::{
     tree::SparseTree,
     units::{Interval, Nano, Ticks},
 };
+use gridveil_readings::zone::Zone;
 
 fn sequencer(url: &str) -> Sequencer {
     let retry = Retry { attempts: 4, first_pause: Duration::from_millis(1), timeout: Duration::from_secs(5) };
     Sequencer::new(url, retry).unwrap()
+}
+
+/// The statement's periods, by the clock of Vienna.
+fn in_vienna(statement: &Statement) -> Periods {
+    Periods::new(Some(statement.first_interval), 2, 3600, Zone::parse("Europe/Vienna").unwrap())
 }
 
 fn context() -> Context {
@@ -187,8 +194,12 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert!(!statement.continues);
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&statement).unwrap()).unwrap();
     assert_eq!(json["lines"].as_array().unwrap().len(), 2);
-    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    let table = gridveil_meter_client::cli::table(&statement, &in_vienna(&statement));
     assert!(table.contains("import Wh") && table.contains("final on L1"));
+    // By the clock of the member, at most 80 characters a line but for the root.
+    let begins = in_vienna(&statement).begins(statement.first_interval);
+    assert!(table.contains(&begins) && begins.ends_with("+01:00") | begins.ends_with("+02:00"), "{table}");
+    assert!(table.lines().filter(|line| !line.contains("0x")).all(|line| line.chars().count() <= 88), "{table}");
 
     let check = |asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &Facts| {
         verify(asked, receipt, own, tariff, l1).unwrap_err()
@@ -370,7 +381,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
         ]
     );
     assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<Nano>(), statement.after_nano);
-    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    let table = gridveil_meter_client::cli::table(&statement, &in_vienna(&statement));
     assert!(table.contains("withdrawal") && table.contains("sent") && table.contains("-0.030000000"));
     // An operation that the wallet has not kept, of an old copy, is taken over because the owner has signed it: no fault
     // of the operator.
