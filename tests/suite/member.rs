@@ -455,11 +455,14 @@ fn prover() -> &'static CertificateProver {
 
 /// A world whose first member has a certificate of more than 10 Wh.
 fn with_certificate() -> (World, Transition) {
-    (0..40)
-        .find_map(|seed| {
-            let (mut world, input) = World::seeded(seed);
-            let t = world.settle(input);
-            (t.notes[0].amount > Wh(10)).then_some((world, t))
-        })
-        .unwrap()
+    certificates().next().unwrap()
+}
+
+/// Worlds in which slot 0 has a certificate, each another one.
+fn certificates() -> impl Iterator<Item = (World, Transition)> {
+    (0..40).filter_map(|seed| {
+        let (mut world, input) = World::seeded(seed);
+        let t = world.settle(input);
+        (t.notes[0].amount > Wh(10)).then_some((world, t))
+    })
 }

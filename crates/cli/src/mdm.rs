@@ -29,6 +29,7 @@ use gridveil_protocol::{
     version::Domains,
 };
 
+use crate::common::options::mechanism;
 use crate::member::{Acting, Details, Money, agreed, deployed, hex0, manage::terms_rows, planned, served};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
@@ -182,7 +183,7 @@ struct HeaderArgs {
     /// The header's nonce: the operator knows it (`gridveil operator status`).
     #[arg(long)]
     nonce: u64,
-    /// Clearing rule from the next period on.
+    /// Clearing rule from the next period on: auction or community-price.
     #[arg(long, value_parser = mechanism)]
     mechanism: Mechanism,
     /// Part of the supplier account that the operator may not withdraw, currency units; none if absent.
@@ -199,14 +200,6 @@ struct HeaderArgs {
     out: PathBuf,
     #[command(flatten)]
     with: Doing,
-}
-
-fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
-    match text {
-        "auction" => Ok(Mechanism::Auction),
-        "community-price" => Ok(Mechanism::CommunityPrice),
-        _ => Err("auction or community-price"),
-    }
 }
 
 /// A public key from 0x and 128 hex digits: x and y.
