@@ -14,7 +14,7 @@ use gridveil_protocol::{
 use serde::Deserialize;
 use sha3::{Digest, Keccak256};
 
-use crate::http;
+use crate::{calendar::PeriodAt, http};
 
 const MAX_ANSWER: u64 = 1 << 20;
 
@@ -39,12 +39,12 @@ pub enum L1Error {
     #[error("community {0} is not registered on L1")]
     UnknownCommunity(u32),
     /// No tariff was in force.
-    #[error("no tariff was in force for community {community} at interval {first_interval}")]
+    #[error("no tariff was in force for community {community} in the {period}")]
     NoTariff {
         /// Community index.
         community: u32,
-        /// First interval of the period.
-        first_interval: Interval,
+        /// The period.
+        period: PeriodAt,
     },
 }
 
@@ -335,13 +335,15 @@ impl Roots for JsonRpc {
     }
 
     fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error> {
-        let (_, _, set) = self.community(community)?;
+        let (length_s, _, set) = self.community(community)?;
         let registry = self.registry()?;
         match self.call(registry, TARIFF_IN_FORCE, &[number(set), number(u64::from(first_interval))])?.as_slice() {
             [found, commitment] if as_u64(found) == Some(1) => {
                 from_bytes(commitment).map_err(|_| L1Error::Answer(TARIFF_IN_FORCE.1))
             }
-            [found, _] if as_u64(found) == Some(0) => Err(L1Error::NoTariff { community, first_interval }),
+            [found, _] if as_u64(found) == Some(0) => {
+                Err(L1Error::NoTariff { community, period: PeriodAt::new(first_interval, length_s) })
+            }
             _ => Err(L1Error::Answer(TARIFF_IN_FORCE.1)),
         }
     }

@@ -118,8 +118,8 @@ impl Replay<'_> {
         let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
         let first = batch.call.first_interval;
         let Some(in_force) = entries.iter().rfind(|t| t.first_interval <= first).copied() else {
-            return self
-                .fail("SETTLE.7", format!("no tariff of set {} was in force at interval {first}", params.tariff_set));
+            let begins = utc(u64::from(first) * u64::from(params.interval_length_s));
+            return self.fail("SETTLE.7", format!("no tariff of set {} was in force at {begins}", params.tariff_set));
         };
         let index = batch.call.tariff_index;
         self.require(in_force.index == index, "SETTLE.7", || {

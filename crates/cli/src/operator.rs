@@ -296,6 +296,11 @@ fn close(args: &CloseArgs) -> anyhow::Result<()> {
     let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
     let (periods, open) = periods(&admin, args.community, &args.local)?;
     let first_interval = args.period.map_or(Ok(open), |when| periods.find(&when)).context("--period")?;
+    ensure!(
+        first_interval <= open,
+        "--period: the open period is {}: later ones cannot be closed yet",
+        periods.span(open)
+    );
     let details = || {
         Details::new("").row("community", args.community.to_string(), args.community).row(
             "period",

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use crate::server::serve;
 use gridveil_api::public::Taken;
 use gridveil_meter_client::{
-    calendar::Periods,
+    calendar::{PeriodAt, Periods},
     key_store::Keys,
     l1::{JsonRpc, L1Error, Roots},
     outbox::{Outbox, Period},
@@ -312,7 +312,7 @@ fn l1_views_are_read_word_by_word() {
     }
     assert_eq!(
         l1.tariff_commitment(5, Interval(9)),
-        Err(L1Error::NoTariff { community: 5, first_interval: Interval(9) })
+        Err(L1Error::NoTariff { community: 5, period: PeriodAt::new(Interval(9), 3600) })
     );
     assert_eq!(l1.tariff_commitment(6, Interval(9)), Err(L1Error::UnknownCommunity(6)));
     assert_eq!(l1.is_finalised(Fr::from(1u64)), Ok(true));
