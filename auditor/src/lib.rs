@@ -31,6 +31,7 @@ mod versions;
 
 pub use certificates::{Certificates, RetiredPeriod};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use date::PeriodAt;
 pub use failure::{Failure, Unverified};
 pub use ledger::Books;
 pub use money::Account;

@@ -12,7 +12,8 @@ use gridveil_verifier_contract::deployment::INSECURE;
 use serde::Serialize;
 
 use crate::{
-    certificates::Certificates,
+    certificates::{Certificates, RetiredPeriod},
+    date::utc,
     deployment::{DeploymentReport, Outcome},
     failure::{Failure, Unverified},
     ledger::Books,
@@ -121,6 +122,17 @@ impl AuditReport {
         self.judged()
     }
 
+    /// When a period begins whose certificates were retired, UTC; the number of its first interval for a community that
+    /// L1 does not have.
+    #[must_use]
+    pub fn begins(&self, retired: &RetiredPeriod) -> String {
+        let community = self.subject.communities.iter().find(|one| one.community == retired.community);
+        community.map_or_else(
+            || format!("interval {}", retired.first_interval),
+            |one| utc(retired.first_interval.start(one.interval_length_s)),
+        )
+    }
+
     /// The same of an audit in which everything follows from the block's hash.
     #[must_use]
     pub fn with_proof(mut self) -> Self {
@@ -218,15 +230,19 @@ impl AuditReport {
         if !certificates.public.is_empty() {
             let _ = writeln!(
                 out,
-                "\n{:>9}  {:>14}  {:>15}  {:>15}  {:>15}",
-                "community", "first interval", "consumed Wh", "expired Wh", "exported Wh"
+                "\n{:>9}  {:>20}  {:>13}  {:>13}  {:>13}",
+                "community", "period from (UTC)", "consumed Wh", "expired Wh", "exported Wh"
             );
         }
         for r in &certificates.public {
             let _ = writeln!(
                 out,
-                "{:>9}  {:>14}  {:>15}  {:>15}  {:>15}",
-                r.community, r.first_interval, r.consumed_wh, r.expired_wh, r.exported_wh
+                "{:>9}  {:>20}  {:>13}  {:>13}  {:>13}",
+                r.community,
+                self.begins(r),
+                r.consumed_wh,
+                r.expired_wh,
+                r.exported_wh
             );
         }
         if !self.failures.is_empty() {

@@ -29,6 +29,7 @@ pub use periods::Period;
 
 use crate::{
     certificates::{Certificates, RetiredPeriod, Spent},
+    date::PeriodAt,
     proof::VerifierError,
 };
 
@@ -246,16 +247,14 @@ impl Published {
             return Err(TotalsError::OtherDeployment);
         }
         let params = self.communities.get(&community).ok_or(TotalsError::Community(community))?;
+        let period = PeriodAt { first_interval, length_s: Some(params.interval_length_s) };
         let mut of_period = self
             .batches
             .iter()
             .filter(|b| (b.call.community, Interval(b.call.first_interval)) == (community, first_interval));
-        let batch = of_period.next().ok_or(TotalsError::NotSettled { community, first_interval })?;
+        let batch = of_period.next().ok_or(TotalsError::NotSettled { community, period })?;
         if of_period.next().is_some() {
-            return Err(refused(
-                "SETTLE.2",
-                format!("community {community} settles the period from interval {first_interval} twice"),
-            ));
+            return Err(refused("SETTLE.2", format!("community {community} settles the {period} twice")));
         }
         Ok((batch, params))
     }

@@ -3,7 +3,6 @@
 use std::{io::Read, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use gridveil_protocol::{
     market::{self as rules, Clearing, Mechanism, Order, Rationed, Rules},
@@ -14,7 +13,10 @@ use serde::{
     de::{Error as _, Unexpected},
 };
 
-use gridveil_cli::common::text::{self, json_message};
+use gridveil_cli::common::{
+    options::mechanism,
+    text::{self, json_message},
+};
 
 /// Options of `gridveil market`.
 #[derive(clap::Args, Debug)]
@@ -25,33 +27,16 @@ pub struct Args {
     /// Orders, as JSON; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     orders: PathBuf,
-    /// How the price is found.
-    #[arg(long, value_enum, default_value = "auction")]
-    mechanism: MechanismName,
+    /// How the price is found: auction (uniform price, the lowest that clears) or community-price (published price, shared
+    /// in proportion).
+    #[arg(long, value_name = "RULE", default_value = "auction", value_parser = mechanism)]
+    mechanism: Mechanism,
     /// Price of the community-price mechanism.
     #[arg(long, value_name = "N", required_if_eq("mechanism", "community-price"))]
     price_ticks: Option<Ticks>,
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-}
-
-/// [`Mechanism`] on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MechanismName {
-    /// Uniform price, the lowest that clears.
-    Auction,
-    /// Published price, shared in proportion.
-    CommunityPrice,
-}
-
-impl From<MechanismName> for Mechanism {
-    fn from(name: MechanismName) -> Self {
-        match name {
-            MechanismName::Auction => Self::Auction,
-            MechanismName::CommunityPrice => Self::CommunityPrice,
-        }
-    }
 }
 
 /// Side of an order.
@@ -182,7 +167,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let name = if name == "-" { "standard input" } else { &name };
     let book = parse(name, &json)?;
     let (clearing, output) =
-        clear(&book, args.mechanism.into(), args.price_ticks.unwrap_or_default()).with_context(|| name.to_owned())?;
+        clear(&book, args.mechanism, args.price_ticks.unwrap_or_default()).with_context(|| name.to_owned())?;
     let out = if args.json { serde_json::to_string_pretty(&output)? } else { draw(&book, &clearing, &output) };
     Ok(text::print(&(out + "\n"))?)
 }

@@ -27,7 +27,6 @@ use crate::{
     genesis::{self, Limits, Plan},
     homes::{self, Days, Home, Homes, Source},
     ledger::Ledger,
-    market::MechanismName,
     packets::{HomeDay, sign_all},
     time_of_use::TimeOfUse,
 };
@@ -81,9 +80,10 @@ pub struct Args {
     /// How meter files are read, where their columns do not say it (`gridveil meter profiles`).
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// How energy is allocated. The auction's limits are made up, by home; the community price needs none.
-    #[arg(long, value_enum, default_value = "community-price")]
-    mechanism: MechanismName,
+    /// How energy is allocated: community-price or auction. The auction's limits are made up, by home; the community price
+    /// needs none.
+    #[arg(long, value_name = "RULE", default_value = "community-price", value_parser = options::mechanism)]
+    mechanism: Mechanism,
     /// Draws what each home pays with and without the community, as SVG.
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
@@ -279,7 +279,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     time_of_use.zone = zone;
     let reporter = Reporter::stderr();
-    let settled = simulate(&homes, &time_of_use, args.mechanism.into(), &reporter);
+    let settled = simulate(&homes, &time_of_use, args.mechanism, &reporter);
     reporter.finish();
     let report = Report { example_tariff: args.tariff.is_none(), ..settled? };
     if let Some(path) = &args.chart {

@@ -12,7 +12,7 @@ use gridveil_protocol::{
 };
 use serde::Serialize;
 
-use crate::statement::changes;
+use crate::{calendar::PeriodAt, statement::changes};
 
 /// Why there is no bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,23 +21,20 @@ pub enum BillError {
     #[error("nothing that is kept here was settled in these days")]
     Empty,
     /// A receipt does not hold.
-    #[error("the receipt of the period from interval {first_interval} does not hold: {source}")]
+    #[error("the receipt of the {period} does not hold: {source}")]
     Receipt {
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
         /// Why.
         source: ReceiptError,
     },
     /// A receipt does not continue from the one before.
-    #[error(
-        "between the periods from interval {after} and from interval {first_interval} receipts are missing: gridveil member \
-         recover fetches them"
-    )]
+    #[error("between the {after} and the {period} receipts are missing: gridveil member recover fetches them")]
     Gap {
         /// Period before.
-        after: Interval,
+        after: PeriodAt,
         /// Period after.
-        first_interval: Interval,
+        period: PeriodAt,
     },
 }
 
@@ -177,6 +174,7 @@ impl Bill {
         corrected: &[Interval],
     ) -> Result<Self, BillError> {
         let reaches = |receipt: &Receipt| reaches(receipt, interval_length_s);
+        let at = |receipt: &Receipt| PeriodAt::new(receipt.first_interval, interval_length_s);
         let overlaps = |settled: &&Settled<'_>| touches(settled.receipt, &span_s, interval_length_s);
         let periods: Vec<Settled<'_>> = periods.iter().filter(overlaps).copied().collect();
         let (Some(first), Some(last)) = (periods.first(), periods.last()) else { return Err(BillError::Empty) };
@@ -199,11 +197,10 @@ impl Bill {
         let mut items: BTreeMap<(What, i128), (Wh, Nano)> = BTreeMap::new();
         let mut before: Option<&Receipt> = None;
         for Settled { receipt, tariff } in periods {
-            let first_interval = receipt.first_interval;
             if let Some(before) = before
                 && before.after != receipt.before
             {
-                return Err(BillError::Gap { after: before.first_interval, first_interval });
+                return Err(BillError::Gap { after: at(before), period: at(receipt) });
             }
             before = Some(receipt);
             bill.period(receipt, tariff, interval_length_s, corrected, &mut items)?;
@@ -223,9 +220,9 @@ impl Bill {
         items: &mut BTreeMap<(What, i128), (Wh, Nano)>,
     ) -> Result<(), BillError> {
         let first_interval = receipt.first_interval;
-        let whole = receipt
-            .verify(None, tariff, receipt.root)
-            .map_err(|source| BillError::Receipt { first_interval, source })?;
+        let period = PeriodAt::new(first_interval, interval_length_s);
+        let whole =
+            receipt.verify(None, tariff, receipt.root).map_err(|source| BillError::Receipt { period, source })?;
         self.billed_nano -= whole.delta_nano();
         let (operations, correction) = changes(receipt);
         let moved = operations.iter().map(|line| (Some(line.kind), line.change_nano));

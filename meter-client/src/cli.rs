@@ -15,14 +15,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use gridveil_keystore::{SecretFileError, token::TokenError};
-use gridveil_protocol::{
-    units::{Interval, Ticks},
-    version::Domains,
-};
+use gridveil_protocol::{units::Ticks, version::Domains};
+use gridveil_readings::zone::Zone;
 
 use crate::{
+    calendar::{PeriodError, Periods, When},
     key_store::KeyStoreError,
-    l1::{JsonRpc, L1Error},
+    l1::{Going, JsonRpc, L1Error},
     live::WatchError,
     outbox::{Outbox, OutboxError, Period},
     service::{BackupError, ServiceError},
@@ -41,6 +40,9 @@ pub use text::{one_line, table};
 /// Everything that can go wrong, each with one line of text.
 #[derive(Debug, thiserror::Error)]
 pub enum MeterError {
+    /// What is written is no period of the community.
+    #[error("--period: {0}")]
+    Period(#[from] PeriodError),
     /// Meter file.
     #[error("{}: {source}", path.display())]
     Source {
@@ -148,6 +150,9 @@ pub enum MeterError {
     /// Backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// L1 has stopped the account; what to do was said.
+    #[error("L1 settles nothing of this account any more: {}", .0.as_str())]
+    Stopped(Going),
     /// The machine's clock.
     #[error("the clock is before 1970")]
     Clock,
@@ -237,8 +242,8 @@ enum Command {
     /// Fetches a period's receipt and checks every figure against own readings and L1.
     #[command(
         after_help = "Example:\n  gridveil meter statement --url http://127.0.0.1:8080 --rpc http://127.0.0.1:8545 \\\n    \
-                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 --first-interval 413856 \\\n    \
-                            --keys home7.keys --outbox home7.outbox"
+                            --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3 --community 0 --slot 7 --period 2017-05-03 \\\n    \
+                            --zone Europe/Vienna --keys home7.keys --outbox home7.outbox"
     )]
     Statement(StatementArgs),
 }
@@ -288,6 +293,38 @@ struct PlaceArgs {
     outbox: PathBuf,
 }
 
+/// The zone of who writes and reads dates.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LocalArgs {
+    /// Zone of dates, written and shown, such as Europe/Vienna.
+    #[arg(id = "local_zone", long = "zone", value_name = "ZONE", env = "GRIDVEIL_ZONE", default_value = "UTC", value_parser = zone)]
+    pub zone: Zone,
+}
+
+/// As [`LocalArgs`], where `--zone` is that of a file.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LocalOfFileArgs {
+    /// Zone of dates, written and shown, such as Europe/Vienna; that of --zone, or UTC, if absent.
+    #[arg(id = "local_zone", long = "local-zone", value_name = "ZONE", env = "GRIDVEIL_ZONE", value_parser = zone)]
+    local: Option<Zone>,
+}
+
+impl LocalOfFileArgs {
+    /// The zone of dates beside this file.
+    #[must_use]
+    pub fn zone(&self, file: &FileArgs) -> Zone {
+        self.local.clone().or_else(|| file.zone.clone()).unwrap_or_else(Zone::utc)
+    }
+}
+
+/// A zone by name, or an offset.
+///
+/// # Errors
+/// Any other text.
+pub fn zone(text: &str) -> Result<Zone, SourceError> {
+    Zone::parse(text)
+}
+
 /// What a packet says beside its readings.
 #[derive(Debug, clap::Args)]
 struct PacketArgs {
@@ -312,9 +349,11 @@ struct StatementArgs {
     /// Rollup contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
-    /// First interval of the period.
-    #[arg(long)]
-    first_interval: Interval,
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00.
+    #[arg(long, value_name = "DATE", alias = "first-interval")]
+    period: When,
+    #[command(flatten)]
+    local: LocalArgs,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -380,6 +419,8 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
     let versions = sequencer.info()?.checked_versions().ok_or(ApiError::Domain)?;
     let domains = Domains::new(l1.chain_id()?, contract, versions);
     let terms = sequencer.community(*community)?;
+    let periods = Periods::of(&terms, args.local.zone.clone());
+    let first_interval = periods.find(&args.period)?;
     let keys = open_keys(keys)?;
     let outbox = Outbox::open(outbox, &keys)?;
     let member = Member {
@@ -397,14 +438,14 @@ fn statement(args: &StatementArgs) -> Result<(), MeterError> {
         slot: *slot,
         first_interval,
     };
-    let previous =
-        args.first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
+    let previous = first_interval.checked_sub(u32::from(terms.intervals)).map(|first| outbox.receipt(&period(first)));
     let previous = previous.transpose()?.flatten();
     let operations = wallet::signed_operations(&args.place.outbox, &keys, domains.name(), *community, *slot)?;
-    let (statement, _) = member.statement(args.first_interval, previous.as_ref(), &operations)?;
+    let statement = member.statement(first_interval, previous.as_ref(), &operations);
+    let (statement, _) = statement.map_err(|error| error.dated(terms.interval_length))?;
     if args.json {
         return print_json(&statement);
     }
-    print!("{}", table(&statement, u32::from(terms.interval_length)));
+    print!("{}", table(&statement, &periods));
     Ok(())
 }

@@ -14,7 +14,7 @@ use gridveil_protocol::{
 use serde::Deserialize;
 use sha3::{Digest, Keccak256};
 
-use crate::http;
+use crate::{calendar::PeriodAt, http};
 
 const MAX_ANSWER: u64 = 1 << 20;
 
@@ -39,12 +39,12 @@ pub enum L1Error {
     #[error("community {0} is not registered on L1")]
     UnknownCommunity(u32),
     /// No tariff was in force.
-    #[error("no tariff was in force for community {community} at interval {first_interval}")]
+    #[error("no tariff was in force for community {community} in the {period}")]
     NoTariff {
         /// Community index.
         community: u32,
-        /// First interval of the period.
-        first_interval: Interval,
+        /// The period.
+        period: PeriodAt,
     },
 }
 
@@ -95,6 +95,80 @@ pub struct Standing {
     pub interval_length: u16,
     /// Intervals of a period.
     pub intervals: u16,
+}
+
+/// Whether an account goes on, by what L1 says: the first of these that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// It was taken out by an exit.
+    Exited,
+    /// The rollup is frozen.
+    Frozen,
+    /// The community is closed.
+    Closed,
+    /// A verifier is proven unsound.
+    Unsound,
+    /// The end of the community is announced.
+    Closing,
+    /// The community serves who waits on L1, and no more.
+    Ending,
+    /// As ever.
+    Open,
+}
+
+impl Going {
+    /// For machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Frozen => "frozen",
+            Self::Closed => "closed",
+            Self::Unsound => "unsound",
+            Self::Closing => "closing",
+            Self::Ending => "ending",
+            Self::Open => "open",
+        }
+    }
+
+    /// For a person: what holds, and what to do.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Exited => "taken out by an exit: nothing of it is settled any more",
+            Self::Frozen => "frozen: nothing is settled any more; leave with member exit",
+            Self::Closed => "the community is closed; leave with member exit",
+            Self::Unsound => "a verifier is proven unsound: member exit leaves, and closes the community",
+            Self::Closing => "open; the end of the community is announced",
+            Self::Ending => "the community ends: it serves who waits on L1, and no more",
+            Self::Open => "open",
+        }
+    }
+
+    /// Is nothing settled for now or for ever, and something to be fetched with `member exit`?
+    #[must_use]
+    pub const fn is_stopped(self) -> bool {
+        match self {
+            Self::Frozen | Self::Closed | Self::Unsound => true,
+            Self::Exited | Self::Closing | Self::Ending | Self::Open => false,
+        }
+    }
+}
+
+impl Standing {
+    /// Does the account go on?
+    #[must_use]
+    pub const fn going(&self) -> Going {
+        match (self.frozen, self.ending, self.emergency) {
+            (_, _, _) if self.exited => Going::Exited,
+            (true, ..) => Going::Frozen,
+            (_, Ending::Closed, _) => Going::Closed,
+            (_, _, true) => Going::Unsound,
+            (_, Ending::Closing, _) => Going::Closing,
+            (_, Ending::Ending, _) => Going::Ending,
+            (_, Ending::Open, _) => Going::Open,
+        }
+    }
 }
 
 type Word = [u8; 32];
@@ -261,13 +335,15 @@ impl Roots for JsonRpc {
     }
 
     fn tariff_commitment(&self, community: u32, first_interval: Interval) -> Result<Fr, L1Error> {
-        let (_, _, set) = self.community(community)?;
+        let (length_s, _, set) = self.community(community)?;
         let registry = self.registry()?;
         match self.call(registry, TARIFF_IN_FORCE, &[number(set), number(u64::from(first_interval))])?.as_slice() {
             [found, commitment] if as_u64(found) == Some(1) => {
                 from_bytes(commitment).map_err(|_| L1Error::Answer(TARIFF_IN_FORCE.1))
             }
-            [found, _] if as_u64(found) == Some(0) => Err(L1Error::NoTariff { community, first_interval }),
+            [found, _] if as_u64(found) == Some(0) => {
+                Err(L1Error::NoTariff { community, period: PeriodAt::new(first_interval, length_s) })
+            }
             _ => Err(L1Error::Answer(TARIFF_IN_FORCE.1)),
         }
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bill;
+pub mod calendar;
 pub mod cli;
 pub mod device;
 mod http;

@@ -26,6 +26,7 @@ use gridveil_protocol::{
 };
 
 use crate::{
+    calendar::PeriodAt,
     key_store::Keys,
     outbox::{Outbox, Period},
     statement::Asked,
@@ -69,7 +70,10 @@ pub(crate) fn ask(sequencer: &Sequencer, keys: &Keys, period: &Period) -> Result
     let &Period { domain, community, slot, first_interval } = period;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SyncError::Clock)?.as_secs();
     let asked = Asked { community, slot, first_interval };
-    let failed = |source: schnorr::SchnorrError| SyncError::Statement { first_interval, source: source.into() };
+    let failed = |source: schnorr::SchnorrError| SyncError::Statement {
+        period: PeriodAt::undated(first_interval),
+        source: source.into(),
+    };
     let request = asked.request(domain, now, &keys.owner).map_err(failed)?;
     match sequencer.given_back(&request) {
         Err(ApiError::Refused(problem)) if problem.is(code::ROUTE_UNKNOWN) => Ok(GivenBack::default()),
@@ -165,7 +169,7 @@ pub fn take_back_packet(
     };
     let taken = given.packet.map(|packet| (packet, Taken::Accepted));
     let Some((packet, how)) = taken.or(given.late.map(|late| (late, Taken::Late))) else { return Ok(false) };
-    let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
+    let failed = |source| SyncError::GivenBack { period: PeriodAt::undated(period.first_interval), source };
     check_packet(&packet, period, meter).map_err(failed)?;
     outbox.take_back(period, &packet)?;
     outbox.mark_delivered(period, how)?;
@@ -190,7 +194,7 @@ impl Member<'_> {
             return Ok((kept, None));
         }
         let Some(given) = ask(self.sequencer, self.keys, period)?.packet else { return Ok((kept, None)) };
-        let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
+        let failed = |source| SyncError::GivenBack { period: PeriodAt::undated(period.first_interval), source };
         check_packet(&given, period, &meter).map_err(failed)?;
         if !settled(&given) {
             return Ok((kept, None));
@@ -212,7 +216,7 @@ impl Member<'_> {
             answer => answer?,
         };
         let own = owner_of(&self.keys.owner);
-        let failed = |source| SyncError::GivenBack { first_interval: open, source };
+        let failed = |source| SyncError::GivenBack { period: PeriodAt::undated(open), source };
         check_operations(&given.operations, (self.community, self.slot), &own, self.domains).map_err(failed)?;
         let mut new = 0;
         for signed in &given.operations {

@@ -24,7 +24,7 @@ pub use backup::{BackupError, back_up};
 use crate::{
     device::Device,
     key_store::Keys,
-    l1::Roots,
+    l1::{Going, Roots},
     live,
     outbox::{Outbox, OutboxError, Period},
     packet::Draft,
@@ -118,6 +118,11 @@ pub enum Done {
         substituted: bool,
         /// The earlier period that its correction is about.
         corrected: Option<Interval>,
+    },
+    /// L1 says of the account what it did not before.
+    Rollup {
+        /// Does it go on?
+        going: Going,
     },
     /// Something is wrong with the live meter.
     Meter {

@@ -4,6 +4,7 @@
 //! measured: an estimate or a substitute is never signed as metered.
 
 use gridveil_protocol::{packet::Reading, params::MAX_INTERVALS, units::Interval};
+use gridveil_readings::zone::utc;
 pub use gridveil_readings::{
     Choice, Effect, Entry, Finding, Format, Gap, Import, Overlap, Place, Rule, Series, SourceError, read, read_file,
 };
@@ -25,10 +26,8 @@ pub enum CutError {
     #[error("a period of {0} intervals is longer than {MAX_INTERVALS}, or empty")]
     Period(usize),
     /// An interval of the period is missing.
-    #[error("interval {interval}, {}, is missing in the file", gridveil_readings::zone::utc(*.start))]
+    #[error("the interval from {} is missing in the file", utc(*.start))]
     Missing {
-        /// Interval index.
-        interval: Interval,
         /// Position in the period.
         position: usize,
         /// Unix seconds.
@@ -36,11 +35,12 @@ pub enum CutError {
     },
     /// The file gives two different readings for an interval of the period.
     #[error(
-        "interval {interval} has two different readings (lines {kept_line} and {dropped_line}); accept the later block's explicitly"
+        "the interval from {} has two different readings (lines {kept_line} and {dropped_line}); accept the later block's \
+         explicitly", utc(*.start)
     )]
     Ambiguous {
-        /// Interval index.
-        interval: Interval,
+        /// Unix seconds.
+        start: i64,
         /// Line of the reading that would be used.
         kept_line: u64,
         /// Line of the other.
@@ -48,20 +48,20 @@ pub enum CutError {
     },
     /// An estimate or a substitute of the utility.
     #[error(
-        "interval {interval} was not measured ({}): it is not signed as metered. --propose FILE writes the period for the \
-         meter data manager, who may put it in as a substitute", rule.name()
+        "the interval from {} was not measured ({}): it is not signed as metered. --propose FILE writes the period for the \
+         meter data manager, who may put it in as a substitute", utc(*.start), rule.name()
     )]
     NotMeasured {
-        /// Interval index.
-        interval: Interval,
+        /// Unix seconds.
+        start: i64,
         /// Why.
         rule: Rule,
     },
     /// Something about an interval has to be looked at first.
-    #[error("interval {interval}: {0}; look at `meter read`, then say --accept {0}", rule.name())]
+    #[error("the interval from {}: {1}; look at `meter read`, then say --accept {1}", utc(*.start), rule.name())]
     Doubtful {
-        /// Interval index.
-        interval: Interval,
+        /// Unix seconds.
+        start: i64,
         /// What.
         rule: Rule,
     },
@@ -69,10 +69,10 @@ pub enum CutError {
     #[error("scale {0} Wh; an account's scale is 1, 10 or 100")]
     Scale(u64),
     /// A reading of 2^16 units or more.
-    #[error("interval {interval}: {register} is 65,536 x {scale} Wh or more")]
+    #[error("the interval from {}: {register} is 65,536 x {scale} Wh or more", utc(*.start))]
     OutOfRange {
-        /// Interval index.
-        interval: Interval,
+        /// Unix seconds.
+        start: i64,
         /// Which register.
         register: &'static str,
         /// Wh.
@@ -126,15 +126,14 @@ impl Cut<'_> {
         let mut sums = series.entries().iter().take_while(|e| e.start < first).fold([0u64; 2], added);
         (0..intervals)
             .map(|position| {
-                let interval = first_interval.saturating_add(u32::try_from(position).unwrap_or(u32::MAX));
                 let start = first + i64::try_from(position).unwrap_or(0) * i64::from(length);
-                let entry = series.at(start).ok_or(CutError::Missing { interval, position, start })?;
-                self.undoubted(import, start, interval)?;
+                let entry = series.at(start).ok_or(CutError::Missing { position, start })?;
+                self.undoubted(import, start)?;
                 let before = sums;
                 sums = added(sums, entry);
                 let unit = |before: u64, after: u64, register| {
                     let units = after / scale - before / scale;
-                    u16::try_from(units).map_err(|_| CutError::OutOfRange { interval, register, scale })
+                    u16::try_from(units).map_err(|_| CutError::OutOfRange { start, register, scale })
                 };
                 Ok(Reading { import: unit(before[0], sums[0], "import")?, export: unit(before[1], sums[1], "export")? })
             })
@@ -157,7 +156,7 @@ impl Cut<'_> {
         all.collect()
     }
 
-    fn undoubted(&self, import: &Import, start: i64, interval: Interval) -> Result<(), CutError> {
+    fn undoubted(&self, import: &Import, start: i64) -> Result<(), CutError> {
         let accepted = match self.purpose {
             Purpose::Metered(accepted) => accepted,
             Purpose::Substitute => &[],
@@ -165,14 +164,14 @@ impl Cut<'_> {
         if let Some(o) = import.series.overlaps().iter().find(|o| o.start == start)
             && !accepted.contains(&Rule::Overlap)
         {
-            return Err(CutError::Ambiguous { interval, kept_line: o.kept_line, dropped_line: o.dropped_line });
+            return Err(CutError::Ambiguous { start, kept_line: o.kept_line, dropped_line: o.dropped_line });
         }
         let metered = self.purpose != Purpose::Substitute;
         for finding in import.findings.iter().filter(|f| metered && f.touches(start, self.length)) {
             let rule = finding.rule;
             match rule.effect() {
-                Effect::Never => return Err(CutError::NotMeasured { interval, rule }),
-                Effect::Ask if !accepted.contains(&rule) => return Err(CutError::Doubtful { interval, rule }),
+                Effect::Never => return Err(CutError::NotMeasured { start, rule }),
+                Effect::Ask if !accepted.contains(&rule) => return Err(CutError::Doubtful { start, rule }),
                 Effect::Ask | Effect::Show => {}
             }
         }
@@ -209,7 +208,7 @@ mod tests {
         let s = quarters(5);
         assert_eq!(cut(&s, 1, 3, 900, 10).unwrap(), vec![Reading { import: 10, export: 3 }; 3]);
         assert_eq!(cut(&s, 1, 3, 3600, 1), Err(CutError::Length { have: 900, need: 3600 }));
-        assert_eq!(cut(&s, 3, 3, 900, 1), Err(CutError::Missing { interval: Interval(5), position: 2, start: 4500 }));
+        assert_eq!(cut(&s, 3, 3, 900, 1), Err(CutError::Missing { position: 2, start: 4500 }));
         assert_eq!(cut(&s, 0, 0, 900, 1), Err(CutError::Period(0)));
         assert_eq!(cut(&s, 0, 97, 900, 1), Err(CutError::Period(97)));
         assert_eq!(cut(&s, 0, 1, 900, 7), Err(CutError::Scale(7)));
@@ -222,7 +221,7 @@ mod tests {
         let accepted = Purpose::Metered(&[Rule::Spike]);
         let of =
             |scale| Cut { first_interval: Interval(0), intervals: 1, length: 900, scale, purpose: accepted }.of(&over);
-        assert_eq!(of(1), Err(CutError::OutOfRange { interval: Interval(0), register: "import", scale: 1 }));
+        assert_eq!(of(1), Err(CutError::OutOfRange { start: 0, register: "import", scale: 1 }));
         assert_eq!(of(10).unwrap()[0].import, 6_553);
     }
 
@@ -242,8 +241,8 @@ mod tests {
         let rows = "interval_start,import_wh,quality\n0,5,A\n900,5,E\n1800,5,A\n";
         let import = read(rows.as_bytes(), &Choice::default()).unwrap();
         assert!(cut(&import, 0, 1, 900, 1).is_ok());
-        let (interval, rule) = (Interval(1), Rule::Estimated);
-        assert_eq!(cut(&import, 0, 3, 900, 1), Err(CutError::NotMeasured { interval, rule }));
+        let (start, rule) = (900, Rule::Estimated);
+        assert_eq!(cut(&import, 0, 3, 900, 1), Err(CutError::NotMeasured { start, rule }));
         let of =
             |purpose| Cut { first_interval: Interval(0), intervals: 3, length: 900, scale: 1, purpose }.of(&import);
         assert!(of(Purpose::Metered(Rule::ALL)).is_err() && of(Purpose::Substitute).is_ok());
@@ -257,7 +256,7 @@ mod tests {
         let import = file(&rows);
         let of =
             |purpose| Cut { first_interval: Interval(0), intervals: 24, length: 3600, scale: 1, purpose }.of(&import);
-        assert_eq!(of(METERED), Err(CutError::Doubtful { interval: Interval(6), rule: Rule::Spike }));
+        assert_eq!(of(METERED), Err(CutError::Doubtful { start: 21_600, rule: Rule::Spike }));
         assert!(of(Purpose::Metered(&[Rule::Spike])).is_ok());
     }
 }

@@ -12,6 +12,7 @@ use gridveil_protocol::{
 };
 
 use crate::{
+    calendar::PeriodAt,
     key_store::Keys,
     l1::Roots,
     outbox::{Outbox, OutboxError, Period},
@@ -31,45 +32,42 @@ pub enum SyncError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// It does not hold.
-    #[error("statement of the period from interval {first_interval} does not hold: {source} ({})", source.whose())]
+    #[error("statement of the {period} does not hold: {source} ({})", source.whose())]
     Statement {
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
         /// Why.
         source: StatementError,
     },
     /// What the operator gave back is not the member's.
-    #[error(
-        "what the operator gives back of the period from interval {first_interval} is refused: {source} (nothing of it was kept)"
-    )]
+    #[error("what the operator gives back of the {period} is refused: {source} (nothing of it was kept)")]
     GivenBack {
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
         /// Why.
         source: GivenBackError,
     },
     /// The account is another owner key's.
     #[error(
-        "the receipt of the period from interval {first_interval} belongs to another owner key: use the key file {} \
+        "the receipt of the {period} belongs to another owner key: use the key file {} \
          (no fault of the operator)",
         if *later { "that the account was given to after this one (member rotate)" } else { "that the account had then, and this one after it" }
     )]
     OtherKey {
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
         /// Of a later owner than the key file's; otherwise of an earlier one.
         later: bool,
     },
     /// Periods are missing between what is known and what is listed.
     #[error(
-        "between the last receipt here (period from interval {last}) and the operator's list (from {first_interval} on) there \
-         are others: this folder is an old copy, and gridveil member recover brings it up to date"
+        "between the last receipt here ({last}) and the first of the operator's list ({period}) there are others: this folder is an old copy, and gridveil member recover brings it up to date"
     )]
     Gap {
         /// Of the last receipt.
-        last: Interval,
-        /// Of the first period listed after it.
-        first_interval: Interval,
+        last: PeriodAt,
+        /// The first period listed after it.
+        period: PeriodAt,
     },
     /// Wallet.
     #[error(transparent)]
@@ -77,6 +75,24 @@ pub enum SyncError {
     /// The machine's clock.
     #[error("the clock is before 1970")]
     Clock,
+}
+
+impl SyncError {
+    /// The same, with the dates of its periods: intervals have `length_s` seconds.
+    #[must_use]
+    pub fn dated(mut self, length_s: u16) -> Self {
+        match &mut self {
+            Self::Statement { period, .. } | Self::GivenBack { period, .. } | Self::OtherKey { period, .. } => {
+                period.length_s = Some(length_s);
+            }
+            Self::Gap { last, period } => {
+                last.length_s = Some(length_s);
+                period.length_s = Some(length_s);
+            }
+            Self::Outbox(_) | Self::Api(_) | Self::Wallet(_) | Self::Clock => {}
+        }
+        self
+    }
 }
 
 /// One member's means.
@@ -115,18 +131,20 @@ pub(crate) fn explained(
     member: &Member<'_>,
     community: &CommunityInfo,
 ) -> SyncError {
-    let Some(before) = before else { return error };
+    let length_s = community.interval_length;
+    let period = PeriodAt::new(first_interval, length_s);
+    let Some(before) = before else { return error.dated(length_s) };
     let own = owner_of(&member.keys.owner).commitment();
     if is_not_owner(&error) && before.after.owner != own {
         // It was handed on in the last receipt, or the last receipt is from before it was handed to this key.
-        return SyncError::OtherKey { first_interval, later: before.before.owner == own };
+        return SyncError::OtherKey { period, later: before.before.owner == own };
     }
     let listed = community.settled.iter().any(|period| period.first_interval == before.first_interval);
     match error {
         SyncError::Statement { source: StatementError::Continuity, .. } if !listed => {
-            SyncError::Gap { last: before.first_interval, first_interval }
+            SyncError::Gap { last: PeriodAt::new(before.first_interval, length_s), period }
         }
-        error => error,
+        error => error.dated(length_s),
     }
 }
 
@@ -149,7 +167,7 @@ impl Member<'_> {
     ) -> Result<(Statement, Receipt), SyncError> {
         let asked = Asked { community: self.community, slot: self.slot, first_interval };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| SyncError::Clock)?.as_secs();
-        let failed = |source| SyncError::Statement { first_interval, source };
+        let failed = |source| SyncError::Statement { period: PeriodAt::undated(first_interval), source };
         let this = self.period(first_interval)?;
         let request = asked.request(this.domain, now, &self.keys.owner).map_err(|e| failed(e.into()))?;
         let receipt = self.sequencer.receipt(&request)?;
@@ -186,7 +204,7 @@ impl Member<'_> {
             return Ok(kept);
         }
         let first_interval = period.first_interval;
-        let failed = |source| SyncError::Statement { first_interval, source };
+        let failed = |source| SyncError::Statement { period: PeriodAt::undated(first_interval), source };
         let tariff = self.sequencer.tariff(self.community, first_interval)?;
         let registered = self.l1.tariff_commitment(self.community, first_interval).map_err(|e| failed(e.into()))?;
         if tariff.commitment() != registered {

@@ -5,11 +5,12 @@
 mod opened;
 mod people;
 mod recovered;
+mod synced;
 
 use std::path::Path;
 
 use gridveil_protocol::params::UNIT_NANO as UNIT;
-use people::{Member, NANO_PER_TOKEN, Net, good, gridveil, hasten, latest, refused, tokens};
+use people::{Member, NANO_PER_TOKEN, Net, ZONE, good, gridveil, hasten, latest, local_day, refused, tokens};
 use serde_json::{Value, json};
 
 use crate::common;
@@ -125,7 +126,7 @@ impl<'a> Town<'a> {
             anna.fails(&["deposit", "--claim", claim], &["--url", &net.info("url"), "--yes", "--l1-key", &anna.l1_key])
                 .contains("taken in already")
         );
-        let first = self.day(0).to_string();
+        let first = local_day(self.day(0));
         let mut asks: Vec<String> = [
             "meter",
             "statement",
@@ -143,7 +144,7 @@ impl<'a> Town<'a> {
         .map(str::to_owned)
         .to_vec();
         asks.extend(net.l1());
-        asks.extend(["--first-interval", &first, "--json"].map(str::to_owned));
+        asks.extend(["--period", &first, "--zone", ZONE, "--json"].map(str::to_owned));
         let statement = good(&words(&asks));
         assert_eq!(statement["after_nano"].to_string(), a.to_string(), "the statement and the wallet say the same");
     }
@@ -287,12 +288,13 @@ impl<'a> Town<'a> {
 
     /// Anna's withdrawal is not taken, so she asks L1; it is served, and she is paid.
     fn a_forced_withdrawal(&self) {
-        let Self { net, anna, bert, .. } = self;
+        let Self { net, anna, .. } = self;
         let before = tokens(net, &anna.payout());
         anna.pay(&["force"]);
         anna.meters(2);
-        bert.meters(1);
+        let day = self.berts_machine_hands_the_day_in();
         net.settle(0);
+        self.berts_machine_checks_the_day(day);
         anna.pay(&["collect"]);
         assert!(tokens(net, &anna.payout()) > before && anna.balance() < 10_000_000);
     }
@@ -308,6 +310,7 @@ impl<'a> Town<'a> {
         assert!(stays.contains("nor the community closed, nor its verifier proven unsound"), "{stays}");
         let before = common::node(&rpc, "evm_snapshot", json!([]));
         hasten(net, u32::MAX.into());
+        self.berts_machine_warns("unsound", &net.info("url"));
         let stays = nobody(anna);
         assert!(stays.contains("only a balance of a hundredth or more exits then"), "{stays}");
         let left = bert.alone(&["exit"]);
@@ -334,6 +337,7 @@ impl<'a> Town<'a> {
         let output = gridveil(&["devnet", "clock", "--dir", net.dir.to_str().unwrap(), "--hours", "200"]);
         assert!(output.status.success());
         bert.alone(&["force", "--freeze"]);
+        self.berts_machine_warns("frozen", "http://127.0.0.1:9");
         let [a, b] = [anna, bert].map(|member| (tokens(net, &member.payout()), member));
         let owed = bert.balance();
         bert.unserved(&["exit"]);

@@ -127,7 +127,19 @@ struct Book {
     unlisted: usize,
     /// Receipts until it goes silent.
     receipts_left: Option<usize>,
+    /// What L1 says beside roots and tariffs.
+    l1: Worst,
     lies: Lies,
+}
+
+/// The worst that L1 can say.
+#[derive(Clone, Copy, Default)]
+struct Worst {
+    frozen: bool,
+    emergency: bool,
+    exited: bool,
+    /// As `endOf` numbers it.
+    ending: u64,
 }
 
 type Lie<T> = Option<Box<dyn Fn(&[Transition], &mut T) + Send>>;
@@ -303,10 +315,14 @@ fn rpc(book: Arc<Mutex<Book>>) -> String {
             }
             (_, "465b023c") if data.ends_with(&word(5)) => [1, 3600, 2, 1, 7].map(word).concat(),
             (_, "465b023c") => word(0).repeat(5),
+            // isFrozen(), inEmergency(5), hasExited(5, slot).
+            (_, "33eeb147") => word(book.l1.frozen.into()),
+            (_, "bc16c77d") => word(book.l1.emergency.into()),
+            (_, "aa792377") => word(book.l1.exited.into()),
             // stateRoot(), settledThrough(5), endOf(5), isFinalised(root); what else a member asks is not so.
             (_, "9588eca2") => hex(to_bytes(&book.settled.last().map(|t| t.instance.new_root).unwrap_or_default())),
             (_, "ac3a09e4") => word(book.settled.last().map_or(0, |t| u64::from(first_of(t) + 2) * 3600)),
-            (_, "1f05a105") => word(0).repeat(3),
+            (_, "1f05a105") => [book.l1.ending, 0, 0].map(word).concat(),
             (_, "c1d2dfa0") => word(u64::from(book.settled.iter().any(|t| is(&t.instance.new_root)))),
             _ => word(0),
         };
@@ -444,11 +460,14 @@ fn prover() -> &'static CertificateProver {
 
 /// A world whose first member has a certificate of more than 10 Wh.
 fn with_certificate() -> (World, Transition) {
-    (0..40)
-        .find_map(|seed| {
-            let (mut world, input) = World::seeded(seed);
-            let t = world.settle(input);
-            (t.notes[0].amount > Wh(10)).then_some((world, t))
-        })
-        .unwrap()
+    certificates().next().unwrap()
+}
+
+/// Worlds in which slot 0 has a certificate, each another one.
+fn certificates() -> impl Iterator<Item = (World, Transition)> {
+    (0..40).filter_map(|seed| {
+        let (mut world, input) = World::seeded(seed);
+        let t = world.settle(input);
+        (t.notes[0].amount > Wh(10)).then_some((world, t))
+    })
 }

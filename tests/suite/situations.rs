@@ -81,11 +81,51 @@ fn a_price_below_zero_is_refused_by_its_name() {
     let orders = file("S08", "orders.json");
     let error = parse("orders.json", &orders).unwrap_err().to_string();
     assert_eq!(error, "orders.json:1:54: a limit of -100 ticks: prices below zero cannot be settled, the lowest is 0");
+    // With the seller first, at another price.
+    let copy = orders.replace("buy", "other").replace("sell", "buy").replace("other", "sell").replace("-100", "-1");
+    let error = parse("copy.json", &copy).unwrap_err().to_string();
+    assert_eq!(error, "copy.json:1:53: a limit of -1 ticks: prices below zero cannot be settled, the lowest is 0");
     // With the other sign nobody agrees, and two tenths of a cent higher they do.
     let clear = |text: String| cleared(parse("orders.json", &text).unwrap().orders);
     assert_eq!(clear(orders.replace('-', "")).volume_wh, Wh(0));
     let higher = clear(orders.replace("-100", "100").replace("-200", "0"));
     assert_eq!((higher.volume_wh, higher.price_ticks), (Wh(1000), Ticks(0)));
+}
+
+/// A fixed key is refused by its name, wherever a rule is asked for, and the rules that there are share as the case says
+/// of use.
+#[test]
+fn a_fixed_key_is_refused_by_its_name() {
+    let homes = folder("S06").join("homes.csv");
+    let homes = homes.to_str().unwrap();
+    let said = "shares by a fixed key are no rule of circuit version 2, which settles none. Its rules are auction";
+    for rule in ["static-key", "fixed-key"] {
+        for command in [&["simulate", homes][..], &["market", "--orders", "-"]] {
+            let out = common::gridveil().args(command).args(["--mechanism", rule]).output().unwrap();
+            let error = String::from_utf8(out.stderr).unwrap();
+            assert!(error.contains(said) && error.contains(rule) && error.lines().count() == 1, "{error}");
+            assert_eq!((out.status.code(), out.stdout.len()), (Some(2), 0));
+        }
+    }
+    let out = common::gridveil().args(["simulate", homes, "--mechanism", "pay-as-bid"]).output().unwrap();
+    assert!(String::from_utf8(out.stderr).unwrap().contains("the rules are auction and community-price"));
+    // Uses of 600, 600 and 100 Wh share 900.
+    let shares = |orders: &[(Side, u32)]| -> Vec<u64> {
+        let order = |(side, wh): &(Side, u32)| {
+            let limit_ticks = if *side == Side::Buy { Ticks(2000) } else { Ticks(500) };
+            BookOrder { side: *side, wh: *wh, limit_ticks }
+        };
+        let book = Book { orders: orders.iter().map(order).collect() };
+        let output = clear(&book, Mechanism::CommunityPrice, Ticks(1000)).unwrap().1;
+        output.allocations_wh.iter().map(|wh| wh.0).collect()
+    };
+    let uses = [(Side::Buy, 600), (Side::Buy, 600), (Side::Buy, 100), (Side::Sell, 900)];
+    assert_eq!(shares(&uses), [415, 415, 70, 900], "by use, and not 450, 270 and 100");
+    // In the other order; with twice as much to share nobody is short.
+    let turned: Vec<(Side, u32)> = uses.into_iter().rev().collect();
+    assert_eq!(shares(&turned), [900, 70, 415, 415]);
+    let more = uses.map(|(side, wh)| if side == Side::Sell { (side, 2 * wh) } else { (side, wh) });
+    assert_eq!(shares(&more), [600, 600, 100, 1300]);
 }
 
 fn simulated(name: &str, text: &str) -> Value {

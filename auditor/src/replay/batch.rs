@@ -13,7 +13,7 @@ use gridveil_protocol::{
 use gridveil_verifier_contract::{CommunityParams, SettledBatch, Word};
 
 use super::Replay;
-use crate::proof::VerifierError;
+use crate::{date::utc, proof::VerifierError};
 
 /// A batch whose words are field elements.
 struct Elements {
@@ -104,12 +104,13 @@ impl Replay<'_> {
         let end = first + u64::from(params.m);
         if let Some(next) = self.next_interval.insert(id, end) {
             self.require(first == next, "SETTLE.2", || {
-                format!("community {id} settles from interval {first}, its last period ended at {next}")
+                let time = |interval: u64| utc(interval * u64::from(params.interval_length_s));
+                format!("community {id} settles from {} on, its last period ended {}", time(first), time(next))
             });
         }
         let ends_at = end * u64::from(params.interval_length_s);
         self.require(ends_at <= self.now, "SETTLE.2", || {
-            format!("the period ends at {ends_at}, after the latest block")
+            format!("the period ends {}, after the latest block", utc(ends_at))
         });
     }
 
@@ -117,8 +118,8 @@ impl Replay<'_> {
         let entries = self.tariffs.get(&params.tariff_set).map_or(&[][..], Vec::as_slice);
         let first = batch.call.first_interval;
         let Some(in_force) = entries.iter().rfind(|t| t.first_interval <= first).copied() else {
-            return self
-                .fail("SETTLE.7", format!("no tariff of set {} was in force at interval {first}", params.tariff_set));
+            let begins = utc(u64::from(first) * u64::from(params.interval_length_s));
+            return self.fail("SETTLE.7", format!("no tariff of set {} was in force at {begins}", params.tariff_set));
         };
         let index = batch.call.tariff_index;
         self.require(in_force.index == index, "SETTLE.7", || {

@@ -1,9 +1,9 @@
 //! Why a period's totals, or what a holder shows, are not believed.
 
-use gridveil_protocol::units::{Interval, Wh};
+use gridveil_protocol::units::Wh;
 use gridveil_verifier_contract::L1Error;
 
-use crate::{proof::VerifierError, retirement::RetirementError};
+use crate::{date::PeriodAt, proof::VerifierError, retirement::RetirementError};
 
 /// One of the two headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ pub enum TotalsError {
     #[error("L1 has no community {0} of a known shape")]
     Community(u32),
     /// No batch.
-    #[error("L1 has no batch of community {community} for the period from interval {first_interval}")]
+    #[error("L1 has no batch of community {community} for the {period}")]
     NotSettled {
         /// Community.
         community: u32,
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
     },
     /// Another period's header.
     #[error("the header {which} the batch is that of another period: it opens the leaf of batch {batch}")]
@@ -130,12 +130,12 @@ pub enum SealedError {
     #[error("the retirement is public: it is counted without its statement")]
     Public,
     /// Of another community or period.
-    #[error("the statement is of another origin: community {community}, period from interval {first_interval}")]
+    #[error("the statement is of another origin: community {community}, {period}")]
     Origin {
         /// Community.
         community: u32,
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
     },
     /// Shown before.
     #[error("the same retirement was shown before")]
@@ -152,12 +152,12 @@ pub enum HeldError {
     #[error("the statement is none of a holding")]
     Form,
     /// Of another community or period.
-    #[error("the note is of another origin: community {community}, period from interval {first_interval}")]
+    #[error("the note is of another origin: community {community}, {period}")]
     Origin {
         /// Community.
         community: u32,
         /// Period.
-        first_interval: Interval,
+        period: PeriodAt,
     },
     /// Not a state that was final.
     #[error("the note is shown under a root that was never final on L1")]

@@ -12,6 +12,7 @@ use gridveil_verifier_contract::{CommunityParams, Word};
 use super::{HeldError, HoldingVerifier, Published, SealedError, TotalsError};
 use crate::{
     certificates::info,
+    date::PeriodAt,
     retirement::{Disclosed, RetirementError, opened},
 };
 
@@ -35,6 +36,10 @@ impl Published {
         Ok(sum)
     }
 
+    fn period_at(&self, community: u32, first_interval: Interval) -> PeriodAt {
+        PeriodAt { first_interval, length_s: self.communities.get(&community).map(|params| params.interval_length_s) }
+    }
+
     /// The commitment and amount of a sealed retirement of this period that L1 has.
     fn statement(
         &self,
@@ -52,7 +57,10 @@ impl Published {
         }
         let origin = &shown.statement.origin;
         if (origin.community, origin.first_interval, origin.intervals) != (params.community, first_interval, params.m) {
-            return Err(SealedError::Origin { community: origin.community, first_interval: origin.first_interval });
+            return Err(SealedError::Origin {
+                community: origin.community,
+                period: self.period_at(origin.community, origin.first_interval),
+            });
         }
         Ok((commitment, shown.statement.amount))
     }
@@ -106,7 +114,10 @@ impl Published {
         let disclosed = info(&to_bytes(&instance.disclosed)).ok().filter(|_| form).ok_or(HeldError::Form)?;
         if (disclosed.community, disclosed.first_interval, disclosed.m) != (params.community, first_interval, params.m)
         {
-            return Err(HeldError::Origin { community: disclosed.community, first_interval: disclosed.first_interval });
+            return Err(HeldError::Origin {
+                community: disclosed.community,
+                period: self.period_at(disclosed.community, disclosed.first_interval),
+            });
         }
         if !self.roots.contains(&to_bytes(&instance.anchor)) {
             return Err(HeldError::NotFinal);

@@ -318,11 +318,11 @@ fn everything_is_followed() {
     assert_eq!(c.public, [three, seven]);
     let table = report.table();
     assert!(
-        table.contains("\ncommunity  first interval      consumed Wh       expired Wh      exported Wh\n"),
+        table.contains("\ncommunity     period from (UTC)    consumed Wh     expired Wh    exported Wh\n"),
         "{table}"
     );
     assert!(
-        table.contains("\n        3             100               42                0             1000\n"),
+        table.contains("\n        3  1970-01-05T04:00:00Z             42              0           1000\n"),
         "{table}"
     );
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();

@@ -7,8 +7,8 @@ mod shown;
 
 use crate::common::{CHAIN, CONTRACT, ZERO, ask, chain_from, settle_call, wait};
 use gridveil_auditor::{
-    HeldError, HoldingVerifier, Period, Published, RetirementError, SealedError, Totals, TotalsError, VerifierError,
-    Which,
+    HeldError, HoldingVerifier, Period, PeriodAt, Published, RetirementError, SealedError, Totals, TotalsError,
+    VerifierError, Which,
 };
 use gridveil_protocol::{
     certificate::{
@@ -197,6 +197,11 @@ fn play() -> Case {
         public: shown(false, public),
         elsewhere: shown(true, statement(&three, 60, Purpose::Consumption, 11)),
     }
+}
+
+/// The period that is opened, or one some intervals later.
+fn period(case: &Case, later: u32) -> PeriodAt {
+    PeriodAt { first_interval: case.opening.first_interval + later, length_s: Some(3600) }
 }
 
 fn recipe(seed: u64) -> Recipe {

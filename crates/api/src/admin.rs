@@ -171,6 +171,10 @@ pub struct CommunityStatus {
     pub community: u32,
     /// First interval of the open period.
     pub next_interval: Interval,
+    /// Intervals of a period, 2 to 96.
+    pub intervals: u16,
+    /// Seconds of an interval.
+    pub interval_length: u16,
     /// Packets of the open period, substitutes among them.
     pub packets: usize,
     /// Is the period closed, and waits to be settled?

@@ -9,7 +9,9 @@ use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use gridveil_api::public::CommunityInfo;
 use gridveil_meter_client::{
-    cli::{FileArgs, KeyArgs, open_keys, scale},
+    calendar::{Periods, When},
+    cli::{FileArgs, KeyArgs, LocalArgs, LocalOfFileArgs, open_keys, scale},
+    l1::JsonRpc,
     submit::{Retry, Sequencer, address},
     wallet::{ConsentFile, DecisionFile, Deployment, read_file, write_file},
 };
@@ -27,6 +29,7 @@ use gridveil_protocol::{
     version::Domains,
 };
 
+use crate::common::options::mechanism;
 use crate::member::{Acting, Details, Money, agreed, deployed, hex0, manage::terms_rows, planned, served};
 
 const EXAMPLE: &str = "Example:\n  gridveil mdm sign consent.json --keys mdm.keys --rpc http://127.0.0.1:8545 \\\n    \
@@ -57,7 +60,7 @@ enum Command {
     /// Signs a decision over a community: mechanism, reserve, another meter data manager, periods to skip. For the
     /// operator to hand in.
     #[command(
-        after_help = "Example:\n  gridveil mdm header --community 0 --first-interval 414895 --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
+        after_help = "Example:\n  gridveil mdm header --community 0 --period 2026-12-02 --zone Europe/Vienna --nonce 1 --mechanism community-price --reserve 50 --out header.json \\\n    \
                             --keys mdm.keys --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3"
     )]
     Header(HeaderArgs),
@@ -93,9 +96,9 @@ struct Place {
 
 impl Place {
     /// Chain and contract are those that are named, never the sequencer's.
-    fn deployment(&self) -> anyhow::Result<Deployment> {
+    fn deployment(&self) -> anyhow::Result<(JsonRpc, Deployment)> {
         let contract = address(&self.contract).context("contract address must be 0x and 40 hex digits")?;
-        Ok(deployed(&self.rpc, contract)?.1)
+        deployed(&self.rpc, contract)
     }
 
     /// Where no sequencer says which version a period has.
@@ -128,6 +131,8 @@ struct SignArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     with: Doing,
 }
 
@@ -144,9 +149,12 @@ struct SubstituteArgs {
     /// Slot whose meter is silent.
     #[arg(long)]
     slot: Option<u16>,
-    /// First interval of the period; the community's open period if absent.
-    #[arg(long)]
-    first_interval: Option<Interval>,
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00;
+    /// the community's open period if absent.
+    #[arg(long, value_name = "DATE", alias = "first-interval")]
+    period: Option<When>,
+    #[command(flatten)]
+    local: LocalOfFileArgs,
     /// The account's scale, Wh per unit: 1 if absent.
     #[arg(long, value_parser = scale)]
     scale: Option<u8>,
@@ -166,13 +174,16 @@ struct HeaderArgs {
     /// Community index.
     #[arg(long)]
     community: u32,
-    /// First interval of the period for which this is decided; it is void in any other.
-    #[arg(long)]
-    first_interval: Interval,
+    /// The period for which this is decided: its local day, such as 2017-05-03, or the time at which it begins, such as
+    /// 2017-05-03T00:00+02:00. In any other it is void.
+    #[arg(long, value_name = "DATE", alias = "first-interval")]
+    period: When,
+    #[command(flatten)]
+    local: LocalArgs,
     /// The header's nonce: the operator knows it (`gridveil operator status`).
     #[arg(long)]
     nonce: u64,
-    /// Clearing rule from the next period on.
+    /// Clearing rule from the next period on: auction or community-price.
     #[arg(long, value_parser = mechanism)]
     mechanism: Mechanism,
     /// Part of the supplier account that the operator may not withdraw, currency units; none if absent.
@@ -189,14 +200,6 @@ struct HeaderArgs {
     out: PathBuf,
     #[command(flatten)]
     with: Doing,
-}
-
-fn mechanism(text: &str) -> Result<Mechanism, &'static str> {
-    match text {
-        "auction" => Ok(Mechanism::Auction),
-        "community-price" => Ok(Mechanism::CommunityPrice),
-        _ => Err("auction or community-price"),
-    }
 }
 
 /// A public key from 0x and 128 hex digits: x and y.
@@ -248,7 +251,7 @@ pub fn check_consent(consent: &SignedOperation, domain: Fr) -> anyhow::Result<()
 }
 
 fn sign(args: &SignArgs) -> anyhow::Result<()> {
-    let deployment = args.with.place.deployment()?;
+    let (roots, deployment) = args.with.place.deployment()?;
     let file: ConsentFile = read_file(&args.file, &deployment).with_context(|| args.file.display().to_string())?;
     let operation = file.consent.operation;
     let sequencer = args.url.as_deref().map(|url| sequencer(url, &deployment)).transpose()?;
@@ -257,13 +260,14 @@ fn sign(args: &SignArgs) -> anyhow::Result<()> {
         None => args.with.place.domain(&deployment),
     };
     check_consent(&file.consent, domain).with_context(|| args.file.display().to_string())?;
+    let periods = Periods::on_l1(&roots.standing(operation.community, 0).context("--rpc")?, args.local.zone.clone());
     let details = || {
         let owner = hex0(gridveil_protocol::field::to_bytes(&file.consent.owner.commitment()));
         let mut details = planned(&file.consent).row("owner", owner.clone(), owner);
         if let Some(meter) = operation.meter {
             details = details.row("meter", hex0(meter.to_bytes()), hex0(meter.to_bytes()));
         }
-        operation.terms.iter().fold(details, terms_rows)
+        operation.terms.iter().fold(details, |details, terms| terms_rows(details, terms, &periods))
     };
     let key = args.with.place.key()?;
     if !agreed(details(), args.with.acting, args.with.place.json)? {
@@ -341,13 +345,23 @@ pub fn substituted(
 }
 
 fn header(args: &HeaderArgs) -> anyhow::Result<()> {
-    let deployment = args.with.place.deployment()?;
-    let domain = match &args.url {
+    let (roots, deployment) = args.with.place.deployment()?;
+    let zone = args.local.zone.clone();
+    let (domain, periods, first_interval) = match &args.url {
         Some(url) => {
             let (sequencer, domains) = sequencer(url, &deployment)?;
-            domains.of_period(args.first_interval, sequencer.community(args.community)?.interval_length)
+            let terms = sequencer.community(args.community)?;
+            let periods = Periods::of(&terms, zone);
+            let first_interval = periods.find(&args.period).context("--period")?;
+            (domains.of_period(first_interval, terms.interval_length), periods, first_interval)
         }
-        None => args.with.place.domain(&deployment),
+        None => {
+            // L1 says how long periods are, and until when they are settled.
+            let standing = roots.standing(args.community, 0).context("--rpc")?;
+            let periods = Periods::on_l1(&standing, zone);
+            let first_interval = periods.find(&args.period).context("--period")?;
+            (args.with.place.domain(&deployment), periods, first_interval)
+        }
     };
     let key = args.with.place.key()?;
     let mdm = args.new_mdm.as_deref().map_or_else(|| Ok(key.public()), |text| public_key(text, "--new-mdm"))?;
@@ -371,7 +385,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
             .row("reserve", reserve, management.reserve)
             .row("skipped", format!("{} periods", args.skip), args.skip)
             .row("mdm", next.clone(), next)
-            .row("period", format!("from interval {}", args.first_interval), args.first_interval.0)
+            .row("period", periods.span(first_interval), first_interval.0)
             .row("nonce", args.nonce.to_string(), args.nonce)
             .row("for the operator", name.clone(), name)
     };
@@ -380,7 +394,7 @@ fn header(args: &HeaderArgs) -> anyhow::Result<()> {
     }
     let signed = management.sign(
         domain,
-        &header_operation::Place { community: args.community, nonce: args.nonce, first_interval: args.first_interval },
+        &header_operation::Place { community: args.community, nonce: args.nonce, first_interval },
         &key,
     )?;
     let decision = HeaderOperation { transfer: None, management: Some(signed) };

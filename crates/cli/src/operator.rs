@@ -19,6 +19,8 @@ use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use gridveil_api::admin::{CommunityStatus, Step};
 use gridveil_meter_client::{
+    calendar::{Periods, When},
+    cli::LocalArgs,
     submit::{Admin, Retry, Sequencer},
     wallet::{DecisionFile, Deployment, read_file},
 };
@@ -121,6 +123,8 @@ struct Listener {
 #[derive(Debug, clap::Args)]
 struct StatusArgs {
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     listener: Listener,
 }
 
@@ -129,9 +133,12 @@ struct CloseArgs {
     /// Community index.
     #[arg(long)]
     community: u32,
-    /// First interval of the period; the open one if absent.
-    #[arg(long)]
-    first_interval: Option<Interval>,
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00;
+    /// the open one if absent.
+    #[arg(long, value_name = "DATE", alias = "first-interval")]
+    period: Option<When>,
+    #[command(flatten)]
+    local: LocalArgs,
     #[command(flatten)]
     listener: Listener,
     #[command(flatten)]
@@ -220,7 +227,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     }
     let mut table = text::table(&[
         "community",
-        "open period",
+        "open period from",
         "nonce",
         "packets",
         "operations",
@@ -231,7 +238,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
         "gas",
     ]);
     status.communities.iter().for_each(|community| {
-        table.add_row(status_row(community));
+        table.add_row(status_row(community, &args.local));
     });
     let stopped = status.stopped.iter().map(|why| format!("stopped: {why}\n"));
     let retrying = status.retrying.iter().map(|what| format!("retrying: {what}\n"));
@@ -248,8 +255,22 @@ fn status(args: &StatusArgs) -> anyhow::Result<()> {
     ))?)
 }
 
+/// The periods of a community that is served, and the first interval of the open one.
+///
+/// # Errors
+/// No answer, or the community is not served.
+pub fn periods(admin: &Admin, community: u32, local: &LocalArgs) -> anyhow::Result<(Periods, Interval)> {
+    let status = admin.status()?;
+    let status = status.community(community).with_context(|| format!("community {community} is not served"))?;
+    Ok((periods_of(status, local), status.next_interval))
+}
+
+fn periods_of(status: &CommunityStatus, local: &LocalArgs) -> Periods {
+    Periods::new(Some(status.next_interval), status.intervals, status.interval_length, local.zone.clone())
+}
+
 /// A community with its last batch.
-fn status_row(community: &CommunityStatus) -> [String; 10] {
+fn status_row(community: &CommunityStatus, local: &LocalArgs) -> [String; 10] {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| text::grouped(n.into()));
     let count = |count: usize| number(u64::try_from(count).ok());
     let batch = community.batches.last();
@@ -259,7 +280,7 @@ fn status_row(community: &CommunityStatus) -> [String; 10] {
     });
     [
         number(Some(community.community.into())),
-        community.next_interval.to_string(),
+        periods_of(community, local).begins(community.next_interval),
         number(community.header_nonce),
         count(community.packets),
         count(community.operations),
@@ -273,16 +294,17 @@ fn status_row(community: &CommunityStatus) -> [String; 10] {
 
 fn close(args: &CloseArgs) -> anyhow::Result<()> {
     let admin = connect(&args.listener.admin, &args.listener.admin_token)?;
-    let first_interval = match args.first_interval {
-        Some(first_interval) => first_interval,
-        None => {
-            admin.open_period(args.community)?.with_context(|| format!("community {} is not served", args.community))?
-        }
-    };
+    let (periods, open) = periods(&admin, args.community, &args.local)?;
+    let first_interval = args.period.map_or(Ok(open), |when| periods.find(&when)).context("--period")?;
+    ensure!(
+        first_interval <= open,
+        "--period: the open period is {}: later ones cannot be closed yet",
+        periods.span(open)
+    );
     let details = || {
         Details::new("").row("community", args.community.to_string(), args.community).row(
             "period",
-            format!("from interval {first_interval}"),
+            periods.span(first_interval),
             first_interval.0,
         )
     };

@@ -160,8 +160,7 @@ pub fn table(import: &Import) -> String {
     let zone_name = zone.map_or("times with offset", Zone::name);
     let unit = if import.unit.is_empty() { "-" } else { &import.unit };
     row("read as", format!("{}: {unit}, time of the {} of an interval, {zone_name}", import.source, import.stamp));
-    let span =
-        format!("{} to {} (first interval {})", when(first), when(last + length), first.div_euclid(length.max(1)));
+    let span = format!("{} to {}", when(first), when(last + length));
     row("intervals", format!("{} of {length} s, {span}", of.intervals));
     row("import", format!("{import_wh:>12} Wh"));
     row("export", format!("{export_wh:>12} Wh"));

@@ -1,7 +1,7 @@
 //! From the times of a file to instants. Local times meet the clock change here, and nowhere else.
 
 use jiff::{
-    civil::DateTime,
+    civil::{Date, DateTime},
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
@@ -36,6 +36,18 @@ impl Zone {
             None => TimeZone::get(text).map_err(|_| refused())?,
         };
         Ok(Self { name: text.to_owned(), rules })
+    }
+
+    /// Where no zone is named.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self { name: "UTC".to_owned(), rules: TimeZone::UTC }
+    }
+
+    /// The first instant of a day; `None` outside the calendar.
+    #[must_use]
+    pub fn midnight(&self, day: Date) -> Option<i64> {
+        day.to_zoned(self.rules.clone()).ok().map(|start| start.timestamp().as_second())
     }
 
     /// Its name.

@@ -29,6 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 struct Final {
     community: u32,
     first_interval: Interval,
+    /// Unix second in which it begins.
+    begins_s: u64,
     substituted: usize,
     batch: u64,
     prove_ms: u64,
@@ -46,12 +48,12 @@ pub(super) fn settle(args: &SettleArgs) -> anyhow::Result<()> {
         let one = |f: &Final| json!({"community": f.community, "first_interval": f.first_interval, "substituted": f.substituted, "batch": f.batch, "prove_ms": f.prove_ms, "gas_used": f.gas});
         return Ok(text::print(&format!("{}\n", json!(settled.iter().map(one).collect::<Vec<_>>())))?);
     }
-    let mut table = text::table(&["community", "period", "substituted", "batch", "proof", "gas"]);
+    let mut table = text::table(&["community", "period from", "substituted", "batch", "proof", "gas"]);
     for f in &settled {
         let proof = format!("{} ms", f.prove_ms);
         table.add_row([
             f.community.to_string(),
-            f.first_interval.to_string(),
+            text::time(f.begins_s),
             f.substituted.to_string(),
             f.batch.to_string(),
             proof,
@@ -66,6 +68,7 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
     let sequencer = Sequencer::new(&devnet.url, Retry::default())?;
     let terms = sequencer.community(community)?;
     let first_interval = terms.next_interval;
+    let begins_s = first_interval.start(terms.interval_length);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let l1 = local(devnet, dir).await?;
@@ -84,7 +87,7 @@ fn settle_one(devnet: &Devnet, dir: &Path, community: u32) -> anyhow::Result<Fin
         }
         Err(error) => return Err(error.into()),
     };
-    until_final(&admin, Final { community, first_interval, substituted, batch: 0, prove_ms: 0, gas: 0 })
+    until_final(&admin, Final { community, first_interval, begins_s, substituted, batch: 0, prove_ms: 0, gas: 0 })
 }
 
 /// A packet without energy for every meter that is silent, signed by the meter data manager; gives how many.

@@ -92,7 +92,10 @@ fn receipts_that_do_not_follow_one_another_are_named() {
     let third = apply(following(&second, 5, |_| false).unwrap()).unwrap();
     let begins = first.input.community.header.next_interval;
     let gap = bill(0, &[&first, &third], begins.start(HOUR)..(begins + 6).start(HOUR), &[]);
-    assert_eq!(gap, Err(BillError::Gap { after: begins, first_interval: begins + 4 }));
+    assert_eq!(
+        gap,
+        Err(BillError::Gap { after: PeriodAt::new(begins, HOUR), period: PeriodAt::new(begins + 4, HOUR) })
+    );
     // Another tariff than the period's.
     let receipt = Receipt::of(&first, 0).unwrap();
     let other = [Settled { receipt: &receipt, tariff: &second.input.tariff }];

@@ -30,7 +30,7 @@ pub struct FileArgs {
     #[arg(long)]
     pub meter: Option<String>,
     /// Zone of local times, such as Europe/Vienna or +10:00; otherwise the profile's.
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    #[arg(long, value_name = "ZONE", value_parser = super::zone)]
     pub zone: Option<Zone>,
     /// Seconds of an interval, where the file leaves it open.
     #[arg(long, value_name = "SECONDS")]
@@ -72,10 +72,6 @@ pub(super) struct ProfilesArgs {
     /// For machines.
     #[arg(long)]
     json: bool,
-}
-
-fn zone(text: &str) -> Result<Zone, SourceError> {
-    Zone::parse(text)
 }
 
 pub(super) fn modulus(text: &str) -> Result<Energy, &'static str> {

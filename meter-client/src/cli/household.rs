@@ -94,7 +94,7 @@ pub struct Household {
     /// The account's scale, Wh of a reading's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<u8>,
-    /// Zone of days on a bill.
+    /// Zone of dates, on a bill and elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// Name of the currency on a bill.
@@ -166,6 +166,8 @@ impl Household {
             ("wallet", vec![path(&self.wallet)]),
             ("outbox", vec![path(&self.wallet)]),
         ];
+        // Of dates; that of a file is another.
+        all.extend(self.zone.as_deref().map(|zone| ("local_zone", vec![text(zone)])));
         all.extend(self.url.as_deref().map(|url| ("url", vec![text(url)])));
         for (name, file) in [("l1_key", &self.l1_key), ("keys", &self.keys), ("device", &self.device)] {
             all.extend(file.as_deref().map(|file| (name, vec![path(file)])));
@@ -184,7 +186,7 @@ impl Household {
         Defaults::new(all.into_iter().flatten().collect())
     }
 
-    /// Of a bill: elsewhere a zone is that of a file.
+    /// Of a bill: elsewhere `zone` is that of a file.
     fn of_bills(&self) -> Defaults {
         let of = |name, value: &Option<String>| value.as_ref().map(|value| (name, vec![kept(value.clone())]));
         Defaults::new([of("zone", &self.zone), of("currency", &self.currency)].into_iter().flatten().collect())

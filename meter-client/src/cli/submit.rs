@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use gridveil_api::public::Taken;
-use gridveil_protocol::{packet::Context, units::Interval};
+use gridveil_protocol::packet::Context;
 
-use super::{FileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule, utc};
+use super::{FileArgs, LocalOfFileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule};
 use crate::{
+    calendar::{Periods, When},
     outbox::{Outbox, Period},
     packet::Draft,
     proposal::ProposalFile,
@@ -22,9 +23,12 @@ pub(super) struct SubmitArgs {
     file: FileArgs,
     #[command(flatten)]
     place: SignerArgs,
-    /// First interval of the period; the community's open period if absent.
-    #[arg(long)]
-    first_interval: Option<Interval>,
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00;
+    /// the community's open period if absent.
+    #[arg(long, value_name = "DATE", alias = "first-interval")]
+    period: Option<When>,
+    #[command(flatten)]
+    local: LocalOfFileArgs,
     #[command(flatten)]
     packet: PacketArgs,
     /// Sign intervals for which the file has two readings, with the later block's.
@@ -55,7 +59,8 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         return Err(MeterError::OtherDeployment);
     }
     let terms = sequencer.community(*community)?;
-    let first_interval = args.first_interval.unwrap_or(terms.next_interval);
+    let periods = Periods::of(&terms, args.local.zone(&args.file));
+    let first_interval = args.period.map_or(Ok(terms.next_interval), |when| periods.find(&when))?;
     let (length, intervals) = (u32::from(terms.interval_length), usize::from(terms.intervals));
     let overlaps = args.accept_overlaps.then_some(Rule::Overlap);
     let accepted: Vec<Rule> = args.accept.iter().copied().chain(overlaps).collect();
@@ -78,7 +83,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
             readings,
             not_measured,
         };
-        return propose(args, &proposal);
+        return propose(args, &proposal, &periods);
     }
     let readings = cut.of(&import).map_err(failed)?;
     let Signing { household, device, .. } = keys.open()?;
@@ -114,22 +119,19 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let status = sequencer.submit(&signed)?;
     let open = terms.next_interval == first_interval && !terms.open.closed;
     outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
-    let from = utc(i64::from(first_interval) * i64::from(length));
-    println!(
-        "period {first_interval} ({from}, {intervals} x {length} s) of community {community}, slot {slot}: {status}"
-    );
+    println!("{}, community {community}, slot {slot}: {status}", periods.span(first_interval));
     Ok(())
 }
 
 /// Nothing of a period is signed that was not measured as a whole.
-fn propose(args: &SubmitArgs, proposal: &ProposalFile) -> Result<(), MeterError> {
+fn propose(args: &SubmitArgs, proposal: &ProposalFile, periods: &Periods) -> Result<(), MeterError> {
     let dates = proposal.dates();
     let Some(file) = &args.propose else {
         return Err(MeterError::NotMeasured { path: args.file.file.clone(), dates });
     };
     write_file(file, proposal).map_err(|source| MeterError::Exchange { path: file.clone(), source })?;
-    let from = utc(i64::from(proposal.first_interval.0) * i64::from(proposal.interval_length));
-    println!("period from {from}: not signed, as this was not measured: {dates}");
+    let period = periods.span(proposal.first_interval);
+    println!("{period}: not signed, as this was not measured: {dates}");
     println!("For the meter data manager: gridveil mdm substitute {}", file.display());
     Ok(())
 }

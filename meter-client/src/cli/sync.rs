@@ -8,13 +8,16 @@ use std::{
 };
 
 use gridveil_protocol::{units::Interval, version::Domains};
+use gridveil_readings::zone::Zone;
 use serde_json::{Value, json};
 
 use super::{
-    FileArgs, MeterError, PacketArgs, Rule, SignerArgs, contract, import, keys::Signing, rule, utc, watch::stop_flag,
+    FileArgs, LocalOfFileArgs, MeterError, PacketArgs, Rule, SignerArgs, contract, import, keys::Signing, rule, utc,
+    watch::stop_flag,
 };
 use crate::{
-    l1::JsonRpc,
+    calendar::local,
+    l1::{Going, JsonRpc},
     service::{Done, Service, back_up, meter_trouble},
     submit::{ApiError, Retry, Sequencer},
     wallet::Deployment,
@@ -38,6 +41,8 @@ pub(super) struct SyncArgs {
     #[arg(long, env = "GRIDVEIL_CONTRACT")]
     contract: String,
     #[command(flatten)]
+    local: LocalOfFileArgs,
+    #[command(flatten)]
     packet: PacketArgs,
     /// Sign in spite of what `meter read` says to ask about, by the name it gives, such as clock-drift.
     #[arg(long, value_name = "RULE", value_parser = rule)]
@@ -59,27 +64,40 @@ pub(super) struct SyncArgs {
     json: bool,
 }
 
+/// What was said before, and is not said again.
+struct Said {
+    lines: BTreeSet<String>,
+    /// What L1 said last: it is said again when it changes.
+    going: Going,
+    /// How long an interval is, once the sequencer has told it.
+    length: u16,
+    zone: Zone,
+}
+
 pub(super) fn run(args: &SyncArgs) -> Result<(), MeterError> {
     // The passphrase is asked for once, before anything else.
     let keys = args.place.keys.open()?;
     let stop = stop_flag()?;
-    let mut said = BTreeSet::new();
+    let zone = args.local.zone(&args.file);
+    let mut said = Said { lines: BTreeSet::new(), going: Going::Open, length: 0, zone };
     if args.once {
-        return round(args, &keys, &mut said);
+        round(args, &keys, &mut said)?;
+        return if said.going.is_stopped() { Err(MeterError::Stopped(said.going)) } else { Ok(()) };
     }
     while !stop.load(Ordering::Relaxed) {
         if let Err(error) = round(args, &keys, &mut said) {
             let text = format!("this round was not finished: {error}");
-            if said.insert(text.clone()) {
+            if said.lines.insert(text.clone()) {
                 tell(args.json, "failed", &json!({"why": error.to_string()}), &text, true);
             }
         }
-        if said.len() > MOST_SAID {
-            said.clear();
+        if said.lines.len() > MOST_SAID {
+            said.lines.clear();
         }
         wait(Duration::from_secs(args.every), &stop);
     }
-    tell(args.json, "stopped", &json!({}), "stopped", false);
+    let text = if said.going == Going::Open { String::new() } else { format!("; {}", of_rollup(said.going)) };
+    tell(args.json, "stopped", &json!({"rollup": said.going.as_str()}), &format!("stopped{text}"), false);
     Ok(())
 }
 
@@ -90,8 +108,7 @@ fn wait(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// `said`: what was said before and is not said again.
-fn round(args: &SyncArgs, keys: &Signing, said: &mut BTreeSet<String>) -> Result<(), MeterError> {
+fn round(args: &SyncArgs, keys: &Signing, said: &mut Said) -> Result<(), MeterError> {
     let SignerArgs { url, community, slot, outbox, .. } = &args.place;
     // Statements are checked also while there is nothing to hand in.
     let readings = import(&args.file);
@@ -99,11 +116,17 @@ fn round(args: &SyncArgs, keys: &Signing, said: &mut BTreeSet<String>) -> Result
         let now = jiff::Timestamp::now().as_second();
         let length = readings.as_ref().map_or(LONGEST_INTERVAL, |readings| readings.series.length());
         if let Some(trouble) = meter_trouble(&args.file.file, now, length) {
-            say(args, &trouble, 0, said);
+            say(args, &trouble, said);
         }
     }
     let contract = contract(&args.contract)?;
     let l1 = JsonRpc::new(&args.rpc, contract)?;
+    // Before the sequencer is asked, which may be gone for the same reason.
+    let going = l1.standing(*community, *slot)?.going();
+    if going != said.going {
+        said.going = going;
+        say(args, &Done::Rollup { going }, said);
+    }
     // It comes again soon, and is to stop soon when it is asked to.
     let sequencer = Sequencer::new(url, Retry { attempts: 3, ..Retry::default() })?;
     let info = sequencer.info()?;
@@ -112,7 +135,7 @@ fn round(args: &SyncArgs, keys: &Signing, said: &mut BTreeSet<String>) -> Result
         return Err(MeterError::OtherDeployment);
     }
     let domains = Domains::new(chain_id, contract, info.checked_versions().ok_or(ApiError::Domain)?);
-    let length = sequencer.community(*community)?.interval_length;
+    said.length = sequencer.community(*community)?.interval_length;
     let service = Service {
         sequencer: &sequencer,
         l1: &l1,
@@ -128,7 +151,7 @@ fn round(args: &SyncArgs, keys: &Signing, said: &mut BTreeSet<String>) -> Result
         buy_limit: args.packet.buy_limit,
         sell_limit: args.packet.sell_limit,
     };
-    let done = service.round(readings.as_ref().ok(), &mut |done| say(args, &done, length, said));
+    let done = service.round(readings.as_ref().ok(), &mut |done| say(args, &done, said));
     // Also after a round that failed: what it kept is new.
     if let Some(into) = &args.backup {
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
@@ -155,10 +178,17 @@ fn tell(machine: bool, event: &str, more: &Value, text: &str, warns: bool) {
     }
 }
 
-/// A period by its first moment.
-fn say(args: &SyncArgs, done: &Done, length: u16, said: &mut BTreeSet<String>) {
-    let at = |first: &Interval| utc(i64::from(first.0) * i64::from(length));
-    let of = |first: &Interval| json!({"first_interval": first.0, "from": at(first)});
+/// What L1 says, for a person.
+fn of_rollup(going: Going) -> String {
+    let page = if going.is_stopped() { " (docs/spec/wallet.md, If the operator is silent)" } else { "" };
+    format!("L1 says of this account: {}{page}", going.text())
+}
+
+/// A period by its first moment: for a person by the clock of the zone, for machines UTC.
+fn say(args: &SyncArgs, done: &Done, said: &mut Said) {
+    let seconds = |first: &Interval| i64::from(first.0) * i64::from(said.length);
+    let at = |first: &Interval| local(seconds(first), &said.zone);
+    let of = |first: &Interval| json!({"first_interval": first.0, "from": utc(seconds(first))});
     let with = |first: &Interval, name: &str, value: Value| {
         let mut object = of(first);
         if let Some(object) = object.as_object_mut() {
@@ -192,13 +222,18 @@ fn say(args: &SyncArgs, done: &Done, length: u16, said: &mut BTreeSet<String>) {
             let correction = corrected.as_ref().map(|c| format!("; corrects {}", at(c))).unwrap_or_default();
             let mut more = with(f, "substituted", json!(substituted));
             if let Some(more) = more.as_object_mut() {
-                more.insert("corrects".to_owned(), json!(corrected.as_ref().map(at)));
+                more.insert("corrects".to_owned(), json!(corrected.as_ref().map(|first| utc(seconds(first)))));
             }
             ("statement", more, format!("{}: {how}{correction}", at(f)), *substituted)
         }
+        Done::Rollup { going } => {
+            let more = json!({"rollup": going.as_str(), "what": going.text(), "exit": going.is_stopped()});
+            ("rollup", more, of_rollup(*going), *going != Going::Open)
+        }
         Done::Meter { why } => ("meter", json!({"why": why}), why.clone(), true),
     };
-    if said.insert(text.clone()) {
+    // The rollup's state is said when it changes, also back to what it was.
+    if said.lines.insert(text.clone()) || matches!(done, Done::Rollup { .. }) {
         tell(args.json, event, &more, &text, warns);
     }
 }

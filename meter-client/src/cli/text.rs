@@ -6,32 +6,25 @@ use gridveil_protocol::{
     units::{Interval, Nano},
 };
 
-use super::utc;
-use crate::statement::Statement;
+use crate::{calendar::Periods, statement::Statement};
 
-/// The statement for a person. Money in currency units, exact.
+/// The statement for a person, by the clock of its zone. Money in currency units, exact.
 #[must_use]
-pub fn table(s: &Statement, interval_length: u32) -> String {
+pub fn table(s: &Statement, periods: &Periods) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
-    let start = |interval: Interval| utc(i64::from(interval) * i64::from(interval_length));
+    let start = |interval: Interval| periods.begins(interval);
+    let _ =
+        writeln!(out, "Statement: community {}, slot {}, {}\n", s.community, s.slot, periods.span(s.first_interval));
     let _ = writeln!(
         out,
-        "Statement: community {}, slot {}, {} intervals from {}\n",
-        s.community,
-        s.slot,
-        s.lines.len(),
-        start(s.first_interval)
-    );
-    let _ = writeln!(
-        out,
-        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
-        "interval (UTC)", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
+        "{:<23} {:>9} {:>9} {:>9} {:>9} {:>11}",
+        "interval from", "import Wh", "export Wh", "bought Wh", "sold Wh", "price /kWh"
     );
     for l in &s.lines {
         let _ = writeln!(
             out,
-            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>11}",
+            "{:<23} {:>9} {:>9} {:>9} {:>9} {:>11}",
             start(l.interval),
             l.import_wh,
             l.export_wh,
@@ -41,9 +34,9 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
         );
     }
     let e = &s.bill.energy;
-    let _ = writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>10}\n", "sum", e.import, e.export, e.bought, e.sold);
+    let _ = writeln!(out, "{:<23} {:>9} {:>9} {:>9} {:>9}\n", "sum", e.import, e.export, e.bought, e.sold);
     let mut money = |name: &str, nano: Nano| {
-        let _ = writeln!(out, "{name:<20} {nano:>24}");
+        let _ = writeln!(out, "{name:<34} {nano:>24}");
     };
     money("balance before", s.before_nano);
     money("local trade", s.bill.trade_nano);
@@ -53,10 +46,10 @@ pub fn table(s: &Statement, interval_length: u32) -> String {
         money(operation.kind.effect().title, operation.change_nano);
     }
     if let Some(correction) = &s.correction {
-        money(&format!("corrected {}", correction.first_interval), correction.change_nano);
+        money(&format!("corrected {}", start(correction.first_interval)), correction.change_nano);
     }
     money("balance after", s.after_nano);
-    let _ = writeln!(out, "{:<20} {:>21} Wh\n", "certificates", s.certificates_wh);
+    let _ = writeln!(out, "{:<34} {:>21} Wh\n", "certificates", s.certificates_wh);
     let _ = writeln!(out, "Every figure was recomputed from this meter's readings and the tariff registered on L1;");
     let _ = writeln!(out, "the account is in root {}, final on L1.", hex0(to_bytes(&s.root)));
     for notice in &s.notices {

@@ -5,6 +5,7 @@ use gridveil_protocol::{owner::owner_of, receipt::Receipt, schnorr::PublicKey, u
 
 use super::{check_packet, is_not_owner, take_back_packet};
 use crate::{
+    calendar::PeriodAt,
     outbox::{OutboxError, Period},
     statement::StatementError,
     submit::ApiError,
@@ -51,7 +52,8 @@ pub struct Recovered {
 
 /// Is this about one period alone? Then the next one is asked for. Anything else ends the recovery, which goes on when
 /// it is started again.
-fn of_one_period(error: SyncError) -> Result<String, SyncError> {
+fn of_one_period(error: SyncError, length_s: u16) -> Result<String, SyncError> {
+    let error = error.dated(length_s);
     let one = match &error {
         SyncError::Statement { source, .. } => !matches!(source, StatementError::L1(_)),
         SyncError::GivenBack { .. } | SyncError::OtherKey { .. } | SyncError::Gap { .. } => true,
@@ -91,9 +93,13 @@ impl Member<'_> {
                     self.under_earlier_key(receipt, &mut out);
                 }
                 wallet.take_receipt(receipt)?;
-                if let Err(error) = self.packet_of(&period, receipt, &mut out) {
+                if let Err(error) = self.packet_of(&period, receipt, &community, &mut out) {
                     let (what, first_interval) = (Lost::Packet, *first_interval);
-                    out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
+                    out.missing.push(Missing {
+                        what,
+                        first_interval,
+                        why: of_one_period(error, community.interval_length)?,
+                    });
                 }
             }
             // A closed account has no later receipts of its own.
@@ -105,7 +111,7 @@ impl Member<'_> {
         }
         if let Err(error) = self.take_over(wallet) {
             let (what, first_interval) = (Lost::Operations, community.next_interval);
-            out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
+            out.missing.push(Missing { what, first_interval, why: of_one_period(error, community.interval_length)? });
         }
         out.operations = wallet.state().operations.len().saturating_sub(known);
         Ok(out)
@@ -130,7 +136,7 @@ impl Member<'_> {
         };
         let Some(receipt) = receipt else { return Ok(None) };
         let failed = |source: crate::l1::L1Error| SyncError::Statement {
-            first_interval: period.first_interval,
+            period: PeriodAt::undated(period.first_interval),
             source: source.into(),
         };
         Ok(self.l1.is_finalised(receipt.root).map_err(failed)?.then_some(receipt))
@@ -160,21 +166,31 @@ impl Member<'_> {
             Err(error) => {
                 let error = explained(error, before, period.first_interval, self, community);
                 let (what, first_interval) = (Lost::Receipt, period.first_interval);
-                out.missing.push(Missing { what, first_interval, why: of_one_period(error)? });
+                out.missing.push(Missing {
+                    what,
+                    first_interval,
+                    why: of_one_period(error, community.interval_length)?,
+                });
                 Ok(None)
             }
         }
     }
 
     /// The packet of a verified receipt, where the folder lacks it: the settled one, or a late one that waits.
-    fn packet_of(&self, period: &Period, receipt: &Receipt, out: &mut Recovered) -> Result<(), SyncError> {
+    fn packet_of(
+        &self,
+        period: &Period,
+        receipt: &Receipt,
+        community: &CommunityInfo,
+        out: &mut Recovered,
+    ) -> Result<(), SyncError> {
         let (Some(meter), None) = (receipt.before.meter, self.outbox.packet(period)?) else { return Ok(()) };
         let taken = if receipt.substituted {
             self.waiting(period, &meter)
         } else {
             self.settled_packet(period, receipt).and_then(|(packet, _)| {
                 let Some(packet) = packet else { return Ok(false) };
-                let failed = |source| SyncError::GivenBack { first_interval: period.first_interval, source };
+                let failed = |source| SyncError::GivenBack { period: PeriodAt::undated(period.first_interval), source };
                 check_packet(&packet, period, &meter).map_err(failed)?;
                 self.outbox.take_back(period, &packet)?;
                 self.outbox.mark_delivered(period, gridveil_api::public::Taken::Accepted)?;
@@ -189,7 +205,7 @@ impl Member<'_> {
                 }
                 "the operator does not give it".to_owned()
             }
-            Err(error) => of_one_period(error)?,
+            Err(error) => of_one_period(error, community.interval_length)?,
         };
         out.missing.push(Missing { what: Lost::Packet, first_interval: period.first_interval, why });
         Ok(())
@@ -216,7 +232,7 @@ impl Member<'_> {
             match taken {
                 Ok(taken) => out.packets += usize::from(taken),
                 Err(error) => {
-                    let why = of_one_period(error)?;
+                    let why = of_one_period(error, community.interval_length)?;
                     out.missing.push(Missing { what: Lost::Packet, first_interval, why });
                 }
             }

@@ -170,11 +170,28 @@ fn keys_reading_submission_statement() {
     let contract = format!("0x{}", "11".repeat(20));
     let submit =
         |extra: &[&str]| meter(&[&["submit", path(&file)], &place[..], &with_keys[..], &limits[..], extra].concat());
-    let late = (first + 2).to_string();
-    assert!(matches!(
-        submit(&["--scale", "10", "--first-interval", &late]),
-        Err(MeterError::Cut { source: CutError::Missing { .. }, .. })
-    ));
+    let at = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap();
+    let clock = |seconds: i64, zone: &str| at(seconds).in_tz(zone).unwrap().strftime("%Y-%m-%dT%H:%M").to_string();
+    // The period after this one, in every way that there is to write it.
+    let later = start + 7200;
+    for words in [
+        vec!["--period", &at(later).to_string()],
+        vec!["--period", &clock(later, "UTC")],
+        vec!["--period", &clock(later, "Asia/Kolkata"), "--local-zone", "Asia/Kolkata"],
+        // That of the file, where no other is named.
+        vec!["--period", &clock(later, "Asia/Kolkata"), "--zone", "Asia/Kolkata"],
+        vec!["--period", &clock(later, "UTC"), "--zone", "Asia/Kolkata", "--local-zone", "UTC"],
+        vec!["--first-interval", &(first + 2).to_string()],
+    ] {
+        let outcome = submit(&[&["--scale", "10"], &words[..]].concat());
+        assert!(
+            matches!(outcome, Err(MeterError::Cut { source: CutError::Missing { position: 1, .. }, .. })),
+            "{words:?}: {outcome:?}"
+        );
+    }
+    let between = submit(&["--scale", "10", "--period", &at(start + 3600).to_string()]).unwrap_err();
+    let next = format!("begin {}Z and {}Z", clock(start, "UTC"), clock(later, "UTC"));
+    assert!(matches!(between, MeterError::Period(_)) && between.to_string().ends_with(&next), "{between}");
     assert!(matches!(submit(&["--scale", "10", "--chain-id", "1"]), Err(MeterError::OtherDeployment)));
     submit(&["--scale", "10", "--chain-id", "31337", "--contract", &contract]).unwrap();
     submit(&["--scale", "10"]).unwrap();
@@ -210,8 +227,8 @@ fn keys_reading_submission_statement() {
         };
         (200, format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{result}"}}"#))
     }));
-    let period = first.to_string();
-    let last = ["--rpc", &rpc, "--contract", &contract, "--first-interval", &period];
+    let period = clock(start, "Europe/Vienna");
+    let last = ["--rpc", &rpc, "--contract", &contract, "--period", &period, "--zone", "Europe/Vienna"];
     let statement = |extra: &[&str]| meter(&[&["statement"], &place[..], &with_keys[..], &last[..], extra].concat());
     let early = statement(&[]);
     assert!(

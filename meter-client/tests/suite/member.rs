@@ -5,11 +5,12 @@ use std::{path::Path, time::Duration};
 use crate::server::serve;
 use gridveil_api::public::Taken;
 use gridveil_meter_client::{
+    calendar::{PeriodAt, Periods},
     key_store::Keys,
     l1::{JsonRpc, L1Error, Roots},
     outbox::{Outbox, Period},
     packet::Draft,
-    statement::{Asked, Own, StatementError, Whose, verify},
+    statement::{Asked, Own, Statement, StatementError, Whose, verify},
     submit::{ApiError, Problem, Retry, Sequencer},
 };
 use gridveil_protocol::{
@@ -29,10 +30,16 @@ use gridveil_protocol::{
     tree::SparseTree,
     units::{Interval, Nano, Ticks},
 };
+use gridveil_readings::zone::Zone;
 
 fn sequencer(url: &str) -> Sequencer {
     let retry = Retry { attempts: 4, first_pause: Duration::from_millis(1), timeout: Duration::from_secs(5) };
     Sequencer::new(url, retry).unwrap()
+}
+
+/// The statement's periods, by the clock of Vienna.
+fn in_vienna(statement: &Statement) -> Periods {
+    Periods::new(Some(statement.first_interval), 2, 3600, Zone::parse("Europe/Vienna").unwrap())
 }
 
 fn context() -> Context {
@@ -185,8 +192,13 @@ fn statements_hold_and_every_false_fact_is_found() {
     assert!(!statement.continues);
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&statement).unwrap()).unwrap();
     assert_eq!(json["lines"].as_array().unwrap().len(), 2);
-    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    let table = gridveil_meter_client::cli::table(&statement, &in_vienna(&statement));
     assert!(table.contains("import Wh") && table.contains("final on L1"));
+    // By the clock of the member, on lines that a terminal has.
+    let begins = in_vienna(&statement).begins(statement.first_interval);
+    assert!(table.contains(&begins) && begins.ends_with("+01:00") | begins.ends_with("+02:00"), "{table}");
+    let figures = table.lines().take_while(|line| !line.starts_with("Every figure"));
+    assert!(figures.into_iter().all(|line| line.chars().count() <= 80), "{table}");
 
     let check = |asked: &Asked, receipt: &Receipt, own: &Own<'_>, tariff: &Tariff, l1: &Facts| {
         verify(asked, receipt, own, tariff, l1).unwrap_err()
@@ -297,7 +309,7 @@ fn l1_views_are_read_word_by_word() {
     }
     assert_eq!(
         l1.tariff_commitment(5, Interval(9)),
-        Err(L1Error::NoTariff { community: 5, first_interval: Interval(9) })
+        Err(L1Error::NoTariff { community: 5, period: PeriodAt::new(Interval(9), 3600) })
     );
     assert_eq!(l1.tariff_commitment(6, Interval(9)), Err(L1Error::UnknownCommunity(6)));
     assert_eq!(l1.is_finalised(Fr::from(1u64)), Ok(true));
@@ -364,7 +376,7 @@ fn only_what_the_member_signed_or_nobody_must_sign_changes_the_account() {
         ]
     );
     assert_eq!(statement.settled_nano + changes.iter().map(|c| c.1).sum::<Nano>(), statement.after_nano);
-    let table = gridveil_meter_client::cli::table(&statement, 3600);
+    let table = gridveil_meter_client::cli::table(&statement, &in_vienna(&statement));
     assert!(table.contains("withdrawal") && table.contains("sent") && table.contains("-0.030000000"));
     // An operation that the wallet has not kept, of an old copy, is taken over because the owner has signed it: no fault
     // of the operator.

@@ -184,16 +184,19 @@ fn community_status(
         prove_ms: b.prove_ms,
         step: if b.prove_ms.is_some() { Step::Proven } else { Step::Applied },
     });
+    let header = snapshot.communities.get(&index).map(|community| &community.header);
     CommunityStatus {
         community: index,
         next_interval: log_state.next_interval,
+        intervals: header.map_or(0, |header| header.intervals),
+        interval_length: header.map_or(0, |header| header.interval_length),
         packets: log_state.packets.len(),
         closed: log_state.closed.is_some(),
         operations: log_state.pending.operations.len(),
         late: log_state.pending.late.len(),
         header_pending: log_state.pending.header.is_some(),
         header_refused: log_state.pending.header_refused.as_deref().map(CodeName::new),
-        header_nonce: snapshot.communities.get(&index).map(|community| community.header.nonce),
+        header_nonce: header.map(|header| header.nonce),
         blocked: blocked.map(Problem::document),
         batches: settled.chain(on_their_way).collect(),
     }

@@ -62,7 +62,7 @@ async fn close_locked(
         return Ok(AppliedPeriod { community, first_interval, batch, new_root });
     }
     if first_interval != open {
-        return Err(Problem::new(problem::CLOSE_PERIOD, format!("the open period starts at interval {open}"))
+        return Err(Problem::new(problem::CLOSE_PERIOD, "another period is open: that of `open`")
             .with(|members| members.open = Some(open)));
     }
     emergency::check(service, community, first_interval).await?;

@@ -1,4 +1,5 @@
 //! Operations, late packets, header operations and L1's queues, from the interface to L1.
+mod always_late;
 mod beginning;
 mod ending;
 mod given_back;

@@ -62,12 +62,17 @@ impl Process {
     }
 
     /// SIGTERM, as systemd and containers send it: it ends in order.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        self.stop_with("");
+    }
+
+    /// As [`Self::stop`]: it says this before it ends.
+    pub fn stop_with(mut self, last: &str) {
         let Self { child, said } = &mut self;
         assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
         let said = || said.lock().unwrap().join("\n");
         let status = wait("it ends when it is asked to", SOON, said, || child.try_wait().unwrap());
-        assert!(status.success(), "{status}: {}", said());
+        assert!(status.success() && said().contains(last), "{status}: {}", said());
     }
 
     /// Of a sequencer that listens: public and admin address.

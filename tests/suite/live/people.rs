@@ -214,7 +214,7 @@ impl<'a> Member<'a> {
     pub fn submit(&self, home: u16, first_interval: Option<u64>) -> Output {
         let (url, home, community, slot) =
             (self.net.info("url"), home.to_string(), self.community.to_string(), self.slot.to_string());
-        let first = first_interval.map(|first| first.to_string());
+        let first = first_interval.map(local_day);
         let mut words = vec![
             "meter",
             "submit",
@@ -241,7 +241,7 @@ impl<'a> Member<'a> {
             "600",
         ]);
         if let Some(first) = &first {
-            words.extend(["--first-interval", first]);
+            words.extend(["--period", first, "--local-zone", ZONE]);
         }
         gridveil(&words)
     }
@@ -263,6 +263,15 @@ impl<'a> Member<'a> {
         let signed = self.net.mdm(&["sign", file, "--url", &url]);
         assert_eq!(signed["sequencer"], "accepted", "{signed}");
     }
+}
+
+/// Zone of the tariff, in which a period is a day.
+pub const ZONE: &str = "America/Los_Angeles";
+
+/// The local day that a period is, by its first interval.
+pub fn local_day(first_interval: u64) -> String {
+    let begins = jiff::Timestamp::from_second(i64::try_from(first_interval * 3600).unwrap()).unwrap();
+    begins.in_tz(ZONE).unwrap().date().to_string()
 }
 
 /// The contract, asked by a client of our own.

@@ -112,3 +112,51 @@ fn a_spending_that_l1_undoes_is_found() {
     assert_eq!(stands(&alice), (false, 1, 0));
     assert!(alice.wallet.state().plan(&note, &alice.deployment, &alice.keys.owner, &spending).is_ok());
 }
+
+/// S11: the second claim is refused by the wallet, and one from a copy of the wallet by L1, whatever it claims.
+#[test]
+fn a_certificate_is_claimed_once_from_whatever_copy() {
+    // Another certificate, and another way to claim it.
+    for (skip, first, second) in [(0, (4, true), (4, true)), (1, (7, false), (2, true))] {
+        let (world, _) = certificates().nth(skip).unwrap();
+        let chain = world.chain();
+        let mut alice = world.session(0);
+        alice.sync(false).unwrap();
+        let note = alice.wallet.state().notes[0].clone();
+        let (folder, copy) = (world.dir.path().join("0"), world.dir.path().join("copy"));
+        std::fs::create_dir(&copy).unwrap();
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+        let keys = world.members[0].clone();
+        let claim = |(wh, sealed)| Spending::Retire {
+            amount_wh: Wh(wh),
+            beneficiary: Fr::from(0xbeefu64),
+            purpose: Purpose::Consumption,
+            sealed,
+        };
+        let plan = alice.wallet.state().plan(&note, &alice.deployment, &keys.owner, &claim(first)).unwrap();
+        alice.wallet.keep_spend(&plan, &keys.owner).unwrap();
+        let instance = plan.sign(&keys.owner).unwrap().check().unwrap();
+        wait(world.l1.certify(CertificateCall::new(&instance, vec![]).unwrap())).unwrap();
+        refresh(&mut alice, &chain).unwrap();
+        let spent = alice.wallet.state().notes[0].clone();
+        assert!(spent.spent && alice.wallet.state().retirements.len() == 1);
+        let again = alice.wallet.state().plan(&spent, &alice.deployment, &keys.owner, &claim(second)).unwrap_err();
+        assert!(again.to_string().contains("spent"), "{again}");
+        // The copy does not know of it, until it asks L1.
+        let mut copied = Session::with(&world.rpc, CONTRACT, None, keys.clone(), &copy, (5, 0)).unwrap();
+        let note = copied.wallet.state().notes[0].clone();
+        let plan = copied.wallet.state().plan(&note, &copied.deployment, &keys.owner, &claim(second)).unwrap();
+        let instance = plan.clone().sign(&keys.owner).unwrap().check().unwrap();
+        let refused = wait(world.l1.certify(CertificateCall::new(&instance, vec![]).unwrap())).unwrap_err();
+        assert!(refused.to_string().contains("NullifierUsed"), "{refused}");
+        copied.wallet.keep_spend(&plan, &keys.owner).unwrap();
+        refresh(&mut copied, &chain).unwrap();
+        let state = copied.wallet.state();
+        assert!(
+            state.notes[0].spent && state.retirements.iter().all(|kept| kept.tx.is_none()),
+            "nothing is shown twice"
+        );
+    }
+}

@@ -50,6 +50,10 @@ impl Home {
         self.words(&[&["sync", &self.files[1]], &l1[..], more].concat())
     }
 
+    fn says(&self, l1: Worst) {
+        self.world.book.lock().unwrap().l1 = l1;
+    }
+
     /// The events of one round.
     fn once(&self) -> Vec<Value> {
         let words = self.sync(&["--once"]);
@@ -181,4 +185,75 @@ fn a_service_says_things_once_and_ends_when_it_is_asked_to() {
     service.wait("the day is handed in", SOON, |said| said.contains(r#""event":"sent""#).then_some(()));
     assert_eq!(home.packets().len(), 1);
     service.stop();
+}
+
+#[test]
+fn what_l1_says_of_the_account_is_said_once_a_change() {
+    let (mut world, input) = World::new();
+    let next = world.settle(input).after.header.next_interval;
+    let home = Home::new(world);
+    home.meter("1.csv", next, [(500, "A"), (100, "A")]);
+    let words = home.sync(&["--every", "1"]);
+    let mut command = common::gridveil();
+    let mut service = Process::of(command.args(words).env("GRIDVEIL_PASSPHRASE", "a passphrase"));
+    service.wait("a round", SOON, |said| said.contains(r#""event":"sent""#).then_some(()));
+    assert!(!service.said().contains("rollup"), "nothing is wrong: {}", service.said());
+    let all = Worst { frozen: true, emergency: true, exited: true, ending: 3 };
+    let story = [
+        (Worst { ending: 1, ..Worst::default() }, "closing"),
+        (Worst { ending: 2, ..Worst::default() }, "ending"),
+        (Worst { emergency: true, ending: 2, ..Worst::default() }, "unsound"),
+        (Worst::default(), "open"),
+        (Worst { ending: 3, emergency: true, ..Worst::default() }, "closed"),
+        (Worst { exited: false, ..all }, "frozen"),
+        (all, "exited"),
+        (Worst { emergency: true, ..Worst::default() }, "unsound"),
+    ];
+    let events = |said: &str| -> Vec<Value> {
+        let all = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        all.filter(|event| event["event"] == "rollup").collect()
+    };
+    for (number, (l1, expected)) in (1..).zip(story) {
+        home.says(l1);
+        service.wait(expected, SOON, |said| (events(said).len() == number).then_some(()));
+        let event = events(&service.said()).pop().unwrap();
+        assert_eq!(event["rollup"], expected, "{event}");
+        let leaves = ["unsound", "closed", "frozen"].contains(&expected);
+        assert_eq!((&event["exit"], event["what"].as_str().unwrap().contains("member exit")), (&leaves.into(), leaves));
+    }
+    // Two rounds more say no more.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(events(&service.said()).len(), story.len(), "{}", service.said());
+    service.stop_with(r#"{"event":"stopped","rollup":"unsound"}"#);
+}
+
+#[test]
+fn a_round_under_a_frozen_rollup_ends_with_an_error_even_if_the_sequencer_is_gone() {
+    let (mut world, input) = World::new();
+    let next = world.settle(input).after.header.next_interval;
+    let home = Home::new(world);
+    home.meter("1.csv", next, [(500, "A"), (100, "A")]);
+    let once = |url: &str| {
+        let words = home.sync(&["--once"]);
+        let words = words.iter().map(|word| if *word == home.world.sequencer { url } else { word });
+        let words: Vec<&str> = words.filter(|word| *word != "--json").collect();
+        let output = gridveil(&words);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(once(&home.world.sequencer).0);
+    home.says(Worst { frozen: true, ..Worst::default() });
+    let (done, said) = once(&home.world.sequencer);
+    let says = "gridveil: L1 says of this account: frozen: nothing is settled any more; leave with member exit (docs/spec/wallet.md";
+    let ends = "L1 settles nothing of this account any more: frozen";
+    assert!(!done && said.lines().count() == 2, "{said}");
+    assert!(said.lines().next().unwrap().starts_with(says) && said.lines().nth(1).unwrap().contains(ends), "{said}");
+    let (done, said) = once("http://127.0.0.1:9");
+    assert!(!done && said.starts_with(says), "{said}");
+    // The end is announced: it goes on.
+    home.says(Worst { ending: 1, ..Worst::default() });
+    let (done, said) = once(&home.world.sequencer);
+    assert!(
+        done && said == "gridveil: L1 says of this account: open; the end of the community is announced\n",
+        "{said}"
+    );
 }

@@ -1,5 +1,7 @@
 //! Totals of a period, opened to an auditor.
 
+use gridveil_api::admin::{CommunityStatus, Status};
+
 use super::*;
 
 /// With real proofs: a note shown as held is in the totals until it is spent, and the proof is good for nothing else.
@@ -82,8 +84,34 @@ fn an_opening_is_written_and_refused_in_one_line() {
     };
     let answer = serde_json::to_string(&opening).unwrap();
     let asked = format!("/admin/v1/communities/5/header/{first}");
-    let admin =
-        serve(move |path, _| if path == asked { (200, answer.clone()) } else { problem(404, "header.not_settled") });
+    let status = Status {
+        state_root: t.instance.new_root,
+        log_height: 1,
+        versions: Vec::new(),
+        stopped: None,
+        retrying: Vec::new(),
+        communities: vec![CommunityStatus {
+            community: 5,
+            next_interval: t.after.header.next_interval,
+            intervals: 2,
+            interval_length: 3600,
+            packets: 0,
+            closed: false,
+            operations: 0,
+            late: 0,
+            header_pending: false,
+            header_refused: None,
+            header_nonce: None,
+            blocked: None,
+            batches: Vec::new(),
+        }],
+    };
+    let status = serde_json::to_string(&status).unwrap();
+    let admin = serve(move |path, _| match path {
+        "/admin/v1/status" => (200, status.clone()),
+        path if path == asked => (200, answer.clone()),
+        _ => problem(404, "header.not_settled"),
+    });
     let rpc = serve(|_, body| {
         let request: serde_json::Value = serde_json::from_str(body).unwrap();
         let result = match request["method"].as_str().unwrap() {
@@ -100,7 +128,8 @@ fn an_opening_is_written_and_refused_in_one_line() {
     });
     let (token, out) = (world.dir.path().join("admin.token"), world.dir.path().join("totals.json"));
     common::write_secret(&token, "a token of enough bytes\n");
-    let period = first.to_string();
+    let begins = |interval: Interval| gridveil_meter_client::cli::utc(i64::from(interval.0) * 3600);
+    let period = begins(first);
     let open = |period: &str| {
         gridveil(&[
             "audit",
@@ -123,8 +152,16 @@ fn an_opening_is_written_and_refused_in_one_line() {
         assert!(!output.status.success() && text.lines().count() == 1, "{text}");
         text
     };
-    let other = (first + 1).to_string();
-    assert!(error(open(&other)).contains("header.not_settled"));
+    assert!(error(open(&begins(first + 2))).contains("header.not_settled"));
+    // Neither begins then, and it is said what does.
+    for other in [begins(first + 1), (first + 1).to_string(), period[..10].to_owned()] {
+        let text = error(open(&other));
+        assert!(text.contains("a period has 2 hours, and the next ones begin "), "{text}");
+    }
+    assert_eq!(open("3.5.2017").status.code(), Some(2));
+    let by_number = open(&first.to_string());
+    assert!(by_number.status.success(), "{}", String::from_utf8_lossy(&by_number.stderr));
+    std::fs::remove_file(&out).unwrap();
     let output = open(&period);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(serde_json::from_slice::<PeriodOpening>(&std::fs::read(&out).unwrap()).unwrap(), opening);

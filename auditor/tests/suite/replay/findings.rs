@@ -76,14 +76,14 @@ const CASES: &[Case] = &[
         |w| w.told.batches[2].call.first_interval += 2,
         Some(3),
         "SETTLE.2",
-        "its last period ended at",
+        "settles from 2017-12-03T04:00:00Z on, its last period ended 2017-12-03T02:00:00Z",
     ),
     Case(
         "period again",
         |w| w.told.batches[2].call.first_interval -= 2,
         Some(3),
         "SETTLE.2",
-        "its last period ended at",
+        "settles from 2017-12-03T00:00:00Z on, its last period ended 2017-12-03T02:00:00Z",
     ),
     Case("period not over", |w| w.told.timestamp = 1_512_000_000, Some(1), "SETTLE.2", "after the latest block"),
     Case(

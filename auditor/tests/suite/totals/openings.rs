@@ -39,7 +39,7 @@ fn false_openings_are_refused() {
         (
             "no such period",
             &|c| c.opening.first_interval += 1,
-            TotalsError::NotSettled { community: OLD, first_interval: honest.opening.first_interval + 1 },
+            TotalsError::NotSettled { community: OLD, period: period(&honest, 1) },
         ),
         ("another community", &|c| c.opening.community = 6, TotalsError::Community(6)),
         ("another chain", &|c| c.opening.chain_id = 1, TotalsError::OtherDeployment),

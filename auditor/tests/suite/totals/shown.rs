@@ -5,9 +5,8 @@ use super::*;
 #[test]
 fn false_statements_are_refused() {
     let honest = play();
-    let first_interval = honest.opening.first_interval;
     let sealed = |number, why| TotalsError::Sealed { number, why };
-    let other = SealedError::Origin { community: OLD, first_interval: first_interval + 2 };
+    let other = SealedError::Origin { community: OLD, period: period(&honest, 2) };
     let cases: [Edit<'_>; 8] = [
         ("shown twice", &|c| c.sealed.push(c.sealed[0].clone()), sealed(2, SealedError::Twice)),
         ("another period's", &|c| c.sealed.push(c.elsewhere.clone()), sealed(2, other)),
@@ -53,7 +52,7 @@ fn false_holdings_are_refused() {
     let honest = play();
     let held = |number, why| TotalsError::Held { number, why };
     let element = Fr::from(1u64);
-    let origin = HeldError::Origin { community: OLD, first_interval: honest.opening.first_interval + 2 };
+    let origin = HeldError::Origin { community: OLD, period: period(&honest, 2) };
     let later = holding_of(&honest, 2);
     let cases: [Edit<'_>; 11] = [
         ("shown twice", &|c| c.held[1].instance.nullifier = c.held[0].instance.nullifier, held(2, HeldError::Twice)),

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use gridveil_auditor::Published;
 use gridveil_meter_client::{
+    calendar::When,
+    cli::LocalArgs,
     submit::{Admin, address},
     wallet::write_file,
 };
-use gridveil_protocol::units::Interval;
 use jiff::civil::Date;
 
 use super::{archive, totals::Days};
 use crate::common::{chain::Chain, text};
 
 /// Example for the help.
-pub const EXAMPLE: &str = "Examples:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 415224 --out totals-415224.json\n  gridveil audit open-header --admin-token admin.token --all --from 2026-01-01 --to 2027-01-01 --out openings --zip 2026.zip \\\n    \
+pub const EXAMPLE: &str = "Examples:\n  gridveil audit open-header --admin http://127.0.0.1:8081 --admin-token admin.token --community 0 --period 2026-11-03 --zone Europe/Vienna --out totals.json\n  gridveil audit open-header --admin-token admin.token --all --from 2026-01-01 --to 2027-01-01 --out openings --zip 2026.zip \\\n    \
                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil audit open-header`.
@@ -30,9 +31,12 @@ pub struct Args {
     /// Community index.
     #[arg(long, required_unless_present = "all", requires = "period")]
     community: Option<u32>,
-    /// First interval of the period, which must be final on L1.
-    #[arg(long, value_name = "FIRST", requires = "community")]
-    period: Option<Interval>,
+    /// The period, which must be final on L1: its local day, such as 2017-05-03, or the time at which it begins, such as
+    /// 2017-05-03T00:00+02:00.
+    #[arg(long, value_name = "DATE", requires = "community")]
+    period: Option<When>,
+    #[command(flatten)]
+    local: LocalArgs,
     /// Every settled period of every community, a file each in the folder --out: those that are not there yet.
     #[arg(long, conflicts_with = "community")]
     all: bool,
@@ -69,14 +73,15 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let admin = crate::operator::connect(&args.admin, &args.admin_token)?;
     let (Some(community), Some(period)) = (args.community, args.period) else { return all(args, &admin) };
+    let (periods, _) = crate::operator::periods(&admin, community, &args.local)?;
+    let period = periods.find(&period).context("--period")?;
     let opening = admin.period_opening(community, period)?;
     let out = args.out.display().to_string();
     write_file(&args.out, &opening).with_context(|| out.clone())?;
     let shown = if args.json {
         format!("{}\n", serde_json::json!({"community": community, "first_interval": period, "file": out}))
     } else {
-        let header = &opening.after;
-        let period = text::span(period, header.intervals, header.interval_length);
+        let period = periods.span(period);
         format!("community  {community}\nperiod     {period}\nfile       {out}\n")
     };
     Ok(text::print(&shown)?)

@@ -21,7 +21,7 @@ use super::{archive, rollup::Rollup};
 use crate::common::text;
 
 /// Example for the help.
-pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --from 2026-01-01 --to 2027-01-01 > totals.csv\n  gridveil audit totals totals-415224.json --sealed statement.json --held held.json \\\n    \
+pub const EXAMPLE: &str = "Examples:\n  gridveil audit totals openings --csv --from 2026-01-01 --to 2027-01-01 > totals.csv\n  gridveil audit totals totals.json --sealed statement.json --held held.json \\\n    \
                            --rpc http://127.0.0.1:8545 --contract 0x5fbdb2315678afecb367f032d93f642f64180aa3";
 
 /// Options of `gridveil audit totals`.

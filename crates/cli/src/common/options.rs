@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use gridveil_meter_client::cli::{KeyArgs, defaults::nodes};
-use gridveil_protocol::{params::CIRCUIT_VERSION, units::Wh};
+use gridveil_protocol::{market::Mechanism, params::CIRCUIT_VERSION, units::Wh};
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::keys::Signing;
@@ -125,6 +125,37 @@ pub fn zone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|_| "not a zone of the form Europe/Vienna".to_owned())
 }
 
+/// A rule that is none of this version's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MechanismError {
+    /// Everybody's share is fixed beforehand.
+    #[error(
+        "shares by a fixed key are no rule of circuit version 2, which settles none. Its rules are auction (one price, the \
+         lowest that clears) and community-price (a published price, shared in proportion to use): \
+         docs/reference/situations.md, S07"
+    )]
+    FixedKey,
+    /// Anything else.
+    #[error("the rules are auction and community-price")]
+    Unknown,
+}
+
+/// A clearing rule by name.
+///
+/// # Errors
+/// [`MechanismError`].
+pub fn mechanism(text: &str) -> Result<Mechanism, MechanismError> {
+    match text {
+        "auction" => Ok(Mechanism::Auction),
+        "community-price" => Ok(Mechanism::CommunityPrice),
+        // As laws and portals name them: static key, fixed coefficients, cle statique.
+        _ if ["static", "fixed", "key", "coefficient"].iter().any(|word| text.to_ascii_lowercase().contains(word)) => {
+            Err(MechanismError::FixedKey)
+        }
+        _ => Err(MechanismError::Unknown),
+    }
+}
+
 /// How much asking.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub struct Acting {
@@ -212,6 +243,18 @@ impl FromStr for Energy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_has_its_name() {
+        assert_eq!(mechanism("auction"), Ok(Mechanism::Auction));
+        assert_eq!(mechanism("community-price"), Ok(Mechanism::CommunityPrice));
+        for text in ["static-key", "fixed-key", "STATIC", "static-allocation-key", "fixed coefficients", "key"] {
+            assert_eq!(mechanism(text), Err(MechanismError::FixedKey), "{text}");
+        }
+        for text in ["", "Auction", "pay-as-bid", "dynamic"] {
+            assert_eq!(mechanism(text), Err(MechanismError::Unknown), "{text}");
+        }
+    }
 
     #[test]
     fn amounts_are_exact_or_refused() {

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
+    calendar::Periods,
     cli::import,
     proposal::ProposalFile,
     source::{Cut, Purpose},
@@ -37,15 +38,17 @@ fn is_proposal(args: &SubstituteArgs) -> bool {
 fn proposed(args: &SubstituteArgs, deployment: &Deployment, sequencer: &Sequencer) -> anyhow::Result<Estimate> {
     let file: ProposalFile = read_file(&args.estimate.file, deployment)?;
     let ProposalFile { community, slot, first_interval, scale, .. } = file;
+    let terms = sequencer.community(community)?;
+    let periods = Periods::of(&terms, args.local.zone(&args.estimate));
+    let told = args.period.map(|when| periods.find(&when)).transpose().context("--period")?;
     ensure!(
         args.community.is_none_or(|told| told == community)
             && args.slot.is_none_or(|told| told == slot)
-            && args.first_interval.is_none_or(|told| told == first_interval)
+            && told.is_none_or(|told| told == first_interval)
             && args.scale.is_none_or(|told| told == scale),
-        "the proposal is for slot {slot} of community {community}, from interval {first_interval}, scale {scale}: not for what \
-         the options say"
+        "the proposal is for slot {slot} of community {community}, {}, scale {scale}: not for what the options say",
+        periods.span(first_interval)
     );
-    let terms = sequencer.community(community)?;
     ensure!(
         file.is_sound()
             && file.readings.len() == usize::from(terms.intervals)
@@ -61,7 +64,9 @@ fn estimated(args: &SubstituteArgs, sequencer: &Sequencer) -> anyhow::Result<Est
     let whose = "say whose meter it is: --community and --slot";
     let (community, slot) = (args.community.context(whose)?, args.slot.context(whose)?);
     let terms = sequencer.community(community)?;
-    let (first_interval, scale) = (args.first_interval.unwrap_or(terms.next_interval), args.scale.unwrap_or(1));
+    let periods = Periods::of(&terms, args.local.zone(&args.estimate));
+    let told = args.period.map(|when| periods.find(&when)).transpose().context("--period")?;
+    let (first_interval, scale) = (told.unwrap_or(terms.next_interval), args.scale.unwrap_or(1));
     let cut = Cut {
         first_interval,
         intervals: usize::from(terms.intervals),
@@ -74,13 +79,14 @@ fn estimated(args: &SubstituteArgs, sequencer: &Sequencer) -> anyhow::Result<Est
 }
 
 pub(super) fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
-    let deployment = args.with.place.deployment()?;
+    let (_, deployment) = args.with.place.deployment()?;
     let (sequencer, domains): (Sequencer, Domains) = sequencer(&args.url, &deployment)?;
     let estimate =
         if is_proposal(args) { proposed(args, &deployment, &sequencer) } else { estimated(args, &sequencer) };
     let estimate = estimate.with_context(|| args.estimate.file.display().to_string())?;
     let Estimate { community, slot, first_interval, scale, readings, not_measured } = estimate;
     let terms = sequencer.community(community)?;
+    let periods = Periods::of(&terms, args.local.zone(&args.estimate));
     let domain = domains.of_period(first_interval, terms.interval_length);
     let previous_substitute = args
         .previous_substitute
@@ -91,7 +97,7 @@ pub(super) fn substitute(args: &SubstituteArgs) -> anyhow::Result<()> {
     let details = || {
         let details = Details::new("A packet in a silent meter's place: substituted, no local trade, no certificates")
             .row("slot", format!("{slot} of community {community}"), slot)
-            .row("period", format!("from interval {first_interval}"), first_interval.0);
+            .row("period", periods.span(first_interval), first_interval.0);
         match &not_measured {
             Some(dates) => details.row("not measured", dates.clone(), dates.clone()),
             None => details,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
     bill::{Bill, Settled, What, touches},
+    cli::utc,
     outbox::{OutboxError, Period},
 };
 use gridveil_protocol::{
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut periods: Vec<(Receipt, Tariff)> = Vec::new();
     for (period, receipt) in receipts {
         if touches(&receipt, &span_s, length) {
-            let tariff = tariff(&session, &period)?;
+            let tariff = tariff(&session, &period, length)?;
             periods.push((receipt, tariff));
         }
     }
@@ -168,15 +169,16 @@ fn kept(session: &Session) -> anyhow::Result<Kept> {
     Ok(kept)
 }
 
-fn tariff(session: &Session, period: &Period) -> anyhow::Result<Tariff> {
+fn tariff(session: &Session, period: &Period, length: u16) -> anyhow::Result<Tariff> {
     if let Some(kept) = session.outbox.tariff(period)? {
         return Ok(kept);
     }
     // A wallet of an earlier release.
     let member = session.member().with_context(|| {
-        format!("the tariff of the period from interval {} is not kept here", period.first_interval)
+        let from = i64::from(period.first_interval) * i64::from(length);
+        format!("the tariff of the period from {} is not kept here", utc(from))
     })?;
-    Ok(member.tariff_of(period)?)
+    Ok(member.tariff_of(period).map_err(|error| error.dated(length))?)
 }
 
 fn read_intensity(path: &Path) -> anyhow::Result<Intensity> {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
-    cli::{CostArgs, DeviceArgs, LockArgs},
+    calendar::Periods,
+    cli::{CostArgs, DeviceArgs, LocalArgs, LockArgs},
     operation::{self, Actor},
     wallet::{ConsentFile, write_file},
 };
@@ -15,6 +16,7 @@ use gridveil_protocol::{
     account::{Account, Terms},
     operation::SignedOperation,
     schnorr::PublicKey,
+    units::Interval,
 };
 
 use super::{
@@ -50,6 +52,8 @@ pub struct EnrolArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     with: Doing,
 }
 
@@ -83,6 +87,8 @@ pub struct TermsArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     with: Doing,
 }
 
@@ -100,12 +106,21 @@ pub fn read_terms(path: &Path) -> anyhow::Result<Terms> {
         .map_err(|e| anyhow::anyhow!("{}:{}:{}: not terms of an account", name(), e.line(), e.column()))
 }
 
+fn periods(session: &Session, local: &LocalArgs) -> anyhow::Result<Periods> {
+    let standing = session.roots.standing(session.community, session.slot).context("--rpc")?;
+    Ok(Periods::on_l1(&standing, local.zone.clone()))
+}
+
 /// Rows of terms: what a person consents to.
-pub fn terms_rows(details: Details, terms: &Terms) -> Details {
+pub fn terms_rows(details: Details, terms: &Terms, periods: &Periods) -> Details {
     let Terms { active_from, active_until, buy_limit, sell_limit, cap_import, cap_export, technology, scale, class } =
         *terms;
+    let until = match active_until {
+        Interval::MAX => "no end".to_owned(),
+        until => format!("until {}", periods.begins(until)),
+    };
     details
-        .row("active", format!("intervals {active_from} to {active_until}"), active_from.0)
+        .row("active", format!("from {}, {until}", periods.begins(active_from)), active_from.0)
         .value("active_until", active_until.0)
         .row("first limits", format!("buys up to {buy_limit}, sells from {sell_limit} per kWh"), buy_limit.0)
         .value("sell_limit", sell_limit.0)
@@ -170,9 +185,10 @@ pub fn run_enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     };
     let signed = operation::enrol::build(&actor, meter, payout, terms)?;
     let key = hex0(meter.to_bytes());
+    let periods = periods(&session, &args.local)?;
     let details = || {
         let details = planned(&signed).row("payout", hex0(payout), hex0(payout)).row("meter", key.clone(), key.clone());
-        terms_rows(details, &terms)
+        terms_rows(details, &terms, &periods)
     };
     consent(&mut session, &signed, details, &args.out, args.with.acting, args.with.place.json)
 }
@@ -182,10 +198,11 @@ pub fn run_terms(args: &TermsArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     let signed = operation::terms::build(&session.actor()?, terms)?;
+    let periods = periods(&session, &args.local)?;
     consent(
         &mut session,
         &signed,
-        || terms_rows(planned(&signed), &terms),
+        || terms_rows(planned(&signed), &terms, &periods),
         &args.out,
         args.with.acting,
         args.with.place.json,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use gridveil_meter_client::{
+    calendar::Periods,
     cli::{new_passphrase, passphrase},
     key_store::{Cost, Keys},
-    operation::{self, Claim},
+    operation::{self, BuildError, Claim},
     wallet::{ClaimFile, Incoming, Source, read_file, write_file},
 };
 use gridveil_protocol::{
@@ -15,7 +16,9 @@ use gridveil_protocol::{
     operation::SignedOperation,
     owner::owner_of,
     params::UNIT_NANO,
+    units::Interval,
 };
+use gridveil_readings::zone::Zone;
 use gridveil_verifier_contract::{DepositState, L1Error, Stage, TransferState};
 
 use super::session::{Session, element, l1_address, own_chain, read_chain};
@@ -430,7 +433,20 @@ pub fn run_close(args: &CloseArgs) -> anyhow::Result<()> {
     let mut session = Session::open(&args.with.place)?;
     session.sync(false)?;
     let actor = session.actor()?;
-    let signed = operation::close::build(&actor, session.wallet.state().open_claims())?;
+    let signed = match operation::close::build(&actor, session.wallet.state().open_claims()) {
+        Err(BuildError::StillActive { until, open }) => {
+            let standing = session.roots.standing(session.community, session.slot).context("--rpc")?;
+            let periods = Periods::on_l1(&standing, Zone::utc());
+            ensure!(until != Interval::MAX, "the account's window has no end: get one first (gridveil member terms)");
+            bail!(
+                "the account is active until {}: close it in a period that begins then or later, when its balance is known \
+                 (the open one begins {})",
+                periods.begins(until),
+                periods.begins(open)
+            );
+        }
+        signed => signed?,
+    };
     let rest = actor.account.balance % UNIT_NANO;
     let payout = hex0(actor.account.payout);
     let details = || {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use gridveil_meter_client::{
+    calendar::{Periods, When},
+    cli::LocalArgs,
     outbox::Period,
     wallet::{ExchangeFile, write_file},
 };
@@ -14,30 +16,33 @@ use gridveil_protocol::{
 };
 
 use super::{example, session::Session};
-use crate::common::{details::Details, options::Place, text};
+use crate::common::{details::Details, options::Place};
 
 /// What is opened.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// The balance after a period: it shows the payout address too, and nothing else.
-    #[command(after_help = example!("open balance --period 415224 --out balance.json"))]
+    #[command(after_help = example!("open balance --period 2026-11-03 --zone Europe/Vienna --out balance.json"))]
     Balance(Args),
     /// What the meter counted in a period: it shows the registers before and after, with keys, terms and debt, and neither
     /// balance nor payout address nor operations.
-    #[command(after_help = example!("open reading --period 415224 --out reading.json"))]
+    #[command(after_help = example!("open reading --period 2026-11-03 --zone Europe/Vienna --out reading.json"))]
     Reading(Args),
     /// The bill of a period, energy and money: it shows the account before and after, with its keys, terms, registers and
     /// operations, and no reading of an interval.
-    #[command(after_help = example!("open bill --period 415224 --out bill.json"))]
+    #[command(after_help = example!("open bill --period 2026-11-03 --zone Europe/Vienna --out bill.json"))]
     Bill(Args),
 }
 
 /// Options of `gridveil member open`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// First interval of the period [default: the last one that was verified].
-    #[arg(long, value_name = "FIRST")]
-    period: Option<Interval>,
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00;
+    /// the last one that was verified if absent.
+    #[arg(long, value_name = "DATE")]
+    period: Option<When>,
+    #[command(flatten)]
+    local: LocalArgs,
     /// The opening's file, for the auditor alone.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -57,20 +62,21 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
 fn open<T: ExchangeFile>(args: &Args, of: impl Fn(u64, [u8; 20], &Receipt) -> T) -> anyhow::Result<()> {
     let mut session = Session::open_for_l1(&args.place)?;
     session.sync_if_served();
-    let receipt = receipt(&session, args.period)?;
+    let standing = session.roots.standing(session.community, session.slot).context("--rpc")?;
+    let periods = Periods::on_l1(&standing, args.local.zone.clone());
+    let asked = args.period.map(|when| periods.find(&when)).transpose().context("--period")?;
+    let receipt = receipt(&session, asked, &periods)?;
     let deployment = session.deployment;
     let out = args.out.display().to_string();
     write_file(&args.out, &of(deployment.chain_id, deployment.contract, &receipt)).with_context(|| out.clone())?;
-    let length = session.roots.standing(session.community, session.slot).context("--rpc")?.interval_length;
-    let period = text::span(receipt.first_interval, u16::try_from(receipt.lines.len())?, length);
     Details::new(format!("Community {}, slot {}", receipt.community, receipt.slot))
-        .row("period", period, receipt.first_interval.0)
+        .row("period", periods.span(receipt.first_interval), receipt.first_interval.0)
         .row("file", out.clone(), out)
         .print(args.place.json)
 }
 
 /// The verified receipt of a period, or the last one.
-fn receipt(session: &Session, period: Option<Interval>) -> anyhow::Result<Receipt> {
+fn receipt(session: &Session, period: Option<Interval>, periods: &Periods) -> anyhow::Result<Receipt> {
     let last = session.wallet.state().receipt.as_ref();
     let Some(first_interval) = period else {
         return last.cloned().context("no period was verified yet: there is nothing to open");
@@ -87,5 +93,5 @@ fn receipt(session: &Session, period: Option<Interval>) -> anyhow::Result<Receip
             return Ok(receipt);
         }
     }
-    anyhow::bail!("the wallet has no verified receipt of the period from interval {first_interval}")
+    anyhow::bail!("the wallet has no verified receipt of {}", periods.span(first_interval))
 }

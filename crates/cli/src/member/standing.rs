@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use gridveil_meter_client::{
     cli::utc,
-    l1::{Ending, Roots as _, Standing},
+    l1::{Roots as _, Standing},
 };
 use gridveil_protocol::{field::to_bytes, receipt::Receipt, units::Interval};
 use serde_json::json;
@@ -87,15 +87,7 @@ impl OnL1 {
             Some(until) => details.row("verified", format!("until {} ({new} new)", time(until)), until),
             None => details,
         };
-        let leave = match (frozen, ending, emergency) {
-            (_, _, _) if exited => "taken out by an exit: nothing of it is settled any more",
-            (true, ..) => "frozen: nothing is settled any more; leave with member exit",
-            (_, Ending::Closed, _) => "the community is closed; leave with member exit",
-            (_, _, true) => "a verifier is proven unsound: member exit leaves, and closes the community",
-            (_, Ending::Closing, _) => "open; the end of the community is announced",
-            (_, Ending::Ending, _) => "the community ends: it serves who waits on L1, and no more",
-            (_, Ending::Open, _) => "open",
-        };
+        let leave = self.standing.going().text();
         let contract = hex0(self.contract);
         details
             .row("settled on L1", settled, settled_through_s)

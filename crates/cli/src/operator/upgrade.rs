@@ -349,8 +349,11 @@ fn plan(args: &Plan) -> anyhow::Result<()> {
     let admin = super::connect(&args.listener.admin, &args.listener.admin_token)?;
     let circuit_version = CircuitVersion::new(args.circuit_version);
     let planned = admin.upgrade(&UpgradeRequest { circuit_version, from_s: args.from })?;
+    let status = admin.status()?;
     let rows = planned.communities.iter().fold(details(), |details, FirstPeriod { community, first_interval }| {
-        details.row(&format!("community {community}"), format!("from interval {first_interval}"), first_interval.0)
+        let length_s = status.community(*community).map_or(0, |community| community.interval_length);
+        let from = format!("from {}", time(first_interval.start(length_s)));
+        details.row(&format!("community {community}"), from, first_interval.0)
     });
     rows.print(args.listener.json)
 }

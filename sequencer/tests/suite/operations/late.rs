@@ -6,14 +6,14 @@ fn late(world: &World, period: u32, edit: impl FnOnce(&mut SignedPacket)) -> Sig
     late_of(world, period, 2, edit)
 }
 
-fn late_of(world: &World, period: u32, slot: usize, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
+pub(super) fn late_of(world: &World, period: u32, slot: usize, edit: impl FnOnce(&mut SignedPacket)) -> SignedPacket {
     let mut signed = world.packet(5, period, slot, false);
     edit(&mut signed);
     signed.packet.sign(&fixture::meter_key(slot)).unwrap()
 }
 
 /// A late packet is taken; gives where to ask about it.
-async fn taken_late(node: &Node, signed: &SignedPacket) -> String {
+pub(super) async fn taken_late(node: &Node, signed: &SignedPacket) -> String {
     let (status, body) = node.submit(signed).await;
     assert_eq!((status, &body["status"]), (202, &json!("late")), "{body}");
     format!("/v1/operations/{}", body["packet_id"].as_str().unwrap())
@@ -24,7 +24,7 @@ async fn substituted_period(node: &Node, world: &World, period: u32) {
 }
 
 /// A period in which these slots' meters are silent: the meter data manager asks which are missing, and substitutes.
-async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]) {
+pub(super) async fn silent_period(node: &Node, world: &World, period: u32, silent: &[usize]) {
     node.publish(world, 5).await;
     for slot in (0..3).filter(|slot| !silent.contains(slot)) {
         assert_eq!(node.submit(&world.packet(5, period, slot, false)).await.0, 201);

@@ -74,9 +74,9 @@ pub(super) fn page(report: &AuditReport) -> String {
     table(&mut out, "Communities", &["community", "shape", "period", "settled periods", "from", "until"], communities);
     let retired = report.certificates.public.iter().map(|period| {
         let wh = [period.consumed_wh, period.expired_wh, period.exported_wh].map(text::kwh);
-        [vec![period.community.to_string(), period.first_interval.to_string()], wh.to_vec()].concat()
+        [vec![period.community.to_string(), report.begins(period)], wh.to_vec()].concat()
     });
-    let header = ["community", "period from interval", "consumed kWh", "expired kWh", "exported kWh"];
+    let header = ["community", "period from (UTC)", "consumed kWh", "expired kWh", "exported kWh"];
     table(&mut out, "Public retirements", &header, retired);
     let versions = report.versions.iter().map(|used| {
         let (native, by_verifier, missing) = (&used.native, &used.by_verifier, &used.missing);

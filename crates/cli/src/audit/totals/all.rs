@@ -112,7 +112,8 @@ pub fn listed(
         if !days.have(&period)? {
             continue;
         }
-        let name = format!("community {}, period from interval {}", period.community, period.first_interval);
+        let from = utc(i64::try_from(period.begins_s).unwrap_or(i64::MAX));
+        let name = format!("community {}, period from {from}", period.community);
         let totals = match openings.get(&(period.community, period.first_interval.0)) {
             Some(opening) => {
                 opened += 1;

@@ -62,7 +62,12 @@ const OTHERS: [Other; 12] = [
     ("S04", "Nobody sells", "nothing trades, no price is booked", MARKET),
     ("S05", "An offer of nothing asks the highest price", "2,900 ticks, 1,000 Wh", MARKET),
     ("S06", "Fees, once a kWh", "2.49216 of the currency; 21,600 Wh traded", &[("fees_are_paid_once_per_kwh", SUITE)]),
-    ("S07", "A fixed allocation key", "not in version 2: shares follow use, or the auction", &[]),
+    (
+        "S07",
+        "A fixed allocation key",
+        "refused by its name: version 2 settles none. By use: 415, 415 and 70 Wh of 900",
+        &[("a_fixed_key_is_refused_by_its_name", SUITE), ("a_rule_has_its_name", "crates/cli/src/common/options.rs")],
+    ),
     (
         "S08",
         "Prices below zero",
@@ -81,18 +86,24 @@ const OTHERS: [Other; 12] = [
     (
         "S10",
         "A meter that is always one period late",
-        "not booked in version 2 while it stays behind: corrections go from the newest substitute down (ADR 0006). Once the \
-         meter is on time, one more is booked in each settlement",
-        &[(
-            "a_meter_that_was_silent_for_several_periods_is_corrected_for_each",
-            "sequencer/tests/suite/operations/late.rs",
-        )],
+        "not booked in version 2 while it stays behind: corrections go from the newest substitute down (ADR 0006), so the \
+         debt after n settlements is that of n substitutes. Once the meter is on time, one more is booked in each \
+         settlement: after n of them every register is the meter's, nothing is lost and nothing booked twice",
+        &[
+            ("a_meter_that_is_always_one_period_late_is_booked_once_it_is_on_time", ALWAYS_LATE),
+            ("another_meter_that_is_always_one_period_late_loses_nothing_either", ALWAYS_LATE),
+            (
+                "a_meter_that_was_silent_for_several_periods_is_corrected_for_each",
+                "sequencer/tests/suite/operations/late.rs",
+            ),
+        ],
     ),
     (
         "S11",
         "A certificate is claimed twice",
         "refused: by the wallet, and by L1 from a copy of it",
         &[
+            ("a_certificate_is_claimed_once_from_whatever_copy", "tests/suite/member/certificates.rs"),
             ("a_certificate_is_retired_and_an_auditor_agrees", "tests/suite/member/certificates.rs"),
             ("one_note_has_one_nullifier", "protocol/src/certificate/tests.rs"),
             ("the_contract_has_the_same_queue", "verifier-contract/tests/suite/notes.rs"),
@@ -110,6 +121,7 @@ const OTHERS: [Other; 12] = [
 ];
 
 const SUITE: &str = "tests/suite/situations.rs";
+const ALWAYS_LATE: &str = "sequencer/tests/suite/operations/always_late.rs";
 const MARKET: Tests = &[("prices_and_shares_of_other_markets_cases", SUITE)];
 
 const HEAD: &str = "# Situations that people met
@@ -131,8 +143,8 @@ the sums, unless the last column says otherwise.
 
 const MARKETS: &str = "
 ## Markets, settlements, certificates
-S01 to S06, S08 and S12 are in `tests/data/situations/`, with changed copies in their tests: three times the energy, twice the price, another order,
-quarters in place of hours.
+S01 to S08 and S12 are in `tests/data/situations/`, with changed copies in their tests: three times the energy, twice the price, another order,
+quarters in place of hours, another sign. The copy of S10 is another meter that is late for another while, that of S11 another certificate.
 
 | case | what it is about | answer | tests |
 |---|---|---|---|
@@ -211,8 +223,8 @@ fn page() -> String {
     page += MARKETS;
     for (number, about, answer, tests) in OTHERS {
         let tests: Vec<String> = tests.iter().map(|(name, file)| format!("`{name}` (`{file}`)")).collect();
-        let tests = if tests.is_empty() { "none".to_owned() } else { tests.join(", ") };
-        let _ = writeln!(page, "| {number} | {about} | {answer} | {tests} |");
+        assert!(!tests.is_empty(), "{number} has no test");
+        let _ = writeln!(page, "| {number} | {about} | {answer} | {} |", tests.join(", "));
     }
     page
 }
