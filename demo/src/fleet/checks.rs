@@ -20,14 +20,20 @@ pub(super) struct Check {
     pub name: &'static str,
     /// Does it hold?
     pub holds: bool,
-    /// What was found, by count.
-    pub found: String,
+    /// Of how many it holds, and of how many it must.
+    pub right: usize,
+    pub all: usize,
+    /// What they are.
+    pub what: &'static str,
+    /// What more there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Check {
     /// `right` of `all` must be all.
-    fn count(name: &'static str, right: usize, all: usize, what: &str) -> Self {
-        Self { name, holds: right == all, found: format!("{right} of {all} {what}") }
+    const fn count(name: &'static str, right: usize, all: usize, what: &'static str) -> Self {
+        Self { name, holds: right == all, right, all, what, note: None }
     }
 }
 
@@ -87,26 +93,38 @@ fn of_homes(town: &Town, homes: &[HomeLived], expected: &[expected::Community]) 
         home.kept.account.as_ref().map(found).zip(expected).is_some_and(|(found, expected)| same(&found, expected))
     };
     let mut worked = Check::count("every home did its day's work", with(&|home| home.trouble.is_none()), all, "homes");
-    if let Some(first) = homes.iter().find_map(|home| home.trouble.as_ref()) {
-        worked.found = format!("{}; the first trouble: {first}", worked.found);
-    }
+    worked.note = troubles(homes);
     let held = homes.iter().flat_map(|home| &home.kept.substituted).filter(|day| day.is_some()).count();
     [
         worked,
         Check::count("statements hold against L1", held, all * town.days, "statements"),
         Check::count(
-            "balances are as computed from true readings",
+            "balances follow from the true readings",
             with(&|home| same(home, |found, expected| found.value == expected.value)),
             all,
             "homes",
         ),
         Check::count(
-            "registers are: no reading lost or counted twice",
+            "no reading lost or counted twice",
             with(&|home| same(home, |found, expected| *found == expected::Account { value: found.value, ..*expected })),
             all,
             "homes",
         ),
     ]
+}
+
+/// Troubles by what they say, the commonest first.
+fn troubles(homes: &[HomeLived]) -> Option<String> {
+    /// More are not shown.
+    const SHOWN: usize = 5;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for trouble in homes.iter().filter_map(|home| home.trouble.as_deref()) {
+        *counts.entry(trouble).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<_> = counts.iter().take(SHOWN).map(|(what, count)| format!("{count} x {what}")).collect();
+    (!shown.is_empty()).then(|| shown.join("; "))
 }
 
 /// How often the packets of a home that the sequencer took are in its statements: by day.
@@ -144,11 +162,11 @@ fn of_days(town: &Town, lived: &Lived) -> [Check; 5] {
     let tally = &lived.tally;
     [
         Check::count("what was acknowledged counts once", lived.homes.iter().map(once).sum(), taken, "packets"),
-        Check::count("late days are substituted, then corrected", as_planned.count(), days().count(), "days of homes"),
+        Check::count("late days: a substitute, then corrected", as_planned.count(), days().count(), "days"),
         Check::count("the same bytes again change nothing", number(tally.repeated), planned(|t| t.twice), "times"),
-        Check::count("a second packet of a period is refused", number(tally.refused), planned(|t| t.second), "packets"),
+        Check::count("a second packet is refused", number(tally.refused), planned(|t| t.second), "packets"),
         Check::count(
-            "lost and old folders come back whole",
+            "lost and old folders come back",
             number(tally.recovered + tally.healed),
             planned(|t| matches!(t.folder, Folder::Lost | Folder::Restored)),
             "folders",
@@ -177,17 +195,20 @@ fn of_money(
     let all = town.plans.len();
     Ok([
         Check::count("money is conserved", conserved, all, "communities"),
-        Check::count("supplier's and fee accounts are as computed", as_computed, all, "communities"),
+        Check::count("supplier's and fee accounts follow", as_computed, all, "communities"),
     ])
 }
 
 fn of_audit(town: &Town, operator: &Operator) -> anyhow::Result<Check> {
     let (report, root) = operator.audit(town)?;
-    let batches = (town.plans.len() * town.days) as u64;
+    let (all, right) = (town.plans.len() * town.days, usize::try_from(report.proofs_verified)?);
+    let mut check = Check::count("the auditor's replay of L1 is ok", right, all, "batches");
     let findings = report.failures.len() + report.unverified.len();
-    let same = report.state_root == root;
-    let holds = findings == 0 && same && report.batches == batches && report.proofs_verified == batches;
-    let end = if same { "same root" } else { "another root" };
-    let found = format!("{} of {batches} batches, {findings} findings, {end}", report.batches);
-    Ok(Check { name: "the auditor's replay of L1 is ok", holds, found })
+    if findings > 0 || report.state_root != root || report.batches != report.proofs_verified {
+        check.holds = false;
+        let first = report.failures.first().map(|failure| format!(", the first: {}", failure.what)).unwrap_or_default();
+        let end = if report.state_root == root { "the same root" } else { "another root" };
+        check.note = Some(format!("the auditor has {findings} findings and ends at {end}{first}"));
+    }
+    Ok(check)
 }

@@ -79,11 +79,14 @@ pub(super) fn beginning(town: &Town, community: usize) -> Community {
 /// A community after all days.
 pub(super) fn community(town: &Town, index: usize, booked: &Booked, miscount: Option<Miscount>) -> Community {
     let mut after = beginning(town, index);
+    let mut skip = index == 0 && miscount == Some(Miscount::Correction);
     for day in 0..town.days {
         settle(town, index, day, &mut after, miscount.filter(|_| day == 0 && index == 0));
-        let corrections = booked.get(day).map(Vec::as_slice).unwrap_or_default();
-        let left_out = usize::from(index == 0 && miscount == Some(Miscount::Correction) && !corrections.is_empty());
-        for (slot, of_day) in corrections.iter().skip(left_out) {
+        for (slot, of_day) in booked.get(day).into_iter().flatten() {
+            if skip {
+                skip = false;
+                continue;
+            }
             correct(town, Place { community: index, slot: *slot }, *of_day, &mut after);
         }
     }

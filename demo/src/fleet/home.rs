@@ -110,14 +110,14 @@ impl Home {
         match today.folder {
             Folder::Kept => {}
             Folder::Lost => {
-                std::fs::remove_dir_all(self.folder())?;
+                removed(&self.folder())?;
                 self.keys = Keys::open(&self.dir.join("keys"), PASSPHRASE)?;
                 self.recover(net)?;
                 self.tally.recovered += 1;
             }
             Folder::Copied => copied(&self.folder(), &self.copy())?,
             Folder::Restored => {
-                std::fs::remove_dir_all(self.folder())?;
+                removed(&self.folder())?;
                 std::fs::rename(self.copy(), self.folder())?;
             }
         }
@@ -274,6 +274,14 @@ fn index(community: usize) -> u32 {
 
 fn slot(slot: usize) -> u16 {
     u16::try_from(slot).unwrap_or(u16::MAX)
+}
+
+/// There may be none yet: a home that is late from the first day on.
+fn removed(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// A folder of files, as somebody copies it. There may be none yet.

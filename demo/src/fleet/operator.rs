@@ -78,8 +78,8 @@ pub(super) struct Operator {
     pub admin: Admin,
     pub l1: EthersClient,
     runtime: Runtime,
-    stand_in: Option<StandIn>,
-    prover: Option<Process>,
+    _stand_in: Option<StandIn>,
+    _prover: Option<Process>,
     sequencer: Process,
     cache: Option<PathBuf>,
     proof_bytes: usize,
@@ -135,17 +135,25 @@ impl Operator {
             }
         }
         let (kills, proof_bytes) = (AtomicU64::new(0), usize::try_from(proof_bytes)?);
-        Ok(Self { public, admin, l1, runtime, stand_in, prover, sequencer, cache, proof_bytes, nodes, kills, anvil })
+        Ok(Self {
+            public,
+            admin,
+            l1,
+            runtime,
+            _stand_in: stand_in,
+            _prover: prover,
+            sequencer,
+            cache,
+            proof_bytes,
+            nodes,
+            kills,
+            anvil,
+        })
     }
 
     /// Node of the chain.
     pub(super) fn rpc(&self) -> String {
         self.anvil.url()
-    }
-
-    /// Are proofs made?
-    pub(super) const fn proves(&self) -> bool {
-        self.prover.is_some()
     }
 
     /// Kills the sequencer and starts it again.

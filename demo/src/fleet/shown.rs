@@ -18,6 +18,8 @@ pub(super) struct Report {
     batches: usize,
     /// Were they proven? Otherwise L1 took a stand-in.
     proven: bool,
+    /// Packets that homes sent, each time that they sent them.
+    packets_sent: u64,
     /// Packets that the sequencer took, and how many of them were late.
     packets: usize,
     packets_late: usize,
@@ -60,6 +62,7 @@ impl Report {
             seed: town.seed,
             batches: town.plans.len() * town.days,
             proven: args.with_proofs,
+            packets_sent: lived.line.packets,
             packets: told().count(),
             packets_late: told().filter(|(_, late)| *late).count(),
             corrected: lived.homes.iter().flat_map(|home| home.kept.corrected.iter().flatten()).count(),
@@ -97,6 +100,7 @@ impl Report {
             ("homes", count(self.homes)),
             ("communities", count(self.communities)),
             ("days", count(self.days)),
+            ("packets sent, repeats included", number(self.packets_sent)),
             ("packets taken", count(self.packets)),
             ("  of which late", count(self.packets_late)),
             ("  late and booked as a correction", count(self.corrected)),
@@ -119,21 +123,19 @@ impl Report {
         ] {
             happened.add_row([what.to_owned(), value]);
         }
-        let mut held = text::table(&["check", "holds", "found"]);
-        let mut troubles = String::new();
-        for Check { name, holds, found } in &self.checks {
-            // A trouble is as long as it is: below the table.
-            let (found, trouble) = found.split_once("; ").unwrap_or((found, ""));
-            held.add_row([*name, if *holds { "yes" } else { "NO" }, found]);
-            if !trouble.is_empty() {
-                troubles += &format!("{trouble}\n");
-            }
+        let mut held = text::table(&["check", "found", "holds"]);
+        let mut notes = String::new();
+        for Check { name, holds, right, all, what, note } in &self.checks {
+            let found = format!("{} of {} {what}", count(*right), count(*all));
+            held.add_row([*name, &found, if *holds { "yes" } else { "NO" }]);
+            // As long as it is: below the table.
+            notes.extend(note.iter().map(|note| format!("{name}: no. {note}\n")));
         }
         let verifier = if self.proven {
             "Every batch was proven; L1 and the auditor checked each proof."
         } else {
             "L1's verifier took a stand-in for each proof (--with-proofs makes real ones)."
         };
-        format!("{happened}\n{held}\n{troubles}{verifier}\n")
+        format!("{happened}\n{held}\n{notes}{verifier}\n")
     }
 }

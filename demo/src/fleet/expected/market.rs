@@ -98,7 +98,7 @@ mod tests {
     fn it_says_what_the_protocol_says() {
         let mut dice = Dice::new("market", 1);
         for _ in 0..500 {
-            let mut limit = |dice: &mut Dice| (dice.below(5) > 0).then(|| dice.below(12) as u16);
+            let limit = |dice: &mut Dice| (dice.below(5) > 0).then(|| dice.below(12) as u16);
             let orders: Vec<Order> = (0..1 + dice.below(12))
                 .map(|_| {
                     let [buy, sell] = [limit(&mut dice), limit(&mut dice)];
