@@ -6,6 +6,7 @@ use std::{
     slice::IterMut,
     sync::{Mutex, PoisonError, atomic::Ordering, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -32,6 +33,8 @@ pub(super) struct Lived {
     /// What the line did.
     pub line: LineCounts,
     pub substitutes: u64,
+    /// In which homes worked, and in which days were closed and became final.
+    pub took: [Duration; 2],
     /// Peak resident memory of this process and of the sequencer, bytes.
     pub peak_bytes: [u64; 2],
 }
@@ -78,21 +81,29 @@ pub(super) fn live(
     let dir = dir.join("homes");
     std::fs::create_dir(&dir)?;
     let mut homes = town.places().map(|place| Home::new(town, place, &dir)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut substitutes = 0;
+    let (mut substitutes, mut took) = (0, [Duration::ZERO; 2]);
     for day in 0..town.days {
         let named = format!("day {} of {}", day + 1, town.days);
         progress.say(&format!("{named}: homes"));
+        let morning = Instant::now();
         let kill_after = town.kills.get(day).and_then(|kills| kills.after_packets);
         killed_meanwhile(operator, &line, kill_after, || {
             each(operator, &line, &mut homes, progress, |home, net| home.day(town, day, net))
         })?;
         progress.say(&format!("{named}: closing"));
+        let evening = Instant::now();
         substitutes += operator.close(town, day, &mdm.sequencer, &mdm.domains)?;
         progress.say(&format!("{named}: settling on L1"));
         operator.until_final(town, day, &|settled| progress.done(settled as u64))?;
+        let [homes, settling] = &mut took;
+        *homes += evening - morning;
+        *settling += evening.elapsed();
     }
     progress.say("the last statements");
+    let morning = Instant::now();
     each(operator, &line, &mut homes, progress, |home, net| home.end(town, net))?;
+    let [of_homes, _] = &mut took;
+    *of_homes += morning.elapsed();
     let mut tally = Tally::default();
     let mut lived = Vec::with_capacity(homes.len());
     for home in homes {
@@ -105,7 +116,7 @@ pub(super) fn live(
         let told = home.told.into_iter().collect();
         lived.push(HomeLived { place: home.place, told, kept, trouble: home.trouble });
     }
-    Ok(Lived { homes: lived, tally, line: LineCounts::of(line.counts()), substitutes, peak_bytes: [0; 2] })
+    Ok(Lived { homes: lived, tally, line: LineCounts::of(line.counts()), substitutes, took, peak_bytes: [0; 2] })
 }
 
 fn net(operator: &Operator, line: &Line) -> anyhow::Result<Net> {

@@ -37,6 +37,9 @@ pub(super) struct Report {
     copies_healed: u64,
     /// Homes in debt at the end.
     in_debt: usize,
+    /// In which homes worked, in which days were settled, and all of it.
+    homes_s: u64,
+    settling_s: u64,
     took_s: u64,
     peak_rss_bytes: u64,
     sequencer_peak_rss_bytes: u64,
@@ -54,6 +57,7 @@ impl Report {
     ) -> Self {
         let told = || lived.homes.iter().flat_map(|home| &home.told);
         let [peak_rss_bytes, sequencer_peak_rss_bytes] = lived.peak_bytes;
+        let [homes_s, settling_s] = lived.took.map(|took| took.as_secs());
         let in_debt = |home: &&super::days::HomeLived| home.kept.account.as_ref().is_some_and(|a| a.debt > 0);
         Self {
             homes: lived.homes.len(),
@@ -78,6 +82,8 @@ impl Report {
             folders_recovered: lived.tally.recovered,
             copies_healed: lived.tally.healed,
             in_debt: lived.homes.iter().filter(in_debt).count(),
+            homes_s,
+            settling_s,
             took_s: took.as_secs(),
             peak_rss_bytes,
             sequencer_peak_rss_bytes,
@@ -95,6 +101,7 @@ impl Report {
         let mut happened = text::table(&["what happened", "count"]);
         let count = |number: usize| grouped(number as i128);
         let number = |number: u64| grouped(number.into());
+        let minutes = |seconds: u64| format!("{} min {:02} s", seconds / 60, seconds % 60);
         let mib = |bytes: u64| format!("{} MiB", grouped((bytes >> 20).into()));
         for (what, value) in [
             ("homes", count(self.homes)),
@@ -117,7 +124,9 @@ impl Report {
             ("old copies healed", number(self.copies_healed)),
             ("homes in debt at the end", count(self.in_debt)),
             (if self.proven { "batches on L1, proven" } else { "batches on L1, without proofs" }, count(self.batches)),
-            ("time", format!("{} min {:02} s", self.took_s / 60, self.took_s % 60)),
+            ("time, homes at work", minutes(self.homes_s)),
+            ("time, closing and settling", minutes(self.settling_s)),
+            ("time, all", minutes(self.took_s)),
             ("peak memory, homes", mib(self.peak_rss_bytes)),
             ("peak memory, sequencer", mib(self.sequencer_peak_rss_bytes)),
         ] {
