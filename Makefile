@@ -31,7 +31,8 @@ help:
 	@echo "                 bench-operations  rows, proofs and gas of operations and certificates, beside version 1"
 	@echo "                 bench-scale   a day of a city of 100,000 homes, every home; about 15 minutes"
 	@echo "                 bench-soak    many proofs in one process: memory must not grow"
-	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases, the soak"
+	@echo "make nightly   fuzzing (120 s a target), equations one by one, the demonstration with proofs, a small device, more random cases,"
+	@echo "                 a fleet of 1,000 homes, the soak"
 	@echo "make generate  verifiers, artifacts and golden files again"
 	@echo "make touch     what adding an operation, an endpoint or a meter format touches, against the table of ARCHITECTURE.md"
 	@echo "make lint      format, clippy and documentation, without warnings in our own code"
@@ -138,6 +139,8 @@ nightly: setup check-postgres
 	@$(STEP) "equations, copies, the demonstration with proofs, a small device's memory" $(CARGO) test --workspace --test suite -- --ignored
 	@GRIDVEIL_FUZZ_SECONDS=120 GRIDVEIL_FUZZ_SEED="$$(date +%s)" $(STEP) "fuzzing" $(CARGO) test --workspace --test smoke -- --nocapture
 	@PROPTEST_CASES=2000 $(STEP) "random statements, packets and files" $(CARGO) test -p gridveil-protocol -p gridveil-meter-client --lib
+	@# As the tests' build has left it.
+	@seed="$$(date +%s)"; echo "seed $$seed"; $(STEP) "a fleet of 1,000 homes" $(BUILT)/gridveil fleet --homes 1000 --seed "$$seed"
 	@$(STEP) "soak" $(CARGO) run -q -p gridveil -- bench soak
 
 generate: setup

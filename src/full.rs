@@ -45,6 +45,8 @@ enum Command {
     Operator(gridveil_cli::operator::Args),
     /// A local chain with contract and sequencer, to try all of this on.
     Devnet(gridveil_demo::devnet::Args),
+    /// Many simulated members against a real sequencer, with loss, late days, kills and lost folders.
+    Fleet(gridveil_demo::fleet::Args),
     /// Proofs: parameters, keys, a worker process.
     Prover(gridveil_cli::prover::Args),
     /// Replays a deployment from L1 alone and verifies every proof.
@@ -91,6 +93,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), String> {
         Command::Mdm(args) => gridveil_cli::mdm::run(&args),
         Command::Operator(args) => gridveil_cli::operator::run(&args),
         Command::Devnet(args) => gridveil_demo::devnet::run(&args),
+        Command::Fleet(args) => gridveil_demo::fleet::run(&args),
         Command::Sequencer(args) => gridveil_cli::sequencer::run(&args),
         Command::Prover(args) => gridveil_cli::prover::run(args).map_err(Into::into),
         Command::Audit(args) => gridveil_cli::audit::run(&args),

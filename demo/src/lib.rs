@@ -8,6 +8,7 @@
 pub mod data;
 pub mod demo;
 pub mod devnet;
+pub mod fleet;
 pub mod genesis;
 pub mod homes;
 pub mod ledger;

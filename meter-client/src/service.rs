@@ -302,10 +302,15 @@ impl Service<'_> {
         };
         match self.sequencer.submit(&signed) {
             Ok(taken) => {
-                // The very same again, of a period that is open still, is in time.
+                // An answer was lost, and the very same is sent again: it was in time if its period is open still, and late
+                // if that was settled, as only a substitute is corrected.
                 let open = terms.next_interval == first_interval && !terms.open.closed;
-                outbox
-                    .mark_delivered(period, if open && taken == Taken::Duplicate { Taken::Accepted } else { taken })?;
+                let taken = match taken {
+                    Taken::Duplicate if open => Taken::Accepted,
+                    Taken::Duplicate if first_interval < terms.next_interval => Taken::Late,
+                    taken => taken,
+                };
+                outbox.mark_delivered(period, taken)?;
                 said(Done::Sent { first_interval, late: taken == Taken::Late });
             }
             Err(ApiError::Refused(problem)) => {

@@ -189,10 +189,26 @@ impl Member<'_> {
             self.outbox.mark_delivered(&this, Taken::Accepted)?;
             statement.notices.push(notice);
         }
+        self.keep_booked(&receipt)?;
         // Before the receipt: where there is one, there is its tariff.
         self.outbox.keep_tariff(&this, &tariff)?;
         self.outbox.keep_receipt(&this, &receipt)?;
         Ok((statement, receipt))
+    }
+
+    /// Keeps the late packet that a verified receipt books. The operator gives it back only until then, and a folder that
+    /// lacks it would sign the period again.
+    pub(crate) fn keep_booked(&self, receipt: &Receipt) -> Result<(), SyncError> {
+        let Some(correction) = &receipt.correction else { return Ok(()) };
+        let period = self.period(correction.late.packet.context.first_interval)?;
+        match self.outbox.take_back(&period, &correction.late) {
+            // An earlier meter's file, or two others of this period: the receipt has the one that counts.
+            Err(OutboxError::Damaged { .. } | OutboxError::AlreadySigned { .. }) => Ok(()),
+            kept => {
+                kept?;
+                Ok(self.outbox.mark_delivered(&period, Taken::Late)?)
+            }
+        }
     }
 
     /// The tariff of a settled period: the kept one, or the operator's, if it is the one that L1 has.

@@ -47,6 +47,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "gridveil-protocol",
             "gridveil-circuits",
             "gridveil-prover",
+            "gridveil-proving-api",
             "gridveil-meter-client",
             "gridveil-readings",
             "gridveil-verifier-contract",

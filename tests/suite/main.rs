@@ -6,6 +6,7 @@
 mod common;
 mod demo;
 mod deploy;
+mod fleet;
 mod kill;
 mod live;
 mod market;

@@ -258,6 +258,7 @@ fn sequencer(book: Arc<Mutex<Book>>, domain: Fr) -> String {
                 let (status, word) =
                     if packet.packet.context.first_interval < next { (202, "late") } else { (201, "accepted") };
                 let id = hex(packet_id(&packet));
+                let (status, word) = if book.handed_in.contains(&packet) { (200, "duplicate") } else { (status, word) };
                 if !packet.packet.substituted {
                     book.packets.insert((packet.packet.slot, packet.packet.context.first_interval), packet.clone());
                 }

@@ -71,6 +71,16 @@ pub async fn deploy_verified(
     Ok((l1, u64::try_from(verifier.stats.runtime_bytes)?))
 }
 
+/// The committed verifier of [`SHAPE`]: the code that creates it, and the bytes of a proof.
+///
+/// # Errors
+/// The artifact is none.
+pub fn committed() -> anyhow::Result<(Vec<u8>, u32)> {
+    let artifact: VerifierArtifact = serde_json::from_str(SETTLEMENT_ARTIFACT).context(NAME)?;
+    let digits = artifact.bytecode.strip_prefix("0x").unwrap_or(&artifact.bytecode);
+    Ok((hex::decode(digits).context(NAME)?, artifact.proof_length))
+}
+
 /// Deploys the verifier of [`SHAPE`] and the rollup that starts from these communities, all of them registered under
 /// one account.
 ///

@@ -83,6 +83,7 @@ impl Member<'_> {
             let period = self.period(*first_interval)?;
             let receipt = match self.held(&period)? {
                 Some(receipt) => {
+                    self.keep_booked(&receipt)?;
                     out.kept += 1;
                     Some(receipt)
                 }

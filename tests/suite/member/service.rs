@@ -1,6 +1,6 @@
 //! `gridveil meter sync`: days that are measured, estimated, and measured after all; stopped as a service is.
 
-use gridveil_protocol::packet::Reading;
+use gridveil_protocol::{correction::Correction, packet::Reading};
 use serde_json::Value;
 
 use super::*;
@@ -151,6 +151,27 @@ fn days_are_handed_in_proposed_and_corrected() {
     let packets = home.packets();
     assert!(packets.len() == 3 && !packets[2].packet.substituted && packets[2].packet.readings == units([40, 31]));
     assert_eq!(home.round(), []);
+
+    // The answer is lost, as far as the folder knows: the very same is late again.
+    let noted = format!("{}-5-0-{two}.delivered", &hex(to_bytes(&third.input.domain))[..16]);
+    std::fs::remove_file(Path::new(&home.files[2]).join(noted)).unwrap();
+    assert_eq!(home.round(), [event("late", two)]);
+    assert!(home.packets().len() == 4 && home.packets()[3] == packets[2]);
+
+    // It is booked, and the operator has no more of it to give back than the receipt. Then the folder is lost.
+    let mut fourth = fixture::following(&third, 4, |_| false).unwrap();
+    fourth.operations.correction = Some(Correction {
+        substitute: third.input.packets[0].clone(),
+        signer: fixture::mdm_key().public(),
+        late: packets[2].clone(),
+        tariff: third.input.tariff.clone(),
+    });
+    home.world.settle(fourth);
+    home.world.book.lock().unwrap().packets.clear();
+    std::fs::remove_dir_all(&home.files[2]).unwrap();
+    let statements = [begin, one, two, three].map(|first| event("statement", first));
+    assert_eq!(home.round(), statements, "what was booked is not signed again");
+    assert_eq!((home.round(), home.packets().len()), (vec![], 4));
 }
 
 fn jiff_utc(seconds: i64) -> String {
