@@ -121,9 +121,9 @@ fn a_fixed_key_is_refused_by_its_name() {
     };
     let uses = [(Side::Buy, 600), (Side::Buy, 600), (Side::Buy, 100), (Side::Sell, 900)];
     assert_eq!(shares(&uses), [415, 415, 70, 900], "by use, and not 450, 270 and 100");
-    // In the other order; with twice as much to share nobody is short.
+    // In the other order, where the Wh that no share is whole of falls elsewhere; with twice as much to share nobody is short.
     let turned: Vec<(Side, u32)> = uses.into_iter().rev().collect();
-    assert_eq!(shares(&turned), [900, 70, 415, 415]);
+    assert_eq!(shares(&turned), [900, 69, 415, 416]);
     let more = uses.map(|(side, wh)| if side == Side::Sell { (side, 2 * wh) } else { (side, wh) });
     assert_eq!(shares(&more), [600, 600, 100, 1300]);
 }

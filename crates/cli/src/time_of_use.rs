@@ -346,6 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn the_tariff_of_the_page_is_one() {
+        let page = include_str!("../../../docs/how-to/simulate-a-street.md");
+        let text = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        let tariff = TimeOfUse::parse(text).unwrap();
+        let split = tariff.split.unwrap();
+        assert_eq!((split.network_permille, split.local_permille, split.feed_in), (350, 150, 80_000));
+        // Without it, what the page says.
+        let split = Split::default();
+        assert_eq!((split.network_permille, split.local_permille, split.feed_in), (400, 400, 60_000));
+    }
+
+    #[test]
     fn bad_files_are_refused_in_one_line() {
         let error = |text: &str| TimeOfUse::parse(text).unwrap_err().to_string();
         assert_eq!(error("{\n  \"currency\": 3}"), "2:15: invalid type: integer `3`, expected a string");

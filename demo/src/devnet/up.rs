@@ -233,6 +233,9 @@ fn publish(dir: &Path, devnet: &Devnet) -> anyhow::Result<()> {
     write_over(&dir.join(RUNNING), &serde_json::to_string_pretty(devnet)?)
 }
 
+/// Zone of the tariff.
+const ZONE: &str = "America/Los_Angeles";
+
 /// Variables that stand for options, so that commands are short.
 fn env_file(dir: &Path, devnet: &Devnet) -> String {
     // For a shell: in single quotes, and a single quote ends them, comes escaped, and opens them again.
@@ -244,7 +247,9 @@ fn env_file(dir: &Path, devnet: &Devnet) -> String {
          export GRIDVEIL_CONTRACT={}\n\
          export GRIDVEIL_URL={}\n\
          export GRIDVEIL_ADMIN={}\n\
-         export GRIDVEIL_ADMIN_TOKEN={}\n",
+         export GRIDVEIL_ADMIN_TOKEN={}\n\
+         # Of the tariff and the readings: a period is a local day.\n\
+         export GRIDVEIL_ZONE={ZONE}\n",
         quoted(dir.to_path_buf()),
         devnet.rpc,
         devnet.contract,
@@ -288,6 +293,12 @@ fn write_over(path: &Path, content: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_zone_is_that_of_the_tariff() {
+        let tariff = gridveil_cli::time_of_use::TimeOfUse::parse(crate::data::TARIFF).unwrap();
+        assert_eq!(tariff.zone.iana_name(), Some(ZONE));
+    }
 
     #[test]
     fn a_shell_reads_the_environment_back() {

@@ -1,6 +1,9 @@
 //! `gridveil member account`.
 
-use gridveil_meter_client::wallet::{Progress, Source};
+use gridveil_meter_client::{
+    cli::LocalArgs,
+    wallet::{Progress, Source},
+};
 use gridveil_protocol::{field::to_bytes, owner::owner_of};
 use serde_json::json;
 
@@ -17,6 +20,8 @@ use crate::common::{
 /// Options of `gridveil member account`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    #[command(flatten)]
+    local: LocalArgs,
     #[command(flatten)]
     place: Place,
     /// Sends operations again that the sequencer does not know: the same bytes.
@@ -41,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     let new = session.sync(args.resend)?;
     // Nothing is shown before L1 has said that it is of this chain.
-    let on_l1 = OnL1::ask(&session)?;
+    let on_l1 = OnL1::ask(&session, &args.local.zone)?;
     let state = session.wallet.state();
     let owner = owner_of(&session.keys.owner).commitment();
     let title = format!("Community {}, slot {}", session.community, session.slot);

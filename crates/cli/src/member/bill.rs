@@ -16,7 +16,7 @@ use gridveil_protocol::{
     tariff::Tariff,
     units::{Interval, Nano, Wh},
 };
-use gridveil_readings::intensity::Intensity;
+use gridveil_readings::{intensity::Intensity, zone::Zone};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
 
@@ -95,7 +95,7 @@ pub(super) struct Shown {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut session = Session::open(&args.place)?;
     session.sync(false)?;
-    let on_l1 = OnL1::ask(&session)?;
+    let on_l1 = OnL1::ask(&session, &Zone::utc())?;
     let last = session.wallet.state().receipt.as_ref().context("no period verified yet: there is nothing to bill")?;
     let length = on_l1.interval_length();
     let days = args.days(last, length)?;

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use anyhow::bail;
 use gridveil_meter_client::{
+    cli::LocalArgs,
     recover::{Lost, Recovered},
     wallet::KeptNote,
 };
@@ -30,6 +31,8 @@ use crate::common::{
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
     place: Place,
 }
 
@@ -50,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bail!(nothing(&session)?);
     }
     let paths = refresh(&mut session, &chain);
-    let on_l1 = OnL1::ask(&session)?;
+    let on_l1 = OnL1::ask(&session, &args.local.zone)?;
     let mut missing: Vec<String> = came.missing.iter().map(|one| named(one, &on_l1)).collect();
     if let Err(error) = paths {
         missing.push(format!("paths of certificates: {}", text::one_line(&error)));

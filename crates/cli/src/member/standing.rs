@@ -2,17 +2,18 @@
 
 use anyhow::{Context as _, bail};
 use gridveil_meter_client::{
-    cli::utc,
+    calendar::local,
     l1::{Roots as _, Standing},
 };
 use gridveil_protocol::{field::to_bytes, receipt::Receipt, units::Interval};
+use gridveil_readings::zone::Zone;
 use serde_json::json;
 
 use super::session::Session;
 use crate::common::details::{Details, hex0};
 
 /// What L1 says, compared with the wallet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OnL1 {
     standing: Standing,
     chain_id: u64,
@@ -21,14 +22,16 @@ pub struct OnL1 {
     verified_s: Option<u64>,
     /// Does the last receipt lead to the contract's present root?
     newest: bool,
+    /// In which times are shown.
+    zone: Zone,
 }
 
 impl OnL1 {
-    /// Asks L1. Nothing of the wallet is to be shown before.
+    /// Asks L1. Nothing of the wallet is to be shown before. Times are shown in `zone`.
     ///
     /// # Errors
     /// L1 does not answer, does not know the community, or never had the root of the last receipt.
-    pub fn ask(session: &Session) -> anyhow::Result<Self> {
+    pub fn ask(session: &Session, zone: &Zone) -> anyhow::Result<Self> {
         let standing = session.roots.standing(session.community, session.slot).context("--rpc")?;
         let receipt = session.wallet.state().receipt.as_ref();
         if let Some(receipt) = receipt
@@ -47,6 +50,7 @@ impl OnL1 {
             contract: session.deployment.contract,
             verified_s: receipt.map(|receipt| end_s(receipt, standing.interval_length)),
             newest: receipt.is_some_and(|receipt| receipt.root == standing.root),
+            zone: zone.clone(),
         })
     }
 
@@ -67,14 +71,14 @@ impl OnL1 {
     /// When an interval begins, for a person.
     #[must_use]
     pub fn date(&self, interval: Interval) -> String {
-        utc(i64::from(interval) * i64::from(self.standing.interval_length))
+        local(i64::from(interval) * i64::from(self.standing.interval_length), &self.zone)
     }
 
     /// Its rows.
     #[must_use]
     pub fn rows(&self, details: Details, new: usize) -> Details {
         let Standing { root, frozen, ending, emergency, exited, settled_through_s, .. } = self.standing;
-        let time = |seconds: u64| utc(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let time = |seconds: u64| local(i64::try_from(seconds).unwrap_or(i64::MAX), &self.zone);
         let behind = self.behind();
         let settled = match (settled_through_s, self.verified_s, behind) {
             (0, ..) => "nothing yet".to_owned(),
