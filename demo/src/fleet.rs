@@ -101,9 +101,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut result = days::live(&town, &operator, &dir, args.loss, &progress)?;
     progress.say("checking");
     let checks = checks::all(&town, &operator, &result, args.miscount)?;
-    progress.finish();
     result.peak_bytes = [peak_rss_bytes(), operator.peak_bytes()];
-    let report = shown::Report::of(&town, args, &result, (checks, operator.kills()), began.elapsed());
+    let restarts = operator.kills();
+    // A home has hundreds of files: that takes time too.
+    progress.say("removing its files");
+    drop(operator);
+    temporary.close().context("the temporary directory")?;
+    progress.finish();
+    let report = shown::Report::of(&town, args, &result, (checks, restarts), began.elapsed());
     text::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
     match report.failed() {
         0 => Ok(()),

@@ -172,7 +172,7 @@ fn each(
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(one)).collect();
-        let ended = workers.into_iter().map(|worker| worker.join());
-        ended.map(|end| end.unwrap_or_else(|_| Err(anyhow::anyhow!("a home's thread ended")))).collect()
+        let mut ended = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.try_for_each(|end| end.unwrap_or_else(|_| Err(anyhow::anyhow!("a home's thread ended"))))
     })
 }

@@ -122,11 +122,10 @@ impl Operator {
                 let words = ["prover", "run", "--dir", "spool", "--key", "spool-key", "--shape", town.shape.name];
                 let mut words: Vec<OsString> = words.map(Into::into).to_vec();
                 words.extend(["--cache".into(), cache.clone().into()]);
-                (Some(cache), None, Some(Process::start(words, dir, "prover")?))
+                (Some(cache), None, Some(Process::start(words, dir, "prover", None)?))
             }
         };
-        let sequencer = Process::start(words, dir, "sequencer")?;
-        sequencer.listens(admin)?;
+        let sequencer = Process::start(words, dir, "sequencer", Some(admin))?;
         let admin = Admin::new(&format!("http://{admin}"), &token, PATIENT)?;
         for plan in &town.plans {
             for (day, tariff) in town.tariffs.iter().enumerate() {
@@ -292,9 +291,20 @@ fn secret(dir: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
     secret_file::create(&path, content).with_context(|| path.display().to_string())
 }
 
-/// An address that nobody listens at, and that the sequencer has in all its lives.
+/// An address that nobody listens at, and that the sequencer has in all its lives. It is none of those that outgoing
+/// connections take: one of these could have it while the sequencer is down.
 fn free() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    const FIRST: u16 = 12_000;
+    const COUNT: u16 = 20_000;
+    const TRIES: usize = 100;
+    for _ in 0..TRIES {
+        let port = FIRST + u16::from_be_bytes(gridveil_keystore::random()?) % COUNT;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no free port from {FIRST} on");
 }
 
 /// In the provers' place: it answers every job at once with bytes that say nothing.

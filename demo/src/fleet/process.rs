@@ -16,7 +16,9 @@ use anyhow::{Context as _, bail};
 
 /// Longest start.
 const START: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(10);
+/// Most starts in one of its lives.
+const STARTS: usize = 20;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A process, ended when this is dropped.
 pub(super) struct Process {
@@ -24,16 +26,27 @@ pub(super) struct Process {
     /// Where it runs, and says what it says.
     dir: PathBuf,
     said: PathBuf,
+    listens_at: Option<SocketAddr>,
     child: Mutex<Option<Child>>,
     peak: AtomicU64,
 }
 
 impl Process {
-    /// Starts it. Nothing of this process's variables is an option of its.
-    pub(super) fn start(words: Vec<OsString>, dir: &Path, name: &str) -> anyhow::Result<Self> {
+    /// Starts it, and waits until it listens, if it does. Nothing of this process's variables is an option of its.
+    pub(super) fn start(
+        words: Vec<OsString>,
+        dir: &Path,
+        name: &str,
+        listens_at: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
         let said = dir.join(format!("{name}.said"));
-        let process = Self { words, dir: dir.to_owned(), said, child: Mutex::default(), peak: AtomicU64::new(0) };
-        process.again(&mut process.lock())?;
+        let (dir, child, peak) = (dir.to_owned(), Mutex::default(), AtomicU64::new(0));
+        let process = Self { words, dir, said, listens_at, child, peak };
+        {
+            let mut child = process.lock();
+            process.again(&mut child)?;
+            process.until_it_listens(&mut child)?;
+        }
         Ok(process)
     }
 
@@ -55,16 +68,22 @@ impl Process {
         Ok(())
     }
 
-    /// Waits until it listens there.
-    pub(super) fn listens(&self, at: SocketAddr) -> anyhow::Result<()> {
+    /// Waits until it listens. One that ends before is started again: somebody may have its address for a moment.
+    fn until_it_listens(&self, child: &mut Option<Child>) -> anyhow::Result<()> {
+        let Some(at) = self.listens_at else { return Ok(()) };
         let start = Instant::now();
+        let mut starts = 1;
         while TcpStream::connect(at).is_err() {
-            let ended = self.lock().as_mut().map(Child::try_wait).transpose()?.flatten();
-            if ended.is_some() || start.elapsed() > START {
+            let ended = child.as_mut().map(Child::try_wait).transpose()?.flatten();
+            if start.elapsed() > START || (ended.is_some() && starts == STARTS) {
                 let said = std::fs::read_to_string(&self.said).unwrap_or_default();
                 bail!("the sequencer does not listen: {}", said.lines().next_back().unwrap_or("it says nothing"));
             }
             std::thread::sleep(LOOK);
+            if ended.is_some() {
+                starts += 1;
+                self.again(child)?;
+            }
         }
         Ok(())
     }
@@ -77,7 +96,8 @@ impl Process {
             running.kill()?;
             running.wait()?;
         }
-        self.again(&mut child)
+        self.again(&mut child)?;
+        self.until_it_listens(&mut child)
     }
 
     fn note_peak(&self, child: Option<&Child>) {

@@ -167,8 +167,8 @@ pub(super) fn kills(days: usize, homes: usize, communities: usize, dice: &mut Di
         let packets = 1 + dice.below(homes.saturating_sub(homes / 4).max(1)) as u64;
         let closed = 1 + dice.below(communities);
         Kills {
-            after_packets: (day % 2 == 0 || last).then_some(packets),
-            after_closed: (day % 2 == 1 || last).then_some(closed),
+            after_packets: (day.is_multiple_of(2) || last).then_some(packets),
+            after_closed: (!day.is_multiple_of(2) || last).then_some(closed),
         }
     };
     (0..days).map(kills).collect()
