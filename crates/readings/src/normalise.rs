@@ -21,15 +21,7 @@ struct Piece {
     quality: Quality,
     at: Place,
     begins_block: bool,
-    /// The part that came first. Most intervals have one, and a map for each would be most of what a file takes.
-    part: (u32, Energy),
-    others: BTreeMap<u32, Energy>,
-}
-
-impl Piece {
-    fn of_part(&self, part: u32) -> Option<Energy> {
-        if self.part.0 == part { Some(self.part.1) } else { self.others.get(&part).copied() }
-    }
+    parts: BTreeMap<u32, Energy>,
 }
 
 type Pieces = BTreeMap<i64, Piece>;
@@ -194,8 +186,7 @@ impl Work<'_> {
             quality: raw.quality,
             at: raw.at,
             begins_block: raw.begins_block,
-            part: (raw.part, raw.energy),
-            others: BTreeMap::new(),
+            parts: BTreeMap::from([(raw.part, raw.energy)]),
         };
         let mut slot = match pieces.entry(start) {
             Slot::Vacant(slot) => {
@@ -205,16 +196,16 @@ impl Work<'_> {
             Slot::Occupied(slot) => slot,
         };
         let old = slot.get_mut();
-        let Some(known) = old.of_part(raw.part) else {
-            old.others.insert(raw.part, raw.energy);
+        if let Slot::Vacant(part) = old.parts.entry(raw.part) {
+            part.insert(raw.energy);
             old.energy += raw.energy;
             old.quality = old.quality.max(raw.quality);
             return Ok(());
-        };
+        }
         let night = is_night_of_change(start);
         let duplicate = SourceError::Duplicate { at: raw.at, start, first_line: old.at.line, night };
-        let same = known == raw.energy;
-        if !merges || old.length != length || (!same && !old.others.is_empty()) {
+        let same = old.parts.get(&raw.part) == Some(&raw.energy);
+        if !merges || old.length != length || (!same && old.parts.len() > 1) {
             return Err(duplicate);
         }
         if same {

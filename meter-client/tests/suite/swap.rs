@@ -81,14 +81,17 @@ fn a_swap_is_booked_once_with_the_readings_of_both_meters() {
     assert!(matches!(refused(&path, &readings), FolderError::Swapped { .. }));
     assert!(matches!(refused(&path, &["--closing", "70.2", "--opening", "0.1"]), FolderError::Swapped { .. }));
     // The reader goes on, and makes the day's file anew.
-    std::fs::remove_file(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).find(is_day).unwrap()).unwrap();
+    std::fs::remove_file(
+        std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).find(|path| is_day(path)).unwrap(),
+    )
+    .unwrap();
     let mut again = Folder::open(&path, TERMS).unwrap();
     again.keep(&border(4, "new", 500)).unwrap();
     drop(again);
     assert_eq!(wh(&path), [booked, vec![(3, 100)]].concat());
 }
 
-fn is_day(path: &std::path::PathBuf) -> bool {
+fn is_day(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "csv")
 }
 

@@ -179,6 +179,11 @@ fn a_small_device_has_room_for_all_that_the_client_does() {
             format!("meter read, {} ({} bytes)", name.split('/').next_back().unwrap(), file.metadata().unwrap().len());
         device.measure(&what, &[&["meter", "read", file.to_str().unwrap(), "--json"], more].concat());
     }
+    let year = device.path("year.csv");
+    let head = day(TODAY).lines().next().unwrap().to_owned();
+    let rows = (0..365).map(|n| day(TODAY - (365 - n) * 86_400).split_once('\n').unwrap().1.to_owned());
+    std::fs::write(&year, format!("{head}\n{}", rows.collect::<String>())).unwrap();
+    device.measure("meter read, a CSV of a year of quarters of an hour", &["meter", "read", &year, "--json"]);
 
     let folder = device.path("home.meter");
     std::fs::create_dir(&folder).unwrap();
