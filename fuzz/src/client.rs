@@ -9,6 +9,7 @@ use gridveil_api::{
 };
 use gridveil_auditor::genesis::Genesis;
 use gridveil_meter_client::{
+    device::{Device, Unlock},
     key_store::Keys,
     proposal::ProposalFile,
     source::{self, Choice, Cut, Format, Import, Purpose, Rule, SourceError},
@@ -146,7 +147,7 @@ pub const PASSPHRASE: &str = "fuzz";
 /// Most memory that a key file may ask for here, KiB: the program's own bound is a gigabyte, which takes seconds.
 const CHEAP_KIB: u32 = 1 << 10;
 
-/// A key file. One that asks for a costly derivation is not tried.
+/// A key file, of a household or of a device. One that asks for a costly derivation is not tried.
 pub fn key_file(data: &[u8]) {
     let cost = |at: usize| {
         let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
@@ -158,6 +159,8 @@ pub fn key_file(data: &[u8]) {
         return;
     }
     let (_directory, path) = file_of(data, "keys");
+    let device = || Device::open(&path, Unlock::Passphrase(PASSPHRASE)).ok().map(|device| device.public());
+    assert!(device() == device());
     if let Ok(keys) = Keys::open(&path, PASSPHRASE) {
         let again = Keys::open(&path, PASSPHRASE).expect("a key file that opened opens again");
         assert!(again.owner.public() == keys.owner.public() && again.same_folder(&keys));

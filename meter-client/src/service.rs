@@ -38,6 +38,8 @@ use crate::{
 
 /// Most periods of one round: a year of days, and some.
 const MAX_PERIODS: u32 = 400;
+/// Receipts that are looked through for what became of late periods.
+const LOOKED_BACK: usize = 31;
 /// Periods that are over, and that a device without receipts tries to hand in.
 const LATE_PERIODS: u32 = 7;
 
@@ -45,8 +47,8 @@ const LATE_PERIODS: u32 = 7;
 pub struct Service<'a> {
     /// Sequencer.
     pub sequencer: &'a Sequencer,
-    /// L1.
-    pub l1: &'a dyn Roots,
+    /// L1. Without it no statement is checked.
+    pub l1: Option<&'a dyn Roots>,
     /// The household's keys. Without them packets are handed in, and no statement is checked.
     pub keys: Option<&'a Keys>,
     /// The meter's.
@@ -131,6 +133,29 @@ pub enum Done {
     },
 }
 
+/// A period that was settled with a substitute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Substituted {
+    /// Period.
+    pub first_interval: Interval,
+    /// What became of it.
+    pub now: Now,
+}
+
+/// How far a late packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// It was not handed in.
+    Missing,
+    /// It waits for a settlement that books the difference.
+    HandedIn,
+    /// The difference is booked.
+    Booked {
+        /// In the settlement of this period.
+        first_interval: Interval,
+    },
+}
+
 /// Why a round was not finished. What it did before stands.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -165,27 +190,67 @@ impl Service<'_> {
     /// # Errors
     /// [`ServiceError`]; what was said before is done.
     pub fn round(&self, import: Option<&Import>, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
-        let outbox = match self.keys {
-            Some(keys) => Outbox::open(self.wallet, keys)?,
-            None => Outbox::of_device(self.wallet, self.device)?,
-        };
+        let outbox = self.outbox()?;
         let terms = self.sequencer.community(self.community)?;
         // Statements that do not hold do not keep the meter from speaking.
-        let statements = self.keys.map_or(Ok(()), |keys| self.statements(keys, &outbox, &terms, said));
+        let statements = match (self.keys, self.l1) {
+            (Some(keys), Some(l1)) => self.statements((keys, l1), &outbox, &terms, said),
+            _ => Ok(()),
+        };
         if let Some(import) = import {
-            self.packets(&outbox, &terms, import, said)?;
+            self.packets(&outbox, &terms, import, terms.next_interval, said)?;
         }
         statements
     }
 
+    /// Hands in what is late: every period of the readings that is over, was settled with a substitute, and was not handed in.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; what was said before is done.
+    pub fn late(&self, terms: &CommunityInfo, import: &Import, said: &mut dyn FnMut(Done)) -> Result<(), ServiceError> {
+        let before = terms.next_interval.checked_sub(u32::from(terms.intervals));
+        before.map_or(Ok(()), |last| self.packets(&self.outbox()?, terms, import, last, said))
+    }
+
+    /// What became of the periods that were settled with a substitute, as far as the last receipts here tell; oldest first.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn substituted(&self) -> Result<Vec<Substituted>, OutboxError> {
+        let outbox = self.outbox()?;
+        let periods = outbox.settled(self.domains, self.community, self.slot)?;
+        let mut found = Vec::new();
+        for period in periods.iter().skip(periods.len().saturating_sub(LOOKED_BACK)) {
+            let Some(receipt) = outbox.receipt(period)? else { continue };
+            if let Some(correction) = &receipt.correction {
+                let about = correction.late.packet.context.first_interval;
+                found.iter_mut().filter(|s: &&mut Substituted| s.first_interval == about).for_each(|substituted| {
+                    substituted.now = Now::Booked { first_interval: period.first_interval };
+                });
+            }
+            if receipt.substituted {
+                let now = if outbox.is_handed_in(period)? { Now::HandedIn } else { Now::Missing };
+                found.push(Substituted { first_interval: period.first_interval, now });
+            }
+        }
+        Ok(found)
+    }
+
+    fn outbox(&self) -> Result<Outbox, OutboxError> {
+        match self.keys {
+            Some(keys) => Outbox::open(self.wallet, keys),
+            None => Outbox::of_device(self.wallet, self.device),
+        }
+    }
+
     fn statements(
         &self,
-        keys: &Keys,
+        (keys, l1): (&Keys, &dyn Roots),
         outbox: &Outbox,
         terms: &CommunityInfo,
         said: &mut dyn FnMut(Done),
     ) -> Result<(), ServiceError> {
-        let Self { sequencer, l1, domains, community, slot, .. } = *self;
+        let Self { sequencer, domains, community, slot, .. } = *self;
         let failed = |error: WalletError| ServiceError::Sync(error.into());
         // Open for no longer than this takes: the member's own commands need it too.
         let mut wallet = Wallet::open(self.wallet, keys, domains.name(), community, slot).map_err(failed)?;
@@ -208,12 +273,13 @@ impl Service<'_> {
         Period { domain, community: self.community, slot: self.slot, first_interval }
     }
 
-    /// The periods that are whole in the readings, oldest first, and those that began and are over.
+    /// The periods that are whole in the readings, oldest first, and those that began and are over, up to `until`.
     fn packets(
         &self,
         outbox: &Outbox,
         terms: &CommunityInfo,
         import: &Import,
+        until: Interval,
         said: &mut dyn FnMut(Done),
     ) -> Result<(), ServiceError> {
         let (intervals, length) = (u32::from(terms.intervals.max(1)), i64::from(terms.interval_length.max(1)));
@@ -229,7 +295,7 @@ impl Service<'_> {
             (begin..).step_by(intervals as usize).take_while(|first| first.saturating_add(intervals) <= end)
         {
             // A later one waits for its turn.
-            if first_interval > next {
+            if first_interval > until.0 {
                 break;
             }
             let first_interval = Interval(first_interval);

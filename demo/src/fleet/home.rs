@@ -158,7 +158,7 @@ impl Home {
         let folder = self.folder();
         let service = Service {
             sequencer: &net.sequencer,
-            l1: &net.l1,
+            l1: Some(&net.l1),
             keys: Some(&self.keys),
             device: &self.device,
             deployment: net.deployment,

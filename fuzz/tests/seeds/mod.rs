@@ -19,6 +19,7 @@ use gridveil_fuzz::{
     prover::{CACHE_LABEL, QUEUE_PASSWORD, QUEUED_SHAPE, SPOOL_KEY},
 };
 use gridveil_meter_client::{
+    device::{Device, Lock},
     key_store::{Cost, Keys},
     operation::Claim,
     source::{self, Choice},
@@ -95,7 +96,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "meter_mscons" => vec![data("load-profile.edi")],
         "meter_ocmf" => vec![data("two-sessions.ocmf")],
         "meter_mapping" => PROFILES.iter().map(|profile| profile.text.into()).collect(),
-        "key_file" => vec![key_file()],
+        "key_file" => vec![key_file(), device_file()],
         "genesis" => vec![json(&genesis())],
         "exchange_file" => exchange_files(),
         "api_answer" => answers(),
@@ -258,6 +259,14 @@ fn key_file() -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keys");
     Keys::generate().unwrap().create(&path, PASSPHRASE, Cost { memory_kib: 64, passes: 1, lanes: 1 }).unwrap();
+    fs::read(path).unwrap()
+}
+
+fn device_file() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("device");
+    let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
+    Device::generate().unwrap().create(&path, Lock::Passphrase(PASSPHRASE, cost)).unwrap();
     fs::read(path).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridveil_api::public::Taken;
+use gridveil_api::public::{CommunityInfo, Taken};
 use gridveil_protocol::packet::Context;
 
 use super::{FileArgs, LocalOfFileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule};
@@ -12,7 +12,8 @@ use crate::{
     packet::Draft,
     proposal::ProposalFile,
     recover,
-    source::{Cut, Purpose, Rule},
+    service::{Done, Now, Service, Substituted},
+    source::{Cut, Import, Purpose, Rule},
     submit::{ApiError, Retry, Sequencer},
     wallet::{Deployment, write_file},
 };
@@ -23,8 +24,8 @@ pub(super) struct SubmitArgs {
     file: FileArgs,
     #[command(flatten)]
     place: SignerArgs,
-    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00;
-    /// the community's open period if absent.
+    /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00. If absent,
+    /// the community's open period, and before it every one that is late and whole in the file.
     #[arg(long, value_name = "DATE", alias = "first-interval")]
     period: Option<When>,
     #[command(flatten)]
@@ -68,8 +69,8 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let cut = Cut { first_interval, intervals, length, scale, purpose };
     let failed = |source| MeterError::Cut { path: args.file.file.clone(), source };
     let not_measured = cut.not_measured(&import);
+    let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
     if !not_measured.is_empty() {
-        let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
         let readings = Cut { purpose: Purpose::Substitute, ..cut }.of(&import).map_err(failed)?;
         let (community, slot, interval_length) = (*community, *slot, terms.interval_length);
         let scale = args.packet.scale;
@@ -87,6 +88,24 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     }
     let readings = cut.of(&import).map_err(failed)?;
     let Signing { household, device, .. } = keys.open()?;
+    if args.period.is_none() {
+        let service = Service {
+            sequencer: &sequencer,
+            l1: None,
+            keys: household.as_ref(),
+            device: &device,
+            deployment,
+            domains: &domains,
+            community: *community,
+            slot: *slot,
+            wallet: outbox,
+            scale: args.packet.scale,
+            accepted: &accepted,
+            buy_limit: args.packet.buy_limit,
+            sell_limit: args.packet.sell_limit,
+        };
+        late(&service, &terms, &import, &periods)?;
+    }
     let outbox = match &household {
         Some(keys) => Outbox::open(outbox, keys)?,
         None => Outbox::of_device(outbox, &device)?,
@@ -120,6 +139,32 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let open = terms.next_interval == first_interval && !terms.open.closed;
     outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
     println!("{}, community {community}, slot {slot}: {status}", periods.span(first_interval));
+    Ok(())
+}
+
+/// Hands in what the file has of earlier periods that were settled with a substitute, and says what became of those that are
+/// handed in already.
+fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: &Periods) -> Result<(), MeterError> {
+    let mut new = Vec::new();
+    service.late(terms, import, &mut |done| {
+        let (first_interval, what) = match done {
+            Done::Sent { first_interval, .. } => (first_interval, "handed in late".to_owned()),
+            Done::Refused { first_interval, why } => (first_interval, format!("the sequencer refuses: {why}")),
+            Done::NotSigned { first_interval, why } => (first_interval, format!("not signed: {why}")),
+            Done::Proposed { .. } | Done::Statement { .. } | Done::Rollup { .. } | Done::Meter { .. } => return,
+        };
+        println!("{}: {what}", periods.span(first_interval));
+        new.push(first_interval);
+    })?;
+    for Substituted { first_interval, now } in service.substituted()? {
+        let what = match now {
+            Now::Booked { first_interval } => format!("booked in the settlement of {}", periods.begins(first_interval)),
+            Now::HandedIn => "a later settlement books the difference, one at a time, the newest first".to_owned(),
+            Now::Missing if new.contains(&first_interval) => continue,
+            Now::Missing => "not handed in: it is not whole in this file".to_owned(),
+        };
+        println!("{}: settled with a substitute; {what}", periods.span(first_interval));
+    }
     Ok(())
 }
 

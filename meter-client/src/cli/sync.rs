@@ -138,7 +138,7 @@ fn round(args: &SyncArgs, keys: &Signing, said: &mut Said) -> Result<(), MeterEr
     said.length = sequencer.community(*community)?.interval_length;
     let service = Service {
         sequencer: &sequencer,
-        l1: &l1,
+        l1: Some(&l1),
         keys: keys.household.as_ref(),
         device: &keys.device,
         deployment: Deployment { chain_id, contract },

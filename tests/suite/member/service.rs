@@ -278,3 +278,55 @@ fn a_round_under_a_frozen_rollup_ends_with_an_error_even_if_the_sequencer_is_gon
         "{said}"
     );
 }
+
+/// By hand it is as little work: what the file has of a day that was late goes first, and what became of it is said.
+#[test]
+fn submit_hands_in_what_is_late_and_says_what_became_of_it() {
+    let (mut world, input) = World::new();
+    let first = world.settle(input);
+    let mut home = Home::new(world);
+    let one = first.after.header.next_interval;
+    let two = one + 2;
+    let submit = |home: &Home| {
+        let words = home.words(&["submit", &format!("{}/1.csv", home.files[1])]);
+        let output = gridveil(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        (String::from_utf8(output.stdout).unwrap(), output.status.success())
+    };
+    let second = home.world.settle_with(fixture::following(&first, 2, |slot| slot == 0).unwrap(), &[1]);
+    home.meter("1.csv", two, [(300, "A"), (310, "A")]);
+    home.round();
+    // The late day is in another file still.
+    let (said, good) = submit(&home);
+    assert!(good && said.contains("settled with a substitute; not handed in") && said.contains("accepted"), "{said}");
+    let first_row = |first: Interval| i64::from(first) * 3600;
+    let row = |start: i64, wh: u32| format!("{start},{},{wh},0,A\n", start + 3600);
+    let rows =
+        [(first_row(one), 400), (first_row(one) + 3600, 410), (first_row(two), 300), (first_row(two) + 3600, 310)];
+    let text: String = rows.into_iter().map(|(start, wh)| row(start, wh)).collect();
+    std::fs::write(
+        Path::new(&home.files[1]).join("1.csv"),
+        format!("interval_start,interval_end,import_wh,export_wh,quality\n{text}"),
+    )
+    .unwrap();
+    let (said, good) = submit(&home);
+    assert!(
+        good && said.contains("handed in late") && said.contains("a later settlement books the difference"),
+        "{said}"
+    );
+    let packets = home.packets();
+    let late = packets.iter().find(|signed| signed.packet.context.first_interval == one).unwrap().clone();
+    assert!(late.packet.readings == units([40, 41]));
+
+    let mut third = fixture::following(&second, 3, |_| false).unwrap();
+    third.packets[0] = packets.iter().find(|signed| signed.packet.context.first_interval == two).unwrap().clone();
+    third.operations.correction = Some(Correction {
+        substitute: second.input.packets[0].clone(),
+        signer: fixture::mdm_key().public(),
+        late,
+        tariff: second.input.tariff.clone(),
+    });
+    home.world.settle_with(third, &[1]);
+    home.round();
+    let (said, _) = submit(&home);
+    assert!(said.contains("settled with a substitute; booked in the settlement of"), "{said}");
+}
