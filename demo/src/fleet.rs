@@ -102,14 +102,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     progress.say("checking");
     let checks = checks::all(&town, &operator, &result, args.miscount)?;
     result.peak_bytes = [peak_rss_bytes(), operator.peak_bytes()];
-    let restarts = operator.kills();
-    // A home has hundreds of files: that takes time too.
-    progress.say("removing its files");
-    drop(operator);
-    temporary.close().context("the temporary directory")?;
     progress.finish();
-    let report = shown::Report::of(&town, args, &result, (checks, restarts), began.elapsed());
+    let report = shown::Report::of(&town, args, &result, (checks, operator.kills()), began.elapsed());
     text::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
+    drop(operator);
+    // A home has hundreds of files. They take a while to remove, with the result in sight.
+    temporary.close().context("the temporary directory")?;
     match report.failed() {
         0 => Ok(()),
         failed => bail!("{failed} of {} checks do not hold", report.checks.len()),
