@@ -2,8 +2,8 @@
 //!
 //! Each home has its key file, its meter file and its folder, and does what `gridveil meter sync` does; nothing here goes
 //! around the meter client. The sequencer is a process of its own with its log on disk, and is killed. Between the two is a
-//! line that loses and repeats. [`script`] says what happens to whom, [`home`] and [`operator`] do it, [`expected`] computes
-//! on its own what must come of it, [`checks`] compares.
+//! line that loses and repeats. `script` says what happens to whom, `home` and `operator` do it, `expected` computes
+//! on its own what must come of it, `checks` compares.
 //!
 //! What differs from a real deployment: the accounts are there from the beginning, their keys are public, and, if proofs are
 //! not asked for, L1's verifier takes a stand-in in their place.
