@@ -2,8 +2,8 @@
 //!
 //! Each home has its key file, its meter file and its folder, and does what `gridveil meter sync` does; nothing here goes
 //! around the meter client. The sequencer is a process of its own with its log on disk, and is killed. Between the two is a
-//! line that loses and repeats. [`script`] says what happens to whom, [`home`] and [`operator`] do it, [`expected`] computes
-//! on its own what must come of it, [`checks`] compares.
+//! line that loses and repeats. `script` says what happens to whom, `home` and `operator` do it, `expected` computes
+//! on its own what must come of it, `checks` compares.
 //!
 //! What differs from a real deployment: the accounts are there from the beginning, their keys are public, and, if proofs are
 //! not asked for, L1's verifier takes a stand-in in their place.
@@ -102,14 +102,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     progress.say("checking");
     let checks = checks::all(&town, &operator, &result, args.miscount)?;
     result.peak_bytes = [peak_rss_bytes(), operator.peak_bytes()];
-    let restarts = operator.kills();
-    // A home has hundreds of files: that takes time too.
-    progress.say("removing its files");
-    drop(operator);
-    temporary.close().context("the temporary directory")?;
     progress.finish();
-    let report = shown::Report::of(&town, args, &result, (checks, restarts), began.elapsed());
+    let report = shown::Report::of(&town, args, &result, (checks, operator.kills()), began.elapsed());
     text::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
+    drop(operator);
+    // A home has hundreds of files. They take a while to remove, with the result in sight.
+    temporary.close().context("the temporary directory")?;
     match report.failed() {
         0 => Ok(()),
         failed => bail!("{failed} of {} checks do not hold", report.checks.len()),
