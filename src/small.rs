@@ -15,8 +15,8 @@ const DEPLOYMENT: &str = "GRIDVEIL_DEPLOYMENT";
     about = "A member's meter: keys, meter files, packets, statements. The build for a small device",
     after_help = "\
 Not in this build: member, mdm, operator, sequencer, prover, audit,
-  verify-deployment, devnet, demo, simulate, market, bench. What needs money, L1's
-  key or a proof is done with the full build, on another machine.
+  verify-deployment, devnet, demo, simulate, market, fleet, bench. What needs
+  money, L1's key or a proof is done with the full build, on another machine.
 
 Example:
   gridveil meter read history.xml"

@@ -42,17 +42,17 @@ fn only_the_token_opens_what_it_sealed() {
     let out = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && out.contains("1 passed"), "{out}{}", String::from_utf8_lossy(&child.stderr));
     // The content is not on the token's disk.
-    let kept = files(&tokens);
+    let kept = files(&tokens).unwrap();
     assert!(!kept.is_empty() && !kept.iter().any(|bytes| bytes.windows(CONTENT.len()).any(|w| w == CONTENT)));
 }
 
-fn files(directory: &Path) -> Vec<Vec<u8>> {
+fn files(directory: &Path) -> std::io::Result<Vec<Vec<u8>>> {
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { all.extend(files(&path)) } else { all.push(std::fs::read(path).unwrap()) }
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() { all.extend(files(&path)?) } else { all.push(std::fs::read(path)?) }
     }
-    all
+    Ok(all)
 }
 
 #[test]
