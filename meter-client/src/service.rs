@@ -368,14 +368,7 @@ impl Service<'_> {
         };
         match self.sequencer.submit(&signed) {
             Ok(taken) => {
-                // An answer was lost, and the very same is sent again: it was in time if its period is open still, and late
-                // if that was settled, as only a substitute is corrected.
-                let open = terms.next_interval == first_interval && !terms.open.closed;
-                let taken = match taken {
-                    Taken::Duplicate if open => Taken::Accepted,
-                    Taken::Duplicate if first_interval < terms.next_interval => Taken::Late,
-                    taken => taken,
-                };
+                let taken = as_first_taken(taken, first_interval, terms);
                 outbox.mark_delivered(period, taken)?;
                 said(Done::Sent { first_interval, late: taken == Taken::Late });
             }
@@ -440,6 +433,17 @@ impl Service<'_> {
             readings: Cut { purpose: Purpose::Substitute, ..*cut }.of(import)?,
             not_measured: cut.not_measured(import),
         })
+    }
+}
+
+/// How the sequencer took a packet first. If an answer was lost and the very same is sent again, it is a duplicate: it was in
+/// time if its period is open still, and late if that was settled, as only a substitute is corrected.
+pub(crate) fn as_first_taken(taken: Taken, first_interval: Interval, terms: &CommunityInfo) -> Taken {
+    let open = terms.next_interval == first_interval && !terms.open.closed;
+    match taken {
+        Taken::Duplicate if open => Taken::Accepted,
+        Taken::Duplicate if first_interval < terms.next_interval => Taken::Late,
+        taken => taken,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridveil_api::public::{CommunityInfo, Taken};
+use gridveil_api::public::CommunityInfo;
 use gridveil_protocol::packet::Context;
 
 use super::{FileArgs, LocalOfFileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule};
@@ -12,8 +12,8 @@ use crate::{
     packet::Draft,
     proposal::ProposalFile,
     recover,
-    service::{Done, Now, Service, Substituted},
-    source::{Cut, Import, Purpose, Rule},
+    service::{Done, Now, Service, Substituted, as_first_taken},
+    source::{Cut, CutError, Import, Purpose, Rule},
     submit::{ApiError, Retry, Sequencer},
     wallet::{Deployment, write_file},
 };
@@ -68,26 +68,9 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     let (scale, purpose) = (u64::from(args.packet.scale), Purpose::Metered(&accepted));
     let cut = Cut { first_interval, intervals, length, scale, purpose };
     let failed = |source| MeterError::Cut { path: args.file.file.clone(), source };
-    let not_measured = cut.not_measured(&import);
     let deployment = Deployment { chain_id: info.chain_id, contract: info.contract };
-    if !not_measured.is_empty() {
-        let readings = Cut { purpose: Purpose::Substitute, ..cut }.of(&import).map_err(failed)?;
-        let (community, slot, interval_length) = (*community, *slot, terms.interval_length);
-        let scale = args.packet.scale;
-        let proposal = ProposalFile {
-            deployment,
-            community,
-            slot,
-            first_interval,
-            interval_length,
-            scale,
-            readings,
-            not_measured,
-        };
-        return propose(args, &proposal, &periods);
-    }
-    let readings = cut.of(&import).map_err(failed)?;
     let Signing { household, device, .. } = keys.open()?;
+    let mut late_ones = false;
     if args.period.is_none() {
         let service = Service {
             sequencer: &sequencer,
@@ -104,8 +87,30 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
             buy_limit: args.packet.buy_limit,
             sell_limit: args.packet.sell_limit,
         };
-        late(&service, &terms, &import, &periods)?;
+        late_ones = late(&service, &terms, &import, &periods)?;
     }
+    let not_measured = cut.not_measured(&import);
+    if !not_measured.is_empty() {
+        let readings = Cut { purpose: Purpose::Substitute, ..cut }.of(&import).map_err(failed)?;
+        let (community, slot, interval_length) = (*community, *slot, terms.interval_length);
+        let scale = args.packet.scale;
+        let proposal = ProposalFile {
+            deployment,
+            community,
+            slot,
+            first_interval,
+            interval_length,
+            scale,
+            readings,
+            not_measured,
+        };
+        return propose(args, &proposal, &periods);
+    }
+    let readings = match cut.of(&import) {
+        // It was a file of late days.
+        Err(CutError::Missing { .. }) if late_ones => return Ok(()),
+        readings => readings.map_err(failed)?,
+    };
     let outbox = match &household {
         Some(keys) => Outbox::open(outbox, keys)?,
         None => Outbox::of_device(outbox, &device)?,
@@ -136,19 +141,21 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     }
     let signed = outbox.sign_under(draft, &domains, device.secret())?;
     let status = sequencer.submit(&signed)?;
-    let open = terms.next_interval == first_interval && !terms.open.closed;
-    outbox.mark_delivered(&period, if open && status == Taken::Duplicate { Taken::Accepted } else { status })?;
+    outbox.mark_delivered(&period, as_first_taken(status, first_interval, &terms))?;
     println!("{}, community {community}, slot {slot}: {status}", periods.span(first_interval));
     Ok(())
 }
 
 /// Hands in what the file has of earlier periods that were settled with a substitute, and says what became of those that are
-/// handed in already.
-fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: &Periods) -> Result<(), MeterError> {
-    let mut new = Vec::new();
+/// handed in already. `true` if one was handed in now.
+fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: &Periods) -> Result<bool, MeterError> {
+    let (mut new, mut sent) = (Vec::new(), false);
     service.late(terms, import, &mut |done| {
         let (first_interval, what) = match done {
-            Done::Sent { first_interval, .. } => (first_interval, "handed in late".to_owned()),
+            Done::Sent { first_interval, .. } => {
+                sent = true;
+                (first_interval, "handed in late".to_owned())
+            }
             Done::Refused { first_interval, why } => (first_interval, format!("the sequencer refuses: {why}")),
             Done::NotSigned { first_interval, why } => (first_interval, format!("not signed: {why}")),
             Done::Proposed { .. } | Done::Statement { .. } | Done::Rollup { .. } | Done::Meter { .. } => return,
@@ -165,7 +172,7 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
         };
         println!("{}: settled with a substitute; {what}", periods.span(first_interval));
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Nothing of a period is signed that was not measured as a whole.
