@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use gridveil_api::public::GivenBack;
-use gridveil_protocol::{account::Account, field::Fr, operation::SignedOperation, receipt::ReceiptRequest};
+use gridveil_protocol::{
+    account::Account, field::Fr, operation::SignedOperation, packet::SignedPacket, receipt::ReceiptRequest,
+    units::Interval,
+};
 
 use crate::{
     problem::Problem,
@@ -77,9 +80,32 @@ fn read(
     };
     let kept = then && reader.packet_id(community, first_interval, slot, false)?.is_some();
     let packet = kept.then(|| reader.packet(community, first_interval, slot, false)).transpose()?;
-    let late = underway.late.filter(|_| now).map(|offset| reader.late(offset)).transpose()?;
+    let late = match underway.late.filter(|_| now) {
+        Some(offset) => Some(reader.late(offset)?),
+        None if now => booked(reader, underway, slot, first_interval)?,
+        None => None,
+    };
     let operations = operations(reader, underway, slot, owner, now)?;
     Ok(GivenBack { settled: place.settled.is_some(), packet, late, operations })
+}
+
+/// The slot's late packet of a period, if a batch books it that is not final: no receipt has it yet.
+fn booked(
+    reader: &StoreReader,
+    underway: &Underway,
+    slot: u16,
+    first_interval: Interval,
+) -> Result<Option<SignedPacket>, StoreError> {
+    for batch in &underway.batches {
+        let applied = reader.applied(*batch)?;
+        let correction = reader.selected_operations(applied.community, applied.first_interval)?.correction;
+        let is_it =
+            |late: &SignedPacket| (late.packet.slot, late.packet.context.first_interval) == (slot, first_interval);
+        if let Some(late) = correction.map(|correction| correction.late).filter(is_it) {
+            return Ok(Some(late));
+        }
+    }
+    Ok(None)
 }
 
 /// The slot's operations that no final batch has, if the account was this owner's before them or is now.

@@ -68,7 +68,13 @@ async fn a_late_packet_corrects_the_last_substitute_once() {
     assert_eq!(node.status().await["communities"][0]["late"], 1);
     let kept = given_back(&node, &world, &owner_key(2), 2, 0).await;
     assert!(kept.late.as_ref() == Some(&packet) && kept.packet.is_none());
+    // Booked by a batch that is not proven: no receipt has it yet, and a lost folder would sign the period again.
+    world.prover.stuck.store(true, Ordering::SeqCst);
     node.run_period(&world, 5, 1).await;
+    let kept = given_back(&node, &world, &owner_key(2), 2, 0).await;
+    assert!(kept.late.as_ref() == Some(&packet) && kept.packet.is_none());
+    assert!(given_back(&node, &world, &owner_key(1), 1, 0).await.late.is_none(), "of its own slot alone");
+    world.prover.stuck.store(false, Ordering::SeqCst);
     node.settled(5, 2).await;
     assert_eq!(node.get(&path).await.1["batch"], 2);
     let corrected: Vec<_> =
