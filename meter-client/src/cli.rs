@@ -94,9 +94,23 @@ pub enum MeterError {
         source: TokenError,
     },
     /// No device's file.
-    #[error("{}: there is no key file of the meter's device there: name it with --device", path.display())]
+    #[error("{}: there is no key file of the meter's device there: name it with --device (after a rotation, the one you had)", path.display())]
     NoDevice {
         /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The household's file has a meter's key, and there is another file beside it.
+    #[error("{} has a meter's key, and so has {}: say with --device which of them signs", keys.display(), device.display())]
+    TwoDevices {
+        /// Household's.
+        keys: PathBuf,
+        /// Beside it.
+        device: PathBuf,
+    },
+    /// One name for both files.
+    #[error("{}: one name for two files: give --device another one", path.display())]
+    OneFile {
+        /// File.
         path: PathBuf,
     },
     /// Neither file is named.

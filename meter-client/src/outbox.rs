@@ -21,7 +21,7 @@ use gridveil_protocol::{
     field::{Fr, to_bytes},
     packet::{Context, SignedPacket},
     receipt::Receipt,
-    schnorr::SecretKey,
+    schnorr::{PublicKey, SecretKey},
     tariff::Tariff,
     units::Interval,
     version::Domains,
@@ -132,25 +132,32 @@ impl Outbox {
         Ok(Self { directory: directory.to_owned(), key })
     }
 
-    /// The packet of the draft's period: the one already kept if it says the same, else a new one, signed and kept. One that
-    /// another device signed before it was replaced, and that nobody took, is signed again and says the same.
+    /// The packet of the draft's period: the one already kept if it says the same, else a new one, signed and kept. What another
+    /// device signed before it was replaced, and nobody took, this one signs again: the same content, beside the first.
     ///
     /// # Errors
     /// [`OutboxError::AlreadySigned`] if the kept one says something else.
     pub fn sign_once(&self, draft: Draft, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
-        let period = Period::of(&draft);
-        if let Some(kept) = self.packet(&period)? {
-            let kept = self.same(&draft, kept)?;
-            if kept.verify(&meter.public()).is_ok() || self.is_handed_in(&period)? {
-                return Ok(kept);
-            }
-            return self.sign_again(draft, &kept, meter);
+        let (period, key) = (Period::of(&draft), meter.public());
+        let kept = match self.packet_by(&period, &key)? {
+            None => self.packet(&period)?,
+            own => own,
+        };
+        let Some(kept) = kept else { return self.sign_as("packet", draft, meter) };
+        if kept.verify(&key).is_ok() || self.is_handed_in(&period)? {
+            return self.same(&draft, kept);
         }
+        let again = self.sign_as(&of_meter(&key), Draft::of(&kept), meter)?;
+        self.same(&draft, again)
+    }
+
+    fn sign_as(&self, kind: &str, draft: Draft, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
+        let period = Period::of(&draft);
         let signed = draft.clone().sign(meter)?;
-        match self.write(&period.file("packet"), &encode_packet(&signed)) {
+        match self.write(&period.file(kind), &encode_packet(&signed)) {
             // Another process was first: its packet stands.
             Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, path }) => {
-                let kept = self.packet(&period)?.ok_or(OutboxError::Damaged { path })?;
+                let kept = self.packet_of(&period, kind)?.ok_or(OutboxError::Damaged { path })?;
                 self.same(&draft, kept)
             }
             written => written.map(|()| signed),
@@ -174,21 +181,6 @@ impl Outbox {
         self.sign_once(draft, meter)
     }
 
-    /// The first device's packet stays beside. Nobody took it, so no leaf has its salts.
-    fn sign_again(&self, draft: Draft, kept: &SignedPacket, meter: &SecretKey) -> Result<SignedPacket, OutboxError> {
-        let period = Period::of(&draft);
-        match self.write(&period.file("replaced"), &encode_packet(kept)) {
-            Err(OutboxError::Io { kind: io::ErrorKind::AlreadyExists, .. }) | Ok(()) => {}
-            Err(error) => return Err(error),
-        }
-        let signed = draft.sign(meter)?;
-        let name = period.file("packet");
-        let path = self.directory.join(&name);
-        let sealed = self.sealed(&name, &encode_packet(&signed))?;
-        durable::replace(&path, &sealed).map_err(|e| OutboxError::Io { path, kind: e.kind() })?;
-        Ok(signed)
-    }
-
     fn same(&self, draft: &Draft, kept: SignedPacket) -> Result<SignedPacket, OutboxError> {
         if draft.is_said_by(&kept) {
             Ok(kept)
@@ -206,6 +198,20 @@ impl Outbox {
             Some(taken) => Ok(Some(taken)),
             None => self.packet_of(period, "packet"),
         }
+    }
+
+    /// As [`Outbox::packet`], of those that this meter has signed.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn packet_by(&self, period: &Period, meter: &PublicKey) -> Result<Option<SignedPacket>, OutboxError> {
+        for kind in ["taken", "packet", &of_meter(meter)] {
+            let kept = self.packet_of(period, kind)?.filter(|signed| signed.verify(meter).is_ok());
+            if kept.is_some() {
+                return Ok(kept);
+            }
+        }
+        Ok(None)
     }
 
     fn packet_of(&self, period: &Period, kind: &str) -> Result<Option<SignedPacket>, OutboxError> {
@@ -353,6 +359,11 @@ impl Outbox {
         };
         self.key.open(&[], name.as_bytes(), &bytes).map(Some).map_err(|_| OutboxError::Damaged { path })
     }
+}
+
+/// Kind of the file of a packet that this meter signed again.
+fn of_meter(meter: &PublicKey) -> String {
+    format!("packet-{}", hex::encode(meter.to_bytes().get(..4).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -78,18 +78,23 @@ impl Draft {
         Ok(packet.sign(meter)?)
     }
 
-    /// Does this packet say what the draft says?
+    /// What a packet says.
     #[must_use]
-    pub fn is_said_by(&self, signed: &SignedPacket) -> bool {
+    pub fn of(signed: &SignedPacket) -> Self {
         let p = &signed.packet;
-        let said = Self {
+        Self {
             context: p.context,
             slot: p.slot,
             readings: p.readings.clone(),
             buy_limit: p.buy_limit,
             sell_limit: p.sell_limit,
             scale: p.scale,
-        };
-        said == *self && !p.substituted
+        }
+    }
+
+    /// Does this packet say what the draft says?
+    #[must_use]
+    pub fn is_said_by(&self, signed: &SignedPacket) -> bool {
+        *self == Self::of(signed) && !signed.packet.substituted
     }
 }

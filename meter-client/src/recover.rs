@@ -190,6 +190,10 @@ impl Member<'_> {
             (of.exit, of.private) == (salts.exit, salts.private)
         };
         let Some(meter) = receipt.before.meter.filter(|_| !receipt.substituted) else { return Ok((kept, None)) };
+        let kept = match self.outbox.packet_by(period, &meter)? {
+            None => kept,
+            own => own,
+        };
         if kept.as_ref().is_some_and(settled) {
             return Ok((kept, None));
         }

@@ -14,6 +14,7 @@ use gridveil_api::{
 };
 use gridveil_protocol::{
     packet::Context,
+    receipt::Receipt,
     units::{Interval, Ticks},
     version::Domains,
 };
@@ -149,6 +150,8 @@ pub enum Now {
     Missing,
     /// It waits for a settlement that books the difference.
     HandedIn,
+    /// The account has another meter since (OP.9).
+    Final,
     /// The difference is booked.
     Booked {
         /// In the settlement of this period.
@@ -228,7 +231,13 @@ impl Service<'_> {
                     substituted.now = Now::Booked { first_interval: period.first_interval };
                 });
             }
-            if receipt.substituted {
+            if receipt.before.meter != receipt.after.meter {
+                let waits = |s: &&mut Substituted| matches!(s.now, Now::Missing | Now::HandedIn);
+                found.iter_mut().filter(waits).for_each(|substituted| substituted.now = Now::Final);
+            }
+            if receipt.substituted && receipt.before.meter != receipt.after.meter {
+                found.push(Substituted { first_interval: period.first_interval, now: Now::Final });
+            } else if receipt.substituted {
                 let now = if outbox.is_handed_in(period)? { Now::HandedIn } else { Now::Missing };
                 found.push(Substituted { first_interval: period.first_interval, now });
             }
@@ -344,9 +353,16 @@ impl Service<'_> {
         };
         // An old copy of the wallet, or a new one: the period may be signed and handed in already.
         if let Some(keys) = self.keys
-            && outbox.packet(period)?.is_none()
+            && outbox.packet_by(period, &self.device.public())?.is_none()
         {
-            recover::take_back_packet(self.sequencer, keys, &self.device.public(), outbox, period)?;
+            match recover::take_back_packet(self.sequencer, keys, &self.device.public(), outbox, period) {
+                // An answer about an old day does not keep today's from being handed in.
+                Err(error @ SyncError::GivenBack { .. }) if first_interval < terms.next_interval => {
+                    said(Done::Refused { first_interval, why: error.to_string() });
+                    return Ok(());
+                }
+                taken => taken?,
+            };
         }
         let context = Context {
             domain: period.domain,
@@ -360,7 +376,7 @@ impl Service<'_> {
         let signed = match outbox.sign_under(draft, self.domains, self.device.secret()) {
             Ok(signed) => signed,
             // Signed before, perhaps with other limits, and never delivered: the first one stands.
-            Err(OutboxError::AlreadySigned { path }) => match outbox.packet(period)? {
+            Err(OutboxError::AlreadySigned { path }) => match outbox.packet_by(period, &self.device.public())? {
                 Some(signed) => signed,
                 None => return Err(OutboxError::AlreadySigned { path }.into()),
             },
@@ -389,7 +405,11 @@ impl Service<'_> {
         if self.keys.is_none() {
             return Ok(now.saturating_sub(period.first_interval.0) <= intervals.saturating_mul(LATE_PERIODS));
         }
-        Ok(outbox.receipt(period)?.is_some_and(|receipt| receipt.substituted))
+        // With another meter it is final (OP.9).
+        let own = Some(self.device.public());
+        let corrected =
+            |receipt: &Receipt| receipt.substituted && receipt.before.meter == own && receipt.after.meter == own;
+        Ok(outbox.receipt(period)?.as_ref().is_some_and(corrected))
     }
 
     /// Writes the period for the meter data manager, once.

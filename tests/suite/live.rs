@@ -284,6 +284,13 @@ impl<'a> Town<'a> {
         assert!(cleo.look(&["account"])["balance_nano"] == 0);
         cleo.pay(&["collect"]);
         assert!(tokens(net, &cleo.payout()) > before);
+        // From the household's file alone, across the replacement: what either device signed comes back.
+        let (balance, wallet) = (anna.balance(), anna.wallet.clone());
+        anna.wallet = dir.join("after-replacement").to_str().unwrap().to_owned();
+        let came = anna.look(&["recover"]);
+        assert!(came["missing"].as_array().unwrap().is_empty() && came["packets"].as_u64() > Some(3), "{came}");
+        assert_eq!(anna.balance(), balance);
+        anna.wallet = wallet;
     }
 
     /// Anna's withdrawal is not taken, so she asks L1; it is served, and she is paid.

@@ -118,13 +118,9 @@ impl SigningArgs {
         };
         let (keys, passphrase) =
             opened(&KeyArgs { keys: file.clone(), passphrase_file: self.passphrase_file.clone() })?;
-        // A file of the first kind has the meter's key too.
-        let (device, path) = match (&self.device.device, keys.device()) {
-            (None, Some(device)) => (device.clone(), None),
-            (named, _) => {
-                let path = named.clone().unwrap_or_else(|| beside(file));
-                (self.device.lock.open(&path, Some(&passphrase), told)?, Some(path))
-            }
+        let (device, path) = match self.device.choose(file, &keys)? {
+            Chosen::Own(device) => (device, None),
+            Chosen::File(path) => (self.device.lock.open(&path, Some(&passphrase), told)?, Some(path)),
         };
         let files = std::iter::once(file.clone()).chain(path).collect();
         Ok(Signing { household: Some(keys), device, files })
@@ -137,14 +133,31 @@ impl DeviceArgs {
     /// # Errors
     /// Keys, passphrase or token.
     pub fn open_beside(&self, keys: &KeyArgs, household: &Keys) -> Result<Device, MeterError> {
-        match (&self.device, household.device()) {
-            (None, Some(device)) => Ok(device.clone()),
-            (named, _) => {
-                let path = named.clone().unwrap_or_else(|| beside(&keys.keys));
-                self.lock.open(&path, None, keys.passphrase_file.as_deref())
-            }
+        match self.choose(&keys.keys, household)? {
+            Chosen::Own(device) => Ok(device),
+            Chosen::File(path) => self.lock.open(&path, None, keys.passphrase_file.as_deref()),
         }
     }
+
+    /// The file that is named, or the one beside the household's; or the key in the household's own file, which one of the
+    /// first kind has too. Where there are both, nobody guesses which one signs.
+    fn choose(&self, keys: &Path, household: &Keys) -> Result<Chosen, MeterError> {
+        let other = beside(keys);
+        match (&self.device, household.device()) {
+            (Some(named), _) => Ok(Chosen::File(named.clone())),
+            (None, Some(_)) if other.exists() => Err(MeterError::TwoDevices { keys: keys.to_owned(), device: other }),
+            (None, Some(device)) => Ok(Chosen::Own(device.clone())),
+            (None, None) => Ok(Chosen::File(other)),
+        }
+    }
+}
+
+/// Where the meter's key is.
+enum Chosen {
+    /// In the household's file.
+    Own(Device),
+    /// In a file of its own.
+    File(PathBuf),
 }
 
 impl LockArgs {
@@ -154,7 +167,7 @@ impl LockArgs {
     /// Keys, passphrase or token.
     pub fn open_or_make(&self, path: &Path, keys: &KeyArgs, cost: CostArgs) -> Result<Device, MeterError> {
         let told = keys.passphrase_file.as_deref();
-        if path.exists() { self.open(path, None, told) } else { self.make(path, None, told, cost) }
+        if path.exists() { self.open(path, None, told) } else { self.prepared(path, None, told)?.make(path, cost) }
     }
 
     /// `known`: the household's passphrase, where it was asked for already. `household`: the file with it.
@@ -187,31 +200,46 @@ impl LockArgs {
         }
     }
 
-    fn make(
+    /// What a new file is to be sealed with: a token that is open, or a passphrase that was asked for.
+    fn prepared(
         &self,
         path: &Path,
         known: Option<&Zeroizing<String>>,
         household: Option<&Path>,
-        cost: CostArgs,
-    ) -> Result<Device, MeterError> {
-        let failed = |source| MeterError::Keys { path: path.to_owned(), source };
-        let device = Device::generate().map_err(failed)?;
+    ) -> Result<Prepared, MeterError> {
         if let Some(token) = self.token.open()? {
-            device.create(path, Lock::Token(&token)).map_err(failed)?;
-            return Ok(device);
+            return Ok(Prepared::Token(token));
         }
         let passphrase = match (self.own_passphrase(), known) {
             (true, _) => DEVICE.new_one(self.device_passphrase_file.as_deref(), path)?,
             (false, Some(known)) => known.clone(),
             (false, None) => HOUSEHOLD.new_one(household, path)?,
         };
-        device.create(path, Lock::Passphrase(&passphrase, cost.cost())).map_err(failed)?;
-        Ok(device)
+        Ok(Prepared::Passphrase(passphrase))
     }
 
     /// Is the device's own passphrase told?
     fn own_passphrase(&self) -> bool {
         DEVICE.is_told(self.device_passphrase_file.as_deref())
+    }
+}
+
+/// What a new device's file is sealed with.
+enum Prepared {
+    Passphrase(Zeroizing<String>),
+    Token(Token),
+}
+
+impl Prepared {
+    fn make(&self, path: &Path, cost: CostArgs) -> Result<Device, MeterError> {
+        let failed = |source| MeterError::Keys { path: path.to_owned(), source };
+        let device = Device::generate().map_err(failed)?;
+        let lock = match self {
+            Self::Passphrase(passphrase) => Lock::Passphrase(passphrase, cost.cost()),
+            Self::Token(token) => Lock::Token(token),
+        };
+        device.create(path, lock).map_err(failed)?;
+        Ok(device)
     }
 }
 
@@ -295,20 +323,23 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
             return Err(MeterError::Keys { path: path.clone(), source: KeyStoreError::Exists });
         }
     }
-    let mut known = None;
-    let household = match keys {
-        None if args.only == Some(Only::Household) => return Err(MeterError::NoKeys),
-        None => None,
-        Some(path) => {
+    if keys == device.as_ref() {
+        return Err(MeterError::OneFile { path: device.unwrap_or_default() });
+    }
+    // Everything that may be missing or wrong is asked for before the first file is made.
+    let known = keys.map(|path| HOUSEHOLD.new_one(told, path)).transpose()?;
+    let lock = device.as_ref().map(|path| args.device.lock.prepared(path, known.as_ref(), told)).transpose()?;
+    let household = match (keys, &known) {
+        (Some(path), Some(passphrase)) => {
             let failed = |source| MeterError::Keys { path: path.clone(), source };
-            let passphrase = HOUSEHOLD.new_one(told, path)?;
             let keys = Keys::generate().map_err(failed)?;
-            keys.create(path, &passphrase, args.cost.cost()).map_err(failed)?;
-            known = Some(passphrase);
+            keys.create(path, passphrase, args.cost.cost()).map_err(failed)?;
             Some((keys, path))
         }
+        _ if args.only == Some(Only::Household) => return Err(MeterError::NoKeys),
+        _ => None,
     };
-    let made = device.as_ref().map(|path| args.device.lock.make(path, known.as_ref(), told, args.cost)).transpose()?;
+    let made = device.as_ref().zip(lock).map(|(path, lock)| lock.make(path, args.cost)).transpose()?;
     let owner = household.as_ref().map(|(keys, _)| owner_of(&keys.owner));
     let commitment = owner.as_ref().map(|owner| hex0(to_bytes(&owner.commitment())));
     let meter = made.as_ref().map(Device::public);
@@ -345,7 +376,9 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
 
 pub(super) fn show(args: &ShowArgs) -> Result<(), MeterError> {
     let told = args.passphrase_file.as_deref();
-    let path = args.device.device.clone().or_else(|| args.keys.as_deref().map(beside)).ok_or(MeterError::NoKeys)?;
+    // Beside the household's file, or in it, if that is of the first kind.
+    let of = |keys: &PathBuf| Some(beside(keys)).filter(|path| path.exists()).unwrap_or_else(|| keys.clone());
+    let path = args.device.device.clone().or_else(|| args.keys.as_ref().map(of)).ok_or(MeterError::NoKeys)?;
     let device = args.device.lock.open(&path, None, told)?;
     let failed = |source| MeterError::Keys { path: path.clone(), source };
     let sealed = if Device::needs_token(&path).map_err(failed)? { "token" } else { "passphrase" };
@@ -353,6 +386,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), MeterError> {
     if args.json {
         return print_json(&serde_json::json!({"meter": meter, "sealed_with": sealed, "device": path}));
     }
+    println!("file         {}", path.display());
     println!("meter key    {}", hex0(meter.to_bytes()));
     println!("sealed with  a {sealed}");
     Ok(())

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _, IsTerminal as _},
     path::Path,
+    sync::Mutex,
 };
 
 use gridveil_keystore::secret_file;
@@ -42,6 +43,9 @@ impl CostArgs {
         }
     }
 }
+
+/// The last line of standard input: one passphrase that is piped in opens both key files of a household.
+static PIPED: Mutex<Option<Zeroizing<String>>> = Mutex::new(None);
 
 /// A secret that opens something, and where it may be told.
 pub(super) struct Secret {
@@ -116,6 +120,11 @@ impl Secret {
             return Ok(None);
         } else {
             std::io::stdin().lock().read_line(&mut line).map_err(|_| MeterError::Passphrase)?;
+            let mut piped = PIPED.lock().map_err(|_| MeterError::Passphrase)?;
+            match piped.as_ref() {
+                Some(before) if line.is_empty() => line.push_str(before),
+                _ => *piped = Some(line.clone()),
+            }
         }
         checked(line).map(Some)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gridveil_api::public::CommunityInfo;
-use gridveil_protocol::packet::Context;
+use gridveil_protocol::{packet::Context, units::Interval};
 
 use super::{FileArgs, LocalOfFileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule};
 use crate::{
@@ -108,7 +108,10 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     }
     let readings = match cut.of(&import) {
         // It was a file of late days.
-        Err(CutError::Missing { .. }) if late_ones => return Ok(()),
+        Err(CutError::Missing { .. }) if late_ones && !has_some(&import, first_interval, &terms) => {
+            println!("{}: the open period, which is not in this file", periods.span(first_interval));
+            return Ok(());
+        }
         readings => readings.map_err(failed)?,
     };
     let outbox = match &household {
@@ -134,7 +137,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     };
     let period = Period { domain, community: *community, slot: *slot, first_interval };
     if let Some(keys) = &household
-        && outbox.packet(&period)?.is_none()
+        && outbox.packet_by(&period, &device.public())?.is_none()
     {
         // An old copy of this folder, or a new one: the period may be signed and handed in already.
         recover::take_back_packet(&sequencer, keys, &device.public(), &outbox, &period)?;
@@ -144,6 +147,14 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
     outbox.mark_delivered(&period, as_first_taken(status, first_interval, &terms))?;
     println!("{}, community {community}, slot {slot}: {status}", periods.span(first_interval));
     Ok(())
+}
+
+/// Has the file anything of the period?
+fn has_some(import: &Import, first_interval: Interval, terms: &CommunityInfo) -> bool {
+    let length = i64::from(terms.interval_length);
+    let begins = i64::from(first_interval) * length;
+    let period = begins..begins + i64::from(terms.intervals) * length;
+    import.series.entries().iter().any(|entry| period.contains(&entry.start))
 }
 
 /// Hands in what the file has of earlier periods that were settled with a substitute, and says what became of those that are
@@ -168,6 +179,7 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
             Now::Booked { first_interval } => format!("booked in the settlement of {}", periods.begins(first_interval)),
             Now::HandedIn => "a later settlement books the difference, one at a time, the newest first".to_owned(),
             Now::Missing if new.contains(&first_interval) => continue,
+            Now::Final => "final, as the meter was replaced after it".to_owned(),
             Now::Missing => "not handed in: it is not whole in this file".to_owned(),
         };
         println!("{}: settled with a substitute; {what}", periods.span(first_interval));

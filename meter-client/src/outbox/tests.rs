@@ -136,10 +136,20 @@ fn another_device_signs_what_nobody_took() {
     let outbox = Outbox::open(dir.path(), &keys).unwrap();
     let period = Period::of(&draft());
     let (first, new) = (outbox.sign_once(draft(), device().secret()).unwrap(), Device::generate().unwrap());
-    let second = outbox.sign_once(draft(), new.secret()).unwrap();
-    assert!(second.verify(&new.public()).is_ok() && second != first);
+    // With another limit than today's: it signs what was said.
+    let changed = Draft { buy_limit: Ticks(draft().buy_limit.0 + 1), ..draft() };
+    assert!(matches!(outbox.sign_once(changed, new.secret()), Err(OutboxError::AlreadySigned { .. })));
+    let second = outbox.packet_by(&period, &new.public()).unwrap().unwrap();
+    assert!(second.verify(&new.public()).is_ok() && second != first && draft().is_said_by(&second));
     assert_eq!(outbox.sign_once(draft(), new.secret()).unwrap(), second, "once");
-    assert_eq!(outbox.packet(&period).unwrap(), Some(second.clone()));
+    // And a third, and the first again: each has one packet, and none is lost.
+    let third = Device::generate().unwrap();
+    let of_third = outbox.sign_once(draft(), third.secret()).unwrap();
+    for (key, packet) in [(device().public(), &first), (new.public(), &second), (third.public(), &of_third)] {
+        assert_eq!(outbox.packet_by(&period, &key).unwrap().as_ref(), Some(packet));
+    }
+    assert_eq!(outbox.sign_once(draft(), device().secret()).unwrap(), first);
     outbox.mark_delivered(&period, Taken::Accepted).unwrap();
-    assert_eq!(outbox.sign_once(draft(), device().secret()).unwrap(), second, "it was taken");
+    let stranger = Device::generate().unwrap();
+    assert_eq!(outbox.sign_once(draft(), stranger.secret()).unwrap(), first, "it was taken: nothing more is signed");
 }

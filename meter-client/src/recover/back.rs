@@ -226,7 +226,7 @@ impl Member<'_> {
         let periods = (0..).step_by(usize::try_from(intervals).unwrap_or(1)).map(|step| first.saturating_add(step));
         for first_interval in periods.take_while(|first| *first <= community.next_interval).take(UNDERWAY) {
             let period = self.period(first_interval)?;
-            let taken = self.outbox.packet(&period).map_err(Into::into).and_then(|kept| match kept {
+            let taken = self.outbox.packet_by(&period, meter).map_err(Into::into).and_then(|kept| match kept {
                 Some(_) => Ok(false),
                 None => self.waiting(&period, meter),
             });

@@ -55,7 +55,11 @@ pub fn back_up(
     }
     for path in keys {
         let Some(name) = path.file_name() else { continue };
-        let name = name.to_string_lossy().into_owned();
+        let mut name = name.to_string_lossy().into_owned();
+        // Two key files of one name, from two places.
+        if keys.iter().take_while(|other| *other != path).any(|other| other.file_name() == path.file_name()) {
+            name.insert_str(0, "device-");
+        }
         files.retain(|(other, _)| *other != name);
         files.push((name, path.clone()));
     }

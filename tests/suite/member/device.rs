@@ -126,6 +126,9 @@ fn two_files_are_made_and_neither_is_taken_for_the_other() {
     let none = bad(&show(&["--device", text(&path("none"))]));
     assert!(none.contains("name it with --device"), "{none}");
 
+    let one = bad(&gridveil(&["meter", "keygen", "--keys", text(&path("one.device"))]));
+    assert!(one.contains("one name for two files") && !path("one.device").exists(), "{one}");
+
     // A device's alone, under a passphrase of its own.
     let own = |words: &[&str]| {
         common::gridveil()
@@ -166,6 +169,25 @@ fn a_file_with_both_keys_still_opens() {
         .output()
         .unwrap();
     assert!(good(&output).contains("sealed with  a passphrase"));
+    // Its meter's key signs; where another one lies beside, nobody guesses.
+    let day = dir.path().join("day.csv");
+    std::fs::write(&day, "interval_start,import_wh,export_wh\n1512432000,1,0\n1512435600,1,0\n").unwrap();
+    let outbox = dir.path().join("outbox");
+    let (world, _) = World::new();
+    let place = ["--url", &world.sequencer, "--community", "5", "--slot", "0", "--keys", text(&path)];
+    let submit = || {
+        common::gridveil()
+            .args([&["meter", "submit", text(&day)], &place[..], &["--outbox", text(&outbox)]].concat())
+            .args(["--buy-limit", "1", "--sell-limit", "2"])
+            .env("GRIDVEIL_PASSPHRASE", "correct horse")
+            .output()
+            .unwrap()
+    };
+    Device::generate().unwrap().create(&path.with_extension("device"), Lock::Passphrase("x", CHEAP)).unwrap();
+    let both = bad(&submit());
+    assert!(both.contains("say with --device which of them signs"), "{both}");
+    std::fs::remove_file(path.with_extension("device")).unwrap();
+    assert!(!String::from_utf8_lossy(&submit().stderr).contains("--device"));
 }
 
 /// What a token seals opens with it alone. No PIN is shown.
@@ -200,6 +222,20 @@ fn a_devices_key_under_a_token_signs_with_the_token_alone() {
     let other = ["--token-module", module, "--token", "cellar", "--token-pin-file", text(&pin)];
     let none = bad(&with_token(&[&show[..], &other].concat()));
     assert!(none.contains("no token is called \"cellar\"; there is \"gateway\"") && !none.contains("271828"), "{none}");
+
+    // With a wrong PIN nothing is made, not even the household's file.
+    std::fs::remove_file(&pin).unwrap();
+    gridveil_keystore::secret_file::create(&pin, b"314159\n").unwrap();
+    let keys = path("half.keys");
+    let output = common::gridveil()
+        .args([&["meter", "keygen", "--keys", text(&keys)], &token[..]].concat())
+        .env("SOFTHSM2_CONF", &config)
+        .env("GRIDVEIL_PASSPHRASE", "a passphrase")
+        .output()
+        .unwrap();
+    assert!(bad(&output).contains("refuses the PIN") && !keys.exists() && !path("half.device").exists());
+    std::fs::remove_file(&pin).unwrap();
+    gridveil_keystore::secret_file::create(&pin, b"271828\n").unwrap();
 
     // It signs a packet, and the sequencer of this test takes any: its signature is the device's.
     gateway.device = own;

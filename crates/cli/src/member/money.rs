@@ -83,7 +83,8 @@ pub struct ReceiveArgs {
 /// Options of `gridveil member rotate`.
 #[derive(clap::Args, Debug)]
 pub struct RotateArgs {
-    /// Key file of the new owner key, beside the same meter key, under the same passphrase; made if it is not there.
+    /// Key file of the new owner key, for the same folder, under the same passphrase; made if it is not there. The device's
+    /// file stays as it is.
     #[arg(long, value_name = "FILE", required_unless_present = "payout")]
     new_keys: Option<PathBuf>,
     /// New payout address; the present one if absent.
