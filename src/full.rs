@@ -10,7 +10,7 @@ use gridveil_cli::{common::text::one_line, deployment, household};
     name = "gridveil",
     version,
     about = "Private settlement of energy communities on a zero-knowledge rollup",
-    after_help = "Example:\n  gridveil simulate data/zne17-2017-05-05.csv --month 2017-05"
+    after_help = "Example:\n  gridveil simulate"
 )]
 pub(crate) struct Cli {
     /// Deployment file (`gridveil operator deploy`): contract, chain, node, parameters and shapes, where no option says

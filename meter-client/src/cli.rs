@@ -73,6 +73,12 @@ pub enum MeterError {
     /// Sequencer.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The sequencer refuses a packet.
+    #[error("the sequencer refuses: {why}")]
+    Refused {
+        /// Its answer, and what may be behind it.
+        why: String,
+    },
     /// L1.
     #[error(transparent)]
     L1(#[from] L1Error),

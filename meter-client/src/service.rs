@@ -9,7 +9,7 @@ mod backup;
 use std::path::{Path, PathBuf};
 
 use gridveil_api::{
-    code,
+    Problem, code,
     public::{CommunityInfo, Taken},
 };
 use gridveil_protocol::{
@@ -245,6 +245,17 @@ impl Service<'_> {
         Ok(found)
     }
 
+    /// The first settled period whose receipt is not here, if the last ones are not: nothing is known of it yet.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn unseen(&self, terms: &CommunityInfo) -> Result<Option<Interval>, OutboxError> {
+        let kept = self.outbox()?.settled(self.domains, self.community, self.slot)?;
+        let last = kept.last().map(|period| period.first_interval);
+        let mut settled = terms.settled.iter().map(|period| period.first_interval);
+        Ok(settled.find(|first| last.is_none_or(|last| *first > last)))
+    }
+
     fn outbox(&self) -> Result<Outbox, OutboxError> {
         match self.keys {
             Some(keys) => Outbox::open(self.wallet, keys),
@@ -391,7 +402,7 @@ impl Service<'_> {
             Err(ApiError::Refused(problem)) => {
                 // The very period was closed meanwhile: what it was settled with says the next statement.
                 if !problem.is(code::PACKET_EARLY) {
-                    said(Done::Refused { first_interval, why: problem.to_string() });
+                    said(Done::Refused { first_interval, why: refused(&problem) });
                 }
             }
             Err(error) => return Err(error.into()),
@@ -453,6 +464,15 @@ impl Service<'_> {
             readings: Cut { purpose: Purpose::Substitute, ..*cut }.of(import)?,
             not_measured: cut.not_measured(import),
         })
+    }
+}
+
+/// A refusal of a packet, with what may be behind it.
+pub(crate) fn refused(problem: &Problem) -> String {
+    if problem.is(code::PACKET_SIGNATURE) {
+        format!("{problem} (was the meter's device replaced? --device names the key file of the one that signs)")
+    } else {
+        problem.to_string()
     }
 }
 

@@ -85,7 +85,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.code)?;
-        for text in [&self.title, &self.detail].into_iter().filter(|t| !t.is_empty()) {
+        // A detail that says the title again is left out.
+        let again = self.detail.to_lowercase().trim_end_matches('.') == self.title.to_lowercase();
+        let detail = if again { "" } else { self.detail.as_str() };
+        for text in [self.title.as_str(), detail].into_iter().filter(|t| !t.is_empty()) {
             write!(f, ": {}", printable(text))?;
         }
         Ok(())
@@ -103,6 +106,13 @@ pub fn printable(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::code;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let said = |detail: &str| Problem::new(code::PACKET_CLOSED, detail.into(), Members::default()).to_string();
+        assert_eq!(said("the period is closed"), "410 packet.closed: The period is closed");
+        assert_eq!(said("a day ago"), "410 packet.closed: The period is closed: a day ago");
+    }
 
     #[test]
     fn a_document_reads_back_with_the_members_of_its_code() {

@@ -364,7 +364,11 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<(), MeterError> {
     if let Some(meter) = meter {
         println!("meter key         {}", hex0(meter.to_bytes()));
     }
-    println!("Give these to the meter data manager for enrolment.");
+    if household.is_some() {
+        println!("Give these to the meter data manager for enrolment.");
+    } else {
+        println!("The household needs it: `gridveil member enrol --meter-key`, or `member replace --meter-key`.");
+    }
     if let Some((_, path)) = household {
         println!("The household's keys are in {}: keep a copy, it is the account.", path.display());
     }

@@ -12,7 +12,7 @@ use crate::{
     packet::Draft,
     proposal::ProposalFile,
     recover,
-    service::{Done, Now, Service, Substituted, as_first_taken},
+    service::{Done, Now, Service, Substituted, as_first_taken, refused},
     source::{Cut, CutError, Import, Purpose, Rule},
     submit::{ApiError, Retry, Sequencer},
     wallet::{Deployment, write_file},
@@ -143,7 +143,10 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         recover::take_back_packet(&sequencer, keys, &device.public(), &outbox, &period)?;
     }
     let signed = outbox.sign_under(draft, &domains, device.secret())?;
-    let status = sequencer.submit(&signed)?;
+    let status = match sequencer.submit(&signed) {
+        Err(ApiError::Refused(problem)) => return Err(MeterError::Refused { why: refused(&problem) }),
+        status => status?,
+    };
     outbox.mark_delivered(&period, as_first_taken(status, first_interval, &terms))?;
     println!("{}, community {community}, slot {slot}: {status}", periods.span(first_interval));
     Ok(())
@@ -183,6 +186,12 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
             Now::Missing => "not handed in: it is not whole in this file".to_owned(),
         };
         println!("{}: settled with a substitute; {what}", periods.span(first_interval));
+    }
+    if let (Some(_), Some(unseen)) = (service.keys, service.unseen(terms)?) {
+        println!(
+            "Periods that were settled since {} are not looked at: `gridveil member account` fetches them",
+            periods.begins(unseen)
+        );
     }
     Ok(sent)
 }

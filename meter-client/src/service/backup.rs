@@ -42,6 +42,10 @@ pub fn back_up(
         let path = path.to_owned();
         move |error: io::Error| BackupError { path, kind: error.kind() }
     };
+    // A stick that is not there is not made into a folder of the disk that is to be backed up.
+    if let Some(parent) = into.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::metadata(parent).map_err(at(parent))?;
+    }
     durable::private_directory(into).map_err(at(into))?;
     let mut files = Vec::new();
     for entry in fs::read_dir(wallet).map_err(at(wallet))? {
@@ -138,6 +142,8 @@ mod tests {
         }
         let names: Vec<_> = copies(&into).unwrap();
         assert!(names.len() == 2 && !first.exists() && fs::read(names[1].join("a.wallet")).unwrap() == b"3");
+        let unplugged = back_up(&wallet, &[], &dir.path().join("stick/home7"), "x", 2).unwrap_err();
+        assert!(unplugged.path.ends_with("stick") && !dir.path().join("stick").exists());
         let error = back_up(&dir.path().join("none"), &[keys], &into, "x", 2).unwrap_err();
         assert!(error.to_string().contains("none") && copies(&into).unwrap().len() == 2);
     }

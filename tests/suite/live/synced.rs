@@ -16,8 +16,8 @@ impl Town<'_> {
         let bert = &self.bert;
         let (community, slot, copies) = (bert.community.to_string(), bert.slot.to_string(), self.file("copies"));
         let mut all = ["meter", "sync", file, "--once", "--json", "--url", url, "--local-zone", ZONE].to_vec();
-        all.extend(["--community", &community, "--slot", &slot, "--keys", &bert.keys, "--outbox", &bert.wallet]);
-        all.extend(["--buy-limit", "1900", "--sell-limit", "600", "--backup", &copies]);
+        all.extend(["--community", &community, "--slot", &slot, "--keys", &bert.keys, "--device", &bert.device]);
+        all.extend(["--outbox", &bert.wallet, "--buy-limit", "1900", "--sell-limit", "600", "--backup", &copies]);
         if file.starts_with("data/") {
             all.extend(["--meter", "1"]);
         }

@@ -36,7 +36,9 @@ pub struct Args {
 pub fn balance(args: &Args) -> anyhow::Result<()> {
     checked::<BalanceOpening, _>(args, "balance", Published::balance, |opened| {
         let place = (opened.community, opened.slot, opened.batch);
-        (place, vec![("balance", text::money(opened.balance_nano.into())), ("payout", opened.payout.clone())])
+        let debt = "not opened (a bill's opening shows it)".to_owned();
+        let balance = text::money(opened.balance_nano.into());
+        (place, vec![("balance", balance), ("debt", debt), ("payout", opened.payout.clone())])
     })
 }
 

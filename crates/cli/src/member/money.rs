@@ -421,7 +421,7 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<()> {
     let signed = operation::rotate::build(&actor, &next, payout, session.wallet.state().open_claims())?;
     let (owner, paid) = (hex0(to_bytes(&next.commitment())), hex0(payout));
     let details = || {
-        let title = "Keep both key files: certificates issued so far stay with the present key";
+        let title = "once it is settled, name the new key file (--keys, or `keys` in household.toml); keep both: certificates issued so far stay with the present key. The device's file stays";
         planned(&signed)
             .row("new owner", owner.clone(), owner.clone())
             .row("payout", paid.clone(), paid.clone())

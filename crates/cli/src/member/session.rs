@@ -299,7 +299,9 @@ pub fn own_key(key: &L1Key) -> anyhow::Result<Key> {
     let named = key.l1_key.is_some() || key.signing.is_external();
     match std::env::var(L1_KEY_VARIABLE) {
         Ok(secret) if !named => Key::of_hex(&Zeroizing::new(secret)).context(L1_KEY_VARIABLE),
-        _ if !named => bail!("no L1 key: give --l1-key, or --signer with --as, or set {L1_KEY_VARIABLE}"),
+        _ if !named => bail!(
+            "no L1 key: give --l1-key (l1_key in household.toml), or --signer with --as, or set {L1_KEY_VARIABLE}"
+        ),
         _ => key.signing.key(key.l1_key.as_deref(), "--l1-key"),
     }
 }
