@@ -78,6 +78,7 @@ impl Town<'_> {
         ]);
         let l1 = net.l1();
         init.extend(words(&l1));
+        init.extend(["--device", &bert.device]);
         // Nothing is written for somebody who is not there.
         let elsewhere: Vec<&str> = init.iter().map(|word| if *word == community { "1" } else { word }).collect();
         let (done, _, error) = at_home(&elsewhere);
