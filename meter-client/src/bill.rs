@@ -1,16 +1,21 @@
 //! What a member pays over some days: by rate, to the last unit of money, from the receipts that were verified.
 
+mod history;
+
 use std::{collections::BTreeMap, ops::Range};
 
 use gridveil_protocol::{
     account::Registers,
     bill::{BillLine, bill_line},
+    correction::Correction,
     operation::Kind,
     receipt::{Receipt, ReceiptError},
     tariff::Tariff,
     units::{Interval, Nano, Wh},
 };
 use serde::Serialize;
+
+pub use history::History;
 
 use crate::{calendar::PeriodAt, statement::changes};
 
@@ -27,6 +32,12 @@ pub enum BillError {
         period: PeriodAt,
         /// Why.
         source: ReceiptError,
+    },
+    /// A correction is not of what was settled.
+    #[error("the correction that is kept of the {period} is not of the substitute that was settled")]
+    Correction {
+        /// Period.
+        period: PeriodAt,
     },
     /// A receipt does not continue from the one before.
     #[error("between the {after} and the {period} receipts are missing: gridveil member recover fetches them")]
@@ -91,6 +102,8 @@ pub struct Movement {
     pub first_interval: Interval,
     /// The operation; `None` for the correction of an earlier period by a late packet.
     pub kind: Option<Kind>,
+    /// First interval of the period that was corrected, if it is a correction.
+    pub corrected: Option<Interval>,
     /// What balance less debt changes by, nano.
     pub change_nano: Nano,
 }
@@ -126,8 +139,14 @@ pub struct Bill {
     pub intervals: u64,
     /// Intervals of these days that are not settled, or whose receipt is not kept here.
     pub missing_intervals: u64,
+    /// Intervals of these days before the account was opened, or after it was closed.
+    pub without_account_intervals: u64,
     /// Settled intervals that a late packet may still correct.
     pub substituted_intervals: u64,
+    /// Settled intervals that a late packet has corrected; energy and items are the late packet's.
+    pub corrected_intervals: u64,
+    /// Settled intervals that stay as they were substituted.
+    pub estimated_intervals: u64,
     /// Energy, Wh.
     pub energy: Registers,
     /// By what and rate. Nothing of no energy.
@@ -138,7 +157,8 @@ pub struct Bill {
     pub account_s: Range<u64>,
     /// Balance less debt at their beginning, nano.
     pub opening_nano: Nano,
-    /// Bills of these periods, nano. Another sum than [`Self::total_nano`] where a period reaches beyond the days.
+    /// Bills of these periods as they were settled, nano. Another sum than [`Self::total_nano`] where a period reaches
+    /// beyond the days, or was corrected: what the correction changed is a movement of the period that booked it.
     pub billed_nano: Nano,
     /// Operations and corrections of these periods, in order.
     pub movements: Vec<Movement>,
@@ -156,14 +176,14 @@ impl std::fmt::Debug for Bill {
 }
 
 impl Bill {
-    /// Are all of these days settled, and by what was measured?
+    /// Are all of these days settled, and can nothing of them change any more?
     #[must_use]
     pub const fn is_final(&self) -> bool {
         self.missing_intervals == 0 && self.substituted_intervals == 0
     }
 
-    /// The bill of `span_s` from receipts, oldest first, that continue from one another. `corrected`: periods that a
-    /// later receipt than these has corrected.
+    /// The bill of `span_s` from receipts, oldest first, that continue from one another. `history`: what these and
+    /// later receipts say of their substitutes.
     ///
     /// # Errors
     /// [`BillError`].
@@ -171,7 +191,7 @@ impl Bill {
         periods: &[Settled<'_>],
         span_s: Range<u64>,
         interval_length_s: u16,
-        corrected: &[Interval],
+        history: &History<'_>,
     ) -> Result<Self, BillError> {
         let reaches = |receipt: &Receipt| reaches(receipt, interval_length_s);
         let at = |receipt: &Receipt| PeriodAt::new(receipt.first_interval, interval_length_s);
@@ -182,7 +202,10 @@ impl Bill {
         let mut bill = Self {
             intervals: 0,
             missing_intervals: 0,
+            without_account_intervals: history.without_account(&span_s, interval_length_s),
             substituted_intervals: 0,
+            corrected_intervals: 0,
+            estimated_intervals: 0,
             energy: Registers::default(),
             items: Vec::new(),
             total_nano: Nano::ZERO,
@@ -199,13 +222,15 @@ impl Bill {
         for Settled { receipt, tariff } in periods {
             if let Some(before) = before
                 && before.after != receipt.before
+                // An empty slot's salts change, and are no member's.
+                && (before.after.meter.is_some() || receipt.before.meter.is_some())
             {
                 return Err(BillError::Gap { after: at(before), period: at(receipt) });
             }
             before = Some(receipt);
-            bill.period(receipt, tariff, interval_length_s, corrected, &mut items)?;
+            bill.period(receipt, tariff, interval_length_s, history, &mut items)?;
         }
-        bill.missing_intervals = all.saturating_sub(bill.intervals);
+        bill.missing_intervals = all.saturating_sub(bill.intervals + bill.without_account_intervals);
         let item = |((what, rate_nano), (energy_wh, amount_nano))| Item { what, rate_nano, energy_wh, amount_nano };
         bill.items = items.into_iter().map(item).filter(|item| item.energy_wh != Wh::ZERO).collect();
         Ok(bill)
@@ -216,7 +241,7 @@ impl Bill {
         receipt: &Receipt,
         tariff: &Tariff,
         interval_length_s: u16,
-        corrected: &[Interval],
+        history: &History<'_>,
         items: &mut BTreeMap<(What, i128), (Wh, Nano)>,
     ) -> Result<(), BillError> {
         let first_interval = receipt.first_interval;
@@ -225,12 +250,34 @@ impl Bill {
             receipt.verify(None, tariff, receipt.root).map_err(|source| BillError::Receipt { period, source })?;
         self.billed_nano -= whole.delta_nano();
         let (operations, correction) = changes(receipt);
-        let moved = operations.iter().map(|line| (Some(line.kind), line.change_nano));
-        let moved = moved.chain(correction.map(|line| (None, line.change_nano)));
-        self.movements.extend(moved.map(|(kind, change_nano)| Movement { first_interval, kind, change_nano }));
+        let moved = operations.iter().map(|line| (Some(line.kind), None, line.change_nano));
+        let moved = moved.chain(correction.map(|line| (None, Some(line.first_interval), line.change_nano)));
+        self.movements.extend(moved.map(|(kind, corrected, change_nano)| Movement {
+            first_interval,
+            kind,
+            corrected,
+            change_nano,
+        }));
         let (scale, class) = (receipt.before.terms.scale, usize::from(receipt.before.terms.class));
-        let provisional = receipt.substituted && !corrected.contains(&first_interval);
-        let intervals = first_interval.onwards().zip(&receipt.lines).zip(&receipt.readings).zip(&tariff.intervals);
+        let correction = history.correction(first_interval).filter(|_| receipt.substituted);
+        let corrects = |correction: &Correction| {
+            let late = &correction.late.packet;
+            let whole = late.readings.len() == receipt.lines.len() && correction.tariff == *tariff;
+            whole && late.context.first_interval == first_interval && correction.opens(&receipt.settled)
+        };
+        if correction.is_some_and(|correction| !corrects(correction)) {
+            return Err(BillError::Correction { period });
+        }
+        // Scale and class are those of then: other terms would have made the substitute final.
+        let readings = correction.map_or(&receipt.readings, |correction| &correction.late.packet.readings);
+        let mut measured = 0;
+        let counter = match (receipt.substituted, correction) {
+            (false, _) => &mut measured,
+            (true, Some(_)) => &mut self.corrected_intervals,
+            (true, None) if history.is_final(first_interval) => &mut self.estimated_intervals,
+            (true, None) => &mut self.substituted_intervals,
+        };
+        let intervals = first_interval.onwards().zip(&receipt.lines).zip(readings).zip(&tariff.intervals);
         for (((interval, line), reading), prices) in intervals {
             let start = interval.start(interval_length_s);
             if !self.span_s.contains(&start) {
@@ -247,7 +294,7 @@ impl Bill {
             self.total_nano += supply + fees - trade;
             self.energy = self.energy.plus(&energy);
             self.intervals += 1;
-            self.substituted_intervals += u64::from(provisional);
+            *counter += 1;
             let (supplied, fed_in) = (Wh(energy.import.0 - energy.bought.0), Wh(energy.export.0 - energy.sold.0));
             self.supplied.push((start, supplied));
             let price = line.tick.nano_per_wh();

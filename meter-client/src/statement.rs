@@ -384,7 +384,7 @@ fn notices(receipt: &Receipt, own: &Own<'_>, taken_over: usize) -> Vec<&'static 
         if own.packet.is_some() && own.delivered {
             out.push("The sequencer had taken this meter's own packet while the period was open and did not use it: ask the meter data manager why.");
         } else if own.packet.is_some() {
-            out.push("This meter's own packet was late, as far as is noted here: a later settlement books the difference, if it is handed in in time.");
+            out.push("This meter's own packet was late, as far as is noted here. A later settlement books the difference, if it was handed in in time.");
         }
     }
     if receipt.operations.iter().any(|signed| signed.operation.kind == Kind::Forced) {

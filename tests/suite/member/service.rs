@@ -172,6 +172,41 @@ fn days_are_handed_in_proposed_and_corrected() {
     let statements = [begin, one, two, three].map(|first| event("statement", first));
     assert_eq!(home.round(), statements, "what was booked is not signed again");
     assert_eq!((home.round(), home.packets().len()), (vec![], 4));
+    the_bill_has_what_was_booked(&home, begin);
+}
+
+/// What the late packet changed is in the items, wherever they are shown: all of it is what the account moved.
+fn the_bill_has_what_was_booked(home: &Home, begin: Interval) {
+    let contract = hex0(CONTRACT);
+    let path = |name: &str| home.world.dir.path().join(name).to_str().unwrap().to_owned();
+    let [html, pdf, csv] = ["bill.html", "bill.pdf", "bill.csv"].map(path);
+    let day = |first: Interval| jiff_utc(i64::from(first) * 3600)[..10].to_owned();
+    let (from, to) = (day(begin), day(begin + 7));
+    let bill = |more: &[&str]| {
+        let days = ["member", "bill", "--from", &from, "--to", &to, "--rpc", &home.world.rpc, "--contract", &contract];
+        let place = ["--community", "5", "--slot", "0", "--keys", &home.files[0], "--wallet", &home.files[2]];
+        let output = gridveil(&[&days[..], &place, more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown: Value = serde_json::from_str(&bill(&["--json"])).unwrap();
+    let (bill_of, nano) = (&shown["bill"], |value: &Value| value.as_i64().unwrap());
+    let total = nano(&bill_of["total_nano"]);
+    assert_eq!(total, nano(&bill_of["opening_nano"]) - nano(&bill_of["closing_nano"]), "{bill_of}");
+    assert_eq!((&bill_of["corrected_intervals"], &bill_of["substituted_intervals"]), (&2.into(), &0.into()));
+    let said = bill(&["--html", &html, "--pdf", &pdf, "--csv", &csv]);
+    assert!(said.contains("a late packet corrected") && said.contains("currency a kWh"), "{said}");
+    assert!(said.contains("correction of 20") && said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    let line = said.lines().find(|line| line.starts_with("to pay") || line.starts_with("earned")).unwrap();
+    let amount = line.split_whitespace().next_back().unwrap();
+    let (page, paper) = (std::fs::read_to_string(html).unwrap(), std::fs::read(pdf).unwrap());
+    assert!(page.contains(&format!("<td>{amount}</td>")), "{page}");
+    assert!(paper.windows(amount.len()).any(|part| part == amount.as_bytes()));
+    let rows = std::fs::read_to_string(csv).unwrap();
+    let cells = |row: &str| row.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let paid = |row: &str| cells(row)[5].replace('.', "").parse::<i64>().unwrap();
+    let items = rows.lines().skip(1).filter(|row| cells(row)[2] != "total").map(paid);
+    assert_eq!((items.sum::<i64>(), paid(rows.lines().last().unwrap())), (total, total), "{rows}");
 }
 
 fn jiff_utc(seconds: i64) -> String {

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use gridveil_meter_client::{
-    bill::{Bill, Settled, What, touches},
+    bill::{Bill, History, Settled, What, touches},
     cli::utc,
     outbox::{OutboxError, Period},
 };
 use gridveil_protocol::{
     receipt::Receipt,
     tariff::Tariff,
-    units::{Interval, Nano, Wh},
+    units::{Nano, Wh},
 };
 use gridveil_readings::{intensity::Intensity, zone::Zone};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "ZONE", env = "GRIDVEIL_ZONE", default_value = "UTC", value_parser = zone)]
     zone: TimeZone,
     /// Name of the currency, for people: EUR.
-    #[arg(long, value_name = "NAME", env = "GRIDVEIL_CURRENCY", default_value = "units", value_parser = currency)]
+    #[arg(long, value_name = "NAME", env = "GRIDVEIL_CURRENCY", default_value = "currency", value_parser = currency)]
     currency: String,
     /// Grams of CO2 a kilowatt-hour by hour, for energy from the supplier (docs/how-to/bill.md).
     #[arg(long, value_name = "FILE")]
@@ -101,25 +101,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let days = args.days(last, length)?;
     let span_s = midnight(days.0, &args.zone)?..midnight(days.1.tomorrow()?, &args.zone)?;
     let Kept { receipts, closed } = kept(&session)?;
-    let corrected: Vec<Interval> = receipts
-        .iter()
-        .filter_map(|(_, receipt)| receipt.correction.as_ref())
-        .map(|correction| correction.late.packet.context.first_interval)
-        .collect();
-    let mut periods: Vec<(Receipt, Tariff)> = Vec::new();
-    for (period, receipt) in receipts {
-        if touches(&receipt, &span_s, length) {
-            let tariff = tariff(&session, &period, length)?;
+    let history = History::of(receipts.iter().map(|(period, receipt)| (period.domain, receipt)), length);
+    let mut periods: Vec<(&Receipt, Tariff)> = Vec::new();
+    for (period, receipt) in &receipts {
+        if touches(receipt, &span_s, length) {
+            let tariff = tariff(&session, period, length)?;
             periods.push((receipt, tariff));
         }
     }
     let settled: Vec<Settled<'_>> = periods.iter().map(|(receipt, tariff)| Settled { receipt, tariff }).collect();
-    let bill = Bill::of(&settled, span_s, length, &corrected)?;
+    let bill = Bill::of(&settled, span_s, length, &history)?;
     let intensity = args.intensity.as_deref().map(read_intensity).transpose()?;
     let carbon = intensity.map(|intensity| carbon(&bill, &intensity));
     let mut shown = args.shown(&session, &bill, carbon.as_ref(), (days, length));
     if closed > 0 {
-        shown.status.push(format!("{closed} receipts do not open with this key file: of an earlier one, or damaged"));
+        shown.status.push(format!("{closed} receipts do not open with this key file: of another one, or damaged"));
     }
     for (path, content) in [(&args.html, page::page as fn(&Shown) -> Vec<u8>), (&args.pdf, paper::pdf)] {
         if let Some(path) = path {
@@ -153,7 +149,7 @@ fn midnight(day: Date, zone: &TimeZone) -> anyhow::Result<u64> {
 struct Kept {
     /// In order. They were verified when they were taken, and are sealed.
     receipts: Vec<(Period, Receipt)>,
-    /// Not opened: sealed with the meter's key of then, or damaged.
+    /// Not opened: sealed with another key file, or damaged.
     closed: usize,
 }
 
@@ -239,27 +235,7 @@ impl Args {
         let (community, slot) = (session.community, session.slot);
         let title =
             format!("Bill of {} to {} ({}), community {community}, slot {slot}", days.0, days.1, zone_name(&self.zone));
-        let hours = |intervals: u64| {
-            let all = bill.intervals + bill.missing_intervals;
-            let seconds = (bill.span_s.end - bill.span_s.start) / all.max(1) * intervals;
-            format!("{} h", seconds / 3600)
-        };
-        let mut status = Vec::new();
-        if bill.is_final() {
-            status.push("final: every interval is settled on L1, with what the meter measured".to_owned());
-        }
-        if bill.missing_intervals > 0 {
-            status.push(format!(
-                "provisional: {} of these days are not settled yet, or not kept here",
-                hours(bill.missing_intervals)
-            ));
-        }
-        if bill.substituted_intervals > 0 {
-            status.push(format!(
-                "provisional: {} are a substitute's, and a late packet may correct them",
-                hours(bill.substituted_intervals)
-            ));
-        }
+        let status = status(bill);
         let item = |(what, rates, energy, amount): (What, std::ops::Range<i128>, Wh, Nano)| {
             let rates = if rates.start == rates.end {
                 rate(rates.start)
@@ -286,9 +262,13 @@ impl Args {
             vec![[self.local(bill.account_s.start), "account".to_owned(), text::money(bill.opening_nano)]];
         account.push([String::new(), "bills of these periods".to_owned(), text::money(-bill.billed_nano)]);
         for movement in &bill.movements {
-            let what = movement.kind.map_or("corrected by a late packet", |kind| kind.effect().title);
+            let what = match (movement.kind, movement.corrected) {
+                (Some(kind), _) => kind.effect().title.to_owned(),
+                (None, Some(then)) => format!("correction of {}", self.local(then.start(length))),
+                (None, None) => "correction".to_owned(),
+            };
             let when = self.local(movement.first_interval.start(length));
-            account.push([when, what.to_owned(), text::money(movement.change_nano)]);
+            account.push([when, what, text::money(movement.change_nano)]);
         }
         account.push([self.local(bill.account_s.end), "account".to_owned(), text::money(bill.closing_nano)]);
         Shown {
@@ -301,6 +281,32 @@ impl Args {
             currency: self.currency.clone(),
         }
     }
+}
+
+/// How far the days are settled, and by what.
+fn status(bill: &Bill) -> Vec<String> {
+    let all = bill.intervals + bill.missing_intervals + bill.without_account_intervals;
+    let hours = |intervals: u64| {
+        let seconds = (bill.span_s.end - bill.span_s.start) / all.max(1) * intervals;
+        format!("{} h", seconds / 3600)
+    };
+    let mut status = Vec::new();
+    if bill.is_final() {
+        let with = if bill.estimated_intervals > 0 { "" } else { ", with what the meter measured" };
+        status.push(format!("final: every interval is settled on L1{with}"));
+    }
+    for (intervals, what) in [
+        (bill.missing_intervals, "provisional: {} of these days are not settled yet, or not kept here"),
+        (bill.substituted_intervals, "provisional: {} are a substitute's, and a late packet may correct them"),
+        (bill.estimated_intervals, "{} are a substitute's, and no late packet can correct them any more"),
+        (bill.corrected_intervals, "{} were a substitute's: the items have what a late packet corrected"),
+        (bill.without_account_intervals, "{} of these days are before the account was opened, or after its end"),
+    ] {
+        if intervals > 0 {
+            status.push(what.replace("{}", &hours(intervals)));
+        }
+    }
+    status
 }
 
 impl Shown {
@@ -371,7 +377,63 @@ fn exact(nano: Nano) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gridveil_protocol::account::Registers;
+
     use super::*;
+
+    #[test]
+    fn the_word_currency_stands_for_a_name() {
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("bill"));
+        let option = command.get_arguments().find(|one| one.get_id() == "currency").unwrap();
+        assert_eq!(option.get_default_values(), ["currency"]);
+        assert_eq!(currency("currency"), Ok("currency".to_owned()));
+    }
+
+    #[test]
+    fn final_is_said_of_what_nothing_can_change() {
+        let bill = Bill {
+            span_s: 0..3 * 86_400,
+            intervals: 48,
+            missing_intervals: 0,
+            without_account_intervals: 24,
+            substituted_intervals: 0,
+            corrected_intervals: 24,
+            estimated_intervals: 0,
+            energy: Registers::default(),
+            items: Vec::new(),
+            total_nano: Nano::ZERO,
+            account_s: 0..2 * 86_400,
+            opening_nano: Nano::ZERO,
+            billed_nano: Nano::ZERO,
+            movements: Vec::new(),
+            closing_nano: Nano::ZERO,
+            supplied: Vec::new(),
+        };
+        let said = status(&bill);
+        assert_eq!(
+            said,
+            [
+                "final: every interval is settled on L1, with what the meter measured",
+                "24 h were a substitute's: the items have what a late packet corrected",
+                "24 h of these days are before the account was opened, or after its end",
+            ]
+        );
+        let said = status(&Bill { corrected_intervals: 0, estimated_intervals: 24, ..bill.clone() });
+        assert_eq!(
+            said[..2],
+            [
+                "final: every interval is settled on L1",
+                "24 h are a substitute's, and no late packet can correct them any more"
+            ]
+        );
+        let open = Bill { substituted_intervals: 24, missing_intervals: 24, intervals: 24, ..bill };
+        let said = status(&open);
+        assert!(
+            said[0].starts_with("provisional: 24 h of") && said[1].starts_with("provisional: 24 h are"),
+            "{said:?}"
+        );
+        assert!(said.iter().all(|line| line.len() <= 80), "{said:?}");
+    }
 
     #[test]
     fn rates_and_amounts_are_exact() {
