@@ -13,6 +13,7 @@ use gridveil_api::{
     public::{CommunityInfo, Taken},
 };
 use gridveil_protocol::{
+    field::Fr,
     packet::Context,
     receipt::Receipt,
     units::{Interval, Ticks},
@@ -150,7 +151,7 @@ pub enum Now {
     Missing,
     /// It waits for a settlement that books the difference.
     HandedIn,
-    /// The account has another meter since (OP.9).
+    /// No packet corrects it any more: the account has another meter or other terms since (OP.9).
     Final,
     /// The difference is booked.
     Booked {
@@ -231,15 +232,14 @@ impl Service<'_> {
                     substituted.now = Now::Booked { first_interval: period.first_interval };
                 });
             }
-            if receipt.before.meter != receipt.after.meter {
-                let waits = |s: &&mut Substituted| matches!(s.now, Now::Missing | Now::HandedIn);
-                found.iter_mut().filter(waits).for_each(|substituted| substituted.now = Now::Final);
-            }
-            if receipt.substituted && receipt.before.meter != receipt.after.meter {
-                found.push(Substituted { first_interval: period.first_interval, now: Now::Final });
-            } else if receipt.substituted {
+            if receipt.substituted {
                 let now = if outbox.is_handed_in(period)? { Now::HandedIn } else { Now::Missing };
                 found.push(Substituted { first_interval: period.first_interval, now });
+            }
+            // A leaf that waits for nothing: another meter, or other terms, made the rest final.
+            if receipt.after.pending_substitute == Fr::from(0u64) {
+                let waits = |s: &&mut Substituted| matches!(s.now, Now::Missing | Now::HandedIn);
+                found.iter_mut().filter(waits).for_each(|substituted| substituted.now = Now::Final);
             }
         }
         Ok(found)

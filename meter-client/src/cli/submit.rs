@@ -182,7 +182,7 @@ fn late(service: &Service<'_>, terms: &CommunityInfo, import: &Import, periods: 
             Now::Booked { first_interval } => format!("booked in the settlement of {}", periods.begins(first_interval)),
             Now::HandedIn => "a later settlement books the difference, one at a time, the newest first".to_owned(),
             Now::Missing if new.contains(&first_interval) => continue,
-            Now::Final => "final, as the meter was replaced after it".to_owned(),
+            Now::Final => "final: meter or terms are others since".to_owned(),
             Now::Missing => "not handed in: it is not whole in this file".to_owned(),
         };
         println!("{}: settled with a substitute; {what}", periods.span(first_interval));
