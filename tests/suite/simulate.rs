@@ -420,12 +420,8 @@ fn every_meter_of_a_file_is_a_home() {
     let many: Vec<_> = many.iter().map(|meter| (meter.as_str(), 1, 300)).collect();
     let error = refused(&[&street.write("many.xml", &green_button(&many, 0..24))]);
     assert!(error.contains("the file holds 21 meters") && !error.contains("--meter"), "{error}");
-    let error = refused(
-        &[street.write("homes/anna/3.xml", &green_button(&meters, 0..24)).as_str()]
-            .map(|_| street.0.path().join("homes"))
-            .each_ref()
-            .map(|p| p.to_str().unwrap()),
-    );
+    street.write("homes/anna/3.xml", &green_button(&meters, 0..24));
+    let error = refused(&[street.0.path().join("homes").to_str().unwrap()]);
     assert!(error.contains("stands for one home"), "{error}");
 }
 

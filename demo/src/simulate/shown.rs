@@ -48,10 +48,8 @@ fn notes(r: &Report) -> String {
     }
     out.extend(r.homes.iter().filter_map(files_of));
     if r.left_out_days > 0 {
-        out += &format!(
-            "{} left out: not all homes have them whole, or they are not next to these\n",
-            counted(r.left_out_days, "day")
-        );
+        out +=
+            &format!("{} left out: not whole in every home, or not next to these\n", counted(r.left_out_days, "day"));
     }
     for lack in &r.lacks {
         out += &format!("home {} has no reading for {}\n", lack.home, lack.start);
