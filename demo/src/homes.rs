@@ -2,8 +2,12 @@
 
 mod meters;
 mod table;
+mod who;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use gridveil_protocol::{
     packet::Reading,
@@ -12,7 +16,7 @@ use gridveil_protocol::{
 use gridveil_readings::{Entry, Series, SourceError};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-pub use meters::{Source, read};
+pub use meters::{Clock, Source, read};
 
 /// Seconds of one interval of the built-in readings.
 pub const INTERVAL_LENGTH: u16 = 3600;
@@ -46,23 +50,48 @@ pub enum DataError {
         /// Distance of two starts.
         seconds: i64,
     },
-    /// No row falls into the days asked for.
-    #[error("no rows from {from} up to, not including, {until}")]
-    Empty {
+    /// There is no row at all.
+    #[error("no rows")]
+    Empty,
+    /// The days asked for begin before a home's readings.
+    #[error("home {home}: its readings begin {begins}; asked for is {from} to {to}")]
+    Begins {
+        /// Home.
+        home: String,
+        /// Local time.
+        begins: String,
         /// First local day.
         from: Date,
-        /// First local day after.
-        until: Date,
+        /// Last local day.
+        to: Date,
+    },
+    /// The days asked for go on after a home's readings.
+    #[error("home {home}: its readings end {ends}; asked for is {from} to {to}")]
+    Ends {
+        /// Home.
+        home: String,
+        /// Local time.
+        ends: String,
+        /// First local day.
+        from: Date,
+        /// Last local day.
+        to: Date,
     },
     /// No day of which every home has every interval.
     #[error(
-        "there is no local day of which all {homes} homes have every interval: say which days with --from and --to, \
-             and the first that is missing is named"
+        "there is no local day of which {} every interval{}",
+        if *.homes == 1 { "the home has".to_owned() } else { format!("all {homes} homes have") },
+        lacks(.lack.as_ref())
     )]
     NoDay {
         /// Homes.
         homes: usize,
+        /// What is missing first in the fullest day.
+        lack: Option<Lack>,
     },
+    /// Days beyond the calendar.
+    #[error("{0} is beyond the calendar")]
+    Calendar(Date),
     /// An interval is missing.
     #[error("home {home}: no reading for the interval starting {start}")]
     Gap {
@@ -72,12 +101,60 @@ pub enum DataError {
         start: Timestamp,
     },
     /// Two files have other readings for one interval of a home.
-    #[error("home {home}: two files have different readings for the interval starting {start}")]
+    #[error(
+        "home {home}: {first} and {second} have different readings for the interval starting {start}. If one replaces the \
+         other, take the old one out; if they are two homes', put each home's files into a folder of its own"
+    )]
     Twice {
         /// Home.
         home: String,
+        /// A file.
+        first: String,
+        /// Another one.
+        second: String,
         /// UTC.
         start: Timestamp,
+    },
+    /// Files that may be one home's or several homes'.
+    #[error(
+        "{first} and {second} both name home {home}, and nothing tells for certain whether they are one home's or two: put \
+         each home's files into a folder of its own, and give the folder that holds these"
+    )]
+    Unclear {
+        /// Home.
+        home: String,
+        /// A file or folder.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// One meter in two homes would count twice.
+    #[error("meter {meter} is in home {first} and in home {second}: its files belong into the folder of one")]
+    Shared {
+        /// Meter.
+        meter: String,
+        /// A home.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A file of many meters, whose names are not all known.
+    #[error(
+        "the file holds {count} meters, which cannot all be told apart: export each home's alone, or up to 20 at a time; or \
+         write one file with the columns of data/README.md"
+    )]
+    Meters {
+        /// How many.
+        count: usize,
+    },
+    /// A file of several meters in the folder of one home.
+    #[error(
+        "the file holds {count} meters, and the folder it is in stands for one home: put it beside that folder, and each of \
+         its meters is a home"
+    )]
+    OneHome {
+        /// How many.
+        count: usize,
     },
     /// More than an account can count.
     #[error("home {home}: the interval starting {start} has more than 6,553 kWh")]
@@ -102,6 +179,17 @@ pub struct Home {
     pub readings: Vec<Reading>,
     /// Readings that were not measured, by the file's own word.
     pub estimated: usize,
+    /// Files that they are from.
+    pub files: Vec<PathBuf>,
+}
+
+/// A reading that a home lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// Home.
+    pub home: String,
+    /// Start of the interval.
+    pub start: Timestamp,
 }
 
 /// Readings of several homes over the same consecutive intervals.
@@ -115,8 +203,12 @@ pub struct Homes {
     pub homes: Vec<Home>,
     /// Rows left out because their local hour does not exist (spring change of clocks).
     pub skipped_rows: usize,
-    /// Local days of which some home has a reading, and which are not among these.
+    /// Local days of which some home has a reading, and which are not among these, where no days were asked for.
     pub left_out_days: usize,
+    /// What cut the run of days: the last that is missing before it, the first after it.
+    pub lacks: Vec<Lack>,
+    /// Meters that files of different homes name, which have the names of their files therefore.
+    pub same_meters: Vec<String>,
 }
 
 /// Which local days.
@@ -132,6 +224,7 @@ pub enum Days {
 struct Measured {
     name: String,
     series: Series,
+    files: Vec<PathBuf>,
 }
 
 impl Homes {
@@ -149,56 +242,31 @@ impl Homes {
         for home in measured {
             homes.push(Measured { series: home.series.resample(length.into())?, ..home });
         }
-        let local = |start: i64| Timestamp::from_second(start).ok().map(|t| t.to_zoned(zone.clone()).date());
-        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-        for entry in homes.iter().flat_map(|home| home.series.entries()) {
-            *counts.entry(entry.start).or_default() += 1;
-        }
-        let mut by_day: BTreeMap<Date, Vec<(i64, usize)>> = BTreeMap::new();
-        for (start, count) in counts {
-            if let Some(day) = local(start) {
-                by_day.entry(day).or_default().push((start, count));
-            }
-        }
-        let step = i64::from(length);
-        let chosen: Vec<Date> = match days {
-            Days::Within(from, until) => {
-                let chosen: Vec<Date> = by_day.range(from..until).map(|(day, _)| *day).collect();
-                if chosen.is_empty() {
-                    return Err(DataError::Empty { from, until });
-                }
-                chosen
-            }
+        let found = Found::of(&homes, zone, i64::from(length));
+        let (starts, left_out_days, lacks) = match days {
+            Days::Within(from, until) => (found.grid(from, until).ok_or(DataError::Calendar(until))?, 0, Vec::new()),
             Days::LongestRun => {
-                let whole = |day: Date, starts: &[(i64, usize)]| {
-                    let seconds = day_length_s(day, zone)?;
-                    let all = starts.iter().all(|(_, count)| *count == homes.len());
-                    (all && i64::try_from(starts.len()).ok()? * step == seconds).then_some(day)
+                let run = longest_run(found.by_day.keys().copied().filter(|day| found.whole(*day)));
+                let (Some(first), Some(last)) = (run.first().copied(), run.last().copied()) else {
+                    return Err(DataError::NoDay { homes: homes.len(), lack: found.lack_of_the_fullest() });
                 };
-                longest_run(by_day.iter().filter_map(|(day, starts)| whole(*day, starts)))
+                let until = last.tomorrow().map_err(|_| DataError::Calendar(last))?;
+                let starts = found.grid(first, until).ok_or(DataError::Calendar(until))?;
+                (starts, found.by_day.len() - run.len(), found.lacks_around(first, last))
             }
         };
-        let (Some(first_day), Some(last_day)) = (chosen.first(), chosen.last()) else {
-            return Err(DataError::NoDay { homes: homes.len() });
-        };
-        let in_span: Vec<i64> = by_day
-            .range(*first_day..=*last_day)
-            .flat_map(|(_, starts)| starts.iter().map(|(start, _)| *start))
-            .collect();
-        let (Some(first), Some(last)) = (in_span.first().copied(), in_span.last().copied()) else {
-            return Err(DataError::NoDay { homes: homes.len() });
-        };
-        let starts: Vec<i64> = (first..=last).step_by(usize::from(length)).collect();
-        let first_interval = Interval::of_time(first, length).ok_or(DataError::NoDay { homes: homes.len() })?;
+        let first_interval = starts.first().and_then(|first| Interval::of_time(*first, length));
+        let first_interval = first_interval.ok_or(DataError::NoDay { homes: homes.len(), lack: None })?;
         let numbers: Option<Vec<u16>> = homes.iter().map(|home| home.name.parse().ok()).collect();
         let mut named: Vec<(u16, Measured)> = match numbers {
             Some(numbers) if all_differ(&numbers) => numbers.into_iter().zip(homes).collect(),
             _ => (1..).zip(homes).collect(),
         };
         named.sort_by_key(|(number, _)| *number);
-        let homes = named.into_iter().map(|(number, home)| home.cut(number, &starts)).collect::<Result<Vec<_>, _>>()?;
-        let left_out_days = by_day.len() - by_day.range(*first_day..=*last_day).count();
-        Ok(Self { interval_length: length, first_interval, homes, skipped_rows, left_out_days })
+        let cut = |(number, home): (u16, Measured)| home.cut(number, &starts, days, zone);
+        let homes = named.into_iter().map(cut).collect::<Result<Vec<_>, _>>()?;
+        let interval_length = length;
+        Ok(Self { interval_length, first_interval, homes, skipped_rows, left_out_days, lacks, same_meters: Vec::new() })
     }
 
     /// Intervals of each home.
@@ -219,13 +287,12 @@ impl Homes {
 
 impl Measured {
     /// One reading for each start, in the smallest unit that fits. What is less than a unit is carried to the next one.
-    fn cut(self, number: u16, starts: &[i64]) -> Result<Home, DataError> {
-        let Self { name, series } = self;
+    fn cut(self, number: u16, starts: &[i64], days: Days, zone: &TimeZone) -> Result<Home, DataError> {
         let mut entries: Vec<&Entry> = Vec::with_capacity(starts.len());
         for start in starts {
-            match series.at(*start) {
+            match self.series.at(*start) {
                 Some(entry) => entries.push(entry),
-                None => return Err(DataError::Gap { home: name, start: instant(*start) }),
+                None => return Err(self.lacking(*start, days, zone)),
             }
         }
         let mut too_much = None;
@@ -233,12 +300,31 @@ impl Measured {
             match in_units(&entries, scale) {
                 Ok(readings) => {
                     let estimated = entries.iter().filter(|entry| entry.quality.is_estimate()).count();
-                    return Ok(Home { number, name, scale, readings, estimated });
+                    let Self { name, files, .. } = self;
+                    return Ok(Home { number, name, scale, readings, estimated, files });
                 }
                 Err(start) => too_much = Some(start),
             }
         }
-        Err(DataError::TooMuch { home: name, start: instant(too_much.unwrap_or_default()) })
+        Err(DataError::TooMuch { home: self.name, start: instant(too_much.unwrap_or_default()) })
+    }
+
+    /// Why there is no reading: the days asked for begin earlier or end later than the readings, or there is a gap.
+    fn lacking(&self, start: i64, days: Days, zone: &TimeZone) -> DataError {
+        let home = self.name.clone();
+        let local = |start: i64| instant(start).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        let entries = self.series.entries();
+        if let (Days::Within(from, until), Some(first), Some(last)) = (days, entries.first(), entries.last()) {
+            let to = until.yesterday().unwrap_or(until);
+            if start < first.start {
+                return DataError::Begins { home, begins: local(first.start), from, to };
+            }
+            if start > last.start {
+                let ends = local(last.start + i64::from(self.series.length()));
+                return DataError::Ends { home, ends, from, to };
+            }
+        }
+        DataError::Gap { home, start: instant(start) }
     }
 }
 
@@ -263,9 +349,72 @@ fn instant(start: i64) -> Timestamp {
     Timestamp::from_second(start).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn day_length_s(day: Date, zone: &TimeZone) -> Option<i64> {
-    let midnight = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_second());
-    Some(midnight(day.tomorrow().ok()?)? - midnight(day)?)
+/// How many homes have which intervals, by local day.
+struct Found<'a> {
+    homes: &'a [Measured],
+    zone: &'a TimeZone,
+    step: i64,
+    by_day: BTreeMap<Date, Vec<usize>>,
+}
+
+impl<'a> Found<'a> {
+    fn of(homes: &'a [Measured], zone: &'a TimeZone, step: i64) -> Self {
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for entry in homes.iter().flat_map(|home| home.series.entries()) {
+            *counts.entry(entry.start).or_default() += 1;
+        }
+        let mut by_day: BTreeMap<Date, Vec<usize>> = BTreeMap::new();
+        for (start, count) in counts {
+            by_day.entry(instant(start).to_zoned(zone.clone()).date()).or_default().push(count);
+        }
+        Self { homes, zone, step, by_day }
+    }
+
+    /// Starts of the intervals of these local days; `None` beyond the calendar.
+    fn grid(&self, from: Date, until: Date) -> Option<Vec<i64>> {
+        let first = |day: Date| {
+            let midnight = day.to_zoned(self.zone.clone()).ok()?.timestamp().as_second();
+            Some(midnight + (-midnight).rem_euclid(self.step))
+        };
+        let (first, end) = (first(from)?, first(until)?);
+        Some((first..end).step_by(usize::try_from(self.step).ok()?).collect())
+    }
+
+    fn of_day(&self, day: Date) -> Vec<i64> {
+        day.tomorrow().ok().and_then(|next| self.grid(day, next)).unwrap_or_default()
+    }
+
+    /// Has every home every interval of the day?
+    fn whole(&self, day: Date) -> bool {
+        let counts = self.by_day.get(&day).map(Vec::as_slice).unwrap_or_default();
+        counts.len() == self.of_day(day).len() && counts.iter().all(|count| *count == self.homes.len())
+    }
+
+    fn lack_at(&self, start: i64) -> Option<Lack> {
+        let home = self.homes.iter().find(|home| home.series.at(start).is_none())?;
+        Some(Lack { home: home.name.clone(), start: instant(start) })
+    }
+
+    /// The last that is missing in the day before, and the first in the day after; only where readings go on there.
+    fn lacks_around(&self, first: Date, last: Date) -> Vec<Lack> {
+        let (before, after) = (first.yesterday().ok(), last.tomorrow().ok());
+        let before = before.filter(|_| self.by_day.range(..first).next().is_some());
+        let after = after.filter(|after| self.by_day.range(*after..).next().is_some());
+        let before = before.and_then(|day| self.of_day(day).into_iter().rev().find_map(|start| self.lack_at(start)));
+        let after = after.and_then(|day| self.of_day(day).into_iter().find_map(|start| self.lack_at(start)));
+        before.into_iter().chain(after).collect()
+    }
+
+    fn lack_of_the_fullest(&self) -> Option<Lack> {
+        let (day, _) = self.by_day.iter().max_by_key(|(_, counts)| counts.iter().sum::<usize>())?;
+        self.of_day(*day).into_iter().find_map(|start| self.lack_at(start))
+    }
+}
+
+fn lacks(lack: Option<&Lack>) -> String {
+    lack.map_or_else(String::new, |Lack { home, start }| {
+        format!(": in the fullest, home {home} has no reading for the interval starting {start}")
+    })
 }
 
 /// The longest run of consecutive days; of two as long, the later one.
@@ -289,10 +438,15 @@ fn all_differ(numbers: &[u16]) -> bool {
     numbers.iter().all(|number| seen.insert(number))
 }
 
-/// Name of a zone for messages.
+/// Name of a zone for messages: `Europe/Vienna`, `+10:00`.
 #[must_use]
-pub fn zone_name(zone: &TimeZone) -> &str {
-    zone.iana_name().unwrap_or("the tariff's time zone")
+pub fn zone_name(zone: &TimeZone) -> String {
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
+    }
+    let Ok(offset) = zone.to_fixed_offset() else { return "a zone without a name".to_owned() };
+    let (sign, minutes) = (if offset.is_negative() { '-' } else { '+' }, offset.seconds().abs() / 60);
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use self::tally::Tally;
 use crate::{
     data,
     genesis::{self, Limits, Plan},
-    homes::{self, Days, Home, Homes, Source},
+    homes::{self, Clock, Days, Home, Homes, Source},
     ledger::Ledger,
     packets::{HomeDay, sign_all},
     time_of_use::TimeOfUse,
@@ -54,8 +54,8 @@ Of a street of your own, a folder with a meter file for each home (`gridveil met
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Meter files, one or several for each home, or folders of them; or one file of several homes (columns in
-    /// data/README.md). The built-in month of 17 homes if absent.
+    /// Meter files, or folders of them; a folder in a folder holds the files of one home. Or one file of several homes
+    /// (columns in data/README.md). The built-in month of 17 homes if absent.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// First local day, and the last one (--to). If absent, the longest run of days that all homes have whole.
@@ -70,8 +70,8 @@ pub struct Args {
     /// Time-of-use tariff, in the form of data/tou-two-season.json: the built-in example, US dollars, if absent.
     #[arg(long, value_name = "FILE")]
     tariff: Option<PathBuf>,
-    /// Zone of days and prices, and of local times in the files: Europe/Vienna. If absent, the tariff's (where --tariff is
-    /// given), or the files'.
+    /// Zone of days and prices, and of local times in the files: Europe/Vienna. If absent, that of --tariff; without one,
+    /// that of the files, or the example's where they name none.
     #[arg(long, value_name = "ZONE", value_parser = options::zone)]
     zone: Option<TimeZone>,
     /// Seconds of an interval: 900, 1800 or 3600. If absent, the longest of the files'.
@@ -167,6 +167,8 @@ pub struct Certificates {
 pub struct HomeReport {
     /// Home of the file, as it is named there.
     pub home: String,
+    /// Files that the readings are from, where they are meter files.
+    pub files: Vec<String>,
     /// Readings that were not measured, by the file's own word.
     pub estimated_intervals: usize,
     /// From the network, Wh.
@@ -181,6 +183,15 @@ pub struct HomeReport {
     pub bill_nano: Nano,
     /// Bill had nobody traded locally, nano.
     pub bill_without_community_nano: Nano,
+}
+
+/// A reading that a home lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LackReport {
+    /// Home.
+    pub home: String,
+    /// Local time at which the interval begins.
+    pub start: String,
 }
 
 /// One thing that was checked to the last unit.
@@ -203,6 +214,8 @@ pub struct Report {
     pub example_tariff: bool,
     /// Zone of days and prices.
     pub zone: String,
+    /// Is it that of the built-in example, because nothing else names one?
+    pub example_zone: bool,
     /// Homes.
     pub homes_count: usize,
     /// Seconds of an interval.
@@ -211,8 +224,12 @@ pub struct Report {
     pub from: String,
     /// Local time at which the last settled interval ends.
     pub until: String,
-    /// Local days of which some home has a reading, and that are not among these.
+    /// Local days of which some home has a reading, and that are not among these, where no days were asked for.
     pub left_out_days: usize,
+    /// What cut the run of days.
+    pub lacks: Vec<LackReport>,
+    /// Meters that files of several homes name, which are named by their files therefore.
+    pub same_meters: Vec<String>,
     /// Settled periods.
     pub periods: usize,
     /// Settled intervals.
@@ -260,11 +277,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     let mut time_of_use = TimeOfUse::parse(&tariff).context(name)?;
-    let given = args.zone.clone().or_else(|| args.tariff.as_ref().map(|_| time_of_use.zone.clone()));
+    let tariff_zone = args.tariff.as_ref().map(|_| time_of_use.zone.clone());
     let days = args.days()?;
-    let (homes, zone) = if args.files.is_empty() {
-        let zone = given.unwrap_or_else(|| time_of_use.zone.clone());
-        (Homes::parse(data::MONTH, &zone, days, args.interval).context("data/zne17-2017-05.csv")?, zone)
+    let (homes, clock) = if args.files.is_empty() {
+        let zone = args.zone.clone().unwrap_or_else(|| time_of_use.zone.clone());
+        let homes = Homes::parse(data::MONTH, &zone, days, args.interval).context("data/zne17-2017-05.csv")?;
+        (homes, Clock { zone, known: true })
     } else {
         let choice = Choice { profile: args.profile.clone(), ..Choice::default() };
         let source = Source {
@@ -272,16 +290,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             choice,
             days,
             length: args.interval,
-            zone: given,
+            zone: args.zone.clone(),
+            tariff: tariff_zone,
             otherwise: time_of_use.zone.clone(),
         };
         homes::read(source)?
     };
-    time_of_use.zone = zone;
+    time_of_use.zone = clock.zone;
     let reporter = Reporter::stderr();
     let settled = simulate(&homes, &time_of_use, args.mechanism, &reporter);
     reporter.finish();
-    let report = Report { example_tariff: args.tariff.is_none(), ..settled? };
+    let report = Report { example_tariff: args.tariff.is_none(), example_zone: !clock.known, ..settled? };
     if let Some(path) = &args.chart {
         write_chart(path, &report)?;
     }

@@ -30,7 +30,7 @@ pub(super) fn is_table(bytes: &[u8]) -> bool {
 }
 
 impl Homes {
-    /// Reads the intervals whose local day is in `from..until`.
+    /// Reads the intervals whose local day is in `from..until`; every home must have them all.
     ///
     /// # Errors
     /// [`DataError`]: the first line, home or hour that is wrong.
@@ -56,13 +56,11 @@ impl Homes {
                 .interval_start_local
                 .parse()
                 .map_err(|_| wrong("interval_start_local is not a local time".into()))?;
-            if let Days::Within(from, until) = days
-                && (local.date() < from || local.date() >= until)
-            {
-                continue;
-            }
             if row.interval_start_utc.is_empty() {
-                skipped_rows += 1;
+                skipped_rows += usize::from(match days {
+                    Days::Within(from, until) => (from..until).contains(&local.date()),
+                    Days::LongestRun => true,
+                });
                 continue;
             }
             let start: Timestamp =
@@ -91,8 +89,8 @@ impl Homes {
             }
         }
         let measured = hours.into_iter().map(|(name, rows)| measured(name, rows)).collect::<Result<Vec<_>, _>>()?;
-        if let (true, Days::Within(from, until)) = (measured.is_empty(), days) {
-            return Err(DataError::Empty { from, until });
+        if measured.is_empty() {
+            return Err(DataError::Empty);
         }
         Self::of(measured, days, zone, length, skipped_rows)
     }
@@ -107,7 +105,11 @@ fn measured(name: String, rows: BTreeMap<i64, Entry>) -> Result<Measured, DataEr
     // What is further apart has a gap, which is named where the days are known.
     let length = length.or_else(|| (seconds > 3600 && seconds % 3600 == 0).then_some(3600));
     let Some(length) = length else { return Err(DataError::Length { home: name, seconds }) };
-    Ok(Measured { name, series: Series::new(length.into(), rows.into_values().collect(), Vec::new()) })
+    Ok(Measured {
+        name,
+        series: Series::new(length.into(), rows.into_values().collect(), Vec::new()),
+        files: Vec::new(),
+    })
 }
 
 fn csv_error(error: &csv::Error) -> DataError {

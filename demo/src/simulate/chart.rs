@@ -11,7 +11,10 @@ use plotters::{
     style::{Color, RGBColor},
 };
 
-use super::{Report, shown::shortened};
+use super::{
+    Report,
+    shown::{counted, shortened},
+};
 
 /// Pixels across, and for each home.
 const WIDTH: u32 = 960;
@@ -50,8 +53,8 @@ pub(super) fn svg(report: &Report) -> anyhow::Result<String> {
         area.fill(&RGBColor(255, 255, 255))?;
         let saved: i64 = homes.iter().map(|(_, without, with)| without - with).sum();
         let title = format!(
-            "{} homes, {} to {}: {} {} saved",
-            report.homes_count,
+            "{}, {} to {}: {} {} saved",
+            counted(report.homes_count, "home"),
             day(&report.from),
             day(&report.until),
             amount(saved),

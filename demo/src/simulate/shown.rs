@@ -3,7 +3,7 @@
 use gridveil_cli::common::text;
 use gridveil_protocol::market::Mechanism;
 
-use super::Report;
+use super::{HomeReport, Report};
 
 /// Characters of a home's name in a table: of a longer one the last, which differ.
 const NAME: usize = 12;
@@ -16,6 +16,56 @@ pub(super) fn shortened(name: &str) -> String {
     } else {
         format!("…{}", name.chars().skip(count + 1 - NAME).collect::<String>())
     }
+}
+
+/// Names of files that are listed one by one; of more, the first and the last.
+const FILES: usize = 3;
+
+/// `1 home`, `17 homes`.
+pub(super) fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Which files made a home, where they are several.
+fn files_of(home: &HomeReport) -> Option<String> {
+    let names: Vec<&str> = home.files.iter().map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path)).collect();
+    let [first, .., last] = names.as_slice() else { return None };
+    let list = if names.len() <= FILES { names.join(", ") } else { format!("{first} to {last}") };
+    Some(format!("home {} of {} files: {list}\n", home.home, names.len()))
+}
+
+/// What the readings are, where they are not simply all that there is.
+fn notes(r: &Report) -> String {
+    let mut out = String::new();
+    if r.example_tariff {
+        out += "prices: the built-in example; --tariff FILE takes yours\n";
+    }
+    if r.example_zone {
+        out += "days: by the example's clock, as the files name no zone; --zone takes yours\n";
+    }
+    for meter in &r.same_meters {
+        out += &format!("files of several homes name meter {meter}: these homes have their files' names\n");
+    }
+    out.extend(r.homes.iter().filter_map(files_of));
+    if r.left_out_days > 0 {
+        out +=
+            &format!("{} left out: not whole in every home, or not next to these\n", counted(r.left_out_days, "day"));
+    }
+    for lack in &r.lacks {
+        out += &format!("home {} has no reading for {}\n", lack.home, lack.start);
+    }
+    if r.unsettled_intervals > 0 {
+        out +=
+            &format!("at the end, not settled, as no period is full: {}\n", counted(r.unsettled_intervals, "interval"));
+    }
+    if r.skipped_rows > 0 {
+        out += &format!("{} of local hours that do not exist\n", counted(r.skipped_rows, "row"));
+    }
+    let estimated: usize = r.homes.iter().map(|home| home.estimated_intervals).sum();
+    if estimated > 0 {
+        out += &format!("not measured, by the files' own word: {}\n", counted(estimated, "reading"));
+    }
+    out
 }
 
 /// Tables for a person.
@@ -80,34 +130,16 @@ pub(super) fn render(r: &Report) -> String {
         Mechanism::CommunityPrice => "community price",
     };
     let mut out = format!(
-        "{} homes, {} to {}, {}\n{} intervals of {} min, {} of them with both sides, {mechanism}\n",
-        r.homes_count,
+        "{}, {} to {}, {}\n{} of {} min, {} of them with both sides, {mechanism}\n",
+        counted(r.homes_count, "home"),
         r.from,
         r.until,
         r.zone,
-        r.intervals,
+        counted(r.intervals, "interval"),
         r.interval_length / 60,
         r.intervals_with_both_sides,
     );
-    if r.example_tariff {
-        out += "prices: the built-in example; --tariff FILE takes yours\n";
-    }
-    if r.left_out_days > 0 {
-        out += &format!(
-            "{} days left out: not all homes have them whole, or they are not next to these\n",
-            r.left_out_days
-        );
-    }
-    if r.unsettled_intervals > 0 {
-        out += &format!("{} intervals at the end do not fill a period: not settled\n", r.unsettled_intervals);
-    }
-    if r.skipped_rows > 0 {
-        out += &format!("{} rows of local hours that do not exist\n", r.skipped_rows);
-    }
-    let estimated: usize = r.homes.iter().map(|home| home.estimated_intervals).sum();
-    if estimated > 0 {
-        out += &format!("{estimated} readings were not measured, by the files' own word\n");
-    }
+    out += &notes(r);
     out += &format!("{homes}\n{totals}\n");
     for check in &r.checks {
         out += &format!("{}  {}\n", if check.holds { "ok    " } else { "FAILED" }, check.name);

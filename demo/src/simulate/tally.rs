@@ -9,10 +9,10 @@ use gridveil_protocol::{
     units::{Nano, Wh},
 };
 
-use super::{CHECKS, Certificates, Check, Energy, HomeReport, Money, Report};
+use super::{CHECKS, Certificates, Check, Energy, HomeReport, LackReport, Money, Report};
 use crate::{
     genesis::Plan,
-    homes::{self, Home, Homes},
+    homes::{self, Home, Homes, Lack},
     ledger::Ledger,
     time_of_use::TimeOfUse,
 };
@@ -38,18 +38,26 @@ impl<'a> Tally<'a> {
         let named = |home: &Home| HomeReport {
             home: home.name.clone(),
             estimated_intervals: home.estimated,
+            files: home.files.iter().map(|path| path.display().to_string()).collect(),
             ..HomeReport::default()
+        };
+        let lack = |lack: &Lack| LackReport {
+            home: lack.home.clone(),
+            start: local(u64::try_from(lack.start.as_second()).unwrap_or_default()),
         };
         let report = Report {
             mechanism: plan.mechanism,
             currency: time_of_use.currency.clone(),
             example_tariff: false,
-            zone: homes::zone_name(&time_of_use.zone).to_owned(),
+            zone: homes::zone_name(&time_of_use.zone),
+            example_zone: false,
             homes_count: plan.homes.len(),
             interval_length: homes.interval_length,
             from: local(from_s),
             until: local(from_s + intervals as u64 * length),
             left_out_days: homes.left_out_days,
+            lacks: homes.lacks.iter().map(lack).collect(),
+            same_meters: homes.same_meters.clone(),
             periods,
             intervals,
             unsettled_intervals: homes.intervals() - intervals,
