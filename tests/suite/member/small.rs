@@ -121,15 +121,6 @@ fn operator(packets: Arc<Mutex<Vec<SignedPacket>>>) -> String {
     })
 }
 
-/// An L1 node that says which chain it is of.
-fn node() -> String {
-    serve(|_, body| {
-        let call: Value = serde_json::from_str(body).unwrap();
-        assert_eq!(call["method"], "eth_chainId", "{call}");
-        (200, json!({"jsonrpc": "2.0", "id": call["id"], "result": "0x7a69"}).to_string())
-    })
-}
-
 /// A meter that sends a hundred telegrams a second, read until `intervals` are kept.
 fn watched(device: &mut Device, protocol: &str, more: &[&str], how: &[&str], intervals: usize) {
     let words = ["devnet", "meter", "--listen", "127.0.0.1:0", "--every-ms", "9", "--protocol", protocol];
@@ -193,7 +184,7 @@ fn a_small_device_has_room_for_all_that_the_client_does() {
     }
     let today = format!("{folder}/{DAYS:03}.csv");
     let packets = Arc::new(Mutex::new(Vec::new()));
-    let (url, rpc, contract) = (operator(Arc::clone(&packets)), node(), hex0(CONTRACT));
+    let (url, rpc, contract) = (operator(Arc::clone(&packets)), rpc(Arc::default()), hex0(CONTRACT));
     let place = ["--url", &url, "--community", "5", "--slot", "0", "--keys", &keys];
     let place = [&place[..], &["--buy-limit", "10", "--sell-limit", "20"]].concat();
     let submit = [&["meter", "submit", &today, "--outbox", &wallet], &place[..]].concat();
