@@ -50,7 +50,7 @@ struct Listed {
     home: Option<PathBuf>,
 }
 
-/// Reads them. Which files are one home's: [`who`].
+/// Reads them. Which files are one home's says `who`.
 ///
 /// # Errors
 /// A file that is not understood, a home without a reading that the others have, too many files.
