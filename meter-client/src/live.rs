@@ -5,10 +5,12 @@
 //! nothing is lost or counted twice, and what it slept through is missing, and said to be.
 
 mod folder;
+mod kept_terms;
 mod line;
 mod swaps;
 mod watch;
 
 pub use folder::{Folder, FolderError, Told};
+pub use kept_terms::kept_terms;
 pub use line::{Address, AddressError, SerialFormat};
 pub use watch::{Clock, ComputerClock, Options, Said, State, WatchError, watch};

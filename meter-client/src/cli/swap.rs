@@ -9,7 +9,10 @@ use gridveil_readings::{
 use serde_json::json;
 
 use super::{MeterError, print_json, utc, watch::length};
-use crate::live::{Folder, Told, WatchError};
+use crate::live::{Folder, Told, WatchError, kept_terms};
+
+/// Of a folder that does not say it.
+const QUARTER_HOUR: u32 = 900;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SwapArgs {
@@ -30,10 +33,10 @@ pub(super) struct SwapArgs {
     /// Number of the new meter, as it says it: refused if another one was read.
     #[arg(long, value_name = "NUMBER")]
     meter: Option<String>,
-    /// Seconds of an interval, as `meter watch` was told.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = length)]
-    interval_length: u32,
-    /// Highest reading of a register before it rolls over, as `meter watch` was told.
+    /// Seconds of an interval; if absent, as `meter watch` was told.
+    #[arg(long, value_name = "SECONDS", value_parser = length)]
+    interval_length: Option<u32>,
+    /// Highest reading of a register before it rolls over; if absent, as `meter watch` was told.
     #[arg(long, value_name = "KWH", value_parser = super::files::modulus)]
     register_max: Option<Energy>,
     /// For machines.
@@ -49,7 +52,6 @@ fn register(text: &str) -> Result<Energy, &'static str> {
 }
 
 pub(super) fn run(args: &SwapArgs) -> Result<(), MeterError> {
-    let terms = Terms { length: args.interval_length, modulus: args.register_max };
     let told = Told {
         meter: args.meter.clone(),
         closing: [Some(args.closing), args.closing_export],
@@ -60,6 +62,10 @@ pub(super) fn run(args: &SwapArgs) -> Result<(), MeterError> {
         let (path, kind) = (args.folder.clone(), error.kind());
         WatchError::from(crate::live::FolderError::Io { path, kind })
     })?;
+    let kept = kept_terms(&args.folder).map_err(WatchError::from)?;
+    let kept = kept.unwrap_or(Terms { length: QUARTER_HOUR, modulus: None });
+    let terms =
+        Terms { length: args.interval_length.unwrap_or(kept.length), modulus: args.register_max.or(kept.modulus) };
     let mut folder = Folder::open(&args.folder, terms).map_err(WatchError::from)?;
     let entry = folder.swap(&told).map_err(WatchError::from)?;
     let (from, until) = (utc(entry.start), utc(entry.start + i64::from(terms.length)));

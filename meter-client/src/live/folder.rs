@@ -22,8 +22,8 @@ use gridveil_readings::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::swaps;
 pub use super::swaps::Told;
+use super::{kept_terms, swaps};
 
 /// Longest month that is read: of a border each minute, ten times over.
 const MAX_MONTH: u64 = 128 << 20;
@@ -166,6 +166,7 @@ impl Folder {
         let swaps = swaps::read(path)?;
         let mut folder = Self { path: path.to_owned(), terms, borders: vec![], swaps, torn: false, _lock: lock };
         folder.load_last()?;
+        kept_terms::keep(path, terms)?;
         folder.forget();
         let days: BTreeSet<i64> = folder.borders.iter().map(|border| border.start.div_euclid(DAY)).collect();
         for day in days {

@@ -149,3 +149,21 @@ fn what_no_swap_fits_stays_a_gap() {
     assert!(matches!(error, FolderError::Swap(SwapError::Registers("export"))), "{error}");
     assert_eq!(wh(&path), [(0, 100), (2, 250)]);
 }
+
+/// `meter watch` knows where a register rolls over. A swap that is said later keeps what it booked by that.
+#[test]
+fn a_swap_makes_the_same_intervals_as_the_watch() {
+    let dir = tempfile::tempdir().unwrap();
+    let rolls = Terms { modulus: Some(Energy::wh(100_000)), ..TERMS };
+    let mut folder = Folder::open(dir.path(), rolls).unwrap();
+    for (quarter, wh) in [(0, 99_900), (1, 50)] {
+        folder.keep(&border(quarter, "old", wh)).unwrap();
+    }
+    for (quarter, wh) in [(2, 150), (3, 400)] {
+        folder.keep(&border(quarter, "new", wh)).unwrap();
+    }
+    drop(folder);
+    swap(dir.path(), &["--closing", "0.080", "--opening", "0.100"]).unwrap();
+    let booked: Vec<u64> = wh(dir.path()).into_iter().map(|(_, wh)| wh).collect();
+    assert_eq!(booked, [150, 80, 250], "the roll-over, the swap, and what came after");
+}
