@@ -300,7 +300,11 @@ impl World {
         let transfer = format!("0xa9059cbb{:0>64}{:064x}", &thief[2..], 5_000_000);
         call(port, "anvil_setBalance", json!([contract, "0xde0b6b3a7640000"]));
         call(port, "anvil_impersonateAccount", json!([contract]));
-        call(port, "eth_sendTransaction", json!([{ "from": contract, "to": token, "data": transfer }]));
+        let hash = call(port, "eth_sendTransaction", json!([{ "from": contract, "to": token, "data": transfer }]));
+        // It is answered before its block is there.
+        while call(port, "eth_getTransactionReceipt", json!([hash])).is_null() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 }
 
