@@ -276,9 +276,9 @@ pub fn scale(text: &str) -> Result<u8, &'static str> {
     text.parse().ok().filter(|scale| [1, 10, 100].contains(scale)).ok_or("1, 10 or 100")
 }
 
-/// Where, who and with what, of who hands in.
+/// Where, who and with what: `K` are the household's keys, or those of who hands in.
 #[derive(Debug, clap::Args)]
-struct SignerArgs {
+struct PlaceArgs<K: clap::Args> {
     /// Sequencer, `https://…` or `http://…`.
     #[arg(long, env = "GRIDVEIL_URL")]
     url: String,
@@ -289,25 +289,7 @@ struct SignerArgs {
     #[arg(long, env = "GRIDVEIL_SLOT")]
     slot: u16,
     #[command(flatten)]
-    keys: keys::SigningArgs,
-    /// Directory of what was signed and verified.
-    #[arg(long, env = "GRIDVEIL_WALLET")]
-    outbox: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-struct PlaceArgs {
-    /// Sequencer, `https://…` or `http://…`.
-    #[arg(long, env = "GRIDVEIL_URL")]
-    url: String,
-    /// Community index.
-    #[arg(long, env = "GRIDVEIL_COMMUNITY")]
-    community: u32,
-    /// Slot in the community.
-    #[arg(long, env = "GRIDVEIL_SLOT")]
-    slot: u16,
-    #[command(flatten)]
-    keys: KeyArgs,
+    keys: K,
     /// Directory of what was signed and verified.
     #[arg(long, env = "GRIDVEIL_WALLET")]
     outbox: PathBuf,
@@ -362,7 +344,7 @@ struct PacketArgs {
 #[derive(Debug, clap::Args)]
 struct StatementArgs {
     #[command(flatten)]
-    place: PlaceArgs,
+    place: PlaceArgs<KeyArgs>,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,

@@ -126,6 +126,14 @@ impl Outbox {
         Self::under(directory, device.outbox_key())
     }
 
+    /// That of who hands in: the household's if its keys are here, else the device's own.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`].
+    pub fn of_signer(directory: &Path, keys: Option<&Keys>, device: &Device) -> Result<Self, OutboxError> {
+        keys.map_or_else(|| Self::of_device(directory, device), |keys| Self::open(directory, keys))
+    }
+
     fn under(directory: &Path, key: SealingKey) -> Result<Self, OutboxError> {
         durable::private_directory(directory)
             .map_err(|e| OutboxError::Io { path: directory.to_owned(), kind: e.kind() })?;

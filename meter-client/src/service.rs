@@ -191,10 +191,7 @@ impl Service<'_> {
     }
 
     fn outbox(&self) -> Result<Outbox, OutboxError> {
-        match self.keys {
-            Some(keys) => Outbox::open(self.wallet, keys),
-            None => Outbox::of_device(self.wallet, self.device),
-        }
+        Outbox::of_signer(self.wallet, self.keys, self.device)
     }
 
     fn statements(

@@ -13,8 +13,9 @@ use crate::{
 /// Most files of a folder: ten years of days.
 pub const MAX_FILES: usize = 4096;
 
-/// What a live meter's reader keeps beside its files of intervals.
-fn is_aside(name: &str) -> bool {
+/// Is a file of this name hidden, or one that a live meter's reader keeps beside its files of intervals?
+#[must_use]
+pub fn is_aside(name: &str) -> bool {
     name.starts_with('.') || name == "watch.json" || name == "watch.lock" || name.ends_with(".jsonl")
 }
 

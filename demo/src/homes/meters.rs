@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use gridveil_readings::{Choice, Import, SourceError, read_file, zone::Zone};
+use gridveil_readings::{Choice, Import, SourceError, folder::is_aside, read_file, zone::Zone};
 use jiff::tz::TimeZone;
 
 use super::{
@@ -162,10 +162,8 @@ fn inside(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let aside = name.starts_with('.') || name == "watch.json" || name == "watch.lock" || name.ends_with(".jsonl");
         let path = entry.path();
-        if !aside && (path.is_file() || path.is_dir()) {
+        if !is_aside(&entry.file_name().to_string_lossy()) && (path.is_file() || path.is_dir()) {
             paths.push(path);
         }
     }

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use gridveil_api::public::CommunityInfo;
 use gridveil_protocol::{packet::Context, units::Interval};
 
-use super::{FileArgs, LocalOfFileArgs, MeterError, PacketArgs, SignerArgs, contract, import, keys::Signing, rule};
+use super::{
+    FileArgs, LocalOfFileArgs, MeterError, PacketArgs, PlaceArgs, contract, import,
+    keys::{Signing, SigningArgs},
+    rule,
+};
 use crate::{
     calendar::{Periods, When},
     outbox::{Outbox, Period},
@@ -23,7 +27,7 @@ pub(super) struct SubmitArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    place: SignerArgs,
+    place: PlaceArgs<SigningArgs>,
     /// The period: its local day, such as 2017-05-03, or the time at which it begins, such as 2017-05-03T00:00+02:00. If absent,
     /// the community's open period, and before it every one that is late and whole in the file.
     #[arg(long, value_name = "DATE", alias = "first-interval")]
@@ -50,7 +54,7 @@ pub(super) struct SubmitArgs {
 }
 
 pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
-    let SignerArgs { url, community, slot, keys, outbox } = &args.place;
+    let PlaceArgs { url, community, slot, keys, outbox } = &args.place;
     let import = import(&args.file)?;
     let sequencer = Sequencer::new(url, Retry::default())?;
     let info = sequencer.info()?;
@@ -114,10 +118,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<(), MeterError> {
         }
         readings => readings.map_err(failed)?,
     };
-    let outbox = match &household {
-        Some(keys) => Outbox::open(outbox, keys)?,
-        None => Outbox::of_device(outbox, &device)?,
-    };
+    let outbox = Outbox::of_signer(outbox, household.as_ref(), &device)?;
     // The circuit version of the period, which may be another one than today's.
     let domain = domains.of_period(first_interval, terms.interval_length);
     let context = Context {

@@ -12,7 +12,9 @@ use gridveil_readings::zone::Zone;
 use serde_json::{Value, json};
 
 use super::{
-    FileArgs, LocalOfFileArgs, MeterError, PacketArgs, Rule, SignerArgs, contract, import, keys::Signing, rule, utc,
+    FileArgs, LocalOfFileArgs, MeterError, PacketArgs, PlaceArgs, Rule, contract, import,
+    keys::{Signing, SigningArgs},
+    rule, utc,
     watch::stop_flag,
 };
 use crate::{
@@ -33,7 +35,7 @@ pub(super) struct SyncArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
-    place: SignerArgs,
+    place: PlaceArgs<SigningArgs>,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
     #[arg(long, env = "GRIDVEIL_RPC")]
     rpc: String,
@@ -109,7 +111,7 @@ fn wait(time: Duration, stop: &AtomicBool) {
 }
 
 fn round(args: &SyncArgs, keys: &Signing, said: &mut Said) -> Result<(), MeterError> {
-    let SignerArgs { url, community, slot, outbox, .. } = &args.place;
+    let PlaceArgs { url, community, slot, outbox, .. } = &args.place;
     // Statements are checked also while there is nothing to hand in.
     let readings = import(&args.file);
     if args.file.file.is_dir() {
