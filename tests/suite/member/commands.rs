@@ -166,17 +166,25 @@ fn errors_take_one_line() {
         .unwrap();
     let output = member(&["account"]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("does not answer"));
-    let output = gridveil(&[
-        "audit",
-        "retirement",
-        "missing.json",
-        "--rpc",
-        "http://127.0.0.1:1",
-        "--contract",
-        "0x1111111111111111111111111111111111111111",
-    ]);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("missing.json") && error.lines().count() == 1, "{error}");
+    // A file that is not there is told in the same words by every command.
+    let rollup = ["--rpc", "http://127.0.0.1:1", "--contract", "0x1111111111111111111111111111111111111111"];
+    for words in [
+        &["audit", "retirement", "missing.json"][..],
+        &["audit", "balance", "missing.json"],
+        &["audit", "totals", "missing.json"],
+        &["audit", "--genesis", "missing.json"],
+        &["audit", "--deployment", "missing.json"],
+        &["meter", "read", "missing.json"],
+        &["simulate", "missing.json"],
+        &["operator", "status", "--admin-token", "missing.json"],
+        &["member", "bill", "--household", "missing.json"],
+    ] {
+        let alone = ["meter", "simulate", "operator", "member"].contains(&words[0]) || words[1] == "--deployment";
+        let output = gridveil(&[words, if alone { &[] } else { &rollup[..] }].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        let same = error.starts_with("gridveil: missing.json: ") && error.ends_with("no such file\n");
+        assert!(!output.status.success() && same && error.lines().count() == 1, "{words:?}: {error}");
+    }
 }
 
 #[test]
