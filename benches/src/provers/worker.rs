@@ -116,7 +116,13 @@ pub(super) struct At {
 
 enum Between {
     Directory(Spool),
-    Database { url: QueueUrl, queue: Queue, admin: Admin },
+    Database(Box<Database>),
+}
+
+struct Database {
+    url: QueueUrl,
+    queue: Queue,
+    admin: Admin,
 }
 
 impl At {
@@ -126,7 +132,7 @@ impl At {
         let queue = match QueueUrl::from_env() {
             Some(url) => {
                 let (queue, admin) = (Queue::new(&url, key)?, Admin::new(&url)?);
-                Between::Database { url, queue, admin }
+                Between::Database(Box::new(Database { url, queue, admin }))
             }
             None => Between::Directory(spool(dir, key)?),
         };
@@ -134,21 +140,21 @@ impl At {
     }
 
     fn task(&self, prover: What) -> Task {
-        let database = matches!(self.queue, Between::Database { .. });
+        let database = matches!(self.queue, Between::Database(_));
         Task { database, dir: self.dir.clone(), shape: self.shape.name.into(), prover }
     }
 
     pub(super) const fn name(&self) -> &'static str {
         match self.queue {
             Between::Directory(_) => "directory",
-            Between::Database { .. } => "PostgreSQL database",
+            Between::Database(_) => "PostgreSQL database",
         }
     }
 
     pub(super) fn submit(&self, job: &ProofJob) -> anyhow::Result<JobId> {
         Ok(match &self.queue {
             Between::Directory(spool) => spool.submit(job)?,
-            Between::Database { queue, .. } => queue.submit(job)?,
+            Between::Database(database) => database.queue.submit(job)?,
         })
     }
 
@@ -165,8 +171,8 @@ impl At {
                     }
                 }
             }
-            Between::Database { queue, .. } => {
-                for state in queue.states(ids)?.into_values() {
+            Between::Database(database) => {
+                for state in database.queue.states(ids)?.into_values() {
                     match state {
                         QueueState::Proven => proved += 1,
                         QueueState::Poisoned { error, .. } | QueueState::Refused { error, .. } => {
@@ -190,8 +196,8 @@ impl At {
                 };
                 Ok(names.filter_map(name).collect())
             }
-            Between::Database { admin, .. } => {
-                let workers = admin.status()?.workers;
+            Between::Database(database) => {
+                let workers = database.admin.status()?.workers;
                 Ok(workers.into_iter().filter(|worker| worker.batch.is_some()).map(|worker| worker.name).collect())
             }
         }
@@ -200,7 +206,7 @@ impl At {
     fn provers(&self) -> anyhow::Result<usize> {
         Ok(match &self.queue {
             Between::Directory(spool) => spool.provers()?,
-            Between::Database { queue, .. } => queue.provers()?,
+            Between::Database(database) => database.queue.provers()?,
         })
     }
 
@@ -215,9 +221,9 @@ impl At {
                     }
                 }
             }
-            Between::Database { url, admin, .. } => {
-                let serving = Serving::new(url, key(&self.dir)?, ServingConfig::default())?;
-                for seen in admin.status()?.workers.iter().filter(|seen| seen.name.starts_with(&prefix)) {
+            Between::Database(database) => {
+                let serving = Serving::new(&database.url, key(&self.dir)?, ServingConfig::default())?;
+                for seen in database.admin.status()?.workers.iter().filter(|seen| seen.name.starts_with(&prefix)) {
                     worker::Queue::leave(&serving, &seen.name)?;
                 }
             }
@@ -228,7 +234,7 @@ impl At {
     pub(super) fn forget(&self, id: JobId) -> anyhow::Result<()> {
         match &self.queue {
             Between::Directory(spool) => spool.forget(id)?,
-            Between::Database { queue, .. } => queue.forget(id)?,
+            Between::Database(database) => database.queue.forget(id)?,
         }
         Ok(())
     }
@@ -268,8 +274,9 @@ impl<'a> Workers<'a> {
         let of = |process: &Child| name.starts_with(&format!("worker-{}-", process.id()));
         let at = self.processes.iter().position(of).context("a worker that was not started here")?;
         let mut process = self.processes.swap_remove(at);
-        process.kill()?;
+        let killed = process.kill();
         process.wait()?;
+        killed?;
         self.at.bury(process.id())
     }
 }

@@ -33,7 +33,7 @@ impl Prove for Together<'_> {
         let place = self.arrived.fetch_add(1, Ordering::SeqCst);
         let round = place / WORKERS + 1;
         self.until(&self.arrived, round * WORKERS)?;
-        if place % WORKERS == 0 {
+        if place.is_multiple_of(WORKERS) {
             (self.look)();
             self.looked.fetch_add(1, Ordering::SeqCst);
         }
