@@ -85,8 +85,9 @@ pub struct Args {
     /// in is chosen from final blocks, and a batch is settled in one [default: finalized; on the local chain 0].
     #[arg(long, value_name = "BLOCKS", env = "GRIDVEIL_CONFIRMATIONS")]
     confirmations: Option<Confirmations>,
-    /// Proofs asked for at once of provers in other processes: as many as there are provers, or more.
-    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Most proofs asked for at once of provers in other processes. Within it the number follows the provers that serve: a
+    /// job each and half as many more, and never fewer than 8.
+    #[arg(long, value_name = "NUMBER", default_value_t = PROOFS_AT_ONCE, value_parser = clap::value_parser!(u16).range(1..=256))]
     proofs_at_once: u16,
     /// Settlements on their way to L1 at once: each builds on the one before.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=i64::try_from(MOST_AT_ONCE).unwrap_or(1)))]
@@ -136,6 +137,9 @@ pub struct Args {
     ceremony: CeremonyArgs,
 }
 
+/// Jobs with provers at once, unless told otherwise: a witness of at most 0.6 MB of memory each.
+const PROOFS_AT_ONCE: u16 = 64;
+
 /// A local deployment with everything in one directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a> {
@@ -168,7 +172,7 @@ impl Args {
             operator: OperatorKey { operator_key: Some(dir.join("operator.key")), ..OperatorKey::default() },
             max_gas_gwei: 200,
             confirmations: None,
-            proofs_at_once: 8,
+            proofs_at_once: PROOFS_AT_ONCE,
             settlements_at_once: 3,
             admin_token: dir.join("admin.token"),
             genesis: None,

@@ -9,5 +9,6 @@ mod common;
 mod emergency;
 mod joining;
 mod operations;
+mod proving;
 mod recovery;
 mod upgrade;
