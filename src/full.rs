@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use gridveil_cli::{common::text::one_line, deployment, household};
+use gridveil_cli::{common::text::one_line, deployment, household, rpc_file};
 
 #[derive(Parser)]
 #[command(
@@ -21,6 +21,10 @@ pub(crate) struct Cli {
     /// otherwise. If absent, household.toml in this folder.
     #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_HOUSEHOLD")]
     household: Option<PathBuf>,
+    /// File with addresses of L1 nodes, one a line, mode 0600, where no --rpc says otherwise: for those with a key in them,
+    /// which everybody on the machine can read on a command line.
+    #[arg(long, value_name = "FILE", global = true, env = "GRIDVEIL_RPC_FILE")]
+    rpc_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,10 +63,16 @@ enum Command {
     Bench(gridveil_benches::cli::BenchArgs),
 }
 
-/// Warnings go to stderr (`RUST_LOG` chooses others). What is logged never holds a reading, key, salt, path or address.
-pub(crate) fn begin() {
+/// Warnings go to stderr, and of a service what becomes of its work (`RUST_LOG` chooses others). What is logged never holds a
+/// reading, key, salt, path or address.
+pub(crate) fn begin(cli: &Cli) {
+    let default = match &cli.command {
+        Command::Sequencer(_) => "warn,rustls_platform_verifier=off,gridveil_sequencer=info",
+        Command::Prover(_) => "warn,rustls_platform_verifier=off,gridveil_prover=info",
+        _ => "warn,rustls_platform_verifier=off",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rustls_platform_verifier=off"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -76,7 +86,8 @@ pub(crate) fn begin() {
 /// One line for a person.
 pub(crate) fn command(words: &[OsString]) -> Result<clap::Command, String> {
     let command = deployment::command(Cli::command(), words).map_err(|error| one_line(&error))?;
-    household::command(command, words).map_err(|error| one_line(&error.into()))
+    let command = household::command(command, words).map_err(|error| one_line(&error.into()))?;
+    rpc_file::command(command, words).map_err(|error| one_line(&error))
 }
 
 /// Runs a command.

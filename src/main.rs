@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches as _, error::ErrorKind};
 
+mod memory;
+
 #[cfg(feature = "full")]
 mod full;
 #[cfg(not(feature = "full"))]
@@ -16,7 +18,9 @@ use full as build;
 use small as build;
 
 fn main() -> ExitCode {
-    build::begin();
+    if let Err(error) = memory::keep_in_this_process() {
+        return failed(&format!("core dumps cannot be switched off, and one would hold keys: {error}"));
+    }
     let words: Vec<_> = std::env::args_os().collect();
     let command = match build::command(&words) {
         Ok(command) => command,
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         }
         Err(error) => return usage(&error),
     };
+    build::begin(&cli);
     build::run(cli).map_or_else(|line| failed(&line), |()| ExitCode::SUCCESS)
 }
 
@@ -42,8 +47,8 @@ fn failed(line: &str) -> ExitCode {
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    // An address in the wrong place may hold a password.
-    let hidden = |word| if str::contains(word, "postgres") && word.contains("://") { "(an address)" } else { word };
+    // An address in the wrong place may hold a password or a key.
+    let hidden = |word| if str::contains(word, "://") { "(an address)" } else { word };
     let first = first.join(" ").split(' ').map(hidden).collect::<Vec<_>>().join(" ");
     eprintln!("gridveil: {} (see --help)", first.strip_prefix("error: ").unwrap_or(&first));
     ExitCode::from(2)

@@ -40,7 +40,7 @@ enum Command {
 }
 
 /// Nothing here writes a log.
-pub(crate) const fn begin() {}
+pub(crate) const fn begin(_: &Cli) {}
 
 /// The command line, with what a household's file says where no option does.
 ///

@@ -346,7 +346,7 @@ struct StatementArgs {
     #[command(flatten)]
     place: PlaceArgs<KeyArgs>,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, env = "GRIDVEIL_RPC")]
+    #[arg(long, env = "GRIDVEIL_RPC", hide_env_values = true)]
     rpc: String,
     /// Rollup contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]

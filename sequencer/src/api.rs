@@ -1,24 +1,20 @@
 //! HTTP (`docs/spec/api.md`): bounded bodies, bounded work, deadlines, and refusals as problem documents.
 
 pub mod admin;
+pub mod health;
+pub(crate) mod limits;
 pub mod public;
-
-use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
 
-use crate::{
-    problem::{self, Problem},
-    service::Service,
-};
+use crate::problem::{self, Problem};
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -48,25 +44,6 @@ pub async fn unknown_route() -> Problem {
 /// A method that is not one of the path's.
 pub async fn wrong_method() -> Problem {
     Problem::new(problem::METHOD_NOT_ALLOWED, "the path has other methods")
-}
-
-/// Bounds work and time around every request of a listener.
-pub async fn bounded(service: Arc<Service>, deadline: Duration, request: Request, next: Next) -> Response {
-    let mut killed = service.killed.subscribe();
-    let response = match service.in_flight.try_acquire() {
-        Err(_) => Problem::new(problem::QUEUE_FULL, "too many requests in work").after(1).into_response(),
-        Ok(_permit) => tokio::select! {
-            response = next.run(request) => response,
-            () = tokio::time::sleep(deadline) => {
-                Problem::new(problem::REQUEST_TIMEOUT, "not done in time; it may still be carried out").after(1).into_response()
-            }
-            _ = killed.wait_for(|killed| *killed) => Problem::new(problem::REQUEST_TIMEOUT, "the sequencer is stopping").into_response(),
-        },
-    };
-    if let Some(Counted(refusal)) = response.extensions().get::<Counted>() {
-        service.metrics.refused(refusal);
-    }
-    response
 }
 
 /// The whole body, if it is not too large.

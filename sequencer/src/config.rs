@@ -11,7 +11,7 @@ use gridveil_protocol::version::CircuitVersion;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::store::GenesisState;
+use crate::{client::Proxies, store::GenesisState};
 
 /// The admin token: only its keyed hash is kept, and compared in constant time.
 #[derive(Clone)]
@@ -80,15 +80,46 @@ impl Clock {
     }
 }
 
-/// Bounds of the public interface.
+/// Bounds of what others can make the sequencer hold or do.
+///
+/// A *client* is an address, or the network of 2^64 that an IPv6 address is in; behind a trusted proxy the one that the
+/// proxy names ([`Proxies`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Largest body, bytes.
+    /// Largest body of a public request, bytes: 64 KiB. A packet of 96 intervals has 6.
     pub body_bytes: usize,
-    /// Deadline of a request.
+    /// Longest that a public request is worked on, once its body is here: 10 s.
     pub request: Duration,
-    /// Requests in work at once.
+    /// Public requests in work at once, of all clients: 1,024. A request whose body is on its way is not in work.
     pub in_flight: usize,
+    /// Connections of the public listener open at once, of all clients: 2,048, and never more than the process may have
+    /// files open, less 256. With a full body each they hold 160 MB.
+    pub connections: usize,
+    /// Connections of one client open at once: 128. A trusted proxy has as many as there are.
+    pub connections_of_client: usize,
+    /// Requests of one client at once, bodies on their way included: 128. It bounds those who come through a proxy as the
+    /// connections bound others.
+    pub requests_of_client: usize,
+    /// Requests of one client, a second, once [`Self::burst_of_client`] is used up: 500. A head-end of 100,000 meters is
+    /// through in four minutes; a stranger takes a tenth of what two cores verify.
+    pub requests_of_client_per_s: u32,
+    /// Requests of one client that may come at once after a pause: 5,000, what a street of meters behind one address has.
+    pub burst_of_client: u32,
+    /// Longest from the start of a connection, or from its last answer, until the head of a request is here: 10 s. So it
+    /// is the deadline of a head, and how long a connection may idle.
+    pub head: Duration,
+    /// Largest head of a request, bytes: 16 KiB, at least 8.
+    pub head_bytes: usize,
+    /// Longest from the head of a request until its body is here: 10 s. A meter on a slow line sends 6 KB.
+    pub body: Duration,
+    /// Longest that a connection stays: 10 minutes. It ends also one whose client reads no answers.
+    pub connection: Duration,
+    /// Connections open at once of the admin listener, and of the one for health: 64 each.
+    pub own_connections: usize,
+    /// Admin requests in work at once: 32. Nobody else takes from them.
+    pub own_in_flight: usize,
+    /// Longest wait for L1's clock until it counts as not answering: 10 s.
+    pub l1_answer: Duration,
     /// Decisions pending for the writer.
     pub queue: usize,
     /// Receipts computed at once.
@@ -105,11 +136,30 @@ impl Default for Limits {
             body_bytes: 64 << 10,
             request: Duration::from_secs(10),
             in_flight: 1024,
+            connections: 2048,
+            connections_of_client: 128,
+            requests_of_client: 128,
+            requests_of_client_per_s: 500,
+            burst_of_client: 5000,
+            head: Duration::from_secs(10),
+            head_bytes: 16 << 10,
+            body: Duration::from_secs(10),
+            connection: Duration::from_secs(600),
+            own_connections: 64,
+            own_in_flight: 32,
+            l1_answer: Duration::from_secs(10),
             queue: 4096,
             receipts: 2,
             operations_of_slot: 4,
             operations: 4096,
         }
+    }
+}
+
+impl Limits {
+    /// Longest that a request which has begun may go on when all others are ended.
+    pub(crate) fn last_request(&self) -> Duration {
+        self.body + self.request
     }
 }
 
@@ -152,6 +202,10 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Admin listener; a loopback address.
     pub admin_bind: SocketAddr,
+    /// Listener for liveness, readiness and metrics: loopback, or an address that only the operator's own reach.
+    pub health_bind: SocketAddr,
+    /// Proxies in front of the public listener. Without them every client of a proxy is the proxy.
+    pub proxies: Proxies,
     /// Admin token.
     pub admin_token: AdminToken,
     /// What a new log starts from; a log that is there must agree. `None` takes the log as it is.
@@ -169,6 +223,9 @@ pub struct Config {
     pub settling: usize,
     /// How often L1 is asked how far it is, and if a batch that it has is final.
     pub watch_every: Duration,
+    /// Age of L1's last block from which the node counts as fallen behind. `None` for a chain that makes blocks only when it
+    /// has transactions.
+    pub l1_head_age: Option<Duration>,
     /// How often it is looked if a period or a tariff holds up anybody.
     pub obstacles_every: Duration,
     /// A period that has been over for so long and is not closed is reported.
@@ -191,6 +248,8 @@ impl Config {
             master_key_file,
             bind: any,
             admin_bind: any,
+            health_bind: any,
+            proxies: Proxies::default(),
             admin_token,
             genesis: None,
             versions: vec![CircuitVersion::CURRENT],
@@ -199,6 +258,7 @@ impl Config {
             proving: 1,
             settling: 1,
             watch_every: Duration::from_secs(12),
+            l1_head_age: Some(Duration::from_secs(300)),
             obstacles_every: Duration::from_secs(60),
             late_after: Duration::from_secs(6 * 3600),
             limits: Limits::default(),

@@ -3,6 +3,7 @@
 //!
 //! - `api` HTTP; `admission` checks that never mutate; `writer` the one place where decisions become durable; `store`
 //!   log, keys and index; `operations` what owners sign; `batch` from a closed period to a batch that is final on L1;
+//!   `listen` connections and `client` whose they are; `l1_watch` if L1 goes on;
 //!   `upgrade` another circuit version from some time on; `emergency` one that L1 has stopped; `tariffs` published tariffs; `obstacles` what holds a community up;
 //!   `notes` paths of queued notes; `openings` of headers for auditors; `receipts`.
 //!
@@ -14,12 +15,16 @@
 pub mod admission;
 pub mod api;
 pub mod batch;
+pub mod client;
 pub mod config;
+mod deployment;
 pub mod emergency;
 pub mod ends;
 pub mod given_back;
 pub mod joining;
 pub mod l1;
+pub mod l1_watch;
+mod listen;
 pub mod notes;
 pub mod obstacles;
 pub mod openings;
@@ -40,15 +45,19 @@ use std::{
 };
 
 use gridveil_proving_api::ProofSource;
-use gridveil_verifier_contract::SettlementL1;
+use gridveil_verifier_contract::{L1Error, SettlementL1};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+pub use client::{Proxies, ProxyHeader};
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
+pub use deployment::deployment_in;
 pub use store::{GenesisState, StoreError, data_keys::create_master_key};
 
 use crate::{
+    api::limits::Rate,
+    listen::Bounds,
     service::{Health, Metrics, Service},
-    store::Store,
+    store::{Store, record::Genesis},
     writer::Snapshot,
 };
 
@@ -83,6 +92,7 @@ fn io_error(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
 pub struct Handle {
     public: SocketAddr,
     admin: SocketAddr,
+    health: SocketAddr,
     service: Arc<Service>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -90,92 +100,148 @@ pub struct Handle {
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
-///
-/// # Errors
-/// [`Error`].
-pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+/// A store that was opened, of a sequencer that does not run yet.
+struct Opened {
+    config: Config,
+    store: store::Opened,
+    genesis: Genesis,
+}
+
+async fn open(config: Config) -> Result<Opened, Error> {
     if !config.admin_bind.ip().is_loopback() {
         return Err(Error::Config("the admin listener must bind to a loopback address"));
     }
     let (data, master, genesis) = (config.data_dir.clone(), config.master_key_file.clone(), config.genesis.clone());
     let opened = tokio::task::spawn_blocking(move || Store::open(&data, &master, genesis.as_ref())).await;
-    let opened = opened.map_err(|_| Error::Config("the store did not open"))??;
-    let genesis = opened.log_state.genesis.clone().ok_or(StoreError::Inconsistent("no genesis"))?;
-    if l1.contract() != genesis.contract {
-        return Err(Error::Config("the L1 client is for another contract than the log"));
-    }
-    if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
-        return Err(Error::Config("L1 is another chain than the log's"));
-    }
-    if let Ok(root) = l1.state_root().await
-        && l1::reached(&opened.store.reader(), &opened.log_state, &root)?.is_none()
-    {
-        return Err(Error::Foreign);
-    }
-    let mut later = opened.log_state.versions.all().into_iter().skip(1);
+    let store = opened.map_err(|_| Error::Config("the store did not open"))??;
+    let genesis = store.log_state.genesis.clone().ok_or(StoreError::Inconsistent("no genesis"))?;
+    let mut later = store.log_state.versions.all().into_iter().skip(1);
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
     }
-    let reader = opened.store.reader();
-    let snapshot = Snapshot {
-        height: opened.store.height(),
-        log_state: opened.log_state,
-        communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
-        tree: opened.tree,
-        failed: false,
-    };
-    let public = TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?;
-    let admin = TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?;
-    let (writer, thread) =
-        writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
-    let service = Arc::new(Service {
-        genesis,
-        writer,
-        reader,
-        l1,
-        proofs,
-        closing: tokio::sync::Mutex::new(()),
-        closings: std::sync::Mutex::default(),
-        killed: watch::channel(false).0,
-        blocked: std::sync::Mutex::default(),
-        ends: std::sync::Mutex::default(),
-        health: Health::default(),
-        metrics: Metrics::default(),
-        in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
-        receipts: tokio::sync::Semaphore::new(config.limits.receipts),
-        config,
-    });
-    start(service, public, admin, thread)
+    Ok(Opened { config, store, genesis })
+}
+
+/// Starts a sequencer: opens the store, resumes every batch at the step the log names, and listens.
+///
+/// # Errors
+/// [`Error`].
+pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+    open(config).await?.serve(l1, proofs).await
+}
+
+impl Opened {
+    /// What can be known of L1 now. One that does not answer stops nobody: the same is looked at before anything is sent.
+    async fn check_l1(&self, l1: &dyn SettlementL1) -> Result<(), Error> {
+        if l1.contract() != self.genesis.contract {
+            return Err(Error::Config("the L1 client is for another contract than the log"));
+        }
+        if l1.chain_id().await.is_ok_and(|id| id != self.genesis.chain_id) {
+            return Err(Error::Config("L1 is another chain than the log's"));
+        }
+        match tokio::time::timeout(self.config.limits.l1_answer, l1.state_root()).await {
+            Ok(Ok(root)) => match l1::reached(&self.store.store.reader(), &self.store.log_state, &root)? {
+                Some(_) => Ok(()),
+                None => Err(Error::Foreign),
+            },
+            Ok(Err(L1Error::WrongChain { .. })) => Err(Error::Config("L1 is another chain than the log's")),
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!(
+                    "L1 does not answer; packets are taken, and L1 is looked at before anything is sent to it"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Resumes every batch at the step the log names, and listens.
+    async fn serve(self, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn ProofSource>) -> Result<Handle, Error> {
+        self.check_l1(&*l1).await?;
+        let Self { config, store: opened, genesis } = self;
+        let rate = Arc::new(api::limits::rate(&config.limits)?);
+        let reader = opened.store.reader();
+        let snapshot = Snapshot {
+            height: opened.store.height(),
+            log_state: opened.log_state,
+            communities: opened.communities.into_iter().map(|(i, c)| (i, Arc::new(c))).collect::<BTreeMap<_, _>>(),
+            tree: opened.tree,
+            failed: false,
+        };
+        let listeners = Listeners {
+            public: TcpListener::bind(config.bind).await.map_err(io_error("public listener"))?,
+            admin: TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?,
+            health: TcpListener::bind(config.health_bind).await.map_err(io_error("health listener"))?,
+        };
+        let (writer, thread) =
+            writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+        let service = Arc::new(Service {
+            genesis,
+            writer,
+            reader,
+            l1,
+            proofs,
+            closing: tokio::sync::Mutex::new(()),
+            closings: std::sync::Mutex::default(),
+            killed: watch::channel(false).0,
+            blocked: std::sync::Mutex::default(),
+            ends: std::sync::Mutex::default(),
+            health: Health::default(),
+            metrics: Metrics::default(),
+            in_flight: tokio::sync::Semaphore::new(config.limits.in_flight),
+            own_in_flight: tokio::sync::Semaphore::new(config.limits.own_in_flight),
+            receipts: tokio::sync::Semaphore::new(config.limits.receipts),
+            config,
+        });
+        start(service, listeners, &rate, thread)
+    }
+}
+
+struct Listeners {
+    public: TcpListener,
+    admin: TcpListener,
+    health: TcpListener,
+}
+
+/// Between two times that clients are forgotten who have not asked for a while.
+const FORGET_EVERY: Duration = Duration::from_secs(30);
+
+async fn forget(rate: Arc<Rate>) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        rate.retain_recent();
+        rate.shrink_to_fit();
+    }
 }
 
 fn start(
     service: Arc<Service>,
-    public: TcpListener,
-    admin: TcpListener,
+    listeners: Listeners,
+    rate: &Arc<Rate>,
     writer: std::thread::JoinHandle<()>,
 ) -> Result<Handle, Error> {
     let (stop, stopped) = watch::channel(false);
+    let address = |listener: &TcpListener, what| listener.local_addr().map_err(io_error(what));
     let addresses = (
-        public.local_addr().map_err(io_error("public listener"))?,
-        admin.local_addr().map_err(io_error("admin listener"))?,
+        address(&listeners.public, "public listener")?,
+        address(&listeners.admin, "admin listener")?,
+        address(&listeners.health, "health listener")?,
     );
-    let listen = |listener: TcpListener, router: axum::Router| {
-        let mut stopped = stopped.clone();
-        tokio::spawn(async move {
-            let until = async move {
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
-                tracing::error!(%error, "a listener ended");
-            }
-        })
+    let config = &service.config;
+    let (of_public, own) = (Bounds::public(&config.limits, &config.proxies), Bounds::own(&config.limits));
+    let listen = |listener, router, bounds: &Bounds| {
+        tokio::spawn(listen::serve(listener, router, bounds.clone(), stopped.clone()))
     };
-    let servers = vec![listen(public, api::public::router(&service)), listen(admin, api::admin::router(&service))];
+    let servers = vec![
+        listen(listeners.public, api::public::router(&service, rate), &of_public),
+        listen(listeners.admin, api::admin::router(&service), &own),
+        listen(listeners.health, api::health::router(&service), &own),
+    ];
     let mut tasks = vec![
         tokio::spawn(batch::prove_all(Arc::clone(&service))),
         tokio::spawn(batch::settle_all(Arc::clone(&service))),
         tokio::spawn(obstacles::watch(Arc::clone(&service))),
+        tokio::spawn(l1_watch::watch(Arc::clone(&service))),
+        tokio::spawn(forget(Arc::clone(rate))),
     ];
     let resumed = Arc::clone(&service);
     tasks.push(tokio::spawn(async move {
@@ -184,9 +250,13 @@ fn start(
             batch::auto_close(resumed).await;
         }
     }));
-    let height = service.writer.snapshot().height;
-    tracing::info!(records = height, "sequencer started");
-    Ok(Handle { public: addresses.0, admin: addresses.1, service, stop, servers, tasks, writer: Some(writer) })
+    let (height, communities, unsettled) = {
+        let snapshot = service.writer.snapshot();
+        (snapshot.height, snapshot.communities.len(), snapshot.log_state.batches.len())
+    };
+    tracing::info!(records = height, communities, unsettled, "sequencer started");
+    let (public, admin, health) = addresses;
+    Ok(Handle { public, admin, health, service, stop, servers, tasks, writer: Some(writer) })
 }
 
 impl Handle {
@@ -202,6 +272,12 @@ impl Handle {
         self.admin
     }
 
+    /// Address of the listener for health.
+    #[must_use]
+    pub const fn health_address(&self) -> SocketAddr {
+        self.health
+    }
+
     /// The running parts, for a process that embeds the sequencer (the demo) and reads the snapshot or closes periods
     /// itself.
     #[must_use]
@@ -213,11 +289,13 @@ impl Handle {
     /// again after the next start), the log is closed.
     pub async fn shutdown(self) {
         let _ = self.stop.send(true);
-        let deadline = tokio::time::Instant::now() + self.service.config.limits.request;
+        tracing::info!("sequencer stops: requests in work are answered");
+        let deadline = tokio::time::Instant::now() + self.service.config.limits.last_request();
         while self.servers.iter().any(|server| !server.is_finished()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.kill().await;
+        tracing::info!("sequencer stopped");
     }
 
     /// Stops at once, as a crash would, and returns when the log is closed, so that it can be opened again.

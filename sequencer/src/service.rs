@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use gridveil_api::public::HealthStatus;
 use gridveil_protocol::version::Domains;
 use gridveil_proving_api::ProofSource;
 use gridveil_verifier_contract::{CommunityEnd, SettlementL1};
@@ -50,7 +51,9 @@ impl Health {
                 degraded.insert(what, reason);
             }
             None => {
-                degraded.remove(what);
+                if degraded.remove(what).is_some() {
+                    tracing::info!(what, "recovered");
+                }
             }
         }
     }
@@ -58,8 +61,13 @@ impl Health {
     /// What is being retried or holds somebody up.
     #[must_use]
     pub fn retrying(&self) -> Vec<String> {
+        self.why_retrying().into_values().collect()
+    }
+
+    /// The same by name.
+    fn why_retrying(&self) -> BTreeMap<&'static str, String> {
         let degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
-        degraded.iter().map(|(what, reason)| format!("{what}: {reason}")).collect()
+        degraded.iter().map(|(what, reason)| (*what, format!("{what}: {reason}"))).collect()
     }
 }
 
@@ -126,13 +134,32 @@ pub struct Service {
     pub health: Health,
     /// Counts.
     pub metrics: Metrics,
-    /// Requests in work.
+    /// Requests of the public listener in work.
     pub in_flight: tokio::sync::Semaphore,
+    /// Requests of the admin listener in work.
+    pub own_in_flight: tokio::sync::Semaphore,
     /// Receipts in work.
     pub receipts: tokio::sync::Semaphore,
 }
 
 impl Service {
+    /// How well all of it is, and what is not, by name, with why if there is more to say: what stopped first.
+    #[must_use]
+    pub fn is_well(&self) -> (HealthStatus, Vec<(&'static str, Option<String>)>) {
+        let mut reasons: Vec<_> = self.health.stopped().map(|why| ("pipeline", Some(why))).into_iter().collect();
+        if self.writer.snapshot().failed {
+            reasons.push(("store.failed", None));
+        }
+        let retrying = self.health.why_retrying();
+        let status = match (reasons.is_empty(), retrying.is_empty()) {
+            (false, _) => HealthStatus::Unhealthy,
+            (true, false) => HealthStatus::Degraded,
+            (true, true) => HealthStatus::Ok,
+        };
+        reasons.extend(retrying.into_iter().map(|(what, why)| (what, Some(why))));
+        (status, reasons)
+    }
+
     /// The domains of statements and signatures, as far as their circuit versions are decided.
     #[must_use]
     pub fn domains(&self, snapshot: &Snapshot) -> Domains {

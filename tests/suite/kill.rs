@@ -149,7 +149,7 @@ impl World {
         let contract = l1.contract().iter().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"));
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         // Ports are chosen by the system at every start, and reported.
-        let mut sequencer = words("sequencer --bind 127.0.0.1:0 --admin-bind 127.0.0.1:0");
+        let mut sequencer = words("sequencer --bind 127.0.0.1:0 --admin-bind 127.0.0.1:0 --health-bind 127.0.0.1:0");
         for (option, value) in [
             ("--data", at("log")),
             ("--master-key", at("master")),

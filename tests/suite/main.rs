@@ -7,6 +7,7 @@ mod common;
 mod demo;
 mod deploy;
 mod fleet;
+mod front;
 mod kill;
 mod live;
 mod market;

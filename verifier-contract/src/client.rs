@@ -64,6 +64,14 @@ pub enum L1Error {
         /// Its chain.
         expected: u64,
     },
+    /// The node is of another chain than the one that is gone on with.
+    #[error("the node is of chain {chain}, and what is gone on with here is of chain {expected}: name a node of that")]
+    WrongChain {
+        /// Its chain.
+        chain: u64,
+        /// The chain that is known.
+        expected: u64,
+    },
     /// The client was made without what the operation needs (a key, a contract), or with values that do not parse.
     #[error("client configuration: {0}")]
     Config(&'static str),

@@ -28,6 +28,7 @@ mod fees;
 mod inspect;
 mod logs;
 mod member;
+mod node;
 mod nodes;
 mod proven;
 mod reverted;
@@ -191,9 +192,27 @@ impl EthersClient {
         contract: Option<Address>,
     ) -> Result<Self, L1Error> {
         let (nodes, chain_id) = Nodes::connect(urls).await?;
+        Ok(Self::over(nodes, chain_id, key, contract))
+    }
+
+    /// As [`Self::through`], of a chain that is known, and without asking any node now. A node is asked for its chain before
+    /// it is asked for anything else; one of another chain is [`L1Error::WrongChain`], or is not used if there are several.
+    ///
+    /// # Errors
+    /// [`L1Error::Config`].
+    pub fn of_chain(
+        urls: &[impl AsRef<str>],
+        key: Option<Key>,
+        contract: Option<Address>,
+        chain_id: u64,
+    ) -> Result<Self, L1Error> {
+        Ok(Self::over(Nodes::of_chain(urls, chain_id)?, chain_id, key, contract))
+    }
+
+    fn over(nodes: Nodes, chain_id: u64, key: Option<Key>, contract: Option<Address>) -> Self {
         let nodes = Arc::new(nodes);
         let provider = Provider::new(Transport::believed(Arc::clone(&nodes))).interval(POLL);
-        Ok(Self {
+        Self {
             nodes,
             proven: None,
             provider: Arc::new(provider),
@@ -207,7 +226,7 @@ impl EthersClient {
             sending: Arc::default(),
             seen: Arc::default(),
             kept: Arc::default(),
-        })
+        }
     }
 
     /// The same node and key with another contract.

@@ -5,6 +5,7 @@
 //! them over JSON-RPC, [`memory::MemoryL1`] in memory, for tests. Specification: docs/spec/l1.md.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod address;
 pub mod anvil;
 pub mod artifact;
 pub mod client;

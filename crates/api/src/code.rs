@@ -122,6 +122,7 @@ codes! {
     REQUEST_TIMESTAMP = "request.timestamp", 401, Client, false, "Request is too old or from the future";
     REQUEST_SIGNATURE = "request.signature", 401, Client, false, "Request is not signed by the owner";
     RECEIPT_NOT_SETTLED = "receipt.not_settled", 404, Client, true, "The period is not final on L1";
+    CLIENT_TOO_MANY = "client.too_many", 429, Client, true, "Too many requests of this client";
     REQUEST_TIMEOUT = "request.timeout", 503, Server, true, "Not done in time";
     QUEUE_FULL = "queue.full", 503, Server, true, "Too many requests in work";
     STORE_FAILED = "store.failed", 503, Server, true, "The log could not be written";

@@ -263,7 +263,7 @@ impl fmt::Debug for GivenBack {
 pub struct Health {
     /// In one word.
     pub status: HealthStatus,
-    /// What stopped, then what is being retried; nothing of a person.
+    /// What stopped, then what is being retried; nothing of a person. For everybody names alone, for the operator why.
     pub reasons: Vec<String>,
 }
 
@@ -305,6 +305,8 @@ pub(crate) const SECTIONS: &[crate::page::Section] = {
         ("`POST /v1/receipts`", None),
         ("`POST /v1/given-back`", Some(same::<GivenBack>)),
         ("`GET /healthz`", Some(same::<Health>)),
+        ("`GET /livez`", None),
+        ("`GET /readyz`", Some(same::<Health>)),
         ("`GET /metrics`", None),
     ]
 };

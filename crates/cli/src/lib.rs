@@ -16,6 +16,7 @@ pub mod proofs;
 pub mod prover;
 pub mod provers;
 pub mod queue;
+pub mod rpc_file;
 pub mod sequencer;
 pub mod time_of_use;
 pub mod verifiers;

@@ -1,9 +1,10 @@
 //! `gridveil sequencer`: the operator's process, with a prover in it or beside it.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -26,11 +27,13 @@ use gridveil_prover::{
     srs::Srs,
 };
 use gridveil_proving_api::ProofSource;
-use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle};
+use gridveil_sequencer::{AdminToken, Config, GenesisState, Handle, Proxies, ProxyHeader, deployment_in};
 use gridveil_verifier_contract::{
     ChainL1, EthersClient,
-    ethers_client::{Confirmations, FeePolicy, MOST_AT_ONCE},
+    anvil::LOCAL_CHAIN_ID,
+    ethers_client::{Confirmations, FeePolicy, Key, MOST_AT_ONCE},
 };
+use ipnet::IpNet;
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -70,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     master_key: PathBuf,
     /// L1 node, https://… or http://…; several of one chain: the next is asked when one does not answer or lags, and all get
-    /// what is sent.
+    /// what is sent. One with a key in it is written into a file: --rpc-file.
     #[arg(long, value_name = "URL", env = "GRIDVEIL_RPC", value_delimiter = ',', required = true)]
     rpc: Vec<String>,
     /// Rollup contract.
@@ -109,6 +112,17 @@ pub struct Args {
     /// Admin listener, loopback only.
     #[arg(long, default_value = "127.0.0.1:8081")]
     admin_bind: SocketAddr,
+    /// Listener for liveness, readiness and metrics (/livez, /readyz, /metrics): loopback, or an address that only the
+    /// operator's own machines reach.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
+    health_bind: SocketAddr,
+    /// A proxy in front of the public listener, an address or a network such as 10.0.0.0/8: it is believed when it says whom
+    /// it asks for, so that limits are each client's. May be repeated.
+    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = network)]
+    trusted_proxies: Vec<IpNet>,
+    /// The header in which it says so: x-forwarded-for or forwarded. No other is looked at.
+    #[arg(long, value_name = "NAME", default_value = "x-forwarded-for", requires = "trusted_proxies")]
+    proxy_header: ProxyHeader,
     /// Closes a period by itself once it is over and every used slot has a packet.
     #[arg(long)]
     auto_close: bool,
@@ -179,6 +193,9 @@ impl Args {
             begin: Some(dir.join("begin.json")),
             bind,
             admin_bind,
+            health_bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
             auto_close: false,
             spool: None,
             spool_key: None,
@@ -196,6 +213,12 @@ fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
     let json = std::fs::read(path).with_context(name)?;
     let listed: Vec<Beginning> = serde_json::from_slice(&json).with_context(name)?;
     listed.iter().map(|one| Ok(one.registered().with_context(name)?.empty())).collect()
+}
+
+/// An address, or a network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| "not an address, nor a network such as 10.0.0.0/8".to_owned())
 }
 
 /// The contract's address.
@@ -265,23 +288,41 @@ async fn check_contract(l1: &EthersClient, communities: Option<&Vec<Community>>)
     Ok(())
 }
 
+/// L1 as the log knows it, which need not answer now. Without a log it says itself which chain it is.
+async fn l1_of(args: &Args, key: Key, contract: [u8; 20], logged: Option<u64>) -> anyhow::Result<EthersClient> {
+    let l1 = match logged {
+        Some(chain_id) => EthersClient::of_chain(&args.rpc, Some(key), Some(contract), chain_id),
+        None => EthersClient::through(&args.rpc, Some(key), Some(contract)).await,
+    };
+    let l1 = l1.context("--rpc")?.with_fees(FeePolicy::gwei(args.max_gas_gwei));
+    Ok(match args.confirmations {
+        Some(confirmations) => l1.with_confirmations(confirmations),
+        None => l1,
+    })
+}
+
+/// Longest that computations in work are waited for at the end: nothing of theirs is needed.
+const END: Duration = Duration::from_secs(5);
+
 /// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Configuration, keys, store, or no answer from L1 at the start.
+/// Configuration, keys, store, or no answer from L1 at the first start.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (runtime, handle) = start(args)?;
     runtime.block_on(async {
         stop::asked().await?;
         handle.shutdown().await;
         anyhow::Ok(())
-    })
+    })?;
+    runtime.shutdown_timeout(END);
+    Ok(())
 }
 
 /// Starts it, and says where it listens.
 ///
 /// # Errors
-/// Configuration, keys, store, or no answer from L1 at the start.
+/// Configuration, keys, store, or no answer from L1 at the first start.
 pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     // What needs no network is refused first.
     let shape = |name: &String| Shape::by_name(name).with_context(|| format!("--shape: no shape {name}"));
@@ -292,21 +333,23 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let begun = args.begin.as_deref().map(beginnings).transpose()?;
     let (spooled, queue) = (in_other_processes(args)?, on_other_machines(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let l1 = runtime.block_on(EthersClient::through(&args.rpc, Some(key), Some(contract))).context("--rpc")?;
-    let l1 = l1.with_fees(FeePolicy::gwei(args.max_gas_gwei));
-    let l1 = match args.confirmations {
-        Some(confirmations) => l1.with_confirmations(confirmations),
-        None => l1,
-    };
+    let logged = deployment_in(&args.data).context("--data")?.map(|there| there.chain_id);
+    let l1 = runtime.block_on(l1_of(args, key, contract, logged))?;
     let chain_id = runtime.block_on(l1.chain_id())?;
     let given = communities.is_some() || begun.is_some();
     let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());
-    runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
+    if logged.is_none() {
+        runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
+    }
     if !args.master_key.exists() {
         gridveil_sequencer::create_master_key(&args.master_key)?;
     }
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
+    config.health_bind = args.health_bind;
+    config.proxies = Proxies { trusted: args.trusted_proxies.clone(), header: args.proxy_header };
+    // The local chain makes a block when it has a transaction.
+    config.l1_head_age = config.l1_head_age.filter(|_| chain_id != LOCAL_CHAIN_ID);
     // The prover in this process proves one after the other.
     config.proving = if spooled.is_some() || queue.is_some() { args.proofs_at_once.into() } else { 1 };
     config.settling = args.settlements_at_once.into();
@@ -332,7 +375,8 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
         (None, None) => Arc::new(in_this_process(args, shapes, chain_id)?),
     };
     let handle = runtime.block_on(gridveil_sequencer::serve(config, Arc::new(l1), proofs))?;
-    eprintln!("public http://{}, admin http://{}", handle.public_address(), handle.admin_address());
+    let (public, admin, health) = (handle.public_address(), handle.admin_address(), handle.health_address());
+    eprintln!("public http://{public}, admin http://{admin}, health http://{health}");
     Ok((runtime, handle))
 }
 

@@ -271,6 +271,7 @@ fn words(rpc: &str, contract: &str, [public, admin]: [SocketAddr; 2]) -> Vec<OsS
     let options = [
         ("--bind", public.as_str()),
         ("--admin-bind", &admin),
+        ("--health-bind", "127.0.0.1:0"),
         ("--data", "log"),
         ("--master-key", "master"),
         ("--rpc", rpc),

@@ -37,7 +37,7 @@ pub(super) struct SyncArgs {
     #[command(flatten)]
     place: PlaceArgs<SigningArgs>,
     /// L1 node, `https://…` or `http://…`: one you trust, best your own.
-    #[arg(long, env = "GRIDVEIL_RPC")]
+    #[arg(long, env = "GRIDVEIL_RPC", hide_env_values = true)]
     rpc: String,
     /// Rollup contract.
     #[arg(long, env = "GRIDVEIL_CONTRACT")]

@@ -27,7 +27,13 @@ use gridveil_protocol::{
     header_operation::HeaderOperation, opening::PeriodOpening, units::Interval, version::VersionFrom,
 };
 
-use super::{bounded, json_body, number, public::taken, unknown_route, wrong_method};
+use super::{
+    json_body,
+    limits::{self, Work},
+    number,
+    public::taken,
+    unknown_route, wrong_method,
+};
 use crate::{
     batch, joining, openings,
     operations::{self, Submitted},
@@ -43,9 +49,12 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Largest admin body: a tariff of 96 intervals is about 25 KiB.
 const BODY_BYTES: usize = 256 << 10;
 
+/// Its requests take permits of their own: what members do leaves the operator's.
+const WORK: Work = Work { permits: |service| &service.own_in_flight, deadline: DEADLINE, body_bytes: BODY_BYTES };
+
 /// Routes.
 pub fn router(service: &Arc<Service>) -> Router {
-    let (for_bounds, for_token) = (Arc::clone(service), Arc::clone(service));
+    let (for_work, for_token, for_counts) = (Arc::clone(service), Arc::clone(service), Arc::clone(service));
     Router::new()
         .route("/admin/v1/communities", post(join))
         .route("/admin/v1/communities/{community}/close", post(close))
@@ -58,11 +67,12 @@ pub fn router(service: &Arc<Service>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
+        .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), WORK, request, next)))
         .layer(middleware::from_fn(move |request, next| {
             let service = Arc::clone(&for_token);
             async move { with_token(&service, request, next).await }
         }))
-        .layer(middleware::from_fn(move |request, next| bounded(Arc::clone(&for_bounds), DEADLINE, request, next)))
+        .layer(middleware::from_fn(move |request, next| limits::counted(Arc::clone(&for_counts), request, next)))
 }
 
 async fn with_token(service: &Service, request: Request, next: Next) -> Response {

@@ -1,14 +1,11 @@
 //! The public listener: meters and members.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, PoisonError, atomic::Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -16,8 +13,8 @@ use axum::{
 use gridveil_api::{
     Bytes32, CodeName,
     public::{
-        CommunityInfo, GivenBack, Health, HealthStatus, Info, NotePath, OpenPeriod, OperationState, OperationTaken,
-        PacketTaken, SETTLED_SHOWN, SettledPeriod, Taken,
+        CommunityInfo, GivenBack, Health, Info, NotePath, OpenPeriod, OperationState, OperationTaken, PacketTaken,
+        SETTLED_SHOWN, SettledPeriod, Taken,
     },
 };
 use gridveil_protocol::{
@@ -26,18 +23,27 @@ use gridveil_protocol::{
 };
 use serde::Serialize;
 
-use super::{body, bounded, json_body, media_type, number, parse_json, unknown_route, wrong_method};
+use super::{
+    body, json_body,
+    limits::{self, Clients, Rate, Work},
+    media_type, number, parse_json, unknown_route, wrong_method,
+};
 use crate::{
-    admission, given_back, notes, operations,
+    admission,
+    client::PerClient,
+    given_back, notes, operations,
     problem::{self, Problem},
     receipts,
     service::{Metrics, Service},
     store::{log_state::CommunityState, selected},
 };
 
-/// Routes.
-pub fn router(service: &Arc<Service>) -> Router {
-    let for_bounds = Arc::clone(service);
+/// Routes. Of what a client may do in time, `rate` says how much.
+pub(crate) fn router(service: &Arc<Service>, rate: &Arc<Rate>) -> Router {
+    let (for_work, for_clients, for_counts) = (Arc::clone(service), Arc::clone(service), Arc::clone(service));
+    let bounds = service.config.limits;
+    let work = Work { permits: |service| &service.in_flight, deadline: bounds.request, body_bytes: bounds.body_bytes };
+    let clients = Clients { rate: Arc::clone(rate), requests: PerClient::new(bounds.requests_of_client) };
     Router::new()
         .route("/v1/info", get(info))
         .route("/v1/communities/{community}", get(community))
@@ -49,17 +55,14 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/v1/receipts", post(receipt))
         .route("/v1/given-back", post(given))
         .route("/healthz", get(health))
-        .route("/metrics", get(metrics))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::clone(service))
+        .layer(middleware::from_fn(move |request, next| limits::bounded(Arc::clone(&for_work), work, request, next)))
         .layer(middleware::from_fn(move |request, next| {
-            let service = Arc::clone(&for_bounds);
-            async move {
-                let deadline = service.config.limits.request;
-                bounded(service, deadline, request, next).await
-            }
+            limits::of_client(Arc::clone(&for_clients), clients.clone(), request, next)
         }))
+        .layer(middleware::from_fn(move |request, next| limits::counted(Arc::clone(&for_counts), request, next)))
 }
 
 async fn info(State(service): State<Arc<Service>>) -> Json<Info> {
@@ -225,49 +228,14 @@ async fn given(State(service): State<Arc<Service>>, request: Request) -> Result<
     given_back::given_back(&service, request).await.map(Json)
 }
 
+/// For everybody: how well, and the names of what is not.
 async fn health(State(service): State<Arc<Service>>) -> Response {
-    let mut fatal: Vec<String> = service.health.stopped().into_iter().collect();
-    if service.writer.snapshot().failed {
-        fatal.push("store.failed".to_owned());
-    }
-    let retrying = service.health.retrying();
-    let (http, status) = match (fatal.is_empty(), retrying.is_empty()) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Unhealthy),
-        (true, false) => (StatusCode::OK, HealthStatus::Degraded),
-        (true, true) => (StatusCode::OK, HealthStatus::Ok),
-    };
-    let reasons: Vec<String> = fatal.into_iter().chain(retrying).collect();
-    (http, Json(Health { status, reasons })).into_response()
+    let (status, reasons) = service.is_well();
+    let reasons = reasons.into_iter().map(|(what, _)| what.to_owned()).collect();
+    answered(Health { status, reasons })
 }
 
-async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    let m = &service.metrics;
-    let mut out = String::new();
-    let (height, unsettled, last, pending) = {
-        let snapshot = service.writer.snapshot();
-        let pending = snapshot.log_state.communities.values().map(|b| b.pending.operations.len() as u64).sum::<u64>();
-        (snapshot.height, snapshot.log_state.batches.len() as u64, snapshot.log_state.last_batch, pending)
-    };
-    let rows = [
-        ("gridveil_packets_accepted_total", "counter", m.accepted.load(Ordering::Relaxed)),
-        ("gridveil_packets_duplicate_total", "counter", m.duplicates.load(Ordering::Relaxed)),
-        ("gridveil_packets_late_total", "counter", m.late.load(Ordering::Relaxed)),
-        ("gridveil_operations_accepted_total", "counter", m.operations.load(Ordering::Relaxed)),
-        ("gridveil_operations_pending", "gauge", pending),
-        ("gridveil_receipts_total", "counter", m.receipts.load(Ordering::Relaxed)),
-        ("gridveil_given_back_total", "counter", m.given_back.load(Ordering::Relaxed)),
-        ("gridveil_batches_settled_total", "counter", m.settled.load(Ordering::Relaxed)),
-        ("gridveil_l1_retries_total", "counter", m.l1_retries.load(Ordering::Relaxed)),
-        ("gridveil_batches_unsettled", "gauge", unsettled),
-        ("gridveil_last_batch", "gauge", last),
-        ("gridveil_log_records", "gauge", height),
-    ];
-    for (name, kind, value) in rows {
-        let _ = writeln!(out, "# TYPE {name} {kind}\n{name} {value}");
-    }
-    let _ = writeln!(out, "# TYPE gridveil_refusals_total counter");
-    for (code, count) in m.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        let _ = writeln!(out, "gridveil_refusals_total{{code=\"{code}\"}} {count}");
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()
+/// An answer on health, with the HTTP status that belongs to its word.
+pub(super) fn answered(health: Health) -> Response {
+    (StatusCode::from_u16(health.status.http()).unwrap_or(StatusCode::OK), Json(health)).into_response()
 }

@@ -131,7 +131,9 @@ async fn close_open(service: &Service, community: u32, first_interval: Interval)
         }
         Ok(Decision::write(closing_draft(snapshot, community, first_interval)?, ()))
     };
-    service.writer.submit_waiting(decide).await
+    service.writer.submit_waiting(decide).await?;
+    tracing::info!(community, first_interval = first_interval.0, "period closed");
+    Ok(())
 }
 
 fn fresh_element() -> Result<Fr, DataKeyError> {

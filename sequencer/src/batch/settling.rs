@@ -144,7 +144,7 @@ impl Failure {
                 "{of}l1.reverted: {name}: it takes in notes of a certificate version that was retired, and never settles: gridveil operator abandon"
             )),
             L1Error::Reverted { name } => Err(format!("{of}l1.reverted: {name}")),
-            L1Error::Config(_) | L1Error::SignedOther(_) | L1Error::OtherChain { .. } => {
+            L1Error::Config(_) | L1Error::SignedOther(_) | L1Error::OtherChain { .. } | L1Error::WrongChain { .. } => {
                 Err(format!("{of}l1: {error}"))
             }
         }

@@ -70,7 +70,7 @@ async fn a_period_from_packets_to_receipts() {
         receipt.verify(Some(&own), &world.tariff, root).unwrap();
     }
     assert_eq!(node.get("/healthz").await, (200, json!({"status": "ok", "reasons": []})));
-    let (_, metrics) = node.get("/metrics").await;
+    let (_, metrics) = node.watched("/metrics").await;
     assert!(metrics.as_str().unwrap().contains("gridveil_packets_accepted_total 5\n"), "{metrics}");
     node.handle.shutdown().await;
 }
@@ -295,7 +295,7 @@ async fn work_and_time_are_bounded() {
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     node.handle.kill().await;
     let mut config = world.config(&world.data());
-    config.limits.request = std::time::Duration::from_millis(100);
+    config.limits.body = std::time::Duration::from_millis(100);
     let node = world.start_with(config).await;
     // A body that is announced and never sent.
     let mut slow = tokio::net::TcpStream::connect(node.handle.public_address()).await.unwrap();

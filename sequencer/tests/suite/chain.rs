@@ -23,7 +23,7 @@ async fn until(node: &Node, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds().await {
         if start.elapsed() > std::time::Duration::from_secs(120) {
-            panic!("never: {what}: {}", node.get("/healthz").await.1);
+            panic!("never: {what}: {}", node.health().await.1);
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

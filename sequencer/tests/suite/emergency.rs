@@ -68,7 +68,7 @@ fn refusal((status, body): &Answer) -> (u16, &str) {
 }
 
 async fn health(node: &Node) -> String {
-    node.get("/healthz").await.1.to_string()
+    node.health().await.1.to_string()
 }
 
 /// The fix, as soon as the council lets it: registered, hastened, active.

@@ -6,8 +6,10 @@
 mod api;
 mod chain;
 mod common;
+mod crowd;
 mod emergency;
 mod joining;
+mod l1_away;
 mod operations;
 mod proving;
 mod recovery;

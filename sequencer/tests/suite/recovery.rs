@@ -261,12 +261,12 @@ async fn l1_and_provers_that_are_away_are_waited_for() {
     node.submit_all(&world, 5, 0).await;
     assert_eq!(node.close(5, 0).await.0, 200);
     world.l1.faults.down.store(true, Ordering::SeqCst);
-    until("degraded", async || node.get("/healthz").await.1["status"] == "degraded").await;
+    until("degraded", async || node.health().await.1["status"] == "degraded").await;
     // Packets of the next period are taken all the same.
     node.submit_all(&world, 5, 1).await;
     world.l1.faults.down.store(false, Ordering::SeqCst);
     node.settled(5, 1).await;
-    until("well again", async || node.get("/healthz").await.1["status"] == "ok").await;
+    until("well again", async || node.health().await.1["status"] == "ok").await;
     assert_eq!(world.l1.batch_count().await.unwrap(), 1);
     node.handle.shutdown().await;
 }
@@ -277,8 +277,8 @@ async fn a_revert_and_a_failed_proof_stop_the_pipeline_loudly() {
     world.l1.faults.refuses.store(true, Ordering::SeqCst);
     let node = world.start().await;
     node.run_period(&world, 5, 0).await;
-    until("unhealthy", async || node.get("/healthz").await.0 == 503).await;
-    let (_, health) = node.get("/healthz").await;
+    until("unhealthy", async || node.health().await.0 == 503).await;
+    let (_, health) = node.health().await;
     assert!(health["reasons"][0].as_str().unwrap().contains("l1.reverted: InvalidProof"), "{health}");
     node.handle.kill().await;
     world.l1.faults.refuses.store(false, Ordering::SeqCst);
@@ -286,7 +286,7 @@ async fn a_revert_and_a_failed_proof_stop_the_pipeline_loudly() {
     let node = world.start().await;
     node.settled(5, 1).await;
     node.run_period(&world, 7, 0).await;
-    until("unhealthy", async || node.get("/healthz").await.0 == 503).await;
+    until("unhealthy", async || node.health().await.0 == 503).await;
     node.handle.kill().await;
     world.prover.fails.store(false, Ordering::SeqCst);
     let node = world.start().await;

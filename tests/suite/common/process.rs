@@ -80,6 +80,7 @@ impl Process {
         self.wait("the sequencer's addresses", SOON, |said| {
             let (public, admin) =
                 said.lines().find_map(|line| line.strip_prefix("public ")?.split_once(", admin http://"))?;
+            let (admin, _) = admin.split_once(", health http://")?;
             Some((public.to_owned(), admin.to_owned()))
         })
     }

@@ -37,7 +37,8 @@ impl<'a> Sequencer<'a> {
         let mut command = gridveil();
         let files = ["--data", data, "--master-key", "master.key", "--operator-key", "operator.key"];
         let begin = ["--admin-token", "admin.token", "--begin", "communities.json"];
-        let listen = ["--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0", "--deployment", "deployment.json"];
+        let any = "127.0.0.1:0";
+        let listen = ["--bind", any, "--admin-bind", any, "--health-bind", any, "--deployment", "deployment.json"];
         command.arg("sequencer").args(files).args(begin).args(listen).args(["--confirmations", &DEEP.to_string()]);
         world.within(&mut command);
         command

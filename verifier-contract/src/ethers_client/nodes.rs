@@ -2,18 +2,19 @@
 //!
 //! Nothing here goes back: a node takes another's place only if it has the blocks that were seen before.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ethers::providers::{Http, HttpClientError, JsonRpcClient, JsonRpcError, ProviderError, RpcError};
+use ethers::providers::{JsonRpcClient, JsonRpcError, ProviderError, RpcError};
 use ethers::types::U64;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::node::Node;
 use super::sending::says;
 use crate::client::L1Error;
 use crate::lie::Lie;
@@ -53,8 +54,10 @@ struct State {
 
 /// The nodes of one chain, in the order in which they are to be asked.
 pub(super) struct Nodes {
-    all: Vec<Arc<Http>>,
+    all: Vec<Arc<Node>>,
     chain_id: u64,
+    /// Has the only node said that it is of this chain?
+    is_known: AtomicBool,
     /// The last block that any of them has told of.
     seen: AtomicU64,
     state: Mutex<State>,
@@ -70,10 +73,18 @@ impl std::fmt::Debug for Nodes {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NodesError {
-    /// A node's refusal, or the only node's silence.
-    #[error(transparent)]
-    Node(#[from] HttpClientError),
-    /// No node can be asked now. What is wrong with each.
+    /// A node's refusal.
+    #[error("{0}")]
+    Node(JsonRpcError),
+    /// The only node is of another chain.
+    #[error("the node is of chain {chain}, and what is gone on with here is of chain {expected}")]
+    WrongChain {
+        /// Its chain.
+        chain: u64,
+        /// The chain that is known.
+        expected: u64,
+    },
+    /// No node can be asked now. What is wrong with it, or with each.
     #[error("{0}")]
     None(String),
     /// An answer of another form.
@@ -93,36 +104,32 @@ pub(super) enum NodesError {
 impl RpcError for NodesError {
     fn as_error_response(&self) -> Option<&JsonRpcError> {
         match self {
-            Self::Node(error) => error.as_error_response(),
-            Self::Computed(response) => Some(response),
-            Self::None(_) | Self::Form(_) | Self::Lie(_) | Self::Unproven(_) => None,
+            Self::Node(response) | Self::Computed(response) => Some(response),
+            Self::WrongChain { .. } | Self::None(_) | Self::Form(_) | Self::Lie(_) | Self::Unproven(_) => None,
         }
     }
 
     fn as_serde_error(&self) -> Option<&serde_json::Error> {
         match self {
-            Self::Node(error) => error.as_serde_error(),
             Self::Form(error) => Some(error),
-            Self::None(_) | Self::Lie(_) | Self::Unproven(_) | Self::Computed(_) => None,
+            Self::Node(_)
+            | Self::WrongChain { .. }
+            | Self::None(_)
+            | Self::Lie(_)
+            | Self::Unproven(_)
+            | Self::Computed(_) => None,
         }
     }
 }
 
 impl From<NodesError> for ProviderError {
     fn from(error: NodesError) -> Self {
-        match error {
-            NodesError::Node(error) => error.into(),
-            error @ (NodesError::None(_)
-            | NodesError::Form(_)
-            | NodesError::Lie(_)
-            | NodesError::Unproven(_)
-            | NodesError::Computed(_)) => Self::JsonRpcClientError(Box::new(error)),
-        }
+        Self::JsonRpcClientError(Box::new(error))
     }
 }
 
 /// A node's chain and its last block; `None` if it does not say.
-async fn ask(node: &Http) -> Option<(u64, u64)> {
+async fn ask(node: &Node) -> Option<(u64, u64)> {
     let both = async {
         let chain: U64 = node.request("eth_chainId", json!([])).await.ok()?;
         let block: U64 = node.request("eth_blockNumber", json!([])).await.ok()?;
@@ -138,15 +145,13 @@ impl Nodes {
     /// # Errors
     /// [`L1Error::OtherChain`], [`L1Error::Unreachable`], [`L1Error::Config`].
     pub(super) async fn connect(urls: &[impl AsRef<str>]) -> Result<(Self, u64), L1Error> {
-        if urls.is_empty() || urls.len() > MOST_NODES {
-            return Err(L1Error::Config("name one node, or up to 16"));
-        }
-        let http = |url: &str| url.parse().map(Arc::new).map_err(|_| L1Error::Config("the node's URL does not parse"));
-        let all = urls.iter().map(|url| http(url.as_ref())).collect::<Result<Vec<Arc<Http>>, _>>()?;
+        let all = parsed(urls)?;
         if let [node] = all.as_slice() {
             let answer = async { node.request("eth_chainId", json!([])).await.map_err(ProviderError::from) };
             let chain_id = super::request::<U64>(answer).await?.as_u64();
-            return Ok((Self::new(all, chain_id, vec![Standing::At(0)]), chain_id));
+            let nodes = Self::new(all, chain_id, vec![Standing::At(0)]);
+            nodes.is_known.store(true, Ordering::Relaxed);
+            return Ok((nodes, chain_id));
         }
         let mut chain: Option<(usize, u64)> = None;
         for (at, answer) in look(&all).await.into_iter().enumerate() {
@@ -166,9 +171,39 @@ impl Nodes {
         Ok((nodes, chain_id))
     }
 
-    fn new(all: Vec<Arc<Http>>, chain_id: u64, standing: Vec<Standing>) -> Self {
+    /// Nodes that are asked for nothing now.
+    ///
+    /// # Errors
+    /// [`L1Error::Config`].
+    pub(super) fn of_chain(urls: &[impl AsRef<str>], chain_id: u64) -> Result<Self, L1Error> {
+        let all = parsed(urls)?;
+        let standing = vec![Standing::Silent; all.len()];
+        let nodes = Self::new(all, chain_id, standing);
+        let mut state = nodes.state();
+        // They are looked at before the first question.
+        state.current = None;
+        state.looked = state.looked.checked_sub(LOOK_EVERY).unwrap_or(state.looked);
+        drop(state);
+        Ok(nodes)
+    }
+
+    /// Is the only node of this chain? It is asked until it says so.
+    async fn check_chain(&self, node: &Node) -> Result<(), NodesError> {
+        if self.is_known.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let chain: U64 = node.request("eth_chainId", json!([])).await?;
+        let (chain, expected) = (chain.as_u64(), self.chain_id);
+        if chain != expected {
+            return Err(NodesError::WrongChain { chain, expected });
+        }
+        self.is_known.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn new(all: Vec<Arc<Node>>, chain_id: u64, standing: Vec<Standing>) -> Self {
         let state = State { current: Some(0), standing, looked: Instant::now() };
-        Self { all, chain_id, seen: AtomicU64::new(0), state: Mutex::new(state) }
+        Self { all, chain_id, is_known: AtomicBool::new(false), seen: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,7 +231,7 @@ impl Nodes {
     }
 
     /// The node to ask.
-    async fn current(&self) -> Result<(usize, Arc<Http>), NodesError> {
+    async fn current(&self) -> Result<(usize, Arc<Node>), NodesError> {
         if self.state().looked.elapsed() >= LOOK_EVERY {
             self.look_around().await;
         }
@@ -235,13 +270,14 @@ impl Nodes {
     /// Asks the current node; the next one takes its place if it does not answer.
     pub(super) async fn question(&self, method: &str, params: &Value) -> Result<Value, NodesError> {
         if let [node] = self.all.as_slice() {
-            return Ok(node.request(method, params).await?);
+            self.check_chain(node).await?;
+            return node.request(method, params).await;
         }
         for _ in 0..=self.all.len() {
             let (at, node) = self.current().await?;
             match timeout(ANSWER_TIMEOUT, node.request(method, params)).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) if error.is_error_response() => return Err(error.into()),
+                Ok(Err(error)) if error.is_error_response() => return Err(error),
                 Ok(Err(_)) | Err(_) => {
                     self.look_around().await;
                     let mut state = self.state();
@@ -282,17 +318,24 @@ impl Nodes {
             (Ok(Ok(hash)), _) => Ok(hash),
             // It has another transaction of this number: that must be outbid, whatever the others have.
             (Ok(Err(error)), _) if error.as_error_response().is_some_and(|e| says(&e.message, "underpriced")) => {
-                Err(error.into())
+                Err(error)
             }
             // It may have it of another node already.
             (_, Some(hash)) => Ok(hash),
-            (Ok(Err(error)), None) => Err(error.into()),
+            (Ok(Err(error)), None) => Err(error),
             (Err(_), None) => Err(NodesError::None(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
         }
     }
 }
 
-async fn look(all: &[Arc<Http>]) -> Vec<Option<(u64, u64)>> {
+fn parsed(urls: &[impl AsRef<str>]) -> Result<Vec<Arc<Node>>, L1Error> {
+    if urls.is_empty() || urls.len() > MOST_NODES {
+        return Err(L1Error::Config("name one node, or up to 16"));
+    }
+    urls.iter().map(|url| Node::new(url.as_ref()).map(Arc::new)).collect()
+}
+
+async fn look(all: &[Arc<Node>]) -> Vec<Option<(u64, u64)>> {
     let mut asked = JoinSet::new();
     for (at, node) in all.iter().enumerate() {
         let node = Arc::clone(node);

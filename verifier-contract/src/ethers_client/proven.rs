@@ -164,6 +164,7 @@ pub(super) fn found(error: &ProviderError) -> Option<L1Error> {
     match inner.downcast_ref()? {
         NodesError::Lie(lie) => Some(L1Error::Lie(lie.clone())),
         NodesError::Unproven(what) => Some(L1Error::Unproven(what.clone())),
+        NodesError::WrongChain { chain, expected } => Some(L1Error::WrongChain { chain: *chain, expected: *expected }),
         NodesError::Node(_) | NodesError::None(_) | NodesError::Form(_) | NodesError::Computed(_) => None,
     }
 }

@@ -13,6 +13,7 @@ use ethers::utils::{keccak256, rlp::Rlp};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::address::Hidden;
 use crate::client::L1Error;
 use crate::types::{Address, Word};
 
@@ -172,10 +173,12 @@ impl External {
         }
         let answer = answer.map_err(|error| {
             let said = match error.as_error_response() {
-                Some(response) => format!("refused: {}", response.message),
+                Some(response) => {
+                    format!("refused: {}", Hidden::of(self.signer.url().as_str()).told(&response.message))
+                }
                 None => "no answer".to_owned(),
             };
-            L1Error::Signer(said.chars().take(200).collect())
+            L1Error::Signer(said)
         })?;
         // geth and clef answer with an object, others with the transaction itself.
         let raw = answer.as_str().or_else(|| answer.get("raw").and_then(Value::as_str));

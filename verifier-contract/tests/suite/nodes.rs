@@ -11,6 +11,60 @@ use serde_json::{Value, json};
 
 use crate::fake::{ask, result, serve};
 
+/// Neither what the transport says of a node, nor what the node says itself, is told with the key in its address.
+#[tokio::test]
+async fn no_error_shows_a_nodes_key() {
+    let refuses = serve(|request| {
+        let message = "PLANTED-key-0123 is not authorised, nor PLANTED-user";
+        Some(json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": message}}))
+    });
+    let talks = serve(|_| Some(json!("PLANTED-key-0123: page not found")));
+    let hangs_up = serve(|_| None);
+    for node in [&refuses, &talks, &hangs_up, "http://127.0.0.1:1", "nonsense:PLANTED-key-0123"] {
+        let rest = node.trim_start_matches("http://");
+        let url = format!("http://PLANTED-user:PLANTED-pass@{rest}/v3/PLANTED-key-0123?k=PLANTED-query");
+        let urls = if node.contains("nonsense") { vec![node.to_owned()] } else { vec![url.clone()] };
+        let error = EthersClient::through(&urls, None, None).await.unwrap_err();
+        let both = EthersClient::through(&[url.clone(), url], None, None).await.unwrap_err();
+        for error in [error, both] {
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("PLANTED"), "{said}");
+        }
+        if let Ok(later) = EthersClient::of_chain(&urls, None, Some([1; 20]), 31_337) {
+            let error = later.timestamp().await.unwrap_err();
+            let said = format!("{error} {error:?} {later:?}");
+            assert!(!said.contains("PLANTED"), "{said}");
+        }
+    }
+}
+
+/// A client that began without asking asks for the chain first, and a node of another one for nothing else.
+#[tokio::test]
+async fn a_client_of_a_known_chain_asks_a_node_for_it_first() {
+    let anvil = Anvil::spawn().unwrap();
+    let node = Node::new(&anvil);
+    let (urls, contract) = ([node.url.clone()], Some([1; 20]));
+    let client = EthersClient::of_chain(&urls, None, contract, 1).unwrap();
+    assert!(node.asked().is_empty());
+    for _ in 0..2 {
+        let error = client.timestamp().await.unwrap_err();
+        assert_eq!(error, L1Error::WrongChain { chain: 31_337, expected: 1 });
+        assert_eq!(node.asked(), ["eth_chainId"]);
+    }
+    let client = EthersClient::of_chain(&urls, None, contract, 31_337).unwrap();
+    client.timestamp().await.unwrap();
+    client.timestamp().await.unwrap();
+    let asked = node.asked();
+    assert_eq!(asked.first().map(String::as_str), Some("eth_chainId"));
+    assert_eq!(asked.iter().filter(|method| *method == "eth_chainId").count(), 1, "{asked:?}");
+    // Of several the wrong one is not used.
+    let (right, wrong) = (Node::new(&anvil), Node::new(&anvil));
+    wrong.is(Mode::Chain(5));
+    let client = EthersClient::of_chain(&[wrong.url.clone(), right.url.clone()], None, contract, 31_337).unwrap();
+    client.timestamp().await.unwrap();
+    assert!(wrong.asked().iter().all(|method| method == "eth_chainId" || method == "eth_blockNumber"));
+}
+
 /// How a node behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {

@@ -186,6 +186,8 @@ impl World {
         config.genesis = Some(self.genesis.clone());
         config.backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) };
         config.watch_every = Duration::from_millis(20);
+        // The clock of this L1 is where a test puts it.
+        config.l1_head_age = None;
         config
     }
 
@@ -372,7 +374,8 @@ impl Node {
             }
         };
         let status = response.status().as_u16();
-        if status >= 400 && !response.url().path().ends_with("/healthz") {
+        let of_health = ["/healthz", "/livez", "/readyz"].contains(&response.url().path());
+        if status >= 400 && !of_health {
             assert_eq!(response.headers()["content-type"], "application/problem+json");
         }
         let text = response.text().await.unwrap();
@@ -381,6 +384,16 @@ impl Node {
 
     pub async fn get(&self, path: &str) -> Answer {
         Self::answer(self.http.get(format!("http://{}{path}", self.handle.public_address()))).await
+    }
+
+    /// Of the listener for health.
+    pub async fn watched(&self, path: &str) -> Answer {
+        Self::answer(self.http.get(format!("http://{}{path}", self.handle.health_address()))).await
+    }
+
+    /// What the operator is told of it.
+    pub async fn health(&self) -> Answer {
+        self.watched("/readyz").await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {

@@ -32,7 +32,7 @@ async fn a_community_that_ends_settles_what_is_due_and_then_nothing() {
     world.l1.set_timestamp(end_s(1) + DAY_S);
     node.submit_all(&world, 5, 1).await;
     assert_eq!(refusal(&node.close(5, 1).await), (409, "close.community_ends"));
-    let told = node.get("/healthz").await.1.to_string();
+    let told = node.health().await.1.to_string();
     assert!(!told.contains("community 5"), "{told}");
 
     // Who waits is served all the same, once.

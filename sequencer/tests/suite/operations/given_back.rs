@@ -50,7 +50,7 @@ async fn a_member_gets_back_what_it_signed_and_nobody_elses() {
     node.handle.shutdown().await;
     let node = world.start().await;
     assert_eq!(given_back(&node, &world, &own, 0, 0).await, settled);
-    let (_, metrics) = node.get("/metrics").await;
+    let (_, metrics) = node.watched("/metrics").await;
     assert!(metrics.as_str().unwrap().contains("gridveil_given_back_total 1\n"), "{metrics}");
     node.handle.shutdown().await;
 }

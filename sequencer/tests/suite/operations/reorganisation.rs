@@ -125,13 +125,13 @@ async fn a_batch_whose_deposit_is_gone_is_sent_when_it_is_there_again() {
     world.prover.stuck.store(false, Ordering::SeqCst);
     let node = world.start().await;
     let told = async || {
-        let (status, health) = node.get("/healthz").await;
+        let (status, health) = node.health().await;
         status == 200 && health["reasons"].to_string().contains("batch 1: l1.reverted: DepositNotOpen")
     };
     until("it says why", told).await;
     world.l1.put_deposit(open_deposit(claim_of(&deposit, owner(1)), 300));
     node.settled(5, 1).await;
-    until("well again", async || node.get("/healthz").await.1["status"] == "ok").await;
+    until("well again", async || node.health().await.1["status"] == "ok").await;
     node.handle.shutdown().await;
 }
 
@@ -293,12 +293,12 @@ async fn a_wrong_tariff_is_refused_or_taken_back() {
     node.submit_all(&world, 5, 1).await;
     assert_eq!(node.close(5, 1).await.1["code"], "tariff.not_in_force");
     let told = async || {
-        let (_, health) = node.get("/healthz").await;
+        let (_, health) = node.health().await;
         health["reasons"].to_string().contains("the tariff published here is not the one that L1 has in force")
     };
     until("it is told", told).await;
     let late = async || {
-        let (_, health) = node.get("/healthz").await;
+        let (_, health) = node.health().await;
         let reasons = health["reasons"].to_string();
         reasons.contains("community 7: its period from 2017-12-02 00:00 UTC is over for")
             || reasons.contains("close it")
