@@ -44,7 +44,10 @@ use gridveil_verifier_contract::SettlementL1;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use config::{AdminToken, Backoff, Clock, Config, Limits};
-pub use store::{GenesisState, StoreError, data_keys::create_master_key};
+pub use store::{
+    GenesisState, StoreError,
+    data_keys::{create_master_key, ensure_master_key},
+};
 
 use crate::{
     service::{Health, Metrics, Service},
@@ -108,11 +111,13 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     if l1.chain_id().await.is_ok_and(|id| id != genesis.chain_id) {
         return Err(Error::Config("L1 is another chain than the log's"));
     }
-    if let Ok(root) = l1.state_root().await
-        && l1::reached(&opened.store.reader(), &opened.log_state, &root)?.is_none()
+    let root = l1.state_root().await.ok();
+    if let Some(root) = &root
+        && l1::reached(&opened.store.reader(), &opened.log_state, root)?.is_none()
     {
         return Err(Error::Foreign);
     }
+    let unproven = root.is_none() && opened.index_rebuilt;
     let mut later = opened.log_state.versions.all().into_iter().skip(1);
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
         return Err(Error::Config("the log has an upgrade to a circuit version that this program does not know"));
@@ -129,6 +134,9 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     let admin = TcpListener::bind(config.admin_bind).await.map_err(io_error("admin listener"))?;
     let (writer, thread) =
         writer::start(opened.store, snapshot, config.limits.queue).map_err(io_error("writer thread"))?;
+    if unproven {
+        writer.hold_back(l1::unproven_log());
+    }
     let service = Arc::new(Service {
         genesis,
         writer,

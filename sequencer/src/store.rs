@@ -10,6 +10,7 @@ pub mod pending;
 pub mod pending_substitutes;
 pub mod reader;
 pub mod record;
+pub mod restoring;
 pub mod selected;
 
 use std::{
@@ -58,6 +59,30 @@ pub enum StoreError {
     /// Index.
     #[error("index: {0}")]
     Index(#[from] sled::Error),
+    /// Keys or an index without the log that they belong to.
+    #[error(
+        "store: {key_files} key files{} are there, and no log: the log was lost or moved. Put the newest log back \
+         (docs/how-to/restore.md). A new log needs an empty directory: no key is ever replaced",
+        if *.index { " and an index" } else { "" }
+    )]
+    LogGone {
+        /// Key files in the directory.
+        key_files: usize,
+        /// Is there an index?
+        index: bool,
+    },
+    /// The index has seen more of the log, or another one.
+    #[error(
+        "store: the index has seen {seen} records of the log, and the log {}: it is an old copy, or another log. \
+         Put the newest log back; if it is lost, docs/how-to/restore.md says what to do",
+        if has < seen { format!("has {has}") } else { "has others".to_owned() }
+    )]
+    OldLog {
+        /// Records in the log.
+        has: u64,
+        /// Records that the index has seen.
+        seen: u64,
+    },
     /// What the records say does not add up.
     #[error("store: {0}")]
     Inconsistent(&'static str),
@@ -196,6 +221,40 @@ fn add(log_state: &mut LogState, record: &Record) -> Result<Vec<Entry>, StoreErr
 const NOT_SERVED: &str =
     "a community given is not in the log; start without it, and add it: gridveil operator community serve";
 
+/// Keys or an index belong to a log: where it is gone, no other begins beside them.
+fn check_there(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    if log::is_there(path)? {
+        return Ok(());
+    }
+    let (key_files, index) =
+        (data_keys::count_files(&directory.join("keys"))?, directory.join("index").join("conf").exists());
+    if key_files > 0 || index { Err(StoreError::LogGone { key_files, index }) } else { Ok(()) }
+}
+
+/// What the index has seen of the log, as evidence that something of it is lost: the index is written after the log.
+#[derive(Default)]
+struct Evidence {
+    seen: Option<(u64, [u8; 32])>,
+}
+
+impl Evidence {
+    fn compare(&self, record: &Record) -> Result<(), StoreError> {
+        match self.seen {
+            Some((seen, chain)) if seen == record.height + 1 && chain != record.chain => {
+                Err(StoreError::OldLog { has: seen, seen })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, has: u64) -> Result<(), StoreError> {
+        match self.seen {
+            Some((seen, _)) if seen > has => Err(StoreError::OldLog { has, seen }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Of a genesis, written with one sync.
 const GROUP_BYTES: u64 = 64 << 20;
 
@@ -214,7 +273,9 @@ impl Store {
     ) -> Result<Opened, StoreError> {
         std::fs::create_dir_all(directory).map_err(StoreError::Directory)?;
         let path = log::path_in(directory);
+        check_there(directory, &path)?;
         let mut log_state = LogState::default();
+        let mut evidence = Evidence::default();
         // Entries that the index does not have. A later record may have replaced them.
         let mut missing = BTreeSet::new();
         // sled locks its directory: the log's lock comes first, so that a second process is told about the log.
@@ -222,8 +283,11 @@ impl Store {
         let log = Log::open::<StoreError>(&path, |_, record| {
             let entries = add(&mut log_state, &record)?;
             if index.is_none() {
-                index = Some(Index::open(&directory.join("index"))?);
+                let opened = Index::open(&directory.join("index"))?;
+                evidence.seen = opened.seen();
+                index = Some(opened);
             }
+            evidence.compare(&record)?;
             for entry in entries {
                 let held = index.as_ref().is_some_and(|i: &Index| i.holds(&entry));
                 if held {
@@ -235,6 +299,8 @@ impl Store {
             Ok(())
         })?;
         let index = index.map_or_else(|| Index::open(&directory.join("index")), Ok)?;
+        evidence.seen = index.seen();
+        evidence.check(log.tip().height)?;
         let good = missing.is_empty() && index.is_at(&log.tip(), &log_state.root, log_state.entries);
         let rebuilt = log.tip().height > 0 && !good;
         if rebuilt {

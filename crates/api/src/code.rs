@@ -124,6 +124,8 @@ codes! {
     RECEIPT_NOT_SETTLED = "receipt.not_settled", 404, Client, true, "The period is not final on L1";
     REQUEST_TIMEOUT = "request.timeout", 503, Server, true, "Not done in time";
     QUEUE_FULL = "queue.full", 503, Server, true, "Too many requests in work";
+    LOG_OLD = "log.old", 503, Operator, true, "The operator's log is an old copy";
+    LOG_UNPROVEN = "log.unproven", 503, Operator, true, "The operator's log is not compared with L1 yet";
     STORE_FAILED = "store.failed", 503, Server, true, "The log could not be written";
     INTERNAL = "internal", 500, Server, true, "Internal error";
     ADMIN_TOKEN = "admin.token", 401, Operator, false, "Bearer token is missing or wrong";

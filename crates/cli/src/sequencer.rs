@@ -298,9 +298,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     let given = communities.is_some() || begun.is_some();
     let (communities, begun) = (communities.unwrap_or_default(), begun.unwrap_or_default());
     runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
-    if !args.master_key.exists() {
-        gridveil_sequencer::create_master_key(&args.master_key)?;
-    }
+    gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     // The prover in this process proves one after the other.

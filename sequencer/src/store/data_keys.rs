@@ -32,6 +32,12 @@ pub enum DataKeyError {
     /// Not 32 bytes, or readable by others.
     #[error("keys: master key file {0}")]
     Master(&'static str),
+    /// No master key, and something that is sealed under one.
+    #[error(
+        "keys: the master key file is gone, and a log or keys are there that only it opens: put it back from its backup. \
+         No other is made"
+    )]
+    MasterGone,
     /// A key file is damaged, of another community, or wrapped by another master key.
     #[error("keys: key file of community {community} {why}")]
     KeyFile {
@@ -39,6 +45,15 @@ pub enum DataKeyError {
         community: u32,
         /// What is wrong.
         why: &'static str,
+    },
+    /// A key file where keys are to be made.
+    #[error(
+        "keys: a key file of community {community} is there, and not of this log, master key and shape; keys are \
+         never replaced: put back what belongs together (docs/how-to/restore.md), or move the file away if no log needs it"
+    )]
+    InTheWay {
+        /// Community.
+        community: u32,
     },
     /// No key for this part, or it was erased.
     #[error("keys: no key for part {part} of community {community}; erased, or never made")]
@@ -128,6 +143,39 @@ pub fn create_master_key(path: &Path) -> Result<(), DataKeyError> {
     secret_file::create(path, key.as_bytes()).map_err(io_error("creation of the master key file"))
 }
 
+/// Makes the master key file of a data directory where there is none, and nothing yet that would need the one that is gone.
+///
+/// # Errors
+/// [`DataKeyError::MasterGone`], [`DataKeyError::Io`].
+pub fn ensure_master_key(data: &Path, path: &Path) -> Result<(), DataKeyError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let log = super::log::is_there(&super::log::path_in(data)).unwrap_or(true);
+    if log || count_files(&data.join("keys"))? > 0 {
+        return Err(DataKeyError::MasterGone);
+    }
+    create_master_key(path)
+}
+
+/// Key files in a directory of keys; none if there is no such directory.
+///
+/// # Errors
+/// [`DataKeyError::Io`].
+pub fn count_files(directory: &Path) -> Result<usize, DataKeyError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(io_error("read of the key directory")(error)),
+    };
+    let mut count = 0;
+    for entry in entries {
+        let path = entry.map_err(io_error("read of the key directory"))?.path();
+        count += usize::from(path.extension().is_some_and(|extension| extension == "keys"));
+    }
+    Ok(count)
+}
+
 fn read_master_key(path: &Path) -> Result<SealingKey, DataKeyError> {
     const NOT_A_KEY: DataKeyError = DataKeyError::Master("does not hold 32 bytes");
     let bytes = secret_file::read(path).map_err(|error| match error {
@@ -166,16 +214,22 @@ impl DataKeys {
         if index == slots { COMMUNITY_PART } else { u16::try_from(index).unwrap_or(COMMUNITY_PART) }
     }
 
-    /// Makes the keys of a new community, durably, before anything is sealed under them. Keys in use are never replaced;
-    /// a file is, that was made for a record which never reached the log.
+    /// Makes the keys of a new community, durably, before anything is sealed under them. Keys are never replaced: those
+    /// that were made for a record which never reached the log are taken as they are.
     ///
     /// # Errors
-    /// [`DataKeyError`].
+    /// [`DataKeyError`], also for a key file that is there and not of this log.
     pub fn create(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.contains_key(&(community, COMMUNITY_PART)) {
-            return Err(DataKeyError::KeyFile { community, why: "is in use" });
+        if self.path(community).exists() {
+            if self.holds(community) {
+                return Err(DataKeyError::KeyFile { community, why: "is in use" });
+            }
+            return self.load(community, slots).map_err(|error| match error {
+                DataKeyError::KeyFile { .. } => DataKeyError::InTheWay { community },
+                error => error,
+            });
         }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let mut made = Vec::with_capacity(slots + 1);
         let count = u32::try_from(slots + 1)
             .map_err(|_| DataKeyError::KeyFile { community, why: "would have too many slots" })?;
@@ -193,9 +247,13 @@ impl DataKeys {
             })?);
             made.push(((community, part), DataKey { generation: 0, key }));
         }
-        durable::replace(&self.path(community), &bytes).map_err(io_error("write of a key file"))?;
+        durable::create_new(&self.path(community), &bytes).map_err(io_error("creation of a key file"))?;
         keys.extend(made);
         Ok(())
+    }
+
+    fn holds(&self, community: u32) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&(community, COMMUNITY_PART))
     }
 
     /// Loads the keys of a community.
@@ -203,8 +261,38 @@ impl DataKeys {
     /// # Errors
     /// [`DataKeyError::KeyFile`].
     pub fn load(&self, community: u32, slots: usize) -> Result<(), DataKeyError> {
-        let wrong = |why| DataKeyError::KeyFile { community, why };
         let bytes = std::fs::read(self.path(community)).map_err(io_error("read of a key file"))?;
+        let opened = self.unwrap(&bytes, community, slots)?;
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).extend(opened);
+        Ok(())
+    }
+
+    /// The key file of a community in another directory, if it is of this log and opens.
+    ///
+    /// # Errors
+    /// [`DataKeyError::KeyFile`]; [`DataKeyError::Io`].
+    pub fn check(&self, directory: &Path, community: u32, slots: usize) -> Result<Vec<u8>, DataKeyError> {
+        let path = directory.join(format!("{community}.keys"));
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                DataKeyError::KeyFile { community, why: "is neither in the data directory nor in the backup" }
+            }
+            _ => io_error("read of a key file of the backup")(error),
+        })?;
+        self.unwrap(&bytes, community, slots).map(|_| bytes)
+    }
+
+    /// Writes the key file of a community that has none.
+    ///
+    /// # Errors
+    /// [`DataKeyError::Io`], also if it has one.
+    pub fn put_back(&self, community: u32, bytes: &[u8]) -> Result<(), DataKeyError> {
+        durable::create_new(&self.path(community), bytes).map_err(io_error("write of a key file"))
+    }
+
+    fn unwrap(&self, bytes: &[u8], community: u32, slots: usize) -> Result<Vec<((u32, u16), DataKey)>, DataKeyError> {
+        let wrong = |why| DataKeyError::KeyFile { community, why };
+        let mut keys = Vec::with_capacity(slots + 1);
         let count = u32::try_from(slots + 1).map_err(|_| wrong("has too many slots"))?;
         let start = [&MAGIC[..], &community.to_be_bytes(), &count.to_be_bytes()].concat();
         if !bytes.starts_with(&start) || bytes.len() != start.len() + ENTRY_BYTES * (slots + 1) {
@@ -223,10 +311,9 @@ impl DataKeys {
                 .open(&[], &label, wrapped)
                 .map_err(|_| wrong("is damaged, of another log, or wrapped by another master key"))?;
             let key = key_from(&opened).ok_or_else(|| wrong("is damaged"))?;
-            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-            keys.insert((community, part), DataKey { generation, key });
+            keys.push(((community, part), DataKey { generation, key }));
         }
-        Ok(())
+        Ok(keys)
     }
 
     fn associated(&self, label: &Label, generation: u32) -> Vec<u8> {

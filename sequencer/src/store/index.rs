@@ -68,6 +68,15 @@ impl Index {
             && self.db.len() as u64 == entries + 1
     }
 
+    /// Where the log ended when the index was last written: number of records, and chain value after them.
+    #[must_use]
+    pub fn seen(&self) -> Option<(u64, [u8; 32])> {
+        let tip = self.db.get(TIP).ok().flatten()?;
+        let (height, rest) = tip.split_first_chunk::<8>()?;
+        let (chain, rest) = rest.split_first_chunk::<32>()?;
+        (rest.len() == 32).then_some((u64::from_be_bytes(*height), *chain))
+    }
+
     /// Removes everything.
     ///
     /// # Errors

@@ -94,6 +94,8 @@ pub struct Record {
     pub kind: u16,
     /// Body.
     pub body: Vec<u8>,
+    /// Chain value after it.
+    pub chain: [u8; 32],
 }
 
 impl std::fmt::Debug for Record {
@@ -369,7 +371,7 @@ impl<R: Read> Scan<R> {
             return if stored == [0; 32] && self.only_zeros()? { Ok(None) } else { Err(damaged) };
         }
         self.tip = Tip { height: self.tip.height + 1, end: offset + whole, chain };
-        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body }))
+        Ok(Some(Record { height: fields.height, offset, kind: fields.kind, body, chain }))
     }
 
     fn only_zeros(&mut self) -> Result<bool, LogError> {
@@ -403,6 +405,22 @@ impl LogReader {
         self.file.read_exact_at(&mut body, offset + RECORD_HEADER_BYTES).map_err(io_error("read"))?;
         Ok(body)
     }
+}
+
+/// Is there a log: more than what an interrupted creation leaves?
+///
+/// # Errors
+/// [`LogError::Io`].
+pub fn is_there(path: &Path) -> Result<bool, LogError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(io_error("open")(error)),
+    };
+    let mut magic = Vec::with_capacity(MAGIC.len());
+    file.take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(io_error("read of the file header"))?;
+    // Zeros: the header did not reach the disk, and no key was made before it had.
+    Ok(magic.iter().any(|byte| *byte != 0))
 }
 
 /// Name of the log inside a data directory.

@@ -10,4 +10,5 @@ mod emergency;
 mod joining;
 mod operations;
 mod recovery;
+mod restore;
 mod upgrade;

@@ -26,7 +26,7 @@ pub fn boundaries(data: &Path) -> Vec<(u16, u64)> {
     all
 }
 
-fn copy(from: &Path, to: &Path, cut: Option<u64>) {
+pub fn copy(from: &Path, to: &Path, cut: Option<u64>) {
     std::fs::create_dir_all(to.join("keys")).unwrap();
     for entry in std::fs::read_dir(from.join("keys")).unwrap() {
         let entry = entry.unwrap();
@@ -38,7 +38,7 @@ fn copy(from: &Path, to: &Path, cut: Option<u64>) {
 }
 
 /// Two periods of community 5 and one of 7, to the end.
-async fn history(world: &World) -> Node {
+pub async fn history(world: &World) -> Node {
     let node = world.start().await;
     node.run_period(world, 5, 0).await;
     node.run_period(world, 7, 0).await;
@@ -124,7 +124,7 @@ fn queue_work(l1: &MemoryL1) {
 }
 
 /// Lets `l1` have had these batches.
-async fn replay(batches: &[SettledBatch], l1: &MemoryL1) {
+pub async fn replay(batches: &[SettledBatch], l1: &MemoryL1) {
     for batch in batches {
         l1.settle(batch.call.clone()).await.unwrap();
     }
