@@ -17,6 +17,7 @@ pub mod batch;
 pub mod config;
 pub mod emergency;
 pub mod ends;
+pub mod erasing;
 pub mod given_back;
 pub mod joining;
 pub mod l1;
@@ -117,6 +118,7 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
     {
         return Err(Error::Foreign);
     }
+    let unfinished = opened.unfinished;
     let unproven = root.is_none() && opened.index_rebuilt;
     let mut later = opened.log_state.versions.all().into_iter().skip(1);
     if later.any(|later| !config.versions.contains(&later.circuit_version)) {
@@ -154,7 +156,12 @@ pub async fn serve(config: Config, l1: Arc<dyn SettlementL1>, proofs: Arc<dyn Pr
         receipts: tokio::sync::Semaphore::new(config.limits.receipts),
         config,
     });
-    start(service, public, admin, thread)
+    let handle = start(Arc::clone(&service), public, admin, thread)?;
+    if !unfinished.is_empty() {
+        let tasks = tokio::spawn(erasing::finish(service, unfinished));
+        return Ok(Handle { tasks: handle.tasks.into_iter().chain([tasks]).collect(), ..handle });
+    }
+    Ok(handle)
 }
 
 fn start(

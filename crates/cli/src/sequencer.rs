@@ -194,6 +194,15 @@ fn beginnings(path: &Path) -> anyhow::Result<Vec<Community>> {
     listed.iter().map(|one| Ok(one.registered().with_context(name)?.empty())).collect()
 }
 
+/// Balances and salts are in it: only its owner may read it.
+fn own(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let name = path.display();
+    let mode = std::fs::metadata(path).with_context(|| name.to_string())?.mode();
+    anyhow::ensure!(mode & 0o077 == 0, "--genesis {name}: others may read balances and salts in it: chmod 600 {name}");
+    Ok(())
+}
+
 /// The contract's address.
 ///
 /// # Errors
@@ -204,6 +213,7 @@ pub fn address(text: &str) -> anyhow::Result<[u8; 20]> {
 
 fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
     let name = || path.display().to_string();
+    own(path)?;
     let json = std::fs::read(path).with_context(name)?;
     // The message of a JSON error could repeat a balance: only its place is told.
     serde_json::from_slice(&json)

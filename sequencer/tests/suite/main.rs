@@ -11,4 +11,5 @@ mod joining;
 mod operations;
 mod recovery;
 mod restore;
+mod thief;
 mod upgrade;

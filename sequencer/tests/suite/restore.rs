@@ -2,6 +2,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
@@ -23,13 +24,13 @@ async fn refused(world: &World, data: &Path) -> Error {
     serve(world.config(data), world.l1.clone(), world.prover.clone()).await.unwrap_err()
 }
 
-fn key_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn key_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = fs::read_dir(data.join("keys")).unwrap().map(|entry| entry.unwrap().path());
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 /// A directory and all in it, as a backup has them.
-fn copy_all(from: &Path, to: &Path) {
+pub fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -188,6 +189,7 @@ async fn keys_come_back_from_a_backup_and_over_no_others() {
     for (path, bytes) in &keys {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let damaged = data.join("keys/5.keys");
     let mut bytes = fs::read(&damaged).unwrap();
