@@ -199,7 +199,7 @@ fn own(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let name = path.display();
     let mode = std::fs::metadata(path).with_context(|| name.to_string())?.mode();
-    anyhow::ensure!(mode & 0o077 == 0, "--genesis {name}: others may read balances and salts in it: chmod 600 {name}");
+    anyhow::ensure!(mode & 0o077 == 0, "--genesis: others may read balances and salts in {name}: chmod 600 {name}");
     Ok(())
 }
 

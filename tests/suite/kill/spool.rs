@@ -50,7 +50,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_settled_twice() {
     write_secret(other.clone(), &serde_json::to_string(&[fewer.community().unwrap()]).unwrap());
     let name = other.to_str().unwrap();
     std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
-    refused(&world, "--genesis", name, &format!("others may read balances and salts in it: chmod 600 {name}"));
+    refused(&world, "--genesis", name, &format!("others may read balances and salts in {name}: chmod 600 {name}"));
     std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     refused(&world, "--genesis", other.to_str().unwrap(), "not the state the contract started from");
 
