@@ -108,7 +108,7 @@ async fn no_master_key_is_made_beside_a_log_that_needs_another() {
     create_master_key(&master).unwrap();
 }
 
-/// The index is written after the log: one that is ahead is evidence of loss. It was dropped in silence.
+/// LOG.8: the index is written after the log: one that is ahead is evidence of loss. It was dropped in silence.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_older_than_its_index_is_refused() {
     let world = World::new().await;

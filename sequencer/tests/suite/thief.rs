@@ -61,6 +61,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// LOG.10
 #[tokio::test(flavor = "multi_thread")]
 async fn the_data_directory_is_the_owners_alone() {
     let world = World::new().await;

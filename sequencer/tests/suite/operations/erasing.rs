@@ -240,7 +240,7 @@ async fn a_list_that_is_newer_than_the_log_erases_nobody_who_lives() {
     assert_eq!(key_files(&backup), keys);
 }
 
-/// Killed between any two steps of an erasure, it is finished at the next start.
+/// LOG.9: killed between any two steps of an erasure, it is finished at the next start.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_that_was_killed_is_finished() {
     let world = moving().await;
