@@ -221,6 +221,15 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| address()).map_err(|_| "not an address, nor a network such as 10.0.0.0/8".to_owned())
 }
 
+/// Balances and salts are in it: only its owner may read it.
+fn own(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let name = path.display();
+    let mode = std::fs::metadata(path).with_context(|| name.to_string())?.mode();
+    anyhow::ensure!(mode & 0o077 == 0, "--genesis: others may read balances and salts in {name}: chmod 600 {name}");
+    Ok(())
+}
+
 /// The contract's address.
 ///
 /// # Errors
@@ -231,6 +240,7 @@ pub fn address(text: &str) -> anyhow::Result<[u8; 20]> {
 
 fn communities(path: &Path) -> anyhow::Result<Vec<Community>> {
     let name = || path.display().to_string();
+    own(path)?;
     let json = std::fs::read(path).with_context(name)?;
     // The message of a JSON error could repeat a balance: only its place is told.
     serde_json::from_slice(&json)
@@ -341,9 +351,7 @@ pub fn start(args: &Args) -> anyhow::Result<(Runtime, Handle)> {
     if logged.is_none() {
         runtime.block_on(check_contract(&l1, given.then_some(&communities)))?;
     }
-    if !args.master_key.exists() {
-        gridveil_sequencer::create_master_key(&args.master_key)?;
-    }
+    gridveil_sequencer::ensure_master_key(&args.data, &args.master_key).context("--master-key")?;
     let mut config = Config::new(args.data.clone(), args.master_key.clone(), token);
     (config.bind, config.admin_bind, config.auto_close) = (args.bind, args.admin_bind, args.auto_close);
     config.health_bind = args.health_bind;

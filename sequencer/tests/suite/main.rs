@@ -13,4 +13,6 @@ mod l1_away;
 mod operations;
 mod proving;
 mod recovery;
+mod restore;
+mod thief;
 mod upgrade;

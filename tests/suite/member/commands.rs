@@ -53,6 +53,8 @@ fn every_command_has_help_with_an_example() {
         "operator community",
         "operator community list",
         "operator key",
+        "operator log",
+        "operator member",
         "operator key new",
         "operator key show",
         "operator upgrade",
@@ -80,7 +82,10 @@ fn every_command_has_help_with_an_example() {
         )
         .chain(["role revoke", "tariff open", "tariff publish"].map(|name| format!("operator {name}")))
         .chain(["deploy", "register", "announce", "retire", "plan"].map(|name| format!("operator upgrade {name}")))
-        .chain(["tariff hand-in", "pay-treasury"].map(|name| format!("operator {name}")))
+        .chain(
+            ["tariff hand-in", "pay-treasury", "log restore-keys", "log seal", "member erase"]
+                .map(|name| format!("operator {name}")),
+        )
         .chain(["appoint", "prove-unsound", "hasten"].map(|name| format!("operator council {name}")))
         .collect();
     let role = |command: &str| ["member", "mdm", "operator"].contains(&command.split(' ').next().unwrap_or_default());
